@@ -1,0 +1,82 @@
+# Bootstraps Hatch into .venv, then calls the scripts of hatch.toml, where everything else is written.
+# Set PYTHON to choose the interpreter: make PYTHON=python3.12 test
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-core test-all lint fmt types bench wheels clean
+
+HATCH := .venv/bin/hatch
+RUN := $(HATCH) run
+
+export HATCH_DATA_DIR := $(CURDIR)/.hatch
+# Which environment a script runs in, we say below; a shell inside another must not.
+unexport HATCH_ENV
+unexport HATCH_ENV_ACTIVE
+unexport PYTHONPATH
+unexport VIRTUAL_ENV
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
+	@$(RUN) default:demo
+
+test: lint types test-core test-all ## all checks: lint, types, core by itself, every test
+
+test-core: .hatch/core.ready
+	@echo "== d4py-core by itself"
+	@$(RUN) core:run
+
+test-all: .hatch/test.ready
+	@echo "== everything together"
+	@$(RUN) test:all
+
+lint: .hatch/lint.ready ## style and layers
+	@$(RUN) lint:check
+
+fmt: .hatch/lint.ready ## rewrite sources in the project's style
+	@$(RUN) lint:fmt
+
+types: .hatch/types.ready ## mypy, strict
+	@$(RUN) types:check
+
+bench: .hatch/bench.ready ## benchmarks
+	@$(RUN) bench:run
+
+wheels: .hatch/wheels.ready ## source archives and wheels of all packages, in dist/
+	@rm -rf dist
+	@$(RUN) wheels:all
+
+clean: ## remove all that make made
+	rm -rf .venv .hatch dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made anew whenever the workspace or a package's metadata changes: an editable
+# install keeps the entry points that it was made with.
+METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml)
+
+.hatch/%.ready: .venv/hatch.ready $(METADATA)
+	@echo "Setting up the environment '$*' (once) ..." >&2
+	@mkdir -p .hatch
+	@rm -rf .hatch/$* $@
+	@{ $(HATCH) env remove $* && $(HATCH) env create $*; } >.hatch/$*.log 2>&1 || { cat .hatch/$*.log >&2; exit 1; }
+	@touch $@
+.PRECIOUS: .hatch/%.ready
+
+.venv/hatch.ready:
+	@python=; \
+	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+		if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			python=$$candidate; break; \
+		fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "d4py needs Python 3.11 or newer, and none was found." >&2; \
+		echo "Install one, or say where it is: make PYTHON=/path/to/python3.12 ..." >&2; \
+		exit 1; \
+	fi; \
+	echo "Setting up Hatch (once) ..." >&2; \
+	rm -rf .venv; \
+	"$$python" -m venv .venv || { echo "$$python cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	.venv/bin/python -m pip install --disable-pip-version-check 'hatch>=1.16' >.venv/pip.log 2>&1 || { cat .venv/pip.log >&2; exit 1; }
+	@touch $@

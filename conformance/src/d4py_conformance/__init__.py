@@ -1,0 +1,29 @@
+"""The rules that every mapping keeps, as tests for mapping authors.
+
+The whole of an author's test file::
+
+    import pytest
+
+    from d4py_conformance import MappingConformance
+
+
+    class TestMyMapping(MappingConformance):
+        @pytest.fixture
+        def mapping(self):
+            return "my_mapping"
+
+        @pytest.fixture
+        def options(self):
+            return {"processes": 4}
+"""
+
+import pytest
+
+# So that a failed assert in there shows its values, as it does in a test file.
+pytest.register_assert_rewrite("d4py_conformance.compare", "d4py_conformance.rules")
+
+from d4py_conformance.compare import assert_outputs, differences  # noqa: E402
+from d4py_conformance.conformance import MappingConformance  # noqa: E402
+from d4py_conformance.workflows import WORKFLOWS, Case  # noqa: E402
+
+__all__ = ["WORKFLOWS", "Case", "MappingConformance", "assert_outputs", "differences"]

@@ -1,0 +1,282 @@
+"""The PEs that the rule tests are made from.
+
+They live in a module of their own because worker processes have to be able to import them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dispel4py import BasePE, GenericPE, IterativePE, ProducerPE
+
+
+@dataclass
+class Sample:
+    """An item of a class of the workflow's own."""
+
+    station: str
+    values: list[float]
+
+
+class Numbers(ProducerPE):
+    """Sends 1, 2, 3, …, one per call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counter = 0
+
+    def _process(self, inputs: Any) -> int:
+        self.counter += 1
+        return self.counter
+
+
+class Emit(ProducerPE):
+    """Writes all of the given items in each call."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        super().__init__()
+        self.items = list(items)
+
+    def _process(self, inputs: Any) -> None:
+        for item in self.items:
+            self.write("output", item)
+
+
+class Relay(IterativePE):
+    """Sends what it gets."""
+
+    def __init__(self, name: str | None = None, numprocesses: int = 1) -> None:
+        super().__init__()
+        self.name = name or self.name
+        self.numprocesses = numprocesses
+
+    def _process(self, data: Any) -> Any:
+        return data
+
+
+class Tag(IterativePE):
+    """Sends ``(tag, item)``."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__()
+        self.tag = tag
+
+    def _process(self, data: Any) -> tuple[str, Any]:
+        return self.tag, data
+
+
+class Ports(GenericPE):
+    """Sends ``(names of the inputs that this call came with, item)``."""
+
+    def __init__(self, *inputs: str) -> None:
+        super().__init__()
+        for name in inputs:
+            self._add_input(name)
+        self._add_output("output")
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        (data,) = inputs.values()
+        return {"output": (*inputs, data)}
+
+
+class Sorter(BasePE):
+    """Sends even numbers to ``even``, odd ones to ``odd``, and writes each one twice to ``all``."""
+
+    def __init__(self) -> None:
+        super().__init__(inputs=["input"], outputs=["even", "odd", "all"])
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        number = inputs["input"]
+        self.write("all", number)
+        self.write("all", number)
+        return {"odd" if number % 2 else "even": number}
+
+
+class Silent(IterativePE):
+    """Sends nothing, by returning ``{}`` for even numbers and None for odd ones."""
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        return None if inputs["input"] % 2 else {}
+
+
+class Pause(Relay):
+    """Sends what it gets after some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, data: Any) -> Any:
+        time.sleep(self.seconds)
+        return data
+
+
+class Apply(IterativePE):
+    """Gets a function and sends what it makes of 20."""
+
+    def _process(self, function: Any) -> Any:
+        return function(20)
+
+
+class Identity(IterativePE):
+    """Sends its own id and rank, and logs a line."""
+
+    def _process(self, data: Any) -> tuple[str, Any]:
+        self.log(f"at {data}")
+        return self.id, self.rank
+
+
+class Diary(GenericPE):
+    """Writes down what happens to an instance, and sends the list when the instance ends.
+
+    The list starts with ``"pre"``, once for each call of preprocess; the items follow.
+    """
+
+    def __init__(self, grouping: str | Sequence[Any] | None = None, numprocesses: int = 1) -> None:
+        super().__init__(numprocesses)
+        self._add_input("input", grouping=grouping)
+        self._add_output("output")
+        self.events: list[Any] = []
+
+    def _preprocess(self) -> None:
+        self.events.append("pre")
+
+    def _process(self, inputs: dict[str, Any]) -> None:
+        self.events.append(inputs["input"])
+
+    def _postprocess(self) -> None:
+        self.write("output", self.events)
+
+
+class KeptDiary(Diary):
+    """A diary that is a state of its own, so that one instance sees everything."""
+
+    stateful = True
+
+
+class Talker(IterativePE):
+    """Sends ``"pre"``, each item, and ``"post"``."""
+
+    def _preprocess(self) -> None:
+        self.write("output", "pre")
+
+    def _process(self, data: Any) -> Any:
+        return data
+
+    def _postprocess(self) -> None:
+        self.write("output", "post")
+
+
+class TalkingNumbers(Numbers):
+    """A root that sends ``"pre"``, numbers, and ``"post"``."""
+
+    def _preprocess(self) -> None:
+        self.write("output", "pre")
+
+    def _postprocess(self) -> None:
+        self.write("output", "post")
+
+
+class Total(IterativePE):
+    """Sends the sum of all that it got when it ends, and nothing before."""
+
+    stateful = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def _process(self, data: int) -> None:
+        self.total += data
+
+    def _postprocess(self) -> None:
+        self.write("output", self.total)
+
+
+class Reuser(ProducerPE):
+    """Sends one and the same list in each call, longer by a number each time; spoils it at last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: list[Any] = []
+
+    def _process(self, inputs: Any) -> None:
+        self.data.append(len(self.data) + 1)
+        self.write("output", self.data)
+        self.data.append("spoilt")
+        self.data.pop()
+
+    def _postprocess(self) -> None:
+        self.data.append("spoilt")
+
+
+class Spoiler(IterativePE):
+    """Appends a mark to the list that it gets, and sends that list."""
+
+    def __init__(self, mark: str) -> None:
+        super().__init__()
+        self.mark = mark
+
+    def _process(self, data: list[Any]) -> list[Any]:
+        data.append(self.mark)
+        return data
+
+
+class StubbornError(Exception):
+    """An exception that pickle cannot make again: its `args` are not what its class asks for."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{reason} (code {code})")
+
+
+class Fails(IterativePE):
+    """Sends what it gets, but raises at one item, or in preprocess or postprocess.
+
+    Args:
+        at: ``"preprocess"``, ``"postprocess"``, or numbers.
+        stubborn: raise a `StubbornError` rather than a ValueError.
+    """
+
+    def __init__(self, at: str | Sequence[int], stubborn: bool = False) -> None:
+        super().__init__()
+        self.at = at
+        self.stubborn = stubborn
+
+    def _preprocess(self) -> None:
+        if self.at == "preprocess":
+            self.explode()
+
+    def _process(self, data: Any) -> Any:
+        if not isinstance(self.at, str) and data in self.at:
+            self.explode()
+        return data
+
+    def _postprocess(self) -> None:
+        if self.at == "postprocess":
+            self.explode()
+
+    def explode(self) -> None:
+        """Raise."""
+        if self.stubborn:
+            raise StubbornError(42, "the sensor is broken")
+        raise ValueError("the sensor is broken")
+
+
+class WrongOutput(GenericPE):
+    """Sends to an output that it has not, by returning or by writing."""
+
+    def __init__(self, by_writing: bool) -> None:
+        super().__init__()
+        self._add_input("input")
+        self._add_output("left")
+        self._add_output("right")
+        self.by_writing = by_writing
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        if not self.by_writing:
+            return {"middle": inputs["input"]}
+        self.write("middle", inputs["input"])
+        return None

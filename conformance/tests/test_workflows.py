@@ -1,0 +1,30 @@
+"""Every installed mapping keeps every rule and runs every workflow."""
+
+from importlib.metadata import entry_points
+
+import pytest
+
+from d4py_conformance import MappingConformance
+from dispel4py.registry import ENTRY_POINT_GROUP
+
+#: What runs of a mapping get that are not to choose everything themselves.
+OPTIONS = {"simple": {}}
+OTHERWISE = {"processes": 4}
+
+
+def installed():
+    """Names of the installed mappings, each mapping once, however many names it answers to."""
+    found = {}
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        found.setdefault(entry.value, entry.name)
+    return list(found.values())
+
+
+class TestInstalledMappings(MappingConformance):
+    @pytest.fixture(params=installed())
+    def mapping(self, request):
+        return request.param
+
+    @pytest.fixture
+    def options(self, mapping):
+        return OPTIONS.get(mapping, OTHERWISE)

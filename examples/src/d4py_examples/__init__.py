@@ -1,0 +1,1 @@
+"""Workflows to learn from, run and test mappings with."""

@@ -1,0 +1,18 @@
+"""One output joined to two PEs, and nothing else.
+
+```console
+$ dispel4py simple teecopy -i 3
+Outputs: {'TestOneInOneOut1': {'output': [1, 2, 3]}, 'TestOneInOneOut2': {'output': [1, 2, 3]}}
+```
+"""
+
+from d4py_examples.graph_testing.testing_PEs import TestOneInOneOut, TestProducer
+from dispel4py.workflow_graph import WorkflowGraph
+
+producer = TestProducer()
+cons1 = TestOneInOneOut()
+cons2 = TestOneInOneOut()
+
+graph = WorkflowGraph()
+graph.connect(producer, "output", cons1, "input")
+graph.connect(producer, "output", cons2, "input")

@@ -1,0 +1,1 @@
+"""Workflows of the kind that scientists run, on data that they make themselves."""

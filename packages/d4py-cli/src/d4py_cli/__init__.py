@@ -1,0 +1,1 @@
+"""The dispel4py command line."""

@@ -1,0 +1,206 @@
+"""The command line: what may stand on it, and the help texts."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from typing import Any, NoReturn
+
+from dispel4py.errors import OptionError
+from dispel4py.loading import LoadedWorkflow
+from dispel4py.registry import Mapping, available, mapping_options
+
+ABOUT = """\
+usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
+       dispel4py mappings
+       dispel4py check WORKFLOW
+       dispel4py draw WORKFLOW [-o FILE]
+
+Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
+WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
+
+mappings that are installed here:
+  {mappings}
+
+commands:
+  mappings    what each mapping can do, and how to install those that are missing
+  check       every problem of a workflow, and which mappings can run it
+  draw        the graph of a workflow, as text or as an image
+
+examples:
+  dispel4py simple pipeline_test -i 10
+  dispel4py hybrid_redis split_merge.py -i 100 -n 10
+  dispel4py simple my_workflow.py -d '{{"Read0": [{{"path": "a.txt"}}]}}' --output out.jsonl
+  dispel4py check my_workflow.py
+
+options:
+  -h, --help  this text; with a mapping or a command in front, all about that one:
+              dispel4py simple --help
+  --version   the versions of what is installed
+
+exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot run,
+130 interrupted
+"""
+
+#: Shown in the help of a mapping; `pipeline_test` runs on all of them.
+EXAMPLES = {
+    "simple": "dispel4py simple pipeline_test -i 10",
+    "hybrid_redis": "dispel4py hybrid_redis split_merge.py -i 100 -n 10",
+    "redis": "dispel4py redis split_merge.py -i 100 -n 10 -ri localhost",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises what is wrong, so that all errors look alike."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `OptionError`."""
+        raise OptionError(f"{message}; see: {self.prog} --help")
+
+
+def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first ``--``, and what behind it, which is the workflow's own."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def show_about(option: str) -> int:
+    """Answer a command line that has no mapping and no command; returns the exit status.
+
+    Raises:
+        OptionError: an option that there is not.
+    """
+    if option == "--version":
+        from importlib.metadata import version
+
+        print(f"dispel4py {version('d4py-cli')} (d4py-core {version('d4py-core')})")
+        return 0
+    if option in ("-h", "--help", ""):
+        text = ABOUT.format(mappings=", ".join(available()) or "none")
+        print(text, end="", file=sys.stdout if option else sys.stderr)
+        return 0 if option else OptionError.exit_status
+    raise OptionError(
+        f"the mapping comes first, not {option!r}: dispel4py MAPPING WORKFLOW [options];"
+        " see: dispel4py --help"
+    )
+
+
+def parse_job(
+    name: str, mapping: Mapping, arguments: list[str]
+) -> tuple[argparse.Namespace, dict[str, Any]]:
+    """Parse what follows the name of a mapping.
+
+    Args:
+        name: the mapping's name as given.
+        mapping: the mapping.
+        arguments: the rest of the command line.
+
+    Returns:
+        The options of the command, and the mapping's own options by name.
+
+    Raises:
+        OptionError: an option that there is not, or a value that cannot be.
+    """
+    parser = job_parser(name, mapping)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        if unknown[0].startswith("-"):
+            parser.error(f"mapping {name!r} has no option {unknown[0]!r}")
+        parser.error(
+            f"{unknown[0]!r} is one argument too many (arguments for the workflow itself come"
+            " after --)"
+        )
+    own = {key: getattr(options, key) for key in mapping_options(mapping, {})}
+    return options, own
+
+
+def job_parser(name: str, mapping: Mapping) -> Parser:
+    """The parser for what follows the name of a mapping."""
+    example = EXAMPLES.get(name, f"dispel4py {name} pipeline_test -i 10 -n 6")
+    parser = Parser(
+        prog=f"dispel4py {name}",
+        usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N] [options]"
+        " [-- workflow arguments]",
+        description=inspect.getdoc(type(mapping)),
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        conflict_handler="resolve",  # a mapping may say more about an option of ours
+    )
+    add_workflow(parser)
+    given = parser.add_argument_group("what the workflow is fed")
+    given.add_argument(
+        "-i", "--iter", type=_count, metavar="N", help="iterations of each root (default: 1)"
+    )
+    given.add_argument(
+        "-d",
+        "--data",
+        metavar="JSON",
+        help="inputs by root, id or name, such as '{\"Read0\": 3}' or"
+        ' \'{"Read0": [{"path": "a.txt"}]}\'',
+    )
+    given.add_argument("-f", "--file", metavar="FILE", help="the same from a file (goes before -d)")
+    how = parser.add_argument_group("how it is run")
+    processes = ["-n", "--num", *(["--num_processes"] if name == "mpi" else [])]
+    how.add_argument(*processes, dest="num", type=_whole, metavar="N", help="number of processes")
+    how.add_argument(
+        "-s",
+        "--simple",
+        action="store_true",
+        help="put neighbouring PEs into one process, where the mapping can",
+    )
+    how.add_argument(
+        "--on-error",
+        choices=("stop", "skip"),
+        default="stop",
+        help="when a PE raises: stop (default), or skip the item and list it at the end",
+    )
+    how.add_argument(
+        "--share-items",
+        action="store_true",
+        help="do not copy items between PEs (faster; no PE may change what it got or sent)",
+    )
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument(
+        "--output",
+        metavar="FILE",
+        help="write results there as they come, one JSON object per line; - is standard output",
+    )
+    shown.add_argument(
+        "-q", "--quiet", action="store_true", help="neither messages of PEs nor progress"
+    )
+    mapping.add_arguments(parser)
+    return parser
+
+
+def add_workflow(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that reads a workflow takes."""
+    parser.add_argument("workflow", metavar="WORKFLOW", help="Python file, module or example")
+    parser.add_argument(
+        "-a", "--attr", metavar="NAME", help="name of the graph, if there are several"
+    )
+
+
+def describe_example(loaded: LoadedWorkflow) -> str:
+    """Say that an example was taken for want of a file of its name."""
+    return (
+        f"there is no file {loaded.target} here; this is the example that ships with d4py"
+        f" ({loaded.module.__name__})"
+    )
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _count(text: str) -> int:
+    number = _whole(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative; the least that would do is 0")
+    return number

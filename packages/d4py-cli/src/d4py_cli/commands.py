@@ -1,0 +1,197 @@
+"""``dispel4py mappings``, ``dispel4py check`` and ``dispel4py draw``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+
+from d4py_cli.arguments import Parser, add_workflow, describe_example
+from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.loading import load_module
+from dispel4py.plan import make_plan, refusal
+from dispel4py.registry import KNOWN_DISTRIBUTIONS, available, distribution_of, load_mapping
+from dispel4py.workflow_graph import WorkflowGraph
+
+
+def run_command(name: str, arguments: list[str], for_workflow: list[str]) -> int:
+    """Run one of the commands.
+
+    Args:
+        name: which one.
+        arguments: what follows it on the command line.
+        for_workflow: the workflow's own arguments.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UsageError: the call or the graph is wrong.
+    """
+    command, describe = _COMMANDS[name]
+    parser = Parser(
+        prog=f"dispel4py {name}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    describe(parser)
+    options = parser.parse_args(arguments)
+    if "workflow" in options:
+        sys.argv = [options.workflow, *for_workflow]
+    return command(options)
+
+
+def list_mappings(options: argparse.Namespace) -> int:
+    """Show what each installed mapping can do, and the pip line of those that are missing."""
+    rows: list[tuple[str, str, str]] = []
+    installed = available()
+    for name in installed:
+        try:
+            mapping = load_mapping(name)
+            can = ", ".join(mapping.capabilities.declared())
+            if mapping.name != name:
+                can = f"another name of {mapping.name}"
+        except UnknownMappingError as error:
+            can = str(error)
+        rows.append((name, distribution_of(name), can))
+    for name, distribution in KNOWN_DISTRIBUTIONS.items():
+        if name not in installed:
+            rows.append((name, "not installed", f"pip install '{distribution}'"))
+    _print_table(("mapping", "from", "can do"), rows)
+    return 0
+
+
+def check(options: argparse.Namespace) -> int:
+    """Show the PEs of a workflow and which installed mappings can run it.
+
+    Raises:
+        WorkflowLoadError: there is no such workflow.
+        GraphError: the graph cannot run; every problem is listed.
+    """
+    plan = make_plan(_load_graph(options))
+    edges = sum(len(routes) for pe in plan.pes for routes in pe.routes.values())
+    print(f"{options.workflow} can run: {_count(len(plan.pes), 'PE')}, {_count(edges, 'edge')}")
+    print()
+    _print_table(
+        ("PE", "instances", "fed by", "stateful, because"),
+        (
+            (
+                pe.id,
+                str(pe.instances),
+                ", ".join(plan.pes[i].id for i in pe.upstream) or "the run's inputs",
+                " and ".join(pe.stateful_because),
+            )
+            for pe in plan.pes
+        ),
+    )
+    rows: list[tuple[str, str]] = []
+    for name in available():
+        try:
+            reason = refusal(plan, load_mapping(name).capabilities)
+        except UnknownMappingError as error:
+            reason = str(error)
+        rows.append((name, "yes" if reason is None else f"no: {reason}"))
+    print()
+    _print_table(("mapping", "can run it"), rows)
+    return 0
+
+
+def draw(options: argparse.Namespace) -> int:
+    """Show the graph of a workflow as text, or write it to a file as text or image.
+
+    Raises:
+        WorkflowLoadError: there is no such workflow.
+        UsageError: the picture cannot be made or written.
+    """
+    from dispel4py import drawing
+
+    graph = _load_graph(options)
+    if options.output in (None, "-"):
+        text = drawing.draw_mermaid(graph) if options.mermaid else drawing.draw(graph)
+        print(text, end="")
+        return 0
+    try:
+        drawing.write_image(graph, options.output, "mmd" if options.mermaid else None)
+    except OSError as error:
+        raise OptionError(f"cannot write {options.output} (-o): {error.strerror}") from error
+    return 0
+
+
+def _describe_mappings(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "What each mapping can do, and how to install those that are missing.\n\n"
+        "  stateful               runs PEs that keep state between items\n"
+        "  group_by               runs inputs grouped by keys, or all to one instance\n"
+        "  broadcast              runs inputs that every instance gets\n"
+        "  lifecycle              calls preprocess and postprocess\n"
+        "  any_pickle             carries whatever can be pickled\n"
+        "  survives_worker_death  carries on when a worker process is killed\n"
+        "  multi_host             workers may be on other machines\n"
+        "  bounded_memory         a fast producer waits for a slow consumer"
+    )
+    parser.epilog = "example:\n  dispel4py mappings"
+
+
+def _describe_check(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Every problem of a workflow at once, and which installed mappings can run it.\n"
+        "The exit status is 2 if there is a problem."
+    )
+    parser.epilog = "example:\n  dispel4py check split_merge"
+    add_workflow(parser)
+
+
+def _describe_draw(parser: argparse.ArgumentParser) -> None:
+    parser.description = "The graph of a workflow, as text (DOT or Mermaid) or as an image."
+    parser.epilog = (
+        "examples:\n  dispel4py draw split_merge\n"
+        "  dispel4py draw split_merge --mermaid\n"
+        "  dispel4py draw split_merge -o split_merge.svg"
+    )
+    add_workflow(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write it there; .dot, .gv and .mmd are text, .png, .svg, .pdf and others images,"
+        " for which the program 'dot' must be installed",
+    )
+    parser.add_argument("--mermaid", action="store_true", help="Mermaid instead of DOT")
+
+
+_COMMANDS: dict[
+    str,
+    tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]],
+] = {
+    "mappings": (list_mappings, _describe_mappings),
+    "check": (check, _describe_check),
+    "draw": (draw, _describe_draw),
+}
+
+
+def _load_graph(options: argparse.Namespace) -> WorkflowGraph:
+    loaded = load_module(options.workflow)
+    if loaded.is_example:
+        print(describe_example(loaded), file=sys.stderr)
+    return loaded.graph(options.attr)
+
+
+def _print_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for title in titles:
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    # Lines that go to a file or another program are not broken.
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
+    with console.capture() as text:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in text.get().splitlines()))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

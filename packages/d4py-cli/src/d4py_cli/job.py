@@ -1,0 +1,93 @@
+"""``dispel4py MAPPING WORKFLOW``: load a workflow, run it, hand out its results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from d4py_cli.arguments import describe_example, parse_job
+from d4py_cli.inputs import read_inputs
+from d4py_cli.reporting import make_reporter
+from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
+from dispel4py.loading import LoadedWorkflow, load_module
+from dispel4py.registry import load_mapping
+from dispel4py.result import RunOptions, RunResult
+
+
+def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
+    """Run a workflow.
+
+    Args:
+        name: a mapping's name, or its old module path.
+        arguments: the rest of the command line.
+        for_workflow: the workflow's own arguments.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UsageError: the call or the graph is wrong; nothing was started.
+        RunError: the run failed.
+        OutputClosedError: nobody reads the results any more.
+    """
+    if "." in name:
+        from dispel4py.new.processor import mapping_name
+
+        name = mapping_name(name)
+    mapping = load_mapping(name)
+    options, extra = parse_job(name, mapping, arguments)
+    inputs = read_inputs(options)
+    sys.argv = [options.workflow, *for_workflow]
+    loaded = load_module(options.workflow)
+    graph = loaded.graph(options.attr)
+    with ExitStack() as stack:
+        lines = stack.enter_context(JsonLines(options.output)) if options.output else None
+        reporter = stack.enter_context(make_reporter(name, graph, quiet=options.quiet))
+        for remark in _remarks(loaded, options, inputs, extra):
+            reporter.say(remark)
+        run_options = RunOptions(
+            processes=options.num,
+            on_result=None if lines is None else lines.write,
+            on_error=options.on_error,
+            share_items=options.share_items,
+            on_progress=reporter.on_progress,
+            extra=extra,
+        )
+        try:
+            result = mapping.run(graph, inputs, run_options)
+        except Exception as error:
+            if lines is not None and lines.is_closed:
+                raise OutputClosedError from error
+            reporter.fail(error)
+            raise
+        reporter.finish(result)
+    if lines is None:
+        print_outputs(result)
+    _list_failures(result)
+    return 0
+
+
+def _remarks(
+    loaded: LoadedWorkflow, options: argparse.Namespace, inputs: Any, extra: dict[str, Any]
+) -> Iterator[str]:
+    """What is done otherwise than the command line may lead to think."""
+    if loaded.is_example:
+        yield describe_example(loaded)
+    if options.file is not None and options.data is not None:
+        yield "-d is not used: -f goes before it"
+    if options.iter is not None and isinstance(inputs, dict):
+        yield "-i is not used: -f or -d says how often each root is called"
+    if options.simple and "simple" not in extra:
+        yield "-s has no effect on this mapping"
+
+
+def _list_failures(result: RunResult) -> None:
+    if not result.failures:
+        return
+    for failure in result.failures:
+        print(f"skipped: {failure}", file=sys.stderr)
+    count = len(result.failures)
+    print(f"{count} {'failure was' if count == 1 else 'failures were'} skipped", file=sys.stderr)

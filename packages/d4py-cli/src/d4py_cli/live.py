@@ -1,0 +1,168 @@
+"""The live table of a run: each PE's items, rate and state, on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from d4py_cli.reporting import Reporter
+from d4py_cli.terminal import Terminal
+from dispel4py.errors import GraphError, ProcessingError
+from dispel4py.result import InstanceStats, RunResult, RunStats
+from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+COLOURS = {"running": "cyan", "done": "green", "failed": "red"}
+
+
+@dataclass
+class Row:
+    """What the table knows of a PE.
+
+    Attributes:
+        instances: how many instances have done anything.
+        items: calls of ``process``.
+        rate: items per second, lately; in the end over the whole run.
+        state: ``waiting``, ``running``, ``idle``, ``done``, ``failed`` or ``stopped``.
+    """
+
+    instances: int = 0
+    items: int = 0
+    rate: float = 0.0
+    state: str = "waiting"
+
+
+class Progress:
+    """Turns the stats of a run, as they come, into rows by PE.
+
+    Args:
+        pe_ids: the PEs, in the order in which they are shown.
+    """
+
+    def __init__(self, pe_ids: Iterable[str]) -> None:
+        self.rows = {pe_id: Row() for pe_id in pe_ids}
+        self.seconds = 0.0
+
+    def update(self, stats: RunStats) -> None:
+        """Take the stats of a run that goes on."""
+        passed = stats.seconds - self.seconds
+        for pe_id, (instances, items) in _totals(stats.instances).items():
+            row = self.rows.setdefault(pe_id, Row())
+            new = items - row.items
+            if passed > 0:
+                row.rate = new / passed
+            row.state = "running" if new else "idle" if items else "waiting"
+            row.instances, row.items = instances, items
+        self.seconds = max(self.seconds, stats.seconds)
+
+    def finish(self, stats: RunStats) -> None:
+        """Take the stats of a run that is done."""
+        self.update(stats)
+        for row in self.rows.values():
+            row.rate = row.items / stats.seconds if stats.seconds > 0 else 0.0
+            row.state = "done"
+
+    def fail(self, pe_id: str | None) -> None:
+        """The run has failed, in that PE if it was one."""
+        for name, row in self.rows.items():
+            row.state = "failed" if name == pe_id else "stopped"
+
+
+class LiveReporter(Reporter):
+    """Shows the table while the run goes on, below what is printed; leaves it there at the end."""
+
+    def __init__(self, mapping: str, graph: WorkflowGraph) -> None:
+        super().__init__()
+        self._mapping = mapping
+        self._progress = Progress(())
+        with suppress(GraphError):  # the mapping will say so, and better
+            pes = graph.flatten().get_contained_objects()
+            self._progress = Progress(f"{getattr(pe, 'name', '')}{i}" for i, pe in enumerate(pes))
+        self._terminal: Terminal | None = None
+        self._console: Console | None = None
+        self.on_progress = self._show
+
+    def __enter__(self) -> LiveReporter:
+        super().__enter__()
+        self._terminal = Terminal().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._close_terminal()
+        super().__exit__(kind, error, where)
+
+    def finish(self, result: RunResult) -> None:
+        self._progress.finish(result.stats)
+        self._leave_table()
+        self._say_end(result.stats)
+
+    def fail(self, error: Exception) -> None:
+        self._progress.fail(error.pe_id if isinstance(error, ProcessingError) else None)
+        if self._console is not None:  # else nothing had been shown: it hardly began
+            self._leave_table()
+
+    def _show(self, stats: RunStats) -> None:
+        self._progress.update(stats)
+        if self._terminal is not None:
+            console = self._make_console()
+            with console.capture() as text:
+                console.print(self._table(most=max(1, console.height - 6)))
+            self._terminal.show(text.get())
+
+    def _leave_table(self) -> None:
+        self._close_terminal()
+        self._make_console().print(self._table())
+
+    def _close_terminal(self) -> None:
+        if self._terminal is not None:
+            terminal, self._terminal = self._terminal, None
+            terminal.__exit__(None, None, None)
+
+    def _make_console(self) -> Console:
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+        return self._console
+
+    def _table(self, most: int | None = None) -> Table:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        rows = list(self._progress.rows.items())
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for title in "PE", "instances", "items", "items/s", "state":
+            right = title in ("instances", "items", "items/s")
+            table.add_column(title, justify="right" if right else "left", no_wrap=True)
+        for name, row in rows[:most]:
+            state = Text(row.state, style=COLOURS.get(row.state, "dim"))
+            table.add_row(Text(name), *_numbers(row), state)
+        hidden = len(rows) - len(rows[:most])
+        table.caption = f"{self._mapping}, {self._progress.seconds:.1f} s"
+        if hidden:
+            table.caption += f", and {hidden} more PEs"
+        return table
+
+
+def _numbers(row: Row) -> tuple[str, str, str]:
+    return f"{row.instances:,}", f"{row.items:,}", f"{row.rate:,.0f}"
+
+
+def _totals(instances: Iterable[InstanceStats]) -> dict[str, tuple[int, int]]:
+    totals: dict[str, tuple[int, int]] = {}
+    for entry in instances:
+        count, items = totals.get(entry.pe_id, (0, 0))
+        totals[entry.pe_id] = count + 1, items + entry.items
+    return totals

@@ -1,0 +1,120 @@
+"""The `dispel4py` command: chooses what to do, and turns every end of it into an exit status.
+
+0 is done, 1 a workflow that failed, 2 wrong usage or a graph that cannot run, 130 interrupted.
+Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import traceback
+from collections.abc import Sequence
+
+from d4py_cli.results import OutputClosedError
+from d4py_cli.signals import signals_as_interrupts
+from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: its arguments; None takes those of this process.
+
+    Returns:
+        The exit status.
+    """
+    own_argv = sys.argv
+    _prepare_streams()
+    try:
+        with signals_as_interrupts():
+            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()
+            return status
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    except SystemExit as error:  # argparse has shown a help text
+        return error.code if isinstance(error.code, int) else 0
+    except OutputClosedError:
+        return 1
+    except D4pyError as error:
+        if _is_a_print_to_nobody(error):
+            return 1
+        if isinstance(error, WorkflowLoadError | ProcessingError) and error.user_traceback:
+            print(error.user_traceback.rstrip("\n"), end="\n\n", file=sys.stderr)
+        _complain(f"error: {error}")
+        return error.exit_status
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_output_closed():
+            return 0  # the work was done; `head` and the like want no more of it
+        traceback.print_exc()
+        _complain("error: this is a fault in d4py itself; please report it with the lines above")
+        return 1
+    finally:
+        sys.argv = own_argv
+        _settle_stdout()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from d4py_cli import arguments as parsing
+
+    own, for_workflow = parsing.split_at_dashes(arguments)
+    first = own[0] if own else ""
+    if first in ("mappings", "check", "draw"):
+        from d4py_cli import commands
+
+        return commands.run_command(first, own[1:], for_workflow)
+    if not first or first.startswith("-"):
+        return parsing.show_about(first)
+    from d4py_cli.job import run_job
+
+    return run_job(first, own[1:], for_workflow)
+
+
+def _complain(message: str) -> None:
+    print(f"dispel4py: {message}", file=sys.stderr)
+
+
+def _prepare_streams() -> None:
+    # Python leaves them None where they were closed; print() would then take the other one.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    # A result that the terminal has no letters for is no reason to lose all results.
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _is_a_print_to_nobody(error: D4pyError) -> bool:
+    """A PE's print() met the closed pipe that our standard output is."""
+    return (
+        isinstance(error, ProcessingError)
+        and error.reason.startswith("BrokenPipeError")
+        and _is_output_closed()
+    )
+
+
+def _is_output_closed() -> bool:
+    """Whoever read standard output has gone away, as `head` does: no reason to complain."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError):
+        return False
+
+
+def _settle_stdout() -> None:
+    """Flush standard output here: Python would complain of a closed pipe at its own exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -1,0 +1,190 @@
+"""The PEs that most workflows are made from: one thing in, one thing out.
+
+`ProducerPE` makes data, `IterativePE` turns one item into one, `ConsumerPE` ends a stream,
+`SimpleFunctionPE` wraps a function, `CompositePE` wraps a graph, `create_iterative_chain` wraps a
+list of functions.  In each of them authors override `_process`, which gets and returns plain data.
+
+    >>> class Double(IterativePE):
+    ...     def _process(self, data):
+    ...         return 2 * data
+    >>> Double().process({"input": 4})
+    {'output': 8}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from dispel4py.core import GenericPE
+from dispel4py.workflow_graph import WorkflowGraph
+
+INPUT_NAME = "input"
+OUTPUT_NAME = "output"
+
+
+class BasePE(GenericPE):
+    """A PE whose ports are given as lists of names, or as numbers.
+
+    Args:
+        inputs: names of inputs.
+        outputs: names of outputs.
+        num_inputs: adds inputs ``input0``, ``input1``, …
+        num_outputs: adds outputs ``output0``, ``output1``, …
+    """
+
+    def __init__(
+        self,
+        inputs: Iterable[str] | None = None,
+        outputs: Iterable[str] | None = None,
+        num_inputs: int = 0,
+        num_outputs: int = 0,
+    ) -> None:
+        super().__init__()
+        for name in inputs or ():
+            self._add_input(name)
+        for i in range(num_inputs):
+            self._add_input(f"{INPUT_NAME}{i}")
+        for name in outputs or ():
+            self._add_output(name)
+        for i in range(num_outputs):
+            self._add_output(f"{OUTPUT_NAME}{i}")
+
+
+class IterativePE(GenericPE):
+    """One input ``input``, one output ``output``; `_process(data)` returns what to send.
+
+    None sends nothing.
+    """
+
+    INPUT_NAME = INPUT_NAME
+    OUTPUT_NAME = OUTPUT_NAME
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._add_input(self.INPUT_NAME)
+        self._add_output(self.OUTPUT_NAME)
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        data = self._process(inputs[self.INPUT_NAME])
+        return None if data is None else {self.OUTPUT_NAME: data}
+
+
+class ProducerPE(GenericPE):
+    """No input, one output ``output``; `_process(inputs)` returns what to send.
+
+    It is called once per iteration of the run, with ``{}`` or with the dict that the run's inputs
+    hold for this iteration.
+    """
+
+    OUTPUT_NAME = OUTPUT_NAME
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._add_output(self.OUTPUT_NAME)
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        data = self._process(inputs)
+        return None if data is None else {self.OUTPUT_NAME: data}
+
+
+class ConsumerPE(GenericPE):
+    """One input ``input``, no output; `_process(data)` uses the data up."""
+
+    INPUT_NAME = INPUT_NAME
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._add_input(self.INPUT_NAME)
+
+    def process(self, inputs: dict[str, Any]) -> None:
+        self._process(inputs[self.INPUT_NAME])
+
+
+class SimpleFunctionPE(IterativePE):
+    """Calls ``compute_fn(data, **params)`` on each item and sends what it returns."""
+
+    def __init__(
+        self,
+        compute_fn: Callable[..., Any] | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if compute_fn is not None:
+            self.name = self.id = f"PE_{_function_name(compute_fn)}"
+        self.compute_fn = compute_fn
+        self.params = params or {}
+
+    def _process(self, data: Any) -> Any:
+        if self.compute_fn is None:
+            raise NotImplementedError(
+                f"{self.name} has no compute_fn: give one or override _process"
+            )
+        return self.compute_fn(data, **self.params)
+
+
+class CompositePE(WorkflowGraph):
+    """A graph that is used like a PE; its ports are names for ports of PEs inside.
+
+    Args:
+        create_graph: called as ``create_graph(self, **params)`` to fill the graph.
+        params: its keyword arguments.
+    """
+
+    def __init__(
+        self,
+        create_graph: Callable[..., Any] | None = None,
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if create_graph is not None:
+            create_graph(self, **(params or {}))
+
+    def _map_input(self, input_name: str, internal_pe: Any, internal_input: str) -> None:
+        """Let `input_name` of the composite be `internal_input` of a PE inside."""
+        self.inputmappings[input_name] = (internal_pe, internal_input)
+
+    def _map_output(self, output_name: str, internal_pe: Any, internal_output: str) -> None:
+        """Let `output_name` of the composite be `internal_output` of a PE inside."""
+        self.outputmappings[output_name] = (internal_pe, internal_output)
+
+
+def create_iterative_chain(
+    functions: Sequence[Callable[..., Any] | tuple[Callable[..., Any], dict[str, Any]]],
+    function_pe_class: Callable[..., GenericPE] = SimpleFunctionPE,
+    name_prefix: str = "PE_",
+    name_suffix: str = "",
+) -> CompositePE:
+    """A composite with input ``input`` and output ``output`` that calls functions in turn.
+
+    Args:
+        functions: each a function, or a pair of a function and its keyword arguments.
+        function_pe_class: makes a PE of a function and its keyword arguments.
+        name_prefix: what stands before the function's name in the name of its PE.
+        name_suffix: what stands behind it.
+
+    Raises:
+        ValueError: the list is empty.
+    """
+    if not functions:
+        raise ValueError("create_iterative_chain() needs at least one function")
+    chain = CompositePE()
+    pes: list[GenericPE] = []
+    for entry in functions:
+        function, params = entry if isinstance(entry, tuple) else (entry, {})
+        pe = function_pe_class(function, params)
+        pe.name = pe.id = f"{name_prefix}{_function_name(function)}{name_suffix}"
+        if pes:
+            chain.connect(pes[-1], OUTPUT_NAME, pe, INPUT_NAME)
+        else:
+            chain.add(pe)
+        pes.append(pe)
+    chain._map_input(INPUT_NAME, pes[0], INPUT_NAME)
+    chain._map_output(OUTPUT_NAME, pes[-1], OUTPUT_NAME)
+    return chain
+
+
+def _function_name(function: Callable[..., Any]) -> str:
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    return getattr(function, "__name__", type(function).__name__)

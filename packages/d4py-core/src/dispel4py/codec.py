@@ -1,0 +1,88 @@
+"""Bytes from objects and back, and the keyed hash that guards them on their way.
+
+Pickle protocol 5 carries nearly everything; what it refuses goes to a fallback that the mapping
+brings (dill), so that core needs none.  Unpickling runs code, so bytes that crossed a network or a
+shared server are opened only if a hash keyed with the run's secret vouches for them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import pickle
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+from dispel4py.errors import D4pyError
+from dispel4py.isolation import cannot_carry
+
+_TAG_BYTES = 16
+
+
+class ForeignBytesError(D4pyError):
+    """Bytes that nobody with the run's secret has made; they were not unpickled."""
+
+
+class Codec:
+    """Pickles, with a fallback for what pickle refuses.
+
+    Args:
+        fallback: as `pickle.dumps`; what it makes must be readable by `pickle.loads`.
+    """
+
+    def __init__(self, fallback: Callable[[Any], bytes] | None = None) -> None:
+        self._fallback = fallback
+
+    def dumps(self, value: Any) -> bytes:
+        """Bytes of an object.
+
+        Raises:
+            ItemError: neither pickle nor the fallback takes it; the message names the part that is
+                to blame.
+        """
+        try:
+            return pickle.dumps(value, protocol=5)
+        except Exception as error:  # a user's __reduce__ may raise anything
+            if self._fallback is not None:
+                try:
+                    return self._fallback(value)
+                except Exception:
+                    raise cannot_carry(value, error) from error
+            raise cannot_carry(value, error) from error
+
+    def loads(self, data: bytes) -> Any:
+        """The object; only for bytes that are known to be our own."""
+        return pickle.loads(data)
+
+
+class Seal:
+    """Adds a keyed hash to bytes, and checks it (BLAKE2b with a key, RFC 7693).
+
+    Args:
+        secret: up to 64 bytes that only this run's processes know.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def close(self, data: bytes, place: bytes) -> bytes:
+        """The bytes with their hash; valid only in the place (a stream's name) they are meant for."""
+        return self._tag(data, place) + data
+
+    def open(self, sealed: bytes, place: bytes) -> bytes:
+        """The bytes without their hash.
+
+        Raises:
+            ForeignBytesError: the hash is wrong.
+        """
+        data = sealed[_TAG_BYTES:]
+        if not hmac.compare_digest(self._tag(data, place), sealed[:_TAG_BYTES]):
+            raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place.decode(errors='replace')}")
+        return data
+
+    def _tag(self, data: bytes, place: bytes) -> bytes:
+        hasher = blake2b(key=self._secret, digest_size=_TAG_BYTES)
+        hasher.update(len(place).to_bytes(4, "big"))
+        hasher.update(place)
+        hasher.update(data)
+        return hasher.digest()

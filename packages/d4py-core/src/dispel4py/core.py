@@ -1,0 +1,180 @@
+"""`GenericPE`, the processing element (PE) that every other one is made from.
+
+A PE declares named inputs and outputs, overrides `process` (or `_process`) and hands data on by
+returning a dict or by calling `write`.  It knows nothing of how it is run: a mapping calls it
+through the PE runner (`dispel4py.runner`) and nowhere else.
+
+    >>> class Double(GenericPE):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self._add_input("number")
+    ...         self._add_output("double")
+    ...     def process(self, inputs):
+    ...         return {"double": 2 * inputs["number"]}
+    >>> Double().process({"number": 4})
+    {'double': 8}
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+NAME = "name"
+TYPE = "type"
+DESCRIPTION = "descr"
+META = "meta"
+GROUPING = "grouping"
+WRITER = "writer"
+OPTIONAL = "optional"
+
+_RUN_LOG = logging.getLogger("dispel4py.run")
+
+#: Attributes that a run puts on its own copy of a PE and that are no part of the PE's state.
+RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
+
+
+def show_log(pe_id: str, rank: int, message: str) -> None:
+    """Show what a PE logged: through `logging` where that is set up, else on standard error."""
+    if _RUN_LOG.hasHandlers():
+        _RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
+    else:
+        print(f"{pe_id} (rank {rank}): {message}", file=sys.stderr, flush=True)
+
+
+class GenericPE:
+    """Base class of all processing elements.
+
+    Authors override `_process` or `process`, and, where they need them, `_preprocess` and
+    `_postprocess`.
+
+    Attributes:
+        name: the class's name unless set; the run's id of the PE is made from it.
+        id: id in the run, such as ``"Double3"``; equal to `name` before.
+        inputconnections: input name → settings (`NAME`, `GROUPING`, `TYPE`, `OPTIONAL`).
+        outputconnections: output name → settings (`NAME`, `TYPE`).
+        numprocesses: number of instances that a run makes of this PE.
+        single: True pins the PE to one instance whatever `numprocesses` says.
+        stateful: truthy for a PE that keeps state between items, so that not any worker may run
+            any item.
+        rank: number of the process (MPI rank, worker) that runs this instance.
+    """
+
+    def __init__(self, numprocesses: int = 1) -> None:
+        self.inputconnections: dict[str, dict[str, Any]] = {}
+        self.outputconnections: dict[str, dict[str, Any]] = {}
+        self.numprocesses = numprocesses
+        self.name: str = type(self).__name__
+        self.id: str = self.name
+
+    single: bool = False
+    stateful: Any = None
+    rank: int = 0
+    _run_writer: Callable[[str, Any], None] | None = None
+    _run_log: Callable[[str, int, str], None] | None = None
+
+    def _add_input(
+        self,
+        name: str,
+        grouping: str | Sequence[Any] | None = None,
+        tuple_type: Sequence[str] | None = None,
+        *,
+        optional: bool = False,
+    ) -> None:
+        """Declare an input.
+
+        Args:
+            name: its name.
+            grouping: which instance gets an item: None for any one, a list of keys for items
+                equal in ``item[key]`` to meet, ``"all"`` for every instance, ``"global"`` for
+                instance 0.
+            tuple_type: names of the fields of an item, for documentation.
+            optional: the graph may leave it unconnected though other inputs are connected.
+        """
+        self.inputconnections[name] = {NAME: name}
+        if grouping is not None:
+            self.inputconnections[name][GROUPING] = grouping
+        if tuple_type is not None:
+            self.inputconnections[name][TYPE] = tuple_type
+        if optional:
+            self.inputconnections[name][OPTIONAL] = True
+
+    def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
+        """Declare an output, with the names of an item's fields for documentation."""
+        self.outputconnections[name] = {NAME: name}
+        if tuple_type is not None:
+            self.outputconnections[name][TYPE] = tuple_type
+
+    def set_input_types(self, types: dict[str, Any]) -> None:
+        """Tell the PE the types of its inputs: input name → field names.
+
+        Called by `WorkflowGraph.propagate_types`; override it (or `get_output_types`) where the
+        output's type depends on the input's.
+        """
+        for name, tuple_type in types.items():
+            if name in self.inputconnections:
+                self.inputconnections[name][TYPE] = tuple_type
+
+    def get_output_types(self) -> dict[str, Any]:
+        """Output name → field names, for the outputs whose type is known."""
+        return {
+            name: settings[TYPE]
+            for name, settings in self.outputconnections.items()
+            if TYPE in settings
+        }
+
+    def preprocess(self) -> None:
+        """Called once per instance before its first item."""
+        self._preprocess()
+
+    def _preprocess(self) -> None:
+        """Override to set up an instance (open a file, connect to a service)."""
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Called once per item, with a dict of exactly one input; for a root, with what it is fed.
+
+        Returns:
+            output name → data to send; None or ``{}`` sends nothing.
+        """
+        result: dict[str, Any] | None = self._process(inputs)
+        return result
+
+    def _process(self, data: Any) -> Any:
+        """Override to do the work; see `process`."""
+        return None
+
+    def postprocess(self) -> None:
+        """Called once per instance after its last item; may `write`."""
+        self._postprocess()
+
+    def _postprocess(self) -> None:
+        """Override to finish an instance (send a total, close a file)."""
+
+    def write(self, name: str, data: Any, **kwargs: Any) -> None:
+        """Send one item to an output, at once.  Any number of calls per item.
+
+        Raises:
+            UnknownOutputError: the PE has no output of that name.
+        """
+        self._write(name, data, **kwargs)
+
+    def _write(self, name: str, data: Any, **kwargs: Any) -> None:
+        if self._run_writer is not None:
+            self._run_writer(name, data)
+        else:  # outside a run: a test that put a writer of its own on the output
+            self.outputconnections[name][WRITER].write(data)
+
+    def log(self, message: Any) -> None:
+        """Report a line to whoever watches the run, whichever process this instance is in."""
+        if self._run_log is not None:
+            self._run_log(self.id, self.rank, str(message))
+        else:
+            show_log(self.id, self.rank, str(message))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        for attribute in RUNTIME_ATTRIBUTES:
+            state.pop(attribute, None)
+        return state

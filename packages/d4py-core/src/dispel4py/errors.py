@@ -1,0 +1,203 @@
+"""Every error that d4py raises on purpose.
+
+::
+
+    D4pyError
+    ├── UsageError                  the call is wrong: exit status 2
+    │   ├── GraphError              the graph cannot run; `.problems` lists every reason
+    │   ├── InputError              the run's inputs do not fit the graph
+    │   ├── OptionError             an option has a value that cannot be
+    │   ├── WorkflowLoadError       no workflow could be taken from a file or module
+    │   ├── UnknownMappingError     no mapping of that name is installed
+    │   └── UnsupportedGraphError   this mapping cannot run this graph
+    └── RunError                    the run failed: exit status 1
+        ├── ProcessingError         a PE raised; knows PE, instance and item
+        ├── WorkerLostError         a worker process died
+        └── ServiceError            a service (Redis, MPI) failed or is not there
+
+`ItemError`, `GroupingError` and `UnknownOutputError` are raised while a PE runs, so they reach
+the caller as the cause of a `ProcessingError`.  A mapping translates the exceptions of the library
+it stands on into these at its own edge.
+"""
+
+from __future__ import annotations
+
+import reprlib
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class D4pyError(Exception):
+    """Base of all errors that d4py raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(D4pyError):
+    """The call is wrong; nothing was started."""
+
+    exit_status = 2
+
+
+class GraphError(UsageError):
+    """The graph cannot run.
+
+    Args:
+        problems: one sentence each, naming PE and port.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems: tuple[str, ...] = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        return f"the graph has {len(self.problems)} problems:\n{listed}"
+
+
+class InputError(UsageError):
+    """The run's inputs do not fit the graph."""
+
+
+class OptionError(UsageError):
+    """An option has a value that cannot be."""
+
+
+class WorkflowLoadError(UsageError):
+    """No workflow could be taken from a file or module.
+
+    Args:
+        message: what is wrong and what would do.
+        user_traceback: the traceback of the user's own module, where it raised.
+    """
+
+    def __init__(self, message: str, user_traceback: str = "") -> None:
+        self.user_traceback = user_traceback
+        super().__init__(message)
+
+
+class UnknownMappingError(UsageError):
+    """No mapping of that name is installed."""
+
+
+class UnsupportedGraphError(UsageError):
+    """This mapping cannot run this graph."""
+
+
+class RunError(D4pyError):
+    """The run was started and failed."""
+
+
+class WorkerLostError(RunError):
+    """A worker process died before its work was done."""
+
+
+class ServiceError(RunError):
+    """A service that the mapping stands on failed or is not there."""
+
+
+class ItemError(D4pyError):
+    """An item can be neither copied nor carried to another process."""
+
+
+class GroupingError(D4pyError):
+    """A group key cannot be read or hashed from an item."""
+
+
+class UnknownOutputError(D4pyError):
+    """A PE wrote to an output that it does not have."""
+
+
+class ProcessingError(RunError):
+    """A PE raised an exception.
+
+    The original exception is `__cause__` where it could be carried; its traceback as text is
+    `user_traceback` in any case.  The object can be pickled.
+
+    Args:
+        pe_id: id of the PE in the run, such as ``"TestProducer0"``.
+        instance: index of the instance of that PE.
+        phase: ``"preprocess"``, ``"process"`` or ``"postprocess"``.
+        item: the item, shortened; None outside ``process``.
+        reason: type and message of the original exception.
+        user_traceback: the original traceback.
+    """
+
+    def __init__(
+        self,
+        pe_id: str,
+        instance: int,
+        phase: str,
+        item: str | None,
+        reason: str,
+        user_traceback: str = "",
+    ) -> None:
+        self.pe_id = pe_id
+        self.instance = instance
+        self.phase = phase
+        self.item = item
+        self.reason = reason
+        self.user_traceback = user_traceback
+        super().__init__(pe_id, instance, phase, item, reason, user_traceback)
+
+    def __str__(self) -> str:
+        where = f"{self.pe_id} (instance {self.instance}) failed in {self.phase}"
+        at_item = "" if self.item is None else f" at item {self.item}"
+        return f"{where}{at_item}: {self.reason}"
+
+    @classmethod
+    def of(
+        cls, exception: BaseException, pe_id: str, instance: int, phase: str, item: Any = None
+    ) -> ProcessingError:
+        """Wrap what a PE raised; `item` is shortened, and left out unless `phase` is process."""
+        error = cls(
+            pe_id,
+            instance,
+            phase,
+            shorten(item) if phase == "process" else None,
+            "".join(traceback.format_exception_only(exception)).strip(),
+            format_user_traceback(exception),
+        )
+        error.__cause__ = exception
+        return error
+
+
+def shorten(value: Any, limit: int = 200) -> str:
+    """`repr` of a value in at most `limit` characters; never raises."""
+    try:
+        text = _SHORT_REPR.repr(value)
+    except Exception as error:  # a user's __repr__ may do anything
+        text = f"<{type(value).__name__}, whose repr() raised {type(error).__name__}>"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def format_user_traceback(exception: BaseException) -> str:
+    """The traceback as Python prints it, without the leading frames that are d4py's own."""
+    lines = traceback.TracebackException.from_exception(exception)
+    frames = list(lines.stack)
+    while frames and _is_own_frame(frames[0]):
+        frames.pop(0)
+    if frames:
+        lines.stack = traceback.StackSummary.from_list(frames)
+    return "".join(lines.format())
+
+
+def _is_own_frame(frame: traceback.FrameSummary) -> bool:
+    return frame.filename.startswith(_OWN_FOLDER) and "examples" not in frame.filename
+
+
+def name_list(names: Sequence[str]) -> str:
+    """Names as they stand in a message: ``'a', 'b' and 'c'``, or ``none``."""
+    quoted = [repr(name) for name in names]
+    if not quoted:
+        return "none"
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
+
+
+_OWN_FOLDER = __file__.removesuffix("errors.py")
+_SHORT_REPR = reprlib.Repr()
+_SHORT_REPR.maxstring = _SHORT_REPR.maxother = 160
+_SHORT_REPR.maxlist = _SHORT_REPR.maxtuple = _SHORT_REPR.maxdict = 8

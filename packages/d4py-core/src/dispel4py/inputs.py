@@ -1,0 +1,111 @@
+"""What the roots of a run are called with, from whatever the caller gave.
+
+A number n means n calls with ``{}``; an iterable of dicts means one call each and is read lazily,
+once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import numbers
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeGuard
+
+from dispel4py.base import ConsumerPE, IterativePE
+from dispel4py.core import GenericPE
+from dispel4py.errors import InputError, name_list
+from dispel4py.plan import Plan, PlannedPE
+
+RootInput = int | Iterable[dict[str, Any]]
+
+
+def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
+    """Number of each root → how often it is called, or with what.
+
+    Args:
+        plan: the plan.
+        inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.
+
+    Raises:
+        InputError: the inputs name no root, or cannot be what a root is called with.
+    """
+    roots = plan.roots
+    if inputs is None:
+        inputs = 1
+    if not isinstance(inputs, Mapping):
+        if isinstance(inputs, Iterator) and len(roots) > 1:
+            raise InputError(
+                "an iterator can feed one root only; give each its own, by"
+                f" {name_list([root.id for root in roots])}"
+            )
+        return {root.index: _checked(root, inputs) for root in roots}
+    given: dict[int, RootInput] = {root.index: 0 for root in roots}
+    for key, value in inputs.items():
+        named = [root for root in roots if key is root.pe or key == root.id]
+        named = named or [root for root in roots if key == root.pe.name]
+        if not named:
+            raise InputError(
+                f"the inputs name {_key_name(key)}, which is no root of this graph"
+                f" (roots: {name_list([root.id for root in roots])})"
+            )
+        for root in named:
+            given[root.index] = _checked(root, value)
+    return given
+
+
+def calls(root: PlannedPE, given: RootInput) -> Iterator[dict[str, Any]]:
+    """The inputs of a root's calls, one dict each.
+
+    Raises:
+        InputError: an element is no dict, or names an input that the root does not have.
+    """
+    if isinstance(given, int):
+        for _ in itertools.repeat(None, given):
+            yield {}
+        return
+    for number, element in enumerate(given):
+        if not isinstance(element, dict):
+            raise InputError(
+                f"input number {number} of {root.id} is {element!r}; each has to be a dict of"
+                f" input name and data (inputs: {name_list(list(root.pe.inputconnections))})"
+            )
+        if root.pe.inputconnections:
+            unknown = [name for name in element if name not in root.pe.inputconnections]
+            if unknown:
+                raise InputError(
+                    f"input number {number} of {root.id} names {name_list(unknown)}"
+                    f" (inputs: {name_list(list(root.pe.inputconnections))})"
+                )
+        yield element
+
+
+def _checked(root: PlannedPE, value: Any) -> RootInput:
+    if isinstance(value, numbers.Integral):
+        count = int(value)
+        if count < 0:
+            raise InputError(f"{root.id} cannot be called {count} times")
+        if count and _reads_its_input(root.pe):
+            name = root.pe.INPUT_NAME
+            raise InputError(
+                f"nothing feeds input {name!r} of {root.id}: connect it, or give it data, such as"
+                f" inputs={{{root.id!r}: [{{{name!r}: …}}]}} or -d '{{\"{root.id}\":"
+                f" [{{\"{name}\": …}}]}}'"
+            )
+        return count
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return value
+    raise InputError(
+        f"the input of {root.id} is {value!r}; it has to be a number of calls or a list of dicts,"
+        " one per call"
+    )
+
+
+def _reads_its_input(pe: GenericPE) -> TypeGuard[IterativePE | ConsumerPE]:
+    return any(
+        isinstance(pe, kind) and type(pe).process is kind.process
+        for kind in (IterativePE, ConsumerPE)
+    )
+
+
+def _key_name(key: Any) -> str:
+    return repr(key) if isinstance(key, str) else repr(getattr(key, "name", key))

@@ -1,0 +1,111 @@
+"""Copies of items, so that a receiver never sees what a sender or a sibling does later.
+
+What cannot change is handed on as it is; a flat list or dict is copied in one step; anything else
+goes through pickle with its large buffers copied once, or through `copy.deepcopy` where pickle
+refuses.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import decimal
+import fractions
+import pickle
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from dispel4py.errors import ItemError, shorten
+
+#: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
+IMMUTABLE = frozenset(
+    {
+        int,
+        float,
+        str,
+        bytes,
+        bool,
+        complex,
+        range,
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+        datetime.timedelta,
+        decimal.Decimal,
+        fractions.Fraction,
+        uuid.UUID,
+    }
+)
+_IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
+
+Isolate = Callable[[Any], Any]
+
+
+def copy_item(item: Any) -> Any:
+    """An item that shares nothing changeable with the one given.
+
+    Raises:
+        ItemError: it can be copied neither by pickle nor by `copy.deepcopy`.
+    """
+    kind = type(item)
+    if kind in _IMMUTABLE_INSIDE:
+        return item
+    if kind is list:
+        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            return item[:]
+    elif kind is tuple:
+        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            return item
+    elif (
+        kind is dict
+        and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
+        and _IMMUTABLE_INSIDE.issuperset(map(type, item))
+    ):
+        return item.copy()
+    return _copy_any(item)
+
+
+def share_item(item: Any) -> Any:
+    """The item itself: what `copy_item` is replaced by under ``share_items=True``."""
+    return item
+
+
+def _copy_any(item: Any) -> Any:
+    try:
+        buffers: list[pickle.PickleBuffer] = []
+        data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
+        return pickle.loads(data, buffers=[bytearray(buffer.raw()) for buffer in buffers])
+    except Exception as pickle_error:  # a user's __reduce__ may raise anything
+        try:
+            return copy.deepcopy(item)
+        except Exception:
+            raise cannot_carry(item, pickle_error) from pickle_error
+
+
+def cannot_carry(item: Any, error: BaseException) -> ItemError:
+    """The error for an item (or PE) that cannot be pickled: names the attribute that is to blame."""
+    culprit = _find_culprit(item)
+    where = "" if culprit is None else f" because of {culprit}"
+    return ItemError(
+        f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {error};"
+        " send plain data, and open files, locks and connections in preprocess()"
+    )
+
+
+def _find_culprit(item: Any) -> str | None:
+    """The first attribute or element that pickle refuses, one level down."""
+    if isinstance(item, dict):
+        parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
+    elif isinstance(item, list | tuple | set | frozenset):
+        parts = [(f"element {i}", value) for i, value in enumerate(item)]
+    else:
+        parts = [
+            (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
+        ]
+    for place, value in parts:
+        try:
+            pickle.dumps(value, protocol=5)
+        except Exception:  # whatever pickle says, this part is to blame
+            return f"{place} (a {type(value).__name__})"
+    return None

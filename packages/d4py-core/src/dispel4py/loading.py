@@ -1,0 +1,315 @@
+"""Workflows from files and modules: find one, import it once, choose the graph in it.
+
+A file is imported under its own name, or under a like name where that one is taken, so that its
+classes can be pickled and no installed module is hidden by it.  `source_of` and `restore_module`
+carry such a module to a process that cannot import it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.util import decode_source, find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from dispel4py.errors import WorkflowLoadError, name_list
+from dispel4py.workflow_graph import WorkflowGraph
+from dispel4py.workflow_graph import _all_graphs as all_graphs
+
+#: Where bare names are looked up when there is no such file or module.
+EXAMPLES = "d4py_examples.graph_testing"
+
+
+@dataclass(frozen=True)
+class LoadedWorkflow:
+    """A module that was imported for the graph in it.
+
+    Attributes:
+        target: what was asked for.
+        module: the module; ``sys.modules[module.__name__]``.
+        is_example: there was no such file or module, so it is the example of that name.
+    """
+
+    target: str
+    module: ModuleType
+    is_example: bool = False
+
+    def graph(self, attr: str | None = None) -> WorkflowGraph:
+        """The graph of that name, or the only one at module level.
+
+        Graphs that another one contains do not count; composites (graphs with ports of their own)
+        count only where there is nothing else.
+
+        Raises:
+            WorkflowLoadError: there is no such graph, or there are several.
+        """
+        graphs = {
+            name: value
+            for name, value in vars(self.module).items()
+            if isinstance(value, WorkflowGraph)
+        }
+        if attr is not None:
+            return self._graph_named(attr, graphs)
+        inside = {id(part) for graph in graphs.values() for part in all_graphs(graph)[1:]}
+        found: dict[int, str] = {}
+        for name, graph in graphs.items():
+            if id(graph) not in inside:
+                found.setdefault(id(graph), name)
+        names = list(found.values())
+        plain = [n for n in names if not (graphs[n].inputmappings or graphs[n].outputmappings)]
+        names = plain or names
+        if not names:
+            raise WorkflowLoadError(
+                f"there is no WorkflowGraph in {self.target}; a workflow makes one at module"
+                " level, such as: graph = WorkflowGraph()"
+            )
+        if len(names) > 1:
+            raise WorkflowLoadError(
+                f"there are {len(names)} graphs in {self.target}: {name_list(names)};"
+                f" choose one by its name, such as: -a {names[0]}"
+            )
+        return graphs[names[0]]
+
+    def _graph_named(self, attr: str, graphs: dict[str, WorkflowGraph]) -> WorkflowGraph:
+        if attr in graphs:
+            return graphs[attr]
+        value = getattr(self.module, attr, None)
+        if isinstance(value, WorkflowGraph):  # by the module's own __getattr__
+            return value
+        known = f"(graphs: {name_list(list(graphs))})"
+        if hasattr(self.module, attr):
+            kind = type(value).__name__
+            raise WorkflowLoadError(
+                f"{attr!r} in {self.target} is no graph but of type {kind} {known}"
+            )
+        raise WorkflowLoadError(f"there is no {attr!r} in {self.target} {known}")
+
+
+class _Source(NamedTuple):
+    name: str
+    text: str
+    filename: str
+
+
+_SOURCES: dict[str, _Source] = {}
+
+
+def load_graph(target: str, attr: str | None = None) -> WorkflowGraph:
+    """The graph of a workflow; see `load_module` and `LoadedWorkflow.graph`.
+
+    Raises:
+        WorkflowLoadError: no graph can be taken from there; the message says why.
+    """
+    return load_module(target).graph(attr)
+
+
+def load_module(target: str) -> LoadedWorkflow:
+    """Import a workflow: a file, a module, or else the example of that name.
+
+    A file that was loaded before and has not changed since is not imported again.  As for a
+    script, the file's folder (the current one, for a module) is put on the path.
+
+    Args:
+        target: a file's path, with or without ``.py``, or a module's name.
+
+    Raises:
+        WorkflowLoadError: there is no such thing, or it raised; `user_traceback` says where.
+    """
+    target = os.fspath(target)
+    for path in (target, f"{target}.py"):
+        if path.endswith(".py") and os.path.isfile(path):
+            return LoadedWorkflow(target, _load_file(target, os.path.realpath(path)))
+    if not target.endswith(".py"):
+        _make_importable(os.getcwd())
+        if _module_exists(target):
+            return LoadedWorkflow(target, _import(target, target))
+        if os.path.isfile(target) and not Path(target).suffix:
+            return LoadedWorkflow(target, _load_file(target, os.path.realpath(target)))
+    example = target.removesuffix(".py")
+    if example.isidentifier() and _module_exists(f"{EXAMPLES}.{example}"):
+        module = _import(target, f"{EXAMPLES}.{example}")
+        return LoadedWorkflow(target, module, is_example=True)
+    raise WorkflowLoadError(f"no workflow {target!r}: {_why_missing(target)}")
+
+
+def source_of(module_name: str) -> tuple[str, str, str] | None:
+    """Name, source and file name of a module that was loaded from a file; None for any other."""
+    return _SOURCES.get(module_name)
+
+
+def restore_module(name: str, source: str, filename: str) -> ModuleType:
+    """Make a module again, in another process, from what `source_of` gave there.
+
+    Does nothing where that very module is there already.
+    """
+    known = _SOURCES.get(name)
+    if known == (name, source, filename) and name in sys.modules:
+        return sys.modules[name]
+    return _execute(_Source(name, source, filename))
+
+
+class _TextLoader(SourceFileLoader):
+    """Runs a source text that is held in memory, and shows it to `linecache` and `inspect`."""
+
+    def __init__(self, source: _Source) -> None:
+        super().__init__(source.name, source.filename)
+        self._text = source.text
+
+    def get_source(self, fullname: str) -> str:
+        return self._text
+
+
+def _load_file(target: str, filename: str) -> ModuleType:
+    try:
+        text = decode_source(Path(filename).read_bytes())
+    except OSError as error:
+        raise WorkflowLoadError(f"cannot read {target}: {error.strerror}") from error
+    except (SyntaxError, UnicodeDecodeError) as error:
+        raise _raised(target, error) from error
+    for source in _SOURCES.values():
+        if source.filename == filename:
+            if source.text == text and source.name in sys.modules:
+                return sys.modules[source.name]
+            name = source.name
+            break
+    else:
+        name = _module_name(filename)
+        if name in sys.modules:  # imported by an import statement before
+            return sys.modules[name]
+    try:
+        return _execute(_Source(name, text, filename))
+    except (Exception, SystemExit) as error:
+        raise _raised(target, error) from error
+
+
+def _execute(source: _Source) -> ModuleType:
+    # Where the file bears the name of another module, that one must come first on the path.
+    folder = os.path.dirname(source.filename)
+    _make_importable(folder, first=source.name == _plain_name(source.filename))
+    spec = spec_from_file_location(source.name, source.filename, loader=_TextLoader(source))
+    assert spec is not None
+    module = module_from_spec(spec)
+    before = sys.modules.get(source.name)
+    sys.modules[source.name] = module
+    try:
+        exec(compile(source.text, source.filename, "exec", dont_inherit=True), vars(module))
+    except BaseException:
+        if before is None:
+            del sys.modules[source.name]
+        else:
+            sys.modules[source.name] = before
+        raise
+    _SOURCES[source.name] = source
+    return module
+
+
+def _import(target: str, name: str) -> ModuleType:
+    try:
+        __import__(name)  # unlike importlib.import_module leaves no frames of its own in tracebacks
+    except (Exception, SystemExit) as error:
+        raise _raised(target, error) from error
+    return sys.modules[name]
+
+
+def _raised(target: str, error: BaseException) -> WorkflowLoadError:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
+        frames = frames.tb_next
+    reason = traceback.format_exception_only(error)[-1].strip()
+    return WorkflowLoadError(
+        f"cannot import {target}: {reason}",
+        "".join(traceback.format_exception(type(error), error, frames)),
+    )
+
+
+def _module_exists(name: str) -> bool:
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            return False
+        raise _raised(name, error) from error
+    except ValueError:  # in sys.modules without a spec, such as __main__
+        return False
+    except (Exception, SystemExit) as error:  # a package around it raised
+        raise _raised(name, error) from error
+    # A mere folder (namespace package) is no workflow.
+    return spec is not None and (spec.origin is not None or not spec.submodule_search_locations)
+
+
+def _module_name(filename: str) -> str:
+    """A name for the module: the same in every process that loads the same files."""
+    plain = name = _plain_name(filename)
+    number = 1
+    while _is_taken(name, filename):
+        name = f"{plain}_workflow{number if number > 1 else ''}"
+        number += 1
+    return name
+
+
+def _plain_name(filename: str) -> str:
+    # Pickle takes a dot in a module's name for a package.
+    return "".join(c if c.isalnum() else "_" for c in Path(filename).stem)
+
+
+def _is_taken(name: str, filename: str) -> bool:
+    if name in sys.modules:
+        other = getattr(sys.modules[name], "__file__", None)
+        return name == "__main__" or other is None or os.path.realpath(other) != filename
+    if name in sys.stdlib_module_names:
+        return True
+    folder = os.path.dirname(filename)
+    spec = PathFinder.find_spec(name, [p for p in sys.path if os.path.realpath(p) != folder])
+    return spec is not None and spec.origin is not None
+
+
+def _make_importable(folder: str, *, first: bool = True) -> None:
+    on_path = [entry for entry in sys.path if os.path.realpath(entry) == os.path.realpath(folder)]
+    if first and not on_path:
+        sys.path.insert(0, folder)
+    elif not first:
+        sys.path[:] = [entry for entry in sys.path if entry not in on_path] + [folder]
+
+
+def _why_missing(target: str) -> str:
+    from difflib import get_close_matches  # slow to import, and only errors need it
+
+    path = Path(target)
+    if path.is_dir():
+        return f"it is a folder (Python files in it: {name_list(_python_files(path))})"
+    if path.is_file():
+        return f"a workflow is a Python file or module, and this is a {path.suffix} file"
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    stem = path.name.removesuffix(".py")
+    alike = [p.name for p in path.parent.iterdir() if p.stem == stem and p.is_file()]
+    if alike:
+        return f"there is {name_list(sorted(alike))}, but a workflow is a .py file"
+    files, examples = _python_files(path.parent), []
+    if len(path.parts) < 2:
+        examples = _example_names()
+    near = get_close_matches(stem, [*(f.removesuffix(".py") for f in files), *examples], n=3)
+    why = "there is no such file, module or example" if examples else "there is no such file"
+    if near:
+        return f"{why}; did you mean {' or '.join(map(repr, near))}?"
+    return f"{why} (Python files there: {name_list(files)})" if files else why
+
+
+def _python_files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob("*.py"))
+
+
+def _example_names() -> list[str]:
+    from pkgutil import iter_modules
+
+    spec = find_spec(EXAMPLES) if _module_exists(EXAMPLES) else None
+    folders: Iterable[str] = (spec and spec.submodule_search_locations) or ()
+    return sorted(m.name for m in iter_modules(list(folders)) if not m.name.startswith("_"))

@@ -1,0 +1,1 @@
+"""Where existing workflows import mappings, aggregates and monitoring from."""

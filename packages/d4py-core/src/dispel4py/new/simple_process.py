@@ -1,0 +1,128 @@
+"""The mapping ``simple`` by its old module path, to be called from Python.
+
+>>> from dispel4py import ProducerPE, WorkflowGraph
+>>> class One(ProducerPE):
+...     def _process(self, inputs):
+...         return 1
+>>> graph = WorkflowGraph()
+>>> graph.add(One())
+>>> process_and_return(graph, {"One": 2})
+{'One0': {'output': [1, 1]}}
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dispel4py.core import GenericPE
+from dispel4py.errors import OptionError, name_list
+from dispel4py.new import _legacy
+from dispel4py.result import RunResult
+from dispel4py.workflow_graph import WorkflowGraph
+
+#: PE (the object, its name or its id) → names of the outputs to return.
+ResultMappings = Mapping[Any, Iterable[str]]
+
+
+def process(
+    workflow: WorkflowGraph,
+    inputs: Any,
+    args: Any = None,
+    resultmappings: ResultMappings | None = None,
+) -> RunResult | queue.Queue[Any] | None:
+    """Run a workflow in this process and print its outputs.
+
+    Args:
+        workflow: the graph.
+        inputs: what the roots are called with; see `dispel4py.run`.  ``{}`` is one call each.
+        args: any object, whose attributes are options; see `dispel4py.new.multi_process`.
+        resultmappings: as for `process_and_return`; nothing is returned then.
+    """
+    if resultmappings is None:
+        return _legacy.process("simple", workflow, inputs, args)
+    print(f"Outputs: {_run_and_select(workflow, inputs, args, resultmappings)}")
+    return None
+
+
+def process_and_return(
+    workflow: WorkflowGraph, inputs: Any, resultmappings: ResultMappings | None = None
+) -> dict[str, dict[str, list[Any]]]:
+    """Run a workflow in this process and return its results.
+
+    Args:
+        workflow: the graph.  Afterwards the `id` of each PE is the one that results have.
+        inputs: what the roots are called with; see `dispel4py.run`.  ``{}`` is one call each.
+        resultmappings: PE (the object, its name or its id) → names of outputs.  Only these are
+            returned, and they are returned even where they are connected.
+
+    Returns:
+        id of the PE → name of the output → data.
+
+    Raises:
+        OptionError: `resultmappings` names a PE or an output that is not there.
+        UsageError: the call or the graph is wrong; nothing was started.
+        RunError: the run failed.
+    """
+    if resultmappings is None:
+        return _legacy.run_workflow("simple", workflow, inputs).outputs
+    return _run_and_select(workflow, inputs, None, resultmappings)
+
+
+class _Tap(GenericPE):
+    """Hands on what an output sends, so that it becomes a result although it is connected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._add_input("input")
+        self._add_output("output")
+
+    def process(self, inputs: dict[str, Any]) -> None:
+        self.write("output", inputs["input"])
+
+
+def _run_and_select(
+    workflow: WorkflowGraph, inputs: Any, args: Any, resultmappings: ResultMappings
+) -> dict[str, dict[str, list[Any]]]:
+    tapped = workflow.flatten()  # a new graph of the same PEs, so that taps can be added to it
+    pes: list[Any] = tapped.get_contained_objects()
+    wanted: dict[tuple[str, str], tuple[str, str]] = {}  # where it comes out → what it is
+    for i, output in _selected(pes, resultmappings):
+        result = (f"{pes[i].name}{i}", output)
+        if any(edge.source is pes[i] and edge.output == output for edge in tapped.edges):
+            tap = _Tap()
+            wanted[(f"{tap.name}{len(tapped.get_contained_objects())}", "output")] = result
+            tapped.connect(pes[i], output, tap, "input")
+        else:
+            wanted[result] = result
+    selected: dict[str, dict[str, list[Any]]] = {}
+
+    def take(pe_id: str, output: str, data: Any) -> None:
+        if (pe_id, output) in wanted:
+            pe_id, output = wanted[(pe_id, output)]
+            selected.setdefault(pe_id, {}).setdefault(output, []).append(data)
+
+    _legacy.run_workflow("simple", tapped, inputs, args, take)
+    return selected
+
+
+def _selected(pes: list[Any], resultmappings: ResultMappings) -> list[tuple[int, str]]:
+    """Numbers of PEs and names of outputs that are asked for, each once."""
+    found: list[tuple[int, str]] = []
+    for key, outputs in resultmappings.items():
+        matching = [i for i, pe in enumerate(pes) if key is pe or key in (pe.name, f"{pe.name}{i}")]
+        if not matching:
+            raise OptionError(
+                f"resultmappings names {key!r}, which is no PE of the graph"
+                f" (PEs: {name_list([f'{pe.name}{i}' for i, pe in enumerate(pes)])})"
+            )
+        for i in matching:
+            for output in outputs:
+                if output not in pes[i].outputconnections:
+                    raise OptionError(
+                        f"resultmappings names output {output!r} of {pes[i].name}{i}, which has"
+                        f" {name_list(list(pes[i].outputconnections))}"
+                    )
+                found.append((i, output))
+    return list(dict.fromkeys(found))

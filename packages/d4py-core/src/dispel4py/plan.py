@@ -1,0 +1,267 @@
+"""From a graph to a frozen plan: PEs with their ids, instances, routes and order.
+
+Everything that is decided about a run before it starts is decided here, once, without I/O and
+without starting anything: which instance gets which item, which PE is stateful and why, what is
+upstream of what.  `make_plan` reports every problem of a graph at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from dispel4py.core import GROUPING, OPTIONAL, GenericPE
+from dispel4py.errors import GraphError, name_list
+from dispel4py.workflow_graph import WorkflowGraph, topological_order
+
+if TYPE_CHECKING:
+    from dispel4py.registry import Capabilities
+
+SHUFFLE = "shuffle"
+ALL = "all"
+GLOBAL = "global"
+GROUP_BY = "group_by"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """Which instance of a destination gets an item.
+
+    Attributes:
+        kind: `SHUFFLE`, `ALL`, `GLOBAL` or `GROUP_BY`.
+        keys: for `GROUP_BY`, what of an item must be equal for items to meet.
+    """
+
+    kind: str
+    keys: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        return repr(list(self.keys)) if self.kind == GROUP_BY else repr(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One edge of the flattened graph, by the numbers of its PEs."""
+
+    source: int
+    output: str
+    destination: int
+    input: str
+    grouping: Grouping
+
+
+@dataclass(frozen=True)
+class PlannedPE:
+    """One PE of the flattened graph.
+
+    Attributes:
+        index: its number, in the order in which the PEs joined the graph.
+        id: ``<name><index>``.
+        pe: the PE as the user made it; instances are copies of it.
+        instances: how many instances it has.
+        is_root: it has no connected input.
+        stateful_because: why it is stateful, one phrase per reason; empty if it is stateless.
+        routes: output name → edges; an output without edges makes results.
+        upstream: numbers of the PEs that feed it directly.
+    """
+
+    index: int
+    id: str
+    pe: GenericPE
+    instances: int
+    is_root: bool
+    stateful_because: tuple[str, ...]
+    routes: dict[str, tuple[Route, ...]]
+    upstream: tuple[int, ...]
+
+    @property
+    def stateful(self) -> bool:
+        return bool(self.stateful_because)
+
+    @property
+    def has_preprocess(self) -> bool:
+        """Its author overrode `preprocess`."""
+        return _overrides(self.pe, "preprocess") or _overrides(self.pe, "_preprocess")
+
+    @property
+    def has_postprocess(self) -> bool:
+        """Its author overrode `postprocess`."""
+        return _overrides(self.pe, "postprocess") or _overrides(self.pe, "_postprocess")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A graph, ready to run.
+
+    Attributes:
+        pes: all PEs, by number.
+        order: their numbers, each behind all that feed it.
+    """
+
+    pes: tuple[PlannedPE, ...]
+    order: tuple[int, ...]
+
+    @property
+    def roots(self) -> list[PlannedPE]:
+        return [pe for pe in self.pes if pe.is_root]
+
+    @property
+    def order_matters(self) -> bool:
+        """Items can reach some place by two ways, so what arrives first depends on the schedule."""
+        arrivals = [0] * len(self.pes)
+        for pe in self.pes:
+            for routes in pe.routes.values():
+                for route in routes:
+                    arrivals[route.destination] += 1
+        return any(
+            count > 1 or pe.instances > 1 for count, pe in zip(arrivals, self.pes, strict=True)
+        )
+
+
+def make_plan(graph: WorkflowGraph) -> Plan:
+    """Plan a graph.
+
+    Raises:
+        GraphError: it cannot run; every problem is listed.
+    """
+    flat = graph.flatten()
+    pes: list[Any] = flat.get_contained_objects()
+    position = {id(pe): i for i, pe in enumerate(pes)}
+    ids = [f"{pe.name}{i}" for i, pe in enumerate(pes)]
+    problems = [*_graph_problems(pes, ids), *_port_problems(flat, position, ids)]
+    try:
+        order = [position[id(pe)] for pe in topological_order(flat)]
+    except GraphError as error:
+        problems += error.problems
+    if problems:
+        raise GraphError(problems)
+
+    routes: list[dict[str, list[Route]]] = [
+        {name: [] for name in pe.outputconnections} for pe in pes
+    ]
+    upstream: list[dict[int, None]] = [{} for _ in pes]
+    stateful: list[list[str]] = [
+        [f"it has stateful = {pe.stateful!r}"] if pe.stateful else [] for pe in pes
+    ]
+    for edge in flat.edges:
+        i, j = position[id(edge.source)], position[id(edge.destination)]
+        grouping = grouping_of(pes[j], edge.input)
+        routes[i][edge.output].append(Route(i, edge.output, j, edge.input, grouping))
+        upstream[j][i] = None
+        if grouping.kind != SHUFFLE:
+            reason = f"its input {edge.input!r} has the grouping {grouping}"
+            if reason not in stateful[j]:
+                stateful[j].append(reason)
+    return Plan(
+        pes=tuple(
+            PlannedPE(
+                index=i,
+                id=ids[i],
+                pe=pe,
+                instances=1 if pe.single or not upstream[i] else pe.numprocesses,
+                is_root=not upstream[i],
+                stateful_because=tuple(stateful[i]),
+                routes={name: tuple(edges) for name, edges in routes[i].items()},
+                upstream=tuple(upstream[i]),
+            )
+            for i, pe in enumerate(pes)
+        ),
+        order=tuple(order),
+    )
+
+
+def share_stateless(plan: Plan) -> Plan:
+    """The same plan for a mapping whose workers share the stateless PEs: one instance of each."""
+    return replace(
+        plan,
+        pes=tuple(pe if pe.stateful else replace(pe, instances=1) for pe in plan.pes),
+    )
+
+
+def grouping_of(pe: GenericPE, input_name: str) -> Grouping:
+    """The grouping of an input.
+
+    Raises:
+        ValueError: it is none that there is.
+    """
+    given = pe.inputconnections[input_name].get(GROUPING)
+    if given is None or given == SHUFFLE:
+        return Grouping(SHUFFLE)
+    if given in (ALL, GLOBAL):
+        return Grouping(given)
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes) and len(given) > 0:
+        return Grouping(GROUP_BY, tuple(given))
+    raise ValueError(
+        f"the grouping {given!r}; it can be a list of keys such as [0], 'all', 'global' or None"
+    )
+
+
+def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
+    """Why a mapping of these capabilities cannot run a plan; None if it can."""
+    lines: list[str] = []
+    for pe in plan.pes:
+        if not capabilities.stateful and not pe.is_root and pe.stateful:
+            lines.append(f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}")
+            continue
+        kinds = {r.grouping.kind for p in plan.pes for rs in p.routes.values() for r in rs
+                 if r.destination == pe.index}
+        if not capabilities.broadcast and ALL in kinds:
+            lines.append(f"{pe.id} has an input with the grouping 'all'")
+        if not capabilities.group_by and kinds & {GROUP_BY, GLOBAL}:
+            lines.append(f"{pe.id} has an input that is grouped")
+        if not capabilities.lifecycle and (pe.has_preprocess or pe.has_postprocess):
+            lines.append(f"{pe.id} has a preprocess or a postprocess")
+    return "; ".join(lines) or None
+
+
+def _graph_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
+    if not pes:
+        yield "the graph is empty: add() a PE or connect() two"
+    seen: dict[str, int] = {}
+    for i, pe_id in enumerate(ids):
+        if pe_id in seen:
+            yield (
+                f"PEs number {seen[pe_id]} and {i} both get the id {pe_id!r}: give one of them"
+                " another name"
+            )
+        seen[pe_id] = i
+    for pe, pe_id in zip(pes, ids, strict=True):
+        if not isinstance(pe.numprocesses, int) or pe.numprocesses < 1:
+            yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; the least that would do is 1"
+
+
+def _port_problems(
+    flat: WorkflowGraph, position: dict[int, int], ids: Sequence[str]
+) -> Iterable[str]:
+    connected: dict[int, set[str]] = {}
+    for edge in flat.edges:
+        i, j = position[id(edge.source)], position[id(edge.destination)]
+        connected.setdefault(j, set()).add(edge.input)
+        if edge.output not in edge.source.outputconnections:
+            yield (
+                f"{ids[i]} has no output {edge.output!r}"
+                f" (outputs: {name_list(list(edge.source.outputconnections))})"
+            )
+        if edge.input not in edge.destination.inputconnections:
+            yield (
+                f"{ids[j]} has no input {edge.input!r}"
+                f" (inputs: {name_list(list(edge.destination.inputconnections))})"
+            )
+            continue
+        try:
+            grouping_of(edge.destination, edge.input)
+        except ValueError as error:
+            yield f"input {edge.input!r} of {ids[j]} has {error}"
+    pes: list[Any] = flat.get_contained_objects()
+    for i, pe in enumerate(pes):
+        for name, settings in pe.inputconnections.items():
+            if i in connected and name not in connected[i] and not settings.get(OPTIONAL):
+                yield (
+                    f"input {name!r} of {ids[i]} is not connected, though others of its inputs"
+                    " are: connect it, or declare it with optional=True"
+                )
+
+
+def _overrides(pe: GenericPE, method: str) -> bool:
+    return method in vars(pe) or getattr(type(pe), method) is not getattr(GenericPE, method)

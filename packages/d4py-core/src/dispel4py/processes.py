@@ -1,0 +1,180 @@
+"""The worker processes of a run on this machine: started together, watched, and always stopped.
+
+A worker that fails sends its error to the parent and ends; one that loses its parent (kill -9)
+ends too, after a last clean-up.  Workers ignore Ctrl-C: the parent, which gets it as well, stops
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
+from time import monotonic
+from typing import Any
+
+from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
+
+START_METHODS = ("fork", "forkserver", "spawn")
+
+#: Seconds that a worker has to end after SIGTERM before it is killed.
+GRACE_SECONDS = 1.0
+
+
+class WorkerSide:
+    """What a worker's main function gets to deal with its parent."""
+
+    def __init__(self) -> None:
+        self._on_orphaned: Callable[[], None] = lambda: None
+        threading.Thread(target=self._watch_parent, name="d4py-parent-watch", daemon=True).start()
+
+    def on_orphaned(self, clean_up: Callable[[], None]) -> None:
+        """Call this when the parent is gone, just before the worker ends itself."""
+        self._on_orphaned = clean_up
+
+    def _watch_parent(self) -> None:
+        parent = parent_process()
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            try:
+                self._on_orphaned()
+            finally:
+                os._exit(1)
+
+
+class Crew:
+    """Worker processes numbered from 0.
+
+    Args:
+        main: the workers' main function, importable; called as ``main(side, *arguments)``.
+        arguments: one tuple per worker; must be picklable.
+        start_method: one of `START_METHODS`; None takes the quickest that is safe.
+
+    Raises:
+        OptionError: there is no such start method here.
+    """
+
+    def __init__(
+        self,
+        main: Callable[..., None],
+        arguments: Sequence[tuple[Any, ...]],
+        start_method: str | None = None,
+    ) -> None:
+        try:
+            context: Any = get_context(start_method or safe_start_method())
+        except ValueError:
+            raise OptionError(
+                f"no start method {start_method!r} here (there are: {name_list(START_METHODS)})"
+            ) from None
+        self._processes: list[BaseProcess] = []
+        self._reports: list[connection.Connection] = []
+        self._ended: set[int] = set()
+        for rank, argument in enumerate(arguments):
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(
+                target=_worker_main, args=(main, sender, argument), name=f"d4py-worker-{rank}"
+            )
+            process.start()
+            sender.close()
+            self._processes.append(process)
+            self._reports.append(receiver)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers by rank."""
+        return [process.pid or 0 for process in self._processes]
+
+    def check(self) -> None:
+        """Raise what a worker reported, or say that one was lost.
+
+        Raises:
+            D4pyError: a worker's own error.
+            WorkerLostError: a worker ended without a word.
+        """
+        for rank, (process, report) in enumerate(
+            zip(self._processes, self._reports, strict=True)
+        ):
+            if rank in self._ended:
+                continue
+            gone = not process.is_alive()
+            if report.poll():
+                try:
+                    raise pickle.loads(report.recv_bytes())
+                except EOFError:
+                    pass
+            if gone:
+                self._ended.add(rank)
+                if process.exitcode:
+                    raise WorkerLostError(
+                        f"worker {rank} (process {process.pid}) died: {_cause(process.exitcode)}"
+                    )
+
+    def join(self, seconds: float) -> bool:
+        """Wait for all workers to end by themselves; False if some have not."""
+        until = monotonic() + seconds
+        for process in self._processes:
+            process.join(max(0.0, until - monotonic()))
+        return not any(process.is_alive() for process in self._processes)
+
+    def stop(self) -> None:
+        """End all workers that still run: SIGTERM, then SIGKILL."""
+        for process in self._processes:
+            if process.is_alive():
+                process.terminate()
+        if not self.join(GRACE_SECONDS):
+            for process in self._processes:
+                if process.is_alive():
+                    process.kill()
+            self.join(GRACE_SECONDS)
+        for report in self._reports:
+            report.close()
+
+
+def safe_start_method() -> str:
+    """``fork`` on Linux while there is one thread (a fork copies locks but no threads)."""
+    if sys.platform == "linux":
+        return "fork" if threading.active_count() == 1 else "forkserver"
+    return "spawn"
+
+
+def _worker_main(
+    main: Callable[..., None], report: connection.Connection, arguments: tuple[Any, ...]
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        main(WorkerSide(), *arguments)
+    except BaseException as error:
+        report.send_bytes(_portable(error))
+        report.close()
+        # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
+        os._exit(1)
+
+
+def _portable(error: BaseException) -> bytes:
+    """A pickled error that the parent can raise."""
+    if not isinstance(error, D4pyError):
+        text = "".join(traceback.format_exception(error))
+        error = RunError(f"a worker failed in d4py's own code; please report this:\n{text}")
+    try:
+        data = pickle.dumps(error)
+        pickle.loads(data)
+    except Exception:  # an error of somebody's own subclass may not travel
+        data = pickle.dumps(RunError(str(error)))
+    return data
+
+
+def _cause(exitcode: int) -> str:
+    if exitcode < 0:
+        try:
+            return f"killed by {signal.Signals(-exitcode).name}"
+        except ValueError:
+            return f"killed by signal {-exitcode}"
+    return f"exit status {exitcode}"

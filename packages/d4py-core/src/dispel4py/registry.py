@@ -1,0 +1,151 @@
+"""Mappings by name: what is installed, and the mapping itself once it is asked for.
+
+A package offers a mapping by an entry point of the group ``dispel4py.mappings`` that names a class
+(or a callable without arguments) whose instances are a `Mapping`.  Listing names imports none of
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import dataclass, fields
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+from dispel4py.errors import OptionError, UnknownMappingError, name_list
+from dispel4py.result import RunOptions, RunResult
+from dispel4py.workflow_graph import WorkflowGraph
+
+ENTRY_POINT_GROUP = "dispel4py.mappings"
+
+#: Which distribution brings a mapping of ours, for the pip line when it is missing.
+KNOWN_DISTRIBUTIONS = {
+    "simple": "d4py-core",
+    "multi": "d4py-mappings-fixed",
+    "zmq_multi": "d4py-mappings-fixed[zmq]",
+    "mpi": "d4py-mappings-fixed[mpi]",
+    "dyn_multi": "d4py-mappings-dynamic",
+    "dyn_auto_multi": "d4py-mappings-dynamic",
+    "dyn_redis": "d4py-mappings-dynamic[redis]",
+    "dyn_auto_redis": "d4py-mappings-dynamic[redis]",
+    "hybrid_redis": "d4py-hybrid",
+    "redis": "d4py-hybrid",
+}
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a mapping declares that it can do; what it does not declare it must refuse.
+
+    Attributes:
+        stateful: runs PEs that keep state.
+        group_by: runs inputs grouped by keys or ``"global"``.
+        broadcast: runs inputs grouped ``"all"``.
+        lifecycle: calls preprocess and postprocess.
+        any_pickle: carries whatever pickle or dill can carry.
+        survives_worker_death: carries on when a worker process is killed.
+        multi_host: workers may be on other machines.
+        bounded_memory: a fast producer waits for a slow consumer.
+    """
+
+    stateful: bool = False
+    group_by: bool = False
+    broadcast: bool = False
+    lifecycle: bool = True
+    any_pickle: bool = True
+    survives_worker_death: bool = False
+    multi_host: bool = False
+    bounded_memory: bool = True
+
+    def declared(self) -> list[str]:
+        """Names of what is declared."""
+        return [entry.name for entry in fields(self) if getattr(self, entry.name)]
+
+
+@runtime_checkable
+class Mapping(Protocol):
+    """The four things that a mapping offers."""
+
+    name: str
+    capabilities: Capabilities
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the mapping's own command-line options; their names are its keyword options too."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """Run a graph to its end.
+
+        Raises:
+            UsageError: nothing was started.
+            RunError: the run failed.
+        """
+
+
+def available() -> list[str]:
+    """Names of the installed mappings, sorted; imports none of them."""
+    return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
+
+
+def distribution_of(name: str) -> str:
+    """Name and version of the distribution that brings an installed mapping, or ``""``."""
+    distribution = getattr(_entry_point(name), "dist", None)
+    return "" if distribution is None else f"{distribution.name} {distribution.version}"
+
+
+def load_mapping(name: str) -> Mapping:
+    """The mapping of that name.
+
+    Raises:
+        UnknownMappingError: it is not installed, or its package cannot be imported; the message
+            has the pip line that would help.
+    """
+    entry = _entry_point(name)
+    if entry is None:
+        raise UnknownMappingError(_not_installed(name))
+    try:
+        mapping: Mapping = entry.load()()
+    except ImportError as error:
+        wanted = KNOWN_DISTRIBUTIONS.get(name) or getattr(entry.dist, "name", name)
+        raise UnknownMappingError(
+            f"mapping {name!r} is installed but cannot be imported ({error});"
+            f" try: pip install '{wanted}'"
+        ) from error
+    return mapping
+
+
+def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
+    """A mapping's own options: what was given, defaults for the rest.
+
+    Raises:
+        OptionError: an option that the mapping does not have.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    mapping.add_arguments(parser)
+    options = vars(parser.parse_args([]))
+    unknown = [name for name in given if name not in options]
+    if unknown:
+        raise OptionError(
+            f"mapping {mapping.name!r} has no option {name_list(unknown)}"
+            f" (its options: {name_list(sorted(options))})"
+        )
+    return {**options, **given}
+
+
+def _entry_point(name: str) -> EntryPoint | None:
+    return next(iter(entry_points(group=ENTRY_POINT_GROUP, name=name)), None)
+
+
+def _not_installed(name: str) -> str:
+    installed = available()
+    message = f"no mapping {name!r} is installed (installed: {name_list(installed)})"
+    nearest = difflib.get_close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], n=1)
+    if name in KNOWN_DISTRIBUTIONS:
+        message += f"; to get it: pip install '{KNOWN_DISTRIBUTIONS[name]}'"
+    elif nearest:
+        message += f"; did you mean {nearest[0]!r}?"
+        if nearest[0] not in installed:
+            message += f" (pip install '{KNOWN_DISTRIBUTIONS[nearest[0]]}')"
+    else:
+        message += "; the ones that d4py ships come with: pip install d4py-cli"
+    return message

@@ -1,0 +1,144 @@
+"""What a run is asked for and what it gives back: `RunOptions`, `RunResult` and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dispel4py.errors import OptionError, ProcessingError
+
+#: Gets each result as it comes: id of the PE, name of the output, data.
+OnResult = Callable[[str, str, Any], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item that was given up under ``on_error="skip"``.
+
+    Attributes:
+        error: what the PE raised, with PE, instance, phase and traceback.
+        item: the item itself; None outside ``process``.
+    """
+
+    error: ProcessingError
+    item: Any = None
+
+    @property
+    def pe_id(self) -> str:
+        return self.error.pe_id
+
+    @property
+    def instance(self) -> int:
+        return self.error.instance
+
+    def __str__(self) -> str:
+        return str(self.error)
+
+
+@dataclass
+class InstanceStats:
+    """What one instance (or one worker's replica) of a PE has done.
+
+    Attributes:
+        pe_id: id of the PE.
+        rank: number of the process that ran it.
+        items: calls of ``process``.
+        seconds: time spent inside the PE.
+    """
+
+    pe_id: str
+    rank: int
+    items: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class RunStats:
+    """Counts and times of a run.
+
+    Attributes:
+        mapping: name of the mapping.
+        processes: number of worker processes.
+        seconds: wall-clock time of the run.
+        instances: one entry per instance that did anything.
+        notes: what the run had to say beside its results, such as dropped foreign frames.
+    """
+
+    mapping: str
+    processes: int = 1
+    seconds: float = 0.0
+    instances: list[InstanceStats] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def items_per_pe(self) -> dict[str, int]:
+        """Calls of ``process`` per PE, over all its instances."""
+        totals: dict[str, int] = {}
+        for entry in self.instances:
+            totals[entry.pe_id] = totals.get(entry.pe_id, 0) + entry.items
+        return totals
+
+
+@dataclass
+class RunResult:
+    """What a run gives back.
+
+    Attributes:
+        outputs: PE id → output name → data written to that output, for outputs with no edge;
+            empty where `RunOptions.on_result` took the results.
+        failures: items given up under ``on_error="skip"``.
+        stats: counts and times.
+    """
+
+    outputs: dict[str, dict[str, list[Any]]]
+    failures: list[Failure]
+    stats: RunStats
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run; the same for every mapping, with the mapping's own options in `extra`.
+
+    Attributes:
+        processes: number of processes; None lets the mapping choose.
+        on_result: gets results as they come, instead of `RunResult.outputs`.
+        on_error: ``"stop"`` ends the run at the first exception of a PE, ``"skip"`` gives up the
+            item and carries on.
+        share_items: True hands mutable items on without copying, for PEs that are known not to
+            change what they got or sent.
+        on_progress: called a few times a second with the stats so far.
+        extra: the mapping's own options by name.
+
+    Raises:
+        OptionError: a value that cannot be.
+    """
+
+    processes: int | None = None
+    on_result: OnResult | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+    share_items: bool = False
+    on_progress: Callable[[RunStats], None] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.processes is not None and self.processes < 1:
+            raise OptionError(
+                f"the number of processes is {self.processes}; the least that would do is 1"
+            )
+        if self.on_error not in ("stop", "skip"):
+            raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")
+
+
+class ResultCollector:
+    """Takes results as batches and hands them to `on_result` or gathers them for `RunResult`."""
+
+    def __init__(self, on_result: OnResult | None = None) -> None:
+        self.outputs: dict[str, dict[str, list[Any]]] = {}
+        self._on_result = on_result
+
+    def add(self, pe_id: str, output: str, items: list[Any]) -> None:
+        if self._on_result is None:
+            self.outputs.setdefault(pe_id, {}).setdefault(output, []).extend(items)
+        else:
+            for item in items:
+                self._on_result(pe_id, output, item)

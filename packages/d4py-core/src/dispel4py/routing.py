@@ -1,0 +1,112 @@
+"""Which instance of its destination each item of a route goes to.
+
+A `Router` belongs to one sending instance.  It splits a batch of written items by receiving
+instance; items keep their order on the way to each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dispel4py.errors import GroupingError, shorten
+from dispel4py.grouping import group_key, stable_hash
+from dispel4py.isolation import IMMUTABLE, Isolate
+from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
+
+#: How many keys a router remembers the instance of.
+_REMEMBERED_KEYS = 1 << 16
+
+
+class Router:
+    """Splits what one instance writes to one route.
+
+    Args:
+        route: the route.
+        instances: number of instances of the destination.
+        sender: number of the sending instance; senders start shuffling at different receivers.
+        isolate: copies an item that goes to several instances.
+        on_error: gets an exception and the item that cannot be routed; raises, or drops it.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        instances: int,
+        sender: int,
+        isolate: Isolate,
+        on_error: Callable[[BaseException, Any], None],
+    ) -> None:
+        self.route = route
+        self._instances = instances
+        self._next = sender % instances
+        self._isolate = isolate
+        self._on_error = on_error
+        self._instance_of: dict[Any, int] = {}
+
+    def split(self, items: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+        """The items by receiving instance, as (instance, items)."""
+        kind = self.route.grouping.kind
+        if kind == GROUP_BY:
+            yield from self._group(items)
+        elif kind == GLOBAL or self._instances == 1:
+            yield 0, items
+        elif kind == ALL:
+            # All copies are made before the first receiver can touch its own.
+            copies = [copy_items(items, self._isolate) for _ in range(1, self._instances)]
+            yield from enumerate([items, *copies])
+        else:
+            n = self._instances
+            if len(items) == 1:
+                yield self._next, items
+                self._next = (self._next + 1) % n
+                return
+            for i in range(min(n, len(items))):
+                yield (self._next + i) % n, items[i::n]
+            self._next = (self._next + len(items)) % n
+
+    def _group(self, items: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+        keys = self.route.grouping.keys
+        instance_of = self._instance_of
+        groups: dict[int, list[Any]] = {}
+        for item in items:
+            try:
+                key = group_key(item, keys)
+            except Exception as error:  # a user's __getitem__ may raise anything
+                self._on_error(self._explain("cannot be read", item, error), item)
+                continue
+            try:
+                instance = instance_of[key]
+            except (KeyError, TypeError):
+                try:
+                    instance = self._find(key)
+                except Exception as error:  # so may a user's __hash__ or __eq__
+                    self._on_error(self._explain("cannot be hashed", item, error), item)
+                    continue
+            if instance in groups:
+                groups[instance].append(item)
+            else:
+                groups[instance] = [item]
+        yield from groups.items()
+
+    def _find(self, key: Any) -> int:
+        instance = stable_hash(key) % self._instances
+        # Only keys that cannot change are remembered: they are cheap to compare and stay equal.
+        if type(key) in IMMUTABLE and len(self._instance_of) < _REMEMBERED_KEYS:
+            self._instance_of[key] = instance
+        return instance
+
+    def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
+        explained = GroupingError(
+            f"the group key {what} from {shorten(item)}: input {self.route.input!r} is grouped by"
+            f" {self.route.grouping} ({type(error).__name__}: {error})"
+        )
+        explained.__cause__ = error
+        return explained
+
+
+def copy_items(items: list[Any], isolate: Isolate) -> list[Any]:
+    """A batch for one more receiver; batches are read, never changed, so they can be shared."""
+    if IMMUTABLE.issuperset(map(type, items)):
+        return items
+    return [isolate(item) for item in items]

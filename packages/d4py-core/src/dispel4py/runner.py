@@ -1,0 +1,221 @@
+"""The PE runner: the only code that calls a PE.
+
+A `Runner` owns one instance.  It takes batches of items, calls the PE through its life cycle,
+gathers what is written per output, and turns an exception into a `ProcessingError` that knows PE,
+instance and item.  PEs that leave `process` as `IterativePE`, `ProducerPE` or `ConsumerPE` define
+it are called straight at `_process`, in a tight loop.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from types import ModuleType
+from typing import Any
+
+from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
+from dispel4py.core import GenericPE
+from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list
+from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item
+from dispel4py.plan import PlannedPE
+from dispel4py.result import InstanceStats
+
+#: Gets an error and the item; raises the error, or takes note of it and returns.
+OnError = Callable[[ProcessingError, Any], None]
+#: Called in the middle of a PE's call when what it wrote should go on its way.
+OnWritten = Callable[["Runner"], None]
+#: Gets what a PE logs: id of the PE, rank, message.
+Log = Callable[[str, int, str], None]
+
+
+def raise_error(error: ProcessingError, item: Any) -> None:
+    """The `OnError` of ``on_error="stop"``."""
+    raise error
+
+
+class Runner:
+    """One instance of a PE.
+
+    Args:
+        planned: the PE in the plan; the runner works on a copy of its PE.
+        instance: which of its instances this is.
+        rank: number of the process.
+        isolate: copies a written item.
+        on_error: what happens to an exception of the PE.
+        on_written: see `OnWritten`.
+        log: see `Log`; None logs as the PE does outside a run.
+        chunk: how many written items are gathered before `on_written` is called in mid-call.
+        linger: seconds after which they go on their way even if they are fewer.
+
+    Attributes:
+        written: output name → items written; whoever takes them empties the list in place.
+        stats: calls and seconds so far.
+        slice: how many items to process at a time; the executor adapts it.
+
+    Raises:
+        GraphError: the PE cannot be copied.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedPE,
+        instance: int,
+        on_written: OnWritten,
+        *,
+        rank: int = 0,
+        isolate: Isolate = copy_item,
+        on_error: OnError = raise_error,
+        log: Log | None = None,
+        chunk: int = 1024,
+        linger: float = 0.01,
+    ) -> None:
+        self.planned = planned
+        self.instance = instance
+        self.written: dict[str, list[Any]] = {name: [] for name in planned.routes}
+        self.stats = InstanceStats(planned.id, rank)
+        self.slice = 1
+        self._on_written = on_written
+        self._on_error = on_error
+        self._isolate = isolate
+        self._chunk = chunk
+        self._linger = linger
+        self._sent_at = 0.0
+        self._nested_seconds = 0.0
+        self.pe = pe = _copy_pe(planned)
+        pe.id = planned.id
+        pe.rank = rank
+        pe._run_writer = self._write
+        pe._run_log = log
+        self._direct = _direct_method(planned, pe, self.written)
+
+    def preprocess(self) -> None:
+        """Call the PE's preprocess: once, before anything else.
+
+        Raises:
+            ProcessingError: it raised; there is no item to skip, so this always ends the run.
+        """
+        self._sent_at = perf_counter()
+        try:
+            self.pe.preprocess()
+        except (Exception, SystemExit) as error:
+            raise self._error(error, "preprocess") from error
+
+    def process(self, input_name: str | None, items: Sequence[Any]) -> float:
+        """Call the PE once per item.
+
+        Args:
+            input_name: the input that the items come in by; None for a root, whose items are the
+                dicts that it is called with.
+            items: the items.
+
+        Returns:
+            Seconds spent in the PE.
+
+        Raises:
+            ProcessingError: the PE raised, and `on_error` says to stop.
+        """
+        started_at = self._sent_at = perf_counter()
+        iterator = iter(items)
+        item: Any = None
+        while True:
+            try:
+                if self._direct is not None:
+                    method, append = self._direct
+                    isolate = self._isolate
+                    for item in iterator:
+                        data = method(item)
+                        if type(data) in IMMUTABLE:
+                            append(data)
+                        elif data is not None:
+                            append(isolate(data))
+                else:
+                    process = self.pe.process
+                    for item in iterator:
+                        returned = process(item if input_name is None else {input_name: item})
+                        if returned:
+                            for name, data in returned.items():
+                                self._gather(name, data)
+                break
+            except (Exception, SystemExit) as error:
+                self.fail(error, item)
+        self.stats.items += len(items)
+        return self._add_seconds(started_at)
+
+    def postprocess(self) -> None:
+        """Call the PE's postprocess: once, after everything else.
+
+        Raises:
+            ProcessingError: it raised, and `on_error` says to stop.
+        """
+        started_at = perf_counter()
+        self._sent_at = perf_counter()
+        try:
+            self.pe.postprocess()
+        except (Exception, SystemExit) as error:
+            self._on_error(self._error(error, "postprocess"), None)
+        self._add_seconds(started_at)
+
+    def fail(self, error: BaseException, item: Any) -> None:
+        """Hand an exception that belongs to an item of this instance to `on_error`."""
+        self._on_error(self._error(error, "process", item), item)
+
+    def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
+        return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
+
+    def _gather(self, name: str, data: Any) -> list[Any]:
+        items = self.written.get(name)
+        if items is None:
+            raise UnknownOutputError(
+                f"{self.planned.id} has no output {name!r}"
+                f" (outputs: {name_list(list(self.written))})"
+            )
+        items.append(data if type(data) in IMMUTABLE else self._isolate(data))
+        return items
+
+    def _write(self, name: str, data: Any) -> None:
+        items = self._gather(name, data)
+        if len(items) >= self._chunk or perf_counter() - self._sent_at >= self._linger:
+            started_at = perf_counter()
+            self._on_written(self)
+            self._nested_seconds += perf_counter() - started_at
+            self._sent_at = perf_counter()
+
+    def _add_seconds(self, started_at: float) -> float:
+        seconds = perf_counter() - started_at
+        if self._nested_seconds:
+            seconds -= self._nested_seconds
+            self._nested_seconds = 0.0
+        self.stats.seconds += seconds
+        return seconds
+
+
+def _copy_pe(planned: PlannedPE) -> GenericPE:
+    # Modules cannot be copied and need not be.
+    memo = {id(v): v for v in vars(planned.pe).values() if isinstance(v, ModuleType)}
+    try:
+        return copy.deepcopy(planned.pe, memo)
+    except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
+        raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
+
+
+def _direct_method(
+    planned: PlannedPE, pe: GenericPE, written: dict[str, list[Any]]
+) -> tuple[Callable[[Any], Any], Callable[[Any], None]] | None:
+    """`_process` and what takes its result, where `process` does no more than call it."""
+    if "process" in vars(pe):
+        return None
+    process = type(pe).process
+    if planned.is_root:
+        if process is not ProducerPE.process:
+            return None
+    elif process is ConsumerPE.process:
+        return pe._process, _drop
+    elif process is not IterativePE.process:
+        return None
+    output = getattr(pe, "OUTPUT_NAME", None)
+    return (pe._process, written[output].append) if output in written else None
+
+
+def _drop(data: Any) -> None:
+    """What a consumer returns goes nowhere."""

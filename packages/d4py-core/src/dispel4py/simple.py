@@ -1,0 +1,89 @@
+"""The mapping `simple`: the whole graph in this process, on this thread, without any dependency.
+
+All instances live in one `Executor`.  Roots take turns; when they are exhausted, the PEs are
+postprocessed in topological order, each after all that feeds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from time import monotonic, perf_counter
+from typing import Any
+
+from dispel4py.executor import Executor
+from dispel4py.inputs import calls, root_inputs
+from dispel4py.isolation import copy_item, share_item
+from dispel4py.plan import make_plan
+from dispel4py.registry import Capabilities
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.runner import raise_error
+from dispel4py.workflow_graph import WorkflowGraph
+
+#: Seconds between two calls of `RunOptions.on_progress`.
+PROGRESS_SECONDS = 0.2
+
+
+class SimpleMapping:
+    """Runs a graph in this process."""
+
+    name = "simple"
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """It has no options of its own."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        started_at = perf_counter()
+        plan = make_plan(graph)
+        given = root_inputs(plan, inputs)
+        exits = _Exits(options)
+        stats = RunStats(self.name)
+        failures: list[Failure] = []
+        executor = Executor(
+            plan,
+            exits,
+            isolate=share_item if options.share_items else copy_item,
+            on_error=raise_error
+            if options.on_error == "stop"
+            else lambda error, item: failures.append(Failure(error, item)),
+            between=None if options.on_progress is None else lambda: report(),
+        )
+        next_report = monotonic() + PROGRESS_SECONDS
+
+        def report() -> bool:
+            nonlocal next_report
+            if options.on_progress is not None and monotonic() >= next_report:
+                next_report = monotonic() + PROGRESS_SECONDS
+                stats.instances = executor.stats
+                stats.seconds = perf_counter() - started_at
+                options.on_progress(stats)
+            return False
+
+        # Receivers first: a preprocess may write.
+        for pe in reversed(plan.order):
+            for instance in range(plan.pes[pe].instances):
+                executor.start(pe, instance)
+            executor.drain()
+        waiting = {root: calls(plan.pes[root], given[root]) for root in given}
+        while waiting:
+            for root, iterator in list(waiting.items()):
+                if not executor.call_root(root, iterator):
+                    del waiting[root]
+        for pe in plan.order:
+            for instance in range(plan.pes[pe].instances):
+                executor.finish(pe, instance)
+        stats.instances = executor.stats
+        stats.seconds = perf_counter() - started_at
+        return RunResult(exits.results.outputs, failures, stats)
+
+
+class _Exits:
+    """Everything is local, so only results leave."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.results = ResultCollector(options.on_result)
+        self.result = self.results.add
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        raise AssertionError("`simple` has no instance elsewhere")

@@ -1,0 +1,82 @@
+"""Helpers that workflows have always found here: `load_graph`, `make_hash`, `total_size`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import deque
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
+from typing import Any
+
+from dispel4py.grouping import stable_hash
+from dispel4py.workflow_graph import WorkflowGraph
+
+__all__ = ["load_graph", "make_hash", "total_size"]
+
+
+def load_graph(graph_source: str, attr: str | None = None) -> WorkflowGraph:
+    """The workflow of a Python file or module.
+
+    Args:
+        graph_source: path of a file, or name of a module.
+        attr: the variable that holds the graph; None takes the only graph that there is.
+
+    Raises:
+        WorkflowLoadError: there is no such workflow.
+    """
+    from dispel4py import loading
+
+    return loading.load_graph(graph_source, attr)
+
+
+def make_hash(obj: Any) -> int:
+    """A hash of numbers, strings and containers of these that is the same in every process.
+
+    Raises:
+        TypeError: something that has no such hash.
+    """
+    return stable_hash(obj)
+
+
+def total_size(obj: Any) -> int:
+    """Bytes that an object takes with all that it holds, each part counted once.
+
+    Follows containers and attributes (``__dict__`` and ``__slots__``), in cycles too.  Classes,
+    modules and functions are counted, but not what they hold: they belong to the program.
+    """
+    seen = {id(obj): obj}  # holds on to the objects, so that no id is used twice
+    waiting = [obj]
+    size = 0
+    while waiting:
+        current = waiting.pop()
+        size += sys.getsizeof(current)
+        for part in _parts(current):
+            if id(part) not in seen:
+                seen[id(part)] = part
+                waiting.append(part)
+    return size
+
+
+def _parts(obj: Any) -> Iterator[Any]:
+    if isinstance(obj, str | bytes | bytearray | type | ModuleType | FunctionType):
+        return
+    if isinstance(obj, dict):
+        yield from obj.keys()
+        yield from obj.values()
+    elif isinstance(obj, list | tuple | set | frozenset | deque):
+        yield from obj
+    if hasattr(obj, "__dict__"):
+        yield obj.__dict__
+    for kind in type(obj).__mro__:
+        if "__slots__" in vars(kind):
+            for slot in vars(kind).values():
+                if inspect.ismemberdescriptor(slot) and (value := _slot_value(slot, obj)):
+                    yield value[0]
+
+
+def _slot_value(slot: Any, obj: Any) -> tuple[Any] | None:
+    try:
+        return (slot.__get__(obj),)
+    except AttributeError:  # the slot was never set
+        return None

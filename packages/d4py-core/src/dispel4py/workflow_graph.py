@@ -1,0 +1,231 @@
+"""`WorkflowGraph`: PEs and the edges between them, kept in the order in which they were added.
+
+An edge joins one output to one input; several edges between the same two PEs are all kept.  A
+graph may hold other graphs (composites) whose ports are named by `inputmappings` and
+`outputmappings`; `flatten` puts their PEs in their place.
+
+    >>> from dispel4py import ProducerPE, ConsumerPE
+    >>> graph = WorkflowGraph()
+    >>> graph.connect(ProducerPE(), "output", ConsumerPE(), "input")
+    >>> [pe.name for pe in graph.get_contained_objects()]
+    ['ProducerPE', 'ConsumerPE']
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Union
+
+from dispel4py.core import GenericPE
+from dispel4py.errors import GraphError, name_list
+
+Node = Union[GenericPE, "WorkflowGraph"]
+
+
+class Edge(NamedTuple):
+    """One output joined to one input."""
+
+    source: Any
+    output: str
+    destination: Any
+    input: str
+
+
+class WorkflowGraph:
+    """PEs (or graphs that stand for a PE) and the edges between them.
+
+    Attributes:
+        inputmappings: as a composite, input name → (node inside, its input).
+        outputmappings: as a composite, output name → (node inside, its output).
+        partitions: lists of PEs that a fixed mapping should put into one process; None leaves it
+            to the mapping.
+        edges: all edges, in the order in which they were connected.
+    """
+
+    def __init__(self) -> None:
+        self.inputmappings: dict[str, tuple[Any, str]] = {}
+        self.outputmappings: dict[str, tuple[Any, str]] = {}
+        self.partitions: list[list[Any]] | None = None
+        self.edges: list[Edge] = []
+        self._nodes: dict[int, Node] = {}
+
+    def add(self, node: Node) -> None:
+        """Add a PE or a composite; one that is there already stays where it is.
+
+        Raises:
+            TypeError: it is neither.
+        """
+        if not isinstance(node, GenericPE | WorkflowGraph):
+            raise TypeError(
+                f"a graph holds PEs and graphs, not {type(node).__name__}: {node!r}"
+                + (" (did you mean to call the class?)" if isinstance(node, type) else "")
+            )
+        self._nodes.setdefault(id(node), node)
+
+    def connect(
+        self, from_node: Node, from_connection: str, to_node: Node, to_connection: str
+    ) -> None:
+        """Join output `from_connection` of one node to input `to_connection` of another.
+
+        Both are added where they are not in the graph yet.  Names of ports are checked when the
+        graph is planned, all at once.
+        """
+        self.add(from_node)
+        self.add(to_node)
+        self.edges.append(Edge(from_node, from_connection, to_node, to_connection))
+
+    def get_contained_objects(self) -> list[Node]:
+        """The PEs and composites of this graph, in the order in which they joined it."""
+        return list(self._nodes.values())
+
+    def flatten(self) -> WorkflowGraph:
+        """A new graph in which every composite is replaced by what it holds, to any depth.
+
+        The PEs are the same objects; neither they nor this graph are changed.
+
+        Raises:
+            GraphError: a composite has no such port, holds itself, or maps a port to a node that
+                it does not hold.
+        """
+        flat = WorkflowGraph()
+        problems: list[str] = []
+        _add_flattened(self, flat, [], problems)
+        for composite in _all_graphs(self):
+            for edge in composite.edges:
+                source = _resolve(edge.source, edge.output, "output", problems)
+                destination = _resolve(edge.destination, edge.input, "input", problems)
+                if source is not None and destination is not None:
+                    flat.connect(*source, *destination)
+        if problems:
+            raise GraphError(dict.fromkeys(problems))
+        if self.partitions is not None:
+            flat.partitions = [
+                [pe for node in part for pe in _pes_in(node)] for part in self.partitions
+            ]
+        return flat
+
+    def propagate_types(self) -> None:
+        """Tell every PE the types of what arrives at its inputs, from the roots on down.
+
+        Sets the types on the PEs themselves, through `GenericPE.set_input_types`.
+
+        Raises:
+            GraphError: the graph is not acyclic.
+        """
+        flat = self.flatten()
+        for pe in topological_order(flat):
+            types: dict[str, Any] = {}
+            for edge in flat.edges:
+                if edge.destination is pe:
+                    known = edge.source.get_output_types()
+                    if edge.output in known:
+                        types[edge.input] = known[edge.output]
+            if types:
+                pe.set_input_types(types)
+
+
+def topological_order(flat: WorkflowGraph) -> list[GenericPE]:
+    """The PEs of a flattened graph, each behind all that feed it; otherwise as they were added.
+
+    Algorithm: A. B. Kahn, "Topological sorting of large networks", CACM 5 (11), 1962.
+
+    Raises:
+        GraphError: the graph has a cycle; the message walks along it.
+    """
+    nodes: list[Any] = flat.get_contained_objects()
+    position = {id(pe): i for i, pe in enumerate(nodes)}
+    successors: list[list[int]] = [[] for _ in nodes]
+    waiting_for = [0] * len(nodes)
+    for edge in flat.edges:
+        successors[position[id(edge.source)]].append(position[id(edge.destination)])
+        waiting_for[position[id(edge.destination)]] += 1
+    ready = [i for i in reversed(range(len(nodes))) if waiting_for[i] == 0]
+    order: list[GenericPE] = []
+    while ready:
+        i = ready.pop()
+        order.append(nodes[i])
+        for j in reversed(successors[i]):
+            waiting_for[j] -= 1
+            if waiting_for[j] == 0:
+                ready.append(j)
+    if len(order) < len(nodes):
+        raise GraphError([_describe_cycle(nodes, successors, waiting_for)])
+    return order
+
+
+def _describe_cycle(nodes: list[Any], successors: list[list[int]], waiting_for: list[int]) -> str:
+    # Every node left over has a predecessor that is left over: walking backwards must close a loop.
+    predecessor = {
+        j: i for i, after in enumerate(successors) if waiting_for[i] > 0 for j in after
+    }
+    i = next(i for i, count in enumerate(waiting_for) if count > 0)
+    walked: list[int] = []
+    while i not in walked:
+        walked.append(i)
+        i = predecessor[i]
+    loop = [i, *reversed(walked[walked.index(i) :])]
+    return "the graph has a cycle: " + " → ".join(f"{nodes[i].name}{i}" for i in loop)
+
+
+def _add_flattened(
+    graph: WorkflowGraph, flat: WorkflowGraph, inside: list[WorkflowGraph], problems: list[str]
+) -> None:
+    if any(graph is outer for outer in inside):
+        problems.append(f"composite {_name_of(graph)} holds itself")
+        raise GraphError(problems)
+    for node in graph.get_contained_objects():
+        if isinstance(node, WorkflowGraph):
+            _add_flattened(node, flat, [*inside, graph], problems)
+        else:
+            flat.add(node)
+
+
+def _all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
+    """A graph and all graphs inside it, each once."""
+    found = {id(graph): graph}
+    queue = [graph]
+    for current in queue:
+        for node in current.get_contained_objects():
+            if isinstance(node, WorkflowGraph) and id(node) not in found:
+                found[id(node)] = node
+                queue.append(node)
+    return list(found.values())
+
+
+def _resolve(
+    node: Node, port: str, kind: str, problems: list[str]
+) -> tuple[GenericPE, str] | None:
+    """The PE and port that a port of a (nested) composite stands for."""
+    while isinstance(node, WorkflowGraph):
+        mappings = node.inputmappings if kind == "input" else node.outputmappings
+        if port not in mappings:
+            problems.append(
+                f"composite {_name_of(node)} has no {kind} {port!r}"
+                f" ({kind}s: {name_list(list(mappings))})"
+            )
+            return None
+        inner, inner_port = mappings[port]
+        if id(inner) not in node._nodes:
+            problems.append(
+                f"composite {_name_of(node)} maps its {kind} {port!r} to {_name_of(inner)},"
+                " which it does not hold: add() it to the composite"
+            )
+            return None
+        node, port = inner, inner_port
+    return node, port
+
+
+def _pes_in(node: Node) -> list[Any]:
+    return list(node.flatten()._nodes.values()) if isinstance(node, WorkflowGraph) else [node]
+
+
+def _name_of(node: Any) -> str:
+    return str(getattr(node, "name", type(node).__name__))
+
+
+def __getattr__(name: str) -> Any:
+    # Drawing lives in its own module; these names have always been found here.
+    if name in ("draw", "drawDot", "write_image"):
+        from dispel4py import drawing
+
+        return getattr(drawing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

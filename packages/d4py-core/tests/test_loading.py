@@ -1,0 +1,355 @@
+"""Workflows are found by path, by module name and, failing that, among the examples."""
+
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import traceback
+
+import pytest
+
+from dispel4py.errors import WorkflowLoadError
+from dispel4py.loading import EXAMPLES, load_graph, load_module, source_of
+from dispel4py.workflow_graph import WorkflowGraph
+
+ONE_GRAPH = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+class Source(ProducerPE):
+    pass
+
+class Step(IterativePE):
+    pass
+
+graph = WorkflowGraph()
+graph.connect(Source(), "output", Step(), "input")
+"""
+
+
+@pytest.fixture(autouse=True)
+def leave_no_trace(monkeypatch):
+    """Modules and paths of one test are not there in the next."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def write(folder):
+    """Writes a file of the current folder."""
+
+    def write_file(name, text=ONE_GRAPH):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write_file
+
+
+@pytest.fixture
+def example(folder, monkeypatch):
+    """Puts one example workflow where those that ship with d4py would be."""
+    shipped = folder / "shipped"
+    package = shipped.joinpath(*EXAMPLES.split("."))
+    package.mkdir(parents=True)
+    for inside in package, package.parent:
+        (inside / "__init__.py").touch()
+    (package / "split_merge.py").write_text(ONE_GRAPH)
+    for name in [name for name in sys.modules if name.startswith(EXAMPLES.partition(".")[0])]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(shipped)
+    return package / "split_merge.py"
+
+
+def names_in(graph):
+    return [pe.name for pe in graph.get_contained_objects()]
+
+
+def message_of(target, attr=None):
+    with pytest.raises(WorkflowLoadError) as caught:
+        load_graph(target, attr)
+    assert caught.value.exit_status == 2
+    return str(caught.value)
+
+
+class TestWhatIsFound:
+    @pytest.mark.parametrize("target", ["wf.py", "wf", "./wf.py", "./wf"])
+    def test_a_file_is_found_with_and_without_its_suffix(self, write, target):
+        write("wf.py")
+        assert names_in(load_graph(target)) == ["Source", "Step"]
+
+    def test_a_file_is_found_by_its_absolute_path(self, write):
+        assert names_in(load_graph(str(write("deep/down/wf.py")))) == ["Source", "Step"]
+
+    def test_a_file_without_a_suffix_is_found(self, write):
+        write("script")
+        assert names_in(load_graph("script")) == ["Source", "Step"]
+
+    def test_a_module_of_a_package_in_the_current_folder_is_found(self, write):
+        write("pack/__init__.py", "")
+        write("pack/wf.py")
+        loaded = load_module("pack.wf")
+        assert loaded.module is sys.modules["pack.wf"]
+        assert names_in(loaded.graph()) == ["Source", "Step"]
+
+    @pytest.mark.parametrize("target", ["split_merge", "split_merge.py"])
+    def test_an_example_is_found_by_its_bare_name(self, example, target):
+        loaded = load_module(target)
+        assert loaded.is_example
+        assert loaded.module.__file__ == str(example)
+
+    @pytest.mark.parametrize("target", ["split_merge", "split_merge.py"])
+    def test_a_file_goes_before_the_example_of_its_name(self, example, write, target):
+        mine = write("split_merge.py")
+        loaded = load_module(target)
+        assert not loaded.is_example
+        assert loaded.module.__file__ == str(mine)
+
+    def test_a_path_never_means_an_example(self, example):
+        assert "no such file" in message_of("./split_merge.py")
+
+
+class TestImport:
+    def test_what_is_imported_is_imported_once(self, write, capsys):
+        write("wf.py", "print('imported')\n" + ONE_GRAPH)
+        assert load_module("wf.py").module is load_module("wf").module
+        assert capsys.readouterr().out == "imported\n"
+
+    def test_a_file_that_was_changed_is_imported_again(self, write):
+        write("wf.py")
+        load_graph("wf.py")
+        write("wf.py", ONE_GRAPH.replace("Step", "Other"))
+        assert names_in(load_graph("wf.py")) == ["Source", "Other"]
+
+    def test_a_file_that_an_import_statement_found_first_is_not_imported_again(self, write, capsys):
+        write("wf.py", "print('imported')\n" + ONE_GRAPH)
+        write("other.py", "import wf\n" + ONE_GRAPH)
+        load_graph("other.py")
+        load_graph("wf.py")
+        assert capsys.readouterr().out == "imported\n"
+
+    def test_a_helper_beside_the_file_can_be_imported(self, write):
+        write("deep/helper.py", ONE_GRAPH)
+        write("deep/wf.py", "from helper import graph")
+        assert names_in(load_graph("deep/wf.py")) == ["Source", "Step"]
+
+    def test_a_helper_may_import_the_workflow(self, write, capsys):
+        write("helper.py", "import wf\nprint('helper')")
+        write("wf.py", "print('wf')\n" + ONE_GRAPH + "import helper\n")
+        load_graph("wf.py")
+        assert capsys.readouterr().out == "wf\nhelper\n"
+
+    def test_classes_of_a_file_can_be_pickled(self, write):
+        write("my-flow.v2.py")
+        pe = load_graph("my-flow.v2.py").get_contained_objects()[0]
+        assert type(pickle.loads(pickle.dumps(pe))) is type(pe)
+
+    def test_two_files_of_one_name_live_side_by_side(self, write):
+        write("a/wf.py")
+        write("b/wf.py", ONE_GRAPH.replace("Step", "Other"))
+        for graph in load_graph("a/wf.py"), load_graph("b/wf.py"):
+            pe = graph.get_contained_objects()[1]
+            assert type(pickle.loads(pickle.dumps(pe))) is type(pe)
+
+    @pytest.mark.parametrize("name", ["random", "pytest", "colorsys"])
+    def test_a_file_named_like_another_module_does_not_hide_it(self, write, name):
+        write(f"{name}.py", f"import {name} as real\n" + ONE_GRAPH)
+        already = sys.modules.get(name)
+        loaded = load_module(f"{name}.py")
+        assert names_in(loaded.graph()) == ["Source", "Step"]
+        assert loaded.module.real is sys.modules[name] is not loaded.module
+        assert already in (None, sys.modules[name])
+        pe = loaded.graph().get_contained_objects()[0]
+        assert type(pickle.loads(pickle.dumps(pe))) is type(pe)
+
+    def test_a_file_in_another_encoding_is_read(self, folder):
+        text = "# -*- coding: latin-1 -*-\nname = 'Zoë'\n" + ONE_GRAPH
+        (folder / "wf.py").write_bytes(text.encode("latin-1"))
+        assert load_module("wf.py").module.name == "Zoë"
+
+    def test_nothing_is_written_beside_the_file(self, write, folder):
+        write("wf.py")
+        load_graph("wf.py")
+        assert os.listdir(folder) == ["wf.py"]
+
+
+class TestElsewhere:
+    def test_a_module_is_restored_where_its_file_is_not(self, write, folder):
+        write("random.py", ONE_GRAPH + "def fail():\n    raise ValueError('here')\n")
+        loaded = load_module("random.py")
+        pe = pickle.dumps(loaded.graph().get_contained_objects()[1])
+        sent = pickle.dumps((source_of(loaded.module.__name__), pe))
+        (folder / "random.py").unlink()
+        (folder / "sent").write_bytes(sent)
+        script = """
+            import pickle, sys, traceback, random
+            from dispel4py.loading import restore_module, source_of
+            source, pe = pickle.load(open("sent", "rb"))
+            module = restore_module(*source)
+            assert restore_module(*source) is module
+            assert source_of(module.__name__) == source
+            assert type(pickle.loads(pe)) is module.Step
+            assert random.random() < 1
+            try:
+                module.fail()
+            except ValueError:
+                assert "raise ValueError('here')" in traceback.format_exc()
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=30)
+
+    def test_what_was_imported_by_name_has_no_source_to_send(self):
+        assert source_of("json") is None
+        assert source_of("no_such_module") is None
+
+
+class TestChoiceOfGraph:
+    def test_one_graph_under_two_names_is_one_graph(self, write):
+        write("wf.py", ONE_GRAPH + "same = graph\n")
+        assert names_in(load_graph("wf.py")) == ["Source", "Step"]
+
+    def test_a_graph_inside_another_does_not_count(self, write):
+        write(
+            "wf.py",
+            ONE_GRAPH
+            + """
+from dispel4py import create_iterative_chain
+inner = create_iterative_chain([abs])
+middle = WorkflowGraph()
+middle.add(inner)
+middle.inputmappings["input"] = (inner, "input")
+graph.connect(graph.get_contained_objects()[1], "output", middle, "input")
+""",
+        )
+        assert load_graph("wf.py") is load_module("wf.py").module.graph
+
+    def test_a_composite_does_not_count_beside_a_graph(self, write):
+        write("wf.py", ONE_GRAPH + "from dispel4py import *\nc = create_iterative_chain([abs])\n")
+        assert load_graph("wf.py") is load_module("wf.py").module.graph
+
+    def test_a_composite_alone_is_taken(self, write):
+        write("wf.py", "from dispel4py import *\nc = create_iterative_chain([abs])\n")
+        assert isinstance(load_graph("wf.py"), WorkflowGraph)
+
+    def test_the_name_decides_between_several(self, write):
+        write("wf.py", ONE_GRAPH + "other = WorkflowGraph()\n")
+        assert names_in(load_graph("wf.py", "graph")) == ["Source", "Step"]
+        assert names_in(load_graph("wf.py", "other")) == []
+
+    def test_several_graphs_are_refused_with_their_names(self, write):
+        write("wf.py", ONE_GRAPH + "other = WorkflowGraph()\n")
+        message = message_of("wf.py")
+        assert "'graph' and 'other'" in message
+        assert "-a graph" in message
+
+    def test_no_graph_is_refused(self, write):
+        write("wf.py", "x = 1")
+        assert "no WorkflowGraph in wf.py" in message_of("wf.py")
+
+    def test_a_name_that_is_not_there_is_refused_with_those_that_are(self, write):
+        write("wf.py")
+        assert message_of("wf.py", "grpah") == "there is no 'grpah' in wf.py (graphs: 'graph')"
+
+    def test_a_name_of_something_else_is_refused(self, write):
+        write("wf.py", ONE_GRAPH + "size = 3\n")
+        assert "no graph but of type int (graphs: 'graph')" in message_of("wf.py", "size")
+
+
+class TestWhatIsMissing:
+    def test_the_nearest_names_are_told(self, write, example):
+        write("my_flow.py")
+        assert "did you mean 'my_flow'?" in message_of("my_flwo.py")
+        assert "did you mean 'split_merge'?" in message_of("spilt_merge")
+
+    def test_a_file_with_another_suffix_is_told(self, write):
+        write("wf.ipynb", "{}")
+        assert "'wf.ipynb', but a workflow is a .py file" in message_of("wf.py")
+        assert "this is a .ipynb file" in message_of("wf.ipynb")
+
+    def test_a_missing_folder_is_told(self, folder):
+        assert "no folder 'nowhere'" in message_of("nowhere/wf.py")
+
+    def test_a_folder_is_refused_with_the_files_in_it(self, write):
+        write("flows/wf.py")
+        assert "it is a folder (Python files in it: 'wf.py')" in message_of("flows")
+
+    @pytest.mark.parametrize("target", ["", ".", "..", "no.such.module", "json.decoder.x", "a b"])
+    def test_no_name_breaks_the_search(self, folder, target):
+        assert message_of(target).startswith(f"no workflow {target!r}: ")
+
+    def test_an_unreadable_file_is_told(self, write, monkeypatch):
+        path = write("wf.py")
+        path.unlink()
+        path.symlink_to("/proc/self/mem")
+        if path.is_file():
+            assert "cannot read wf.py" in message_of("wf.py")
+
+
+class TestWhatRaises:
+    @pytest.fixture
+    def failing(self, write):
+        def check(text, target="wf.py"):
+            write("wf.py", text)
+            with pytest.raises(WorkflowLoadError) as caught:
+                load_graph(target)
+            assert "loading.py" not in caught.value.user_traceback
+            assert "importlib" not in caught.value.user_traceback
+            return caught.value
+
+        return check
+
+    @pytest.mark.parametrize("target", ["wf.py", "wf"])
+    def test_the_users_own_traceback_is_given(self, failing, target):
+        error = failing("def f():\n    return 1 / 0\nf()", target)
+        assert str(error) == f"cannot import {target}: ZeroDivisionError: division by zero"
+        frames = [line for line in error.user_traceback.splitlines() if "File" in line]
+        assert len(frames) == 2
+        assert "line 3, in <module>" in frames[0]
+        assert "line 2, in f" in frames[1]
+        assert "return 1 / 0" in error.user_traceback
+
+    def test_a_syntax_error_is_shown_with_its_line(self, failing):
+        error = failing("x = 1\nif x\n")
+        assert "SyntaxError" in str(error)
+        assert 'wf.py", line 2\n    if x\n' in error.user_traceback
+
+    def test_bytes_that_are_no_text_are_told(self, folder):
+        (folder / "wf.py").write_bytes(b"x = '\xff\xfe'")
+        assert "cannot import wf.py: " in message_of("wf.py")
+
+    @pytest.mark.parametrize("statement", ["import sys; sys.exit()", "raise SystemExit(3)"])
+    def test_leaving_at_import_counts_as_raising(self, failing, statement):
+        assert "SystemExit" in str(failing(statement))
+
+    def test_a_missing_import_is_not_a_missing_workflow(self, failing):
+        error = failing("import no_such_module_anywhere")
+        assert "No module named 'no_such_module_anywhere'" in str(error)
+
+    def test_a_module_that_raises_is_told_by_its_name(self, write):
+        write("pack/__init__.py", "1 / 0")
+        write("pack/wf.py")
+        assert "cannot import pack.wf: ZeroDivisionError" in message_of("pack.wf")
+
+    def test_ctrl_c_is_no_load_error(self, write):
+        write("wf.py", "raise KeyboardInterrupt")
+        with pytest.raises(KeyboardInterrupt):
+            load_graph("wf.py")
+
+    def test_a_file_that_raised_can_be_loaded_once_it_is_right(self, failing, write):
+        failing("1 / 0")
+        assert "wf" not in sys.modules
+        write("wf.py")
+        assert names_in(load_graph("wf.py")) == ["Source", "Step"]
+
+    def test_the_cause_is_kept(self, failing):
+        error = failing("[][0]")
+        assert "IndexError" in "".join(traceback.format_exception(error.__cause__))

@@ -1,0 +1,1 @@
+"""Stateful instances with an owner each, stateless ones shared by all workers."""

@@ -1,0 +1,1 @@
+"""Mappings that hand each task to whichever worker is free."""

@@ -1,0 +1,191 @@
+"""The driver: feeds the roots, watches the workers, hands results on, and knows when it is over.
+
+It runs no PE.  It learns of everything from the store's events, and of a worker's death from the
+operating system.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from time import monotonic, perf_counter
+from typing import Any, Protocol
+
+from dispel4py.core import show_log
+from dispel4py.inputs import RootInput, calls
+from dispel4py.plan import Plan
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+
+from d4py_dynamic.feeder import Feeder
+from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
+from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Task, is_pinned
+
+_RUN_LOG = logging.getLogger("dispel4py.run")
+
+#: Seconds between two looks at the workers while nothing happens.
+_TICK_SECONDS = 0.05
+#: Seconds between two reports of progress, and two checks that the store has lost nothing.
+_PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
+#: Seconds that workers have to end by themselves when the run is over.
+_FAREWELL_SECONDS = 5.0
+
+
+class Workers(Protocol):
+    """The worker processes, as the driver sees them."""
+
+    def check(self) -> None:
+        """Raise what a worker reported, or that one was lost."""
+
+    def join(self, seconds: float) -> bool:
+        """Wait for all to end; False if some have not."""
+
+
+class Driver:
+    """Runs a plan to its end over a store and some workers.
+
+    Args:
+        plan: the plan.
+        given: inputs of the roots.
+        store: the store.
+        make_store: makes another connection to it, for a thread.
+        workers: the workers.
+        count: their number.
+        options: the run's options.
+        stats: filled in as the run goes.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        given: dict[int, RootInput],
+        store: RunStore,
+        make_store: Callable[[], RunStore],
+        workers: Workers,
+        count: int,
+        options: RunOptions,
+        stats: RunStats,
+    ) -> None:
+        self._plan = plan
+        self._store = store
+        self._workers = workers
+        self._count = count
+        self._options = options
+        self._stats = stats
+        self._results = ResultCollector(options.on_result)
+        self._failures: list[Failure] = []
+        self._feeders: list[Feeder] = []
+        self._started_at = perf_counter()
+        first: list[Task] = []
+        for root, value in given.items():
+            ready = _at_hand(value)
+            if ready is None:
+                self._feeders.append(Feeder(plan.pes[root], value, make_store))
+            elif isinstance(ready, int):
+                first += [Task(CALLS, root, 0, None, ready)] if ready else []
+            else:
+                made = list(calls(plan.pes[root], ready))
+                first += [Task(CALLS, root, 0, None, made)] if made else []
+        self._frontier = Frontier(plan, {feeder.root for feeder in self._feeders})
+        self._first = first
+
+    def run(self) -> RunResult:
+        """Run to the end.
+
+        Raises:
+            RunError: a PE raised, a worker died, or the store failed.
+        """
+        self._store.put(self._first)
+        for feeder in self._feeders:
+            feeder.start()
+        try:
+            self._loop()
+            for rank in range(self._count):
+                self._store.put([Task(STOP, ANY)], rank)
+            if not self._workers.join(_FAREWELL_SECONDS):
+                self._stats.notes.append("some workers did not end by themselves and were killed")
+            self._take_events(0.0)
+        finally:
+            for feeder in self._feeders:
+                feeder.stop()
+        self._update_stats()
+        return RunResult(self._results.outputs, self._failures, self._stats)
+
+    def _loop(self) -> None:
+        next_progress = monotonic() + _PROGRESS_SECONDS
+        next_check = monotonic()
+        while True:
+            look = self._take_events(_TICK_SECONDS)
+            self._workers.check()
+            for feeder in self._feeders:
+                if feeder.error is not None:
+                    raise feeder.error
+                if feeder.done and feeder.root in self._frontier.feeding:
+                    self._frontier.feeding.discard(feeder.root)
+                    look = True
+            if look or monotonic() >= next_check:
+                next_check = monotonic() + _CHECK_SECONDS
+                self._advance()
+                if self._frontier.complete:
+                    break
+            if self._options.on_progress is not None and monotonic() >= next_progress:
+                next_progress = monotonic() + _PROGRESS_SECONDS
+                self._update_stats()
+                self._options.on_progress(self._stats)
+        while self._store.missing_results() > 0:
+            self._take_events(_TICK_SECONDS)
+            self._workers.check()
+
+    def _advance(self) -> None:
+        """Move the frontier as far as it goes now."""
+        while True:
+            watched = self._frontier.watched
+            to_finish = self._frontier.advance(self._store.unfinished(watched))
+            for pe in to_finish:
+                self._finish(pe)
+            if self._frontier.watched == watched:
+                return
+
+    def _finish(self, pe: int) -> None:
+        planned = self._plan.pes[pe]
+        if is_pinned(planned):
+            self._store.put([Task(FINISH, pe, i) for i in range(planned.instances)])
+            return
+        replicas = self._store.replicas(pe)
+        for rank in replicas:
+            self._store.put([Task(FINISH, pe)], rank)
+        if not replicas:  # even if no item came, there is one instance
+            self._store.put([Task(FINISH, pe)])
+
+    def _take_events(self, seconds: float) -> bool:
+        """Deal with what has happened; True if the frontier may have moved."""
+        drained = False
+        for event in self._store.events(seconds):
+            drained |= isinstance(event, Drained)
+            self._deal_with(event)
+        return drained
+
+    def _deal_with(self, event: Event) -> None:
+        match event:
+            case Results(results, failures):
+                for pe_id, output, items in results:
+                    self._results.add(pe_id, output, items)
+                self._failures += failures
+            case LogLine(pe_id, rank, message):
+                show_log(pe_id, rank, message)
+            case Drained():
+                pass
+            case note:
+                _RUN_LOG.warning("%s", note.text)
+                self._stats.notes.append(note.text)
+
+    def _update_stats(self) -> None:
+        self._stats.instances = self._store.stats()
+        self._stats.seconds = perf_counter() - self._started_at
+
+
+def _at_hand(value: RootInput) -> Any:
+    """The value if it can be put at once, None if it has to be fed."""
+    if isinstance(value, int):
+        return value
+    return value if isinstance(value, list | tuple) and len(value) <= 1024 else None

@@ -1,0 +1,83 @@
+"""What a worker's lease has produced so far and has not been committed yet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from dispel4py.result import Failure
+
+from d4py_dynamic.tasks import ANY, ITEMS, Commit, Lease, Task
+
+#: Weight, about in bytes, beyond which an outbox should be committed.
+HEAVY = 1 << 20
+#: Tasks that a batch of shared items is cut into, per worker that waits for work.
+_PIECES_PER_HUNGRY = 2
+
+
+class Outbox:
+    """Gathers tasks, results and failures, and makes a `Commit` of them."""
+
+    def __init__(self) -> None:
+        self.weight = 0
+        self._items: dict[tuple[int, int, str], list[Any]] = {}
+        self._tasks: list[Task] = []
+        self._results: dict[tuple[str, str], list[Any]] = {}
+        self._failures: list[Failure] = []
+
+    @property
+    def heavy(self) -> bool:
+        return self.weight > HEAVY
+
+    def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        """Items for a pinned instance, or for `ANY` worker."""
+        self._items.setdefault((pe, instance, input_name), []).extend(items)
+        self.weight += _weight(items)
+
+    def add_task(self, task: Task) -> None:
+        self._tasks.append(task)
+
+    def add_results(self, pe_id: str, output: str, items: list[Any]) -> None:
+        self._results.setdefault((pe_id, output), []).extend(items)
+        self.weight += _weight(items)
+
+    def add_failure(self, failure: Failure) -> None:
+        self._failures.append(failure)
+
+    def take(self, leases: Sequence[Lease], hungry: int) -> Commit:
+        """Everything gathered, as a commit that ends these leases; the outbox is empty then.
+
+        Args:
+            leases: what is done.
+            hungry: number of workers that wait for work; shared items are cut so that each of
+                them gets some.
+        """
+        tasks = self._tasks
+        for (pe, instance, input_name), items in self._items.items():
+            pieces = 1 if instance != ANY else max(1, _PIECES_PER_HUNGRY * hungry)
+            size = -(-len(items) // pieces)
+            tasks += [
+                Task(ITEMS, pe, instance, input_name, items[i : i + size])
+                for i in range(0, len(items), size)
+            ]
+        commit = Commit(
+            leases=list(leases),
+            tasks=tasks,
+            results=[(pe_id, name, items) for (pe_id, name), items in self._results.items()],
+            failures=self._failures,
+        )
+        self.__init__()  # type: ignore[misc]
+        return commit
+
+
+def _weight(items: list[Any]) -> int:
+    """About how many bytes a batch holds, from its first item."""
+    first = items[0] if items else None
+    try:
+        size = int(first.nbytes)  # type: ignore[union-attr]
+    except (AttributeError, TypeError):
+        size = sys.getsizeof(first)
+        if isinstance(first, list | tuple | dict):
+            size += 64 * len(first)
+    return size * len(items)

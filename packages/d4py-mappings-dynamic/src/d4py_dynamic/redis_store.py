@@ -1,0 +1,174 @@
+"""`TaskStore` on Redis streams: a worker's side.
+
+Shared tasks lie in one stream that all workers read as one consumer group, so an entry that was
+read and not acknowledged is a lease.  Every pinned instance has a stream of its own that only its
+owner reads, every worker an inbox.  A commit is one Lua script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import redis
+from dispel4py.codec import ForeignBytesError
+from dispel4py.errors import ItemError
+
+from d4py_dynamic.redis_keys import FIELD, GROUP, Envelope, RunKeys
+from d4py_dynamic.redis_server import Address, connect, service_errors
+from d4py_dynamic.store import LogLine, Note, Results
+from d4py_dynamic.tasks import Commit, Lease, Pressure, Task
+
+#: Tasks of a pinned instance that may wait before their senders pause.
+MOST_WAITING = 32
+#: Entries of results that may wait for the driver before workers pause.
+MOST_RESULTS = 64
+#: How many entries to read from each pinned stream at once.
+_READ_COUNT = 16
+_BLOCK_MILLISECONDS = 500
+
+
+def load_script(name: str) -> str:
+    """Source of a Lua script of this package."""
+    return files("d4py_dynamic").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+class RedisTaskStore:
+    """See `TaskStore`.
+
+    Args:
+        address: the server.
+        keys: the run's keys.
+        secret: the run's secret.
+        rank: number of this worker.
+        pins: the pinned instances that this worker owns.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        keys: RunKeys,
+        secret: bytes,
+        rank: int,
+        pins: Sequence[tuple[int, int]],
+    ) -> None:
+        self._address = address
+        self._keys = keys
+        self._envelope = Envelope(secret)
+        self._rank = rank
+        self._consumer = f"worker-{rank}"
+        self._pins = {keys.pin(*pin): b">" for pin in pins}
+        self._everything = {**self._pins, keys.inbox(rank): b">", keys.shared: b">"}
+        self._redis = connect(address)
+        self._commit = self._redis.register_script(load_script("commit"))
+
+    def take(self, only: Sequence[tuple[int, int]] | None = None) -> list[Lease]:
+        with service_errors(self._address):
+            if only is not None:
+                wanted: dict[str, bytes] = {self._keys.pin(*pin): b">" for pin in only}
+                return self._read(wanted) if wanted else []
+            return (self._read(self._pins) if self._pins else []) or self._wait_and_read()
+
+    def commit(self, commit: Commit) -> Pressure:
+        keys, wrap = self._keys, self._envelope.wrap
+        arguments: list[Any] = [self._consumer, self._rank, len(commit.leases)]
+        for lease in commit.leases:
+            arguments += [*lease.token, lease.task.pe]
+        arguments.append(len(commit.tasks))
+        for task in commit.tasks:
+            stream = keys.stream_of(task)
+            arguments += [stream, task.pe, wrap(task, stream)]
+        if commit.results or commit.failures:
+            arguments += [1, wrap(Results(commit.results, commit.failures), keys.out)]
+        else:
+            arguments.append(0)
+        arguments.append(len(commit.counters))
+        for pe, calls, seconds in commit.counters:
+            arguments += [pe, calls, int(seconds * 1e6)]
+        arguments += [len(commit.replicas), *commit.replicas]
+        with service_errors(self._address):
+            hungry, results, *lengths = self._commit(keys=[keys.prefix], args=arguments)
+        full = {
+            (task.pe, task.instance)
+            for task, length in zip(commit.tasks, lengths, strict=True)
+            if length > MOST_WAITING and task.instance >= 0
+        }
+        return Pressure(hungry, tuple(full), results > MOST_RESULTS)
+
+    def pressure(self, watched: Sequence[tuple[int, int]] = ()) -> Pressure:
+        with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
+            pipe.scard(self._keys.named("hungry"))
+            pipe.xlen(self._keys.out)
+            for pin in watched:
+                pipe.xlen(self._keys.pin(*pin))
+            hungry, results, *lengths = pipe.execute()
+        # Half the limit, so that a paused sender does not start and stop at every task.
+        full = [
+            pin
+            for pin, length in zip(watched, lengths, strict=True)
+            if length > MOST_WAITING // 2
+        ]
+        return Pressure(hungry, tuple(full), results > MOST_RESULTS // 2)
+
+    def log(self, pe_id: str, rank: int, message: str) -> None:
+        self._tell(LogLine(pe_id, rank, message))
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def delete(self) -> None:
+        """Delete all keys of the run: for a worker whose driver is gone."""
+        if self._address.embedded:
+            self._redis.shutdown(nosave=True)
+        else:
+            self._redis.unlink(*self._keys.all())
+
+    def _read(self, streams: dict[str, bytes]) -> list[Lease]:
+        reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=_READ_COUNT)
+        return self._leases(reply)
+
+    def _wait_and_read(self) -> list[Lease]:
+        hungry = self._keys.named("hungry")
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.xreadgroup(GROUP, self._consumer, self._everything, count=1)
+            (reply,) = pipe.execute()
+            if not reply:
+                pipe.sadd(hungry, self._rank)
+                pipe.xreadgroup(
+                    GROUP, self._consumer, self._everything, count=1, block=_BLOCK_MILLISECONDS
+                )
+                pipe.srem(hungry, self._rank)
+                _, reply, _ = pipe.execute()
+        return self._leases(reply)
+
+    def _leases(self, reply: Any) -> list[Lease]:
+        leases: list[Lease] = []
+        for name, entries in entries_by_stream(reply):
+            stream = name.decode()
+            for entry_id, fields in entries:
+                try:
+                    task: Task = self._envelope.unwrap(fields, stream)
+                except ForeignBytesError as error:
+                    self._redis.xack(stream, GROUP, entry_id)
+                    self._redis.xdel(stream, entry_id)
+                    self._tell(Note(f"dropped {error}"))
+                else:
+                    leases.append(Lease(task, (stream, entry_id)))
+        return leases
+
+    def _tell(self, event: Any) -> None:
+        out = self._keys.out
+        with service_errors(self._address):
+            try:
+                sealed = self._envelope.wrap(event, out)
+            except ItemError:
+                sealed = self._envelope.wrap(Note(repr(event)), out)
+            self._redis.xadd(out, {FIELD: sealed})
+
+
+def entries_by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """A reply of XREADGROUP or XREAD as (stream, entries), for either protocol version."""
+    if isinstance(reply, dict):  # RESP3: stream -> [entries]
+        return [(name, entries[0]) for name, entries in reply.items() if entries]
+    return [(name, entries) for name, entries in reply or ()]

@@ -1,0 +1,1 @@
+"""Mappings that fix before the run which process runs which instance."""
