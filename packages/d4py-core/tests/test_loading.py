@@ -9,8 +9,9 @@ import traceback
 
 import pytest
 
+from dispel4py import loading
 from dispel4py.errors import WorkflowLoadError
-from dispel4py.loading import EXAMPLES, load_graph, load_module, source_of
+from dispel4py.loading import EXAMPLES, load_graph, load_module, loaded_sources, source_of
 from dispel4py.workflow_graph import WorkflowGraph
 
 ONE_GRAPH = """
@@ -31,6 +32,7 @@ graph.connect(Source(), "output", Step(), "input")
 def leave_no_trace(monkeypatch):
     """Modules and paths of one test are not there in the next."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(loading, "_SOURCES", {})
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:
@@ -206,6 +208,13 @@ class TestElsewhere:
                 assert "raise ValueError('here')" in traceback.format_exc()
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, timeout=30)
+
+    def test_all_that_was_loaded_from_files_can_be_asked_for(self, write):
+        write("a/wf.py")
+        write("b/wf.py")
+        names = [load_module(f"{folder}/wf.py").module.__name__ for folder in "ab"]
+        sources = {source[0]: source for source in loaded_sources()}
+        assert [sources[name] for name in names] == [source_of(name) for name in names]
 
     def test_what_was_imported_by_name_has_no_source_to_send(self):
         assert source_of("json") is None

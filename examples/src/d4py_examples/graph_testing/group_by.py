@@ -4,8 +4,8 @@ Three PEs that may share a process, as `graph.partitions` says, stand between wo
 
 ```console
 $ dispel4py simple group_by -i 3
-Outputs: {'WordCounter4': {'output': [['Infrastructure', 1], ['Seismology', 1], ['Infrastructure',
-2]]}}
+Outputs: {'WordCounter4': {'output': [['Infrastructure', 1], ['Seismology', 1],
+['Infrastructure', 2]]}}
 ```
 """
 

@@ -4,8 +4,8 @@ A word that both filters let through is counted twice.
 
 ```console
 $ dispel4py simple grouping_split_merge -i 6
-Outputs: {'WordCounter3': {'output': [['Infrastructure', 1], ['Seismology', 1], ['Infrastructure',
-2], ['Seismology', 2], ['Dispel4Py', 1], ['Dispel4Py', 2], ['Computing', 1]]}}
+Outputs: {'WordCounter3': {'output': [['Infrastructure', 1], ['Seismology', 1],
+['Infrastructure', 2], ['Seismology', 2], ['Dispel4Py', 1], ['Dispel4Py', 2], ['Computing', 1]]}}
 ```
 """
 

@@ -35,7 +35,9 @@ class TestProducer(GenericPE):
 
 
 class NumberProducer(GenericPE):
-    """Writes ``[counter * i + i]`` for i = 0, 1, … in each call; `counter` is the call's number.
+    """Writes ``[counter * i + i]`` for i = 0, 1, … in each call.
+
+    `counter` is the number of the call, from 0: the first writes ``[0]``, ``[1]``, ``[2]``, …
 
     Args:
         numIterations: how many items each call writes.
@@ -48,9 +50,9 @@ class NumberProducer(GenericPE):
         self.numIterations = numIterations
 
     def process(self, inputs):
-        self.counter += 1
         for i in range(self.numIterations):
             self.write("output", [self.counter * i + i])
+        self.counter += 1
 
 
 class IntegerProducer(ProducerPE):

@@ -2,8 +2,8 @@
 
 ```console
 $ dispel4py simple word_count -i 3
-Outputs: {'WordCounter1': {'output': [['Infrastructure', 1], ['Seismology', 1], ['Infrastructure',
-2]]}}
+Outputs: {'WordCounter1': {'output': [['Infrastructure', 1], ['Seismology', 1],
+['Infrastructure', 2]]}}
 ```
 """
 

@@ -2,8 +2,8 @@
 
 ```console
 $ dispel4py simple word_count_filter -i 6
-Outputs: {'WordCounter2': {'output': [['Infrastructure', 1], ['Infrastructure', 2], ['Dispel4Py',
-1], ['Computing', 1]]}}
+Outputs: {'WordCounter2': {'output': [['Infrastructure', 1], ['Infrastructure', 2],
+['Dispel4Py', 1], ['Computing', 1]]}}
 ```
 """
 

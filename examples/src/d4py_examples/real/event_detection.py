@@ -8,8 +8,9 @@ grouped by station, so that those of one station meet, and may be spread over tw
 
 ```console
 $ dispel4py simple d4py_examples.real.event_detection -i 60
-Outputs: {'Detector2': {'output': [{'station': 'ABER', 'second': 30}, {'station': 'BUTE', 'second':
-32}, {'station': 'COLL', 'second': 35}, {'station': 'DYCE', 'second': 39}]}}
+Outputs: {'Detector2': {'output': [{'station': 'ABER', 'second': 30},
+{'station': 'BUTE', 'second': 32}, {'station': 'COLL', 'second': 35},
+{'station': 'DYCE', 'second': 39}]}}
 ```
 """
 

@@ -122,8 +122,8 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     example = EXAMPLES.get(name, f"dispel4py {name} pipeline_test -i 10 -n 6")
     parser = Parser(
         prog=f"dispel4py {name}",
-        usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N] [options]"
-        " [-- workflow arguments]",
+        usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N]"
+        " [options]\n       [-- workflow arguments]",
         description=inspect.getdoc(type(mapping)),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -28,7 +28,7 @@ def read_inputs(options: argparse.Namespace) -> int | dict[str, Any]:
             raise InputError(f"{options.file} (-f) is not JSON: {error}") from error
         given = _parse(text, f"{options.file} (-f)")
     elif options.data is not None:
-        given = _parse(options.data, "what -d gives")
+        given = _parse(options.data, "-d")
     return given or (1 if options.iter is None else options.iter)
 
 

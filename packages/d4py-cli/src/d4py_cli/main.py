@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain("interrupted")
         return INTERRUPTED
     except SystemExit as error:  # argparse has shown a help text
-        return error.code if isinstance(error.code, int) else 0
+        return _status_of(error)
     except OutputClosedError:
         return 1
     except D4pyError as error:
@@ -74,6 +74,13 @@ def _dispatch(arguments: list[str]) -> int:
     from d4py_cli.job import run_job
 
     return run_job(first, own[1:], for_workflow)
+
+
+def _status_of(error: SystemExit) -> int:
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    _complain(str(error.code))
+    return 1
 
 
 def _complain(message: str) -> None:
@@ -114,7 +121,7 @@ def _settle_stdout() -> None:
     """Flush standard output here: Python would complain of a closed pipe at its own exit."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

@@ -21,8 +21,17 @@ class OutputClosedError(Exception):
 
 
 def print_outputs(result: RunResult) -> None:
-    """Show all results on standard output, as a dict of PE, output and data."""
-    print(f"Outputs: {result.outputs}")
+    """Show all results on standard output, as a dict of PE, output and data.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    try:
+        print(f"Outputs: {result.outputs}", flush=True)
+    except BrokenPipeError:
+        raise  # `head` and the like
+    except OSError as error:
+        raise _not_written("standard output", error) from error
 
 
 class JsonLines(AbstractContextManager["JsonLines"]):
@@ -57,8 +66,13 @@ class JsonLines(AbstractContextManager["JsonLines"]):
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if self._file is not sys.stdout:
+        if self._file is sys.stdout:
+            return
+        try:
             self._file.close()
+        except OSError as closing:
+            if error is None:
+                raise _not_written(self._name, closing) from closing
 
     def write(self, pe_id: str, output: str, data: Any) -> None:
         """Write one result.
@@ -77,7 +91,11 @@ class JsonLines(AbstractContextManager["JsonLines"]):
             self.is_closed = True
             raise OutputClosedError from error
         except OSError as error:
-            raise RunError(f"cannot write results to {self._name}: {error.strerror}") from error
+            raise _not_written(self._name, error) from error
+
+
+def _not_written(name: str, error: OSError) -> RunError:
+    return RunError(f"cannot write results to {name}: {error.strerror}")
 
 
 def as_json(value: Any) -> str:

@@ -66,7 +66,7 @@ class Seal:
         self._secret = secret
 
     def close(self, data: bytes, place: bytes) -> bytes:
-        """The bytes with their hash; valid only in the place (a stream's name) they are meant for."""
+        """The bytes with their hash; valid only in that place, such as a stream's name."""
         return self._tag(data, place) + data
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
@@ -77,7 +77,9 @@ class Seal:
         """
         data = sealed[_TAG_BYTES:]
         if not hmac.compare_digest(self._tag(data, place), sealed[:_TAG_BYTES]):
-            raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place.decode(errors='replace')}")
+            raise ForeignBytesError(
+                f"{len(sealed)} foreign bytes at {place.decode(errors='replace')}"
+            )
         return data
 
     def _tag(self, data: bytes, place: bytes) -> bytes:

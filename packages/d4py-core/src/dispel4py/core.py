@@ -9,6 +9,7 @@ through the PE runner (`dispel4py.runner`) and nowhere else.
     ...         super().__init__()
     ...         self._add_input("number")
     ...         self._add_output("double")
+    ...
     ...     def process(self, inputs):
     ...         return {"double": 2 * inputs["number"]}
     >>> Double().process({"number": 4})

@@ -45,7 +45,8 @@ def stable_hash(key: Any) -> int:
     hasher = _HASHER_OF.get(kind)
     if hasher is None:
         hasher = _HASHER_OF[kind] = _find_hasher(key)
-    return hasher(key)
+    result: int = hasher(key)
+    return result
 
 
 def group_key(item: Any, keys: Sequence[Any]) -> Any:
@@ -88,7 +89,7 @@ def _unordered(seed: int, hashes: Any) -> int:
 def _number(key: Any) -> int:
     # Python's hash of a number is one for all numeric types and is not randomised (Language
     # Reference, "Hashing of numeric types"); only that of NaN depends on the object.
-    return _mix(_NAN << 32) if key != key else _mix(hash(key))  # noqa: PLR0124
+    return _mix(_NAN << 32) if key != key else _mix(hash(key))
 
 
 def _date(key: Any) -> int:

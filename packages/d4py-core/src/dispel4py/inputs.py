@@ -88,8 +88,8 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
             name = root.pe.INPUT_NAME
             raise InputError(
                 f"nothing feeds input {name!r} of {root.id}: connect it, or give it data, such as"
-                f" inputs={{{root.id!r}: [{{{name!r}: …}}]}} or -d '{{\"{root.id}\":"
-                f" [{{\"{name}\": …}}]}}'"
+                f' inputs={{{root.id!r}: [{{{name!r}: …}}]}} or -d \'{{"{root.id}":'
+                f' [{{"{name}": …}}]}}\''
             )
         return count
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):

@@ -84,7 +84,7 @@ def _copy_any(item: Any) -> Any:
 
 
 def cannot_carry(item: Any, error: BaseException) -> ItemError:
-    """The error for an item (or PE) that cannot be pickled: names the attribute that is to blame."""
+    """The error for an item or PE that cannot be pickled; names the attribute to blame."""
     culprit = _find_culprit(item)
     where = "" if culprit is None else f" because of {culprit}"
     return ItemError(

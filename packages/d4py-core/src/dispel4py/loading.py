@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.util import decode_source, find_spec, module_from_spec, spec_from_file_location
@@ -141,6 +141,15 @@ def load_module(target: str) -> LoadedWorkflow:
 def source_of(module_name: str) -> tuple[str, str, str] | None:
     """Name, source and file name of a module that was loaded from a file; None for any other."""
     return _SOURCES.get(module_name)
+
+
+def loaded_sources() -> Sequence[tuple[str, str, str]]:
+    """`source_of` every module that was loaded from a file.
+
+    What a graph needs of them is not always seen from its PEs: a `SimpleFunctionPE` holds a
+    function of the workflow's module, and items may be of its classes.
+    """
+    return list(_SOURCES.values())
 
 
 def restore_module(name: str, source: str, filename: str) -> ModuleType:

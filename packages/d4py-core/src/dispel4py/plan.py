@@ -204,8 +204,13 @@ def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
         if not capabilities.stateful and not pe.is_root and pe.stateful:
             lines.append(f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}")
             continue
-        kinds = {r.grouping.kind for p in plan.pes for rs in p.routes.values() for r in rs
-                 if r.destination == pe.index}
+        kinds = {
+            r.grouping.kind
+            for p in plan.pes
+            for rs in p.routes.values()
+            for r in rs
+            if r.destination == pe.index
+        }
         if not capabilities.broadcast and ALL in kinds:
             lines.append(f"{pe.id} has an input with the grouping 'all'")
         if not capabilities.group_by and kinds & {GROUP_BY, GLOBAL}:

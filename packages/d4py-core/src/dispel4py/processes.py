@@ -23,6 +23,8 @@ from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, 
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
+_ON_LINUX = sys.platform == "linux"
+
 #: Seconds that a worker has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
 
@@ -97,9 +99,7 @@ class Crew:
             D4pyError: a worker's own error.
             WorkerLostError: a worker ended without a word.
         """
-        for rank, (process, report) in enumerate(
-            zip(self._processes, self._reports, strict=True)
-        ):
+        for rank, (process, report) in enumerate(zip(self._processes, self._reports, strict=True)):
             if rank in self._ended:
                 continue
             gone = not process.is_alive()
@@ -138,9 +138,9 @@ class Crew:
 
 def safe_start_method() -> str:
     """``fork`` on Linux while there is one thread (a fork copies locks but no threads)."""
-    if sys.platform == "linux":
-        return "fork" if threading.active_count() == 1 else "forkserver"
-    return "spawn"
+    if not _ON_LINUX:
+        return "spawn"
+    return "fork" if threading.active_count() == 1 else "forkserver"
 
 
 def _worker_main(

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, Protocol
 
-from dispel4py.core import show_log
-from dispel4py.inputs import RootInput, calls
-from dispel4py.plan import Plan
-from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
-
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
 from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Task, is_pinned
+from dispel4py.core import show_log
+from dispel4py.inputs import RootInput, calls
+from dispel4py.plan import Plan
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 
 _RUN_LOG = logging.getLogger("dispel4py.run")
 

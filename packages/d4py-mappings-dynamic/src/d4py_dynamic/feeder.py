@@ -11,11 +11,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from dispel4py.inputs import RootInput, calls
-from dispel4py.plan import PlannedPE
-
 from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import CALLS, Task
+from dispel4py.inputs import RootInput, calls
+from dispel4py.plan import PlannedPE
 
 _CHUNK = 512
 #: Tasks that may wait for the root.

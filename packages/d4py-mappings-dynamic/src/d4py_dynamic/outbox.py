@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from dispel4py.result import Failure
-
 from d4py_dynamic.tasks import ANY, ITEMS, Commit, Lease, Task
+from dispel4py.result import Failure
 
 #: Weight, about in bytes, beyond which an outbox should be committed.
 HEAVY = 1 << 20

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import dill
-from dispel4py.codec import Codec, ForeignBytesError, Seal
 
 from d4py_dynamic.tasks import ANY, Task
+from dispel4py.codec import Codec, ForeignBytesError, Seal
 
-GROUP = b"workers"
+GROUP = "workers"
 FIELD = b"d"
 DRAINED_FIELD = b"drained"
 

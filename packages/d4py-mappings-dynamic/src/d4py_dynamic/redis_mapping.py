@@ -11,6 +11,13 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from d4py_dynamic.driver import Driver
+from d4py_dynamic.redis_keys import CODEC, RunKeys
+from d4py_dynamic.redis_run import RedisRunStore
+from d4py_dynamic.redis_server import Address, find_server
+from d4py_dynamic.redis_store import RedisTaskStore
+from d4py_dynamic.tasks import is_pinned
+from d4py_dynamic.worker import Worker
 from dispel4py.errors import ItemError, UnsupportedGraphError
 from dispel4py.inputs import root_inputs
 from dispel4py.loading import restore_module, source_of
@@ -19,14 +26,6 @@ from dispel4py.processes import START_METHODS, Crew, WorkerSide
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
-
-from d4py_dynamic.driver import Driver
-from d4py_dynamic.redis_keys import CODEC, RunKeys
-from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import Address, find_server
-from d4py_dynamic.redis_store import RedisTaskStore
-from d4py_dynamic.tasks import is_pinned
-from d4py_dynamic.worker import Worker
 
 #: Workers where ``-n`` is not given.
 DEFAULT_WORKERS = 4
@@ -146,9 +145,7 @@ def work(side: WorkerSide, orders: WorkerOrders) -> None:
     side.on_orphaned(store.delete)
     try:
         plan = CODEC.loads(orders.plan)
-        Worker(
-            plan, store, orders.rank, orders.pins, orders.on_error, orders.share_items
-        ).serve()
+        Worker(plan, store, orders.rank, orders.pins, orders.on_error, orders.share_items).serve()
     finally:
         store.close()
 

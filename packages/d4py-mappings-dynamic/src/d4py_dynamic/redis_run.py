@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import redis
-from dispel4py.codec import ForeignBytesError
-from dispel4py.errors import ServiceError
-from dispel4py.plan import Plan
-from dispel4py.result import InstanceStats
 
 from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, Envelope, RunKeys
 from d4py_dynamic.redis_server import Address, connect, service_errors
 from d4py_dynamic.redis_store import entries_by_stream, load_script
 from d4py_dynamic.store import Drained, Event, LogLine, Note, Results
 from d4py_dynamic.tasks import STOP, Task
+from dispel4py.codec import ForeignBytesError
+from dispel4py.errors import ServiceError
+from dispel4py.plan import Plan
+from dispel4py.result import InstanceStats
 
 _EVENTS_AT_ONCE = 64
 
@@ -46,7 +46,7 @@ class RedisRunStore:
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             for stream in keys.streams():
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
-            counts = {str(pe.index): 0 for pe in self._plan.pes}
+            counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._plan.pes}
             pipe.hset(keys.named("unfinished"), mapping={**counts, "results": 0})
             pipe.execute()
 

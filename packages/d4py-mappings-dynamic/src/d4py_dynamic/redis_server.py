@@ -20,9 +20,10 @@ from time import monotonic, sleep
 from typing import Any
 
 import redis
-from dispel4py.errors import ServiceError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from dispel4py.errors import ServiceError
 
 DEFAULT_PORT = 6379
 #: Seconds to wait for a server's answer before it counts as gone.
@@ -31,9 +32,7 @@ _START_SECONDS = 10.0
 
 # The shell holds the read end of a pipe whose write end dies with the driver, so the server ends
 # however the driver does.
-_WATCHED = (
-    '"$0" "$@" </dev/null & server=$!; read -r _; kill "$server" 2>/dev/null; wait "$server"'
-)
+_WATCHED = '"$0" "$@" </dev/null & server=$!; read -r _; kill "$server" 2>/dev/null; wait "$server"'
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Address:
 
 def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """A client that answers or fails within some seconds, without trying again."""
-    client: redis.Redis = redis.from_url(  # type: ignore[no-untyped-call]
+    client: redis.Redis = redis.from_url(
         address.url,
         socket_connect_timeout=seconds,
         socket_timeout=seconds,

@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-import redis
-from dispel4py.codec import ForeignBytesError
-from dispel4py.errors import ItemError
-
 from d4py_dynamic.redis_keys import FIELD, GROUP, Envelope, RunKeys
 from d4py_dynamic.redis_server import Address, connect, service_errors
 from d4py_dynamic.store import LogLine, Note, Results
 from d4py_dynamic.tasks import Commit, Lease, Pressure, Task
+from dispel4py.codec import ForeignBytesError
+from dispel4py.errors import ItemError
 
 #: Tasks of a pinned instance that may wait before their senders pause.
 MOST_WAITING = 32
@@ -58,15 +56,15 @@ class RedisTaskStore:
         self._envelope = Envelope(secret)
         self._rank = rank
         self._consumer = f"worker-{rank}"
-        self._pins = {keys.pin(*pin): b">" for pin in pins}
-        self._everything = {**self._pins, keys.inbox(rank): b">", keys.shared: b">"}
+        self._pins: dict[Any, Any] = {keys.pin(*pin): ">" for pin in pins}
+        self._everything = {**self._pins, keys.inbox(rank): ">", keys.shared: ">"}
         self._redis = connect(address)
         self._commit = self._redis.register_script(load_script("commit"))
 
     def take(self, only: Sequence[tuple[int, int]] | None = None) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
-                wanted: dict[str, bytes] = {self._keys.pin(*pin): b">" for pin in only}
+                wanted: dict[Any, Any] = {self._keys.pin(*pin): ">" for pin in only}
                 return self._read(wanted) if wanted else []
             return (self._read(self._pins) if self._pins else []) or self._wait_and_read()
 
@@ -105,9 +103,7 @@ class RedisTaskStore:
             hungry, results, *lengths = pipe.execute()
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
-            pin
-            for pin, length in zip(watched, lengths, strict=True)
-            if length > MOST_WAITING // 2
+            pin for pin, length in zip(watched, lengths, strict=True) if length > MOST_WAITING // 2
         ]
         return Pressure(hungry, tuple(full), results > MOST_RESULTS // 2)
 
@@ -124,7 +120,7 @@ class RedisTaskStore:
         else:
             self._redis.unlink(*self._keys.all())
 
-    def _read(self, streams: dict[str, bytes]) -> list[Lease]:
+    def _read(self, streams: dict[Any, Any]) -> list[Lease]:
         reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=_READ_COUNT)
         return self._leases(reply)
 

@@ -16,9 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from dispel4py.result import Failure, InstanceStats
-
 from d4py_dynamic.tasks import Commit, Lease, Pressure, Task
+from dispel4py.result import Failure, InstanceStats
 
 
 class TaskStore(Protocol):

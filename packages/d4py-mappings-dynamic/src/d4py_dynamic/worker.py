@@ -14,16 +14,15 @@ from itertools import islice
 from time import monotonic, sleep
 from typing import Any
 
+from d4py_dynamic.outbox import Outbox
+from d4py_dynamic.store import TaskStore
+from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Task, is_pinned
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
-
-from d4py_dynamic.outbox import Outbox
-from d4py_dynamic.store import TaskStore
-from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Task, is_pinned
 
 #: How often a worker in the middle of a lease looks whether others are hungry, in seconds.
 LOOK_UP_SECONDS = 0.02

@@ -1,0 +1,247 @@
+"""What is wrong with a call, a workflow or a graph is said in one message, with exit status 2."""
+
+import pytest
+
+PORTS = """
+from dispel4py import BasePE, IterativePE, ProducerPE, WorkflowGraph
+
+graph = WorkflowGraph()
+source, work, two = ProducerPE(), IterativePE(), BasePE(["left", "right"], ["output"])
+graph.connect(source, "outptu", work, "input")
+graph.connect(source, "output", work, "inptu")
+graph.connect(work, "output", two, "left")
+"""
+
+
+@pytest.fixture
+def refused(dispel4py):
+    """Runs a command that is refused; returns what it said."""
+
+    def run(*arguments):
+        done = dispel4py(*arguments)
+        assert done.status == 2, f"{done.out}\n{done.err}"
+        assert done.out == ""
+        assert "dispel4py: error: " in done.err
+        assert "d4py_cli" not in done.err, "a traceback of ours"
+        return done.err
+
+    return run
+
+
+class TestMapping:
+    def test_an_unknown_one_is_answered_with_the_nearest(self, refused, write):
+        write("wf.py")
+        message = refused("simpel", "wf.py")
+        assert "no mapping 'simpel' is installed" in message
+        assert "did you mean 'simple'?" in message
+        assert "'simple'" in message.split("installed:")[1]
+
+    def test_one_that_is_like_nothing_is_answered_with_a_pip_line(self, refused):
+        assert "pip install" in refused("qwertyuiop", "wf.py")
+
+    def test_help_for_an_unknown_one_is_refused_too(self, refused):
+        assert "no mapping 'simpel'" in refused("simpel", "--help")
+
+    def test_options_in_front_of_it_are_refused(self, refused):
+        assert "the mapping comes first, not '-i'" in refused("-i", "3", "simple", "wf.py")
+
+    def test_an_option_that_it_does_not_have_is_named(self, refused, write):
+        write("wf.py")
+        message = refused("simple", "wf.py", "-ct", "10")
+        assert "mapping 'simple' has no option '-ct'" in message
+        assert "dispel4py simple --help" in message
+
+    def test_one_argument_too_many_is_named(self, refused, write):
+        write("wf.py")
+        assert "'more' is one argument too many" in refused("simple", "wf.py", "more")
+
+    def test_a_missing_workflow_is_told(self, refused):
+        assert "required: WORKFLOW" in refused("simple")
+
+
+class TestWorkflow:
+    def test_a_missing_file_is_answered_with_the_nearest(self, refused, write):
+        write("my_flow.py")
+        message = refused("simple", "my_flwo.py")
+        assert "no workflow 'my_flwo.py'" in message
+        assert "did you mean 'my_flow'?" in message
+
+    def test_a_missing_example_is_answered_with_the_nearest(self, refused):
+        assert "did you mean 'split_merge'" in refused("simple", "spilt_merge")
+
+    def test_a_missing_module_is_told(self, refused):
+        assert "no workflow 'no.such.module'" in refused("simple", "no.such.module")
+
+    def test_one_that_raises_shows_its_own_traceback_above_the_message(self, refused, write):
+        write("wf.py", "def f():\n    return 1 / 0\nf()\n")
+        message = refused("simple", "wf.py")
+        traceback, _, end = message.partition("\ndispel4py: error: ")
+        assert traceback.startswith("Traceback (most recent call last):\n")
+        assert traceback.count("File ") == 2
+        assert "return 1 / 0" in traceback
+        assert end == "cannot import wf.py: ZeroDivisionError: division by zero\n"
+
+    def test_a_syntax_error_shows_its_line(self, refused, write):
+        write("wf.py", "x = 1\nif x\n")
+        message = refused("simple", "wf.py")
+        assert 'wf.py", line 2' in message
+        assert "Traceback" not in message
+
+    def test_one_that_leaves_python_is_told(self, dispel4py, write):
+        write("wf.py", "import sys\nsys.exit(0)")
+        done = dispel4py("simple", "wf.py")
+        assert done.status == 2
+        assert "SystemExit" in done.err
+
+    def test_no_graph_is_told(self, refused, write):
+        write("wf.py", "x = 1")
+        assert "there is no WorkflowGraph in wf.py" in refused("simple", "wf.py")
+
+    def test_several_graphs_are_told_with_their_names(self, refused, write, dispel4py):
+        text = write("wf.py").read_text()
+        write("wf.py", text + "other = WorkflowGraph()\n")
+        message = refused("simple", "wf.py")
+        assert "2 graphs in wf.py: 'graph' and 'other'" in message
+        assert dispel4py("simple", "wf.py", "-a", "graph").outputs
+
+    def test_a_name_that_is_not_there_is_told_with_those_that_are(self, refused, write):
+        write("wf.py")
+        message = refused("simple", "wf.py", "-a", "grpah")
+        assert "no 'grpah' in wf.py (graphs: 'graph')" in message
+
+
+class TestInputs:
+    @pytest.fixture(autouse=True)
+    def workflow(self, write):
+        write("wf.py")
+
+    def test_what_is_not_json_is_told_with_its_position(self, refused):
+        message = refused("simple", "wf.py", "-d", '{"Count0":\n  3,}')
+        assert "-d is not JSON: line 2, column 5: " in message
+        assert "\n    3,}\n      ^\n" in message
+
+    @pytest.mark.parametrize("text", ["", "  ", "nonsense", "{", '{"a": 1} x', "[" * 100_000])
+    def test_no_text_breaks_it(self, refused, write, text):
+        write("inputs.json", text)
+        assert "inputs.json (-f) is n" in refused("simple", "wf.py", "-f", "inputs.json")
+
+    @pytest.mark.parametrize("text", ["[1]", "3", "null", '"Count0"', "true"])
+    def test_what_is_no_object_is_told(self, refused, text):
+        message = refused("simple", "wf.py", "-d", text)
+        assert f"-d is no JSON object but {text}" in message
+
+    def test_a_missing_file_is_told(self, refused):
+        assert "cannot read no.json (-f): No such file" in refused(
+            "simple", "wf.py", "-f", "no.json"
+        )
+
+    def test_a_file_that_is_no_text_is_told(self, refused, folder):
+        (folder / "inputs.json").write_bytes(b"\xff\xfe\x00")
+        assert "is not JSON" in refused("simple", "wf.py", "-f", "inputs.json")
+
+    def test_what_names_no_root_is_told_with_those_that_would_do(self, refused):
+        message = refused("simple", "wf.py", "-d", '{"Cuont0": 3}')
+        assert "'Cuont0'" in message
+        assert "'Count0'" in message
+
+    @pytest.mark.parametrize("value", ['"x"', "-1", "1.5", "[3]", "null", '{"input": 1}'])
+    def test_what_a_root_cannot_be_called_with_is_told(self, refused, value):
+        assert "Count0" in refused("simple", "wf.py", "-d", f'{{"Count0": {value}}}')
+
+    @pytest.mark.parametrize("value", ["x", "1.5", ""])
+    def test_iterations_that_are_no_number_are_told(self, refused, value):
+        assert f"-i/--iter: {value!r} is not a whole number" in refused(
+            "simple", "wf.py", "-i", value
+        )
+
+    def test_negative_iterations_are_told(self, refused):
+        assert "-i/--iter: -1 is negative" in refused("simple", "wf.py", "-i", "-1")
+
+    @pytest.mark.parametrize("mapping", ["simple", "hybrid_redis"])
+    @pytest.mark.parametrize("value", ["0", "-3"])
+    def test_too_few_processes_are_told_with_the_least_that_would_do(self, refused, mapping, value):
+        message = refused(mapping, "wf.py", "-n", value)
+        assert value in message
+        assert "the least that would do is 1" in message
+
+    def test_an_output_file_that_cannot_be_written_is_told(self, refused):
+        message = refused("simple", "wf.py", "--output", "nowhere/out.jsonl")
+        assert "cannot write nowhere/out.jsonl (--output): No such file" in message
+
+
+class TestGraph:
+    @pytest.mark.parametrize("command", [["simple"], ["hybrid_redis"], ["check"]])
+    def test_every_problem_is_told_at_once(self, refused, write, command):
+        write("wf.py", PORTS)
+        message = refused(*command, "wf.py")
+        assert "ProducerPE0 has no output 'outptu'" in message
+        assert "IterativePE1 has no input 'inptu'" in message
+        assert "input 'right' of BasePE2 is not connected" in message
+
+    def test_a_cycle_is_told(self, refused, write):
+        write(
+            "wf.py",
+            """
+            from dispel4py import IterativePE, WorkflowGraph
+            graph, a, b = WorkflowGraph(), IterativePE(), IterativePE()
+            graph.connect(a, "output", b, "input")
+            graph.connect(b, "output", a, "input")
+            """,
+        )
+        assert "cycle" in refused("simple", "wf.py")
+
+    def test_an_empty_graph_is_told(self, refused, write):
+        write("wf.py", "from dispel4py import WorkflowGraph\ngraph = WorkflowGraph()")
+        assert "the graph is empty" in refused("simple", "wf.py")
+
+    def test_a_pe_that_cannot_be_sent_is_named_with_its_attribute(self, refused, write):
+        write(
+            "wf.py",
+            """
+            import threading
+            from dispel4py import ProducerPE, WorkflowGraph
+            class Locked(ProducerPE):
+                def __init__(self):
+                    super().__init__()
+                    self.connection = threading.Lock()
+            graph = WorkflowGraph()
+            graph.add(Locked())
+            """,
+        )
+        message = refused("hybrid_redis", "wf.py")
+        assert "Locked0" in message
+        assert "connection" in message
+        assert "preprocess()" in message
+
+
+class TestWhileItRuns:
+    def test_a_group_key_that_an_item_lacks_names_key_and_item(self, dispel4py, write):
+        write(
+            "wf.py",
+            """
+            from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+            class Source(ProducerPE):
+                def _process(self, inputs):
+                    return {"name": "x"}
+            class Sink(ConsumerPE):
+                def __init__(self):
+                    super().__init__()
+                    self._add_input("input", grouping=["town"])
+                    self.numprocesses = 2
+                def _process(self, data):
+                    pass
+            graph = WorkflowGraph()
+            graph.connect(Source(), "output", Sink(), "input")
+            """,
+        )
+        done = dispel4py("simple", "wf.py")
+        assert done.status == 1
+        assert "'town'" in done.err
+        assert "'x'" in done.err
+
+    def test_no_redis_at_the_address_ends_within_five_seconds(self, dispel4py, write):
+        write("wf.py")
+        done = dispel4py("hybrid_redis", "wf.py", "-ri", "127.0.0.1", "-rp", "1", timeout=5)
+        assert done.status == 1
+        assert "127.0.0.1:1" in done.err
+        assert "Traceback" not in done.err

@@ -1,0 +1,235 @@
+"""On a terminal a table shows how far each PE is, and what is printed stays whole."""
+
+import os
+import re
+import signal
+import termios
+import threading
+import time
+
+import pytest
+
+from d4py_cli.live import Progress
+from dispel4py.result import InstanceStats, RunStats
+
+TALKING = """
+import multiprocessing, os, sys, time
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+class Tick(ProducerPE):
+    total = 0
+    def _process(self, inputs):
+        time.sleep(0.01)
+        self.total += 1
+        if self.total % 10 == 0:
+            print("printed", self.total)
+            self.log(f"logged {self.total}")
+            if os.fork() == 0:
+                os.write(1, b"from another process %d\\n" % self.total)
+                os._exit(0)
+            os.wait()
+        return self.total
+
+class Pass(IterativePE):
+    def _process(self, data):
+        if data == 80 and "fail" in sys.argv:
+            raise ValueError("eighty")
+        return data
+
+graph = WorkflowGraph()
+graph.connect(Tick(), "output", Pass(), "input")
+"""
+
+
+class Screen:
+    """As much of a terminal as the table needs: lines, and going up and clearing from there."""
+
+    def __init__(self):
+        self.lines = [""]
+        self.tables = 0
+
+    def feed(self, text):
+        row = len(self.lines) - 1
+        for part in re.findall(r"\x1b\[[\d;]*[A-Za-z]|\r?\n|\r|[^\x1b\r\n]+", text):
+            if part.endswith("\n"):
+                row += 1
+                if row == len(self.lines):
+                    self.lines.append("")
+            elif found := re.fullmatch(r"\x1b\[(\d+)A", part):
+                row -= int(found[1])
+                assert row >= 0
+            elif part == "\x1b[J":
+                del self.lines[row + 1 :]
+                self.lines[row] = ""
+                self.tables += 1
+            elif part[0] not in "\x1b\r":
+                self.lines[row] += part
+
+
+def on_a_terminal(start, *arguments, stdout_too=True, stop_at=None, **environment):
+    """Run a command on a pseudo-terminal of 24 lines; returns status, screen and plain stdout.
+
+    With `stop_at` it gets a SIGINT as soon as that text was shown.
+    """
+    outer, inner = os.openpty()
+    termios.tcsetwinsize(inner, (24, 80))
+    env = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8"} | environment
+    settings = {"stdout": inner} if stdout_too else {}
+    process = start(*arguments, stderr=inner, env=env, **settings)
+    os.close(inner)
+    shown = []
+
+    def read():
+        while True:
+            try:
+                data = os.read(outer, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            shown.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while stop_at is not None and stop_at not in b"".join(shown):
+        time.sleep(0.02)
+    if stop_at is not None:
+        process.send_signal(signal.SIGINT)
+    out = "" if stdout_too else process.stdout.read().decode()
+    status = process.wait(timeout=30)
+    reader.join(timeout=10)
+    os.close(outer)
+    screen = Screen()
+    screen.feed(b"".join(shown).decode())
+    return status, screen, out
+
+
+def table_rows(screen):
+    return [line.split() for line in screen.lines if re.search(r"(done|failed|stopped) *$", line)]
+
+
+def test_the_table_is_drawn_anew_and_left_at_the_end(start, write):
+    write("wf.py", TALKING)
+    status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 100)
+    assert status == 0
+    assert screen.tables > 2
+    assert [(row[0], row[2], row[4]) for row in table_rows(screen)] == [
+        ("Tick0", "100", "done"),
+        ("Pass1", "100", "done"),
+    ]
+    assert sum("items/s" in line for line in screen.lines) == 1
+    assert screen.lines[-3].startswith("ELAPSED TIME: ") or any(
+        line.startswith("ELAPSED TIME: ") for line in screen.lines
+    )
+
+
+def test_what_any_process_prints_stays_whole_and_in_order(start, write):
+    write("wf.py", TALKING)
+    _, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 100)
+    printed = [line for line in screen.lines if re.match("printed|Tick0 .rank|from another", line)]
+    expected = []
+    for number in range(10, 101, 10):
+        expected += [f"printed {number}", f"Tick0 (rank 0): logged {number}"]
+        expected += [f"from another process {number}"]
+    assert printed == expected
+
+
+def test_results_go_to_stdout_alone(start, write):
+    write("wf.py", TALKING)
+    _, screen, out = on_a_terminal(start, "simple", "wf.py", "-i", 5, stdout_too=False)
+    assert out == "Outputs: {'Pass1': {'output': [1, 2, 3, 4, 5]}}\n"
+    assert table_rows(screen)
+    assert not any("Outputs" in line for line in screen.lines)
+
+
+def test_the_pe_that_failed_is_marked(start, write):
+    write("wf.py", TALKING)
+    status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 100, "--", "fail")
+    assert status == 1
+    assert [(row[0], row[4]) for row in table_rows(screen)] == [
+        ("Tick0", "stopped"),
+        ("Pass1", "failed"),
+    ]
+    assert "ValueError: eighty" in screen.lines
+    assert any(line.startswith("dispel4py: error: Pass1 (instance 0)") for line in screen.lines)
+
+
+@pytest.mark.parametrize("mapping", ["simple", "hybrid_redis"])
+def test_an_interrupted_run_takes_its_table_away(start, endless, mapping):
+    status, screen, _ = on_a_terminal(start, mapping, endless, "-i", 9999, stop_at=b"running")
+    assert status == 130
+    assert [line for line in screen.lines if line] == ["dispel4py: interrupted"]
+
+
+@pytest.mark.parametrize("how", [{"options": ["-q"]}, {"TERM": "dumb"}])
+def test_quiet_and_dumb_terminals_get_no_table(start, write, how):
+    write("wf.py", TALKING)
+    options = how.pop("options", [])
+    status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 30, *options, **how)
+    assert status == 0
+    assert screen.tables == 0
+    said = any("Processed 30 iterations." in line for line in screen.lines)
+    assert said != bool(options)
+
+
+def test_a_graph_higher_than_the_terminal_is_cut_while_it_runs(start, write):
+    write(
+        "wf.py",
+        """
+        import time
+        from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+        class Tick(ProducerPE):
+            def _process(self, inputs):
+                time.sleep(0.05)
+                return 1
+        class Pass(IterativePE):
+            def _process(self, data):
+                return data
+        graph, pes = WorkflowGraph(), [Tick(), *(Pass() for _ in range(50))]
+        for before, after in zip(pes, pes[1:]):
+            graph.connect(before, "output", after, "input")
+        """,
+    )
+    status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 20)
+    assert status == 0
+    assert screen.tables > 1
+    assert len(table_rows(screen)) == 51
+    assert sum("items/s" in line for line in screen.lines) == 1
+
+
+def test_the_workers_of_hybrid_redis_are_counted_together(start):
+    status, screen, _ = on_a_terminal(start, "hybrid_redis", "pipeline_test", "-i", 20, "-n", 4)
+    assert status == 0
+    assert [row[2] for row in table_rows(screen)] == ["20"] * 6
+
+
+def stats(seconds, *counts):
+    return RunStats("any", 1, seconds, [InstanceStats(*count) for count in counts])
+
+
+class TestProgress:
+    def test_instances_of_a_pe_are_added_up(self):
+        progress = Progress(["A0", "B1"])
+        progress.update(stats(1.0, ("A0", 0, 5), ("A0", 1, 7)))
+        assert (progress.rows["A0"].instances, progress.rows["A0"].items) == (2, 12)
+        assert progress.rows["B1"].state == "waiting"
+
+    def test_the_rate_is_that_of_the_last_interval(self):
+        progress = Progress(["A0"])
+        progress.update(stats(1.0, ("A0", 0, 100)))
+        progress.update(stats(1.5, ("A0", 0, 110)))
+        assert progress.rows["A0"].rate == 20.0
+
+    def test_a_pe_without_new_items_is_idle_and_in_the_end_done(self):
+        progress = Progress(["A0"])
+        progress.update(stats(1.0, ("A0", 0, 100)))
+        assert progress.rows["A0"].state == "running"
+        progress.update(stats(2.0, ("A0", 0, 100)))
+        assert progress.rows["A0"].state == "idle"
+        progress.finish(stats(4.0, ("A0", 0, 100)))
+        assert (progress.rows["A0"].state, progress.rows["A0"].rate) == ("done", 25.0)
+
+    def test_stats_without_time_do_no_harm(self):
+        progress = Progress(["A0"])
+        progress.finish(stats(0.0, ("A0", 0, 1), ("new", 0, 1)))
+        assert progress.rows["new"].items == 1

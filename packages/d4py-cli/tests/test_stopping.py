@@ -1,0 +1,142 @@
+"""However a run is stopped from outside: soon, with a status that says so, and without noise."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+MAPPINGS = ["simple", "hybrid_redis"]
+
+
+def wait_for_line(path, process):
+    """Wait until the run has begun to give results."""
+    end = time.monotonic() + 20
+    while not (path.exists() and path.stat().st_size):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < end, "no result came"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_run_within_two_seconds(start, endless, folder, mapping, number):
+    process = start(mapping, endless, "-i", 1_000_000, "--output", "out.jsonl")
+    wait_for_line(folder / "out.jsonl", process)
+    sent_at = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=10)
+    assert time.monotonic() - sent_at < 2
+    assert process.returncode == 130
+    assert out == b""
+    assert err.decode().splitlines()[-1] == "dispel4py: interrupted"
+    assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_ctrl_c_reaches_the_whole_group_and_nothing_is_left(start, endless, folder, mapping):
+    process = start(
+        mapping, endless, "-i", 1_000_000, "--output", "out.jsonl", start_new_session=True
+    )
+    wait_for_line(folder / "out.jsonl", process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    with pytest.raises(ProcessLookupError):  # the group has no member any more
+        os.killpg(process.pid, 0)
+
+
+def test_a_second_signal_does_not_cut_the_cleaning_up_short(start, write, folder):
+    write(
+        "wf.py",
+        """
+        import sys, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Slow(ProducerPE):
+            def _process(self, inputs):
+                try:
+                    open("running", "w").write("x")
+                    time.sleep(60)
+                finally:
+                    time.sleep(0.5)
+                    open("cleaned", "w").close()
+        graph = WorkflowGraph()
+        graph.add(Slow())
+        """,
+    )
+    process = start("simple", "wf.py")
+    wait_for_line(folder / "running", process)
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    assert process.wait(timeout=10) == 130
+    assert (folder / "cleaned").exists()
+
+
+def test_a_workflow_can_be_interrupted_while_it_is_imported(start, write, folder):
+    write("wf.py", "import time\nopen('running', 'w').write('x')\ntime.sleep(60)")
+    process = start("simple", "wf.py")
+    wait_for_line(folder / "running", process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5) == 130
+
+
+@pytest.mark.parametrize("options", [["--output", "-"], []])
+def test_a_reader_that_has_had_enough_is_no_error(start, endless, write, options):
+    write(
+        "talk.py",
+        """
+        from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+        class Count(ProducerPE):
+            def _process(self, inputs):
+                return "x" * 100
+        class Show(ConsumerPE):
+            def _process(self, data):
+                print(data)
+        graph = WorkflowGraph()
+        graph.connect(Count(), "output", Show(), "input")
+        """,
+    )
+    workflow = endless if options else "talk.py"
+    process = start("simple", workflow, "-i", 10_000_000, "-q", *options)
+    head = subprocess.run(
+        ["head", "-n", "1"], stdin=process.stdout, capture_output=True, timeout=20, check=True
+    )
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=10) == 1
+    assert head.stdout.count(b"\n") == 1
+    assert process.stderr.read() == b""
+
+
+def test_a_reader_that_wants_only_the_beginning_of_the_results_is_no_error(start, write):
+    write("wf.py")
+    process = start("simple", "wf.py", "-i", 100_000, "-q")
+    assert process.stdout.read(8) == b"Outputs:"
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=10) == 0
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "-"])
+def test_a_full_disk_is_told(start, write, target):
+    write("wf.py")
+    with open("/dev/full", "w") as full:
+        process = start("simple", "wf.py", "--output", target, "-q", stdout=full)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    name = "standard output" if target == "-" else target
+    message = f"dispel4py: error: cannot write results to {name}: No space left on device\n"
+    assert err.decode() == message
+
+
+def test_a_full_disk_under_stdout_is_told(start, write):
+    write("wf.py")
+    with open("/dev/full", "w") as full:
+        process = start("simple", "wf.py", "-q", stdout=full)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert err.startswith(b"dispel4py: error: cannot write results to standard output: No space")
