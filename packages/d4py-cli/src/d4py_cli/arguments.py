@@ -47,7 +47,7 @@ exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot
 EXAMPLES = {
     "simple": "dispel4py simple pipeline_test -i 10",
     "hybrid_redis": "dispel4py hybrid_redis split_merge.py -i 100 -n 10",
-    "redis": "dispel4py redis split_merge.py -i 100 -n 10 -ri localhost",
+    "redis": "dispel4py redis split_merge.py -i 100 -n 10",
 }
 
 

@@ -64,9 +64,9 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
             reporter.fail(error)
             raise
         reporter.finish(result)
+    _list_failures(result)
     if lines is None:
         print_outputs(result)
-    _list_failures(result)
     return 0
 
 

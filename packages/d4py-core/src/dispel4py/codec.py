@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hmac
 import pickle
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -17,6 +18,18 @@ from dispel4py.errors import D4pyError
 from dispel4py.isolation import cannot_carry
 
 _TAG_BYTES = 16
+
+
+def about_bytes(items: Sequence[Any]) -> int:
+    """About how many bytes a batch takes, judged from its first item."""
+    first = items[0] if items else None
+    try:
+        size = int(first.nbytes)  # type: ignore[union-attr]
+    except (AttributeError, TypeError, ValueError):
+        size = sys.getsizeof(first)
+        if isinstance(first, list | tuple | dict):
+            size += 64 * len(first)
+    return size * len(items)
 
 
 class ForeignBytesError(D4pyError):
@@ -33,15 +46,21 @@ class Codec:
     def __init__(self, fallback: Callable[[Any], bytes] | None = None) -> None:
         self._fallback = fallback
 
-    def dumps(self, value: Any) -> bytes:
+    def dumps(
+        self, value: Any, beside: Callable[[pickle.PickleBuffer], bool] | None = None
+    ) -> bytes:
         """Bytes of an object.
+
+        Args:
+            value: the object.
+            beside: `buffer_callback` of `pickle.dumps`: takes large buffers out of the bytes.
 
         Raises:
             ItemError: neither pickle nor the fallback takes it; the message names the part that is
                 to blame.
         """
         try:
-            return pickle.dumps(value, protocol=5)
+            return pickle.dumps(value, protocol=5, buffer_callback=beside)
         except Exception as error:  # a user's __reduce__ may raise anything
             if self._fallback is not None:
                 try:

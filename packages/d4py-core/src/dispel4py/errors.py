@@ -92,7 +92,22 @@ class RunError(D4pyError):
 
 
 class WorkerLostError(RunError):
-    """A worker process died before its work was done."""
+    """A worker process died before its work was done.
+
+    Args:
+        rank: number of the worker.
+        pid: number of its process.
+        cause: such as ``"killed by SIGKILL"``.
+        ran: what it was running, where the mapping knows.
+    """
+
+    def __init__(self, rank: int, pid: int, cause: str, ran: str = "") -> None:
+        self.rank, self.pid, self.cause, self.ran = rank, pid, cause, ran
+        super().__init__(rank, pid, cause, ran)
+
+    def __str__(self) -> str:
+        at_work = f"; it ran {self.ran}" if self.ran else ""
+        return f"worker {self.rank} (process {self.pid}) died: {self.cause}{at_work}"
 
 
 class ServiceError(RunError):

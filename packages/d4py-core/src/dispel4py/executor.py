@@ -12,14 +12,15 @@ in batches that take about `SLICE_SECONDS` to process.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
+from time import perf_counter
 from typing import Any, Protocol
 
 from dispel4py.isolation import Isolate, copy_item
-from dispel4py.plan import GROUP_BY, Plan, Route
+from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items
 from dispel4py.runner import Log, OnError, Runner, raise_error
@@ -43,13 +44,15 @@ class Exits(Protocol):
 
 
 class _Unwind(BaseException):  # noqa: N818 - not an error of its own
-    """Carries an error through the calls of PEs that are still on the stack.
+    """Leaves the calls of PEs that are still on the stack when the run has failed.
 
-    Not an `Exception`, so that no ``except Exception`` in a PE can swallow it.
+    Not an `Exception`, so that no ``except Exception`` in a PE swallows it.  The executor keeps
+    the error itself, so that no bare ``except:`` does either.
     """
 
-    def __init__(self, error: Exception) -> None:
-        self.error = error
+
+#: A batch that waits: its receiver, the input that it comes in by, its items.
+_Work = tuple[Runner, str, list[Any]]
 
 
 class Executor:
@@ -92,14 +95,20 @@ class Executor:
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
         self._runners: dict[tuple[int, int], Runner] = {}
         self._outlets: dict[Runner, list[tuple[str, list[Any], list[_Outlet]]]] = {}
-        self._stack: list[list[Any]] = []
+        self._stack: list[_Work] = []
         self._floor = 0
-        self._nesting = 0
+        self._calling: list[Runner] = []
+        self._failure: BaseException | None = None
 
     @property
     def in_call(self) -> bool:
         """A PE is in the middle of a call, so what happens now happens inside its `write`."""
-        return self._nesting > 0
+        return bool(self._calling)
+
+    @property
+    def pes_in_call(self) -> set[int]:
+        """Numbers of the PEs that are in the middle of a call and must not be called now."""
+        return {runner.planned.index for runner in self._calling}
 
     @property
     def stats(self) -> list[InstanceStats]:
@@ -108,7 +117,8 @@ class Executor:
 
     def stats_by_pe(self) -> list[tuple[int, InstanceStats]]:
         """The same with the numbers of the PEs."""
-        return [(pe, runner.stats) for (pe, _), runner in sorted(self._runners.items(), key=itemgetter(0))]
+        runners = sorted(self._runners.items(), key=itemgetter(0))
+        return [(pe, runner.stats) for (pe, _), runner in runners]
 
     def start(self, pe: int, instance: int) -> Runner:
         """The runner of a local instance; made, and its PE preprocessed, at the first call."""
@@ -127,16 +137,15 @@ class Executor:
             )
             self._runners[pe, instance] = runner
             self._outlets[runner] = [
-                (output, runner.written[output], [self._outlet(route, runner) for route in routes])
+                (output, runner.written[output], self._make_outlets(routes, runner))
                 for output, routes in planned.routes.items()
             ]
             self._guarded(runner.preprocess)
-            self._collect(runner)
         return runner
 
     def push(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """Give a local instance items; they are processed by `drain`."""
-        self._stack.append([self.start(pe, instance), input_name, items, 0])
+        self._stack.append((self.start(pe, instance), input_name, items))
 
     def call_root(self, pe: int, calls: Iterator[dict[str, Any]]) -> bool:
         """Call a root for about one slice, and run everything local that follows from it.
@@ -146,9 +155,10 @@ class Executor:
         """
         runner = self.start(pe, 0)
         size = runner.slice
+        started_at = perf_counter()
         batch = list(islice(calls, size))
         if batch:
-            self._process(runner, None, batch)
+            self._process(runner, None, batch, perf_counter() - started_at)
             self.drain()
         return len(batch) == size
 
@@ -171,15 +181,12 @@ class Executor:
         stack = self._stack
         floor = self._floor
         while len(stack) > floor:
-            work = stack[-1]
-            runner, input_name, items, position = work
-            end = position + runner.slice
-            if end >= len(items):
-                stack.pop()
-                self._process(runner, input_name, items[position:] if position else items)
-            else:
-                work[3] = end
-                self._process(runner, input_name, items[position:end])
+            runner, input_name, items = stack.pop()
+            size = runner.slice
+            if len(items) > size:
+                stack.append((runner, input_name, items[size:]))
+                items = items[:size]
+            self._process(runner, input_name, items)
             if self._between is not None and self._between():
                 return False
         return True
@@ -200,58 +207,74 @@ class Executor:
             keep: says which PEs' items stay.
         """
         taken: list[tuple[int, int, str, list[Any]]] = []
-        kept: list[list[Any]] = []
+        kept: list[_Work] = []
         for work in self._stack[self._floor :]:
-            runner, input_name, items, position = work
+            runner, input_name, items = work
             pe = runner.planned.index
             if keep(pe):
                 kept.append(work)
             else:
-                taken.append((pe, runner.instance, input_name, items[position:]))
+                taken.append((pe, runner.instance, input_name, items))
         self._stack[self._floor :] = kept
         return taken
 
-    def _process(self, runner: Runner, input_name: str | None, batch: list[Any]) -> None:
+    def _process(
+        self, runner: Runner, input_name: str | None, batch: list[Any], seconds: float = 0.0
+    ) -> None:
+        """Call a PE with a batch; `seconds` were spent on it before."""
         try:
-            seconds = runner.process(input_name, batch)
-        except _Unwind as unwind:
-            if self._nesting:
+            seconds += runner.process(input_name, batch)
+        except BaseException:
+            if self._failure is None:
                 raise
-            raise unwind.error from unwind.error.__cause__
+        if self._failure is not None:
+            raise self._unwind()
         self._collect(runner)
         if not self._one_by_one:
             if seconds > SLICE_SECONDS:
                 runner.slice = max(1, int(len(batch) * SLICE_SECONDS / seconds))
-            elif seconds < SLICE_SECONDS / 2 and runner.slice < CHUNK:
+            elif seconds < SLICE_SECONDS / 2 and len(batch) == runner.slice < CHUNK:
                 runner.slice *= 2
 
     def _guarded(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except _Unwind as unwind:
-            if self._nesting:
+        except BaseException:
+            if self._failure is None:
                 raise
-            raise unwind.error from unwind.error.__cause__
+        if self._failure is not None:
+            raise self._unwind()
+
+    def _unwind(self) -> BaseException:
+        """What to raise once the run has failed, whatever the PEs in mid-call made of it."""
+        assert self._failure is not None
+        return _Unwind() if self._calling else self._failure
 
     def _on_written(self, runner: Runner) -> None:
         """In the middle of a call: run on what was written so far."""
-        if self._nesting >= DEEPEST_NESTING:
+        if self._failure is not None:
+            raise _Unwind
+        if len(self._calling) >= DEEPEST_NESTING:
             return
-        self._nesting += 1
+        self._calling.append(runner)
         outer_floor, self._floor = self._floor, len(self._stack)
         try:
             self._collect(runner)
             while not self.drain():
                 pass  # the call that wrote these items cannot be left in the middle
-        except Exception as error:
-            raise _Unwind(error) from None
+            if self._between is not None:
+                self._between()
+        except BaseException as error:
+            if self._failure is None:
+                self._failure = error
+            raise _Unwind from None
         finally:
             self._floor = outer_floor
-            self._nesting -= 1
+            self._calling.pop()
 
     def _collect(self, runner: Runner) -> None:
         """Take what an instance wrote and put it on its way."""
-        works: list[list[Any]] = []
+        works: list[_Work] = []
         for output, written, outlets in self._outlets[runner]:
             if not written:
                 continue
@@ -260,43 +283,52 @@ class Executor:
             if not outlets:
                 self._exits.result(runner.planned.id, output, items)
                 continue
-            last = len(outlets) - 1
-            for i, outlet in enumerate(outlets):
-                # The last takes the items themselves; nobody else can have touched them yet.
-                batch = items if i == last else copy_items(items, self._isolate)
-                if outlet.only is not None and (
-                    self._is_local is None or self._is_local(outlet.pe, 0)
-                ):
-                    works.append([outlet.only, outlet.input, batch, 0])
-                else:
-                    self._split(outlet, batch, works)
+            for outlet in outlets:
+                batch = items if outlet.is_last else copy_items(items, self._isolate)
+                for instance, part in outlet.split(batch):
+                    receiver = outlet.receivers[instance]
+                    if receiver is None or self._is_local is not None:
+                        receiver = self._local(outlet, instance)
+                        if receiver is None:
+                            self._exits.send(outlet.pe, instance, outlet.input, part)
+                            continue
+                    works.append((receiver, outlet.input, part))
         if len(works) > 1:
             works.reverse()
         self._stack += works
 
-    def _split(self, outlet: _Outlet, batch: list[Any], works: list[list[Any]]) -> None:
-        for instance, part in outlet.router.split(batch):
-            if self._is_local is None or self._is_local(outlet.pe, instance):
-                works.append([self.start(outlet.pe, instance), outlet.input, part, 0])
-                if outlet.may_be_only:
-                    outlet.only = works[-1][0]
-            else:
-                self._exits.send(outlet.pe, instance, outlet.input, part)
+    def _local(self, outlet: _Outlet, instance: int) -> Runner | None:
+        """The receiver if it lives here, now."""
+        if self._is_local is not None and not self._is_local(outlet.pe, instance):
+            return None
+        receiver = outlet.receivers[instance] or self.start(outlet.pe, instance)
+        outlet.receivers[instance] = receiver
+        return receiver
 
-    def _outlet(self, route: Route, runner: Runner) -> _Outlet:
-        instances = self.plan.pes[route.destination].instances
-        return _Outlet(
-            Router(route, instances, runner.instance, self._isolate, runner.fail),
-            may_be_only=instances == 1 and route.grouping.kind != GROUP_BY,
-        )
+    def _make_outlets(self, routes: Sequence[Route], runner: Runner) -> list[_Outlet]:
+        outlets = []
+        for route in routes:
+            instances = self.plan.pes[route.destination].instances
+            router = Router(route, instances, runner.instance, self._isolate, runner.fail)
+            outlets.append(_Outlet(router, is_last=route is routes[-1]))
+        return outlets
 
 
 class _Outlet:
-    """The way of one instance's items along one route; remembers a receiver that gets them all."""
+    """The way of one instance's items along one route.
 
-    def __init__(self, router: Router, may_be_only: bool) -> None:
-        self.router = router
+    Attributes:
+        split: see `Router`.
+        pe: number of the receiving PE.
+        input: name of its input.
+        receivers: those of its instances that were met here.
+        is_last: the last way of an output takes the items themselves, the others take copies;
+            nobody else can have touched them yet.
+    """
+
+    def __init__(self, router: Router, is_last: bool) -> None:
+        self.split = router.split
         self.pe = router.route.destination
         self.input = router.route.input
-        self.may_be_only = may_be_only
-        self.only: Runner | None = None
+        self.receivers: list[Runner | None] = [None] * router.instances
+        self.is_last = is_last

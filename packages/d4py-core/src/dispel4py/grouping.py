@@ -17,12 +17,15 @@ import numbers
 import pathlib
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from dispel4py.isolation import is_numpy_scalar
+
 _MASK = (1 << 64) - 1
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_EPOCH = datetime.datetime(1970, 1, 1)
+_MICROSECOND = datetime.timedelta(microseconds=1)
 
 # Different kinds of value that are never equal start from different seeds.
 _NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = range(1, 11)
@@ -39,14 +42,13 @@ def stable_hash(key: Any) -> int:
     """
     kind = type(key)
     if kind is str:
-        return _text(_TEXT, key.encode("utf-8", "surrogatepass"))
+        return _text(key)
     if kind is int:
         return _mix(hash(key))
     hasher = _HASHER_OF.get(kind)
     if hasher is None:
         hasher = _HASHER_OF[kind] = _find_hasher(key)
-    result: int = hasher(key)
-    return result
+    return hasher(key)
 
 
 def group_key(item: Any, keys: Sequence[Any]) -> Any:
@@ -67,18 +69,23 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def _text(seed: int, data: bytes) -> int:
+def _text(key: str) -> int:
+    return _bytes(str.encode(key, "utf-8", "surrogatepass"), _TEXT)
+
+
+def _bytes(key: Any, seed: int = _BYTES) -> int:
+    data = bytes(key)
     return _mix(zlib.crc32(data) | (len(data) << 32) ^ (seed << 56))
 
 
-def _ordered(seed: int, parts: Any) -> int:
+def _ordered(seed: int, parts: Iterable[Any]) -> int:
     result = seed
     for part in parts:
         result = _mix(result ^ stable_hash(part))
     return _mix(result ^ seed)
 
 
-def _unordered(seed: int, hashes: Any) -> int:
+def _unordered(seed: int, hashes: Iterable[int]) -> int:
     total = count = 0
     for value in hashes:
         total = (total + value) & _MASK
@@ -92,22 +99,25 @@ def _number(key: Any) -> int:
     return _mix(_NAN << 32) if key != key else _mix(hash(key))
 
 
-def _date(key: Any) -> int:
-    if isinstance(key, datetime.datetime):
-        if key.utcoffset() is None:
-            return _ordered(_TIME, (key.date().toordinal(), str(key.time())))
-        return _ordered(_TIME, ((key - _EPOCH) // datetime.timedelta(microseconds=1),))
-    return _number(key.toordinal())
+# Times are compared in microseconds, whatever library they come from.
+def _microseconds(number: int) -> int:
+    return _mix((number & _MASK) ^ (_TIME << 56))
+
+
+def _date(key: datetime.date) -> int:
+    if not isinstance(key, datetime.datetime):
+        key = datetime.datetime(key.year, key.month, key.day)
+    key = key.replace(fold=0)  # which is how Python compares and hashes it
+    offset = key.utcoffset() or datetime.timedelta(0)
+    return _microseconds((key.replace(tzinfo=None) - offset - _EPOCH) // _MICROSECOND)
 
 
 def _time(key: datetime.time) -> int:
-    offset = key.utcoffset()
     since_midnight = datetime.timedelta(
         hours=key.hour, minutes=key.minute, seconds=key.second, microseconds=key.microsecond
     )
-    if offset is None:
-        return _ordered(_TIME, (since_midnight,))
-    return _ordered(_TIME + 16, (since_midnight - offset,))
+    offset = key.utcoffset() or datetime.timedelta(0)
+    return _microseconds((since_midnight - offset) // _MICROSECOND)
 
 
 def _dataclass(key: Any) -> int:
@@ -115,20 +125,21 @@ def _dataclass(key: Any) -> int:
     return _ordered(_OTHER, [type(key).__qualname__, *values])
 
 
-def _numpy_scalar(key: Any) -> int:
-    if key.dtype.kind in "mM":  # equal instants in different units must meet
-        nanoseconds = key.astype(f"{key.dtype.kind}8[ns]").astype("int64").item()
-        return _ordered(_TIME, (nanoseconds,))
-    return stable_hash(key.item())
+def _numpy_time(key: Any) -> int:
+    return _microseconds(int(key.astype(f"{key.dtype.kind}8[us]").astype("int64")))
 
 
-def _find_hasher(key: Any) -> Any:
-    for kind, hasher in _HASHERS:
-        if isinstance(key, kind):
+def _find_hasher(key: Any) -> Callable[[Any], int]:
+    kind: Any = type(key)
+    numpy_kind = key.dtype.kind if is_numpy_scalar(kind) else ""
+    if numpy_kind in ("m", "M"):
+        return _numpy_time
+    if numpy_kind == "b":
+        return _number
+    for known, hasher in _HASHERS:
+        if isinstance(key, known):
             return hasher
-    if type(key).__module__ == "numpy" and hasattr(key, "dtype") and not hasattr(key, "__len__"):
-        return _numpy_scalar
-    parameters = getattr(type(key), "__dataclass_params__", None)
+    parameters = getattr(kind, "__dataclass_params__", None)
     if parameters is not None and parameters.eq:
         return _dataclass
     raise TypeError(
@@ -138,12 +149,11 @@ def _find_hasher(key: Any) -> Any:
 
 
 # The first that fits counts: subclasses stand before what they are equal to.
-_HASHERS: list[tuple[type | tuple[type, ...], Any]] = [
+_HASHERS: list[tuple[type | tuple[type, ...], Callable[[Any], int]]] = [
     (type(None), lambda key: _mix(_NONE << 40)),
     (numbers.Number, _number),
-    (str, lambda key: _text(_TEXT, str(key).encode("utf-8", "surrogatepass"))),
-    ((bytes, bytearray, memoryview), lambda key: _text(_BYTES, bytes(key))),
-    (enum.Enum, lambda key: _ordered(_OTHER, (type(key).__qualname__, key.name))),
+    (str, _text),
+    ((bytes, bytearray, memoryview), _bytes),
     (tuple, lambda key: _ordered(_TUPLE, key)),
     (list, lambda key: _ordered(_LIST, key)),
     (
@@ -155,15 +165,13 @@ _HASHERS: list[tuple[type | tuple[type, ...], Any]] = [
     (AbstractSet, lambda key: _unordered(_SET, map(stable_hash, key))),
     (datetime.date, _date),
     (datetime.time, _time),
-    (
-        datetime.timedelta,
-        lambda key: _ordered(_TIME, (key.days, key.seconds, key.microseconds)),
-    ),
+    (datetime.timedelta, lambda key: _microseconds(key // _MICROSECOND)),
     (uuid.UUID, lambda key: _ordered(_OTHER, (key.int,))),
     (
         pathlib.PureWindowsPath,
         lambda key: _ordered(_OTHER, ("windows", key.as_posix().lower())),
     ),
     (pathlib.PurePath, lambda key: _ordered(_OTHER, ("posix", key.as_posix()))),
+    (enum.Enum, lambda key: _ordered(_OTHER, (type(key).__qualname__, key.name))),
 ]
-_HASHER_OF: dict[type, Any] = {}
+_HASHER_OF: dict[type, Callable[[Any], int]] = {}

@@ -14,6 +14,7 @@ import fractions
 import pickle
 import uuid
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from dispel4py.errors import ItemError, shorten
@@ -48,7 +49,7 @@ def copy_item(item: Any) -> Any:
     Raises:
         ItemError: it can be copied neither by pickle nor by `copy.deepcopy`.
     """
-    kind = type(item)
+    kind: Any = type(item)
     if kind in _IMMUTABLE_INSIDE:
         return item
     if kind is list:
@@ -63,12 +64,21 @@ def copy_item(item: Any) -> Any:
         and _IMMUTABLE_INSIDE.issuperset(map(type, item))
     ):
         return item.copy()
+    if is_numpy_scalar(kind):
+        return item
     return _copy_any(item)
 
 
 def share_item(item: Any) -> Any:
     """The item itself: what `copy_item` is replaced by under ``share_items=True``."""
     return item
+
+
+@cache
+def is_numpy_scalar(kind: type) -> bool:
+    """A NumPy number, string or time, which cannot change; told without importing NumPy."""
+    names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
+    return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
 
 
 def _copy_any(item: Any) -> Any:

@@ -171,6 +171,15 @@ def make_plan(graph: WorkflowGraph) -> Plan:
     )
 
 
+def ancestors(plan: Plan) -> list[frozenset[int]]:
+    """Per PE, the numbers of all PEs upstream of it."""
+    found: list[frozenset[int]] = [frozenset()] * len(plan.pes)
+    for pe in plan.order:
+        sources = plan.pes[pe].upstream
+        found[pe] = frozenset(sources).union(*(found[source] for source in sources))
+    return found
+
+
 def share_stateless(plan: Plan) -> Plan:
     """The same plan for a mapping whose workers share the stateless PEs: one instance of each."""
     return replace(

@@ -111,9 +111,7 @@ class Crew:
             if gone:
                 self._ended.add(rank)
                 if process.exitcode:
-                    raise WorkerLostError(
-                        f"worker {rank} (process {process.pid}) died: {_cause(process.exitcode)}"
-                    )
+                    raise WorkerLostError(rank, process.pid or 0, _cause(process.exitcode))
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves; False if some have not."""

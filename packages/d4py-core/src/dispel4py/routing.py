@@ -6,13 +6,16 @@ instance; items keep their order on the way to each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dispel4py.errors import GroupingError, shorten
 from dispel4py.grouping import group_key, stable_hash
 from dispel4py.isolation import IMMUTABLE, Isolate
 from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
+
+#: A batch's items by receiving instance.
+Parts = Iterable[tuple[int, list[Any]]]
 
 #: How many keys a router remembers the instance of.
 _REMEMBERED_KEYS = 1 << 16
@@ -38,34 +41,40 @@ class Router:
         on_error: Callable[[BaseException, Any], None],
     ) -> None:
         self.route = route
-        self._instances = instances
+        self.instances = instances
         self._next = sender % instances
         self._isolate = isolate
         self._on_error = on_error
         self._instance_of: dict[Any, int] = {}
+        #: Splits a batch; items keep their order on the way to each instance.
+        self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
 
-    def split(self, items: list[Any]) -> Iterator[tuple[int, list[Any]]]:
-        """The items by receiving instance, as (instance, items)."""
-        kind = self.route.grouping.kind
+    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
         if kind == GROUP_BY:
-            yield from self._group(items)
-        elif kind == GLOBAL or self._instances == 1:
-            yield 0, items
-        elif kind == ALL:
-            # All copies are made before the first receiver can touch its own.
-            copies = [copy_items(items, self._isolate) for _ in range(1, self._instances)]
-            yield from enumerate([items, *copies])
-        else:
-            n = self._instances
-            if len(items) == 1:
-                yield self._next, items
-                self._next = (self._next + 1) % n
-                return
-            for i in range(min(n, len(items))):
-                yield (self._next + i) % n, items[i::n]
-            self._next = (self._next + len(items)) % n
+            return self._by_key
+        if kind == GLOBAL or self.instances == 1:
+            return self._to_first
+        return self._to_all if kind == ALL else self._in_turn
 
-    def _group(self, items: list[Any]) -> Iterator[tuple[int, list[Any]]]:
+    def _to_first(self, items: list[Any]) -> Parts:
+        return ((0, items),)
+
+    def _to_all(self, items: list[Any]) -> Parts:
+        # All copies are made before the first receiver can touch its own.
+        copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+        return enumerate([items, *copies])
+
+    def _in_turn(self, items: list[Any]) -> Parts:
+        n, first = self.instances, self._next
+        self._next = (first + len(items)) % n
+        if len(items) == 1:
+            return ((first, items),)
+        parts = []
+        for i in range(min(n, len(items))):
+            parts.append(((first + i) % n, items[i::n]))
+        return parts
+
+    def _by_key(self, items: list[Any]) -> Parts:
         keys = self.route.grouping.keys
         instance_of = self._instance_of
         groups: dict[int, list[Any]] = {}
@@ -77,22 +86,23 @@ class Router:
                 continue
             try:
                 instance = instance_of[key]
-            except (KeyError, TypeError):
+            except Exception:  # not met before, or no key for a dict
                 try:
                     instance = self._find(key)
-                except Exception as error:  # so may a user's __hash__ or __eq__
+                except Exception as error:  # a user's __hash__ or __eq__ may raise anything too
                     self._on_error(self._explain("cannot be hashed", item, error), item)
                     continue
             if instance in groups:
                 groups[instance].append(item)
             else:
                 groups[instance] = [item]
-        yield from groups.items()
+        return groups.items()
 
     def _find(self, key: Any) -> int:
-        instance = stable_hash(key) % self._instances
+        instance = stable_hash(key) % self.instances
         # Only keys that cannot change are remembered: they are cheap to compare and stay equal.
-        if type(key) in IMMUTABLE and len(self._instance_of) < _REMEMBERED_KEYS:
+        parts = key if type(key) is tuple else (key,)
+        if IMMUTABLE.issuperset(map(type, parts)) and len(self._instance_of) < _REMEMBERED_KEYS:
             self._instance_of[key] = instance
         return instance
 

@@ -9,18 +9,21 @@ it are called straight at `_process`, in a tight loop.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from types import ModuleType
 from typing import Any
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import GenericPE
-from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list
-from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item
+from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list, shorten
+from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item, share_item
 from dispel4py.plan import PlannedPE
 from dispel4py.result import InstanceStats
 
+#: A PE's `_process`, what takes what it returns, and the copying of that.
+_DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Isolate]
 #: Gets an error and the item; raises the error, or takes note of it and returns.
 OnError = Callable[[ProcessingError, Any], None]
 #: Called in the middle of a PE's call when what it wrote should go on its way.
@@ -87,7 +90,7 @@ class Runner:
         pe.rank = rank
         pe._run_writer = self._write
         pe._run_log = log
-        self._direct = _direct_method(planned, pe, self.written)
+        self._direct: _DirectWay | None = None
 
     def preprocess(self) -> None:
         """Call the PE's preprocess: once, before anything else.
@@ -95,11 +98,15 @@ class Runner:
         Raises:
             ProcessingError: it raised; there is no item to skip, so this always ends the run.
         """
-        self._sent_at = perf_counter()
+        started_at = self._sent_at = perf_counter()
         try:
             self.pe.preprocess()
         except (Exception, SystemExit) as error:
             raise self._error(error, "preprocess") from error
+        self._add_seconds(started_at)
+        self._direct = _direct_way(self.planned, self.pe, self.written, self._isolate)
+        if any(self.written.values()):  # goes ahead of what the first item writes
+            self._on_written(self)
 
     def process(self, input_name: str | None, items: Sequence[Any]) -> float:
         """Call the PE once per item.
@@ -117,30 +124,57 @@ class Runner:
         """
         started_at = self._sent_at = perf_counter()
         iterator = iter(items)
-        item: Any = None
-        while True:
-            try:
-                if self._direct is not None:
-                    method, append = self._direct
-                    isolate = self._isolate
-                    for item in iterator:
-                        data = method(item)
-                        if type(data) in IMMUTABLE:
-                            append(data)
-                        elif data is not None:
-                            append(isolate(data))
-                else:
-                    process = self.pe.process
-                    for item in iterator:
-                        returned = process(item if input_name is None else {input_name: item})
-                        if returned:
-                            for name, data in returned.items():
-                                self._gather(name, data)
-                break
-            except (Exception, SystemExit) as error:
-                self.fail(error, item)
-        self.stats.items += len(items)
-        return self._add_seconds(started_at)
+        call_each = self._call if self._direct is None else self._call_directly
+        while not call_each(input_name, iterator):
+            pass  # an item was skipped; go on with the next
+        seconds = perf_counter() - started_at
+        if self._nested_seconds:
+            seconds -= self._nested_seconds
+            self._nested_seconds = 0.0
+        stats = self.stats
+        stats.items += len(items)
+        stats.seconds += seconds
+        return seconds
+
+    def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        """Call `process` with each item; False at one that failed."""
+        process: Callable[[Any], Any] = self.pe.process
+        written, isolate = self.written, self._isolate
+        item = None
+        try:
+            for item in items:
+                returned = process(item if input_name is None else {input_name: item})
+                if type(returned) is not dict:
+                    returned = _as_dict(returned)
+                for name, data in returned.items():
+                    if name not in written:
+                        raise self._unknown_output(name)
+                    written[name].append(data if type(data) in IMMUTABLE else isolate(data))
+        except (Exception, SystemExit) as error:
+            self.fail(error, item)
+            return False
+        return True
+
+    def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        """The same for a PE whose `process` only hands on to `_process`."""
+        assert self._direct is not None
+        method, out, isolate = self._direct
+        immutable = int  # the type that was seen last: streams are mostly of one type
+        item = None
+        try:
+            for item in items:
+                data = method(item)
+                if type(data) is immutable:
+                    out.append(data)
+                elif type(data) in IMMUTABLE:
+                    immutable = type(data)
+                    out.append(data)
+                elif data is not None:
+                    out.append(isolate(data))
+        except (Exception, SystemExit) as error:
+            self.fail(error, item)
+            return False
+        return True
 
     def postprocess(self) -> None:
         """Call the PE's postprocess: once, after everything else.
@@ -148,8 +182,7 @@ class Runner:
         Raises:
             ProcessingError: it raised, and `on_error` says to stop.
         """
-        started_at = perf_counter()
-        self._sent_at = perf_counter()
+        started_at = self._sent_at = perf_counter()
         try:
             self.pe.postprocess()
         except (Exception, SystemExit) as error:
@@ -163,23 +196,21 @@ class Runner:
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
 
-    def _gather(self, name: str, data: Any) -> list[Any]:
-        items = self.written.get(name)
-        if items is None:
-            raise UnknownOutputError(
-                f"{self.planned.id} has no output {name!r}"
-                f" (outputs: {name_list(list(self.written))})"
-            )
-        items.append(data if type(data) in IMMUTABLE else self._isolate(data))
-        return items
-
     def _write(self, name: str, data: Any) -> None:
-        items = self._gather(name, data)
+        if name not in self.written:
+            raise self._unknown_output(name)
+        items = self.written[name]
+        items.append(data if type(data) in IMMUTABLE else self._isolate(data))
         if len(items) >= self._chunk or perf_counter() - self._sent_at >= self._linger:
             started_at = perf_counter()
             self._on_written(self)
-            self._nested_seconds += perf_counter() - started_at
             self._sent_at = perf_counter()
+            self._nested_seconds += self._sent_at - started_at
+
+    def _unknown_output(self, name: str) -> UnknownOutputError:
+        return UnknownOutputError(
+            f"{self.planned.id} has no output {name!r} (outputs: {name_list(list(self.written))})"
+        )
 
     def _add_seconds(self, started_at: float) -> float:
         seconds = perf_counter() - started_at
@@ -199,9 +230,20 @@ def _copy_pe(planned: PlannedPE) -> GenericPE:
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
 
 
-def _direct_method(
-    planned: PlannedPE, pe: GenericPE, written: dict[str, list[Any]]
-) -> tuple[Callable[[Any], Any], Callable[[Any], None]] | None:
+def _as_dict(returned: Any) -> Mapping[str, Any]:
+    if returned is None:
+        return {}
+    if isinstance(returned, Mapping):
+        return returned
+    raise TypeError(
+        f"process() returned {shorten(returned)}; it can return a dict of output name and data, or"
+        " None"
+    )
+
+
+def _direct_way(
+    planned: PlannedPE, pe: GenericPE, written: dict[str, list[Any]], isolate: Isolate
+) -> _DirectWay | None:
     """`_process` and what takes its result, where `process` does no more than call it."""
     if "process" in vars(pe):
         return None
@@ -210,12 +252,8 @@ def _direct_method(
         if process is not ProducerPE.process:
             return None
     elif process is ConsumerPE.process:
-        return pe._process, _drop
+        return pe._process, deque(maxlen=0), share_item  # what it returns goes nowhere
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (pe._process, written[output].append) if output in written else None
-
-
-def _drop(data: Any) -> None:
-    """What a consumer returns goes nowhere."""
+    return (pe._process, written[output], isolate) if output in written else None

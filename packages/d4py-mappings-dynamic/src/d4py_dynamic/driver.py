@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
 from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Task, is_pinned
 from dispel4py.core import show_log
+from dispel4py.feeding import at_hand
 from dispel4py.inputs import RootInput, calls
 from dispel4py.plan import Plan
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
@@ -77,14 +78,12 @@ class Driver:
         self._started_at = perf_counter()
         first: list[Task] = []
         for root, value in given.items():
-            ready = _at_hand(value)
-            if ready is None:
+            if not at_hand(value):
                 self._feeders.append(Feeder(plan.pes[root], value, make_store))
-            elif isinstance(ready, int):
-                first += [Task(CALLS, root, 0, None, ready)] if ready else []
-            else:
-                made = list(calls(plan.pes[root], ready))
-                first += [Task(CALLS, root, 0, None, made)] if made else []
+                continue
+            made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
+            if made:
+                first.append(Task(CALLS, root, 0, None, made))
         self._frontier = Frontier(plan, {feeder.root for feeder in self._feeders})
         self._first = first
 
@@ -181,10 +180,3 @@ class Driver:
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()
         self._stats.seconds = perf_counter() - self._started_at
-
-
-def _at_hand(value: RootInput) -> Any:
-    """The value if it can be put at once, None if it has to be fed."""
-    if isinstance(value, int):
-        return value
-    return value if isinstance(value, list | tuple) and len(value) <= 1024 else None

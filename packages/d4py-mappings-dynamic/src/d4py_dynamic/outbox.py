@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from d4py_dynamic.tasks import ANY, ITEMS, Commit, Lease, Task
+from dispel4py.codec import about_bytes
 from dispel4py.result import Failure
 
 #: Weight, about in bytes, beyond which an outbox should be committed.
@@ -32,14 +32,14 @@ class Outbox:
     def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """Items for a pinned instance, or for `ANY` worker."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
-        self.weight += _weight(items)
+        self.weight += about_bytes(items)
 
     def add_task(self, task: Task) -> None:
         self._tasks.append(task)
 
     def add_results(self, pe_id: str, output: str, items: list[Any]) -> None:
         self._results.setdefault((pe_id, output), []).extend(items)
-        self.weight += _weight(items)
+        self.weight += about_bytes(items)
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
@@ -68,15 +68,3 @@ class Outbox:
         )
         self.__init__()  # type: ignore[misc]
         return commit
-
-
-def _weight(items: list[Any]) -> int:
-    """About how many bytes a batch holds, from its first item."""
-    first = items[0] if items else None
-    try:
-        size = int(first.nbytes)  # type: ignore[union-attr]
-    except (AttributeError, TypeError):
-        size = sys.getsizeof(first)
-        if isinstance(first, list | tuple | dict):
-            size += 64 * len(first)
-    return size * len(items)

@@ -18,13 +18,13 @@ from d4py_dynamic.redis_server import Address, find_server
 from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.tasks import is_pinned
 from d4py_dynamic.worker import Worker
-from dispel4py.errors import ItemError, UnsupportedGraphError
+from dispel4py.errors import UnsupportedGraphError
 from dispel4py.inputs import root_inputs
-from dispel4py.loading import restore_module, source_of
-from dispel4py.plan import Plan, make_plan, refusal, share_stateless
+from dispel4py.plan import make_plan, refusal, share_stateless
 from dispel4py.processes import START_METHODS, Crew, WorkerSide
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.shipping import Parcel, pack
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Workers where ``-n`` is not given.
@@ -67,8 +67,7 @@ class WorkerOrders:
     secret: bytes
     rank: int
     pins: tuple[tuple[int, int], ...]
-    modules: tuple[tuple[str, str, str], ...]
-    plan: bytes
+    parcel: Parcel
     on_error: str
     share_items: bool
 
@@ -97,7 +96,7 @@ def run_on_redis(
     given = root_inputs(plan, inputs)
     count = options.processes or DEFAULT_WORKERS
     pins = [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
-    modules, shipped = _ship(plan)
+    parcel = pack(plan, CODEC)
     with find_server(options.extra) as address:
         keys = RunKeys(f"d4py:{secrets.token_hex(8)}", tuple(pins), count)
         secret = secrets.token_bytes(32)
@@ -112,8 +111,7 @@ def run_on_redis(
                     secret=secret,
                     rank=rank,
                     pins=tuple(pins[rank::count]),
-                    modules=modules,
-                    plan=shipped,
+                    parcel=parcel,
                     on_error=options.on_error,
                     share_items=options.share_items,
                 )
@@ -139,32 +137,10 @@ def run_on_redis(
 
 def work(side: WorkerSide, orders: WorkerOrders) -> None:
     """Main function of a worker process."""
-    for module in orders.modules:
-        restore_module(*module)
     store = RedisTaskStore(orders.address, orders.keys, orders.secret, orders.rank, orders.pins)
     side.on_orphaned(store.delete)
     try:
-        plan = CODEC.loads(orders.plan)
+        plan = orders.parcel.open(CODEC)
         Worker(plan, store, orders.rank, orders.pins, orders.on_error, orders.share_items).serve()
     finally:
         store.close()
-
-
-def _ship(plan: Plan) -> tuple[tuple[tuple[str, str, str], ...], bytes]:
-    """The plan as bytes, and the source of the modules that a worker needs to open them.
-
-    Raises:
-        UnsupportedGraphError: a PE cannot be pickled; it is named.
-    """
-    names = {type(pe.pe).__module__ for pe in plan.pes}
-    sources = [source_of(name) for name in sorted(names)]
-    modules = tuple(source for source in sources if source is not None)
-    problems: list[str] = []
-    for planned in plan.pes:
-        try:
-            CODEC.dumps(planned.pe)
-        except ItemError as error:
-            problems.append(f"{planned.id}: {error}")
-    if problems:
-        raise UnsupportedGraphError("\n".join(problems))
-    return modules, CODEC.dumps(plan)

@@ -9,7 +9,8 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 from itertools import islice
 from time import monotonic, sleep
 from typing import Any
@@ -20,7 +21,7 @@ from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Task, is
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import Plan
+from dispel4py.plan import Plan, ancestors
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
 
@@ -28,7 +29,8 @@ from dispel4py.runner import raise_error
 LOOK_UP_SECONDS = 0.02
 #: How long what it produced may wait for a commit, in seconds.
 COMMIT_SECONDS = 0.2
-_PAUSE_SECONDS = 0.002
+#: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
 
 
 class Worker:
@@ -56,9 +58,11 @@ class Worker:
         self._store = store
         self._pins = list(pins)
         self._pinned = [is_pinned(pe) for pe in plan.pes]
-        self._upstream = _ancestors(plan)
+        self._upstream = ancestors(plan)
         self._outbox = Outbox()
+        self._taken: deque[Lease] = deque()
         self._in_hand: list[int] = []
+        self._overfull: set[tuple[int, int]] = set()
         self._hungry = 0
         self._giving = False
         self._looked_up_at = self._committed_at = monotonic()
@@ -67,7 +71,7 @@ class Worker:
         self._executor = Executor(
             plan,
             self,
-            is_local=lambda pe, _: not (self._pinned[pe] or self._giving),
+            is_local=self._is_local,
             rank=rank,
             isolate=share_item if share_items else copy_item,
             on_error=raise_error if on_error == "stop" else self._skip,
@@ -84,25 +88,35 @@ class Worker:
             ServiceError: the store failed.
         """
         while True:
-            for lease in self._store.take():
-                if lease.task.kind == STOP:
-                    return
-                self._do(lease)
+            lease = self._next_lease()
+            if lease is None:
+                continue
+            if lease.task.kind == STOP:
+                return
+            self._do(lease)
+            if self._overfull:
+                self._wait_for_room(self._overfull)
 
     # What the executor calls: `Exits` and its hooks.
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
         self._outbox.add_items(pe, instance if self._pinned[pe] else ANY, input_name, items)
-        self._spill()
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
         self._outbox.add_results(pe_id, output, items)
-        self._spill()
 
     def _skip(self, error: Any, item: Any) -> None:
         self._outbox.add_failure(Failure(error, item))
+
+    def _is_local(self, pe: int, instance: int) -> bool:
+        """An item for this PE is followed here; never into a PE that is in the middle of a call."""
+        return not (
+            self._pinned[pe]
+            or self._giving
+            or (self._executor.in_call and pe in self._executor.pes_in_call)
+        )
 
     def _between(self) -> bool:
         """Between two batches: is it time to look up?"""
@@ -114,6 +128,15 @@ class Worker:
         return True
 
     # One lease.
+
+    def _next_lease(self, only: Collection[tuple[int, int]] | None = None) -> Lease | None:
+        """The oldest lease there is, or the oldest for some pinned instances."""
+        if not self._taken or only is not None:
+            self._taken += self._store.take(only) if not self._first_taken(only) else ()
+        lease = self._first_taken(only)
+        if lease is not None:
+            self._taken.remove(lease)
+        return lease
 
     def _do(self, lease: Lease) -> None:
         task = lease.task
@@ -200,11 +223,6 @@ class Worker:
         for pe, _, input_name, items in self._executor.take_waiting(lambda pe: self._pinned[pe]):
             self._outbox.add_items(pe, ANY, input_name, items)
 
-    def _spill(self) -> None:
-        """One call has written so much that it cannot all be kept until the call ends."""
-        if self._outbox.heavy and self._executor.in_call:
-            self._commit([])
-
     def _commit(self, leases: list[Lease]) -> None:
         commit = self._outbox.take(leases, self._hungry)
         self._add_counts(commit)
@@ -249,12 +267,3 @@ class Worker:
                 self._do(lease)
             if not leases:
                 sleep(_PAUSE_SECONDS)
-
-
-def _ancestors(plan: Plan) -> list[set[int]]:
-    """Per PE, the numbers of all PEs upstream of it."""
-    ancestors: list[set[int]] = [set() for _ in plan.pes]
-    for pe in plan.order:
-        for source in plan.pes[pe].upstream:
-            ancestors[pe] |= ancestors[source] | {source}
-    return ancestors

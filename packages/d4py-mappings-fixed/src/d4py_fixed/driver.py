@@ -1,0 +1,157 @@
+"""The driver of a fixed mapping: feeds the roots, takes results and logs, and sees the run end.
+
+It speaks to the ranks as one more rank, runs no PE, and learns of a rank's death from whoever
+started it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic, perf_counter
+
+from dispel4py.core import show_log
+from dispel4py.feeding import Reader, at_hand
+from dispel4py.inputs import RootInput, calls
+from dispel4py.result import Failure, InstanceStats, ResultCollector, RunOptions, RunResult, RunStats
+
+from d4py_fixed.frames import (
+    RESULTS,
+    Calls,
+    Credit,
+    Farewell,
+    Frame,
+    LogLine,
+    Progress,
+    Results,
+    from_parts,
+    to_parts,
+)
+from d4py_fixed.placement import Placement
+from d4py_fixed.transport import Transport
+
+#: Seconds between two looks at the ranks while nothing arrives, and while roots are being fed.
+_TICK_SECONDS, _FEEDING_TICK_SECONDS = 0.05, 0.005
+_PROGRESS_SECONDS = 0.2
+#: Batches of calls that a root has not used up.
+_CALLS_WINDOW = 4
+
+
+class Driver:
+    """Takes a run to its end.
+
+    Args:
+        placement: the plan and its place.
+        given: inputs of the roots.
+        transport: to the ranks; the driver is rank number `placement.ranks`.
+        check: raises if a rank has failed or died.
+        options: the run's options.
+        stats: filled in as the run goes.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        given: dict[int, RootInput],
+        transport: Transport,
+        check: Callable[[], None],
+        options: RunOptions,
+        stats: RunStats,
+    ) -> None:
+        self._placement = placement
+        self._given = given
+        self._transport = transport
+        self._check = check
+        self._options = options
+        self._stats = stats
+        self._results = ResultCollector(options.on_result)
+        self._failures: list[Failure] = []
+        self._readers: dict[int, Reader] = {}
+        self._unused = dict.fromkeys(given, 0)
+        self._stats_of: dict[int, list[InstanceStats]] = {}
+        self._ended: set[int] = set()
+        self._started_at = perf_counter()
+
+    def run(self) -> RunResult:
+        """Run to the end.
+
+        Raises:
+            RunError: a PE raised, or a rank died.
+        """
+        try:
+            self._feed_first()
+            next_progress = monotonic() + _PROGRESS_SECONDS
+            while len(self._ended) < self._placement.ranks:
+                self._take_in(_FEEDING_TICK_SECONDS if self._readers else _TICK_SECONDS)
+                self._check()
+                self._feed()
+                if self._options.on_progress is not None and monotonic() >= next_progress:
+                    next_progress = monotonic() + _PROGRESS_SECONDS
+                    self._update_stats()
+                    self._options.on_progress(self._stats)
+            for rank in range(self._placement.ranks):
+                self._send(rank, Farewell())
+        finally:
+            for reader in self._readers.values():
+                reader.stop()
+        self._update_stats()
+        return RunResult(self._results.outputs, self._failures, self._stats)
+
+    def _feed_first(self) -> None:
+        for root, value in self._given.items():
+            planned = self._placement.plan.pes[root]
+            if at_hand(value):
+                made = value if isinstance(value, int) else list(calls(planned, value))
+                self._send(self._rank_of(root), Calls(root, made, last=True))
+            else:
+                self._readers[root] = Reader(planned, value)
+                self._readers[root].start()
+
+    def _feed(self) -> None:
+        for root, reader in list(self._readers.items()):
+            while self._unused[root] < _CALLS_WINDOW:
+                batch = reader.take(0.0)
+                if batch or reader.ended:
+                    self._send(self._rank_of(root), Calls(root, batch, last=reader.ended))
+                    self._unused[root] += bool(batch)
+                if reader.ended:
+                    del self._readers[root]
+                if not batch or reader.ended:
+                    break
+
+    def _take_in(self, seconds: float) -> None:
+        arrived = self._transport.receive(seconds)
+        while arrived is not None:
+            rank, parts = arrived
+            self._deal_with(rank, from_parts(parts))
+            arrived = self._transport.receive(0.0)
+
+    def _deal_with(self, rank: int, frame: Frame) -> None:
+        match frame:
+            case Results(results, failures):
+                # Answered first: the rank can go on while the caller looks at the results.
+                self._send(rank, Credit(RESULTS, 0))
+                for pe_id, output, items in results:
+                    self._results.add(pe_id, output, items)
+                self._failures += failures
+            case LogLine(pe_id, of_rank, message):
+                show_log(pe_id, of_rank, message)
+            case Progress(stats, ended):
+                self._stats_of[rank] = stats
+                if ended:
+                    self._ended.add(rank)
+            case Credit(pe, _):
+                self._unused[pe] -= 1
+            case _:
+                raise AssertionError(f"the driver got {frame!r}")
+
+    def _update_stats(self) -> None:
+        self._stats.instances = [
+            entry for rank in sorted(self._stats_of) for entry in self._stats_of[rank]
+        ]
+        self._stats.seconds = perf_counter() - self._started_at
+
+    def _rank_of(self, root: int) -> int:
+        return self._placement.rank_of[root, 0]
+
+    def _send(self, rank: int, frame: Frame) -> None:
+        self._transport.send(rank, to_parts(frame))

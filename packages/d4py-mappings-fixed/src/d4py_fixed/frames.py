@@ -1,0 +1,114 @@
+"""What ranks say to each other: frames, as objects and as bytes.
+
+The driver, which feeds the roots and takes the results, speaks as one more rank.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, NamedTuple
+
+import dill
+from dispel4py.codec import Codec
+from dispel4py.result import Failure, InstanceStats
+
+from d4py_fixed.transport import Parts
+
+
+class Items(NamedTuple):
+    """A batch for one instance; answered by a `Credit`."""
+
+    pe: int
+    instance: int
+    input_name: str
+    items: list[Any]
+
+
+class Calls(NamedTuple):
+    """Calls of a root; answered by a `Credit`.  `last` says that no more will come."""
+
+    pe: int
+    calls: int | list[dict[str, Any]]
+    last: bool
+
+
+class Results(NamedTuple):
+    """Results and failures for the driver; answered by a `Credit`."""
+
+    results: list[tuple[str, str, list[Any]]]
+    failures: list[Failure]
+
+
+class Credit(NamedTuple):
+    """One frame for this instance was used up (pe -1: one `Results`)."""
+
+    pe: int
+    instance: int
+
+
+class Done(NamedTuple):
+    """One instance of this PE is complete: all that it has sent was sent before."""
+
+    pe: int
+
+
+class LogLine(NamedTuple):
+    """A PE logged something."""
+
+    pe_id: str
+    rank: int
+    message: str
+
+
+class Progress(NamedTuple):
+    """What a rank has done so far; `ended` says that it has nothing left to do."""
+
+    stats: list[InstanceStats]
+    ended: bool
+
+
+class Farewell(NamedTuple):
+    """The driver to a rank: all have ended, so nobody will write to you any more."""
+
+
+Frame = Items | Calls | Results | Credit | Done | LogLine | Progress | Farewell
+
+#: The `Credit.pe` of results.
+RESULTS = -1
+
+
+#: Buffers of at least so many bytes travel beside the pickle, not in it.
+_LARGE_BYTES = 1 << 15
+
+
+def to_parts(frame: Frame) -> Parts:
+    """A frame as bytes.
+
+    Raises:
+        ItemError: an item cannot be pickled.
+    """
+    buffers: list[memoryview] = []
+
+    def beside(buffer: pickle.PickleBuffer) -> bool:
+        raw = buffer.raw()
+        if raw.nbytes < _LARGE_BYTES:
+            return True
+        buffers.append(raw)
+        return False
+
+    return [CODEC.dumps(frame, beside), *buffers]
+
+
+def from_parts(parts: Parts) -> Frame:
+    """The frame; large buffers are used as they lie."""
+    frame: Frame = pickle.loads(parts[0], buffers=parts[1:])
+    return frame
+
+
+def _dill_dumps(value: Any) -> bytes:
+    # Functions defined in a notebook or in __main__ take what they refer to along.
+    data: bytes = dill.dumps(value, protocol=5, recurse=True)
+    return data
+
+
+CODEC = Codec(fallback=_dill_dumps)

@@ -1,0 +1,158 @@
+"""Runs a placed graph in processes of this machine: what `multi` and `zmq_multi` share.
+
+They differ in their wiring alone: how a transport comes about in the driver and in each rank.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dispel4py.errors import WorkerLostError
+from dispel4py.inputs import root_inputs
+from dispel4py.plan import make_plan
+from dispel4py.processes import START_METHODS, Crew, WorkerSide
+from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.shipping import Parcel, pack
+from dispel4py.workflow_graph import WorkflowGraph
+
+from d4py_fixed.driver import Driver
+from d4py_fixed.frames import CODEC
+from d4py_fixed.placement import Instance, Placement, place, wanted_partitions
+from d4py_fixed.rank import Rank
+from d4py_fixed.transport import Transport
+
+#: Seconds that ranks have to end by themselves when the run is over.
+_FAREWELL_SECONDS = 5.0
+
+
+class Wiring(Protocol):
+    """Connects the driver and the ranks of one run."""
+
+    def driver(self) -> Transport:
+        """The driver's transport; called once all ranks were started."""
+
+    def recipe(self, rank: int) -> Callable[[], Transport]:
+        """Makes the transport of a rank, in its process; picklable while a process is started."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+
+
+def add_local_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of mappings that start processes on this machine."""
+    parser.add_argument(
+        "-s",
+        "--simple",
+        action="store_true",
+        help="two processes: one for the roots, one for all the rest",
+    )
+    parser.add_argument(
+        "--start-method",
+        choices=START_METHODS,
+        help="how worker processes are started (default: the quickest that is safe)",
+    )
+
+
+def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
+    """The plan of a graph and its place in the processes that the options ask for.
+
+    Raises:
+        GraphError: the graph cannot run.
+    """
+    plan = make_plan(graph)
+    simple = bool(options.extra.get("simple"))
+    partitions = wanted_partitions(plan, graph, simple=simple)
+    processes = len(partitions or ()) if simple else options.processes
+    return place(plan, processes, partitions)
+
+
+def run_locally(
+    name: str,
+    wire: Callable[[Placement], Wiring],
+    graph: WorkflowGraph,
+    inputs: Any,
+    options: RunOptions,
+) -> RunResult:
+    """Run a graph; see `dispel4py.registry.Mapping.run`.
+
+    Args:
+        name: the mapping's name.
+        wire: connects the ranks.
+        graph: the graph.
+        inputs: the run's inputs.
+        options: the run's options.
+    """
+    placement = placed(graph, options)
+    given = root_inputs(placement.plan, inputs)
+    parcel = pack(placement.plan, CODEC)
+    wiring = wire(placement)
+    crew: Crew | None = None
+    try:
+        orders = [
+            (RankOrders.of(placement, parcel, rank, options), wiring.recipe(rank))
+            for rank in range(placement.ranks)
+        ]
+        crew = Crew(work, orders, options.extra.get("start_method"))
+        stats = RunStats(name, placement.ranks)
+        driver = Driver(placement, given, wiring.driver(), crew.check, options, stats)
+        result = driver.run()
+        crew.join(_FAREWELL_SECONDS)
+    except WorkerLostError as error:
+        own = placement.instances_on(error.rank)
+        ran = ", ".join(f"{placement.plan.pes[pe].id} (instance {i})" for pe, i in own)
+        raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
+    else:
+        return result
+    finally:
+        if crew is not None:
+            crew.stop()
+        wiring.close()
+
+
+@dataclass(frozen=True)
+class RankOrders:
+    """What a rank is started with; picklable in any start method."""
+
+    parcel: Parcel
+    rank_of: dict[Instance, int]
+    ranks: int
+    rank: int
+    on_error: str
+    share_items: bool
+    report: bool
+
+    @classmethod
+    def of(
+        cls, placement: Placement, parcel: Parcel, rank: int, options: RunOptions
+    ) -> RankOrders:
+        return cls(
+            parcel,
+            placement.rank_of,
+            placement.ranks,
+            rank,
+            options.on_error,
+            options.share_items,
+            options.on_progress is not None,
+        )
+
+    def carry_out(self, transport: Transport) -> None:
+        """Run the rank to its end.
+
+        Raises:
+            ProcessingError: a PE raised, and the run stops at errors.
+        """
+        placement = Placement(self.parcel.open(CODEC), self.ranks, self.rank_of)
+        try:
+            Rank(
+                placement, self.rank, transport, self.on_error, self.share_items, self.report
+            ).run()
+        finally:
+            transport.close()
+
+
+def work(side: WorkerSide, orders: RankOrders, recipe: Callable[[], Transport]) -> None:
+    """Main function of a rank's process."""
+    orders.carry_out(recipe())

@@ -1,0 +1,152 @@
+"""`Transport` over Unix sockets in pairs, one for every two ranks that have something to say.
+
+Sockets never block: whoever waits to send takes in what arrives meanwhile.  On the wire a frame is
+the number of its parts, their lengths, and the parts.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import struct
+from collections import deque
+from time import monotonic
+
+from d4py_fixed.transport import Parts
+
+_COUNT = struct.Struct("!I")
+_LENGTH = struct.Struct("!Q")
+
+
+class PipeTransport:
+    """See `Transport`.
+
+    Args:
+        peers: other rank → socket.
+    """
+
+    def __init__(self, peers: dict[int, socket.socket]) -> None:
+        self._peers = peers
+        self._selector = selectors.DefaultSelector()
+        self._arrived: deque[tuple[int, Parts]] = deque()
+        self._incoming = {rank: _Incoming() for rank in peers}
+        for rank, peer in peers.items():
+            peer.setblocking(False)
+            self._selector.register(peer, selectors.EVENT_READ, rank)
+
+    def send(self, rank: int, parts: Parts) -> None:
+        peer = self._peers[rank]
+        sizes = [memoryview(part).nbytes for part in parts]
+        header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))
+        rest = [memoryview(header), *(memoryview(part).cast("B") for part in parts)]
+        while rest:
+            try:
+                sent = peer.sendmsg(rest[:_MOST_PARTS])
+            except BlockingIOError:
+                self._take_in_until_writable(rank)
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the peer has ended
+            while rest and sent >= len(rest[0]):
+                sent -= len(rest.pop(0))
+            if sent:
+                rest[0] = rest[0][sent:]
+
+    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+        until = monotonic() + seconds
+        while not self._arrived:
+            self._take_in(max(0.0, until - monotonic()))
+            if monotonic() >= until:
+                break
+        return self._arrived.popleft() if self._arrived else None
+
+    def close(self) -> None:
+        self._selector.close()
+        for peer in self._peers.values():
+            peer.close()
+
+    def _take_in_until_writable(self, rank: int) -> None:
+        peer = self._peers[rank]
+        if rank in self._incoming:
+            self._selector.modify(peer, selectors.EVENT_READ | selectors.EVENT_WRITE, rank)
+        else:
+            self._selector.register(peer, selectors.EVENT_WRITE, rank)
+        try:
+            while not self._take_in(None, rank):
+                pass
+        finally:
+            if rank in self._incoming:
+                self._selector.modify(peer, selectors.EVENT_READ, rank)
+            elif peer in self._selector.get_map():
+                self._selector.unregister(peer)
+
+    def _take_in(self, seconds: float | None, awaited: int | None = None) -> bool:
+        """Read what is there; True if `awaited` can be written to, or has ended."""
+        writable = False
+        for key, events in self._selector.select(seconds):
+            if events & selectors.EVENT_READ:
+                self._read(key.data)
+            if key.data == awaited and (
+                events & selectors.EVENT_WRITE or awaited not in self._incoming
+            ):
+                writable = True
+        return writable
+
+    def _read(self, rank: int) -> None:
+        peer, incoming = self._peers[rank], self._incoming[rank]
+        while True:
+            try:
+                count = peer.recv_into(incoming.space())
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                count = 0
+            if count == 0:
+                self._selector.unregister(peer)
+                del self._incoming[rank]
+                return
+            parts = incoming.got(count)
+            if parts is not None:
+                self._arrived.append((rank, parts))
+
+
+#: How many parts one system call is given; the least that POSIX promises is 16.
+_MOST_PARTS = 16
+
+
+class _Incoming:
+    """Puts the bytes of one peer together to frames."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lengths: list[int] | None = None
+        self._parts: list[bytearray] = []
+        self._expect(_COUNT.size)
+
+    def _expect(self, size: int) -> None:
+        self._buffer = bytearray(size)
+        self._filled = 0
+
+    def space(self) -> memoryview:
+        """Where the next bytes belong."""
+        return memoryview(self._buffer)[self._filled :]
+
+    def got(self, count: int) -> list[bytearray] | None:
+        """Take note of bytes that were put there; the frame if they complete one."""
+        self._filled += count
+        while self._filled == len(self._buffer):  # again at once for a part without bytes
+            if self._lengths is None:
+                if len(self._buffer) == _COUNT.size:
+                    self._expect(_LENGTH.size * _COUNT.unpack(self._buffer)[0])
+                    return None
+                self._lengths = [length for (length,) in _LENGTH.iter_unpack(self._buffer)]
+            else:
+                self._parts.append(self._buffer)
+            if len(self._parts) == len(self._lengths):
+                parts = self._parts
+                self._begin()
+                return parts
+            self._expect(self._lengths[len(self._parts)])
+        return None

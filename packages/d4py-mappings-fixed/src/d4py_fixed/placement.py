@@ -1,0 +1,130 @@
+"""Which process runs which instance: decided once, before the run, by arithmetic alone.
+
+With processes to spare, PEs that may have more instances get them in turn.  With too few,
+neighbours on the graph share a process and hand items over by a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dispel4py.plan import Plan, PlannedPE
+from dispel4py.workflow_graph import WorkflowGraph
+
+Instance = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A plan and its place in the processes.
+
+    Attributes:
+        plan: the plan, with the final number of instances of each PE.
+        ranks: number of processes.
+        rank_of: (PE number, instance) → rank.
+    """
+
+    plan: Plan
+    ranks: int
+    rank_of: dict[Instance, int]
+
+    def instances_on(self, rank: int) -> list[Instance]:
+        """What a rank runs, upstream first."""
+        position = {pe: i for i, pe in enumerate(self.plan.order)}
+        own = [instance for instance, owner in self.rank_of.items() if owner == rank]
+        return sorted(own, key=lambda instance: (position[instance[0]], instance[1]))
+
+
+def place(
+    plan: Plan, processes: int | None, partitions: Sequence[Sequence[int]] | None = None
+) -> Placement:
+    """Place all instances of a plan.
+
+    Args:
+        plan: the plan.
+        processes: number of processes to use at the most; None is one per instance.
+        partitions: lists of PE numbers that should share a process when there are fewer processes
+            than instances; PEs in none of them are shared out by the mapping.
+    """
+    wanted = sum(pe.instances for pe in plan.pes)
+    processes = wanted if processes is None else processes
+    if processes > wanted:
+        plan = _spread(plan, processes - wanted)
+    groups = [[(pe, i)] for pe in plan.order for i in range(plan.pes[pe].instances)]
+    if processes < len(groups) and partitions:
+        groups = _grouped(plan, partitions)
+    # Neighbours in topological order share a rank; each rank gets a like number of instances.
+    total = sum(len(group) for group in groups)
+    ranks = min(processes, len(groups))
+    rank_of: dict[Instance, int] = {}
+    rank = placed = 0
+    for number, group in enumerate(groups):
+        left = len(groups) - number
+        if number and (placed * ranks >= total * (rank + 1) or left < ranks - rank):
+            rank += 1
+        for instance in group:
+            rank_of[instance] = rank
+        placed += len(group)
+    return Placement(plan, rank + 1, rank_of)
+
+
+def may_multiply(pe: PlannedPE) -> bool:
+    """More instances of it would go unnoticed: it has one, keeps no state and has no life cycle."""
+    return not (
+        pe.is_root
+        or pe.stateful
+        or pe.instances != 1
+        or pe.pe.single
+        or pe.has_preprocess
+        or pe.has_postprocess
+    )
+
+
+def _spread(plan: Plan, spare: int) -> Plan:
+    """Deal spare processes out, in turn, to the PEs that may have more instances."""
+    takers = [pe.index for pe in plan.pes if may_multiply(pe)]
+    if not takers:
+        return plan
+    each, some = divmod(spare, len(takers))
+    more = {pe: each + (i < some) for i, pe in enumerate(takers)}
+    return replace(
+        plan,
+        pes=tuple(replace(pe, instances=pe.instances + more.get(pe.index, 0)) for pe in plan.pes),
+    )
+
+
+def _grouped(plan: Plan, partitions: Sequence[Sequence[int]]) -> list[list[Instance]]:
+    """Instances by partition, in the order of the most upstream PE of each."""
+    partition_of = {pe: number for number, part in enumerate(partitions) for pe in part}
+    groups: dict[tuple[str, int], list[Instance]] = {}
+    for pe in plan.order:
+        key = ("part", partition_of[pe]) if pe in partition_of else ("alone", pe)
+        instances = [(pe, i) for i in range(plan.pes[pe].instances)]
+        groups.setdefault(key, []).extend(instances)
+    return list(groups.values())
+
+
+def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
+    """The pairs of ranks that have something to say to each other, the driver included."""
+    pairs = {(rank, placement.ranks) for rank in range(placement.ranks)}
+    ranks_of: dict[int, set[int]] = {}
+    for (pe, _), rank in placement.rank_of.items():
+        ranks_of.setdefault(pe, set()).add(rank)
+    for planned in placement.plan.pes:
+        for source in planned.upstream:
+            for a in ranks_of[source]:
+                pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
+    return sorted(pairs)
+
+
+def wanted_partitions(plan: Plan, graph: WorkflowGraph, *, simple: bool) -> list[list[int]] | None:
+    """Which PEs should share a process: all but the roots under `simple`, else as the graph says."""
+    if simple:
+        parts = [[pe.index for pe in plan.pes if pe.is_root is root] for root in (True, False)]
+        return [part for part in parts if part]
+    partitions = graph.flatten().partitions
+    if not partitions:
+        return None
+    number = {id(pe.pe): pe.index for pe in plan.pes}
+    return [[number[id(pe)] for pe in part if id(pe) in number] for part in partitions]

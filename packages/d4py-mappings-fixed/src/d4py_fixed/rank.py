@@ -1,0 +1,271 @@
+"""The worker loop of all fixed mappings: one rank runs the instances that were placed on it.
+
+An instance is complete, and postprocessed, when every instance upstream has said that it is done.
+Batches fill while their receiver is busy and leave at once when it is idle: a receiver answers each
+batch with a credit when it has used it up, and a sender keeps few batches unanswered.
+
+Nobody waits for ever.  A rank that cannot send goes on with what is not upstream of the receiver it
+waits for; of all receivers that somebody waits for, the one furthest down the graph is therefore
+always being worked on by its rank.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+from dispel4py.executor import Executor
+from dispel4py.inputs import calls
+from dispel4py.isolation import copy_item, share_item
+from dispel4py.plan import ancestors
+from dispel4py.result import Failure
+from dispel4py.runner import raise_error
+
+from d4py_fixed.frames import (
+    Calls,
+    Credit,
+    Done,
+    Farewell,
+    Frame,
+    Items,
+    LogLine,
+    Progress,
+    Results,
+    from_parts,
+    to_parts,
+)
+from d4py_fixed.outgoing import Outgoing
+from d4py_fixed.placement import Instance, Placement
+from d4py_fixed.transport import Transport
+
+_TICK_SECONDS = 0.5
+_PROGRESS_SECONDS = 0.2
+
+
+class Rank:
+    """Runs one rank's instances.
+
+    Args:
+        placement: the plan, and which rank runs what.
+        rank: number of this rank.
+        transport: to the other ranks; the driver is rank number `placement.ranks`.
+        on_error: ``"stop"`` or ``"skip"``.
+        share_items: see `dispel4py.RunOptions`.
+        report: send what was done so far to the driver now and then.
+    """
+
+    def __init__(
+        self,
+        placement: Placement,
+        rank: int,
+        transport: Transport,
+        on_error: str = "stop",
+        share_items: bool = False,
+        report: bool = False,
+    ) -> None:
+        self._placement = placement
+        self._plan = placement.plan
+        self._rank = rank
+        self._driver = placement.ranks
+        self._transport = transport
+        self._report_at = monotonic() if report else float("inf")
+        self._mine = placement.instances_on(rank)
+        self._complete: set[Instance] = set()
+        self._ancestors = ancestors(self._plan)
+        self._undone = {pe.index: pe.instances for pe in self._plan.pes}
+        self._ranks_below = {pe.index: self._receivers_of(pe.index) for pe in self._plan.pes}
+        self._arrived: dict[int, deque[tuple[int, Items]]] = {pe: deque() for pe, _ in self._mine}
+        self._calls: dict[int, deque[Iterator[dict[str, Any]]]] = {
+            pe: deque() for pe, _ in self._mine if self._plan.pes[pe].is_root
+        }
+        self._fed: set[int] = set()
+        self._outgoing = Outgoing(self._send_items, self._send_results)
+        self._in_hand: list[int] = []
+        self._farewell = False
+        self._executor = Executor(
+            self._plan,
+            self,
+            is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
+            rank=rank,
+            isolate=share_item if share_items else copy_item,
+            on_error=raise_error if on_error == "stop" else self._skip,
+            log=self._log,
+            between=self._between,
+            one_by_one=False,
+        )
+
+    def run(self) -> None:
+        """Run until all instances of all ranks are complete.
+
+        Raises:
+            ProcessingError: a PE raised, and `on_error` says to stop.
+        """
+        for pe, instance in reversed(self._mine):  # receivers first: a preprocess may write
+            self._executor.start(pe, instance)
+        self._drain()
+        while len(self._complete) < len(self._mine):
+            self._take_in(0.0)
+            if not (self._work() or self._finish_one()):
+                self._wait()
+        self._send(self._driver, Progress(self._executor.stats, ended=True))
+        while not self._farewell:
+            self._take_in(_TICK_SECONDS)
+
+    # What the executor calls: `Exits` and its hooks.
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        """See `dispel4py.executor.Exits`."""
+        self._outgoing.add_items(pe, instance, input_name, items)
+
+    def result(self, pe_id: str, output: str, items: list[Any]) -> None:
+        """See `dispel4py.executor.Exits`."""
+        self._outgoing.add_results(pe_id, output, items)
+
+    def _skip(self, error: Any, item: Any) -> None:
+        self._outgoing.add_failure(Failure(error, item))
+
+    def _log(self, pe_id: str, rank: int, message: str) -> None:
+        self._send(self._driver, LogLine(pe_id, rank, message))
+
+    def _between(self) -> bool:
+        self._outgoing.flush()
+        if self._outgoing.waits:
+            self._take_in(0.0)
+            self._outgoing.flush()
+        self._make_room()
+        if monotonic() >= self._report_at:
+            self._report_at = monotonic() + _PROGRESS_SECONDS
+            self._send(self._driver, Progress(self._executor.stats, ended=False))
+        return False
+
+    # The loop's steps.
+
+    def _work(self) -> bool:
+        """Process one batch that has arrived, or call a root; False if there is nothing to do."""
+        paused = {
+            pe for receiver in self._outgoing.overfull() for pe in self._ancestors[receiver]
+        }
+        busy = paused | self._executor.pes_in_call | set(self._in_hand)
+        for pe in reversed(self._plan.order):
+            if pe in busy:
+                continue
+            if self._arrived.get(pe):
+                sender, batch = self._arrived[pe].popleft()
+                with self._taking(pe):
+                    self._executor.push(pe, batch.instance, batch.input_name, batch.items)
+                    self._drain()
+                self._send(sender, Credit(pe, batch.instance))
+                return True
+            if self._calls.get(pe) and not self._in_hand:
+                with self._taking(pe):
+                    if not self._executor.call_root(pe, self._calls[pe][0]):
+                        self._calls[pe].popleft()
+                        self._send(self._driver, Credit(pe, 0))
+                self._between()
+                return True
+        return False
+
+    def _finish_one(self) -> bool:
+        """Postprocess an instance that nothing more can come to; False if there is none."""
+        for pe, instance in self._mine:
+            planned = self._plan.pes[pe]
+            if (pe, instance) in self._complete or self._arrived[pe] or self._calls.get(pe):
+                continue
+            fed = pe in self._fed if planned.is_root else not any(
+                self._undone[source] for source in planned.upstream
+            )
+            if fed:
+                with self._taking(pe):
+                    self._executor.finish(pe, instance)
+                    self._drain()
+                self._send_all()
+                self._complete.add((pe, instance))
+                self._undone[pe] -= 1
+                for rank in self._ranks_below[pe]:
+                    self._send(rank, Done(pe))
+                return True
+        return False
+
+    def _drain(self) -> None:
+        while not self._executor.drain():
+            pass
+        self._between()
+
+    @contextmanager
+    def _taking(self, pe: int) -> Iterator[None]:
+        """A batch of this PE is in hand: no later one may overtake it."""
+        self._in_hand.append(pe)
+        try:
+            with self._executor.aside():
+                yield
+        finally:
+            self._in_hand.pop()
+
+    def _make_room(self) -> None:
+        """Pause while receivers are behind, going on with what is not upstream of them."""
+        while self._outgoing.overfull() or self._outgoing.results_overfull:
+            self._take_in(0.0)
+            self._outgoing.flush(idle=True)
+            if not self._outgoing.overfull() and not self._outgoing.results_overfull:
+                return
+            if not self._work():
+                self._wait()
+
+    def _send_all(self) -> None:
+        """Send everything that waits here, so that what is sent next comes after it."""
+        self._outgoing.flush(idle=True)
+        while self._outgoing.waits:
+            if not self._work():
+                self._wait()
+            self._outgoing.flush(idle=True)
+
+    def _wait(self) -> None:
+        self._outgoing.flush(idle=True)
+        self._take_in(_TICK_SECONDS)
+
+    def _take_in(self, seconds: float) -> None:
+        """Take in all frames that are there; wait for one for up to `seconds`."""
+        arrived = self._transport.receive(seconds)
+        while arrived is not None:
+            sender, parts = arrived
+            self._deal_with(sender, from_parts(parts))
+            arrived = self._transport.receive(0.0)
+
+    def _deal_with(self, sender: int, frame: Frame) -> None:
+        match frame:
+            case Items():
+                self._arrived[frame.pe].append((sender, frame))
+            case Credit():
+                self._outgoing.answered(frame.pe, frame.instance)
+            case Done():
+                self._undone[frame.pe] -= 1
+            case Calls():
+                if frame.calls:
+                    self._calls[frame.pe].append(calls(self._plan.pes[frame.pe], frame.calls))
+                if frame.last:
+                    self._fed.add(frame.pe)
+            case Farewell():
+                self._farewell = True
+            case _:
+                raise AssertionError(f"a rank got {frame!r}")
+
+    def _send(self, rank: int, frame: Frame) -> None:
+        self._transport.send(rank, to_parts(frame))
+
+    def _send_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        rank = self._placement.rank_of[pe, instance]
+        self._send(rank, Items(pe, instance, input_name, items))
+
+    def _send_results(
+        self, results: list[tuple[str, str, list[Any]]], failures: list[Failure]
+    ) -> None:
+        self._send(self._driver, Results(results, failures))
+
+    def _receivers_of(self, pe: int) -> list[int]:
+        """The other ranks with instances that a PE feeds."""
+        fed = {r.destination for routes in self._plan.pes[pe].routes.values() for r in routes}
+        ranks = {rank for (number, _), rank in self._placement.rank_of.items() if number in fed}
+        return sorted(ranks - {self._rank})
