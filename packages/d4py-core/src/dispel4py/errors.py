@@ -201,7 +201,9 @@ def format_user_traceback(exception: BaseException) -> str:
 
 
 def _is_own_frame(frame: traceback.FrameSummary) -> bool:
-    return frame.filename.startswith(_OWN_FOLDER) and "examples" not in frame.filename
+    return frame.filename.startswith(_OWN_FOLDER) and not frame.filename.startswith(
+        _OWN_FOLDER + "examples"
+    )
 
 
 def name_list(names: Sequence[str]) -> str:

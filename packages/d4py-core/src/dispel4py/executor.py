@@ -19,6 +19,7 @@ from operator import itemgetter
 from time import perf_counter
 from typing import Any, Protocol
 
+from dispel4py.codec import about_bytes
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
@@ -29,6 +30,8 @@ from dispel4py.runner import Log, OnError, Runner, raise_error
 CHUNK = 1024
 #: A batch should keep a PE busy no longer than this, so that slow items move on one by one.
 SLICE_SECONDS = 0.005
+#: And should not be larger than about this, so that large items are still in a cache further on.
+SLICE_BYTES = 1 << 20
 #: How many PEs may be in the middle of a call at once while others run on what they wrote.
 DEEPEST_NESTING = 40
 
@@ -43,7 +46,7 @@ class Exits(Protocol):
         """Hand results to the caller of the run."""
 
 
-class _Unwind(BaseException):  # noqa: N818 - not an error of its own
+class _Unwind(BaseException):
     """Leaves the calls of PEs that are still on the stack when the run has failed.
 
     Not an `Exception`, so that no ``except Exception`` in a PE swallows it.  The executor keeps
@@ -229,12 +232,17 @@ class Executor:
                 raise
         if self._failure is not None:
             raise self._unwind()
-        self._collect(runner)
         if not self._one_by_one:
             if seconds > SLICE_SECONDS:
                 runner.slice = max(1, int(len(batch) * SLICE_SECONDS / seconds))
-            elif seconds < SLICE_SECONDS / 2 and len(batch) == runner.slice < CHUNK:
+            elif (
+                seconds < SLICE_SECONDS / 2
+                and len(batch) == runner.slice < CHUNK
+                and about_bytes(batch) < SLICE_BYTES
+                and all(about_bytes(items) < SLICE_BYTES for items in runner.written.values())
+            ):
                 runner.slice *= 2
+        self._collect(runner)
 
     def _guarded(self, call: Callable[[], None]) -> None:
         try:

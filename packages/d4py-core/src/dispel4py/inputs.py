@@ -13,7 +13,8 @@ from typing import Any, TypeGuard
 
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.core import GenericPE
-from dispel4py.errors import InputError, name_list
+from dispel4py.errors import InputError, name_list, shorten
+from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, PlannedPE
 
 RootInput = int | Iterable[dict[str, Any]]
@@ -33,12 +34,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
     if inputs is None:
         inputs = 1
     if not isinstance(inputs, Mapping):
-        if isinstance(inputs, Iterator) and len(roots) > 1:
-            raise InputError(
-                "an iterator can feed one root only; give each its own, by"
-                f" {name_list([root.id for root in roots])}"
-            )
-        return {root.index: _checked(root, inputs) for root in roots}
+        return _give(roots, inputs)
     given: dict[int, RootInput] = {root.index: 0 for root in roots}
     for key, value in inputs.items():
         named = [root for root in roots if key is root.pe or key == root.id]
@@ -48,13 +44,14 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
                 f"the inputs name {_key_name(key)}, which is no root of this graph"
                 f" (roots: {name_list([root.id for root in roots])})"
             )
-        for root in named:
-            given[root.index] = _checked(root, value)
+        given |= _give(named, value)
     return given
 
 
-def calls(root: PlannedPE, given: RootInput) -> Iterator[dict[str, Any]]:
-    """The inputs of a root's calls, one dict each.
+def calls(
+    root: PlannedPE, given: RootInput, isolate: Isolate = copy_item
+) -> Iterator[dict[str, Any]]:
+    """The inputs of a root's calls, one dict each, which the root may change as it likes.
 
     Raises:
         InputError: an element is no dict, or names an input that the root does not have.
@@ -64,19 +61,17 @@ def calls(root: PlannedPE, given: RootInput) -> Iterator[dict[str, Any]]:
             yield {}
         return
     for number, element in enumerate(given):
-        if not isinstance(element, dict):
-            raise InputError(
-                f"input number {number} of {root.id} is {element!r}; each has to be a dict of"
-                f" input name and data (inputs: {name_list(list(root.pe.inputconnections))})"
-            )
-        if root.pe.inputconnections:
-            unknown = [name for name in element if name not in root.pe.inputconnections]
-            if unknown:
-                raise InputError(
-                    f"input number {number} of {root.id} names {name_list(unknown)}"
-                    f" (inputs: {name_list(list(root.pe.inputconnections))})"
-                )
-        yield element
+        _check_element(root, number, element)
+        yield isolate(element)
+
+
+def _give(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:
+    if isinstance(value, Iterator) and len(roots) > 1:
+        raise InputError(
+            "an iterator can feed one root only; give each its own, by"
+            f" {name_list([root.id for root in roots])}"
+        )
+    return {root.index: _checked(root, value) for root in roots}
 
 
 def _checked(root: PlannedPE, value: Any) -> RootInput:
@@ -92,12 +87,30 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
                 f' [{{"{name}": …}}]}}\''
             )
         return count
+    if isinstance(value, list | tuple):  # what can be checked at once is
+        for number, element in enumerate(value):
+            _check_element(root, number, element)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return value
     raise InputError(
-        f"the input of {root.id} is {value!r}; it has to be a number of calls or a list of dicts,"
-        " one per call"
+        f"the input of {root.id} is {shorten(value)}; it has to be a number of calls or a list"
+        " of dicts, one per call"
     )
+
+
+def _check_element(root: PlannedPE, number: int, element: Any) -> None:
+    inputs = root.pe.inputconnections
+    if not isinstance(element, dict):
+        raise InputError(
+            f"input number {number} of {root.id} is {shorten(element)}; each has to be a dict of"
+            f" input name and data (inputs: {name_list(list(inputs))})"
+        )
+    unknown = [str(name) for name in element if inputs and name not in inputs]
+    if unknown:
+        raise InputError(
+            f"input number {number} of {root.id} names {name_list(unknown)}"
+            f" (inputs: {name_list(list(inputs))})"
+        )
 
 
 def _reads_its_input(pe: GenericPE) -> TypeGuard[IterativePE | ConsumerPE]:

@@ -66,6 +66,8 @@ def copy_item(item: Any) -> Any:
         return item.copy()
     if is_numpy_scalar(kind):
         return item
+    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not item.dtype.hasobject:
+        return item.copy(order="K")
     return _copy_any(item)
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import GROUPING, OPTIONAL, GenericPE
 from dispel4py.errors import GraphError, name_list
-from dispel4py.workflow_graph import WorkflowGraph, topological_order
+from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
 
 if TYPE_CHECKING:
     from dispel4py.registry import Capabilities
@@ -125,11 +126,11 @@ def make_plan(graph: WorkflowGraph) -> Plan:
     Raises:
         GraphError: it cannot run; every problem is listed.
     """
-    flat = graph.flatten()
+    flat, problems = flatten(graph)
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}
     ids = [f"{pe.name}{i}" for i, pe in enumerate(pes)]
-    problems = [*_graph_problems(pes, ids), *_port_problems(flat, position, ids)]
+    problems += [*_graph_problems(pes, ids), *_port_problems(flat, position, ids)]
     try:
         order = [position[id(pe)] for pe in topological_order(flat)]
     except GraphError as error:
@@ -159,7 +160,7 @@ def make_plan(graph: WorkflowGraph) -> Plan:
                 index=i,
                 id=ids[i],
                 pe=pe,
-                instances=1 if pe.single or not upstream[i] else pe.numprocesses,
+                instances=1 if pe.single or not upstream[i] else int(pe.numprocesses),
                 is_root=not upstream[i],
                 stateful_because=tuple(stateful[i]),
                 routes={name: tuple(edges) for name, edges in routes[i].items()},
@@ -171,13 +172,22 @@ def make_plan(graph: WorkflowGraph) -> Plan:
     )
 
 
-def ancestors(plan: Plan) -> list[frozenset[int]]:
-    """Per PE, the numbers of all PEs upstream of it."""
-    found: list[frozenset[int]] = [frozenset()] * len(plan.pes)
-    for pe in plan.order:
-        sources = plan.pes[pe].upstream
-        found[pe] = frozenset(sources).union(*(found[source] for source in sources))
-    return found
+class Ancestors(dict[int, frozenset[int]]):
+    """Number of a PE → numbers of all PEs upstream of it, found when first asked for."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def __missing__(self, pe: int) -> frozenset[int]:
+        found: set[int] = set()
+        waiting = [pe]
+        while waiting:
+            sources = set(self._plan.pes[waiting.pop()].upstream) - found
+            found |= sources
+            waiting += sources
+        self[pe] = frozenset(found)
+        return self[pe]
 
 
 def share_stateless(plan: Plan) -> Plan:
@@ -208,18 +218,16 @@ def grouping_of(pe: GenericPE, input_name: str) -> Grouping:
 
 def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
     """Why a mapping of these capabilities cannot run a plan; None if it can."""
-    lines: list[str] = []
+    groupings: list[set[str]] = [set() for _ in plan.pes]
     for pe in plan.pes:
+        for routes in pe.routes.values():
+            for route in routes:
+                groupings[route.destination].add(route.grouping.kind)
+    lines: list[str] = []
+    for pe, kinds in zip(plan.pes, groupings, strict=True):
         if not capabilities.stateful and not pe.is_root and pe.stateful:
             lines.append(f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}")
             continue
-        kinds = {
-            r.grouping.kind
-            for p in plan.pes
-            for rs in p.routes.values()
-            for r in rs
-            if r.destination == pe.index
-        }
         if not capabilities.broadcast and ALL in kinds:
             lines.append(f"{pe.id} has an input with the grouping 'all'")
         if not capabilities.group_by and kinds & {GROUP_BY, GLOBAL}:
@@ -241,7 +249,7 @@ def _graph_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
             )
         seen[pe_id] = i
     for pe, pe_id in zip(pes, ids, strict=True):
-        if not isinstance(pe.numprocesses, int) or pe.numprocesses < 1:
+        if not isinstance(pe.numprocesses, Integral) or pe.numprocesses < 1:
             yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; the least that would do is 1"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Literal
 
 from dispel4py.errors import OptionError, ProcessingError
@@ -121,9 +122,10 @@ class RunOptions:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.processes is not None and self.processes < 1:
+        processes: Any = self.processes
+        if processes is not None and (not isinstance(processes, Integral) or processes < 1):
             raise OptionError(
-                f"the number of processes is {self.processes}; the least that would do is 1"
+                f"the number of processes is {processes!r}; the least that would do is 1"
             )
         if self.on_error not in ("stop", "skip"):
             raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")

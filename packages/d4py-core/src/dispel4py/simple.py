@@ -37,18 +37,10 @@ class SimpleMapping:
         started_at = perf_counter()
         plan = make_plan(graph)
         given = root_inputs(plan, inputs)
+        isolate = share_item if options.share_items else copy_item
         exits = _Exits(options)
         stats = RunStats(self.name)
         failures: list[Failure] = []
-        executor = Executor(
-            plan,
-            exits,
-            isolate=share_item if options.share_items else copy_item,
-            on_error=raise_error
-            if options.on_error == "stop"
-            else lambda error, item: failures.append(Failure(error, item)),
-            between=None if options.on_progress is None else lambda: report(),
-        )
         next_report = monotonic() + PROGRESS_SECONDS
 
         def report() -> bool:
@@ -60,12 +52,20 @@ class SimpleMapping:
                 options.on_progress(stats)
             return False
 
+        executor = Executor(
+            plan,
+            exits,
+            isolate=isolate,
+            on_error=raise_error
+            if options.on_error == "stop"
+            else lambda error, item: failures.append(Failure(error, item)),
+            between=None if options.on_progress is None else report,
+        )
         # Receivers first: a preprocess may write.
         for pe in reversed(plan.order):
             for instance in range(plan.pes[pe].instances):
                 executor.start(pe, instance)
-            executor.drain()
-        waiting = {root: calls(plan.pes[root], given[root]) for root in given}
+        waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
         while waiting:
             for root, iterator in list(waiting.items()):
                 if not executor.call_root(root, iterator):

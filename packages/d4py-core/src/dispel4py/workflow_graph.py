@@ -52,12 +52,16 @@ class WorkflowGraph:
         """Add a PE or a composite; one that is there already stays where it is.
 
         Raises:
-            TypeError: it is neither.
+            TypeError: it is neither, or its class forgot to call ``super().__init__()``.
         """
         if not isinstance(node, GenericPE | WorkflowGraph):
             raise TypeError(
                 f"a graph holds PEs and graphs, not {type(node).__name__}: {node!r}"
                 + (" (did you mean to call the class?)" if isinstance(node, type) else "")
+            )
+        if not hasattr(node, "inputconnections" if isinstance(node, GenericPE) else "_nodes"):
+            raise TypeError(
+                f"{type(node).__name__} is not set up: call super().__init__() in its __init__"
             )
         self._nodes.setdefault(id(node), node)
 
@@ -86,21 +90,9 @@ class WorkflowGraph:
             GraphError: a composite has no such port, holds itself, or maps a port to a node that
                 it does not hold.
         """
-        flat = WorkflowGraph()
-        problems: list[str] = []
-        _add_flattened(self, flat, [], problems)
-        for composite in _all_graphs(self):
-            for edge in composite.edges:
-                source = _resolve(edge.source, edge.output, "output", problems)
-                destination = _resolve(edge.destination, edge.input, "input", problems)
-                if source is not None and destination is not None:
-                    flat.connect(*source, *destination)
+        flat, problems = flatten(self)
         if problems:
-            raise GraphError(dict.fromkeys(problems))
-        if self.partitions is not None:
-            flat.partitions = [
-                [pe for node in part for pe in _pes_in(node)] for part in self.partitions
-            ]
+            raise GraphError(problems)
         return flat
 
     def propagate_types(self) -> None:
@@ -112,19 +104,48 @@ class WorkflowGraph:
             GraphError: the graph is not acyclic.
         """
         flat = self.flatten()
+        incoming: dict[int, list[Edge]] = {}
+        for edge in flat.edges:
+            incoming.setdefault(id(edge.destination), []).append(edge)
         for pe in topological_order(flat):
             types: dict[str, Any] = {}
-            for edge in flat.edges:
-                if edge.destination is pe:
-                    known = edge.source.get_output_types()
-                    if edge.output in known:
-                        types[edge.input] = known[edge.output]
+            for edge in incoming.get(id(pe), ()):
+                known = edge.source.get_output_types()
+                if edge.output in known:
+                    types[edge.input] = known[edge.output]
             if types:
                 pe.set_input_types(types)
 
 
+def flatten(graph: WorkflowGraph) -> tuple[WorkflowGraph, list[str]]:
+    """What `WorkflowGraph.flatten` returns, with the problems met on the way instead of an error.
+
+    An edge that leads to a port that is not there is left out.
+
+    Raises:
+        GraphError: a composite holds itself.
+    """
+    flat = WorkflowGraph()
+    problems: list[str] = []
+    for pe in _pes_in(graph):
+        flat.add(pe)
+    for composite in _all_graphs(graph):
+        for edge in composite.edges:
+            source = _resolve(edge.source, edge.output, "output", problems)
+            destination = _resolve(edge.destination, edge.input, "input", problems)
+            if source is not None and destination is not None:
+                flat.connect(*source, *destination)
+    if graph.partitions is not None:
+        flat.partitions = [
+            [pe for node in part for pe in _pes_in(node)] for part in graph.partitions
+        ]
+    return flat, list(dict.fromkeys(problems))
+
+
 def topological_order(flat: WorkflowGraph) -> list[GenericPE]:
-    """The PEs of a flattened graph, each behind all that feed it; otherwise as they were added.
+    """The PEs of a flattened graph, each behind all that feed it.
+
+    Goes down one path before the next, in the order in which PEs were added.
 
     Algorithm: A. B. Kahn, "Topological sorting of large networks", CACM 5 (11), 1962.
 
@@ -154,29 +175,43 @@ def topological_order(flat: WorkflowGraph) -> list[GenericPE]:
 
 def _describe_cycle(nodes: list[Any], successors: list[list[int]], waiting_for: list[int]) -> str:
     # Every node left over has a predecessor that is left over: walking backwards must close a loop.
-    predecessor = {
-        j: i for i, after in enumerate(successors) if waiting_for[i] > 0 for j in after
-    }
+    predecessor = {j: i for i, after in enumerate(successors) if waiting_for[i] > 0 for j in after}
     i = next(i for i, count in enumerate(waiting_for) if count > 0)
-    walked: list[int] = []
+    walked: dict[int, None] = {}
     while i not in walked:
-        walked.append(i)
+        walked[i] = None
         i = predecessor[i]
-    loop = [i, *reversed(walked[walked.index(i) :])]
+    loop = [i]
+    for j in reversed(walked):
+        loop.append(j)
+        if j == i:
+            break
     return "the graph has a cycle: " + " → ".join(f"{nodes[i].name}{i}" for i in loop)
 
 
-def _add_flattened(
-    graph: WorkflowGraph, flat: WorkflowGraph, inside: list[WorkflowGraph], problems: list[str]
-) -> None:
-    if any(graph is outer for outer in inside):
-        problems.append(f"composite {_name_of(graph)} holds itself")
-        raise GraphError(problems)
-    for node in graph.get_contained_objects():
-        if isinstance(node, WorkflowGraph):
-            _add_flattened(node, flat, [*inside, graph], problems)
+def _pes_in(node: Node) -> list[GenericPE]:
+    """The PEs of a graph in the order in which they joined it, those of its composites in place.
+
+    Raises:
+        GraphError: a composite holds itself.
+    """
+    if isinstance(node, GenericPE):
+        return [node]
+    found: list[GenericPE] = []
+    # The graph and the composites that the walk is inside of, each with what is left of it.
+    inside = {id(node): iter(node.get_contained_objects())}
+    while inside:
+        innermost = next(reversed(inside))
+        inner = next(inside[innermost], None)
+        if inner is None:
+            del inside[innermost]
+        elif isinstance(inner, GenericPE):
+            found.append(inner)
+        elif id(inner) in inside:
+            raise GraphError([f"composite {_name_of(inner)} holds itself"])
         else:
-            flat.add(node)
+            inside[id(inner)] = iter(inner.get_contained_objects())
+    return found
 
 
 def _all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
@@ -191,9 +226,7 @@ def _all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
     return list(found.values())
 
 
-def _resolve(
-    node: Node, port: str, kind: str, problems: list[str]
-) -> tuple[GenericPE, str] | None:
+def _resolve(node: Node, port: str, kind: str, problems: list[str]) -> tuple[GenericPE, str] | None:
     """The PE and port that a port of a (nested) composite stands for."""
     while isinstance(node, WorkflowGraph):
         mappings = node.inputmappings if kind == "input" else node.outputmappings
@@ -212,10 +245,6 @@ def _resolve(
             return None
         node, port = inner, inner_port
     return node, port
-
-
-def _pes_in(node: Node) -> list[Any]:
-    return list(node.flatten()._nodes.values()) if isinstance(node, WorkflowGraph) else [node]
 
 
 def _name_of(node: Any) -> str:

@@ -18,6 +18,8 @@ from dispel4py.codec import Codec, ForeignBytesError, Seal
 GROUP = "workers"
 FIELD = b"d"
 DRAINED_FIELD = b"drained"
+#: Field of the hash of counts that is there as long as nobody has deleted that hash.
+INTACT = "intact"
 
 
 def _dill_dumps(value: Any) -> bytes:

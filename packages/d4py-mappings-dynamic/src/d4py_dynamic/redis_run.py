@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, Envelope, RunKeys
+from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, INTACT, Envelope, RunKeys
 from d4py_dynamic.redis_server import Address, connect, service_errors
 from d4py_dynamic.redis_store import entries_by_stream, load_script
 from d4py_dynamic.store import Drained, Event, LogLine, Note, Results
@@ -38,16 +38,17 @@ class RedisRunStore:
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
         self._last_event = b"0"
-        self._results_seen = 0
+        self._results_seen = self._missing_results = 0
 
     def create(self) -> None:
         """Make the run's keys."""
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
-            for stream in keys.streams():
+            for stream in [*keys.streams(), keys.out]:
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
             counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._plan.pes}
-            pipe.hset(keys.named("unfinished"), mapping={**counts, "results": 0})
+            counts |= {"results": 0, "replicas": 0, INTACT: 1}
+            pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.execute()
 
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
@@ -85,25 +86,26 @@ class RedisRunStore:
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
         names = [str(pe) for pe in watched]
         with service_errors(self._address):
-            there, *flat = self._unfinished(
+            tasks, events, replicas, flat = self._unfinished(
                 keys=[self._keys.prefix], args=[len(names), *names, *self._keys.streams()]
             )
-        counts = {
-            name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)
-        }
-        results = counts.pop("results", None)
-        if len(counts) < len(self._plan.pes) or results is None:
-            raise ServiceError(self._lost("the counts of this run"))
-        missing = sum(counts.values()) - there
-        if missing > 0:
-            raise ServiceError(self._lost(f"{missing} tasks"))
+        counts = dict(zip(map(bytes.decode, flat[::2]), map(int, flat[1::2]), strict=True))
+        if counts.pop(INTACT, None) is None:
+            raise self._lost("the counts of this run")
+        self._missing_results = counts.pop("results") - self._results_seen
+        missing_replicas = counts.pop("replicas") - replicas
+        missing_tasks = sum(counts.values()) - tasks
+        if missing_tasks > 0:
+            raise self._lost(f"{missing_tasks} tasks")
+        if self._missing_results > events:
+            raise self._lost(f"{self._missing_results - events} batches of results")
+        if missing_replicas > 0:
+            raise self._lost(f"the names of {missing_replicas} replicas")
         return {int(name): value for name, value in counts.items()}
 
     def missing_results(self) -> int:
-        """How many batches of results were committed and have not come yet."""
-        with service_errors(self._address):
-            made = self._redis.hget(self._keys.named("unfinished"), "results")
-        return int(made or 0) - self._results_seen
+        self.unfinished(())
+        return self._missing_results
 
     def replicas(self, pe: int) -> list[int]:
         with service_errors(self._address):
@@ -136,7 +138,7 @@ class RedisRunStore:
             self._redis.close()
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:
-        if DRAINED_FIELD in fields:
+        if fields.get(DRAINED_FIELD, b"").isdigit():
             return Drained(int(fields[DRAINED_FIELD]))
         try:
             event: Results | LogLine | Note = self._envelope.unwrap(fields, self._keys.out)
@@ -144,8 +146,8 @@ class RedisRunStore:
             return Note(f"dropped {error}")
         return event
 
-    def _lost(self, what: str) -> str:
-        return (
+    def _lost(self, what: str) -> ServiceError:
+        return ServiceError(
             f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
             " keys; run with a maxmemory-policy of noeviction"
         )

@@ -85,7 +85,7 @@ def _explain(text: str) -> str:
         return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
     if text.startswith("LOST"):
         return f"gave a task of this worker to another one ({text})"
-    if "NOGROUP" in text or "UNBLOCKED" in text or "no such key" in text.lower():
+    if text.startswith(("GONE", "NOGROUP", "UNBLOCKED")) or "no such key" in text.lower():
         return f"has lost keys of this run: somebody deleted or evicted them ({text})"
     return f"refused a command: {text}"
 

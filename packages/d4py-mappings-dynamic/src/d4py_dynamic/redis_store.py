@@ -14,7 +14,7 @@ from typing import Any
 from d4py_dynamic.redis_keys import FIELD, GROUP, Envelope, RunKeys
 from d4py_dynamic.redis_server import Address, connect, service_errors
 from d4py_dynamic.store import LogLine, Note, Results
-from d4py_dynamic.tasks import Commit, Lease, Pressure, Task
+from d4py_dynamic.tasks import ITEMS, Commit, Lease, Pin, Pressure, Task
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ItemError
 
@@ -22,8 +22,10 @@ from dispel4py.errors import ItemError
 MOST_WAITING = 32
 #: Entries of results that may wait for the driver before workers pause.
 MOST_RESULTS = 64
-#: How many entries to read from each pinned stream at once.
+#: How many entries to read from pinned streams at once.
 _READ_COUNT = 16
+#: In one of so many turns a worker takes shared tasks though its own instances have some.
+_TURNS = 8
 _BLOCK_MILLISECONDS = 500
 
 
@@ -49,7 +51,7 @@ class RedisTaskStore:
         keys: RunKeys,
         secret: bytes,
         rank: int,
-        pins: Sequence[tuple[int, int]],
+        pins: Sequence[Pin],
     ) -> None:
         self._address = address
         self._keys = keys
@@ -58,15 +60,18 @@ class RedisTaskStore:
         self._consumer = f"worker-{rank}"
         self._pins: dict[Any, Any] = {keys.pin(*pin): ">" for pin in pins}
         self._everything = {**self._pins, keys.inbox(rank): ">", keys.shared: ">"}
+        self._turn = 0
         self._redis = connect(address)
         self._commit = self._redis.register_script(load_script("commit"))
 
-    def take(self, only: Sequence[tuple[int, int]] | None = None) -> list[Lease]:
+    def take(self, only: Sequence[Pin] | None = None) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
-                wanted: dict[Any, Any] = {self._keys.pin(*pin): ">" for pin in only}
-                return self._read(wanted) if wanted else []
-            return (self._read(self._pins) if self._pins else []) or self._wait_and_read()
+                return self._read({self._keys.pin(*pin): ">" for pin in only})
+            # What only this worker can do comes first, but not each time: while it always has
+            # such work, the rest would never have its turn.
+            self._turn = (self._turn + 1) % _TURNS
+            return (self._read(self._pins) if self._turn else []) or self._wait_and_read()
 
     def commit(self, commit: Commit) -> Pressure:
         keys, wrap = self._keys, self._envelope.wrap
@@ -90,11 +95,11 @@ class RedisTaskStore:
         full = {
             (task.pe, task.instance)
             for task, length in zip(commit.tasks, lengths, strict=True)
-            if length > MOST_WAITING and task.instance >= 0
+            if length > MOST_WAITING and task.kind == ITEMS and task.instance >= 0
         }
         return Pressure(hungry, tuple(full), results > MOST_RESULTS)
 
-    def pressure(self, watched: Sequence[tuple[int, int]] = ()) -> Pressure:
+    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("hungry"))
             pipe.xlen(self._keys.out)
@@ -121,8 +126,10 @@ class RedisTaskStore:
             self._redis.unlink(*self._keys.all())
 
     def _read(self, streams: dict[Any, Any]) -> list[Lease]:
-        reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=_READ_COUNT)
-        return self._leases(reply)
+        if not streams:
+            return []
+        count = max(1, _READ_COUNT // len(streams))
+        return self._leases(self._redis.xreadgroup(GROUP, self._consumer, streams, count=count))
 
     def _wait_and_read(self) -> list[Lease]:
         hungry = self._keys.named("hungry")
@@ -160,7 +167,8 @@ class RedisTaskStore:
                 sealed = self._envelope.wrap(event, out)
             except ItemError:
                 sealed = self._envelope.wrap(Note(repr(event)), out)
-            self._redis.xadd(out, {FIELD: sealed})
+            # After the run there is no stream, and a late word must not make one.
+            self._redis.xadd(out, {FIELD: sealed}, nomkstream=True)
 
 
 def entries_by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

@@ -99,14 +99,18 @@ class RunStore(Protocol):
         """Unfinished tasks per PE.  From now on a watched PE makes `Drained` events.
 
         Raises:
-            ServiceError: the store has lost tasks.
+            ServiceError: the store has lost tasks, results or counts.
         """
 
     def missing_results(self) -> int:
-        """How many batches of results were committed and have not come as events yet."""
+        """How many batches of results were committed and have not come as events yet.
+
+        Raises:
+            ServiceError: the store has lost them.
+        """
 
     def replicas(self, pe: int) -> list[int]:
-        """Workers with a replica of a shared PE that will want a postprocess."""
+        """Workers with a replica of a shared PE that has a life cycle."""
 
     def stats(self) -> list[InstanceStats]:
         """What each worker has done of each PE."""

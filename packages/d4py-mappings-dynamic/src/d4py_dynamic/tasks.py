@@ -20,6 +20,9 @@ STOP = "stop"
 #: `Task.instance` of a task that any worker may run.
 ANY = -1
 
+#: A pinned instance: number of its PE, number of the instance.
+Pin = tuple[int, int]
+
 
 class Task(NamedTuple):
     """Work for one PE.
@@ -61,7 +64,7 @@ class Commit:
         results: (PE id, output, items).
         failures: items that were given up.
         counters: (PE number, calls, seconds) since the last commit.
-        replicas: PEs of which this worker has made a replica that will want a postprocess.
+        replicas: PEs of which this worker has made a replica that has a life cycle.
     """
 
     leases: list[Lease] = field(default_factory=list)
@@ -82,10 +85,13 @@ class Pressure(NamedTuple):
     """
 
     hungry: int
-    full: tuple[tuple[int, int], ...] = ()
+    full: tuple[Pin, ...] = ()
     results_full: bool = False
 
 
 def is_pinned(planned: PlannedPE) -> bool:
-    """Its instances each live in one place: it keeps state, or is a root, which runs in order."""
-    return planned.is_root or planned.stateful
+    """Its instances each live in one place: it keeps state, is single, or is a root.
+
+    A root stays in one place so that its calls keep their order.
+    """
+    return planned.is_root or planned.stateful or planned.pe.single

@@ -10,18 +10,18 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from time import monotonic, sleep
 from typing import Any
 
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.store import TaskStore
-from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Task, is_pinned
+from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Pin, Task, is_pinned
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import Plan, ancestors
+from dispel4py.plan import Ancestors, Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
 
@@ -31,6 +31,8 @@ LOOK_UP_SECONDS = 0.02
 COMMIT_SECONDS = 0.2
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
+#: How long work waits for room that holds up other work that could go on, in seconds.
+_PATIENCE_SECONDS = 1.0
 
 
 class Worker:
@@ -50,7 +52,7 @@ class Worker:
         plan: Plan,
         store: TaskStore,
         rank: int,
-        pins: Sequence[tuple[int, int]],
+        pins: Sequence[Pin],
         on_error: str = "stop",
         share_items: bool = False,
     ) -> None:
@@ -58,11 +60,12 @@ class Worker:
         self._store = store
         self._pins = list(pins)
         self._pinned = [is_pinned(pe) for pe in plan.pes]
-        self._upstream = ancestors(plan)
+        self._upstream = Ancestors(plan)
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
         self._in_hand: list[int] = []
-        self._overfull: set[tuple[int, int]] = set()
+        self._overfull: set[Pin] = set()
+        self._awaited: list[set[Pin]] = []
         self._hungry = 0
         self._giving = False
         self._looked_up_at = self._committed_at = monotonic()
@@ -94,8 +97,6 @@ class Worker:
             if lease.task.kind == STOP:
                 return
             self._do(lease)
-            if self._overfull:
-                self._wait_for_room(self._overfull)
 
     # What the executor calls: `Exits` and its hooks.
 
@@ -129,14 +130,20 @@ class Worker:
 
     # One lease.
 
-    def _next_lease(self, only: Collection[tuple[int, int]] | None = None) -> Lease | None:
-        """The oldest lease there is, or the oldest for some pinned instances."""
-        if not self._taken or only is not None:
-            self._taken += self._store.take(only) if not self._first_taken(only) else ()
+    def _next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
+        """The oldest lease, of some pinned instances alone if they are given."""
         lease = self._first_taken(only)
-        if lease is not None:
-            self._taken.remove(lease)
+        if lease is None:
+            self._taken += self._store.take(only)
+            lease = self._first_taken(only)
         return lease
+
+    def _first_taken(self, only: Sequence[Pin] | None) -> Lease | None:
+        for i, lease in enumerate(self._taken):
+            if only is None or (lease.task.pe, lease.task.instance) in only:
+                del self._taken[i]
+                return lease
+        return None
 
     def _do(self, lease: Lease) -> None:
         task = lease.task
@@ -158,9 +165,9 @@ class Worker:
                     instance = max(task.instance, 0)
                     self._executor.push(task.pe, instance, task.input_name or "", task.load)
                     self._drain(may_stop=task.instance == ANY)
-                self._commit([lease])
-        finally:
             self._in_hand.pop()
+            self._commit([lease])
+        finally:
             self._outbox = outer
 
     def _call(self, task: Task) -> None:
@@ -229,8 +236,13 @@ class Worker:
         pressure = self._store.commit(commit)
         self._hungry = pressure.hungry
         self._committed_at = self._looked_up_at = monotonic()
-        if pressure.full or pressure.results_full:
-            self._wait_for_room(pressure.full)
+        self._overfull.update(pressure.full)
+        if not self._in_hand:
+            if self._overfull or pressure.results_full:
+                self._wait_for_room(self._overfull)
+        elif (pressure.full or pressure.results_full) and not leases:
+            self._wait_for_room(set(pressure.full))
+        # Else a lease has ended that was done while another one waits, which sees to it.
 
     def _add_counts(self, commit: Commit) -> None:
         """What was done since the last commit, and which replicas there are now."""
@@ -242,28 +254,44 @@ class Worker:
                 self._counted[id(entry)] = (entry.items, entry.seconds)
             if pe not in self._told and not self._pinned[pe]:
                 self._told.add(pe)
-                if self._plan.pes[pe].has_postprocess:
+                if self._plan.pes[pe].has_preprocess or self._plan.pes[pe].has_postprocess:
                     commit.replicas.append(pe)
 
-    def _wait_for_room(self, full: tuple[tuple[int, int], ...]) -> None:
-        """Pause until receivers have caught up, working on what this worker owns meanwhile.
+    def _wait_for_room(self, awaited: set[Pin]) -> None:
+        """Pause until receivers have caught up, doing what this worker owns meanwhile.
 
-        Nobody waits for ever: of all instances that somebody waits for, take the one furthest
-        down the graph.  Its owner is not in the middle of it (it would be waiting for one further
-        down), and it is not upstream of what its owner waits for; so its owner works on it here.
+        Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
+        is not upstream of another one, and its owner is not in the middle of it (it would be
+        waiting for one further down); so its owner, if it waits too, does its tasks here.
+
+        That holds unless the owner could go on but is held up by what it has begun here, which
+        itself waits; so that does not wait for long then.
         """
-        upstream = set[int]().union(*(self._upstream[pe] for pe, _ in full))
-        may_do = [
+        outer = self._awaited.copy()
+        self._awaited.append(awaited)
+        until, pause = monotonic() + _PATIENCE_SECONDS, _PAUSE_SECONDS
+        while True:
+            pressure = self._store.pressure(tuple(self._overfull))
+            self._overfull.intersection_update(pressure.full)
+            no_room = not self._overfull.isdisjoint(awaited)
+            if not no_room and not pressure.results_full:
+                break
+            if no_room and monotonic() > until and any(map(self._overfull.isdisjoint, outer)):
+                break
+            lease = self._next_lease(self._startable()) if no_room else None
+            if lease is not None:
+                self._do(lease)
+                pause = _PAUSE_SECONDS
+            else:
+                sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        self._awaited.pop()
+
+    def _startable(self) -> list[Pin]:
+        """Own instances that may be worked on while others are overfull: those not upstream."""
+        busy = set(self._in_hand).union(*(self._upstream[pe] for pe, _ in self._overfull))
+        return [
             (pe, instance)
             for pe, instance in self._pins
-            if pe not in upstream and pe not in self._in_hand and not self._plan.pes[pe].is_root
+            if pe not in busy and not self._plan.pes[pe].is_root
         ]
-        while True:
-            pressure = self._store.pressure(full)
-            if not pressure.full and not pressure.results_full:
-                return
-            leases = self._store.take(only=may_do) if pressure.full and may_do else []
-            for lease in leases:
-                self._do(lease)
-            if not leases:
-                sleep(_PAUSE_SECONDS)

@@ -9,11 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
-from dispel4py.core import show_log
-from dispel4py.feeding import Reader, at_hand
-from dispel4py.inputs import RootInput, calls
-from dispel4py.result import Failure, InstanceStats, ResultCollector, RunOptions, RunResult, RunStats
-
 from d4py_fixed.frames import (
     RESULTS,
     Calls,
@@ -28,6 +23,17 @@ from d4py_fixed.frames import (
 )
 from d4py_fixed.placement import Placement
 from d4py_fixed.transport import Transport
+from dispel4py.core import show_log
+from dispel4py.feeding import Reader, at_hand
+from dispel4py.inputs import RootInput, calls
+from dispel4py.result import (
+    Failure,
+    InstanceStats,
+    ResultCollector,
+    RunOptions,
+    RunResult,
+    RunStats,
+)
 
 #: Seconds between two looks at the ranks while nothing arrives, and while roots are being fed.
 _TICK_SECONDS, _FEEDING_TICK_SECONDS = 0.05, 0.005

@@ -9,10 +9,10 @@ import pickle
 from typing import Any, NamedTuple
 
 import dill
-from dispel4py.codec import Codec
-from dispel4py.result import Failure, InstanceStats
 
 from d4py_fixed.transport import Parts
+from dispel4py.codec import Codec
+from dispel4py.result import Failure, InstanceStats
 
 
 class Items(NamedTuple):

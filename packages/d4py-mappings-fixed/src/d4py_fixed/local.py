@@ -10,6 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from d4py_fixed.arena import ArenaFile
+from d4py_fixed.driver import Driver
+from d4py_fixed.frames import CODEC
+from d4py_fixed.malloc import keep_freed_memory
+from d4py_fixed.placement import Instance, Placement, place, wanted_partitions
+from d4py_fixed.rank import Rank
+from d4py_fixed.shared import SharedBuffers, shared_recipe
+from d4py_fixed.transport import Transport
 from dispel4py.errors import WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan
@@ -17,12 +25,6 @@ from dispel4py.processes import START_METHODS, Crew, WorkerSide
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.shipping import Parcel, pack
 from dispel4py.workflow_graph import WorkflowGraph
-
-from d4py_fixed.driver import Driver
-from d4py_fixed.frames import CODEC
-from d4py_fixed.placement import Instance, Placement, place, wanted_partitions
-from d4py_fixed.rank import Rank
-from d4py_fixed.transport import Transport
 
 #: Seconds that ranks have to end by themselves when the run is over.
 _FAREWELL_SECONDS = 5.0
@@ -89,15 +91,20 @@ def run_locally(
     given = root_inputs(placement.plan, inputs)
     parcel = pack(placement.plan, CODEC)
     wiring = wire(placement)
+    arenas = [ArenaFile() for _ in range(placement.ranks)]
     crew: Crew | None = None
     try:
         orders = [
-            (RankOrders.of(placement, parcel, rank, options), wiring.recipe(rank))
+            (
+                RankOrders.of(placement, parcel, rank, options),
+                shared_recipe(wiring.recipe(rank), arenas, rank),
+            )
             for rank in range(placement.ranks)
         ]
         crew = Crew(work, orders, options.extra.get("start_method"))
         stats = RunStats(name, placement.ranks)
-        driver = Driver(placement, given, wiring.driver(), crew.check, options, stats)
+        transport = SharedBuffers(wiring.driver(), arenas, placement.ranks)
+        driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()
         crew.join(_FAREWELL_SECONDS)
     except WorkerLostError as error:
@@ -110,6 +117,8 @@ def run_locally(
         if crew is not None:
             crew.stop()
         wiring.close()
+        for arena in arenas:
+            arena.close()
 
 
 @dataclass(frozen=True)
@@ -125,9 +134,7 @@ class RankOrders:
     report: bool
 
     @classmethod
-    def of(
-        cls, placement: Placement, parcel: Parcel, rank: int, options: RunOptions
-    ) -> RankOrders:
+    def of(cls, placement: Placement, parcel: Parcel, rank: int, options: RunOptions) -> RankOrders:
         return cls(
             parcel,
             placement.rank_of,
@@ -144,6 +151,7 @@ class RankOrders:
         Raises:
             ProcessingError: a PE raised, and the run stops at errors.
         """
+        keep_freed_memory()
         placement = Placement(self.parcel.open(CODEC), self.ranks, self.rank_of)
         try:
             Rank(

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dispel4py.registry import Capabilities
-from dispel4py.result import RunOptions, RunResult
-from dispel4py.workflow_graph import WorkflowGraph
-
 from d4py_fixed.local import add_local_arguments, run_locally
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.placement import Placement, rank_pairs
 from d4py_fixed.transport import Transport
+from dispel4py.registry import Capabilities
+from dispel4py.result import RunOptions, RunResult
+from dispel4py.workflow_graph import WorkflowGraph
 
 
 class MultiMapping:

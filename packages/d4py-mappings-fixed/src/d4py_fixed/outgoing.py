@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from d4py_fixed.placement import Instance
 from dispel4py.codec import about_bytes
 from dispel4py.executor import CHUNK
 from dispel4py.result import Failure
-
-from d4py_fixed.placement import Instance
 
 #: Batches on their way to one receiving instance that it has not answered yet.
 WINDOW = 3

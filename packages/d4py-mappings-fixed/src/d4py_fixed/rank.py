@@ -17,13 +17,6 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-from dispel4py.executor import Executor
-from dispel4py.inputs import calls
-from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import ancestors
-from dispel4py.result import Failure
-from dispel4py.runner import raise_error
-
 from d4py_fixed.frames import (
     Calls,
     Credit,
@@ -40,6 +33,12 @@ from d4py_fixed.frames import (
 from d4py_fixed.outgoing import Outgoing
 from d4py_fixed.placement import Instance, Placement
 from d4py_fixed.transport import Transport
+from dispel4py.executor import Executor
+from dispel4py.inputs import calls
+from dispel4py.isolation import copy_item, share_item
+from dispel4py.plan import Ancestors
+from dispel4py.result import Failure
+from dispel4py.runner import raise_error
 
 _TICK_SECONDS = 0.5
 _PROGRESS_SECONDS = 0.2
@@ -74,7 +73,7 @@ class Rank:
         self._report_at = monotonic() if report else float("inf")
         self._mine = placement.instances_on(rank)
         self._complete: set[Instance] = set()
-        self._ancestors = ancestors(self._plan)
+        self._ancestors = Ancestors(self._plan)
         self._undone = {pe.index: pe.instances for pe in self._plan.pes}
         self._ranks_below = {pe.index: self._receivers_of(pe.index) for pe in self._plan.pes}
         self._arrived: dict[int, deque[tuple[int, Items]]] = {pe: deque() for pe, _ in self._mine}
@@ -145,9 +144,7 @@ class Rank:
 
     def _work(self) -> bool:
         """Process one batch that has arrived, or call a root; False if there is nothing to do."""
-        paused = {
-            pe for receiver in self._outgoing.overfull() for pe in self._ancestors[receiver]
-        }
+        paused = {pe for receiver in self._outgoing.overfull() for pe in self._ancestors[receiver]}
         busy = paused | self._executor.pes_in_call | set(self._in_hand)
         for pe in reversed(self._plan.order):
             if pe in busy:
@@ -174,8 +171,10 @@ class Rank:
             planned = self._plan.pes[pe]
             if (pe, instance) in self._complete or self._arrived[pe] or self._calls.get(pe):
                 continue
-            fed = pe in self._fed if planned.is_root else not any(
-                self._undone[source] for source in planned.upstream
+            fed = (
+                pe in self._fed
+                if planned.is_root
+                else not any(self._undone[source] for source in planned.upstream)
             )
             if fed:
                 with self._taking(pe):

@@ -9,7 +9,8 @@
 --   replicas  PE number
 -- Returns    number of hungry workers, number of result entries that wait, then the length of each
 --            stream in `tasks`
---            -- or an error reply that starts with LOST when a lease is not this worker's any more.
+--            -- or an error reply that starts with LOST when a lease is not this worker's any more,
+--            with GONE when the counts have been deleted, be it that the run is over.
 --
 -- Nothing is written before all leases are checked; and the first write is one that a server out
 -- of memory refuses, so that the commit fails as a whole.
@@ -39,6 +40,9 @@ local leases, tasks, results, counters, replicas = list(3), list(3), list(1), li
 local unfinished = prefix .. ':unfinished'
 local out = prefix .. ':out'
 
+if redis.call('HEXISTS', unfinished, 'intact') == 0 then
+  return redis.error_reply('GONE ' .. unfinished)
+end
 for _, lease in ipairs(leases) do
   local pending = redis.call('XPENDING', lease[1], group, lease[2], lease[2], 1)
   if #pending == 0 or pending[1][2] ~= worker then
@@ -61,6 +65,7 @@ for _, counter in ipairs(counters) do
   redis.call('HINCRBY', prefix .. ':busy', counter[1] .. '/' .. rank, counter[3])
 end
 for _, replica in ipairs(replicas) do
+  redis.call('HINCRBY', unfinished, 'replicas', 1)
   redis.call('SADD', prefix .. ':replicas', replica[1] .. '/' .. rank)
 end
 for _, lease in ipairs(leases) do

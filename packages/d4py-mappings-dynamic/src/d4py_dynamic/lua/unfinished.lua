@@ -1,8 +1,9 @@
--- Unfinished tasks per PE, as counted, and the tasks that are really there.
+-- What is counted and what is there, so that the driver sees it if anything was lost.
 --
 -- KEYS[1]  prefix of the run's keys
 -- ARGV     PEs to watch from now on: their number, then they; then every stream of tasks
--- Returns  number of tasks in the streams, then the counts as a flat list of field and value
+-- Returns  numbers of tasks in the streams, of events that wait, of replicas, then the counts as a
+--          flat list of field and value
 
 local prefix = KEYS[1]
 local watched = tonumber(ARGV[1])
@@ -13,6 +14,9 @@ local there = 0
 for i = watched + 2, #ARGV do
   there = there + redis.call('XLEN', ARGV[i])
 end
-local reply = redis.call('HGETALL', prefix .. ':unfinished')
-table.insert(reply, 1, there)
-return reply
+return {
+  there,
+  redis.call('XLEN', prefix .. ':out'),
+  redis.call('SCARD', prefix .. ':replicas'),
+  redis.call('HGETALL', prefix .. ':unfinished'),
+}
