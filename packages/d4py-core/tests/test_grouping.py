@@ -5,12 +5,14 @@ import datetime
 import enum
 import json
 import math
+import os
 import pathlib
 import pickle
 import subprocess
 import sys
 import types
 import uuid
+import warnings
 import zoneinfo
 from collections import OrderedDict, defaultdict, namedtuple
 from decimal import Decimal
@@ -107,10 +109,11 @@ def spellings(number) -> list:
     found = []
     for kind in others:
         try:
-            other = kind(number)
-            if bool(other == number) and bool(number == other) and hash(other) == hash(number):
-                found.append(other)
-        except (ValueError, TypeError, OverflowError, ArithmeticError):
+            with warnings.catch_warnings(action="ignore"):  # NumPy warns of what it cannot hold
+                other = kind(number)
+                if other == number and hash(other) == hash(number):
+                    found.append(other)
+        except (ValueError, TypeError, ArithmeticError):
             continue
     return found
 
@@ -136,7 +139,7 @@ def respell(key, choose):
     return key
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(keys, st.data())
 def test_m1_equal_keys_hash_alike(key, data):
     other = respell(key, lambda choices: data.draw(st.sampled_from(choices)))
@@ -279,7 +282,7 @@ class OtherProcess:
             [sys.executable, "-c", HASH_WHAT_COMES],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PYTHONHASHSEED": str(seed)},
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
         )
 
     def hashes(self, batch: list) -> list[int]:
@@ -303,6 +306,7 @@ def others():
         other.close()
 
 
+@settings(max_examples=50)
 @given(batch=st.lists(keys, min_size=1, max_size=50))
 def test_m1_keys_hash_alike_in_every_process(others, batch):
     here = [stable_hash(key) for key in batch]
@@ -351,7 +355,7 @@ def test_m1_enums_and_dataclasses_hash_alike_in_every_process():
         json.loads(
             subprocess.run(
                 [sys.executable, "-c", OWN_TYPES],
-                env={"PYTHONHASHSEED": seed},
+                env={**os.environ, "PYTHONHASHSEED": seed},
                 capture_output=True,
                 check=True,
                 timeout=60,

@@ -31,7 +31,7 @@ CHUNK = 1024
 #: A batch should keep a PE busy no longer than this, so that slow items move on one by one.
 SLICE_SECONDS = 0.005
 #: And should not be larger than about this, so that large items are still in a cache further on.
-SLICE_BYTES = 1 << 20
+SLICE_BYTES = 4 << 20
 #: How many PEs may be in the middle of a call at once while others run on what they wrote.
 DEEPEST_NESTING = 40
 

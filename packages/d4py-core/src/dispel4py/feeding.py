@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from typing import Any
 
+from dispel4py.codec import about_bytes
 from dispel4py.inputs import RootInput, calls
 from dispel4py.plan import PlannedPE
 
-_END = object()
+#: How many calls may be read and not taken, and about how many bytes they may be.
+_MOST_AHEAD, _MOST_BYTES = 1024, 1 << 20
 
 
 class Reader:
-    """The calls of one root, read ahead of their use by a limited number.
+    """The calls of one root, read a little ahead of their use.
 
     Args:
         root: the root.
         given: its inputs.
-        ahead: how many calls may be read and not taken.
 
     Attributes:
         ended: everything was taken.
     """
 
-    def __init__(self, root: PlannedPE, given: RootInput, ahead: int = 1024) -> None:
+    def __init__(self, root: PlannedPE, given: RootInput) -> None:
         self.ended = False
         self._calls = calls(root, given)
-        self._queue: queue.Queue[Any] = queue.Queue(ahead)
+        self._changed = threading.Condition()
+        self._ahead: deque[tuple[dict[str, Any], int]] = deque()
+        self._bytes = 0
+        self._exhausted = self._stopped = False
         self._error: BaseException | None = None
-        self._stopped = False
         self._thread = threading.Thread(target=self._read, name=f"d4py-{root.id}", daemon=True)
 
     def start(self) -> None:
@@ -37,9 +40,9 @@ class Reader:
 
     def stop(self) -> None:
         """Read nothing more.  A `next()` of the caller's that blocks is left alone."""
-        self._stopped = True
-        while not self._queue.empty():  # a thread that waits for room sees that it is over
-            self._queue.get_nowait()
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def take(self, seconds: float, most: int = 512) -> list[dict[str, Any]]:
         """What was read, up to a number; waits for something for so long.
@@ -47,31 +50,46 @@ class Reader:
         Raises:
             Exception: whatever the iterable raised.
         """
-        taken: list[Any] = []
-        try:
-            taken.append(self._queue.get(timeout=seconds) if seconds else self._queue.get_nowait())
-            while len(taken) < most and taken[-1] is not _END:
-                taken.append(self._queue.get_nowait())
-        except queue.Empty:
-            pass
-        if taken and taken[-1] is _END:
-            taken.pop()
-            if self._error is not None:
-                raise self._error
-            self.ended = True
+        taken: list[dict[str, Any]] = []
+        with self._changed:
+            self._changed.wait_for(lambda: self._ahead or self._exhausted, seconds)
+            while self._ahead and len(taken) < most:
+                call, size = self._ahead.popleft()
+                self._bytes -= size
+                taken.append(call)
+            self._changed.notify_all()
+            if self._exhausted and not self._ahead:
+                if self._error is None:
+                    self.ended = True
+                elif not taken:
+                    raise self._error
         return taken
 
     def _read(self) -> None:
         try:
             for call in self._calls:
-                self._queue.put(call)
-                if self._stopped:
-                    return
+                size = about_bytes([call])
+                with self._changed:
+                    self._changed.wait_for(self._may_go_on)
+                    if self._stopped:
+                        return
+                    self._ahead.append((call, size))
+                    self._bytes += size
+                    self._changed.notify_all()
         except BaseException as error:  # raised where it is taken
             self._error = error
-        self._queue.put(_END)
+        with self._changed:
+            self._exhausted = True
+            self._changed.notify_all()
+
+    def _may_go_on(self) -> bool:
+        return self._stopped or (len(self._ahead) < _MOST_AHEAD and self._bytes < _MOST_BYTES)
 
 
 def at_hand(value: RootInput) -> bool:
     """The inputs can be handed over at once; anything else wants a `Reader`."""
-    return isinstance(value, int) or (isinstance(value, list | tuple) and len(value) <= 1024)
+    return isinstance(value, int) or (
+        isinstance(value, list | tuple)
+        and len(value) <= _MOST_AHEAD
+        and about_bytes(value) <= _MOST_BYTES
+    )

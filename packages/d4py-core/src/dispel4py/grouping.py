@@ -28,7 +28,9 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 
 # Different kinds of value that are never equal start from different seeds.
-_NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = range(1, 11)
+_NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = (
+    number << 56 for number in range(1, 11)
+)
 
 
 def stable_hash(key: Any) -> int:
@@ -75,14 +77,14 @@ def _text(key: str) -> int:
 
 def _bytes(key: Any, seed: int = _BYTES) -> int:
     data = bytes(key)
-    return _mix(zlib.crc32(data) | (len(data) << 32) ^ (seed << 56))
+    return _mix(zlib.crc32(data) ^ (len(data) << 32) ^ seed)
 
 
 def _ordered(seed: int, parts: Iterable[Any]) -> int:
     result = seed
     for part in parts:
         result = _mix(result ^ stable_hash(part))
-    return _mix(result ^ seed)
+    return _mix(result)
 
 
 def _unordered(seed: int, hashes: Iterable[int]) -> int:
@@ -90,18 +92,18 @@ def _unordered(seed: int, hashes: Iterable[int]) -> int:
     for value in hashes:
         total = (total + value) & _MASK
         count += 1
-    return _mix(total ^ (count << 8) ^ seed)
+    return _mix(total ^ count ^ seed)
 
 
 def _number(key: Any) -> int:
     # Python's hash of a number is one for all numeric types and is not randomised (Language
     # Reference, "Hashing of numeric types"); only that of NaN depends on the object.
-    return _mix(_NAN << 32) if key != key else _mix(hash(key))
+    return _mix(_NAN) if key != key else _mix(hash(key))
 
 
 # Times are compared in microseconds, whatever library they come from.
 def _microseconds(number: int) -> int:
-    return _mix((number & _MASK) ^ (_TIME << 56))
+    return _mix(number & _MASK ^ _TIME)
 
 
 def _date(key: datetime.date) -> int:
@@ -150,7 +152,7 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
 
 # The first that fits counts: subclasses stand before what they are equal to.
 _HASHERS: list[tuple[type | tuple[type, ...], Callable[[Any], int]]] = [
-    (type(None), lambda key: _mix(_NONE << 40)),
+    (type(None), lambda key: _mix(_NONE)),
     (numbers.Number, _number),
     (str, _text),
     ((bytes, bytearray, memoryview), _bytes),

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from dispel4py.errors import ItemError, shorten
+from dispel4py.sharing import is_array
 
 #: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
 IMMUTABLE = frozenset(
@@ -66,7 +67,7 @@ def copy_item(item: Any) -> Any:
         return item.copy()
     if is_numpy_scalar(kind):
         return item
-    if kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not item.dtype.hasobject:
+    if is_array(item):
         return item.copy(order="K")
     return _copy_any(item)
 
@@ -106,7 +107,7 @@ def cannot_carry(item: Any, error: BaseException) -> ItemError:
 
 
 def _find_culprit(item: Any) -> str | None:
-    """The first attribute or element that pickle refuses, one level down."""
+    """The first attribute or element that cannot be copied, one level down."""
     if isinstance(item, dict):
         parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
     elif isinstance(item, list | tuple | set | frozenset):
@@ -115,9 +116,15 @@ def _find_culprit(item: Any) -> str | None:
         parts = [
             (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
         ]
-    for place, value in parts:
-        try:
-            pickle.dumps(value, protocol=5)
-        except Exception:  # whatever pickle says, this part is to blame
-            return f"{place} (a {type(value).__name__})"
-    return None
+    blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
+    # Functions and the like are carried by other means, so what nothing copies is rather to blame.
+    blamed = [part for part in blamed if not _carries(copy.deepcopy, part[1])] or blamed
+    return f"{blamed[0][0]} (a {type(blamed[0][1]).__name__})" if blamed else None
+
+
+def _carries(means: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        means(value)
+    except Exception:  # a user's __reduce__ or __deepcopy__ may raise anything
+        return False
+    return True

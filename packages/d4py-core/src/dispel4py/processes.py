@@ -13,7 +13,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from time import monotonic
@@ -27,6 +28,9 @@ _ON_LINUX = sys.platform == "linux"
 
 #: Seconds that a worker has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
+_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: A worker's last word when its main function has returned.
+_DONE = b""
 
 
 class WorkerSide:
@@ -77,15 +81,22 @@ class Crew:
         self._processes: list[BaseProcess] = []
         self._reports: list[connection.Connection] = []
         self._ended: set[int] = set()
-        for rank, argument in enumerate(arguments):
-            receiver, sender = context.Pipe(duplex=False)
-            process = context.Process(
-                target=_worker_main, args=(main, sender, argument), name=f"d4py-worker-{rank}"
-            )
-            process.start()
-            sender.close()
-            self._processes.append(process)
-            self._reports.append(receiver)
+        try:
+            with _signals_held_back():
+                for rank, argument in enumerate(arguments):
+                    receiver, sender = context.Pipe(duplex=False)
+                    process = context.Process(
+                        target=_worker_main,
+                        args=(main, sender, argument),
+                        name=f"d4py-worker-{rank}",
+                    )
+                    process.start()
+                    sender.close()
+                    self._processes.append(process)
+                    self._reports.append(receiver)
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def pids(self) -> list[int]:
@@ -103,15 +114,14 @@ class Crew:
             if rank in self._ended:
                 continue
             gone = not process.is_alive()
-            if report.poll():
-                try:
-                    raise pickle.loads(report.recv_bytes())
-                except EOFError:
-                    pass
-            if gone:
+            message = _received(report)
+            if message is not None:
                 self._ended.add(rank)
-                if process.exitcode:
-                    raise WorkerLostError(rank, process.pid or 0, _cause(process.exitcode))
+                if message != _DONE:
+                    raise pickle.loads(message)
+            elif gone:
+                self._ended.add(rank)
+                raise WorkerLostError(rank, process.pid or 0, _cause(process.exitcode or 0))
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves; False if some have not."""
@@ -147,13 +157,33 @@ def _worker_main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     try:
         main(WorkerSide(), *arguments)
+        report.send_bytes(_DONE)
     except BaseException as error:
         report.send_bytes(_portable(error))
         report.close()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Signals wait, here and in processes started here, until those deal with them their way."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _received(report: connection.Connection) -> bytes | None:
+    """What a worker sent, if it has."""
+    try:
+        return report.recv_bytes() if report.poll() else None
+    except (EOFError, OSError):  # it ended, perhaps in the middle of sending
+        return None
 
 
 def _portable(error: BaseException) -> bytes:

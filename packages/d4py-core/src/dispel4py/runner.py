@@ -21,6 +21,7 @@ from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, na
 from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item, share_item
 from dispel4py.plan import PlannedPE
 from dispel4py.result import InstanceStats
+from dispel4py.sharing import is_unreachable
 
 #: A PE's `_process`, what takes what it returns, and the copying of that.
 _DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Isolate]
@@ -170,7 +171,7 @@ class Runner:
                     immutable = type(data)
                     out.append(data)
                 elif data is not None:
-                    out.append(isolate(data))
+                    out.append(data if is_unreachable(data, item) else isolate(data))
         except (Exception, SystemExit) as error:
             self.fail(error, item)
             return False

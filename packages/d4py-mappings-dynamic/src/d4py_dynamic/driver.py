@@ -93,16 +93,18 @@ class Driver:
         Raises:
             RunError: a PE raised, a worker died, or the store failed.
         """
-        self._store.put(self._first)
-        for feeder in self._feeders:
-            feeder.start()
         try:
+            self._store.put(self._first)
+            for feeder in self._feeders:
+                feeder.start()
             self._loop()
             for rank in range(self._count):
                 self._store.put([Task(STOP, ANY)], rank)
             if not self._workers.join(_FAREWELL_SECONDS):
                 self._stats.notes.append("some workers did not end by themselves and were killed")
-            self._take_events(0.0)
+            while events := self._store.events(0.0):
+                for event in events:
+                    self._deal_with(event)
         finally:
             for feeder in self._feeders:
                 feeder.stop()

@@ -1,17 +1,18 @@
-"""Feeds a root whose inputs are an iterable: calls travel in batches while it is busy, and at once
-while it is idle."""
+"""Feeds a root whose inputs are an iterable.
+
+Calls travel in batches while the root is busy, and at once while it is idle.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 
+from d4py_dynamic.store import RunStore
+from d4py_dynamic.tasks import CALLS, Task
 from dispel4py.feeding import Reader
 from dispel4py.inputs import RootInput
 from dispel4py.plan import PlannedPE
-
-from d4py_dynamic.store import RunStore
-from d4py_dynamic.tasks import CALLS, Task
 
 #: Tasks that may wait for the root.
 _AHEAD = 4
@@ -49,8 +50,9 @@ class Feeder:
     def stop(self) -> None:
         """Put nothing more."""
         self._stopped.set()
-        self._thread.join()
         self._reader.stop()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _put(self) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -18,6 +19,8 @@ from dispel4py.plan import Plan
 from dispel4py.result import InstanceStats
 
 _EVENTS_AT_ONCE = 64
+#: Seconds that a server, which may have failed the run by not answering, has to delete its keys.
+_FAREWELL_SECONDS = 1.0
 
 
 class RedisRunStore:
@@ -129,13 +132,10 @@ class RedisRunStore:
 
     def delete(self) -> None:
         """See `RunStore`; says nothing where the server is gone and its keys with it."""
-        try:
-            if not self._address.embedded:
-                self._redis.unlink(*self._keys.all())
-        except redis.RedisError:
-            pass
-        finally:
-            self._redis.close()
+        self._redis.close()
+        if not self._address.embedded:
+            with suppress(redis.RedisError), connect(self._address, _FAREWELL_SECONDS) as client:
+                client.unlink(*self._keys.all())
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:
         if fields.get(DRAINED_FIELD, b"").isdigit():

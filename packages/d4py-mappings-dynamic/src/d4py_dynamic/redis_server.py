@@ -17,22 +17,29 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, BinaryIO
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from dispel4py.errors import ServiceError
+from dispel4py.errors import OptionError, ServiceError
 
 DEFAULT_PORT = 6379
 #: Seconds to wait for a server's answer before it counts as gone.
-ANSWER_SECONDS = 4.0
+ANSWER_SECONDS = 3.5
 _START_SECONDS = 10.0
 
-# The shell holds the read end of a pipe whose write end dies with the driver, so the server ends
-# however the driver does.
-_WATCHED = '"$0" "$@" </dev/null & server=$!; read -r _; kill "$server" 2>/dev/null; wait "$server"'
+# The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
+# is gone however the driver ends.  There is nothing that the server would have to save.
+_WATCHED = """
+exec 3<&0
+"$@" </dev/null 3<&- & server=$!
+{ read -r _; kill -9 "$server"; } <&3 & watch=$!
+wait "$server"
+kill "$watch"
+rm -rf "$0"
+"""
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,9 @@ class Address:
     embedded: bool = False
 
     def __str__(self) -> str:
-        """The address without its password."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}"
+        """The address without user, password and other settings."""
+        scheme, separator, rest = self.url.partition("?")[0].partition("://")
+        return scheme + separator + rest.rpartition("@")[2]
 
 
 def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
@@ -98,12 +105,19 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
         options: ``redis_url``, ``redis_ip`` and ``redis_port``, each may be None.
 
     Raises:
+        OptionError: what was asked for is no address.
         ServiceError: the server that was asked for is not there, or none could be started.
     """
     asked = _asked_for(options)
     if asked is not None:
-        with service_errors(asked), connect(asked) as client:
-            client.ping()
+        try:
+            with service_errors(asked), connect(asked) as client:
+                client.ping()
+        except (ValueError, TypeError) as error:
+            raise OptionError(
+                f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
+                " redis://USER:PASSWORD@HOST:PORT/DATABASE"
+            ) from error
         yield asked
         return
     local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
@@ -156,34 +170,32 @@ def server_binary() -> str:
 
 @contextmanager
 def _private_server() -> Iterator[Address]:
+    binary = server_binary()
     folder = Path(tempfile.mkdtemp(prefix="d4py-"))  # mode 0700
-    log = folder / "server.log"
-    socket = folder / "redis.sock"
-    command = [server_binary(), "--port", "0", "--unixsocket", str(socket)]
-    command += ["--unixsocketperm", "700", "--dir", str(folder), "--save", "", "--appendonly", "no"]
     try:
-        with log.open("wb") as output:
+        socket, log = folder / "redis.sock", folder / "server.log"
+        command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+        command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
+        with log.open("w+b") as output:
             # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
             process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHED, *command],
+                ["/bin/sh", "-c", _WATCHED, str(folder), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        try:
-            address = Address(f"unix://{socket}", embedded=True)
-            _await_start(process, address, log)
-            yield address
-        finally:
-            if process.stdin is not None:
-                process.stdin.close()
-            process.wait()
+            try:
+                address = Address(f"unix://{socket}", embedded=True)
+                _await_start(process, address, output)
+                yield address
+            finally:
+                process.communicate(b"\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await_start(process: subprocess.Popen[bytes], address: Address, log: Path) -> None:
+def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> None:
     until = monotonic() + _START_SECONDS
     while monotonic() < until and process.poll() is None:
         try:
@@ -192,6 +204,6 @@ def _await_start(process: subprocess.Popen[bytes], address: Address, log: Path) 
             return
         except redis.RedisError:
             sleep(0.002)
-    raise ServiceError(
-        "the private Redis server did not start:\n" + log.read_text(errors="replace")[-2000:]
-    )
+    log.seek(0)
+    said = log.read().decode(errors="replace")[-2000:]
+    raise ServiceError(f"the private Redis server did not start:\n{said}")

@@ -6,8 +6,10 @@ They differ in their wiring alone: how a transport comes about in the driver and
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from d4py_fixed.arena import ArenaFile
@@ -31,7 +33,13 @@ _FAREWELL_SECONDS = 5.0
 
 
 class Wiring(Protocol):
-    """Connects the driver and the ranks of one run."""
+    """Connects the driver and the ranks of one run.
+
+    Attributes:
+        folder: a temporary folder, which `close` removes, and the ranks if the driver is killed.
+    """
+
+    folder: str | None
 
     def driver(self) -> Transport:
         """The driver's transport; called once all ranks were started."""
@@ -98,6 +106,7 @@ def run_locally(
             (
                 RankOrders.of(placement, parcel, rank, options),
                 shared_recipe(wiring.recipe(rank), arenas, rank),
+                wiring.folder,
             )
             for rank in range(placement.ranks)
         ]
@@ -161,6 +170,10 @@ class RankOrders:
             transport.close()
 
 
-def work(side: WorkerSide, orders: RankOrders, recipe: Callable[[], Transport]) -> None:
+def work(
+    side: WorkerSide, orders: RankOrders, recipe: Callable[[], Transport], folder: str | None
+) -> None:
     """Main function of a rank's process."""
+    if folder is not None:
+        side.on_orphaned(partial(shutil.rmtree, folder, ignore_errors=True))
     orders.carry_out(recipe())

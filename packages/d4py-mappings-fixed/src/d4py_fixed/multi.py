@@ -35,6 +35,8 @@ class MultiMapping:
 class PipeWiring:
     """A socket pair for every two ranks that have something to say; see `Wiring`."""
 
+    folder = None
+
     def __init__(self, placement: Placement) -> None:
         self._driver = placement.ranks
         self._ends: dict[int, dict[int, socket.socket]] = {}

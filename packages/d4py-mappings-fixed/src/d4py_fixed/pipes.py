@@ -10,6 +10,7 @@ import selectors
 import socket
 import struct
 from collections import deque
+from itertools import islice
 from time import monotonic
 
 from d4py_fixed.transport import Parts
@@ -29,28 +30,18 @@ class PipeTransport:
         self._peers = peers
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[tuple[int, Parts]] = deque()
-        self._incoming = {rank: _Incoming() for rank in peers}
+        self._incoming = {rank: Incoming() for rank in peers}
         for rank, peer in peers.items():
             peer.setblocking(False)
             self._selector.register(peer, selectors.EVENT_READ, rank)
 
     def send(self, rank: int, parts: Parts) -> None:
-        peer = self._peers[rank]
-        sizes = [memoryview(part).nbytes for part in parts]
-        header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))
-        rest = [memoryview(header), *(memoryview(part).cast("B") for part in parts)]
-        while rest:
-            try:
-                sent = peer.sendmsg(rest[:_MOST_PARTS])
-            except BlockingIOError:
+        rest = on_the_wire(parts)
+        try:
+            while not write(self._peers[rank], rest):
                 self._take_in_until_writable(rank)
-                continue
-            except (BrokenPipeError, ConnectionResetError):
-                return  # the peer has ended
-            while rest and sent >= len(rest[0]):
-                sent -= len(rest.pop(0))
-            if sent:
-                rest[0] = rest[0][sent:]
+        except (BrokenPipeError, ConnectionResetError):
+            return  # the peer has ended
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
         until = monotonic() + seconds
@@ -114,7 +105,32 @@ class PipeTransport:
 _MOST_PARTS = 16
 
 
-class _Incoming:
+def on_the_wire(parts: Parts) -> deque[memoryview]:
+    """The bytes of a frame."""
+    sizes = [memoryview(part).nbytes for part in parts]
+    header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))
+    return deque([memoryview(header), *(memoryview(part).cast("B") for part in parts)])
+
+
+def write(peer: socket.socket, rest: deque[memoryview]) -> bool:
+    """Write what a socket takes now; what it does not take stays in `rest`.
+
+    Returns:
+        True if it took everything.
+    """
+    while rest:
+        try:
+            sent = peer.sendmsg(islice(rest, _MOST_PARTS))
+        except BlockingIOError:
+            return False
+        while rest and sent >= len(rest[0]):
+            sent -= len(rest.popleft())
+        if sent:
+            rest[0] = rest[0][sent:]
+    return True
+
+
+class Incoming:
     """Puts the bytes of one peer together to frames."""
 
     def __init__(self) -> None:

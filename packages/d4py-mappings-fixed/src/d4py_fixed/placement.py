@@ -119,7 +119,7 @@ def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
 
 
 def wanted_partitions(plan: Plan, graph: WorkflowGraph, *, simple: bool) -> list[list[int]] | None:
-    """Which PEs should share a process: under `simple` all but the roots, else as the graph says."""
+    """Which PEs should share a process: under `simple` all but roots, else as the graph says."""
     if simple:
         parts = [[pe.index for pe in plan.pes if pe.is_root is root] for root in (True, False)]
         return [part for part in parts if part]

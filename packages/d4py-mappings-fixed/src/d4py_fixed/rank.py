@@ -151,10 +151,12 @@ class Rank:
                 continue
             if self._arrived.get(pe):
                 sender, batch = self._arrived[pe].popleft()
+                credit = Credit(pe, batch.instance)
                 with self._taking(pe):
-                    self._executor.push(pe, batch.instance, batch.input_name, batch.items)
+                    self._executor.push(*batch)
+                    del batch  # its items are the executor's alone now: see `dispel4py.sharing`
                     self._drain()
-                self._send(sender, Credit(pe, batch.instance))
+                self._send(sender, credit)
                 return True
             if self._calls.get(pe) and not self._in_hand:
                 with self._taking(pe):

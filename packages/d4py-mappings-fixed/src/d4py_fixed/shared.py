@@ -1,7 +1,8 @@
 """Large buffers through shared memory: a `Transport` around another one of the same machine.
 
 The sender copies a large part into its arena and sends where it lies; the receiver copies it out
-and sends word that the block is free.  What finds no room goes the ordinary way.
+and sends word that the block is free, along with what it sends next.  What finds no room goes the
+ordinary way.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from d4py_fixed.transport import Parts, Transport
 
 #: Parts of at least so many bytes go through shared memory.
 _LARGE_BYTES = 1 << 15
+_NUMBER = struct.Struct("!Q")
 _PLACE = struct.Struct("!QQ")
-_FRAME, _RELEASE = b"F", b"R"
+
+Part = bytes | bytearray | memoryview
 
 
 class SharedBuffers:
     """See `Transport`.
+
+    In front of each frame goes a part that says which blocks of the receiver were read and are
+    free, and where each part of the frame is: its block's offset and size, or a size of 0 if it
+    follows.
 
     Args:
         inner: carries the rest.
@@ -34,54 +41,63 @@ class SharedBuffers:
         self._files = files
         self._arena = Arena(files[rank]) if rank < len(files) else None
         self._memory_of: dict[int, memoryview] = {}
+        self._read: dict[int, list[int]] = {}
 
     def send(self, rank: int, parts: Parts) -> None:
-        # In front: per part, its offset and size in the arena, or a size of 0 for "it follows".
-        places, carried = bytearray(_FRAME), []
+        places, carried = bytearray(), []
         for part in parts:
             view = memoryview(part)
             offset = None
             if view.nbytes >= _LARGE_BYTES and self._arena is not None:
                 offset = self._arena.put(view)
             if offset is None:
-                places += _PLACE.pack(0, 0)
                 carried.append(part)
+                places += _PLACE.pack(0, 0)
             else:
                 places += _PLACE.pack(offset, view.nbytes)
-        self._inner.send(rank, [places, *carried])
+        self._inner.send(rank, [self._take_read(rank) + places, *carried])
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
         until = monotonic() + seconds
+        arrived = self._inner.receive(0.0)
         while True:
-            arrived = self._inner.receive(max(0.0, until - monotonic()) if seconds else 0.0)
-            if arrived is None:
+            if arrived is not None:
+                rank, (front, *carried) = arrived
+                parts = self._open(rank, memoryview(front), carried)
+                if parts:
+                    return rank, parts
+            # About to wait: nothing will go that way soon that the word could go along with.
+            for rank in list(self._read):
+                self._inner.send(rank, [self._take_read(rank)])
+            if arrived is None and monotonic() >= until:
                 return None
-            rank, (places, *carried) = arrived
-            if places[:1] != _RELEASE:
-                return rank, self._collect(rank, places, carried)
-            self._release(places)
+            arrived = self._inner.receive(max(0.0, until - monotonic()))
 
     def close(self) -> None:
         self._inner.close()
 
-    def _collect(self, rank: int, places: bytes | bytearray | memoryview, carried: Parts) -> Parts:
-        rest = iter(carried)
-        parts: list[bytes | bytearray | memoryview] = []
-        used = bytearray(_RELEASE)
-        for offset, size in _PLACE.iter_unpack(places[1:]):
+    def _take_read(self, rank: int) -> bytearray:
+        """The word for a rank of its blocks that were read."""
+        read = self._read.pop(rank, ())
+        word = bytearray(_NUMBER.pack(len(read)))
+        for offset in read:
+            word += _NUMBER.pack(offset)
+        return word
+
+    def _open(self, rank: int, front: memoryview, carried: list[Part]) -> list[Part]:
+        """The parts of a frame; none if there was but the word of blocks that are free."""
+        end = _NUMBER.size * (1 + _NUMBER.unpack_from(front)[0])
+        for (offset,) in _NUMBER.iter_unpack(front[_NUMBER.size : end]):
+            assert self._arena is not None
+            self._arena.release(offset)
+        parts: list[Part] = []
+        for offset, size in _PLACE.iter_unpack(front[end:]):
             if size:
                 parts.append(bytearray(self._memory(rank)[offset : offset + size]))
-                used += _PLACE.pack(offset, size)
+                self._read.setdefault(rank, []).append(offset)
             else:
-                parts.append(next(rest))
-        if len(used) > 1:
-            self._inner.send(rank, [used])
+                parts.append(carried.pop(0))
         return parts
-
-    def _release(self, places: bytes | bytearray | memoryview) -> None:
-        assert self._arena is not None
-        for offset, _ in _PLACE.iter_unpack(places[1:]):
-            self._arena.release(offset)
 
     def _memory(self, rank: int) -> memoryview:
         if rank not in self._memory_of:

@@ -1,0 +1,73 @@
+"""Arrays that nobody but the runner can reach any more, and that need no copy therefore.
+
+What a PE returns has to be copied if the PE, or whoever gave it the item, may still change it.  For
+a NumPy array that can be ruled out by counting references: a result that was just computed has none
+but the one that is looked at.  Where references are not counted, nothing is ever ruled out.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def is_unreachable(data: Any, item: Any) -> bool:
+    """True if `data` is an array that only the caller's variable refers to.
+
+    Called as ``is_unreachable(data, item)`` with two local variables, where `item` came out of a
+    list that holds it too: where a PE returns the very array that it got, the list and the two
+    variables named `item` are references that do not count.
+    """
+    if not is_array(data):
+        return False
+    allowed = _ALONE + 3 if data is item else _ALONE
+    if _count(data) > allowed:
+        return False
+    base = data.base  # the memory of a view belongs to another array, or to a buffer
+    while base is not None:
+        if _count(base) > _BASE_ALONE:
+            return False
+        if is_array(base):
+            base = base.base
+        elif type(base) is memoryview:
+            base = base.obj
+        else:
+            return type(base) is bytearray
+    return True
+
+
+def is_array(data: Any) -> bool:
+    """A plain NumPy array that holds its data itself; told without importing NumPy."""
+    kind = type(data)
+    return kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not data.dtype.hasobject
+
+
+def _uncounted(data: Any) -> int:
+    return sys.maxsize
+
+
+_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+_count = sys.getrefcount if _COUNTED else _uncounted
+
+
+class _Base:
+    base: Any = None
+
+
+def _calibrate() -> tuple[int, int]:
+    """How many references are counted for what only a caller's variable refers to.
+
+    Measured, since interpreters differ in what they count for an argument on its way.
+    """
+
+    def look(data: Any, item: Any) -> tuple[int, int]:
+        alone = _count(data)
+        base = data.base
+        return alone, _count(base)
+
+    data = _Base()
+    data.base = _Base()
+    return look(data, None)
+
+
+_ALONE, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0)

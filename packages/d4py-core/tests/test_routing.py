@@ -1,0 +1,212 @@
+"""Items find their instance, in order, none lost and none twice."""
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispel4py.errors import GroupingError
+from dispel4py.grouping import stable_hash
+from dispel4py.isolation import copy_item, share_item
+from dispel4py.plan import Grouping, Route
+from dispel4py.routing import Router, copy_items
+
+batches = st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=8)
+instances = st.integers(1, 6)
+
+
+class Collect:
+    """Takes what routing cannot place."""
+
+    def __init__(self):
+        self.failed = []
+
+    def __call__(self, error, item):
+        self.failed.append((error, item))
+
+
+def router(kind: str, count: int, *, keys=(), sender=0, isolate=copy_item, on_error=None) -> Router:
+    route = Route(0, "output", 1, "input", Grouping(kind, tuple(keys)))
+    return Router(route, count, sender, isolate, on_error or Collect())
+
+
+def deliver(way: Router, batches) -> dict[int, list]:
+    """What each instance got, in order."""
+    received = defaultdict(list)
+    for batch in batches:
+        for instance, items in way.split(batch):
+            received[instance] += items
+    return dict(received)
+
+
+def numbered(batches) -> list[list[tuple[int, int]]]:
+    """The batches with each item a pair of a key and a number of its own."""
+    number = iter(range(10**6))
+    return [[(key, next(number)) for key in batch] for batch in batches]
+
+
+def flat(batches) -> list:
+    return [item for batch in batches for item in batch]
+
+
+@given(batches, instances, st.integers(0, 10))
+def test_m1_shuffled_items_go_to_one_instance_each_in_turn(batches, count, sender):
+    batches = numbered(batches)
+
+    received = deliver(router("shuffle", count, sender=sender), batches)
+
+    assert sorted(flat(received.values()), key=lambda item: item[1]) == flat(batches)
+    sizes = [len(received.get(i, ())) for i in range(count)]
+    assert max(sizes) - min(sizes) <= 1
+    assert all(items == sorted(items, key=lambda item: item[1]) for items in received.values())
+
+
+def test_senders_start_shuffling_at_different_instances():
+    firsts = [next(iter(router("shuffle", 3, sender=i).split(["a"])))[0] for i in range(4)]
+
+    assert firsts == [0, 1, 2, 0]
+
+
+@given(batches, instances)
+def test_m1_equal_keys_meet_and_every_item_arrives_in_order(batches, count):
+    batches = numbered(batches)
+
+    received = deliver(router("group_by", count, keys=[0]), batches)
+
+    assert sorted(flat(received.values()), key=lambda item: item[1]) == flat(batches)
+    for instance, items in received.items():
+        assert items == sorted(items, key=lambda item: item[1])
+        assert {stable_hash(key) % count for key, _ in items} == {instance}
+
+
+@given(batches, st.integers(2, 6))
+def test_m1_senders_agree_on_the_instance_of_a_key(batches, count):
+    batches = numbered(batches)
+
+    here = deliver(router("group_by", count, keys=[0], sender=0), batches)
+    there = deliver(router("group_by", count, keys=[0], sender=5), reversed(batches))
+
+    assert {i: set(items) for i, items in here.items()} == {
+        i: set(items) for i, items in there.items()
+    }
+
+
+@pytest.mark.parametrize("keys", [[0], ["name"], [0, 1], ["a", "b"]])
+def test_m1_keys_that_python_calls_equal_meet_whatever_came_first(keys):
+    spellings = [1, 1.0, True]
+    items = [dict.fromkeys(keys, spelling) for spelling in (*spellings, *reversed(spellings))]
+
+    assert len(deliver(router("group_by", 50, keys=keys), [items])) == 1
+
+
+def test_m1_several_keys_are_one_key():
+    items = [{"a": i // 8, "b": i % 8, "c": i} for i in range(64)] * 2
+
+    received = deliver(router("group_by", 4, keys=["a", "b"]), [items])
+
+    assert len(received) == 4
+    for group in received.values():
+        assert all(sum(other == item for other in group) == 2 for item in group)
+
+
+def test_m1_keys_that_are_no_keys_of_a_dict_meet_too():
+    items = [{"k": {"x": 1, "y": [2]}}, {"k": {"y": [2.0], "x": True}}] * 3
+
+    assert list(deliver(router("group_by", 50, keys=["k"]), [items]).values()) == [items]
+
+
+@given(batches, instances)
+def test_m1_all_brings_every_item_to_every_instance(batches, count):
+    received = deliver(router("all", count), batches)
+
+    expected = flat(batches)
+    assert received == (dict.fromkeys(range(count), expected) if batches else {})
+
+
+@given(batches, instances)
+def test_m1_global_brings_every_item_to_instance_0(batches, count):
+    received = deliver(router("global", count), batches)
+
+    assert received == ({0: flat(batches)} if batches else {})
+
+
+def test_m2_instances_get_copies_of_their_own():
+    item = {"list": [1]}
+
+    (_, first), (_, second), (_, third) = router("all", 3).split([item])
+    first[0]["list"].append(2)
+    second[0]["list"].clear()
+
+    assert third == [{"list": [1]}]
+
+
+def test_shared_items_are_one_object_everywhere():
+    item = [1]
+
+    parts = list(router("all", 3, isolate=share_item).split([item]))
+
+    assert all(part[0] is item for _, part in parts)
+
+
+def test_batches_of_what_cannot_change_are_shared():
+    batch = [1, "a"]
+
+    assert copy_items(batch, copy_item) is batch
+    assert copy_items([[1]], copy_item) == [[1]]
+
+
+# Keys that cannot be read or hashed
+
+
+class Unhashable:
+    __hash__ = None
+
+    def __eq__(self, other):
+        return True
+
+
+class Explosive:
+    def __hash__(self):
+        raise OSError("boom")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize(
+    ("item", "what", "cause"),
+    [
+        ({"other": 1}, "cannot be read from {'other': 1}", "KeyError: 'word'"),
+        (5, "cannot be read from 5", "TypeError: 'int' object is not subscriptable"),
+        ({"word": print}, "cannot be hashed", "TypeError: builtin_function_or_method has no hash"),
+        ({"word": Unhashable()}, "cannot be hashed", "TypeError: Unhashable has no hash"),
+        ({"word": Explosive()}, "cannot be hashed", "TypeError: Explosive has no hash"),
+    ],
+    ids=["missing", "not subscriptable", "function", "unhashable", "explosive"],
+)
+def test_key_that_cannot_be_had_is_told_with_item_input_and_grouping(item, what, cause, count):
+    collect = Collect()
+    good = {"word": "a"}
+
+    received = deliver(
+        router("group_by", count, keys=["word"], on_error=collect), [[good, item, good]]
+    )
+
+    assert flat(received.values()) == [good, good]
+    ((error, failed),) = collect.failed
+    assert failed is item
+    assert isinstance(error, GroupingError)
+    assert f"the group key {what}" in str(error)
+    assert f"input 'input' is grouped by ['word'] ({cause}" in str(error)
+    assert error.__cause__ is not None
+
+
+def test_remembered_keys_are_limited():
+    from dispel4py import routing
+
+    way = router("group_by", 3, keys=[0])
+    limit = routing._REMEMBERED_KEYS
+
+    received = deliver(way, [[(i, "x") for i in range(limit + 100)]])
+
+    assert len(way._instance_of) == limit
+    assert sum(map(len, received.values())) == limit + 100

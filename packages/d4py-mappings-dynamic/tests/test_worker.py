@@ -1,0 +1,639 @@
+"""The task loop on a store in memory: threads instead of processes, and limits as small as wanted.
+
+The driver is the real one, so that whole runs are seen, and compared with `simple`.
+"""
+
+import itertools
+import threading
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.pes import Diary, Emit, Fails, Numbers, Relay, Tag, Talker, Total
+from d4py_dynamic import outbox, worker
+from d4py_dynamic.driver import Driver
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Task, is_pinned
+from d4py_dynamic.worker import Worker
+from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.errors import ProcessingError, ServiceError
+from dispel4py.inputs import root_inputs
+from dispel4py.plan import make_plan, share_stateless
+from dispel4py.result import RunOptions, RunStats
+
+
+class Threads:
+    """Workers as threads, as the driver sees them."""
+
+    def __init__(self, workers):
+        self.workers = workers
+        self.errors = []
+        self._threads = [threading.Thread(target=self._serve, args=(w,)) for w in workers]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+
+    def check(self):
+        if self.errors:
+            raise self.errors[0]
+
+    def join(self, seconds):
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _serve(self, worker):
+        try:
+            worker.serve()
+        except Exception as error:
+            self.errors.append(error)
+
+
+@pytest.fixture
+def execute(memory_store):
+    """Runs a graph in this process: ``execute(graph, inputs, processes, …)``."""
+    stores = []
+
+    def execute(graph, inputs=1, processes=2, most_waiting=32, most_results=64, **options):
+        plan = share_stateless(make_plan(graph))
+        pins = [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
+        owners = [pins[rank::processes] for rank in range(processes)]
+        store = memory_store(plan, owners, most_waiting, most_results)
+        stores.append(store)
+        chosen = RunOptions(**options)
+        opened = store.open()
+        workers = [
+            Worker(plan, opened.workers[rank], rank, owners[rank], chosen.on_error)
+            for rank in range(processes)
+        ]
+        threads = Threads(workers)
+        given = root_inputs(plan, inputs)
+        result = Driver(
+            plan,
+            given,
+            opened.driver,
+            lambda: opened.driver,
+            threads,
+            processes,
+            chosen,
+            RunStats("memory", processes),
+        ).run()
+        result.stats.notes.append(store)
+        return result
+
+    yield execute
+    for store in stores:
+        with store.changed:
+            store.broken = ServiceError("the test is over")
+            store.changed.notify_all()
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Everything travels as soon as possible."""
+    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(outbox, "HEAVY", 500)
+
+
+def chain(*pes):
+    graph = WorkflowGraph()
+    graph.add(pes[0])
+    for source, destination in itertools.pairwise(pes):
+        graph.connect(source, "output", destination, "input")
+    return graph
+
+
+def stateful(pe, instances=1):
+    pe.stateful, pe.numprocesses = True, instances
+    return pe
+
+
+class Burst(IterativePE):
+    """Writes each item many times in one call."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    def _process(self, data):
+        for i in range(self.times):
+            self.write("output", data * self.times + i)
+
+
+class Slow(Relay):
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, data):
+        time.sleep(self.seconds)
+        return data
+
+
+class Gather(ConsumerPE):
+    """Keeps the last number of each sender, and notes if one comes out of order."""
+
+    def __init__(self):
+        super().__init__()
+        self._add_output("output")
+        self.last = {}
+        self.wrong = []
+
+    def _process(self, data):
+        sender, number = data
+        if number <= self.last.get(sender, 0):
+            self.wrong.append((data, self.last[sender]))
+        self.last[sender] = number
+
+    def _postprocess(self):
+        self.write("output", (self.last, self.wrong))
+
+
+# Whole runs.
+
+
+class Mix(GenericPE):
+    """A PE of two inputs and two outputs that writes a known number of items per item."""
+
+    def __init__(self, times, more_at_the_end):
+        super().__init__()
+        for name in ("a", "b"):
+            self._add_input(name, optional=True)
+        for name in ("x", "y"):
+            self._add_output(name)
+        self.times, self.more_at_the_end = times, more_at_the_end
+
+    def process(self, inputs):
+        (item,) = inputs.values() if inputs else ((),)
+        for i in range(self.times):
+            self.write("x", (*item, i))
+        return {"y": (*item, -1)}
+
+
+class MixWithEnd(Mix):
+    def _postprocess(self):
+        for i in range(self.more_at_the_end):
+            self.write("x", ("end", i))
+
+
+@st.composite
+def graphs(draw):
+    graph = WorkflowGraph()
+    pes = []
+    for number in range(draw(st.integers(1, 6))):
+        grouping = draw(st.sampled_from([None, None, "global", "all", [0]]))
+        # A stateless one has a postprocess per replica, which `simple` has not.
+        pinned = number == 0 or grouping or draw(st.booleans())
+        kind = draw(st.sampled_from([Mix, MixWithEnd])) if pinned else Mix
+        pe = kind(draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+        pe.name = f"P{number}"
+        if pinned:
+            pe.stateful = True
+        pe.numprocesses = draw(st.integers(1, 3))
+        sources = (
+            draw(st.lists(st.integers(0, number - 1), min_size=1, max_size=2)) if number else []
+        )
+        if not sources:
+            graph.add(pe)
+        for source in sources:
+            name = draw(st.sampled_from(["a", "b"]))
+            if grouping:
+                pe.inputconnections[name]["grouping"] = grouping
+            graph.connect(pes[source], draw(st.sampled_from(["x", "y"])), pe, name)
+        pes.append(pe)
+    return graph
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(graphs(), st.integers(0, 5), st.integers(1, 4), st.sampled_from([0, 1, 32]), st.booleans())
+def test_c2_a_random_graph_gives_what_simple_gives(
+    execute, monkeypatch, graph, calls, processes, most_waiting, small
+):
+    expected = run(graph, inputs=calls).outputs
+    with monkeypatch.context() as patch:
+        if small:
+            patch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+            patch.setattr(worker, "COMMIT_SECONDS", 0.0)
+            patch.setattr(outbox, "HEAVY", 100)
+        result = execute(graph, calls, processes, most_waiting, most_results=2)
+    assert_outputs(result.outputs, expected)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_i2_every_replica_is_prepared_and_finished_once(execute, processes, small_batches):
+    result = execute(chain(Numbers(), Slow(0.001), Talker()), 50, processes)
+    got = result.outputs["Talker2"]["output"]
+    assert sorted(item for item in got if not isinstance(item, str)) == [*range(1, 51)]
+    replicas = got.count("pre")
+    assert got.count("post") == replicas
+    assert 1 <= replicas <= processes
+
+
+def test_i3_a_shared_pe_is_prepared_and_finished_once_if_nothing_came(execute):
+    result = execute(chain(Numbers(), Talker()), 0, 3)
+    assert result.outputs == {"Talker1": {"output": ["pre", "post"]}}
+
+
+class Greeter(Relay):
+    """Has a preprocess and no postprocess."""
+
+    def _preprocess(self):
+        self.write("output", f"hello from {self.rank}")
+
+
+@pytest.mark.parametrize("processes", [1, 4])
+def test_i2_a_replica_is_made_for_items_and_not_just_to_be_finished(execute, processes):
+    result = execute(chain(Numbers(), Greeter()), 5, processes)
+    items = result.outputs["Greeter1"]["output"]
+    greetings = [item for item in items if isinstance(item, str)]
+    at_work = {f"hello from {s.rank}" for s in result.stats.instances if s.pe_id == "Greeter1"}
+    assert sorted(greetings) == sorted(at_work)
+
+
+def test_i1_a_single_pe_has_one_instance_though_it_is_stateless(execute, small_batches):
+    talker = Talker()
+    talker.single = True
+    result = execute(chain(Numbers(), Slow(0.001), talker), 40, 4)
+    assert result.outputs["Talker2"]["output"].count("pre") == 1
+
+
+def test_stats_count_every_call_once(execute, small_batches):
+    result = execute(chain(Numbers(), Relay(), stateful(Relay(), 3), Relay()), 500, 3)
+    assert result.stats.items_per_pe() == {
+        "Numbers0": 500,
+        "Relay1": 500,
+        "Relay2": 500,
+        "Relay3": 500,
+    }
+    assert all(entry.seconds > 0 for entry in result.stats.instances)
+
+
+# Balance.
+
+
+def test_work_is_given_away_while_others_are_hungry(execute):
+    started_at = time.monotonic()
+    result = execute(chain(Numbers(), Slow(0.01)), 80, 4)
+    assert time.monotonic() - started_at < 0.8 * 0.7  # alone it would take 0.8 s
+    ranks = {entry.rank for entry in result.stats.instances if entry.pe_id == "Slow1"}
+    assert ranks == {0, 1, 2, 3}
+
+
+def test_what_one_call_writes_is_given_away_while_it_goes_on(execute):
+    started_at = time.monotonic()
+    result = execute(chain(Numbers(), Burst(80), Slow(0.01)), 1, 4)
+    assert time.monotonic() - started_at < 0.8 * 0.7
+    ranks = {entry.rank for entry in result.stats.instances if entry.pe_id == "Slow2"}
+    assert ranks == {0, 1, 2, 3}
+
+
+def test_a_worker_alone_keeps_everything_to_itself(execute):
+    result = execute(chain(Numbers(), Relay(), Relay(), Relay()), 2000, 1)
+    (store,) = result.stats.notes
+    tasks = [task for _, commit in store.commits for task in commit.tasks]
+    assert all(task.kind == CALLS for task in tasks)
+
+
+def test_results_flow_during_a_long_lease(execute):
+    seen_at = []
+    started_at = time.monotonic()
+    execute(
+        chain(Numbers(), Burst(100), Slow(0.01)),
+        processes=1,
+        on_result=lambda *_: seen_at.append(time.monotonic() - started_at),
+    )
+    assert len(seen_at) == 100
+    assert seen_at[0] < 0.6 < 0.9 < seen_at[-1]
+
+
+# Order.
+
+
+class Label(ProducerPE):
+    """Sends (its label, number) several times per call."""
+
+    def __init__(self, label, times=7):
+        super().__init__()
+        self.label, self.times, self.number = label, times, 0
+
+    def _process(self, inputs):
+        for _ in range(self.times):
+            self.number += 1
+            self.write("output", (self.label, self.number))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("most_waiting", [0, 2, 32])
+def test_m3_items_stay_in_order_however_much_waits(execute, small_batches, processes, most_waiting):
+    # Pinned instances that write to each other's owners, so that senders wait in mid-call and
+    # work on what they own meanwhile.
+    graph = WorkflowGraph()
+    last = stateful(Gather())
+    for label in "abc":
+        source, middle, end = Label(label), stateful(Burst2()), stateful(Burst2())
+        graph.connect(source, "output", middle, "input")
+        graph.connect(middle, "output", end, "input")
+        graph.connect(end, "output", last, "input")
+    result = execute(graph, 30, processes, most_waiting)
+
+    ((_, outputs),) = result.outputs.items()
+    ((seen, wrong),) = outputs["output"]
+    assert wrong == []
+    assert seen == dict.fromkeys("abc", 30 * 7 * 4)
+
+
+class Burst2(IterativePE):
+    """Sends two numbers for each, ascending."""
+
+    def _process(self, data):
+        label, number = data
+        self.write("output", (label, 2 * number - 1))
+        self.write("output", (label, 2 * number))
+
+
+# Backpressure.
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatch, processes):
+    monkeypatch.setattr(outbox, "HEAVY", 10_000)
+    most = 0
+
+    class Watch(Total):
+        def _process(self, data):
+            nonlocal most
+            most = max(most, store_of[0].length((1, 0)))
+            super()._process(data)
+
+        def __deepcopy__(self, memo):
+            return self
+
+    store_of = []
+    made = Driver.__init__
+
+    def remember(self, plan, given, store, *rest):
+        store_of.append(store.store)
+        made(self, plan, given, store, *rest)
+
+    monkeypatch.setattr(Driver, "__init__", remember)
+    result = execute(chain(Emit(range(50_000)), Watch()), 1, processes, most_waiting=4)
+    assert result.outputs == {"Watch1": {"output": [sum(range(50_000))]}}
+    assert 2 <= most <= 6
+
+
+def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
+    monkeypatch.setattr(outbox, "HEAVY", 10_000)
+    waiting = []
+    seen = []
+
+    def look(pe_id, output, item):
+        seen.append(item)
+        if len(seen) % 5000 == 0:
+            time.sleep(0.02)
+            waiting.append(len(store_of[0].out))
+
+    store_of = []
+    made = Driver.__init__
+
+    def remember(self, plan, given, store, *rest):
+        store_of.append(store.store)
+        made(self, plan, given, store, *rest)
+
+    monkeypatch.setattr(Driver, "__init__", remember)
+    execute(chain(Emit(range(50_000)), Relay()), 1, 3, most_results=4, on_result=look)
+    assert sorted(seen) == [*range(50_000)]
+    assert 0 < max(waiting) <= 4 + 3
+
+
+@pytest.mark.parametrize(("processes", "depth"), [(1, 3), (3, 3), (1, 199), (3, 40)])
+def test_c6_a_chain_of_stateful_pes_with_next_to_no_room_ends(
+    execute, small_batches, processes, depth
+):
+    pes = [stateful(Tag(str(i))) for i in range(depth)]
+    result = execute(chain(Numbers(), *pes), 100, processes, most_waiting=0, most_results=0)
+    (outputs,) = result.outputs.values()
+    assert len(outputs["output"]) == 100
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_c6_calls_that_write_much_all_the_way_down_end(execute, small_batches, processes):
+    pes = [stateful(Burst(6)) for _ in range(4)]
+    result = execute(chain(Numbers(), *pes, stateful(Relay())), 3, processes, most_waiting=0)
+    assert sorted(result.outputs["Relay5"]["output"]) == [*range(6**4, 4 * 6**4)]
+
+
+class Cross(GenericPE):
+    """Sends each item to both sides, many times in one call."""
+
+    def __init__(self, times):
+        super().__init__()
+        self._add_input("input")
+        self._add_output("left")
+        self._add_output("right")
+        self.times, self.stateful = times, True
+
+    def process(self, inputs):
+        for _ in range(self.times):
+            self.write("left", inputs["input"])
+            self.write("right", inputs["input"])
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.data())
+def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
+    """Layers of stateful PEs, each fed by any of the layer above, with next to no room."""
+    graph = WorkflowGraph()
+    above = [Numbers() for _ in range(data.draw(st.integers(1, 3)))]
+    for root in above:
+        graph.add(root)
+    width = data.draw(st.integers(2, 4))
+    for layer in range(data.draw(st.integers(2, 4))):
+        here = [Cross(data.draw(st.integers(1, 3))) for _ in range(width)]
+        for pe in here:
+            for source in data.draw(st.sets(st.sampled_from(above), min_size=1, max_size=2)):
+                output = data.draw(st.sampled_from(["left", "right"])) if layer else "output"
+                graph.connect(source, output, pe, "input")
+        above = here
+    expected = {
+        pe: {name: len(items) for name, items in outputs.items()}
+        for pe, outputs in run(graph, inputs=2).outputs.items()
+    }
+    processes = data.draw(st.integers(1, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+        patch.setattr(outbox, "HEAVY", 0)
+        patch.setattr(worker, "_PATIENCE_SECONDS", 0.05)
+        outputs = execute(graph, 2, processes, 0, 0).outputs
+    assert {
+        pe: {name: len(items) for name, items in named.items()} for pe, named in outputs.items()
+    } == expected
+
+
+class Reenter(IterativePE):
+    """Notes if it is called while it is in the middle of a call."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times, self.inside = times, False
+
+    def _process(self, data):
+        assert not self.inside, "called in the middle of a call"
+        self.inside = True
+        for _ in range(self.times):
+            self.write("output", data)
+        self.inside = False
+
+
+def test_i2_no_pe_is_called_in_the_middle_of_its_call(execute, monkeypatch):
+    monkeypatch.setattr(outbox, "HEAVY", 0)
+    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    graph = WorkflowGraph()
+    numbers, shared = Numbers(), Reenter(20)
+    side, other, end = stateful(Relay("Side")), stateful(Relay("Other")), stateful(Total())
+    graph.connect(numbers, "output", shared, "input")
+    graph.connect(numbers, "output", side, "input")
+    graph.connect(side, "output", shared, "input")
+    graph.connect(numbers, "output", other, "input")
+    graph.connect(other, "output", shared, "input")
+    graph.connect(shared, "output", end, "input")
+    for processes in (1, 2, 3):
+        result = execute(graph, 20, processes, most_waiting=1)
+        assert result.outputs["Total4"]["output"] == [3 * 20 * sum(range(1, 21))]
+
+
+# Errors.
+
+
+@pytest.mark.parametrize("at", ["preprocess", "postprocess", [7]])
+@pytest.mark.parametrize("kept", [False, True])
+def test_c3_an_exception_ends_the_worker_and_the_run(execute, at, kept):
+    pe = stateful(Fails(at)) if kept else Fails(at)
+    with pytest.raises(ProcessingError, match="Fails1"):
+        execute(chain(Numbers(), pe, Relay()), 20)
+
+
+def test_c3_an_exception_below_a_call_that_waits_is_not_blamed_on_that_call(execute, small_batches):
+    graph = chain(Emit(range(3000)), stateful(Fails([2000])), stateful(Relay()))
+    with pytest.raises(ProcessingError) as caught:
+        execute(graph, 1, 1, most_waiting=0)
+    assert caught.value.pe_id == "Fails1"
+    assert caught.value.item == "2000"
+
+
+def test_c3_skipped_items_are_listed_once(execute, small_batches):
+    graph = chain(Numbers(), Fails([3, 6]), stateful(Fails([4])), Relay())
+    result = execute(graph, 10, 3, on_error="skip")
+    assert sorted((f.pe_id, f.item) for f in result.failures) == [
+        ("Fails1", 3),
+        ("Fails1", 6),
+        ("Fails2", 4),
+    ]
+    assert sorted(result.outputs["Relay3"]["output"]) == [1, 2, 5, 7, 8, 9, 10]
+
+
+def test_a_store_that_fails_ends_the_worker_in_the_middle_of_a_lease(execute, memory_store):
+    plan = share_stateless(make_plan(chain(Numbers(), Slow(0.01))))
+    store = memory_store(plan, [[(0, 0)]])
+    opened = store.open()
+    opened.driver.put([Task(CALLS, 0, 0, None, 10**6)])
+    threads = Threads([Worker(plan, opened.workers[0], 0, [(0, 0)])])
+    store.broken = ServiceError("the wire is cut")
+    assert threads.join(5)
+    assert str(threads.errors[0]) == "the wire is cut"
+
+
+# One lease at a time.
+
+
+class Script:
+    """A store that hands out what it is told and keeps what it gets."""
+
+    def __init__(self, memory_store, graph, owners):
+        self.plan = share_stateless(make_plan(graph))
+        self.memory = memory_store(self.plan, owners)
+        self.opened = self.memory.open()
+        self.workers = [
+            Worker(self.plan, side, rank, owners[rank])
+            for rank, side in enumerate(self.opened.workers)
+        ]
+
+    def serve(self, tasks, until):
+        """Let worker 0 do tasks until something is true."""
+        self.opened.driver.put(tasks)
+        threads = Threads(self.workers[:1])
+        end = time.monotonic() + 10
+        while not until(self.memory):
+            threads.check()
+            assert time.monotonic() < end, "it did not come to that"
+            time.sleep(0.002)
+        self.opened.driver.delete()
+        assert threads.join(5)
+
+
+def test_the_calls_of_a_root_that_are_left_become_a_task(memory_store):
+    script = Script(memory_store, chain(SlowNumbers(), Relay()), [[(0, 0)]])
+    script.serve([Task(CALLS, 0, 0, None, 50)], lambda m: m.calls[0, 0] == 50)
+    left = [
+        task.load
+        for _, commit in script.memory.commits
+        for task in commit.tasks
+        if task.kind == CALLS
+    ]
+    assert left
+    assert left == sorted(left, reverse=True)
+    assert left[0] < 50
+    assert all(0 < load < 50 for load in left)
+
+
+def test_so_do_the_calls_that_were_listed(memory_store):
+    script = Script(memory_store, chain(Slow(0.005), Relay()), [[(0, 0)]])
+    given = [{"input": number} for number in range(30)]
+    script.serve([Task(CALLS, 0, 0, None, given)], lambda m: m.calls[0, 0] == 30)
+    results = [
+        item
+        for _, commit in script.memory.commits
+        for _, _, items in commit.results
+        for item in items
+    ]
+    assert results == [*range(30)]
+
+
+class SlowNumbers(Numbers):
+    def _process(self, inputs):
+        time.sleep(0.003)
+        return super()._process(inputs)
+
+
+def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(memory_store):
+    script = Script(
+        memory_store, chain(Numbers(), Relay(), stateful(Diary())), [[(0, 0)], [(2, 0)]]
+    )
+    script.serve([Task(CALLS, 0, 0, None, 10)], lambda m: m.commits)
+    ((_, commit),) = script.memory.commits
+    assert [lease.task.kind for lease in commit.leases] == [CALLS]
+    assert commit.tasks == [Task(ITEMS, 2, 0, "input", [*range(1, 11)])]
+    assert [(pe, calls) for pe, calls, _ in commit.counters] == [(0, 10), (1, 10)]
+
+
+def test_a_root_gives_its_followers_to_the_hungry_at_once(memory_store, small_batches):
+    script = Script(memory_store, chain(Numbers(), Relay()), [[(0, 0)], []])
+    script.memory.hungry.add(1)
+    script.serve([Task(CALLS, 0, 0, None, 10)], lambda m: m.commits)
+    (_, commit) = script.memory.commits[0]
+    tasks = [task for task in commit.tasks if task.kind == ITEMS]
+    assert len(tasks) >= 2
+    assert {task.instance for task in tasks} == {ANY}
+    assert [item for task in tasks for item in task.load] == [*range(1, 11)]
+    assert commit.results == []

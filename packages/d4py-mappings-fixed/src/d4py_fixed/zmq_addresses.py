@@ -1,0 +1,109 @@
+"""Where processes listen for ZeroMQ connections: Unix sockets on one host, TCP between hosts.
+
+The listening sockets are made before the processes that use them are started.  So every address is
+known, and can be connected to, before anybody is there to answer.
+"""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from time import monotonic, sleep
+from urllib.parse import urlsplit
+
+from dispel4py.errors import OptionError, ServiceError
+
+#: Connections that may wait to be accepted; the system may allow fewer.
+_BACKLOG = 4096
+#: The longest path of a Unix socket is 103 bytes on macOS; some are for names inside the folder.
+_LONGEST_FOLDER = 80
+_RETRY_SECONDS = 0.2
+
+
+def make_folder() -> str:
+    """A temporary folder for Unix sockets, which only this user can enter."""
+    long = len(tempfile.gettempdir()) + len("/d4py-zmq-12345678") > _LONGEST_FOLDER
+    return tempfile.mkdtemp(prefix="d4py-zmq-", dir="/tmp" if long else None)
+
+
+def listen_at_path(path: str) -> socket.socket:
+    """Listen on a Unix socket."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    return _listening(listener)
+
+
+def listen_at_host(host: str, port: int = 0) -> socket.socket:
+    """Listen on TCP, by default on a port that is free.
+
+    Raises:
+        OptionError: it is no address of this host, or taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family)
+        try:
+            # A port whose last user has just ended can be taken at once.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise OptionError(f"cannot listen at tcp://{host}:{port}: {error.strerror}") from error
+    return _listening(listener)
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address to connect to, as ZeroMQ spells it."""
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"ipc://{name}"
+    host, port = name[:2]
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def host_and_port(address: str, option: str) -> tuple[str, int]:
+    """The parts of ``tcp://HOST:PORT``.
+
+    Raises:
+        OptionError: it is no such address, or does not say which host is meant.
+    """
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme != "tcp" or not host or port is None or parts.path not in ("", "/"):
+        raise OptionError(f"{option} is {address!r}; it has to look like tcp://HOST:PORT")
+    if host in ("*", "0.0.0.0", "::"):
+        raise OptionError(
+            f"{option} is {address!r}; say by which of its addresses the other hosts reach this one"
+        )
+    return host, port
+
+
+def own_address_towards(host: str, port: int, seconds: float) -> str:
+    """By which of its addresses this host reaches another; waits until that one listens.
+
+    Raises:
+        ServiceError: nobody listens there for so long.
+    """
+    until = monotonic() + seconds
+    while True:
+        try:
+            with socket.create_connection((host, port), max(0.1, until - monotonic())) as trial:
+                own: str = trial.getsockname()[0]
+                return own
+        except OSError as error:
+            if monotonic() >= until:
+                raise ServiceError(
+                    f"nobody listens at tcp://{host}:{port}: {error.strerror or error}"
+                ) from error
+            sleep(_RETRY_SECONDS)
+
+
+def _listening(listener: socket.socket) -> socket.socket:
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)  # for the thread that accepts: who called may be gone again
+    return listener

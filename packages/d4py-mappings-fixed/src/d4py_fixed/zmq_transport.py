@@ -1,0 +1,203 @@
+"""`Transport` over ZeroMQ: each rank has a socket that it is sent to, and one to every peer.
+
+ZeroMQ's own threads move the bytes, so a rank that computes still takes in and gives away what its
+queues hold.  The queues are short; the loop's own limits do the rest.
+
+Peers are sent to by a ROUTER, of which each has just one: unlike a PUSH socket, it tells a peer
+that is gone from one that is busy.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Mapping
+from math import ceil
+from socket import socket as Listener
+from time import monotonic
+
+import zmq
+
+from d4py_fixed.transport import Parts
+from d4py_fixed.zmq_addresses import address_of
+from d4py_fixed.zmq_keys import Gate, Keys
+from dispel4py.errors import ServiceError
+
+#: Frames that wait on either side of a connection; whoever has more to send waits.
+_QUEUE = 32
+#: How long frames that were sent may hold up the end of a process, in milliseconds.
+_LINGER = 500
+#: Milliseconds between two looks at a peer that takes nothing: perhaps it is gone.
+_LOOK = 100
+#: The same in seconds for peers that nothing is sent to.
+_LOOK_SECONDS = 0.5
+#: Milliseconds between two signs of life, and how long one may be missing.
+_HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
+_RANK = struct.Struct("!I")
+_PEER = b"p"
+_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
+
+class ConnectionLostError(ServiceError):
+    """A connection broke, and nobody has said why.
+
+    Args:
+        rank: whom it led to.
+        address: where.
+    """
+
+    def __init__(self, rank: int, address: str) -> None:
+        self.rank, self.address = rank, address
+        super().__init__(rank, address)
+
+    def __str__(self) -> str:
+        return f"lost the connection to rank {self.rank} ({self.address})"
+
+
+class ZmqTransport:
+    """See `Transport`.
+
+    Args:
+        rank: number of this rank.
+        listener: where the others connect to; becomes this transport's own.
+        addresses: other rank → where it listens.
+        keys: who may connect; None if everybody who can reach the listener.
+        patience: seconds after which a broken connection is an error, for want of a better one;
+            None if whoever started the ranks will know.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        listener: Listener,
+        addresses: Mapping[int, str],
+        keys: Keys | None = None,
+        patience: float | None = None,
+    ) -> None:
+        self._header = _RANK.pack(rank)
+        self._keys = keys
+        self._patience = patience
+        self._look_at = monotonic()
+        self._lost: dict[int, float] = {}
+        self._addresses: dict[int, str] = {}
+        self._peers: dict[int, zmq.Socket[bytes]] = {}
+        self._arrived: deque[tuple[int, Parts]] = deque()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 1024 + len(addresses))
+        if keys is not None:
+            Gate(self._context, keys).start()
+        self._inbox = self._socket(zmq.DEALER)
+        self._refusals: zmq.Socket[bytes] | None = None
+        if keys is not None:
+            keys.accept(self._inbox)
+            self._refusals = self._inbox.get_monitor_socket(_REFUSED)
+        address = address_of(listener)
+        self._inbox.set(zmq.USE_FD, listener.detach())
+        self._inbox.bind(address)
+        for peer, where in addresses.items():
+            self.connect(peer, where)
+
+    def connect(self, rank: int, address: str, *, heartbeat: bool = False) -> None:
+        """Make another rank known.
+
+        Args:
+            rank: its number.
+            address: where it listens.
+            heartbeat: notice if its host falls silent; for peers that always receive.
+        """
+        peer = self._socket(zmq.ROUTER)
+        peer.set(zmq.ROUTER_MANDATORY, 1)
+        peer.set(zmq.CONNECT_ROUTING_ID, _PEER)
+        # Everybody listens already: a connection that cannot be made or breaks is not made anew.
+        peer.set(zmq.RECONNECT_IVL, -1)
+        peer.set(zmq.HANDSHAKE_IVL, 0)  # whoever listens may yet have to start
+        peer.set(zmq.IPV6, "[" in address)
+        peer.set(zmq.TCP_KEEPALIVE, 1)
+        if heartbeat:
+            peer.set(zmq.HEARTBEAT_IVL, _HEARTBEAT)
+            peer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_LIMIT)
+        if self._keys is not None:
+            self._keys.connect(peer)
+        peer.connect(address)
+        self._peers[rank] = peer
+        self._addresses[rank] = address
+
+    def send(self, rank: int, parts: Parts) -> None:
+        message = [_PEER, self._header, *parts]
+        while (peer := self._peers.get(rank)) is not None:
+            try:
+                peer.send_multipart(message, zmq.DONTWAIT)
+                return
+            except zmq.Again:
+                self._take_in_until_writable(peer)
+            except zmq.ZMQError as error:
+                self._lose(rank, error)
+
+    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+        if self._patience is not None and monotonic() >= self._look_at:
+            self._look_at_peers(self._patience)
+        if not self._arrived:
+            self._take_in(seconds)
+        return self._arrived.popleft() if self._arrived else None
+
+    def close(self) -> None:
+        self._inbox.disable_monitor()
+        for socket in (self._inbox, self._refusals, *self._peers.values()):
+            if socket is not None:
+                socket.close()
+        self._peers.clear()
+        self._context.term()
+
+    @property
+    def refused(self) -> int:
+        """How many connections of strangers were refused since the last look."""
+        count = 0
+        while self._refusals is not None and self._refusals.poll(0):
+            self._refusals.recv_multipart()
+            count += 1
+        return count
+
+    def _socket(self, kind: int) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.set(zmq.LINGER, _LINGER)
+        socket.set(zmq.SNDHWM, _QUEUE)
+        socket.set(zmq.RCVHWM, _QUEUE)
+        return socket
+
+    def _take_in(self, seconds: float) -> None:
+        """Take in the next frame; wait for it for so long."""
+        if self._inbox.get(zmq.EVENTS) & zmq.POLLIN or (  # type: ignore[operator]
+            seconds and self._inbox.poll(ceil(seconds * 1000))
+        ):
+            header, *frames = self._inbox.recv_multipart(copy=False)
+            if frames:
+                (rank,) = _RANK.unpack(header.buffer)
+                self._arrived.append((rank, [frame.buffer for frame in frames]))
+
+    def _take_in_until_writable(self, peer: zmq.Socket[bytes]) -> None:
+        """Take in what arrives until the peer can be sent to, or may be gone."""
+        while True:
+            ready = zmq.zmq_poll([(self._inbox, zmq.POLLIN), (peer, zmq.POLLOUT)], _LOOK)
+            if not ready or (peer, zmq.POLLOUT) in ready:
+                return
+            self._take_in(0.0)
+
+    def _lose(self, rank: int, error: zmq.ZMQError) -> None:
+        if error.errno != zmq.EHOSTUNREACH:
+            raise error
+        self._peers.pop(rank).close(linger=0)
+        self._lost[rank] = monotonic()
+
+    def _look_at_peers(self, patience: float) -> None:
+        self._look_at = monotonic() + _LOOK_SECONDS
+        for rank, peer in list(self._peers.items()):
+            if not peer.get(zmq.EVENTS) & zmq.POLLOUT:  # type: ignore[operator]
+                try:  # only sending tells busy from gone; a frame without parts is overlooked
+                    peer.send_multipart([_PEER, self._header], zmq.DONTWAIT)
+                except zmq.Again:
+                    pass
+                except zmq.ZMQError as error:
+                    self._lose(rank, error)
+        for rank, at in self._lost.items():
+            if monotonic() >= at + patience:
+                raise ConnectionLostError(rank, self._addresses[rank])

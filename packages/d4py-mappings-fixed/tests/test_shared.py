@@ -1,0 +1,117 @@
+"""Large buffers between ranks of one machine: whole, writable, and the receiver's own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from d4py_fixed.arena import ArenaFile
+from d4py_fixed.pipes import PipeTransport
+from d4py_fixed.shared import SharedBuffers
+from dispel4py import run
+from dispel4py.loading import load_graph
+
+
+class Pair:
+    """Two ranks, each with an arena, and what their sockets carried."""
+
+    def __init__(self) -> None:
+        self.files = [ArenaFile(), ArenaFile()]
+        ends = socket.socketpair()
+        self.inner = [PipeTransport({1: ends[0]}), PipeTransport({0: ends[1]})]
+        self.ranks = [SharedBuffers(self.inner[i], self.files, i) for i in (0, 1)]
+
+    def close(self) -> None:
+        for transport in self.ranks:
+            transport.close()
+        for file in self.files:
+            file.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.close()
+
+
+def test_large_parts_arrive_as_they_were_and_can_be_written_to(pair: Pair) -> None:
+    large = bytes(range(256)) * 4096
+    pair.ranks[0].send(1, [b"head", large, b"", b"tail"])
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    rank, parts = arrived
+    assert rank == 0
+    assert [bytes(part) for part in parts] == [b"head", large, b"", b"tail"]
+    parts[1][0] = 7  # type: ignore[index]
+
+
+def test_a_block_is_used_again_once_the_receiver_has_it(pair: Pair) -> None:
+    for number in range(300):  # 300 MiB through an arena of 128 MiB
+        pair.ranks[0].send(1, [bytes([number % 256]) * (1 << 20)])
+        arrived = pair.ranks[1].receive(5.0)
+        assert arrived is not None
+        assert bytes(arrived[1][0][:1]) == bytes([number % 256])
+        assert pair.ranks[1].receive(0.0) is None  # with nothing else to say, it sends word
+        assert pair.ranks[0].receive(0.0) is None  # which is taken in: the block is free
+
+
+def test_what_finds_no_room_goes_through_the_socket(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair.ranks[0]._arena, "put", lambda data: None)
+    large = bytes(100_000)
+    pair.ranks[0].send(1, [large])
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    assert bytes(arrived[1][0]) == large
+
+
+WORKFLOW = """
+import numpy as np
+from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
+
+class Arrays(ProducerPE):
+    def __init__(self):
+        super().__init__()
+        self.array = np.zeros(200_000)
+    def _process(self, inputs):
+        self.array += 1  # what was sent before must not change
+        return {"data": self.array, "name": "x"}
+
+class AddInPlace(IterativePE):
+    def _process(self, data):
+        data["data"] += 0.5  # a received array can be written to
+        return data
+
+class Keep(GenericPE):
+    stateful = True
+    def __init__(self):
+        super().__init__()
+        self._add_input("input")
+        self._add_output("output")
+        self.kept = []
+    def process(self, inputs):
+        self.kept.append(inputs["input"]["data"])
+    def _postprocess(self):
+        for array in self.kept:
+            self.write("output", (float(array.min()), float(array.max()), array.flags.writeable))
+
+graph = WorkflowGraph()
+arrays, add, keep = Arrays(), AddInPlace(), Keep()
+graph.connect(arrays, "output", add, "input")
+graph.connect(add, "output", keep, "input")
+"""
+
+
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+def test_m2_arrays_are_the_receivers_own_and_stay_valid(tmp_path: Path, start_method: str) -> None:
+    pytest.importorskip("numpy")
+    path = tmp_path / "arrays_workflow.py"
+    path.write_text(WORKFLOW)
+    result = run(load_graph(str(path)), "multi", 150, 3, start_method=start_method)
+    expected = [(n + 0.5, n + 0.5, True) for n in range(1, 151)]
+    assert sorted(result.outputs["Keep2"]["output"]) == expected
