@@ -14,9 +14,7 @@ class Sulky:
 
 
 ERRORS = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, D4pyError)
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, D4pyError)
 ]
 
 
@@ -84,7 +82,13 @@ def test_processing_error_of_an_item_that_is_none_shows_it():
 
 @pytest.mark.parametrize(
     "value",
-    ["x" * 10**6, list(range(10**6)), dict.fromkeys(range(1000), "y" * 100), [["z"] * 99] * 99, 10**99],
+    [
+        "x" * 10**6,
+        list(range(10**6)),
+        dict.fromkeys(range(1000), "y" * 100),
+        [["z"] * 99] * 99,
+        10**99,
+    ],
     ids=["string", "list", "dict", "nested", "number"],
 )
 def test_shorten_keeps_to_its_limit(value):
@@ -116,15 +120,20 @@ def test_user_traceback_starts_in_the_code_of_the_user():
 
 
 def test_traceback_without_any_frame_of_the_user_is_kept():
-    try:
-        errors.GraphError.__init__(*[None] * 3)
-    except TypeError as error:
-        assert "TypeError" in errors.format_user_traceback(error)
+    with pytest.raises(TypeError) as raised:
+        errors.shorten()
+
+    assert "TypeError" in errors.format_user_traceback(raised.value)
 
 
 @pytest.mark.parametrize(
     ("names", "text"),
-    [([], "none"), (["a"], "'a'"), (["a", "b"], "'a' and 'b'"), (["a", "b", "c"], "'a', 'b' and 'c'")],
+    [
+        ([], "none"),
+        (["a"], "'a'"),
+        (["a", "b"], "'a' and 'b'"),
+        (["a", "b", "c"], "'a', 'b' and 'c'"),
+    ],
 )
 def test_name_list_reads_as_a_sentence_does(names, text):
     assert errors.name_list(names) == text

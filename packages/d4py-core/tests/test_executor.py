@@ -1,5 +1,8 @@
 """The executor by itself: which instances live here, what waits, how errors leave nested calls."""
 
+import itertools
+from contextlib import suppress
+
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
@@ -80,7 +83,7 @@ def chain(*nodes) -> WorkflowGraph:
     graph = WorkflowGraph()
     for node in nodes:
         graph.add(node)
-    for source, destination in zip(nodes, nodes[1:], strict=False):
+    for source, destination in itertools.pairwise(nodes):
         graph.connect(source, "output", destination, "input")
     return graph
 
@@ -395,6 +398,22 @@ def test_chain_of_writers_is_no_matter_of_recursion(one_by_one):
     assert exits.results == [1, 2, 3]
 
 
+def test_writers_that_recurse_themselves_have_room(clock):
+    def write_from_below(pe, item, depth=20):
+        if depth:
+            write_from_below(pe, item, depth - 1)
+        else:
+            pe.write("output", item)
+
+    executor, exits = make_executor(
+        chain(Count(), *(Writer(write_from_below) for _ in range(100))), one_by_one=True
+    )
+
+    call(executor, 3)
+
+    assert exits.results == [1, 2, 3]
+
+
 # Errors in mid-call
 
 
@@ -407,18 +426,13 @@ def boom(item):
 
 
 def swallow_exception(pe, item):
-    try:
+    with suppress(Exception):
         pe.write("output", item)
-    except Exception:
-        pass
 
 
 def swallow_everything(pe, item):
-    try:
+    with suppress(BaseException):
         pe.write("output", item)
-    except:  # noqa: E722
-        pass
-    return 5
 
 
 def replace(pe, item):

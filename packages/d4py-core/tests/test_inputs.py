@@ -53,12 +53,13 @@ def test_g4_nothing_means_no_call(zero):
 
 
 def test_g4_list_means_one_call_each():
-    assert given([{"a": 1}, {}], ProducerPE(), ProducerPE()) == {0: [{"a": 1}, {}], 1: [{"a": 1}, {}]}
+    assert given([{"a": 1}, {}], ProducerPE(), ProducerPE()) == {
+        0: [{"a": 1}, {}],
+        1: [{"a": 1}, {}],
+    }
 
 
-@pytest.mark.parametrize(
-    "make", [iter, tuple, deque, lambda rows: dict(enumerate(rows)).values()]
-)
+@pytest.mark.parametrize("make", [iter, tuple, deque, lambda rows: dict(enumerate(rows)).values()])
 def test_g4_any_iterable_will_do(make):
     assert given({"Reader": make([{"file": "a"}, {"file": "b"}])}, Reader()) == {
         0: [{"file": "a"}, {"file": "b"}]

@@ -12,7 +12,12 @@ from dispel4py.errors import ItemError
 from dispel4py.isolation import IMMUTABLE, cannot_carry, copy_item, is_numpy_scalar, share_item
 
 items = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary(),
     lambda parts: st.one_of(
         st.lists(parts, max_size=4),
         st.tuples(parts, parts),

@@ -1,5 +1,6 @@
 """Everything about a run that is decided before it starts."""
 
+import itertools
 import re
 
 import pytest
@@ -32,7 +33,7 @@ class Join(GenericPE):
 
 def chain(*nodes) -> WorkflowGraph:
     graph = WorkflowGraph()
-    for source, destination in zip(nodes, nodes[1:], strict=False):
+    for source, destination in itertools.pairwise(nodes):
         graph.connect(source, "output", destination, "input")
     return graph
 
@@ -381,7 +382,7 @@ def test_cycle_that_is_reported_is_one_and_none_goes_unseen(built):
         walk = [int(number) for number in re.findall(r"Node(\d+)", problem)]
         assert walk[0] == walk[-1]
         assert len(set(walk)) == len(walk) - 1 >= 1
-        assert all(step in edges for step in zip(walk, walk[1:], strict=False))
+        assert all(step in edges for step in itertools.pairwise(walk))
     else:
         position = {pe: place for place, pe in enumerate(plan.order)}
         assert all(position[i] < position[j] for i, j in edges)

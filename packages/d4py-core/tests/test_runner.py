@@ -70,6 +70,13 @@ def written(pe, items, **options) -> dict[str, list]:
     return {name: data for name, data in runner.written.items() if data}
 
 
+def live(pe, **options) -> None:
+    """From preprocess to postprocess, with one item."""
+    runner = make_runner(pe, **options)
+    runner.process("input", [1])
+    runner.postprocess()
+
+
 def failure(pe, items=(1,), **options) -> ProcessingError:
     with pytest.raises(ProcessingError) as raised:
         written(pe, items, **options)
@@ -194,9 +201,7 @@ def test_m4_unknown_output_names_pe_output_and_outputs(how):
     error = failure(Work(work))
 
     assert isinstance(error.__cause__, UnknownOutputError)
-    assert str(error.__cause__) == (
-        "Work1 has no output 'outptu' (outputs: 'output' and 'second')"
-    )
+    assert str(error.__cause__) == ("Work1 has no output 'outptu' (outputs: 'output' and 'second')")
 
 
 @pytest.mark.parametrize("returned", [5, "text", [1], 0, False, ("output", 1)])
@@ -224,7 +229,9 @@ def test_process_may_return_any_mapping():
 
 def plain(kind: type) -> type:
     """The same PE with a `process` of its own, so that it is called by that."""
-    return type("Plain", (kind,), {"process": lambda self, inputs: super(kind, self).process(inputs)})
+    return type(
+        "Plain", (kind,), {"process": lambda self, inputs: super(kind, self).process(inputs)}
+    )
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
@@ -432,9 +439,7 @@ def test_c3_sys_exit_in_a_pe_is_an_error_of_the_pe(phase):
         raise SystemExit(3)
 
     with pytest.raises(ProcessingError) as raised:
-        runner = make_runner(type("Leaves", (Work,), {phase: leave})(lambda *_: None))
-        runner.process("input", [1])
-        runner.postprocess()
+        live(type("Leaves", (Work,), {phase: leave})(lambda *_: None))
 
     assert (raised.value.phase, raised.value.reason) == (phase, "SystemExit: 3")
 
@@ -445,12 +450,10 @@ def test_c4_keyboard_interrupt_passes_through(phase):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runner = make_runner(
+        live(
             type("Interrupted", (Work,), {phase: interrupt})(lambda *_: None),
             on_error=lambda *_: None,
         )
-        runner.process("input", [1])
-        runner.postprocess()
 
 
 def test_stop_iteration_in_a_pe_is_an_error_like_others():

@@ -1,5 +1,6 @@
 """The rules of DESIGN.md, by number, on the mapping `simple`."""
 
+import itertools
 import random
 
 import pytest
@@ -63,14 +64,16 @@ def chain(*nodes) -> WorkflowGraph:
     graph = WorkflowGraph()
     for node in nodes:
         graph.add(node)
-    for source, destination in zip(nodes, nodes[1:], strict=False):
+    for source, destination in itertools.pairwise(nodes):
         graph.connect(source, "output", destination, "input")
     return graph
 
 
 def outputs(graph, inputs=1, **options) -> list:
     """What the only output without an edge got."""
-    ((only,),) = (by_output.values() for by_output in run(graph, "simple", inputs, **options).outputs.values())
+    ((only,),) = (
+        by_output.values() for by_output in run(graph, "simple", inputs, **options).outputs.values()
+    )
     return only
 
 
@@ -198,7 +201,9 @@ def test_i1_pe_has_as_many_instances_as_it_asks_for(attributes, expected):
 def test_i1_root_has_one_instance():
     root = Where(numprocesses=3)
 
-    assert len({number for number, _ in outputs(chain(root), [{"input": i} for i in range(9)])}) == 1
+    assert (
+        len({number for number, _ in outputs(chain(root), [{"input": i} for i in range(9)])}) == 1
+    )
 
 
 def test_i2_every_instance_lives_its_own_life():
@@ -596,7 +601,9 @@ def test_sieve_of_199_stateful_pes_finds_primes():
 
     result = run(graph, inputs=[{"input": number} for number in range(2, 1230)])
 
-    found = [number for by_output in result.outputs.values() for number in by_output.get("prime", [])]
+    found = [
+        number for by_output in result.outputs.values() for number in by_output.get("prime", [])
+    ]
     assert len(found) == 199
     assert sorted(found) == [
         n for n in range(2, 1218) if all(n % d for d in range(2, int(n**0.5) + 1))
@@ -607,7 +614,7 @@ def test_sieve_of_199_stateful_pes_finds_primes():
 def test_tree_of_fan_outs_and_fan_ins_loses_nothing():
     layers = [[Count()]] + [[Each() for _ in range(4)] for _ in range(3)] + [[Each()]]
     graph = WorkflowGraph()
-    for above, below in zip(layers, layers[1:], strict=False):
+    for above, below in itertools.pairwise(layers):
         for source in above:
             for destination in below:
                 graph.connect(source, "output", destination, "input")

@@ -1,6 +1,8 @@
 """C3 and C4 on `simple`: what becomes of a run in which a PE raises."""
 
+import itertools
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -36,15 +38,13 @@ class Writer(GenericPE):
 
     def process(self, inputs):
         for _ in range(3000):
-            try:
+            with suppress(self.swallow):
                 self.write("output", inputs["input"])
-            except self.swallow:
-                pass
 
 
 def chain(*nodes) -> WorkflowGraph:
     graph = WorkflowGraph()
-    for source, destination in zip(nodes, nodes[1:], strict=False):
+    for source, destination in itertools.pairwise(nodes):
         graph.connect(source, "output", destination, "input")
     return graph
 
@@ -148,9 +148,12 @@ def test_c3_skip_does_not_skip_a_preprocess():
     def fail(self):
         raise ValueError("no")
 
-    assert failure(
-        chain(Count(), type("Fails", (Each,), {"preprocess": fail})()), on_error="skip"
-    ).phase == "preprocess"
+    assert (
+        failure(
+            chain(Count(), type("Fails", (Each,), {"preprocess": fail})()), on_error="skip"
+        ).phase
+        == "preprocess"
+    )
 
 
 @pytest.mark.parametrize("swallow", [Exception, BaseException])
@@ -170,9 +173,7 @@ def test_c3_skip_does_not_tell_the_sender_of_failures_below():
             except BaseException as error:
                 told.append(error)
 
-    result = run(
-        chain(Count(), Listens(()), Each(fails_at(2))), inputs=3, on_error="skip"
-    )
+    result = run(chain(Count(), Listens(()), Each(fails_at(2))), inputs=3, on_error="skip")
 
     assert len(result.failures) == 3000
     assert len(result.outputs["Each2"]["output"]) == 6000
@@ -191,7 +192,10 @@ def test_c4_keyboard_interrupt_passes_through(on_error):
     def interrupt(data):
         raise KeyboardInterrupt
 
-    for graph in (chain(Count(), Each(interrupt)), chain(Count(), Writer(BaseException), Each(interrupt))):
+    for graph in (
+        chain(Count(), Each(interrupt)),
+        chain(Count(), Writer(BaseException), Each(interrupt)),
+    ):
         with pytest.raises(KeyboardInterrupt):
             run(graph, on_error=on_error)
 

@@ -32,8 +32,9 @@ CHUNK = 1024
 SLICE_SECONDS = 0.005
 #: And should not be larger than about this, so that large items are still in a cache further on.
 SLICE_BYTES = 4 << 20
-#: How many PEs may be in the middle of a call at once while others run on what they wrote.
-DEEPEST_NESTING = 40
+#: How many PEs may be in the middle of a call at once while others run on what they wrote; few
+#: enough to leave each of them some forty frames of Python's stack.
+DEEPEST_NESTING = 20
 
 
 class Exits(Protocol):
@@ -96,6 +97,7 @@ class Executor:
         self._log = log
         self._between = between
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
+        self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._runners: dict[tuple[int, int], Runner] = {}
         self._outlets: dict[Runner, list[tuple[str, list[Any], list[_Outlet]]]] = {}
         self._stack: list[_Work] = []
@@ -112,6 +114,11 @@ class Executor:
     def pes_in_call(self) -> set[int]:
         """Numbers of the PEs that are in the middle of a call and must not be called now."""
         return {runner.planned.index for runner in self._calling}
+
+    @property
+    def pes_waiting(self) -> set[int]:
+        """Numbers of the PEs that items wait for here."""
+        return {runner.planned.index for runner, _, _ in self._stack}
 
     @property
     def stats(self) -> list[InstanceStats]:
@@ -303,7 +310,13 @@ class Executor:
                     works.append((receiver, outlet.input, part))
         if len(works) > 1:
             works.reverse()
+            if not self._one_by_one:
+                # So that nothing that waits is ever further down the graph than what is done.
+                works.sort(key=self._position_of)
         self._stack += works
+
+    def _position_of(self, work: _Work) -> int:
+        return self._position[work[0].planned.index]
 
     def _local(self, outlet: _Outlet, instance: int) -> Runner | None:
         """The receiver if it lives here, now."""

@@ -6,9 +6,9 @@ once.
 
 from __future__ import annotations
 
-import itertools
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat, starmap
 from typing import Any, TypeGuard
 
 from dispel4py.base import ConsumerPE, IterativePE
@@ -57,9 +57,13 @@ def calls(
         InputError: an element is no dict, or names an input that the root does not have.
     """
     if isinstance(given, int):
-        for _ in itertools.repeat(None, given):
-            yield {}
-        return
+        return starmap(dict, repeat((), given))
+    return _checked_calls(root, given, isolate)
+
+
+def _checked_calls(
+    root: PlannedPE, given: Iterable[Any], isolate: Isolate
+) -> Iterator[dict[str, Any]]:
     for number, element in enumerate(given):
         _check_element(root, number, element)
         yield isolate(element)

@@ -31,6 +31,10 @@ GRACE_SECONDS = 1.0
 _HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: A worker's last word when its main function has returned.
 _DONE = b""
+_UNREPORTED = (
+    " before it began, for the reason that it printed; workers that are not forked import the main"
+    " script, which has to call run() under: if __name__ == '__main__':"
+)
 
 
 class WorkerSide:
@@ -72,8 +76,10 @@ class Crew:
         arguments: Sequence[tuple[Any, ...]],
         start_method: str | None = None,
     ) -> None:
+        start_method = start_method or safe_start_method()
+        self._imports_main = start_method != "fork"
         try:
-            context: Any = get_context(start_method or safe_start_method())
+            context: Any = get_context(start_method)
         except ValueError:
             raise OptionError(
                 f"no start method {start_method!r} here (there are: {name_list(START_METHODS)})"
@@ -121,7 +127,10 @@ class Crew:
                     raise pickle.loads(message)
             elif gone:
                 self._ended.add(rank)
-                raise WorkerLostError(rank, process.pid or 0, _cause(process.exitcode or 0))
+                cause = _cause(process.exitcode or 0)
+                if process.exitcode == 1 and self._imports_main:
+                    cause += _UNREPORTED
+                raise WorkerLostError(rank, process.pid or 0, cause)
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves; False if some have not."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from dataclasses import dataclass
 
 from dispel4py.codec import Codec
-from dispel4py.errors import GraphError, ItemError
+from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.loading import loaded_sources, restore_module
 from dispel4py.plan import Plan
 
@@ -26,11 +27,22 @@ class Parcel:
     argv: tuple[str, ...]
 
     def open(self, codec: Codec) -> Plan:
-        """The plan, in a worker process."""
+        """The plan, in a worker process.
+
+        Raises:
+            RunError: a module raises here, or lacks something that the plan needs.
+        """
         sys.argv = list(self.argv)
-        for module in self.modules:
-            restore_module(*module)
-        plan: Plan = codec.loads(self.data)
+        try:
+            for module in self.modules:
+                restore_module(*module)
+            plan: Plan = codec.loads(self.data)
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
+            reason = traceback.format_exception_only(error)[-1].strip()
+            raise RunError(
+                f"a worker process cannot make the workflow again: {reason}; what is defined at a"
+                " prompt or in a notebook has to be put into a file, or else workers be forked"
+            ) from error
         return plan
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.store import TaskStore
 from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Pin, Task, is_pinned
-from dispel4py.executor import Executor
+from dispel4py.executor import DEEPEST_NESTING, Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Ancestors, Plan
@@ -238,10 +238,9 @@ class Worker:
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if not self._in_hand:
-            if self._overfull or pressure.results_full:
-                self._wait_for_room(self._overfull)
-        elif (pressure.full or pressure.results_full) and not leases:
-            self._wait_for_room(set(pressure.full))
+            self._wait_for_room(self._overfull, pressure.results_full)
+        elif not leases and len(self._awaited) < DEEPEST_NESTING:
+            self._wait_for_room(set(pressure.full), pressure.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
     def _add_counts(self, commit: Commit) -> None:
@@ -257,7 +256,7 @@ class Worker:
                 if self._plan.pes[pe].has_preprocess or self._plan.pes[pe].has_postprocess:
                     commit.replicas.append(pe)
 
-    def _wait_for_room(self, awaited: set[Pin]) -> None:
+    def _wait_for_room(self, awaited: set[Pin], results_full: bool) -> None:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.
 
         Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
@@ -267,6 +266,8 @@ class Worker:
         That holds unless the owner could go on but is held up by what it has begun here, which
         itself waits; so that does not wait for long then.
         """
+        if not awaited and not results_full:
+            return
         outer = self._awaited.copy()
         self._awaited.append(awaited)
         until, pause = monotonic() + _PATIENCE_SECONDS, _PAUSE_SECONDS

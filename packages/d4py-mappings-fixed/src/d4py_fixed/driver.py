@@ -125,11 +125,13 @@ class Driver:
                     break
 
     def _take_in(self, seconds: float) -> None:
+        """Wait for a frame for up to `seconds`; take in what is there, for a tick at the most."""
+        until = monotonic() + _TICK_SECONDS
         arrived = self._transport.receive(seconds)
         while arrived is not None:
             rank, parts = arrived
             self._deal_with(rank, from_parts(parts))
-            arrived = self._transport.receive(0.0)
+            arrived = self._transport.receive(0.0) if monotonic() < until else None
 
     def _deal_with(self, rank: int, frame: Frame) -> None:
         match frame:

@@ -4,15 +4,17 @@ An instance is complete, and postprocessed, when every instance upstream has sai
 Batches fill while their receiver is busy and leave at once when it is idle: a receiver answers each
 batch with a credit when it has used it up, and a sender keeps few batches unanswered.
 
-Nobody waits for ever.  A rank that cannot send goes on with what is not upstream of the receiver it
-waits for; of all receivers that somebody waits for, the one furthest down the graph is therefore
-always being worked on by its rank.
+Nobody waits for ever.  Between batches a rank works on whatever is not upstream of a receiver that
+is behind.  In the middle of a batch it waits only for receivers further down the graph than what it
+has in hand, and goes on meanwhile with what is further down than that.  So of all receivers that are
+behind, the one furthest down is always being worked on: its rank has nothing in hand that it could
+wait for, and nothing that keeps it from the receiver.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Any
@@ -72,10 +74,15 @@ class Rank:
         self._transport = transport
         self._report_at = monotonic() if report else float("inf")
         self._mine = placement.instances_on(rank)
+        self._upwards = [*dict.fromkeys(pe for pe, _ in reversed(self._mine))]
+        self._position = {pe: i for i, pe in enumerate(self._plan.order)}
         self._complete: set[Instance] = set()
         self._ancestors = Ancestors(self._plan)
         self._undone = {pe.index: pe.instances for pe in self._plan.pes}
-        self._ranks_below = {pe.index: self._receivers_of(pe.index) for pe in self._plan.pes}
+        self._fed_by = {
+            pe.index: {route.destination for routes in pe.routes.values() for route in routes}
+            for pe in self._plan.pes
+        }
         self._arrived: dict[int, deque[tuple[int, Items]]] = {pe: deque() for pe, _ in self._mine}
         self._calls: dict[int, deque[Iterator[dict[str, Any]]]] = {
             pe: deque() for pe, _ in self._mine if self._plan.pes[pe].is_root
@@ -109,6 +116,7 @@ class Rank:
             self._take_in(0.0)
             if not (self._work() or self._finish_one()):
                 self._wait()
+        self._send_all()
         self._send(self._driver, Progress(self._executor.stats, ended=True))
         while not self._farewell:
             self._take_in(_TICK_SECONDS)
@@ -131,10 +139,10 @@ class Rank:
 
     def _between(self) -> bool:
         self._outgoing.flush()
-        if self._outgoing.waits:
+        if self._outgoing.waits():
             self._take_in(0.0)
             self._outgoing.flush()
-        self._make_room()
+            self._make_room()
         if monotonic() >= self._report_at:
             self._report_at = monotonic() + _PROGRESS_SECONDS
             self._send(self._driver, Progress(self._executor.stats, ended=False))
@@ -144,12 +152,16 @@ class Rank:
 
     def _work(self) -> bool:
         """Process one batch that has arrived, or call a root; False if there is nothing to do."""
+        if self._outgoing.results_overfull:
+            return False
         paused = {pe for receiver in self._outgoing.overfull() for pe in self._ancestors[receiver]}
-        busy = paused | self._executor.pes_in_call | set(self._in_hand)
-        for pe in reversed(self._plan.order):
-            if pe in busy:
+        floor = self._floor()
+        for pe in self._upwards:
+            if self._position[pe] <= floor:
+                return False
+            if pe in paused:
                 continue
-            if self._arrived.get(pe):
+            if self._arrived[pe]:
                 sender, batch = self._arrived[pe].popleft()
                 credit = Credit(pe, batch.instance)
                 with self._taking(pe):
@@ -158,7 +170,7 @@ class Rank:
                     self._drain()
                 self._send(sender, credit)
                 return True
-            if self._calls.get(pe) and not self._in_hand:
+            if self._calls.get(pe) and floor < 0:
                 with self._taking(pe):
                     if not self._executor.call_root(pe, self._calls[pe][0]):
                         self._calls[pe].popleft()
@@ -182,17 +194,16 @@ class Rank:
                 with self._taking(pe):
                     self._executor.finish(pe, instance)
                     self._drain()
-                self._send_all()
+                self._send_all(self._fed_by[pe])
                 self._complete.add((pe, instance))
                 self._undone[pe] -= 1
-                for rank in self._ranks_below[pe]:
+                for rank in self._ranks_below(pe):
                     self._send(rank, Done(pe))
                 return True
         return False
 
     def _drain(self) -> None:
-        while not self._executor.drain():
-            pass
+        self._executor.drain()
         self._between()
 
     @contextmanager
@@ -205,20 +216,30 @@ class Rank:
         finally:
             self._in_hand.pop()
 
+    def _floor(self) -> int:
+        """How far down the graph that is which is in hand or waits here; -1 if nothing does."""
+        held = self._executor.pes_in_call.union(self._executor.pes_waiting, self._in_hand)
+        return max((self._position[pe] for pe in held), default=-1)
+
     def _make_room(self) -> None:
-        """Pause while receivers are behind, going on with what is not upstream of them."""
-        while self._outgoing.overfull() or self._outgoing.results_overfull:
+        """In the middle of a batch: pause while receivers are behind."""
+        floor = self._floor()
+        while floor >= 0 and self._is_waited_for(floor):
             self._take_in(0.0)
             self._outgoing.flush(idle=True)
-            if not self._outgoing.overfull() and not self._outgoing.results_overfull:
-                return
-            if not self._work():
+            if self._is_waited_for(floor) and not self._work():
                 self._wait()
 
-    def _send_all(self) -> None:
-        """Send everything that waits here, so that what is sent next comes after it."""
+    def _is_waited_for(self, floor: int) -> bool:
+        """A receiver further down than that is behind."""
+        return self._outgoing.results_overfull or any(
+            self._position[pe] > floor for pe in self._outgoing.overfull()
+        )
+
+    def _send_all(self, receivers: Collection[int] | None = None) -> None:
+        """Send everything that waits for some PEs, so that what is sent next comes after it."""
         self._outgoing.flush(idle=True)
-        while self._outgoing.waits:
+        while self._outgoing.waits(receivers):
             if not self._work():
                 self._wait()
             self._outgoing.flush(idle=True)
@@ -265,8 +286,8 @@ class Rank:
     ) -> None:
         self._send(self._driver, Results(results, failures))
 
-    def _receivers_of(self, pe: int) -> list[int]:
+    def _ranks_below(self, pe: int) -> list[int]:
         """The other ranks with instances that a PE feeds."""
-        fed = {r.destination for routes in self._plan.pes[pe].routes.values() for r in routes}
+        fed = self._fed_by[pe]
         ranks = {rank for (number, _), rank in self._placement.rank_of.items() if number in fed}
         return sorted(ranks - {self._rank})

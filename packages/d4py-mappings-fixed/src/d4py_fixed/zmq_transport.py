@@ -3,6 +3,9 @@
 ZeroMQ's own threads move the bytes, so a rank that computes still takes in and gives away what its
 queues hold.  The queues are short; the loop's own limits do the rest.
 
+A frame is one ZeroMQ message.  Its first part is the sender's rank, the sizes of the frame's parts
+and the small ones themselves; the large ones are message parts of their own.
+
 Peers are sent to by a ROUTER, of which each has just one: unlike a PUSH socket, it tells a peer
 that is gone from one that is busy.
 """
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import ceil
 from socket import socket as Listener
 from time import monotonic
@@ -33,7 +36,9 @@ _LOOK = 100
 _LOOK_SECONDS = 0.5
 #: Milliseconds between two signs of life, and how long one may be missing.
 _HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
-_RANK = struct.Struct("!I")
+#: Parts of at least so many bytes are message parts of their own.
+_LARGE_BYTES = 1 << 15
+_HEAD = struct.Struct("!II")
 _PEER = b"p"
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
@@ -74,7 +79,7 @@ class ZmqTransport:
         keys: Keys | None = None,
         patience: float | None = None,
     ) -> None:
-        self._header = _RANK.pack(rank)
+        self._rank = rank
         self._keys = keys
         self._patience = patience
         self._look_at = monotonic()
@@ -123,7 +128,7 @@ class ZmqTransport:
         self._addresses[rank] = address
 
     def send(self, rank: int, parts: Parts) -> None:
-        message = [_PEER, self._header, *parts]
+        message = [_PEER, *_packed(self._rank, parts)]
         while (peer := self._peers.get(rank)) is not None:
             try:
                 peer.send_multipart(message, zmq.DONTWAIT)
@@ -141,6 +146,8 @@ class ZmqTransport:
         return self._arrived.popleft() if self._arrived else None
 
     def close(self) -> None:
+        if self._context.closed:
+            return
         self._inbox.disable_monitor()
         for socket in (self._inbox, self._refusals, *self._peers.values()):
             if socket is not None:
@@ -166,13 +173,12 @@ class ZmqTransport:
 
     def _take_in(self, seconds: float) -> None:
         """Take in the next frame; wait for it for so long."""
-        if self._inbox.get(zmq.EVENTS) & zmq.POLLIN or (  # type: ignore[operator]
-            seconds and self._inbox.poll(ceil(seconds * 1000))
-        ):
-            header, *frames = self._inbox.recv_multipart(copy=False)
-            if frames:
-                (rank,) = _RANK.unpack(header.buffer)
-                self._arrived.append((rank, [frame.buffer for frame in frames]))
+        if zmq.zmq_poll([(self._inbox, zmq.POLLIN)], ceil(seconds * 1000)):
+            first = self._inbox.recv(copy=False)
+            large = self._inbox.recv_multipart(copy=False) if first.more else []
+            rank, parts = _unpacked(first.buffer, (part.buffer for part in large))
+            if parts:
+                self._arrived.append((rank, parts))
 
     def _take_in_until_writable(self, peer: zmq.Socket[bytes]) -> None:
         """Take in what arrives until the peer can be sent to, or may be gone."""
@@ -193,7 +199,7 @@ class ZmqTransport:
         for rank, peer in list(self._peers.items()):
             if not peer.get(zmq.EVENTS) & zmq.POLLOUT:  # type: ignore[operator]
                 try:  # only sending tells busy from gone; a frame without parts is overlooked
-                    peer.send_multipart([_PEER, self._header], zmq.DONTWAIT)
+                    peer.send_multipart([_PEER, *_packed(self._rank, [])], zmq.DONTWAIT)
                 except zmq.Again:
                     pass
                 except zmq.ZMQError as error:
@@ -201,3 +207,26 @@ class ZmqTransport:
         for rank, at in self._lost.items():
             if monotonic() >= at + patience:
                 raise ConnectionLostError(rank, self._addresses[rank])
+
+
+def _packed(rank: int, parts: Parts) -> list[bytes | bytearray | memoryview]:
+    """The parts of a message."""
+    sizes = [memoryview(part).nbytes for part in parts]
+    small = [part for part, size in zip(parts, sizes, strict=True) if size < _LARGE_BYTES]
+    large = [part for part, size in zip(parts, sizes, strict=True) if size >= _LARGE_BYTES]
+    head = struct.pack(f"!II{len(sizes)}Q", rank, len(sizes), *sizes)
+    return [b"".join([head, *small]), *large]
+
+
+def _unpacked(first: memoryview, large: Iterator[memoryview]) -> tuple[int, list[memoryview]]:
+    """The sender's rank, and the parts of the frame."""
+    rank, count = _HEAD.unpack_from(first)
+    at = _HEAD.size + 8 * count
+    parts: list[memoryview] = []
+    for size in struct.unpack_from(f"!{count}Q", first, _HEAD.size):
+        if size < _LARGE_BYTES:
+            parts.append(first[at : at + size])
+            at += size
+        else:
+            parts.append(next(large))
+    return rank, parts

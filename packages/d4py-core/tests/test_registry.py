@@ -1,0 +1,156 @@
+"""Mappings by name: what is installed, what is near, what pip line would help."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from dispel4py import ProducerPE, WorkflowGraph, run
+from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.registry import (
+    Capabilities,
+    Mapping,
+    available,
+    distribution_of,
+    load_mapping,
+    mapping_options,
+)
+from dispel4py.simple import SimpleMapping
+
+LOUD = """
+    from dispel4py.simple import SimpleMapping
+
+    class LoudMapping(SimpleMapping):
+        name = "loud"
+
+        def add_arguments(self, parser):
+            parser.add_argument("--volume", type=int, default=5)
+            parser.add_argument("-q", "--queue-threshold", dest="threshold", default=None)
+
+        def run(self, graph, inputs, options):
+            LoudMapping.options = options
+            return super().run(graph, inputs, options)
+"""
+
+
+@pytest.fixture
+def loud(tmp_path, monkeypatch):
+    """Another distribution that brings the mappings `loud` and `broken`."""
+    (tmp_path / "loud_mapping.py").write_text(textwrap.dedent(LOUD))
+    info = tmp_path / "loud_mapping-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loud-mapping\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(
+        "[dispel4py.mappings]\nloud = loud_mapping:LoudMapping\nbroken = loud_mapping_gone:Any\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("loud_mapping", None)
+
+
+def graph() -> WorkflowGraph:
+    made = WorkflowGraph()
+    made.add(ProducerPE())
+    return made
+
+
+def refusal(name: str) -> str:
+    with pytest.raises(UnknownMappingError) as raised:
+        load_mapping(name)
+    assert raised.value.exit_status == 2
+    return str(raised.value)
+
+
+def test_simple_is_always_there():
+    assert "simple" in available()
+    assert isinstance(load_mapping("simple"), SimpleMapping)
+    assert distribution_of("simple").startswith("d4py-core ")
+
+
+def test_simple_offers_what_a_mapping_offers():
+    mapping = load_mapping("simple")
+
+    assert isinstance(mapping, Mapping)
+    assert mapping.capabilities.declared() == [
+        "stateful",
+        "group_by",
+        "broadcast",
+        "lifecycle",
+        "any_pickle",
+        "bounded_memory",
+    ]
+    assert Capabilities().declared() == ["lifecycle", "any_pickle", "bounded_memory"]
+
+
+def test_other_distributions_bring_mappings(loud):
+    assert {"loud", "broken", "simple"} <= set(available())
+    assert available() == sorted(available())
+    assert distribution_of("loud") == "loud-mapping 1.2"
+    assert load_mapping("loud").name == "loud"
+
+
+def test_listing_imports_no_mapping(loud):
+    available()
+    distribution_of("loud")
+
+    assert "loud_mapping" not in sys.modules
+
+
+def test_importing_dispel4py_imports_no_mapping():
+    code = "import dispel4py, sys; print('dispel4py.simple' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "False\n"
+
+
+def test_own_options_reach_the_mapping_with_defaults_for_the_rest(loud):
+    run(graph(), "loud", 0, processes=3, volume=11, on_error="skip")
+
+    from loud_mapping import LoudMapping
+
+    assert LoudMapping.options.extra == {"volume": 11, "threshold": None}
+    assert LoudMapping.options.processes == 3
+    assert LoudMapping.options.on_error == "skip"
+
+
+def test_option_that_a_mapping_does_not_have_is_refused_with_those_it_has(loud):
+    with pytest.raises(OptionError) as raised:
+        mapping_options(load_mapping("loud"), {"volumne": 5})
+
+    assert str(raised.value) == (
+        "mapping 'loud' has no option 'volumne' (its options: 'threshold' and 'volume')"
+    )
+    with pytest.raises(OptionError, match=r"'simple' has no option 'volume' \(its options: none\)"):
+        run(graph(), "simple", 0, volume=5)
+
+
+def test_unknown_mapping_is_answered_with_what_is_installed_and_the_nearest():
+    message = refusal("simpel")
+
+    assert message.startswith("no mapping 'simpel' is installed (installed: ")
+    assert "'simple'" in message
+    assert message.endswith("did you mean 'simple'?")
+
+
+def test_mapping_of_ours_that_is_missing_is_answered_with_its_pip_line(monkeypatch):
+    monkeypatch.setattr("dispel4py.registry.entry_points", lambda **kwargs: ())
+
+    assert refusal("mpi").endswith("to get it: pip install 'd4py-mappings-fixed[mpi]'")
+    assert refusal("redis").endswith("to get it: pip install 'd4py-hybrid'")
+    assert refusal("hybrid_reddis").endswith(
+        "did you mean 'hybrid_redis'? (pip install 'd4py-hybrid')"
+    )
+
+
+def test_mapping_that_is_like_none_is_answered_with_where_they_come_from():
+    assert refusal("xyzzy").endswith("pip install d4py-cli")
+
+
+def test_mapping_that_cannot_be_imported_is_answered_with_its_distribution(loud):
+    message = refusal("broken")
+
+    assert "is installed but cannot be imported (No module named 'loud_mapping_gone')" in message
+    assert message.endswith("try: pip install 'loud-mapping'")

@@ -1,0 +1,157 @@
+"""What a rank of an MPI world does: carries out the driver's orders until all is over.
+
+``python -m d4py_fixed.mpi_rank PATH`` is the program of a rank; PATH is the driver's socket, which
+the first rank connects to.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+from multiprocessing import spawn
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from d4py_fixed.mpi_launch import launched_rank, spare_a_second
+from d4py_fixed.mpi_link import DRIVER, Kind, Link, Message
+from dispel4py.errors import D4pyError, RunError, ServiceError
+from dispel4py.processes import portable
+
+if TYPE_CHECKING:
+    from d4py_fixed.local import RankOrders
+    from d4py_fixed.mpi_post import Post
+
+#: Seconds between two looks of a rank that has no orders.
+_PAUSE_SECONDS = 0.002
+
+_serving = False
+
+
+def is_serving() -> bool:
+    """This process is a rank, so it cannot start a run of its own."""
+    return _serving
+
+
+def serve(post: Post) -> int:
+    """Carry out orders until all is over.
+
+    Returns:
+        The exit status to end with.
+    """
+    greet(post)
+    while (orders := next_orders(post)) is not None:
+        carry_out(post, orders)
+    return post.end or 0
+
+
+def greet(post: Post) -> None:
+    """Tell the driver that this rank is there."""
+    place = (post.size, socket.gethostname(), os.getpid())
+    post.send(Kind.HELLO, 0, DRIVER, [pickle.dumps(place)])
+
+
+def next_orders(post: Post) -> Message | None:
+    """Wait for orders; None if all is over."""
+    while post.end is None:
+        if post.orders:
+            return post.orders.popleft()
+        post.look()
+        sleep(_PAUSE_SECONDS)
+    return None
+
+
+def carry_out(post: Post, message: Message) -> bool:
+    """Run this rank's part of a run; False if the run failed or was given up."""
+    from mpi4py import MPI
+
+    from d4py_fixed.mpi_transport import MpiTransport, RunStopped
+
+    global _serving
+    _serving, report, done = True, b"", False
+    try:
+        preparation, packed = pickle.loads(message.parts[0])
+        spawn.prepare(preparation)
+        orders: RankOrders = pickle.loads(packed)
+        orders.carry_out(MpiTransport(post, message.run, orders.ranks))
+        done = True
+    except RunStopped:
+        pass
+    except MPI.Exception as error:
+        report = portable(ServiceError(f"MPI failed: {error}"))
+    except BaseException as error:
+        report = portable(error)
+    finally:
+        _serving = False
+    sys.stdout.flush()
+    post.send(Kind.OUT, message.run, DRIVER, [report])
+    return done
+
+
+def open_post(link: Link | None, *, may_exit: bool) -> Post:
+    """Start MPI, unless it runs, and make the post of this rank.
+
+    Raises:
+        RunError: MPI cannot be started, or takes this rank for another one.
+    """
+    import mpi4py
+
+    try:
+        mpi4py.rc.initialize = False
+        spare_a_second()
+        from mpi4py import MPI
+
+        if not MPI.Is_initialized():
+            MPI.Init_thread(MPI.THREAD_MULTIPLE)
+    except Exception as error:  # RuntimeError where there is no MPI library
+        raise ServiceError(f"MPI cannot be started: {error}") from error
+    if launched_rank() not in (None, MPI.COMM_WORLD.Get_rank()):
+        raise ServiceError(
+            f"mpiexec started this process as rank {launched_rank()}, but MPI takes it for rank"
+            f" {MPI.COMM_WORLD.Get_rank()}: mpiexec and the MPI library that mpi4py uses"
+            f" ({MPI.Get_library_version().splitlines()[0]}) do not belong together"
+        )
+    from d4py_fixed.mpi_post import Post
+
+    return Post(MPI.COMM_WORLD, link, may_exit=may_exit)
+
+
+def end_post(post: Post) -> None:
+    """Let what was sent leave, and end MPI."""
+    from mpi4py import MPI
+
+    post.close()
+    if not MPI.Is_finalized():
+        MPI.Finalize()
+
+
+def leave_signals_to_the_driver() -> None:
+    """Ctrl-C reaches the driver too, and it is the driver who stops the ranks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def main(path: str) -> int:
+    """The program of a rank; returns its exit status."""
+    leave_signals_to_the_driver()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
+            reconfigure(line_buffering=True)
+    link = Link.connect(path) if launched_rank() in (0, None) else None
+    try:
+        post = open_post(link, may_exit=True)
+    except D4pyError as error:
+        if link is not None:
+            link.send(Message(Kind.OUT, 0, 0, [portable(error)]))
+        return 1
+    status = serve(post)
+    end_post(post)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,336 @@
+"""The contract of `Transport`, for every transport that connects ranks of one machine."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from itertools import combinations
+
+import pytest
+
+from d4py_fixed.arena import ArenaFile
+from d4py_fixed.memory import MemoryTransport
+from d4py_fixed.pipes import PipeTransport
+from d4py_fixed.shared import SharedBuffers
+
+#: Longer than anything here takes on a slow machine.
+SOON = 30.0
+MIB = 1 << 20
+
+
+@contextmanager
+def memory(ranks):
+    """All ranks in one process."""
+    yield MemoryTransport.connected(ranks)
+
+
+@contextmanager
+def pipes(ranks):
+    """What `multi` uses, without shared memory."""
+    ends = [{} for _ in range(ranks)]
+    for a, b in combinations(range(ranks), 2):
+        ends[a][b], ends[b][a] = socket.socketpair()
+    yield [PipeTransport(of_rank) for of_rank in ends]
+
+
+@contextmanager
+def shared(ranks):
+    """What `multi` uses."""
+    with ExitStack() as stack, pipes(ranks) as inner:
+        files = [ArenaFile() for _ in range(ranks)]
+        for file in files:
+            stack.callback(file.close)
+        yield [SharedBuffers(inner[rank], files, rank) for rank in range(ranks)]
+
+
+@contextmanager
+def zmq_local(ranks):
+    """What `zmq_multi` uses on one host, without shared memory."""
+    addresses = pytest.importorskip("d4py_fixed.zmq_addresses")
+    folder = addresses.make_folder()
+    listeners = [addresses.listen_at_path(f"{folder}/{rank}") for rank in range(ranks)]
+    yield zmq_ranks(listeners, None)
+    for rank in range(ranks):
+        os.unlink(f"{folder}/{rank}")
+    os.rmdir(folder)
+
+
+@contextmanager
+def zmq_hosts(ranks):
+    """What `zmq_multi` uses between hosts."""
+    addresses = pytest.importorskip("d4py_fixed.zmq_addresses")
+    from d4py_fixed.zmq_keys import Keys
+
+    listeners = [addresses.listen_at_host("127.0.0.1") for _ in range(ranks)]
+    yield zmq_ranks(listeners, Keys(secrets.token_urlsafe(32)))
+
+
+def zmq_ranks(listeners, keys):
+    from d4py_fixed.zmq_addresses import address_of
+    from d4py_fixed.zmq_transport import ZmqTransport
+
+    where = {rank: address_of(listener) for rank, listener in enumerate(listeners)}
+    return [
+        ZmqTransport(
+            rank, listener, {peer: where[peer] for peer in where if peer != rank}, keys, 60.0
+        )
+        for rank, listener in enumerate(listeners)
+    ]
+
+
+TRANSPORTS = [memory, pipes, shared, zmq_local, zmq_hosts]
+
+
+@pytest.fixture(params=TRANSPORTS, ids=lambda made: made.__name__)
+def connect(request):
+    """Makes so many ranks that can all send to each other; they are closed at the end."""
+    with ExitStack() as stack:
+
+        def connected(ranks):
+            made = stack.enter_context(request.param(ranks))
+            for transport in made:
+                stack.callback(transport.close)
+            return made
+
+        yield connected
+
+
+@pytest.fixture
+def meanwhile():
+    """Runs functions on threads; what one raises fails the test."""
+    threads, errors = [], []
+
+    def start(function, *arguments):
+        def run():
+            try:
+                function(*arguments)
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        threads.append(thread)
+        thread.start()
+        return thread
+
+    yield start
+    for thread in threads:
+        thread.join(SOON)
+        assert not thread.is_alive(), "it hangs"
+    if errors:
+        raise errors[0]
+
+
+def take(transport, count, seconds=SOON):
+    """So many frames, as (rank, [bytes, …])."""
+    frames, until = [], time.monotonic() + seconds
+    while len(frames) < count:
+        arrived = transport.receive(0.5)
+        if arrived is not None:
+            frames.append((arrived[0], [bytes(part) for part in arrived[1]]))
+        assert time.monotonic() < until, f"{len(frames)} of {count} frames came"
+    return frames
+
+
+class TestTransport:
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [b"a"],
+            [b""],
+            [b"", b"", b""],
+            [b"head", b"x" * 100_000, b"", b"y" * 10, b"z" * 40_000],
+            [b"x" * (32 * 1024 - 1), b"y" * 32 * 1024, b"z" * (32 * 1024 + 1)],
+            [bytes([n % 256]) * n for n in range(1000)],
+        ],
+        ids=["one", "empty", "all empty", "mixed", "at the limit", "many"],
+    )
+    def test_a_frame_arrives_whole(self, connect, meanwhile, parts):
+        zero, one = connect(2)
+        meanwhile(zero.send, 1, parts)
+        assert take(one, 1) == [(0, parts)]
+        assert one.receive(0.0) is None
+
+    @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, "array"])
+    def test_anything_with_a_buffer_is_a_part(self, connect, meanwhile, kind):
+        data = bytes(range(256)) * 300
+        if kind == "array":
+            part = memoryview(data).cast("d", shape=[96, 100])
+        else:
+            part = kind(data)
+        zero, one = connect(2)
+        meanwhile(zero.send, 1, [b"head", part])
+        assert take(one, 1) == [(0, [b"head", data])]
+
+    def test_both_ways(self, connect):
+        zero, one = connect(2)
+        zero.send(1, [b"there"])
+        assert take(one, 1) == [(0, [b"there"])]
+        one.send(0, [b"back"])
+        assert take(zero, 1) == [(1, [b"back"])]
+
+    def test_frames_of_many_senders_keep_their_order(self, connect, meanwhile):
+        receiver, *senders = connect(6)
+        count = 400
+        for sender in senders:
+            meanwhile(
+                lambda sender=sender: [
+                    sender.send(0, [b"%d" % n, b"x" * (n % 7 * 10_000)]) for n in range(count)
+                ]
+            )
+        frames = take(receiver, count * len(senders))
+        for rank in range(1, 6):
+            numbers = [int(parts[0]) for sender, parts in frames if sender == rank]
+            assert numbers == list(range(count))
+
+    def test_a_big_frame_arrives(self, connect, meanwhile):
+        zero, one = connect(2)
+        big = os.urandom(MIB) * 50
+        meanwhile(zero.send, 1, [b"head", big])
+        ((_, parts),) = take(one, 1)
+        assert parts == [b"head", big]
+
+    def test_two_that_send_big_frames_to_each_other_do_not_block(self, connect, meanwhile):
+        ranks = connect(2)
+        big = bytes(20 * MIB)
+
+        def talk(rank):
+            for n in range(4):
+                ranks[rank].send(1 - rank, [b"%d" % n, big])
+            frames = take(ranks[rank], 4)
+            assert [int(parts[0]) for _, parts in frames] == [0, 1, 2, 3]
+
+        for rank in (0, 1):
+            meanwhile(talk, rank)
+
+    def test_neither_do_many_that_send_small_ones_in_a_ring(self, connect, meanwhile):
+        ranks = connect(3)
+
+        def talk(rank):
+            for n in range(2000):
+                ranks[rank].send((rank + 1) % 3, [b"%d" % n, bytes(1000)])
+            take(ranks[rank], 2000)
+
+        for rank in range(3):
+            meanwhile(talk, rank)
+
+    def test_who_waits_to_send_takes_in_what_arrives(self, connect, meanwhile):
+        zero, one, two = connect(3)
+        held_up = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(200)])
+        sending = meanwhile(lambda: [two.send(0, [b"%d" % n, bytes(MIB)]) for n in range(20)])
+        sending.join(SOON)  # though zero is busy sending to one, who takes nothing yet
+        assert not sending.is_alive()
+        assert len(take(one, 200)) == 200
+        held_up.join(SOON)
+        assert [int(parts[0]) for _, parts in take(zero, 20)] == list(range(20))
+
+    def test_parts_may_be_used_again_when_they_were_sent(self, connect, meanwhile):
+        zero, one = connect(2)
+
+        def send():
+            small, large = bytearray(b"0" * 10), bytearray(b"0" * MIB)
+            for n in range(20):
+                small[:] = b"%d" % (n % 10) * 10
+                large[:] = b"%d" % (n % 10) * MIB
+                zero.send(1, [small, large])
+            small[:] = large[:10] = b"x" * 10
+
+        meanwhile(send)
+        for n, (_, parts) in enumerate(take(one, 20)):
+            assert [set(part) for part in parts] == [{ord(str(n % 10))}] * 2
+
+    def test_received_parts_are_the_receivers_own(self, connect, meanwhile):
+        zero, one, two = connect(3)
+        parts = [b"small", b"small", b"large" * MIB]
+        meanwhile(lambda: [zero.send(rank, parts) for rank in (1, 2)])
+        for receiver in (one, two):
+            _, got = receiver.receive(SOON)
+            assert [bytes(part) for part in got] == parts
+            memoryview(got[0])[:] = b"SMALL"
+            memoryview(got[2])[:5] = b"LARGE"
+            assert bytes(got[1]) == b"small"
+            assert bytes(got[2][:10]) == b"LARGElarge"
+        assert parts == [b"small", b"small", b"large" * MIB]
+
+    def test_received_parts_stay_as_they_are(self, connect, meanwhile):
+        zero, one = connect(2)
+        meanwhile(lambda: [zero.send(1, [b"%d" % n, b"%03d" % n * 20_000]) for n in range(100)])
+        kept = []
+        while len(kept) < 100:
+            arrived = one.receive(0.5)
+            if arrived is not None:
+                kept.append(arrived[1])
+        one.close()
+        for n, (small, large) in enumerate(kept):
+            assert bytes(small) == b"%d" % n
+            assert bytes(large) == b"%03d" % n * 20_000
+
+    def test_receiving_waits_as_long_as_it_is_told(self, connect):
+        zero, one = connect(2)
+        started_at = time.monotonic()
+        assert zero.receive(0.3) is None
+        assert 0.25 < time.monotonic() - started_at < 2.0
+        started_at = time.monotonic()
+        assert zero.receive(0.0) is None
+        assert time.monotonic() - started_at < 0.2
+        one.send(0, [b"now"])
+        assert take(zero, 1) == [(1, [b"now"])]
+
+    def test_who_waits_is_woken_by_a_frame(self, connect, meanwhile):
+        zero, one = connect(2)
+        waiting = meanwhile(take, zero, 1)
+        time.sleep(0.1)
+        sent_at = time.monotonic()
+        one.send(0, [b"wake up"])
+        waiting.join(SOON)
+        assert time.monotonic() - sent_at < 0.3  # it waits for half a second at a time
+
+    def test_what_was_sent_before_close_arrives(self, connect, meanwhile):
+        zero, one = connect(2)
+
+        def send():
+            for n in range(300):
+                zero.send(1, [b"%d" % n, bytes(50_000)])
+            zero.close()
+
+        meanwhile(send)
+        assert [int(parts[0]) for _, parts in take(one, 300)] == list(range(300))
+        assert one.receive(0.1) is None
+
+    def test_what_is_sent_to_a_rank_that_has_ended_is_dropped(self, connect):
+        zero, one, two = connect(3)
+        one.send(0, [b"bye"])
+        assert take(zero, 1) == [(1, [b"bye"])]
+        one.close()
+        started_at = time.monotonic()
+        for _ in range(300):
+            zero.send(1, [bytes(MIB)])
+        assert time.monotonic() - started_at < 5.0
+        assert zero.receive(0.0) is None
+        zero.send(2, [b"still here"])
+        assert take(two, 1) == [(0, [b"still here"])]
+
+    def test_so_is_what_is_being_sent_when_it_ends(self, connect, meanwhile):
+        zero, one = connect(2)
+        zero.send(1, [b"first"])
+        take(one, 1)
+        sending = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(300)])
+        time.sleep(0.2)
+        one.close()
+        sending.join(5.0)
+        assert not sending.is_alive()
+
+    def test_closing_does_not_wait_for_who_takes_nothing(self, connect):
+        zero, one = connect(2)
+        for n in range(3):  # no more than fits on the way
+            zero.send(1, [b"%d" % n, bytes(10_000)])
+        started_at = time.monotonic()
+        zero.close()
+        one.close()
+        assert time.monotonic() - started_at < 2.0
+
+    def test_it_can_be_closed_twice(self, connect):
+        (zero,) = connect(1)
+        zero.close()
+        zero.close()
