@@ -369,6 +369,32 @@ def test_c2_one_by_one_items_go_depth_first_whatever_the_time(clock):
     assert exits.results == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
+def test_c2_instances_are_called_in_the_order_of_the_items(clock):
+    batches = []
+    executor, exits = make_executor(
+        chain(Count(), Each(lambda data: data, 3), Writer(), Each(lambda data: data, 2), Same())
+    )
+    exits.result = lambda pe_id, output, items: batches.append(items)
+
+    call(executor, 4 * CHUNK)
+
+    assert [item for batch in batches for item in batch] == list(range(1, 4 * CHUNK + 1))
+    assert len(batches) < 20
+
+
+def test_c3_instance_of_a_team_that_failed_is_named():
+    def fail(data):
+        if data == 500:
+            boom(data)
+
+    executor, _ = make_executor(chain(Count(), Each(fail, 3)))
+
+    with pytest.raises(
+        ProcessingError, match=r"Each1 \(instance 1\) failed in process at item 500"
+    ):
+        call(executor, 1000)
+
+
 # Written in mid-call
 
 
@@ -476,6 +502,23 @@ def test_c3_no_pe_can_swallow_the_error_of_another(work, writers):
     assert isinstance(raised.value.__cause__, Boom)
     assert called == [1]
     assert exits.results == []
+
+
+def test_c3_handlers_of_a_sender_do_not_see_the_error_of_another():
+    seen = []
+
+    def listen(pe, item):
+        try:
+            pe.write("output", item)
+        except Exception as error:
+            seen.append(error)
+        seen.append("went on")
+
+    executor, _ = make_executor(chain(Count(), Writer(listen), Each(boom)), one_by_one=True)
+
+    with pytest.raises(ProcessingError):
+        call(executor, 3)
+    assert seen == []
 
 
 @pytest.mark.parametrize("work", WAYS)

@@ -26,9 +26,11 @@ class Collect:
         self.failed.append((error, item))
 
 
-def router(kind: str, count: int, *, keys=(), sender=0, isolate=copy_item, on_error=None) -> Router:
+def router(
+    kind: str, count: int, *, keys=(), sender=0, isolate=copy_item, on_error=None, in_order=False
+) -> Router:
     route = Route(0, "output", 1, "input", Grouping(kind, tuple(keys)))
-    return Router(route, count, sender, isolate, on_error or Collect())
+    return Router(route, count, sender, isolate, on_error or Collect(), in_order)
 
 
 def deliver(way: Router, batches) -> dict[int, list]:
@@ -154,6 +156,42 @@ def test_batches_of_what_cannot_change_are_shared():
 
     assert copy_items(batch, copy_item) is batch
     assert copy_items([[1]], copy_item) == [[1]]
+
+
+KINDS = [("shuffle", []), ("group_by", [0]), ("all", []), ("global", [])]
+
+
+@pytest.mark.parametrize(("kind", "keys"), KINDS)
+@given(batches, instances)
+def test_parts_in_order_follow_each_other_as_the_items_do(kind, keys, batches, count):
+    batches = numbered(batches)
+    way = router(kind, count, keys=keys, in_order=True)
+
+    for batch in batches:
+        copies = count if kind == "all" else 1
+        parts = list(way.split(batch))
+        assert flat(items for _, items in parts) == [item for item in batch for _ in range(copies)]
+
+
+@pytest.mark.parametrize(("kind", "keys"), KINDS)
+@given(batches, instances)
+def test_parts_in_order_bring_each_instance_the_same(kind, keys, batches, count):
+    batches = numbered(batches)
+
+    assert deliver(router(kind, count, keys=keys, in_order=True), batches) == deliver(
+        router(kind, count, keys=keys), batches
+    )
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_way_of_an_item_does_not_depend_on_how_batches_are_cut(in_order):
+    for kind, keys in KINDS:
+        items = numbered([[i % 5 for i in range(60)]])[0]
+        cut = [items[:1], items[1:8], [], items[8:50], items[50:]]
+
+        assert deliver(router(kind, 4, keys=keys, in_order=in_order), cut) == deliver(
+            router(kind, 4, keys=keys, in_order=in_order), [items]
+        )
 
 
 # Keys that cannot be read or hashed

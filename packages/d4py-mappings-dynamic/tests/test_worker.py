@@ -454,7 +454,6 @@ def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
     with monkeypatch.context() as patch:
         patch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
         patch.setattr(outbox, "HEAVY", 0)
-        patch.setattr(worker, "_PATIENCE_SECONDS", 0.05)
         outputs = execute(graph, 2, processes, 0, 0).outputs
     assert {
         pe: {name: len(items) for name, items in named.items()} for pe, named in outputs.items()

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from dispel4py.errors import OptionError
 from dispel4py.loading import LoadedWorkflow
-from dispel4py.registry import Mapping, available, mapping_options
+from dispel4py.registry import Mapping, TakesPart, available, mapping_options
 
 ABOUT = """\
 usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
@@ -130,7 +130,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         allow_abbrev=False,
         conflict_handler="resolve",  # a mapping may say more about an option of ours
     )
-    add_workflow(parser)
+    add_workflow(parser, optional=isinstance(mapping, TakesPart))
     given = parser.add_argument_group("what the workflow is fed")
     given.add_argument(
         "-i", "--iter", type=_count, metavar="N", help="iterations of each root (default: 1)"
@@ -176,9 +176,14 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     return parser
 
 
-def add_workflow(parser: argparse.ArgumentParser) -> None:
+def add_workflow(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """Add what every command that reads a workflow takes."""
-    parser.add_argument("workflow", metavar="WORKFLOW", help="Python file, module or example")
+    parser.add_argument(
+        "workflow",
+        metavar="WORKFLOW",
+        nargs="?" if optional else None,
+        help="Python file, module or example",
+    )
     parser.add_argument(
         "-a", "--attr", metavar="NAME", help="name of the graph, if there are several"
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 from d4py_cli.arguments import describe_example, parse_job
 from d4py_cli.inputs import read_inputs
-from d4py_cli.reporting import make_reporter
+from d4py_cli.reporting import Reporter, make_reporter
 from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.registry import load_mapping
+from dispel4py.registry import InStep, Mapping, TakesPart, load_mapping
 from dispel4py.result import RunOptions, RunResult
 
 
@@ -38,7 +38,19 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
 
         name = mapping_name(name)
     mapping = load_mapping(name)
+    if isinstance(mapping, InStep):
+        with mapping.in_step() as status:
+            return _lead_job(name, mapping, arguments, for_workflow) if status is None else status
+    return _lead_job(name, mapping, arguments, for_workflow)
+
+
+def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: list[str]) -> int:
     options, extra = parse_job(name, mapping, arguments)
+    if options.workflow is None:
+        assert isinstance(mapping, TakesPart)
+        with Reporter(quiet=options.quiet):
+            mapping.take_part(RunOptions(processes=options.num, extra=extra))
+        return 0
     inputs = read_inputs(options)
     sys.argv = [options.workflow, *for_workflow]
     loaded = load_module(options.workflow)

@@ -5,9 +5,10 @@ depth and without recursion; memory holds one batch per stage.  What leaves the 
 `Exits`.  Every mapping stands on it: `simple` keeps all instances here, a rank or a worker of a
 parallel mapping keeps some.
 
-Where items can reach a place by two ways (`Plan.order_matters`) they travel one by one, depth
-first, so that the order of results does not depend on how batches were cut.  Elsewhere they travel
-in batches that take about `SLICE_SECONDS` to process.
+Items travel in batches that take about `SLICE_SECONDS` to process.  Where results come in order,
+that order does not depend on how batches were cut: the instances of a PE are called in the order of
+the items (`Team`), and where items can reach a PE by two ways (`Plan.order_matters`) they travel
+one by one, depth first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items
-from dispel4py.runner import Log, OnError, Runner, raise_error
+from dispel4py.runner import Log, OnError, Runner, Team, raise_error
 
 #: Most items in a batch.
 CHUNK = 1024
@@ -56,7 +57,7 @@ class _Unwind(BaseException):
 
 
 #: A batch that waits: its receiver, the input that it comes in by, its items.
-_Work = tuple[Runner, str, list[Any]]
+_Work = tuple[Runner | Team, str, list[Any]]
 
 
 class Executor:
@@ -72,7 +73,8 @@ class Executor:
         log: gets what PEs log.
         between: called between batches, about every `SLICE_SECONDS` or sooner; True makes
             `drain` return although items wait.
-        one_by_one: items travel one at a time; None asks the plan.
+        one_by_one: items travel one at a time.  None keeps the order of results, one by one where
+            the plan says so; False gives it up for speed.
     """
 
     def __init__(
@@ -97,9 +99,11 @@ class Executor:
         self._log = log
         self._between = between
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
+        self._in_teams = one_by_one is None and is_local is None and not self._one_by_one
+        self._teams: dict[int, Team] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._runners: dict[tuple[int, int], Runner] = {}
-        self._outlets: dict[Runner, list[tuple[str, list[Any], list[_Outlet]]]] = {}
+        self._outlets: dict[Runner | Team, list[tuple[str, list[Any], list[_Outlet]]]] = {}
         self._stack: list[_Work] = []
         self._floor = 0
         self._calling: list[Runner] = []
@@ -135,6 +139,7 @@ class Executor:
         runner = self._runners.get((pe, instance))
         if runner is None:
             planned = self.plan.pes[pe]
+            first = self.start(pe, 0) if self._in_teams and instance else None
             runner = Runner(
                 planned,
                 instance,
@@ -144,12 +149,16 @@ class Executor:
                 on_error=self._on_error,
                 log=self._log,
                 chunk=1 if self._one_by_one else CHUNK,
+                written=None if first is None else first.written,
             )
             self._runners[pe, instance] = runner
-            self._outlets[runner] = [
-                (output, runner.written[output], self._make_outlets(routes, runner))
-                for output, routes in planned.routes.items()
-            ]
+            if first is None:
+                self._outlets[runner] = [
+                    (output, runner.written[output], self._make_outlets(routes, runner))
+                    for output, routes in planned.routes.items()
+                ]
+            else:
+                self._outlets[runner] = self._outlets[first]
             self._guarded(runner.preprocess)
         return runner
 
@@ -229,7 +238,7 @@ class Executor:
         return taken
 
     def _process(
-        self, runner: Runner, input_name: str | None, batch: list[Any], seconds: float = 0.0
+        self, runner: Runner | Team, input_name: str | None, batch: list[Any], seconds: float = 0.0
     ) -> None:
         """Call a PE with a batch; `seconds` were spent on it before."""
         try:
@@ -287,7 +296,7 @@ class Executor:
             self._floor = outer_floor
             self._calling.pop()
 
-    def _collect(self, runner: Runner) -> None:
+    def _collect(self, runner: Runner | Team) -> None:
         """Take what an instance wrote and put it on its way."""
         works: list[_Work] = []
         for output, written, outlets in self._outlets[runner]:
@@ -300,6 +309,9 @@ class Executor:
                 continue
             for outlet in outlets:
                 batch = items if outlet.is_last else copy_items(items, self._isolate)
+                if self._in_teams and len(outlet.receivers) > 1:
+                    works.append((self._team(outlet.pe), outlet.input, list(outlet.split(batch))))
+                    continue
                 for instance, part in outlet.split(batch):
                     receiver = outlet.receivers[instance]
                     if receiver is None or self._is_local is not None:
@@ -314,6 +326,14 @@ class Executor:
                 # So that nothing that waits is ever further down the graph than what is done.
                 works.sort(key=self._position_of)
         self._stack += works
+
+    def _team(self, pe: int) -> Team:
+        team = self._teams.get(pe)
+        if team is None:
+            instances = range(self.plan.pes[pe].instances)
+            team = self._teams[pe] = Team([self.start(pe, instance) for instance in instances])
+            self._outlets[team] = self._outlets[team.runners[0]]
+        return team
 
     def _position_of(self, work: _Work) -> int:
         return self._position[work[0].planned.index]
@@ -330,7 +350,9 @@ class Executor:
         outlets = []
         for route in routes:
             instances = self.plan.pes[route.destination].instances
-            router = Router(route, instances, runner.instance, self._isolate, runner.fail)
+            router = Router(
+                route, instances, runner.instance, self._isolate, runner.fail, self._in_teams
+            )
             outlets.append(_Outlet(router, is_last=route is routes[-1]))
         return outlets
 

@@ -109,15 +109,13 @@ class Plan:
 
     @property
     def order_matters(self) -> bool:
-        """Items can reach some place by two ways, so what arrives first depends on the schedule."""
+        """Items can reach some PE by two ways, so what arrives first depends on the schedule."""
         arrivals = [0] * len(self.pes)
         for pe in self.pes:
             for routes in pe.routes.values():
                 for route in routes:
                     arrivals[route.destination] += 1
-        return any(
-            count > 1 or pe.instances > 1 for count, pe in zip(arrivals, self.pes, strict=True)
-        )
+        return any(count > 1 for count in arrivals)
 
 
 def make_plan(graph: WorkflowGraph) -> Plan:
@@ -125,7 +123,10 @@ def make_plan(graph: WorkflowGraph) -> Plan:
 
     Raises:
         GraphError: it cannot run; every problem is listed.
+        TypeError: it is no graph.
     """
+    if not isinstance(graph, WorkflowGraph):
+        raise TypeError(f"a workflow is a WorkflowGraph, not {type(graph).__name__}: {graph!r}")
     flat, problems = flatten(graph)
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
@@ -54,6 +55,10 @@ class WorkerSide:
             connection.wait([parent.sentinel])
             try:
                 self._on_orphaned()
+                # Where a fork server has its socket: its owner, the parent, cannot remove it now.
+                folder = getattr(current_process(), "_config", {}).get("tempdir")
+                if folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os._exit(1)
 
@@ -127,7 +132,7 @@ class Crew:
                     raise pickle.loads(message)
             elif gone:
                 self._ended.add(rank)
-                cause = _cause(process.exitcode or 0)
+                cause = cause_of(process.exitcode or 0)
                 if process.exitcode == 1 and self._imports_main:
                     cause += _UNREPORTED
                 raise WorkerLostError(rank, process.pid or 0, cause)
@@ -154,10 +159,23 @@ class Crew:
 
 
 def safe_start_method() -> str:
-    """``fork`` on Linux while there is one thread (a fork copies locks but no threads)."""
+    """``fork`` on Linux while there is one thread (a fork copies locks but no threads).
+
+    Also where the main program is a prompt or a notebook, which no other process could import.
+    """
     if not _ON_LINUX:
         return "spawn"
-    return "fork" if threading.active_count() == 1 else "forkserver"
+    by_fork = threading.active_count() == 1 or not _has_main_script()
+    return "fork" if by_fork else "forkserver"
+
+
+def main_is_shared() -> bool:
+    """Workers know what the main program defines: they were forked, or have imported its script."""
+    return _ON_LINUX or _has_main_script()
+
+
+def _has_main_script() -> bool:
+    return os.path.exists(getattr(sys.modules["__main__"], "__file__", None) or "")
 
 
 def _worker_main(
@@ -171,7 +189,7 @@ def _worker_main(
         main(WorkerSide(), *arguments)
         report.send_bytes(_DONE)
     except BaseException as error:
-        report.send_bytes(_portable(error))
+        report.send_bytes(portable(error))
         report.close()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
@@ -195,7 +213,7 @@ def _received(report: connection.Connection) -> bytes | None:
         return None
 
 
-def _portable(error: BaseException) -> bytes:
+def portable(error: BaseException) -> bytes:
     """A pickled error that the parent can raise."""
     if not isinstance(error, D4pyError):
         text = "".join(traceback.format_exception(error))
@@ -208,7 +226,8 @@ def _portable(error: BaseException) -> bytes:
     return data
 
 
-def _cause(exitcode: int) -> str:
+def cause_of(exitcode: int) -> str:
+    """What an exit status says in words; negative ones are signals."""
     if exitcode < 0:
         try:
             return f"killed by {signal.Signals(-exitcode).name}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -79,6 +80,37 @@ class Mapping(Protocol):
         Raises:
             UsageError: nothing was started.
             RunError: the run failed.
+        """
+
+
+@runtime_checkable
+class TakesPart(Protocol):
+    """What a mapping may offer beside: a run may be started elsewhere, and take part in from here.
+
+    The command calls it when it is given no workflow.
+    """
+
+    def take_part(self, options: RunOptions) -> None:
+        """Take part in a run, to its end.
+
+        Raises:
+            UsageError: nothing was started.
+            RunError: the run failed.
+        """
+
+
+@runtime_checkable
+class InStep(Protocol):
+    """What a mapping may offer beside: several processes may be started as one and the same command.
+
+    A launcher such as mpiexec does so.  One of them leads, the others do what it says.
+    """
+
+    def in_step(self) -> AbstractContextManager[int | None]:
+        """Around everything that the command does once it knows its mapping.
+
+        Gives None in the process that leads, and in a process that was started by itself.  In the
+        others it gives, when all is over, the exit status to end with.
         """
 
 

@@ -30,6 +30,8 @@ class Router:
         sender: number of the sending instance; senders start shuffling at different receivers.
         isolate: copies an item that goes to several instances.
         on_error: gets an exception and the item that cannot be routed; raises, or drops it.
+        in_order: the parts follow each other as the items do, so that there is one per item or
+            run of items; else there is one per instance.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Router:
         sender: int,
         isolate: Isolate,
         on_error: Callable[[BaseException, Any], None],
+        in_order: bool = False,
     ) -> None:
         self.route = route
         self.instances = instances
         self._next = sender % instances
         self._isolate = isolate
         self._on_error = on_error
+        self._in_order = in_order
         self._instance_of: dict[Any, int] = {}
         #: Splits a batch; items keep their order on the way to each instance.
         self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
@@ -62,6 +66,9 @@ class Router:
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
         copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+        if self._in_order:
+            together = zip(items, *copies, strict=True)
+            return [(i, [item]) for same in together for i, item in enumerate(same)]
         return enumerate([items, *copies])
 
     def _in_turn(self, items: list[Any]) -> Parts:
@@ -70,14 +77,19 @@ class Router:
         if len(items) == 1:
             return ((first, items),)
         parts = []
-        for i in range(min(n, len(items))):
-            parts.append(((first + i) % n, items[i::n]))
+        if self._in_order:
+            for i, item in enumerate(items, first):
+                parts.append((i % n, [item]))
+        else:
+            for i in range(min(n, len(items))):
+                parts.append(((first + i) % n, items[i::n]))
         return parts
 
     def _by_key(self, items: list[Any]) -> Parts:
         keys = self.route.grouping.keys
         instance_of = self._instance_of
-        groups: dict[int, list[Any]] = {}
+        parts: list[tuple[int, list[Any]]] = []
+        part_of: dict[int, list[Any]] = {}
         for item in items:
             try:
                 key = group_key(item, keys)
@@ -92,11 +104,14 @@ class Router:
                 except Exception as error:  # a user's __hash__ or __eq__ may raise anything too
                     self._on_error(self._explain("cannot be hashed", item, error), item)
                     continue
-            if instance in groups:
-                groups[instance].append(item)
-            else:
-                groups[instance] = [item]
-        return groups.items()
+            if instance in part_of:
+                part_of[instance].append(item)
+                continue
+            if self._in_order:
+                part_of.clear()  # another instance ends the run
+            part_of[instance] = [item]
+            parts.append((instance, part_of[instance]))
+        return parts
 
     def _find(self, key: Any) -> int:
         instance = stable_hash(key) % self.instances

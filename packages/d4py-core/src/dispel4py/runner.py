@@ -51,6 +51,7 @@ class Runner:
         log: see `Log`; None logs as the PE does outside a run.
         chunk: how many written items are gathered before `on_written` is called in mid-call.
         linger: seconds after which they go on their way even if they are fewer.
+        written: where written items are gathered, if together with another instance's.
 
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
@@ -73,10 +74,11 @@ class Runner:
         log: Log | None = None,
         chunk: int = 1024,
         linger: float = 0.01,
+        written: dict[str, list[Any]] | None = None,
     ) -> None:
         self.planned = planned
         self.instance = instance
-        self.written: dict[str, list[Any]] = {name: [] for name in planned.routes}
+        self.written = {name: [] for name in planned.routes} if written is None else written
         self.stats = InstanceStats(planned.id, rank)
         self.slice = 1
         self._on_written = on_written
@@ -219,6 +221,34 @@ class Runner:
             seconds -= self._nested_seconds
             self._nested_seconds = 0.0
         self.stats.seconds += seconds
+        return seconds
+
+
+class Team:
+    """The instances of a PE that live in one process, called in the order of the items.
+
+    Args:
+        runners: the instances, by number; what they write is gathered in one place.
+
+    Attributes:
+        planned: the PE in the plan.
+        written: see `Runner`.
+        slice: see `Runner`.
+    """
+
+    instance = 0
+
+    def __init__(self, runners: list[Runner]) -> None:
+        self.runners = runners
+        self.planned = runners[0].planned
+        self.written = runners[0].written
+        self.slice = 1
+
+    def process(self, input_name: str | None, parts: Sequence[tuple[int, list[Any]]]) -> float:
+        """Call instances with their parts, one after the other; see `Runner.process`."""
+        seconds = 0.0
+        for instance, items in parts:
+            seconds += self.runners[instance].process(input_name, items)
         return seconds
 
 

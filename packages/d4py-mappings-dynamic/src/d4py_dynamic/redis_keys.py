@@ -6,14 +6,20 @@ entry of a stream has one field ``d``: a pickle with a keyed hash in front.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
 from typing import Any
 
 import dill
 
+from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import ANY, Task
 from dispel4py.codec import Codec, ForeignBytesError, Seal
+from dispel4py.errors import ItemError
+from dispel4py.processes import main_is_shared
 
 GROUP = "workers"
 FIELD = b"d"
@@ -22,10 +28,27 @@ DRAINED_FIELD = b"drained"
 INTACT = "intact"
 
 
+class _Pickler(dill.Pickler):  # type: ignore[misc]
+    """Takes along what a function refers to, but not the classes of a main program that is shared.
+
+    If it did, an item would be no instance of the class that its receiver knows.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        if (
+            isinstance(obj, type)
+            and obj.__module__ == "__main__"
+            and getattr(sys.modules["__main__"], obj.__qualname__, None) is obj
+            and main_is_shared()
+        ):
+            return obj.__qualname__
+        return NotImplemented
+
+
 def _dill_dumps(value: Any) -> bytes:
-    # Functions defined in a notebook or in __main__ take what they refer to along.
-    data: bytes = dill.dumps(value, protocol=5, recurse=True)
-    return data
+    data = BytesIO()
+    _Pickler(data, protocol=5, recurse=True).dump(value)
+    return data.getvalue()
 
 
 CODEC = Codec(fallback=_dill_dumps)
@@ -79,6 +102,14 @@ class RunKeys:
         return [*self.streams(), self.out, *map(self.named, others)]
 
 
+def _items_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, Task) and isinstance(value.load, list):
+        return value.load
+    if isinstance(value, Results):
+        return chain.from_iterable(items for _, _, items in value.results)
+    return ()
+
+
 class Envelope:
     """Objects as entries of streams, guarded by the run's secret."""
 
@@ -91,7 +122,13 @@ class Envelope:
         Raises:
             ItemError: the object cannot be pickled.
         """
-        return self._seal.close(CODEC.dumps(value), stream.encode())
+        try:
+            data = CODEC.dumps(value)
+        except ItemError:
+            for item in _items_of(value):
+                CODEC.dumps(item)  # raises for the one that is to blame
+            raise
+        return self._seal.close(data, stream.encode())
 
     def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
         """The object in an entry.

@@ -18,6 +18,7 @@ from typing import Any
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.store import TaskStore
 from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Pin, Task, is_pinned
+from dispel4py.errors import ItemError
 from dispel4py.executor import DEEPEST_NESTING, Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
@@ -31,8 +32,6 @@ LOOK_UP_SECONDS = 0.02
 COMMIT_SECONDS = 0.2
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
-#: How long work waits for room that holds up other work that could go on, in seconds.
-_PATIENCE_SECONDS = 1.0
 
 
 class Worker:
@@ -61,11 +60,11 @@ class Worker:
         self._pins = list(pins)
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._upstream = Ancestors(plan)
+        self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
         self._in_hand: list[int] = []
         self._overfull: set[Pin] = set()
-        self._awaited: list[set[Pin]] = []
         self._hungry = 0
         self._giving = False
         self._looked_up_at = self._committed_at = monotonic()
@@ -233,13 +232,16 @@ class Worker:
     def _commit(self, leases: list[Lease]) -> None:
         commit = self._outbox.take(leases, self._hungry)
         self._add_counts(commit)
-        pressure = self._store.commit(commit)
+        try:
+            pressure = self._store.commit(commit)
+        except ItemError as error:
+            raise ItemError(f"an item on its way {_ways(self._plan, commit)}: {error}") from error
         self._hungry = pressure.hungry
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
-        elif not leases and len(self._awaited) < DEEPEST_NESTING:
+        elif not leases and len(self._in_hand) < DEEPEST_NESTING:
             self._wait_for_room(set(pressure.full), pressure.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
@@ -260,25 +262,19 @@ class Worker:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.
 
         Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
-        is not upstream of another one, and its owner is not in the middle of it (it would be
-        waiting for one further down); so its owner, if it waits too, does its tasks here.
-
-        That holds unless the owner could go on but is held up by what it has begun here, which
-        itself waits; so that does not wait for long then.
+        is not upstream of another one.  Whatever its owner has in hand is further up: it was begun
+        in that order, and the last of it waits for something further down than itself.  So the
+        owner, if it waits too, does its tasks here.
         """
         if not awaited and not results_full:
             return
-        outer = self._awaited.copy()
-        self._awaited.append(awaited)
-        until, pause = monotonic() + _PATIENCE_SECONDS, _PAUSE_SECONDS
+        pause = _PAUSE_SECONDS
         while True:
             pressure = self._store.pressure(tuple(self._overfull))
             self._overfull.intersection_update(pressure.full)
             no_room = not self._overfull.isdisjoint(awaited)
             if not no_room and not pressure.results_full:
-                break
-            if no_room and monotonic() > until and any(map(self._overfull.isdisjoint, outer)):
-                break
+                return
             lease = self._next_lease(self._startable()) if no_room else None
             if lease is not None:
                 self._do(lease)
@@ -286,13 +282,25 @@ class Worker:
             else:
                 sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        self._awaited.pop()
 
     def _startable(self) -> list[Pin]:
-        """Own instances that may be worked on while others are overfull: those not upstream."""
-        busy = set(self._in_hand).union(*(self._upstream[pe] for pe, _ in self._overfull))
+        """Own instances that may be worked on while others are overfull.
+
+        They are not upstream of those, and further down the graph than all that is in hand.
+        """
+        upstream = frozenset[int]().union(*(self._upstream[pe] for pe, _ in self._overfull))
+        deepest = max((self._position[pe] for pe in self._in_hand), default=-1)
         return [
             (pe, instance)
             for pe, instance in self._pins
-            if pe not in busy and not self._plan.pes[pe].is_root
+            if self._position[pe] > deepest
+            and pe not in upstream
+            and not self._plan.pes[pe].is_root
         ]
+
+
+def _ways(plan: Plan, commit: Commit) -> str:
+    """Where the items of a commit are going."""
+    to = {f"to {plan.pes[task.pe].id}" for task in commit.tasks}
+    out_of = {f"out of {pe_id}" for pe_id, _, _ in commit.results}
+    return " or ".join(sorted(to | out_of))

@@ -29,7 +29,7 @@ from dispel4py.shipping import Parcel, pack
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Seconds that ranks have to end by themselves when the run is over.
-_FAREWELL_SECONDS = 5.0
+FAREWELL_SECONDS = 5.0
 
 
 class Wiring(Protocol):
@@ -115,10 +115,9 @@ def run_locally(
         transport = SharedBuffers(wiring.driver(), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()
-        crew.join(_FAREWELL_SECONDS)
+        crew.join(FAREWELL_SECONDS)
     except WorkerLostError as error:
-        own = placement.instances_on(error.rank)
-        ran = ", ".join(f"{placement.plan.pes[pe].id} (instance {i})" for pe, i in own)
+        ran = placement.describe(error.rank)
         raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
     else:
         return result

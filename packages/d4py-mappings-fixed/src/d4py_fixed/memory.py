@@ -1,5 +1,6 @@
-"""`Transport` between threads of one process: shows the contract at its plainest, and lets the
-worker loop be tested without processes.
+"""`Transport` between threads of one process.
+
+Shows the contract at its plainest, and lets the worker loop be tested without processes.
 """
 
 from __future__ import annotations

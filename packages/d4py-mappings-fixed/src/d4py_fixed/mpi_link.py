@@ -6,7 +6,6 @@ is meant for the others and what comes from them.
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 from collections import deque
@@ -25,12 +24,12 @@ class Kind(IntEnum):
     ORDERS = 2  #: to a rank: what to run
     STOP = 3  #: to all ranks: give this run up
     END = 4  #: to all ranks: go, with this exit status
-    HELLO = 5  #: from a rank: it is there, and where
+    HELLO = 5  #: first of all on a line: which rank this is, of how many
     OUT = 6  #: from a rank: it is done with this run, or the error that ended it
 
 
 #: What a rank has for the driver.
-FOR_DRIVER = (Kind.DRIVER, Kind.HELLO, Kind.OUT)
+FOR_DRIVER = (Kind.DRIVER, Kind.OUT)
 #: Stands for the driver, and for all ranks, where the number of a rank is expected.
 DRIVER, ALL = -1, -2
 
@@ -55,7 +54,7 @@ _ENVELOPE = struct.Struct("!BHi")
 
 
 class Link:
-    """One end of the socket; nothing here ever blocks but `wait`.
+    """One end of the socket; nothing here ever blocks.
 
     Attributes:
         closed: the other end is gone.
@@ -103,10 +102,14 @@ class Link:
                 messages.append(Message(Kind(kind), run, rank, arrived[1:]))
         return messages
 
-    def wait(self, seconds: float) -> None:
-        """Wait until there is something to read or room to write."""
-        if not self.closed:
-            select.select([self._peer], [self._peer] if self._out else [], [], seconds)
+    @property
+    def is_full(self) -> bool:
+        """Something waits to be written."""
+        return bool(self._out)
+
+    def fileno(self) -> int:
+        """For selectors."""
+        return self._peer.fileno()
 
     def close(self) -> None:
         self.closed = True

@@ -39,7 +39,7 @@ class Post:
 
     Args:
         world: the communicator of all ranks; all of them must make their post at once.
-        link: to the driver; the first rank has one.
+        link: to the driver; the first rank's carries messages, others' show that they live.
         may_exit: this process is ours: it may end while a PE is at work.
 
     Attributes:
@@ -56,7 +56,7 @@ class Post:
         self.stopped = 0
         self.end: int | None = None
         self.orders: deque[Message] = deque()
-        self._link = link
+        self._line, self._link = link, None if self.rank else link
         self._may_exit = may_exit
         self._frames: dict[int, deque[tuple[int, Parts]]] = {}
         self._sent: deque[tuple[MPI.Request, Any]] = deque()
@@ -101,6 +101,8 @@ class Post:
         self._closed.set()
         if self._helper.ident is not None:
             self._helper.join()
+        if self._line is not None:
+            self._line.close()
 
     def _look(self) -> None:
         while self._sent and self._sent[0][0].Test():

@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import pickle
 import signal
-import socket
 import sys
 from multiprocessing import spawn
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from d4py_fixed.local import RankOrders
 from d4py_fixed.mpi_launch import launched_rank, spare_a_second
 from d4py_fixed.mpi_link import DRIVER, Kind, Link, Message
-from dispel4py.errors import D4pyError, RunError, ServiceError
+from dispel4py.errors import ServiceError
 from dispel4py.processes import portable
 
 if TYPE_CHECKING:
-    from d4py_fixed.local import RankOrders
-    from d4py_fixed.mpi_post import Post
+    from d4py_fixed.mpi_post import Post  # imports MPI, which starts it
 
 #: Seconds between two looks of a rank that has no orders.
 _PAUSE_SECONDS = 0.002
@@ -41,16 +40,9 @@ def serve(post: Post) -> int:
     Returns:
         The exit status to end with.
     """
-    greet(post)
     while (orders := next_orders(post)) is not None:
         carry_out(post, orders)
     return post.end or 0
-
-
-def greet(post: Post) -> None:
-    """Tell the driver that this rank is there."""
-    place = (post.size, socket.gethostname(), os.getpid())
-    post.send(Kind.HELLO, 0, DRIVER, [pickle.dumps(place)])
 
 
 def next_orders(post: Post) -> Message | None:
@@ -90,15 +82,19 @@ def carry_out(post: Post, message: Message) -> bool:
     return done
 
 
-def open_post(link: Link | None, *, may_exit: bool) -> Post:
+def open_post(path: str | None, *, may_exit: bool) -> Post:
     """Start MPI, unless it runs, and make the post of this rank.
 
-    Raises:
-        RunError: MPI cannot be started, or takes this rank for another one.
-    """
-    import mpi4py
+    Args:
+        path: socket of the driver; None for ranks that it does not wait for.
+        may_exit: see `Post`.
 
+    Raises:
+        ServiceError: MPI cannot be started, or takes this rank for another one.
+    """
     try:
+        import mpi4py
+
         mpi4py.rc.initialize = False
         spare_a_second()
         from mpi4py import MPI
@@ -107,15 +103,24 @@ def open_post(link: Link | None, *, may_exit: bool) -> Post:
             MPI.Init_thread(MPI.THREAD_MULTIPLE)
     except Exception as error:  # RuntimeError where there is no MPI library
         raise ServiceError(f"MPI cannot be started: {error}") from error
-    if launched_rank() not in (None, MPI.COMM_WORLD.Get_rank()):
+    rank, size = MPI.COMM_WORLD.Get_rank(), MPI.COMM_WORLD.Get_size()
+    if launched_rank() not in (None, rank):
         raise ServiceError(
             f"mpiexec started this process as rank {launched_rank()}, but MPI takes it for rank"
-            f" {MPI.COMM_WORLD.Get_rank()}: mpiexec and the MPI library that mpi4py uses"
-            f" ({MPI.Get_library_version().splitlines()[0]}) do not belong together"
+            f" {rank}: mpiexec and the MPI library that mpi4py uses"
+            f" ({MPI.Get_library_version().splitlines()[0]}) are of different kinds"
         )
     from d4py_fixed.mpi_post import Post
 
-    return Post(MPI.COMM_WORLD, link, may_exit=may_exit)
+    line = None
+    if path is not None:
+        try:
+            line = Link.connect(path)
+            line.send(Message(Kind.HELLO, 0, rank, [pickle.dumps((size, os.getpid()))]))
+        except OSError as error:  # most likely it is on another machine
+            if rank == 0:
+                raise ServiceError(f"the first rank cannot reach the driver: {error}") from error
+    return Post(MPI.COMM_WORLD, line, may_exit=may_exit)
 
 
 def end_post(post: Post) -> None:
@@ -141,12 +146,11 @@ def main(path: str) -> int:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
             reconfigure(line_buffering=True)
-    link = Link.connect(path) if launched_rank() in (0, None) else None
     try:
-        post = open_post(link, may_exit=True)
-    except D4pyError as error:
-        if link is not None:
-            link.send(Message(Kind.OUT, 0, 0, [portable(error)]))
+        post = open_post(path, may_exit=True)
+    except ServiceError as error:
+        if launched_rank() in (0, None):
+            Link.connect(path).send(Message(Kind.OUT, 0, 0, [portable(error)]))
         return 1
     status = serve(post)
     end_post(post)

@@ -35,7 +35,7 @@ class MultiMapping:
 class PipeWiring:
     """A socket pair for every two ranks that have something to say; see `Wiring`."""
 
-    folder = None
+    folder: str | None = None
 
     def __init__(self, placement: Placement) -> None:
         self._driver = placement.ranks

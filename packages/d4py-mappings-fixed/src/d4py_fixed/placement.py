@@ -35,6 +35,11 @@ class Placement:
         own = [instance for instance, owner in self.rank_of.items() if owner == rank]
         return sorted(own, key=lambda instance: (position[instance[0]], instance[1]))
 
+    def describe(self, rank: int) -> str:
+        """What a rank runs, as it stands in messages."""
+        own = self.instances_on(rank)
+        return ", ".join(f"{self.plan.pes[pe].id} (instance {i})" for pe, i in own)
+
 
 def place(
     plan: Plan, processes: int | None, partitions: Sequence[Sequence[int]] | None = None
@@ -116,6 +121,15 @@ def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
             for a in ranks_of[source]:
                 pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
     return sorted(pairs)
+
+
+def peers_of(placement: Placement) -> list[list[int]]:
+    """The same by rank, the driver last."""
+    peers: list[list[int]] = [[] for _ in range(placement.ranks + 1)]
+    for a, b in rank_pairs(placement):
+        peers[a].append(b)
+        peers[b].append(a)
+    return peers
 
 
 def wanted_partitions(plan: Plan, graph: WorkflowGraph, *, simple: bool) -> list[list[int]] | None:

@@ -59,7 +59,11 @@ def address_of(listener: socket.socket) -> str:
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"ipc://{name}"
-    host, port = name[:2]
+    return tcp_address(*name[:2])
+
+
+def tcp_address(host: str, port: int) -> str:
+    """A TCP address as ZeroMQ spells it."""
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
@@ -83,8 +87,10 @@ def host_and_port(address: str, option: str) -> tuple[str, int]:
     return host, port
 
 
-def own_address_towards(host: str, port: int, seconds: float) -> str:
-    """By which of its addresses this host reaches another; waits until that one listens.
+def way_to(host: str, port: int, seconds: float) -> tuple[str, str]:
+    """By which of its addresses this host reaches another, and the address of that one.
+
+    Waits until somebody listens there.
 
     Raises:
         ServiceError: nobody listens there for so long.
@@ -93,8 +99,8 @@ def own_address_towards(host: str, port: int, seconds: float) -> str:
     while True:
         try:
             with socket.create_connection((host, port), max(0.1, until - monotonic())) as trial:
-                own: str = trial.getsockname()[0]
-                return own
+                if trial.getsockname() != trial.getpeername():  # not by chance our own port
+                    return trial.getsockname()[0], tcp_address(*trial.getpeername()[:2])
         except OSError as error:
             if monotonic() >= until:
                 raise ServiceError(

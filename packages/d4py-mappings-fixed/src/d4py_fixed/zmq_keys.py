@@ -154,9 +154,7 @@ def _given(key_file: str | None, *, may_lack: bool) -> str | None:
     try:
         with open(key_file, encoding="utf-8") as file:
             if os.fstat(file.fileno()).st_mode & 0o077:
-                raise OptionError(
-                    f"others can read {key_file} (--key-file); chmod 600 {key_file}"
-                )
+                raise OptionError(f"others can read {key_file} (--key-file); chmod 600 {key_file}")
             return file.read().strip()
     except FileNotFoundError as error:
         if may_lack:

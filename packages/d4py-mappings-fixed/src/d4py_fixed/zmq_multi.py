@@ -1,4 +1,8 @@
-"""The mapping `zmq_multi`: one process per rank, connected by ZeroMQ, on one host or on several."""
+"""The mapping `zmq_multi`: one process per rank, connected by ZeroMQ, on one host or on several.
+
+Here is what it does on one host; `zmq_lead.py` and `zmq_join.py` are the two sides of a run on
+several.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,85 @@ import argparse
 import os
 import shutil
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, run_locally
-from d4py_fixed.placement import Placement, rank_pairs
+from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Transport
 from d4py_fixed.zmq_addresses import address_of, listen_at_path, make_folder
 from d4py_fixed.zmq_transport import ZmqTransport
+from dispel4py.errors import OptionError
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
 
 class ZmqMultiMapping:
-    """Runs a graph on the cores of this machine, connected by ZeroMQ."""
+    """Runs a graph in processes of this machine, or of several, connected by ZeroMQ.
+
+    On several: start the workflow on one with --bind, and on each of the others, without a
+    workflow, `dispel4py zmq_multi --connect tcp://HOST:PORT`.
+    """
 
     name = "zmq_multi"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, multi_host=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
         add_local_arguments(parser)
+        several = parser.add_argument_group("on several hosts")
+        several.add_argument(
+            "--bind",
+            metavar="ADDRESS",
+            help="run on the hosts that connect to this address of this one, tcp://HOST:PORT",
+        )
+        several.add_argument(
+            "--local",
+            type=int,
+            metavar="N",
+            help="with --bind: so many of the -n processes run on this host (default: none)",
+        )
+        several.add_argument(
+            "--connect",
+            metavar="ADDRESS",
+            help="take part in the run at this address, with -n processes (default: one per core)",
+        )
+        several.add_argument(
+            "--key-file",
+            metavar="FILE",
+            help="where the run's key is; --bind writes the file if there is none.  The variable"
+            " D4PY_KEY may hold the key instead",
+        )
+        several.add_argument(
+            "--wait",
+            type=float,
+            default=300.0,
+            metavar="SECONDS",
+            help="how long to wait for other hosts (default: %(default)g)",
+        )
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
+        extra = options.extra
+        if extra.get("connect"):
+            raise OptionError("--connect takes no workflow: it comes from the host of --bind")
+        if extra.get("bind"):
+            from d4py_fixed.zmq_lead import run_on_hosts
+
+            return run_on_hosts(self.name, graph, inputs, options)
+        if extra.get("local") is not None or extra.get("key_file"):
+            raise OptionError("--local and --key-file are for several hosts: add --bind")
         return run_locally(self.name, IpcWiring, graph, inputs, options)
+
+    def take_part(self, options: RunOptions) -> None:
+        """See `dispel4py.registry.TakesPart`."""
+        if not options.extra.get("connect"):
+            raise OptionError("a WORKFLOW is missing (or --connect, to take part in a run)")
+        from d4py_fixed.zmq_join import join
+
+        join(options)
 
 
 class IpcWiring:
@@ -43,10 +99,11 @@ class IpcWiring:
         self._transport: Transport | None = None
         self._listeners: list[socket.socket] = []
         self._peers = peers_of(placement)
-        self.folder = make_folder()
+        folder = make_folder()
+        self.folder: str | None = folder
         try:
             for rank in range(placement.ranks + 1):
-                self._listeners.append(listen_at_path(os.path.join(self.folder, str(rank))))
+                self._listeners.append(listen_at_path(os.path.join(folder, str(rank))))
         except BaseException:
             self.close()
             raise
@@ -65,17 +122,9 @@ class IpcWiring:
         if self._transport is not None:
             self._transport.close()
         self._close_listeners()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:
             listener.close()
-
-
-def peers_of(placement: Placement) -> Sequence[Sequence[int]]:
-    """Whom each rank, and the driver behind them, has something to say to."""
-    peers: list[list[int]] = [[] for _ in range(placement.ranks + 1)]
-    for a, b in rank_pairs(placement):
-        peers[a].append(b)
-        peers[b].append(a)
-    return peers

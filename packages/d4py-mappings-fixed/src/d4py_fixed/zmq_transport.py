@@ -40,7 +40,7 @@ _HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
 _LARGE_BYTES = 1 << 15
 _HEAD = struct.Struct("!II")
 _PEER = b"p"
-_REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_EVENT = struct.Struct("=H")
 
 
 class ConnectionLostError(ServiceError):
@@ -69,6 +69,9 @@ class ZmqTransport:
         keys: who may connect; None if everybody who can reach the listener.
         patience: seconds after which a broken connection is an error, for want of a better one;
             None if whoever started the ranks will know.
+
+    Attributes:
+        patience: the same.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class ZmqTransport:
     ) -> None:
         self._rank = rank
         self._keys = keys
-        self._patience = patience
+        self.patience = patience
         self._look_at = monotonic()
         self._lost: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
@@ -92,10 +95,15 @@ class ZmqTransport:
         if keys is not None:
             Gate(self._context, keys).start()
         self._inbox = self._socket(zmq.DEALER)
-        self._refusals: zmq.Socket[bytes] | None = None
+        self._visits: zmq.Socket[bytes] | None = None
+        self._strangers = 0
         if keys is not None:
             keys.accept(self._inbox)
-            self._refusals = self._inbox.get_monitor_socket(_REFUSED)
+            # Not the events of failures: who watches those makes ZeroMQ 4.3 stop reading from a
+            # connection on which bytes were changed, where it should end it.
+            self._visits = self._inbox.get_monitor_socket(
+                zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
+            )
         address = address_of(listener)
         self._inbox.set(zmq.USE_FD, listener.detach())
         self._inbox.bind(address)
@@ -139,8 +147,8 @@ class ZmqTransport:
                 self._lose(rank, error)
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
-        if self._patience is not None and monotonic() >= self._look_at:
-            self._look_at_peers(self._patience)
+        if self.patience is not None and monotonic() >= self._look_at:
+            self._look_at_peers(self.patience)
         if not self._arrived:
             self._take_in(seconds)
         return self._arrived.popleft() if self._arrived else None
@@ -149,20 +157,18 @@ class ZmqTransport:
         if self._context.closed:
             return
         self._inbox.disable_monitor()
-        for socket in (self._inbox, self._refusals, *self._peers.values()):
+        for socket in (self._inbox, self._visits, *self._peers.values()):
             if socket is not None:
                 socket.close()
         self._peers.clear()
         self._context.term()
 
-    @property
-    def refused(self) -> int:
-        """How many connections of strangers were refused since the last look."""
-        count = 0
-        while self._refusals is not None and self._refusals.poll(0):
-            self._refusals.recv_multipart()
-            count += 1
-        return count
+    def strangers(self) -> int:
+        """How many connections have not shown the key."""
+        while self._visits is not None and self._visits.poll(0):
+            (event,) = _EVENT.unpack_from(self._visits.recv_multipart()[0])
+            self._strangers += 1 if event == zmq.EVENT_ACCEPTED else -1
+        return self._strangers
 
     def _socket(self, kind: int) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
@@ -197,7 +203,7 @@ class ZmqTransport:
     def _look_at_peers(self, patience: float) -> None:
         self._look_at = monotonic() + _LOOK_SECONDS
         for rank, peer in list(self._peers.items()):
-            if not peer.get(zmq.EVENTS) & zmq.POLLOUT:  # type: ignore[operator]
+            if not peer.poll(0, zmq.POLLOUT):
                 try:  # only sending tells busy from gone; a frame without parts is overlooked
                     peer.send_multipart([_PEER, *_packed(self._rank, [])], zmq.DONTWAIT)
                 except zmq.Again:

@@ -1,0 +1,255 @@
+"""Real servers, real processes, and what has to be gone after a run."""
+
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import redis
+
+from d4py_dynamic.redis_server import server_binary
+from dispel4py import WorkflowGraph, run
+from dispel4py.errors import ServiceError
+from dispel4py.loading import load_module
+
+#: Seconds after which something that should happen soon has not.
+LIMIT = 20.0
+
+HERE = Path(__file__).parent
+
+
+def wait_until(true, what, seconds=LIMIT):
+    """Wait for a condition; fail after a while."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"{what} did not happen in {seconds} s"
+        time.sleep(0.005)
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def _wait_until():
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def flows():
+    """The module flows.py, as a workflow file."""
+    return load_module(str(HERE / "flows.py")).module
+
+
+@pytest.fixture(scope="session")
+def chain():
+    """Makes a graph in which each PE's ``output`` is joined to the next one's ``input``."""
+
+    def make(*pes):
+        graph = WorkflowGraph()
+        graph.add(pes[0])
+        for source, destination in itertools.pairwise(pes):
+            graph.connect(source, "output", destination, "input")
+        return graph
+
+    return make
+
+
+class Server:
+    """A Valkey server of the test's own, on a Unix socket in a folder of its own."""
+
+    def __init__(self, *options):
+        self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
+        self.url = f"unix://{self.folder}/redis.sock"
+        command = [server_binary(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
+        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no", *options]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_until(self._answers, "the server's start")
+
+    def client(self):
+        return redis.from_url(self.url, socket_timeout=LIMIT)
+
+    def keys(self):
+        with self.client() as client:
+            return client.keys("*")
+
+    def peak(self):
+        """The most memory that it has used, in bytes."""
+        with self.client() as client:
+            return client.info("memory")["used_memory_peak"]
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self):
+        assert self.process.poll() is None, "the server ended"
+        try:
+            with self.client() as client:
+                return client.ping()
+        except redis.AuthenticationError:
+            return True
+        except redis.ConnectionError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def _program():
+    """Skips where there is no server program; fails where CI says that there must be one."""
+    try:
+        return server_binary()
+    except ServiceError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def start_server(_program):
+    """Starts servers: ``start_server(*options)``; they are stopped after the test."""
+    servers = []
+
+    def start(*options):
+        servers.append(Server(*options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _shared_server(_program):
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(_shared_server):
+    """A server that is empty before the test, and has to be so after it."""
+    with _shared_server.client() as client:
+        client.flushall()
+    yield _shared_server
+    assert _shared_server.keys() == []
+
+
+@pytest.fixture
+def execute(server):
+    """Runs a graph with hybrid_redis on `server`; no process may be left."""
+
+    def execute(graph, inputs=1, processes=2, **options):
+        return run(
+            graph,
+            "hybrid_redis",
+            inputs,
+            processes,
+            **{"redis_url": server.url, **options},
+        )
+
+    yield execute
+    assert multiprocessing.active_children() == []
+
+
+@pytest.fixture
+def temporary(monkeypatch, tmp_path_factory):
+    """An empty folder for temporary files, with a path short enough for a socket."""
+    tmp_path_factory.getbasetemp()  # pytest's own place stays where it is
+    with tempfile.TemporaryDirectory(prefix="d4py-test-") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        yield Path(folder)
+
+
+#: The command, blind to any server at the usual place.
+COMMAND = """
+import sys
+from d4py_dynamic import redis_server
+redis_server.DEFAULT_PORT = 1
+from d4py_cli.main import main
+sys.exit(main())
+"""
+
+
+class Program:
+    """A program in a session of its own, with all processes that it starts."""
+
+    def __init__(self, folder, arguments, environment):
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def members(self):
+        """Numbers of its processes that live."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+    def end(self, timeout=LIMIT):
+        """Its status, output and error output, when it has ended."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
+
+    def clean_up(self):
+        for pid in self.members():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(tmp_path, temporary):
+    """Starts Python programs in `tmp_path`, with `temporary` for temporary files."""
+    if not Path("/proc").is_dir():
+        pytest.skip("looks for processes in /proc")
+    programs = []
+    hidden = ("PYTHONPATH", "PYTHONHASHSEED", "REDIS_URL", "COLUMNS", "TERM")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment["PYTHONPATH"] = str(HERE)
+
+    def start_program(*arguments, **more):
+        programs.append(Program(tmp_path, arguments, environment | more))
+        return programs[-1]
+
+    yield start_program
+    for program in programs:
+        program.clean_up()
+
+
+@pytest.fixture
+def command(start):
+    """Starts ``dispel4py …``, blind to any server at the usual place."""
+    return lambda *arguments, **more: start("-c", COMMAND, *arguments, **more)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a file of the program's folder."""
+
+    def write_file(name, text):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write_file

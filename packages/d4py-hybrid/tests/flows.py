@@ -1,0 +1,240 @@
+"""PEs for the tests of this folder; loaded as a workflow file, so that any worker can have them."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+
+from dispel4py import GenericPE, IterativePE, ProducerPE
+
+
+class Numbers(ProducerPE):
+    """Sends 1, 2, 3, …, one per call."""
+
+    counter = 0
+
+    def _process(self, inputs):
+        self.counter += 1
+        return self.counter
+
+
+class Blocks(ProducerPE):
+    """Writes blocks of bytes, all in one call or one per call."""
+
+    def __init__(self, size, times=1):
+        super().__init__()
+        self.size, self.times = size, times
+
+    def _process(self, inputs):
+        for _ in range(self.times):
+            self.write("output", b"x" * self.size)
+
+
+class Relay(IterativePE):
+    def _process(self, data):
+        return data
+
+
+class Words(ProducerPE):
+    """Sends (word, number of the call), a few words over and over."""
+
+    counter = 0
+
+    def _process(self, inputs):
+        self.counter += 1
+        word = ("one", "two", "three", "four", "five")[self.counter % 5]
+        return word, self.counter
+
+
+class Kept(GenericPE):
+    """Keeps what it gets and sends it at its end, with a note of who it was."""
+
+    def __init__(self, grouping=None, instances=1):
+        super().__init__(instances)
+        self._add_input("input", grouping=grouping)
+        self._add_output("output")
+        self._add_output("ranks")
+        if grouping is None:
+            self.stateful = True
+        self.got, self.ranks = [], set()
+
+    def process(self, inputs):
+        self.got.append(inputs["input"])
+        self.ranks.add((self.rank, os.getpid()))
+
+    def _postprocess(self):
+        self.write("output", sorted(self.got))
+        self.write("ranks", sorted(self.ranks))
+
+
+class Replica(IterativePE):
+    """Stateless, but tells at its end how many items this replica had."""
+
+    had = 0
+
+    def _process(self, data):
+        self.had += 1
+        time.sleep(0.001)
+        return data
+
+    def _postprocess(self):
+        self.write("output", f"had {self.had}")
+
+
+class Size(IterativePE):
+    """Counts bytes; its first item takes a while.  Tells how much larger its process became."""
+
+    stateful = True
+
+    def __init__(self, pause=0.0):
+        super().__init__()
+        self.pause, self.items, self.bytes = pause, 0, 0
+
+    def _preprocess(self):
+        self.before = getrusage(RUSAGE_SELF).ru_maxrss
+
+    def _process(self, data):
+        if not self.items:
+            time.sleep(self.pause)
+        self.items += 1
+        self.bytes += len(data)
+
+    def _postprocess(self):
+        grown = getrusage(RUSAGE_SELF).ru_maxrss - self.before
+        self.write("output", (self.items, self.bytes, grown * 1024))
+
+
+class GrowingBlocks(Blocks):
+    """Blocks that tell how much larger their process became, as the last of them."""
+
+    def _preprocess(self):
+        self.before = getrusage(RUSAGE_SELF).ru_maxrss
+
+    def _postprocess(self):
+        grown = getrusage(RUSAGE_SELF).ru_maxrss - self.before
+        self.write("output", b"grown by %d" % (grown * 1024))
+
+
+class Trouble:
+    """Comes to grief at one item, or before or after all."""
+
+    def __init__(self, at, how="raise"):
+        super().__init__()
+        self.at, self.how, self.counter = at, how, 0
+
+    def _preprocess(self):
+        if self.at == "preprocess":
+            self.fail()
+
+    def _process(self, data):
+        if data == self.at:
+            self.fail()
+        return data
+
+    def _postprocess(self):
+        if self.at == "postprocess":
+            self.fail()
+
+    def fail(self):
+        match self.how:
+            case "raise":
+                raise ValueError("the sensor is broken")
+            case "sys.exit":
+                sys.exit("enough")
+            case "os._exit(0)":
+                os._exit(0)
+            case "os._exit(3)":
+                os._exit(3)
+            case "kill -9":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "a thread":
+                import _thread
+
+                _thread.start_new_thread(os._exit, (7,))
+                time.sleep(60)
+
+
+class Fails(Trouble, IterativePE):
+    pass
+
+
+class FailingNumbers(Trouble, ProducerPE):
+    def _process(self, inputs):
+        self.counter += 1
+        return super()._process(self.counter)
+
+
+class Hangs(IterativePE):
+    """Makes a file with its process number, and waits for ever."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = str(path)
+
+    def _process(self, data):
+        ready = Path(f"{self.path}.new")
+        ready.write_text(str(os.getpid()))
+        ready.rename(self.path)
+        time.sleep(600)
+
+
+class Signs(IterativePE):
+    """Makes a file at its first item, and keeps something, so that it has a stream of its own."""
+
+    stateful = True
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.items = str(path), 0
+
+    def _process(self, data):
+        self.items += 1
+        if self.items == 1:
+            Path(self.path).touch()
+        return data
+
+
+class Slow(IterativePE):
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, data):
+        time.sleep(self.seconds)
+        return data
+
+
+class Makes(IterativePE):
+    """Sends what its function makes of an item."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def _process(self, data):
+        return self.function(data)
+
+
+class Sample:
+    """An item of a class of the workflow's own."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+class Samples(Numbers):
+    def _process(self, inputs):
+        return Sample(super()._process(inputs))
+
+
+class Values(IterativePE):
+    def _process(self, data):
+        assert isinstance(data, Sample)
+        return data.value
+
+
+def double(number):
+    """A function for a `SimpleFunctionPE`."""
+    return 2 * number

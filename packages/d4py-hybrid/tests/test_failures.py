@@ -1,0 +1,219 @@
+"""What goes wrong ends the run soon, says what it was, and leaves nothing behind."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from dispel4py import GenericPE, SimpleFunctionPE
+from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
+
+#: Seconds in which a run that fails at once should have ended.
+PROMPTLY = 5.0
+
+
+@pytest.fixture
+def fails(execute):
+    """Runs a graph that fails, and returns the error."""
+
+    def run_and_fail(graph, expected, inputs=20, **options):
+        started_at = time.monotonic()
+        with pytest.raises(expected) as caught:
+            execute(graph, inputs, **options)
+        assert time.monotonic() - started_at < PROMPTLY
+        return caught.value
+
+    return run_and_fail
+
+
+class TestPEs:
+    """C3: the first exception stops the run."""
+
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    @pytest.mark.parametrize("place", ["first", "middle", "last"])
+    def test_c3_an_exception_is_told_with_its_place(self, fails, flows, chain, at, place):
+        graph = {
+            "first": lambda: chain(flows.FailingNumbers(at), flows.Relay()),
+            "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
+            "last": lambda: chain(flows.Numbers(), flows.Fails(at)),
+        }[place]()
+        error = fails(graph, ProcessingError)
+        assert error.pe_id == ("FailingNumbers0" if place == "first" else "Fails1")
+        assert error.phase == (at if isinstance(at, str) else "process")
+        assert error.reason == "ValueError: the sensor is broken"
+        assert "in fail" in error.user_traceback
+        assert 'raise ValueError("the sensor is broken")' in error.user_traceback
+        if at == 7:
+            assert error.item == ("{}" if place == "first" else "7")
+
+    def test_c3_so_is_one_of_a_stateful_instance(self, fails, flows, chain):
+        pe = flows.Fails(7)
+        pe.stateful, pe.numprocesses = True, 2
+        error = fails(chain(flows.Numbers(), pe), ProcessingError, processes=3)
+        assert (error.pe_id, error.item) == ("Fails1", "7")
+        assert error.instance in (0, 1)
+
+    def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(5000), flows.Kept())
+        assert fails(graph, ProcessingError, 10**12, processes=4).item == "5000"
+
+    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
+        assert fails(graph, ProcessingError).reason == "SystemExit: enough"
+
+    def test_c3_skipped_items_are_listed(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(3), flows.Fails(5), flows.Kept())
+        result = execute(graph, 10, 3, on_error="skip")
+        assert result.outputs["Kept3"]["output"] == [[1, 2, 4, 6, 7, 8, 9, 10]]
+        listed = sorted((f.pe_id, f.item, f.error.reason) for f in result.failures)
+        assert listed == [
+            ("Fails1", 3, "ValueError: the sensor is broken"),
+            ("Fails2", 5, "ValueError: the sensor is broken"),
+        ]
+
+    def test_c3_a_failing_postprocess_is_skipped_too(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails("postprocess"), flows.Kept())
+        result = execute(graph, 5, 1, on_error="skip")
+        assert result.outputs["Kept2"]["output"] == [[1, 2, 3, 4, 5]]
+        assert [(f.error.phase, f.item) for f in result.failures] == [("postprocess", None)]
+
+
+class TestWorkers:
+    """A worker that is gone fails the run, whatever its exit status."""
+
+    @pytest.mark.parametrize(
+        ("how", "cause"),
+        [
+            ("os._exit(0)", "exit status 0"),
+            ("os._exit(3)", "exit status 3"),
+            ("kill -9", "killed by SIGKILL"),
+            ("a thread", "exit status 7"),
+        ],
+    )
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    def test_a_pe_that_ends_its_process_is_told(self, fails, flows, chain, how, cause, at):
+        graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
+        error = fails(graph, WorkerLostError)
+        assert str(error) == f"worker {error.rank} (process {error.pid}) died: {cause}"
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_a_worker_that_is_killed_at_work_is_told(
+        self, execute, flows, chain, tmp_path, wait_until, number
+    ):
+        killed_at = []
+
+        def kill():
+            wait_until((tmp_path / "pid").exists, "the item's arrival")
+            killed_at.append(time.monotonic())
+            os.kill(int((tmp_path / "pid").read_text()), number)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        graph = chain(flows.Numbers(), flows.Hangs(tmp_path / "pid"))
+        with pytest.raises(WorkerLostError, match=f"killed by {number.name}"):
+            execute(graph, 1, 3)
+        assert time.monotonic() - killed_at[0] < 2
+        killer.join()
+
+    def test_a_worker_that_is_killed_while_it_waits_is_told(
+        self, execute, flows, chain, tmp_path, wait_until
+    ):
+        # Two workers, and one item, at which one of them hangs; the other one is killed.
+        def kill():
+            wait_until((tmp_path / "pid").exists, "the item's arrival")
+            busy = int((tmp_path / "pid").read_text())
+            (idle,) = {worker.pid for worker in multiprocessing.active_children()} - {busy}
+            os.kill(idle, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        graph = chain(flows.Numbers(), flows.Hangs(tmp_path / "pid"))
+        with pytest.raises(WorkerLostError, match="killed by SIGKILL"):
+            execute(graph, 1, 2)
+        killer.join()
+
+
+class TestTheCaller:
+    """What the caller's own functions raise comes out as it is."""
+
+    @pytest.mark.parametrize("error", [KeyError("mine"), BrokenPipeError(), KeyboardInterrupt()])
+    def test_an_error_of_on_result_comes_out(self, execute, flows, chain, error):
+        def take(*result):
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            execute(chain(flows.Numbers(), flows.Relay()), 1000, on_result=take)
+        assert caught.value is error
+
+    def test_an_error_of_on_progress_comes_out(self, execute, flows, chain):
+        def look(stats):
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            execute(chain(flows.Numbers(), flows.Slow(0.1)), 100, on_progress=look)
+
+
+class Holder(GenericPE):
+    """Holds something that cannot be carried."""
+
+    def __init__(self, value):
+        super().__init__()
+        self._add_output("output")
+        self.stream = value
+
+
+class TestPickling:
+    """What cannot be carried is named, with the attribute or value to blame."""
+
+    def test_a_pe_is_named_with_its_attribute(self, execute, flows, chain):
+        graph = chain(Holder(number for number in ()), flows.Relay())
+        with pytest.raises(GraphError) as caught:
+            execute(graph)
+        message = str(caught.value)
+        for word in ("Holder0", "'stream'", "generator", "preprocess()"):
+            assert word in message
+
+    def test_an_open_file_is_named_too(self, execute, flows, chain, tmp_path):
+        with open(tmp_path / "file", "w") as file, pytest.raises(GraphError) as caught:
+            execute(chain(Holder(file), flows.Relay()))
+        for word in ("Holder0", "'stream'", "TextIOWrapper"):
+            assert word in str(caught.value)
+
+    def test_all_such_pes_are_named_at_once(self, execute, chain):
+        first, second = Holder(iter([]) and (n for n in ())), Holder(n for n in ())
+        first._add_input("input")
+        with pytest.raises(GraphError) as caught:
+            execute(chain(second, first))
+        assert len(caught.value.problems) == 2
+
+    def test_an_item_is_named_with_its_pe(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Makes(lambda n: (m for m in ())), flows.Relay())
+        error = fails(graph, ProcessingError, 1)
+        assert error.pe_id == "Makes1"
+        assert error.item == "1"
+        for word in ("generator", "cannot be handed on"):
+            assert word in error.reason
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_an_item_that_was_not_copied_is_named_too(self, fails, flows, chain, kept):
+        relay = flows.Relay()
+        relay.stateful = kept
+        graph = chain(flows.Numbers(), flows.Makes(lambda n: {"n": n, "g": (m for m in ())}), relay)
+        error = fails(graph, ItemError, 1, share_items=True)
+        for word in ("generator", "'g'", "Relay2"):
+            assert word in str(error)
+
+    def test_an_input_is_named(self, fails, flows, chain):
+        graph = chain(flows.Relay(), flows.Relay())
+        error = fails(graph, ItemError, [{"input": (n for n in ())}])
+        for word in ("generator", "'input'"):
+            assert word in str(error)
+
+    def test_a_pe_with_a_function_of_its_own_is_carried(self, execute, chain, flows):
+        offset = 3
+        graph = chain(flows.Numbers(), SimpleFunctionPE(lambda number: number + offset))
+        (outputs,) = execute(graph, 3).outputs.values()
+        assert sorted(outputs["output"]) == [4, 5, 6]

@@ -1,0 +1,243 @@
+"""Servers of all kinds: found by flag or environment, with a password, full, frozen or dead."""
+
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from dispel4py.errors import ServiceError
+
+WORKFLOW = """
+    import flows
+    from dispel4py import WorkflowGraph
+
+    graph = WorkflowGraph()
+    graph.connect(flows.Numbers(), "output", flows.Slow(0.01), "input")
+"""
+
+
+@pytest.fixture
+def port(start_server):
+    """Starts a server on a port of this machine; returns the port."""
+
+    def start(*options):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            number = probe.getsockname()[1]
+        start_server("--port", str(number), "--bind", "127.0.0.1", *options)
+        return number
+
+    return start
+
+
+@pytest.fixture
+def dispel4py(command, write, temporary):
+    """Runs the command with a small workflow: its status, output and error output."""
+    write("wf.py", WORKFLOW)
+
+    def run(*flags, count=3, **environment):
+        program = command(
+            "hybrid_redis", "wf.py", "-q", "-n", 2, "-i", count, *flags, **environment
+        )
+        ended = program.end()
+        assert program.members() == []
+        assert list(temporary.iterdir()) == []
+        return ended
+
+    return run
+
+
+RESULTS = "Outputs: {'Slow1': {'output': [1, 2, 3]}}"
+
+
+def printed(out):
+    return "".join(sorted(out)) == "".join(sorted(RESULTS + "\n"))
+
+
+class TestFinding:
+    def test_a_private_one(self, dispel4py):
+        status, out, err = dispel4py()
+        assert (status, err) == (0, "")
+        assert printed(out)
+
+    def test_by_url_with_password_and_database(self, dispel4py, port):
+        number = port("--requirepass", "s3cret")
+        url = f"redis://:s3cret@127.0.0.1:{number}/7"
+        status, out, err = dispel4py("--redis-url", url)
+        assert (status, err) == (0, "")
+        assert printed(out)
+
+    def test_by_environment(self, dispel4py, port):
+        number = port()
+        status, out, err = dispel4py(REDIS_URL=f"redis://127.0.0.1:{number}")
+        assert (status, err) == (0, "")
+        assert printed(out)
+
+    def test_by_host_and_port(self, dispel4py, port):
+        status, out, _ = dispel4py("-ri", "127.0.0.1", "-rp", port())
+        assert status == 0
+        assert printed(out)
+
+    @pytest.mark.parametrize(
+        ("login", "cause"), [(":wrong@", "refused the user name"), ("", "refused the user name")]
+    )
+    def test_a_wrong_password(self, dispel4py, port, login, cause):
+        number = port("--requirepass", "s3cret")
+        started_at = time.monotonic()
+        status, out, err = dispel4py("--redis-url", f"redis://{login}127.0.0.1:{number}")
+        assert time.monotonic() - started_at < 5
+        assert (status, out) == (1, "")
+        (line,) = err.splitlines()
+        assert line.startswith(
+            f"dispel4py: error: the Redis server at redis://127.0.0.1:{number} {cause}"
+        )
+        assert "wrong@" not in line
+
+    @pytest.mark.parametrize("given", ["flag", "environment"])
+    def test_nobody_there(self, dispel4py, given):
+        url = "redis://127.0.0.1:1"
+        started_at = time.monotonic()
+        if given == "flag":
+            status, out, err = dispel4py("--redis-url", url)
+        else:
+            status, out, err = dispel4py(REDIS_URL=url)
+        assert time.monotonic() - started_at < 5
+        assert (status, out) == (1, "")
+        assert err.startswith(f"dispel4py: error: the Redis server at {url} does not answer: ")
+        assert "Traceback" not in err
+
+    def test_no_address_at_all(self, dispel4py):
+        status, _, err = dispel4py("--redis-url", "localhost:6379")
+        assert status == 2
+        assert "'localhost:6379' is not the address of a Redis server" in err
+
+
+class TestMidRun:
+    """What happens to the server while a run is at work fails the run, in time."""
+
+    @pytest.fixture
+    def server(self, start_server):
+        return start_server()
+
+    @pytest.fixture
+    def fails(self, execute, flows, chain):
+        """Runs until something that is done at the first result fails the run."""
+
+        def run(action, graph=None, inputs=10**9, **options):
+            acted_at = []
+
+            def at_first(*result):
+                if not acted_at:
+                    acted_at.append(time.monotonic())
+                    action()
+
+            graph = graph or chain(flows.Numbers(), flows.Relay(), flows.Kept(), flows.Relay())
+            tap = flows.Slow(0.001)
+            graph.connect(graph.get_contained_objects()[0], "output", tap, "input")
+            with pytest.raises(ServiceError) as caught:
+                execute(graph, inputs, 3, on_result=at_first, **options)
+            return str(caught.value), time.monotonic() - acted_at[0]
+
+        return run
+
+    def test_it_is_killed(self, fails, server):
+        message, seconds = fails(lambda: server.process.kill())
+        assert f"server at {server.url} does not answer" in message
+        assert seconds < 2
+
+    def test_it_is_frozen(self, fails, server):
+        message, seconds = fails(lambda: server.process.send_signal(signal.SIGSTOP))
+        assert f"server at {server.url} does not answer" in message
+        assert seconds < 5.5
+
+    def test_it_is_shut_down(self, fails, server):
+        def shut_down():
+            with server.client() as client:
+                client.shutdown(nosave=True)
+
+        message, seconds = fails(shut_down)
+        assert f"server at {server.url} does not answer" in message
+        assert seconds < 2
+
+    @pytest.mark.parametrize("what", ["everything", "counts", "results", "a stream", "replicas"])
+    def test_keys_are_lost(self, fails, flows, chain, server, what):
+        def lose():
+            with server.client() as client:
+                if what == "everything":
+                    client.flushall()
+                    return
+                name = {
+                    "counts": "unfinished",
+                    "results": "out",
+                    "a stream": "pin:2:0",
+                    "replicas": "replicas",
+                }[what]
+                (key,) = client.keys(f"*:{name}")
+                client.delete(key)
+
+        graph = chain(flows.Numbers(), flows.Replica(), flows.Kept(), flows.Relay())
+        message, seconds = fails(lose, graph)
+        assert "has lost" in message
+        assert seconds < 3
+        with server.client() as client:
+            assert client.keys("*") == []
+
+    def test_it_evicts(self, execute, flows, chain, start_server):
+        server = start_server("--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru")
+        graph = chain(flows.Blocks(1024), flows.Size(pause=2.0))
+        with pytest.raises(ServiceError, match="has lost"):
+            execute(graph, 50_000, 2, redis_url=server.url)
+
+    def test_it_is_full(self, execute, flows, chain, start_server):
+        server = start_server("--maxmemory", "8mb", "--maxmemory-policy", "noeviction")
+        graph = chain(flows.Blocks(1024), flows.Size(pause=2.0))
+        with pytest.raises(ServiceError, match=r"is out of memory .*; raise its maxmemory"):
+            execute(graph, 50_000, 2, redis_url=server.url)
+        assert server.keys() == []
+
+    def test_our_private_one_is_killed(self, execute, flows, chain, temporary, monkeypatch):
+        from d4py_dynamic import redis_server
+
+        monkeypatch.setattr(redis_server, "DEFAULT_PORT", 1)
+        monkeypatch.delenv("REDIS_URL", raising=False)
+
+        def kill(*result):
+            ((folder),) = temporary.iterdir()
+            with redis_server.connect(redis_server.Address(f"unix://{folder}/redis.sock")) as c:
+                os.kill(c.info("server")["process_id"], signal.SIGKILL)
+
+        graph = chain(flows.Numbers(), flows.Slow(0.001))
+        with pytest.raises(ServiceError, match="does not answer"):
+            execute(graph, 10**9, redis_url=None, on_result=kill)
+        assert list(temporary.iterdir()) == []
+
+
+class TestStrangers:
+    """What somebody else writes to a run's streams is dropped and reported."""
+
+    def test_foreign_entries_change_nothing(self, execute, flows, chain, server, tmp_path):
+        stop = threading.Event()
+
+        def disturb():
+            with server.client() as client:
+                while not stop.is_set():
+                    for key in client.keys("d4py:*"):
+                        if client.type(key) == b"stream":
+                            client.xadd(key, {"d": b"x" * 40}, nomkstream=True)
+                            client.xadd(key, {"drained": b"x"}, nomkstream=True)
+                    time.sleep(0.01)
+
+        stranger = threading.Thread(target=disturb)
+        stranger.start()
+        try:
+            graph = chain(flows.Numbers(), flows.Slow(0.001), flows.Kept())
+            result = execute(graph, 500, 3)
+        finally:
+            stop.set()
+            stranger.join()
+        assert result.outputs["Kept2"]["output"] == [[*range(1, 501)]]
+        assert result.stats.notes
+        assert all(note.startswith("dropped ") for note in result.stats.notes)

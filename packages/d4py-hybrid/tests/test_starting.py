@@ -1,0 +1,158 @@
+"""Workers start by fork, fork server or spawn, and from any kind of program."""
+
+import threading
+
+import pytest
+
+from dispel4py import SimpleFunctionPE
+from dispel4py.errors import OptionError
+from dispel4py.loading import load_graph
+
+METHODS = ["fork", "forkserver", "spawn"]
+
+WORKFLOW = """
+    from dataclasses import dataclass
+    from helper import OFFSET
+    from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph
+
+    @dataclass
+    class Sample:
+        value: int
+
+    class Make(ProducerPE):
+        counter = 0
+        def _process(self, inputs):
+            self.counter += 1
+            return Sample(self.counter)
+
+    class Keep(IterativePE):
+        stateful = True
+        def _process(self, sample):
+            assert type(sample) is Sample
+            return Sample(sample.value + OFFSET)
+
+    def double(sample):
+        return Sample(2 * sample.value)
+
+    graph = WorkflowGraph()
+    make, keep = Make(), Keep()
+    doubled, shown = SimpleFunctionPE(double), SimpleFunctionPE(lambda sample: sample.value)
+    graph.connect(make, "output", keep, "input")
+    graph.connect(keep, "output", doubled, "input")
+    graph.connect(doubled, "output", shown, "input")
+"""
+SCRIPT = (
+    WORKFLOW
+    + """
+    if __name__ == "__main__":
+        import sys
+        from dispel4py import run
+        method, url = sys.argv[1:]
+        result = run(graph, "hybrid_redis", 4, 2, start_method=method, redis_url=url)
+        print(sorted(result.outputs["PE_<lambda>3"]["output"]))
+"""
+)
+EXPECTED = [202, 204, 206, 208]
+
+
+@pytest.fixture(autouse=True)
+def helper(write):
+    """A module beside the workflow."""
+    write("helper.py", "OFFSET = 100\n")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pes_of_a_workflow_file_reach_every_worker(execute, write, method, monkeypatch):
+    graph = load_graph(str(write("some flow.py", WORKFLOW)))
+    result = execute(graph, 4, start_method=method)
+    assert sorted(result.outputs["PE_<lambda>3"]["output"]) == EXPECTED
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_stateful_pes_and_functions_too(execute, flows, chain, method):
+    graph = chain(flows.Samples(), flows.Values(), SimpleFunctionPE(flows.double), flows.Kept())
+    result = execute(graph, 4, start_method=method)
+    assert result.outputs["Kept3"]["output"] == [[2, 4, 6, 8]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_script_runs_its_own_pes(start, write, server, method):
+    program = start(write("script.py", SCRIPT), method, server.url)
+    status, out, err = program.end()
+    assert (status, err) == (0, "")
+    assert out == f"{EXPECTED}\n"
+
+
+def test_a_prompt_runs_its_own_pes_though_threads_live(start, server):
+    code = """
+import threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+class One(ProducerPE):
+    def _process(self, inputs):
+        return 1
+graph = WorkflowGraph()
+graph.connect(One(), "output", IterativePE(), "input")
+class Add(IterativePE):
+    def _process(self, number):
+        return number + 1
+graph = WorkflowGraph()
+graph.connect(One(), "output", Add(), "input")
+"""
+    code += f"print(run(graph, 'hybrid_redis', 2, 2, redis_url={server.url!r}).outputs)"
+    status, out, err = start("-c", code).end()
+    assert (status, err) == (0, "")
+    assert out == "{'Add1': {'output': [2, 2]}}\n"
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(start, write, server, method):
+    script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    program = start(write("script.py", script), method, server.url)
+    status, _, err = program.end()
+    assert status == 1
+    assert "if __name__ == '__main__':" in err.splitlines()[-1]
+    assert program.members() == []
+
+
+def test_a_workflow_that_raises_in_a_worker_is_told(execute, write, monkeypatch):
+    text = "import os\nif 'D4PY_TEST' in os.environ: raise OSError('no data here')\n" + WORKFLOW
+    graph = load_graph(str(write("elsewhere.py", "    " + text.replace("\n", "\n    ", 2))))
+    monkeypatch.setenv("D4PY_TEST", "1")
+    with pytest.raises(Exception, match="OSError: no data here"):
+        execute(graph, 4, start_method="spawn")
+
+
+def test_a_program_with_threads_is_not_forked(execute, flows, chain):
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def hold():
+        while not stop.is_set():
+            with lock:
+                stop.wait(0.001)
+
+    threads = [threading.Thread(target=hold) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        graph = chain(flows.Numbers(), flows.Kept())
+        assert execute(graph, 100, 3).outputs["Kept1"]["output"] == [[*range(1, 101)]]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_run_may_be_started_by_a_thread(execute, flows, chain):
+    outputs = []
+    graph = chain(flows.Numbers(), flows.Kept())
+    thread = threading.Thread(target=lambda: outputs.append(execute(graph, 3).outputs))
+    thread.start()
+    thread.join(30)
+    assert outputs[0]["Kept1"]["output"] == [[1, 2, 3]]
+
+
+def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
+    with pytest.raises(OptionError, match=r"no start method 'clone' here \(there are: 'fork'"):
+        execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")

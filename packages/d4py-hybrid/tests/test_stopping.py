@@ -1,0 +1,164 @@
+"""However a run is stopped from outside, nothing of it is left: no process, file or key."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+#: A run that goes on for ever: results, a stateful PE, one of which each instance makes a file.
+WORKFLOW = """
+    import flows
+    from dispel4py import WorkflowGraph, run
+
+    graph = WorkflowGraph()
+    numbers, slow, signs = flows.Numbers(), flows.Slow(0.001), flows.Signs("ready")
+    graph.connect(numbers, "output", slow, "input")
+    graph.connect(slow, "output", signs, "input")
+"""
+SCRIPT = (
+    WORKFLOW
+    + """
+    if __name__ == "__main__":
+        import sys
+        from d4py_dynamic import redis_server
+        redis_server.DEFAULT_PORT = 1
+        options = dict(option.split("=", 1) for option in sys.argv[1:])
+        run(graph, "hybrid_redis", 10**9, 3, on_result=lambda *result: None, **options)
+"""
+)
+
+
+@pytest.fixture
+def gone(wait_until):
+    """Waits until no process of a program is left."""
+
+    def gone(program, seconds):
+        wait_until(lambda: not program.members(), "the end of all processes", seconds)
+
+    return gone
+
+
+@pytest.fixture
+def running(write, command, start, wait_until, tmp_path):
+    """Starts an endless run as a command or a script, and waits until it is at work."""
+
+    def begin(way, **options):
+        if way == "command":
+            write("endless.py", WORKFLOW)
+            flags = [
+                word
+                for name, url in options.items()
+                for word in (f"--{name}".replace("_", "-"), url)
+            ]
+            flags += ["-i", 10**9, "-n", 3, "--output", os.devnull]
+            program = command("hybrid_redis", "endless.py", *flags)
+        else:
+            write("endless.py", SCRIPT)
+            program = start("endless.py", *(f"{name}={value}" for name, value in options.items()))
+
+        def has_begun():
+            assert program.process.poll() is None, program.end()
+            return (tmp_path / "ready").exists()
+
+        wait_until(has_begun, "the first item")
+        assert len(program.members()) >= 4
+        return program
+
+    return begin
+
+
+WAYS = ["command", "script"]
+
+
+class TestPrivateServer:
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_c4_a_signal_stops_everything_within_two_seconds(
+        self, running, gone, temporary, way, number
+    ):
+        program = running(way)
+        assert list(temporary.iterdir()) != []
+        program.process.send_signal(number)
+        gone(program, 2)
+        status, _, err = program.end()
+        assert list(temporary.iterdir()) == []
+        if way == "command":
+            assert status == 130
+            assert err.splitlines()[-1] == "dispel4py: interrupted"
+            assert "Traceback" not in err
+        elif number == signal.SIGINT:
+            assert err.splitlines()[-1] == "KeyboardInterrupt"
+        else:
+            assert status == -signal.SIGTERM
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_speaks(
+        self, running, gone, temporary, way
+    ):
+        program = running(way)
+        os.killpg(program.process.pid, signal.SIGINT)
+        gone(program, 2)
+        _, _, err = program.end()
+        assert list(temporary.iterdir()) == []
+        assert err.count("Traceback") == (way == "script")
+
+    @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+    def test_c4_all_is_gone_soon_after_the_driver_was_killed(
+        self, running, gone, temporary, wait_until, start_method
+    ):
+        program = running("script", start_method=start_method)
+        program.process.kill()
+        gone(program, 5)
+        wait_until(lambda: not list(temporary.iterdir()), "the folder's removal", 5)
+
+    @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+    def test_c4_ctrl_c_while_it_starts_leaves_nothing_either(
+        self, write, command, gone, temporary, delay
+    ):
+        write("endless.py", WORKFLOW)
+        program = command("hybrid_redis", "endless.py", "-i", 10**9, "-n", 10, "-q")
+        time.sleep(delay)  # it does not matter how far it has come
+        os.killpg(program.process.pid, signal.SIGINT)
+        gone(program, 3)
+        _, _, err = program.end()
+        assert list(temporary.iterdir()) == []
+        # Python's own start may be interrupted too, and says so in its own way: once.
+        assert err.count("Traceback") <= 1
+        assert "d4py-worker" not in err
+
+
+class TestAnotherServer:
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+    def test_c4_no_key_is_left(self, running, gone, server, way, number):
+        program = running(way, redis_url=server.url)
+        assert server.keys() != []
+        program.process.send_signal(number)
+        gone(program, 5 if number == signal.SIGKILL else 2)
+        assert server.keys() == []
+
+    def test_c4_one_worker_is_enough_to_delete_them(self, running, gone, server, wait_until):
+        # The others are frozen.
+        program = running("script", redis_url=server.url)
+        workers = [pid for pid in program.members() if pid != program.process.pid]
+        for pid in workers[:-1]:
+            os.kill(pid, signal.SIGSTOP)
+        program.process.kill()
+        wait_until(lambda: server.keys() == [], "the deletion", 5)
+        for pid in workers[:-1]:
+            os.kill(pid, signal.SIGCONT)
+        gone(program, 5)
+        assert server.keys() == []
+
+    def test_runs_side_by_side_do_not_meet(self, execute, flows, chain):
+        def run_one(offset):
+            made = flows.Makes(lambda number: number + offset)
+            graph = chain(flows.Numbers(), made, flows.Relay(), flows.Kept())
+            return execute(graph, 3000, 2).outputs["Kept3"]["output"][0]
+
+        offsets = (0, 10_000, 20_000)
+        with ThreadPoolExecutor(3) as pool:
+            got = [*pool.map(run_one, offsets)]
+        assert got == [[o + number for number in range(1, 3001)] for o in offsets]

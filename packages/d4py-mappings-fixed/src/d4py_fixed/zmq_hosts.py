@@ -1,0 +1,199 @@
+"""The driver's side of a run on several hosts: who joins, which ranks they get, how they fare."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+
+from d4py_fixed.placement import Placement
+from d4py_fixed.transport import Parts
+from d4py_fixed.zmq_transport import ConnectionLostError, ZmqTransport
+from d4py_fixed.zmq_words import (
+    HOST,
+    Failed,
+    Join,
+    Left,
+    Orders,
+    RankPlace,
+    Stop,
+    Welcome,
+    Word,
+    from_parts,
+    to_parts,
+    versions,
+)
+from dispel4py.errors import D4pyError, ServiceError
+
+logger = logging.getLogger("dispel4py.zmq_multi")
+
+_TICK_SECONDS = 0.1
+
+
+@dataclass
+class Guest:
+    """A host that has joined.
+
+    Attributes:
+        number: the rank number that the driver knows it by.
+        name: its name.
+        ranks: what it runs.
+        left: it has said that all its ranks have ended.
+    """
+
+    number: int
+    name: str
+    ranks: list[int] = field(default_factory=list)
+    left: bool = False
+
+
+class Hosts:
+    """The other hosts of a run, and a `Transport` that overhears what they say beside the frames.
+
+    Args:
+        placement: the plan and its place.
+        transport: the driver's; knows nobody yet.
+        addresses: where ranks of this host listen, by rank; those of others are added.
+    """
+
+    def __init__(
+        self, placement: Placement, transport: ZmqTransport, addresses: dict[int, str]
+    ) -> None:
+        self._placement = placement
+        self._transport = transport
+        self.addresses = addresses
+        self._guests: dict[str, Guest] = {}
+        self._next_number = placement.ranks + 1
+        self._error: D4pyError | None = None
+
+    # As a transport.
+
+    def send(self, rank: int, parts: Parts) -> None:
+        """See `Transport`."""
+        self._transport.send(rank, parts)
+
+    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+        """See `Transport`.
+
+        Raises:
+            ServiceError: the connection to a host was lost.
+        """
+        until = monotonic() + seconds
+        while True:
+            try:
+                arrived = self._transport.receive(max(0.0, until - monotonic()))
+            except ConnectionLostError as error:
+                raise self._explained(error) from None
+            if arrived is None or arrived[0] != HOST:
+                return arrived
+            self._hear(from_parts(arrived[1]))
+
+    def close(self) -> None:
+        """See `Transport`."""
+        self._transport.close()
+
+    # As a company.
+
+    def gather(self, seconds: float) -> None:
+        """Wait until every rank has a host.
+
+        Raises:
+            ServiceError: not enough have come for so long.
+        """
+        until = monotonic() + seconds
+        while self._lacking:
+            self.receive(_TICK_SECONDS)
+            self.check()
+            if monotonic() >= until:
+                came = ", ".join(guest.name for guest in self._guests.values()) or "nobody"
+                raise ServiceError(
+                    f"{len(self._lacking)} of {self._placement.ranks} processes are still without"
+                    f" a host after {seconds:g} s (--wait); who came: {came}"
+                )
+
+    def start(self, places: Sequence[RankPlace]) -> None:
+        """Let all hosts start their ranks.
+
+        Args:
+            places: of all ranks.
+        """
+        for guest in self._guests.values():
+            own = [places[rank]._replace(offer=i) for i, rank in enumerate(guest.ranks)]
+            self._say(guest, Orders(own))
+
+    def check(self) -> None:
+        """Raise what a host has reported.
+
+        Raises:
+            D4pyError: a rank's own error, or that of its host.
+        """
+        if isinstance(self._error, ConnectionLostError):
+            raise self._explained(self._error)
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, reason: str) -> None:
+        """Let all hosts stop their ranks."""
+        for guest in self._guests.values():
+            self._say(guest, Stop(reason))
+
+    def see_off(self, seconds: float) -> list[str]:
+        """Wait until all have left; the names of those who have not for so long."""
+        self._transport.patience = None  # they go now
+        until = monotonic() + seconds
+        while monotonic() < until and not all(guest.left for guest in self._guests.values()):
+            self.receive(_TICK_SECONDS)
+        return [guest.name for guest in self._guests.values() if not guest.left]
+
+    def strangers(self) -> int:
+        """How many connections were refused."""
+        joined = self._next_number - self._placement.ranks - 1
+        return self._transport.strangers() - joined  # a host knocks once before it joins
+
+    @property
+    def _lacking(self) -> list[int]:
+        """Ranks without a host."""
+        return [rank for rank in range(self._placement.ranks) if rank not in self.addresses]
+
+    def _hear(self, word: Word) -> None:
+        match word:
+            case Join():
+                self._receive_guest(word)
+            case Failed(_, error):
+                self._error = self._error or error
+            case Left(address):
+                if address in self._guests:
+                    self._guests[address].left = True
+            case _:
+                raise AssertionError(f"the driver heard {word!r}")
+
+    def _receive_guest(self, join: Join) -> None:
+        guest = Guest(self._next_number, join.name)
+        self._next_number += 1
+        self._transport.connect(guest.number, join.address, heartbeat=True)
+        lacking = self._lacking
+        if join.versions != versions():
+            reason = f"it has {join.versions}, and the driver {versions()}"
+            logger.warning("host %s cannot take part: %s", guest.name, reason)
+            self._say(guest, Stop(f"this host cannot take part: {reason}"))
+        elif not lacking:
+            self._say(guest, Stop("the run has all the processes that it needs", is_failure=False))
+        else:
+            self._guests[join.address] = guest
+            for rank, address in zip(lacking, join.offers, strict=False):
+                guest.ranks.append(rank)
+                self.addresses[rank] = address
+                self._transport.connect(rank, address)
+            self._say(guest, Welcome())
+            logger.info("host %s runs ranks %s", guest.name, ", ".join(map(str, guest.ranks)))
+
+    def _say(self, guest: Guest, word: Word) -> None:
+        self._transport.send(guest.number, to_parts(word))
+
+    def _explained(self, error: ConnectionLostError) -> ServiceError:
+        for guest in self._guests.values():
+            if error.rank == guest.number or error.rank in guest.ranks:
+                ran = ", ".join(map(self._placement.describe, guest.ranks))
+                return ServiceError(f"lost host {guest.name}; it ran {ran}")
+        return error

@@ -1,0 +1,567 @@
+"""The worker loop without processes: random graphs, placements and schedules against a plain model.
+
+Ranks and driver are threads of which one runs at a time; at every `send` and `receive` a seeded
+chooser decides who goes on.  So a seed is a schedule, and a deadlock is seen at once: nobody can go
+on.  Windows and batches are tiny, clocks are made up, and every frame is looked at on its way.
+"""
+
+import random
+import threading
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from d4py_fixed import driver as driver_module
+from d4py_fixed import outgoing as outgoing_module
+from d4py_fixed import rank as rank_module
+from d4py_fixed.driver import Driver
+from d4py_fixed.frames import RESULTS, Credit, Done, Items, Results, from_parts
+from d4py_fixed.outgoing import Outgoing
+from d4py_fixed.placement import Placement, place
+from d4py_fixed.rank import Rank
+from dispel4py import GenericPE, WorkflowGraph
+from dispel4py import executor as executor_module
+from dispel4py import runner as runner_module
+from dispel4py.inputs import root_inputs
+from dispel4py.plan import make_plan
+from dispel4py.result import RunOptions, RunStats
+
+# The simulation.
+
+
+class Stopped(BaseException):
+    """The simulation is over, and so is this thread."""
+
+
+class Net:
+    """Threads that run one at a time, and frames between them.
+
+    Attributes:
+        sent: every frame, as (sender, receiver, frame).
+        most_waiting: the most items that ever waited in one rank for one input of an instance.
+        error: what a rank raised, or that nobody can go on.
+    """
+
+    def __init__(self, ranks: int, chooser: random.Random) -> None:
+        self.sent: list[tuple[int, int, Any]] = []
+        self.most_waiting = 0
+        self.error: BaseException | None = None
+        self._chooser = chooser
+        self._driver = ranks
+        self._inboxes = [deque() for _ in range(ranks + 1)]
+        self._turns = [threading.Semaphore(0) for _ in range(ranks + 1)]
+        self._waiting = [False] * (ranks + 1)
+        self._over = [False] * (ranks + 1)
+        self._threads: list[threading.Thread] = []
+
+    def start(self, rank: int, main) -> None:
+        def body():
+            self._turns[rank].acquire()
+            try:
+                main()
+            except Stopped:
+                pass
+            except BaseException as error:
+                self.error = self.error or error
+            self._over[rank] = True
+            self._hand_over()
+
+        self._threads.append(threading.Thread(target=body, daemon=True))
+        self._threads[-1].start()
+
+    def stop(self) -> None:
+        self.error = self.error or Stopped()
+        for turn in self._turns:
+            turn.release()
+        for thread in self._threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def send(self, sender: int, receiver: int, parts) -> None:
+        copies = [bytearray(part) for part in parts]
+        self.sent.append((sender, receiver, from_parts([bytes(copy) for copy in copies])))
+        self._inboxes[receiver].append((sender, copies))
+        self._switch(sender)
+
+    def receive(self, rank: int, seconds: float):
+        self._waiting[rank] = seconds > 0
+        self._switch(rank)
+        self._waiting[rank] = False
+        return self._inboxes[rank].popleft() if self._inboxes[rank] else None
+
+    def _switch(self, rank: int) -> None:
+        if self._hand_over() != rank:
+            self._turns[rank].acquire()
+        else:
+            self._turns[rank].acquire(blocking=False)
+        if self.error is not None and rank != self._driver:
+            raise Stopped
+
+    def _hand_over(self) -> int:
+        """Let somebody go on, chosen among those that can."""
+        able = [
+            rank
+            for rank, inbox in enumerate(self._inboxes)
+            if not self._over[rank] and (inbox or not self._waiting[rank])
+        ]
+        if not able or self.error is not None:
+            if not able:
+                self.error = self.error or AssertionError("deadlock: everybody waits")
+            able = [self._driver]
+        chosen = self._chooser.choice(able)
+        self._turns[chosen].release()
+        return chosen
+
+
+@dataclass
+class Link:
+    """The transport of one rank."""
+
+    net: Net
+    rank: int
+
+    def send(self, rank, parts):
+        self.net.send(self.rank, rank, parts)
+
+    def receive(self, seconds):
+        return self.net.receive(self.rank, seconds)
+
+    def close(self):
+        pass
+
+
+class Clock:
+    """Time goes on by a little, or by a lot, whenever somebody looks."""
+
+    def __init__(self, chooser: random.Random) -> None:
+        self._chooser = chooser
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += self._chooser.choice((0.0, 0.0001, 0.001, 0.004, 0.02))
+        return self._now
+
+
+class WatchedOutgoing(Outgoing):
+    """Tells how much waits in a rank."""
+
+    net: Net
+
+    def add_items(self, *batch):
+        super().add_items(*batch)
+        waiting = max(map(len, self._batches.values()))
+        self.net.most_waiting = max(self.net.most_waiting, waiting)
+
+
+@dataclass
+class Sizes:
+    """How tiny everything is."""
+
+    window: int = 1
+    results_window: int = 1
+    full: int = 2
+    chunk: int = 4
+
+    @property
+    def bound(self) -> int:
+        """Items that may wait for one input: two batches, and what was being made meanwhile."""
+        return 2 * self.full + 2 * self.chunk
+
+
+def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop"):
+    """Run a placed graph; its result and the net it ran over."""
+    sizes = sizes or Sizes()
+    chooser = random.Random(seed)
+    clock = Clock(chooser)
+    net = Net(placement.ranks, chooser)
+    options = RunOptions(on_error=on_error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outgoing_module, "WINDOW", sizes.window)
+        patch.setattr(outgoing_module, "RESULTS_WINDOW", sizes.results_window)
+        patch.setattr(outgoing_module, "_FULL_ITEMS", sizes.full)
+        patch.setattr(executor_module, "CHUNK", sizes.chunk)
+        patch.setattr(rank_module, "Outgoing", type("Watched", (WatchedOutgoing,), {"net": net}))
+        for module in (executor_module, runner_module):
+            patch.setattr(module, "perf_counter", clock)
+        for module in (outgoing_module, rank_module, driver_module):
+            patch.setattr(module, "monotonic", clock)
+        for rank in range(placement.ranks):
+            net.start(rank, Rank(placement, rank, Link(net, rank), on_error).run)
+        driver = Driver(
+            placement,
+            root_inputs(placement.plan, inputs),
+            Link(net, placement.ranks),
+            net.check,
+            options,
+            RunStats("test"),
+        )
+        try:
+            result = driver.run()
+        finally:
+            net.stop()
+    return result, net
+
+
+# Graphs of one kind of PE, which writes down what happens to it.
+
+
+@dataclass
+class Journal:
+    """Everything that happened, in order: (instance, what, details…).  Copies are the same one."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    instances: int = 0
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Node(GenericPE):
+    """Makes of each value some others, and stamps them with what sent them and a number.
+
+    An item is (value modulo 5, value, sender, output, number of the sender's item there).
+    """
+
+    def __init__(self, journal, number, outputs, factor, writes, bad, numprocesses):
+        super().__init__(numprocesses)
+        self.journal, self.number, self.factor, self.bad = journal, number, factor, bad
+        self.writes = writes
+        for name in outputs:
+            self._add_output(name)
+        self.in_call = False
+        self.stamp = None
+        self.sent = Counter()
+
+    def item(self, output, value):
+        self.sent[output] += 1
+        return value % 5, value, self.stamp, output, self.sent[output]
+
+    def _preprocess(self):
+        self.journal.instances += 1
+        self.stamp = self.journal.instances
+        self.note("pre")
+        for output in self.outputconnections:
+            self.write(output, self.item(output, 1000 + self.number))
+
+    def process(self, inputs):
+        assert not self.in_call, "called in the middle of a call"
+        self.in_call = True
+        try:
+            return self.work_on(inputs)
+        finally:
+            self.in_call = False
+
+    def work_on(self, inputs):
+        if inputs:
+            ((name, (key, value, sender, output, number)),) = inputs.items()
+            self.note("item", name, key, sender, output, number)
+        else:
+            value = self.sent["calls"] = self.sent["calls"] + 1
+        if self.fails_at(value):
+            raise ValueError(value)
+        if not self.writes:
+            return {
+                output: self.item(output, values[0])
+                for output in self.outputconnections
+                if (values := self.made_of(output, value))
+            }
+        for output in self.outputconnections:
+            for made in self.made_of(output, value):
+                self.write(output, self.item(output, made))
+        return None
+
+    def _postprocess(self):
+        for output in self.outputconnections:
+            self.write(output, self.item(output, 2000 + self.number))
+        self.note("post")
+
+    def note(self, *what):
+        self.journal.events.append((self.number, self.stamp, *what))
+
+    def fails_at(self, value):
+        return self.bad > 0 and value % self.bad == 0
+
+    def made_of(self, output, value):
+        """The values that one value becomes, on an output."""
+        count = 1 if not self.writes else (value + len(output)) % (self.factor + 1)
+        if not self.writes and (value + self.number) % 4 == 0:
+            count = 0
+        return [(value * 7 + j * 3 + self.number) % 997 for j in range(count)]
+
+
+@dataclass
+class Shape:
+    """A graph of nodes.
+
+    Attributes:
+        nodes: per node: factor, writes, bad, numprocesses.
+        edges: (source, output, destination, input, grouping); one input each.
+    """
+
+    nodes: list[tuple[int, bool, int, int]]
+    edges: list[tuple[int, str, int, str, Any]]
+    calls: int = 5
+
+    def build(self) -> tuple[WorkflowGraph, Journal]:
+        journal = Journal()
+        nodes = []
+        for number, (factor, writes, bad, numprocesses) in enumerate(self.nodes):
+            outputs = dict.fromkeys(e[1] for e in self.edges if e[0] == number)
+            nodes.append(
+                Node(journal, number, [*outputs, "out"], factor, writes, bad, numprocesses)
+            )
+        graph = WorkflowGraph()
+        for node in nodes:
+            graph.add(node)
+        for source, output, destination, name, grouping in self.edges:
+            nodes[destination]._add_input(name, grouping)
+            graph.connect(nodes[source], output, nodes[destination], name)
+        return graph, journal
+
+    def model(self, plan) -> tuple[dict[int, Counter], int]:
+        """What each PE writes where nobody takes it, and how many items fail: plain arithmetic."""
+        results, failures = {}, 0
+        arriving: dict[int, Counter] = defaultdict(Counter)
+        for pe in plan.order:
+            node, planned = plan.pes[pe].pe, plan.pes[pe]
+            if planned.is_root:
+                arriving[pe] = Counter(range(1, self.calls + 1))
+            failures += sum(n for value, n in arriving[pe].items() if node.fails_at(value))
+            for output in node.outputconnections:
+                made = Counter({1000 + pe: planned.instances})
+                made[2000 + pe] += planned.instances
+                for value, count in arriving[pe].items():
+                    if not node.fails_at(value):
+                        for product in node.made_of(output, value):
+                            made[product] += count
+                if made.total() > 1500:
+                    reject()
+                for route in planned.routes[output]:
+                    copies = plan.pes[route.destination].instances
+                    times = copies if route.grouping.kind == "all" else 1
+                    for value, count in made.items():
+                        arriving[route.destination][value] += count * times
+                if not planned.routes[output]:
+                    results[pe] = made
+        return results, failures
+
+
+def check_run(shape: Shape, placement: Placement, journal: Journal, result, net: Net) -> None:
+    """All that has to hold, whatever the schedule was."""
+    plan = placement.plan
+    expected, failures = shape.model(plan)
+    got = {
+        pe: Counter(item[1] for item in result.outputs.get(plan.pes[pe].id, {}).get("out", []))
+        for pe in expected
+    }
+    assert got == expected
+    assert len(result.failures) == failures
+    check_lives(plan, journal)
+    check_order_and_groups(plan, journal)
+    check_counts(placement, net)
+
+
+def check_lives(plan, journal) -> None:
+    """I2, I3, C1: pre, items, post; post after all that is upstream."""
+    lives = defaultdict(list)
+    ended = Counter()
+    for number, stamp, what, *_ in journal.events:
+        lives[number, stamp].append(what)
+        if what == "post":
+            for source in plan.pes[number].upstream:
+                assert ended[source] == plan.pes[source].instances, "postprocessed too early"
+            ended[number] += 1
+    assert Counter(number for number, _ in lives) == {pe.index: pe.instances for pe in plan.pes}
+    for events in lives.values():
+        assert events[0] == "pre"
+        assert events[-1] == "post"
+        assert set(events[1:-1]) <= {"item"}
+
+
+def check_order_and_groups(plan, journal) -> None:
+    """M1 and M3."""
+    last: dict[Any, int] = {}
+    owners = defaultdict(set)
+    groupings = {
+        (route.destination, route.input): route.grouping.kind
+        for pe in plan.pes
+        for routes in pe.routes.values()
+        for route in routes
+    }
+    for number, stamp, what, *details in journal.events:
+        if what != "item":
+            continue
+        name, key, sender, output, count = details
+        edge = (number, stamp, name, sender, output)
+        assert count > last.get(edge, 0), f"{edge}: number {count} comes after {last[edge]}"
+        last[edge] = count
+        kind = groupings[number, name]
+        if kind in ("group_by", "global"):
+            owners[number, kind, key if kind == "group_by" else None].add(stamp)
+    for number, kind in {(number, kind) for number, kind, _ in owners}:
+        for group in [g for g in owners if g[:2] == (number, kind)]:
+            assert len(owners[group]) == 1, f"{group} has several owners"
+
+
+def check_counts(placement: Placement, net: Net) -> None:
+    """Every batch is answered once, and who needs to know is told of every instance's end."""
+    plan = placement.plan
+    sent, answered, done = Counter(), Counter(), Counter()
+    for sender, receiver, frame in net.sent:
+        match frame:
+            case Items():
+                assert placement.rank_of[frame.pe, frame.instance] == receiver
+                sent[sender, receiver, frame.pe, frame.instance] += 1
+            case Results():
+                sent[sender, receiver, RESULTS, 0] += 1
+            case Credit() if frame.pe == RESULTS or receiver != placement.ranks:
+                answered[receiver, sender, frame.pe, frame.instance] += 1
+            case Done():
+                done[frame.pe, sender, receiver] += 1
+    assert sent == answered
+    expected = Counter()
+    for pe in plan.pes:
+        for rank in range(placement.ranks):
+            fed = {placement.rank_of[i] for i in placement.rank_of if pe.index in
+                   plan.pes[i[0]].upstream}  # fmt: skip
+            for other in fed - {rank}:
+                expected[pe.index, rank, other] += sum(
+                    placement.rank_of[pe.index, i] == rank for i in range(pe.instances)
+                )
+    assert done == +expected
+
+
+@st.composite
+def shapes(draw) -> Shape:
+    """Random acyclic graphs: several roots, fan-out, fan-in, groupings, some nodes that multiply."""
+    size = draw(st.integers(3, 7))
+    nodes = [
+        (
+            draw(st.sampled_from((2, 2, 3, 3, 20))),
+            draw(st.sampled_from((True, True, False))),
+            draw(st.sampled_from((0, 0, 0, 3))),
+            draw(st.sampled_from((1, 1, 2, 3))),
+        )
+        for _ in range(size)
+    ]
+    edges = []
+    for destination in range(1, size):
+        for name in draw(st.sampled_from(("a", "ab", "a", ""))):
+            edges.append(
+                (
+                    draw(st.integers(0, destination - 1)),
+                    draw(st.sampled_from(("x", "y"))),
+                    destination,
+                    name,
+                    draw(st.sampled_from((None, None, None, [0], "all", "global"))),
+                )
+            )
+    return Shape(nodes, edges, calls=draw(st.integers(5, 40)))
+
+
+@st.composite
+def placements(draw, plan) -> Placement:
+    """As the mapping places, or any other way."""
+    if draw(st.integers(0, 3)) == 0:
+        return place(plan, draw(st.integers(1, 4)))
+    instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
+    ranks = st.integers(0, draw(st.integers(1, 3)))
+    chosen = [draw(ranks) for _ in instances]
+    number = {rank: i for i, rank in enumerate(sorted(set(chosen)))}
+    return Placement(
+        plan,
+        len(number),
+        {instance: number[rank] for instance, rank in zip(instances, chosen, strict=True)},
+    )
+
+
+SIZES = st.builds(
+    Sizes,
+    window=st.integers(1, 2),
+    results_window=st.integers(1, 2),
+    full=st.sampled_from((1, 2, 4)),
+    chunk=st.sampled_from((2, 4, 16)),
+)
+
+
+@settings(max_examples=150)
+@given(st.data(), shapes(), SIZES, st.integers(0, 2**32))
+def test_c1_m1_m3_any_graph_in_any_place_on_any_schedule(data, shape, sizes, seed):
+    graph, journal = shape.build()
+    placement = data.draw(placements(make_plan(graph)))
+    shape.model(placement.plan)  # leaves out what would grow too large
+    result, net = simulate(placement, shape.calls, seed=seed, sizes=sizes, on_error="skip")
+    check_run(shape, placement, journal, result, net)
+    assert net.most_waiting <= sizes.bound
+
+
+# Graphs whose ranks wait for each other in every way that we could think of.
+
+MANY = (20, True, 0, 1)
+FEW = (3, True, 0, 1)
+
+#: Name → (shape, rank of each node).
+ENTANGLED = {
+    # A → B → C, where A and C share a rank: C has to go on while A waits for B.
+    "there and back": (Shape([MANY, MANY, FEW], [(0, "x", 1, "a", None), (1, "x", 2, "a", None)]),
+                       [0, 1, 0]),
+    # A → B and C → D, where A shares a rank with D, and B with C.
+    "crossing": (Shape([MANY, FEW, MANY, FEW], [(0, "x", 1, "a", None), (2, "x", 3, "a", None)]),
+                 [0, 1, 1, 0]),
+    # Two chains of three, each in the middle of a batch while the other one goes on.
+    "crossing in the middle": (
+        Shape(
+            [MANY, MANY, FEW, FEW, FEW, FEW],
+            [(0, "x", 2, "a", None), (2, "x", 4, "a", None),
+             (1, "x", 3, "a", None), (3, "x", 5, "a", None)],
+        ),
+        [0, 1, 1, 0, 2, 2],
+    ),
+    # A → B → C with A → D far away: what waits for C here goes ahead of what comes for B.
+    "overtaking": (
+        Shape(
+            [MANY, MANY, FEW, FEW, FEW],
+            [(0, "x", 2, "a", None), (1, "x", 2, "b", None), (2, "x", 3, "a", None),
+             (0, "x", 4, "a", None)],
+        ),
+        [0, 1, 0, 0, 1],
+    ),
+    # A feeds B and D, and B feeds C, which is far away and slow: D's items must not hide that.
+    "siblings": (
+        Shape(
+            [FEW, MANY, FEW, FEW],
+            [(0, "x", 1, "a", None), (1, "x", 2, "a", None), (0, "x", 3, "a", None)],
+        ),
+        [0, 0, 1, 0],
+    ),
+    # A → B → C → D by two ranks in turn.
+    "zigzag": (
+        Shape(
+            [MANY, FEW, MANY, FEW],
+            [(0, "x", 1, "a", None), (1, "x", 2, "a", None), (2, "x", 3, "a", None)],
+            calls=3,
+        ),
+        [0, 1, 0, 1],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENTANGLED)
+@pytest.mark.parametrize("sizes", [Sizes(1, 1, 1, 2), Sizes(1, 1, 2, 16)], ids=repr)
+def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name, sizes):
+    shape, ranks = ENTANGLED[name]
+    for seed in range(20):
+        graph, journal = shape.build()
+        placement = Placement(make_plan(graph), max(ranks) + 1,
+                              {(pe, 0): rank for pe, rank in enumerate(ranks)})  # fmt: skip
+        result, net = simulate(placement, shape.calls, seed=seed, sizes=sizes, on_error="skip")
+        check_run(shape, placement, journal, result, net)
+        assert net.most_waiting <= sizes.bound
