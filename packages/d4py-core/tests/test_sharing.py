@@ -31,7 +31,7 @@ class Act(IterativePE):
 
     def _postprocess(self) -> None:
         for array in self.kept:
-            array += 100
+            np.add(array, 100, out=array)
 
 
 def same(pe: Act, data: Any) -> Any:

@@ -106,13 +106,15 @@ graph.connect(One(), "output", Add(), "input")
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(start, write, server, method):
+def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(
+    start, write, server, wait_until, method
+):
     script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
     program = start(write("script.py", script), method, server.url)
     status, _, err = program.end()
     assert status == 1
     assert "if __name__ == '__main__':" in err.splitlines()[-1]
-    assert program.members() == []
+    wait_until(lambda: not program.members(), "the end of all processes")
 
 
 def test_a_workflow_that_raises_in_a_worker_is_told(execute, write, monkeypatch):

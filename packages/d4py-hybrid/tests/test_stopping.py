@@ -47,11 +47,7 @@ def running(write, command, start, wait_until, tmp_path):
     def begin(way, **options):
         if way == "command":
             write("endless.py", WORKFLOW)
-            flags = [
-                word
-                for name, url in options.items()
-                for word in (f"--{name}".replace("_", "-"), url)
-            ]
+            flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
             flags += ["-i", 10**9, "-n", 3, "--output", os.devnull]
             program = command("hybrid_redis", "endless.py", *flags)
         else:
@@ -102,7 +98,10 @@ class TestPrivateServer:
         gone(program, 2)
         _, _, err = program.end()
         assert list(temporary.iterdir()) == []
-        assert err.count("Traceback") == (way == "script")
+        last = {"command": "dispel4py: interrupted", "script": "KeyboardInterrupt"}[way]
+        assert err.splitlines()[-1] == last
+        assert "d4py-worker" not in err
+        assert "Traceback" not in err or way == "script"
 
     @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
     def test_c4_all_is_gone_soon_after_the_driver_was_killed(

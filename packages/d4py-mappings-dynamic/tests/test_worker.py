@@ -54,13 +54,21 @@ class Threads:
 
 @pytest.fixture
 def execute(memory_store):
-    """Runs a graph in this process: ``execute(graph, inputs, processes, …)``."""
+    """Runs a graph in this process: ``execute(graph, inputs, processes, …)``.
+
+    `owned` says which PEs each worker owns; there are as many workers then.
+    """
     stores = []
 
-    def execute(graph, inputs=1, processes=2, most_waiting=32, most_results=64, **options):
+    def execute(
+        graph, inputs=1, processes=2, most_waiting=32, most_results=64, owned=(), **options
+    ):
         plan = share_stateless(make_plan(graph))
         pins = [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
         owners = [pins[rank::processes] for rank in range(processes)]
+        if owned:
+            owners = [[pin for pin in pins if plan.pes[pin[0]].pe in own] for own in owned]
+            processes = len(owned)
         store = memory_store(plan, owners, most_waiting, most_results)
         stores.append(store)
         chosen = RunOptions(**options)
@@ -150,6 +158,16 @@ class Gather(ConsumerPE):
 
     def _postprocess(self):
         self.write("output", (self.last, self.wrong))
+
+
+class SlowNumbers(Numbers):
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, inputs):
+        time.sleep(self.seconds)
+        return super()._process(inputs)
 
 
 # Whole runs.
@@ -460,36 +478,104 @@ def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
     } == expected
 
 
-class Reenter(IterativePE):
-    """Notes if it is called while it is in the middle of a call."""
+class Shut(Total):
+    """Does nothing before some other PEs have begun, or a while has passed."""
 
-    def __init__(self, times):
+    def __init__(self, *others):
         super().__init__()
-        self.times, self.inside = times, False
+        self.others = others
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _process(self, data):
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until and not all(pe.begun for pe in self.others):
+            time.sleep(0.001)
+        super()._process(data)
+
+
+class Begins(Relay):
+    """Notes that it has begun, and sends several items, one by one, in a call."""
+
+    begun = False
+    stateful = True
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def _process(self, data):
+        self.begun = True
+        for _ in range(9):
+            time.sleep(0.011)  # longer than what is written lingers
+            self.write("output", data)
+
+
+def test_c6_two_owners_that_hold_up_each_other_in_what_they_began_meanwhile_go_on(
+    execute, monkeypatch
+):
+    # H and K wait for receivers that are shut.  Their owners could begin Y and Z meanwhile; if both
+    # did, Y would wait for K, Z for H, and neither H nor K could go on.
+    monkeypatch.setattr(outbox, "HEAVY", 0)
+    graph = WorkflowGraph()
+    root, h, k, y, z = Numbers(), Begins(), Begins(), Begins(), Begins()
+    shut_h, shut_k = Shut(y, z), Shut(y, z)
+    for source, destination in [(root, h), (root, k), (root, y), (root, z), (y, k), (z, h)]:
+        graph.connect(source, "output", destination, "input")
+    graph.connect(h, "output", shut_h, "input")
+    graph.connect(k, "output", shut_k, "input")
+    owned = [[root], [h, y], [k, z], [shut_h], [shut_k]]
+    result = execute(graph, 1, most_waiting=1, owned=owned)
+    assert len(result.outputs) == 2
+
+
+def test_c6_who_waits_for_a_receiver_begins_nothing_that_feeds_it(execute):
+    class Slow(Total):
+        def __deepcopy__(self, memo):
+            return self
+
+        def _process(self, data):
+            if not self.total:
+                time.sleep(0.8)  # longer than its senders would need for everything
+            most.append(execute.stores[0].length((2, 0)))
+            super()._process(data)
+
+    most = []
+    numbers, middle, last = SlowNumbers(0.006), stateful(Relay()), Slow()
+    graph = chain(numbers, middle, last)
+    execute(graph, 100, most_waiting=4, owned=[[numbers], [middle], [last]])
+    assert len(most) == 100
+    assert 5 <= max(most) <= 6
+
+
+class Reenter(Relay):
+    """Fails if it is called while it is in the middle of a call."""
+
+    inside = False
 
     def _process(self, data):
         assert not self.inside, "called in the middle of a call"
         self.inside = True
-        for _ in range(self.times):
+        for _ in range(3):
+            time.sleep(0.011)  # longer than what is written lingers
             self.write("output", data)
         self.inside = False
 
 
 def test_i2_no_pe_is_called_in_the_middle_of_its_call(execute, monkeypatch):
+    # In the middle of a call of `shared`, what the root wrote for `last` finds no room; `side` may
+    # go on meanwhile, and feeds `shared`.
     monkeypatch.setattr(outbox, "HEAVY", 0)
     monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
     graph = WorkflowGraph()
-    numbers, shared = Numbers(), Reenter(20)
-    side, other, end = stateful(Relay("Side")), stateful(Relay("Other")), stateful(Total())
-    graph.connect(numbers, "output", shared, "input")
-    graph.connect(numbers, "output", side, "input")
+    numbers, shared, side, last = Emit([1] * 4), Reenter(), stateful(Relay("Side")), Total()
+    for destination in (last, side, shared):
+        graph.connect(numbers, "output", destination, "input")
     graph.connect(side, "output", shared, "input")
-    graph.connect(numbers, "output", other, "input")
-    graph.connect(other, "output", shared, "input")
-    graph.connect(shared, "output", end, "input")
     for processes in (1, 2, 3):
-        result = execute(graph, 20, processes, most_waiting=1)
-        assert result.outputs["Total4"]["output"] == [3 * 20 * sum(range(1, 21))]
+        result = execute(graph, 2, processes, most_waiting=0)
+        assert result.outputs["Total1"]["output"] == [8]
+        assert result.outputs["Reenter3"]["output"] == [1] * 48
 
 
 # Errors.
@@ -562,7 +648,7 @@ class Script:
 
 
 def test_the_calls_of_a_root_that_are_left_become_a_task(memory_store):
-    script = Script(memory_store, chain(SlowNumbers(), Relay()), [[(0, 0)]])
+    script = Script(memory_store, chain(SlowNumbers(0.003), Relay()), [[(0, 0)]])
     script.serve([Task(CALLS, 0, 0, None, 50)], lambda m: m.calls[0, 0] == 50)
     left = [
         task.load
@@ -587,12 +673,6 @@ def test_so_do_the_calls_that_were_listed(memory_store):
         for item in items
     ]
     assert results == [*range(30)]
-
-
-class SlowNumbers(Numbers):
-    def _process(self, inputs):
-        time.sleep(0.003)
-        return super()._process(inputs)
 
 
 def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(memory_store):

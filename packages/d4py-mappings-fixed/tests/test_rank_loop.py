@@ -19,7 +19,7 @@ from d4py_fixed import driver as driver_module
 from d4py_fixed import outgoing as outgoing_module
 from d4py_fixed import rank as rank_module
 from d4py_fixed.driver import Driver
-from d4py_fixed.frames import RESULTS, Credit, Done, Items, Results, from_parts
+from d4py_fixed.frames import RESULTS, Calls, Credit, Done, Items, Results, from_parts, to_parts
 from d4py_fixed.outgoing import Outgoing
 from d4py_fixed.placement import Placement, place
 from d4py_fixed.rank import Rank
@@ -441,7 +441,7 @@ def check_counts(placement: Placement, net: Net) -> None:
 
 @st.composite
 def shapes(draw) -> Shape:
-    """Random acyclic graphs: several roots, fan-out, fan-in, groupings, some nodes that multiply."""
+    """Random acyclic graphs: several roots, fan-out, fan-in, groupings, nodes that multiply."""
     size = draw(st.integers(3, 7))
     nodes = [
         (
@@ -534,6 +534,15 @@ ENTANGLED = {
         ),
         [0, 1, 0, 0, 1],
     ),
+    # The same where D stands further down: B's batches must not come in the middle of a call of C.
+    "in the middle of a call": (
+        Shape(
+            [MANY, MANY, FEW, FEW, MANY, FEW],
+            [(0, "x", 2, "a", None), (1, "x", 2, "b", None), (2, "x", 3, "a", None),
+             (0, "x", 5, "a", None), (4, "x", 5, "b", None)],
+        ),
+        [0, 1, 0, 0, 1, 1],
+    ),
     # A feeds B and D, and B feeds C, which is far away and slow: D's items must not hide that.
     "siblings": (
         Shape(
@@ -565,3 +574,43 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name
         result, net = simulate(placement, shape.calls, seed=seed, sizes=sizes, on_error="skip")
         check_run(shape, placement, journal, result, net)
         assert net.most_waiting <= sizes.bound
+
+
+class DeafLink:
+    """The transport of a rank one of whose receivers never answers; the others do at once."""
+
+    def __init__(self, frames, deaf):
+        self.arriving = deque(frames)
+        self.deaf = deaf
+        self.sent = []
+
+    def send(self, rank, parts):
+        frame = from_parts([bytes(part) for part in parts])
+        self.sent.append(frame)
+        if isinstance(frame, Results):
+            self.arriving.append(Credit(RESULTS, 0))
+        elif isinstance(frame, Items) and frame.pe != self.deaf:
+            self.arriving.append(Credit(frame.pe, frame.instance))
+
+    def receive(self, seconds):
+        if self.arriving:
+            return 1, to_parts(self.arriving.popleft())
+        if seconds:
+            raise Stopped  # everybody else waits too
+        return None
+
+
+def test_c6_a_root_whose_receiver_is_deaf_leaves_its_neighbour_in_peace(monkeypatch):
+    monkeypatch.setattr(executor_module, "CHUNK", 16)  # thousands of batches
+    # Two roots on rank 0, each with a receiver on rank 1.
+    shape = Shape([(1, False, 0, 1)] * 4, [(0, "x", 1, "a", None), (2, "x", 3, "a", None)])
+    graph, _ = shape.build()
+    placement = Placement(make_plan(graph), 2, {(0, 0): 0, (1, 0): 1, (2, 0): 0, (3, 0): 1})
+    link = DeafLink([Calls(0, 30_000, last=True), Calls(2, 30_000, last=True)], deaf=3)
+    with pytest.raises(Stopped):
+        Rank(placement, 0, link).run()
+    values = Counter(
+        frame.pe for frame in link.sent if isinstance(frame, Items) for _ in frame.items
+    )
+    assert values[1] > 20_000
+    assert 0 < values[3] < 20_000

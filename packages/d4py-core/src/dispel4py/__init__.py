@@ -3,6 +3,7 @@
 >>> from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 >>> class Count(ProducerPE):
 ...     total = 0
+...
 ...     def _process(self, inputs):
 ...         self.total += 1
 ...         return self.total

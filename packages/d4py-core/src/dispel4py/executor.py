@@ -322,7 +322,7 @@ class Executor:
                     works.append((receiver, outlet.input, part))
         if len(works) > 1:
             works.reverse()
-            if not self._one_by_one:
+            if self._is_local is not None:
                 # So that nothing that waits is ever further down the graph than what is done.
                 works.sort(key=self._position_of)
         self._stack += works

@@ -101,7 +101,7 @@ class TakesPart(Protocol):
 
 @runtime_checkable
 class InStep(Protocol):
-    """What a mapping may offer beside: several processes may be started as one and the same command.
+    """What a mapping may offer beside: several processes may be started as one command.
 
     A launcher such as mpiexec does so.  One of them leads, the others do what it says.
     """

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import dill
@@ -35,13 +37,10 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
     """
 
     def reducer_override(self, obj: Any) -> Any:
-        if (
-            isinstance(obj, type)
-            and obj.__module__ == "__main__"
-            and getattr(sys.modules["__main__"], obj.__qualname__, None) is obj
-            and main_is_shared()
-        ):
-            return obj.__qualname__
+        if isinstance(obj, type) and obj.__module__ == "__main__" and main_is_shared():
+            with suppress(AttributeError):  # a class inside a function cannot be found by name
+                if attrgetter(obj.__qualname__)(sys.modules["__main__"]) is obj:
+                    return obj.__qualname__
         return NotImplemented
 
 

@@ -10,7 +10,7 @@ import redis
 
 from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, INTACT, Envelope, RunKeys
 from d4py_dynamic.redis_server import Address, connect, service_errors
-from d4py_dynamic.redis_store import entries_by_stream, load_script
+from d4py_dynamic.redis_store import READ_BYTES, at_most, entries_by_stream, load_script
 from d4py_dynamic.store import Drained, Event, LogLine, Note, Results
 from d4py_dynamic.tasks import STOP, Task
 from dispel4py.codec import ForeignBytesError
@@ -41,7 +41,7 @@ class RedisRunStore:
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
         self._last_event = b"0"
-        self._results_seen = self._missing_results = 0
+        self._results_seen = self._missing_results = self._event_size = 0
 
     def create(self) -> None:
         """Make the run's keys."""
@@ -72,13 +72,16 @@ class RedisRunStore:
         out = self._keys.out
         with service_errors(self._address):
             reply = self._redis.xread(
-                {out: self._last_event}, count=_EVENTS_AT_ONCE, block=max(1, int(seconds * 1000))
+                {out: self._last_event},
+                count=at_most(_EVENTS_AT_ONCE, self._event_size, READ_BYTES),
+                block=max(1, int(seconds * 1000)),
             )
             events: list[Event] = []
             ids: list[bytes] = []
             for _, entries in entries_by_stream(reply):
                 for entry_id, fields in entries:
                     ids.append(entry_id)
+                    self._event_size = len(fields.get(FIELD, b""))
                     events.append(self._event(fields))
             if ids:
                 self._last_event = ids[-1]

@@ -22,8 +22,10 @@ from dispel4py.errors import ItemError
 MOST_WAITING = 32
 #: Entries of results that may wait for the driver before workers pause.
 MOST_RESULTS = 64
-#: How many entries to read from pinned streams at once.
-_READ_COUNT = 16
+#: About how many bytes these may be: where entries are large, fewer may wait.
+_MOST_BYTES = 32 << 20
+#: How many entries to read from pinned streams at once, and about how many bytes of any.
+_READ_COUNT, READ_BYTES = 16, 4 << 20
 #: In one of so many turns a worker takes shared tasks though its own instances have some.
 _TURNS = 8
 _BLOCK_MILLISECONDS = 500
@@ -61,6 +63,8 @@ class RedisTaskStore:
         self._pins: dict[Any, Any] = {keys.pin(*pin): ">" for pin in pins}
         self._everything = {**self._pins, keys.inbox(rank): ">", keys.shared: ">"}
         self._turn = 0
+        self._task_size: dict[Pin, int] = {}
+        self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._commit = self._redis.register_script(load_script("commit"))
 
@@ -81,9 +85,13 @@ class RedisTaskStore:
         arguments.append(len(commit.tasks))
         for task in commit.tasks:
             stream = keys.stream_of(task)
-            arguments += [stream, task.pe, wrap(task, stream)]
+            sealed = wrap(task, stream)
+            arguments += [stream, task.pe, sealed]
+            self._task_size[task.pe, task.instance] = len(sealed)
         if commit.results or commit.failures:
-            arguments += [1, wrap(Results(commit.results, commit.failures), keys.out)]
+            sealed = wrap(Results(commit.results, commit.failures), keys.out)
+            arguments += [1, sealed]
+            self._results_size = len(sealed)
         else:
             arguments.append(0)
         arguments.append(len(commit.counters))
@@ -95,9 +103,11 @@ class RedisTaskStore:
         full = {
             (task.pe, task.instance)
             for task, length in zip(commit.tasks, lengths, strict=True)
-            if length > MOST_WAITING and task.kind == ITEMS and task.instance >= 0
+            if task.kind == ITEMS
+            and task.instance >= 0
+            and length > self._most_tasks((task.pe, task.instance))
         }
-        return Pressure(hungry, tuple(full), results > MOST_RESULTS)
+        return Pressure(hungry, tuple(full), results > self._most_results())
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
@@ -108,9 +118,11 @@ class RedisTaskStore:
             hungry, results, *lengths = pipe.execute()
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
-            pin for pin, length in zip(watched, lengths, strict=True) if length > MOST_WAITING // 2
+            pin
+            for pin, length in zip(watched, lengths, strict=True)
+            if length > self._most_tasks(pin) // 2
         ]
-        return Pressure(hungry, tuple(full), results > MOST_RESULTS // 2)
+        return Pressure(hungry, tuple(full), results > self._most_results() // 2)
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._tell(LogLine(pe_id, rank, message))
@@ -125,10 +137,17 @@ class RedisTaskStore:
         else:
             self._redis.unlink(*self._keys.all())
 
+    def _most_tasks(self, pin: Pin) -> int:
+        return at_most(MOST_WAITING, self._task_size.get(pin, 0), _MOST_BYTES)
+
+    def _most_results(self) -> int:
+        return at_most(MOST_RESULTS, self._results_size, _MOST_BYTES)
+
     def _read(self, streams: dict[Any, Any]) -> list[Lease]:
         if not streams:
             return []
-        count = max(1, _READ_COUNT // len(streams))
+        each = max(1, _READ_COUNT // len(streams))
+        count = at_most(each, len(streams) * self._entry_size, READ_BYTES)
         return self._leases(self._redis.xreadgroup(GROUP, self._consumer, streams, count=count))
 
     def _wait_and_read(self) -> list[Lease]:
@@ -158,6 +177,7 @@ class RedisTaskStore:
                     self._tell(Note(f"dropped {error}"))
                 else:
                     leases.append(Lease(task, (stream, entry_id)))
+                    self._entry_size = len(fields[FIELD])
         return leases
 
     def _tell(self, event: Any) -> None:
@@ -169,6 +189,11 @@ class RedisTaskStore:
                 sealed = self._envelope.wrap(Note(repr(event)), out)
             # After the run there is no stream, and a late word must not make one.
             self._redis.xadd(out, {FIELD: sealed}, nomkstream=True)
+
+
+def at_most(count: int, size: int, most_bytes: int) -> int:
+    """How many entries of some size there may be at once: `count`, or fewer if they are large."""
+    return max(1, min(count, most_bytes // max(1, size)))
 
 
 def entries_by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

@@ -24,6 +24,7 @@ from d4py_fixed.frames import (
 from d4py_fixed.placement import Placement
 from d4py_fixed.transport import Transport
 from dispel4py.core import show_log
+from dispel4py.errors import ItemError
 from dispel4py.feeding import Reader, at_hand
 from dispel4py.inputs import RootInput, calls
 from dispel4py.result import (
@@ -130,7 +131,11 @@ class Driver:
         arrived = self._transport.receive(seconds)
         while arrived is not None:
             rank, parts = arrived
-            self._deal_with(rank, from_parts(parts))
+            try:
+                frame = from_parts(parts)
+            except ItemError as error:
+                raise ItemError(f"{error}; {self._placement.describe(rank)} sent it") from error
+            self._deal_with(rank, frame)
             arrived = self._transport.receive(0.0) if monotonic() < until else None
 
     def _deal_with(self, rank: int, frame: Frame) -> None:

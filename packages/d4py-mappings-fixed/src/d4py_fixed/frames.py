@@ -12,6 +12,7 @@ import dill
 
 from d4py_fixed.transport import Parts
 from dispel4py.codec import Codec
+from dispel4py.errors import ItemError
 from dispel4py.result import Failure, InstanceStats
 
 
@@ -100,8 +101,18 @@ def to_parts(frame: Frame) -> Parts:
 
 
 def from_parts(parts: Parts) -> Frame:
-    """The frame; large buffers are used as they lie."""
-    frame: Frame = pickle.loads(parts[0], buffers=parts[1:])
+    """The frame; large buffers are used as they lie.
+
+    Raises:
+        ItemError: an item cannot be made again in this process.
+    """
+    try:
+        frame: Frame = pickle.loads(parts[0], buffers=parts[1:])
+    except Exception as error:  # a user's __setstate__ may raise anything
+        raise ItemError(
+            "an item that was sent cannot be made again in the process that it was sent to"
+            f" ({type(error).__name__}: {error})"
+        ) from error
     return frame
 
 

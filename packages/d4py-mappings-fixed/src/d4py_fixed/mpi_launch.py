@@ -18,7 +18,14 @@ _RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID
 #: What starts like this is meant for the one process that becomes the rank.
 _LAUNCHER_PREFIXES = ("OMPI_COMM_", "PMIX_", "PMI_", "PALS_", "PRTE_")
 #: Batch systems that hand out places for processes; there nobody takes more than was given.
-_BATCH_VARIABLES = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID", "COBALT_JOBID", "FLUX_JOB_ID")
+_BATCH_VARIABLES = (
+    "SLURM_JOB_ID",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "JOB_ID",
+    "COBALT_JOBID",
+    "FLUX_JOB_ID",
+)
 
 PIP_LINE = "pip install 'd4py-mappings-fixed[mpi]'"
 

@@ -76,8 +76,9 @@ class Lines:
             if message.kind == Kind.HELLO:
                 size, self.pids[message.rank] = pickle.loads(message.parts[0])
                 self._rank_of[link] = message.rank
-                if message.rank == 0:
+                if message.rank == 0:  # by then every rank here is connected
                     self._first, self.size = link, size
+                    shutil.rmtree(self._folder, ignore_errors=True)
             else:
                 messages.append(message)
         if link.closed:

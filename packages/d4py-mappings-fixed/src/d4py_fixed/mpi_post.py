@@ -92,8 +92,12 @@ class Post:
             self._looked_at = monotonic()
             self._look()
 
-    def close(self) -> None:
-        """See that what was sent leaves; no more after that."""
+    def close(self) -> bool:
+        """See that what was sent leaves; no more after that.
+
+        Returns:
+            False if messages are under way that nobody will ever take, so that MPI cannot end well.
+        """
         until = monotonic() + _GRACE_SECONDS
         while self._sent and monotonic() < until:
             self.look()
@@ -103,6 +107,7 @@ class Post:
             self._helper.join()
         if self._line is not None:
             self._line.close()
+        return not self._sent and self._arriving is None
 
     def _look(self) -> None:
         while self._sent and self._sent[0][0].Test():

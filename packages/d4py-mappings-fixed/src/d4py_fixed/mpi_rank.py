@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from multiprocessing import spawn
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 #: Seconds between two looks of a rank that has no orders.
 _PAUSE_SECONDS = 0.002
 
-_serving = False
+_SERVING = threading.Event()
 
 
 def is_serving() -> bool:
     """This process is a rank, so it cannot start a run of its own."""
-    return _serving
+    return _SERVING.is_set()
 
 
 def serve(post: Post) -> int:
@@ -61,8 +62,8 @@ def carry_out(post: Post, message: Message) -> bool:
 
     from d4py_fixed.mpi_transport import MpiTransport, RunStopped
 
-    global _serving
-    _serving, report, done = True, b"", False
+    report, done = b"", False
+    _SERVING.set()
     try:
         preparation, packed = pickle.loads(message.parts[0])
         spawn.prepare(preparation)
@@ -76,7 +77,7 @@ def carry_out(post: Post, message: Message) -> bool:
     except BaseException as error:
         report = portable(error)
     finally:
-        _serving = False
+        _SERVING.clear()
     sys.stdout.flush()
     post.send(Kind.OUT, message.run, DRIVER, [report])
     return done
@@ -116,18 +117,22 @@ def open_post(path: str | None, *, may_exit: bool) -> Post:
     if path is not None:
         try:
             line = Link.connect(path)
-            line.send(Message(Kind.HELLO, 0, rank, [pickle.dumps((size, os.getpid()))]))
         except OSError as error:  # most likely it is on another machine
             if rank == 0:
                 raise ServiceError(f"the first rank cannot reach the driver: {error}") from error
-    return Post(MPI.COMM_WORLD, line, may_exit=may_exit)
+    post = Post(MPI.COMM_WORLD, line, may_exit=may_exit)  # waits for all others
+    if line is not None:
+        line.send(Message(Kind.HELLO, 0, rank, [pickle.dumps((size, os.getpid()))]))
+    return post
 
 
 def end_post(post: Post) -> None:
-    """Let what was sent leave, and end MPI."""
+    """Let what was sent leave, and end MPI; where it cannot end well, the process goes at once."""
     from mpi4py import MPI
 
-    post.close()
+    if not post.close():
+        sys.stdout.flush()
+        os._exit(post.end or 1)
     if not MPI.Is_finalized():
         MPI.Finalize()
 

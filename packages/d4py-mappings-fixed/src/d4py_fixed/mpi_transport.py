@@ -9,7 +9,7 @@ from d4py_fixed.mpi_post import Post
 from d4py_fixed.transport import Parts
 
 #: Seconds between two looks of a rank that waits: at first, and once it has waited for long.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 20e-6, 500e-6
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 20e-6, 200e-6
 
 
 class RunStopped(BaseException):

@@ -100,13 +100,12 @@ def _spread(plan: Plan, spare: int) -> Plan:
 
 
 def _grouped(plan: Plan, partitions: Sequence[Sequence[int]]) -> list[list[Instance]]:
-    """Instances by partition, in the order of the most upstream PE of each."""
+    """Instances by partition, in the order of the most upstream PE of each; the rest one by one."""
     partition_of = {pe: number for number, part in enumerate(partitions) for pe in part}
-    groups: dict[tuple[str, int], list[Instance]] = {}
+    groups: dict[int | Instance, list[Instance]] = {}
     for pe in plan.order:
-        key = ("part", partition_of[pe]) if pe in partition_of else ("alone", pe)
-        instances = [(pe, i) for i in range(plan.pes[pe].instances)]
-        groups.setdefault(key, []).extend(instances)
+        for i in range(plan.pes[pe].instances):
+            groups.setdefault(partition_of.get(pe, (pe, i)), []).append((pe, i))
     return list(groups.values())
 
 

@@ -5,10 +5,10 @@ Batches fill while their receiver is busy and leave at once when it is idle: a r
 batch with a credit when it has used it up, and a sender keeps few batches unanswered.
 
 Nobody waits for ever.  Between batches a rank works on whatever is not upstream of a receiver that
-is behind.  In the middle of a batch it waits only for receivers further down the graph than what it
-has in hand, and goes on meanwhile with what is further down than that.  So of all receivers that are
-behind, the one furthest down is always being worked on: its rank has nothing in hand that it could
-wait for, and nothing that keeps it from the receiver.
+is behind.  In the middle of a batch it waits only for receivers further down the graph than what
+it has in hand, and goes on meanwhile with what is further down than that.  So of all receivers that
+are behind, the one furthest down is always being worked on: its rank has nothing in hand that it
+could wait for, and nothing that keeps it from the receiver.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any
 
 from d4py_fixed.frames import (
+    CODEC,
     Calls,
     Credit,
     Done,
@@ -35,6 +36,7 @@ from d4py_fixed.frames import (
 from d4py_fixed.outgoing import Outgoing
 from d4py_fixed.placement import Instance, Placement
 from d4py_fixed.transport import Transport
+from dispel4py.errors import ItemError
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
@@ -253,7 +255,12 @@ class Rank:
         arrived = self._transport.receive(seconds)
         while arrived is not None:
             sender, parts = arrived
-            self._deal_with(sender, from_parts(parts))
+            try:
+                frame = from_parts(parts)
+            except ItemError as error:
+                by = self._placement.describe(sender) or "the driver"
+                raise ItemError(f"{error}; {by} sent it") from error
+            self._deal_with(sender, frame)
             arrived = self._transport.receive(0.0)
 
     def _deal_with(self, sender: int, frame: Frame) -> None:
@@ -279,15 +286,36 @@ class Rank:
 
     def _send_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         rank = self._placement.rank_of[pe, instance]
-        self._send(rank, Items(pe, instance, input_name, items))
+        try:
+            self._send(rank, Items(pe, instance, input_name, items))
+        except ItemError as error:
+            place = f"input {input_name!r} of {self._plan.pes[pe].id}"
+            raise _culprit(items, f"on its way to {place}") or error from None
 
     def _send_results(
         self, results: list[tuple[str, str, list[Any]]], failures: list[Failure]
     ) -> None:
-        self._send(self._driver, Results(results, failures))
+        try:
+            self._send(self._driver, Results(results, failures))
+        except ItemError as error:
+            for pe_id, output, items in results:
+                culprit = _culprit(items, f"from output {output!r} of {pe_id}")
+                if culprit is not None:
+                    raise culprit from None
+            raise error
 
     def _ranks_below(self, pe: int) -> list[int]:
         """The other ranks with instances that a PE feeds."""
         fed = self._fed_by[pe]
         ranks = {rank for (number, _), rank in self._placement.rank_of.items() if number in fed}
         return sorted(ranks - {self._rank})
+
+
+def _culprit(items: list[Any], where: str) -> ItemError | None:
+    """The error for the first of some items that cannot be pickled."""
+    for item in items:
+        try:
+            CODEC.dumps(item)
+        except ItemError as error:
+            return ItemError(f"{where}: {error}")
+    return None

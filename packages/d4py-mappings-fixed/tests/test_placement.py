@@ -1,0 +1,264 @@
+"""Placement: every instance in one process, no process without one, spare ones where they help."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from d4py_conformance.pes import Diary, Fails, KeptDiary, Numbers, Relay, Talker
+from d4py_conformance.suite import chain
+from d4py_fixed.placement import (
+    Placement,
+    may_multiply,
+    peers_of,
+    place,
+    rank_pairs,
+    wanted_partitions,
+)
+from dispel4py import IterativePE, WorkflowGraph
+from dispel4py.base import CompositePE
+from dispel4py.plan import make_plan
+
+
+class Opens(IterativePE):
+    """Opens something before it starts."""
+
+    def _preprocess(self):
+        self.file = "open"
+
+
+def single():
+    pe = Relay(numprocesses=3)
+    pe.single = True
+    return pe
+
+
+KINDS = {
+    "plain": Relay,
+    "three": lambda: Relay(numprocesses=3),
+    "single": single,
+    "grouped": lambda: Diary(grouping=[0]),
+    "grouped, two": lambda: Diary(grouping=[0], numprocesses=2),
+    "kept": KeptDiary,
+    "opens": Opens,
+    "talks": Talker,
+    "fails": lambda: Fails(at=[1]),
+}
+
+
+@st.composite
+def graphs(draw) -> WorkflowGraph:
+    """Acyclic graphs of PEs of all kinds, some of them roots."""
+    size = draw(st.integers(1, 8))
+    pes = [KINDS[draw(st.sampled_from(sorted(KINDS)))]() for _ in range(size)]
+    graph = WorkflowGraph()
+    for pe in pes:
+        graph.add(pe)
+    for j in range(1, size):
+        for i in draw(st.sets(st.integers(0, j - 1), max_size=2)):
+            graph.connect(pes[i], "output", pes[j], "input")
+    return graph
+
+
+@st.composite
+def parts(draw, plan) -> list[list[int]] | None:
+    """Some of the PEs in some partitions."""
+    if draw(st.booleans()):
+        return None
+    of = [draw(st.integers(0, 3)) for _ in plan.pes]
+    found = [[pe for pe, part in enumerate(of) if part == number] for number in (1, 2, 3)]
+    return [part for part in found if part]
+
+
+def instances(plan) -> set[tuple[int, int]]:
+    return {(pe.index, i) for pe in plan.pes for i in range(pe.instances)}
+
+
+COUNTS = st.none() | st.integers(1, 30)
+
+
+@given(st.data(), graphs(), COUNTS)
+def test_every_instance_has_one_process_and_every_process_has_an_instance(data, graph, processes):
+    plan = make_plan(graph)
+    placement = place(plan, processes, data.draw(parts(plan)))
+    assert set(placement.rank_of) == instances(placement.plan)
+    assert set(placement.rank_of.values()) == set(range(placement.ranks))
+    if processes is not None:
+        assert placement.ranks <= processes
+    everything = [i for rank in range(placement.ranks) for i in placement.instances_on(rank)]
+    assert sorted(everything) == sorted(placement.rank_of)
+
+
+@given(graphs(), COUNTS)
+def test_no_process_is_left_idle_that_could_have_an_instance(graph, processes):
+    plan = make_plan(graph)
+    wanted = len(instances(plan))
+    placement = place(plan, processes)
+    if processes is None or processes == wanted:
+        assert placement.ranks == wanted
+    elif processes < wanted or any(map(may_multiply, plan.pes)):
+        assert placement.ranks == processes
+    loads = Counter(placement.rank_of.values())
+    assert max(loads.values()) - min(loads.values()) <= 1
+
+
+@given(st.data(), graphs(), COUNTS)
+def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
+    plan = make_plan(graph)
+    placed = place(plan, processes, data.draw(parts(plan))).plan
+    assert placed.order == plan.order
+    for before, after in zip(plan.pes, placed.pes, strict=True):
+        if processes is None or processes <= len(instances(plan)) or not may_multiply(before):
+            assert after == before
+        else:
+            assert after.instances >= 1
+            assert {**vars(after), "instances": 1} == vars(before)
+
+
+@given(graphs(), st.integers(1, 30))
+def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
+    plan = make_plan(graph)
+    placed = place(plan, len(instances(plan)) + spare).plan
+    takers = [pe.index for pe in plan.pes if may_multiply(pe)]
+    got = [placed.pes[pe].instances - 1 for pe in takers]
+    assert sum(got) == (spare if takers else 0)
+    assert not got or max(got) - min(got) <= 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "may"),
+    [
+        ("plain", True),
+        ("three", False),
+        ("single", False),
+        ("grouped", False),
+        ("kept", False),
+        ("opens", False),
+        ("talks", False),
+    ],
+)
+def test_i1_a_pe_multiplies_only_if_nobody_would_notice(kind, may):
+    plan = make_plan(chain(Numbers(), KINDS[kind]()))
+    assert may_multiply(plan.pes[1]) is may
+    assert not may_multiply(plan.pes[0]), "roots do not"
+
+
+@given(st.data(), graphs(), st.integers(1, 30))
+def test_partitions_stay_together_when_processes_are_few(data, graph, processes):
+    plan = make_plan(graph)
+    partitions = data.draw(parts(plan))
+    placement = place(plan, processes, partitions)
+    if partitions and processes < len(instances(plan)):
+        for part in partitions:
+            ranks = {placement.rank_of[i] for i in placement.rank_of if i[0] in part}
+            assert len(ranks) == 1
+    elif processes >= len(instances(plan)):
+        assert placement == place(plan, processes), "they do not count"
+
+
+def test_pes_outside_of_all_partitions_have_processes_of_their_own():
+    numbers, relay, many = Numbers(), Relay(), Relay(numprocesses=4)
+    placement = place(make_plan(chain(numbers, relay, many)), 5, [[0, 1]])
+    assert placement.ranks == 5
+    assert placement.rank_of[0, 0] == placement.rank_of[1, 0]
+
+
+@given(st.data(), graphs(), COUNTS)
+def test_without_partitions_items_only_go_to_later_ranks(data, graph, processes):
+    # So nobody ever waits in a circle, and neighbours share.
+    placement = place(make_plan(graph), processes)
+    for pe in placement.plan.pes:
+        for source in pe.upstream:
+            senders = [r for (number, _), r in placement.rank_of.items() if number == source]
+            receivers = [r for (number, _), r in placement.rank_of.items() if number == pe.index]
+            assert max(senders) <= min(receivers)
+
+
+@given(st.data(), graphs(), COUNTS)
+def test_a_rank_runs_what_is_upstream_first(data, graph, processes):
+    plan = make_plan(graph)
+    placement = place(plan, processes, data.draw(parts(plan)))
+    for rank in range(placement.ranks):
+        places = [(plan.order.index(pe), i) for pe, i in placement.instances_on(rank)]
+        assert places == sorted(places)
+
+
+@given(st.data(), graphs(), COUNTS)
+def test_ranks_are_connected_where_items_can_go_and_all_to_the_driver(data, graph, processes):
+    plan = make_plan(graph)
+    placement = place(plan, processes, data.draw(parts(plan)))
+    wanted = {(rank, placement.ranks) for rank in range(placement.ranks)}
+    for pe in placement.plan.pes:
+        for (a, _), i in placement.rank_of.items():
+            for (b, _), j in placement.rank_of.items():
+                if a in pe.upstream and b == pe.index and i != j:
+                    wanted.add((min(i, j), max(i, j)))
+    assert rank_pairs(placement) == sorted(wanted)
+    for a, peers in enumerate(peers_of(placement)):
+        assert sorted(peers) == sorted({b for pair in wanted if a in pair for b in pair} - {a})
+
+
+def test_what_ran_is_told_by_name():
+    placement = place(make_plan(chain(Numbers(), Relay(numprocesses=2))), 2)
+    told = [placement.describe(rank) for rank in range(2)]
+    assert ", ".join(told) == "Numbers0 (instance 0), Relay1 (instance 0), Relay1 (instance 1)"
+
+
+# What graph and options ask for.
+
+
+def shares(graph, *, simple: bool, processes: int | None) -> list[set[str]]:
+    """The PEs of each process."""
+    plan = make_plan(graph)
+    partitions = wanted_partitions(plan, graph, simple=simple)
+    placement: Placement = place(plan, processes, partitions)
+    return [
+        {plan.pes[pe].id for pe, _ in placement.instances_on(rank)}
+        for rank in range(placement.ranks)
+    ]
+
+
+def test_simple_is_two_processes_one_for_the_roots():
+    graph = chain(Numbers(), Relay(numprocesses=3), Relay())
+    graph.connect(Numbers(), "output", graph.get_contained_objects()[1], "input")
+    assert shares(graph, simple=True, processes=2) == [
+        {"Numbers0", "Numbers3"},
+        {"Relay1", "Relay2"},
+    ]
+
+
+def test_simple_with_nothing_but_roots_is_one_process():
+    graph = WorkflowGraph()
+    graph.add(Numbers())
+    graph.add(Numbers())
+    assert shares(graph, simple=True, processes=1) == [{"Numbers0", "Numbers1"}]
+
+
+def test_partitions_of_the_graph_are_used_composites_and_all():
+    inside, composite, numbers, last = Relay(), CompositePE(), Numbers(), Relay()
+    composite.connect(inside, "output", Relay("Second"), "input")
+    composite._map_input("input", inside, "input")
+    composite._map_output("output", composite.get_contained_objects()[1], "output")
+    graph = chain(numbers, composite, last)
+    graph.partitions = [[numbers, last], [composite]]
+    assert shares(graph, simple=False, processes=2) == [
+        {"Numbers0", "Relay3"},
+        {"Relay1", "Second2"},
+    ]
+    assert shares(graph, simple=False, processes=4) == [
+        {"Numbers0"},
+        {"Relay1"},
+        {"Second2"},
+        {"Relay3"},
+    ]
+
+
+def test_partitions_that_are_too_many_share_too():
+    pes = [Numbers(), Relay(), Relay(), Relay()]
+    graph = chain(*pes)
+    graph.partitions = [[pe] for pe in pes]
+    assert shares(graph, simple=False, processes=2) == [
+        {"Numbers0", "Relay1"},
+        {"Relay2", "Relay3"},
+    ]
