@@ -2,7 +2,7 @@
 
 Whoever waits for a message, or is between two batches, looks after the post.  While a PE is at work
 a helper thread does, so that large messages get through, and the first rank passes on what is
-others'.  Looking is all that is ever done: MPI's own waiting would keep a core busy.
+others'.  Nobody waits inside MPI: that would keep a core busy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -19,11 +19,15 @@ from typing import Any
 
 from mpi4py import MPI
 
+from d4py_fixed.mpi_bell import Bell
 from d4py_fixed.mpi_link import ALL, DRIVER, FOR_DRIVER, Kind, Link, Message
 from d4py_fixed.transport import Parts
 
 #: Seconds between two looks of the helper thread.
 _HELPER_SECONDS = 0.005
+#: Seconds between two looks of a rank that waits, where it can be rung for; and where it cannot, at
+#: first and after a while.
+_LONGEST_SLEEP, _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 20e-6, 500e-6
 #: Seconds that a rank has to come out of a PE when all is over.
 _GRACE_SECONDS = 0.3
 #: MPI counts bytes by 32-bit numbers.
@@ -62,6 +66,8 @@ class Post:
         self._sent: deque[tuple[MPI.Request, Any]] = deque()
         self._arriving: _Arriving | None = None
         self._status = MPI.Status()
+        self._bell = Bell(world, self._link)
+        self._waits = False
         self._lock = threading.Lock()
         self._looked_at = 0.0
         self._closed = threading.Event()
@@ -92,6 +98,24 @@ class Post:
             self._looked_at = monotonic()
             self._look()
 
+    def wait(self, ready: Callable[[], object], seconds: float) -> None:
+        """Look after the post until something is the case, or for so long."""
+        until, pause = monotonic() + seconds, _SHORTEST_PAUSE
+        self._waits = True  # the helper must not take in what this is waiting for
+        try:
+            while True:
+                self.look()
+                left = until - monotonic()
+                if ready() or left <= 0:
+                    return
+                if self._bell.can_all_ring and not self._sent and self._arriving is None:
+                    self._bell.wait(min(left, _LONGEST_SLEEP))
+                else:
+                    sleep(pause)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE)
+        finally:
+            self._waits = False
+
     def close(self) -> bool:
         """See that what was sent leaves; no more after that.
 
@@ -107,6 +131,7 @@ class Post:
             self._helper.join()
         if self._line is not None:
             self._line.close()
+        self._bell.close()
         return not self._sent and self._arriving is None
 
     def _look(self) -> None:
@@ -149,11 +174,13 @@ class Post:
         sizes = [memoryview(part).nbytes for part in message.parts]
         if len(sizes) == 1 and sizes[0] <= _PIECE_BYTES:
             self._send_bytes(self._heads, message.parts[0], message.rank, tag)
+            self._bell.ring(message.rank)
             return
         self._send_bytes(self._heads, b"".join(map(_SIZE.pack, sizes)), message.rank, tag + _MANY)
         for part in message.parts:
             for piece in _pieces(part):
                 self._send_bytes(self._bodies, piece, message.rank, 0)
+        self._bell.ring(message.rank)
 
     def _send_bytes(self, way: MPI.Intracomm, data: Any, rank: int, tag: int) -> None:
         request = way.Isend([data, MPI.BYTE], rank, tag)
@@ -184,7 +211,7 @@ class Post:
         over_at = float("inf")
         while not self._closed.wait(_HELPER_SECONDS):
             with suppress(MPI.Exception):  # whoever looks next meets it too
-                if monotonic() - self._looked_at > _HELPER_SECONDS:
+                if not self._waits and monotonic() - self._looked_at > _HELPER_SECONDS:
                     self.look()
             if self.end is not None and self._may_exit:
                 over_at = min(over_at, monotonic() + _GRACE_SECONDS)

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from multiprocessing import spawn
-from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from d4py_fixed.local import RankOrders
@@ -24,8 +23,7 @@ from dispel4py.processes import portable
 if TYPE_CHECKING:
     from d4py_fixed.mpi_post import Post  # imports MPI, which starts it
 
-#: Seconds between two looks of a rank that has no orders.
-_PAUSE_SECONDS = 0.002
+_LOOK_SECONDS = 1.0
 
 _SERVING = threading.Event()
 
@@ -48,12 +46,9 @@ def serve(post: Post) -> int:
 
 def next_orders(post: Post) -> Message | None:
     """Wait for orders; None if all is over."""
-    while post.end is None:
-        if post.orders:
-            return post.orders.popleft()
-        post.look()
-        sleep(_PAUSE_SECONDS)
-    return None
+    while not post.orders and post.end is None:
+        post.wait(lambda: post.orders or post.end is not None, _LOOK_SECONDS)
+    return post.orders.popleft() if post.orders else None
 
 
 def carry_out(post: Post, message: Message) -> bool:

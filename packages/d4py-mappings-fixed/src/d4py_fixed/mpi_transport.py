@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from time import monotonic, sleep
-
 from d4py_fixed.mpi_link import DRIVER, Kind
 from d4py_fixed.mpi_post import Post
 from d4py_fixed.transport import Parts
-
-#: Seconds between two looks of a rank that waits: at first, and once it has waited for long.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 20e-6, 200e-6
 
 
 class RunStopped(BaseException):
@@ -47,10 +42,11 @@ class MpiTransport:
             RunStopped: the driver has given the run up.
         """
         if not self._frames:
-            self._post.look()
-            if not self._frames and seconds > 0:
-                self._wait(seconds)
-        if self._post.stopped == self._run or self._post.end is not None:
+            if seconds > 0:
+                self._post.wait(self._is_called, seconds)
+            else:
+                self._post.look()
+        if self._is_stopped():
             raise RunStopped
         if not self._frames:
             return None
@@ -60,12 +56,8 @@ class MpiTransport:
     def close(self) -> None:
         """The post stays open for the next run."""
 
-    def _wait(self, seconds: float) -> None:
-        post, pause = self._post, _SHORTEST_PAUSE
-        until = monotonic() + seconds
-        while not (self._frames or post.stopped == self._run or post.end is not None):
-            if monotonic() >= until:
-                return
-            sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
-            post.look()
+    def _is_stopped(self) -> bool:
+        return self._post.stopped == self._run or self._post.end is not None
+
+    def _is_called(self) -> bool:
+        return bool(self._frames) or self._is_stopped()
