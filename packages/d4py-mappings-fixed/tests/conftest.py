@@ -1,7 +1,151 @@
-"""What all tests of the fixed mappings share."""
+"""Real processes, and what has to be gone after a run."""
 
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from dispel4py import WorkflowGraph, run
+from dispel4py.loading import load_module
 
 # A busy machine is no failure, and a failure on one machine is one on all.
 settings.register_profile("d4py", deadline=None, derandomize=True)
 settings.load_profile("d4py")
+
+#: Seconds after which something that should happen soon has not.
+LIMIT = 20.0
+
+HERE = Path(__file__).parent
+
+
+def wait_until(true, what, seconds=LIMIT):
+    """Wait for a condition; fail after a while."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"{what} did not happen in {seconds} s"
+        time.sleep(0.005)
+
+
+@pytest.fixture(name="wait_until", scope="session")
+def _wait_until():
+    return wait_until
+
+
+@pytest.fixture(scope="session")
+def flows():
+    """The module fixed_flows.py, as a workflow file."""
+    return load_module(str(HERE / "fixed_flows.py")).module
+
+
+@pytest.fixture(scope="session")
+def chain():
+    """Makes a graph in which each PE's ``output`` is joined to the next one's ``input``."""
+
+    def make(*pes):
+        graph = WorkflowGraph()
+        graph.add(pes[0])
+        for source, destination in itertools.pairwise(pes):
+            graph.connect(source, "output", destination, "input")
+        return graph
+
+    return make
+
+
+@pytest.fixture
+def execute():
+    """Runs a graph with `multi`; no process may be left.
+
+    Processes are forked where they can be, because that is quickest.
+    """
+    default = {"start_method": "fork"} if sys.platform == "linux" else {}
+
+    def execute(graph, inputs=1, processes=None, **options):
+        return run(graph, "multi", inputs, processes, **{**default, **options})
+
+    yield execute
+    assert multiprocessing.active_children() == []
+
+
+class Program:
+    """A program in a session of its own, with all processes that it starts."""
+
+    def __init__(self, folder, arguments, environment):
+        self.process = subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def members(self):
+        """Numbers of its processes that live."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(fields[3]) == self.process.pid and fields[0] != "Z":
+                found.append(int(stat.parent.name))
+        return found
+
+    def end(self, timeout=LIMIT):
+        """Its status, output and error output, when it has ended."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
+
+    def clean_up(self):
+        for pid in self.members():
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts Python programs in `tmp_path`."""
+    if not Path("/proc").is_dir():
+        pytest.skip("looks for processes in /proc")
+    programs = []
+    hidden = ("PYTHONPATH", "PYTHONHASHSEED", "COLUMNS", "TERM")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment["PYTHONPATH"] = str(HERE)
+
+    def start_program(*arguments, **more):
+        programs.append(Program(tmp_path, arguments, environment | more))
+        return programs[-1]
+
+    yield start_program
+    for program in programs:
+        program.clean_up()
+
+
+@pytest.fixture
+def command(start):
+    """Starts ``dispel4py …``."""
+    return lambda *arguments, **more: start("-m", "dispel4py", *arguments, **more)
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a file of the program's folder."""
+
+    def write_file(name, text):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write_file

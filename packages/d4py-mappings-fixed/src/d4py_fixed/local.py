@@ -41,8 +41,12 @@ class Wiring(Protocol):
 
     folder: str | None
 
-    def driver(self) -> Transport:
-        """The driver's transport; called once all ranks were started."""
+    def driver(self, check: Callable[[], None]) -> Transport:
+        """The driver's transport; called once all ranks were started.
+
+        Args:
+            check: raises if a rank has failed; a `send` that waits has to call it now and then.
+        """
 
     def recipe(self, rank: int) -> Callable[[], Transport]:
         """Makes the transport of a rank, in its process; picklable while a process is started."""
@@ -112,7 +116,7 @@ def run_locally(
         ]
         crew = Crew(work, orders, options.extra.get("start_method"))
         stats = RunStats(name, placement.ranks)
-        transport = SharedBuffers(wiring.driver(), arenas, placement.ranks)
+        transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()
         crew.join(FAREWELL_SECONDS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import socket
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, run_locally
@@ -15,6 +14,9 @@ from d4py_fixed.transport import Transport
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
+
+#: Rank → other rank → socket.
+_Ends = dict[int, dict[int, socket.socket]]
 
 
 class MultiMapping:
@@ -39,24 +41,47 @@ class PipeWiring:
 
     def __init__(self, placement: Placement) -> None:
         self._driver = placement.ranks
-        self._ends: dict[int, dict[int, socket.socket]] = {}
+        self._ends: _Ends = {}
         for a, b in rank_pairs(placement):
             end_a, end_b = socket.socketpair()
             self._ends.setdefault(a, {})[b] = end_a
             self._ends.setdefault(b, {})[a] = end_b
 
-    def driver(self) -> Transport:
-        self._close_all_but(self._driver)
-        return PipeTransport(self._ends[self._driver])
+    def driver(self, check: Callable[[], None]) -> Transport:
+        return _connect(self._ends, self._driver, check)
 
     def recipe(self, rank: int) -> Callable[[], Transport]:
-        return partial(PipeTransport, self._ends[rank])
+        return _RankRecipe(self._ends, rank)
 
     def close(self) -> None:
-        self._close_all_but(None)
+        _close_all_but(None, self._ends)
 
-    def _close_all_but(self, keep: int | None) -> None:
-        for rank, ends in self._ends.items():
-            if rank != keep:
-                for end in ends.values():
-                    end.close()
+
+class _RankRecipe:
+    """Makes the transport of a rank.
+
+    A process that was forked has the ends of all ranks, and must not keep those of others open:
+    who sends to a rank that is gone would never know.
+    """
+
+    def __init__(self, ends: _Ends, rank: int) -> None:
+        self._ends = ends
+        self._rank = rank
+
+    def __call__(self) -> Transport:
+        return _connect(self._ends, self._rank)
+
+    def __reduce__(self) -> tuple[type[_RankRecipe], tuple[_Ends, int]]:
+        return _RankRecipe, ({self._rank: self._ends[self._rank]}, self._rank)
+
+
+def _connect(ends: _Ends, rank: int, check: Callable[[], None] | None = None) -> Transport:
+    _close_all_but(rank, ends)
+    return PipeTransport(ends[rank], check)
+
+
+def _close_all_but(keep: int | None, ends: _Ends) -> None:
+    for rank, of_rank in ends.items():
+        if rank != keep:
+            for end in of_rank.values():
+                end.close()

@@ -10,6 +10,7 @@ import selectors
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 from time import monotonic
 
@@ -17,6 +18,8 @@ from d4py_fixed.transport import Parts
 
 _COUNT = struct.Struct("!I")
 _LENGTH = struct.Struct("!Q")
+#: Seconds between two calls of `check` while nothing arrives.
+_LOOK_SECONDS = 0.1
 
 
 class PipeTransport:
@@ -24,10 +27,14 @@ class PipeTransport:
 
     Args:
         peers: other rank → socket.
+        check: called now and then while `send` waits; may raise.
     """
 
-    def __init__(self, peers: dict[int, socket.socket]) -> None:
+    def __init__(
+        self, peers: dict[int, socket.socket], check: Callable[[], None] | None = None
+    ) -> None:
         self._peers = peers
+        self._check = check
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[tuple[int, Parts]] = deque()
         self._incoming = {rank: Incoming() for rank in peers}
@@ -63,15 +70,16 @@ class PipeTransport:
         else:
             self._selector.register(peer, selectors.EVENT_WRITE, rank)
         try:
-            while not self._take_in(None, rank):
-                pass
+            while not self._take_in(_LOOK_SECONDS, rank):
+                if self._check is not None:
+                    self._check()
         finally:
             if rank in self._incoming:
                 self._selector.modify(peer, selectors.EVENT_READ, rank)
             elif peer in self._selector.get_map():
                 self._selector.unregister(peer)
 
-    def _take_in(self, seconds: float | None, awaited: int | None = None) -> bool:
+    def _take_in(self, seconds: float, awaited: int | None = None) -> bool:
         """Read what is there; True if `awaited` can be written to, or has ended."""
         writable = False
         for key, events in self._selector.select(seconds):

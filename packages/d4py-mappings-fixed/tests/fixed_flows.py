@@ -1,0 +1,269 @@
+"""PEs for the tests of this folder; loaded as a workflow file, so that any rank can have them."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+
+from dispel4py import GenericPE, IterativePE, ProducerPE
+
+MIB = 1 << 20
+
+
+def peak():
+    """The most memory that this process has used, in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:  # macOS, which counts in bytes
+        return getrusage(RUSAGE_SELF).ru_maxrss
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
+
+
+def wait_for(path, seconds=30.0):
+    """Wait until somebody has made a file."""
+    until = time.monotonic() + seconds
+    while not os.path.exists(path):
+        assert time.monotonic() < until, f"nobody made {path}"
+        time.sleep(0.001)
+
+
+class Numbers(ProducerPE):
+    """Sends 1, 2, 3, …, one per call."""
+
+    counter = 0
+
+    def _process(self, inputs):
+        self.counter += 1
+        return self.counter
+
+
+class Relay(IterativePE):
+    def __init__(self, instances=1):
+        super().__init__()
+        self.numprocesses = instances
+
+    def _process(self, data):
+        return data
+
+
+class Instances(IterativePE):
+    """Sends (process number, item)."""
+
+    def __init__(self, instances=1):
+        super().__init__()
+        self.numprocesses = instances
+
+    def _process(self, data):
+        return os.getpid(), data
+
+
+class Kept(GenericPE):
+    """Keeps what it gets and sends it at its end."""
+
+    def __init__(self, grouping=None, instances=1):
+        super().__init__(instances)
+        self._add_input("input", grouping=grouping)
+        self._add_output("output")
+        self.stateful = True
+        self.got = []
+
+    def process(self, inputs):
+        self.got.append(inputs["input"])
+
+    def _postprocess(self):
+        self.write("output", self.got)
+
+
+class Words(ProducerPE):
+    """Sends (word, number of the call), some words over and over."""
+
+    counter = 0
+
+    def _process(self, inputs):
+        self.counter += 1
+        return f"word {self.counter % 17}", self.counter
+
+
+class Blocks(ProducerPE):
+    """Writes blocks of bytes, some per call, and at last what memory it took."""
+
+    def __init__(self, size, times=1):
+        super().__init__()
+        self.size, self.times = size, times
+
+    def _process(self, inputs):
+        for _ in range(self.times):
+            self.write("output", os.urandom(8) + b"x" * (self.size - 8))
+
+    def _postprocess(self):
+        self.write("output", peak())
+
+
+class Hands(Relay):
+    """Hands on, and sends at its end what memory it took."""
+
+    def _postprocess(self):
+        self.write("output", peak())
+
+
+class Size(IterativePE):
+    """Counts bytes; its first item takes a while.  Sends all peaks that it knows of at its end."""
+
+    stateful = True
+
+    def __init__(self, pause=0.0):
+        super().__init__()
+        self.pause, self.items, self.bytes, self.peaks = pause, 0, 0, []
+
+    def _process(self, data):
+        if isinstance(data, int):
+            self.peaks.append(data)
+            return
+        if not self.items:
+            time.sleep(self.pause)
+        self.items += 1
+        self.bytes += len(data)
+
+    def _postprocess(self):
+        self.write("output", (self.items, self.bytes, [*self.peaks, peak()]))
+
+
+class Trouble:
+    """Comes to grief at one item, or before or after all."""
+
+    def __init__(self, at, how="raise"):
+        super().__init__()
+        self.at, self.how, self.counter = at, how, 0
+
+    def _preprocess(self):
+        if self.at == "preprocess":
+            self.fail()
+
+    def _process(self, data):
+        if data == self.at:
+            self.fail()
+        return data
+
+    def _postprocess(self):
+        if self.at == "postprocess":
+            self.fail()
+
+    def fail(self):
+        match self.how:
+            case "raise":
+                raise ValueError("the sensor is broken")
+            case "sys.exit":
+                sys.exit("enough")
+            case "os._exit(0)":
+                os._exit(0)
+            case "os._exit(3)":
+                os._exit(3)
+            case "kill -9":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Fails(Trouble, IterativePE):
+    pass
+
+
+class FailingNumbers(Trouble, ProducerPE):
+    def _process(self, inputs):
+        self.counter += 1
+        return super()._process(self.counter)
+
+
+class Sleeps(IterativePE):
+    """Sleeps at every item, or from one item on, and makes a file before if it is given one."""
+
+    def __init__(self, seconds, at=None, path=None):
+        super().__init__()
+        self.seconds, self.at, self.path = seconds, at, path and str(path)
+
+    def _process(self, data):
+        if self.path:
+            Path(self.path).touch()
+        if self.at in (None, data):
+            time.sleep(self.seconds)
+        return data
+
+
+class Handshakes(ProducerPE):
+    """Sends 1, 2, …, each when somebody has made a file for the one before."""
+
+    counter = 0
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = str(folder)
+
+    def _process(self, inputs):
+        self.counter += 1
+        if self.counter > 1:
+            wait_for(f"{self.folder}/{self.counter - 1}")
+        return self.counter
+
+
+class Large(ProducerPE):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def _process(self, inputs):
+        return b"x" * self.size
+
+
+class Makes(IterativePE):
+    """Sends what its function makes of an item."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def _process(self, data):
+        return self.function(data)
+
+
+class Sample:
+    """An item of a class of the workflow's own."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+class Samples(Numbers):
+    def _process(self, inputs):
+        return Sample(super()._process(inputs))
+
+
+class Values(IterativePE):
+    def _process(self, data):
+        assert type(data) is Sample
+        return data.value
+
+
+class Appends(IterativePE):
+    """Appends to the list that it gets."""
+
+    def _process(self, data):
+        data.append("seen")
+        return data
+
+
+class Lists(ProducerPE):
+    """Sends one and the same list, which it changes afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.data = []
+
+    def _process(self, inputs):
+        self.data.append(len(self.data) + 1)
+        self.write("output", self.data)
+
+
+def double(number):
+    """A function for a `SimpleFunctionPE`."""
+    return 2 * number

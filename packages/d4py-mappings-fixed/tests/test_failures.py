@@ -1,0 +1,259 @@
+"""What goes wrong ends a `multi` run soon, says what it was, and leaves nothing behind."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from dispel4py import GenericPE
+from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
+
+#: Seconds in which a run that fails at once should have ended.
+PROMPTLY = 3.0
+
+
+@pytest.fixture
+def fails(execute):
+    """Runs a graph that fails, and returns the error."""
+
+    def run_and_fail(graph, expected, inputs=20, **options):
+        started_at = time.monotonic()
+        with pytest.raises(expected) as caught:
+            execute(graph, inputs, **options)
+        assert time.monotonic() - started_at < PROMPTLY
+        return caught.value
+
+    return run_and_fail
+
+
+class TestPEs:
+    """C3: the first exception stops the run."""
+
+    @pytest.mark.parametrize("processes", [None, 1])
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    @pytest.mark.parametrize("place", ["first", "middle", "last"])
+    def test_c3_an_exception_is_told_with_its_place(
+        self, fails, flows, chain, at, place, processes
+    ):
+        graph = {
+            "first": lambda: chain(flows.FailingNumbers(at), flows.Relay(), flows.Relay()),
+            "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
+            "last": lambda: chain(flows.Numbers(), flows.Relay(), flows.Fails(at)),
+        }[place]()
+        error = fails(graph, ProcessingError, processes=processes)
+        name = {"first": "FailingNumbers0", "middle": "Fails1", "last": "Fails2"}[place]
+        assert (error.pe_id, error.instance) == (name, 0)
+        assert error.phase == (at if isinstance(at, str) else "process")
+        assert error.reason == "ValueError: the sensor is broken"
+        assert 'raise ValueError("the sensor is broken")' in error.user_traceback
+        if at == 7:
+            assert error.item == ("{}" if place == "first" else "7")
+
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_c3_the_instance_is_told(self, fails, flows, chain, number):
+        pe = flows.Fails(number)
+        pe.numprocesses = 3
+        error = fails(chain(flows.Numbers(), pe, flows.Relay()), ProcessingError)
+        assert (error.pe_id, error.instance, error.item) == ("Fails1", number - 1, str(number))
+
+    def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Relay(), flows.Fails(5000), flows.Kept())
+        assert fails(graph, ProcessingError, 10**12).item == "5000"
+
+    def test_c3_others_that_are_in_a_long_call_are_not_waited_for(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(7))
+        graph.connect(flows.Numbers(), "output", flows.Sleeps(60), "input")
+        assert fails(graph, ProcessingError).item == "7"
+
+    def test_c3_nor_is_a_root_that_has_no_time_for_its_inputs(self, fails, flows, chain):
+        # The driver is about to send it what fits into no socket.
+        slow = flows.Sleeps(60)
+        graph = chain(slow, flows.Relay())
+        fails_later = flows.Fails(7)
+        graph.connect(flows.Numbers(), "output", flows.Sleeps(0.05), "input")
+        graph.connect(graph.get_contained_objects()[3], "output", fails_later, "input")
+        inputs = {slow: ({"input": bytes(5_000_000)} for _ in range(9)), "Numbers2": 20}
+        assert fails(graph, ProcessingError, inputs).item == "7"
+
+    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
+        assert fails(graph, ProcessingError).reason == "SystemExit: enough"
+
+    @pytest.mark.parametrize("processes", [1, 2, None])
+    def test_c3_skipped_items_are_listed(self, execute, flows, chain, processes):
+        graph = chain(flows.Numbers(), flows.Fails(3), flows.Fails(5), flows.Kept())
+        result = execute(graph, 10, processes, on_error="skip")
+        assert result.outputs["Kept3"]["output"] == [[1, 2, 4, 6, 7, 8, 9, 10]]
+        listed = sorted((f.pe_id, f.item, f.error.reason) for f in result.failures)
+        assert listed == [
+            ("Fails1", 3, "ValueError: the sensor is broken"),
+            ("Fails2", 5, "ValueError: the sensor is broken"),
+        ]
+
+    def test_c3_a_failing_postprocess_is_skipped_too(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails("postprocess"), flows.Kept())
+        result = execute(graph, 5, on_error="skip")
+        assert result.outputs["Kept2"]["output"] == [[1, 2, 3, 4, 5]]
+        assert [(f.error.phase, f.item) for f in result.failures] == [("postprocess", None)]
+
+
+class TestRanks:
+    """C5: a rank that is gone fails the run, and what it ran is told."""
+
+    @pytest.mark.parametrize(
+        ("how", "cause"),
+        [
+            ("os._exit(0)", "exit status 0"),
+            ("os._exit(3)", "exit status 3"),
+            ("kill -9", "killed by SIGKILL"),
+        ],
+    )
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    def test_c5_a_pe_that_ends_its_process_is_told(self, fails, flows, chain, how, cause, at):
+        graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
+        error = fails(graph, WorkerLostError)
+        assert str(error) == (
+            f"worker 1 (process {error.pid}) died: {cause}; it ran Fails1 (instance 0)"
+        )
+
+    @pytest.mark.parametrize("rank", range(4))
+    @pytest.mark.parametrize("processes", [4, 2])
+    def test_c5_each_rank_can_be_killed(self, execute, flows, chain, rank, processes):
+        if rank >= processes:
+            pytest.skip("there is no such rank")
+        graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
+        killed_at = []
+
+        def kill(*result):
+            if not killed_at:
+                workers = multiprocessing.active_children()
+                (pid,) = [w.pid for w in workers if w.name == f"d4py-worker-{rank}"]
+                killed_at.append(time.monotonic())
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
+            execute(graph, 10**12, processes, on_result=kill)
+        assert time.monotonic() - killed_at[0] < PROMPTLY
+        ids = ["Numbers0", "Relay1", "Relay2", "Relay3"]
+        share = 4 // processes
+        ran = ", ".join(f"{pe} (instance 0)" for pe in ids[rank * share : (rank + 1) * share])
+        assert str(caught.value).endswith(f"; it ran {ran}")
+
+    def test_c5_a_rank_that_waits_can_be_killed(self, execute, flows, chain, tmp_path, wait_until):
+        def kill():
+            wait_until((tmp_path / "busy").exists, "the item's arrival")
+            workers = multiprocessing.active_children()
+            (pid,) = [w.pid for w in workers if w.name == "d4py-worker-2"]
+            os.kill(pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        graph = chain(flows.Numbers(), flows.Sleeps(60, path=tmp_path / "busy"), flows.Relay())
+        with pytest.raises(WorkerLostError, match=r"it ran Relay2 \(instance 0\)"):
+            execute(graph, 1)
+        killer.join()
+
+    def test_c5_a_root_that_dies_before_it_has_read_its_inputs(self, fails, flows, chain):
+        graph = chain(flows.Fails("preprocess", "kill -9"), flows.Relay())
+        inputs = [{"input": bytes(50_000_000)}]
+        assert "Fails0" in str(fails(graph, WorkerLostError, inputs))
+
+
+class TestTheCaller:
+    """What the caller's own functions raise comes out as it is."""
+
+    @pytest.mark.parametrize("error", [KeyError("mine"), BrokenPipeError(), KeyboardInterrupt()])
+    def test_an_error_of_on_result_comes_out(self, execute, flows, chain, error):
+        def take(*result):
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            execute(chain(flows.Numbers(), flows.Relay()), 10**12, on_result=take)
+        assert caught.value is error
+
+    def test_an_error_of_on_progress_comes_out(self, execute, flows, chain):
+        def look(stats):
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            execute(chain(flows.Numbers(), flows.Relay()), 10**12, on_progress=look)
+
+    def test_an_error_of_the_inputs_comes_out(self, execute, flows, chain):
+        def inputs():
+            yield {"input": 1}
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            execute(chain(flows.Relay(), flows.Relay()), inputs())
+
+
+class Holder(GenericPE):
+    """Holds something that cannot be carried."""
+
+    def __init__(self, value):
+        super().__init__()
+        self._add_output("output")
+        self.stream = value
+
+
+class TestPickling:
+    """What cannot be carried is named, with the attribute or value to blame."""
+
+    def test_a_pe_is_named_with_its_attribute(self, execute, flows, chain):
+        graph = chain(Holder(number for number in ()), flows.Relay())
+        with pytest.raises(GraphError) as caught:
+            execute(graph)
+        for word in ("Holder0", "'stream'", "generator", "preprocess()"):
+            assert word in str(caught.value)
+
+    def test_an_item_is_named_with_its_pe(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Makes(lambda n: (m for m in ())), flows.Relay())
+        error = fails(graph, ProcessingError, 1)
+        assert (error.pe_id, error.item) == ("Makes1", "1")
+        for word in ("generator", "cannot be handed on"):
+            assert word in error.reason
+
+    def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
+        makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})
+        error = fails(chain(makes, flows.Relay()), ItemError, [{"input": 1}], share_items=True)
+        for word in ("generator", "'g'", "input 'input' of Relay1", "preprocess()"):
+            assert word in str(error)
+
+    def test_a_result_that_was_not_copied_is_named_with_its_sender(self, fails, flows, chain):
+        makes = flows.Makes(lambda n: [1, (m for m in ())])
+        error = fails(chain(flows.Numbers(), makes), ItemError, 1, share_items=True)
+        for word in ("generator", "element 1", "output 'output' of Makes1"):
+            assert word in str(error)
+
+    def test_an_input_is_named(self, fails, flows, chain):
+        graph = chain(flows.Relay(), flows.Relay())
+        error = fails(graph, ItemError, [{"input": (n for n in ())}])
+        for word in ("generator", "'input'"):
+            assert word in str(error)
+
+    def test_an_item_that_its_receiver_cannot_read_is_told_with_its_sender(
+        self, fails, flows, chain
+    ):
+        graph = chain(flows.Numbers(), flows.Makes(Homesick), flows.Relay())
+        error = fails(graph, ItemError, 1)
+        for word in ("cannot be made again", "not at home", "Makes1 (instance 0)"):
+            assert word in str(error)
+
+
+class Homesick:
+    """Can be made again in its own process only."""
+
+    def __init__(self, number):
+        pass
+
+    def __reduce__(self):
+        return _at_home, (os.getpid(),)
+
+
+def _at_home(pid):
+    if pid != os.getpid():
+        raise LookupError("not at home")
+    return Homesick(1)

@@ -1,0 +1,245 @@
+"""What a `multi` run does, from end to end."""
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from dispel4py import SimpleFunctionPE, WorkflowGraph, run
+
+
+class TestInstances:
+    def test_i1_numprocesses_is_the_number_of_processes(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Instances(3))
+        result = execute(graph, 30)
+        by_process = Counter(pid for pid, _ in result.outputs["Instances1"]["output"])
+        assert sorted(by_process.values()) == [10, 10, 10]
+        assert os.getpid() not in by_process
+        assert result.stats.processes == 4
+
+    def test_i1_spare_processes_are_used(self, execute, flows, chain):
+        result = execute(chain(flows.Numbers(), flows.Instances()), 30, 4)
+        assert len({pid for pid, _ in result.outputs["Instances1"]["output"]}) == 3
+        assert result.stats.processes == 4
+
+    def test_i1_a_single_pe_and_one_with_state_have_one_process_whatever_is_spare(
+        self, execute, flows, chain
+    ):
+        single = flows.Instances(3)
+        single.single = True
+        result = execute(chain(flows.Numbers(), single), 10, 6)
+        assert len({pid for pid, _ in result.outputs["Instances1"]["output"]}) == 1
+        assert result.stats.processes == 2
+
+    @pytest.mark.parametrize("processes", [1, 2, 3])
+    def test_fewer_processes_than_instances_share(self, execute, flows, chain, processes):
+        graph = chain(flows.Numbers(), flows.Instances(3), flows.Kept())
+        result = execute(graph, 30, processes)
+        (kept,) = result.outputs["Kept2"]["output"]
+        assert sorted(number for _, number in kept) == [*range(1, 31)]
+        assert len({pid for pid, _ in kept}) <= processes
+        assert result.stats.processes == processes
+
+    def test_simple_is_two_processes(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Instances(3), flows.Instances())
+        result = execute(graph, 30, 10, simple=True)
+        assert result.stats.processes == 2
+        assert len({pid for pid, _ in result.outputs["Instances2"]["output"]}) == 1
+
+    def test_i2_the_graph_of_the_caller_is_left_alone(self, execute, flows, chain):
+        numbers = flows.Numbers()
+        graph = chain(numbers, flows.Relay())
+        for _ in range(2):
+            assert execute(graph, 3, 1).outputs == {"Relay1": {"output": [1, 2, 3]}}
+        assert numbers.counter == 0
+
+
+class TestItems:
+    @pytest.mark.parametrize("grouping", [[0], "global", "all"])
+    @pytest.mark.parametrize("processes", [2, None])
+    def test_m1_groupings(self, execute, flows, chain, grouping, processes):
+        graph = chain(flows.Words(), flows.Relay(2), flows.Kept(grouping, 3))
+        got = execute(graph, 170, processes).outputs["Kept2"]["output"]
+        everything = [(f"word {n % 17}", n) for n in range(1, 171)]
+        if grouping == "all":
+            assert [sorted(one) for one in got] == [sorted(everything)] * 3
+            return
+        assert sorted(item for one in got for item in one) == sorted(everything)
+        words = [word for one in got for word in {word for word, _ in one}]
+        assert len(words) == 17
+        if grouping == "global":
+            assert sorted(map(len, got)) == [0, 0, 170]
+
+    @pytest.mark.parametrize("processes", [1, 2, 3, None])
+    @pytest.mark.parametrize("share", [False, True])
+    def test_m2_nobody_sees_what_others_do_to_an_item(
+        self, execute, flows, chain, processes, share
+    ):
+        graph = chain(flows.Lists(), flows.Appends())
+        graph.connect(graph.get_contained_objects()[0], "output", flows.Appends(), "input")
+        outputs = execute(graph, 3, processes).outputs
+        expected = [[1, "seen"], [1, 2, "seen"], [1, 2, 3, "seen"]]
+        assert outputs == {"Appends1": {"output": expected}, "Appends2": {"output": expected}}
+
+    def test_m2_share_items_hands_on_the_very_object(self, execute, flows, chain):
+        graph = chain(flows.Lists(), flows.Appends())
+        (first, *_) = execute(graph, 2, 1, share_items=True).outputs["Appends1"]["output"]
+        assert first.count("seen") == 2
+
+    def test_m3_order_is_kept_though_one_instance_is_slow(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.Sleeps(0.2, at=500), flows.Kept())
+        (kept,) = execute(graph, 20_000).outputs["Kept2"]["output"]
+        assert kept == [*range(1, 20_001)]
+
+    @pytest.mark.parametrize("graph", ["items", "results"])
+    def test_c2_an_item_of_100_mb(self, execute, flows, chain, graph):
+        pes = [flows.Large(100_000_000), *([flows.Makes(len)] if graph == "items" else [])]
+        ((output,),) = (o["output"] for o in execute(chain(*pes)).outputs.values())
+        assert (output if graph == "items" else len(output)) == 100_000_000
+
+    def test_lambdas_and_closures_travel(self, execute, flows, chain):
+        offset = 3
+        graph = chain(
+            flows.Numbers(),
+            flows.Makes(lambda n: lambda x: x + n + offset),
+            SimpleFunctionPE(lambda function: function(10)),
+        )
+        (outputs,) = execute(graph, 3).outputs.values()
+        assert outputs["output"] == [14, 15, 16]
+
+    def test_items_of_classes_in_a_workflow_file_travel(self, execute, flows, chain):
+        graph = chain(flows.Samples(), flows.Relay(), flows.Values())
+        assert execute(graph, 3).outputs == {"Values2": {"output": [1, 2, 3]}}
+
+
+class TestLatency:
+    """What is there is not held back."""
+
+    @pytest.mark.parametrize("processes", [None, 2])
+    def test_a_lone_item_crosses_five_hops_before_the_next_is_made(
+        self, execute, flows, chain, tmp_path, processes
+    ):
+        # Each call of the root ends only when the caller has the result of the one before.
+        def take(pe_id, output, data):
+            (tmp_path / str(data)).touch()
+
+        relays = [flows.Relay() for _ in range(5)]
+        graph = chain(flows.Handshakes(tmp_path), *relays)
+        execute(graph, 20, processes, on_result=take)
+        assert (tmp_path / "20").exists()
+
+    def test_items_of_slow_pes_are_passed_on_one_by_one(self, execute, flows, chain, tmp_path):
+        # The middle one is busy with the first item while the second one comes and has to be sent:
+        # the root makes no third one before that has arrived.
+        def take(pe_id, output, data):
+            (tmp_path / str(data)).touch()
+
+        graph = chain(flows.Handshakes(tmp_path), flows.Sleeps(0.02), flows.Sleeps(0.03))
+        execute(graph, 10, on_result=take)
+        assert (tmp_path / "10").exists()
+
+
+class TestTheCaller:
+    def test_g4_inputs_are_read_lazily(self, execute, flows, chain):
+        seen, read = set(), []
+
+        def inputs():
+            for number in range(5):
+                read.append(number)
+                yield {"input": number}
+                until = time.monotonic() + 20
+                while number not in seen:  # the next one is read when this one has come out
+                    assert time.monotonic() < until
+                    time.sleep(0.001)
+
+        def take(pe_id, output, data):
+            seen.add(data)
+
+        execute(chain(flows.Relay(), flows.Relay()), inputs(), on_result=take)
+        assert read == [0, 1, 2, 3, 4]
+
+    def test_g4_several_roots_are_fed_side_by_side(self, execute, flows):
+        graph = WorkflowGraph()
+        graph.connect(flows.Relay(), "output", flows.Relay(), "input")
+        graph.connect(flows.Relay(), "output", flows.Relay(), "input")
+        inputs = {
+            "Relay0": ({"input": n} for n in range(5000)),
+            "Relay2": [{"input": -n} for n in range(3000)],
+        }
+        assert execute(graph, inputs).outputs == {
+            "Relay1": {"output": [*range(5000)]},
+            "Relay3": {"output": [-n for n in range(3000)]},
+        }
+
+    def test_c2_results_are_streamed_out(self, execute, flows, chain):
+        got = []
+        result = execute(
+            chain(flows.Numbers(), flows.Relay()), 5000, on_result=lambda *one: got.append(one)
+        )
+        assert result.outputs == {}
+        assert got == [("Relay1", "output", number) for number in range(1, 5001)]
+
+    def test_progress_is_told_while_it_runs_and_at_the_end(self, execute, flows, chain):
+        told = []
+        result = execute(
+            chain(flows.Numbers(), flows.Sleeps(0.01)),
+            80,
+            on_progress=lambda stats: told.append(stats.items_per_pe()),
+        )
+        assert 0 < told[-1]["Sleeps1"] < 80
+        assert result.stats.items_per_pe() == {"Numbers0": 80, "Sleeps1": 80}
+        assert [entry.rank for entry in result.stats.instances] == [0, 1]
+
+    def test_i4_logs_arrive(self, execute, flows, chain, caplog):
+        from d4py_conformance.pes import Identity
+
+        caplog.set_level("INFO")
+        execute(chain(flows.Numbers(), Identity()), 3)
+        for number in (1, 2, 3):
+            assert f"at {number}" in caplog.text
+
+    def test_ranks_that_wait_do_not_burn_a_core(self, execute, flows, chain):
+        # One rank sleeps; its neighbours have nothing to do, or nobody to send to.
+        sleeps = flows.Sleeps(1.5, at=1)
+        graph = chain(flows.Numbers(), flows.Relay(), sleeps, flows.Relay())
+        before = os.times()
+        execute(graph, 50_000)
+        after = os.times()
+        used = after.children_user + after.children_system
+        used -= before.children_user + before.children_system
+        used += after.user + after.system - before.user - before.system
+        assert used < 1.0
+
+    def test_runs_side_by_side_do_not_meet(self, flows, chain):
+        results = {}
+
+        def run_one(offset):
+            graph = chain(flows.Numbers(), flows.Makes(lambda n: n + offset), flows.Kept())
+            result = run(graph, "multi", 2000)  # by a fork server: the program has threads
+            results[offset] = result.outputs["Kept2"]["output"]
+
+        threads = [threading.Thread(target=run_one, args=(o,)) for o in (0, 10_000)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert results == {o: [[o + n for n in range(1, 2001)]] for o in (0, 10_000)}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file descriptors are counted")
+def test_c4_no_file_stays_open(execute, flows, chain):
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    graph = chain(flows.Numbers(), flows.Relay(3), flows.Kept())
+    execute(graph, 10)
+    before = sorted(os.listdir(folder))
+    execute(graph, 10)
+    with pytest.raises(ValueError, match="mine"):
+        execute(graph, 10, on_result=_raise)
+    assert sorted(os.listdir(folder)) == before
+
+
+def _raise(*result):
+    raise ValueError("mine")
