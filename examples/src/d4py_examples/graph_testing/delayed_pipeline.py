@@ -8,13 +8,12 @@ Outputs: {'TestDelayOneInOneOut2': {'output': [1, 2, 3]}}
 ```
 """
 
-from dispel4py.new.monitoring import ProcessTimingPE
-
 from d4py_examples.graph_testing.testing_PEs import (
     TestDelayOneInOneOut,
     TestOneInOneOut,
     TestProducer,
 )
+from dispel4py.new.monitoring import ProcessTimingPE
 from dispel4py.workflow_graph import WorkflowGraph
 
 producer = TestProducer()
