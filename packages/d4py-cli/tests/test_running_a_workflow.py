@@ -74,6 +74,7 @@ class TestOldSpellings:
             ["-i", "3", "-n", "1"],
             ["--iter", "3", "--num", "1"],
             ["-i3", "-n1"],
+            ["-i", "3", "-n", "auto"],
             ["-i", "3", "-s"],
             ["-i", "3", "--simple"],
             ["--data", '{"Count0": 3}', "--attr", "graph"],

@@ -33,6 +33,7 @@ def leave_no_trace(monkeypatch):
     """Modules and paths of one test are not there in the next."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(loading, "_SOURCES", {})
+    monkeypatch.delitem(sys.modules, "wf", raising=False)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

@@ -191,19 +191,18 @@ class Sleeps(IterativePE):
 
 
 class Handshakes(ProducerPE):
-    """Sends 1, 2, …, each when somebody has made a file for the one before."""
+    """Writes 1, 2, …, each some time after the last and when somebody has made a file for that."""
 
-    counter = 0
-
-    def __init__(self, folder):
+    def __init__(self, folder, times):
         super().__init__()
-        self.folder = str(folder)
+        self.folder, self.times = str(folder), times
 
     def _process(self, inputs):
-        self.counter += 1
-        if self.counter > 1:
-            wait_for(f"{self.folder}/{self.counter - 1}")
-        return self.counter
+        for number in range(1, self.times + 1):
+            time.sleep(0.015)
+            if number > 1:
+                wait_for(f"{self.folder}/{number - 1}")
+            self.write("output", number)
 
 
 class Large(ProducerPE):

@@ -43,6 +43,12 @@ class TestInstances:
         assert len({pid for pid, _ in kept}) <= processes
         assert result.stats.processes == processes
 
+    @pytest.mark.parametrize("cores", [1, 3, 5])
+    def test_auto_is_no_more_processes_than_cores(self, execute, flows, chain, monkeypatch, cores):
+        monkeypatch.setattr("dispel4py.processes.usable_cores", lambda: cores)
+        graph = chain(flows.Numbers(), flows.Instances(), flows.Kept(), flows.Relay())
+        assert execute(graph, 10, "auto").stats.processes == cores
+
     def test_simple_is_two_processes(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Instances(3), flows.Instances())
         result = execute(graph, 30, 10, simple=True)
@@ -74,10 +80,7 @@ class TestItems:
             assert sorted(map(len, got)) == [0, 0, 170]
 
     @pytest.mark.parametrize("processes", [1, 2, 3, None])
-    @pytest.mark.parametrize("share", [False, True])
-    def test_m2_nobody_sees_what_others_do_to_an_item(
-        self, execute, flows, chain, processes, share
-    ):
+    def test_m2_nobody_sees_what_others_do_to_an_item(self, execute, flows, chain, processes):
         graph = chain(flows.Lists(), flows.Appends())
         graph.connect(graph.get_contained_objects()[0], "output", flows.Appends(), "input")
         outputs = execute(graph, 3, processes).outputs
@@ -86,8 +89,8 @@ class TestItems:
 
     def test_m2_share_items_hands_on_the_very_object(self, execute, flows, chain):
         graph = chain(flows.Lists(), flows.Appends())
-        (first, *_) = execute(graph, 2, 1, share_items=True).outputs["Appends1"]["output"]
-        assert first.count("seen") == 2
+        outputs = execute(graph, 2, 1, share_items=True).outputs
+        assert outputs["Appends1"]["output"][1] == [1, "seen", 3, "seen"]
 
     def test_m3_order_is_kept_though_one_instance_is_slow(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Sleeps(0.2, at=500), flows.Kept())
@@ -118,28 +121,38 @@ class TestItems:
 class TestLatency:
     """What is there is not held back."""
 
-    @pytest.mark.parametrize("processes", [None, 2])
+    @pytest.mark.parametrize("processes", [None, 3, 1])
     def test_a_lone_item_crosses_five_hops_before_the_next_is_made(
+        self, execute, flows, chain, processes
+    ):
+        arrived = threading.Semaphore(1)
+
+        def inputs():
+            for number in range(50):
+                assert arrived.acquire(timeout=20), f"{number - 1} is held back"
+                yield {"input": number}
+
+        graph = chain(*(flows.Relay() for _ in range(6)))
+        result = []
+
+        def take(pe_id, output, data):
+            result.append(data)
+            arrived.release()
+
+        execute(graph, inputs(), processes, on_result=take)
+        assert result == [*range(50)]
+
+    @pytest.mark.parametrize("processes", [None, 1])
+    def test_m4_what_a_slow_call_writes_is_sent_while_it_goes_on(
         self, execute, flows, chain, tmp_path, processes
     ):
-        # Each call of the root ends only when the caller has the result of the one before.
+        # One call of the root writes all, each when the caller has the one before.
         def take(pe_id, output, data):
             (tmp_path / str(data)).touch()
 
-        relays = [flows.Relay() for _ in range(5)]
-        graph = chain(flows.Handshakes(tmp_path), *relays)
-        execute(graph, 20, processes, on_result=take)
+        graph = chain(flows.Handshakes(tmp_path, 20), flows.Relay(), flows.Relay())
+        execute(graph, 1, processes, on_result=take)
         assert (tmp_path / "20").exists()
-
-    def test_items_of_slow_pes_are_passed_on_one_by_one(self, execute, flows, chain, tmp_path):
-        # The middle one is busy with the first item while the second one comes and has to be sent:
-        # the root makes no third one before that has arrived.
-        def take(pe_id, output, data):
-            (tmp_path / str(data)).touch()
-
-        graph = chain(flows.Handshakes(tmp_path), flows.Sleeps(0.02), flows.Sleeps(0.03))
-        execute(graph, 10, on_result=take)
-        assert (tmp_path / "10").exists()
 
 
 class TestTheCaller:

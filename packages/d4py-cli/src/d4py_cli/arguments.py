@@ -145,7 +145,13 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     given.add_argument("-f", "--file", metavar="FILE", help="the same from a file (goes before -d)")
     how = parser.add_argument_group("how it is run")
     processes = ["-n", "--num", *(["--num_processes"] if name == "mpi" else [])]
-    how.add_argument(*processes, dest="num", type=_whole, metavar="N", help="number of processes")
+    how.add_argument(
+        *processes,
+        dest="num",
+        type=_processes,
+        metavar="N",
+        help="number of processes; auto is one per core",
+    )
     how.add_argument(
         "-s",
         "--simple",
@@ -202,6 +208,14 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _processes(text: str) -> int:
+    if text == "auto":
+        from dispel4py.processes import usable_cores
+
+        return usable_cores()
+    return _whole(text)
 
 
 def _count(text: str) -> int:

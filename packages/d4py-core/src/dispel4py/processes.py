@@ -158,6 +158,13 @@ class Crew:
             report.close()
 
 
+def usable_cores() -> int:
+    """How many cores this process may use: the ``"auto"`` of `dispel4py.run`."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def safe_start_method() -> str:
     """``fork`` on Linux while there is one thread (a fork copies locks but no threads).
 

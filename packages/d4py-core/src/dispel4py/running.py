@@ -14,7 +14,7 @@ def run(
     graph: WorkflowGraph,
     mapping: str = "simple",
     inputs: Any = None,
-    processes: int | None = None,
+    processes: int | Literal["auto"] | None = None,
     *,
     on_result: OnResult | None = None,
     on_error: Literal["stop", "skip"] = "stop",
@@ -30,7 +30,7 @@ def run(
         inputs: what the roots are called with: a number n means n calls with ``{}`` of every
             root (None means one), a dict says it per root, keyed by the PE object, its id or its
             name, with a number or an iterable of dicts each.
-        processes: number of processes; None lets the mapping choose.
+        processes: number of processes; ``"auto"`` is one per core, None lets the mapping choose.
         on_result: ``on_result(pe_id, output, data)`` gets results as they come; nothing is
             collected then.
         on_error: ``"stop"`` or ``"skip"``.
@@ -42,6 +42,10 @@ def run(
         UsageError: the call or the graph is wrong; nothing was started.
         RunError: the run failed; a `ProcessingError` where a PE raised.
     """
+    if processes == "auto":
+        from dispel4py.processes import usable_cores
+
+        processes = usable_cores()
     chosen = load_mapping(mapping)
     return chosen.run(
         graph,

@@ -105,6 +105,7 @@ def run_locally(
     wiring = wire(placement)
     arenas = [ArenaFile() for _ in range(placement.ranks)]
     crew: Crew | None = None
+    transport: Transport | None = None
     try:
         orders = [
             (
@@ -128,6 +129,8 @@ def run_locally(
     finally:
         if crew is not None:
             crew.stop()
+        if transport is not None:
+            transport.close()
         wiring.close()
         for arena in arenas:
             arena.close()

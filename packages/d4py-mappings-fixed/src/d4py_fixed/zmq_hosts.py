@@ -70,8 +70,15 @@ class Hosts:
     # As a transport.
 
     def send(self, rank: int, parts: Parts) -> None:
-        """See `Transport`."""
-        self._transport.send(rank, parts)
+        """See `Transport`.
+
+        Raises:
+            ServiceError: it waited, and the connection to a host was lost meanwhile.
+        """
+        try:
+            self._transport.send(rank, parts)
+        except ConnectionLostError as error:
+            raise self._explained(error) from None
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
         """See `Transport`.
@@ -135,12 +142,13 @@ class Hosts:
 
     def stop(self, reason: str) -> None:
         """Let all hosts stop their ranks."""
+        self._look_away()
         for guest in self._guests.values():
             self._say(guest, Stop(reason))
 
     def see_off(self, seconds: float) -> list[str]:
         """Wait until all have left; the names of those who have not for so long."""
-        self._transport.patience = None  # they go now
+        self._look_away()
         until = monotonic() + seconds
         while monotonic() < until and not all(guest.left for guest in self._guests.values()):
             self.receive(_TICK_SECONDS)
@@ -187,6 +195,10 @@ class Hosts:
                 self._transport.connect(rank, address)
             self._say(guest, Welcome())
             logger.info("host %s runs ranks %s", guest.name, ", ".join(map(str, guest.ranks)))
+
+    def _look_away(self) -> None:
+        """Connections may break from now on."""
+        self._transport.patience = self._transport.check = None
 
     def _say(self, guest: Guest, word: Word) -> None:
         self._transport.send(guest.number, to_parts(word))

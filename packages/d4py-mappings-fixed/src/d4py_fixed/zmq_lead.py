@@ -84,6 +84,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                 crew.check()
                 hosts.check()
 
+            transport.check = check
             result = Driver(placement, given, hosts, check, options, stats).run()
             crew.join(FAREWELL_SECONDS)
             left_behind = hosts.see_off(FAREWELL_SECONDS)

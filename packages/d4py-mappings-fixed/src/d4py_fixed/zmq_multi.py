@@ -110,12 +110,13 @@ class IpcWiring:
         self._addresses = [address_of(listener) for listener in self._listeners]
 
     def driver(self, check: Callable[[], None]) -> Transport:
-        # No `send` of the driver's waits: it has few frames on their way to a rank.
-        self._transport = self.recipe(self._driver)()
+        transport = self.recipe(self._driver)()
+        transport.check = check
+        self._transport = transport
         self._close_listeners()
-        return self._transport
+        return transport
 
-    def recipe(self, rank: int) -> Callable[[], Transport]:
+    def recipe(self, rank: int) -> Callable[[], ZmqTransport]:
         addresses = {peer: self._addresses[peer] for peer in self._peers[rank]}
         return partial(ZmqTransport, rank, self._listeners[rank], addresses)
 

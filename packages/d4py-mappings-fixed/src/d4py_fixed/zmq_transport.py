@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from socket import socket as Listener
 from time import monotonic
@@ -30,10 +30,10 @@ from dispel4py.errors import ServiceError
 _QUEUE = 32
 #: How long frames that were sent may hold up the end of a process, in milliseconds.
 _LINGER = 500
-#: Milliseconds between two looks at a peer that takes nothing: perhaps it is gone.
-_LOOK = 100
-#: The same in seconds for peers that nothing is sent to.
-_LOOK_SECONDS = 0.5
+#: Milliseconds between two tries to send to a peer that takes nothing: perhaps it is gone.
+_RETRY = 100
+#: Seconds between two looks at whether anything has gone wrong.
+_LOOK_SECONDS = 0.2
 #: Milliseconds between two signs of life, and how long one may be missing.
 _HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
 #: Parts of at least so many bytes are message parts of their own.
@@ -69,9 +69,11 @@ class ZmqTransport:
         keys: who may connect; None if everybody who can reach the listener.
         patience: seconds after which a broken connection is an error, for want of a better one;
             None if whoever started the ranks will know.
+        check: called now and then, while `send` waits too; may raise.
 
     Attributes:
         patience: the same.
+        check: the same.
     """
 
     def __init__(
@@ -81,10 +83,12 @@ class ZmqTransport:
         addresses: Mapping[int, str],
         keys: Keys | None = None,
         patience: float | None = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         self._rank = rank
         self._keys = keys
         self.patience = patience
+        self.check = check
         self._look_at = monotonic()
         self._lost: dict[int, float] = {}
         self._addresses: dict[int, str] = {}
@@ -143,12 +147,12 @@ class ZmqTransport:
                 return
             except zmq.Again:
                 self._take_in_until_writable(peer)
+                self._look()
             except zmq.ZMQError as error:
                 self._lose(rank, error)
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
-        if self.patience is not None and monotonic() >= self._look_at:
-            self._look_at_peers(self.patience)
+        self._look()
         if not self._arrived:
             self._take_in(seconds)
         return self._arrived.popleft() if self._arrived else None
@@ -187,9 +191,9 @@ class ZmqTransport:
                 self._arrived.append((rank, parts))
 
     def _take_in_until_writable(self, peer: zmq.Socket[bytes]) -> None:
-        """Take in what arrives until the peer can be sent to, or may be gone."""
-        while True:
-            ready = zmq.zmq_poll([(self._inbox, zmq.POLLIN), (peer, zmq.POLLOUT)], _LOOK)
+        """Take in what arrives until the peer can be sent to, or it is time to look around."""
+        while monotonic() < self._look_at:
+            ready = zmq.zmq_poll([(self._inbox, zmq.POLLIN), (peer, zmq.POLLOUT)], _RETRY)
             if not ready or (peer, zmq.POLLOUT) in ready:
                 return
             self._take_in(0.0)
@@ -200,8 +204,16 @@ class ZmqTransport:
         self._peers.pop(rank).close(linger=0)
         self._lost[rank] = monotonic()
 
+    def _look(self) -> None:
+        """See now and then whether anything has gone wrong."""
+        if monotonic() >= self._look_at:
+            self._look_at = monotonic() + _LOOK_SECONDS
+            if self.patience is not None:
+                self._look_at_peers(self.patience)
+            if self.check is not None:
+                self.check()
+
     def _look_at_peers(self, patience: float) -> None:
-        self._look_at = monotonic() + _LOOK_SECONDS
         for rank, peer in list(self._peers.items()):
             if not peer.poll(0, zmq.POLLOUT):
                 try:  # only sending tells busy from gone; a frame without parts is overlooked
