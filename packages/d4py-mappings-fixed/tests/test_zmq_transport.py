@@ -96,19 +96,6 @@ def test_c6_who_sends_faster_than_the_receiver_takes_is_held(tmp_path):
     one.close()
 
 
-def test_who_waits_to_send_is_told_what_has_gone_wrong(tmp_path):
-    def check():
-        raise ServiceError("rank 1 has died")
-
-    with listen_at_path(str(tmp_path / "one")) as never_taken:
-        listener = listen_at_path(str(tmp_path / "zero"))
-        zero = ZmqTransport(0, listener, {1: address_of(never_taken)}, check=check)
-        with pytest.raises(ServiceError, match="rank 1 has died"):
-            for _ in range(300):
-                zero.send(1, [bytes(1000)])
-        zero.close()
-
-
 class Trap:
     """Makes a folder when it is unpickled."""
 
