@@ -14,7 +14,6 @@ import pytest
 from hypothesis import settings
 
 from dispel4py import WorkflowGraph, run
-from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
 
 # A busy machine is no failure, and a failure on one machine is one on all.
@@ -150,34 +149,3 @@ def write(tmp_path):
         return path
 
     return write_file
-
-
-@pytest.fixture(scope="session")
-def mpi():
-    """How the tests of `mpi` start ranks by themselves: mpiexec, and the environment for it."""
-    try:
-        import mpi4py  # noqa: F401
-
-        from d4py_fixed.mpi_launch import find_mpiexec, launch_environment
-
-        return find_mpiexec(None), launch_environment({}, os.geteuid())
-    except (ImportError, UsageError) as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI has no MPI: {error}")
-        pytest.skip(str(error))
-
-
-@pytest.fixture
-def mpiexec(mpi, start):
-    """Starts ``mpiexec -n SIZE python …``."""
-    own, environment = mpi
-
-    def start_ranks(size, *arguments, **more):
-        arguments = [*own, "-n", size, sys.executable, *arguments]
-        return start("-c", _EXEC, *arguments, **environment, **more)
-
-    return start_ranks
-
-
-#: Makes the Python program that a test has started the command that it really wants.
-_EXEC = "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])"
