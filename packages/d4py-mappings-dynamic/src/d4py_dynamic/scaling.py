@@ -24,6 +24,9 @@ _LONGEST_KEEP = 32
 #: A release was a mistake if workers are wanted back sooner than that many times as long as they
 #: are kept; it held if that took longer than so many times.
 _MISTAKE, _HELD = 3, 6
+#: One spare worker is enough again when some were hungry for that many times as long as workers
+#: are kept at first: time for every busy worker to see them, which it does each 20 ms.
+_CALM = 2
 
 
 class Metrics(NamedTuple):
@@ -105,7 +108,9 @@ class Demand:
     soon has a steady number; it is halved again after a release that held.
 
     While any worker is busy, one more is kept: a busy worker may hold a batch that the backlog
-    does not show, and gives of it only when it sees that another one is hungry.
+    does not show, and gives of it only when it sees that another one is hungry.  Whenever none is
+    left hungry, the number kept so is doubled; it is one again after a while in which some stayed
+    hungry.
 
     Args:
         most: the most workers that may be active.
@@ -117,12 +122,14 @@ class Demand:
         self._shortest = threshold / 1000
         self._keep_seconds = self._shortest
         self._peaks: deque[tuple[float, int]] = deque()  # times rise, needs fall
+        self._spares = 0
+        self._taken_at = 0.0
         self._last = 1
         self._released_at: float | None = None
 
     def target(self, metrics: Metrics) -> int:
         now = metrics.at
-        target = self._highest_need(now, _within(_need(metrics), self._most))
+        target = self._highest_need(now, _within(self._need(metrics), self._most))
         if target > self._last and self._released_at is not None:
             self._learn(now - self._released_at)
             self._released_at = None
@@ -130,6 +137,18 @@ class Demand:
             self._released_at = now
         self._last = target
         return target
+
+    def _need(self, metrics: Metrics) -> int:
+        """Workers that could be at work now."""
+        busy = max(0, metrics.active - metrics.hungry)
+        if busy == 0:
+            return metrics.backlog
+        if metrics.hungry == 0:
+            self._spares = max(1, min(2 * self._spares, self._most))
+            self._taken_at = metrics.at
+        elif metrics.at - self._taken_at > _CALM * self._shortest:
+            self._spares = 1
+        return busy + max(metrics.backlog, self._spares)
 
     def _highest_need(self, now: float, need: int) -> int:
         while self._peaks and self._peaks[-1][1] <= need:
@@ -180,12 +199,6 @@ STRATEGIES: dict[str, Callable[..., Policy]] = {
     "queue": QueueLength,
     "idle": IdleTime,
 }
-
-
-def _need(metrics: Metrics) -> int:
-    """Workers that could be at work now."""
-    busy = max(0, metrics.active - metrics.hungry)
-    return busy + max(metrics.backlog, 1 if busy else 0)
 
 
 def _within(number: int, most: int) -> int:
