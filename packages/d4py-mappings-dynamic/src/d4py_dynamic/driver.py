@@ -1,7 +1,6 @@
 """The driver: feeds the roots, watches the workers, hands results on, and knows when it is over.
 
-It runs no PE.  It learns of everything from the store's events, and of a worker's death from the
-operating system.
+It runs no PE.  It learns of everything from the store's events, and of the workers from `Staff`.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Protocol
 
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
-from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Task, is_pinned
+from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.feeding import at_hand
 from dispel4py.inputs import RootInput, calls
@@ -31,16 +30,6 @@ _PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
 _FAREWELL_SECONDS = 5.0
 
 
-class Workers(Protocol):
-    """The worker processes, as the driver sees them."""
-
-    def check(self) -> None:
-        """Raise what a worker reported, or that one was lost."""
-
-    def join(self, seconds: float) -> bool:
-        """Wait for all to end; False if some have not."""
-
-
 class Driver:
     """Runs a plan to its end over a store and some workers.
 
@@ -49,8 +38,7 @@ class Driver:
         given: inputs of the roots.
         store: the store.
         make_store: makes another connection to it, for a thread.
-        workers: the workers.
-        count: their number.
+        staff: the workers.
         options: the run's options.
         stats: filled in as the run goes.
     """
@@ -61,15 +49,13 @@ class Driver:
         given: dict[int, RootInput],
         store: RunStore,
         make_store: Callable[[], RunStore],
-        workers: Workers,
-        count: int,
+        staff: Staff,
         options: RunOptions,
         stats: RunStats,
     ) -> None:
         self._plan = plan
         self._store = store
-        self._workers = workers
-        self._count = count
+        self._staff = staff
         self._options = options
         self._stats = stats
         self._results = ResultCollector(options.on_result)
@@ -98,10 +84,7 @@ class Driver:
             for feeder in self._feeders:
                 feeder.start()
             self._loop()
-            for rank in range(self._count):
-                self._store.put([Task(STOP, ANY)], rank)
-            if not self._workers.join(_FAREWELL_SECONDS):
-                self._stats.notes.append("some workers did not end by themselves and were killed")
+            self._staff.dismiss(_FAREWELL_SECONDS)
             while events := self._store.events(0.0):
                 for event in events:
                     self._deal_with(event)
@@ -109,6 +92,7 @@ class Driver:
             for feeder in self._feeders:
                 feeder.stop()
         self._update_stats()
+        self._stats.notes += self._staff.notes
         return RunResult(self._results.outputs, self._failures, self._stats)
 
     def _loop(self) -> None:
@@ -116,7 +100,7 @@ class Driver:
         next_check = monotonic()
         while True:
             look = self._take_events(_TICK_SECONDS)
-            self._workers.check()
+            self._staff.check()
             for feeder in self._feeders:
                 if feeder.error is not None:
                     raise feeder.error
@@ -134,7 +118,7 @@ class Driver:
                 self._options.on_progress(self._stats)
         while self._store.missing_results() > 0:
             self._take_events(_TICK_SECONDS)
-            self._workers.check()
+            self._staff.check()
 
     def _advance(self) -> None:
         """Move the frontier as far as it goes now."""
