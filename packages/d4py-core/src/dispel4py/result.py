@@ -81,6 +81,8 @@ class RunStats:
         notes: what the run had to say beside its results, such as dropped foreign frames.
         scaling: active workers and backlog over time, from mappings with autoscaling; thinned out
             where the run was long.
+        worker_seconds: sum over all workers of the time in which they were active, from mappings
+            that share work among them.
     """
 
     mapping: str
@@ -89,6 +91,7 @@ class RunStats:
     instances: list[InstanceStats] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     scaling: list[ScalingPoint] = field(default_factory=list)
+    worker_seconds: float = 0.0
 
     def items_per_pe(self) -> dict[str, int]:
         """Calls of ``process`` per PE, over all its instances."""

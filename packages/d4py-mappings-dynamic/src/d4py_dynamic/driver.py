@@ -9,8 +9,10 @@ import logging
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
+from d4py_dynamic.autoscaler import STEP_SECONDS, Autoscaler
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
 from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
@@ -41,6 +43,7 @@ class Driver:
         staff: the workers.
         options: the run's options.
         stats: filled in as the run goes.
+        policy: says how many workers are to be active; None leaves all of them so.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Driver:
         staff: Staff,
         options: RunOptions,
         stats: RunStats,
+        policy: Policy | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
@@ -70,6 +74,9 @@ class Driver:
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if made:
                 first.append(Task(CALLS, root, 0, None, made))
+        self._scaler = (
+            None if policy is None else Autoscaler(policy, store, staff, self._started_at)
+        )
         self._frontier = Frontier(plan, {feeder.root for feeder in self._feeders})
         self._first = first
 
@@ -98,9 +105,14 @@ class Driver:
     def _loop(self) -> None:
         next_progress = monotonic() + _PROGRESS_SECONDS
         next_check = monotonic()
+        tick = _TICK_SECONDS if self._scaler is None else STEP_SECONDS
+        next_step = 0.0
         while True:
-            look = self._take_events(_TICK_SECONDS)
+            look = self._take_events(tick)
             self._staff.check()
+            if self._scaler is not None and perf_counter() >= next_step:
+                next_step = perf_counter() + STEP_SECONDS
+                self._scaler.step(perf_counter())
             for feeder in self._feeders:
                 if feeder.error is not None:
                     raise feeder.error
@@ -166,3 +178,7 @@ class Driver:
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()
         self._stats.seconds = perf_counter() - self._started_at
+        if self._scaler is not None:
+            self._scaler.report(self._stats)
+        else:
+            self._stats.worker_seconds = self._stats.processes * self._stats.seconds

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from d4py_dynamic.broker import Broker, Caller
-from d4py_dynamic.mapping import DynamicMapping, Terms
+from d4py_dynamic.mapping import DynamicMapping, Scales, Terms
 from d4py_dynamic.table import Table
 from d4py_dynamic.table_store import TableRunStore, TableTaskStore
 from dispel4py.plan import Plan
@@ -59,3 +59,10 @@ class DynMultiMapping(DynamicMapping):
         finally:
             backend.store.delete()
             backend.broker.close()
+
+
+class DynAutoMultiMapping(Scales, DynMultiMapping):
+    """The same, with as many workers active as there is work for."""
+
+    name = "dyn_auto_multi"
+    old_strategy = "queue", "tasks that may wait (10)", "--queue_threshold"

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Protocol
 from d4py_dynamic.driver import Driver
 from d4py_dynamic.owned import COMMIT_INTERVAL
 from d4py_dynamic.packing import CODEC
+from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
+from d4py_dynamic.scaling_trace import write_trace
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import RunStore, TaskStore
 from d4py_dynamic.worker import Worker
@@ -111,6 +113,7 @@ class DynamicMapping:
         extra = options.extra
         terms = Terms(pack(plan, CODEC), options.on_error, options.share_items, _interval(extra))
         count = options.processes or DEFAULT_WORKERS
+        policy = self._policy(count, extra)
         with self.backend(plan, options) as backend:
             crew: Crew | None = None
             orders = partial(backend.orders, terms=terms)
@@ -120,12 +123,55 @@ class DynamicMapping:
                 backend.started()
                 staff = Staff(plan, backend.store, crew, ranks, orders, backend.started)
                 stats = RunStats(self.name, count)
-                return Driver(
-                    plan, given, backend.store, backend.another_store, staff, options, stats
+                result = Driver(
+                    plan, given, backend.store, backend.another_store, staff, options, stats, policy
                 ).run()
             finally:
                 if crew is not None:
                     crew.stop()
+        if extra.get("scaling_trace"):
+            write_trace(extra["scaling_trace"], result.stats.scaling)
+        return result
+
+    def _policy(self, most: int, extra: Any) -> Policy | None:
+        return None
+
+
+class Scales(DynamicMapping):
+    """Parks workers that are not needed and wakes them again."""
+
+    #: The strategy that a threshold is for if none is named, what the threshold is, and its option.
+    old_strategy: ClassVar[tuple[str, str, str]]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        super().add_arguments(parser)
+        strategy, threshold, option = self.old_strategy
+        group = parser.add_argument_group("autoscaling")
+        group.add_argument(
+            "--scaling",
+            choices=[*STRATEGIES],
+            help=f"what decides how many of the -n workers are active (default: {DEFAULT_STRATEGY},"
+            f" or {strategy} if -thr is given)",
+        )
+        group.add_argument(
+            "-thr",
+            option,
+            dest="threshold",
+            type=float,
+            metavar="NUMBER",
+            help=f"threshold of the strategy: {threshold}",
+        )
+        group.add_argument(
+            "--scaling-trace",
+            metavar="FILE",
+            help="write active workers and backlog over time to FILE, as CSV",
+        )
+
+    def _policy(self, most: int, extra: Any) -> Policy:
+        threshold = extra.get("threshold")
+        default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
+        return make_policy(extra.get("scaling") or default, most, threshold)
 
 
 def _interval(extra: Any) -> float | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from d4py_dynamic.mapping import DynamicMapping, Terms
+from d4py_dynamic.mapping import DynamicMapping, Scales, Terms
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import Address, find_server
@@ -101,3 +101,10 @@ class DynRedisMapping(RedisMapping):
 
     name = "dyn_redis"
     capabilities = Capabilities(survives_worker_death=True)
+
+
+class DynAutoRedisMapping(Scales, DynRedisMapping):
+    """The same, with as many workers active as there is work for."""
+
+    name = "dyn_auto_redis"
+    old_strategy = "idle", "milliseconds that a worker may wait (1000)", "--idle_time"

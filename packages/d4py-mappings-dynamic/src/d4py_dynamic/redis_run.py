@@ -112,10 +112,11 @@ class RedisRunStore:
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             pipe.xlen(keys.shared)
             pipe.xpending(keys.shared, GROUP)
-            pipe.scard(keys.named("hungry"))
-            pipe.scard(keys.named("parked"))
+            pipe.smembers(keys.named("hungry"))
+            pipe.smembers(keys.named("parked"))
             length, pending, hungry, parked = pipe.execute()
-        return Load(max(0, length - pending["pending"]), hungry, parked)
+        waiting = max(0, length - pending["pending"])
+        return Load(waiting, frozenset(map(int, hungry)), frozenset(map(int, parked)))
 
     def waiting(self, pe: int, instance: int) -> int:
         with service_errors(self._address):

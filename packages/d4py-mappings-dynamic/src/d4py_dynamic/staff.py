@@ -75,6 +75,10 @@ class Staff:
         """Numbers of the workers that there are."""
         return sorted(self._pins_of)
 
+    def owns(self, rank: int) -> bool:
+        """A worker owns an instance, so that it has work that nobody else can do."""
+        return bool(self._pins_of.get(rank))
+
     def check(self) -> None:
         """See that all workers live; replace those that do not.
 

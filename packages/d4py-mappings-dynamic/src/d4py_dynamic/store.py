@@ -103,12 +103,12 @@ class Load(NamedTuple):
     Attributes:
         backlog: shared tasks that wait.
         hungry: workers that wait for them.
-        parked: workers that were told not to.
+        parked: workers that were told not to, and do not.
     """
 
     backlog: int
-    hungry: int
-    parked: int
+    hungry: frozenset[int]
+    parked: frozenset[int]
 
 
 class RunStore(Protocol):

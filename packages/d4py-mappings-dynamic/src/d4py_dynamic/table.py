@@ -282,7 +282,8 @@ class Table:
     def load(self) -> Load:
         """See `RunStore.load`."""
         with self._lock:
-            return Load(len(self._queues[None].waiting), len(self._hungry), len(self._parked))
+            backlog = len(self._queues[None].waiting)
+            return Load(backlog, frozenset(self._hungry), frozenset(self._parked))
 
     def events(self, seconds: float) -> list[bytes | int]:
         """What has happened: events, and numbers of PEs that are drained."""
