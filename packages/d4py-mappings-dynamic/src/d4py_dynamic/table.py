@@ -163,6 +163,8 @@ class Table:
                 taken = self._take_any(rank, shared)
             self._hungry.discard(rank)
             self._parked.discard(rank)
+            if self._queues[None].waiting:  # it was woken for one, and has got something else
+                self._wake_one()
             return taken
 
     def adopt(self, rank: int, pin: Pin) -> PackedAdopted:
@@ -343,15 +345,19 @@ class Table:
         if packed.pe is not None and is_new:
             self._unfinished[packed.pe] += 1
         if packed.place is None:
-            if self._waiting:  # who waits longest; it is not woken twice for two tasks
-                rank = next(iter(self._waiting))
-                del self._waiting[rank]
-                self._arrived[rank].notify()
+            self._wake_one()
         else:
             reader = packed.place
             owner = reader if isinstance(reader, int) else self._kept_of(reader).owner
             if owner in self._arrived:
                 self._arrived[owner].notify()
+
+    def _wake_one(self) -> None:
+        """Wake who waits longest for shared tasks; nobody is woken twice for two of them."""
+        if self._waiting:
+            rank = next(iter(self._waiting))
+            del self._waiting[rank]
+            self._arrived[rank].notify()
 
     def _kept_of(self, pin: Pin) -> _Kept:
         return self._kept.setdefault(pin, _Kept())

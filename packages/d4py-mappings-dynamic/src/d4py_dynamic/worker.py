@@ -91,7 +91,7 @@ class Worker:
         self._hungry = 0
         self._giving = False
         self._parked = self._stopped = False
-        self._looked_up_at = self._committed_at = monotonic()
+        self._looked_up_at, self._committed_at = 0.0, monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
         self._executor = Executor(
@@ -247,11 +247,13 @@ class Worker:
             self._drain()
         else:
             items = self._items(task, owned.done)
+            began_at = monotonic()
             while done := self._executor.feed(*owned.pin, task.input_name, items):
                 self._drain()
                 owned.done += done
-                if self._outbox.heavy or monotonic() >= self._due_at(owned):
+                if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
+                began_at = monotonic()
         self._in_hand.pop()
         owned.held.append(lease)
         owned.done, owned.in_hand = 0, False
@@ -269,10 +271,14 @@ class Worker:
         load = task.load - done if isinstance(task.load, int) else task.load[done:]
         return calls(self._plan.pes[task.pe], load)
 
-    def _due_at(self, owned: Owned) -> float:
-        """When to save an instance in the middle of a lease: soon if others are hungry."""
-        latest = self._committed_at + (LOOK_UP_SECONDS if self._hungry else COMMIT_SECONDS)
-        return max(owned.due_at, latest)
+    def _due_at(self, owned: Owned, began_at: float) -> float:
+        """When to save an instance in the middle of a lease.
+
+        At once if others are hungry, and if the next items may take long as the last ones did.
+        """
+        if self._hungry or monotonic() - began_at > LOOK_UP_SECONDS:
+            return owned.due_at
+        return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
     def _drain(self) -> None:
         """Run what waits here to its end, or hand it back if it takes long."""
