@@ -1,18 +1,25 @@
 """Names of a run's keys in Redis, and the form in which tasks and results lie there.
 
-All keys of a run share one prefix, so that runs side by side on one server do not meet.  Every
-entry of a stream has one field ``d``: a pickle with a keyed hash in front.
+All keys of a run share one prefix, so that runs side by side on one server do not meet.  What the
+workers' code makes of bytes is encrypted: a stranger can neither read it nor put anything there.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from d4py_dynamic.packing import CODEC, dumps
 from d4py_dynamic.tasks import ANY, Pin, Task
-from dispel4py.codec import ForeignBytesError, Seal
+from dispel4py.codec import ForeignBytesError
+
+#: As long as AES-GCM wants it.
+_NONCE_BYTES = 12
 
 GROUP = "workers"
 #: Fields of entries: what is in it, the PE that it counts for, losses and position of a lease.
@@ -91,10 +98,16 @@ def pin_name(pin: Pin) -> str:
 
 
 class Envelope:
-    """Objects as entries of streams, guarded by the run's secret."""
+    """Objects as they lie on the server: encrypted, and nobody else can have made them.
+
+    AES-GCM (NIST SP 800-38D) with a key of the run's own and a random nonce for each object.
+
+    Args:
+        secret: 32 bytes that only this run's processes know.
+    """
 
     def __init__(self, secret: bytes) -> None:
-        self._seal = Seal(secret)
+        self._cipher = AESGCM(secret)
 
     def wrap(self, value: Any, place: str) -> bytes:
         """An object, pickled and sealed for a place, such as field `FIELD` of a stream's entry.
@@ -106,7 +119,8 @@ class Envelope:
 
     def seal(self, data: bytes, place: str) -> bytes:
         """Bytes, sealed for a place."""
-        return self._seal.close(data, place.encode())
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, place.encode())
 
     def unseal(self, sealed: bytes, place: str) -> bytes:
         """The bytes.
@@ -114,7 +128,11 @@ class Envelope:
         Raises:
             ForeignBytesError: they were not sealed by this run, for this place.
         """
-        return self._seal.open(sealed, place.encode())
+        nonce, data = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return self._cipher.decrypt(nonce, data, place.encode())
+        except (InvalidTag, ValueError):
+            raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place}") from None
 
     def open(self, sealed: bytes, place: str) -> Any:
         """The object; raises as `unseal` does."""
