@@ -53,7 +53,7 @@ clean: ## remove all that make made
 
 # An environment is made anew whenever the workspace or a package's metadata changes: an editable
 # install keeps the entry points that it was made with.
-METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml)
+METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml $(wildcard examples/*/pyproject.toml))
 
 .hatch/%.ready: .venv/hatch.ready $(METADATA)
 	@echo "Setting up the environment '$*' (once) ..." >&2
