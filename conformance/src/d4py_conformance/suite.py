@@ -20,6 +20,9 @@ RunApart = Callable[..., Apart]
 #: Skips a test of what the mapping does not declare: ``require("stateful", …)``.
 Require = Callable[..., None]
 
+#: What the reason of a skipped test says if it is the mapping's declaration.
+NOT_DECLARED = "does not declare"
+
 
 class Suite:
     """Base of the suite's parts.
@@ -90,7 +93,7 @@ class Suite:
         def require(*names: str) -> None:
             for name in names:
                 if not getattr(capabilities, name):
-                    pytest.skip(f"{loaded_mapping.name} does not declare {name}")
+                    pytest.skip(f"{loaded_mapping.name} {NOT_DECLARED} {name}")
 
         return require
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from hypothesis import HealthCheck, given, settings
 
 from d4py_conformance.compare import assert_outputs
-from d4py_conformance.random_graphs import RandomGraph, random_graphs
 from d4py_conformance.suite import Execute, Suite
 from dispel4py.registry import Capabilities
+
+if TYPE_CHECKING:
+    from d4py_conformance.random_graphs import RandomGraph
 
 
 class DrawnGraphs(Suite):
@@ -24,6 +27,11 @@ class DrawnGraphs(Suite):
     def test_c2_random_graphs_give_what_the_model_says(
         self, execute: Execute, capabilities: Capabilities
     ) -> None:
+        # Not at the top: every start of pytest would wait for hypothesis.
+        from hypothesis import HealthCheck, given, settings
+
+        from d4py_conformance.random_graphs import random_graphs
+
         @settings(
             max_examples=self.random_graphs,
             derandomize=True,
