@@ -96,6 +96,32 @@ def test_a_hang_is_a_failure_with_the_stacks_of_all_processes(pytester):
     assert "wait_for_ever" in text
 
 
+def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
+    lines = """
+        import signal
+        import threading
+
+        from d4py_conformance import hanging
+
+        hanging.AGAIN_SECONDS = 0.2
+
+
+        class Deaf(Sound):
+            def end(self):
+                # As in a library that never comes back to Python.
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+                threading.Event().wait()
+    """
+    text = textwrap.dedent(AUTHORS_FILE.format(name="Sound", timeout=0.5))
+    text = text.replace("class TestBroken", textwrap.dedent(lines) + "\n\nclass TestBroken")
+    pytester.makepyfile(text.replace("return Sound", "return Deaf"))
+
+    result = pytester.runpytest_subprocess("-k", "test_g4_zero_means_none", "-n0", timeout=60)
+
+    assert result.ret == 1
+    assert " in end\n" in str(result.stderr)
+
+
 class TestSound(MappingConformance):
     """What the broken mappings derive from keeps all rules."""
 

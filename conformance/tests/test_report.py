@@ -54,6 +54,13 @@ def report_of(pytester):
     return report_of
 
 
+def test_a_mapping_that_is_not_there_has_failed(pytester):
+    pytester.makepyfile(textwrap.dedent(FILE).replace("simple", "no_such_mapping"))
+    pytester.runpytest_subprocess("--conformance-report=out", "-k", "TestSimple and teecopy-1")
+    found = json.loads((pytester.path / "out" / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"no_such_mapping": "failed"}
+
+
 @pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["alone", "xdist"])
 def test_json_has_what_each_test_has_shown(report_of, processes):
     found = json.loads((report_of(*processes) / "conformance.json").read_text())

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import pickle
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -78,8 +80,8 @@ class Apart:
         self._mark = secrets.token_hex(16)
         self._answer_file = folder / "answer"
         self._stderr_file = folder / "stderr"
-        self._temporary = folder / "tmp"
-        self._temporary.mkdir()
+        # A short path: that of a Unix socket has to fit into a hundred characters.
+        self._temporary = Path(tempfile.mkdtemp(prefix="d4py"))
         kind = type(mapping)
         module = sys.modules[kind.__module__]
         order = {
@@ -161,6 +163,7 @@ class Apart:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        shutil.rmtree(self._temporary, ignore_errors=True)
         for process in self._processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -10,7 +10,6 @@ import faulthandler
 import shutil
 import signal
 import subprocess
-import sys
 import sysconfig
 import traceback
 from contextlib import suppress
@@ -31,16 +30,17 @@ class Deadline:
 
     Args:
         seconds: how long the test may take.
+        stderr: file descriptor of the standard error that pytest itself writes to.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, stderr: int) -> None:
         self._seconds = seconds
         self._before = {process.pid for process in _children()}
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
         # A library may never come back to Python, and then no handler of ours is called.
         faulthandler.dump_traceback_later(
-            seconds + ATTEMPTS * AGAIN_SECONDS, exit=True, file=sys.__stderr__ or sys.stderr
+            seconds + ATTEMPTS * AGAIN_SECONDS, exit=True, file=stderr
         )
 
     def cancel(self) -> None:

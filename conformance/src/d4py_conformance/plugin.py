@@ -5,7 +5,9 @@ It concerns itself with subclasses of `Suite` alone.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from d4py_conformance.hanging import Deadline
 from d4py_conformance.report import Outcome, Record, Report, put_into
 from d4py_conformance.suite import NOT_DECLARED, Suite
 from d4py_conformance.workflows import WORKFLOWS
-from dispel4py.registry import load_mapping
+from dispel4py.errors import UnknownMappingError
+from dispel4py.registry import Mapping, load_mapping
 
 #: Name of what a test's report carries from the process that ran the test to the one that reports.
 _PROPERTY = "d4py_conformance"
 #: Characters of a failure that are kept.
 _MOST_OF_MESSAGE = 20_000
+_STDERR = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Report, if asked to; of several processes, only the one that others report to."""
+    # A copy, because that descriptor is someone else's while the output of a test is captured.
+    config.stash[_STDERR] = os.dup(2)
     folder: Path | None = config.getoption("--conformance-report")
     into: Path | None = config.getoption("--conformance-matrix")
     if (folder or into) and not hasattr(config, "workerinput"):
@@ -59,13 +65,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.timeout(suite.timeout))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Close what `pytest_configure` opened."""
+    os.close(config.stash[_STDERR])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     """In place of pytest-timeout's own timer, which knows nothing of other processes."""
     if _suite_of(item) is None:
         return None
     # The name is the one that pytest-timeout looks for when the test is over.
-    item.cancel_timeout = Deadline(settings.timeout).cancel  # type: ignore[attr-defined]
+    deadline = Deadline(settings.timeout, item.config.stash[_STDERR])
+    item.cancel_timeout = deadline.cancel  # type: ignore[attr-defined]
     return True
 
 
@@ -75,7 +87,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note which mapping a test is about."""
     report = yield
-    about = _about(item)
+    # A test that was set up, or taken down again, has shown nothing by that.
+    about = _about(item) if report.when == "call" or not report.passed else None
     if about is not None:
         report.user_properties.append((_PROPERTY, about))
     return report
@@ -91,8 +104,7 @@ class _Reporter:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         about = dict(report.user_properties).get(_PROPERTY)
-        # A test that was set up, or taken down again, has shown nothing by that.
-        if isinstance(about, dict) and (report.when == "call" or not report.passed):
+        if isinstance(about, dict):
             self._report.records.append(_record(report, about))
 
     def pytest_sessionfinish(self) -> None:
@@ -120,14 +132,26 @@ def _about(item: pytest.Item) -> dict[str, Any] | None:
     mapping = getattr(item, "funcargs", {}).get("mapping")
     if mapping is None or _suite_of(item) is None:
         return None
-    loaded = load_mapping(mapping) if isinstance(mapping, str) else mapping
+    name, declared = _identity(mapping) if isinstance(mapping, str) else _said_by(mapping)
     callspec = getattr(item, "callspec", None)
     return {
-        "mapping": loaded.name,
-        "declared": loaded.capabilities.declared(),
+        "mapping": name,
+        "declared": declared,
         "test": getattr(item, "originalname", item.name),
         "parameter": callspec.params.get("name") if callspec else None,
     }
+
+
+@cache
+def _identity(name: str) -> tuple[str, list[str]]:
+    try:
+        return _said_by(load_mapping(name))
+    except UnknownMappingError:  # which is why its tests fail
+        return name, []
+
+
+def _said_by(mapping: Mapping) -> tuple[str, list[str]]:
+    return mapping.name, mapping.capabilities.declared()
 
 
 def _record(report: pytest.TestReport, about: dict[str, Any]) -> Record:

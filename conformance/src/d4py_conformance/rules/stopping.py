@@ -89,12 +89,13 @@ class StoppingRules(Suite):
             assert answer.seconds < LOST_SECONDS
         assert apart.left_behind() == []
 
+    @pytest.mark.parametrize("at", [1, AT, ITEMS], ids=["first", "middle", "last"])
     def test_h2_every_item_counts_once_after_a_crash(
-        self, run_apart: RunApart, require: Require, tmp_path: Path
+        self, run_apart: RunApart, require: Require, tmp_path: Path, at: int
     ) -> None:
         require("stateful", "survives_worker_death")
         graph = chain(
-            Numbers(), Relay(), CrashingCounter(tmp_path / "killed", AT), Relay(), Relay()
+            Numbers(), Relay(), CrashingCounter(tmp_path / "killed", at), Relay(), Relay()
         )
         answer = run_apart(graph, ITEMS).wait()
         counts = sorted(count for _, count in answer.outputs["Relay4"]["output"])
