@@ -59,16 +59,24 @@ def chain():
     return make
 
 
+@pytest.fixture(params=["multi", "zmq_multi"])
+def mapping(request):
+    """Name of a mapping that runs on one machine."""
+    if request.param == "zmq_multi":
+        pytest.importorskip("zmq")
+    return request.param
+
+
 @pytest.fixture
-def execute():
-    """Runs a graph with `multi`; no process may be left.
+def execute(mapping):
+    """Runs a graph; no process may be left.
 
     Processes are forked where they can be, because that is quickest.
     """
     default = {"start_method": "fork"} if sys.platform == "linux" else {}
 
     def execute(graph, inputs=1, processes=None, **options):
-        return run(graph, "multi", inputs, processes, **{**default, **options})
+        return run(graph, mapping, inputs, processes, **{**default, **options})
 
     yield execute
     assert multiprocessing.active_children() == []

@@ -1,15 +1,21 @@
-"""A plan on its way to worker processes: as bytes, with what is needed to open them there."""
+"""Plans and items on their way to worker processes: as bytes that can be opened there."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
+from operator import attrgetter
+from typing import Any
 
 from dispel4py.codec import Codec
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.loading import loaded_sources, restore_module
 from dispel4py.plan import Plan
+from dispel4py.processes import main_is_shared
 
 
 @dataclass(frozen=True)
@@ -68,3 +74,33 @@ def _problems(plan: Plan, codec: Codec) -> list[str]:
         except ItemError as error:
             problems.append(f"{planned.id}: {error}")
     return problems
+
+
+def codec_with(pickler: Callable[..., Any]) -> Codec:
+    """The codec of a mapping whose workers are processes.
+
+    What pickle refuses goes to a pickler that carries functions with all that they refer to.  It
+    leaves out the classes of a main program that workers have too: an item would else be no
+    instance of the class that its receiver knows.
+
+    Args:
+        pickler: makes one, as ``pickler(file, protocol=5)``; written in Python, as dill's is.
+    """
+
+    def dumps(value: Any) -> bytes:
+        data = BytesIO()
+        made = pickler(data, protocol=5)
+        made.reducer_override = _class_of_main
+        made.dump(value)
+        return data.getvalue()
+
+    return Codec(fallback=dumps)
+
+
+def _class_of_main(value: Any) -> Any:
+    """The name of a class that every process has; `NotImplemented` for anything else."""
+    if isinstance(value, type) and value.__module__ == "__main__" and main_is_shared():
+        with suppress(AttributeError):  # a class inside a function cannot be found by name
+            if attrgetter(value.__qualname__)(sys.modules["__main__"]) is value:
+                return value.__qualname__
+    return NotImplemented

@@ -6,22 +6,19 @@ entry of a stream has one field ``d``: a pickle with a keyed hash in front.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import dill
 
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import ANY, Task
-from dispel4py.codec import Codec, ForeignBytesError, Seal
+from dispel4py.codec import ForeignBytesError, Seal
 from dispel4py.errors import ItemError
-from dispel4py.processes import main_is_shared
+from dispel4py.shipping import codec_with
 
 GROUP = "workers"
 FIELD = b"d"
@@ -29,28 +26,7 @@ DRAINED_FIELD = b"drained"
 #: Field of the hash of counts that is there as long as nobody has deleted that hash.
 INTACT = "intact"
 
-
-class _Pickler(dill.Pickler):  # type: ignore[misc]
-    """Takes along what a function refers to, but not the classes of a main program that is shared.
-
-    If it did, an item would be no instance of the class that its receiver knows.
-    """
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type) and obj.__module__ == "__main__" and main_is_shared():
-            with suppress(AttributeError):  # a class inside a function cannot be found by name
-                if attrgetter(obj.__qualname__)(sys.modules["__main__"]) is obj:
-                    return obj.__qualname__
-        return NotImplemented
-
-
-def _dill_dumps(value: Any) -> bytes:
-    data = BytesIO()
-    _Pickler(data, protocol=5, recurse=True).dump(value)
-    return data.getvalue()
-
-
-CODEC = Codec(fallback=_dill_dumps)
+CODEC = codec_with(partial(dill.Pickler, recurse=True))
 
 
 @dataclass(frozen=True)
