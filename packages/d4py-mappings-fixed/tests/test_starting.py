@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from dispel4py import SimpleFunctionPE
+from dispel4py import SimpleFunctionPE, run
 from dispel4py.errors import OptionError
 from dispel4py.loading import load_graph
 
@@ -140,31 +140,61 @@ def test_m2_what_a_script_defines_travels_as_what_its_receiver_knows(start, writ
     assert out == "[10, 20, 30]\n"
 
 
-def test_the_command_runs_a_file(command, write):
+def test_the_command_runs_a_file(command, write, mapping):
     write("some_flow.py", WORKFLOW)
-    status, out, err = command("multi", "some_flow.py", "-i", 4, "-q").end()
+    status, out, err = command(mapping, "some_flow.py", "-i", 4, "-q").end()
     assert (status, err) == (0, "")
     assert f"{EXPECTED}" in out
 
 
-def test_a_prompt_runs_its_own_pes_though_threads_live(start):
-    code = """
-import threading, time
+PROMPT = """
+import sys, threading, time
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-class One(ProducerPE):
+from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph, run
+class Sample:
+    def __init__(self, value):
+        self.value = value
+
+class Make(ProducerPE):
     def _process(self, inputs):
-        return 1
+        return Sample(1)
+
 class Add(IterativePE):
-    def _process(self, number):
-        return number + 1
+    def _process(self, sample):
+        assert type(sample) is Sample
+        return lambda: Sample(sample.value + offset)
+
+offset = 1
 graph = WorkflowGraph()
-graph.connect(One(), "output", Add(), "input")
-print(run(graph, "multi", 2).outputs)
+add = Add()
+graph.connect(Make(), "output", add, "input")
+graph.connect(add, "output", SimpleFunctionPE(lambda function: function()), "input")
+options = dict(option.split("=") for option in sys.argv[2:])
+samples = run(graph, sys.argv[1], 2, **options).outputs["PE_<lambda>2"]["output"]
+print([type(sample) is Sample and sample.value for sample in samples])
 """
-    status, out, err = start("-c", code).end()
-    assert (status, err) == (0, "")
-    assert out == "{'Add1': {'output': [2, 2]}}\n"
+
+
+@pytest.mark.parametrize("way", ["-c", "-", "-i"])
+def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, way):
+    if way == "-c":
+        program = start("-c", PROMPT, mapping)
+    else:
+        with write("typed.py", PROMPT).open() as typed:
+            program = start(*dict.fromkeys([way, "-"]), mapping, standard_input=typed)
+    status, out, err = program.end()
+    assert (status, out) == (0, "[2, 2]\n"), err
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_where_no_process_can_import_a_prompt_it_is_told_what_to_do(
+    start, wait_until, mapping, method
+):
+    program = start("-c", PROMPT, mapping, f"start_method={method}")
+    status, _, err = program.end()
+    assert status == 1
+    assert "what is defined at a prompt or in a notebook has to be put into a file" in err
+    wait_until(lambda: not program.left(), "the end of all processes and files")
 
 
 def test_a_script_without_a_guard_runs_where_ranks_are_forked(start, write, mapping):
@@ -181,13 +211,14 @@ def test_elsewhere_it_is_told_what_to_do(start, write, wait_until, mapping, meth
     status, _, err = program.end()
     assert status == 1
     assert "if __name__ == '__main__':" in err.splitlines()[-1]
-    wait_until(lambda: not program.members(), "the end of all processes")
+    wait_until(lambda: not program.left(), "the end of all processes and files")
 
 
-def test_m1_keys_meet_though_every_process_hashes_in_its_own_way(start, write):
+def test_m1_keys_meet_though_every_process_hashes_in_its_own_way(start, write, mapping):
     write(
         "script.py",
         """
+        import sys
         from fixed_flows import Kept, Relay, Words
         from dispel4py import IterativePE, WorkflowGraph, run
 
@@ -204,23 +235,22 @@ def test_m1_keys_meet_though_every_process_hashes_in_its_own_way(start, write):
         graph.connect(words, "output", hashes, "input")
         graph.connect(hashes, "output", kept, "input")
         if __name__ == "__main__":
-            got = run(graph, "multi", 200, start_method="spawn").outputs["Kept2"]["output"]
+            result = run(graph, sys.argv[1], 200, start_method="spawn")
+            got = result.outputs["Kept2"]["output"]
             items = [item for one in got for item in one]
             print(len({number for word, number in items if word == "hash"}))
             groups = [word for one in got for word in {word for word, _ in one}]
             print(len(items), len(groups), len(set(groups)), len(got))
         """,
     )
-    status, out, err = start("script.py").end()
+    status, out, err = start("script.py", mapping).end()
     assert (status, err) == (0, "")
     hashes, counts = out.splitlines()
     assert int(hashes) == 3, "they should differ, or this shows nothing"
     assert counts == "203 18 18 3"
 
 
-def test_a_program_with_threads_is_not_forked(flows, chain):
-    from dispel4py import run
-
+def test_a_program_with_threads_is_not_forked(flows, chain, mapping):
     stop = threading.Event()
     lock = threading.Lock()
 
@@ -234,7 +264,7 @@ def test_a_program_with_threads_is_not_forked(flows, chain):
         thread.start()
     try:
         graph = chain(flows.Numbers(), flows.Kept())
-        assert run(graph, "multi", 100).outputs["Kept1"]["output"] == [[*range(1, 101)]]
+        assert run(graph, mapping, 100).outputs["Kept1"]["output"] == [[*range(1, 101)]]
     finally:
         stop.set()
         for thread in threads:

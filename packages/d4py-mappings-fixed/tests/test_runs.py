@@ -1,4 +1,4 @@
-"""What a `multi` run does, from end to end."""
+"""What runs on one machine do, from end to end."""
 
 import os
 import sys
@@ -202,7 +202,7 @@ class TestTheCaller:
             80,
             on_progress=lambda stats: told.append(stats.items_per_pe()),
         )
-        assert 0 < told[-1]["Sleeps1"] < 80
+        assert any(0 < items.get("Sleeps1", 0) < 80 for items in told)
         assert result.stats.items_per_pe() == {"Numbers0": 80, "Sleeps1": 80}
         assert [entry.rank for entry in result.stats.instances] == [0, 1]
 
@@ -226,12 +226,12 @@ class TestTheCaller:
         used += after.user + after.system - before.user - before.system
         assert used < 1.0
 
-    def test_runs_side_by_side_do_not_meet(self, flows, chain):
+    def test_runs_side_by_side_do_not_meet(self, flows, chain, mapping):
         results = {}
 
         def run_one(offset):
             graph = chain(flows.Numbers(), flows.Makes(lambda n: n + offset), flows.Kept())
-            result = run(graph, "multi", 2000)  # by a fork server: the program has threads
+            result = run(graph, mapping, 2000)  # by a fork server: the program has threads
             results[offset] = result.outputs["Kept2"]["output"]
 
         threads = [threading.Thread(target=run_one, args=(o,)) for o in (0, 10_000)]
