@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from d4py_conformance import MappingConformance
+from d4py_conformance import MappingConformance, WorkflowsInProcesses
 from dispel4py.registry import ENTRY_POINT_GROUP
 
 #: What runs of a mapping get that are not to choose everything themselves.
@@ -28,3 +28,9 @@ class TestInstalledMappings(MappingConformance):
     @pytest.fixture
     def options(self, mapping):
         return OPTIONS.get(mapping, OTHERWISE)
+
+
+class TestFixedMappings(WorkflowsInProcesses):
+    @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi")])
+    def mapping(self, request):
+        return request.param
