@@ -1,9 +1,21 @@
-"""`mappings`, `check`, `draw`, and the help texts."""
+"""`mappings`, `check`, `draw`, `plot-scaling`, and the help texts."""
 
+import os
 import re
 import shlex
 
 import pytest
+
+#: What has a help text of its own; [] is the command alone.
+SUBJECTS = [
+    [],
+    ["simple"],
+    ["hybrid_redis"],
+    ["mappings"],
+    ["check"],
+    ["draw"],
+    ["plot-scaling"],
+]
 
 
 class TestMappings:
@@ -84,6 +96,74 @@ class TestDraw:
         assert "graphviz" in done.err
 
 
+class TestPlotScaling:
+    @pytest.mark.parametrize(
+        ("picture", "beginning"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
+    )
+    def test_the_picture_has_the_format_of_its_suffix(
+        self, dispel4py, write, folder, picture, beginning
+    ):
+        write("trace.csv", TRACE)
+        done = dispel4py("plot-scaling", "trace.csv", "-o", picture)
+        assert (done.status, done.out, done.err) == (0, "", "")
+        assert (folder / picture).read_bytes().startswith(beginning)
+
+    def test_it_goes_beside_the_trace_unless_it_is_said_where(self, dispel4py, write, folder):
+        write("traces/trace.csv", TRACE)
+        done = dispel4py("plot-scaling", "traces/trace.csv")
+        assert (done.status, done.out) == (0, "")
+        assert "traces/trace.png" in done.err
+        assert (folder / "traces/trace.png").stat().st_size > 1000
+
+    def test_columns_may_stand_in_any_order_among_others(self, dispel4py, write):
+        write("trace.csv", "backlog,note,active,seconds\n3,burst,2,0.5\n")
+        assert dispel4py("plot-scaling", "trace.csv").status == 0
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("", "line 1: there is no column seconds, active, backlog"),
+            ("seconds,active\n", "line 1: there is no column backlog"),
+            ("seconds,active,backlog\n", "line 2: there is no row"),
+            ("seconds,active,backlog\n0,1,0\n1,many,0\n", "line 3: active is 'many'"),
+            ("seconds,active,backlog\n0,1,0\nnan,1,0\n", "line 3: seconds is 'nan'"),
+            ("seconds,active,backlog\n0,-1,0\n", "line 2: active is '-1'"),
+            ("seconds,active,backlog\n0,1,0\n\n2,1\n", "line 4: it ends after '2,1'"),
+        ],
+    )
+    def test_what_is_no_trace_is_told_with_its_line(self, dispel4py, write, text, reason):
+        write("trace.csv", text)
+        done = dispel4py("plot-scaling", "trace.csv")
+        assert (done.status, done.out) == (2, "")
+        assert f"trace.csv is no scaling trace: {reason}" in done.err
+
+    def test_a_file_that_is_not_text_is_told(self, dispel4py, folder):
+        (folder / "trace.csv").write_bytes(b"\xff\xfe\x00")
+        done = dispel4py("plot-scaling", "trace.csv")
+        assert done.status == 2
+        assert "cannot read trace.csv: it is not a text file" in done.err
+
+    def test_a_trace_that_is_not_there_is_told(self, dispel4py):
+        done = dispel4py("plot-scaling", "trace.csv")
+        assert done.status == 2
+        assert "cannot read trace.csv: No such file" in done.err
+
+    @pytest.mark.parametrize("picture", ["nowhere/a.png", "a.doc"])
+    def test_a_picture_that_cannot_be_written_is_told(self, dispel4py, write, picture):
+        write("trace.csv", TRACE)
+        done = dispel4py("plot-scaling", "trace.csv", "-o", picture)
+        assert done.status == 2
+        assert f"cannot write {picture} (-o)" in done.err
+
+    def test_without_matplotlib_the_pip_line_is_told(self, dispel4py, write, folder):
+        write("trace.csv", TRACE)
+        write("hidden/matplotlib.py", "raise ImportError")
+        hidden = dict(os.environ, PYTHONPATH=str(folder / "hidden"))
+        done = dispel4py("plot-scaling", "trace.csv", env=hidden)
+        assert done.status == 2
+        assert "pip install 'd4py-cli[plot]'" in done.err
+
+
 class TestHelp:
     def test_the_command_alone_shows_how_to_use_it(self, dispel4py):
         done = dispel4py()
@@ -94,9 +174,7 @@ class TestHelp:
         done = dispel4py("--version")
         assert re.fullmatch(r"dispel4py \d\S* \(d4py-core \d\S*\)\n", done.out)
 
-    @pytest.mark.parametrize(
-        "subject", [[], ["simple"], ["hybrid_redis"], ["mappings"], ["check"], ["draw"]]
-    )
+    @pytest.mark.parametrize("subject", SUBJECTS)
     @pytest.mark.parametrize("option", ["-h", "--help"])
     def test_it_ends_with_status_0_and_fits_a_terminal(self, dispel4py, subject, option):
         done = dispel4py(*subject, option)
@@ -106,18 +184,28 @@ class TestHelp:
 
     def test_the_examples_work(self, dispel4py, write):
         write("my_workflow.py")
+        write("trace.csv", TRACE)
         examples = []
-        for subject in [], ["simple"], ["hybrid_redis"], ["mappings"], ["check"], ["draw"]:
+        for subject in SUBJECTS:
             text = dispel4py(*subject, "--help").out
             examples += re.findall(r"^  (dispel4py .*)$", text.partition("example")[2], re.M)
-        assert len(examples) >= 9
+        assert len(examples) >= 10
         for example in examples:
             if "Read0" in example:
                 write("my_workflow.py", READER)
-            # An image needs graphviz.
-            done = dispel4py(*shlex.split(example.replace(".svg", ".dot"))[1:])
+            # An image of a graph needs graphviz.
+            without_graphviz = example.replace("split_merge.svg", "split_merge.dot")
+            done = dispel4py(*shlex.split(without_graphviz)[1:])
             assert done.status == 0, f"{example}: {done.err}"
 
+
+TRACE = """\
+seconds,active,backlog
+0.000000,1,0
+0.100000,8,92
+0.250000,8,0
+0.300000,1,0
+"""
 
 READER = """
 from dispel4py import ProducerPE, WorkflowGraph

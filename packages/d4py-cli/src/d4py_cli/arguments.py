@@ -16,6 +16,7 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py mappings
        dispel4py check WORKFLOW
        dispel4py draw WORKFLOW [-o FILE]
+       dispel4py plot-scaling FILE [-o PICTURE]
 
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
 WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
@@ -24,9 +25,10 @@ mappings that are installed here:
   {mappings}
 
 commands:
-  mappings    what each mapping can do, and how to install those that are missing
-  check       every problem of a workflow, and which mappings can run it
-  draw        the graph of a workflow, as text or as an image
+  mappings      what each mapping can do, and how to install those that are missing
+  check         every problem of a workflow, and which mappings can run it
+  draw          the graph of a workflow, as text or as an image
+  plot-scaling  a picture of active workers over time, from the trace of a run
 
 examples:
   dispel4py simple pipeline_test -i 10

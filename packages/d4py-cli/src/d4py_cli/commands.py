@@ -1,4 +1,4 @@
-"""``dispel4py mappings``, ``dispel4py check`` and ``dispel4py draw``."""
+"""``dispel4py mappings``, ``check`` and ``draw``, and the list of all commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from d4py_cli.arguments import Parser, add_workflow, describe_example
+from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import load_module
 from dispel4py.plan import make_plan, refusal
@@ -159,6 +160,22 @@ def _describe_draw(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mermaid", action="store_true", help="Mermaid instead of DOT")
 
 
+def _describe_plot_scaling(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "A picture of active workers and waiting tasks over time, from what a run on a mapping\n"
+        "with autoscaling wrote with --scaling-trace.  It is drawn by matplotlib:\n"
+        "pip install 'd4py-cli[plot]'"
+    )
+    parser.epilog = "example:\n  dispel4py plot-scaling trace.csv -o trace.svg"
+    parser.add_argument("trace", metavar="FILE", help="CSV: seconds,active,backlog")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PICTURE",
+        help="write it there: .png, .svg, .pdf and others (default: FILE, as .png)",
+    )
+
+
 _COMMANDS: dict[
     str,
     tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]],
@@ -166,6 +183,7 @@ _COMMANDS: dict[
     "mappings": (list_mappings, _describe_mappings),
     "check": (check, _describe_check),
     "draw": (draw, _describe_draw),
+    "plot-scaling": (plot_scaling, _describe_plot_scaling),
 }
 
 

@@ -65,7 +65,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     own, for_workflow = parsing.split_at_dashes(arguments)
     first = own[0] if own else ""
-    if first in ("mappings", "check", "draw"):
+    if first in ("mappings", "check", "draw", "plot-scaling"):
         from d4py_cli import commands
 
         return commands.run_command(first, own[1:], for_workflow)

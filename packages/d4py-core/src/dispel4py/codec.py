@@ -1,24 +1,21 @@
-"""Bytes from objects and back, and the keyed hash that guards them on their way.
+"""Bytes from objects and back.
 
 Pickle protocol 5 carries nearly everything; what it refuses goes to a fallback that the mapping
-brings (dill), so that core needs none.  Unpickling runs code, so bytes that crossed a network or a
-shared server are opened only if a hash keyed with the run's secret vouches for them.
+brings (dill), so that core needs none.  Unpickling runs code, so a mapping whose bytes cross a
+network or a shared server makes sure first that the run itself has made them.
 """
 
 from __future__ import annotations
 
-import hmac
 import pickle
 import sys
 from collections.abc import Callable, Collection, Sequence
-from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
 from dispel4py.errors import D4pyError
 from dispel4py.isolation import cannot_carry
 
-_TAG_BYTES = 16
 #: How many items of a batch, and parts of an item, are looked at to judge their size.
 _LOOKED_AT = 4
 
@@ -94,38 +91,3 @@ class Codec:
     def loads(self, data: bytes) -> Any:
         """The object; only for bytes that are known to be our own."""
         return pickle.loads(data)
-
-
-class Seal:
-    """Adds a keyed hash to bytes, and checks it (BLAKE2b with a key, RFC 7693).
-
-    Args:
-        secret: up to 64 bytes that only this run's processes know.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-
-    def close(self, data: bytes, place: bytes) -> bytes:
-        """The bytes with their hash; valid only in that place, such as a stream's name."""
-        return self._tag(data, place) + data
-
-    def open(self, sealed: bytes, place: bytes) -> bytes:
-        """The bytes without their hash.
-
-        Raises:
-            ForeignBytesError: the hash is wrong.
-        """
-        data = sealed[_TAG_BYTES:]
-        if not hmac.compare_digest(self._tag(data, place), sealed[:_TAG_BYTES]):
-            raise ForeignBytesError(
-                f"{len(sealed)} foreign bytes at {place.decode(errors='replace')}"
-            )
-        return data
-
-    def _tag(self, data: bytes, place: bytes) -> bytes:
-        hasher = blake2b(key=self._secret, digest_size=_TAG_BYTES)
-        hasher.update(len(place).to_bytes(4, "big"))
-        hasher.update(place)
-        hasher.update(data)
-        return hasher.digest()

@@ -13,7 +13,7 @@ one by one, depth first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -21,6 +21,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from dispel4py.codec import about_bytes
+from dispel4py.core import GenericPE
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
@@ -115,6 +116,11 @@ class Executor:
         return bool(self._calling)
 
     @property
+    def calling(self) -> list[tuple[int, int]]:
+        """(PE number, instance) of those that are in the middle of a call, the first one first."""
+        return [(runner.planned.index, runner.instance) for runner in self._calling]
+
+    @property
     def pes_in_call(self) -> set[int]:
         """Numbers of the PEs that are in the middle of a call and must not be called now."""
         return {runner.planned.index for runner in self._calling}
@@ -134,8 +140,21 @@ class Executor:
         runners = sorted(self._runners.items(), key=itemgetter(0))
         return [(pe, runner.stats) for (pe, _), runner in runners]
 
-    def start(self, pe: int, instance: int) -> Runner:
-        """The runner of a local instance; made, and its PE preprocessed, at the first call."""
+    def start(
+        self,
+        pe: int,
+        instance: int,
+        restored: GenericPE | None = None,
+        sent_before: Mapping[str, int] | None = None,
+    ) -> Runner:
+        """The runner of a local instance; made, and its PE preprocessed, at the first call.
+
+        Args:
+            pe: number of the PE.
+            instance: number of the instance.
+            restored: see `Runner`.
+            sent_before: see `Runner.track`; None does not track the instance.
+        """
         runner = self._runners.get((pe, instance))
         if runner is None:
             planned = self.plan.pes[pe]
@@ -150,7 +169,10 @@ class Executor:
                 log=self._log,
                 chunk=1 if self._one_by_one else CHUNK,
                 written=None if first is None else first.written,
+                restored=restored,
             )
+            if sent_before is not None:
+                runner.track(sent_before)
             self._runners[pe, instance] = runner
             if first is None:
                 self._outlets[runner] = [
@@ -172,14 +194,23 @@ class Executor:
         Returns:
             False when `calls` is exhausted.
         """
-        runner = self.start(pe, 0)
-        size = runner.slice
+        size = self.start(pe, 0).slice
+        made = self.feed(pe, 0, None, calls)
+        self.drain()
+        return made == size
+
+    def feed(self, pe: int, instance: int, input_name: str | None, items: Iterator[Any]) -> int:
+        """Give a local instance about one slice of items; what follows is run by `drain`.
+
+        Returns:
+            How many it took; 0 when `items` is exhausted.
+        """
+        runner = self.start(pe, instance)
         started_at = perf_counter()
-        batch = list(islice(calls, size))
+        batch = list(islice(items, runner.slice))
         if batch:
-            self._process(runner, None, batch, perf_counter() - started_at)
-            self.drain()
-        return len(batch) == size
+            self._process(runner, input_name, batch, perf_counter() - started_at)
+        return len(batch)
 
     def finish(self, pe: int, instance: int) -> None:
         """Postprocess a local instance, and run everything local that follows from it."""
@@ -304,6 +335,10 @@ class Executor:
                 continue
             items = written[:]
             written.clear()
+            if runner.sent is not None:
+                items = runner.to_send(output, items)
+                if not items:
+                    continue
             if not outlets:
                 self._exits.result(runner.planned.id, output, items)
                 continue

@@ -16,7 +16,13 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection, current_process, get_context, parent_process
+from multiprocessing import (
+    connection,
+    current_process,
+    get_all_start_methods,
+    get_context,
+    parent_process,
+)
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
@@ -81,33 +87,43 @@ class Crew:
         arguments: Sequence[tuple[Any, ...]],
         start_method: str | None = None,
     ) -> None:
-        start_method = start_method or safe_start_method()
-        self._imports_main = start_method != "fork"
-        try:
-            context: Any = get_context(start_method)
-        except ValueError:
+        if start_method not in (None, *get_all_start_methods()):
             raise OptionError(
                 f"no start method {start_method!r} here (there are: {name_list(START_METHODS)})"
-            ) from None
+            )
+        self._main = main
+        self._start_method = start_method
+        self._imports_main = False
         self._processes: list[BaseProcess] = []
         self._reports: list[connection.Connection] = []
         self._ended: set[int] = set()
         try:
             with _signals_held_back():
-                for rank, argument in enumerate(arguments):
-                    receiver, sender = context.Pipe(duplex=False)
-                    process = context.Process(
-                        target=_worker_main,
-                        args=(main, sender, argument),
-                        name=f"d4py-worker-{rank}",
-                    )
-                    process.start()
-                    sender.close()
-                    self._processes.append(process)
-                    self._reports.append(receiver)
+                start_method = start_method or safe_start_method()
+                for argument in arguments:
+                    self._start(argument, start_method)
         except BaseException:
             self.stop()
             raise
+
+    def add(self, arguments: tuple[Any, ...]) -> None:
+        """Start another worker; its number is the next one."""
+        with _signals_held_back():
+            self._start(arguments, self._start_method or safe_start_method())
+
+    def _start(self, arguments: tuple[Any, ...], start_method: str) -> None:
+        self._imports_main |= start_method != "fork"
+        context: Any = get_context(start_method)
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(
+            target=_worker_main,
+            args=(self._main, sender, arguments),
+            name=f"d4py-worker-{len(self._processes)}",
+        )
+        process.start()
+        sender.close()
+        self._processes.append(process)
+        self._reports.append(receiver)
 
     @property
     def pids(self) -> list[int]:

@@ -54,6 +54,21 @@ class InstanceStats:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class ScalingPoint:
+    """One moment of a run with autoscaling.
+
+    Attributes:
+        seconds: since the run began.
+        active: workers that are not parked.
+        backlog: tasks that wait for a worker.
+    """
+
+    seconds: float
+    active: int
+    backlog: int
+
+
 @dataclass
 class RunStats:
     """Counts and times of a run.
@@ -64,6 +79,10 @@ class RunStats:
         seconds: wall-clock time of the run.
         instances: one entry per instance that did anything.
         notes: what the run had to say beside its results, such as dropped foreign frames.
+        scaling: active workers and backlog over time, from mappings with autoscaling; thinned out
+            where the run was long.
+        worker_seconds: sum over all workers of the time in which they were active, from mappings
+            that share work among them.
     """
 
     mapping: str
@@ -71,6 +90,8 @@ class RunStats:
     seconds: float = 0.0
     instances: list[InstanceStats] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    scaling: list[ScalingPoint] = field(default_factory=list)
+    worker_seconds: float = 0.0
 
     def items_per_pe(self) -> dict[str, int]:
         """Calls of ``process`` per PE, over all its instances."""

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
-from dispel4py.core import GenericPE
+from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list, shorten
 from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item, share_item
 from dispel4py.plan import PlannedPE
@@ -52,9 +52,12 @@ class Runner:
         chunk: how many written items are gathered before `on_written` is called in mid-call.
         linger: seconds after which they go on their way even if they are fewer.
         written: where written items are gathered, if together with another instance's.
+        restored: the PE as another process left it, preprocessed already; None makes a copy of
+            the plan's.
 
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
+        sent: output name → items that went on their way since `track`; None before that.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
 
@@ -75,10 +78,13 @@ class Runner:
         chunk: int = 1024,
         linger: float = 0.01,
         written: dict[str, list[Any]] | None = None,
+        restored: GenericPE | None = None,
     ) -> None:
         self.planned = planned
         self.instance = instance
         self.written = {name: [] for name in planned.routes} if written is None else written
+        self.sent: dict[str, int] | None = None
+        self._sent_before: dict[str, int] = {}
         self.stats = InstanceStats(planned.id, rank)
         self.slice = 1
         self._on_written = on_written
@@ -88,7 +94,8 @@ class Runner:
         self._linger = linger
         self._sent_at = 0.0
         self._nested_seconds = 0.0
-        self.pe = pe = _copy_pe(planned)
+        self._is_prepared = restored is not None
+        self.pe = pe = _copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = rank
         pe._run_writer = self._write
@@ -103,7 +110,8 @@ class Runner:
         """
         started_at = self._sent_at = perf_counter()
         try:
-            self.pe.preprocess()
+            if not self._is_prepared:
+                self.pe.preprocess()
         except (Exception, SystemExit) as error:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
@@ -138,6 +146,38 @@ class Runner:
         stats.items += len(items)
         stats.seconds += seconds
         return seconds
+
+    def track(self, sent_before: Mapping[str, int] | None = None) -> None:
+        """Count what goes on its way from now on.
+
+        Args:
+            sent_before: output name → items that went on their way when what is done now was done
+                for the first time; so many are dropped now.
+        """
+        self.sent = dict.fromkeys(self.written, 0)
+        self._sent_before = dict(sent_before or {})
+
+    def to_send(self, output: str, items: list[Any]) -> list[Any]:
+        """Those of some written items that were not sent before; for who tracks an instance."""
+        assert self.sent is not None
+        self.sent[output] += len(items)
+        before = self._sent_before.get(output, 0)
+        if before:
+            self._sent_before[output] = max(0, before - len(items))
+        return items[before:]
+
+    def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
+        """The PE as it is now, between two calls, without what ties it to this run.
+
+        Args:
+            dumps: makes bytes of it.
+        """
+        attributes = vars(self.pe)
+        ties = {name: attributes.pop(name) for name in RUNTIME_ATTRIBUTES if name in attributes}
+        try:
+            return dumps(self.pe)
+        finally:
+            attributes.update(ties)
 
     def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `process` with each item; False at one that failed."""
@@ -237,6 +277,7 @@ class Team:
     """
 
     instance = 0
+    sent = None
 
     def __init__(self, runners: list[Runner]) -> None:
         self.runners = runners

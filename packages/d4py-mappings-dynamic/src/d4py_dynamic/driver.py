@@ -1,7 +1,6 @@
 """The driver: feeds the roots, watches the workers, hands results on, and knows when it is over.
 
-It runs no PE.  It learns of everything from the store's events, and of a worker's death from the
-operating system.
+It runs no PE.  It learns of everything from the store's events, and of the workers from `Staff`.
 """
 
 from __future__ import annotations
@@ -9,12 +8,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from time import monotonic, perf_counter
-from typing import Protocol
 
+from d4py_dynamic.autoscaler import STEP_SECONDS, Autoscaler
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.scaling import Policy
+from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
-from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Task, is_pinned
+from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.feeding import at_hand
 from dispel4py.inputs import RootInput, calls
@@ -31,16 +32,6 @@ _PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
 _FAREWELL_SECONDS = 5.0
 
 
-class Workers(Protocol):
-    """The worker processes, as the driver sees them."""
-
-    def check(self) -> None:
-        """Raise what a worker reported, or that one was lost."""
-
-    def join(self, seconds: float) -> bool:
-        """Wait for all to end; False if some have not."""
-
-
 class Driver:
     """Runs a plan to its end over a store and some workers.
 
@@ -49,10 +40,10 @@ class Driver:
         given: inputs of the roots.
         store: the store.
         make_store: makes another connection to it, for a thread.
-        workers: the workers.
-        count: their number.
+        staff: the workers.
         options: the run's options.
         stats: filled in as the run goes.
+        policy: says how many workers are to be active; None leaves all of them so.
     """
 
     def __init__(
@@ -61,15 +52,14 @@ class Driver:
         given: dict[int, RootInput],
         store: RunStore,
         make_store: Callable[[], RunStore],
-        workers: Workers,
-        count: int,
+        staff: Staff,
         options: RunOptions,
         stats: RunStats,
+        policy: Policy | None = None,
     ) -> None:
         self._plan = plan
         self._store = store
-        self._workers = workers
-        self._count = count
+        self._staff = staff
         self._options = options
         self._stats = stats
         self._results = ResultCollector(options.on_result)
@@ -84,6 +74,9 @@ class Driver:
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if made:
                 first.append(Task(CALLS, root, 0, None, made))
+        self._scaler = (
+            None if policy is None else Autoscaler(policy, store, staff, self._started_at)
+        )
         self._frontier = Frontier(plan, {feeder.root for feeder in self._feeders})
         self._first = first
 
@@ -98,10 +91,7 @@ class Driver:
             for feeder in self._feeders:
                 feeder.start()
             self._loop()
-            for rank in range(self._count):
-                self._store.put([Task(STOP, ANY)], rank)
-            if not self._workers.join(_FAREWELL_SECONDS):
-                self._stats.notes.append("some workers did not end by themselves and were killed")
+            self._staff.dismiss(_FAREWELL_SECONDS)
             while events := self._store.events(0.0):
                 for event in events:
                     self._deal_with(event)
@@ -109,14 +99,20 @@ class Driver:
             for feeder in self._feeders:
                 feeder.stop()
         self._update_stats()
+        self._stats.notes += self._staff.notes
         return RunResult(self._results.outputs, self._failures, self._stats)
 
     def _loop(self) -> None:
         next_progress = monotonic() + _PROGRESS_SECONDS
         next_check = monotonic()
+        tick = _TICK_SECONDS if self._scaler is None else STEP_SECONDS
+        next_step = 0.0
         while True:
-            look = self._take_events(_TICK_SECONDS)
-            self._workers.check()
+            look = self._take_events(tick)
+            self._staff.check()
+            if self._scaler is not None and perf_counter() >= next_step:
+                next_step = perf_counter() + STEP_SECONDS
+                self._scaler.step(perf_counter())
             for feeder in self._feeders:
                 if feeder.error is not None:
                     raise feeder.error
@@ -134,7 +130,7 @@ class Driver:
                 self._options.on_progress(self._stats)
         while self._store.missing_results() > 0:
             self._take_events(_TICK_SECONDS)
-            self._workers.check()
+            self._staff.check()
 
     def _advance(self) -> None:
         """Move the frontier as far as it goes now."""
@@ -182,3 +178,7 @@ class Driver:
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()
         self._stats.seconds = perf_counter() - self._started_at
+        if self._scaler is not None:
+            self._scaler.report(self._stats)
+        else:
+            self._stats.worker_seconds = self._stats.processes * self._stats.seconds

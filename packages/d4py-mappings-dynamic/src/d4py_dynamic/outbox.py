@@ -16,9 +16,15 @@ _PIECES_PER_HUNGRY = 2
 
 
 class Outbox:
-    """Gathers tasks, results and failures, and makes a `Commit` of them."""
+    """Gathers tasks, results and failures, and makes a `Commit` of them.
+
+    Attributes:
+        weight: about how many bytes it holds.
+        least_heavy: so many are not heavy yet; what is committed along with them is as large.
+    """
 
     def __init__(self) -> None:
+        self.least_heavy = 0
         self.weight = 0
         self._items: dict[tuple[int, int, str], list[Any]] = {}
         self._tasks: list[Task] = []
@@ -27,7 +33,7 @@ class Outbox:
 
     @property
     def heavy(self) -> bool:
-        return self.weight > HEAVY
+        return self.weight > max(HEAVY, self.least_heavy)
 
     def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """Items for a pinned instance, or for `ANY` worker."""

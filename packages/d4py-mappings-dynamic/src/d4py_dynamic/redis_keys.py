@@ -1,32 +1,34 @@
 """Names of a run's keys in Redis, and the form in which tasks and results lie there.
 
-All keys of a run share one prefix, so that runs side by side on one server do not meet.  Every
-entry of a stream has one field ``d``: a pickle with a keyed hash in front.
+All keys of a run share one prefix, so that runs side by side on one server do not meet.  What the
+workers' code makes of bytes is encrypted: a stranger can neither read it nor put anything there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from typing import Any
 
-import dill
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from d4py_dynamic.store import Results
-from d4py_dynamic.tasks import ANY, Task
-from dispel4py.codec import ForeignBytesError, Seal
-from dispel4py.errors import ItemError
-from dispel4py.shipping import codec_with
+from d4py_dynamic.packing import CODEC, dumps
+from d4py_dynamic.tasks import ANY, Pin, Task
+from dispel4py.codec import ForeignBytesError
+
+#: As long as AES-GCM wants it.
+_NONCE_BYTES = 12
 
 GROUP = "workers"
-FIELD = b"d"
+#: Fields of entries: what is in it, the PE that it counts for, losses and position of a lease.
+FIELD, COUNTED, LOSSES, POSITION = b"d", b"p", b"n", b"r"
 DRAINED_FIELD = b"drained"
 #: Field of the hash of counts that is there as long as nobody has deleted that hash.
 INTACT = "intact"
-
-CODEC = codec_with(partial(dill.Pickler, recurse=True))
+#: Field of the same hash: how many workers have joined so far.
+JOINED = "joined"
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,10 @@ class RunKeys:
     Attributes:
         prefix: what they all begin with.
         pins: (PE number, instance) of all pinned instances.
-        workers: number of workers.
     """
 
     prefix: str
-    pins: tuple[tuple[int, int], ...]
-    workers: int
+    pins: tuple[Pin, ...]
 
     def named(self, name: str) -> str:
         return f"{self.prefix}:{name}"
@@ -57,60 +57,89 @@ class RunKeys:
     def pin(self, pe: int, instance: int) -> str:
         return self.named(f"pin:{pe}:{instance}")
 
-    def inbox(self, rank: int) -> str:
+    def inbox(self, rank: int | str) -> str:
         return self.named(f"inbox:{rank}")
 
     def stream_of(self, task: Task) -> str:
         return self.shared if task.instance == ANY else self.pin(task.pe, task.instance)
 
-    def streams(self) -> list[str]:
-        """All streams that tasks lie in."""
+    def streams(self, joined: int) -> list[str]:
+        """All streams that tasks lie in.
+
+        Args:
+            joined: how many workers have joined so far.
+        """
         return [
             self.shared,
             *(self.pin(pe, instance) for pe, instance in self.pins),
-            *(self.inbox(rank) for rank in range(self.workers)),
+            *(self.inbox(rank) for rank in range(joined)),
         ]
 
-    def all(self) -> list[str]:
-        """All keys that the run may have."""
-        others = ("unfinished", "watched", "hungry", "replicas", "calls", "busy")
-        return [*self.streams(), self.out, *map(self.named, others)]
+    def all(self, joined: int) -> list[str]:
+        """All keys that the run may have; see `streams`."""
+        return [*self.streams(joined), self.out, *map(self.named, _OTHERS)]
 
 
-def _items_of(value: Any) -> Iterable[Any]:
-    if isinstance(value, Task) and isinstance(value.load, list):
-        return value.load
-    if isinstance(value, Results):
-        return chain.from_iterable(items for _, _, items in value.results)
-    return ()
+#: Keys that are no streams.
+_OTHERS = (
+    *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
+    *("members", "states", "positions", "losses", "begun"),
+)
+
+
+def consumer(rank: int) -> str:
+    """Name of a worker in the group of those who read tasks."""
+    return f"worker-{rank}"
+
+
+def pin_name(pin: Pin) -> str:
+    """Name of a pinned instance in the hashes of states and positions."""
+    return f"{pin[0]}/{pin[1]}"
 
 
 class Envelope:
-    """Objects as entries of streams, guarded by the run's secret."""
+    """Objects as they lie on the server: encrypted, and nobody else can have made them.
+
+    AES-GCM (NIST SP 800-38D) with a key of the run's own and a random nonce for each object.
+
+    Args:
+        secret: 32 bytes that only this run's processes know.
+    """
 
     def __init__(self, secret: bytes) -> None:
-        self._seal = Seal(secret)
+        self._cipher = AESGCM(secret)
 
-    def wrap(self, value: Any, stream: str) -> bytes:
-        """What to put into field `FIELD` of an entry of that stream.
+    def wrap(self, value: Any, place: str) -> bytes:
+        """An object, pickled and sealed for a place, such as field `FIELD` of a stream's entry.
 
         Raises:
             ItemError: the object cannot be pickled.
         """
-        try:
-            data = CODEC.dumps(value)
-        except ItemError:
-            for item in _items_of(value):
-                CODEC.dumps(item)  # raises for the one that is to blame
-            raise
-        return self._seal.close(data, stream.encode())
+        return self.seal(dumps(value), place)
 
-    def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
-        """The object in an entry.
+    def seal(self, data: bytes, place: str) -> bytes:
+        """Bytes, sealed for a place."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, place.encode())
+
+    def unseal(self, sealed: bytes, place: str) -> bytes:
+        """The bytes.
 
         Raises:
-            ForeignBytesError: it was not made by this run.
+            ForeignBytesError: they were not sealed by this run, for this place.
         """
+        nonce, data = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return self._cipher.decrypt(nonce, data, place.encode())
+        except (InvalidTag, ValueError):
+            raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place}") from None
+
+    def open(self, sealed: bytes, place: str) -> Any:
+        """The object; raises as `unseal` does."""
+        return CODEC.loads(self.unseal(sealed, place))
+
+    def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
+        """The object in an entry of a stream; raises as `unseal` does."""
         if FIELD not in fields:
             raise ForeignBytesError(f"an entry without field 'd' at {stream}")
-        return CODEC.loads(self._seal.open(fields[FIELD], stream.encode()))
+        return self.open(fields[FIELD], stream)

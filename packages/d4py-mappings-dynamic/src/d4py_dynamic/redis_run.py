@@ -8,11 +8,28 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.redis_keys import DRAINED_FIELD, FIELD, GROUP, INTACT, Envelope, RunKeys
+from d4py_dynamic.redis_keys import (
+    COUNTED,
+    DRAINED_FIELD,
+    FIELD,
+    GROUP,
+    INTACT,
+    JOINED,
+    Envelope,
+    RunKeys,
+    consumer,
+    pin_name,
+)
 from d4py_dynamic.redis_server import Address, connect, service_errors
-from d4py_dynamic.redis_store import READ_BYTES, at_most, entries_by_stream, load_script
-from d4py_dynamic.store import Drained, Event, LogLine, Note, Results
-from d4py_dynamic.tasks import STOP, Task
+from d4py_dynamic.redis_store import (
+    READ_BYTES,
+    at_most,
+    delete_run,
+    entries_by_stream,
+    load_script,
+)
+from d4py_dynamic.store import Drained, Event, Load, LogLine, Note, Results
+from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ServiceError
 from dispel4py.plan import Plan
@@ -40,6 +57,7 @@ class RedisRunStore:
         self._plan = plan
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
+        self._lose = self._redis.register_script(load_script("lose"))
         self._last_event = b"0"
         self._results_seen = self._missing_results = self._event_size = 0
 
@@ -47,22 +65,58 @@ class RedisRunStore:
         """Make the run's keys."""
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
-            for stream in [*keys.streams(), keys.out]:
+            for stream in [*keys.streams(0), keys.out]:
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
             counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._plan.pes}
-            counts |= {"results": 0, "replicas": 0, INTACT: 1}
+            counts |= {"results": 0, "replicas": 0, JOINED: 0, INTACT: 1}
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.execute()
+
+    def join(self) -> int:
+        with service_errors(self._address):
+            return join_run(self._redis, self._keys)
 
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             for task in tasks:
                 stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
-                if task.kind != STOP:
+                fields: dict[Any, Any] = {FIELD: self._envelope.wrap(task, stream)}
+                if counts(task):
                     pipe.hincrby(keys.named("unfinished"), str(task.pe), 1)
-                pipe.xadd(stream, {FIELD: self._envelope.wrap(task, stream)})
+                    fields[COUNTED] = task.pe
+                pipe.xadd(stream, fields, nomkstream=rank is not None)
             pipe.execute()
+
+    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
+        keys = self._keys
+        with service_errors(self._address):
+            given_back, replicas = self._lose(
+                keys=[keys.prefix],
+                args=[consumer(rank), rank, keys.inbox(rank), *map(pin_name, pins)],
+            )
+        leases = []
+        for sealed, losses, position in given_back:
+            at: Position = Position()
+            if position:
+                at = self._envelope.open(position, keys.named("positions"))
+            task: Task = self._envelope.open(sealed, keys.shared)
+            leases.append(Lease(task, None, at, losses))
+        return Lost(leases, sorted(replicas))
+
+    def silent(self) -> dict[int, float]:
+        return {}
+
+    def load(self) -> Load:
+        keys = self._keys
+        with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
+            pipe.xlen(keys.shared)
+            pipe.xpending(keys.shared, GROUP)
+            pipe.smembers(keys.named("hungry"))
+            pipe.smembers(keys.named("parked"))
+            length, pending, hungry, parked = pipe.execute()
+        waiting = max(0, length - pending["pending"])
+        return Load(waiting, frozenset(map(int, hungry)), frozenset(map(int, parked)))
 
     def waiting(self, pe: int, instance: int) -> int:
         with service_errors(self._address):
@@ -91,13 +145,15 @@ class RedisRunStore:
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
         names = [str(pe) for pe in watched]
+        streams = [*self._keys.streams(0), self._keys.inbox("")]
         with service_errors(self._address):
             tasks, events, replicas, flat = self._unfinished(
-                keys=[self._keys.prefix], args=[len(names), *names, *self._keys.streams()]
+                keys=[self._keys.prefix], args=[len(names), *names, *streams]
             )
         counts = dict(zip(map(bytes.decode, flat[::2]), map(int, flat[1::2]), strict=True))
         if counts.pop(INTACT, None) is None:
             raise self._lost("the counts of this run")
+        counts.pop(JOINED)
         self._missing_results = counts.pop("results") - self._results_seen
         missing_replicas = counts.pop("replicas") - replicas
         missing_tasks = sum(counts.values()) - tasks
@@ -138,7 +194,7 @@ class RedisRunStore:
         self._redis.close()
         if not self._address.embedded:
             with suppress(redis.RedisError), connect(self._address, _FAREWELL_SECONDS) as client:
-                client.unlink(*self._keys.all())
+                delete_run(client, self._keys)
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:
         if fields.get(DRAINED_FIELD, b"").isdigit():
@@ -154,3 +210,14 @@ class RedisRunStore:
             f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
             " keys; run with a maxmemory-policy of noeviction"
         )
+
+
+def join_run(client: redis.Redis, keys: RunKeys) -> int:
+    """Make a worker known to a run; its number."""
+    rank = int(client.hincrby(keys.named("unfinished"), JOINED, 1)) - 1
+    with client.pipeline(transaction=True) as pipe:
+        pipe.xgroup_create(keys.inbox(rank), GROUP, id="0", mkstream=True)
+        pipe.hset(keys.named("members"), str(rank), 0)
+        pipe.sadd(keys.named("hungry"), rank)
+        pipe.execute()
+    return rank

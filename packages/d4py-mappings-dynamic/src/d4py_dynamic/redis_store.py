@@ -2,33 +2,52 @@
 
 Shared tasks lie in one stream that all workers read as one consumer group, so an entry that was
 read and not acknowledged is a lease.  Every pinned instance has a stream of its own that only its
-owner reads, every worker an inbox.  A commit is one Lua script.
+owner reads, every worker an inbox.  A commit is one Lua script, which refuses a worker that was
+given up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from d4py_dynamic.redis_keys import FIELD, GROUP, Envelope, RunKeys
+import redis
+
+from d4py_dynamic.redis_keys import (
+    FIELD,
+    GROUP,
+    JOINED,
+    LOSSES,
+    POSITION,
+    Envelope,
+    RunKeys,
+    consumer,
+    pin_name,
+)
 from d4py_dynamic.redis_server import Address, connect, service_errors
-from d4py_dynamic.store import LogLine, Note, Results
-from d4py_dynamic.tasks import ITEMS, Commit, Lease, Pin, Pressure, Task
+from d4py_dynamic.store import TAKE_SECONDS, LogLine, Note, Results
+from d4py_dynamic.tasks import (
+    ITEMS,
+    MOST_BYTES,
+    MOST_RESULTS,
+    MOST_WAITING,
+    TURNS,
+    Adopted,
+    Commit,
+    Lease,
+    Pin,
+    Position,
+    Pressure,
+    Task,
+    counts,
+    is_replica_end,
+)
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ItemError
 
-#: Tasks of a pinned instance that may wait before their senders pause.
-MOST_WAITING = 32
-#: Entries of results that may wait for the driver before workers pause.
-MOST_RESULTS = 64
-#: About how many bytes these may be: where entries are large, fewer may wait.
-_MOST_BYTES = 32 << 20
 #: How many entries to read from pinned streams at once, and about how many bytes of any.
 _READ_COUNT, READ_BYTES = 16, 4 << 20
-#: In one of so many turns a worker takes shared tasks though its own instances have some.
-_TURNS = 8
-_BLOCK_MILLISECONDS = 500
 
 
 def load_script(name: str) -> str:
@@ -44,85 +63,116 @@ class RedisTaskStore:
         keys: the run's keys.
         secret: the run's secret.
         rank: number of this worker.
-        pins: the pinned instances that this worker owns.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        keys: RunKeys,
-        secret: bytes,
-        rank: int,
-        pins: Sequence[Pin],
-    ) -> None:
+    def __init__(self, address: Address, keys: RunKeys, secret: bytes, rank: int) -> None:
         self._address = address
         self._keys = keys
         self._envelope = Envelope(secret)
         self._rank = rank
-        self._consumer = f"worker-{rank}"
-        self._pins: dict[Any, Any] = {keys.pin(*pin): ">" for pin in pins}
-        self._everything = {**self._pins, keys.inbox(rank): ">", keys.shared: ">"}
+        self._consumer = consumer(rank)
+        self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
+        self._pins: dict[Any, Any] = {}
         self._turn = 0
+        self._is_new = True
         self._task_size: dict[Pin, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._commit = self._redis.register_script(load_script("commit"))
+        self._adopt = self._redis.register_script(load_script("adopt"))
 
-    def take(self, only: Sequence[Pin] | None = None) -> list[Lease]:
+    def take(
+        self,
+        only: Sequence[Pin] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+    ) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
-                return self._read({self._keys.pin(*pin): ">" for pin in only})
+                return self._read({**self._inbox, **{self._keys.pin(*pin): ">" for pin in only}})
             # What only this worker can do comes first, but not each time: while it always has
             # such work, the rest would never have its turn.
-            self._turn = (self._turn + 1) % _TURNS
-            return (self._read(self._pins) if self._turn else []) or self._wait_and_read()
+            self._turn = (self._turn + 1) % TURNS
+            leases = self._read({**self._inbox, **self._pins}) if self._turn else []
+            leases = leases or self._wait_and_read(seconds, shared)
+            if leases and self._is_new:
+                self._is_new = False
+                self._redis.srem(self._keys.named("hungry"), self._rank)
+            return leases
+
+    def adopt(self, pin: Pin) -> Adopted:
+        stream = self._keys.pin(*pin)
+        with service_errors(self._address):
+            state, position, losses, entries = self._adopt(
+                keys=[self._keys.prefix],
+                args=[self._consumer, self._rank, pin_name(pin), stream],
+            )
+        self._pins[stream] = ">"
+        opened, kept = self._envelope.unseal, self._keys.named
+        return Adopted(
+            None if state is None else opened(state, kept("states")),
+            Position() if position is None else self._envelope.open(position, kept("positions")),
+            self._leases([(stream.encode(), [(i, _fields(flat)) for i, flat in entries])]),
+            int(losses),
+        )
 
     def commit(self, commit: Commit) -> Pressure:
         keys, wrap = self._keys, self._envelope.wrap
-        arguments: list[Any] = [self._consumer, self._rank, len(commit.leases)]
-        for lease in commit.leases:
-            arguments += [*lease.token, lease.task.pe]
-        arguments.append(len(commit.tasks))
-        for task in commit.tasks:
-            stream = keys.stream_of(task)
-            sealed = wrap(task, stream)
-            arguments += [stream, task.pe, sealed]
-            self._task_size[task.pe, task.instance] = len(sealed)
+        arguments: list[Any] = [self._consumer, self._rank]
+
+        def add(rows: Iterable[Sequence[Any]]) -> None:
+            rows = [*rows]
+            arguments.append(len(rows))
+            for row in rows:
+                arguments.extend(row)
+
+        sealed = [wrap(task, keys.stream_of(task)) for task in commit.tasks]
+        result: bytes | None = None
         if commit.results or commit.failures:
-            sealed = wrap(Results(commit.results, commit.failures), keys.out)
-            arguments += [1, sealed]
-            self._results_size = len(sealed)
-        else:
-            arguments.append(0)
-        arguments.append(len(commit.counters))
-        for pe, calls, seconds in commit.counters:
-            arguments += [pe, calls, int(seconds * 1e6)]
-        arguments += [len(commit.replicas), *commit.replicas]
+            result = wrap(Results(commit.results, commit.failures), keys.out)
+            self._results_size = len(result)
+        add((*lease.token, lease.task.pe if counts(lease.task) else "") for lease in commit.leases)
+        add(
+            (keys.stream_of(task), task.pe, data)
+            for task, data in zip(commit.tasks, sealed, strict=True)
+        )
+        add([] if result is None else [(result,)])
+        add((pe, calls, int(seconds * 1e6)) for pe, calls, seconds in commit.counters)
+        add((pe,) for pe in commit.replicas)
+        add((lease.task.pe,) for lease in commit.leases if is_replica_end(lease.task))
+        add(
+            (pin_name(pin), self._envelope.seal(state, keys.named("states")))
+            for pin, state in commit.states
+            if state is not None
+        )
+        add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
+        add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         with service_errors(self._address):
             hungry, results, *lengths = self._commit(keys=[keys.prefix], args=arguments)
-        full = {
-            (task.pe, task.instance)
-            for task, length in zip(commit.tasks, lengths, strict=True)
-            if task.kind == ITEMS
-            and task.instance >= 0
-            and length > self._most_tasks((task.pe, task.instance))
-        }
+        full = set()
+        for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
+            pin = task.pe, task.instance
+            self._task_size[pin] = len(data)
+            if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
+                full.add(pin)
         return Pressure(hungry, tuple(full), results > self._most_results())
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("hungry"))
+            pipe.scard(self._keys.named("parked"))
             pipe.xlen(self._keys.out)
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
-            hungry, results, *lengths = pipe.execute()
+            hungry, parked, results, *lengths = pipe.execute()
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
             pin
             for pin, length in zip(watched, lengths, strict=True)
             if length > self._most_tasks(pin) // 2
         ]
-        return Pressure(hungry, tuple(full), results > self._most_results() // 2)
+        return Pressure(hungry + parked, tuple(full), results > self._most_results() // 2)
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._tell(LogLine(pe_id, rank, message))
@@ -135,48 +185,53 @@ class RedisTaskStore:
         if self._address.embedded:
             self._redis.shutdown(nosave=True)
         else:
-            self._redis.unlink(*self._keys.all())
+            delete_run(self._redis, self._keys)
 
     def _most_tasks(self, pin: Pin) -> int:
-        return at_most(MOST_WAITING, self._task_size.get(pin, 0), _MOST_BYTES)
+        return at_most(MOST_WAITING, self._task_size.get(pin, 0), MOST_BYTES)
 
     def _most_results(self) -> int:
-        return at_most(MOST_RESULTS, self._results_size, _MOST_BYTES)
+        return at_most(MOST_RESULTS, self._results_size, MOST_BYTES)
 
     def _read(self, streams: dict[Any, Any]) -> list[Lease]:
-        if not streams:
-            return []
         each = max(1, _READ_COUNT // len(streams))
         count = at_most(each, len(streams) * self._entry_size, READ_BYTES)
         return self._leases(self._redis.xreadgroup(GROUP, self._consumer, streams, count=count))
 
-    def _wait_and_read(self) -> list[Lease]:
-        hungry = self._keys.named("hungry")
-        with self._redis.pipeline(transaction=False) as pipe:
-            pipe.xreadgroup(GROUP, self._consumer, self._everything, count=1)
-            (reply,) = pipe.execute()
-            if not reply:
-                pipe.sadd(hungry, self._rank)
-                pipe.xreadgroup(
-                    GROUP, self._consumer, self._everything, count=1, block=_BLOCK_MILLISECONDS
-                )
-                pipe.srem(hungry, self._rank)
+    def _wait_and_read(self, seconds: float, shared: bool) -> list[Lease]:
+        """One task of each stream; waits if there is none."""
+        streams = {**self._pins, **self._inbox}
+        if shared:
+            streams[self._keys.shared] = ">"
+        waiting = self._keys.named("hungry" if shared else "parked")
+        reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
+        milliseconds = int(seconds * 1000)
+        if not reply and milliseconds > 0:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.sadd(waiting, self._rank)
+                pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
+                pipe.srem(waiting, self._rank)
                 _, reply, _ = pipe.execute()
-        return self._leases(reply)
+        return self._leases(entries_by_stream(reply))
 
-    def _leases(self, reply: Any) -> list[Lease]:
+    def _leases(self, streams: Any) -> list[Lease]:
         leases: list[Lease] = []
-        for name, entries in entries_by_stream(reply):
+        for name, entries in entries_by_stream(streams):
             stream = name.decode()
             for entry_id, fields in entries:
                 try:
                     task: Task = self._envelope.unwrap(fields, stream)
+                    position = Position()
+                    if fields.get(POSITION):
+                        place = self._keys.named("positions")
+                        position = self._envelope.open(fields[POSITION], place)
                 except ForeignBytesError as error:
                     self._redis.xack(stream, GROUP, entry_id)
                     self._redis.xdel(stream, entry_id)
                     self._tell(Note(f"dropped {error}"))
                 else:
-                    leases.append(Lease(task, (stream, entry_id)))
+                    losses = int(fields.get(LOSSES, 0))
+                    leases.append(Lease(task, (stream, entry_id), position, losses))
                     self._entry_size = len(fields[FIELD])
         return leases
 
@@ -189,6 +244,16 @@ class RedisTaskStore:
                 sealed = self._envelope.wrap(Note(repr(event)), out)
             # After the run there is no stream, and a late word must not make one.
             self._redis.xadd(out, {FIELD: sealed}, nomkstream=True)
+
+
+def delete_run(client: redis.Redis, keys: RunKeys) -> None:
+    """Delete all keys of a run."""
+    joined: Any = client.hget(keys.named("unfinished"), JOINED)
+    client.unlink(*keys.all(int(joined or 0)))
+
+
+def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def at_most(count: int, size: int, most_bytes: int) -> int:

@@ -4,42 +4,56 @@ The lease rules, which every store keeps:
 
 - A task is taken by one worker at a time, and stays the store's until a commit that names its
   lease; a worker that is lost loses no task.
-- A commit is atomic: what follows from the leases it names, their end, and the counts move in one
-  step or not at all.
+- A commit is atomic: what follows from the leases it names, their end, states, positions and the
+  counts move in one step or not at all.
+- A worker that was given up commits nothing any more, however alive it turns out to be.
 - The store counts unfinished tasks per PE.  A task counts from the commit that puts it until the
   commit that ends it, so "nothing upstream is unfinished" means that nothing more can come.
-- Tasks for one instance keep their order.
+- Tasks for one instance keep their order, for its next owner too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from d4py_dynamic.tasks import Commit, Lease, Pressure, Task
+from d4py_dynamic.tasks import Adopted, Commit, Lease, Lost, Pin, Pressure, Task
 from dispel4py.result import Failure, InstanceStats
+
+#: How long `TaskStore.take` waits for a task, in seconds, unless told.
+TAKE_SECONDS = 0.5
 
 
 class TaskStore(Protocol):
     """A worker's side of a store."""
 
-    def take(self, only: Sequence[tuple[int, int]] | None = None) -> list[Lease]:
-        """Take tasks.
-
-        Waits a moment (below a second) if there are none; may return none.
+    def take(
+        self,
+        only: Sequence[Pin] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+    ) -> list[Lease]:
+        """Take tasks: of the instances that this worker owns, its own orders, or shared ones.
 
         Args:
-            only: take tasks of these pinned instances alone, and do not wait.
+            only: take tasks of these pinned instances and orders alone, and do not wait.
+            seconds: how long to wait if there are none; may return none before that, too.
+            shared: take shared tasks; without, this worker is not hungry while it waits.
         """
+
+    def adopt(self, pin: Pin) -> Adopted:
+        """Own an instance from now on, with everything that its last owner has not ended."""
 
     def commit(self, commit: Commit) -> Pressure:
         """Make a commit true, in one step.
 
         Raises:
+            ItemError: something in it cannot be pickled.
             ServiceError: the store failed, or a lease of the commit is no longer this worker's.
         """
 
-    def pressure(self, watched: Sequence[tuple[int, int]] = ()) -> Pressure:
+    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         """How the store stands now.
 
         Args:
@@ -83,14 +97,45 @@ class Note(NamedTuple):
 Event = Results | LogLine | Drained | Note
 
 
+class Load(NamedTuple):
+    """How much there is to do.
+
+    Attributes:
+        backlog: shared tasks that wait.
+        hungry: workers that wait for them.
+        parked: workers that were told not to, and do not.
+    """
+
+    backlog: int
+    hungry: frozenset[int]
+    parked: frozenset[int]
+
+
 class RunStore(Protocol):
     """The driver's side of a store."""
+
+    def join(self) -> int:
+        """There is one worker more; its number.  It is hungry until it has taken something."""
 
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         """Add tasks; with `rank`, for that worker alone."""
 
+    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
+        """Give a worker up: it can commit nothing from now on, and others can have its tasks.
+
+        Args:
+            rank: its number.
+            pins: the instances that it owns; somebody will adopt them.
+        """
+
+    def silent(self) -> Mapping[int, float]:
+        """For how many seconds each worker has given no sign of life."""
+
     def waiting(self, pe: int, instance: int) -> int:
         """How many tasks of a pinned instance wait."""
+
+    def load(self) -> Load:
+        """How much there is to do."""
 
     def events(self, seconds: float) -> list[Event]:
         """What has happened since the last call; waits up to `seconds` for something."""
@@ -110,7 +155,7 @@ class RunStore(Protocol):
         """
 
     def replicas(self, pe: int) -> list[int]:
-        """Workers with a replica of a shared PE that has a life cycle."""
+        """Workers with a replica of a shared PE that has a life cycle and was not finished."""
 
     def stats(self) -> list[InstanceStats]:
         """What each worker has done of each PE."""

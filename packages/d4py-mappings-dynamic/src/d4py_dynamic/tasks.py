@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from dispel4py.plan import PlannedPE
+from dispel4py.plan import Plan, PlannedPE
 from dispel4py.result import Failure
 
 #: Process items: `Task.load` is a list of items.
@@ -14,8 +14,27 @@ ITEMS = "items"
 CALLS = "calls"
 #: Postprocess an instance.
 FINISH = "finish"
+#: Own a pinned instance from now on: whoever owned it before is gone.
+OWN = "own"
+#: Take no shared tasks until told to go on.
+PARK = "park"
+#: Go on with shared tasks.
+WAKE = "wake"
 #: End the worker.
 STOP = "stop"
+
+#: What is told to a worker and is no work: it counts nowhere.
+ORDERS = (OWN, PARK, WAKE, STOP)
+
+#: Workers in a row that may be lost over the same task before it is to blame.
+MOST_LOSSES = 3
+
+#: Tasks of a pinned instance that may wait before their senders pause, and batches of results.
+MOST_WAITING, MOST_RESULTS = 128, 64
+#: About how many bytes these may be: where they are large, fewer may wait.
+MOST_BYTES = 32 << 20
+#: In one of so many turns a worker takes a shared task though its own instances have some.
+TURNS = 8
 
 #: `Task.instance` of a task that any worker may run.
 ANY = -1
@@ -28,8 +47,8 @@ class Task(NamedTuple):
     """Work for one PE.
 
     Attributes:
-        kind: `ITEMS`, `CALLS`, `FINISH` or `STOP`.
-        pe: number of the PE; `ANY` for `STOP`.
+        kind: `ITEMS`, `CALLS`, `FINISH`, or one of `ORDERS`.
+        pe: number of the PE; `ANY` where it is about none.
         instance: number of the instance that must do it, or `ANY`.
         input_name: the input by which items come in.
         load: see the kinds.
@@ -42,16 +61,62 @@ class Task(NamedTuple):
     load: Any = None
 
 
+class Position(NamedTuple):
+    """How far something has come that is not done: where whoever takes it over goes on.
+
+    Attributes:
+        done: how many items, or calls, of the oldest lease are done.
+        sent: outputs, and how many items were sent since then.  They are known by their number: a
+            PE that is called again with the same items is expected to write the same again.  None
+            where it cannot be called again without doing something twice.
+    """
+
+    done: int = 0
+    sent: tuple[tuple[str, int], ...] | None = ()
+
+
 class Lease(NamedTuple):
     """A task that was taken and is not done yet.
 
     Attributes:
         task: the task.
         token: the store's own mark.
+        position: how far a worker had come with it that is gone; for shared tasks.
+        losses: how many workers were lost while they held it.
     """
 
     task: Task
     token: Any
+    position: Position = Position()
+    losses: int = 0
+
+
+class Adopted(NamedTuple):
+    """A pinned instance as its last owner has left it.
+
+    Attributes:
+        state: the PE, pickled; None if it is as in the plan.
+        position: how far it has come since then.
+        leases: what it was given since then, oldest first.
+        losses: how many owners in a row were lost before they could commit anything.
+    """
+
+    state: bytes | None
+    position: Position
+    leases: list[Lease]
+    losses: int = 0
+
+
+class Lost(NamedTuple):
+    """What a lost worker had.
+
+    Attributes:
+        leases: shared tasks, which others can take again.
+        replicas: PEs with a life cycle of which it had a replica.
+    """
+
+    leases: list[Lease]
+    replicas: list[int]
 
 
 @dataclass
@@ -60,6 +125,10 @@ class Commit:
 
     Attributes:
         leases: tasks that are done.
+        states: pinned instances as they are now, pickled; None where one cannot be pickled, so
+            that it is lost with its worker.
+        pinned: how far pinned instances have come since their last state.
+        begun: leases that are not done, of shared tasks, and how far they have come.
         tasks: tasks that follow from them.
         results: (PE id, output, items).
         failures: items that were given up.
@@ -68,6 +137,9 @@ class Commit:
     """
 
     leases: list[Lease] = field(default_factory=list)
+    states: list[tuple[Pin, bytes | None]] = field(default_factory=list)
+    pinned: list[tuple[Pin, Position]] = field(default_factory=list)
+    begun: list[tuple[Lease, Position]] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     results: list[tuple[str, str, list[Any]]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -79,7 +151,7 @@ class Pressure(NamedTuple):
     """How the store stands after a commit.
 
     Attributes:
-        hungry: number of workers that wait for work.
+        hungry: number of workers that wait for work, or would if they were woken.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
     """
@@ -95,3 +167,18 @@ def is_pinned(planned: PlannedPE) -> bool:
     A root stays in one place so that its calls keep their order.
     """
     return planned.is_root or planned.stateful or planned.pe.single
+
+
+def pins_of(plan: Plan) -> list[Pin]:
+    """All pinned instances."""
+    return [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
+
+
+def counts(task: Task) -> bool:
+    """It is work, and unfinished until its lease has ended."""
+    return task.kind not in ORDERS
+
+
+def is_replica_end(task: Task) -> bool:
+    """It postprocesses a worker's replica of a shared PE."""
+    return task.kind == FINISH and task.instance == ANY

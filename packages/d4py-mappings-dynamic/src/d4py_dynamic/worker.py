@@ -2,7 +2,8 @@
 
 An item that no place is fixed for is followed down the graph here, in this process, to the end of
 its path; that costs nothing per hop.  Only while other workers are hungry is work handed back to
-the store, in pieces.  What a lease has produced is committed together with its end.
+the store, in pieces.  What a lease has produced is committed together with its end, and what a
+pinned instance has produced together with its state, so a worker may be lost at any moment.
 
 The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do.
 """
@@ -10,15 +11,30 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from itertools import islice
-from time import monotonic, sleep
+from collections.abc import Iterator, Sequence
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from d4py_dynamic.outbox import Outbox
-from d4py_dynamic.store import TaskStore
-from d4py_dynamic.tasks import ANY, CALLS, FINISH, STOP, Commit, Lease, Pin, Task, is_pinned
-from dispel4py.errors import ItemError
+from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
+from d4py_dynamic.store import TAKE_SECONDS, TaskStore
+from d4py_dynamic.tasks import (
+    ANY,
+    CALLS,
+    FINISH,
+    MOST_LOSSES,
+    ORDERS,
+    OWN,
+    PARK,
+    STOP,
+    Commit,
+    Lease,
+    Pin,
+    Position,
+    Task,
+    is_pinned,
+)
+from dispel4py.errors import ItemError, RunError
 from dispel4py.executor import DEEPEST_NESTING, Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
@@ -30,8 +46,12 @@ from dispel4py.runner import raise_error
 LOOK_UP_SECONDS = 0.02
 #: How long what it produced may wait for a commit, in seconds.
 COMMIT_SECONDS = 0.2
+#: How long it may wait, in seconds, if it would be lost with the worker after that commit.
+_TORN_SECONDS = 2.0
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
+#: What cannot be done twice, where it would have to be.
+_TORN = Position(0, None)
 
 
 class Worker:
@@ -39,11 +59,11 @@ class Worker:
 
     Args:
         plan: the plan; shared PEs have one instance in it.
-        store: where tasks come from.
+        store: where tasks come from, and the orders which instances this worker owns.
         rank: number of this worker.
-        pins: the pinned instances that this worker owns.
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
+        interval: see `Owned`.
     """
 
     def __init__(
@@ -51,23 +71,27 @@ class Worker:
         plan: Plan,
         store: TaskStore,
         rank: int,
-        pins: Sequence[Pin],
         on_error: str = "stop",
         share_items: bool = False,
+        interval: float | None = COMMIT_INTERVAL,
     ) -> None:
         self._plan = plan
         self._store = store
-        self._pins = list(pins)
+        self._interval = interval
+        self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._upstream = Ancestors(plan)
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
+        self._lease: Lease | None = None
+        self._depth = 0
         self._in_hand: list[int] = []
         self._overfull: set[Pin] = set()
         self._hungry = 0
         self._giving = False
-        self._looked_up_at = self._committed_at = monotonic()
+        self._parked = self._stopped = False
+        self._looked_up_at, self._committed_at = 0.0, monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
         self._executor = Executor(
@@ -89,13 +113,11 @@ class Worker:
             ProcessingError: a PE raised, and `on_error` says to stop.
             ServiceError: the store failed.
         """
-        while True:
+        while not self._stopped:
             lease = self._next_lease()
-            if lease is None:
-                continue
-            if lease.task.kind == STOP:
-                return
-            self._do(lease)
+            if lease is not None:
+                self._do(lease)
+            self._save_what_is_due(at_rest=lease is None)
 
     # What the executor calls: `Exits` and its hooks.
 
@@ -123,17 +145,17 @@ class Worker:
         if not self._outbox.heavy and monotonic() - self._looked_up_at < LOOK_UP_SECONDS:
             return False
         if self._executor.in_call:
-            self._look_up()
+            self._look_up_in_call()
             return False
         return True
 
-    # One lease.
+    # Taking leases.
 
     def _next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
         lease = self._first_taken(only)
         if lease is None:
-            self._taken += self._store.take(only)
+            self._take(only)
             lease = self._first_taken(only)
         return lease
 
@@ -144,79 +166,152 @@ class Worker:
                 return lease
         return None
 
+    def _take(self, only: Sequence[Pin] | None) -> None:
+        """Take tasks, and do at once what they order."""
+        seconds = TAKE_SECONDS
+        due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
+        if due:
+            seconds = max(0.0, min(seconds, min(due) - monotonic()))
+        for lease in self._store.take(only, seconds, shared=not self._parked):
+            if lease.task.kind in ORDERS:
+                self._obey(lease)
+            else:
+                self._taken.append(lease)
+
+    def _obey(self, lease: Lease) -> None:
+        task = lease.task
+        if task.kind == OWN:
+            self._adopt((task.pe, task.instance))
+        elif task.kind == STOP:
+            self._stopped = True
+        else:
+            self._parked = task.kind == PARK
+        self._store.commit(Commit(leases=[lease]))
+
+    def _adopt(self, pin: Pin) -> None:
+        adopted = self._store.adopt(pin)
+        if adopted.position.sent is None:
+            raise RunError(
+                f"{self._plan.pes[pin[0]].id} (instance {pin[1]}) was lost with its worker: it"
+                " cannot be pickled as it was there, or was in the middle of a call that had sent"
+                " too much, so no other worker can go on with it"
+            )
+        if adopted.losses >= MOST_LOSSES:
+            raise RunError(
+                f"{adopted.losses} workers in a row died when they ran {self._plan.pes[pin[0]].id}"
+                f" (instance {pin[1]})"
+            )
+        self._owned[pin] = Owned(pin, adopted, self._interval)
+        self._taken += adopted.leases
+
+    # One lease.
+
     def _do(self, lease: Lease) -> None:
         task = lease.task
-        outer, self._outbox = self._outbox, Outbox()
+        owned = self._owned.get((task.pe, task.instance))
+        outer = self._outbox, self._lease, self._depth
+        self._outbox = Outbox() if owned is None else owned.outbox
+        self._lease, self._depth = lease, len(self._executor.calling)
         self._in_hand.append(task.pe)
         if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._hungry > 0 and task.instance != ANY
+        self._giving = self._hungry > 0 and owned is not None
         try:
             with self._executor.aside():
-                if task.kind == CALLS:
-                    self._call(task)
-                elif task.kind == FINISH:
-                    self._executor.finish(task.pe, max(task.instance, 0))
-                    self._drain(may_stop=False)
+                if owned is None:
+                    self._do_shared(lease)
                 else:
-                    instance = max(task.instance, 0)
-                    self._executor.push(task.pe, instance, task.input_name or "", task.load)
-                    self._drain(may_stop=task.instance == ANY)
-            self._in_hand.pop()
-            self._commit([lease])
+                    self._do_pinned(owned, lease)
         finally:
-            self._outbox = outer
+            self._outbox, self._lease, self._depth = outer
 
-    def _call(self, task: Task) -> None:
-        """Call a root for a while; the calls that are left become a task."""
-        load, root = task.load, self._plan.pes[task.pe]
-        remaining = load if isinstance(load, int) else len(load)
-        iterator = calls(root, load)
-        made = 0
+    def _do_shared(self, lease: Lease) -> None:
+        task = lease.task
+        self._executor.start(task.pe, 0).track(dict(lease.position.sent or ()))
+        if task.kind == FINISH:
+            self._executor.finish(task.pe, 0)
+        else:
+            self._executor.push(task.pe, 0, task.input_name or "", task.load)
+        self._drain()
+        self._in_hand.pop()
+        self._commit(self._outbox.take([lease], self._hungry), at_end=True)
 
-        def counted() -> Any:
-            nonlocal made
-            for call in iterator:
-                made += 1
-                yield call
+    def _do_pinned(self, owned: Owned, lease: Lease) -> None:
+        task = lease.task
+        owned.in_hand = True
+        self._start(owned)
+        if task.kind == FINISH:
+            self._executor.finish(*owned.pin)
+            self._drain()
+        else:
+            items = self._items(task, owned.done)
+            began_at = monotonic()
+            while done := self._executor.feed(*owned.pin, task.input_name, items):
+                self._drain()
+                owned.done += done
+                if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
+                    self._save(owned)
+                began_at = monotonic()
+        self._in_hand.pop()
+        owned.held.append(lease)
+        owned.done, owned.in_hand = 0, False
+        if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
+            self._save(owned, at_end=True)
 
-        source = counted()
-        self._executor.start(task.pe, 0)
-        while made < remaining:
-            self._executor.call_root(task.pe, source)
-            if self._outbox.heavy or monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
-                self._look_up()
-                break
-        self._drain(may_stop=False)
-        if made < remaining:
-            left = remaining - made if isinstance(load, int) else list(islice(iterator, remaining))
-            self._outbox.add_task(task._replace(load=left))
+    def _start(self, owned: Owned) -> Any:
+        """The runner of an instance; see `Executor.start`."""
+        return self._executor.start(*owned.pin, owned.restored(), owned.sent_before)
 
-    def _drain(self, *, may_stop: bool) -> None:
-        """Run what waits here to its end, or hand it back where others are hungry.
+    def _items(self, task: Task, done: int) -> Iterator[Any]:
+        """What is left of a task's load."""
+        if task.kind != CALLS:
+            return iter(task.load[done:])
+        load = task.load - done if isinstance(task.load, int) else task.load[done:]
+        return calls(self._plan.pes[task.pe], load)
 
-        Args:
-            may_stop: what waits may become tasks of its own, so that the lease can end now.
+    def _due_at(self, owned: Owned, began_at: float) -> float:
+        """When to save an instance in the middle of a lease.
+
+        At once if others are hungry, and if the next items may take long as the last ones did.
         """
-        while not self._executor.drain():
-            if may_stop and (
-                self._outbox.heavy
-                or self._look_at_hungry()
-                or monotonic() - self._committed_at > COMMIT_SECONDS
-            ):
-                self._hand_back()
-                return
-            self._look_up()
+        if self._hungry or monotonic() - began_at > LOOK_UP_SECONDS:
+            return owned.due_at
+        return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
-    def _look_up(self) -> None:
-        """In the middle of a lease: feed the hungry, and let results flow."""
-        hungry = self._look_at_hungry()
-        if hungry:
-            self._hand_back()
-        if hungry or self._outbox.heavy or monotonic() - self._committed_at > COMMIT_SECONDS:
-            self._commit([])
+    def _drain(self) -> None:
+        """Run what waits here to its end, or hand it back if it takes long."""
+        while not self._executor.drain():
+            if self._look_at_hungry() or self._outbox.heavy or self._is_commit_due():
+                self._hand_back()
+
+    def _is_commit_due(self) -> bool:
+        return monotonic() - self._committed_at > COMMIT_SECONDS
+
+    def _look_up_in_call(self) -> None:
+        """In the middle of a call: feed the hungry, and let results flow."""
+        if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
+            return
+        self._hand_back()
+        lease = self._lease
+        assert lease is not None
+        pin = lease.task.pe, max(lease.task.instance, 0)
+        owned = self._owned.get((lease.task.pe, lease.task.instance))
+        # What the lease's own PE has sent is known by its number; further down it is not.
+        can_be_repeated = self._executor.calling[self._depth :] == [pin]
+        waited = monotonic() - self._committed_at
+        if not (can_be_repeated or self._outbox.heavy or waited > _TORN_SECONDS):
+            return
+        runner = self._executor.start(*pin)
+        commit = self._outbox.take([], self._hungry)
+        if owned is not None:
+            position = owned.position(runner) if can_be_repeated else _TORN
+            commit.pinned = [(owned.pin, position)]
+        else:
+            sent = tuple((runner.sent or {}).items()) if can_be_repeated else None
+            commit.begun = [(lease, Position(0, sent))]
+        self._commit(commit)
 
     def _look_at_hungry(self) -> int:
         self._hungry = self._store.pressure().hungry
@@ -229,19 +324,43 @@ class Worker:
         for pe, _, input_name, items in self._executor.take_waiting(lambda pe: self._pinned[pe]):
             self._outbox.add_items(pe, ANY, input_name, items)
 
-    def _commit(self, leases: list[Lease]) -> None:
-        commit = self._outbox.take(leases, self._hungry)
+    # Commits.
+
+    def _save_what_is_due(self, *, at_rest: bool) -> None:
+        for owned in self._owned.values():
+            due_at = owned.due_at_rest if at_rest else owned.due_at
+            if owned.held and monotonic() >= due_at:
+                self._save(owned, at_end=True)
+
+    def _save(self, owned: Owned, *, at_end: bool = False) -> None:
+        """Commit everything that a pinned instance has done, with its state."""
+        state, position = owned.checkpoint(self._start(owned))
+        commit = owned.outbox.take(owned.held, self._hungry)
+        commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
+        self._commit(commit, at_end=at_end, owned=owned)
+
+    def _commit(self, commit: Commit, *, at_end: bool = False, owned: Owned | None = None) -> None:
+        """Commit, and wait for room where receivers are behind.
+
+        Args:
+            commit: the commit.
+            at_end: no lease goes on that has not ended.
+            owned: whose checkpoint it is.
+        """
         self._add_counts(commit)
+        started_at = perf_counter()
         try:
             pressure = self._store.commit(commit)
         except ItemError as error:
             raise ItemError(f"an item on its way {_ways(self._plan, commit)}: {error}") from error
+        if owned is not None:
+            owned.saved(perf_counter() - started_at)
         self._hungry = pressure.hungry
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
-        elif not leases and len(self._in_hand) < DEEPEST_NESTING:
+        elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
             self._wait_for_room(set(pressure.full), pressure.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
@@ -275,6 +394,9 @@ class Worker:
             no_room = not self._overfull.isdisjoint(awaited)
             if not no_room and not pressure.results_full:
                 return
+            for pin in self._overfull & self._owned.keys():
+                if self._owned[pin].held and not self._owned[pin].in_hand:
+                    self._save(self._owned[pin], at_end=True)
             lease = self._next_lease(self._startable()) if no_room else None
             if lease is not None:
                 self._do(lease)
@@ -292,7 +414,7 @@ class Worker:
         deepest = max((self._position[pe] for pe in self._in_hand), default=-1)
         return [
             (pe, instance)
-            for pe, instance in self._pins
+            for pe, instance in self._owned
             if self._position[pe] > deepest
             and pe not in upstream
             and not self._plan.pes[pe].is_root

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hmac
-import os
-import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +17,7 @@ from hashlib import blake2b
 import zmq
 from zmq.utils import z85
 
-from dispel4py.errors import OptionError
-
-#: Environment variable that holds the secret.
-VARIABLE = "D4PY_KEY"
-#: What is shorter could be found by trial.
-_SHORTEST_SECRET = 32
+from dispel4py.secret import secret_of_driver, secret_of_guest
 
 
 @dataclass(frozen=True)
@@ -33,19 +26,9 @@ class Keys:
 
     Args:
         secret: what they follow from.
-
-    Raises:
-        OptionError: the secret is so short that it could be guessed.
     """
 
     secret: str
-
-    def __post_init__(self) -> None:
-        if len(self.secret) < _SHORTEST_SECRET:
-            raise OptionError(
-                f"the key ({VARIABLE} or --key-file) has {len(self.secret)} characters; it needs"
-                f" {_SHORTEST_SECRET}: python -c 'import secrets; print(secrets.token_urlsafe())'"
-            )
 
     def __repr__(self) -> str:
         return "Keys(…)"
@@ -108,57 +91,11 @@ class Gate(threading.Thread):
 
 @contextlib.contextmanager
 def keys_of_driver(key_file: str | None) -> Iterator[tuple[Keys, bool]]:
-    """The keys of a run that starts here, and whether its secret still has to be told.
-
-    They are those of the environment or of the file.  A file that is not there is written, and
-    removed at the end; without either the secret is new, and only this process knows it.
-
-    Raises:
-        OptionError: the file cannot be used.
-    """
-    given = _given(key_file, may_lack=True)
-    if given is not None:
-        yield Keys(given), False
-        return
-    secret = secrets.token_urlsafe(32)
-    if key_file is None:
-        yield Keys(secret), True
-        return
-    try:
-        with open(os.open(key_file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secret + "\n")
-    except OSError as error:
-        raise OptionError(f"cannot write {key_file} (--key-file): {error.strerror}") from error
-    try:
-        yield Keys(secret), False
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(key_file)
+    """The keys of a run that starts here; see `dispel4py.secret.secret_of_driver`."""
+    with secret_of_driver(key_file) as (secret, to_tell):
+        yield Keys(secret), to_tell
 
 
 def keys_of_guest(key_file: str | None) -> Keys:
-    """The keys of a run that was started elsewhere.
-
-    Raises:
-        OptionError: neither the environment nor a file has them.
-    """
-    given = _given(key_file, may_lack=False)
-    if given is None:
-        raise OptionError(f"the run's key is missing: set {VARIABLE}, or name a --key-file")
-    return Keys(given)
-
-
-def _given(key_file: str | None, *, may_lack: bool) -> str | None:
-    if key_file is None:
-        return os.environ.get(VARIABLE) or None
-    try:
-        with open(key_file, encoding="utf-8") as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise OptionError(f"others can read {key_file} (--key-file); chmod 600 {key_file}")
-            return file.read().strip()
-    except FileNotFoundError as error:
-        if may_lack:
-            return None
-        raise OptionError(f"there is no file {key_file} (--key-file)") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"cannot read {key_file} (--key-file): {error}") from error
+    """The keys of a run that was started elsewhere; see `dispel4py.secret.secret_of_guest`."""
+    return Keys(secret_of_guest(key_file))

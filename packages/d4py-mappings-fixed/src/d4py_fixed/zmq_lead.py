@@ -17,13 +17,14 @@ from d4py_fixed.local import FAREWELL_SECONDS, RankOrders, placed, work
 from d4py_fixed.placement import peers_of
 from d4py_fixed.zmq_addresses import address_of, host_and_port, listen_at_host
 from d4py_fixed.zmq_hosts import Hosts
-from d4py_fixed.zmq_keys import VARIABLE, Keys, keys_of_driver
+from d4py_fixed.zmq_keys import Keys, keys_of_driver
 from d4py_fixed.zmq_transport import ZmqTransport
 from d4py_fixed.zmq_words import RankPlace
 from dispel4py.errors import WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.secret import VARIABLE
 from dispel4py.shipping import pack
 from dispel4py.workflow_graph import WorkflowGraph
 

@@ -1,16 +1,22 @@
--- One commit: what follows from a worker's leases, their end, and the counts, in one step.
+-- One commit: what follows from a worker's leases, their end, states, positions and the counts, in
+-- one step.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     worker's consumer name, worker's rank, then five lists, each as its length and members:
---   leases    stream, entry id, PE number
+-- ARGV     worker's consumer name, worker's rank, then nine lists, each as its length and members:
+--   leases    stream, entry id, PE number or nothing if it counts nowhere
 --   tasks     stream, PE number, sealed task
 --   results   sealed batch
 --   counters  PE number, calls, microseconds
 --   replicas  PE number
+--   finished  PE number
+--   states    pinned instance, sealed state
+--   pinned    pinned instance, sealed position
+--   begun     stream, entry id, sealed position
 -- Returns    number of hungry workers, number of result entries that wait, then the length of each
 --            stream in `tasks`
---            -- or an error reply that starts with LOST when a lease is not this worker's any more,
---            with GONE when the counts have been deleted, be it that the run is over.
+--            -- or an error reply that starts with LOST when this worker was given up or a lease is
+--            not its own any more, with GONE when the counts have been deleted, be it that the run
+--            is over.
 --
 -- Nothing is written before all leases are checked; and the first write is one that a server out
 -- of memory refuses, so that the commit fails as a whole.
@@ -36,29 +42,35 @@ local function list(width)
   return rows
 end
 
-local leases, tasks, results, counters, replicas = list(3), list(3), list(1), list(3), list(1)
+local leases, tasks, results, counters = list(3), list(3), list(1), list(3)
+local replicas, finished, states, pinned, begun = list(1), list(1), list(2), list(2), list(3)
 local unfinished = prefix .. ':unfinished'
 local out = prefix .. ':out'
+
+local function check(stream, id)
+  local pending = redis.call('XPENDING', stream, group, id, id, 1)
+  return #pending > 0 and pending[1][2] == worker
+end
 
 if redis.call('HEXISTS', unfinished, 'intact') == 0 then
   return redis.error_reply('GONE ' .. unfinished)
 end
+if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then
+  return redis.error_reply('LOST worker ' .. rank)
+end
 for _, lease in ipairs(leases) do
-  local pending = redis.call('XPENDING', lease[1], group, lease[2], lease[2], 1)
-  if #pending == 0 or pending[1][2] ~= worker then
+  if not check(lease[1], lease[2]) then
     return redis.error_reply('LOST lease ' .. lease[2] .. ' of ' .. lease[1])
   end
 end
 
-if #results > 0 then
-  redis.call('HINCRBY', unfinished, 'results', #results)
-end
+redis.call('HINCRBY', unfinished, 'results', #results)
 for _, result in ipairs(results) do
   redis.call('XADD', out, '*', 'd', result[1])
 end
 for _, task in ipairs(tasks) do
   redis.call('HINCRBY', unfinished, task[2], 1)
-  redis.call('XADD', task[1], '*', 'd', task[3])
+  redis.call('XADD', task[1], '*', 'd', task[3], 'p', task[2])
 end
 for _, counter in ipairs(counters) do
   redis.call('HINCRBY', prefix .. ':calls', counter[1] .. '/' .. rank, counter[2])
@@ -68,16 +80,34 @@ for _, replica in ipairs(replicas) do
   redis.call('HINCRBY', unfinished, 'replicas', 1)
   redis.call('SADD', prefix .. ':replicas', replica[1] .. '/' .. rank)
 end
+for _, replica in ipairs(finished) do
+  local gone = redis.call('SREM', prefix .. ':replicas', replica[1] .. '/' .. rank)
+  if gone > 0 then redis.call('HINCRBY', unfinished, 'replicas', -gone) end
+end
+for _, state in ipairs(states) do
+  redis.call('HSET', prefix .. ':states', state[1], state[2])
+end
+for _, position in ipairs(pinned) do
+  redis.call('HSET', prefix .. ':positions', position[1], position[2])
+  redis.call('HDEL', prefix .. ':losses', position[1])
+end
+for _, lease in ipairs(begun) do
+  redis.call('HSET', prefix .. ':begun', lease[1] .. ' ' .. lease[2], lease[3])
+end
 for _, lease in ipairs(leases) do
   redis.call('XACK', lease[1], group, lease[2])
   redis.call('XDEL', lease[1], lease[2])
-  if redis.call('HINCRBY', unfinished, lease[3], -1) == 0
+  redis.call('HDEL', prefix .. ':begun', lease[1] .. ' ' .. lease[2])
+  if lease[3] ~= '' and redis.call('HINCRBY', unfinished, lease[3], -1) == 0
     and redis.call('SISMEMBER', prefix .. ':watched', lease[3]) == 1 then
     redis.call('XADD', out, '*', 'drained', lease[3])
   end
 end
 
-local reply = { redis.call('SCARD', prefix .. ':hungry'), redis.call('XLEN', out) }
+local reply = {
+  redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked'),
+  redis.call('XLEN', out),
+}
 for _, task in ipairs(tasks) do
   reply[#reply + 1] = redis.call('XLEN', task[1])
 end

@@ -1,7 +1,8 @@
 -- What is counted and what is there, so that the driver sees it if anything was lost.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     PEs to watch from now on: their number, then they; then every stream of tasks
+-- ARGV     PEs to watch from now on: their number, then they; then the streams of tasks, and last
+--          what the names of the workers' inboxes begin with
 -- Returns  numbers of tasks in the streams, of events that wait, of replicas, then the counts as a
 --          flat list of field and value
 
@@ -11,8 +12,11 @@ for i = 2, watched + 1 do
   redis.call('SADD', prefix .. ':watched', ARGV[i])
 end
 local there = 0
-for i = watched + 2, #ARGV do
+for i = watched + 2, #ARGV - 1 do
   there = there + redis.call('XLEN', ARGV[i])
+end
+for _, rank in ipairs(redis.call('HKEYS', prefix .. ':members')) do
+  there = there + redis.call('XLEN', ARGV[#ARGV] .. rank)
 end
 return {
   there,

@@ -1,0 +1,66 @@
+-- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
+--
+-- KEYS[1]  prefix of the run's keys
+-- ARGV     worker's consumer name, worker's rank, its inbox, then the pinned instances it owns
+-- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; then the
+--          numbers of the PEs of which it had a replica
+
+local prefix = KEYS[1]
+local group = 'workers'
+local worker, rank, inbox = ARGV[1], ARGV[2], ARGV[3]
+local shared, begun = prefix .. ':shared', prefix .. ':begun'
+local unfinished = prefix .. ':unfinished'
+
+if redis.call('HDEL', prefix .. ':members', rank) == 0 then
+  return { {}, {} }
+end
+redis.call('SREM', prefix .. ':hungry', rank)
+redis.call('SREM', prefix .. ':parked', rank)
+
+local given_back = {}
+repeat
+  local pending = redis.call('XPENDING', shared, group, '-', '+', 100, worker)
+  for _, entry in ipairs(pending) do
+    local id = entry[1]
+    local field = shared .. ' ' .. id
+    for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
+      local task = {}
+      for i = 1, #found[2], 2 do task[found[2][i]] = found[2][i + 1] end
+      local losses = tonumber(task['n'] or 0) + 1
+      local position = redis.call('HGET', begun, field) or task['r'] or ''
+      redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', losses, 'r', position)
+      given_back[#given_back + 1] = { task['d'], losses, position }
+    end
+    redis.call('XACK', shared, group, id)
+    redis.call('XDEL', shared, id)
+    redis.call('HDEL', begun, field)
+  end
+until #pending == 0
+
+for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
+  for i = 1, #found[2], 2 do
+    if found[2][i] == 'p' then
+      local pe = found[2][i + 1]
+      if redis.call('HINCRBY', unfinished, pe, -1) == 0
+        and redis.call('SISMEMBER', prefix .. ':watched', pe) == 1 then
+        redis.call('XADD', prefix .. ':out', '*', 'drained', pe)
+      end
+    end
+  end
+end
+redis.call('DEL', inbox)
+
+local replicas = {}
+for _, name in ipairs(redis.call('SMEMBERS', prefix .. ':replicas')) do
+  local pe, of = string.match(name, '(%d+)/(%d+)')
+  if of == rank then
+    redis.call('SREM', prefix .. ':replicas', name)
+    redis.call('HINCRBY', unfinished, 'replicas', -1)
+    replicas[#replicas + 1] = tonumber(pe)
+  end
+end
+
+for i = 4, #ARGV do
+  redis.call('HINCRBY', prefix .. ':losses', ARGV[i], 1)
+end
+return { given_back, replicas }

@@ -1,0 +1,185 @@
+"""What all mappings with a task loop share: from a graph and options to a result.
+
+They differ in their backend alone: where tasks wait, and how a worker process reaches them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+from d4py_dynamic.driver import Driver
+from d4py_dynamic.owned import COMMIT_INTERVAL
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
+from d4py_dynamic.scaling_trace import write_trace
+from d4py_dynamic.staff import Staff
+from d4py_dynamic.store import RunStore, TaskStore
+from d4py_dynamic.worker import Worker
+from dispel4py.errors import OptionError, UnsupportedGraphError
+from dispel4py.inputs import root_inputs
+from dispel4py.plan import Plan, make_plan, refusal, share_stateless
+from dispel4py.processes import START_METHODS, Crew
+from dispel4py.registry import Capabilities
+from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.shipping import Parcel, pack
+from dispel4py.workflow_graph import WorkflowGraph
+
+#: Workers where ``-n`` is not given.
+DEFAULT_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every worker of a run is started with; picklable in any start method.
+
+    Attributes:
+        parcel: the plan.
+        on_error: ``"stop"`` or ``"skip"``.
+        share_items: see `dispel4py.RunOptions`.
+        interval: see `d4py_dynamic.owned.Owned`.
+    """
+
+    parcel: Parcel
+    on_error: str = "stop"
+    share_items: bool = False
+    interval: float | None = COMMIT_INTERVAL
+
+    def serve(self, store: TaskStore, rank: int) -> None:
+        """Be a worker, to the end of the run.
+
+        Raises:
+            ProcessingError: a PE raised, and the run stops at errors.
+            ServiceError: the store failed.
+        """
+        plan = self.parcel.open(CODEC)
+        Worker(plan, store, rank, self.on_error, self.share_items, self.interval).serve()
+
+
+class Backend(Protocol):
+    """Where the tasks of one run wait."""
+
+    @property
+    def store(self) -> RunStore:
+        """The driver's side."""
+
+    @property
+    def work(self) -> Callable[..., None]:
+        """Main function of a worker's process; see `dispel4py.processes.Crew`."""
+
+    def another_store(self) -> RunStore:
+        """The driver's side once more, for another thread."""
+
+    def orders(self, rank: int, terms: Terms) -> tuple[Any, ...]:
+        """What a worker is started with, for `work`."""
+
+    def started(self) -> None:
+        """The workers that there are orders for were started."""
+
+
+class DynamicMapping:
+    """A mapping with a task loop; see `dispel4py.registry.Mapping`."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    def backend(self, plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
+        """Where the tasks of a run wait; leaves nothing behind."""
+        raise NotImplementedError
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        parser.add_argument(
+            "--start-method",
+            choices=START_METHODS,
+            help="how worker processes are started (default: the quickest that is safe)",
+        )
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        plan = make_plan(graph)
+        refused = refusal(plan, self.capabilities)
+        if refused is not None:
+            raise UnsupportedGraphError(
+                f"mapping {self.name!r} cannot run this graph: {refused};"
+                " try hybrid_redis, multi, zmq_multi or mpi"
+            )
+        plan = share_stateless(plan)
+        given = root_inputs(plan, inputs)
+        extra = options.extra
+        terms = Terms(pack(plan, CODEC), options.on_error, options.share_items, _interval(extra))
+        count = options.processes or DEFAULT_WORKERS
+        policy = self._policy(count, extra)
+        with self.backend(plan, options) as backend:
+            crew: Crew | None = None
+            orders = partial(backend.orders, terms=terms)
+            try:
+                ranks = [backend.store.join() for _ in range(count)]
+                crew = Crew(backend.work, [*map(orders, ranks)], extra.get("start_method"))
+                backend.started()
+                staff = Staff(plan, backend.store, crew, ranks, orders, backend.started)
+                stats = RunStats(self.name, count)
+                result = Driver(
+                    plan, given, backend.store, backend.another_store, staff, options, stats, policy
+                ).run()
+            finally:
+                if crew is not None:
+                    crew.stop()
+        if extra.get("scaling_trace"):
+            write_trace(extra["scaling_trace"], result.stats.scaling)
+        return result
+
+    def _policy(self, most: int, extra: Any) -> Policy | None:
+        return None
+
+
+class Scales(DynamicMapping):
+    """Parks workers that are not needed and wakes them again."""
+
+    #: The strategy that a threshold is for if none is named, what the threshold is, and its option.
+    old_strategy: ClassVar[tuple[str, str, str]]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        super().add_arguments(parser)
+        strategy, threshold, option = self.old_strategy
+        group = parser.add_argument_group("autoscaling")
+        group.add_argument(
+            "--scaling",
+            choices=[*STRATEGIES],
+            help=f"what decides how many of the -n workers are active (default: {DEFAULT_STRATEGY},"
+            f" or {strategy} if -thr is given)",
+        )
+        group.add_argument(
+            "-thr",
+            option,
+            dest="threshold",
+            type=float,
+            metavar="NUMBER",
+            help=f"threshold of the strategy: {threshold}",
+        )
+        group.add_argument(
+            "--scaling-trace",
+            metavar="FILE",
+            help="write active workers and backlog over time to FILE, as CSV",
+        )
+
+    def _policy(self, most: int, extra: Any) -> Policy:
+        threshold = extra.get("threshold")
+        default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
+        return make_policy(extra.get("scaling") or default, most, threshold)
+
+
+def _interval(extra: Any) -> float | None:
+    if extra.get("no_checkpoint"):
+        return None
+    interval = extra.get("commit_interval")
+    if interval is None:
+        return COMMIT_INTERVAL
+    if not interval > 0:
+        raise OptionError(f"the commit interval is {interval!r}; it has to be more than 0 seconds")
+    return float(interval)

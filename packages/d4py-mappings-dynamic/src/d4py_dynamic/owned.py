@@ -1,0 +1,110 @@
+"""A pinned instance in the hands of its owner: what it has done since its last checkpoint.
+
+A checkpoint is a commit that holds the instance's state, what it has read and what it has sent.
+Checkpoints are as frequent as they are cheap: they take a twentieth of the owner's time at the
+most, but no result waits for one longer than the commit interval.
+"""
+
+from __future__ import annotations
+
+from time import monotonic, perf_counter
+
+from d4py_dynamic.outbox import Outbox
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
+from dispel4py.core import GenericPE
+from dispel4py.errors import ItemError
+from dispel4py.runner import Runner
+
+#: Seconds of work per second of checkpoints, and the same while there is nothing else to do.
+_WORK_PER_COST, _REST_PER_COST = 20.0, 4.0
+#: Longest time between two checkpoints in seconds, unless the user says otherwise.
+COMMIT_INTERVAL = 1.0
+#: Leases that may be held back until a checkpoint.
+_MOST_HELD = 64
+
+
+class Owned:
+    """What the owner knows of a pinned instance.
+
+    Args:
+        pin: the instance.
+        adopted: as its last owner left it.
+        interval: longest time between two checkpoints, in seconds; None takes no checkpoints, so
+            that the instance is lost with its owner.
+
+    Attributes:
+        outbox: what it has sent since the last checkpoint and was not committed.
+        held: leases that are done and not committed.
+        in_hand: it is in the middle of a lease.
+        done: how much of that lease is done, in items or calls.
+        sent_before: see `Runner.track`; for the first start.
+        cost: how long the last checkpoint took to make, in seconds.
+    """
+
+    def __init__(
+        self, pin: Pin, adopted: Adopted, interval: float | None = COMMIT_INTERVAL
+    ) -> None:
+        self.pin = pin
+        self.outbox = Outbox()
+        self.held: list[Lease] = []
+        self.in_hand = False
+        self.done = adopted.position.done
+        self.sent_before = dict(adopted.position.sent or ())
+        self.cost = 0.0
+        self._state = adopted.state
+        self._state_bytes = 0
+        self._saved_done = self.done
+        self._saved_at = monotonic()
+        self._interval = interval
+        self._can_be_saved = interval is not None
+
+    def restored(self) -> GenericPE | None:
+        """The PE as the last owner left it; None if it had not begun."""
+        state, self._state = self._state, None
+        pe: GenericPE | None = None if state is None else CODEC.loads(state)
+        return pe
+
+    @property
+    def due_at(self) -> float:
+        """When the next checkpoint is due, on the monotonic clock, while there is work."""
+        if self._interval is None:
+            return self._saved_at
+        if len(self.held) >= _MOST_HELD:
+            return self._saved_at
+        return self._saved_at + min(self._interval, _WORK_PER_COST * self.cost)
+
+    @property
+    def due_at_rest(self) -> float:
+        """The same while there is nothing else to do."""
+        if self._interval is None:
+            return self._saved_at
+        return self._saved_at + min(self._interval, _REST_PER_COST * self.cost)
+
+    def position(self, runner: Runner) -> Position:
+        """How far it has come since the last checkpoint, in the middle of a call of its PE."""
+        if not self._can_be_saved:
+            return Position(0, None)
+        return Position(self._saved_done, tuple((runner.sent or {}).items()))
+
+    def checkpoint(self, runner: Runner) -> tuple[bytes | None, Position]:
+        """The state now, between two calls, and the position that goes with it."""
+        started_at = perf_counter()
+        state = None
+        if self._can_be_saved:
+            try:
+                state = runner.snapshot(CODEC.dumps)
+            except ItemError:
+                self._can_be_saved = False
+        self._saved_done = self.done
+        self._state_bytes = len(state or b"")
+        runner.track()
+        self.cost = perf_counter() - started_at
+        return state, Position(self.done, () if self._can_be_saved else None)
+
+    def saved(self, seconds: float) -> None:
+        """The checkpoint was committed, which took so many seconds more."""
+        self.held = []
+        self.outbox.least_heavy = self._state_bytes
+        self.cost += seconds
+        self._saved_at = monotonic()

@@ -1,0 +1,39 @@
+"""Tasks, results and plans as bytes: pickle, and dill for what pickle refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from itertools import chain
+from typing import Any
+
+import dill
+
+from d4py_dynamic.store import Results
+from d4py_dynamic.tasks import Task
+from dispel4py.errors import ItemError
+from dispel4py.shipping import codec_with
+
+CODEC = codec_with(partial(dill.Pickler, recurse=True))
+
+
+def dumps(value: Any) -> bytes:
+    """Bytes of a task, of results or of anything else.
+
+    Raises:
+        ItemError: it cannot be pickled; the message is about the item that is to blame.
+    """
+    try:
+        return CODEC.dumps(value)
+    except ItemError:
+        for item in _items_of(value):
+            CODEC.dumps(item)  # raises for the one that is to blame
+        raise
+
+
+def _items_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, Task) and isinstance(value.load, list):
+        return value.load
+    if isinstance(value, Results):
+        return chain.from_iterable(items for _, _, items in value.results)
+    return ()

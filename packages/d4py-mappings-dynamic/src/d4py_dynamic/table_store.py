@@ -1,0 +1,170 @@
+"""`TaskStore` and `RunStore` on a `Table`: what packs tasks on one side of it and opens them again.
+
+A worker reaches the table by calls of its methods, in the same process or over a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from d4py_dynamic.packing import CODEC, dumps
+from d4py_dynamic.store import (
+    TAKE_SECONDS,
+    Drained,
+    Event,
+    Load,
+    LogLine,
+    Note,
+    Results,
+)
+from d4py_dynamic.table import Packed, PackedAdopted, PackedCommit, Table
+from d4py_dynamic.tasks import (
+    ANY,
+    Adopted,
+    Commit,
+    Lease,
+    Lost,
+    Pin,
+    Pressure,
+    Task,
+    counts,
+    is_replica_end,
+)
+from dispel4py.plan import Plan
+from dispel4py.result import InstanceStats
+
+#: Calls a method of the table, by name, for one worker.
+Ask = Callable[..., Any]
+
+
+class TableTaskStore:
+    """See `TaskStore`.
+
+    Args:
+        ask: see `Ask`.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def take(
+        self,
+        only: Sequence[Pin] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+    ) -> list[Lease]:
+        return self._leases(self._ask("take", only, seconds, shared))
+
+    def adopt(self, pin: Pin) -> Adopted:
+        packed: PackedAdopted = self._ask("adopt", pin)
+        leases = self._leases(packed.leases)
+        return Adopted(packed.state, packed.position, leases, packed.losses)
+
+    def commit(self, commit: Commit) -> Pressure:
+        result = None
+        if commit.results or commit.failures:
+            result = dumps(Results(commit.results, commit.failures))
+        done = PackedCommit(
+            leases=[lease.token for lease in commit.leases],
+            states=commit.states,
+            pinned=commit.pinned,
+            begun=[(lease.token, position) for lease, position in commit.begun],
+            tasks=[_packed(task) for task in commit.tasks],
+            result=result,
+            counters=commit.counters,
+            replicas=commit.replicas,
+            finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
+        )
+        pressure: Pressure = self._ask("commit", done)
+        return pressure
+
+    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
+        pressure: Pressure = self._ask("pressure", tuple(watched))
+        return pressure
+
+    def log(self, pe_id: str, rank: int, message: str) -> None:
+        self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
+
+    def close(self) -> None:
+        """See `TaskStore`; whoever made the connection closes it."""
+
+    def _leases(self, taken: list[tuple[int, Packed]]) -> list[Lease]:
+        return [
+            Lease(CODEC.loads(packed.data), token, packed.position, packed.losses)
+            for token, packed in taken
+        ]
+
+
+class TableRunStore:
+    """See `RunStore`.
+
+    Args:
+        table: the table.
+        plan: the plan.
+    """
+
+    def __init__(self, table: Table, plan: Plan) -> None:
+        self._table = table
+        self._plan = plan
+        self._results_seen = 0
+
+    def join(self) -> int:
+        return self._table.join()
+
+    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
+        self._table.put([_packed(task, rank) for task in tasks])
+
+    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
+        given_back, replicas = self._table.lose(rank, pins)
+        leases = [
+            Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
+            for packed in given_back
+        ]
+        return Lost(leases, replicas)
+
+    def silent(self) -> Mapping[int, float]:
+        return {}  # the operating system says when a process of this machine has ended
+
+    def waiting(self, pe: int, instance: int) -> int:
+        return self._table.waiting((pe, instance))
+
+    def load(self) -> Load:
+        return self._table.load()
+
+    def events(self, seconds: float) -> list[Event]:
+        events: list[Event] = []
+        for found in self._table.events(seconds):
+            if isinstance(found, int):
+                events.append(Drained(found))
+                continue
+            event: Results | LogLine | Note = CODEC.loads(found)
+            self._results_seen += isinstance(event, Results)
+            events.append(event)
+        return events
+
+    def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
+        return self._table.unfinished(watched)
+
+    def missing_results(self) -> int:
+        return self._table.results_made - self._results_seen
+
+    def replicas(self, pe: int) -> list[int]:
+        return self._table.replicas(pe)
+
+    def stats(self) -> list[InstanceStats]:
+        return [
+            InstanceStats(self._plan.pes[pe].id, rank, calls, seconds)
+            for pe, rank, calls, seconds in self._table.counters()
+        ]
+
+    def delete(self) -> None:
+        self._table.close()
+
+
+def _packed(task: Task, rank: int | None = None) -> Packed:
+    place: Pin | int | None = rank
+    if rank is None and task.instance != ANY:
+        place = (task.pe, task.instance)
+    return Packed(place, task.pe if counts(task) else None, dumps(task))

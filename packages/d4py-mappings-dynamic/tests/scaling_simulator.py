@@ -1,0 +1,177 @@
+"""A run with autoscaling, simulated event by event: no clock, no process, no randomness of its own.
+
+It keeps to what the task loop does: a task is a batch of items; its worker does them one after the
+other and, now and then, hands what is left back in pieces if others are hungry.
+"""
+
+import heapq
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+from d4py_dynamic.scaling import Metrics
+
+#: Seconds from the decision to wake a worker until it can take a task.
+WAKE_SECONDS = 0.002
+#: Seconds between two observations.
+TICK_SECONDS = 0.01
+#: Seconds between two looks of a busy worker whether others are hungry.
+LOOK_UP_SECONDS = 0.02
+PIECES_PER_HUNGRY = 2
+
+
+class Arrival(NamedTuple):
+    """A task of `items` items that take `seconds` each."""
+
+    at: float
+    seconds: float
+    items: int = 1
+
+
+class Outcome(NamedTuple):
+    """What came of a run; `targets` is what the policy said, and when."""
+
+    runtime: float
+    process_time: float
+    targets: list[tuple[float, int]]
+    most_active: int
+
+    @property
+    def turns(self):
+        """How often the policy went from growing to shrinking or back."""
+        numbers = [target for target, _ in itertools.groupby(t for _, t in self.targets)]
+        rises = [b > a for a, b in itertools.pairwise(numbers)]
+        return sum(a != b for a, b in itertools.pairwise(rises))
+
+
+class Worker:
+    def __init__(self, number):
+        self.number = number
+        self.active_since = None
+        self.ready = self.working = False
+        self.idle_since = self.looked_up_at = 0.0
+        self.seconds, self.items = 0.0, 0
+
+
+class Simulation:
+    """Without a policy all workers are active from beginning to end."""
+
+    def __init__(self, policy, arrivals, most=8):
+        self.policy = policy
+        self.now = 0.0
+        self.order = itertools.count()
+        self.events = []
+        self.backlog = deque()
+        self.workers = [Worker(i) for i in range(most)]
+        self.allowed = 1 if policy else most
+        self.process_time = self.busy_seconds = self.finished_at = 0.0
+        self.targets = []
+        self.most_active = 0
+        self.to_come = len(arrivals)
+        for arrival in arrivals:
+            self.at(arrival.at, self.arrive, arrival)
+        self.at(0.0, self.tick)
+        for worker in self.workers[: self.allowed]:
+            worker.active_since, worker.ready = 0.0, True
+
+    def run(self):
+        while self.events:
+            self.now, _, action, subject = heapq.heappop(self.events)
+            action(*subject)
+        for worker in self.active:
+            self.park(worker)
+        return Outcome(self.finished_at, self.process_time, self.targets, self.most_active)
+
+    def at(self, time, action, *subject):
+        heapq.heappush(self.events, (time, next(self.order), action, subject))
+
+    @property
+    def active(self):
+        return [worker for worker in self.workers if worker.active_since is not None]
+
+    @property
+    def hungry(self):
+        return [worker for worker in self.active if not worker.working]
+
+    def arrive(self, arrival):
+        self.to_come -= 1
+        self.backlog.append((arrival.seconds, arrival.items))
+        self.hand_out()
+        self.observe()
+
+    def tick(self):
+        self.observe()
+        if self.to_come or self.backlog or len(self.hungry) < len(self.active):
+            self.at(self.now + TICK_SECONDS, self.tick)
+
+    def observe(self):
+        if self.policy is None:
+            return
+        active, hungry = self.active, self.hungry
+        self.allowed = self.policy.target(
+            Metrics(
+                at=self.now,
+                backlog=len(self.backlog),
+                active=len(active),
+                hungry=len(hungry),
+                idle_seconds=max((self.now - worker.idle_since for worker in hungry), default=0.0),
+                busy_seconds=self.busy_seconds,
+            )
+        )
+        self.targets.append((self.now, self.allowed))
+        parked = [worker for worker in self.workers if worker.active_since is None]
+        for worker in parked[: max(0, self.allowed - len(active))]:
+            worker.active_since = worker.idle_since = self.now
+            self.at(self.now + WAKE_SECONDS, self.awake, worker)
+        idle = [worker for worker in hungry if worker.ready]
+        idle.sort(key=lambda worker: worker.idle_since)
+        for worker in idle[: max(0, len(active) - self.allowed)]:
+            self.park(worker)
+        self.most_active = max(self.most_active, len(self.active))
+
+    def park(self, worker):
+        self.process_time += min(self.now, self.finished_at) - min(
+            worker.active_since, self.finished_at
+        )
+        worker.active_since, worker.ready = None, False
+
+    def awake(self, worker):
+        worker.ready = True
+        self.hand_out()
+
+    def hand_out(self):
+        for worker in self.hungry:
+            if self.backlog and worker.ready:
+                worker.working = True
+                worker.looked_up_at = self.now
+                worker.seconds, worker.items = self.backlog.popleft()
+                self.at(self.now + worker.seconds, self.step, worker)
+
+    def step(self, worker):
+        """An item is done."""
+        worker.items -= 1
+        self.busy_seconds += worker.seconds
+        self.finished_at = self.now
+        if worker.items and self.now - worker.looked_up_at >= LOOK_UP_SECONDS:
+            worker.looked_up_at = self.now
+            self.hand_back(worker)
+        if worker.items:
+            self.at(self.now + worker.seconds, self.step, worker)
+            return
+        worker.working, worker.idle_since = False, self.now
+        if len(self.active) > self.allowed:
+            self.park(worker)
+        self.hand_out()
+
+    def hand_back(self, worker):
+        pieces = PIECES_PER_HUNGRY * len(self.hungry)
+        if pieces:
+            size = -(-worker.items // pieces)
+            while worker.items:
+                self.backlog.append((worker.seconds, min(size, worker.items)))
+                worker.items -= self.backlog[-1][1]
+
+
+def simulate(policy, arrivals, most=8):
+    """Run the arrivals to their end."""
+    return Simulation(policy, arrivals, most).run()
