@@ -175,24 +175,27 @@ print([type(sample) is Sample and sample.value for sample in samples])
 """
 
 
+@pytest.mark.parametrize("method", [None, *METHODS])
 @pytest.mark.parametrize("way", ["-c", "-", "-i"])
-def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, way):
+def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, way, method):
+    options = [mapping, *([f"start_method={method}"] if method else [])]
     if way == "-c":
-        program = start("-c", PROMPT, mapping)
+        program = start("-c", PROMPT, *options)
     else:
         with write("typed.py", PROMPT).open() as typed:
-            program = start(*dict.fromkeys([way, "-"]), mapping, standard_input=typed)
+            program = start(*dict.fromkeys([way, "-"]), *options, standard_input=typed)
     status, out, err = program.end()
     assert (status, out) == (0, "[2, 2]\n"), err
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_where_no_process_can_import_a_prompt_it_is_told_what_to_do(
-    start, wait_until, mapping, method
-):
-    program = start("-c", PROMPT, mapping, f"start_method={method}")
+def test_what_cannot_leave_a_prompt_is_told(start, wait_until, mapping, method):
+    code = PROMPT.replace("offset = 1", "offset = 1; held = (number for number in ())")
+    code = code.replace("assert type", "held; assert type")
+    program = start("-c", code, mapping, f"start_method={method}")
     status, _, err = program.end()
     assert status == 1
+    assert "'Add'" in err
     assert "what is defined at a prompt or in a notebook has to be put into a file" in err
     wait_until(lambda: not program.left(), "the end of all processes and files")
 

@@ -12,9 +12,9 @@ import dill
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import Task
 from dispel4py.errors import ItemError
-from dispel4py.shipping import codec_with
+from dispel4py.shipping import WorkerCodec
 
-CODEC = codec_with(partial(dill.Pickler, recurse=True))
+CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 
 
 def dumps(value: Any) -> bytes:

@@ -14,7 +14,7 @@ import dill
 from d4py_fixed.transport import Parts
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure, InstanceStats
-from dispel4py.shipping import codec_with
+from dispel4py.shipping import WorkerCodec
 
 
 class Items(NamedTuple):
@@ -78,7 +78,7 @@ Frame = Items | Calls | Results | Credit | Done | LogLine | Progress | Farewell
 #: The `Credit.pe` of results.
 RESULTS = -1
 
-CODEC = codec_with(partial(dill.Pickler, recurse=True))
+CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 
 #: Buffers of at least so many bytes travel beside the pickle, not in it.
 _LARGE_BYTES = 1 << 15
