@@ -80,6 +80,7 @@ class Worker:
     ) -> None:
         self._plan = plan
         self._store = store
+        self._rank = rank
         self._interval = interval
         self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
@@ -270,6 +271,8 @@ class Worker:
         owned.done, owned.in_hand = 0, False
         if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
             self._save(owned, at_end=True)
+        if task.kind == FINISH and (said := owned.summary()) is not None:
+            self._store.log(self._plan.pes[task.pe].id, self._rank, said)
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
