@@ -111,6 +111,11 @@ class Crew:
         with _signals_held_back():
             self._start(arguments, self._start_method or safe_start_method())
 
+    def kill(self, number: int) -> None:
+        """End a worker; `check` says nothing of it."""
+        self._ended.add(number)
+        self._processes[number].kill()
+
     def _start(self, arguments: tuple[Any, ...], start_method: str) -> None:
         self._imports_main |= start_method != "fork"
         context: Any = get_context(start_method)
