@@ -4,7 +4,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from d4py_conformance import MappingConformance
+from d4py_conformance import MappingConformance, WorkflowsInProcesses
 from dispel4py.registry import ENTRY_POINT_GROUP
 
 #: Those that come with a test file of their own, as their author would write it.
@@ -30,3 +30,9 @@ class TestInstalledMappings(MappingConformance):
     @pytest.fixture
     def options(self, mapping):
         return OPTIONS.get(mapping, OTHERWISE)
+
+
+class TestFixedMappings(WorkflowsInProcesses):
+    @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi")])
+    def mapping(self, request):
+        return request.param

@@ -479,7 +479,10 @@ class Gate(IterativePE):
             before, sent = sent, self.tally_now()
             if sent != before:
                 changed_at = time.monotonic()
-        self.verdict.write_text(str(sent))
+        # Other replicas may say so too, and may be stopped while they do.
+        own = self.verdict.with_name(f"{self.verdict.name}-{os.getpid()}")
+        own.write_text(str(sent))
+        own.replace(self.verdict)
         raise EnoughError
 
     def tally_now(self) -> int:

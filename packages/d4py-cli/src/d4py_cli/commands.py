@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 
 from d4py_cli.arguments import Parser, add_workflow, describe_example
+from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import load_module
 from dispel4py.plan import make_plan, refusal
-from dispel4py.registry import KNOWN_DISTRIBUTIONS, available, distribution_of, load_mapping
+from dispel4py.registry import (
+    KNOWN_DISTRIBUTIONS,
+    Command,
+    available,
+    distribution_of,
+    load_mapping,
+)
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -40,6 +48,21 @@ def run_command(name: str, arguments: list[str], for_workflow: list[str]) -> int
     if "workflow" in options:
         sys.argv = [options.workflow, *for_workflow]
     return command(options)
+
+
+def run_installed(name: str, command: Command, arguments: list[str]) -> int:
+    """Run a command that a mapping's package brings; see `dispel4py.registry.Command`."""
+    parser = Parser(
+        prog=f"dispel4py {name}",
+        description=inspect.getdoc(type(command)),
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    options = parser.parse_args(arguments)
+    with Reporter(quiet=False):
+        return command.run(options, _print_table)
 
 
 def list_mappings(options: argparse.Namespace) -> int:

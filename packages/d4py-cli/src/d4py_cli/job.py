@@ -67,6 +67,7 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
             share_items=options.share_items,
             on_progress=reporter.on_progress,
             extra=extra,
+            least_processes=getattr(mapping, "least_processes", 1),
         )
         try:
             result = mapping.run(graph, inputs, run_options)

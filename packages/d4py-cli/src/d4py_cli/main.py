@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from d4py_cli.results import OutputClosedError
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
+from dispel4py.registry import load_command
 
 INTERRUPTED = 130
 
@@ -71,6 +72,11 @@ def _dispatch(arguments: list[str]) -> int:
         return commands.run_command(first, own[1:], for_workflow)
     if not first or first.startswith("-"):
         return parsing.show_about(first)
+    command = load_command(first)
+    if command is not None:
+        from d4py_cli import commands
+
+        return commands.run_installed(first, command, own[1:])
     from d4py_cli.job import run_job
 
     return run_job(first, own[1:], for_workflow)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint, entry_points
@@ -19,6 +20,10 @@ from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
 ENTRY_POINT_GROUP = "dispel4py.mappings"
+COMMAND_GROUP = "dispel4py.commands"
+
+#: Prints titles and rows.
+PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 
 #: Which distribution brings a mapping of ours, for the pip line when it is missing.
 KNOWN_DISTRIBUTIONS = {
@@ -99,6 +104,33 @@ class TakesPart(Protocol):
         """
 
 
+class Command(Protocol):
+    """A command of a mapping package's own: ``dispel4py NAME``.
+
+    Registered by an entry point of the group ``dispel4py.commands`` that names a class; its
+    docstring is the command's description.
+
+    Attributes:
+        example: how it is called.
+    """
+
+    example: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's options."""
+
+    def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
+        """Do it.
+
+        Args:
+            options: the options.
+            print_table: prints titles and rows.
+
+        Returns:
+            The exit status.
+        """
+
+
 @runtime_checkable
 class InStep(Protocol):
     """What a mapping may offer beside: several processes may be started as one command.
@@ -144,6 +176,26 @@ def load_mapping(name: str) -> Mapping:
             f" try: pip install '{wanted}'"
         ) from error
     return mapping
+
+
+def load_command(name: str) -> Command | None:
+    """The installed command of that name, if there is one.
+
+    Raises:
+        UnknownMappingError: what it needs cannot be imported.
+    """
+    entry = next(iter(entry_points(group=COMMAND_GROUP, name=name)), None)
+    if entry is None:
+        return None
+    try:
+        command: Command = entry.load()()
+    except ImportError as error:
+        distribution = getattr(entry.dist, "name", name)
+        raise UnknownMappingError(
+            f"the command {name!r} of {distribution} cannot be imported ({error});"
+            f" try: pip install '{distribution}[redis]'"
+        ) from error
+    return command
 
 
 def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:

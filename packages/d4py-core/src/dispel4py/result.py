@@ -130,6 +130,7 @@ class RunOptions:
             change what they got or sent.
         on_progress: called a few times a second with the stats so far.
         extra: the mapping's own options by name.
+        least_processes: the least number that the mapping can do with: 0 where others take part.
 
     Raises:
         OptionError: a value that cannot be.
@@ -141,12 +142,14 @@ class RunOptions:
     share_items: bool = False
     on_progress: Callable[[RunStats], None] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    least_processes: int = 1
 
     def __post_init__(self) -> None:
         processes: Any = self.processes
-        if processes is not None and (not isinstance(processes, Integral) or processes < 1):
+        least = self.least_processes
+        if processes is not None and (not isinstance(processes, Integral) or processes < least):
             raise OptionError(
-                f"the number of processes is {processes!r}; the least that would do is 1"
+                f"the number of processes is {processes!r}; the least that would do is {least}"
             )
         if self.on_error not in ("stop", "skip"):
             raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")

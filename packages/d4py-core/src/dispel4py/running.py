@@ -57,5 +57,6 @@ def run(
             share_items=share_items,
             on_progress=on_progress,
             extra=mapping_options(chosen, options),
+            least_processes=getattr(chosen, "least_processes", 1),
         ),
     )

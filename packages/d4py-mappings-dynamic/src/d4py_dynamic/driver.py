@@ -6,6 +6,7 @@ It runs no PE.  It learns of everything from the store's events, and of the work
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
@@ -14,7 +15,7 @@ from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
-from d4py_dynamic.store import Drained, Event, LogLine, Results, RunStore
+from d4py_dynamic.store import Drained, Event, Failed, LogLine, Results, RunStore
 from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.feeding import at_hand
@@ -147,10 +148,12 @@ class Driver:
         if is_pinned(planned):
             self._store.put([Task(FINISH, pe, i) for i in range(planned.instances)])
             return
+        left = self._store.orphans(pe)
+        self._store.put([Task(FINISH, pe, load=replica) for replica in left])
         replicas = self._store.replicas(pe)
         for rank in replicas:
             self._store.put([Task(FINISH, pe)], rank)
-        if not replicas:  # even if no item came, there is one instance
+        if not replicas and not left:  # even if no item came, there is one instance
             self._store.put([Task(FINISH, pe)])
 
     def _take_events(self, seconds: float) -> bool:
@@ -171,6 +174,8 @@ class Driver:
                 show_log(pe_id, rank, message)
             case Drained():
                 pass
+            case Failed(error):
+                raise pickle.loads(error)
             case note:
                 _RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)

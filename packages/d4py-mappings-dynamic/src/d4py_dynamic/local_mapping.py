@@ -22,9 +22,11 @@ class LocalBackend:
 
     Args:
         plan: the plan.
+        terms: what workers are started with.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, terms: Terms) -> None:
+        self._terms = terms
         table = Table(len(plan.pes))
         self.store = TableRunStore(table, plan)
         self.broker = Broker(table)
@@ -32,8 +34,8 @@ class LocalBackend:
     def another_store(self) -> TableRunStore:
         return self.store
 
-    def orders(self, rank: int, terms: Terms) -> tuple[Any, ...]:
-        return self.broker.line(rank), rank, terms
+    def orders(self, rank: int) -> tuple[Any, ...]:
+        return self.broker.line(rank), rank, self._terms
 
     @staticmethod
     def work(side: WorkerSide, line: Connection, rank: int, terms: Terms) -> None:
@@ -52,8 +54,8 @@ class DynMultiMapping(DynamicMapping):
     capabilities = Capabilities(survives_worker_death=True)
 
     @contextmanager
-    def backend(self, plan: Plan, options: RunOptions) -> Iterator[LocalBackend]:
-        backend = LocalBackend(plan)
+    def backend(self, plan: Plan, terms: Terms, options: RunOptions) -> Iterator[LocalBackend]:
+        backend = LocalBackend(plan, terms)
         try:
             yield backend
         finally:

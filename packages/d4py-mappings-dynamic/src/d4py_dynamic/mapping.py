@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from d4py_dynamic.driver import Driver
@@ -17,7 +16,7 @@ from d4py_dynamic.owned import COMMIT_INTERVAL
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.scaling_trace import write_trace
-from d4py_dynamic.staff import Staff
+from d4py_dynamic.staff import LEASE_SECONDS, SIGN_SECONDS, Staff
 from d4py_dynamic.store import RunStore, TaskStore
 from d4py_dynamic.worker import Worker
 from dispel4py.errors import OptionError, UnsupportedGraphError
@@ -74,7 +73,7 @@ class Backend(Protocol):
     def another_store(self) -> RunStore:
         """The driver's side once more, for another thread."""
 
-    def orders(self, rank: int, terms: Terms) -> tuple[Any, ...]:
+    def orders(self, rank: int) -> tuple[Any, ...]:
         """What a worker is started with, for `work`."""
 
     def started(self) -> None:
@@ -87,7 +86,12 @@ class DynamicMapping:
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
 
-    def backend(self, plan: Plan, options: RunOptions) -> AbstractContextManager[Backend]:
+    #: The least number of processes that will do; see `dispel4py.RunOptions`.
+    least_processes: ClassVar[int] = 1
+
+    def backend(
+        self, plan: Plan, terms: Terms, options: RunOptions
+    ) -> AbstractContextManager[Backend]:
         """Where the tasks of a run wait; leaves nothing behind."""
         raise NotImplementedError
 
@@ -112,16 +116,18 @@ class DynamicMapping:
         given = root_inputs(plan, inputs)
         extra = options.extra
         terms = Terms(pack(plan, CODEC), options.on_error, options.share_items, _interval(extra))
-        count = options.processes or DEFAULT_WORKERS
+        count = DEFAULT_WORKERS if options.processes is None else options.processes
         policy = self._policy(count, extra)
-        with self.backend(plan, options) as backend:
+        with self.backend(plan, terms, options) as backend:
             crew: Crew | None = None
-            orders = partial(backend.orders, terms=terms)
             try:
                 ranks = [backend.store.join() for _ in range(count)]
-                crew = Crew(backend.work, [*map(orders, ranks)], extra.get("start_method"))
+                orders = [backend.orders(rank) for rank in ranks]
+                crew = Crew(backend.work, orders, extra.get("start_method"))
                 backend.started()
-                staff = Staff(plan, backend.store, crew, ranks, orders, backend.started)
+                staff = Staff(
+                    plan, backend.store, crew, ranks, backend.orders, backend.started, lease(extra)
+                )
                 stats = RunStats(self.name, count)
                 result = Driver(
                     plan, given, backend.store, backend.another_store, staff, options, stats, policy
@@ -135,6 +141,19 @@ class DynamicMapping:
 
     def _policy(self, most: int, extra: Any) -> Policy | None:
         return None
+
+
+def lease(extra: Any) -> float:
+    """Seconds after which a silent worker is given up."""
+    seconds = extra.get("lease")
+    if seconds is None:
+        return LEASE_SECONDS
+    if not seconds > SIGN_SECONDS:
+        raise OptionError(
+            f"the lease is {seconds!r} seconds; it has to be more than {SIGN_SECONDS:g}, which is"
+            " how often workers give a sign of life"
+        )
+    return float(seconds)
 
 
 class Scales(DynamicMapping):

@@ -21,6 +21,8 @@ from dispel4py.codec import ForeignBytesError
 #: As long as AES-GCM wants it.
 _NONCE_BYTES = 12
 
+#: The set of all runs on a server.
+RUNS = "d4py:runs"
 GROUP = "workers"
 #: Fields of entries: what is in it, the PE that it counts for, losses and position of a lease.
 FIELD, COUNTED, LOSSES, POSITION = b"d", b"p", b"n", b"r"
@@ -36,12 +38,17 @@ class RunKeys:
     """The names of one run's keys.
 
     Attributes:
-        prefix: what they all begin with.
+        run_id: the run's name on the server.
         pins: (PE number, instance) of all pinned instances.
     """
 
-    prefix: str
+    run_id: str
     pins: tuple[Pin, ...]
+
+    @property
+    def prefix(self) -> str:
+        """What they all begin with."""
+        return f"d4py:{self.run_id}"
 
     def named(self, name: str) -> str:
         return f"{self.prefix}:{name}"
@@ -83,7 +90,7 @@ class RunKeys:
 #: Keys that are no streams.
 _OTHERS = (
     *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
-    *("members", "states", "positions", "losses", "begun"),
+    *("members", "states", "positions", "losses", "begun", "orphans", "info", "terms"),
 )
 
 

@@ -6,21 +6,26 @@ A run finds its server, or starts a private one, and leaves nothing behind on it
 from __future__ import annotations
 
 import argparse
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from d4py_dynamic.mapping import DynamicMapping, Scales, Terms
+from d4py_dynamic.redis_guests import run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import Address, find_server
-from d4py_dynamic.redis_store import RedisTaskStore
+from d4py_dynamic.redis_server import Address, add_server_arguments, find_server
+from d4py_dynamic.redis_worker import RedisOrders, work
+from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
+from dispel4py.errors import OptionError
 from dispel4py.plan import Plan
-from dispel4py.processes import WorkerSide
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions
+from dispel4py.secret import VARIABLE, secret_of_driver
+
+_LOG = logging.getLogger("dispel4py.redis")
 
 
 class RedisBackend:
@@ -28,65 +33,73 @@ class RedisBackend:
 
     Args:
         address: the server.
+        keys: the run's keys.
+        secret: the run's key.
         plan: the plan.
+        terms: what workers are started with.
     """
 
-    def __init__(self, address: Address, plan: Plan) -> None:
+    work = staticmethod(work)
+
+    def __init__(
+        self, address: Address, keys: RunKeys, secret: bytes, plan: Plan, terms: Terms
+    ) -> None:
         self._address = address
+        self._keys = keys
+        self._secret = secret
         self._plan = plan
-        self._keys = RunKeys(f"d4py:{secrets.token_hex(8)}", tuple(pins_of(plan)))
-        self._secret = secrets.token_bytes(32)
+        self._terms = terms
         self.store = self.another_store()
 
     def another_store(self) -> RedisRunStore:
         return RedisRunStore(self._address, self._keys, self._secret, self._plan)
 
-    def orders(self, rank: int, terms: Terms) -> tuple[Any, ...]:
-        return self._address, self._keys, self._secret, rank, terms
-
-    @staticmethod
-    def work(
-        side: WorkerSide, address: Address, keys: RunKeys, secret: bytes, rank: int, terms: Terms
-    ) -> None:
-        """See `Backend`."""
-        store = RedisTaskStore(address, keys, secret, rank)
-        side.on_orphaned(store.delete)
-        try:
-            terms.serve(store, rank)
-        finally:
-            store.close()
+    def orders(self, rank: int) -> tuple[RedisOrders]:
+        return (RedisOrders(self._address, self._keys, self._secret, rank, self._terms),)
 
     def started(self) -> None:
         """See `Backend`."""
 
 
 class RedisMapping(DynamicMapping):
-    """A mapping whose tasks wait on a Redis server."""
+    """A mapping whose tasks wait on a Redis server, and whose workers may be anywhere."""
+
+    least_processes = 0
 
     @contextmanager
-    def backend(self, plan: Plan, options: RunOptions) -> Iterator[RedisBackend]:
-        with find_server(options.extra) as address:
-            backend = RedisBackend(address, plan)
+    def backend(self, plan: Plan, terms: Terms, options: RunOptions) -> Iterator[RedisBackend]:
+        extra = options.extra
+        with find_server(extra) as address, secret_of_driver(extra.get("key_file")) as found:
+            secret, is_new = found
+            run_id = secrets.token_hex(4)
+            keys = RunKeys(run_id, tuple(pins_of(plan)))
+            backend = RedisBackend(address, keys, run_key(secret, run_id), plan, terms)
             try:
-                backend.store.create()
+                backend.store.create(self.name)
+                if options.processes == 0 or not is_new:
+                    _check_reach(address)
+                    backend.store.offer(terms)
+                    _invite(address, run_id, secret if is_new else None)
                 yield backend
             finally:
                 backend.store.delete()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
-        group = parser.add_argument_group("Redis")
-        group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
-        group.add_argument(
-            "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
-        )
-        group.add_argument(
-            "--redis-url",
-            metavar="URL",
-            help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
-            " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
-        )
+        add_server_arguments(parser)
         super().add_arguments(parser)
+        parser.add_argument(
+            "--key-file",
+            metavar="FILE",
+            help="let workers join this run that have the key in FILE, which is written if it is"
+            " not there; the variable D4PY_KEY may hold the key instead",
+        )
+        parser.add_argument(
+            "--lease",
+            type=float,
+            metavar="SECONDS",
+            help=f"give up a worker that is silent for so long (default: {LEASE_SECONDS:g})",
+        )
         parser.add_argument(
             "-ct",
             "--consumer-timeout",
@@ -96,11 +109,36 @@ class RedisMapping(DynamicMapping):
         )
 
 
+def _check_reach(address: Address) -> None:
+    if address.embedded:
+        raise OptionError(
+            "workers cannot join a run on its private Redis server; name a server that they can"
+            " reach, with --redis-url"
+        )
+
+
+def _invite(address: Address, run_id: str, secret: str | None) -> None:
+    """Tell how workers join.
+
+    Args:
+        address: the server.
+        run_id: the run.
+        secret: the run's secret, if nobody knows it yet.
+    """
+    command = f"dispel4py worker --redis-url {address} --run {run_id}"
+    if secret is None:
+        _LOG.info("workers can join:\n  %s", command)
+    else:
+        _LOG.warning(
+            "waiting for workers; keep the key secret:\n  %s=%s %s", VARIABLE, secret, command
+        )
+
+
 class DynRedisMapping(RedisMapping):
     """Runs a graph of stateless PEs over Redis with workers that share all of them."""
 
     name = "dyn_redis"
-    capabilities = Capabilities(survives_worker_death=True)
+    capabilities = Capabilities(survives_worker_death=True, multi_host=True)
 
 
 class DynAutoRedisMapping(Scales, DynRedisMapping):

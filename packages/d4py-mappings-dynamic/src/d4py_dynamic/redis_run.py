@@ -8,6 +8,8 @@ from typing import Any
 
 import redis
 
+from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_guests import announce, offer
 from d4py_dynamic.redis_keys import (
     COUNTED,
     DRAINED_FIELD,
@@ -28,7 +30,7 @@ from d4py_dynamic.redis_store import (
     entries_by_stream,
     load_script,
 )
-from d4py_dynamic.store import Drained, Event, Load, LogLine, Note, Results
+from d4py_dynamic.store import Drained, Event, Failed, Load, LogLine, Note, Results
 from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ServiceError
@@ -47,30 +49,40 @@ class RedisRunStore:
         address: the server.
         keys: the run's keys.
         secret: the run's secret.
-        plan: the plan.
+        plan: the plan; None for who only sends orders.
     """
 
-    def __init__(self, address: Address, keys: RunKeys, secret: bytes, plan: Plan) -> None:
+    def __init__(
+        self, address: Address, keys: RunKeys, secret: bytes, plan: Plan | None = None
+    ) -> None:
         self._address = address
         self._keys = keys
+        self._secret = secret
         self._envelope = Envelope(secret)
-        self._plan = plan
+        self._pes = () if plan is None else plan.pes
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
+        self._sign = self._redis.register_script(load_script("sign"))
         self._lose = self._redis.register_script(load_script("lose"))
         self._last_event = b"0"
         self._results_seen = self._missing_results = self._event_size = 0
 
-    def create(self) -> None:
+    def create(self, mapping: str) -> None:
         """Make the run's keys."""
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             for stream in [*keys.streams(0), keys.out]:
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
-            counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._plan.pes}
+            counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._pes}
             counts |= {"results": 0, "replicas": 0, JOINED: 0, INTACT: 1}
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.execute()
+            announce(self._redis, keys, mapping)
+
+    def offer(self, terms: Terms) -> None:
+        """Let workers that know the run's key join it."""
+        with service_errors(self._address):
+            offer(self._redis, self._keys, self._secret, terms)
 
     def join(self) -> int:
         with service_errors(self._address):
@@ -105,7 +117,12 @@ class RedisRunStore:
         return Lost(leases, sorted(replicas))
 
     def silent(self) -> dict[int, float]:
-        return {}
+        prefix = self._keys.prefix
+        with service_errors(self._address):
+            self._sign(keys=[prefix], args=["driver"])
+            members: Any = self._redis.hgetall(self._keys.named("members"))
+        now = int(members.pop(b"driver", 0))
+        return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
 
     def load(self) -> Load:
         keys = self._keys
@@ -175,6 +192,15 @@ class RedisRunStore:
         pairs = [member.decode().split("/") for member in members]
         return sorted(int(rank) for number, rank in pairs if int(number) == pe)
 
+    def orphans(self, pe: int) -> list[bytes]:
+        name = self._keys.named("orphans")
+        with service_errors(self._address):
+            found: Any = self._redis.hgetall(name)
+            own = {key: sealed for key, sealed in found.items() if key.split(b"/")[0] == b"%d" % pe}
+            if own:
+                self._redis.hdel(name, *own)
+        return [self._envelope.unseal(sealed, name) for sealed in own.values()]
+
     def stats(self) -> list[InstanceStats]:
         with service_errors(self._address):
             calls: Any = self._redis.hgetall(self._keys.named("calls"))
@@ -185,7 +211,7 @@ class RedisRunStore:
             seconds = int(busy.get(member, 0)) / 1e6
             entries.append((pe, rank, int(count), seconds))
         return [
-            InstanceStats(self._plan.pes[pe].id, rank, count, seconds)
+            InstanceStats(self._pes[pe].id, rank, count, seconds)
             for pe, rank, count, seconds in sorted(entries)
         ]
 
@@ -200,7 +226,7 @@ class RedisRunStore:
         if fields.get(DRAINED_FIELD, b"").isdigit():
             return Drained(int(fields[DRAINED_FIELD]))
         try:
-            event: Results | LogLine | Note = self._envelope.unwrap(fields, self._keys.out)
+            event: Results | LogLine | Failed | Note = self._envelope.unwrap(fields, self._keys.out)
         except ForeignBytesError as error:
             return Note(f"dropped {error}")
         return event
@@ -216,8 +242,9 @@ def join_run(client: redis.Redis, keys: RunKeys) -> int:
     """Make a worker known to a run; its number."""
     rank = int(client.hincrby(keys.named("unfinished"), JOINED, 1)) - 1
     with client.pipeline(transaction=True) as pipe:
+        pipe.time()
         pipe.xgroup_create(keys.inbox(rank), GROUP, id="0", mkstream=True)
-        pipe.hset(keys.named("members"), str(rank), 0)
         pipe.sadd(keys.named("hungry"), rank)
-        pipe.execute()
+        (seconds, micro), *_ = pipe.execute()
+    client.hset(keys.named("members"), str(rank), seconds * 1000 + micro // 1000)
     return rank

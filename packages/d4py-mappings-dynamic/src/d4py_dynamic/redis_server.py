@@ -7,6 +7,7 @@ becomes of that.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -84,7 +85,18 @@ def service_errors(address: Address) -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise ServiceError(f"the Redis server at {address} does not answer: {error}") from error
     except redis.RedisError as error:
-        raise ServiceError(f"the Redis server at {address} {_explain(str(error))}") from error
+        text = str(error)
+        kind = RunGoneError if _is_over(text) else ServiceError
+        raise kind(f"the Redis server at {address} {_explain(text)}") from error
+
+
+class RunGoneError(ServiceError):
+    """The run has ended as far as this worker is concerned, or somebody deleted its keys."""
+
+
+def _is_over(text: str) -> bool:
+    codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
+    return text.startswith(codes) or "no such key" in text.lower()
 
 
 def _explain(text: str) -> str:
@@ -92,9 +104,24 @@ def _explain(text: str) -> str:
         return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
     if text.startswith("LOST"):
         return f"gave a task of this worker to another one ({text})"
-    if text.startswith(("GONE", "NOGROUP", "UNBLOCKED")) or "no such key" in text.lower():
+    if _is_over(text):
         return f"has lost keys of this run: somebody deleted or evicted them ({text})"
     return f"refused a command: {text}"
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say where the server is."""
+    group = parser.add_argument_group("Redis")
+    group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
+    group.add_argument(
+        "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
+    )
+    group.add_argument(
+        "--redis-url",
+        metavar="URL",
+        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
+        " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
+    )
 
 
 @contextmanager
@@ -108,24 +135,36 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
         OptionError: what was asked for is no address.
         ServiceError: the server that was asked for is not there, or none could be started.
     """
-    asked = _asked_for(options)
-    if asked is not None:
-        try:
-            with service_errors(asked), connect(asked) as client:
-                client.ping()
-        except (ValueError, TypeError) as error:
-            raise OptionError(
-                f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
-                " redis://USER:PASSWORD@HOST:PORT/DATABASE"
-            ) from error
-        yield asked
-        return
-    local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
-    if _answers(local):
-        yield local
+    server = _server_there(options)
+    if server is not None:
+        yield server
         return
     with _private_server() as private:
         yield private
+
+
+def known_server(options: Mapping[str, Any]) -> Address:
+    """The server that the options ask for, else the one on this machine; see `find_server`."""
+    server = _server_there(options)
+    if server is None:
+        raise OptionError("which server? name it with --redis-url or $REDIS_URL")
+    return server
+
+
+def _server_there(options: Mapping[str, Any]) -> Address | None:
+    asked = _asked_for(options)
+    if asked is None:
+        local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
+        return local if _answers(local) else None
+    try:
+        with service_errors(asked), connect(asked) as client:
+            client.ping()
+    except (ValueError, TypeError) as error:
+        raise OptionError(
+            f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
+            " redis://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from error
+    return asked
 
 
 def _asked_for(options: Mapping[str, Any]) -> Address | None:

@@ -20,6 +20,7 @@ from d4py_dynamic.redis_keys import (
     JOINED,
     LOSSES,
     POSITION,
+    RUNS,
     Envelope,
     RunKeys,
     consumer,
@@ -148,6 +149,7 @@ class RedisTaskStore:
         )
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
         add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
+        add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
             hungry, results, *lengths = self._commit(keys=[keys.prefix], args=arguments)
         full = set()
@@ -175,7 +177,7 @@ class RedisTaskStore:
         return Pressure(hungry + parked, tuple(full), results > self._most_results() // 2)
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        self._tell(LogLine(pe_id, rank, message))
+        self.tell(LogLine(pe_id, rank, message))
 
     def close(self) -> None:
         self._redis.close()
@@ -228,14 +230,15 @@ class RedisTaskStore:
                 except ForeignBytesError as error:
                     self._redis.xack(stream, GROUP, entry_id)
                     self._redis.xdel(stream, entry_id)
-                    self._tell(Note(f"dropped {error}"))
+                    self.tell(Note(f"dropped {error}"))
                 else:
                     losses = int(fields.get(LOSSES, 0))
                     leases.append(Lease(task, (stream, entry_id), position, losses))
                     self._entry_size = len(fields[FIELD])
         return leases
 
-    def _tell(self, event: Any) -> None:
+    def tell(self, event: Any) -> None:
+        """Send an event to the driver."""
         out = self._keys.out
         with service_errors(self._address):
             try:
@@ -249,6 +252,7 @@ class RedisTaskStore:
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     """Delete all keys of a run."""
     joined: Any = client.hget(keys.named("unfinished"), JOINED)
+    client.srem(RUNS, keys.run_id)
     client.unlink(*keys.all(int(joined or 0)))
 
 

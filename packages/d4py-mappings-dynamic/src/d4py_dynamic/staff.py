@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
@@ -11,6 +12,12 @@ from d4py_dynamic.tasks import ANY, MOST_LOSSES, OWN, STOP, Pin, Task, pins_of
 from dispel4py.errors import RunError, WorkerLostError
 from dispel4py.plan import Plan
 
+_LOG = logging.getLogger("dispel4py.staff")
+
+#: Seconds between two signs of life of a worker, and after which a silent one is given up.
+SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
+#: Seconds between two looks whether somebody has joined, while there is no worker.
+_HASTY_SECONDS = 0.1
 #: Workers in a row that may end by themselves, in less than so many seconds, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
 
@@ -23,6 +30,9 @@ class Workers(Protocol):
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another one."""
+
+    def kill(self, number: int) -> None:
+        """End one, without a word of it from `check`."""
 
     def join(self, seconds: float) -> bool:
         """Wait for all to end; False if some have not."""
@@ -38,6 +48,7 @@ class Staff:
         ranks: their numbers in the store.
         orders: what to start another one with, given its number in the store.
         started: called when it was started.
+        lease: seconds after which a silent worker is given up.
         owners: which instances each worker owns at first; None deals them out evenly.
 
     Attributes:
@@ -52,6 +63,7 @@ class Staff:
         ranks: Sequence[int],
         orders: Callable[[int], tuple[Any, ...]],
         started: Callable[[], None],
+        lease: float = LEASE_SECONDS,
         owners: Mapping[int, Sequence[Pin]] | None = None,
     ) -> None:
         self._plan = plan
@@ -59,16 +71,17 @@ class Staff:
         self._workers = workers
         self._orders = orders
         self._started = started
+        self._lease = lease
         self._ranks = list(ranks)
         self._started_at = [monotonic()] * len(ranks)
         self._false_starts = 0
+        self._look_at = 0.0
         self.notes: list[str] = []
         self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
-        if owners is None:
-            pins = pins_of(plan)
-            owners = {rank: pins[i :: len(ranks)] for i, rank in enumerate(ranks)}
-        for rank, own in owners.items():
+        self._unowned: list[Pin] = [] if owners else pins_of(plan)
+        for rank, own in (owners or {}).items():
             self._assign(rank, own)
+        self._deal()
 
     @property
     def ranks(self) -> list[int]:
@@ -80,7 +93,7 @@ class Staff:
         return bool(self._pins_of.get(rank))
 
     def check(self) -> None:
-        """See that all workers live; replace those that do not.
+        """See who has come and who is gone; replace those of this machine that are.
 
         Raises:
             RunError: a worker reported an error, or was lost with something that only it had.
@@ -88,47 +101,80 @@ class Staff:
         while True:
             try:
                 self._workers.check()
-                return
+                break
             except WorkerLostError as error:
-                self._replace(error)
-
-    def tell_all(self, kind: str) -> None:
-        """Give an order to every worker."""
-        for rank in self._pins_of:
-            self._store.put([Task(kind, ANY)], rank)
+                self._replace(error.rank, self._as_ranked(error))
+        if monotonic() >= self._look_at:
+            self._look_at = monotonic() + (SIGN_SECONDS if self._pins_of else _HASTY_SECONDS)
+            self._look_around()
+        self._deal()
 
     def dismiss(self, seconds: float) -> None:
-        """Let all workers end, and wait for so long."""
-        self.tell_all(STOP)
+        """Let all workers end, and wait for those of this machine, for so long."""
+        for rank in self._pins_of:
+            self._store.put([Task(STOP, ANY)], rank)
         if not self._workers.join(seconds):
             self.notes.append("some workers did not end by themselves and were killed")
+
+    def _look_around(self) -> None:
+        """Who has joined, left or fallen silent elsewhere?"""
+        silent = self._store.silent()
+        if silent is None:
+            return
+        for rank in silent.keys() - self._pins_of.keys():
+            self._pins_of[rank] = []
+            _LOG.info("worker %d joined", rank)
+        for rank in self._pins_of.keys() - silent.keys():
+            self._unowned += self._pins_of.pop(rank)
+            _LOG.info("worker %d left", rank)
+        for rank, seconds in silent.items():
+            if seconds > self._lease:
+                error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
+                if rank in self._ranks:
+                    number = self._ranks.index(rank)
+                    self._workers.kill(number)
+                    self._replace(number, error)
+                else:
+                    self._give_up(rank, error)
+
+    def _deal(self) -> None:
+        """Give every instance without an owner to whoever has fewest."""
+        while self._unowned and self._pins_of:
+            heir = min(self._pins_of, key=lambda rank: (len(self._pins_of[rank]), rank))
+            self._assign(heir, [self._unowned.pop(0)])
 
     def _assign(self, rank: int, pins: Sequence[Pin]) -> None:
         self._pins_of[rank] += pins
         self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
 
-    def _replace(self, error: WorkerLostError) -> None:
-        number = error.rank
-        rank = self._ranks[number]
-        pins = self._pins_of.pop(rank)
-        self._see_what_is_lost(rank, pins, error)
-        self.notes.append(f"{error}; others went on with its work")
-        new = self._store.join()
-        self._ranks.append(new)
-        self._started_at.append(monotonic())
-        self._pins_of[new] = []
-        self._workers.add(self._orders(new))
-        self._started()
-        for pin in pins:  # to whoever has fewest
-            heir = min(self._pins_of, key=lambda rank: len(self._pins_of[rank]))
-            self._assign(heir, [pin])
+    def _as_ranked(self, error: WorkerLostError) -> WorkerLostError:
+        return WorkerLostError(self._ranks[error.rank], error.pid, error.cause)
 
-    def _see_what_is_lost(self, rank: int, pins: Sequence[Pin], error: WorkerLostError) -> None:
-        ended_at_start = monotonic() - self._started_at[error.rank] < _START_SECONDS
+    def _replace(self, number: int, error: WorkerLostError) -> None:
+        """Start another process in place of one that is gone."""
+        self._count_false_starts(number, error)
+        self._give_up(error.rank, error)
+        rank = self._store.join()
+        self._ranks.append(rank)
+        self._started_at.append(monotonic())
+        self._pins_of[rank] = []
+        self._workers.add(self._orders(rank))
+        self._started()
+
+    def _count_false_starts(self, number: int, error: WorkerLostError) -> None:
+        ended_at_start = monotonic() - self._started_at[number] < _START_SECONDS
         by_signal = error.cause.startswith("killed")
         self._false_starts = self._false_starts + 1 if ended_at_start and not by_signal else 0
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise error
+
+    def _give_up(self, rank: int, error: WorkerLostError) -> None:
+        """Let others have what a worker had.
+
+        Raises:
+            RunError: only it had something, or it was the last of some that one task has killed.
+        """
+        pins = self._pins_of.pop(rank)
         lost = self._store.lose(rank, pins)
         for pe in lost.replicas:
             if self._plan.pes[pe].has_postprocess:
@@ -143,6 +189,8 @@ class Staff:
                 raise RunError(
                     f"{lease.losses} workers in a row died when they ran {pe_id}: {error}"
                 )
+        self.notes.append(f"{error}; others went on with its work")
+        self._unowned += pins
 
 
 def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:

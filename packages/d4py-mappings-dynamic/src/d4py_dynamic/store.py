@@ -88,13 +88,23 @@ class Drained(NamedTuple):
     pe: int
 
 
+class Failed(NamedTuple):
+    """Event: a worker that the driver has not started failed.
+
+    Attributes:
+        error: its error; see `dispel4py.processes.portable`.
+    """
+
+    error: bytes
+
+
 class Note(NamedTuple):
     """Event: something to tell the user, such as foreign bytes that were dropped."""
 
     text: str
 
 
-Event = Results | LogLine | Drained | Note
+Event = Results | LogLine | Drained | Failed | Note
 
 
 class Load(NamedTuple):
@@ -128,8 +138,11 @@ class RunStore(Protocol):
             pins: the instances that it owns; somebody will adopt them.
         """
 
-    def silent(self) -> Mapping[int, float]:
-        """For how many seconds each worker has given no sign of life."""
+    def silent(self) -> Mapping[int, float] | None:
+        """For how many seconds each worker has given no sign of life; the driver gives one here.
+
+        None where all workers are processes of this machine, so that the operating system tells.
+        """
 
     def waiting(self, pe: int, instance: int) -> int:
         """How many tasks of a pinned instance wait."""
@@ -156,6 +169,13 @@ class RunStore(Protocol):
 
     def replicas(self, pe: int) -> list[int]:
         """Workers with a replica of a shared PE that has a life cycle and was not finished."""
+
+    def orphans(self, pe: int) -> list[bytes]:
+        """Replicas of a shared PE that their workers have left, pickled; they are handed out once.
+
+        Raises:
+            ServiceError: the store has lost them.
+        """
 
     def stats(self) -> list[InstanceStats]:
         """What each worker has done of each PE."""

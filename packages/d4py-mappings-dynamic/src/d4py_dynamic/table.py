@@ -64,6 +64,7 @@ class PackedCommit:
     result: bytes | None
     counters: list[tuple[int, int, float]]
     replicas: list[int]
+    orphans: list[tuple[int, bytes]]
     finished: list[int]
 
 
@@ -135,6 +136,7 @@ class Table:
         self._waiting: dict[int, None] = {}
         self._turn = 0
         self._replicas: set[tuple[int, int]] = set()
+        self._orphans: dict[int, list[bytes]] = {}
         self._events: deque[bytes | int] = deque()
         self._results_made = 0
         self._calls: Counter[tuple[int, int]] = Counter()
@@ -197,9 +199,12 @@ class Table:
                 self._busy[pe, rank] += int(seconds * 1e6)
             self._replicas.update((pe, rank) for pe in commit.replicas)
             self._replicas.difference_update((pe, rank) for pe in commit.finished)
-            for pin, state in commit.states:
-                self._kept[pin] = _Kept(rank, state)
-                if state is None:
+            for pe, state in commit.orphans:
+                self._orphans.setdefault(pe, []).append(state)
+                self._replicas.discard((pe, rank))
+            for pin, kept_state in commit.states:
+                self._kept[pin] = _Kept(rank, kept_state)
+                if kept_state is None:
                     self._kept[pin].position = Position(0, None)
             for pin, position in commit.pinned:
                 kept = self._kept[pin]
@@ -311,6 +316,11 @@ class Table:
         """See `RunStore.replicas`."""
         with self._lock:
             return sorted(rank for number, rank in self._replicas if number == pe)
+
+    def take_orphans(self, pe: int) -> list[bytes]:
+        """See `RunStore.orphans`."""
+        with self._lock:
+            return self._orphans.pop(pe, [])
 
     def counters(self) -> list[tuple[int, int, int, float]]:
         """PE number, worker, calls and seconds."""

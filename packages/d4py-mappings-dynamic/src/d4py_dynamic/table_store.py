@@ -5,7 +5,7 @@ A worker reaches the table by calls of its methods, in the same process or over 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from d4py_dynamic.packing import CODEC, dumps
@@ -75,6 +75,7 @@ class TableTaskStore:
             result=result,
             counters=commit.counters,
             replicas=commit.replicas,
+            orphans=commit.orphans,
             finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
         )
         pressure: Pressure = self._ask("commit", done)
@@ -124,8 +125,8 @@ class TableRunStore:
         ]
         return Lost(leases, replicas)
 
-    def silent(self) -> Mapping[int, float]:
-        return {}  # the operating system says when a process of this machine has ended
+    def silent(self) -> None:
+        return None
 
     def waiting(self, pe: int, instance: int) -> int:
         return self._table.waiting((pe, instance))
@@ -152,6 +153,9 @@ class TableRunStore:
 
     def replicas(self, pe: int) -> list[int]:
         return self._table.replicas(pe)
+
+    def orphans(self, pe: int) -> list[bytes]:
+        return self._table.take_orphans(pe)
 
     def stats(self) -> list[InstanceStats]:
         return [

@@ -20,11 +20,13 @@ OWN = "own"
 PARK = "park"
 #: Go on with shared tasks.
 WAKE = "wake"
+#: End as soon as what is in hand is done; others go on with the rest.
+LEAVE = "leave"
 #: End the worker.
 STOP = "stop"
 
 #: What is told to a worker and is no work: it counts nowhere.
-ORDERS = (OWN, PARK, WAKE, STOP)
+ORDERS = (OWN, PARK, WAKE, LEAVE, STOP)
 
 #: Workers in a row that may be lost over the same task before it is to blame.
 MOST_LOSSES = 3
@@ -51,7 +53,7 @@ class Task(NamedTuple):
         pe: number of the PE; `ANY` where it is about none.
         instance: number of the instance that must do it, or `ANY`.
         input_name: the input by which items come in.
-        load: see the kinds.
+        load: see the kinds; for `FINISH` a replica that its worker has left, pickled, or None.
     """
 
     kind: str
@@ -134,6 +136,8 @@ class Commit:
         failures: items that were given up.
         counters: (PE number, calls, seconds) since the last commit.
         replicas: PEs of which this worker has made a replica that has a life cycle.
+        orphans: replicas that this worker leaves to others to be postprocessed: number of the PE,
+            and the PE, pickled.
     """
 
     leases: list[Lease] = field(default_factory=list)
@@ -145,6 +149,7 @@ class Commit:
     failures: list[Failure] = field(default_factory=list)
     counters: list[tuple[int, int, float]] = field(default_factory=list)
     replicas: list[int] = field(default_factory=list)
+    orphans: list[tuple[int, bytes]] = field(default_factory=list)
 
 
 class Pressure(NamedTuple):
@@ -181,4 +186,4 @@ def counts(task: Task) -> bool:
 
 def is_replica_end(task: Task) -> bool:
     """It postprocesses a worker's replica of a shared PE."""
-    return task.kind == FINISH and task.instance == ANY
+    return task.kind == FINISH and task.instance == ANY and task.load is None

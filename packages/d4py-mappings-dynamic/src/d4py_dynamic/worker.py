@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
+from d4py_dynamic.packing import CODEC
 from d4py_dynamic.store import TAKE_SECONDS, TaskStore
 from d4py_dynamic.tasks import (
     ANY,
     CALLS,
     FINISH,
+    LEAVE,
     MOST_LOSSES,
     ORDERS,
     OWN,
@@ -90,7 +93,8 @@ class Worker:
         self._overfull: set[Pin] = set()
         self._hungry = 0
         self._giving = False
-        self._parked = self._stopped = False
+        self._parked = self._leaving = self._stopped = False
+        self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
@@ -118,6 +122,8 @@ class Worker:
             if lease is not None:
                 self._do(lease)
             self._save_what_is_due(at_rest=lease is None)
+        if self._leaving:
+            self._leave()
 
     # What the executor calls: `Exits` and its hooks.
 
@@ -182,8 +188,8 @@ class Worker:
         task = lease.task
         if task.kind == OWN:
             self._adopt((task.pe, task.instance))
-        elif task.kind == STOP:
-            self._stopped = True
+        elif task.kind in (LEAVE, STOP):
+            self._leaving, self._stopped = task.kind == LEAVE, True
         else:
             self._parked = task.kind == PARK
         self._store.commit(Commit(leases=[lease]))
@@ -229,8 +235,13 @@ class Worker:
 
     def _do_shared(self, lease: Lease) -> None:
         task = lease.task
-        self._executor.start(task.pe, 0).track(dict(lease.position.sent or ()))
-        if task.kind == FINISH:
+        if task.load is None or task.kind != FINISH:
+            self._executor.start(task.pe, 0).track(dict(lease.position.sent or ()))
+        if task.kind == FINISH and task.load is not None:
+            self._orphans += 1  # beside a replica of this worker's own, if it has one
+            self._executor.start(task.pe, self._orphans, CODEC.loads(task.load))
+            self._executor.finish(task.pe, self._orphans)
+        elif task.kind == FINISH:
             self._executor.finish(task.pe, 0)
         else:
             self._executor.push(task.pe, 0, task.input_name or "", task.load)
@@ -323,6 +334,15 @@ class Worker:
         """Make what waits here tasks that any worker can take."""
         for pe, _, input_name, items in self._executor.take_waiting(lambda pe: self._pinned[pe]):
             self._outbox.add_items(pe, ANY, input_name, items)
+
+    def _leave(self) -> None:
+        """Leave everything as somebody else can go on with it."""
+        for owned in self._owned.values():
+            self._save(owned, at_end=True)
+        replicas = [pe for pe in self._told if self._plan.pes[pe].has_postprocess]
+        with suppress(ItemError):  # what cannot be pickled is lost, and the driver says so
+            left = [(pe, self._executor.start(pe, 0).snapshot(CODEC.dumps)) for pe in replicas]
+            self._store.commit(Commit(orphans=left))
 
     # Commits.
 

@@ -2,7 +2,7 @@
 -- one step.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     worker's consumer name, worker's rank, then nine lists, each as its length and members:
+-- ARGV     worker's consumer name, worker's rank, then ten lists, each as its length and members:
 --   leases    stream, entry id, PE number or nothing if it counts nowhere
 --   tasks     stream, PE number, sealed task
 --   results   sealed batch
@@ -12,6 +12,7 @@
 --   states    pinned instance, sealed state
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
+--   orphans   PE number, sealed replica
 -- Returns    number of hungry workers, number of result entries that wait, then the length of each
 --            stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
@@ -43,7 +44,8 @@ local function list(width)
 end
 
 local leases, tasks, results, counters = list(3), list(3), list(1), list(3)
-local replicas, finished, states, pinned, begun = list(1), list(1), list(2), list(2), list(3)
+local replicas, finished, states, pinned = list(1), list(1), list(2), list(2)
+local begun, orphans = list(3), list(2)
 local unfinished = prefix .. ':unfinished'
 local out = prefix .. ':out'
 
@@ -79,6 +81,10 @@ end
 for _, replica in ipairs(replicas) do
   redis.call('HINCRBY', unfinished, 'replicas', 1)
   redis.call('SADD', prefix .. ':replicas', replica[1] .. '/' .. rank)
+end
+for _, orphan in ipairs(orphans) do
+  redis.call('HSET', prefix .. ':orphans', orphan[1] .. '/' .. rank, orphan[2])
+  finished[#finished + 1] = orphan
 end
 for _, replica in ipairs(finished) do
   local gone = redis.call('SREM', prefix .. ':replicas', replica[1] .. '/' .. rank)

@@ -1,0 +1,168 @@
+"""Runs that workers can join from anywhere: how a run offers itself on a server, and is found.
+
+Anybody who can reach the server sees that there is a run and how far it has come.  Its code and
+its items are encrypted with a key that follows from the run's secret, which is never on the server.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import version
+from time import time
+from typing import Any
+
+import redis
+
+from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_keys import RUNS, Envelope, RunKeys
+from d4py_dynamic.tasks import Pin
+from dispel4py.codec import ForeignBytesError
+from dispel4py.errors import OptionError, ServiceError
+
+
+def run_key(secret: str, run_id: str) -> bytes:
+    """The key of a run, which follows from a secret that several runs may share."""
+    return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
+
+
+def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms) -> None:
+    """Let workers that know the key join a run."""
+    sealed = Envelope(key).wrap((keys.pins, terms), keys.named("terms"))
+    client.set(keys.named("terms"), sealed)
+    client.hset(keys.named("info"), "open", 1)
+
+
+def announce(client: redis.Redis, keys: RunKeys, mapping: str) -> None:
+    """Put a run on the list of all runs."""
+    info: dict[Any, Any] = {
+        "mapping": mapping,
+        "started": time(),
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "versions": versions(),
+        "open": 0,
+    }
+    client.hset(keys.named("info"), mapping=info)
+    client.sadd(RUNS, keys.run_id)
+
+
+def versions() -> str:
+    """What has to be alike where a worker joins, for it unpickles what the driver made."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-dynamic")]
+    return ", ".join([f"Python {python}", *ours])
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What anybody can see of a run.
+
+    Attributes:
+        run_id: its name.
+        mapping: the mapping.
+        host: the driver's host.
+        process: number of the driver's process there.
+        seconds: for how long it has been running.
+        workers: number of its workers.
+        calls: how often PEs were called so far.
+        unfinished: tasks that wait or are being done.
+        silent: for how many seconds the driver has given no sign of life.
+        is_open: workers can join.
+        versions: see `versions`.
+    """
+
+    run_id: str
+    mapping: str
+    host: str
+    process: int
+    seconds: float
+    workers: int
+    calls: int
+    unfinished: int
+    silent: float
+    is_open: bool
+    versions: str
+
+
+def runs(client: redis.Redis) -> list[RunInfo]:
+    """All runs on a server, oldest first."""
+    members: Any = client.smembers(RUNS)
+    found = [_info(client, member.decode()) for member in members]
+    return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
+
+
+def _info(client: redis.Redis, run_id: str) -> RunInfo | None:
+    keys = RunKeys(run_id, ())
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hgetall(keys.named("info"))
+        pipe.hgetall(keys.named("unfinished"))
+        pipe.hvals(keys.named("calls"))
+        pipe.hgetall(keys.named("members"))
+        pipe.time()
+        info, unfinished, calls, members, (seconds, micro) = pipe.execute()
+    if not info or not unfinished:
+        return None  # it ended in this moment
+    now = seconds + micro / 1e6
+    driver = members.pop(b"driver", None)
+    return RunInfo(
+        run_id=run_id,
+        mapping=info[b"mapping"].decode(),
+        host=info[b"host"].decode(),
+        process=int(info[b"process"]),
+        seconds=max(0.0, now - float(info[b"started"])),
+        workers=len(members),
+        calls=sum(map(int, calls)),
+        unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
+        silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        is_open=info[b"open"] == b"1",
+        versions=info[b"versions"].decode(),
+    )
+
+
+def choose(client: redis.Redis, run_id: str | None) -> RunInfo | None:
+    """The run of that name, or the only one that is open; None if there is none.
+
+    Raises:
+        OptionError: it cannot be joined, or there are several.
+    """
+    found = runs(client)
+    if run_id is not None:
+        found = [info for info in found if info.run_id == run_id]
+        if found and not found[0].is_open:
+            raise OptionError(
+                f"run {run_id} was started without a key: give its driver one by --key-file or"
+                " $D4PY_KEY"
+            )
+    found = [info for info in found if info.is_open]
+    if len(found) > 1:
+        names = ", ".join(info.run_id for info in found)
+        raise OptionError(f"several runs are open; choose one by --run: {names}")
+    return found[0] if found else None
+
+
+def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, Terms]:
+    """What a worker needs to take part in a run.
+
+    Raises:
+        OptionError: the key is not this run's, or versions differ.
+        ServiceError: the run has ended.
+    """
+    if info.versions != versions():
+        raise OptionError(f"the run is on {info.versions}, and this is {versions()}")
+    keys = RunKeys(info.run_id, ())
+    sealed: Any = client.get(keys.named("terms"))
+    if sealed is None:
+        raise ServiceError(f"run {info.run_id} has ended")
+    try:
+        pins: tuple[Pin, ...]
+        terms: Terms
+        pins, terms = Envelope(key).open(sealed, keys.named("terms"))
+    except ForeignBytesError:
+        raise OptionError(
+            f"this is not the key of run {info.run_id} (--key-file or $D4PY_KEY)"
+        ) from None
+    return RunKeys(info.run_id, pins), terms

@@ -1,0 +1,88 @@
+"""A worker process of a run on Redis, on the driver's host or on another one."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import redis
+
+from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_keys import RunKeys
+from d4py_dynamic.redis_server import Address, RunGoneError, connect, service_errors
+from d4py_dynamic.redis_store import RedisTaskStore, load_script
+from d4py_dynamic.staff import SIGN_SECONDS
+from d4py_dynamic.store import Failed
+from dispel4py.errors import D4pyError
+from dispel4py.processes import WorkerSide, portable
+
+
+@dataclass(frozen=True)
+class RedisOrders:
+    """What a worker process is started with; picklable in any start method.
+
+    Attributes:
+        address: the server.
+        keys: the run's keys.
+        secret: the run's key.
+        rank: number of this worker.
+        terms: see `Terms`.
+    """
+
+    address: Address
+    keys: RunKeys
+    secret: bytes
+    rank: int
+    terms: Terms
+
+    def store(self) -> RedisTaskStore:
+        """This worker's side of the store."""
+        return RedisTaskStore(self.address, self.keys, self.secret, self.rank)
+
+
+def work(side: WorkerSide, orders: RedisOrders) -> None:
+    """Main function of a worker process on the driver's host."""
+    store = orders.store()
+    side.on_orphaned(store.delete)
+    SignsOfLife(orders).start()
+    try:
+        orders.terms.serve(store, orders.rank)
+    finally:
+        store.close()
+
+
+def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
+    """Main function of a worker process elsewhere: tells the driver of errors through the store."""
+    store = orders.store()
+    SignsOfLife(orders).start()
+    try:
+        orders.terms.serve(store, orders.rank)
+    except RunGoneError:
+        pass  # the run has ended, or others do this worker's tasks
+    except D4pyError as error:
+        store.tell(Failed(portable(error)))
+        raise
+    finally:
+        store.close()
+
+
+class SignsOfLife(threading.Thread):
+    """Tells the store every now and then that this worker is there, whatever its PEs do."""
+
+    def __init__(self, orders: RedisOrders) -> None:
+        super().__init__(name="d4py-signs-of-life", daemon=True)
+        self._orders = orders
+
+    def run(self) -> None:
+        """Go on until the run is over, the server is gone, or this worker is given up."""
+        orders = self._orders
+        never = threading.Event()
+        try:
+            with service_errors(orders.address), connect(orders.address) as client:
+                sign = client.register_script(load_script("sign"))
+                known = 1
+                while known:
+                    known, _ = sign(keys=[orders.keys.prefix], args=[orders.rank])
+                    never.wait(SIGN_SECONDS)
+        except (D4pyError, redis.RedisError):
+            pass  # the worker itself meets the same, and says so
