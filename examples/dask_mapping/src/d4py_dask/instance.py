@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
-import cloudpickle
+import dill
 
-from dispel4py.codec import Codec
 from dispel4py.errors import ProcessingError
 from dispel4py.executor import Executor
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.processes import portable
 from dispel4py.result import Failure, InstanceStats
 from dispel4py.runner import raise_error
-from dispel4py.shipping import Parcel
+from dispel4py.shipping import Parcel, WorkerCodec
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
-CODEC = Codec(fallback=cloudpickle.dumps)
+CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 
 #: Number of a PE, instance, input, items.
 Sent = tuple[int, int, str, list[Any]]

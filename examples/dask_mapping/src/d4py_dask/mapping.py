@@ -75,7 +75,7 @@ class _Run:
 
     def __init__(self, plan: Plan, options: RunOptions) -> None:
         self.plan = plan
-        self.parcel = pack(plan, CODEC)
+        self.parcel = pack(plan, CODEC, start_method="spawn")
         self.options = options
         self.results = ResultCollector(options.on_result)
         self.failures: list[Failure] = []
