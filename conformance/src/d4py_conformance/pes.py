@@ -376,11 +376,16 @@ class InDriverError(Exception):
 
 
 def crash_once(marker: Path) -> None:
-    """Kill this process with SIGKILL, the first time that anybody asks for it."""
+    """Kill this process with SIGKILL, the first time that anybody asks for it.
+
+    Args:
+        marker: a file that is not there yet; holds the number of the process afterwards.
+    """
     if os.environ.get(DRIVER) == str(os.getpid()):
         raise InDriverError("this PE runs in the process that called run()")
     try:
-        marker.touch(exist_ok=False)
+        with marker.open("x") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
         return
     os.kill(os.getpid(), signal.SIGKILL)
