@@ -16,5 +16,9 @@ class HybridRedisMapping(RedisMapping):
 
     name = "hybrid_redis"
     capabilities = Capabilities(
-        stateful=True, group_by=True, broadcast=True, survives_worker_death=True
+        stateful=True,
+        group_by=True,
+        broadcast=True,
+        survives_worker_death=True,
+        multi_host=True,
     )
