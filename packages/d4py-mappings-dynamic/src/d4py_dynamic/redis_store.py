@@ -249,7 +249,8 @@ class RedisTaskStore:
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     """Delete all keys of a run."""
     joined: Any = client.hget(keys.named("unfinished"), JOINED)
-    client.unlink(*keys.all(int(joined or 0)))
+    members: Any = client.hkeys(keys.named("members"))  # somebody may have deleted the counts
+    client.unlink(*keys.all(max(int(joined or 0), 0, *(int(rank) + 1 for rank in members))))
 
 
 def _fields(flat: list[bytes]) -> dict[bytes, bytes]:

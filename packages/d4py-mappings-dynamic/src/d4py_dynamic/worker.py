@@ -320,25 +320,33 @@ class Worker:
 
     # Commits.
 
-    def _save_what_is_due(self, *, at_rest: bool) -> None:
+    def _save_what_is_due(self, *, at_rest: bool, waits: bool = True) -> None:
         for owned in self._owned.values():
             due_at = owned.due_at_rest if at_rest else owned.due_at
-            if owned.held and monotonic() >= due_at:
-                self._save(owned, at_end=True)
+            if owned.held and not owned.in_hand and monotonic() >= due_at:
+                self._save(owned, at_end=True, waits=waits)
 
-    def _save(self, owned: Owned, *, at_end: bool = False) -> None:
+    def _save(self, owned: Owned, *, at_end: bool = False, waits: bool = True) -> None:
         """Commit everything that a pinned instance has done, with its state."""
         state, position = owned.checkpoint(self._start(owned))
         commit = owned.outbox.take(owned.held, self._hungry)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
-        self._commit(commit, at_end=at_end, owned=owned)
+        self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
-    def _commit(self, commit: Commit, *, at_end: bool = False, owned: Owned | None = None) -> None:
+    def _commit(
+        self,
+        commit: Commit,
+        *,
+        at_end: bool = False,
+        waits: bool = True,
+        owned: Owned | None = None,
+    ) -> None:
         """Commit, and wait for room where receivers are behind.
 
         Args:
             commit: the commit.
             at_end: no lease goes on that has not ended.
+            waits: False if somebody waits for room already.
             owned: whose checkpoint it is.
         """
         self._add_counts(commit)
@@ -352,6 +360,8 @@ class Worker:
         self._hungry = pressure.hungry
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
+        if not waits:
+            return
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
@@ -388,9 +398,8 @@ class Worker:
             no_room = not self._overfull.isdisjoint(awaited)
             if not no_room and not pressure.results_full:
                 return
-            for pin in self._overfull & self._owned.keys():
-                if self._owned[pin].held and not self._owned[pin].in_hand:
-                    self._save(self._owned[pin], at_end=True)
+            # What is done fills its instance until it is saved, and others may wait for that.
+            self._save_what_is_due(at_rest=True, waits=False)
             lease = self._next_lease(self._startable()) if no_room else None
             if lease is not None:
                 self._do(lease)
