@@ -40,6 +40,8 @@ class Owned:
         done: how much of that lease is done, in items or calls.
         sent_before: see `Runner.track`; for the first start.
         cost: how long the last checkpoint took to make, in seconds.
+        in_doubt: its last owner was lost with tasks of it, perhaps by them; the first checkpoint,
+            which is due at once, tells that they were not to blame.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Owned:
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
+        self.in_doubt = adopted.losses > 0
         self._state = adopted.state
         self._state_bytes = 0
         self._saved_done = self.done
@@ -68,9 +71,7 @@ class Owned:
     @property
     def due_at(self) -> float:
         """When the next checkpoint is due, on the monotonic clock, while there is work."""
-        if self._interval is None:
-            return self._saved_at
-        if len(self.held) >= _MOST_HELD:
+        if self._interval is None or self.in_doubt or len(self.held) >= _MOST_HELD:
             return self._saved_at
         return self._saved_at + min(self._interval, _WORK_PER_COST * self.cost)
 
@@ -105,6 +106,7 @@ class Owned:
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds more."""
         self.held = []
+        self.in_doubt = False
         self.outbox.least_heavy = self._state_bytes
         self.cost += seconds
         self._saved_at = monotonic()

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 
 from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, MOST_LOSSES, OWN, STOP, Pin, Task, pins_of
-from dispel4py.errors import RunError, WorkerLostError
+from dispel4py.errors import WorkerLostError
 from dispel4py.plan import Plan
 
-#: Workers in a row that may end by themselves, in less than so many seconds, before we give up.
+#: Workers in a row that may end by themselves, in less than so many seconds and without having
+#: taken anything, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
+#: What ends a worker that has done nothing wrong.
+_FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
 
 class Workers(Protocol):
@@ -120,11 +123,6 @@ class Staff:
             self._assign(heir, [pin])
 
     def _see_what_is_lost(self, rank: int, pins: Sequence[Pin], error: WorkerLostError) -> None:
-        ended_at_start = monotonic() - self._started_at[error.rank] < _START_SECONDS
-        by_signal = error.cause.startswith("killed")
-        self._false_starts = self._false_starts + 1 if ended_at_start and not by_signal else 0
-        if self._false_starts >= _MOST_FALSE_STARTS:
-            raise error
         lost = self._store.lose(rank, pins)
         for pe in lost.replicas:
             if self._plan.pes[pe].has_postprocess:
@@ -135,10 +133,24 @@ class Staff:
             pe_id = self._plan.pes[lease.task.pe].id
             if lease.position.sent is None:
                 raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
-            if lease.losses >= MOST_LOSSES:
-                raise RunError(
-                    f"{lease.losses} workers in a row died when they ran {pe_id}: {error}"
-                )
+        suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
+        suspects += [(*pin, losses) for pin, losses in lost.pins]
+        to_blame = [
+            self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
+            for pe, instance, losses in suspects
+            if losses >= MOST_LOSSES
+        ]
+        if to_blame:
+            ran = f"{' or '.join(to_blame)}, as {MOST_LOSSES - 1} workers before it that died"
+            raise WorkerLostError(error.rank, error.pid, error.cause, ran)
+        self._see_whether_it_began(error, bool(suspects or lost.replicas))
+
+    def _see_whether_it_began(self, error: WorkerLostError, has_worked: bool) -> None:
+        at_start = monotonic() - self._started_at[error.rank] < _START_SECONDS
+        false_start = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
+        self._false_starts = self._false_starts + 1 if false_start else 0
+        if self._false_starts >= _MOST_FALSE_STARTS:
+            raise error
 
 
 def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:

@@ -117,12 +117,12 @@ class TableRunStore:
         self._table.put([_packed(task, rank) for task in tasks])
 
     def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
-        given_back, replicas = self._table.lose(rank, pins)
+        given_back, replicas, at_work = self._table.lose(rank, pins)
         leases = [
             Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
             for packed in given_back
         ]
-        return Lost(leases, replicas)
+        return Lost(leases, replicas, at_work)
 
     def silent(self) -> Mapping[int, float]:
         return {}  # the operating system says when a process of this machine has ended

@@ -98,7 +98,7 @@ class Adopted(NamedTuple):
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
         leases: what it was given since then, oldest first.
-        losses: how many owners in a row were lost before they could commit anything.
+        losses: how many owners in a row were lost with some of these, and had committed nothing.
     """
 
     state: bytes | None
@@ -113,10 +113,13 @@ class Lost(NamedTuple):
     Attributes:
         leases: shared tasks, which others can take again.
         replicas: PEs with a life cycle of which it had a replica.
+        pins: its instances that had tasks, and how many owners in a row were lost with some
+            before they could commit anything.
     """
 
     leases: list[Lease]
     replicas: list[int]
+    pins: list[tuple[Pin, int]]
 
 
 @dataclass

@@ -22,7 +22,6 @@ from d4py_dynamic.tasks import (
     ANY,
     CALLS,
     FINISH,
-    MOST_LOSSES,
     ORDERS,
     OWN,
     PARK,
@@ -196,11 +195,6 @@ class Worker:
                 " cannot be pickled as it was there, or was in the middle of a call that had sent"
                 " too much, so no other worker can go on with it"
             )
-        if adopted.losses >= MOST_LOSSES:
-            raise RunError(
-                f"{adopted.losses} workers in a row died when they ran {self._plan.pes[pin[0]].id}"
-                f" (instance {pin[1]})"
-            )
         self._owned[pin] = Owned(pin, adopted, self._interval)
         self._taken += adopted.leases
 
@@ -271,6 +265,8 @@ class Worker:
 
     def _due_at(self, owned: Owned) -> float:
         """When to save an instance in the middle of a lease: soon if others are hungry."""
+        if owned.in_doubt:
+            return owned.due_at
         latest = self._committed_at + (LOOK_UP_SECONDS if self._hungry else COMMIT_SECONDS)
         return max(owned.due_at, latest)
 
