@@ -84,7 +84,8 @@ class TestKeys:
             with pytest.raises(ServiceError, match="has lost keys of this run"):
                 late.commit(commit)
         late.log("IterativePE1", 0, "a last word")
-        late.pressure([(PINNED, 0)])
+        with pytest.raises(ServiceError, match="has lost keys of this run"):
+            late.pressure([(PINNED, 0)])
         with pytest.raises(ServiceError, match="has lost keys of this run"):
             idle.take()
         assert client.keys("*") == []

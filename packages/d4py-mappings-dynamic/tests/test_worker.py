@@ -302,6 +302,20 @@ class Burst2(IterativePE):
 # Backpressure.
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_c6_a_root_waits_for_slow_followers_that_any_worker_may_run(execute, processes):
+    ahead = []
+
+    def look(*result):
+        ahead.append(execute.stores[0].calls(0) - len(ahead))
+        if len(ahead) == 100:
+            raise KeyError("enough was seen")
+
+    with pytest.raises(KeyError, match="enough"):
+        execute(chain(SlowNumbers(0.0001), Slow(0.01)), 10**6, processes, on_result=look)
+    assert max(ahead) < 1000  # in that time it could be called 5,000 times
+
+
 @pytest.mark.parametrize("processes", [1, 3])
 def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatch, processes):
     monkeypatch.setattr(outbox, "HEAVY", 10_000)
@@ -627,8 +641,10 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
 
 def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
     script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
-    script.serve([Task(CALLS, 0, 0, None, 10)], lambda store: not store.driver.unfinished([])[0])
-    # It takes some of them itself, and hands those on again.
-    tasks = [task for commit in script.commits if commit.pinned for task in commit.tasks]
-    assert {(task.kind, task.instance) for task in tasks} == {(ITEMS, ANY)}
-    assert [item for task in tasks for item in task.load] == [*range(1, 11)]
+    script.serve(
+        [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
+    )
+    first, *_ = (commit for commit in script.commits if commit.pinned)
+    assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
+    assert first.results == []
+    assert sorted(results_of(script.commits)) == [*range(1, 11)]

@@ -89,7 +89,7 @@ class Worker:
         self._overfull: set[Pin] = set()
         self._hungry = 0
         self._giving = False
-        self._parked = self._stopped = False
+        self._parked = self._stopped = self._aside = False
         self._looked_up_at = self._committed_at = monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
@@ -152,6 +152,11 @@ class Worker:
 
     def _next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
+        if only is None and self._aside and not self._parked:
+            self._take(None, 0.0, own=False)
+            if self._taken and self._taken[-1].task.instance == ANY:
+                return self._taken.pop()
+            self._aside = False
         lease = self._first_taken(only)
         if lease is None:
             self._take(only)
@@ -165,13 +170,14 @@ class Worker:
                 return lease
         return None
 
-    def _take(self, only: Sequence[Pin] | None) -> None:
+    def _take(
+        self, only: Sequence[Pin] | None, seconds: float = TAKE_SECONDS, *, own: bool = True
+    ) -> None:
         """Take tasks, and do at once what they order."""
-        seconds = TAKE_SECONDS
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._parked):
+        for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
             if lease.task.kind in ORDERS:
                 self._obey(lease)
             else:
@@ -242,8 +248,13 @@ class Worker:
         else:
             items = self._items(task, owned.done)
             while done := self._executor.feed(*owned.pin, task.input_name, items):
-                self._drain()
+                has_left_some = self._drain()
                 owned.done += done
+                if has_left_some:
+                    self._step_aside(owned, lease)
+                    return
+                if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
+                    self._look_at_hungry()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned):
                     self._save(owned)
         self._in_hand.pop()
@@ -251,6 +262,14 @@ class Worker:
         owned.done, owned.in_hand = 0, False
         if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
             self._save(owned, at_end=True)
+
+    def _step_aside(self, owned: Owned, lease: Lease) -> None:
+        """Leave a lease in the middle until what follows from it, and was handed back, is done."""
+        self._in_hand.pop()
+        owned.in_hand = False
+        self._taken.appendleft(lease)
+        self._aside = True
+        self._save(owned, at_end=True)
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -270,11 +289,18 @@ class Worker:
         latest = self._committed_at + (LOOK_UP_SECONDS if self._hungry else COMMIT_SECONDS)
         return max(owned.due_at, latest)
 
-    def _drain(self) -> None:
-        """Run what waits here to its end, or hand it back if it takes long."""
+    def _drain(self) -> bool:
+        """Run what waits here to its end, or hand it back if it takes long.
+
+        Returns:
+            True if something was handed back though nobody was hungry.
+        """
+        has_left_some = False
         while not self._executor.drain():
-            if self._look_at_hungry() or self._outbox.heavy or self._is_commit_due():
-                self._hand_back()
+            hungry = self._look_at_hungry()
+            if hungry or self._outbox.heavy or self._is_commit_due():
+                has_left_some |= self._hand_back() and not hungry
+        return has_left_some
 
     def _is_commit_due(self) -> bool:
         return monotonic() - self._committed_at > COMMIT_SECONDS
@@ -309,10 +335,12 @@ class Worker:
         self._looked_up_at = monotonic()
         return self._hungry
 
-    def _hand_back(self) -> None:
-        """Make what waits here tasks that any worker can take."""
-        for pe, _, input_name, items in self._executor.take_waiting(lambda pe: self._pinned[pe]):
+    def _hand_back(self) -> bool:
+        """Make what waits here tasks that any worker can take; False if there is nothing."""
+        waiting = self._executor.take_waiting(lambda pe: self._pinned[pe])
+        for pe, _, input_name, items in waiting:
             self._outbox.add_items(pe, ANY, input_name, items)
+        return bool(waiting)
 
     # Commits.
 
@@ -354,6 +382,7 @@ class Worker:
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._hungry = pressure.hungry
+        self._giving = self._hungry > 0
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if not waits:

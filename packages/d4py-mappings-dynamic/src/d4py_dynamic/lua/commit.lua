@@ -12,8 +12,8 @@
 --   states    pinned instance, sealed state
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
--- Returns    number of hungry workers, number of result entries that wait, then the length of each
---            stream in `tasks`
+-- Returns    number of hungry workers beyond the shared tasks that wait for them, number of result
+--            entries that wait, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
 --            not its own any more, with GONE when the counts have been deleted, be it that the run
 --            is over.
@@ -104,8 +104,11 @@ for _, lease in ipairs(leases) do
   end
 end
 
+local shared = prefix .. ':shared'
+local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
+local hungry = redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked')
 local reply = {
-  redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked'),
+  math.max(0, hungry - math.max(0, waiting)),
   redis.call('XLEN', out),
 }
 for _, task in ipairs(tasks) do
