@@ -86,7 +86,7 @@ class Owned:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return Position(0, None)
-        return Position(self._saved_done, tuple((runner.sent or {}).items()))
+        return Position(self._saved_done, tuple(runner.sent_in_all.items()))
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, Position]:
         """The state now, between two calls, and the position that goes with it."""
@@ -99,9 +99,11 @@ class Owned:
                 self._can_be_saved = False
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
-        runner.track()
+        # Another owner may have come further than this state; what it sent is still to be dropped.
+        sent = runner.still_to_drop
+        runner.track(sent)
         self.cost = perf_counter() - started_at
-        return state, Position(self.done, () if self._can_be_saved else None)
+        return state, Position(self.done, tuple(sent.items()) if self._can_be_saved else None)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds more."""

@@ -325,7 +325,7 @@ class Worker:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
         else:
-            sent = tuple((runner.sent or {}).items()) if can_be_repeated else None
+            sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
             commit.begun = [(lease, Position(0, sent))]
         self._commit(commit)
 
