@@ -284,3 +284,37 @@ class TestManyCalls:
                     raise
             else:
                 assert_outputs(result.outputs, expected)
+
+
+class Picky(IterativePE):
+    """Writes an item several times in a call, and fails at every third item, at its end too."""
+
+    def _process(self, data):
+        for _ in range(3):
+            self.write("output", data)
+        if data % 3 == 0:
+            raise ValueError("not this one")
+
+
+class Picker(ProducerPE):
+    """A root of that kind."""
+
+    number = 0
+
+    def _process(self, inputs):
+        self.number += 1
+        Picky._process(self, self.number)
+
+
+@settings(some_runs, max_examples=60)
+@given(calls_of_the_store, calls_of_the_store, st.integers(1, 3), st.booleans())
+def test_c3_a_skipped_item_is_listed_once_whoever_is_lost(crash, before, after, processes, kept):
+    graph = WorkflowGraph()
+    picky = Picky()
+    picky.stateful = kept
+    graph.connect(Picker(), "output", picky, "input")
+    result = crash(graph, 5, processes, before, after, on_error="skip")
+    listed = sorted((f.error.pe_id, f.error.item) for f in result.failures)
+    assert listed == [("Picker0", "{}"), *[("Picky1", "3")] * 3]
+    sent = [number for number in (1, 2, 3, 4, 5) for _ in range(9)]
+    assert sorted(result.outputs["Picky1"]["output"]) == sent

@@ -321,6 +321,13 @@ class Worker:
             return
         runner = self._executor.start(*pin)
         commit = self._outbox.take([], self._hungry)
+        # Whoever does the lease again fails again at what its own PE failed at.
+        failures, commit.failures = commit.failures, []
+        for failure in failures:
+            if failure.pe_id == runner.planned.id:
+                self._outbox.add_failure(failure)
+            else:
+                commit.failures.append(failure)
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
