@@ -26,7 +26,7 @@ from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank
 from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
 from d4py_fixed.mpi_world import World
 from d4py_fixed.placement import Placement
-from dispel4py.errors import D4pyError, OptionError, UsageError, WorkerLostError
+from dispel4py.errors import OptionError, UsageError, WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -58,22 +58,12 @@ class MpiMapping:
             yield follow_all()
             return
         world = None if rank is None else own_world()
-        status = 1
         try:
             yield None
-            status = 0
-        except KeyboardInterrupt:
-            status = 130
+        except BaseException as error:
+            if world is not None and not (isinstance(error, SystemExit) and not error.code):
+                world.failed = True
             raise
-        except D4pyError as error:
-            status = error.exit_status
-            raise
-        except SystemExit as error:
-            status = error.code if isinstance(error.code, int) else int(bool(error.code))
-            raise
-        finally:
-            if world is not None:
-                world.status = status
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`.
@@ -149,12 +139,14 @@ def own_world() -> World:
             " it after the run, or set mpi4py.rc.initialize = False before"
         )
     world = World(OwnRank)
-    # Not before all has been said: mpiexec kills this process when another one ends badly.
     atexit.register(_close, world)
     return world
 
 
 def _close(world: World) -> None:
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-    world.close()
+    # After a failure the other processes end because this one does, and after it: the exit status
+    # of mpiexec is that of the first one that ended.
+    if not world.failed:
+        with suppress(OSError, ValueError, AttributeError):
+            sys.stdout.flush()
+        world.close()

@@ -18,12 +18,14 @@ import sys
 import sysconfig
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Protocol
 
 from dispel4py.errors import OptionError, UsageError
 from dispel4py.processes import cause_of
 
+#: Seconds that mpiexec has to end, and to say why, when a rank is lost.
+_LAST_WORDS_SECONDS = 1.0
 #: Where the first rank finds the driver's port and the run's key.
 VARIABLE = "D4PY_MPI"
 #: Where mpiexec and its like tell a process its rank: Open MPI, PMIx, MPICH and its kin, Cray.
@@ -53,6 +55,17 @@ class Processes(Protocol):
 
     def cause(self) -> str:
         """How they ended."""
+
+    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
+        """How a rank ended that is gone, or how all ended.
+
+        Args:
+            rank: the rank.
+            wait: waits so long for all to end.
+        """
+
+    def is_ours(self, rank: int) -> bool:
+        """It is on us to end this rank."""
 
     def failed_to_start(self) -> Exception | None:
         """Why they ended before they began, where what mpiexec has printed shows it."""
@@ -102,6 +115,12 @@ class Launched:
         if killed is not None:
             return cause_of(-int(killed[1]))
         return cause_of(128 - status if status > 128 else status)
+
+    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
+        return self.cause() if wait(_LAST_WORDS_SECONDS) else "its line was cut"
+
+    def is_ours(self, rank: int) -> bool:
+        return True
 
     def failed_to_start(self) -> Exception | None:
         for output in self._outputs:
@@ -180,6 +199,17 @@ class OwnRank:
 
     def cause(self) -> str:
         return cause_of(self._process.returncode)
+
+    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
+        if threading.current_thread() is threading.main_thread():
+            # mpiexec will end us too, in a moment: first we say why.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if rank in (0, None) and wait(_LAST_WORDS_SECONDS):
+            return self.cause()
+        return "it is gone; mpiexec says how"
+
+    def is_ours(self, rank: int) -> bool:
+        return rank == 0
 
     def failed_to_start(self) -> Exception | None:
         return None

@@ -35,7 +35,7 @@ class Kind(IntEnum):
     FRAME = 2  #: a frame of the run, to or from the driver
     STOP = 3  #: to a rank: the run is given up
     OUT = 4  #: from a rank: it is done with the run, or the error that ended it
-    END = 5  #: to a rank: all is over, with this exit status
+    END = 5  #: to a rank: all is over, and well
 
 
 class Message(NamedTuple):
@@ -76,9 +76,9 @@ class Lines:
         """Send a message; see `Transport.send`."""
         self._pipes.send(peer, self._sealed(peer, kind, parts))
 
-    def send_at_once(self, peer: int, kind: Kind, parts: Parts = ()) -> None:
-        """Send a small message if there is room for it, and else do not."""
-        self._pipes.send_at_once(peer, self._sealed(peer, kind, parts))
+    def send_at_once(self, peer: int, kind: Kind) -> None:
+        """Send a message if there is room for it, and else do not."""
+        self._pipes.send_at_once(peer, self._sealed(peer, kind, ()))
 
     def receive(self, seconds: float) -> Message | None:
         """The next message; see `Transport.receive`.

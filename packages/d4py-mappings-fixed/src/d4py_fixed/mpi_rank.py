@@ -33,7 +33,6 @@ from dispel4py.shipping import pack
 
 #: Seconds that a rank has to come out of a PE when the driver is gone.
 _GRACE_SECONDS = 1.0
-_LOOK_SECONDS = 60.0
 
 _RUNNING = threading.Event()
 
@@ -69,14 +68,18 @@ class Member:
             lines = Lines(0, key)
             lines.connect(DRIVER, line)
             if is_wide:
-                address = hosts[0], _listening(lines)
+                message = _hear(lines, line)
+                if message is None:
+                    raise ServiceError("the driver is gone")
+                address = hosts[0], int.from_bytes(message.parts[0], "big")
             told = address, key
         address, key = world.bcast(told)
         if line is None:
             line = self._dial(address, key, is_wide)
             lines = Lines(self.rank, key)
             lines.connect(DRIVER, line)
-        self._lines = lines
+        self._lines, self._line = lines, line
+        self._all_is_well = False
         # PEs may use MPI themselves; what is ours goes by communicators of our own.
         self._heads, self._bodies = world.Dup(), world.Dup()
         from d4py_fixed.mpi_bell import Bell
@@ -88,17 +91,15 @@ class Member:
             )
             watch.start()
 
-    def next_orders(self) -> Message | int:
-        """Wait for orders; an exit status if all is over."""
-        while True:
-            message = self._lines.receive(_LOOK_SECONDS)
-            if message is None:
-                if self._lines.gone:
-                    return 1
-            elif message.kind == Kind.ORDERS:
+    def next_orders(self) -> Message | None:
+        """Wait for orders; None if all is over."""
+        while (message := _hear(self._lines, self._line)) is not None:
+            if message.kind == Kind.ORDERS:
                 return message
-            elif message.kind == Kind.END:
-                return message.parts[0][0]
+            if message.kind == Kind.END:
+                self._all_is_well = True
+                break
+        return None
 
     def carry_out(self, message: Message) -> bool:
         """Run this rank's part of a run; False if the run failed or was given up."""
@@ -128,14 +129,16 @@ class Member:
         _RUNNING.clear()
         return done
 
-    def end(self, status: int) -> None:
-        """Leave the others; does not come back if all is not well."""
+    def end(self) -> None:
+        """Leave the others; does not come back if the driver has not said that all is well."""
         from mpi4py import MPI
 
         _flush()
-        if status:
-            # Messages may be under way that nobody will ever take, so MPI cannot end well.
-            os._exit(status)
+        if not self._all_is_well:
+            # The driver's end ends mpiexec, which ends us.  We do so only if it does not.  MPI
+            # cannot end in good order: messages may be under way that nobody will ever take.
+            sleep(_GRACE_SECONDS)
+            os._exit(1)
         self._lines.close()
         self._bell.close()
         MPI.Finalize()
@@ -159,13 +162,15 @@ def main() -> NoReturn:
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
             reconfigure(line_buffering=True)
-    sys.exit(_serve())
+    _serve()
+    sys.exit()
 
 
 def follow_all() -> int:
-    """Carry out all orders of the first process; returns the exit status that it asks for."""
+    """Carry out all orders of the first process; returns the exit status of success."""
     _leave_signals_to_the_driver()
-    return _serve()
+    _serve()
+    return 0
 
 
 def follow_one() -> RunResult:
@@ -179,9 +184,9 @@ def follow_one() -> RunResult:
     """
     member = _lasting_member()
     orders = member.next_orders()
-    if isinstance(orders, Message) and member.carry_out(orders):
+    if orders is not None and member.carry_out(orders):
         return RunResult({}, [], RunStats("mpi", member.size))
-    while not isinstance(orders, int):
+    while orders is not None:
         orders = member.next_orders()
     raise RunError("the run failed, or there was none; the first MPI process says why")
 
@@ -194,20 +199,20 @@ def _lasting_member() -> Member:
 
 
 def _leave(member: Member) -> None:
-    orders = member.next_orders()
-    member.end(1 if isinstance(orders, Message) else orders)
+    while member.next_orders() is not None:
+        pass  # this script has ended, and the first process has not
+    member.end()
 
 
-def _serve() -> int:
+def _serve() -> None:
     try:
         member = Member(may_exit=True)
     except ServiceError as error:
         print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # leaving MPI in good order would wait for the others
-    while isinstance(orders := member.next_orders(), Message):
+    while (orders := member.next_orders()) is not None:
         member.carry_out(orders)
-    member.end(orders)
-    return 0
+    member.end()
 
 
 def _start_mpi() -> Any:
@@ -266,11 +271,13 @@ def _driver_here() -> tuple[int, bytes]:
     return int(port), bytes.fromhex(key)
 
 
-def _listening(lines: Lines) -> int:
-    while (message := lines.receive(_LOOK_SECONDS)) is None:
-        if lines.gone:
-            raise ServiceError("the driver is gone")
-    return int.from_bytes(message.parts[0], "big")
+def _hear(lines: Lines, line: socket.socket) -> Message | None:
+    """Wait for a message of the driver; None if it is gone."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    while (message := lines.receive(0.0)) is None and not lines.gone:
+        poll.poll()
+    return message
 
 
 def pack_orders(placement: Placement, options: RunOptions) -> list[bytes]:

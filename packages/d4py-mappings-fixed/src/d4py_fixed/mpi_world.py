@@ -30,14 +30,12 @@ class World:
         expected: how many ranks there should be; None takes them as they come.
 
     Attributes:
-        status: exit status that ranks end with.
         failed: a run was given up, and there cannot be another one.
     """
 
     def __init__(
         self, start: Callable[[dict[str, str]], Processes], expected: int | None = None
     ) -> None:
-        self.status = 0
         self.failed = False
         self._closed = False
         self._expected = expected
@@ -108,13 +106,10 @@ class World:
         lost = [rank for rank in self._lines.gone if self._out.get(rank, b"") is None]
         if self._are_out() or not (lost or over):
             return
-        self._wait(_SIGNAL_SECONDS)  # mpiexec knows more of it
+        cause = self._processes.cause_of_loss(lost[0] if lost else None, self._wait)
         self._raise_reported()
         if not lost:
-            raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
-        cause = "it is gone"
-        if self._processes.is_over():
-            cause = self._processes.cause()
+            raise ServiceError(f"the MPI processes ended: {cause}")
         raise WorkerLostError(lost[0], self._pids[lost[0]], cause)
 
     def stop(self) -> None:
@@ -143,12 +138,11 @@ class World:
             until = monotonic() + _SIGNAL_SECONDS
             while not (self._are_all_there() or self._processes.is_over() or monotonic() > until):
                 self._let_in(_LOOK_SECONDS)
-            if not self.failed and self._are_all_there():
+            if not self.failed:
                 for rank in self._pids:
-                    self._lines.send_at_once(rank, Kind.END, [bytes([self.status])])
-                if self._wait(_END_SECONDS):
-                    return
-            self._end_by_force()
+                    self._lines.send_at_once(rank, Kind.END)
+            if self.failed or not self._are_all_there() or not self._wait(_END_SECONDS):
+                self._end_by_force()
         finally:
             self._processes.see_off()
             self._door.close()
@@ -160,7 +154,7 @@ class World:
             if self._wait(_SIGNAL_SECONDS):
                 break
         for rank, pid in self._pids.items():
-            if rank not in self._lines.gone:
+            if rank not in self._lines.gone and self._processes.is_ours(rank):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
 
