@@ -199,7 +199,7 @@ class MpiProcesses:
         self.started.append(process)
         return process
 
-    def end(self, process, timeout=60.0):
+    def end(self, process, timeout=30.0):
         """A command's status, output and error output, when it has ended."""
         out, err = process.communicate(timeout=timeout)
         return process.returncode, out, err

@@ -253,12 +253,10 @@ class TestScripts:
         path = write("script.py", SCRIPT + '    if __name__ == "__main__":\n        main()\n')
         status, out, err = mpi.end(mpi.start_program([sys.executable, path], under=["-n", 3]))
         assert status == 0, err
-        lines = [ast.literal_eval(line.strip()) for line in out.splitlines()]
-        assert sorted(lines, key=str) == [
-            {"Values1": {"output": [1, 2, 3, 4, 5]}},
-            {"Values1": {"output": [1, 2, 3]}},
-            *[{}] * 4,
-        ]
+        results = [ast.literal_eval(line.strip()) for line in out.splitlines()]
+        assert results.count({}) == 4
+        counts = [sorted(result["Values1"]["output"]) for result in results if result]
+        assert counts == [[1, 2, 3], [1, 2, 3, 4, 5]]
 
     def test_a_script_without_a_guard_is_refused(self, mpi, write):
         path = write("script.py", SCRIPT + "    main()\n")
@@ -349,10 +347,10 @@ class TestItems:
         assert got == [("Relay1", "output", number) for number in range(1, 5001)]
 
     def test_c6_a_fast_sender_waits(self, execute_mpi, flows, chain):
-        graph = chain(flows.Blocks(1 << 20, 300), flows.Hands(), flows.Size(1.0))
+        graph = chain(flows.Blocks(flows.MIB, 600), flows.Hands(), flows.Size(1.0))
         ((items, size, peaks),) = execute_mpi(graph).outputs["Size2"]["output"]
-        assert (items, size) == (300, 300 << 20)
-        assert max(peaks) < 200 << 20
+        assert (items, size) == (600, 600 * flows.MIB)
+        assert max(peaks) < 400 * flows.MIB
 
     def test_c6_a_fast_sender_waits_for_the_caller(self, execute_mpi, flows, chain):
         got = []
@@ -362,9 +360,9 @@ class TestItems:
                 time.sleep(1.0)
             got.append(data if isinstance(data, int) else len(data))
 
-        execute_mpi(chain(flows.Blocks(1 << 20, 300)), on_result=take)
-        assert got[:-1] == [1 << 20] * 300
-        assert got[-1] < 200 << 20
+        execute_mpi(chain(flows.Blocks(flows.MIB, 600)), on_result=take)
+        assert got[:-1] == [flows.MIB] * 600
+        assert got[-1] < 400 * flows.MIB
 
     def test_lambdas_and_closures_travel(self, execute_mpi, flows, chain):
         offset = 3

@@ -57,13 +57,9 @@ class MpiMapping:
         if rank:
             yield follow_all()
             return
-        world = None if rank is None else own_world()
-        try:
-            yield None
-        except BaseException as error:
-            if world is not None and not (isinstance(error, SystemExit) and not error.code):
-                world.failed = True
-            raise
+        if rank is not None:
+            own_world()  # while MPI starts there is a workflow to load
+        yield None
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`.
@@ -144,8 +140,8 @@ def own_world() -> World:
 
 
 def _close(world: World) -> None:
-    # After a failure the other processes end because this one does, and after it: the exit status
-    # of mpiexec is that of the first one that ended.
+    # After a run that failed, the other processes end because this one has ended: the exit status
+    # of mpiexec is that of the first one.
     if not world.failed:
         with suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()

@@ -14,8 +14,8 @@ from time import sleep
 
 from mpi4py import MPI
 
-#: Seconds between two questions to MPI of a rank that waits: where everybody can ring for it and
-#: nothing is half done; and else, from the first to the longest.
+#: Seconds between two questions to MPI of a rank that waits: once it has waited for a while, where
+#: everybody can ring for it and nothing is half done; and else, from the first to the longest.
 _CALM_SECONDS, _FIRST_SECONDS, _LONGEST_SECONDS = 0.02, 50e-6, 1e-3
 
 
@@ -48,8 +48,8 @@ class Bell:
             with suppress(OSError):  # one that has no room for more rings is awake
                 self._datagrams.sendto(b"", address)
 
-    def found_something(self) -> None:
-        """MPI had something: the next wait begins with short pauses."""
+    def stay_awake(self) -> None:
+        """There was something to do: the next pauses are short."""
         self._pause = _FIRST_SECONDS
 
     def wait(self, seconds: float, *, is_calm: bool) -> None:
@@ -59,12 +59,15 @@ class Bell:
             seconds: how long at the most.
             is_calm: nothing is half sent or half received.
         """
-        pause = _CALM_SECONDS if is_calm and self._all_ring else self._pause
-        self._pause = min(self._pause * 1.5, _LONGEST_SECONDS)
+        pause = self._pause
+        self._pause = min(pause * 1.5, _LONGEST_SECONDS)
+        if pause == _LONGEST_SECONDS and is_calm and self._all_ring:
+            pause = _CALM_SECONDS
         pause = min(pause, seconds)
         if pause < _LONGEST_SECONDS:  # which is the shortest that poll() knows
             sleep(pause)
         elif self._poll.poll(pause * 1000):
+            self.stay_awake()  # MPI may have to be asked twice before it gives a message away
             with suppress(OSError):
                 while True:
                     self._datagrams.recv(1)

@@ -16,7 +16,8 @@ import socket
 import sys
 import threading
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing import spawn
 from time import sleep
 from typing import Any, NoReturn
@@ -53,7 +54,7 @@ class Member:
     """
 
     def __init__(self, *, may_exit: bool) -> None:
-        mpi = _start_mpi()
+        mpi = start_mpi()
         world = mpi.COMM_WORLD
         self.rank: int = world.Get_rank()
         self.size: int = world.Get_size()
@@ -114,7 +115,8 @@ class Member:
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
-            orders.carry_out(transport)
+            with _no_exit_is_good():
+                orders.carry_out(transport)
             transport.settle(peers)
             done = True
         except RunStopped:
@@ -135,8 +137,9 @@ class Member:
 
         _flush()
         if not self._all_is_well:
-            # The driver's end ends mpiexec, which ends us.  We do so only if it does not.  MPI
-            # cannot end in good order: messages may be under way that nobody will ever take.
+            # MPI cannot end in good order: messages may be under way that nobody will ever take.
+            # So the driver's end ends mpiexec, which ends us.  Only if it does not, we do, and not
+            # before: the exit status of mpiexec is that of the first process that ends.
             sleep(_GRACE_SECONDS)
             os._exit(1)
         self._lines.close()
@@ -215,7 +218,7 @@ def _serve() -> None:
     member.end()
 
 
-def _start_mpi() -> Any:
+def start_mpi() -> Any:
     """`mpi4py.MPI`, initialised.
 
     Raises:
@@ -340,9 +343,28 @@ def _end_with_parent() -> None:
 
     def wait() -> None:
         os.read(parent, 1)
+        sleep(_GRACE_SECONDS)  # see `Member.end`
         os._exit(1)
 
     threading.Thread(target=wait, name="d4py-parent-watch", daemon=True).start()
+
+
+@contextmanager
+def _no_exit_is_good() -> Iterator[None]:
+    """Let a PE that calls ``os._exit(0)`` end this process with another status.
+
+    The mpiexec of MPICH kills all others then, the driver too, and calls it a success.
+    """
+    end, own = os._exit, os.getpid()
+
+    def end_badly(status: int) -> NoReturn:
+        end(status or int(os.getpid() == own))  # processes that a PE has forked may end well
+
+    setattr(os, "_exit", end_badly)  # noqa: B010 - mypy takes it for a mistake
+    try:
+        yield
+    finally:
+        setattr(os, "_exit", end)  # noqa: B010
 
 
 def _leave_signals_to_the_driver() -> None:

@@ -90,7 +90,7 @@ class MpiTransport:
             self._bell.wait(left, is_calm=not (self._sending or self._arriving))
         if not self._arrived:
             return None
-        self._bell.found_something()
+        self._bell.stay_awake()
         return self._arrived.popleft()
 
     def look(self) -> None:
