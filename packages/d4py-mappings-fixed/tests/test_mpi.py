@@ -132,6 +132,16 @@ class TestLaunching:
         assert ranks == {1}
         assert len(pids) == 1
 
+    def test_ranks_on_another_machine_find_the_driver(self, mpi, items):
+        apart = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
+        if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+            pytest.skip("this user may not name machines")
+        command = [sys.executable, "-m", "dispel4py", "mpi", "wf.py", "-i", 40, "-q"]
+        elsewhere = [":", "-n", 2, *apart, *command]
+        numbers, ranks, _ = items(mpi.start_program([*command, *elsewhere], under=["-n", 2]))
+        assert numbers == [*range(1, 41)]
+        assert ranks == {1, 2, 3}
+
     def test_more_than_there_are_is_told(self, mpi):
         status, out, err = mpi.end(mpi.start("wf.py", "-n", 4, under=["-n", 3]))
         assert (status, out) == (2, "")

@@ -56,11 +56,12 @@ class Processes(Protocol):
     def cause(self) -> str:
         """How they ended."""
 
-    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
-        """How a rank ended that is gone, or how all ended.
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+        """How a rank ended that is gone.
 
         Args:
             rank: the rank.
+            pid: number of its process.
             wait: waits so long for all to end.
         """
 
@@ -108,16 +109,21 @@ class Launched:
     def cause(self) -> str:
         for output in self._outputs:
             output.join()
-        # What it returns is a rank's exit status, a signal's number or that plus 128; so what it
-        # has printed goes first.
-        killed = re.search(r"signal:? (\d+)", self._tail())
-        status = self._process.returncode or 0
-        if killed is not None:
-            return cause_of(-int(killed[1]))
-        return cause_of(128 - status if status > 128 else status)
+        return cause_of(self._process.returncode or 0)
 
-    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
-        return self.cause() if wait(_LAST_WORDS_SECONDS) else "its line was cut"
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+        if not wait(_LAST_WORDS_SECONDS):
+            return "its line was cut"
+        cause = self.cause()
+        # What mpiexec returns may be a signal's number, or that of another process that it has
+        # killed itself; what it has printed says more.
+        tail = self._tail()
+        killed = re.search(r"signal (\d+)", tail)
+        if killed is None:
+            return cause
+        if re.search(rf"PID {pid}\b", tail):
+            return cause_of(-int(killed[1]))
+        return "mpiexec does not say how"
 
     def is_ours(self, rank: int) -> bool:
         return True
@@ -200,11 +206,11 @@ class OwnRank:
     def cause(self) -> str:
         return cause_of(self._process.returncode)
 
-    def cause_of_loss(self, rank: int | None, wait: Callable[[float], bool]) -> str:
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
         if threading.current_thread() is threading.main_thread():
             # mpiexec will end us too, in a moment: first we say why.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if rank in (0, None) and wait(_LAST_WORDS_SECONDS):
+        if rank == 0 and wait(_LAST_WORDS_SECONDS):
             return self.cause()
         return "it is gone; mpiexec says how"
 

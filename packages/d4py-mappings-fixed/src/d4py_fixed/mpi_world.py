@@ -103,14 +103,17 @@ class World:
         """
         self._raise_reported()
         over = self._processes.is_over()
+        if over:
+            self._look(0.0)  # what they have still said
+            self._raise_reported()
         lost = [rank for rank in self._lines.gone if self._out.get(rank, b"") is None]
-        if self._are_out() or not (lost or over):
-            return
-        cause = self._processes.cause_of_loss(lost[0] if lost else None, self._wait)
-        self._raise_reported()
-        if not lost:
-            raise ServiceError(f"the MPI processes ended: {cause}")
-        raise WorkerLostError(lost[0], self._pids[lost[0]], cause)
+        if lost:
+            rank, pid = lost[0], self._pids[lost[0]]
+            cause = self._processes.cause_of_loss(rank, pid, self._wait)
+            self._raise_reported()
+            raise WorkerLostError(rank, pid, cause)
+        if over and not self._are_out():
+            raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
 
     def stop(self) -> None:
         """Give the run up."""
