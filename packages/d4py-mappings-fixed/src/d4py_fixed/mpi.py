@@ -140,9 +140,9 @@ def own_world() -> World:
 
 
 def _close(world: World) -> None:
-    # After a run that failed, the other processes end because this one has ended: the exit status
-    # of mpiexec is that of the first one.
-    if not world.failed:
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stdout.flush()
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    if world.failed:
+        world.abort()  # not before all has been said: this process is ended as well
+    else:
         world.close()

@@ -36,6 +36,7 @@ class Kind(IntEnum):
     STOP = 3  #: to a rank: the run is given up
     OUT = 4  #: from a rank: it is done with the run, or the error that ended it
     END = 5  #: to a rank: all is over, and well
+    ABORT = 6  #: to a rank: all is over, and not well
 
 
 class Message(NamedTuple):

@@ -55,7 +55,7 @@ class Member:
 
     def __init__(self, *, may_exit: bool) -> None:
         mpi = start_mpi()
-        world = mpi.COMM_WORLD
+        self._world = world = mpi.COMM_WORLD
         self.rank: int = world.Get_rank()
         self.size: int = world.Get_size()
         hosts = world.allgather(mpi.Get_processor_name())
@@ -81,6 +81,7 @@ class Member:
             lines.connect(DRIVER, line)
         self._lines, self._line = lines, line
         self._all_is_well = False
+        self._is_open_mpi = mpi.get_vendor()[0] == "Open MPI"
         # PEs may use MPI themselves; what is ours goes by communicators of our own.
         self._heads, self._bodies = world.Dup(), world.Dup()
         from d4py_fixed.mpi_bell import Bell
@@ -100,6 +101,10 @@ class Member:
             if message.kind == Kind.END:
                 self._all_is_well = True
                 break
+            # Open MPI would lose what the driver has just said; its mpiexec does without, and
+            # returns the exit status of the first process that ends.
+            if message.kind == Kind.ABORT and not self._is_open_mpi:
+                self._world.Abort(1)
         return None
 
     def carry_out(self, message: Message) -> bool:
@@ -138,8 +143,7 @@ class Member:
         _flush()
         if not self._all_is_well:
             # MPI cannot end in good order: messages may be under way that nobody will ever take.
-            # So the driver's end ends mpiexec, which ends us.  Only if it does not, we do, and not
-            # before: the exit status of mpiexec is that of the first process that ends.
+            # So mpiexec ends us, because the driver has ended.  Only if it does not, we do.
             sleep(_GRACE_SECONDS)
             os._exit(1)
         self._lines.close()

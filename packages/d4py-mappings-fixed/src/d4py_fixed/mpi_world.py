@@ -122,6 +122,11 @@ class World:
             if word is None and rank not in self._lines.gone:
                 self._lines.send_at_once(rank, Kind.STOP)
 
+    def abort(self) -> None:
+        """Have mpiexec end all ranks, and itself with status 1."""
+        for rank in self._pids:
+            self._lines.send_at_once(rank, Kind.ABORT)
+
     def send(self, rank: int, parts: Parts) -> None:
         """See `Transport`."""
         self._lines.send(rank, Kind.FRAME, parts)
