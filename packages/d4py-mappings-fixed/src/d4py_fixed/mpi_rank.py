@@ -81,7 +81,6 @@ class Member:
             lines.connect(DRIVER, line)
         self._lines, self._line = lines, line
         self._all_is_well = False
-        self._is_open_mpi = mpi.get_vendor()[0] == "Open MPI"
         # PEs may use MPI themselves; what is ours goes by communicators of our own.
         self._heads, self._bodies = world.Dup(), world.Dup()
         from d4py_fixed.mpi_bell import Bell
@@ -101,9 +100,7 @@ class Member:
             if message.kind == Kind.END:
                 self._all_is_well = True
                 break
-            # Open MPI would lose what the driver has just said; its mpiexec does without, and
-            # returns the exit status of the first process that ends.
-            if message.kind == Kind.ABORT and not self._is_open_mpi:
+            if message.kind == Kind.ABORT:
                 self._world.Abort(1)
         return None
 
@@ -143,7 +140,8 @@ class Member:
         _flush()
         if not self._all_is_well:
             # MPI cannot end in good order: messages may be under way that nobody will ever take.
-            # So mpiexec ends us, because the driver has ended.  Only if it does not, we do.
+            # So mpiexec ends us: the driver has ended, or somebody has called MPI_Abort.  Only if
+            # it does not, we do.
             sleep(_GRACE_SECONDS)
             os._exit(1)
         self._lines.close()
