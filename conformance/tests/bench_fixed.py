@@ -1,8 +1,8 @@
 """Mappings that give each instance a process: throughput, waiting, latency, beginning and end.
 
-Each test measures the ground in the same run (`d4py_conformance.probes`), and, if D4PY_PEER_PYTHON
-names the Python of an environment that holds dispel4py of old, what that does with the same
-workflow.  Figures and ratios are kept in each benchmark's `extra_info`.
+Each test measures the ground in the same rounds (`d4py_conformance.probes`), and, if
+D4PY_PEER_PYTHON names the Python of an environment that holds dispel4py of old, what that does with
+the same workflow.  Figures and ratios are kept in each benchmark's `extra_info`.
 """
 
 import os
@@ -32,15 +32,40 @@ ROUNDS = 5
 every_mapping = pytest.mark.parametrize("mapping", MAPPINGS)
 
 
-def measured(benchmark, work):
-    """What `work` returns, as the median of some rounds after one that does not count."""
-    values = []
-    benchmark.pedantic(lambda: values.append(work()), rounds=ROUNDS, warmup_rounds=1)
-    return statistics.median(values[1:])
+def by_turns(benchmark, capsys, unit, ours, **others):
+    """Measure several things in turn, round after round: what else the machine does hits them all.
 
+    Keeps and prints the medians of the rounds' figures and of their ratios.
 
-def often(work):
-    return statistics.median(work() for _ in range(ROUNDS))
+    Args:
+        unit: of what the functions return.
+        ours: a function.
+        others: functions by name; None where there is no such thing here.
+    """
+    figures = {"ours": []}
+
+    def measure_others():
+        for name, other in others.items():
+            if other is not None:
+                figures.setdefault(name, []).append(other())
+
+    benchmark.pedantic(
+        lambda: figures["ours"].append(ours()),
+        setup=measure_others,
+        rounds=ROUNDS,
+        warmup_rounds=1,
+    )
+    lines = []
+    for name, values in figures.items():
+        figure = statistics.median(values[1:])
+        benchmark.extra_info[f"{name} {unit}"] = figure
+        lines.append(f"{name:24} {figure:12,.4g} {unit:6}")
+        if name != "ours":
+            ratios = [one / other for one, other in zip(figures["ours"], values, strict=True)]
+            ratio = benchmark.extra_info[f"ratio to {name}"] = statistics.median(ratios[1:])
+            lines[-1] += f" ours / this: {ratio:.3f}"
+    with capsys.disabled():
+        print(f"\n{benchmark.name}", *lines, sep="\n  ")
 
 
 def seconds(graph, mapping, inputs, processes):
@@ -77,42 +102,52 @@ def reported(printed):
 
 
 def peer(mapping, work):
-    """The median of what `work(mapping, python)` returns for the peer; {} if there is none."""
+    """A function that measures the peer with ``work(mapping, python)``; None if there is none."""
     if PEER is None or mapping not in PEERS:
-        return {}
-    return {"peer": often(lambda: work(PEERS[mapping], PEER))}
-
-
-def tell(benchmark, capsys, unit, ours, **others):
-    """Keep and print a figure, and its ratios to others."""
-    benchmark.extra_info[f"ours_{unit}"] = ours
-    lines = [f"{'ours':24} {ours:12,.4g} {unit}"]
-    for name, other in others.items():
-        benchmark.extra_info[f"{name}_{unit}"] = other
-        benchmark.extra_info[f"ratio_to_{name}"] = ours / other
-        lines.append(f"{name:24} {other:12,.4g} {unit}   ratio {ours / other:.3f}")
-    with capsys.disabled():
-        print(f"\n{benchmark.name}", *lines, sep="\n  ")
+        return None
+    return lambda: work(PEERS[mapping], PEER)
 
 
 @pytest.mark.benchmark(group="tiny items, five hops, six processes")
 @every_mapping
 def test_five_hops(benchmark, capsys, mapping):
     count, hops = 1_000_000, probes.STAGES
-    probe = {"multi": probes.pipe, "zmq_multi": probes.zeromq}[mapping]
-    ground = probes.best_rate(probe, count, hops=1)
-    ours = measured(benchmark, lambda: count * hops / seconds(flows.five_hops, mapping, count, 6))
     few = count // 20
-    peers = peer(mapping, lambda m, python: few * hops / elapsed(m, "five_hops", few, 6, python))
-    tell(benchmark, capsys, "hops/s", ours, one_hop_in_batches=ground, **peers)
+    probe = {"multi": probes.pipe, "zmq_multi": probes.zeromq}[mapping]
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.five_hops, mapping, count, 6),
+        one_hop_in_batches=lambda: count / probe(count),
+        peer=peer(mapping, lambda m, python: few * hops / elapsed(m, "five_hops", few, 6, python)),
+    )
+
+
+@pytest.mark.benchmark(group="tiny items, five hops, six processes")
+@pytest.mark.skipif(len(MAPPINGS) < 2, reason="zmq_multi is not installed")
+def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
+    count, hops = 1_000_000, probes.STAGES
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.five_hops, "zmq_multi", count, 6),
+        multi=lambda: count * hops / seconds(flows.five_hops, "multi", count, 6),
+    )
 
 
 @pytest.mark.benchmark(group="tiny items, five hops, six processes")
 @pytest.mark.skipif("mpi" not in available(), reason="mpi is not installed")
-def test_five_hops_mpi(benchmark, capsys):
+def test_five_hops_of_mpi(benchmark, capsys):
     count, hops = 1_000_000, probes.STAGES
-    ours = measured(benchmark, lambda: count * hops / elapsed("mpi", "five_hops", count, 6))
-    tell(benchmark, capsys, "hops/s", ours)
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / elapsed("mpi", "five_hops", count, 6),
+        multi=lambda: count * hops / elapsed("multi", "five_hops", count, 6),
+    )
 
 
 @pytest.mark.benchmark(group="arrays of 1 MiB, three hops")
@@ -120,28 +155,36 @@ def test_five_hops_mpi(benchmark, capsys):
 def test_arrays(benchmark, capsys, mapping):
     pytest.importorskip("numpy")
     count, hops = 2_000, 3
-    ground = probes.best_rate(probes.shared_arrays, count, hops=1)
-    ours = measured(benchmark, lambda: count * hops / seconds(flows.three_hops, mapping, count, 4))
     few = count // 10
-    peers = peer(mapping, lambda m, python: few * hops / elapsed(m, "three_hops", few, 4, python))
-    tell(benchmark, capsys, "hops/s", ours, one_hop_by_shared_memory=ground, **peers)
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.three_hops, mapping, count, 4),
+        one_hop_by_shared_memory=lambda: count / probes.shared_arrays(count),
+        peer=peer(mapping, lambda m, python: few * hops / elapsed(m, "three_hops", few, 4, python)),
+    )
 
 
 @pytest.mark.benchmark(group="waiting for 4 s in all, on 16 instances")
 @every_mapping
 def test_waits(benchmark, capsys, mapping):
     each = 400
-    count = each * flows.WAITERS
+    count, processes = each * flows.WAITERS, flows.WAITERS + 1
 
     def wait():
         for _ in range(each):
             time.sleep(flows.WAIT)
 
-    ground = often(lambda: probes.side_by_side(wait, flows.WAITERS))
-    ours = measured(benchmark, lambda: seconds(flows.waits, mapping, count, flows.WAITERS + 1))
-    peers = peer(mapping, lambda m, python: elapsed(m, "waits", count, flows.WAITERS + 1, python))
-    ideal = each * flows.WAIT
-    tell(benchmark, capsys, "s", ours, ideal=ideal, plain_processes=ground, **peers)
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: seconds(flows.waits, mapping, count, processes),
+        ideal=lambda: each * flows.WAIT,
+        plain_processes=lambda: probes.side_by_side(wait, flows.WAITERS),
+        peer=peer(mapping, lambda m, python: elapsed(m, "waits", count, processes, python)),
+    )
 
 
 @pytest.mark.benchmark(group="computing on two instances")
@@ -153,16 +196,14 @@ def test_burns(benchmark, capsys, mapping):
         for _ in range(count // 2):
             flows.burn()
 
-    grounds = []
-
-    def work():
-        # By turns: what else the machine does has its share in both.
-        grounds.append(probes.side_by_side(burn_half, 2))
-        return seconds(flows.burns, mapping, count, 3)
-
-    ours = measured(benchmark, work)
-    peers = peer(mapping, lambda m, python: elapsed(m, "burns", count, 3, python))
-    tell(benchmark, capsys, "s", ours, plain_processes=statistics.median(grounds[1:]), **peers)
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: seconds(flows.burns, mapping, count, 3),
+        plain_processes=lambda: probes.side_by_side(burn_half, 2),
+        peer=peer(mapping, lambda m, python: elapsed(m, "burns", count, 3, python)),
+    )
 
 
 @pytest.mark.benchmark(group="one item in six processes, the whole command")
@@ -172,9 +213,14 @@ def test_whole_command(benchmark, capsys, mapping):
         started_at = time.monotonic()
         return command(mapping, "five_hops", 1, 6, python)[1] - started_at
 
-    ground = often(lambda: probes.start_interpreter(6))
-    ours = measured(benchmark, lambda: whole(mapping))
-    tell(benchmark, capsys, "s", ours, plain_processes=ground, **peer(mapping, whole))
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: whole(mapping),
+        plain_processes=lambda: probes.start_interpreter(6),
+        peer=peer(mapping, whole),
+    )
 
 
 @pytest.mark.benchmark(group="a lone item, five hops")
@@ -186,15 +232,18 @@ def test_lone_items(benchmark, capsys, mapping):
         (delays,) = run(flows.lone, mapping, count, 6).outputs["Delays5"]["output"]
         return 1000 * statistics.median(delays)
 
-    ground = 1000 * often(lambda: probes.lone_items(count, flows.PAUSE))
-    ours = measured(benchmark, delay)
-    peers = peer(
-        mapping,
-        lambda m, python: (
-            1000 * statistics.median(reported(command(m, "lone", count, 6, python)[0]))
-        ),
+    def delay_of_peer(mapping, python):
+        printed, _ = command(mapping, "lone", count, 6, python)
+        return 1000 * statistics.median(reported(printed))
+
+    by_turns(
+        benchmark,
+        capsys,
+        "ms",
+        delay,
+        plain_pipes=lambda: 1000 * probes.lone_items(count, flows.PAUSE),
+        peer=peer(mapping, delay_of_peer),
     )
-    tell(benchmark, capsys, "ms", ours, plain_pipes=ground, **peers)
 
 
 @pytest.mark.benchmark(group="from the last item to the end of the run")
@@ -207,8 +256,8 @@ def test_end_of_run(benchmark, capsys, mapping):
         return 1000 * (ended_at - arrivals[-1])
 
     def rest_of_peer(mapping, python):
-        printed, ended_at = command(mapping, "ending", 10_000, 6, python)
+        # The command's end, so that of the interpreter too.
+        printed, ended_at = command(mapping, "ending", 1_000, 6, python)
         return 1000 * (ended_at - reported(printed)[-1])
 
-    ours = measured(benchmark, rest)
-    tell(benchmark, capsys, "ms", ours, **peer(mapping, rest_of_peer))
+    by_turns(benchmark, capsys, "ms", rest, peer=peer(mapping, rest_of_peer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+import textwrap
 from typing import Any, NoReturn
 
 from dispel4py.errors import OptionError
@@ -17,18 +18,22 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py check WORKFLOW
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
+       dispel4py worker --redis-url URL [--run ID] [-n N]
+       dispel4py runs --redis-url URL
 
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
 WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
 
 mappings that are installed here:
-  {mappings}
+{mappings}
 
 commands:
   mappings      what each mapping can do, and how to install those that are missing
   check         every problem of a workflow, and which mappings can run it
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
+  worker        take part in a run on a Redis server, with processes of this host
+  runs          the runs on a Redis server
 
 examples:
   dispel4py simple pipeline_test -i 10
@@ -81,7 +86,9 @@ def show_about(option: str) -> int:
         print(f"dispel4py {version('d4py-cli')} (d4py-core {version('d4py-core')})")
         return 0
     if option in ("-h", "--help", ""):
-        text = ABOUT.format(mappings=", ".join(available()) or "none")
+        names = ", ".join(available()) or "none"
+        listed = textwrap.fill(names, 88, initial_indent="  ", subsequent_indent="  ")
+        text = ABOUT.format(mappings=listed)
         print(text, end="", file=sys.stdout if option else sys.stderr)
         return 0 if option else OptionError.exit_status
     raise OptionError(

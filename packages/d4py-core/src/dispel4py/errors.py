@@ -96,7 +96,7 @@ class WorkerLostError(RunError):
 
     Args:
         rank: number of the worker.
-        pid: number of its process.
+        pid: number of its process, or 0 if it is not known.
         cause: such as ``"killed by SIGKILL"``.
         ran: what it was running, where the mapping knows.
     """
@@ -106,8 +106,9 @@ class WorkerLostError(RunError):
         super().__init__(rank, pid, cause, ran)
 
     def __str__(self) -> str:
+        process = f" (process {self.pid})" if self.pid else ""
         at_work = f"; it ran {self.ran}" if self.ran else ""
-        return f"worker {self.rank} (process {self.pid}) died: {self.cause}{at_work}"
+        return f"worker {self.rank}{process} died: {self.cause}{at_work}"
 
 
 class ServiceError(RunError):

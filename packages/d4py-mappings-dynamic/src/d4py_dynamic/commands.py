@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import repeat
 from time import monotonic, sleep
 
-from d4py_dynamic.redis_guests import RunInfo, choose, read_terms, run_key, runs
+import redis
+
+from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_guests import RunInfo, choose, read_terms, run_info, run_key, runs
 from d4py_dynamic.redis_keys import RunKeys
-from d4py_dynamic.redis_run import RedisRunStore, join_run
+from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import (
     Address,
     add_server_arguments,
@@ -18,6 +24,8 @@ from d4py_dynamic.redis_server import (
     service_errors,
 )
 from d4py_dynamic.redis_worker import RedisOrders, work_as_guest
+from d4py_dynamic.staff import SIGN_SECONDS
+from d4py_dynamic.store import Gone
 from d4py_dynamic.tasks import ANY, LEAVE, Task
 from dispel4py.errors import OptionError, ServiceError, WorkerLostError
 from dispel4py.processes import START_METHODS, Crew, usable_cores
@@ -27,8 +35,8 @@ _LOG = logging.getLogger("dispel4py.worker")
 
 #: Seconds between two looks at the workers, and at the server while there is no run.
 _TICK_SECONDS, _LOOK_SECONDS = 0.05, 0.2
-#: Seconds that workers have to give back what they hold.
-_LEAVE_SECONDS = 1.5
+#: Seconds that workers have to give back what they hold, and to notice that the run is over.
+_LEAVE_SECONDS, _FAREWELL_SECONDS = 1.5, 0.5
 
 PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 
@@ -74,13 +82,14 @@ class WorkerCommand:
         secret = secret_of_guest(options.key_file)
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:
-            info = _await_run(lambda: choose(client, options.run), options.wait, address)
+            info = _await_run(client, options.run, options.wait, address)
             key = run_key(secret, info.run_id)
-            keys, terms = read_terms(client, info, key)
-            ranks = [join_run(client, keys) for _ in range(count)]
-        orders = [(RedisOrders(address, keys, key, rank, terms),) for rank in ranks]
+            keys, terms, lease = read_terms(client, info, key)
+        guests = Guests(address, keys, key, terms, lease, count, options.start_method)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
-        return Guests(address, keys, key, ranks, orders, options.start_method).serve()
+        status = guests.serve()
+        _LOG.info("run %s has ended", info.run_id)
+        return status
 
 
 class Guests:
@@ -90,9 +99,10 @@ class Guests:
         address: the server.
         keys: the run's keys.
         key: the run's key.
-        ranks: their numbers.
-        orders: what each is started with.
-        start_method: how.
+        terms: what workers are started with.
+        lease: seconds after which a silent driver counts as dead.
+        count: how many.
+        start_method: how they are started.
     """
 
     def __init__(
@@ -100,52 +110,105 @@ class Guests:
         address: Address,
         keys: RunKeys,
         key: bytes,
-        ranks: list[int],
-        orders: list[tuple[RedisOrders]],
+        terms: Terms,
+        lease: float,
+        count: int,
         start_method: str | None,
     ) -> None:
+        self._address = address
+        self._keys = keys
+        self._key = key
+        self._terms = terms
+        self._lease = lease
+        self._count = count
+        self._start_method = start_method
         self._store = RedisRunStore(address, keys, key)
-        self._ranks = ranks
-        self._crew = Crew(work_as_guest, orders, start_method)
+        self._ranks: list[int] = []
+        self._lost: set[int] = set()
+        self._crew = Crew(work_as_guest, [])
 
     def serve(self) -> int:
         """Work to the end of the run; the exit status.
 
         Raises:
             KeyboardInterrupt: after everything was given back.
+            RunError: so are these, be it that the driver is dead or that a PE raised here.
         """
-        lost = 0
         try:
-            while not self._crew.join(_TICK_SECONDS):
-                lost += self._see_lost()
-            lost += self._see_lost()
-        except KeyboardInterrupt:
+            self._start()
+            self._watch()
+        except BaseException:
             self._leave()
             raise
         finally:
             self._crew.stop()
-        return 1 if lost == len(self._ranks) else 0
+        return 1 if len(self._lost) == self._count else 0
 
-    def _see_lost(self) -> int:
-        """Give up workers that died; how many did."""
-        lost = 0
+    def _start(self) -> None:
+        self._ranks = [self._store.join() for _ in range(self._count)]
+        orders = [
+            (RedisOrders(self._address, self._keys, self._key, rank, self._terms),)
+            for rank in self._ranks
+        ]
+        self._crew = Crew(work_as_guest, orders, self._start_method)
+
+    def _watch(self) -> None:
+        """See to the workers until they have ended, or the run is over."""
+        look_at = monotonic() + SIGN_SECONDS
+        while not self._crew.join(_TICK_SECONDS):
+            self._see_lost()
+            if monotonic() >= look_at:
+                look_at = monotonic() + SIGN_SECONDS
+                if not self._is_run_there():
+                    break
+        # A call that goes on now is for nobody; a worker that waited ends by itself.
+        self._crew.join(_FAREWELL_SECONDS)
+        self._see_lost()
+
+    def _is_run_there(self) -> bool:
+        """The run is not over.
+
+        Raises:
+            ServiceError: its driver is dead.
+        """
+        with service_errors(self._address), connect(self._address) as client:
+            info = run_info(client, self._keys.run_id)
+        if info is not None and info.silent > self._lease:
+            raise ServiceError(
+                f"the driver of run {info.run_id} ({info.host}, process {info.process}) has given"
+                f" no sign of life for {info.silent:.0f} s; what the run has done so far stays on"
+                f" the server at {self._address}"
+            )
+        return info is not None
+
+    def _see_lost(self) -> None:
+        """Tell the driver at once of workers that died."""
         while True:
             try:
                 self._crew.check()
-                return lost
+                return
             except WorkerLostError as error:
-                lost += 1
-                self._store.lose(self._ranks[error.rank], ())
+                rank = self._ranks[error.rank]
+                self._lost.add(rank)
+                self._store.tell(Gone(rank, error.pid, f"{error.cause}{_here()}"))
                 _LOG.warning("%s; others go on with its work", error)
 
     def _leave(self) -> None:
         """Let workers end what they have in hand, and give back everything else."""
-        for rank in self._ranks:
-            self._store.put([Task(LEAVE, ANY)], rank)
+        with suppress(ServiceError):
+            for rank in self._ranks:
+                self._store.put([Task(LEAVE, ANY)], rank)
         self._crew.join(_LEAVE_SECONDS)
         self._crew.stop()
-        for rank in self._ranks:
-            self._store.lose(rank, ())
+        with suppress(ServiceError):
+            for rank, process in zip(self._ranks, self._crew.pids or repeat(0), strict=False):
+                if rank not in self._lost:
+                    cause = f"told to leave{_here()}"
+                    self._store.tell(Gone(rank, process, cause, has_left=True))
+
+
+def _here() -> str:
+    return f", on {socket.gethostname()}"
 
 
 class RunsCommand:
@@ -186,13 +249,17 @@ def _row(info: RunInfo) -> list[str]:
     ]
 
 
-def _await_run(look: Callable[[], RunInfo | None], seconds: float, address: Address) -> RunInfo:
+def _await_run(
+    client: redis.Redis, run_id: str | None, seconds: float, address: Address
+) -> RunInfo:
     until = monotonic() + seconds
     while True:
-        info = look()
+        info = choose(client, run_id)
         if info is not None:
             return info
         if monotonic() >= until:
+            if run_id is not None:
+                raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
             raise ServiceError(
                 f"there is no run to join at {address}; start one there with --key-file or"
                 " $D4PY_KEY, or wait for it with --wait SECONDS"

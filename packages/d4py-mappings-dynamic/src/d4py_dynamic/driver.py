@@ -15,9 +15,10 @@ from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
-from d4py_dynamic.store import Drained, Event, Failed, LogLine, Results, RunStore
+from d4py_dynamic.store import Drained, Event, Failed, Gone, LogLine, Results, RunStore
 from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
+from dispel4py.errors import WorkerLostError
 from dispel4py.feeding import at_hand
 from dispel4py.inputs import RootInput, calls
 from dispel4py.plan import Plan
@@ -137,7 +138,11 @@ class Driver:
         """Move the frontier as far as it goes now."""
         while True:
             watched = self._frontier.watched
-            to_finish = self._frontier.advance(self._store.unfinished(watched))
+            unfinished = self._store.unfinished(watched)
+            for pe in self._frontier.finishing:
+                if not unfinished[pe]:  # a worker may have left instead of postprocessing
+                    unfinished[pe] = self._finish_orphans(pe)
+            to_finish = self._frontier.advance(unfinished)
             for pe in to_finish:
                 self._finish(pe)
             if self._frontier.watched == watched:
@@ -148,13 +153,18 @@ class Driver:
         if is_pinned(planned):
             self._store.put([Task(FINISH, pe, i) for i in range(planned.instances)])
             return
-        left = self._store.orphans(pe)
-        self._store.put([Task(FINISH, pe, load=replica) for replica in left])
         replicas = self._store.replicas(pe)
         for rank in replicas:
             self._store.put([Task(FINISH, pe)], rank)
-        if not replicas and not left:  # even if no item came, there is one instance
-            self._store.put([Task(FINISH, pe)])
+        # In this order: what is a replica no more has become an orphan.
+        if not self._finish_orphans(pe) and not replicas:
+            self._store.put([Task(FINISH, pe)])  # even if no item came, there is one instance
+
+    def _finish_orphans(self, pe: int) -> int:
+        """Have the replicas postprocessed that their workers have left; how many there are."""
+        left = self._store.orphans(pe)
+        self._store.put([Task(FINISH, pe, load=replica) for replica in left])
+        return len(left)
 
     def _take_events(self, seconds: float) -> bool:
         """Deal with what has happened; True if the frontier may have moved."""
@@ -176,6 +186,8 @@ class Driver:
                 pass
             case Failed(error):
                 raise pickle.loads(error)
+            case Gone(rank, process, cause, has_left):
+                self._staff.see_off(WorkerLostError(rank, process, cause), has_left=has_left)
             case note:
                 _RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)

@@ -37,6 +37,11 @@ class Frontier:
         return all(state is _State.COMPLETE for state in self._state)
 
     @property
+    def finishing(self) -> list[int]:
+        """PEs whose instances are being postprocessed."""
+        return [pe for pe in self._plan.order if self._state[pe] is _State.FINISHING]
+
+    @property
     def watched(self) -> list[int]:
         """PEs that nothing more can come to: their count of unfinished tasks is what matters."""
         return [

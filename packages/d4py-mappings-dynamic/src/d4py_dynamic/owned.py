@@ -20,6 +20,8 @@ from dispel4py.runner import Runner
 _WORK_PER_COST, _REST_PER_COST = 20.0, 4.0
 #: Longest time between two checkpoints in seconds, unless the user says otherwise.
 COMMIT_INTERVAL = 1.0
+#: Checkpoints that took so many seconds in all are told of at the end.
+_WORTH_A_WORD = 1.0
 #: Leases that may be held back until a checkpoint.
 _MOST_HELD = 64
 
@@ -53,7 +55,8 @@ class Owned:
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
         self._state = adopted.state
-        self._state_bytes = 0
+        self._state_bytes = self._count = 0
+        self._spent = 0.0
         self._saved_done = self.done
         self._saved_at = monotonic()
         self._interval = interval
@@ -100,6 +103,7 @@ class Owned:
         self._state_bytes = len(state or b"")
         runner.track()
         self.cost = perf_counter() - started_at
+        self._count += 1
         return state, Position(self.done, () if self._can_be_saved else None)
 
     def saved(self, seconds: float) -> None:
@@ -107,4 +111,15 @@ class Owned:
         self.held = []
         self.outbox.least_heavy = self._state_bytes
         self.cost += seconds
+        self._spent += self.cost
         self._saved_at = monotonic()
+
+    def summary(self) -> str | None:
+        """What its checkpoints have cost, if that is worth a word."""
+        if self._spent < _WORTH_A_WORD:
+            return None
+        size = self._state_bytes / 1e6
+        return (
+            f"{self._count} checkpoints took {self._spent:.1f} s, the last one of {size:.1f} MB;"
+            " with a longer --commit-interval there are fewer, with less state they are cheaper"
+        )

@@ -29,9 +29,17 @@ def run_key(secret: str, run_id: str) -> bytes:
     return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
 
 
-def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms) -> None:
-    """Let workers that know the key join a run."""
-    sealed = Envelope(key).wrap((keys.pins, terms), keys.named("terms"))
+def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: float) -> None:
+    """Let workers that know the key join a run.
+
+    Args:
+        client: a client.
+        keys: the run's keys.
+        key: the run's key.
+        terms: what workers are started with.
+        lease: seconds after which they give up a silent driver.
+    """
+    sealed = Envelope(key).wrap((keys.pins, terms, lease), keys.named("terms"))
     client.set(keys.named("terms"), sealed)
     client.hset(keys.named("info"), "open", 1)
 
@@ -91,11 +99,12 @@ class RunInfo:
 def runs(client: redis.Redis) -> list[RunInfo]:
     """All runs on a server, oldest first."""
     members: Any = client.smembers(RUNS)
-    found = [_info(client, member.decode()) for member in members]
+    found = [run_info(client, member.decode()) for member in members]
     return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
 
 
-def _info(client: redis.Redis, run_id: str) -> RunInfo | None:
+def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
+    """One run, or None if it is over."""
     keys = RunKeys(run_id, ())
     with client.pipeline(transaction=True) as pipe:
         pipe.hgetall(keys.named("info"))
@@ -105,7 +114,7 @@ def _info(client: redis.Redis, run_id: str) -> RunInfo | None:
         pipe.time()
         info, unfinished, calls, members, (seconds, micro) = pipe.execute()
     if not info or not unfinished:
-        return None  # it ended in this moment
+        return None
     now = seconds + micro / 1e6
     driver = members.pop(b"driver", None)
     return RunInfo(
@@ -144,8 +153,8 @@ def choose(client: redis.Redis, run_id: str | None) -> RunInfo | None:
     return found[0] if found else None
 
 
-def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, Terms]:
-    """What a worker needs to take part in a run.
+def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, Terms, float]:
+    """What a worker needs to take part in a run: its keys, and what `offer` was given.
 
     Raises:
         OptionError: the key is not this run's, or versions differ.
@@ -160,9 +169,10 @@ def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys,
     try:
         pins: tuple[Pin, ...]
         terms: Terms
-        pins, terms = Envelope(key).open(sealed, keys.named("terms"))
+        lease: float
+        pins, terms, lease = Envelope(key).open(sealed, keys.named("terms"))
     except ForeignBytesError:
         raise OptionError(
             f"this is not the key of run {info.run_id} (--key-file or $D4PY_KEY)"
         ) from None
-    return RunKeys(info.run_id, pins), terms
+    return RunKeys(info.run_id, pins), terms, lease

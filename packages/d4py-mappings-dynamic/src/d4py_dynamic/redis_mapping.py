@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from d4py_dynamic.mapping import DynamicMapping, Scales, Terms
+from d4py_dynamic.mapping import DynamicMapping, Scales, Terms, lease
 from d4py_dynamic.redis_guests import run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
@@ -78,7 +78,7 @@ class RedisMapping(DynamicMapping):
                 backend.store.create(self.name)
                 if options.processes == 0 or not is_new:
                     _check_reach(address)
-                    backend.store.offer(terms)
+                    backend.store.offer(terms, lease(extra))
                     _invite(address, run_id, secret if is_new else None)
                 yield backend
             finally:

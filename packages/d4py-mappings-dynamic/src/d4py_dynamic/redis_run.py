@@ -29,8 +29,9 @@ from d4py_dynamic.redis_store import (
     delete_run,
     entries_by_stream,
     load_script,
+    tell,
 )
-from d4py_dynamic.store import Drained, Event, Failed, Load, LogLine, Note, Results
+from d4py_dynamic.store import Drained, Event, Failed, Gone, Load, LogLine, Note, Results
 from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ServiceError
@@ -63,6 +64,7 @@ class RedisRunStore:
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
         self._sign = self._redis.register_script(load_script("sign"))
+        self._join = self._redis.register_script(load_script("join"))
         self._lose = self._redis.register_script(load_script("lose"))
         self._last_event = b"0"
         self._results_seen = self._missing_results = self._event_size = 0
@@ -78,15 +80,21 @@ class RedisRunStore:
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.execute()
             announce(self._redis, keys, mapping)
+            self._sign(keys=[keys.prefix], args=["driver"])
 
-    def offer(self, terms: Terms) -> None:
-        """Let workers that know the run's key join it."""
+    def offer(self, terms: Terms, lease: float) -> None:
+        """Let workers that know the run's key join it; see `d4py_dynamic.redis_guests.offer`."""
         with service_errors(self._address):
-            offer(self._redis, self._keys, self._secret, terms)
+            offer(self._redis, self._keys, self._secret, terms, lease)
+
+    def tell(self, event: Event) -> None:
+        """Send an event to the driver, from somewhere else."""
+        with service_errors(self._address):
+            tell(self._redis, self._keys, self._envelope, event)
 
     def join(self) -> int:
         with service_errors(self._address):
-            return join_run(self._redis, self._keys)
+            return int(self._join(keys=[self._keys.prefix]))
 
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         keys = self._keys
@@ -100,12 +108,12 @@ class RedisRunStore:
                 pipe.xadd(stream, fields, nomkstream=rank is not None)
             pipe.execute()
 
-    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
+    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         keys = self._keys
         with service_errors(self._address):
             given_back, replicas = self._lose(
                 keys=[keys.prefix],
-                args=[consumer(rank), rank, keys.inbox(rank), *map(pin_name, pins)],
+                args=[consumer(rank), rank, keys.inbox(rank), int(blame), *map(pin_name, pins)],
             )
         leases = []
         for sealed, losses, position in given_back:
@@ -226,7 +234,9 @@ class RedisRunStore:
         if fields.get(DRAINED_FIELD, b"").isdigit():
             return Drained(int(fields[DRAINED_FIELD]))
         try:
-            event: Results | LogLine | Failed | Note = self._envelope.unwrap(fields, self._keys.out)
+            event: Results | LogLine | Failed | Gone | Note = self._envelope.unwrap(
+                fields, self._keys.out
+            )
         except ForeignBytesError as error:
             return Note(f"dropped {error}")
         return event
@@ -236,15 +246,3 @@ class RedisRunStore:
             f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
             " keys; run with a maxmemory-policy of noeviction"
         )
-
-
-def join_run(client: redis.Redis, keys: RunKeys) -> int:
-    """Make a worker known to a run; its number."""
-    rank = int(client.hincrby(keys.named("unfinished"), JOINED, 1)) - 1
-    with client.pipeline(transaction=True) as pipe:
-        pipe.time()
-        pipe.xgroup_create(keys.inbox(rank), GROUP, id="0", mkstream=True)
-        pipe.sadd(keys.named("hungry"), rank)
-        (seconds, micro), *_ = pipe.execute()
-    client.hset(keys.named("members"), str(rank), seconds * 1000 + micro // 1000)
-    return rank

@@ -151,30 +151,32 @@ class RedisTaskStore:
         add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, results, *lengths = self._commit(keys=[keys.prefix], args=arguments)
+            hungry, results, orders, *lengths = self._commit(keys=[keys.prefix], args=arguments)
         full = set()
         for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
             pin = task.pe, task.instance
             self._task_size[pin] = len(data)
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
-        return Pressure(hungry, tuple(full), results > self._most_results())
+        return Pressure(hungry, tuple(full), results > self._most_results(), orders > 0)
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("hungry"))
             pipe.scard(self._keys.named("parked"))
             pipe.xlen(self._keys.out)
+            pipe.xlen(self._keys.inbox(self._rank))
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
-            hungry, parked, results, *lengths = pipe.execute()
+            hungry, parked, results, orders, *lengths = pipe.execute()
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
             pin
             for pin, length in zip(watched, lengths, strict=True)
             if length > self._most_tasks(pin) // 2
         ]
-        return Pressure(hungry + parked, tuple(full), results > self._most_results() // 2)
+        is_full = results > self._most_results() // 2
+        return Pressure(hungry + parked, tuple(full), is_full, orders > 0)
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.tell(LogLine(pe_id, rank, message))
@@ -239,14 +241,23 @@ class RedisTaskStore:
 
     def tell(self, event: Any) -> None:
         """Send an event to the driver."""
-        out = self._keys.out
         with service_errors(self._address):
-            try:
-                sealed = self._envelope.wrap(event, out)
-            except ItemError:
-                sealed = self._envelope.wrap(Note(repr(event)), out)
-            # After the run there is no stream, and a late word must not make one.
-            self._redis.xadd(out, {FIELD: sealed}, nomkstream=True)
+            tell(self._redis, self._keys, self._envelope, event)
+
+    def is_run_there(self) -> bool:
+        """The run is not over."""
+        with service_errors(self._address):
+            return bool(self._redis.exists(self._keys.named("unfinished")))
+
+
+def tell(client: redis.Redis, keys: RunKeys, envelope: Envelope, event: Any) -> None:
+    """Send an event to the driver of a run."""
+    try:
+        sealed = envelope.wrap(event, keys.out)
+    except ItemError:
+        sealed = envelope.wrap(Note(repr(event)), keys.out)
+    # After the run there is no stream, and a late word must not make one.
+    client.xadd(keys.out, {FIELD: sealed}, nomkstream=True)
 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 
@@ -12,8 +13,8 @@ from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_server import Address, RunGoneError, connect, service_errors
 from d4py_dynamic.redis_store import RedisTaskStore, load_script
 from d4py_dynamic.staff import SIGN_SECONDS
-from d4py_dynamic.store import Failed
-from dispel4py.errors import D4pyError
+from d4py_dynamic.store import Failed, Gone
+from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.processes import WorkerSide, portable
 
 
@@ -54,12 +55,20 @@ def work(side: WorkerSide, orders: RedisOrders) -> None:
 def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
     """Main function of a worker process elsewhere: tells the driver of errors through the store."""
     store = orders.store()
+    last_word = Gone(orders.rank, os.getpid(), "its parent was killed")
+    side.on_orphaned(lambda: store.tell(last_word))
     SignsOfLife(orders).start()
     try:
         orders.terms.serve(store, orders.rank)
-    except RunGoneError:
-        pass  # the run has ended, or others do this worker's tasks
-    except D4pyError as error:
+    except RunGoneError as error:
+        if store.is_run_there():
+            raise ServiceError(
+                f"worker {orders.rank} was silent for so long that the run has given it up; others"
+                " go on with its work"
+            ) from error
+    except ServiceError:
+        raise  # this host cannot reach the server, which is no reason to end the run
+    except Exception as error:
         store.tell(Failed(portable(error)))
         raise
     finally:
@@ -82,7 +91,7 @@ class SignsOfLife(threading.Thread):
                 sign = client.register_script(load_script("sign"))
                 known = 1
                 while known:
-                    known, _ = sign(keys=[orders.keys.prefix], args=[orders.rank])
+                    known = sign(keys=[orders.keys.prefix], args=[orders.rank])
                     never.wait(SIGN_SECONDS)
         except (D4pyError, redis.RedisError):
             pass  # the worker itself meets the same, and says so

@@ -77,6 +77,7 @@ class Staff:
         self._false_starts = 0
         self._look_at = 0.0
         self.notes: list[str] = []
+        self._gone: set[int] = set()
         self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
         self._unowned: list[Pin] = [] if owners else pins_of(plan)
         for rank, own in (owners or {}).items():
@@ -109,6 +110,19 @@ class Staff:
             self._look_around()
         self._deal()
 
+    def see_off(self, error: WorkerLostError, *, has_left: bool) -> None:
+        """A worker elsewhere is gone.
+
+        Args:
+            error: which, and why.
+            has_left: it was told to, and has left what it had to others.
+
+        Raises:
+            RunError: it was lost with something that only it had.
+        """
+        self._give_up(error.rank, error, blame=not has_left)
+        self._deal()
+
     def dismiss(self, seconds: float) -> None:
         """Let all workers end, and wait for those of this machine, for so long."""
         for rank in self._pins_of:
@@ -117,16 +131,13 @@ class Staff:
             self.notes.append("some workers did not end by themselves and were killed")
 
     def _look_around(self) -> None:
-        """Who has joined, left or fallen silent elsewhere?"""
+        """Who has joined or fallen silent elsewhere?"""
         silent = self._store.silent()
         if silent is None:
             return
         for rank in silent.keys() - self._pins_of.keys():
             self._pins_of[rank] = []
             _LOG.info("worker %d joined", rank)
-        for rank in self._pins_of.keys() - silent.keys():
-            self._unowned += self._pins_of.pop(rank)
-            _LOG.info("worker %d left", rank)
         for rank, seconds in silent.items():
             if seconds > self._lease:
                 error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
@@ -168,14 +179,17 @@ class Staff:
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise error
 
-    def _give_up(self, rank: int, error: WorkerLostError) -> None:
+    def _give_up(self, rank: int, error: WorkerLostError, *, blame: bool = True) -> None:
         """Let others have what a worker had.
 
         Raises:
             RunError: only it had something, or it was the last of some that one task has killed.
         """
-        pins = self._pins_of.pop(rank)
-        lost = self._store.lose(rank, pins)
+        if rank in self._gone:
+            return
+        self._gone.add(rank)
+        pins = self._pins_of.pop(rank, [])  # it may have come and gone between two looks
+        lost = self._store.lose(rank, pins, blame=blame)
         for pe in lost.replicas:
             if self._plan.pes[pe].has_postprocess:
                 raise _lost_for_good(
@@ -189,8 +203,11 @@ class Staff:
                 raise RunError(
                     f"{lease.losses} workers in a row died when they ran {pe_id}: {error}"
                 )
-        self.notes.append(f"{error}; others went on with its work")
         self._unowned += pins
+        if blame:
+            self.notes.append(f"{error}; others went on with its work")
+        else:
+            _LOG.info("worker %d left", rank)
 
 
 def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:

@@ -98,13 +98,29 @@ class Failed(NamedTuple):
     error: bytes
 
 
+class Gone(NamedTuple):
+    """Event: a worker that the driver has not started is gone.
+
+    Attributes:
+        rank: its number.
+        process: number of its process.
+        cause: why.
+        has_left: it was told to, and has left what it had to others.
+    """
+
+    rank: int
+    process: int
+    cause: str
+    has_left: bool = False
+
+
 class Note(NamedTuple):
     """Event: something to tell the user, such as foreign bytes that were dropped."""
 
     text: str
 
 
-Event = Results | LogLine | Drained | Failed | Note
+Event = Results | LogLine | Drained | Failed | Gone | Note
 
 
 class Load(NamedTuple):
@@ -130,12 +146,13 @@ class RunStore(Protocol):
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         """Add tasks; with `rank`, for that worker alone."""
 
-    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
+    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         """Give a worker up: it can commit nothing from now on, and others can have its tasks.
 
         Args:
             rank: its number.
             pins: the instances that it owns; somebody will adopt them.
+            blame: what it had may be the reason why it is lost.
         """
 
     def silent(self) -> Mapping[int, float] | None:

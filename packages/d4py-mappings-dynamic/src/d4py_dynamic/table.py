@@ -250,7 +250,9 @@ class Table:
             for packed in tasks:
                 self._add(packed)
 
-    def lose(self, rank: int, pins: Iterable[Pin]) -> tuple[list[Packed], list[int]]:
+    def lose(
+        self, rank: int, pins: Iterable[Pin], *, blame: bool = True
+    ) -> tuple[list[Packed], list[int]]:
         """See `RunStore.lose`; the shared tasks that it had, and its replicas."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
@@ -265,7 +267,7 @@ class Table:
                 if owner == rank and not isinstance(packed.place, tuple):
                     del self._leases[token]
                     if packed.place is None:
-                        again = packed._replace(losses=packed.losses + 1)
+                        again = packed._replace(losses=packed.losses + blame)
                         given_back.append(again)
                         self._queues[None].end(packed)
                         self._add(again, is_new=False)
@@ -276,7 +278,7 @@ class Table:
             for pin in pins:
                 kept = self._kept_of(pin)
                 kept.owner = None
-                kept.losses += 1
+                kept.losses += blame
             replicas = sorted(pe for pe, owner in self._replicas if owner == rank)
             self._replicas.difference_update((pe, rank) for pe in replicas)
             return given_back, replicas

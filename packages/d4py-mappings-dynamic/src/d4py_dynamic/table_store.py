@@ -117,8 +117,8 @@ class TableRunStore:
     def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         self._table.put([_packed(task, rank) for task in tasks])
 
-    def lose(self, rank: int, pins: Iterable[Pin]) -> Lost:
-        given_back, replicas = self._table.lose(rank, pins)
+    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+        given_back, replicas = self._table.lose(rank, pins, blame=blame)
         leases = [
             Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
             for packed in given_back

@@ -159,11 +159,13 @@ class Pressure(NamedTuple):
         hungry: number of workers that wait for work, or would if they were woken.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
+        orders: something waits that is for this worker alone.
     """
 
     hungry: int
     full: tuple[Pin, ...] = ()
     results_full: bool = False
+    orders: bool = False
 
 
 def is_pinned(planned: PlannedPE) -> bool:

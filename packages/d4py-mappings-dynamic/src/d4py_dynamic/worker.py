@@ -80,6 +80,7 @@ class Worker:
     ) -> None:
         self._plan = plan
         self._store = store
+        self._rank = rank
         self._interval = interval
         self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
@@ -98,6 +99,7 @@ class Worker:
         self._looked_up_at, self._committed_at = 0.0, monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
+        self._replicas: set[int] = set()
         self._executor = Executor(
             plan,
             self,
@@ -223,7 +225,7 @@ class Worker:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._hungry > 0 and owned is not None
+        self._giving = self._leaving or (self._hungry > 0 and owned is not None)
         try:
             with self._executor.aside():
                 if owned is None:
@@ -242,6 +244,7 @@ class Worker:
             self._executor.start(task.pe, self._orphans, CODEC.loads(task.load))
             self._executor.finish(task.pe, self._orphans)
         elif task.kind == FINISH:
+            self._replicas.discard(task.pe)
             self._executor.finish(task.pe, 0)
         else:
             self._executor.push(task.pe, 0, task.input_name or "", task.load)
@@ -264,12 +267,18 @@ class Worker:
                 owned.done += done
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
+                if self._leaving:  # the next owner goes on from here
+                    self._in_hand.pop()
+                    owned.in_hand = False
+                    return
                 began_at = monotonic()
         self._in_hand.pop()
         owned.held.append(lease)
         owned.done, owned.in_hand = 0, False
         if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
             self._save(owned, at_end=True)
+        if task.kind == FINISH and (said := owned.summary()) is not None:
+            self._store.log(self._plan.pes[task.pe].id, self._rank, said)
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -324,11 +333,15 @@ class Worker:
             commit.begun = [(lease, Position(0, sent))]
         self._commit(commit)
 
-    def _look_at_hungry(self) -> int:
-        self._hungry = self._store.pressure().hungry
-        self._giving = self._hungry > 0
+    def _look_at_hungry(self) -> bool:
+        """Whether others should have what waits here."""
+        pressure = self._store.pressure()
         self._looked_up_at = monotonic()
-        return self._hungry
+        self._hungry = pressure.hungry
+        if pressure.orders:
+            self._take(())
+        self._giving = self._leaving or self._hungry > 0
+        return self._giving
 
     def _hand_back(self) -> None:
         """Make what waits here tasks that any worker can take."""
@@ -337,17 +350,17 @@ class Worker:
 
     def _leave(self) -> None:
         """Leave everything as somebody else can go on with it."""
-        for owned in self._owned.values():
+        for owned in [*self._owned.values()]:
             self._save(owned, at_end=True)
-        replicas = [pe for pe in self._told if self._plan.pes[pe].has_postprocess]
         with suppress(ItemError):  # what cannot be pickled is lost, and the driver says so
-            left = [(pe, self._executor.start(pe, 0).snapshot(CODEC.dumps)) for pe in replicas]
-            self._store.commit(Commit(orphans=left))
+            for pe in self._replicas:
+                replica = self._executor.start(pe, 0).snapshot(CODEC.dumps)
+                self._store.commit(Commit(orphans=[(pe, replica)]))
 
     # Commits.
 
     def _save_what_is_due(self, *, at_rest: bool) -> None:
-        for owned in self._owned.values():
+        for owned in [*self._owned.values()]:
             due_at = owned.due_at_rest if at_rest else owned.due_at
             if owned.held and monotonic() >= due_at:
                 self._save(owned, at_end=True)
@@ -378,6 +391,8 @@ class Worker:
         self._hungry = pressure.hungry
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
+        if pressure.orders:
+            self._take(())
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
@@ -396,6 +411,8 @@ class Worker:
                 self._told.add(pe)
                 if self._plan.pes[pe].has_preprocess or self._plan.pes[pe].has_postprocess:
                     commit.replicas.append(pe)
+                    if self._plan.pes[pe].has_postprocess:
+                        self._replicas.add(pe)
 
     def _wait_for_room(self, awaited: set[Pin], results_full: bool) -> None:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.
@@ -408,7 +425,7 @@ class Worker:
         if not awaited and not results_full:
             return
         pause = _PAUSE_SECONDS
-        while True:
+        while not self._leaving:
             pressure = self._store.pressure(tuple(self._overfull))
             self._overfull.intersection_update(pressure.full)
             no_room = not self._overfull.isdisjoint(awaited)
@@ -417,7 +434,7 @@ class Worker:
             for pin in self._overfull & self._owned.keys():
                 if self._owned[pin].held and not self._owned[pin].in_hand:
                     self._save(self._owned[pin], at_end=True)
-            lease = self._next_lease(self._startable()) if no_room else None
+            lease = self._next_lease(self._startable() if no_room else ())
             if lease is not None:
                 self._do(lease)
                 pause = _PAUSE_SECONDS

@@ -13,8 +13,8 @@
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
 --   orphans   PE number, sealed replica
--- Returns    number of hungry workers, number of result entries that wait, then the length of each
---            stream in `tasks`
+-- Returns    number of hungry workers, number of result entries that wait, number of tasks in this
+--            worker's inbox, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
 --            not its own any more, with GONE when the counts have been deleted, be it that the run
 --            is over.
@@ -113,6 +113,7 @@ end
 local reply = {
   redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked'),
   redis.call('XLEN', out),
+  redis.call('XLEN', prefix .. ':inbox:' .. rank),
 }
 for _, task in ipairs(tasks) do
   reply[#reply + 1] = redis.call('XLEN', task[1])

@@ -1,13 +1,14 @@
 -- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     worker's consumer name, worker's rank, its inbox, then the pinned instances it owns
+-- ARGV     worker's consumer name, worker's rank, its inbox, 1 if what it had may be to blame and 0
+--          if it has left, then the pinned instances it owns
 -- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; then the
 --          numbers of the PEs of which it had a replica
 
 local prefix = KEYS[1]
 local group = 'workers'
-local worker, rank, inbox = ARGV[1], ARGV[2], ARGV[3]
+local worker, rank, inbox, blame = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local shared, begun = prefix .. ':shared', prefix .. ':begun'
 local unfinished = prefix .. ':unfinished'
 
@@ -26,7 +27,7 @@ repeat
     for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
       local task = {}
       for i = 1, #found[2], 2 do task[found[2][i]] = found[2][i + 1] end
-      local losses = tonumber(task['n'] or 0) + 1
+      local losses = tonumber(task['n'] or 0) + blame
       local position = redis.call('HGET', begun, field) or task['r'] or ''
       redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', losses, 'r', position)
       given_back[#given_back + 1] = { task['d'], losses, position }
@@ -60,7 +61,7 @@ for _, name in ipairs(redis.call('SMEMBERS', prefix .. ':replicas')) do
   end
 end
 
-for i = 4, #ARGV do
-  redis.call('HINCRBY', prefix .. ':losses', ARGV[i], 1)
+for i = 5, #ARGV do
+  redis.call('HINCRBY', prefix .. ':losses', ARGV[i], blame)
 end
 return { given_back, replicas }

@@ -2,8 +2,7 @@
 --
 -- KEYS[1]  prefix of the run's keys
 -- ARGV     worker's rank, or 'driver'
--- Returns  1, or 0 if that worker was given up or the run is over; and for how many milliseconds
---          the driver has given no sign
+-- Returns  1, or 0 if that worker was given up or the run is over
 
 local prefix = KEYS[1]
 local members = prefix .. ':members'
@@ -12,5 +11,4 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local known = redis.call('HEXISTS', members, ARGV[1])
 if ARGV[1] == 'driver' then known = redis.call('EXISTS', prefix .. ':unfinished') end
 if known == 1 then redis.call('HSET', members, ARGV[1], now) end
-local driver = redis.call('HGET', members, 'driver')
-return { known, driver and now - driver or 0 }
+return known
