@@ -40,8 +40,11 @@ class Owned:
         held: leases that are done and not committed.
         in_hand: it is in the middle of a lease.
         done: how much of that lease is done, in items or calls.
+        most: how many items to do before the next look whether a checkpoint is due.
         sent_before: see `Runner.track`; for the first start.
         cost: how long the last checkpoint took to make, in seconds.
+        in_doubt: its last owner was lost with tasks of it, perhaps by them; the first checkpoint,
+            which is due at once, tells that they were not to blame.
     """
 
     def __init__(
@@ -51,9 +54,11 @@ class Owned:
         self.outbox = Outbox()
         self.held: list[Lease] = []
         self.in_hand = False
+        self.most = 1
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
+        self.in_doubt = adopted.losses > 0
         self._state = adopted.state
         self._state_bytes = self._count = 0
         self._spent = 0.0
@@ -71,9 +76,7 @@ class Owned:
     @property
     def due_at(self) -> float:
         """When the next checkpoint is due, on the monotonic clock, while there is work."""
-        if self._interval is None:
-            return self._saved_at
-        if len(self.held) >= _MOST_HELD:
+        if self._interval is None or self.in_doubt or len(self.held) >= _MOST_HELD:
             return self._saved_at
         return self._saved_at + min(self._interval, _WORK_PER_COST * self.cost)
 
@@ -109,6 +112,7 @@ class Owned:
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds more."""
         self.held = []
+        self.in_doubt = False
         self.outbox.least_heavy = self._state_bytes
         self.cost += seconds
         self._spent += self.cost

@@ -118,12 +118,15 @@ class Outgoing:
             idle: this rank has nothing to do that would fill batches further.
         """
         now = monotonic()
-        for pe_and_input, instances in self._shared.items():
-            self._relieve(*pe_and_input, instances)
+        waiting: dict[tuple[int, str], int] = {}
+        for (pe, input_name), instances in self._shared.items():
+            waiting[pe, input_name] = self._relieve(pe, input_name, instances)
         for key in list(self._batches):
             pe, instance, input_name = key
-            if (pe, input_name) in self._shared:
-                self._send_in_pace(key, now, idle)
+            if (pe, input_name) in waiting:
+                waiting[pe, input_name] -= self._send_in_pace(
+                    key, now, idle, waiting[pe, input_name]
+                )
                 continue
             unanswered = self._unanswered.get((pe, instance), 0)
             due = idle or self._fill[key] >= 1 or now - self._sent_at.get(key, 0.0) >= _LINGER
@@ -153,48 +156,59 @@ class Outgoing:
         self._sent_at[key] = now
         self._send_items(*key, items)
 
-    def _send_in_pace(self, key: _Key, now: float, idle: bool) -> None:
-        """Send what an instance should have of what others may have too."""
+    def _send_in_pace(self, key: _Key, now: float, idle: bool, waiting: int) -> int:
+        """Send what an instance should have of what others may have too, of so much in all.
+
+        Returns:
+            How many items were sent.
+        """
         pe, instance, input_name = key
         pace = self._pace[pe, instance]
-        instances = self._shared[pe, input_name]
+        share = 2 * len(self._shared[pe, input_name])
         late = now - self._sent_at.get(key, 0.0) >= _LINGER
+        sent = 0
         while key in self._batches:
-            waiting = sum(len(self._batches.get((pe, i, input_name), ())) for i in instances)
-            most = min(pace.most, -(-waiting // (2 * len(instances))))
             unanswered = self._unanswered.get((pe, instance), 0)
             due = idle or late or self._fill[key] >= 1 or len(self._batches[key]) >= pace.most
             if unanswered and (unanswered >= WINDOW or not due):
-                return
+                break
+            most = min(pace.most, -(-(waiting - sent) // share))
             count = min(most, len(self._batches[key]))
             pace.sent(count)
             self._send_batch(key, now, count)
+            sent += count
+        return sent
 
-    def _relieve(self, pe: int, input_name: str, instances: Sequence[int]) -> None:
+    def _relieve(self, pe: int, input_name: str, instances: Sequence[int]) -> int:
         """Give instances that have nothing to do half of what waits for another one.
 
         It is the later half, so items of an edge stay in order on the way to either instance.
+
+        Returns:
+            How many items wait in all.
         """
-        waiting = [i for i in instances if (pe, i, input_name) in self._batches]
-        if not waiting or len(waiting) == len(instances):
-            return
-        for instance in instances:
-            if self._unanswered.get((pe, instance)) or (pe, instance, input_name) in self._batches:
+        sizes = {
+            i: len(self._batches[pe, i, input_name])
+            for i in instances
+            if (pe, i, input_name) in self._batches
+        }
+        waiting = sum(sizes.values())
+        for idle in instances if 0 < len(sizes) < len(instances) else ():
+            if self._unanswered.get((pe, idle)) or idle in sizes:
                 continue
-            longest = max(waiting, key=lambda i: len(self._batches[pe, i, input_name]))
-            if not self._unanswered.get((pe, longest)):
-                return  # it is about to be sent what waits for it
+            longest = max(sizes, key=sizes.__getitem__, default=None)
+            if longest is None or not self._unanswered.get((pe, longest)):
+                break  # what waits is about to be sent
             key = (pe, longest, input_name)
             items, fill = self._batches.pop(key), self._fill.pop(key)
             kept = len(items) // 2
+            del sizes[longest]
             if kept:
                 self._batches[key], self._fill[key] = items[:kept], fill * kept / len(items)
-            else:
-                waiting.remove(longest)
-            self.add_items(pe, instance, input_name, items[kept:])
-            self._pace[pe, instance].inherit(self._pace[pe, longest])
-            if not waiting:
-                return
+                sizes[longest] = kept
+            self.add_items(pe, idle, input_name, items[kept:])
+            self._pace[pe, idle].inherit(self._pace[pe, longest])
+        return waiting
 
 
 class _Pace:
