@@ -32,7 +32,12 @@ class Word(str):
 
 class First(ProducerPE):
     number = 0
+    def __init__(self):
+        super().__init__()
+        self.gate, self.pause = os.environ["GATE"], float(os.environ.get("PAUSE", "0"))
     def _process(self, inputs):
+        if not os.path.exists(self.gate):
+            time.sleep(self.pause)
         self.number += 1
         word = Word("{MARKER} %d" % self.number)
         word.number = self.number

@@ -121,6 +121,18 @@ class TestLeaving:
         for rank in left:
             assert f"worker {rank} left" in err
 
+    def test_c4_the_owner_of_a_slow_root_leaves_in_the_middle_of_its_calls(self, hosts):
+        driver = hosts.driver("dyn_redis", "tallied", "-i", 3000, "-n", 0, PAUSE="0.05")
+        first = hosts.guest("-n", 1)
+        ranks = hosts.await_ranks(1)
+        hosts.await_work(ranks)
+        other = hosts.guest("-n", 1)
+        hosts.await_work(hosts.await_ranks(2) - ranks)
+        first.send_signal(signal.SIGINT)
+        ended(first, 130, AT_ONCE)
+        finish(hosts, driver, "tallied", 3000)
+        ended(other, 0)
+
     def test_c4_a_guest_that_waits_leaves(self, hosts):
         driver = hosts.driver("dyn_redis", "plain", "-i", 1, "-n", 1)
         guest = hosts.guest("-n", 2)
