@@ -36,8 +36,9 @@ class First(ProducerPE):
         super().__init__()
         self.gate, self.pause = os.environ["GATE"], float(os.environ.get("PAUSE", "0"))
     def _process(self, inputs):
-        if not os.path.exists(self.gate):
-            time.sleep(self.pause)
+        until = time.monotonic() + self.pause
+        while not os.path.exists(self.gate) and time.monotonic() < until:
+            time.sleep(0.01)
         self.number += 1
         word = Word("{MARKER} %d" % self.number)
         word.number = self.number
