@@ -236,6 +236,21 @@ class TestDying:
         listed = hosts.command("runs", "--redis-url", hosts.url).stdout
         assert re.search(rf"process {driver.pid} \(silent for 6\d s\)", listed)
 
+    def test_a_driver_whose_results_nobody_takes_is_not_silent(self, hosts):
+        driver = hosts.driver("dyn_redis", "plain", "-i", 9000, "-n", 0, "--output", "-")
+        guest = hosts.guest("-n", 2)
+        hosts.await_work(hosts.await_ranks(2))
+        members, out = (f"{hosts.prefix()}:{name}" for name in ("members", "out"))
+        hosts.open_gate()
+        # Nobody reads its standard output, so it waits with the pipe full.
+        for _ in range(3):
+            seen = hosts.client.hget(members, "driver")
+            wait_until(lambda n=seen: hosts.client.hget(members, "driver") != n, "no sign", 5.0)
+        assert hosts.client.xlen(out) > 0
+        lines, _ = ended(driver, 0)
+        assert len(lines.splitlines()) == 9000
+        ended(guest, 0)
+
 
 class TestList:
     def test_runs_shows_progress(self, hosts):
