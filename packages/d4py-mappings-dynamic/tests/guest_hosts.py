@@ -150,7 +150,7 @@ class Hosts:
         more = {"D4PY_KEY": SECRET, "GATE": str(self.gate), **environment}
         return {
             "cwd": self.folder / folder,
-            "env": {**os.environ, **{name: text for name, text in more.items() if text}},
+            "env": {name: text for name, text in {**os.environ, **more}.items() if text},
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from d4py_conformance.hosts import CABLE, ended, ip, two_namespaces, wait_until
+from d4py_dynamic.redis_keys import RunKeys
+from d4py_dynamic.redis_run import RedisRunStore
+from d4py_dynamic.redis_server import Address, RunGoneError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children
@@ -430,14 +433,38 @@ class TestWrongUse:
         assert "sesame" not in done.stderr
         assert time.monotonic() - began_at < 5
 
-    def test_the_private_server_of_a_run_cannot_be_joined(self, hosts):
-        done = hosts.command(
-            "dyn_redis", hosts.folder / "here" / "wf.py", "-a", "plain", "-n", 0, REDIS_URL=""
-        )
-        if done.returncode == 1:
-            pytest.skip("there is a server on this machine")
+    def test_a_run_that_has_ended_cannot_be_joined_and_is_not_made_anew(self, hosts):
+        keys = RunKeys("0a0b", ())
+        store = RedisRunStore(Address(hosts.url), keys, bytes(32))
+        with pytest.raises(RunGoneError):
+            store.join()
+        store.create("dyn_redis")
+        assert store.join() == 0
+        store.delete()
+        with pytest.raises(RunGoneError):
+            store.join()
+        assert not hosts.client.keys()
+
+    @pytest.mark.parametrize("options", [["-n", 0], ["--key-file", "run.key"]])
+    def test_the_private_server_of_a_run_cannot_be_joined(self, hosts, options):
+        done = self.run_without_a_server(hosts, *options)
         assert done.returncode == 2
         assert "workers cannot join a run on its private Redis server" in done.stderr
+        assert not (hosts.folder / "there" / "run.key").exists()
+
+    def test_but_a_key_in_the_environment_alone_does_no_harm(self, hosts):
+        hosts.open_gate()
+        done = self.run_without_a_server(hosts, "-i", 10)
+        assert done.returncode == 0, done.stderr
+        assert_exact(done.stdout, "plain", 10)
+        assert "workers can join" not in done.stderr
+
+    def run_without_a_server(self, hosts, *options):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 6379)) == 0:
+                pytest.skip("there is a server on this machine")
+        workflow = hosts.folder / "here" / "wf.py"
+        return hosts.command("dyn_redis", workflow, "-a", "plain", *options, REDIS_URL="")
 
 
 @pytest.fixture

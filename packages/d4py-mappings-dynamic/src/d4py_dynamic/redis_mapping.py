@@ -94,8 +94,10 @@ class RedisMapping(DynamicMapping):
             backend = RedisBackend(address, keys, run_key(secret, run_id), plan, terms)
             try:
                 backend.store.create(self.name)
-                if options.processes == 0 or not is_new:
+                if options.processes == 0 or extra.get("key_file"):
                     _check_reach(address)
+                # A key that is in the environment anyway is no wish for guests by itself.
+                if options.processes == 0 or not (is_new or address.embedded):
                     backend.offer(lease(extra))
                     _invite(address, run_id, secret if is_new else None)
                 yield backend
