@@ -15,6 +15,8 @@ SUBJECTS = [
     ["check"],
     ["draw"],
     ["plot-scaling"],
+    ["runs"],
+    ["worker"],
 ]
 
 
@@ -164,6 +166,50 @@ class TestPlotScaling:
         assert "pip install 'd4py-cli[plot]'" in done.err
 
 
+class TestInstalled:
+    """`worker` and `runs`, which the package of the Redis mappings brings."""
+
+    @pytest.mark.parametrize("name", ["worker", "runs"])
+    def test_they_are_listed_among_the_commands(self, dispel4py, name):
+        out = dispel4py("--help").out
+        assert re.search(rf"^       dispel4py {name} --redis-url URL", out, re.MULTILINE)
+        assert re.search(rf"^  {name} +\w", out.partition("\ncommands:")[2], re.MULTILINE)
+
+    @pytest.mark.parametrize("name", ["worker", "runs"])
+    def test_the_help_says_what_for_and_shows_an_example(self, dispel4py, name):
+        out = dispel4py(name, "--help").out
+        assert f"usage: dispel4py {name} " in out
+        assert "on a Redis server, with" in out
+        assert f"\n  dispel4py {name} --redis-url redis://HOST:6379" in out
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["worker", "-n", "0"], "-n is 0; the least that would do is 1"),
+            (["worker", "-n", "some"], "invalid int value: 'some'"),
+            (["worker", "wf.py"], "unrecognized arguments: wf.py"),
+            (["worker", "--key-file"], "--key-file: expected one argument"),
+            (["worker"], "the run's key is missing"),
+            (["worker", "--redis-url", "host:6379"], "is not the address of a Redis server"),
+            (["runs", "--redis-url", "host:6379"], "is not the address of a Redis server"),
+            (["runs", "everywhere"], "unrecognized arguments: everywhere"),
+        ],
+    )
+    def test_wrong_usage_ends_with_status_2(self, dispel4py, arguments, message):
+        key = {} if message.startswith("the run's key") else {"D4PY_KEY": "k" * 32}
+        done = dispel4py(*arguments, env={**os.environ, **key})
+        assert (done.status, done.out) == (2, "")
+        assert message in done.err
+        assert "Traceback" not in done.err
+
+    @pytest.mark.parametrize("name", ["worker", "runs"])
+    def test_without_the_client_the_pip_line_is_told(self, dispel4py, write, folder, name):
+        write("hidden/redis.py", "raise ImportError('there is no redis')")
+        done = dispel4py(name, env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
+        assert done.status == 2
+        assert "pip install 'd4py-mappings-dynamic[redis]'" in done.err
+
+
 class TestHelp:
     def test_the_command_alone_shows_how_to_use_it(self, dispel4py):
         done = dispel4py()
@@ -193,6 +239,8 @@ class TestHelp:
         for example in examples:
             if "Read0" in example:
                 write("my_workflow.py", READER)
+            if "HOST" in example:  # it needs another host; see TestInstalled
+                continue
             # An image of a graph needs graphviz.
             without_graphviz = example.replace("split_merge.svg", "split_merge.dot")
             done = dispel4py(*shlex.split(without_graphviz)[1:])

@@ -12,7 +12,9 @@ from dispel4py.registry import (
     Capabilities,
     Mapping,
     available,
+    available_commands,
     distribution_of,
+    load_command,
     load_mapping,
     mapping_options,
 )
@@ -31,6 +33,9 @@ LOUD = """
         def run(self, graph, inputs, options):
             LoudMapping.options = options
             return super().run(graph, inputs, options)
+
+    class Shout:
+        example = "dispel4py shout"
 """
 
 
@@ -43,6 +48,7 @@ def loud(tmp_path, monkeypatch):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loud-mapping\nVersion: 1.2\n")
     (info / "entry_points.txt").write_text(
         "[dispel4py.mappings]\nloud = loud_mapping:LoudMapping\nbroken = loud_mapping_gone:Any\n"
+        "[dispel4py.commands]\nshout = loud_mapping:Shout\nhush = loud_mapping_gone:Hush\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
@@ -173,3 +179,15 @@ def test_mapping_that_cannot_be_imported_is_answered_with_its_distribution(loud)
 
     assert "is installed but cannot be imported (No module named 'loud_mapping_gone')" in message
     assert message.endswith("try: pip install 'loud-mapping'")
+
+
+def test_other_distributions_bring_commands_which_listing_does_not_import(loud):
+    assert {"shout", "hush"} <= set(available_commands())
+    assert "loud_mapping" not in sys.modules
+    assert load_command("shout").example == "dispel4py shout"
+    assert load_command("whisper") is None
+
+
+def test_command_that_cannot_be_imported_is_answered_with_its_distribution(loud):
+    with pytest.raises(UnknownMappingError, match="the command 'hush' of loud-mapping cannot be"):
+        load_command("hush")

@@ -3,17 +3,17 @@
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
+
+from d4py_conformance.hosts import ended, group_lives, in_namespace, ip, two_namespaces, wait_until
 
 pytest.importorskip("zmq")
 
@@ -139,33 +139,6 @@ def hosts(folder):
     made = Hosts(folder)
     yield made
     made.stop()
-
-
-def group_lives(group):
-    """A process of the group lives; one that is only still listed (a zombie) does not."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True
-    )
-    entries = (line.split() for line in listed.stdout.splitlines())
-    return any(number == str(group) and state[0] != "Z" for number, state in entries)
-
-
-def wait_until(condition, what, seconds=30.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"{what} after {seconds} s"
-        time.sleep(0.02)
-
-
-def ended(process, status, seconds=30.0):
-    """Wait for a command's end, check its status, and that nothing of it is left; its output."""
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"it still runs after {seconds} s") from None
-    assert process.returncode == status, err
-    wait_until(lambda: not group_lives(process.pid), "processes are left", 3.0)
-    return out, err
 
 
 EXPECTED = {f"marker-on-the-wire {n}: 10" for n in range(10)}
@@ -358,39 +331,16 @@ class TestWrongUse:
         assert "the run's key is missing: set D4PY_KEY" in done.stderr
 
 
-def ip(*arguments):
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
-
-
 @pytest.fixture
 def namespaces():
-    """Two network namespaces with an Ethernet cable between them."""
-    unshare = shutil.which("unshare")
-    if unshare is None or subprocess.run([unshare, "-n", "true"], check=False).returncode:
-        pytest.skip("this user may not make network namespaces here")
-    if shutil.which("ip") is None:
-        missing = "there is no `ip` (Debian package iproute2)"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-    names = [f"d4py-{os.getpid()}-{end}" for end in "ab"]
-    try:
-        for name in names:
-            ip("netns", "add", name)
-        ends = [["name", "cable", "netns", name] for name in names]
-        ip("link", "add", *ends[0], "type", "veth", "peer", *ends[1])
-        for number, name in enumerate(names, 1):
-            ip("-n", name, "address", "add", f"192.0.2.{number}/24", "dev", "cable")
-            for device in ("lo", "cable"):
-                ip("-n", name, "link", "set", device, "up")
+    with two_namespaces() as names:
         yield names
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
 @pytest.fixture
 def two_hosts(folder, namespaces):
     """Two hosts that share nothing but a cable (and a disk, for the tests' sake)."""
-    made = Hosts(folder, "192.0.2.1", [["ip", "netns", "exec", name] for name in namespaces])
+    made = Hosts(folder, "192.0.2.1", [in_namespace(name) for name in namespaces])
     yield made
     made.stop()
 
@@ -416,16 +366,7 @@ with open(sys.argv[1], "wb") as file:
 class TestNamespaces:
     def test_what_goes_over_the_cable_cannot_be_read(self, two_hosts, namespaces, folder):
         listener = subprocess.Popen(
-            [
-                "ip",
-                "netns",
-                "exec",
-                namespaces[1],
-                sys.executable,
-                "-c",
-                LISTENER,
-                folder / "heard",
-            ],
+            [*in_namespace(namespaces[1]), sys.executable, "-c", LISTENER, folder / "heard"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -38,6 +38,7 @@ class Autoscaler:
         load = self._store.load()
         ranks = self._staff.ranks
         self._parked.intersection_update(ranks)
+        self._policy.most = max(1, len(ranks))
         active = len(ranks) - len(load.parked & self._parked)
         self._worker_seconds += active * (now - self._stepped_at)
         self._stepped_at = now

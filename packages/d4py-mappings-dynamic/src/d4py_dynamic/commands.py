@@ -18,6 +18,7 @@ from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import (
     Address,
+    RunGoneError,
     add_server_arguments,
     connect,
     known_server,
@@ -145,7 +146,10 @@ class Guests:
         return 1 if len(self._lost) == self._count else 0
 
     def _start(self) -> None:
-        self._ranks = [self._store.join() for _ in range(self._count)]
+        try:
+            self._ranks = [self._store.join() for _ in range(self._count)]
+        except RunGoneError as error:
+            raise ServiceError(f"run {self._keys.run_id} has ended") from error
         orders = [
             (RedisOrders(self._address, self._keys, self._key, rank, self._terms),)
             for rank in self._ranks

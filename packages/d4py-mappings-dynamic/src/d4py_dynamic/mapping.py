@@ -196,7 +196,8 @@ class Scales(DynamicMapping):
     def _policy(self, most: int, extra: Any) -> Policy:
         threshold = extra.get("threshold")
         default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
-        return make_policy(extra.get("scaling") or default, most, threshold)
+        # Without workers of its own, a run has those that join it.
+        return make_policy(extra.get("scaling") or default, max(1, most), threshold)
 
 
 def _interval(extra: Any) -> float | None:

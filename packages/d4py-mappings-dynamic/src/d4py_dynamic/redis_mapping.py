@@ -16,7 +16,7 @@ from d4py_dynamic.redis_guests import run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import Address, add_server_arguments, find_server
-from d4py_dynamic.redis_worker import RedisOrders, work
+from d4py_dynamic.redis_worker import RedisOrders, SignsOfLife, work
 from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
 from dispel4py.errors import OptionError
@@ -49,6 +49,8 @@ class RedisBackend:
         self._secret = secret
         self._plan = plan
         self._terms = terms
+        self._signs: SignsOfLife | None = None
+        self._is_open = False
         self.store = self.another_store()
 
     def another_store(self) -> RedisRunStore:
@@ -57,8 +59,24 @@ class RedisBackend:
     def orders(self, rank: int) -> tuple[RedisOrders]:
         return (RedisOrders(self._address, self._keys, self._secret, rank, self._terms),)
 
+    def offer(self, lease: float) -> None:
+        """Let workers join; see `d4py_dynamic.redis_guests.offer`."""
+        self.store.offer(self._terms, lease)
+        self._is_open = True
+
     def started(self) -> None:
         """See `Backend`."""
+        # Whoever takes the results may keep the driver waiting for as long as they like, and the
+        # guests must not think it dead.  The thread comes after the fork.
+        if self._is_open and self._signs is None:
+            self._signs = SignsOfLife(self._address, self._keys, "driver")
+            self._signs.start()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self._signs is not None:
+            self._signs.stop()
+        self.store.delete()
 
 
 class RedisMapping(DynamicMapping):
@@ -76,13 +94,15 @@ class RedisMapping(DynamicMapping):
             backend = RedisBackend(address, keys, run_key(secret, run_id), plan, terms)
             try:
                 backend.store.create(self.name)
-                if options.processes == 0 or not is_new:
+                if options.processes == 0 or extra.get("key_file"):
                     _check_reach(address)
-                    backend.store.offer(terms, lease(extra))
+                # A key that is in the environment anyway is no wish for guests by itself.
+                if options.processes == 0 or not (is_new or address.embedded):
+                    backend.offer(lease(extra))
                     _invite(address, run_id, secret if is_new else None)
                 yield backend
             finally:
-                backend.store.delete()
+                backend.close()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""

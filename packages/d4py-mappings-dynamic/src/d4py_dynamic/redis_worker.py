@@ -45,7 +45,7 @@ def work(side: WorkerSide, orders: RedisOrders) -> None:
     """Main function of a worker process on the driver's host."""
     store = orders.store()
     side.on_orphaned(store.delete)
-    SignsOfLife(orders).start()
+    SignsOfLife(orders.address, orders.keys, orders.rank).start()
     try:
         orders.terms.serve(store, orders.rank)
     finally:
@@ -57,7 +57,7 @@ def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
     store = orders.store()
     last_word = Gone(orders.rank, os.getpid(), "its parent was killed")
     side.on_orphaned(lambda: store.tell(last_word))
-    SignsOfLife(orders).start()
+    SignsOfLife(orders.address, orders.keys, orders.rank).start()
     try:
         orders.terms.serve(store, orders.rank)
     except RunGoneError as error:
@@ -76,22 +76,33 @@ def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
 
 
 class SignsOfLife(threading.Thread):
-    """Tells the store every now and then that this worker is there, whatever its PEs do."""
+    """Tells the store every now and then that somebody is there, whatever the user's code does.
 
-    def __init__(self, orders: RedisOrders) -> None:
+    Args:
+        address: the server.
+        keys: the run's keys.
+        who: a worker's number, or ``"driver"``.
+    """
+
+    def __init__(self, address: Address, keys: RunKeys, who: int | str) -> None:
         super().__init__(name="d4py-signs-of-life", daemon=True)
-        self._orders = orders
+        self._address = address
+        self._keys = keys
+        self._who = who
+        self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Go on until the run is over, the server is gone, or this worker is given up."""
-        orders = self._orders
-        never = threading.Event()
+        """Go on until stopped, the run is over, the server is gone, or this worker was given up."""
         try:
-            with service_errors(orders.address), connect(orders.address) as client:
+            with service_errors(self._address), connect(self._address) as client:
                 sign = client.register_script(load_script("sign"))
-                known = 1
-                while known:
-                    known = sign(keys=[orders.keys.prefix], args=[orders.rank])
-                    never.wait(SIGN_SECONDS)
+                arguments = {"keys": [self._keys.prefix], "args": [self._who]}
+                while sign(**arguments) and not self._stopped.wait(SIGN_SECONDS):
+                    pass
         except (D4pyError, redis.RedisError):
-            pass  # the worker itself meets the same, and says so
+            pass  # the main thread meets the same, and says so
+
+    def stop(self) -> None:
+        """Give no sign any more."""
+        self._stopped.set()
+        self.join()

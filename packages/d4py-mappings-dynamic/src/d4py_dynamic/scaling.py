@@ -51,7 +51,13 @@ class Metrics(NamedTuple):
 
 
 class Policy(Protocol):
-    """Decides how many workers should be active.  One object serves one run."""
+    """Decides how many workers should be active.  One object serves one run.
+
+    Attributes:
+        most: the most workers that may be active; it changes while workers come and go.
+    """
+
+    most: int
 
     def target(self, metrics: Metrics) -> int:
         """The number of workers that should be active from now on, 1 at least."""
@@ -68,7 +74,7 @@ class QueueLength:
     """
 
     def __init__(self, most: int, threshold: float = 10) -> None:
-        self._most = most
+        self.most = most
         self._threshold = threshold
         self._backlog_before = threshold
 
@@ -76,7 +82,7 @@ class QueueLength:
         backlog = metrics.backlog
         grow = backlog > self._threshold and backlog >= self._backlog_before
         self._backlog_before = backlog
-        return _within(metrics.active + (1 if grow else -1), self._most)
+        return _within(metrics.active + (1 if grow else -1), self.most)
 
 
 class IdleTime:
@@ -90,12 +96,12 @@ class IdleTime:
     """
 
     def __init__(self, most: int, threshold: float = 1000) -> None:
-        self._most = most
+        self.most = most
         self._threshold_seconds = threshold / 1000
 
     def target(self, metrics: Metrics) -> int:
         grow = metrics.idle_seconds <= self._threshold_seconds
-        return _within(metrics.active + (1 if grow else -1), self._most)
+        return _within(metrics.active + (1 if grow else -1), self.most)
 
 
 class Demand:
@@ -118,7 +124,7 @@ class Demand:
     """
 
     def __init__(self, most: int, threshold: float = _KEEP_MILLISECONDS) -> None:
-        self._most = most
+        self.most = most
         self._shortest = threshold / 1000
         self._keep_seconds = self._shortest
         self._peaks: deque[tuple[float, int]] = deque()  # times rise, needs fall
@@ -129,7 +135,7 @@ class Demand:
 
     def target(self, metrics: Metrics) -> int:
         now = metrics.at
-        target = self._highest_need(now, _within(self._need(metrics), self._most))
+        target = self._highest_need(now, _within(self._need(metrics), self.most))
         if target > self._last and self._released_at is not None:
             self._learn(now - self._released_at)
             self._released_at = None
@@ -144,7 +150,7 @@ class Demand:
         if busy == 0:
             return metrics.backlog
         if metrics.hungry == 0:
-            self._spares = max(1, min(2 * self._spares, self._most))
+            self._spares = max(1, min(2 * self._spares, self.most))
             self._taken_at = metrics.at
         elif metrics.at - self._taken_at > _CALM * self._shortest:
             self._spares = 1

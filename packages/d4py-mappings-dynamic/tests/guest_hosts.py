@@ -1,0 +1,248 @@
+"""A driver and guests as commands of their own, the server between them, and their workflow."""
+
+import ast
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import redis
+
+from d4py_conformance.hosts import ADDRESSES, group_lives, in_namespace, wait_until
+from d4py_dynamic.redis_server import server_binary
+
+COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
+SECRET, PASSWORD = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
+MARKER = "marker-in-every-item"
+
+#: What the guests never see the file of.  Items take 20 ms each until the gate is open, which is a
+#: file, so that nothing is over before the test has done what it wants to.
+WORKFLOW = f"""
+import os, time
+from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
+
+class Word(str):
+    number = 0
+
+class First(ProducerPE):
+    number = 0
+    def __init__(self):
+        super().__init__()
+        self.gate, self.pause = os.environ["GATE"], float(os.environ.get("PAUSE", "0"))
+    def _process(self, inputs):
+        until = time.monotonic() + self.pause
+        while not os.path.exists(self.gate) and time.monotonic() < until:
+            time.sleep(0.01)
+        self.number += 1
+        word = Word("{MARKER} %d" % self.number)
+        word.number = self.number
+        return word
+
+class Middle(IterativePE):
+    def __init__(self):
+        super().__init__()
+        self.gate = os.environ["GATE"]
+        self.misbehave = os.environ.get("MISBEHAVE")
+    def _process(self, word):
+        assert type(word) is Word
+        if self.misbehave:
+            raise ValueError("the sensor is broken")
+        if not os.path.exists(self.gate):
+            time.sleep(0.02)
+        return word.number % 7, str(word)
+
+class Tally(IterativePE):
+    seen = 0
+    def _process(self, pair):
+        self.seen += 1
+        return pair
+    def _postprocess(self):
+        self.write("output", ("seen", self.seen))
+
+class Collect(GenericPE):
+    def __init__(self):
+        super().__init__()
+        self.numprocesses = 3
+        self._add_input("input", grouping=[0])
+        self._add_output("output")
+        self.words = {{}}
+    def process(self, inputs):
+        key, word = inputs["input"]
+        self.words.setdefault(key, []).append(word)
+    def _postprocess(self):
+        for key, words in self.words.items():
+            self.write("output", (key, sorted(words)))
+
+def graph_of(*pes):
+    graph = WorkflowGraph()
+    for before, after in zip(pes, pes[1:]):
+        graph.connect(before, "output", after, "input")
+    return graph
+
+plain = graph_of(First(), Middle())
+tallied = graph_of(First(), Middle(), Tally())
+collected = graph_of(First(), Middle(), Collect())
+"""
+
+
+class Hosts:
+    """The driver's host with the server, and the guests' one.
+
+    Args:
+        namespaces: the names of two network namespaces; None takes this host for both.
+    """
+
+    def __init__(self, namespaces=None):
+        self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
+        for name in ("here", "there"):
+            (self.folder / name).mkdir()
+        (self.folder / "here" / "wf.py").write_text(WORKFLOW)
+        self.gate = self.folder / "gate"
+        self.prefixes = [in_namespace(name) for name in namespaces] if namespaces else [[], []]
+        self.started = []
+        address = ADDRESSES[0] if namespaces else "127.0.0.1"
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.address = f"redis://{address}:{port}"
+        self.url = f"redis://:{PASSWORD}@{address}:{port}"
+        self.client = redis.from_url(f"unix://:{PASSWORD}@{self.folder}/redis.sock")
+        command = [server_binary(), "--bind", address, "--port", str(port), "--requirepass"]
+        command += [PASSWORD, "--unixsocket", f"{self.folder}/redis.sock"]
+        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no"]
+        self.server = subprocess.Popen(
+            [*self.prefixes[0], *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        wait_until(self._answers, "the server has not started")
+
+    def driver(self, mapping, graph, *arguments, **environment):
+        arguments = [mapping, "wf.py", "-a", graph, "--redis-url", self.url, *arguments]
+        return self._start(0, "here", arguments, environment)
+
+    def guest(self, *arguments, **environment):
+        arguments = ["worker", "--redis-url", self.url, "--wait", 20, *arguments]
+        return self._start(1, "there", arguments, environment)
+
+    def command(self, *arguments, **environment):
+        """Run a command of the guests' host to its end."""
+        return subprocess.run(
+            [*self.prefixes[1], COMMAND, *map(str, arguments)],
+            **self._settings("there", environment),
+            timeout=30,
+            check=False,
+        )
+
+    def _start(self, host, folder, arguments, environment):
+        process = subprocess.Popen(
+            [*self.prefixes[host], COMMAND, *map(str, arguments)],
+            **self._settings(folder, environment),
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def _settings(self, folder, environment):
+        more = {"D4PY_KEY": SECRET, "GATE": str(self.gate), **environment}
+        return {
+            "cwd": self.folder / folder,
+            "env": {name: text for name, text in {**os.environ, **more}.items() if text},
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "text": True,
+        }
+
+    def open_gate(self):
+        self.gate.touch()
+
+    def prefix(self):
+        """What the keys of the one run begin with."""
+        wait_until(lambda: self.client.scard("d4py:runs") == 1, "there is no run")
+        (run_id,) = self.client.smembers("d4py:runs")
+        return f"d4py:{run_id.decode()}"
+
+    def ranks(self):
+        """Numbers of the workers that there are."""
+        names = self.client.hkeys(f"{self.prefix()}:members")
+        return {int(name) for name in names if name != b"driver"}
+
+    def calls(self, ranks):
+        """How often these workers have called PEs, as far as it is committed."""
+        found = self.client.hgetall(f"{self.prefix()}:calls")
+        return sum(int(n) for name, n in found.items() if int(name.split(b"/")[1]) in ranks)
+
+    def await_work(self, ranks):
+        """Wait until each of these workers has done something, and does more."""
+        for rank in ranks:
+            before = self.calls({rank})
+            wait_until(lambda rank=rank, n=before: self.calls({rank}) > n, f"{rank} does nothing")
+
+    def await_ranks(self, count):
+        wait_until(lambda: len(self.ranks()) == count, "not all workers have joined")
+        return self.ranks()
+
+    def values(self):
+        """Everything that lies on the server, by key."""
+        read = {
+            b"string": self.client.get,
+            b"hash": self.client.hgetall,
+            b"set": self.client.smembers,
+            b"stream": self.client.xrange,
+        }
+        found = {}
+        for key in self.client.scan_iter():
+            value = read.get(self.client.type(key), lambda key: None)(key)
+            found[key] = repr(value)
+        return found
+
+    def stop(self):
+        for process in self.started:
+            if group_lives(process.pid):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+        self.client.close()
+        self.server.kill()
+        self.server.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self):
+        assert self.server.poll() is None, "the server ended"
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
+
+
+def children(process):
+    """Processes that a command has started."""
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    )
+    pairs = (map(int, line.split()) for line in listed.stdout.splitlines())
+    return sorted(pid for pid, parent in pairs if parent == process.pid)
+
+
+def outputs(out):
+    """The results of the last PE, as they were printed."""
+    found = re.search(r"^Outputs: (\{.*\})$", out, re.MULTILINE)
+    assert found, out
+    ((items,),) = [ports.values() for ports in ast.literal_eval(found[1]).values()]
+    return items
+
+
+def assert_exact(out, graph, count):
+    """The results are those of `count` items, each once, whatever has happened on the way."""
+    wanted = sorted((n % 7, f"{MARKER} {n}") for n in range(1, count + 1))
+    items = outputs(out)
+    if graph == "collected":
+        items = [(key, word) for key, words in items for word in words]
+    if graph == "tallied":
+        seen = [number for key, number in items if key == "seen"]
+        assert sum(seen) == count, seen
+        items = [item for item in items if item[0] != "seen"]
+    assert sorted(items) == wanted

@@ -1,0 +1,115 @@
+"""What a worker leaves behind, as the driver deals with it: a table, and workers made by hand."""
+
+import pickle
+import threading
+
+import pytest
+
+from d4py_dynamic.driver import Driver
+from d4py_dynamic.staff import Staff
+from d4py_dynamic.table import Table
+from d4py_dynamic.table_store import TableRunStore, TableTaskStore
+from d4py_dynamic.tasks import ITEMS, Commit, Task, counts
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.errors import WorkerLostError
+from dispel4py.plan import make_plan
+from dispel4py.result import RunOptions, RunStats
+
+LIMIT = 20.0
+
+
+class Tally(IterativePE):
+    def _postprocess(self):
+        self.write("output", "told")
+
+
+class NoProcesses:
+    """Workers that the test plays itself."""
+
+    def check(self):
+        pass
+
+    def add(self, arguments):
+        raise AssertionError("nobody was lost")
+
+    def kill(self, number):
+        raise AssertionError("nobody was silent")
+
+    def join(self, seconds):
+        return True
+
+
+class Run:
+    """A driver in a thread, with two workers of which the first has a replica of Tally1."""
+
+    def __init__(self):
+        graph = WorkflowGraph()
+        graph.connect(ProducerPE(), "output", Tally(), "input")
+        self.plan = make_plan(graph)
+        table = Table(len(self.plan.pes))
+        self.store = TableRunStore(table, self.plan)
+        ranks = [self.store.join() for _ in range(2)]
+        self.workers = [
+            TableTaskStore(lambda method, *rest, rank=rank: getattr(table, method)(rank, *rest))
+            for rank in ranks
+        ]
+        self.staff = Staff(self.plan, self.store, NoProcesses(), ranks, tuple, lambda: None)
+        self.workers[0].commit(Commit(replicas=[1]))
+        self.result = self.error = None
+        self.thread = threading.Thread(target=self._drive, daemon=True)
+        self.thread.start()
+
+    def take_work(self, number):
+        """The next leases of a worker that are no orders."""
+        while True:
+            leases = self.workers[number].take(seconds=LIMIT)
+            work = [lease for lease in leases if counts(lease.task)]
+            if work or not leases:
+                return work
+            self.workers[number].commit(Commit(leases=leases))
+
+    def _drive(self):
+        arguments = self.plan, {}, self.store, None, self.staff, RunOptions(), RunStats("test")
+        try:
+            self.result = Driver(*arguments).run()
+        except Exception as error:
+            self.error = error
+
+
+@pytest.fixture
+def made():
+    return Run()
+
+
+def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_elsewhere(made):
+    # Given a worker that was told to postprocess its replica
+    (lease,) = made.take_work(0)
+    assert lease.task.load is None
+    # When it leaves instead
+    replica = pickle.dumps("the replica")
+    made.workers[0].commit(Commit(orphans=[(1, replica)]))
+    made.staff.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+    # Then another worker gets the replica, and the run ends when that is done
+    (lease,) = made.take_work(1)
+    assert lease.task.load == replica
+    made.workers[1].commit(Commit(leases=[lease], results=[("Tally1", "output", ["told"])]))
+    made.thread.join(LIMIT)
+    assert made.error is None
+    assert made.result.outputs == {"Tally1": {"output": ["told"]}}
+
+
+def test_c5_a_worker_that_leaves_with_its_replica_is_an_error(made):
+    made.take_work(0)
+    with pytest.raises(WorkerLostError, match="Tally1, with what its postprocess would have told"):
+        made.staff.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+
+
+@pytest.mark.parametrize(("has_left", "losses"), [(True, 0), (False, 1)])
+def test_who_left_is_not_counted_among_those_that_a_task_has_killed(made, has_left, losses):
+    made.take_work(0)
+    made.workers[0].commit(Commit(orphans=[(1, b"")], tasks=[Task(ITEMS, 1, load=["an item"])]))
+    (lease,) = made.take_work(0)
+    made.staff.see_off(WorkerLostError(0, 1, "gone"), has_left=has_left)
+    (again,) = made.take_work(1)
+    assert again.task == lease.task
+    assert again.losses == losses
