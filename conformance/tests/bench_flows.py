@@ -5,6 +5,7 @@ and send no results.
 """
 
 import os
+import random
 import time
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
@@ -12,6 +13,13 @@ from dispel4py.workflow_graph import WorkflowGraph
 
 #: Loops of `burn` per call, seconds per wait, processes that wait, pause before a lone item.
 BURN, WAIT, WAITERS, PAUSE = 200_000, 0.01, 16, 0.02
+
+
+#: Waits of the skewed workflow, in seconds, as in the papers on dispel4py's dynamic mappings.
+SKEW = [0.4 * random.Random(number).betavariate(2, 5) for number in range(200)]
+SKEWED_WAITERS = 8
+#: Bursts, the pause before each in seconds, and how many items come at once.
+BURSTS, GAP, BURST = 4, 1.0, 160
 
 
 class Numbers(ProducerPE):
@@ -104,6 +112,32 @@ class Waits(ConsumerPE):
         time.sleep(WAIT)
 
 
+class Skewed(Numbers):
+    """Sends how long to wait."""
+
+    def _process(self, inputs):
+        return SKEW[Numbers._process(self, inputs) - 1]
+
+
+class Bursts(ProducerPE):
+    def __init__(self):
+        ProducerPE.__init__(self)
+
+    def _process(self, inputs):
+        time.sleep(GAP)
+        for number in range(BURST):
+            self.write("output", number)
+
+
+class WaitsAsTold(ConsumerPE):
+    def __init__(self, numprocesses=SKEWED_WAITERS):
+        ConsumerPE.__init__(self)
+        self.numprocesses = numprocesses
+
+    def _process(self, data):
+        time.sleep(data)
+
+
 class Burns(ConsumerPE):
     def __init__(self):
         ConsumerPE.__init__(self)
@@ -133,3 +167,6 @@ lone = chained(Stamps(), *(Relay() for _ in range(4)), Delays())
 ending = chained(Numbers(), *(Relay() for _ in range(4)), Arrivals())
 waits = chained(Numbers(), Waits())
 burns = chained(Numbers(), Burns())
+skewed = chained(Skewed(), WaitsAsTold())
+bursts = chained(Bursts(), Waits())
+steady = chained(Numbers(), Waits())

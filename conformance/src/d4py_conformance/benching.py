@@ -1,0 +1,117 @@
+"""What the benchmarks stand on: several things measured by turns, and dispel4py of old beside them.
+
+What else the machine does hits everything that is measured by turns alike, so it is the ratios that
+can be trusted.  Figures, spreads and ratios are kept in each benchmark's `extra_info`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dispel4py import WorkflowGraph, run
+
+ROUNDS = 5
+#: The Python of an environment that holds dispel4py of old, if there is one.
+PEER = os.environ.get("D4PY_PEER_PYTHON")
+
+
+def by_turns(
+    benchmark: Any,
+    capsys: Any,
+    unit: str,
+    ours: Callable[[], float],
+    **others: Callable[[], float] | None,
+) -> None:
+    """Measure several things in turn, round after round, and keep and print what comes out.
+
+    The medians of the rounds' figures and of their ratios count; the first round does not.
+
+    Args:
+        benchmark: the fixture of that name.
+        capsys: the fixture of that name.
+        unit: of what the functions return.
+        ours: a function.
+        **others: functions by name; None where there is no such thing here.
+    """
+    figures: dict[str, list[float]] = {"ours": []}
+
+    def measure_others() -> None:
+        for name, other in others.items():
+            if other is not None:
+                figures.setdefault(name, []).append(other())
+
+    benchmark.pedantic(
+        lambda: figures["ours"].append(ours()),
+        setup=measure_others,
+        rounds=ROUNDS,
+        warmup_rounds=1,
+    )
+    info = benchmark.extra_info
+    info["unit"] = unit
+    lines = []
+    for name, values in figures.items():
+        counted = values[1:]
+        figure = info[name] = statistics.median(counted)
+        info[f"spread of {name}"] = [min(counted), max(counted)]
+        lines.append(f"{name:24} {figure:12,.4g} {unit:6}")
+        if name != "ours":
+            ratios = [one / other for one, other in zip(figures["ours"], values, strict=True)]
+            ratio = info[f"ratio to {name}"] = statistics.median(ratios[1:])
+            lines[-1] += f" ours / this: {ratio:.3f}"
+    with capsys.disabled():
+        print(f"\n{benchmark.name}", *lines, sep="\n  ")
+
+
+def seconds(
+    graph: WorkflowGraph, mapping: str, inputs: int, processes: int, **options: Any
+) -> float:
+    """How long a run takes, its processes' start and end included."""
+    started_at = time.perf_counter()
+    result = run(graph, mapping, inputs, processes, **options)
+    took = time.perf_counter() - started_at
+    assert max(result.stats.items_per_pe().values()) == inputs
+    return took
+
+
+def command(
+    file: Path,
+    mapping: str,
+    name: str,
+    inputs: int,
+    processes: int,
+    *more: str,
+    python: str = sys.executable,
+) -> tuple[str, float]:
+    """What a run of a workflow as a program of its own prints, and when it ended."""
+    options = ["-a", name, "-n", str(processes), "-i", str(inputs), *more]
+    ended = subprocess.run(
+        [python, "-m", "dispel4py.new.processor", mapping, file, *options],
+        env={**os.environ, "D4PY_BENCH_PRINT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ended.stdout + ended.stderr, time.monotonic()
+
+
+def elapsed(*arguments: Any, **options: Any) -> float:
+    """How long a run takes by its own account; see `command`."""
+    printed, _ = command(*arguments, **options)
+    found = re.search(r"ELAPSED TIME: ([\d.]+)", printed)
+    assert found is not None, printed
+    return float(found[1])
+
+
+def reported(printed: str) -> list[float]:
+    """The numbers that a PE has printed."""
+    found = re.search(r"REPORT ([-\d. e]+)", printed)
+    assert found is not None, printed
+    return [float(word) for word in found[1].split()]

