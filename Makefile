@@ -48,12 +48,12 @@ wheels: .hatch/wheels.ready ## source archives and wheels of all packages, in di
 	@$(RUN) wheels:all
 
 clean: ## remove all that make made
-	rm -rf .venv .hatch dist .benchmarks .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .hatch dist .benchmarks .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew whenever the workspace or a package's metadata changes: an editable
 # install keeps the entry points that it was made with.
-METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml)
+METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml $(wildcard examples/*/pyproject.toml))
 
 .hatch/%.ready: .venv/hatch.ready $(METADATA)
 	@echo "Setting up the environment '$*' (once) ..." >&2

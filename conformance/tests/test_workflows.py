@@ -4,9 +4,11 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from d4py_conformance import MappingConformance
+from d4py_conformance import MappingConformance, WorkflowsInProcesses
 from dispel4py.registry import ENTRY_POINT_GROUP
 
+#: Those that come with a test file of their own, as their author would write it.
+ELSEWHERE = {"threads"}
 #: What runs of a mapping get that are not to choose everything themselves.
 OPTIONS = {"simple": {}}
 OTHERWISE = {"processes": 4}
@@ -17,7 +19,7 @@ def installed():
     found = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         found.setdefault(entry.value, entry.name)
-    return list(found.values())
+    return [name for name in found.values() if name not in ELSEWHERE]
 
 
 class TestInstalledMappings(MappingConformance):
@@ -28,3 +30,9 @@ class TestInstalledMappings(MappingConformance):
     @pytest.fixture
     def options(self, mapping):
         return OPTIONS.get(mapping, OTHERWISE)
+
+
+class TestFixedMappings(WorkflowsInProcesses):
+    @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi")])
+    def mapping(self, request):
+        return request.param

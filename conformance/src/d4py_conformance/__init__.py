@@ -24,6 +24,14 @@ pytest.register_assert_rewrite("d4py_conformance.compare", "d4py_conformance.rul
 
 from d4py_conformance.compare import assert_outputs, differences  # noqa: E402
 from d4py_conformance.conformance import MappingConformance  # noqa: E402
+from d4py_conformance.rules.workflows import WorkflowsInProcesses  # noqa: E402
 from d4py_conformance.workflows import WORKFLOWS, Case  # noqa: E402
 
-__all__ = ["WORKFLOWS", "Case", "MappingConformance", "assert_outputs", "differences"]
+__all__ = [
+    "WORKFLOWS",
+    "Case",
+    "MappingConformance",
+    "WorkflowsInProcesses",
+    "assert_outputs",
+    "differences",
+]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from d4py_conformance.rules.completion import CompletionRules
+from d4py_conformance.rules.declarations import DeclarationRules
+from d4py_conformance.rules.drawn import DrawnGraphs
 from d4py_conformance.rules.graph import GraphRules
 from d4py_conformance.rules.inputs import InputRules
 from d4py_conformance.rules.instances import InstanceRules
 from d4py_conformance.rules.items import ItemRules
+from d4py_conformance.rules.memory import MemoryRules
+from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.routing import RoutingRules
+from d4py_conformance.rules.stopping import StoppingRules
 from d4py_conformance.rules.workflows import WorkflowRuns
 
 
@@ -19,10 +24,16 @@ class MappingConformance(
     RoutingRules,
     ItemRules,
     CompletionRules,
+    StoppingRules,
+    MemoryRules,
+    DeclarationRules,
+    OwnershipRules,
+    DrawnGraphs,
 ):
     """The suite.
 
-    A subclass gives two fixtures: `mapping`, the name of an installed mapping, and `options`, a
-    dict of what `dispel4py.run` is to be called with beside (``{}`` unless overridden).  Names of
-    tests carry the number of the rule that they test.
+    A subclass gives two fixtures: `mapping`, a mapping or the name of an installed one, and
+    `options`, a dict of what `dispel4py.run` is to be called with beside (``{}`` unless
+    overridden).  Names of tests carry the number of the rule that they test.  What the mapping does
+    not declare by its capabilities is not asked of it; it has to be refused instead.
     """

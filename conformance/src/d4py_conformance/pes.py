@@ -5,12 +5,18 @@ They live in a module of their own because worker processes have to be able to i
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dispel4py import BasePE, GenericPE, IterativePE, ProducerPE
+
+#: In a run apart, this variable of the environment is the number of the process that called `run`.
+DRIVER = "D4PY_CONFORMANCE_DRIVER"
 
 
 @dataclass
@@ -197,7 +203,7 @@ class Total(IterativePE):
 
 
 class Reuser(ProducerPE):
-    """Sends one and the same list in each call, longer by a number each time; spoils it at last."""
+    """Sends one and the same list in each call, longer by a number each time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -208,9 +214,6 @@ class Reuser(ProducerPE):
         self.write("output", self.data)
         self.data.append("spoilt")
         self.data.pop()
-
-    def _postprocess(self) -> None:
-        self.data.append("spoilt")
 
 
 class Spoiler(IterativePE):
@@ -233,36 +236,44 @@ class StubbornError(Exception):
 
 
 class Fails(IterativePE):
-    """Sends what it gets, but raises at one item, or in preprocess or postprocess.
+    """Sends what it gets, but raises at some numbers.
 
     Args:
-        at: ``"preprocess"``, ``"postprocess"``, or numbers.
+        at: the numbers.
         stubborn: raise a `StubbornError` rather than a ValueError.
     """
 
-    def __init__(self, at: str | Sequence[int], stubborn: bool = False) -> None:
+    def __init__(self, at: Sequence[int], stubborn: bool = False) -> None:
         super().__init__()
         self.at = at
         self.stubborn = stubborn
 
-    def _preprocess(self) -> None:
-        if self.at == "preprocess":
-            self.explode()
-
     def _process(self, data: Any) -> Any:
-        if not isinstance(self.at, str) and data in self.at:
+        if data in self.at:
             self.explode()
         return data
-
-    def _postprocess(self) -> None:
-        if self.at == "postprocess":
-            self.explode()
 
     def explode(self) -> None:
         """Raise."""
         if self.stubborn:
             raise StubbornError(42, "the sensor is broken")
         raise ValueError("the sensor is broken")
+
+
+class FailsOutside(Fails):
+    """Sends what it gets, but raises in ``"preprocess"`` or ``"postprocess"``."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(at=[])
+        self.phase = phase
+
+    def _preprocess(self) -> None:
+        if self.phase == "preprocess":
+            self.explode()
+
+    def _postprocess(self) -> None:
+        if self.phase == "postprocess":
+            self.explode()
 
 
 class WrongOutput(GenericPE):
@@ -280,3 +291,204 @@ class WrongOutput(GenericPE):
             return {"middle": inputs["input"]}
         self.write("middle", inputs["input"])
         return None
+
+
+class Clock(IterativePE):
+    """Sends the time, in seconds, at which an item came."""
+
+    def _process(self, data: Any) -> float:
+        return time.time()
+
+
+class TracedNumbers(Numbers):
+    """Sends (1,), (2,), (3,), …, and leaves a file when it is called."""
+
+    def __init__(self, trace: Path) -> None:
+        super().__init__()
+        self.trace = trace
+
+    def _process(self, inputs: Any) -> Any:
+        self.trace.touch()
+        return (super()._process(inputs),)
+
+
+class Traced(Relay):
+    """Sends what it gets, and leaves a file when it is called."""
+
+    def __init__(
+        self,
+        trace: Path,
+        grouping: str | Sequence[Any] | None = None,
+        numprocesses: int = 1,
+        keep: Any = None,
+    ) -> None:
+        super().__init__(numprocesses=numprocesses)
+        self.inputconnections["input"]["grouping"] = grouping
+        self.trace = trace
+        self.keep = keep
+
+    def _process(self, data: Any) -> Any:
+        self.trace.touch()
+        return data
+
+
+class TracedTalker(Traced):
+    """The same with a life cycle: sends ``"pre"`` before and ``"post"`` behind."""
+
+    def _preprocess(self) -> None:
+        self.trace.touch()
+        self.write("output", "pre")
+
+    def _postprocess(self) -> None:
+        self.write("output", "post")
+
+
+class Where(Relay):
+    """Sends ``(item, number of the process that it came to)``."""
+
+    def _process(self, data: Any) -> tuple[Any, int]:
+        return data, os.getpid()
+
+
+class PlacedNumbers(Numbers):
+    """Sends ``(n, number of the process)``."""
+
+    def _process(self, inputs: Any) -> Any:
+        return super()._process(inputs), os.getpid()
+
+
+class PartialSum(IterativePE):
+    """Sends the sum of what it got when it ends; whoever adds those up has it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum = 0
+
+    def _process(self, data: int) -> None:
+        self.sum += data
+
+    def _postprocess(self) -> None:
+        self.write("output", self.sum)
+
+
+class InDriverError(Exception):
+    """A PE was to kill its worker, and the worker is the process that called `run`."""
+
+
+def crash_once(marker: Path) -> None:
+    """Kill this process with SIGKILL, the first time that anybody asks for it.
+
+    Args:
+        marker: a file that is not there yet; holds the number of the process afterwards.
+    """
+    if os.environ.get(DRIVER) == str(os.getpid()):
+        raise InDriverError("this PE runs in the process that called run()")
+    try:
+        with marker.open("x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class CrashingNumbers(Numbers):
+    """Numbers whose worker is killed at one of them."""
+
+    def __init__(self, marker: Path, at: int) -> None:
+        super().__init__()
+        self.marker = marker
+        self.at = at
+
+    def _process(self, inputs: Any) -> int:
+        number = super()._process(inputs)
+        if number == self.at:
+            crash_once(self.marker)
+        return number
+
+
+class Crashing(Relay):
+    """Sends what it gets; its worker is killed at one item."""
+
+    def __init__(self, marker: Path, at: int) -> None:
+        super().__init__()
+        self.marker = marker
+        self.at = at
+
+    def _process(self, data: Any) -> Any:
+        if data == self.at:
+            crash_once(self.marker)
+        return data
+
+
+class CrashingCounter(Crashing):
+    """Sends ``(item, how many came so far)``; its worker is killed at one item."""
+
+    stateful = True
+
+    def __init__(self, marker: Path, at: int) -> None:
+        super().__init__(marker, at)
+        self.count = 0
+
+    def _process(self, data: Any) -> Any:
+        self.count += 1
+        return super()._process(data), self.count
+
+
+#: How many items a `Tally` adds to its file at a time.
+TALLY_STEP = 500
+
+
+class Tally(ProducerPE):
+    """Sends 1, 2, 3, …, several per call; its file grows by a byte with every `TALLY_STEP`."""
+
+    def __init__(self, file: Path, per_call: int) -> None:
+        super().__init__()
+        self.file = file
+        self.per_call = per_call
+        self.sent = 0
+
+    def _process(self, inputs: Any) -> None:
+        for _ in range(self.per_call):
+            self.sent += 1
+            if self.sent % TALLY_STEP == 0:
+                with self.file.open("ab") as file:
+                    file.write(b".")
+            self.write("output", self.sent)
+
+
+class EnoughError(Exception):
+    """The run has shown what it was to show."""
+
+
+class Gate(IterativePE):
+    """Lets nothing pass: waits until the sender of a tally pauses or is done, and ends the run.
+
+    Says in a file of its own how many items had been sent by then.
+    """
+
+    def __init__(self, tally: Path, count: int, verdict: Path) -> None:
+        super().__init__()
+        self.tally = tally
+        self.count = count
+        self.verdict = verdict
+
+    def _process(self, data: Any) -> None:
+        sent, changed_at = 0, time.monotonic()
+        while sent < self.count and time.monotonic() - changed_at < STILL_SECONDS:
+            time.sleep(0.01)
+            before, sent = sent, self.tally_now()
+            if sent != before:
+                changed_at = time.monotonic()
+        # Other replicas may say so too, and may be stopped while they do.
+        own = self.verdict.with_name(f"{self.verdict.name}-{os.getpid()}")
+        own.write_text(str(sent))
+        own.replace(self.verdict)
+        raise EnoughError
+
+    def tally_now(self) -> int:
+        """How many items were sent."""
+        return self.tally.stat().st_size * TALLY_STEP if self.tally.exists() else 0
+
+
+#: A sender that has not sent for so long is waiting.
+STILL_SECONDS = 0.5

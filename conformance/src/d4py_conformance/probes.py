@@ -1,19 +1,30 @@
 """How fast the ground is that a mapping stands on: the same work without d4py.
 
-Each function passes `count` small integers through `STAGES` stages that change nothing (or through
-a transport, for the Redis one) and returns the seconds that it took.  A benchmark runs them beside
-the mapping, in the same process and minute, because only such ratios mean anything.
+Each function passes `count` small integers through `STAGES` stages that change nothing, or through
+one hop of a transport, or does what its own words say, and returns the seconds that it took.  A
+benchmark runs them beside the mapping, in the same minute, because only such ratios mean anything.
 """
 
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from time import perf_counter
+from multiprocessing import connection, get_context, shared_memory
+from multiprocessing.process import BaseProcess
+from statistics import median
+from time import monotonic, perf_counter, sleep
 from typing import Any
 
 STAGES = 5
+MIB = 1 << 20
+
+#: The probes' processes are forked: what they run need not be importable.
+_FORK = get_context("fork")
 
 
 def best_rate(probe: Callable[[int], float], count: int, *, hops: int = STAGES) -> float:
@@ -117,3 +128,145 @@ def redis_stream(client: Any, count: int, batch: int = 1000) -> float:
         return perf_counter() - started_at
     finally:
         client.delete(stream)
+
+
+@contextmanager
+def _running(target: Callable[..., None], *arguments: Any) -> Iterator[BaseProcess]:
+    """A process that runs a function, and has ended when the block is left."""
+    process = _FORK.Process(target=target, args=arguments)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.join()
+
+
+def pipe(count: int, batch: int = 1000) -> float:
+    """Items packed by `batch`, from one process to another through a pipe."""
+    ours, theirs = _FORK.Pipe()
+
+    def read() -> None:
+        arrived = 0
+        while arrived < count:
+            arrived += len(pickle.loads(theirs.recv_bytes()))
+        theirs.send_bytes(b"all")
+
+    with _running(read):
+        started_at = perf_counter()
+        for start in range(0, count, batch):
+            ours.send_bytes(pickle.dumps([*range(start, start + batch)]))
+        ours.recv_bytes()
+        return perf_counter() - started_at
+
+
+def zeromq(count: int, batch: int = 1000) -> float:
+    """The same through ZeroMQ.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    zmq = import_module("zmq")
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"ipc://{folder}/s"
+
+        def read() -> None:
+            with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
+                socket.connect(address)
+                socket.send(b"there")
+                arrived = 0
+                while arrived < count:
+                    arrived += len(pickle.loads(socket.recv()))
+                socket.send(b"all")
+
+        with _running(read), zmq.Context() as context, context.socket(zmq.PAIR) as socket:
+            socket.bind(address)
+            socket.recv()
+            started_at = perf_counter()
+            for start in range(0, count, batch):
+                socket.send(pickle.dumps([*range(start, start + batch)]))
+            socket.recv()
+            return perf_counter() - started_at
+
+
+def shared_arrays(count: int) -> float:
+    """Arrays of 1 MiB from one process to another through shared memory, copied once."""
+    numpy = import_module("numpy")
+    ours, theirs = _FORK.Pipe()
+    array = numpy.ones(MIB // 8)
+    blocks = [shared_memory.SharedMemory(create=True, size=MIB) for _ in range(4)]
+    views = [numpy.ndarray(array.shape, buffer=block.buf) for block in blocks]
+
+    def read() -> None:
+        total = 0.0
+        for i in range(count):
+            theirs.recv_bytes()
+            total += views[i % 4][0]
+            theirs.send_bytes(b"free")
+        assert total == count
+
+    try:
+        with _running(read):
+            started_at = perf_counter()
+            for i in range(count):
+                if i >= 4:
+                    ours.recv_bytes()
+                views[i % 4][:] = array
+                ours.send_bytes(b"full")
+            for _ in range(min(count, 4)):
+                ours.recv_bytes()
+            return perf_counter() - started_at
+    finally:
+        views.clear()  # they hold the blocks
+        for block in blocks:
+            block.close()
+            block.unlink()
+
+
+def side_by_side(work: Callable[[], object], processes: int) -> float:
+    """A function, called once in each of so many processes at once."""
+    started_at = perf_counter()
+    running = [_FORK.Process(target=work) for _ in range(processes)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    return perf_counter() - started_at
+
+
+def lone_items(count: int, pause: float) -> float:
+    """Median seconds that a time stamp takes through `STAGES` pipes, one after each pause."""
+    took: list[float] = []
+    ends = [_FORK.Pipe(duplex=False) for _ in range(STAGES)]
+
+    def hand_on(source: connection.Connection, destination: connection.Connection) -> None:
+        for _ in range(count):
+            destination.send(source.recv())
+
+    def write() -> None:
+        for _ in range(count):
+            sleep(pause)
+            ends[0][1].send(monotonic())
+
+    running = [
+        _FORK.Process(target=hand_on, args=(ends[i][0], ends[i + 1][1])) for i in range(STAGES - 1)
+    ]
+    running.append(_FORK.Process(target=write))
+    for process in running:
+        process.start()
+    for _ in range(count):
+        took.append(ends[-1][0].recv() - monotonic())
+    for process in running:
+        process.join()
+    return -median(took)
+
+
+def start_interpreter(processes: int) -> float:
+    """Starting Python, which forks so many processes that do nothing, and their end."""
+    code = (
+        "import multiprocessing as m; c = m.get_context('fork');"
+        f" ps = [c.Process(target=int) for _ in range({processes})];"
+        " [p.start() for p in ps]; [p.join() for p in ps]"
+    )
+    started_at = perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return perf_counter() - started_at

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import count, pairwise
+from pathlib import Path
+from typing import Any, final
 
 import pytest
 
+from d4py_conformance.apart import Apart
 from dispel4py import GenericPE, RunResult, WorkflowGraph, run
-from dispel4py.registry import Capabilities, load_mapping
+from dispel4py.registry import Capabilities, Mapping, load_mapping
 
 #: Runs a graph: ``execute(graph, inputs, **options of run)``.
 Execute = Callable[..., RunResult]
+#: The same in a process of its own: ``run_apart(graph, inputs, **options of run)``.
+RunApart = Callable[..., Apart]
 #: Skips a test of what the mapping does not declare: ``require("stateful", …)``.
 Require = Callable[..., None]
 
+#: What the reason of a skipped test says if it is the mapping's declaration.
+NOT_DECLARED = "does not declare"
 
-@pytest.mark.timeout(60)
+
 class Suite:
-    """Base of the suite's parts.  A test that takes longer than its timeout has hung."""
+    """Base of the suite's parts.
+
+    Attributes:
+        timeout: seconds after which a test has hung, unless the test has a limit of its own.
+    """
+
+    timeout = 60.0
 
     @pytest.fixture
-    def mapping(self) -> str:
-        """Name of the mapping; override it."""
+    def mapping(self) -> str | Mapping:
+        """The mapping, or the name by which it is installed; override it."""
         raise NotImplementedError("a subclass of MappingConformance has a fixture `mapping`")
 
     @pytest.fixture
@@ -32,12 +44,17 @@ class Suite:
         return {}
 
     @pytest.fixture
-    def capabilities(self, mapping: str) -> Capabilities:
-        """What the mapping declares."""
-        return load_mapping(mapping).capabilities
+    def loaded_mapping(self, mapping: str | Mapping) -> Mapping:
+        """The mapping itself."""
+        return load_mapping(mapping) if isinstance(mapping, str) else mapping
 
     @pytest.fixture
-    def execute(self, mapping: str, options: dict[str, Any]) -> Execute:
+    def capabilities(self, loaded_mapping: Mapping) -> Capabilities:
+        """What the mapping declares."""
+        return loaded_mapping.capabilities
+
+    @pytest.fixture
+    def execute(self, mapping: str | Mapping, options: dict[str, Any]) -> Execute:
         """See `Execute`."""
 
         def execute(graph: WorkflowGraph, inputs: Any = None, **more: Any) -> RunResult:
@@ -46,15 +63,75 @@ class Suite:
         return execute
 
     @pytest.fixture
-    def require(self, mapping: str, capabilities: Capabilities) -> Require:
+    def run_apart(
+        self, mapping: str | Mapping, options: dict[str, Any], tmp_path: Path
+    ) -> Iterator[RunApart]:
+        """See `RunApart`."""
+        numbers = count()
+        started: list[Apart] = []
+
+        def run_apart(
+            graph: WorkflowGraph,
+            inputs: Any = None,
+            *,
+            environment: dict[str, str] | None = None,
+            **more: Any,
+        ) -> Apart:
+            folder = tmp_path / f"run{next(numbers)}"
+            folder.mkdir()
+            started.append(Apart(folder, mapping, graph, inputs, {**options, **more}, environment))
+            return started[-1]
+
+        yield run_apart
+        for apart in started:
+            apart.kill()
+
+    @pytest.fixture
+    def require(self, loaded_mapping: Mapping, capabilities: Capabilities) -> Require:
         """See `Require`."""
 
         def require(*names: str) -> None:
             for name in names:
                 if not getattr(capabilities, name):
-                    pytest.skip(f"{mapping} does not declare {name}")
+                    pytest.skip(f"{loaded_mapping.name} {NOT_DECLARED} {name}")
 
         return require
+
+    @final
+    def test_standard_tests_are_overridden_with_a_reason_or_not_at_all(self) -> None:
+        """A standard test may be expected to fail, by xfail with `reason` and `strict`."""
+        wrong = [name for name in overridden(type(self)) if not _has_reason(type(self), name)]
+        assert not wrong, (
+            f"standard tests that {type(self).__name__} overrides: {', '.join(wrong)}; mark each"
+            " with @pytest.mark.xfail(reason=…, strict=…), or leave it as it is"
+        )
+
+
+def overridden(suite: type[Suite]) -> list[str]:
+    """Names of the standard tests that a class defines anew."""
+    return [
+        name
+        for name in dir(suite)
+        if name.startswith("test")
+        and any(_is_standard(cls) for cls in _definers(suite, name))
+        and not _is_standard(_definers(suite, name)[0])
+    ]
+
+
+def _definers(suite: type, name: str) -> list[type]:
+    return [cls for cls in suite.__mro__ if name in vars(cls)]
+
+
+def _is_standard(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == __package__
+
+
+def _has_reason(suite: type, name: str) -> bool:
+    marks = getattr(getattr(suite, name), "pytestmark", [])
+    return any(
+        mark.name == "xfail" and mark.kwargs.get("reason") and "strict" in mark.kwargs
+        for mark in marks
+    )
 
 
 def chain(*pes: GenericPE | WorkflowGraph) -> WorkflowGraph:

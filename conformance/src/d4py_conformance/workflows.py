@@ -132,7 +132,12 @@ def sieve(n: int) -> Outputs:
 
 
 _CASES = [
-    Case("delayed_pipeline", counting("TestDelayOneInOneOut2"), sizes=(1, 5)),
+    Case(
+        "delayed_pipeline",
+        counting("TestDelayOneInOneOut2"),
+        sizes=(1, 5),
+        needs=frozenset({"lifecycle"}),
+    ),
     Case("group_by", all_words_counted("WordCounter4"), needs=GROUPED),
     Case("group_by_stateful", all_words_counted("WordCounter4"), needs=GROUPED),
     Case("grouping_alltoone", counting("TestOneInOneOut2"), needs=GROUPED),

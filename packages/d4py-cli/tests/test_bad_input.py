@@ -157,12 +157,20 @@ class TestInputs:
     def test_negative_iterations_are_told(self, refused):
         assert "-i/--iter: -1 is negative" in refused("simple", "wf.py", "-i", "-1")
 
-    @pytest.mark.parametrize("mapping", ["simple", "hybrid_redis"])
-    @pytest.mark.parametrize("value", ["0", "-3"])
-    def test_too_few_processes_are_told_with_the_least_that_would_do(self, refused, mapping, value):
+    @pytest.mark.parametrize(
+        ("mapping", "value", "least"),
+        [("simple", "0", 1), ("dyn_multi", "0", 1), ("multi", "-3", 1), ("hybrid_redis", "-3", 0)],
+    )
+    def test_too_few_processes_are_told_with_the_least_that_would_do(
+        self, refused, mapping, value, least
+    ):
         message = refused(mapping, "wf.py", "-n", value)
         assert value in message
-        assert "the least that would do is 1" in message
+        assert f"the least that would do is {least}" in message
+
+    def test_no_process_at_all_needs_a_server_that_others_can_reach(self, refused):
+        message = refused("hybrid_redis", "wf.py", "-n", "0")
+        assert "workers cannot join a run on its private Redis server" in message
 
     def test_an_output_file_that_cannot_be_written_is_told(self, refused):
         message = refused("simple", "wf.py", "--output", "nowhere/out.jsonl")

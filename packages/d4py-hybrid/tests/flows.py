@@ -166,18 +166,20 @@ class FailingNumbers(Trouble, ProducerPE):
         return super()._process(self.counter)
 
 
-class Hangs(IterativePE):
-    """Makes a file with its process number, and waits for ever."""
+class HangsOnce(IterativePE):
+    """Makes a file with its process number, and waits for ever; where that file is, does not."""
 
     def __init__(self, path):
         super().__init__()
         self.path = str(path)
 
     def _process(self, data):
-        ready = Path(f"{self.path}.new")
-        ready.write_text(str(os.getpid()))
-        ready.rename(self.path)
-        time.sleep(600)
+        if not Path(self.path).exists():
+            ready = Path(f"{self.path}.new")
+            ready.write_text(str(os.getpid()))
+            ready.rename(self.path)
+            time.sleep(600)
+        return data
 
 
 class Signs(IterativePE):

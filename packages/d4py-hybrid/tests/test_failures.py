@@ -82,7 +82,7 @@ class TestPEs:
 
 
 class TestWorkers:
-    """A worker that is gone fails the run, whatever its exit status."""
+    """C5: others go on with what a lost worker had, unless that would only be lost again."""
 
     @pytest.mark.parametrize(
         ("how", "cause"),
@@ -94,46 +94,65 @@ class TestWorkers:
         ],
     )
     @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
-    def test_a_pe_that_ends_its_process_is_told(self, fails, flows, chain, how, cause, at):
+    def test_c5_a_pe_that_ends_its_process_each_time_is_named(
+        self, fails, flows, chain, how, cause, at
+    ):
         graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
         error = fails(graph, WorkerLostError)
-        assert str(error) == f"worker {error.rank} (process {error.pid}) died: {cause}"
+        start = f"worker {error.rank} (process {error.pid}) died: {cause}; it ran Fails1, "
+        assert str(error).startswith(start)
+
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    def test_c5_so_is_one_with_a_state(self, fails, flows, chain, at):
+        pe = flows.Fails(at, "kill -9")
+        pe.stateful = True
+        error = fails(chain(flows.Numbers(), pe, flows.Relay()), WorkerLostError)
+        assert "Fails1 (instance 0)" in str(error)
+        assert str(error).endswith("as 2 workers before it that died")
+
+    @pytest.fixture
+    def kill(self, tmp_path, wait_until):
+        """Kills a worker when a PE hangs, chosen by what is given that one's process number."""
+        killers = []
+
+        def kill(choose, number=signal.SIGKILL):
+            def wait_and_kill():
+                wait_until((tmp_path / "pid").exists, "the item's arrival")
+                os.kill(choose(int((tmp_path / "pid").read_text())), number)
+
+            killers.append(threading.Thread(target=wait_and_kill))
+            killers[-1].start()
+
+        yield kill
+        for killer in killers:
+            killer.join()
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_a_worker_that_is_killed_at_work_is_told(
-        self, execute, flows, chain, tmp_path, wait_until, number
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_c5_others_go_on_when_a_worker_is_killed_at_work(
+        self, execute, flows, chain, tmp_path, kill, number, kept
     ):
-        killed_at = []
+        kill(lambda busy: busy, number)
+        pe = flows.HangsOnce(tmp_path / "pid")
+        pe.stateful = kept
+        result = execute(chain(flows.Numbers(), pe), 5, 3)
+        assert sorted(result.outputs["HangsOnce1"]["output"]) == [1, 2, 3, 4, 5]
+        (note,) = result.stats.notes
+        assert f"died: killed by {number.name}; others went on with its work" in note
 
-        def kill():
-            wait_until((tmp_path / "pid").exists, "the item's arrival")
-            killed_at.append(time.monotonic())
-            os.kill(int((tmp_path / "pid").read_text()), number)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        graph = chain(flows.Numbers(), flows.Hangs(tmp_path / "pid"))
-        with pytest.raises(WorkerLostError, match=f"killed by {number.name}"):
-            execute(graph, 1, 3)
-        assert time.monotonic() - killed_at[0] < 2
-        killer.join()
-
-    def test_a_worker_that_is_killed_while_it_waits_is_told(
-        self, execute, flows, chain, tmp_path, wait_until
+    def test_c5_others_go_on_when_a_worker_is_killed_while_it_waits(
+        self, execute, flows, chain, tmp_path, kill
     ):
-        # Two workers, and one item, at which one of them hangs; the other one is killed.
-        def kill():
-            wait_until((tmp_path / "pid").exists, "the item's arrival")
-            busy = int((tmp_path / "pid").read_text())
+        # Two workers, and one item, at which one of them hangs; both are killed.
+        def idle_first(busy):
             (idle,) = {worker.pid for worker in multiprocessing.active_children()} - {busy}
             os.kill(idle, signal.SIGKILL)
+            return busy
 
-        killer = threading.Thread(target=kill)
-        killer.start()
-        graph = chain(flows.Numbers(), flows.Hangs(tmp_path / "pid"))
-        with pytest.raises(WorkerLostError, match="killed by SIGKILL"):
-            execute(graph, 1, 2)
-        killer.join()
+        kill(idle_first)
+        result = execute(chain(flows.Numbers(), flows.HangsOnce(tmp_path / "pid")), 1, 2)
+        assert result.outputs == {"HangsOnce1": {"output": [1]}}
+        assert len(result.stats.notes) == 2
 
 
 class TestTheCaller:

@@ -1,4 +1,4 @@
-"""A real server for tests that want one, and a store in memory for those that do not."""
+"""A real server for tests that want one, stores of all kinds, and whole runs in threads."""
 
 import itertools
 import os
@@ -8,21 +8,29 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections import Counter, deque
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import redis
 
-from d4py_dynamic.redis_keys import CODEC, RunKeys
+from d4py_dynamic.broker import Broker, Caller
+from d4py_dynamic.driver import Driver
+from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import Address, server_binary
 from d4py_dynamic.redis_store import RedisTaskStore
-from d4py_dynamic.store import Drained, LogLine, Results
-from d4py_dynamic.tasks import ANY, ITEMS, STOP, Lease, Pressure
-from dispel4py.errors import ServiceError
-from dispel4py.result import InstanceStats
+from d4py_dynamic.staff import Staff
+from d4py_dynamic.table import Table
+from d4py_dynamic.table_store import TableRunStore, TableTaskStore
+from d4py_dynamic.tasks import MOST_RESULTS, MOST_WAITING, pins_of
+from d4py_dynamic.worker import Worker
+from dispel4py.errors import ServiceError, WorkerLostError
+from dispel4py.inputs import root_inputs
+from dispel4py.plan import make_plan, share_stateless
+from dispel4py.result import RunOptions, RunStats
 
 #: Seconds after which something that should happen soon has not.
 LIMIT = 20.0
@@ -121,7 +129,25 @@ class Opened(NamedTuple):
 
     driver: object
     workers: list
+    join: object
     keys: object = None
+
+
+def opened(driver, make_worker, owners, keys=None):
+    """The store with its workers, numbered as `owners`, which says what each of them owns."""
+
+    def join():
+        rank = driver.join()
+        worker = make_worker(rank)
+        workers.append(worker)
+        return worker
+
+    workers = []
+    for own in owners:
+        worker = join()
+        for pin in own:
+            worker.adopt(pin)
+    return Opened(driver, workers, join, keys)
 
 
 @pytest.fixture
@@ -130,16 +156,12 @@ def open_redis_store():
     stores = []
 
     def open_store(server, plan, owners):
-        pins = tuple(itertools.chain(*owners))
-        keys = RunKeys(f"d4py:{secrets.token_hex(4)}", pins, len(owners))
+        keys = RunKeys(secrets.token_hex(4), tuple(itertools.chain(*owners)))
         secret = secrets.token_bytes(32)
         driver = RedisRunStore(server.address, keys, secret, plan)
-        driver.create()
-        workers = [
-            RedisTaskStore(server.address, keys, secret, rank, own)
-            for rank, own in enumerate(owners)
-        ]
-        stores.append(Opened(driver, workers, keys))
+        driver.create("a test")
+        make_worker = partial(RedisTaskStore, server.address, keys, secret)
+        stores.append(opened(driver, make_worker, owners, keys))
         return stores[-1]
 
     yield open_store
@@ -149,186 +171,206 @@ def open_redis_store():
         store.driver.delete()
 
 
-class MemoryStore:
-    """A store for threads of one process: what `TaskStore` and `RunStore` say, and no more.
+class Noting(TableTaskStore):
+    """A worker's side of a table; keeps the commits that became true."""
 
-    Args:
-        plan: the plan.
-        owners: per worker, the pinned instances that it owns.
-        most_waiting: tasks of an instance beyond which it is full.
-        most_results: the same for results.
-    """
-
-    def __init__(self, plan, owners, most_waiting=32, most_results=64):
-        self.plan, self.owners = plan, owners
-        self.most_waiting, self.most_results = most_waiting, most_results
-        self.changed = threading.Condition()
-        self.broken = None
-        self.tasks = {"shared": deque()}
-        self.tasks |= {("inbox", rank): deque() for rank in range(len(owners))}
-        self.tasks |= {pin: deque() for pins in owners for pin in pins}
-        self.leases = {}
-        self.lengths = Counter()
-        self.counts = Counter({pe.index: 0 for pe in plan.pes})
-        self.out = deque()
-        self.results_made = self.results_seen = 0
-        self.watched, self.hungry, self.replica_set = set(), set(), set()
-        self.calls, self.seconds = Counter(), Counter()
-        self.commits = []
-
-    def open(self):
-        return Opened(MemoryDriver(self), [MemoryWorker(self, r) for r in range(len(self.owners))])
-
-    def add(self, place, task):
-        self.tasks[place].append(CODEC.dumps(task))
-        self.lengths[place] += 1
-        if task.kind != STOP:
-            self.counts[task.pe] += 1
-
-    def length(self, place):
-        return self.lengths[place]
-
-
-class MemoryWorker:
-    """The worker's side."""
-
-    def __init__(self, store, rank):
-        self.store, self.rank = store, rank
-        self.places = [*store.owners[rank], ("inbox", rank), "shared"]
-
-    def take(self, only=None):
-        store = self.store
-        with store.changed:
-            taken = self._take_from(self.places if only is None else only)
-            if not taken and only is None:
-                store.hungry.add(self.rank)
-                store.changed.wait_for(lambda: self._any() or store.broken, 0.05)
-                store.hungry.discard(self.rank)
-                taken = self._take_from(self.places)
-            self._check()
-            return taken
+    def __init__(self, table, rank, commits):
+        super().__init__(lambda method, *arguments: getattr(table, method)(rank, *arguments))
+        self._rank, self._commits = rank, commits
 
     def commit(self, commit):
-        store = self.store
-        packed = [CODEC.dumps(task) for task in commit.tasks]  # may fail, and nothing is done then
-        results = CODEC.dumps(Results(commit.results, commit.failures))
-        with store.changed:
-            self._check()
-            for lease in commit.leases:
-                if store.leases.get(lease.token, (None,))[0] != self.rank:
-                    raise ServiceError("a lease was lost")
-            store.commits.append((self.rank, commit))
-            for task, data in zip(commit.tasks, packed, strict=True):
-                place = "shared" if task.instance == ANY else (task.pe, task.instance)
-                store.tasks[place].append(data)
-                store.lengths[place] += 1
-                store.counts[task.pe] += 1
-            if commit.results or commit.failures:
-                store.out.append(results)
-                store.results_made += 1
-            for pe, calls, seconds in commit.counters:
-                store.calls[pe, self.rank] += calls
-                store.seconds[pe, self.rank] += seconds
-            store.replica_set.update((pe, self.rank) for pe in commit.replicas)
-            for lease in commit.leases:
-                _, place = store.leases.pop(lease.token)
-                store.lengths[place] -= 1
-                store.counts[lease.task.pe] -= 1
-                if not store.counts[lease.task.pe] and lease.task.pe in store.watched:
-                    store.out.append(CODEC.dumps(Drained(lease.task.pe)))
-            store.changed.notify_all()
-            pins = {(task.pe, task.instance) for task in commit.tasks if task.kind == ITEMS}
-            return self._pressure(pins, store.most_waiting, store.most_results)
-
-    def pressure(self, watched=()):
-        store = self.store
-        with store.changed:
-            self._check()
-            return self._pressure(watched, store.most_waiting // 2, store.most_results // 2)
-
-    def log(self, pe_id, rank, message):
-        with self.store.changed:
-            self.store.out.append(CODEC.dumps(LogLine(pe_id, rank, message)))
-            self.store.changed.notify_all()
-
-    def close(self):
-        pass
-
-    def _take_from(self, places):
-        taken = []
-        for place in places:
-            if self.store.tasks[place]:
-                task = CODEC.loads(self.store.tasks[place].popleft())
-                lease = Lease(task, object())
-                self.store.leases[lease.token] = (self.rank, place)
-                taken.append(lease)
-        return taken
-
-    def _any(self):
-        return any(self.store.tasks[place] for place in self.places)
-
-    def _pressure(self, pins, most_waiting, most_results):
-        full = [p for p in pins if p[1] != ANY and self.store.length(p) > most_waiting]
-        return Pressure(len(self.store.hungry), tuple(full), len(self.store.out) > most_results)
-
-    def _check(self):
-        if self.store.broken is not None:
-            raise self.store.broken
+        pressure = super().commit(commit)
+        self._commits.append((self._rank, commit))
+        return pressure
 
 
-class MemoryDriver:
-    """The driver's side."""
+class Local:
+    """A table for the workers of this process.
 
-    def __init__(self, store):
-        self.store = store
+    Attributes:
+        table: the table.
+        driver: the driver's side of it.
+        commits: (rank, commit), as they came.
+    """
 
-    def put(self, tasks, rank=None):
-        with self.store.changed:
-            for task in tasks:
-                shared = "shared" if task.instance == ANY else (task.pe, task.instance)
-                self.store.add(shared if rank is None else ("inbox", rank), task)
-            self.store.changed.notify_all()
+    def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
+        self.plan = plan
+        self.table = Table(len(plan.pes), most_waiting, most_results)
+        self.driver = TableRunStore(self.table, plan)
+        self.commits = []
 
-    def waiting(self, pe, instance):
-        with self.store.changed:
-            return self.store.length((pe, instance))
+    def worker(self, rank):
+        return Noting(self.table, rank, self.commits)
 
-    def events(self, seconds):
-        store = self.store
-        with store.changed:
-            store.changed.wait_for(lambda: store.out, seconds)
-            events = [CODEC.loads(data) for data in store.out]
-            store.out.clear()
-            store.results_seen += sum(isinstance(event, Results) for event in events)
-            return events
+    def open(self, owners):
+        return opened(self.driver, self.worker, owners)
 
-    def unfinished(self, watched):
-        with self.store.changed:
-            self.store.watched.update(watched)
-            return dict(self.store.counts)
-
-    def missing_results(self):
-        with self.store.changed:
-            return self.store.results_made - self.store.results_seen
-
-    def replicas(self, pe):
-        with self.store.changed:
-            return sorted(rank for number, rank in self.store.replica_set if number == pe)
-
-    def stats(self):
-        with self.store.changed:
-            return [
-                InstanceStats(self.store.plan.pes[pe].id, rank, count, self.store.seconds[pe, rank])
-                for (pe, rank), count in sorted(self.store.calls.items())
-            ]
-
-    def delete(self):
-        with self.store.changed:
-            self.store.broken = ServiceError("the store was deleted")
-            self.store.changed.notify_all()
+    def calls(self, pe):
+        """How often a PE was called, as far as it is committed."""
+        return sum(calls for number, _, calls, _ in self.table.counters() if number == pe)
 
 
 @pytest.fixture
-def memory_store():
-    """Makes a `MemoryStore`."""
-    return MemoryStore
+def local_store():
+    """Makes a `Local`; after the test it answers nobody any more."""
+    stores = []
+
+    def make(plan, *limits):
+        stores.append(Local(plan, *limits))
+        return stores[-1]
+
+    yield make
+    for store in stores:
+        store.table.close("the test is over")
+
+
+@pytest.fixture
+def open_broker_store():
+    """Makes a table whose workers reach it by connections, as those of other processes do."""
+    tables, brokers, lines = [], [], []
+
+    def open_store(plan, owners):
+        tables.append(Table(len(plan.pes)))
+        broker = Broker(tables[-1])
+        brokers.append(broker)
+
+        def worker(rank):
+            # The broker closes its copy of the worker's end, since a process has its own.
+            lines.append(Connection(os.dup(broker.line(rank).fileno())))
+            broker.serve()
+            return TableTaskStore(Caller(lines[-1]))
+
+        return opened(TableRunStore(tables[-1], plan), worker, owners)
+
+    before = {*threading.enumerate()}
+    yield open_store
+    for table in tables:
+        table.close("the test is over")
+    for line in lines:
+        line.close()
+    for broker in brokers:
+        broker.close()
+    wait_until(lambda: not {*threading.enumerate()} - before, "the end of all threads")
+
+
+class Threads:
+    """Workers as threads, as the driver's staff sees processes.
+
+    Args:
+        make_worker: makes the worker of a number in the store.
+        ranks: those that there are at first.
+
+    Attributes:
+        errors: what ended workers.
+        lost: numbers of workers that ended without a word, and were not told of yet.
+    """
+
+    def __init__(self, make_worker, ranks):
+        self._make_worker = make_worker
+        self.errors, self.lost, self._threads = [], [], []
+        for rank in ranks:
+            self.add((rank,))
+
+    def add(self, arguments):
+        (rank,) = arguments
+        number = len(self._threads)
+        thread = threading.Thread(target=self._serve, args=(number, rank), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def check(self):
+        if self.errors:
+            raise self.errors[0]
+        if self.lost:
+            raise WorkerLostError(self.lost.pop(0), 0, "killed by SIGKILL")
+
+    def join(self, seconds):
+        until = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _serve(self, number, rank):
+        try:
+            self._make_worker(rank).serve()
+        except Crash:
+            self.lost.append(number)
+        except Exception as error:
+            self.errors.append(error)
+
+
+class Crash(BaseException):
+    """What a worker raises that is to end as if it were killed."""
+
+
+@pytest.fixture(name="Crash", scope="session")
+def _crash():
+    return Crash
+
+
+def run_in_threads(plan, inputs, driver, make_worker, owned, options):
+    """A whole run with the real driver.
+
+    Args:
+        plan: the plan.
+        inputs: of the run.
+        driver: the driver's side of its store.
+        make_worker: makes the worker of a number in the store.
+        owned: a number of workers, or which PEs each of them owns.
+        options: the run's options.
+    """
+    count = owned if isinstance(owned, int) else len(owned)
+    ranks = [driver.join() for _ in range(count)]
+    threads = Threads(make_worker, ranks)
+    owners = None
+    if owned is not count:
+        pins = pins_of(plan)
+        owners = {
+            rank: [pin for pin in pins if plan.pes[pin[0]].pe in own]
+            for rank, own in zip(ranks, owned, strict=True)
+        }
+    given = root_inputs(plan, inputs)
+    staff = Staff(plan, driver, threads, ranks, lambda rank: (rank,), lambda: None, owners)
+    stats = RunStats("threads", count)
+    return Driver(plan, given, driver, lambda: driver, staff, options, stats).run()
+
+
+@pytest.fixture(name="run_in_threads", scope="session")
+def _run_in_threads():
+    return run_in_threads
+
+
+@pytest.fixture
+def threads():
+    """Makes `Threads`."""
+    return Threads
+
+
+@pytest.fixture
+def execute(local_store):
+    """Runs a graph in this process: ``execute(graph, inputs, processes, …)``.
+
+    `owned` says which PEs each worker owns; there are as many workers then.
+    """
+
+    def execute(
+        graph,
+        inputs=1,
+        processes=2,
+        most_waiting=MOST_WAITING,
+        most_results=MOST_RESULTS,
+        owned=None,
+        **options,
+    ):
+        plan = share_stateless(make_plan(graph))
+        store = local_store(plan, most_waiting, most_results)
+        execute.stores.append(store)
+        chosen = RunOptions(**options)
+
+        def make_worker(rank):
+            return Worker(plan, store.worker(rank), rank, chosen.on_error)
+
+        return run_in_threads(plan, inputs, store.driver, make_worker, owned or processes, chosen)
+
+    execute.stores = []
+    return execute

@@ -16,12 +16,12 @@ from dispel4py.plan import make_plan
 class Feeding:
     """A feeder of the root of a graph of one PE, and the worker that has that root."""
 
-    def __init__(self, memory_store, given):
+    def __init__(self, local_store, given):
         graph = WorkflowGraph()
         graph.add(IterativePE())
         plan = make_plan(graph)
-        self.store = memory_store(plan, [[(0, 0)]])
-        self.driver, (self.worker,), _ = self.store.open()
+        opened = local_store(plan).open([[(0, 0)]])
+        self.driver, (self.worker,) = opened.driver, opened.workers
         self.feeder = Feeder(plan.pes[0], given, lambda: self.driver)
 
     def take(self):
@@ -33,12 +33,12 @@ class Feeding:
 
 
 @pytest.fixture
-def feed(memory_store):
+def feed(local_store):
     """Starts to feed an iterable of data."""
     feedings = []
 
     def start(given):
-        feedings.append(Feeding(memory_store, ({"input": data} for data in given)))
+        feedings.append(Feeding(local_store, ({"input": data} for data in given)))
         feedings[-1].feeder.start()
         return feedings[-1]
 
@@ -132,8 +132,8 @@ def test_an_error_of_the_iterable_comes_out_after_what_was_before_it(feed, wait_
     assert feeding.take() == [1, 2, 3]
 
 
-def test_a_call_that_is_no_dict_is_an_error(memory_store, wait_until):
-    feeding = Feeding(memory_store, iter([{"input": 1}, 2]))
+def test_a_call_that_is_no_dict_is_an_error(local_store, wait_until):
+    feeding = Feeding(local_store, iter([{"input": 1}, 2]))
     feeding.feeder.start()
     wait_until(lambda: feeding.feeder.error, "the error")
     feeding.feeder.stop()
@@ -141,8 +141,8 @@ def test_a_call_that_is_no_dict_is_an_error(memory_store, wait_until):
     assert "input number 1 of IterativePE0 is 2" in str(feeding.feeder.error)
 
 
-def test_an_error_of_the_store_comes_out(memory_store, wait_until):
-    feeding = Feeding(memory_store, [{"input": 1}] * 5000)
+def test_an_error_of_the_store_comes_out(local_store, wait_until):
+    feeding = Feeding(local_store, [{"input": 1}] * 5000)
     feeding.driver.waiting = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
     feeding.feeder.start()
     wait_until(lambda: feeding.feeder.error, "the error")
@@ -174,5 +174,5 @@ def test_c4_stopping_does_not_wait_for_an_iterable_that_blocks(feed, wait_until)
     go_on.set()
 
 
-def test_c4_one_that_was_not_started_can_be_stopped(memory_store):
-    Feeding(memory_store, [{"input": 1}]).feeder.stop()
+def test_c4_one_that_was_not_started_can_be_stopped(local_store):
+    Feeding(local_store, [{"input": 1}]).feeder.stop()

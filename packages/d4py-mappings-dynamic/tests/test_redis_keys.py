@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from d4py_dynamic.redis_keys import CODEC, Envelope, RunKeys
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.redis_keys import Envelope, RunKeys
 from d4py_dynamic.tasks import ANY, FINISH, ITEMS, Task
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import ItemError
@@ -82,10 +83,10 @@ class TestEnvelope:
 
 
 class TestRunKeys:
-    keys = RunKeys("d4py:run", ((0, 0), (2, 0), (2, 1)), 2)
+    keys = RunKeys("run", ((0, 0), (2, 0), (2, 1)))
 
     def test_each_pinned_instance_and_worker_has_a_stream_of_its_own(self):
-        streams = self.keys.streams()
+        streams = self.keys.streams(2)
         assert len(streams) == len(set(streams)) == 1 + 3 + 2
 
     def test_a_task_lies_in_the_stream_of_its_instance(self):
@@ -93,7 +94,7 @@ class TestRunKeys:
         assert self.keys.stream_of(Task(FINISH, 1)) == self.keys.shared
 
     def test_no_key_is_another_ones(self):
-        keys = self.keys.all()
+        keys = self.keys.all(2)
         assert len(keys) == len(set(keys))
         assert all(key.startswith("d4py:run:") for key in keys)
 

@@ -10,13 +10,16 @@ import time
 import pytest
 
 from d4py_dynamic.store import Drained, LogLine, Results
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, STOP, Commit, Lease, Task
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, STOP, WAKE, Commit, Lease, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.errors import ItemError, ProcessingError, ServiceError
 from dispel4py.plan import make_plan
 from dispel4py.result import Failure
 
 ROOT, SHARED, PINNED = range(3)
+
+#: Seconds to wait for what will not come.
+SOON = 0.05
 
 
 def make_graph():
@@ -57,6 +60,13 @@ def events(driver, *, count=1, within=10.0):
     return found
 
 
+def settle(driver, workers):
+    """Have each worker take something, so that none is new."""
+    for rank, worker in enumerate(workers):
+        driver.put([Task(WAKE, ANY)], rank)
+        worker.commit(Commit(leases=take(worker)))
+
+
 class StoreContract:
     """The rules."""
 
@@ -66,7 +76,7 @@ class StoreContract:
 
     @pytest.fixture
     def opened(self, plan):
-        """The store of a run with three workers; the second one owns both pinned instances."""
+        """The store of a run with three workers; see `owners`."""
         raise NotImplementedError("a subclass has a fixture `opened`")
 
     @pytest.fixture
@@ -98,8 +108,8 @@ class StoreContract:
     def test_a_task_is_taken_by_one_worker_at_a_time(self, driver, workers):
         driver.put([items(1)])
         assert loads(take(workers[0])) == [[1]]
-        assert workers[2].take() == []
-        assert workers[0].take() == []
+        assert workers[2].take(seconds=SOON) == []
+        assert workers[0].take(seconds=SOON) == []
 
     def test_many_workers_take_distinct_tasks(self, driver, workers):
         driver.put([items(number) for number in range(300)])
@@ -121,14 +131,14 @@ class StoreContract:
 
     def test_h1_a_task_of_an_instance_goes_to_its_owner_alone(self, driver, workers):
         driver.put([items(1, pe=PINNED, instance=1)])
-        assert workers[0].take() == []
-        assert workers[2].take() == []
+        assert workers[0].take(seconds=SOON) == []
+        assert workers[2].take(seconds=SOON) == []
         assert loads(take(workers[1])) == [[1]]
 
     def test_a_task_for_one_worker_goes_to_it_alone(self, driver, workers):
         driver.put([items(1)], rank=2)
-        assert workers[0].take() == []
-        assert workers[1].take() == []
+        assert workers[0].take(seconds=SOON) == []
+        assert workers[1].take(seconds=SOON) == []
         assert loads(take(workers[2])) == [[1]]
 
     def test_m3_tasks_of_an_instance_keep_their_order(self, driver, workers):
@@ -167,6 +177,7 @@ class StoreContract:
         assert time.monotonic() - started_at < 1
 
     def test_a_worker_that_waits_gets_a_task_at_once(self, driver, workers, wait_until):
+        settle(driver, workers)
         taken = []
         thread = threading.Thread(target=lambda: taken.extend(take(workers[0])))
         thread.start()
@@ -200,14 +211,13 @@ class StoreContract:
         assert driver.unfinished([])[SHARED] == 2
 
     def test_a_task_that_follows_from_one_of_its_own_kind_leaves_no_gap(self, driver, workers):
-        # A root's remaining calls: at no moment nothing is unfinished.
-        driver.unfinished([ROOT])
-        driver.put([Task(CALLS, ROOT, 0, None, 9)])
+        # Items that are handed on to another worker: at no moment nothing is unfinished.
+        driver.unfinished([SHARED])
+        driver.put([items(9)])
         for left in range(8, -1, -1):
             (lease,) = take(workers[0])
-            tasks = [Task(CALLS, ROOT, 0, None, left)] if left else []
-            workers[0].commit(Commit(leases=[lease], tasks=tasks))
-        assert events(driver) == [Drained(ROOT)]
+            workers[0].commit(Commit(leases=[lease], tasks=[items(left)] if left else []))
+        assert events(driver) == [Drained(SHARED)]
 
     def test_results_failures_and_counters_arrive(self, driver, workers):
         error = ProcessingError("IterativePE1", 0, "process", "7", "ValueError: no", "Traceback")
@@ -291,7 +301,7 @@ class StoreContract:
         with pytest.raises(ItemError, match="generator"):
             workers[0].commit(Commit(tasks=[items(1), items(number for number in ())]))
         assert driver.unfinished([])[SHARED] == 0
-        assert workers[0].take() == []
+        assert workers[0].take(seconds=SOON) == []
 
     # The driver's view.
 
@@ -328,6 +338,7 @@ class StoreContract:
     # Pressure.
 
     def test_who_waits_for_work_is_hungry(self, driver, workers, wait_until):
+        settle(driver, workers)
         assert workers[0].pressure().hungry == 0
         stop = threading.Event()
 
@@ -387,12 +398,6 @@ class StoreContract:
         events(driver, count=commits + 1)
         assert not workers[2].pressure().results_full
 
-    def test_a_root_is_never_full(self, driver, workers):
-        # Its tasks come from the driver, which waits by itself, and from the root.
-        for _ in range(100):
-            pressure = workers[0].commit(Commit(tasks=[Task(CALLS, ROOT, 0, None, 1)]))
-            assert pressure.full == ()
-
     def test_waiting_tasks_of_an_instance_are_counted(self, driver, workers):
         assert driver.waiting(ROOT, 0) == 0
         driver.put([Task(CALLS, ROOT, 0, None, 1)] * 3)
@@ -405,9 +410,17 @@ class TestRedisStore(StoreContract):
         return open_redis_store(server, plan, owners)
 
 
-class TestMemoryStore(StoreContract):
-    """The store that other tests of this folder run on keeps the same rules."""
+class TestTable(StoreContract):
+    """The store of `dyn_multi`, in one process; other tests of this folder run on it."""
 
     @pytest.fixture
-    def opened(self, plan, owners, memory_store):
-        return memory_store(plan, owners).open()
+    def opened(self, plan, owners, local_store):
+        return local_store(plan).open(owners)
+
+
+class TestTableOverConnections(StoreContract):
+    """The same as worker processes reach it."""
+
+    @pytest.fixture
+    def opened(self, plan, owners, open_broker_store):
+        return open_broker_store(plan, owners)

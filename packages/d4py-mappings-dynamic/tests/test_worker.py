@@ -1,10 +1,10 @@
-"""The task loop on a store in memory: threads instead of processes, and limits as small as wanted.
+"""The task loop on a table: threads instead of processes, and limits as small as wanted.
 
 The driver is the real one, so that whole runs are seen, and compared with `simple`.
 """
 
+import functools
 import itertools
-import threading
 import time
 
 import pytest
@@ -14,88 +14,12 @@ from hypothesis import strategies as st
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.pes import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic import outbox, worker
-from d4py_dynamic.driver import Driver
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Task, is_pinned
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, OWN, Position, Task
 from d4py_dynamic.worker import Worker
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ProcessingError, ServiceError
-from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan, share_stateless
-from dispel4py.result import RunOptions, RunStats
-
-
-class Threads:
-    """Workers as threads, as the driver sees them."""
-
-    def __init__(self, workers):
-        self.workers = workers
-        self.errors = []
-        self._threads = [threading.Thread(target=self._serve, args=(w,)) for w in workers]
-        for thread in self._threads:
-            thread.daemon = True
-            thread.start()
-
-    def check(self):
-        if self.errors:
-            raise self.errors[0]
-
-    def join(self, seconds):
-        until = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads)
-
-    def _serve(self, worker):
-        try:
-            worker.serve()
-        except Exception as error:
-            self.errors.append(error)
-
-
-@pytest.fixture
-def execute(memory_store):
-    """Runs a graph in this process: ``execute(graph, inputs, processes, …)``.
-
-    `owned` says which PEs each worker owns; there are as many workers then.
-    """
-    stores = []
-
-    def execute(
-        graph, inputs=1, processes=2, most_waiting=32, most_results=64, owned=(), **options
-    ):
-        plan = share_stateless(make_plan(graph))
-        pins = [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
-        owners = [pins[rank::processes] for rank in range(processes)]
-        if owned:
-            owners = [[pin for pin in pins if plan.pes[pin[0]].pe in own] for own in owned]
-            processes = len(owned)
-        store = memory_store(plan, owners, most_waiting, most_results)
-        stores.append(store)
-        chosen = RunOptions(**options)
-        opened = store.open()
-        workers = [
-            Worker(plan, opened.workers[rank], rank, owners[rank], chosen.on_error)
-            for rank in range(processes)
-        ]
-        threads = Threads(workers)
-        given = root_inputs(plan, inputs)
-        return Driver(
-            plan,
-            given,
-            opened.driver,
-            lambda: opened.driver,
-            threads,
-            processes,
-            chosen,
-            RunStats("memory", processes),
-        ).run()
-
-    execute.stores = stores
-    yield execute
-    for store in stores:
-        with store.changed:
-            store.broken = ServiceError("the test is over")
-            store.changed.notify_all()
 
 
 @pytest.fixture
@@ -315,8 +239,7 @@ def test_what_one_call_writes_is_given_away_while_it_goes_on(execute):
 def test_a_worker_alone_keeps_everything_to_itself(execute):
     execute(chain(Numbers(), Relay(), Relay(), Relay()), 2000, 1)
     (store,) = execute.stores
-    tasks = [task for _, commit in store.commits for task in commit.tasks]
-    assert all(task.kind == CALLS for task in tasks)
+    assert [task for _, commit in store.commits for task in commit.tasks] == []
 
 
 def test_results_flow_during_a_long_lease(execute):
@@ -387,7 +310,7 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatc
     class Watch(Total):
         def _process(self, data):
             nonlocal most
-            most = max(most, execute.stores[0].length((1, 0)))
+            most = max(most, execute.stores[0].driver.waiting(1, 0))
             super()._process(data)
 
     result = execute(chain(Emit(range(50_000)), Watch()), 1, processes, most_waiting=4)
@@ -404,7 +327,7 @@ def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
         seen.append(item)
         if len(seen) % 5000 == 0:
             time.sleep(0.02)
-            waiting.append(len(execute.stores[0].out))
+            waiting.append(execute.stores[0].driver.missing_results())
 
     execute(chain(Emit(range(50_000)), Relay()), 1, 3, most_results=4, on_result=look)
     assert sorted(seen) == [*range(50_000)]
@@ -489,7 +412,7 @@ class Shut(Total):
         return self
 
     def _process(self, data):
-        until = time.monotonic() + 0.5
+        until = time.monotonic() + 0.15
         while time.monotonic() < until and not all(pe.begun for pe in self.others):
             time.sleep(0.001)
         super()._process(data)
@@ -537,7 +460,7 @@ def test_c6_who_waits_for_a_receiver_begins_nothing_that_feeds_it(execute):
         def _process(self, data):
             if not self.total:
                 time.sleep(0.8)  # longer than its senders would need for everything
-            most.append(execute.stores[0].length((2, 0)))
+            most.append(execute.stores[0].driver.waiting(2, 0))
             super()._process(data)
 
     most = []
@@ -608,89 +531,104 @@ def test_c3_skipped_items_are_listed_once(execute, small_batches):
     assert sorted(result.outputs["Relay3"]["output"]) == [1, 2, 5, 7, 8, 9, 10]
 
 
-def test_a_store_that_fails_ends_the_worker_in_the_middle_of_a_lease(execute, memory_store):
-    plan = share_stateless(make_plan(chain(Numbers(), Slow(0.01))))
-    store = memory_store(plan, [[(0, 0)]])
-    opened = store.open()
-    opened.driver.put([Task(CALLS, 0, 0, None, 10**6)])
-    threads = Threads([Worker(plan, opened.workers[0], 0, [(0, 0)])])
-    store.broken = ServiceError("the wire is cut")
-    assert threads.join(5)
-    assert str(threads.errors[0]) == "the wire is cut"
+def test_a_store_that_fails_ends_the_worker_in_the_middle_of_a_lease(execute):
+    def cut(*result):
+        execute.stores[0].table.close("the wire is cut")
+
+    with pytest.raises(ServiceError, match="the wire is cut"):
+        execute(chain(Numbers(), Slow(0.01)), 10**6, 1, on_result=cut)
 
 
 # One lease at a time.
 
 
 class Script:
-    """A store that hands out what it is told and keeps what it gets."""
+    """A table with some workers, of which one works."""
 
-    def __init__(self, memory_store, graph, owners):
+    def __init__(self, local_store, threads, graph, owners):
         self.plan = share_stateless(make_plan(graph))
-        self.memory = memory_store(self.plan, owners)
-        self.opened = self.memory.open()
-        self.workers = [
-            Worker(self.plan, side, rank, owners[rank])
-            for rank, side in enumerate(self.opened.workers)
-        ]
+        self.store = local_store(self.plan)
+        self.threads = threads
+        self.driver = self.store.driver
+        for rank, own in enumerate(owners):
+            self.driver.join()
+            self.driver.put([Task(OWN, *pin) for pin in own], rank)
 
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
-        self.opened.driver.put(tasks)
-        threads = Threads(self.workers[:1])
+        self.driver.put(tasks)
+        threads = self.threads(lambda rank: Worker(self.plan, self.store.worker(rank), rank), [0])
         end = time.monotonic() + 10
-        while not until(self.memory):
+        while not until(self.store):
             threads.check()
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.002)
-        self.opened.driver.delete()
+        self.driver.delete()
         assert threads.join(5)
 
-
-def test_the_calls_of_a_root_that_are_left_become_a_task(memory_store):
-    script = Script(memory_store, chain(SlowNumbers(0.003), Relay()), [[(0, 0)]])
-    script.serve([Task(CALLS, 0, 0, None, 50)], lambda m: m.calls[0, 0] == 50)
-    left = [
-        task.load
-        for _, commit in script.memory.commits
-        for task in commit.tasks
-        if task.kind == CALLS
-    ]
-    assert left
-    assert left == sorted(left, reverse=True)
-    assert left[0] < 50
-    assert all(0 < load < 50 for load in left)
+    @property
+    def commits(self):
+        """Those that were about work."""
+        return [commit for _, commit in self.store.commits if not ordered(commit)]
 
 
-def test_so_do_the_calls_that_were_listed(memory_store):
-    script = Script(memory_store, chain(Slow(0.005), Relay()), [[(0, 0)]])
-    given = [{"input": number} for number in range(30)]
-    script.serve([Task(CALLS, 0, 0, None, given)], lambda m: m.calls[0, 0] == 30)
-    results = [
-        item
-        for _, commit in script.memory.commits
-        for _, _, items in commit.results
-        for item in items
-    ]
-    assert results == [*range(30)]
+def ordered(commit):
+    return [lease.task.kind for lease in commit.leases] == [OWN]
 
 
-def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(memory_store):
-    script = Script(
-        memory_store, chain(Numbers(), Relay(), stateful(Diary())), [[(0, 0)], [(2, 0)]]
-    )
-    script.serve([Task(CALLS, 0, 0, None, 10)], lambda m: m.commits)
-    ((_, commit),) = script.memory.commits
+@pytest.fixture
+def script(local_store, threads):
+    """Makes a `Script`."""
+    return functools.partial(Script, local_store, threads)
+
+
+def results_of(commits):
+    return [item for commit in commits for _, _, items in commit.results for item in items]
+
+
+def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
+    script = script(chain(SlowNumbers(0.006), Relay()), [[(0, 0)]])
+    script.serve([Task(CALLS, 0, 0, None, 80)], lambda store: store.calls(0) == 80)
+    *before, last = script.commits
+    assert before
+    sent = 0
+    for commit in before:
+        sent += len(results_of([commit]))
+        assert commit.pinned == [((0, 0), Position(sent, ()))]
+        assert [pin for pin, _ in commit.states] == [(0, 0)]
+        assert commit.leases == []
+    assert last.pinned == [((0, 0), Position())]
+    assert [lease.task.load for lease in last.leases] == [80]
+    assert results_of(script.commits) == [*range(1, 81)]
+
+
+def test_h2_so_is_that_of_calls_that_were_listed(script):
+    script = script(chain(Slow(0.006), Relay()), [[(0, 0)]])
+    given = [{"input": number} for number in range(80)]
+    script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 80)
+    assert results_of(script.commits) == [*range(80)]
+    done = [position.done for commit in script.commits for _, position in commit.pinned]
+    assert done[-1] == 0
+    assert done[:-1] == sorted({*done[:-1]})
+    assert 0 < done[0] < 80
+
+
+def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script):
+    script = script(chain(Numbers(), Relay(), stateful(Diary())), [[(0, 0), (2, 0)]])
+    script.serve([Task(CALLS, 0, 0, None, 10)], lambda store: store.calls(1))
+    commit = script.commits[0]
     assert [lease.task.kind for lease in commit.leases] == [CALLS]
     assert commit.tasks == [Task(ITEMS, 2, 0, "input", [*range(1, 11)])]
     assert [(pe, calls) for pe, calls, _ in commit.counters] == [(0, 10), (1, 10)]
+    ((pin, state),) = commit.states
+    assert pin == (0, 0)
+    assert CODEC.loads(state).counter == 10
 
 
-def test_a_root_gives_its_followers_to_the_hungry_at_once(memory_store, small_batches):
-    script = Script(memory_store, chain(Numbers(), Relay()), [[(0, 0)], []])
-    script.memory.hungry.add(1)
-    script.serve([Task(CALLS, 0, 0, None, 10)], lambda m: m.calls[0, 0] == 10)
-    tasks = [task for _, commit in script.memory.commits for task in commit.tasks]
-    given = [task for task in tasks if task.kind == ITEMS]
-    assert {task.instance for task in given} == {ANY}
-    assert [item for task in given for item in task.load] == [*range(1, 11)]
+def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
+    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
+    script.serve([Task(CALLS, 0, 0, None, 10)], lambda store: not store.driver.unfinished([])[0])
+    # It takes some of them itself, and hands those on again.
+    tasks = [task for commit in script.commits if commit.pinned for task in commit.tasks]
+    assert {(task.kind, task.instance) for task in tasks} == {(ITEMS, ANY)}
+    assert [item for task in tasks for item in task.load] == [*range(1, 11)]

@@ -1,11 +1,12 @@
 """Real processes, and what has to be gone after a run."""
 
 import itertools
-import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -59,30 +60,56 @@ def chain():
     return make
 
 
+@pytest.fixture(params=["multi", "zmq_multi"])
+def mapping(request):
+    """Name of a mapping that runs on one machine."""
+    if request.param == "zmq_multi":
+        pytest.importorskip("zmq")
+    return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files():
+    """A folder for the temporary files of all runs; its path is short enough for sockets."""
+    multiprocessing.util.get_temp_dir()  # lives as long as this process: not in there
+    folder = tempfile.TemporaryDirectory(prefix="d4py-test-")
+    with folder as path, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", path)
+        patch.setattr(tempfile, "tempdir", path)
+        yield
+
+
+def left_behind(folder):
+    """What runs have left of their temporary files."""
+    return list(Path(folder).glob("d4py-*"))
+
+
 @pytest.fixture
-def execute():
-    """Runs a graph with `multi`; no process may be left.
+def execute(mapping):
+    """Runs a graph; no process and no file may be left.
 
     Processes are forked where they can be, because that is quickest.
     """
     default = {"start_method": "fork"} if sys.platform == "linux" else {}
 
     def execute(graph, inputs=1, processes=None, **options):
-        return run(graph, "multi", inputs, processes, **{**default, **options})
+        return run(graph, mapping, inputs, processes, **{**default, **options})
 
     yield execute
     assert multiprocessing.active_children() == []
+    assert left_behind(tempfile.gettempdir()) == []
 
 
 class Program:
     """A program in a session of its own, with all processes that it starts."""
 
-    def __init__(self, folder, arguments, environment):
+    def __init__(self, folder, arguments, environment, standard_input=None):
+        self.temporary = tempfile.mkdtemp(prefix="program-")
         self.process = subprocess.Popen(
             [sys.executable, *map(str, arguments)],
             cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
+            env=environment | {"TMPDIR": self.temporary},
+            stdin=subprocess.DEVNULL if standard_input is None else standard_input,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -100,6 +127,10 @@ class Program:
             if int(fields[3]) == self.process.pid and fields[0] != "Z":
                 found.append(int(stat.parent.name))
         return found
+
+    def left(self):
+        """Its processes that live, and its temporary files."""
+        return [*self.members(), *Path(self.temporary).iterdir()]
 
     def end(self, timeout=LIMIT):
         """Its status, output and error output, when it has ended."""
@@ -124,8 +155,8 @@ def start(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment["PYTHONPATH"] = str(HERE)
 
-    def start_program(*arguments, **more):
-        programs.append(Program(tmp_path, arguments, environment | more))
+    def start_program(*arguments, standard_input=None, **more):
+        programs.append(Program(tmp_path, arguments, environment | more, standard_input))
         return programs[-1]
 
     yield start_program

@@ -190,6 +190,19 @@ class Sleeps(IterativePE):
         return data
 
 
+class WaitsFor(Relay):
+    """Waits at one item until somebody has made a file."""
+
+    def __init__(self, at, path, instances):
+        super().__init__(instances)
+        self.at, self.path = at, str(path)
+
+    def _process(self, data):
+        if data == self.at:
+            wait_for(self.path)
+        return data
+
+
 class Handshakes(ProducerPE):
     """Writes 1, 2, …, each some time after the last and when somebody has made a file for that."""
 

@@ -1,4 +1,4 @@
-"""What goes wrong ends a `multi` run soon, says what it was, and leaves nothing behind."""
+"""What goes wrong ends a run on one machine soon, says what it was, and leaves nothing behind."""
 
 import multiprocessing
 import os

@@ -18,12 +18,13 @@ FULL = 10
 class Wire:
     """Takes down what is sent."""
 
-    def __init__(self):
+    def __init__(self, shared=None):
         self.batches = []
         self.results = []
         self.outgoing = Outgoing(
             lambda *batch: self.batches.append(batch),
             lambda *results: self.results.append(results),
+            shared,
         )
 
 
@@ -183,6 +184,61 @@ def test_c3_failures_travel_with_results_or_alone(wire):
     assert not wire.outgoing.waits()
 
 
+class TestShared:
+    """Items that either of two instances may have."""
+
+    @pytest.fixture
+    def wire(self):
+        return Wire({(1, "input"): [0, 1]})
+
+    @pytest.fixture
+    def busy(self, wire, clock):
+        """Two instances that have an item each, and one that answered after some seconds."""
+
+        def deal(seconds):
+            for instance in (0, 1):
+                add(wire, -1, instance=instance)
+            wire.outgoing.flush()
+            assert sent(wire) == [[-1], [-1]]
+            clock[0] += seconds
+            wire.outgoing.answered(1, 0)
+
+        return deal
+
+    def test_a_fast_instance_gets_many_at_once(self, wire, busy):
+        busy(0.001)
+        add(wire, *range(60))
+        wire.outgoing.flush()
+        assert sent(wire)[0] == [*range(15)]
+
+    def test_a_slow_one_gets_them_one_by_one_and_others_have_the_rest(self, wire, busy):
+        busy(0.3)
+        add(wire, *range(60))
+        wire.outgoing.flush()
+        assert sent(wire) == [[0], [1], [2]]
+        wire.outgoing.answered(1, 1)
+        wire.outgoing.flush()
+        assert sent(wire) == [[31], [32], [33]]
+
+    def test_batches_are_short_when_little_is_left(self, wire, busy):
+        busy(0.001)
+        add(wire, *range(8))
+        wire.outgoing.flush(idle=True)
+        assert sent(wire) == [[0, 1], [2, 3], [4]]
+
+    def test_nothing_is_taken_from_one_that_is_not_busy(self, wire):
+        add(wire, 1, 2)
+        wire.outgoing.flush()
+        assert [(batch[1], batch[3]) for batch in wire.batches] == [(0, [1]), (0, [2])]
+
+    def test_other_inputs_are_not_shared(self, wire, busy):
+        busy(0.3)
+        add(wire, *range(60), name="other")
+        wire.outgoing.answered(1, 1)
+        wire.outgoing.flush()
+        assert [batch[1:] for batch in wire.batches] == [(0, "other", [*range(60)])]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(
@@ -196,10 +252,10 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@given(STEPS)
-def test_m3_whatever_happens_nothing_is_lost_or_overtakes(steps):
+@given(STEPS, st.booleans())
+def test_m3_whatever_happens_nothing_is_lost_or_overtakes(steps, shares):
     now = 0.0
-    wire = Wire()
+    wire = Wire({(1, "a"): [0, 1]} if shares else None)
     added, numbers = defaultdict(list), iter(range(10**6))
     unanswered = deque()
     arrived = defaultdict(list)
@@ -231,4 +287,11 @@ def test_m3_whatever_happens_nothing_is_lost_or_overtakes(steps):
                 wire.outgoing.answered(*unanswered.popleft())
             wire.outgoing.flush()
             deliver()
+    if shares:
+        for instance in (0, 1):
+            assert arrived[1, instance, "a"] == sorted(arrived[1, instance, "a"])
+        either = [sorted(of[1, 0, "a"] + of[1, 1, "a"]) for of in (arrived, added)]
+        assert either[0] == either[1]
+        arrived = {key: items for key, items in arrived.items() if key[0::2] != (1, "a")}
+        added = {key: items for key, items in added.items() if key[0::2] != (1, "a")}
     assert arrived == added

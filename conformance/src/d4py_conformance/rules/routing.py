@@ -9,7 +9,7 @@ from typing import Any
 
 from d4py_conformance.pes import Diary, Emit, KeptDiary, Numbers, Relay
 from d4py_conformance.rules.instances import check_diaries
-from d4py_conformance.suite import Execute, Require, Suite, chain, results
+from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
 from dispel4py import WorkflowGraph
 
 #: Keys of every kind, equal ones of different types among them.
@@ -60,6 +60,21 @@ class RoutingRules(Suite):
         diaries = results(execute(graph, 1), "Diary1")
         assert all(len(instances_of(diaries, word)) == 1 for word in words)
         check_diaries(diaries, [(word, s + i) for s in (0, 100) for i, word in enumerate(words)])
+
+    def test_m1_the_choice_does_not_depend_on_the_hash_seed(
+        self, run_apart: RunApart, require: Require
+    ) -> None:
+        require("stateful", "group_by", "lifecycle")
+        items = [[word] for word in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")]
+        graph = chain(Emit(items), Relay(numprocesses=2), Diary(grouping=[0], numprocesses=3))
+        seeds = ("1", "2", "3")
+        runs = [run_apart(graph, 1, environment={"PYTHONHASHSEED": seed}) for seed in seeds]
+        shares = []
+        for apart in runs:
+            diaries = apart.wait().outputs["Diary2"]["output"]
+            check_diaries(diaries, items)
+            shares.append({frozenset(word for (word,) in diary[1:]) for diary in diaries})
+        assert shares[0] == shares[1] == shares[2]
 
     def test_m1_group_by_several_keys_of_a_dict(self, execute: Execute, require: Require) -> None:
         require("stateful", "group_by", "lifecycle")

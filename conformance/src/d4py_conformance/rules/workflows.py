@@ -8,6 +8,7 @@ from d4py_conformance.compare import assert_outputs
 from d4py_conformance.suite import Execute, Suite
 from d4py_conformance.workflows import WORKFLOWS
 from dispel4py.errors import UnsupportedGraphError
+from dispel4py.plan import make_plan
 from dispel4py.registry import Capabilities
 
 _RUNS = [
@@ -31,3 +32,33 @@ class WorkflowRuns(Suite):
                 execute(case.graph(), size)
             return
         assert_outputs(execute(case.graph(), size).outputs, case.expected(size))
+
+
+class WorkflowsInProcesses(Suite):
+    """Every workflow in as many processes as it has instances, in more, and in fewer.
+
+    For mappings that give each instance a process, and have an option `simple` for two processes.
+    """
+
+    @pytest.mark.parametrize("processes", ["1", "2", "3", "enough", "more", "simple"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(name, marks=pytest.mark.timeout(case.timeout))
+            for name, case in WORKFLOWS.items()
+        ],
+    )
+    def test_workflow_in_processes(self, execute: Execute, name: str, processes: str) -> None:
+        """It gives what it has to; processes are as many as asked for, or as can be used."""
+        case = WORKFLOWS[name]
+        graph, size = case.graph(), case.sizes[-1]
+        enough = sum(pe.instances for pe in make_plan(graph).pes)
+        if processes == "simple":
+            result = execute(graph, size, simple=True)
+            assert result.stats.processes <= 2
+        else:
+            asked = {"enough": enough, "more": enough + 5}.get(processes) or int(processes)
+            result = execute(graph, size, processes=asked)
+            if graph.partitions is None:
+                assert min(asked, enough) <= result.stats.processes <= asked
+        assert_outputs(result.outputs, case.expected(size))

@@ -131,6 +131,11 @@ class Executor:
         return {runner.planned.index for runner, _, _ in self._stack}
 
     @property
+    def is_drained(self) -> bool:
+        """Nothing waits here that `drain` would run."""
+        return len(self._stack) <= self._floor
+
+    @property
     def stats(self) -> list[InstanceStats]:
         """What each local instance has done so far."""
         return [stats for _, stats in self.stats_by_pe()]
@@ -199,15 +204,29 @@ class Executor:
         self.drain()
         return made == size
 
-    def feed(self, pe: int, instance: int, input_name: str | None, items: Iterator[Any]) -> int:
+    def feed(
+        self,
+        pe: int,
+        instance: int,
+        input_name: str | None,
+        items: Iterator[Any],
+        most: int = CHUNK,
+    ) -> int:
         """Give a local instance about one slice of items; what follows is run by `drain`.
+
+        Args:
+            pe: number of the PE.
+            instance: number of the instance.
+            input_name: the input by which items come in; None for calls of a root.
+            items: the items.
+            most: more than that are left for the next time.
 
         Returns:
             How many it took; 0 when `items` is exhausted.
         """
         runner = self.start(pe, instance)
         started_at = perf_counter()
-        batch = list(islice(items, runner.slice))
+        batch = list(islice(items, min(runner.slice, most)))
         if batch:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)

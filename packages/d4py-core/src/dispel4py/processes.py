@@ -125,7 +125,8 @@ class Crew:
             args=(self._main, sender, arguments),
             name=f"d4py-worker-{len(self._processes)}",
         )
-        process.start()
+        with _no_script_where_there_is_none():
+            process.start()
         sender.close()
         self._processes.append(process)
         self._reports.append(receiver)
@@ -197,9 +198,9 @@ def safe_start_method() -> str:
     return "fork" if by_fork else "forkserver"
 
 
-def main_is_shared() -> bool:
-    """Workers know what the main program defines: they were forked, or have imported its script."""
-    return _ON_LINUX or _has_main_script()
+def main_is_shared(start_method: str | None = None) -> bool:
+    """Workers know what the main program defines: they are forked, or import its script."""
+    return (start_method or safe_start_method()) == "fork" or _has_main_script()
 
 
 def _has_main_script() -> bool:
@@ -231,6 +232,21 @@ def _signals_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _no_script_where_there_is_none() -> Iterator[None]:
+    """Workers do not look for the script of a main program that was typed or piped in."""
+    main = sys.modules["__main__"]
+    name = getattr(main, "__file__", None)
+    if name is None or _has_main_script():
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = name
 
 
 def _received(report: connection.Connection) -> bytes | None:

@@ -1,18 +1,18 @@
-"""`run`: the one function that runs a graph on any installed mapping."""
+"""`run`: the one function that runs a graph on any mapping."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Literal
 
-from dispel4py.registry import load_mapping, mapping_options
+from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
 
 def run(
     graph: WorkflowGraph,
-    mapping: str = "simple",
+    mapping: str | Mapping = "simple",
     inputs: Any = None,
     processes: int | Literal["auto"] | None = None,
     *,
@@ -26,7 +26,7 @@ def run(
 
     Args:
         graph: the workflow.
-        mapping: name of an installed mapping.
+        mapping: name of an installed mapping, or a mapping itself.
         inputs: what the roots are called with: a number n means n calls with ``{}`` of every
             root (None means one), a dict says it per root, keyed by the PE object, its id or its
             name, with a number or an iterable of dicts each.
@@ -46,7 +46,7 @@ def run(
         from dispel4py.processes import usable_cores
 
         processes = usable_cores()
-    chosen = load_mapping(mapping)
+    chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
     return chosen.run(
         graph,
         inputs,

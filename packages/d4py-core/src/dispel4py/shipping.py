@@ -1,15 +1,22 @@
-"""A plan on its way to worker processes: as bytes, with what is needed to open them there."""
+"""Plans and items on their way to worker processes: as bytes that can be opened there."""
 
 from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
+from operator import attrgetter
+from types import FunctionType
+from typing import Any
 
 from dispel4py.codec import Codec
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.loading import loaded_sources, restore_module
 from dispel4py.plan import Plan
+from dispel4py.processes import main_is_shared
 
 
 @dataclass(frozen=True)
@@ -18,11 +25,13 @@ class Parcel:
 
     Attributes:
         data: the plan.
+        definitions: what a main program defines that workers cannot import; empty if they can.
         modules: name, source and file name of modules that were loaded from files.
         argv: ``sys.argv`` as those modules saw it.
     """
 
     data: bytes
+    definitions: bytes
     modules: tuple[tuple[str, str, str], ...]
     argv: tuple[str, ...]
 
@@ -36,6 +45,8 @@ class Parcel:
         try:
             for module in self.modules:
                 restore_module(*module)
+            if self.definitions:
+                vars(sys.modules["__main__"]).update(codec.loads(self.definitions))
             plan: Plan = codec.loads(self.data)
         except (Exception, SystemExit) as error:  # a user's module may raise anything
             reason = traceback.format_exception_only(error)[-1].strip()
@@ -46,15 +57,21 @@ class Parcel:
         return plan
 
 
-def pack(plan: Plan, codec: Codec) -> Parcel:
+def pack(plan: Plan, codec: WorkerCodec, start_method: str | None = None) -> Parcel:
     """Pack a plan.
+
+    Args:
+        plan: the plan.
+        codec: the codec of whoever opens it.
+        start_method: how workers are started; None if by default.
 
     Raises:
         GraphError: PEs that cannot be pickled; each is named with the attribute to blame.
     """
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     try:
-        return Parcel(codec.dumps(plan), modules, argv)
+        definitions = b"" if main_is_shared(start_method) else _definitions(codec)
+        return Parcel(codec.dumps(plan), definitions, modules, argv)
     except ItemError as error:
         problems = list(_problems(plan, codec))
         raise GraphError(problems or [str(error)]) from error
@@ -68,3 +85,61 @@ def _problems(plan: Plan, codec: Codec) -> list[str]:
         except ItemError as error:
             problems.append(f"{planned.id}: {error}")
     return problems
+
+
+class WorkerCodec(Codec):
+    """The codec of a mapping whose workers are processes.
+
+    What pickle refuses goes to a pickler that carries functions with all that they refer to.  It
+    leaves out the classes of the main program, which workers have too: an item would else be no
+    instance of the class that its receiver knows.
+
+    Args:
+        pickler: makes one, as ``pickler(file, protocol=5)``; written in Python, as dill's is.
+    """
+
+    def __init__(self, pickler: Callable[..., Any]) -> None:
+        super().__init__(self._by_name)
+        self._pickler = pickler
+
+    def by_value(self, value: Any) -> bytes:
+        """Bytes that bring the classes of the main program along."""
+        data = BytesIO()
+        self._pickler(data, protocol=5).dump(value)
+        return data.getvalue()
+
+    def _by_name(self, value: Any) -> bytes:
+        data = BytesIO()
+        pickler = self._pickler(data, protocol=5)
+        pickler.reducer_override = _class_of_main
+        pickler.dump(value)
+        return data.getvalue()
+
+
+def _class_of_main(value: Any) -> Any:
+    """The name of a class that every process has; `NotImplemented` for anything else."""
+    if isinstance(value, type) and value.__module__ == "__main__":
+        with suppress(AttributeError):  # a class inside a function cannot be found by name
+            if attrgetter(value.__qualname__)(sys.modules["__main__"]) is value:
+                return value.__qualname__
+    return NotImplemented
+
+
+def _definitions(codec: WorkerCodec) -> bytes:
+    """The classes and functions of the main program, as far as they can be carried."""
+    own = {
+        name: value
+        for name, value in vars(sys.modules["__main__"]).items()
+        if isinstance(value, type | FunctionType) and value.__module__ == "__main__"
+    }
+    if not _carries(codec, own):
+        own = {name: value for name, value in own.items() if _carries(codec, {name: value})}
+    return codec.by_value(own)
+
+
+def _carries(codec: WorkerCodec, own: dict[str, Any]) -> bool:
+    try:
+        codec.loads(codec.by_value(own))
+    except Exception:  # a user's metaclass may raise anything
+        return False
+    return True

@@ -7,6 +7,9 @@ that it takes stateful PEs.
 
 from __future__ import annotations
 
+import argparse
+
+from d4py_dynamic.owned import COMMIT_INTERVAL
 from d4py_dynamic.redis_mapping import RedisMapping
 from dispel4py.registry import Capabilities
 
@@ -22,3 +25,20 @@ class HybridRedisMapping(RedisMapping):
         survives_worker_death=True,
         multi_host=True,
     )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        super().add_arguments(parser)
+        group = parser.add_argument_group("checkpoints of stateful PEs")
+        group.add_argument(
+            "--commit-interval",
+            type=float,
+            metavar="SECONDS",
+            help="longest time between two checkpoints, which is how long a result may wait"
+            f" (default: {COMMIT_INTERVAL:g})",
+        )
+        group.add_argument(
+            "--no-checkpoint",
+            action="store_true",
+            help="take none: faster, but the run fails if the worker of a stateful PE dies",
+        )

@@ -20,6 +20,8 @@ from dispel4py.runner import Runner
 _WORK_PER_COST, _REST_PER_COST = 20.0, 4.0
 #: Longest time between two checkpoints in seconds, unless the user says otherwise.
 COMMIT_INTERVAL = 1.0
+#: Checkpoints that took so many seconds in all are told of at the end.
+_WORTH_A_WORD = 1.0
 #: Leases that may be held back until a checkpoint.
 _MOST_HELD = 64
 
@@ -38,8 +40,11 @@ class Owned:
         held: leases that are done and not committed.
         in_hand: it is in the middle of a lease.
         done: how much of that lease is done, in items or calls.
+        most: how many items to do before the next look whether a checkpoint is due.
         sent_before: see `Runner.track`; for the first start.
         cost: how long the last checkpoint took to make, in seconds.
+        in_doubt: its last owner was lost with tasks of it, perhaps by them; the first checkpoint,
+            which is due at once, tells that they were not to blame.
     """
 
     def __init__(
@@ -49,11 +54,14 @@ class Owned:
         self.outbox = Outbox()
         self.held: list[Lease] = []
         self.in_hand = False
+        self.most = 1
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
+        self.in_doubt = adopted.losses > 0
         self._state = adopted.state
-        self._state_bytes = 0
+        self._state_bytes = self._count = 0
+        self._spent = 0.0
         self._saved_done = self.done
         self._saved_at = monotonic()
         self._interval = interval
@@ -68,9 +76,7 @@ class Owned:
     @property
     def due_at(self) -> float:
         """When the next checkpoint is due, on the monotonic clock, while there is work."""
-        if self._interval is None:
-            return self._saved_at
-        if len(self.held) >= _MOST_HELD:
+        if self._interval is None or self.in_doubt or len(self.held) >= _MOST_HELD:
             return self._saved_at
         return self._saved_at + min(self._interval, _WORK_PER_COST * self.cost)
 
@@ -100,11 +106,24 @@ class Owned:
         self._state_bytes = len(state or b"")
         runner.track()
         self.cost = perf_counter() - started_at
+        self._count += 1
         return state, Position(self.done, () if self._can_be_saved else None)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds more."""
         self.held = []
+        self.in_doubt = False
         self.outbox.least_heavy = self._state_bytes
         self.cost += seconds
+        self._spent += self.cost
         self._saved_at = monotonic()
+
+    def summary(self) -> str | None:
+        """What its checkpoints have cost, if that is worth a word."""
+        if self._spent < _WORTH_A_WORD:
+            return None
+        size = self._state_bytes / 1e6
+        return (
+            f"{self._count} checkpoints took {self._spent:.1f} s, the last one of {size:.1f} MB;"
+            " with a longer --commit-interval there are fewer, with less state they are cheaper"
+        )

@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
-from contextlib import suppress
-from io import BytesIO
+from functools import partial
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import dill
 
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import Task
-from dispel4py.codec import Codec
 from dispel4py.errors import ItemError
-from dispel4py.processes import main_is_shared
+from dispel4py.shipping import WorkerCodec
 
-
-class _Pickler(dill.Pickler):  # type: ignore[misc]
-    """Takes along what a function refers to, but not the classes of a main program that is shared.
-
-    If it did, an item would be no instance of the class that its receiver knows.
-    """
-
-    def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type) and obj.__module__ == "__main__" and main_is_shared():
-            with suppress(AttributeError):  # a class inside a function cannot be found by name
-                if attrgetter(obj.__qualname__)(sys.modules["__main__"]) is obj:
-                    return obj.__qualname__
-        return NotImplemented
-
-
-def _dill_dumps(value: Any) -> bytes:
-    data = BytesIO()
-    _Pickler(data, protocol=5, recurse=True).dump(value)
-    return data.getvalue()
-
-
-CODEC = Codec(fallback=_dill_dumps)
+CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 
 
 def dumps(value: Any) -> bytes:

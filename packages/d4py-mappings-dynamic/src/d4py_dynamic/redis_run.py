@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import redis
@@ -109,20 +110,26 @@ class RedisRunStore:
             pipe.execute()
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
-        keys = self._keys
+        keys, pins = self._keys, [*pins]
         with service_errors(self._address):
-            given_back, replicas = self._lose(
+            given_back, replicas, losses = self._lose(
                 keys=[keys.prefix],
-                args=[consumer(rank), rank, keys.inbox(rank), int(blame), *map(pin_name, pins)],
+                args=[
+                    *(consumer(rank), rank, keys.inbox(rank), int(blame)),
+                    *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
+                ],
             )
-        leases = []
-        for sealed, losses, position in given_back:
-            at: Position = Position()
-            if position:
-                at = self._envelope.open(position, keys.named("positions"))
-            task: Task = self._envelope.open(sealed, keys.shared)
-            leases.append(Lease(task, None, at, losses))
-        return Lost(leases, sorted(replicas))
+        at_work = [(pin, count) for pin, count in zip(pins, losses, strict=False) if count]
+        return Lost([*self._given_back(given_back)], sorted(replicas), at_work)
+
+    def _given_back(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
+        for sealed, losses, position in entries:
+            with suppress(ForeignBytesError):  # who takes it next drops it
+                task: Task = self._envelope.open(sealed, self._keys.shared)
+                at = Position()
+                if position:
+                    at = self._envelope.open(position, self._keys.named("positions"))
+                yield Lease(task, None, at, losses)
 
     def silent(self) -> dict[int, float]:
         prefix = self._keys.prefix

@@ -151,24 +151,30 @@ class RedisTaskStore:
         add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, results, orders, *lengths = self._commit(keys=[keys.prefix], args=arguments)
+            hungry, backlog, results, orders, *lengths = self._commit(
+                keys=[keys.prefix], args=arguments
+            )
         full = set()
         for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
             pin = task.pe, task.instance
             self._task_size[pin] = len(data)
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
-        return Pressure(hungry, tuple(full), results > self._most_results(), orders > 0)
+        is_full = results > self._most_results()
+        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("hungry"))
             pipe.scard(self._keys.named("parked"))
+            pipe.xlen(self._keys.shared)
             pipe.xlen(self._keys.out)
             pipe.xlen(self._keys.inbox(self._rank))
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
-            hungry, parked, results, orders, *lengths = pipe.execute()
+            pipe.xpending(self._keys.shared, GROUP)
+            hungry, parked, shared, results, orders, *lengths, taken = pipe.execute()
+        backlog = max(0, shared - taken["pending"])
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
             pin
@@ -176,7 +182,8 @@ class RedisTaskStore:
             if length > self._most_tasks(pin) // 2
         ]
         is_full = results > self._most_results() // 2
-        return Pressure(hungry + parked, tuple(full), is_full, orders > 0)
+        hungry = max(0, hungry + parked - backlog)
+        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.tell(LogLine(pe_id, rank, message))
@@ -264,7 +271,9 @@ def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     """Delete all keys of a run."""
     joined: Any = client.hget(keys.named("unfinished"), JOINED)
     client.srem(RUNS, keys.run_id)
-    client.unlink(*keys.all(int(joined or 0)))
+    members: Any = client.hkeys(keys.named("members"))  # somebody may have deleted the counts
+    ranks = [int(rank) for rank in members if rank.isdigit()]
+    client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)))
 
 
 def _fields(flat: list[bytes]) -> dict[bytes, bytes]:

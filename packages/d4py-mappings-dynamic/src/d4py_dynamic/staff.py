@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, MOST_LOSSES, OWN, STOP, Pin, Task, pins_of
-from dispel4py.errors import RunError, WorkerLostError
+from dispel4py.errors import WorkerLostError
 from dispel4py.plan import Plan
 
 _LOG = logging.getLogger("dispel4py.staff")
@@ -18,8 +18,11 @@ _LOG = logging.getLogger("dispel4py.staff")
 SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
 #: Seconds between two looks whether somebody has joined, while there is no worker.
 _HASTY_SECONDS = 0.1
-#: Workers in a row that may end by themselves, in less than so many seconds, before we give up.
+#: Workers in a row that may end by themselves, in less than so many seconds and without having
+#: taken anything, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
+#: What ends a worker that has done nothing wrong.
+_FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
 
 class Workers(Protocol):
@@ -163,8 +166,8 @@ class Staff:
 
     def _replace(self, number: int, error: WorkerLostError) -> None:
         """Start another process in place of one that is gone."""
-        self._count_false_starts(number, error)
-        self._give_up(error.rank, error)
+        has_worked = self._give_up(error.rank, error)
+        self._count_false_starts(number, error, has_worked=has_worked)
         rank = self._store.join()
         self._ranks.append(rank)
         self._started_at.append(monotonic())
@@ -172,21 +175,22 @@ class Staff:
         self._workers.add(self._orders(rank))
         self._started()
 
-    def _count_false_starts(self, number: int, error: WorkerLostError) -> None:
-        ended_at_start = monotonic() - self._started_at[number] < _START_SECONDS
-        by_signal = error.cause.startswith("killed")
-        self._false_starts = self._false_starts + 1 if ended_at_start and not by_signal else 0
+    def _count_false_starts(self, number: int, error: WorkerLostError, *, has_worked: bool) -> None:
+        at_start = monotonic() - self._started_at[number] < _START_SECONDS
+        false_start = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
+        self._false_starts = self._false_starts + 1 if false_start else 0
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise error
 
-    def _give_up(self, rank: int, error: WorkerLostError, *, blame: bool = True) -> None:
-        """Let others have what a worker had.
+    def _give_up(self, rank: int, error: WorkerLostError, *, blame: bool = True) -> bool:
+        """Let others have what a worker had; says whether it had anything.
 
         Raises:
-            RunError: only it had something, or it was the last of some that one task has killed.
+            WorkerLostError: only it had something, or it was the last of some that one task has
+                killed.
         """
         if rank in self._gone:
-            return
+            return False
         self._gone.add(rank)
         pins = self._pins_of.pop(rank, [])  # it may have come and gone between two looks
         lost = self._store.lose(rank, pins, blame=blame)
@@ -199,15 +203,22 @@ class Staff:
             pe_id = self._plan.pes[lease.task.pe].id
             if lease.position.sent is None:
                 raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
-            if lease.losses >= MOST_LOSSES:
-                raise RunError(
-                    f"{lease.losses} workers in a row died when they ran {pe_id}: {error}"
-                )
+        suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
+        suspects += [(*pin, losses) for pin, losses in lost.pins]
+        to_blame = [
+            self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
+            for pe, instance, losses in suspects
+            if losses >= MOST_LOSSES
+        ]
+        if to_blame:
+            ran = f"{' or '.join(to_blame)}, as {MOST_LOSSES - 1} workers before it that died"
+            raise WorkerLostError(error.rank, error.pid, error.cause, ran)
         self._unowned += pins
         if blame:
             self.notes.append(f"{error}; others went on with its work")
         else:
             _LOG.info("worker %d left", rank)
+        return bool(suspects or lost.replicas)
 
 
 def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:

@@ -252,19 +252,22 @@ class Table:
 
     def lose(
         self, rank: int, pins: Iterable[Pin], *, blame: bool = True
-    ) -> tuple[list[Packed], list[int]]:
-        """See `RunStore.lose`; the shared tasks that it had, and its replicas."""
+    ) -> tuple[list[Packed], list[int], list[tuple[Pin, int]]]:
+        """See `RunStore.lose`; what a `Lost` tells."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
             if arrived is None:
-                return [], []
+                return [], [], []
             arrived.notify_all()
             for ranks in (self._hungry, self._parked):
                 ranks.discard(rank)
             self._waiting.pop(rank, None)
             given_back = []
+            at_work = set()
             for token, (owner, packed) in sorted(self._leases.items()):
-                if owner == rank and not isinstance(packed.place, tuple):
+                if owner == rank and isinstance(packed.place, tuple):
+                    at_work.add(packed.place)
+                elif owner == rank:
                     del self._leases[token]
                     if packed.place is None:
                         again = packed._replace(losses=packed.losses + blame)
@@ -276,12 +279,12 @@ class Table:
             for packed in self._queues.pop(rank).waiting:
                 self._end(packed)
             for pin in pins:
-                kept = self._kept_of(pin)
-                kept.owner = None
-                kept.losses += blame
+                self._kept_of(pin).owner = None
+            for pin in at_work:
+                self._kept[pin].losses += blame
             replicas = sorted(pe for pe, owner in self._replicas if owner == rank)
             self._replicas.difference_update((pe, rank) for pe in replicas)
-            return given_back, replicas
+            return given_back, replicas, [(pin, self._kept[pin].losses) for pin in sorted(at_work)]
 
     def waiting(self, pin: Pin) -> int:
         """See `RunStore.waiting`."""
@@ -413,4 +416,6 @@ class Table:
         results = [event for event in self._events if isinstance(event, bytes)]
         too_many = len(results) > self._most_results // part
         too_large = len(results) > 1 and sum(map(len, results)) > size
-        return Pressure(len(self._hungry) + len(self._parked), full, too_many or too_large)
+        backlog = len(self._queues[None].waiting)
+        hungry = max(0, len(self._hungry) + len(self._parked) - backlog)
+        return Pressure(hungry, full, too_many or too_large, backlog=backlog)

@@ -118,12 +118,12 @@ class TableRunStore:
         self._table.put([_packed(task, rank) for task in tasks])
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
-        given_back, replicas = self._table.lose(rank, pins, blame=blame)
+        given_back, replicas, at_work = self._table.lose(rank, pins, blame=blame)
         leases = [
             Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
             for packed in given_back
         ]
-        return Lost(leases, replicas)
+        return Lost(leases, replicas, at_work)
 
     def silent(self) -> None:
         return None

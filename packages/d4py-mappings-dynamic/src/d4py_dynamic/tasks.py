@@ -100,7 +100,7 @@ class Adopted(NamedTuple):
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
         leases: what it was given since then, oldest first.
-        losses: how many owners in a row were lost before they could commit anything.
+        losses: how many owners in a row were lost with some of these, and had committed nothing.
     """
 
     state: bytes | None
@@ -115,10 +115,13 @@ class Lost(NamedTuple):
     Attributes:
         leases: shared tasks, which others can take again.
         replicas: PEs with a life cycle of which it had a replica.
+        pins: its instances that had tasks, and how many owners in a row were lost with some
+            before they could commit anything.
     """
 
     leases: list[Lease]
     replicas: list[int]
+    pins: list[tuple[Pin, int]]
 
 
 @dataclass
@@ -156,16 +159,19 @@ class Pressure(NamedTuple):
     """How the store stands after a commit.
 
     Attributes:
-        hungry: number of workers that wait for work, or would if they were woken.
+        hungry: number of workers that wait for work, or would if they were woken, and for whom
+            there is none.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
         orders: something waits that is for this worker alone.
+        backlog: number of shared tasks that wait.
     """
 
     hungry: int
     full: tuple[Pin, ...] = ()
     results_full: bool = False
     orders: bool = False
+    backlog: int = 0
 
 
 def is_pinned(planned: PlannedPE) -> bool:

@@ -25,7 +25,6 @@ from d4py_dynamic.tasks import (
     CALLS,
     FINISH,
     LEAVE,
-    MOST_LOSSES,
     ORDERS,
     OWN,
     PARK,
@@ -38,7 +37,7 @@ from d4py_dynamic.tasks import (
     is_pinned,
 )
 from dispel4py.errors import ItemError, RunError
-from dispel4py.executor import DEEPEST_NESTING, Executor
+from dispel4py.executor import CHUNK, DEEPEST_NESTING, Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Ancestors, Plan
@@ -51,6 +50,8 @@ LOOK_UP_SECONDS = 0.02
 COMMIT_SECONDS = 0.2
 #: How long it may wait, in seconds, if it would be lost with the worker after that commit.
 _TORN_SECONDS = 2.0
+#: Bytes that a worker does not gather, whatever else it would wait for.
+_TOO_HEAVY = 32 << 20
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
 #: What cannot be done twice, where it would have to be.
@@ -80,6 +81,7 @@ class Worker:
     ) -> None:
         self._plan = plan
         self._store = store
+        self._rank = rank
         self._interval = interval
         self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
@@ -91,7 +93,7 @@ class Worker:
         self._depth = 0
         self._in_hand: list[int] = []
         self._overfull: set[Pin] = set()
-        self._hungry = 0
+        self._hungry = self._backlog = 0
         self._giving = False
         self._parked = self._leaving = self._stopped = False
         self._orphans = 0
@@ -203,11 +205,6 @@ class Worker:
                 " cannot be pickled as it was there, or was in the middle of a call that had sent"
                 " too much, so no other worker can go on with it"
             )
-        if adopted.losses >= MOST_LOSSES:
-            raise RunError(
-                f"{adopted.losses} workers in a row died when they ran {self._plan.pes[pin[0]].id}"
-                f" (instance {pin[1]})"
-            )
         self._owned[pin] = Owned(pin, adopted, self._interval)
         self._taken += adopted.leases
 
@@ -257,13 +254,14 @@ class Worker:
         self._start(owned)
         if task.kind == FINISH:
             self._executor.finish(*owned.pin)
-            self._drain()
+            self._drain(may_end=False)
         else:
             items = self._items(task, owned.done)
             began_at = monotonic()
-            while done := self._executor.feed(*owned.pin, task.input_name, items):
-                self._drain()
+            while done := self._executor.feed(*owned.pin, task.input_name, items, owned.most):
+                self._drain(may_end=False)
                 owned.done += done
+                self._adapt_slice(owned, done, monotonic() - began_at)
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
                 if self._leaving:  # the next owner goes on from here
@@ -276,6 +274,8 @@ class Worker:
         owned.done, owned.in_hand = 0, False
         if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
             self._save(owned, at_end=True)
+        if task.kind == FINISH and (said := owned.summary()) is not None:
+            self._store.log(self._plan.pes[task.pe].id, self._rank, said)
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -293,14 +293,38 @@ class Worker:
 
         At once if others are hungry, and if the next items may take long as the last ones did.
         """
-        if self._hungry or monotonic() - began_at > LOOK_UP_SECONDS:
+        if self._hungry or owned.in_doubt or monotonic() - began_at > LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
-    def _drain(self) -> None:
-        """Run what waits here to its end, or hand it back if it takes long."""
+    def _adapt_slice(self, owned: Owned, done: int, seconds: float) -> None:
+        """Do so many items next that there can be a commit soon after.
+
+        Args:
+            owned: the instance.
+            done: how many were done last.
+            seconds: how long that took, with all that followed from them.
+        """
+        if self._outbox.heavy or seconds > COMMIT_SECONDS:
+            owned.most = max(1, done // 2)
+        elif done == owned.most:
+            owned.most = min(2 * done, CHUNK)
+
+    def _drain(self, *, may_end: bool = True) -> None:
+        """Run what waits here to its end, or hand it back where others are hungry.
+
+        Args:
+            may_end: the lease may end before that, too, and what waits is a task of its own.
+        """
         while not self._executor.drain():
-            if self._look_at_hungry() or self._outbox.heavy or self._is_commit_due():
+            hungry = self._look_at_hungry()
+            is_due = self._outbox.heavy or self._is_commit_due()
+            # Not if that would only make a backlog longer: nobody would wait for it to shrink.
+            if (
+                hungry
+                or self._outbox.weight > _TOO_HEAVY
+                or (is_due and (may_end or not self._backlog))
+            ):
                 self._hand_back()
 
     def _is_commit_due(self) -> bool:
@@ -310,7 +334,10 @@ class Worker:
         """In the middle of a call: feed the hungry, and let results flow."""
         if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
             return
-        self._hand_back()
+        if self._giving or not self._backlog or self._outbox.weight > _TOO_HEAVY:
+            self._hand_back()
+        if not self._executor.is_drained:
+            return  # what follows from the same items goes first
         lease = self._lease
         assert lease is not None
         pin = lease.task.pe, max(lease.task.instance, 0)
@@ -334,7 +361,7 @@ class Worker:
         """Whether others should have what waits here."""
         pressure = self._store.pressure()
         self._looked_up_at = monotonic()
-        self._hungry = pressure.hungry
+        self._hungry, self._backlog = pressure.hungry, pressure.backlog
         if pressure.orders:
             self._take(())
         self._giving = self._leaving or self._hungry > 0
@@ -356,25 +383,33 @@ class Worker:
 
     # Commits.
 
-    def _save_what_is_due(self, *, at_rest: bool) -> None:
+    def _save_what_is_due(self, *, at_rest: bool, waits: bool = True) -> None:
         for owned in [*self._owned.values()]:
             due_at = owned.due_at_rest if at_rest else owned.due_at
-            if owned.held and monotonic() >= due_at:
-                self._save(owned, at_end=True)
+            if owned.held and not owned.in_hand and monotonic() >= due_at:
+                self._save(owned, at_end=True, waits=waits)
 
-    def _save(self, owned: Owned, *, at_end: bool = False) -> None:
+    def _save(self, owned: Owned, *, at_end: bool = False, waits: bool = True) -> None:
         """Commit everything that a pinned instance has done, with its state."""
         state, position = owned.checkpoint(self._start(owned))
         commit = owned.outbox.take(owned.held, self._hungry)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
-        self._commit(commit, at_end=at_end, owned=owned)
+        self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
-    def _commit(self, commit: Commit, *, at_end: bool = False, owned: Owned | None = None) -> None:
+    def _commit(
+        self,
+        commit: Commit,
+        *,
+        at_end: bool = False,
+        waits: bool = True,
+        owned: Owned | None = None,
+    ) -> None:
         """Commit, and wait for room where receivers are behind.
 
         Args:
             commit: the commit.
             at_end: no lease goes on that has not ended.
+            waits: False if somebody waits for room already.
             owned: whose checkpoint it is.
         """
         self._add_counts(commit)
@@ -385,11 +420,14 @@ class Worker:
             raise ItemError(f"an item on its way {_ways(self._plan, commit)}: {error}") from error
         if owned is not None:
             owned.saved(perf_counter() - started_at)
-        self._hungry = pressure.hungry
+        self._hungry, self._backlog = pressure.hungry, pressure.backlog
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if pressure.orders:
             self._take(())
+        self._giving = self._leaving or (self._giving and self._hungry > 0)
+        if not waits:
+            return
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
@@ -428,9 +466,8 @@ class Worker:
             no_room = not self._overfull.isdisjoint(awaited)
             if not no_room and not pressure.results_full:
                 return
-            for pin in self._overfull & self._owned.keys():
-                if self._owned[pin].held and not self._owned[pin].in_hand:
-                    self._save(self._owned[pin], at_end=True)
+            # What is done fills its instance until it is saved, and others may wait for that.
+            self._save_what_is_due(at_rest=True, waits=False)
             lease = self._next_lease(self._startable() if no_room else ())
             if lease is not None:
                 self._do(lease)

@@ -6,14 +6,15 @@ The driver, which feeds the roots and takes the results, speaks as one more rank
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import Any, NamedTuple
 
 import dill
 
 from d4py_fixed.transport import Parts
-from dispel4py.codec import Codec
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure, InstanceStats
+from dispel4py.shipping import WorkerCodec
 
 
 class Items(NamedTuple):
@@ -77,6 +78,7 @@ Frame = Items | Calls | Results | Credit | Done | LogLine | Progress | Farewell
 #: The `Credit.pe` of results.
 RESULTS = -1
 
+CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 
 #: Buffers of at least so many bytes travel beside the pickle, not in it.
 _LARGE_BYTES = 1 << 15
@@ -114,12 +116,3 @@ def from_parts(parts: Parts) -> Frame:
             f" ({type(error).__name__}: {error})"
         ) from error
     return frame
-
-
-def _dill_dumps(value: Any) -> bytes:
-    # Functions defined in a notebook or in __main__ take what they refer to along.
-    data: bytes = dill.dumps(value, protocol=5, recurse=True)
-    return data
-
-
-CODEC = Codec(fallback=_dill_dumps)

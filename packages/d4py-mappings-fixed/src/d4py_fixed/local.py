@@ -101,7 +101,7 @@ def run_locally(
     """
     placement = placed(graph, options)
     given = root_inputs(placement.plan, inputs)
-    parcel = pack(placement.plan, CODEC)
+    parcel = pack(placement.plan, CODEC, options.extra.get("start_method"))
     wiring = wire(placement)
     arenas = [ArenaFile() for _ in range(placement.ranks)]
     crew: Crew | None = None

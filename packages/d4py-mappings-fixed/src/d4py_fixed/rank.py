@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -40,7 +41,7 @@ from dispel4py.errors import ItemError
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import Ancestors
+from dispel4py.plan import SHUFFLE, Ancestors
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
 
@@ -90,7 +91,7 @@ class Rank:
             pe: deque() for pe, _ in self._mine if self._plan.pes[pe].is_root
         }
         self._fed: set[int] = set()
-        self._outgoing = Outgoing(self._send_items, self._send_results)
+        self._outgoing = Outgoing(self._send_items, self._send_results, self._shared())
         self._in_hand: list[int] = []
         self._farewell = False
         self._executor = Executor(
@@ -303,6 +304,23 @@ class Rank:
                 if culprit is not None:
                     raise culprit from None
             raise error
+
+    def _shared(self) -> dict[tuple[int, str], list[int]]:
+        """(PE number, input) → the instances elsewhere, where any may have any item.
+
+        Not where they keep something, so that what each keeps is the same in every run.
+        """
+        found: dict[tuple[int, str], list[int]] = {}
+        for pe in self._upwards:
+            for route in chain.from_iterable(self._plan.pes[pe].routes.values()):
+                number, fed = route.destination, self._plan.pes[route.destination]
+                if route.grouping.kind == SHUFFLE and not (fed.stateful or fed.has_postprocess):
+                    found[number, route.input] = [
+                        instance
+                        for instance in range(fed.instances)
+                        if self._placement.rank_of[number, instance] != self._rank
+                    ]
+        return {place: instances for place, instances in found.items() if len(instances) > 1}
 
     def _ranks_below(self, pe: int) -> list[int]:
         """The other ranks with instances that a PE feeds."""

@@ -13,8 +13,9 @@
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
 --   orphans   PE number, sealed replica
--- Returns    number of hungry workers, number of result entries that wait, number of tasks in this
---            worker's inbox, then the length of each stream in `tasks`
+-- Returns    number of hungry workers that no task waits for, number of shared tasks that wait,
+--            number of result entries that wait, number of tasks in this worker's inbox, then the
+--            length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
 --            not its own any more, with GONE when the counts have been deleted, be it that the run
 --            is over.
@@ -110,8 +111,12 @@ for _, lease in ipairs(leases) do
   end
 end
 
+local shared = prefix .. ':shared'
+local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
+local hungry = redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked')
 local reply = {
-  redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked'),
+  math.max(0, hungry - waiting),
+  waiting,
   redis.call('XLEN', out),
   redis.call('XLEN', prefix .. ':inbox:' .. rank),
 }

@@ -2,9 +2,10 @@
 --
 -- KEYS[1]  prefix of the run's keys
 -- ARGV     worker's consumer name, worker's rank, its inbox, 1 if what it had may be to blame and 0
---          if it has left, then the pinned instances it owns
--- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; then the
---          numbers of the PEs of which it had a replica
+--          if it has left, then the pinned instances it owns, each with its stream
+-- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; the numbers
+--          of the PEs of which it had a replica; and for each of its instances, how many owners in
+--          a row were lost with tasks of it, or 0 if it had none
 
 local prefix = KEYS[1]
 local group = 'workers'
@@ -13,7 +14,7 @@ local shared, begun = prefix .. ':shared', prefix .. ':begun'
 local unfinished = prefix .. ':unfinished'
 
 if redis.call('HDEL', prefix .. ':members', rank) == 0 then
-  return { {}, {} }
+  return { {}, {}, {} }
 end
 redis.call('SREM', prefix .. ':hungry', rank)
 redis.call('SREM', prefix .. ':parked', rank)
@@ -27,10 +28,12 @@ repeat
     for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
       local task = {}
       for i = 1, #found[2], 2 do task[found[2][i]] = found[2][i + 1] end
-      local losses = tonumber(task['n'] or 0) + blame
-      local position = redis.call('HGET', begun, field) or task['r'] or ''
-      redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', losses, 'r', position)
-      given_back[#given_back + 1] = { task['d'], losses, position }
+      if task['d'] and task['p'] then
+        local losses = (tonumber(task['n']) or 0) + blame
+        local position = redis.call('HGET', begun, field) or task['r'] or ''
+        redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', losses, 'r', position)
+        given_back[#given_back + 1] = { task['d'], losses, position }
+      end
     end
     redis.call('XACK', shared, group, id)
     redis.call('XDEL', shared, id)
@@ -61,7 +64,12 @@ for _, name in ipairs(redis.call('SMEMBERS', prefix .. ':replicas')) do
   end
 end
 
-for i = 5, #ARGV do
-  redis.call('HINCRBY', prefix .. ':losses', ARGV[i], blame)
+local losses = {}
+for i = 5, #ARGV, 2 do
+  local count = 0
+  if #redis.call('XPENDING', ARGV[i + 1], group, '-', '+', 1, worker) > 0 then
+    count = redis.call('HINCRBY', prefix .. ':losses', ARGV[i], blame)
+  end
+  losses[#losses + 1] = count
 end
-return { given_back, replicas }
+return { given_back, replicas, losses }

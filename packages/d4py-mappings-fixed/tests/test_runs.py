@@ -1,13 +1,13 @@
-"""What a `multi` run does, from end to end."""
+"""What runs on one machine do, from end to end."""
 
 import os
 import sys
 import threading
 import time
-from collections import Counter
 
 import pytest
 
+from d4py_fixed.outgoing import WINDOW
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
 
 
@@ -15,9 +15,9 @@ class TestInstances:
     def test_i1_numprocesses_is_the_number_of_processes(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Instances(3))
         result = execute(graph, 30)
-        by_process = Counter(pid for pid, _ in result.outputs["Instances1"]["output"])
-        assert sorted(by_process.values()) == [10, 10, 10]
-        assert os.getpid() not in by_process
+        processes = {pid for pid, _ in result.outputs["Instances1"]["output"]}
+        assert len(processes) == 3
+        assert os.getpid() not in processes
         assert result.stats.processes == 4
 
     def test_i1_spare_processes_are_used(self, execute, flows, chain):
@@ -33,6 +33,25 @@ class TestInstances:
         result = execute(chain(flows.Numbers(), single), 10, 6)
         assert len({pid for pid, _ in result.outputs["Instances1"]["output"]}) == 1
         assert result.stats.processes == 2
+
+    def test_m1_an_instance_that_takes_long_does_not_keep_the_share_of_others(
+        self, execute, flows, chain, tmp_path
+    ):
+        # It goes on when all is done but what it has been sent already.
+        got, count = [], 400
+
+        def take(pe_id, output, data):
+            got.append(data)
+            if len(got) == count - WINDOW:
+                (tmp_path / "go").touch()
+
+        graph = chain(flows.Numbers(), flows.WaitsFor(1, tmp_path / "go", 4))
+        execute(graph, count, on_result=take)
+        assert sorted(got) == [*range(1, count + 1)]
+
+    def test_m1_pes_that_keep_something_get_their_items_in_turn(self, execute, flows, chain):
+        got = execute(chain(flows.Numbers(), flows.Kept(None, 3)), 9).outputs["Kept1"]["output"]
+        assert sorted(got) == [[1, 4, 7], [2, 5, 8], [3, 6, 9]]
 
     @pytest.mark.parametrize("processes", [1, 2, 3])
     def test_fewer_processes_than_instances_share(self, execute, flows, chain, processes):
@@ -202,7 +221,7 @@ class TestTheCaller:
             80,
             on_progress=lambda stats: told.append(stats.items_per_pe()),
         )
-        assert 0 < told[-1]["Sleeps1"] < 80
+        assert any(0 < items.get("Sleeps1", 0) < 80 for items in told)
         assert result.stats.items_per_pe() == {"Numbers0": 80, "Sleeps1": 80}
         assert [entry.rank for entry in result.stats.instances] == [0, 1]
 
@@ -226,12 +245,12 @@ class TestTheCaller:
         used += after.user + after.system - before.user - before.system
         assert used < 1.0
 
-    def test_runs_side_by_side_do_not_meet(self, flows, chain):
+    def test_runs_side_by_side_do_not_meet(self, flows, chain, mapping):
         results = {}
 
         def run_one(offset):
             graph = chain(flows.Numbers(), flows.Makes(lambda n: n + offset), flows.Kept())
-            result = run(graph, "multi", 2000)  # by a fork server: the program has threads
+            result = run(graph, mapping, 2000)  # by a fork server: the program has threads
             results[offset] = result.outputs["Kept2"]["output"]
 
         threads = [threading.Thread(target=run_one, args=(o,)) for o in (0, 10_000)]

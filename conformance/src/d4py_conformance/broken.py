@@ -1,0 +1,304 @@
+"""Mappings that break a rule each, on purpose: a suite that passes them would be worth nothing.
+
+`Sound` is a whole mapping in this process, taken apart into steps; each of the others has one step
+that is wrong, the way a mistake would make it wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any
+
+from dispel4py import WorkflowGraph
+from dispel4py.errors import ProcessingError, UnsupportedGraphError
+from dispel4py.executor import Executor
+from dispel4py.grouping import group_key
+from dispel4py.inputs import calls, root_inputs
+from dispel4py.isolation import Isolate, copy_item, share_item
+from dispel4py.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan, refusal
+from dispel4py.registry import Capabilities
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.runner import raise_error
+
+#: Which of the items that are sent is dropped or sent twice.
+ODD_ITEM = 50
+#: How long nothing has to come for a run to be taken for over.
+IDLE_SECONDS = 1.4
+
+
+class Sound:
+    """Keeps every rule, one run at a time."""
+
+    name = "sound"
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """It has no options of its own."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        self.plan = plan = self.planned(make_plan(graph))
+        given = root_inputs(plan, inputs)
+        isolate = share_item if options.share_items else self.isolate()
+        self.options = options
+        self.results = ResultCollector(options.on_result)
+        self.failures: list[Failure] = []
+        self.executor = Executor(
+            plan, self, is_local=_nowhere, isolate=isolate, on_error=self.failed
+        )
+        instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
+        for pe, instance in reversed(instances):
+            self.executor.start(pe, instance)
+        for root, value in given.items():
+            items = calls(plan.pes[root], value, isolate)
+            while self.executor.call_root(root, items):
+                pass
+        for pe, instance in instances:
+            self.finish(pe, instance)
+        self.end()
+        return RunResult(self.results.outputs, self.failures, RunStats(self.name))
+
+    def planned(self, plan: Plan) -> Plan:
+        """The plan to run, unless it is refused."""
+        refused = refusal(plan, self.capabilities)
+        if refused is not None:
+            raise UnsupportedGraphError(refused)
+        return plan
+
+    def isolate(self) -> Isolate:
+        """What copies items."""
+        return copy_item
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        """Carry items to an instance."""
+        self.executor.push(pe, instance, input_name, items)
+
+    def result(self, pe_id: str, output: str, items: list[Any]) -> None:
+        """Take results."""
+        self.results.add(pe_id, output, items)
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        """Deal with an exception of a PE."""
+        if self.options.on_error == "stop":
+            raise_error(error, item)
+        self.failures.append(Failure(error, item))
+
+    def finish(self, pe: int, instance: int) -> None:
+        """Postprocess an instance."""
+        self.executor.finish(pe, instance)
+
+    def end(self) -> None:
+        """End the run."""
+
+
+def _nowhere(pe: int, instance: int) -> bool:
+    """So that all that is sent goes through `Sound.send`."""
+    return False
+
+
+class DeclaresNothing(Sound):
+    """Is sound, and can do no more than the least."""
+
+    capabilities = Capabilities(lifecycle=False, any_pickle=True, bounded_memory=False)
+
+
+class DropsAnItem(Sound):
+    """Loses one item in a run."""
+
+    sent = 0
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        place = ODD_ITEM - self.sent
+        self.sent += len(items)
+        if 0 <= place < len(items):
+            items = self.instead(items, place)
+        super().send(pe, instance, input_name, items)
+
+    def instead(self, items: list[Any], place: int) -> list[Any]:
+        """What is sent instead of these items."""
+        return items[:place] + items[place + 1 :]
+
+
+class DuplicatesAnItem(DropsAnItem):
+    """Sends one item twice in a run."""
+
+    def instead(self, items: list[Any], place: int) -> list[Any]:
+        return [*items, items[place]]
+
+
+class LastEdgeOnly(Sound):
+    """Sends what goes along several edges along the last one alone."""
+
+    def planned(self, plan: Plan) -> Plan:
+        plan = super().planned(plan)
+        pes = [
+            replace(pe, routes={name: routes[-1:] for name, routes in pe.routes.items()})
+            for pe in plan.pes
+        ]
+        return replace(plan, pes=tuple(pes))
+
+
+class IgnoresGroupings(Sound):
+    """Deals items out as if no input were grouped."""
+
+    def planned(self, plan: Plan) -> Plan:
+        plan = super().planned(plan)
+        shuffle = Grouping(SHUFFLE)
+        pes = [
+            replace(
+                pe,
+                routes={
+                    name: tuple(replace(route, grouping=shuffle) for route in routes)
+                    for name, routes in pe.routes.items()
+                },
+            )
+            for pe in plan.pes
+        ]
+        return replace(plan, pes=tuple(pes))
+
+
+class UnstableHash(Sound):
+    """Chooses by `hash`, which differs between processes."""
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        planned = self.plan.pes[pe]
+        grouping = grouping_of(planned.pe, input_name)
+        if grouping.kind != GROUP_BY:
+            super().send(pe, instance, input_name, items)
+            return
+        for item in items:
+            chosen = hash(group_key(item, grouping.keys)) % planned.instances
+            super().send(pe, chosen, input_name, [item])
+
+
+class ReversesItems(Sound):
+    """Hands each batch on in the wrong order."""
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        super().send(pe, instance, input_name, items[::-1])
+
+
+class SharesItems(Sound):
+    """Hands one object to several PEs."""
+
+    def isolate(self) -> Isolate:
+        return share_item
+
+
+class JsonOnly(Sound):
+    """Carries items as JSON, which has no tuples, no sets and no bytes."""
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        super().send(pe, instance, input_name, json.loads(json.dumps(items, default=str)))
+
+
+class SwallowsExceptions(Sound):
+    """Goes on with the next item and tells nobody."""
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        pass
+
+
+class SkipsPostprocess(Sound):
+    """Ends without calling postprocess."""
+
+    def finish(self, pe: int, instance: int) -> None:
+        pass
+
+
+class UnboundedQueue(Sound):
+    """Takes whatever a root sends before it processes any of it."""
+
+    def planned(self, plan: Plan) -> Plan:
+        self.queue: deque[tuple[int, int, str, list[Any]]] = deque()
+        return super().planned(plan)
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        self.queue.append((pe, instance, input_name, items))
+
+    def finish(self, pe: int, instance: int) -> None:
+        self.empty()
+        super().finish(pe, instance)
+        self.empty()
+
+    def empty(self) -> None:
+        """Process all that waits."""
+        while self.queue:
+            self.executor.push(*self.queue.popleft())
+            self.executor.drain()
+
+
+class EndsByIdleTime(Sound):
+    """Takes the run for over when nothing has come for a while."""
+
+    def end(self) -> None:
+        time.sleep(IDLE_SECONDS)
+
+
+class HangsAtTheEnd(Sound):
+    """Waits for a worker that never ends."""
+
+    def end(self) -> None:
+        worker = subprocess.Popen([sys.executable, "-c", _HUNG_WORKER])
+        worker.wait()
+
+
+_HUNG_WORKER = """
+import time
+
+def wait_for_ever():
+    while True:
+        time.sleep(1)
+
+wait_for_ever()
+"""
+
+
+class LeaksAProcess(Sound):
+    """Leaves a process of a session of its own, so that no signal to the group would find it."""
+
+    def end(self) -> None:
+        self.worker = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(30)"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+class RefusesNothing(DeclaresNothing):
+    """Starts a graph that it does not declare to be able to run."""
+
+    def planned(self, plan: Plan) -> Plan:
+        return plan
+
+
+class LosesWhatADeadWorkerHad(Sound):
+    """Has a worker process; when that dies, what it had not finished is forgotten."""
+
+    capabilities = replace(Sound.capabilities, survives_worker_death=True)
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        context = get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        worker = context.Process(target=_work, args=(sender, graph, inputs))
+        worker.start()
+        sender.close()
+        try:
+            outputs = receiver.recv()
+        except EOFError:
+            outputs = {}
+        worker.join()
+        return RunResult(outputs, [], RunStats(self.name))
+
+
+def _work(sender: Any, graph: WorkflowGraph, inputs: Any) -> None:
+    sender.send(Sound().run(graph, inputs, RunOptions()).outputs)

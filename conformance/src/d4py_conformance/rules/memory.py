@@ -1,0 +1,47 @@
+"""Rule C6: a fast producer waits for a slow consumer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from d4py_conformance.pes import EnoughError, Gate, Relay, Tally
+from d4py_conformance.suite import Execute, Require, Suite, chain
+from dispel4py import ProcessingError
+
+#: How many items a run has in all; far more than may ever be on their way.
+ITEMS = 2_000_000
+
+
+class MemoryRules(Suite):
+    """Backpressure."""
+
+    @pytest.mark.parametrize(
+        ("calls", "per_call"),
+        [pytest.param(ITEMS // 100, 100, id="many-calls"), pytest.param(1, ITEMS, id="one-call")],
+    )
+    def test_c6_a_fast_producer_waits(
+        self, execute: Execute, require: Require, tmp_path: Path, calls: int, per_call: int
+    ) -> None:
+        require("bounded_memory")
+        tally, verdict = tmp_path / "tally", tmp_path / "verdict"
+        graph = chain(Tally(tally, per_call), Relay(), Gate(tally, ITEMS, verdict))
+        with pytest.raises(ProcessingError, match="EnoughError"):
+            execute(graph, calls)
+        assert int(verdict.read_text()) < ITEMS, "nothing made the producer wait"
+
+    def test_c6_results_wait_for_who_takes_them(
+        self, execute: Execute, require: Require, tmp_path: Path
+    ) -> None:
+        require("bounded_memory")
+        tally, verdict = tmp_path / "tally", tmp_path / "verdict"
+        gate = Gate(tally, ITEMS, verdict)
+
+        def take(pe_id: str, output: str, data: Any) -> None:
+            gate.process({"input": data})
+
+        with pytest.raises(EnoughError):
+            execute(chain(Tally(tally, 100), Relay()), ITEMS // 100, on_result=take)
+        assert int(verdict.read_text()) < ITEMS, "nothing made the producer wait"

@@ -1,0 +1,110 @@
+"""Rules C4, C5 and H2: how a run stops, what it leaves, and what a killed worker does to it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.pes import (
+    Crashing,
+    CrashingCounter,
+    CrashingNumbers,
+    Fails,
+    Numbers,
+    Relay,
+    Tag,
+    Traced,
+)
+from d4py_conformance.suite import Require, RunApart, Suite, chain
+from dispel4py import WorkflowGraph
+from dispel4py.registry import Capabilities
+
+#: Seconds within which everything has to stop; the rule says two, and the machine may be busy.
+STOP_SECONDS = 4.0
+#: Seconds within which a lost worker has to be noticed, the start of the run included.
+LOST_SECONDS = 15.0
+#: The item at which a worker is killed, and how many there are.
+AT, ITEMS = 20, 40
+
+
+class StoppingRules(Suite):
+    """Stops, crashes, and what they leave behind."""
+
+    def test_c4_a_run_leaves_nothing_behind(self, run_apart: RunApart) -> None:
+        apart = run_apart(chain(Numbers(), Relay(), Tag("x")), 5)
+        answer = apart.wait()
+        assert_outputs(answer.outputs, {"Tag2": {"output": [("x", n) for n in range(1, 6)]}})
+        assert apart.left_behind() == []
+
+    def test_c4_a_run_that_failed_leaves_nothing_behind(self, run_apart: RunApart) -> None:
+        apart = run_apart(chain(Numbers(), Fails(at=[7]), Relay()), 10**12)
+        answer = apart.wait()
+        assert "ProcessingError" in answer.errors, answer
+        assert apart.left_behind() == []
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+    def test_c4_a_signal_stops_everything(
+        self, run_apart: RunApart, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        arrived = tmp_path / "arrived"
+        apart = run_apart(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
+        apart.wait_for(arrived)
+        sent_at = time.monotonic()
+        apart.interrupt(number)
+        answer = apart.wait()
+        assert time.monotonic() - sent_at < STOP_SECONDS
+        assert answer.status == 130, answer
+        assert apart.left_behind() == []
+
+    @pytest.mark.parametrize("where", ["root", "stateless", "stateful"])
+    def test_c5_a_killed_worker(
+        self,
+        run_apart: RunApart,
+        require: Require,
+        capabilities: Capabilities,
+        tmp_path: Path,
+        where: str,
+    ) -> None:
+        """The results are those of an undisturbed run, or it fails promptly and says who died."""
+        if where == "stateful":
+            require("stateful")
+        marker = tmp_path / "killed"
+        apart = run_apart(crashing_graph(where, marker), ITEMS)
+        answer = apart.wait()
+        if "the process that called run()" in answer.message:
+            pytest.skip("PEs run in the process that calls run(), so there is no worker to kill")
+        assert marker.exists()
+        if capabilities.survives_worker_death:
+            numbers = range(1, ITEMS + 1)
+            items = [(n, n) for n in numbers] if where == "stateful" else [*numbers]
+            assert not answer.errors, answer
+            assert_outputs(answer.outputs, {"Relay2": {"output": items}})
+        else:
+            assert "WorkerLostError" in answer.errors, answer
+            assert marker.read_text() in answer.message
+            assert answer.seconds < LOST_SECONDS
+        assert apart.left_behind() == []
+
+    @pytest.mark.parametrize("at", [1, AT, ITEMS], ids=["first", "middle", "last"])
+    def test_h2_every_item_counts_once_after_a_crash(
+        self, run_apart: RunApart, require: Require, tmp_path: Path, at: int
+    ) -> None:
+        require("stateful", "survives_worker_death")
+        graph = chain(
+            Numbers(), Relay(), CrashingCounter(tmp_path / "killed", at), Relay(), Relay()
+        )
+        answer = run_apart(graph, ITEMS).wait()
+        counts = sorted(count for _, count in answer.outputs["Relay4"]["output"])
+        assert counts == [*range(1, ITEMS + 1)]
+
+
+def crashing_graph(where: str, marker: Path) -> WorkflowGraph:
+    """A chain of three, one of which kills its worker."""
+    if where == "root":
+        return chain(CrashingNumbers(marker, AT), Relay(), Relay())
+    kind = Crashing if where == "stateless" else CrashingCounter
+    return chain(Numbers(), kind(marker, AT), Relay())

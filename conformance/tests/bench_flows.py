@@ -1,0 +1,135 @@
+"""The workflows of the benchmarks of processes, for d4py and for dispel4py of old alike.
+
+So they use the import paths of old, say what they found by printing where D4PY_BENCH_PRINT is set,
+and send no results.
+"""
+
+import os
+import time
+
+from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
+from dispel4py.workflow_graph import WorkflowGraph
+
+#: Loops of `burn` per call, seconds per wait, processes that wait, pause before a lone item.
+BURN, WAIT, WAITERS, PAUSE = 200_000, 0.01, 16, 0.02
+
+
+class Numbers(ProducerPE):
+    def __init__(self):
+        ProducerPE.__init__(self)
+        self.counter = 0
+
+    def _process(self, inputs):
+        self.counter += 1
+        return self.counter
+
+
+class Arrays(ProducerPE):
+    """Sends a new array of 1 MiB per call."""
+
+    def __init__(self):
+        ProducerPE.__init__(self)
+
+    def _process(self, inputs):
+        import numpy
+
+        return numpy.ones(1 << 17)
+
+
+class Stamps(ProducerPE):
+    """Sends the time, after a pause in which all others become idle."""
+
+    def __init__(self):
+        ProducerPE.__init__(self)
+
+    def _process(self, inputs):
+        time.sleep(PAUSE)
+        return time.monotonic()
+
+
+class Relay(IterativePE):
+    def __init__(self):
+        IterativePE.__init__(self)
+
+    def _process(self, data):
+        return data
+
+
+class Report(IterativePE):
+    """Keeps a number per item, and sends them at the end."""
+
+    stateful = True
+
+    def __init__(self):
+        IterativePE.__init__(self)
+        self.kept = []
+
+    def _process(self, data):
+        self.kept.append(self.number(data))
+
+    def postprocess(self):
+        if "D4PY_BENCH_PRINT" in os.environ:
+            print(" ".join(["REPORT", *map(str, self.kept)]), flush=True)
+        self.write("output", self.kept)
+
+
+class Delays(Report):
+    """How long items were on their way, in seconds."""
+
+    def number(self, data):
+        return time.monotonic() - data
+
+
+class Arrivals(Report):
+    """When items arrived."""
+
+    def number(self, data):
+        return time.monotonic()
+
+
+class Sink(ConsumerPE):
+    def __init__(self):
+        ConsumerPE.__init__(self)
+
+    def _process(self, data):
+        pass
+
+
+class Waits(ConsumerPE):
+    def __init__(self):
+        ConsumerPE.__init__(self)
+        self.numprocesses = WAITERS
+
+    def _process(self, data):
+        time.sleep(WAIT)
+
+
+class Burns(ConsumerPE):
+    def __init__(self):
+        ConsumerPE.__init__(self)
+        self.numprocesses = 2
+
+    def _process(self, data):
+        burn()
+
+
+def burn():
+    total = 0
+    for number in range(BURN):
+        total += number * number
+    return total
+
+
+def chained(*pes):
+    graph = WorkflowGraph()
+    for source, destination in zip(pes, pes[1:]):  # noqa: B905, RUF007 - runs on any Python
+        graph.connect(source, "output", destination, "input")
+    return graph
+
+
+five_hops = chained(Numbers(), *(Relay() for _ in range(4)), Sink())
+three_hops = chained(Arrays(), Relay(), Relay(), Sink())
+lone = chained(Stamps(), *(Relay() for _ in range(4)), Delays())
+ending = chained(Numbers(), *(Relay() for _ in range(4)), Arrivals())
+waits = chained(Numbers(), Waits())
+burns = chained(Numbers(), Burns())

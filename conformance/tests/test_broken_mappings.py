@@ -1,0 +1,138 @@
+"""The suite can fail: every broken mapping is caught, by the test that is meant for it."""
+
+import re
+import sysconfig
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from d4py_conformance import MappingConformance, broken
+from d4py_conformance.broken import DeclaresNothing, Sound
+
+pytest_plugins = ["pytester"]
+
+#: A broken mapping → the test that is meant for it.
+CAUGHT_BY = {
+    "DropsAnItem": "test_c2_every_result_arrives",
+    "DuplicatesAnItem": "test_c2_every_result_arrives",
+    "LastEdgeOnly": "test_g1_fan_out_reaches_every_edge",
+    "IgnoresGroupings": "test_m1_equal_keys_meet",
+    "UnstableHash": "test_m1_the_choice_does_not_depend_on_the_hash_seed",
+    "ReversesItems": "test_m3_order_is_kept_on_an_edge",
+    "SharesItems": "test_m2_what_the_sender_does_later_is_not_seen",
+    "JsonOnly": "test_m2_items_arrive_as_they_were_sent",
+    "SwallowsExceptions": "test_c3_an_exception_stops_the_run",
+    "SkipsPostprocess": "test_i2_all_three_may_write",
+    "UnboundedQueue": "test_c6_a_fast_producer_waits",
+    "EndsByIdleTime": "test_c1_the_end_is_known_and_not_waited_for",
+    "HangsAtTheEnd": "test_c1_the_end_is_known_and_not_waited_for",
+    "LeaksAProcess": "test_c4_a_run_leaves_nothing_behind",
+    "RefusesNothing": "test_d1_what_is_not_declared_is_refused",
+    "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
+}
+#: Those that make a test go on for ever.
+ENDLESS = {"HangsAtTheEnd", "SwallowsExceptions"}
+#: What they all pass; the one that hangs passes nothing that runs a graph.
+CONTROL = "test_g1_fan_in_takes_from_every_edge"
+OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
+
+AUTHORS_FILE = """
+    import pytest
+
+    from d4py_conformance import MappingConformance
+    from d4py_conformance.broken import {name}
+
+    class TestBroken(MappingConformance):
+        timeout = {timeout}
+
+        @pytest.fixture
+        def mapping(self):
+            return {name}()
+"""
+
+
+def outcomes(result):
+    """Outcome → names of tests, parameters left out."""
+    found = {}
+    for line in result.outlines:
+        if match := re.match(r"(PASSED|FAILED|ERROR) \S+::(test_\w+)", line):
+            found.setdefault(match[1], set()).add(match[2])
+    return found
+
+
+@pytest.mark.parametrize("name", CAUGHT_BY)
+def test_a_broken_mapping_is_caught_by_the_test_meant_for_it(pytester, name):
+    timeout = 2 if name in ENDLESS else 30
+    pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name=name, timeout=timeout)))
+    control = OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
+
+    chosen = f"({CAUGHT_BY[name]} and not {CAUGHT_BY[name]}_) or {control}"
+    result = pytester.runpytest_subprocess("-rA", "-p", "no:cacheprovider", "-k", chosen)
+
+    found = outcomes(result)
+    assert found["FAILED"] == {CAUGHT_BY[name]}
+    assert control in found["PASSED"]
+    assert "ERROR" not in found
+
+
+def test_every_broken_mapping_has_a_test_that_is_meant_for_it():
+    kinds = [kind for kind in vars(broken).values() if isinstance(kind, type)]
+    there = {kind.__name__ for kind in kinds if issubclass(kind, Sound)}
+    assert there - {"Sound", "DeclaresNothing"} == set(CAUGHT_BY)
+
+
+def test_a_hang_is_a_failure_with_the_stacks_of_all_processes(pytester):
+    pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name="HangsAtTheEnd", timeout=2)))
+
+    result = pytester.runpytest_subprocess("-k", "test_g4_zero_means_none")
+
+    result.assert_outcomes(failed=1)
+    text = str(result.stdout)
+    assert "counts as hung" in text
+    assert "worker.wait()" in text
+    if not Path(sysconfig.get_path("scripts"), "py-spy").exists():
+        pytest.skip("py-spy is not installed")
+    assert "wait_for_ever" in text
+
+
+def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
+    lines = """
+        import signal
+        import threading
+
+        from d4py_conformance import hanging
+
+        hanging.AGAIN_SECONDS = 0.2
+
+
+        class Deaf(Sound):
+            def end(self):
+                # As in a library that never comes back to Python.
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+                threading.Event().wait()
+    """
+    text = textwrap.dedent(AUTHORS_FILE.format(name="Sound", timeout=0.5))
+    text = text.replace("class TestBroken", textwrap.dedent(lines) + "\n\nclass TestBroken")
+    pytester.makepyfile(text.replace("return Sound", "return Deaf"))
+
+    result = pytester.runpytest_subprocess("-k", "test_g4_zero_means_none", "-n0", timeout=60)
+
+    assert result.ret == 1
+    assert " in end\n" in str(result.stderr)
+
+
+class TestSound(MappingConformance):
+    """What the broken mappings derive from keeps all rules."""
+
+    @pytest.fixture
+    def mapping(self):
+        return Sound()
+
+
+class TestDeclaresNothing(MappingConformance):
+    """So does one that declares as little as it can, and refuses the rest."""
+
+    @pytest.fixture
+    def mapping(self):
+        return DeclaresNothing()

@@ -1,0 +1,132 @@
+"""The report tells four things apart: it can, it says it cannot, it fails, nobody has tried."""
+
+import json
+import textwrap
+
+import pytest
+
+from d4py_conformance.command import main
+from d4py_conformance.report import BEGIN, END, Outcome, Record, Report, put_into, together
+
+pytest_plugins = ["pytester"]
+
+FILE = """
+    import pytest
+
+    from d4py_conformance import MappingConformance
+    from d4py_conformance.broken import DeclaresNothing, LastEdgeOnly
+
+
+    class TestSimple(MappingConformance):
+        @pytest.fixture
+        def mapping(self):
+            return "simple"
+
+
+    class TestBroken(MappingConformance):
+        @pytest.fixture
+        def mapping(self):
+            broken = LastEdgeOnly()
+            broken.name = "broken"
+            return broken
+
+
+    class TestModest(MappingConformance):
+        @pytest.fixture
+        def mapping(self):
+            modest = DeclaresNothing()
+            modest.name = "modest"
+            return modest
+"""
+#: Which tests are run: two workflows, and one that asks for a capability.
+CHOSEN = "teecopy-1 or word_count-1 or i2_all_three"
+
+
+@pytest.fixture
+def report_of(pytester):
+    """Runs some of the suite on three mappings; gives the folder with the report."""
+
+    def report_of(*more):
+        pytester.makepyfile(textwrap.dedent(FILE))
+        pytester.runpytest_subprocess("--conformance-report=out", "-k", CHOSEN, *more)
+        return pytester.path / "out"
+
+    return report_of
+
+
+def test_a_mapping_that_is_not_there_has_failed(pytester):
+    pytester.makepyfile(textwrap.dedent(FILE).replace("simple", "no_such_mapping"))
+    pytester.runpytest_subprocess("--conformance-report=out", "-k", "TestSimple and teecopy-1")
+    found = json.loads((pytester.path / "out" / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"no_such_mapping": "failed"}
+
+
+@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["alone", "xdist"])
+def test_json_has_what_each_test_has_shown(report_of, processes):
+    found = json.loads((report_of(*processes) / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"broken": "failed", "modest": "yes", "simple": "yes"}
+    assert found["workflows"]["word_count"] == {
+        "broken": "yes",
+        "modest": "no by declaration",
+        "simple": "yes",
+    }
+    assert set(found["workflows"]["split_merge"].values()) == {"not run"}
+    assert found["rules"]["I2"]["modest"] == "no by declaration"
+    assert found["capabilities"]["stateful"] == {"broken": True, "modest": False, "simple": True}
+    # large_teecopy is a teecopy too.
+    assert found["mappings"]["broken"]["tests"] == 4
+    assert all("teecopy" in failure["node"] for failure in found["failures"])
+
+
+def test_markdown_and_the_page_show_the_same(report_of):
+    folder = report_of("-n0")
+    lines = (folder / "conformance.md").read_text().splitlines()
+    assert "| workflow | `broken` | `modest` | `simple` |" in lines
+    assert "| teecopy | ✗ | ✓ | ✓ |" in lines
+    assert "| word_count | ✓ | – | ✓ |" in lines
+    page = (folder / "conformance.html").read_text()
+    assert 'title="teecopy on broken: failed">✗<' in page
+    assert 'title="word_count on modest: no by declaration">–<' in page
+    assert 'title="split_merge on simple: not run">?<' in page
+    assert "the results are not what they should be" in page
+    for outside in ("http://", "https://", "<script", "<link", "src="):
+        assert outside not in page
+
+
+def test_the_page_escapes_what_a_failure_says():
+    record = Record("m", (), "test_x", "t", None, Outcome.FAILED, 0.0, "<b>&")
+    assert "&lt;b&gt;&amp;" in Report([record]).as_html()
+
+
+def test_one_failure_is_one_and_a_success_needs_one():
+    yes, refused, failed, not_run = Outcome
+    assert together([yes, failed, refused]) is failed
+    assert together([refused, yes, not_run]) is yes
+    assert together([not_run, refused]) is refused
+    assert together([not_run]) is together([]) is not_run
+
+
+def test_the_matrix_is_put_between_its_marks():
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert put_into(text, "\nnew\n\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    with pytest.raises(ValueError, match="add these two lines"):
+        put_into("before\nafter\n", "new")
+
+
+def test_a_file_without_a_place_for_the_matrix_is_refused_before_any_test(pytester):
+    pytester.makepyfile(textwrap.dedent(FILE))
+    file = pytester.makefile(".md", "no marks")
+    result = pytester.runpytest_subprocess(f"--conformance-matrix={file}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*there is no place for the matrix*"])
+
+
+def test_command_tests_installed_mappings_anywhere(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
+
+    status = main(["report", "--into=README.md", "--", "-k", "simple and teecopy-1", "-q"])
+
+    assert status == 0, capfd.readouterr()
+    assert "| teecopy | ✓ |" in (tmp_path / "README.md").read_text()

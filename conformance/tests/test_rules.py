@@ -1,0 +1,51 @@
+"""The suite is whole: each rule has a test, and random graphs find what they are there to find."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, settings
+
+from d4py_conformance import MappingConformance, broken, differences
+from d4py_conformance.random_graphs import random_graphs
+from dispel4py import run
+
+#: The rules of the section *Semantics* of DESIGN.md.
+RULES = (
+    "g1 g2 g3 g4 g5 i1 i2 i3 i4 m1 m2 m3 m4 c1 c2 c3 c4 c5 c6 d1 d2 h1 h2".split()  # noqa: SIM905
+)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_has_a_test_with_its_number(rule):
+    assert [name for name in dir(MappingConformance) if name.startswith(f"test_{rule}_")]
+
+
+def test_every_other_test_runs_a_workflow_or_looks_at_the_class():
+    known = tuple(f"test_{what}_" for what in (*RULES, "workflow", "standard"))
+    names = [name for name in dir(MappingConformance) if name.startswith("test_")]
+    assert [name for name in names if not f"{name}_".startswith(known)] == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        broken.DropsAnItem,
+        broken.DuplicatesAnItem,
+        broken.IgnoresGroupings,
+        broken.LastEdgeOnly,
+        broken.SkipsPostprocess,
+    ],
+)
+def test_few_random_graphs_are_enough_to_find_what_is_wrong(kind):
+    def is_wrong(drawn):
+        outputs = run(drawn.graph(), kind(), drawn.calls).outputs
+        return bool(differences(drawn.expected(), outputs))
+
+    find(
+        random_graphs(kind.capabilities),
+        is_wrong,
+        settings=settings(
+            max_examples=MappingConformance.random_graphs,
+            derandomize=True,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,157 @@
+"""The mapping itself: `ThreadsMapping` leads a run, a `Seat` is an instance at work on a thread."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from d4py_threads.inbox import Inbox, StoppedError
+from dispel4py import WorkflowGraph
+from dispel4py.errors import ProcessingError, UnsupportedGraphError
+from dispel4py.executor import Executor
+from dispel4py.inputs import calls, root_inputs
+from dispel4py.isolation import copy_item, share_item
+from dispel4py.plan import Plan, make_plan, refusal
+from dispel4py.registry import Capabilities
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.runner import raise_error
+
+
+class ThreadsMapping:
+    """Runs each instance on a thread."""
+
+    name = "threads"
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """It has no options of its own."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        started_at = perf_counter()
+        plan = make_plan(graph)
+        refused = refusal(plan, self.capabilities)
+        if refused is not None:
+            raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")
+        isolate = share_item if options.share_items else copy_item
+        given = {
+            root: calls(plan.pes[root], value, isolate)
+            for root, value in root_inputs(plan, inputs).items()
+        }
+        results = ResultCollector(options.on_result)
+        failures: list[Failure] = []
+        run = _Run(plan, options, failures)
+        with ThreadPoolExecutor(max_workers=len(run.seats)) as pool:
+            try:
+                for seat in run.seats.values():
+                    pool.submit(seat.work, given.get(seat.pe))
+                at_work = len(run.seats)
+                while at_work:
+                    match run.inbox.get():
+                        case None:
+                            at_work -= 1
+                        case BaseException() as error:
+                            raise error
+                        case pe_id, output, items:
+                            results.add(pe_id, output, items)
+            finally:
+                run.stop()
+        stats = RunStats(self.name, seconds=perf_counter() - started_at)
+        stats.instances = [entry for seat in run.seats.values() for entry in seat.executor.stats]
+        return RunResult(results.outputs, failures, stats)
+
+
+class _Run:
+    """What the threads of a run have in common.
+
+    Attributes:
+        inbox: of the thread that called `run`: results, errors, and None when a seat is done.
+        seats: by number of the PE and of its instance.
+    """
+
+    def __init__(self, plan: Plan, options: RunOptions, failures: list[Failure]) -> None:
+        self.plan = plan
+        self.options = options
+        self.failures = failures
+        self.inbox = Inbox()
+        self.seats = {(pe, i): Seat(self, pe, i) for pe in plan.order for i in self.instances(pe)}
+
+    def instances(self, pe: int) -> range:
+        """Numbers of a PE's instances."""
+        return range(self.plan.pes[pe].instances)
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        """Deal with an exception of a PE."""
+        if self.options.on_error == "stop":
+            raise_error(error, item)
+        self.failures.append(Failure(error, item))
+
+    def stop(self) -> None:
+        """End all threads: each is, or will soon be, at an inbox."""
+        for inbox in (self.inbox, *(seat.inbox for seat in self.seats.values())):
+            inbox.stop()
+
+
+class Seat:
+    """An instance at work; what it writes leaves by `send` and `result`."""
+
+    def __init__(self, run: _Run, pe: int, instance: int) -> None:
+        self.pe = pe
+        self.instance = instance
+        self.inbox = Inbox()
+        self._run = run
+        self.executor = Executor(
+            run.plan,
+            self,
+            is_local=lambda pe, instance: (pe, instance) == (self.pe, self.instance),
+            isolate=share_item if run.options.share_items else copy_item,
+            on_error=run.failed,
+        )
+
+    def work(self, inputs: Iterator[dict[str, Any]] | None) -> None:
+        """Be the instance from its first item to its last; a root is called with `inputs`."""
+        with suppress(StoppedError):
+            try:
+                self.executor.start(self.pe, self.instance)
+                if inputs is None:
+                    self._take_items()
+                else:
+                    while self.executor.call_root(self.pe, inputs):
+                        self.inbox.check()
+                self.executor.finish(self.pe, self.instance)
+                for receiver in self._receivers():
+                    receiver.inbox.put(None)
+                self._run.inbox.put(None)
+            except StoppedError:
+                raise
+            except BaseException as error:  # the thread that called `run` raises it
+                self._run.inbox.put(error)
+
+    def _take_items(self) -> None:
+        """Process what comes until all instances upstream are done."""
+        plan = self._run.plan
+        senders = sum(plan.pes[pe].instances for pe in plan.pes[self.pe].upstream)
+        while senders:
+            message = self.inbox.get()
+            if message is None:
+                senders -= 1
+            else:
+                self.executor.push(self.pe, self.instance, *message)
+                self.executor.drain()
+
+    def _receivers(self) -> list[Seat]:
+        routes = self._run.plan.pes[self.pe].routes.values()
+        pes = {route.destination for ways in routes for route in ways}
+        return [self._run.seats[pe, i] for pe in pes for i in self._run.instances(pe)]
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        """See `dispel4py.executor.Exits`."""
+        self._run.seats[pe, instance].inbox.put((input_name, items))
+
+    def result(self, pe_id: str, output: str, items: list[Any]) -> None:
+        """See `dispel4py.executor.Exits`."""
+        self._run.inbox.put((pe_id, output, items))

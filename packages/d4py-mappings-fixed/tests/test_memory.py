@@ -1,0 +1,97 @@
+"""C6: a fast producer waits for a slow consumer, so no memory grows with the number of items."""
+
+import ast
+
+import pytest
+
+#: What no process of a run may grow beyond; all items of a test together are much larger.
+ENOUGH = 150 << 20
+
+SCRIPT = """
+import sys
+from fixed_flows import *
+from dispel4py import WorkflowGraph, run
+
+graph = WorkflowGraph()
+pes = [{pes}]
+for source, destination in zip(pes, pes[1:]):
+    graph.connect(source, "output", destination, "input")
+if __name__ == "__main__":
+    result = run(graph, "{mapping}", {inputs})
+    (size,) = result.outputs[f"Size{{len(pes) - 1}}"]["output"]
+    print((*size, peak()))
+"""
+
+
+@pytest.fixture
+def measure(start, write, mapping):
+    """Runs PEs in a program of its own: number of items, their bytes, and all peaks of memory."""
+
+    def measured(pes, inputs):
+        write("script.py", SCRIPT.format(mapping=mapping, pes=pes, inputs=inputs))
+        status, out, err = start("script.py").end(timeout=100)
+        assert (status, err) == (0, "")
+        items, size, peaks, of_driver = ast.literal_eval(out)
+        return items, size, [*peaks, of_driver]
+
+    return measured
+
+
+def test_c6_a_slow_receiver(measure):
+    items, size, peaks = measure("Blocks(1024), Hands(), Size(pause=2.0)", 200_000)
+    assert (items, size) == (200_000, 200_000 * 1024)
+    assert len(peaks) == 4
+    assert max(peaks) < ENOUGH
+
+
+def test_c6_one_call_that_writes_everything(measure):
+    items, size, peaks = measure("Blocks(1024, 300_000), Hands(), Size(pause=2.0)", 1)
+    assert (items, size) == (300_000, 300_000 * 1024)
+    assert max(peaks) < ENOUGH
+
+
+def test_c6_large_items(measure):
+    items, size, peaks = measure("Blocks(MIB), Hands(), Size(pause=1.0)", 500)
+    assert (items, size) == (500, 500 * (1 << 20))
+    assert max(peaks) < ENOUGH
+
+
+def test_c6_inputs_wait_for_their_root(measure):
+    # The size of an input stands for what it takes: they all come by one iterator.
+    inputs = "{pes[0]: ({'input': b'x' * 10_000} for _ in range(30_000))}"
+    items, size, peaks = measure("Hands(), Size(pause=1.5)", inputs)
+    assert (items, size) == (30_000, 300_000_000)
+    assert max(peaks) < ENOUGH
+
+
+def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
+    write(
+        "script.py",
+        """
+        import sys
+        import time
+        from fixed_flows import *
+        from dispel4py import WorkflowGraph, run
+
+        graph = WorkflowGraph()
+        graph.connect(Blocks(1024), "output", Hands(), "input")
+        last, count = [], 0
+
+        def take(pe_id, output, data):
+            global count
+            if not count:
+                time.sleep(2.0)
+            count += 1
+            if isinstance(data, int):
+                last.append(data)
+
+        if __name__ == "__main__":
+            run(graph, sys.argv[1], 200_000, on_result=take)
+            print((count, [*last, peak()]))
+        """,
+    )
+    status, out, err = start("script.py", mapping).end(timeout=100)
+    assert (status, err) == (0, "")
+    count, peaks = ast.literal_eval(out)
+    assert count == 200_002
+    assert max(peaks) < ENOUGH

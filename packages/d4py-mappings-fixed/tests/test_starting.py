@@ -1,0 +1,279 @@
+"""Ranks start by fork, fork server or spawn, and from any kind of program."""
+
+import threading
+
+import pytest
+
+from dispel4py import SimpleFunctionPE, run
+from dispel4py.errors import OptionError
+from dispel4py.loading import load_graph
+
+METHODS = ["fork", "forkserver", "spawn"]
+
+WORKFLOW = """
+    from dataclasses import dataclass
+    from helper import OFFSET
+    from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph
+
+    @dataclass
+    class Sample:
+        value: int
+
+    class Make(ProducerPE):
+        counter = 0
+        def _process(self, inputs):
+            self.counter += 1
+            return Sample(self.counter)
+
+    class Keep(IterativePE):
+        stateful = True
+        def _process(self, sample):
+            assert type(sample) is Sample
+            return Sample(sample.value + OFFSET)
+
+    def double(sample):
+        return Sample(2 * sample.value)
+
+    graph = WorkflowGraph()
+    make, keep = Make(), Keep()
+    doubled, shown = SimpleFunctionPE(double), SimpleFunctionPE(lambda sample: sample.value)
+    graph.connect(make, "output", keep, "input")
+    graph.connect(keep, "output", doubled, "input")
+    graph.connect(doubled, "output", shown, "input")
+"""
+SCRIPT = (
+    WORKFLOW
+    + """
+    if __name__ == "__main__":
+        import sys
+        from dispel4py import run
+        result = run(graph, sys.argv[1], 4, start_method=sys.argv[2])
+        print(result.outputs["PE_<lambda>3"]["output"])
+"""
+)
+EXPECTED = [202, 204, 206, 208]
+
+
+@pytest.fixture(autouse=True)
+def helper(write):
+    """A module beside the workflow."""
+    write("helper.py", "OFFSET = 100\n")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pes_of_a_workflow_file_reach_every_rank(execute, write, method):
+    graph = load_graph(str(write("some flow.py", WORKFLOW)))
+    result = execute(graph, 4, start_method=method)
+    assert result.outputs["PE_<lambda>3"]["output"] == EXPECTED
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_functions_and_classes_of_items_too(execute, flows, chain, method):
+    graph = chain(flows.Samples(), flows.Values(), SimpleFunctionPE(flows.double), flows.Kept())
+    result = execute(graph, 4, start_method=method)
+    assert result.outputs["Kept3"]["output"] == [[2, 4, 6, 8]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_script_runs_its_own_pes(start, write, mapping, method):
+    status, out, err = start(write("script.py", SCRIPT), mapping, method).end()
+    assert (status, err) == (0, "")
+    assert out == f"{EXPECTED}\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_m2_what_a_script_defines_travels_as_what_its_receiver_knows(start, write, mapping, method):
+    write(
+        "script.py",
+        """
+        import sys
+        from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+        class Sample:
+            class Unit:
+                pass
+            def __init__(self, value, make):
+                self.value, self.make, self.unit = value, make, Sample.Unit()
+
+        def scaled(factor):
+            return lambda number: Sample(factor * number, lambda: scaled)
+
+        class Make(ProducerPE):
+            counter = 0
+            def _process(self, inputs):
+                self.counter += 1
+                return self.counter, scaled(10)
+
+        class Call(IterativePE):
+            def _process(self, item):
+                number, function = item
+                return function(number)
+
+        class Check(IterativePE):
+            stateful = True  # pickled with what it holds, which only dill takes
+            def __init__(self):
+                super().__init__()
+                self.check = lambda sample: check(sample)
+            def _process(self, sample):
+                self.check(sample)
+                return sample
+
+        def check(sample):
+            assert type(sample) is Sample
+            assert type(sample.unit) is Sample.Unit
+            assert type(sample.make()(3)(1)) is Sample
+
+        graph = WorkflowGraph()
+        call = Call()
+        graph.connect(Make(), "output", call, "input")
+        graph.connect(call, "output", Check(), "input")
+        if __name__ == "__main__":
+            result = run(graph, sys.argv[1], 3, start_method=sys.argv[2])
+            samples = result.outputs["Check2"]["output"]
+            for sample in samples:
+                check(sample)
+            print([sample.value for sample in samples])
+        """,
+    )
+    status, out, err = start("script.py", mapping, method).end()
+    assert (status, err) == (0, "")
+    assert out == "[10, 20, 30]\n"
+
+
+def test_the_command_runs_a_file(command, write, mapping):
+    write("some_flow.py", WORKFLOW)
+    status, out, err = command(mapping, "some_flow.py", "-i", 4, "-q").end()
+    assert (status, err) == (0, "")
+    assert f"{EXPECTED}" in out
+
+
+PROMPT = """
+import sys, threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph, run
+class Sample:
+    def __init__(self, value):
+        self.value = value
+
+class Make(ProducerPE):
+    def _process(self, inputs):
+        return Sample(1)
+
+class Add(IterativePE):
+    def _process(self, sample):
+        assert type(sample) is Sample
+        return lambda: Sample(sample.value + offset)
+
+offset = 1
+graph = WorkflowGraph()
+add = Add()
+graph.connect(Make(), "output", add, "input")
+graph.connect(add, "output", SimpleFunctionPE(lambda function: function()), "input")
+options = dict(option.split("=") for option in sys.argv[2:])
+samples = run(graph, sys.argv[1], 2, **options).outputs["PE_<lambda>2"]["output"]
+print([type(sample) is Sample and sample.value for sample in samples])
+"""
+
+
+@pytest.mark.parametrize("method", [None, *METHODS])
+@pytest.mark.parametrize("way", ["-c", "-", "-i"])
+def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, way, method):
+    options = [mapping, *([f"start_method={method}"] if method else [])]
+    if way == "-c":
+        program = start("-c", PROMPT, *options)
+    else:
+        with write("typed.py", PROMPT).open() as typed:
+            program = start(*dict.fromkeys([way, "-"]), *options, standard_input=typed)
+    status, out, err = program.end()
+    assert (status, out) == (0, "[2, 2]\n"), err
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_what_cannot_leave_a_prompt_is_told(start, wait_until, mapping, method):
+    code = PROMPT.replace("offset = 1", "offset = 1; held = (number for number in ())")
+    code = code.replace("assert type", "held; assert type")
+    program = start("-c", code, mapping, f"start_method={method}")
+    status, _, err = program.end()
+    assert status == 1
+    assert "'Add'" in err
+    assert "what is defined at a prompt or in a notebook has to be put into a file" in err
+    wait_until(lambda: not program.left(), "the end of all processes and files")
+
+
+def test_a_script_without_a_guard_runs_where_ranks_are_forked(start, write, mapping):
+    script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    status, out, err = start(write("script.py", script), mapping, "fork").end()
+    assert (status, err) == (0, "")
+    assert out == f"{EXPECTED}\n"
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_elsewhere_it_is_told_what_to_do(start, write, wait_until, mapping, method):
+    script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
+    program = start(write("script.py", script), mapping, method)
+    status, _, err = program.end()
+    assert status == 1
+    assert "if __name__ == '__main__':" in err.splitlines()[-1]
+    wait_until(lambda: not program.left(), "the end of all processes and files")
+
+
+def test_m1_keys_meet_though_every_process_hashes_in_its_own_way(start, write, mapping):
+    write(
+        "script.py",
+        """
+        import sys
+        from fixed_flows import Kept, Relay, Words
+        from dispel4py import IterativePE, WorkflowGraph, run
+
+        class Hashes(IterativePE):
+            numprocesses = 3
+            def _postprocess(self):
+                self.write("output", ("hash", hash("word")))
+            def _process(self, data):
+                return data
+
+        graph = WorkflowGraph()
+        words, hashes, kept = Words(), Hashes(), Kept([0], 3)
+        hashes.numprocesses = 3
+        graph.connect(words, "output", hashes, "input")
+        graph.connect(hashes, "output", kept, "input")
+        if __name__ == "__main__":
+            result = run(graph, sys.argv[1], 200, start_method="spawn")
+            got = result.outputs["Kept2"]["output"]
+            items = [item for one in got for item in one]
+            print(len({number for word, number in items if word == "hash"}))
+            groups = [word for one in got for word in {word for word, _ in one}]
+            print(len(items), len(groups), len(set(groups)), len(got))
+        """,
+    )
+    status, out, err = start("script.py", mapping).end()
+    assert (status, err) == (0, "")
+    hashes, counts = out.splitlines()
+    assert int(hashes) == 3, "they should differ, or this shows nothing"
+    assert counts == "203 18 18 3"
+
+
+def test_a_program_with_threads_is_not_forked(flows, chain, mapping):
+    stop = threading.Event()
+    lock = threading.Lock()
+
+    def hold():
+        while not stop.is_set():
+            with lock:
+                stop.wait(0.001)
+
+    threads = [threading.Thread(target=hold) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        graph = chain(flows.Numbers(), flows.Kept())
+        assert run(graph, mapping, 100).outputs["Kept1"]["output"] == [[*range(1, 101)]]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
+    with pytest.raises(OptionError, match=r"no start method 'clone' here \(there are: 'fork'"):
+        execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")

@@ -1,0 +1,125 @@
+"""However a run is stopped from outside, nothing of it is left."""
+
+import os
+import signal
+import time
+
+import pytest
+
+#: A run that goes on for ever; it makes a file when the first item has come to the end.
+WORKFLOW = """
+    from fixed_flows import Numbers, Relay, Sleeps
+    from dispel4py import WorkflowGraph, run
+
+    graph = WorkflowGraph()
+    numbers, relay, sleeps = Numbers(), Relay(), Sleeps(0.001, path="ready")
+    graph.connect(numbers, "output", relay, "input")
+    graph.connect(relay, "output", sleeps, "input")
+"""
+SCRIPT = (
+    WORKFLOW
+    + """
+    if __name__ == "__main__":
+        import sys
+        options = dict(option.split("=", 1) for option in sys.argv[2:])
+        run(graph, sys.argv[1], 10**9, on_result=lambda *result: None, **options)
+"""
+)
+WAYS = ["command", "script"]
+
+
+@pytest.fixture
+def gone(wait_until):
+    """Waits until no process and no file of a program is left."""
+
+    def gone(program, seconds):
+        wait_until(lambda: not program.left(), "the end of all processes and files", seconds)
+
+    return gone
+
+
+@pytest.fixture
+def running(write, command, start, wait_until, tmp_path, mapping):
+    """Starts an endless run as a command or a script, and waits until it is at work."""
+
+    def begin(way, **options):
+        if way == "command":
+            write("endless.py", WORKFLOW)
+            program = command(mapping, "endless.py", "-i", 10**9, "--output", os.devnull)
+        else:
+            write("endless.py", SCRIPT)
+            program = start(
+                "endless.py", mapping, *(f"{name}={value}" for name, value in options.items())
+            )
+
+        def has_begun():
+            assert program.process.poll() is None, program.end()
+            return (tmp_path / "ready").exists()
+
+        wait_until(has_begun, "the first item")
+        assert len(program.members()) >= 4
+        return program
+
+    return begin
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_c4_a_signal_stops_everything_within_two_seconds(running, gone, way, number):
+    program = running(way)
+    program.process.send_signal(number)
+    gone(program, 2)
+    status, _, err = program.end()
+    if way == "command":
+        assert status == 130
+        assert err.splitlines()[-1] == "dispel4py: interrupted"
+        assert "Traceback" not in err
+    elif number == signal.SIGINT:
+        assert err.splitlines()[-1] == "KeyboardInterrupt"
+    else:
+        assert status == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_speaks(running, gone, way):
+    program = running(way)
+    os.killpg(program.process.pid, signal.SIGINT)
+    gone(program, 2)
+    _, _, err = program.end()
+    last = {"command": "dispel4py: interrupted", "script": "KeyboardInterrupt"}[way]
+    assert err.splitlines()[-1] == last
+    assert "d4py-worker" not in err
+    assert "Traceback" not in err or way == "script"
+
+
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+def test_c4_all_is_gone_soon_after_the_driver_was_killed(running, gone, start_method):
+    program = running("script", start_method=start_method)
+    program.process.kill()
+    gone(program, 5)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_c4_ctrl_c_while_it_starts_leaves_nothing_either(write, start, gone, mapping, delay):
+    write("endless.py", SCRIPT)
+    program = start("endless.py", mapping, "start_method=spawn")
+    time.sleep(delay)  # it does not matter how far it has come
+    os.killpg(program.process.pid, signal.SIGINT)
+    gone(program, 3)
+    _, _, err = program.end()
+    assert "d4py-worker" not in err
+
+
+@pytest.mark.parametrize("how", ["it raises", "it is killed"])
+def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, gone, mapping, how):
+    write("flow.py", WORKFLOW.replace('Sleeps(0.001, path="ready")', f"Fails({_HOW[how]})")
+          .replace("import Numbers,", "import Fails, Numbers,"))  # fmt: skip
+    program = command(mapping, "flow.py", "-i", 10**9)
+    status, out, err = program.end()
+    assert (status, out) == (1, "")
+    assert "Fails2" in err
+    assert ("the sensor is broken" if how == "it raises" else "killed by SIGKILL") in err
+    gone(program, 2)
+
+
+_HOW = {"it raises": "500", "it is killed": "500, 'kill -9'"}
