@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-all lint fmt types bench wheels clean
+.PHONY: help demo test test-core test-all test-mpich lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -21,7 +21,7 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: lint types test-core test-all ## all checks: lint, types, core by itself, every test
+test: lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, every test
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"
@@ -30,6 +30,10 @@ test-core: .hatch/core.ready
 test-all: .hatch/test.ready
 	@echo "== everything together"
 	@$(RUN) test:all
+
+test-mpich: .hatch/mpich.ready
+	@echo "== the mapping mpi on MPICH"
+	@$(RUN) mpich:run
 
 lint: .hatch/lint.ready ## style and layers
 	@$(RUN) lint:check

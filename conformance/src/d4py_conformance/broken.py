@@ -106,6 +106,8 @@ def _nowhere(pe: int, instance: int) -> bool:
 class DeclaresNothing(Sound):
     """Is sound, and can do no more than the least."""
 
+    name = "declares_nothing"
+
     capabilities = Capabilities(lifecycle=False, any_pickle=True, bounded_memory=False)
 
 

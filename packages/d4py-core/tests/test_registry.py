@@ -12,6 +12,7 @@ from dispel4py.registry import (
     Capabilities,
     Mapping,
     available,
+    available_commands,
     distribution_of,
     load_command,
     load_mapping,
@@ -180,7 +181,9 @@ def test_mapping_that_cannot_be_imported_is_answered_with_its_distribution(loud)
     assert message.endswith("try: pip install 'loud-mapping'")
 
 
-def test_other_distributions_bring_commands(loud):
+def test_other_distributions_bring_commands_which_listing_does_not_import(loud):
+    assert {"shout", "hush"} <= set(available_commands())
+    assert "loud_mapping" not in sys.modules
     assert load_command("shout").example == "dispel4py shout"
     assert load_command("whisper") is None
 

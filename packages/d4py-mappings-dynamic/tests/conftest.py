@@ -1,6 +1,5 @@
 """A real server for tests that want one, stores of all kinds, and whole runs in threads."""
 
-import itertools
 import os
 import secrets
 import shutil
@@ -125,9 +124,10 @@ def server(_shared_server):
 
 
 class Opened(NamedTuple):
-    """A store: the driver's side, and one side per worker."""
+    """A store: the driver's side, what makes a worker's side, and those of some workers."""
 
     driver: object
+    worker: object
     workers: list
     join: object
     keys: object = None
@@ -147,7 +147,7 @@ def opened(driver, make_worker, owners, keys=None):
         worker = join()
         for pin in own:
             worker.adopt(pin)
-    return Opened(driver, workers, join, keys)
+    return Opened(driver, make_worker, workers, join, keys)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def open_redis_store():
     stores = []
 
     def open_store(server, plan, owners):
-        keys = RunKeys(secrets.token_hex(4), tuple(itertools.chain(*owners)))
+        keys = RunKeys(secrets.token_hex(4), tuple(pins_of(plan)))
         secret = secrets.token_bytes(32)
         driver = RedisRunStore(server.address, keys, secret, plan)
         driver.create("a test")

@@ -10,13 +10,32 @@ import time
 import pytest
 
 from d4py_dynamic.store import Drained, LogLine, Results
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, STOP, WAKE, Commit, Lease, Task
+from d4py_dynamic.tasks import (
+    ANY,
+    CALLS,
+    FINISH,
+    ITEMS,
+    ORDERS,
+    OWN,
+    PARK,
+    WAKE,
+    Adopted,
+    Commit,
+    Lease,
+    Lost,
+    Position,
+    Task,
+)
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.errors import ItemError, ProcessingError, ServiceError
 from dispel4py.plan import make_plan
 from dispel4py.result import Failure
 
 ROOT, SHARED, PINNED = range(3)
+
+PIN = (PINNED, 0)
+#: What the second worker owns.
+OWNED = [(PINNED, 0), (PINNED, 1)]
 
 #: Seconds to wait for what will not come.
 SOON = 0.05
@@ -67,6 +86,17 @@ def settle(driver, workers):
         worker.commit(Commit(leases=take(worker)))
 
 
+def lose(driver, rank):
+    """Give a worker up, with what it owns at first."""
+    return driver.lose(rank, OWNED if rank == 1 else [])
+
+
+def sizes(driver):
+    """Backlog, and how many workers are hungry and parked."""
+    load = driver.load()
+    return load.backlog, len(load.hungry), len(load.parked)
+
+
 class StoreContract:
     """The rules."""
 
@@ -81,7 +111,7 @@ class StoreContract:
 
     @pytest.fixture
     def owners(self):
-        return [[(ROOT, 0)], [(PINNED, 0), (PINNED, 1)], []]
+        return [[(ROOT, 0)], OWNED, []]
 
     @pytest.fixture
     def driver(self, opened):
@@ -321,14 +351,6 @@ class StoreContract:
         assert driver.replicas(ROOT) == [0]
         assert driver.replicas(PINNED) == []
 
-    def test_a_stop_is_no_work(self, driver, workers):
-        for rank in range(3):
-            driver.put([Task(STOP, ANY)], rank)
-        assert driver.unfinished([]) == {ROOT: 0, SHARED: 0, PINNED: 0}
-        for worker in workers:
-            (lease,) = take(worker)
-            assert lease.task.kind == STOP
-
     def test_i4_what_a_pe_logs_arrives_in_order(self, driver, workers):
         for number in range(100):
             workers[0].log("IterativePE1", 0, f"line {number}")
@@ -402,6 +424,277 @@ class StoreContract:
         assert driver.waiting(ROOT, 0) == 0
         driver.put([Task(CALLS, ROOT, 0, None, 1)] * 3)
         assert driver.waiting(ROOT, 0) == 3
+
+    # Workers that are lost.
+
+    def test_h2_who_adopts_an_instance_gets_what_its_last_owner_had_not_ended(
+        self, driver, opened, workers
+    ):
+        driver.put([items(number, pe=PINNED, instance=0) for number in range(5)])
+        leases = []
+        while len(leases) < 3:
+            leases += workers[1].take(only=[PIN])
+        sent = Position(0, (("output", 7),))
+        workers[1].commit(
+            Commit(leases=leases[:1], states=[(PIN, b"a state")], pinned=[(PIN, sent)])
+        )
+        lose(driver, 1)
+        adopted = workers[0].adopt(PIN)
+        assert adopted.state == b"a state"
+        assert adopted.position == sent
+        assert loads(adopted.leases) == loads(leases[1:])
+        # What was not taken comes after it, and both can be ended by the new owner.
+        rest = []
+        while len(leases) + len(rest) < 5:
+            rest += take(workers[0])
+        assert [*loads(leases), *loads(rest)] == [[number] for number in range(5)]
+        workers[0].commit(Commit(leases=[*adopted.leases, *rest]))
+        assert driver.unfinished([])[PINNED] == 0
+
+    def test_h2_an_instance_that_nobody_owned_is_as_in_the_plan(self, opened):
+        assert opened.join().adopt((ROOT, 0)) == Adopted(None, Position(), [])
+
+    def test_h2_each_owner_goes_on_where_the_last_one_left_it(self, driver, opened, workers):
+        driver.put([items(*range(10), pe=PINNED, instance=0)])
+        owner, rank = workers[1], 1
+        leases = owner.take(only=[PIN])
+        for done in range(1, 4):
+            owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, Position(done))]))
+            lose(driver, rank)
+            owner, rank = opened.join(), rank + 2 if done == 1 else rank + 1
+            adopted = owner.adopt(PIN)
+            assert (adopted.state, adopted.position) == (b"%d" % done, Position(done))
+            assert loads(adopted.leases) == loads(leases)
+
+    def test_h2_a_state_that_cannot_be_kept_is_known_to_be_lost(self, driver, opened, workers):
+        lost = Position(0, None)
+        workers[1].commit(Commit(states=[(PIN, None)], pinned=[(PIN, lost)]))
+        lose(driver, 1)
+        assert opened.join().adopt(PIN).position == lost
+
+    def test_c5_shared_tasks_of_a_lost_worker_are_taken_again(self, driver, workers):
+        driver.put([items(1), items(2)])
+        (first,) = take(workers[2])
+        (second,) = take(workers[2])
+        sent = Position(0, (("output", 3),))
+        workers[2].commit(Commit(begun=[(first, sent)]))
+        lost = lose(driver, 2)
+        assert [lease[:1] + lease[2:] for lease in lost.leases] == [
+            (first.task, sent, 1),
+            (second.task, Position(), 1),
+        ]
+        assert driver.unfinished([])[SHARED] == 2
+        again = take(workers[0]) + take(workers[0])
+        assert sorted(loads(again)) == [[1], [2]]
+        found = {lease.task.load[0]: lease for lease in again}
+        assert (found[1].position, found[1].losses) == (sent, 1)
+        assert (found[2].position, found[2].losses) == (Position(), 1)
+        workers[0].commit(Commit(leases=again))
+        assert driver.unfinished([])[SHARED] == 0
+
+    def test_c5_each_loss_of_a_shared_task_counts(self, driver, opened, workers):
+        driver.put([items(1)])
+        for losses in range(3):
+            worker = opened.join()
+            (lease,) = take(worker)
+            assert lease.losses == losses
+            (given_back,) = driver.lose(losses + 3, []).leases
+            assert given_back.losses == losses + 1
+        assert driver.unfinished([])[SHARED] == 1
+
+    def test_c5_a_worker_is_lost_once(self, driver, workers):
+        driver.put([items(1), items(2, pe=PINNED, instance=0)])
+        workers[1].take(only=[PIN])
+        assert lose(driver, 1).pins == [(PIN, 1)]
+        before = driver.unfinished([])
+        assert lose(driver, 1) == Lost([], [], [])
+        assert driver.unfinished([]) == before
+        assert workers[0].adopt(PIN).losses == 1
+
+    def test_c5_losses_of_an_instance_count_from_its_last_commit(self, driver, opened, workers):
+        driver.put([items(1, pe=PINNED, instance=0)])
+        workers[1].take(only=[PIN])
+        assert lose(driver, 1).pins == [(PIN, 1)]
+        for rank, losses in ((3, 2), (4, 3)):
+            assert opened.join().adopt(PIN).losses == losses - 1
+            assert driver.lose(rank, OWNED).pins == [(PIN, losses)]
+        worker = opened.join()
+        assert worker.adopt(PIN).losses == 3
+        worker.commit(Commit(states=[(PIN, b"")], pinned=[(PIN, Position(1))]))
+        assert driver.lose(5, OWNED).pins == [(PIN, 1)]
+
+    def test_c5_an_instance_that_had_nothing_to_do_is_not_to_blame(self, driver, opened, workers):
+        driver.put([items(1, pe=PINNED, instance=1)])
+        for rank in (1, 3, 4, 5):
+            if rank > 1:
+                worker = opened.join()
+                assert [worker.adopt(pin).losses for pin in OWNED] == [0, 0]
+            assert driver.lose(rank, OWNED).pins == []
+
+    def test_c5_the_inbox_of_a_lost_worker_counts_no_more(self, driver, workers):
+        driver.unfinished([SHARED])
+        driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PARK, ANY)], rank=2)
+        take(workers[2])
+        assert driver.unfinished([])[SHARED] == 2
+        assert lose(driver, 2) == Lost([], [], [])
+        assert driver.unfinished([])[SHARED] == 0
+        assert events(driver) == [Drained(SHARED)]
+
+    def test_d2_replicas_of_a_lost_worker_are_told_and_forgotten(self, driver, workers):
+        workers[2].commit(Commit(replicas=[SHARED, PINNED]))
+        workers[0].commit(Commit(replicas=[SHARED]))
+        assert lose(driver, 2).replicas == [SHARED, PINNED]
+        assert driver.replicas(SHARED) == [0]
+        assert driver.replicas(PINNED) == []
+        driver.unfinished([])
+
+    def test_d2_a_replica_that_was_finished_is_forgotten(self, driver, workers):
+        for rank in (0, 2):
+            workers[rank].commit(Commit(replicas=[SHARED]))
+            driver.put([Task(FINISH, SHARED)], rank)
+        workers[2].commit(Commit(leases=take(workers[2])))
+        assert driver.replicas(SHARED) == [0]
+        assert lose(driver, 2).replicas == []
+        # One that is made to be finished, and finished, in one commit:
+        driver.put([Task(FINISH, SHARED)])
+        (lease,) = take(workers[1])
+        workers[1].commit(Commit(leases=[lease], replicas=[SHARED]))
+        assert driver.replicas(SHARED) == [0]
+        driver.unfinished([])
+
+    def test_h2_a_worker_that_was_given_up_can_do_nothing_any_more(self, driver, workers):
+        driver.put([items(1), items(2, pe=PINNED, instance=0)])
+        (lease,) = take(workers[2])
+        driver.put([items(3)])
+        take(workers[2])
+        (own,) = take(workers[1])
+        assert loads(lose(driver, 2).leases) == [[1], [3]]
+        lose(driver, 1)
+        before = driver.unfinished([])
+        for commit in (
+            Commit(),
+            Commit(leases=[lease]),
+            Commit(begun=[(lease, Position(0, (("output", 1),)))]),
+            Commit(tasks=[items(4)], results=[("IterativePE1", "output", [5])]),
+            Commit(counters=[(SHARED, 1, 1.0)], replicas=[SHARED]),
+        ):
+            with pytest.raises(ServiceError):
+                workers[2].commit(commit)
+        with pytest.raises(ServiceError):
+            workers[1].commit(
+                Commit(leases=[own], states=[(PIN, b"late")], pinned=[(PIN, Position(9))])
+            )
+        with pytest.raises(ServiceError):
+            workers[2].adopt(PIN)
+        for rank in (1, 2):
+            for only in (None, [], OWNED):
+                with pytest.raises(ServiceError):
+                    workers[rank].take(only, SOON)
+        # Nothing of all that is true, and others have its tasks.
+        assert driver.unfinished([]) == before == {ROOT: 0, SHARED: 2, PINNED: 1}
+        assert driver.missing_results() == 0
+        assert driver.stats() == []
+        assert driver.replicas(SHARED) == []
+        adopted = workers[0].adopt(PIN)
+        assert (adopted.state, adopted.position) == (None, Position())
+        again = []
+        while len(again) < 2:
+            again += take(workers[0])
+        assert sorted(loads(again)) == [[1], [3]]
+        assert {lease.position for lease in again} == {Position()}
+
+    def test_h2_a_worker_that_waits_while_it_is_given_up_gets_nothing(
+        self, driver, workers, wait_until
+    ):
+        settle(driver, workers)
+        caught = []
+
+        def wait():
+            try:
+                while True:
+                    caught.extend(workers[2].take())
+            except ServiceError as error:
+                caught.append(error)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        wait_until(lambda: workers[0].pressure().hungry, "waiting")
+        lose(driver, 2)
+        driver.put([items(1)])
+        assert loads(take(workers[0])) == [[1]]
+        thread.join(5)
+        (error,) = caught
+        assert isinstance(error, ServiceError)
+        assert not driver.load().hungry
+
+    # Orders, and how much there is to do.
+
+    @pytest.mark.parametrize("kind", ORDERS)
+    def test_orders_are_no_work(self, driver, workers, kind):
+        order = Task(kind, PINNED, 0) if kind == OWN else Task(kind, ANY)
+        driver.unfinished([ROOT, SHARED, PINNED])
+        driver.put([order], rank=2)
+        assert driver.load().backlog == 0
+        (lease,) = take(workers[2])
+        assert lease.task == order
+        workers[2].commit(Commit(leases=[lease]))
+        assert driver.unfinished([]) == {ROOT: 0, SHARED: 0, PINNED: 0}
+        assert driver.events(0.0) == []
+
+    def test_the_backlog_is_what_waits_for_any_worker(self, driver, workers):
+        driver.put([items(1), items(2), items(3), items(4, pe=PINNED, instance=0)])
+        driver.put([Task(FINISH, SHARED)], rank=0)
+        assert driver.load().backlog == 3
+        take(workers[2])
+        assert driver.load().backlog == 2
+
+    def test_a_worker_that_has_joined_is_hungry_until_it_has_taken_something(
+        self, driver, opened, workers
+    ):
+        settle(driver, workers)
+        assert sizes(driver) == (0, 0, 0)
+        worker = opened.join()
+        assert sizes(driver) == (0, 1, 0)
+        assert workers[0].pressure().hungry == 1
+        driver.put([items(1)])
+        assert workers[0].pressure().hungry == 0  # it is served
+        take(worker)
+        assert sizes(driver) == (0, 0, 0)
+
+    def test_a_parked_worker_gets_its_orders_and_its_own_tasks_alone(
+        self, driver, workers, wait_until
+    ):
+        settle(driver, workers)
+        taken = []
+        stopped = threading.Event()
+
+        def wait():
+            while not stopped.is_set():
+                leases = workers[1].take(seconds=SOON, shared=False)
+                workers[1].commit(Commit(leases=leases))
+                taken.extend(lease.task.kind for lease in leases)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        wait_until(lambda: len(driver.load().parked) == 1, "being parked")
+        assert not driver.load().hungry
+        wait_until(lambda: workers[0].pressure().hungry == 1, "its being counted")
+        driver.put([items(1), items(2, pe=PINNED, instance=0)])
+        driver.put([Task(WAKE, ANY)], rank=1)
+        wait_until(lambda: len(taken) == 2, "its tasks")
+        assert sorted(taken) == sorted([ITEMS, WAKE])
+        assert driver.load().backlog == 1
+        stopped.set()
+        thread.join(5)
+        assert sizes(driver) == (1, 0, 0)
+
+    def test_own_tasks_wait_while_they_are_not_wanted(self, driver, workers):
+        driver.put([items(1), items(2, pe=PINNED, instance=0)])
+        driver.put([Task(WAKE, ANY)], rank=1)
+        taken = workers[1].take(seconds=SOON, own=False) + workers[1].take(seconds=SOON, own=False)
+        assert sorted(lease.task.kind for lease in taken) == sorted([WAKE, ITEMS])
+        assert [lease.task.load for lease in taken if lease.task.kind == ITEMS] == [[1]]
+        assert loads(take(workers[1])) == [[2]]
 
 
 class TestRedisStore(StoreContract):

@@ -5,7 +5,9 @@ The driver is the real one, so that whole runs are seen, and compared with `simp
 
 import functools
 import itertools
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +22,11 @@ from d4py_dynamic.worker import Worker
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ProcessingError, ServiceError
 from dispel4py.plan import make_plan, share_stateless
+
+sys.path.insert(0, str(Path(__file__).parent))
+from random_graphs import graphs
+
+sys.path.pop(0)
 
 
 @pytest.fixture
@@ -95,58 +102,6 @@ class SlowNumbers(Numbers):
 
 
 # Whole runs.
-
-
-class Mix(GenericPE):
-    """A PE of two inputs and two outputs that writes a known number of items per item."""
-
-    def __init__(self, times, more_at_the_end):
-        super().__init__()
-        for name in ("a", "b"):
-            self._add_input(name, optional=True)
-        for name in ("x", "y"):
-            self._add_output(name)
-        self.times, self.more_at_the_end = times, more_at_the_end
-
-    def process(self, inputs):
-        (item,) = inputs.values() if inputs else ((),)
-        for i in range(self.times):
-            self.write("x", (*item, i))
-        return {"y": (*item, -1)}
-
-
-class MixWithEnd(Mix):
-    def _postprocess(self):
-        for i in range(self.more_at_the_end):
-            self.write("x", ("end", i))
-
-
-@st.composite
-def graphs(draw):
-    graph = WorkflowGraph()
-    pes = []
-    for number in range(draw(st.integers(1, 6))):
-        grouping = draw(st.sampled_from([None, None, "global", "all", [0]]))
-        # A stateless one has a postprocess per replica, which `simple` has not.
-        pinned = number == 0 or grouping or draw(st.booleans())
-        kind = draw(st.sampled_from([Mix, MixWithEnd])) if pinned else Mix
-        pe = kind(draw(st.integers(0, 2)), draw(st.integers(0, 2)))
-        pe.name = f"P{number}"
-        if pinned:
-            pe.stateful = True
-        pe.numprocesses = draw(st.integers(1, 3))
-        sources = (
-            draw(st.lists(st.integers(0, number - 1), min_size=1, max_size=2)) if number else []
-        )
-        if not sources:
-            graph.add(pe)
-        for source in sources:
-            name = draw(st.sampled_from(["a", "b"]))
-            if grouping:
-                pe.inputconnections[name]["grouping"] = grouping
-            graph.connect(pes[source], draw(st.sampled_from(["x", "y"])), pe, name)
-        pes.append(pe)
-    return graph
 
 
 @settings(
@@ -300,6 +255,20 @@ class Burst2(IterativePE):
 
 
 # Backpressure.
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_c6_a_root_waits_for_slow_followers_that_any_worker_may_run(execute, processes):
+    ahead = []
+
+    def look(*result):
+        ahead.append(execute.stores[0].calls(0) - len(ahead))
+        if len(ahead) == 100:
+            raise KeyError("enough was seen")
+
+    with pytest.raises(KeyError, match="enough"):
+        execute(chain(SlowNumbers(0.0001), Slow(0.01)), 10**6, processes, on_result=look)
+    assert max(ahead) < 1000  # in that time it could be called 5,000 times
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -627,8 +596,10 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
 
 def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
     script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
-    script.serve([Task(CALLS, 0, 0, None, 10)], lambda store: not store.driver.unfinished([])[0])
-    # It takes some of them itself, and hands those on again.
-    tasks = [task for commit in script.commits if commit.pinned for task in commit.tasks]
-    assert {(task.kind, task.instance) for task in tasks} == {(ITEMS, ANY)}
-    assert [item for task in tasks for item in task.load] == [*range(1, 11)]
+    script.serve(
+        [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
+    )
+    first, *_ = (commit for commit in script.commits if commit.pinned)
+    assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
+    assert first.results == []
+    assert sorted(results_of(script.commits)) == [*range(1, 11)]

@@ -9,12 +9,14 @@ import sys
 import tempfile
 import textwrap
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from dispel4py import WorkflowGraph, run
+from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
 
 # A busy machine is no failure, and a failure on one machine is one on all.
@@ -180,3 +182,134 @@ def write(tmp_path):
         return path
 
     return write_file
+
+
+class MpiProcesses:
+    """Commands that start MPI processes, and whatever comes of them, known by a mark.
+
+    Args:
+        mark: the value of the variable `MARK` in the environment of all of them.
+        mpiexec: the command that starts ranks.
+        folder: where commands run.
+        temporary: where they put temporary files.
+    """
+
+    MARK = "D4PY_TEST_MARK"
+    RANK = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
+
+    def __init__(self, mark, mpiexec, folder, temporary):
+        self.mark, self.mpiexec = mark, mpiexec
+        self.folder, self.temporary = folder, temporary
+        self.started = []
+
+    def start(self, *arguments, under=None, stdin=subprocess.DEVNULL, **more):
+        """Start ``dispel4py mpi …``; with `under`, by ``mpiexec`` and these options."""
+        command = [sys.executable, "-m", "dispel4py", "mpi", *arguments]
+        return self.start_program(command, under=under, stdin=stdin, **more)
+
+    def start_program(self, command, *, under=None, stdin=subprocess.DEVNULL, **more):
+        from d4py_fixed.mpi_launch import launch_environment
+
+        environment = {n: v for n, v in os.environ.items() if n not in ("PYTHONHASHSEED", "TERM")}
+        environment["PYTHONPATH"] = str(HERE)
+        if under is not None:
+            command = [*self.mpiexec, *under, *command]
+            # What those have set who work as root, or with more processes than cores.
+            environment = launch_environment(environment, os.geteuid())
+        process = subprocess.Popen(
+            list(map(str, command)),
+            cwd=self.folder,
+            env={**environment, **more},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self, process, timeout=30.0):
+        """A command's status, output and error output, when it has ended."""
+        out, err = process.communicate(timeout=timeout)
+        return process.returncode, out, err
+
+    def alive(self):
+        """Number, environment and command of the processes that live."""
+        mark = f"{self.MARK}={self.mark}".encode()
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (folder / "environ").read_bytes().split(b"\0")
+                command = (folder / "cmdline").read_bytes()
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if mark in environment and state != "Z" and int(folder.name) != os.getpid():
+                found[int(folder.name)] = dict(e.split(b"=", 1) for e in environment if b"=" in e)
+                found[int(folder.name)][b"command"] = command
+        return found
+
+    def ranks(self):
+        """Rank → process number."""
+        found = {}
+        for pid, environment in self.alive().items():
+            rank = next((int(environment[n]) for n in self.RANK if n in environment), None)
+            if rank is not None and (rank or b"mpi_rank" in environment[b"command"]):
+                found[rank] = pid
+        return found
+
+    def assert_nothing_is_left(self, seconds=LIMIT):
+        wait_until(lambda: not self.alive(), "the end of all processes", seconds)
+        assert os.listdir(self.temporary) == []
+
+    def clean_up(self):
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+
+
+def shared_memory():
+    """Files by which MPI processes share memory."""
+    names = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    return {name for name in names if name.startswith(("sm_segment", "mpich_shm", "vader"))}
+
+
+@pytest.fixture
+def mpi(monkeypatch, tmp_path):
+    """Starts MPI processes; none may be left, nor a file of theirs."""
+    try:
+        import mpi4py  # noqa: F401
+
+        from d4py_fixed.mpi_launch import find_mpiexec
+
+        mpiexec = find_mpiexec(None)
+    except (ImportError, UsageError) as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI has no MPI: {error}")
+        pytest.skip(str(error))
+    if not Path("/proc").is_dir():
+        pytest.skip("looks for processes in /proc")
+    before = shared_memory()
+    with tempfile.TemporaryDirectory(prefix="d4py-") as temporary:  # short enough for sockets
+        monkeypatch.setenv("TMPDIR", temporary)
+        monkeypatch.setenv(MpiProcesses.MARK, mark := uuid.uuid4().hex)
+        processes = MpiProcesses(mark, mpiexec, tmp_path, temporary)
+        try:
+            yield processes
+            processes.assert_nothing_is_left()
+        finally:
+            processes.clean_up()
+    # Other tests may run beside this one, but theirs lose their names as soon as ranks have begun.
+    wait_until(lambda: not (shared_memory() - before), "the end of all shared memory")
+
+
+@pytest.fixture
+def execute_mpi(mpi):
+    """Runs a graph with `mpi`."""
+    return lambda graph, inputs=1, processes=None, **options: run(
+        graph, "mpi", inputs, processes, **options
+    )

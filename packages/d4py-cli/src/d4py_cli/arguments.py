@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from dispel4py.errors import OptionError
 from dispel4py.loading import LoadedWorkflow
-from dispel4py.registry import Mapping, TakesPart, available, mapping_options
+from dispel4py.registry import Mapping, TakesPart, available, available_commands, mapping_options
 
 ABOUT = """\
 usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
@@ -18,9 +18,7 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py check WORKFLOW
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
-       dispel4py worker --redis-url URL [--run ID] [-n N]
-       dispel4py runs --redis-url URL
-
+{own_usage}
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
 WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
 
@@ -32,9 +30,7 @@ commands:
   check         every problem of a workflow, and which mappings can run it
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
-  worker        take part in a run on a Redis server, with processes of this host
-  runs          the runs on a Redis server
-
+{own_commands}
 examples:
   dispel4py simple pipeline_test -i 10
   dispel4py hybrid_redis split_merge.py -i 100 -n 10
@@ -55,6 +51,16 @@ EXAMPLES = {
     "simple": "dispel4py simple pipeline_test -i 10",
     "hybrid_redis": "dispel4py hybrid_redis split_merge.py -i 100 -n 10",
     "redis": "dispel4py redis split_merge.py -i 100 -n 10",
+}
+
+
+#: Options and summary of commands that are not ours; to ask them would mean to import them.
+_BROUGHT = {
+    "runs": ("--redis-url URL", "the runs on a Redis server, with their progress and workers"),
+    "worker": (
+        "--redis-url URL [--run ID] [-n N]",
+        "take part in a run on a Redis server, with processes of this host",
+    ),
 }
 
 
@@ -88,13 +94,23 @@ def show_about(option: str) -> int:
     if option in ("-h", "--help", ""):
         names = ", ".join(available()) or "none"
         listed = textwrap.fill(names, 88, initial_indent="  ", subsequent_indent="  ")
-        text = ABOUT.format(mappings=listed)
+        text = ABOUT.format(mappings=listed, **_about_installed())
         print(text, end="", file=sys.stdout if option else sys.stderr)
         return 0 if option else OptionError.exit_status
     raise OptionError(
         f"the mapping comes first, not {option!r}: dispel4py MAPPING WORKFLOW [options];"
         " see: dispel4py --help"
     )
+
+
+def _about_installed() -> dict[str, str]:
+    """What the commands are called, and do, that mappings' packages bring."""
+    usage, commands = "", ""
+    for name in available_commands():
+        options, summary = _BROUGHT.get(name, ("[options]", f"see: dispel4py {name} --help"))
+        usage += f"       dispel4py {name} {options}\n"
+        commands += f"  {name:12}  {summary}\n"
+    return {"own_usage": usage, "own_commands": commands}
 
 
 def parse_job(

@@ -204,29 +204,15 @@ class Executor:
         self.drain()
         return made == size
 
-    def feed(
-        self,
-        pe: int,
-        instance: int,
-        input_name: str | None,
-        items: Iterator[Any],
-        most: int = CHUNK,
-    ) -> int:
+    def feed(self, pe: int, instance: int, input_name: str | None, items: Iterator[Any]) -> int:
         """Give a local instance about one slice of items; what follows is run by `drain`.
-
-        Args:
-            pe: number of the PE.
-            instance: number of the instance.
-            input_name: the input by which items come in; None for calls of a root.
-            items: the items.
-            most: more than that are left for the next time.
 
         Returns:
             How many it took; 0 when `items` is exhausted.
         """
         runner = self.start(pe, instance)
         started_at = perf_counter()
-        batch = list(islice(items, min(runner.slice, most)))
+        batch = list(islice(items, runner.slice))
         if batch:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)

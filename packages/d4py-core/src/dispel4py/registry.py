@@ -151,6 +151,11 @@ def available() -> list[str]:
     return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
 
 
+def available_commands() -> list[str]:
+    """Names of the commands that mappings' packages bring, sorted; imports none of them."""
+    return sorted({entry.name for entry in entry_points(group=COMMAND_GROUP)})
+
+
 def distribution_of(name: str) -> str:
     """Name and version of the distribution that brings an installed mapping, or ``""``."""
     distribution = getattr(_entry_point(name), "dist", None)

@@ -166,6 +166,17 @@ class Runner:
             self._sent_before[output] = max(0, before - len(items))
         return items[before:]
 
+    @property
+    def still_to_drop(self) -> dict[str, int]:
+        """What is left of `sent_before`."""
+        return {output: count for output, count in self._sent_before.items() if count}
+
+    @property
+    def sent_in_all(self) -> dict[str, int]:
+        """What went on its way, now or before, since what is done now was begun."""
+        sent, left = self.sent or {}, self._sent_before
+        return {output: count + left.get(output, 0) for output, count in sent.items()}
+
     def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
         """The PE as it is now, between two calls, without what ties it to this run.
 

@@ -126,7 +126,13 @@ class DynamicMapping:
                 crew = Crew(backend.work, orders, extra.get("start_method"))
                 backend.started()
                 staff = Staff(
-                    plan, backend.store, crew, ranks, backend.orders, backend.started, lease(extra)
+                    plan,
+                    backend.store,
+                    crew,
+                    ranks,
+                    backend.orders,
+                    backend.started,
+                    lease=lease(extra),
                 )
                 stats = RunStats(self.name, count)
                 result = Driver(

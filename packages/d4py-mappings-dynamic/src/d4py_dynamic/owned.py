@@ -40,7 +40,6 @@ class Owned:
         held: leases that are done and not committed.
         in_hand: it is in the middle of a lease.
         done: how much of that lease is done, in items or calls.
-        most: how many items to do before the next look whether a checkpoint is due.
         sent_before: see `Runner.track`; for the first start.
         cost: how long the last checkpoint took to make, in seconds.
         in_doubt: its last owner was lost with tasks of it, perhaps by them; the first checkpoint,
@@ -54,7 +53,6 @@ class Owned:
         self.outbox = Outbox()
         self.held: list[Lease] = []
         self.in_hand = False
-        self.most = 1
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
@@ -91,7 +89,7 @@ class Owned:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return Position(0, None)
-        return Position(self._saved_done, tuple((runner.sent or {}).items()))
+        return Position(self._saved_done, tuple(runner.sent_in_all.items()))
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, Position]:
         """The state now, between two calls, and the position that goes with it."""
@@ -104,10 +102,12 @@ class Owned:
                 self._can_be_saved = False
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
-        runner.track()
+        # Another owner may have come further than this state; what it sent is still to be dropped.
+        sent = runner.still_to_drop
+        runner.track(sent)
         self.cost = perf_counter() - started_at
         self._count += 1
-        return state, Position(self.done, () if self._can_be_saved else None)
+        return state, Position(self.done, tuple(sent.items()) if self._can_be_saved else None)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds more."""

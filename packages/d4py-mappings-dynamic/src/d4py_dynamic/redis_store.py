@@ -88,6 +88,7 @@ class RedisTaskStore:
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
+        own: bool = True,
     ) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
@@ -95,8 +96,9 @@ class RedisTaskStore:
             # What only this worker can do comes first, but not each time: while it always has
             # such work, the rest would never have its turn.
             self._turn = (self._turn + 1) % TURNS
-            leases = self._read({**self._inbox, **self._pins}) if self._turn else []
-            leases = leases or self._wait_and_read(seconds, shared)
+            pins = self._pins if own else {}
+            leases = self._read({**self._inbox, **pins}) if own and self._turn else []
+            leases = leases or self._wait_and_read(pins, seconds, shared)
             if leases and self._is_new:
                 self._is_new = False
                 self._redis.srem(self._keys.named("hungry"), self._rank)
@@ -209,9 +211,9 @@ class RedisTaskStore:
         count = at_most(each, len(streams) * self._entry_size, READ_BYTES)
         return self._leases(self._redis.xreadgroup(GROUP, self._consumer, streams, count=count))
 
-    def _wait_and_read(self, seconds: float, shared: bool) -> list[Lease]:
+    def _wait_and_read(self, pins: dict[Any, Any], seconds: float, shared: bool) -> list[Lease]:
         """One task of each stream; waits if there is none."""
-        streams = {**self._pins, **self._inbox}
+        streams = {**pins, **self._inbox}
         if shared:
             streams[self._keys.shared] = ">"
         waiting = self._keys.named("hungry" if shared else "parked")

@@ -51,8 +51,8 @@ class Staff:
         ranks: their numbers in the store.
         orders: what to start another one with, given its number in the store.
         started: called when it was started.
-        lease: seconds after which a silent worker is given up.
         owners: which instances each worker owns at first; None deals them out evenly.
+        lease: seconds after which a silent worker is given up.
 
     Attributes:
         notes: what happened to workers, for the user.
@@ -66,8 +66,8 @@ class Staff:
         ranks: Sequence[int],
         orders: Callable[[int], tuple[Any, ...]],
         started: Callable[[], None],
-        lease: float = LEASE_SECONDS,
         owners: Mapping[int, Sequence[Pin]] | None = None,
+        lease: float = LEASE_SECONDS,
     ) -> None:
         self._plan = plan
         self._store = store

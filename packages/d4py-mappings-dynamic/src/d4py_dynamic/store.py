@@ -33,6 +33,7 @@ class TaskStore(Protocol):
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
+        own: bool = True,
     ) -> list[Lease]:
         """Take tasks: of the instances that this worker owns, its own orders, or shared ones.
 
@@ -40,6 +41,7 @@ class TaskStore(Protocol):
             only: take tasks of these pinned instances and orders alone, and do not wait.
             seconds: how long to wait if there are none; may return none before that, too.
             shared: take shared tasks; without, this worker is not hungry while it waits.
+            own: take tasks of the instances that this worker owns.
         """
 
     def adopt(self, pin: Pin) -> Adopted:

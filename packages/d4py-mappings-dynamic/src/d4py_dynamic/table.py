@@ -146,7 +146,7 @@ class Table:
     # For workers.
 
     def take(
-        self, rank: int, only: Sequence[Pin] | None, seconds: float, shared: bool
+        self, rank: int, only: Sequence[Pin] | None, seconds: float, shared: bool, own: bool
     ) -> list[tuple[int, Packed]]:
         """See `TaskStore.take`."""
         with self._lock:
@@ -154,7 +154,7 @@ class Table:
             if only is not None:
                 return self._take_from(rank, [rank, *only])
             until = monotonic() + seconds
-            taken = self._take_any(rank, shared)
+            taken = self._take_any(rank, shared, own)
             while not taken and (left := until - monotonic()) > 0:
                 (self._hungry if shared else self._parked).add(rank)
                 if shared:
@@ -162,11 +162,11 @@ class Table:
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
-                taken = self._take_any(rank, shared)
+                taken = self._take_any(rank, shared, own)
             self._hungry.discard(rank)
             self._parked.discard(rank)
-            if self._queues[None].waiting:  # it was woken for one, and has got something else
-                self._wake_one()
+            if self._queues[None].waiting:
+                self._wake()  # whom this one was woken instead of
             return taken
 
     def adopt(self, rank: int, pin: Pin) -> PackedAdopted:
@@ -360,15 +360,15 @@ class Table:
         if packed.pe is not None and is_new:
             self._unfinished[packed.pe] += 1
         if packed.place is None:
-            self._wake_one()
+            self._wake()
         else:
             reader = packed.place
             owner = reader if isinstance(reader, int) else self._kept_of(reader).owner
             if owner in self._arrived:
                 self._arrived[owner].notify()
 
-    def _wake_one(self) -> None:
-        """Wake who waits longest for shared tasks; nobody is woken twice for two of them."""
+    def _wake(self) -> None:
+        """Wake who waits longest for a shared task; nobody is woken twice for two of them."""
         if self._waiting:
             rank = next(iter(self._waiting))
             del self._waiting[rank]
@@ -377,11 +377,11 @@ class Table:
     def _kept_of(self, pin: Pin) -> _Kept:
         return self._kept.setdefault(pin, _Kept())
 
-    def _take_any(self, rank: int, shared: bool) -> list[tuple[int, Packed]]:
+    def _take_any(self, rank: int, shared: bool, own: bool) -> list[tuple[int, Packed]]:
         # What only this worker can do comes first, but not each time: while it always has such
         # work, the rest would never have its turn.
-        own = [pin for pin, kept in self._kept.items() if kept.owner == rank]
-        taken = self._take_from(rank, [rank, *own])
+        pins = [pin for pin, kept in self._kept.items() if own and kept.owner == rank]
+        taken = self._take_from(rank, [rank, *pins])
         self._turn = (self._turn + 1) % TURNS
         if shared and (not taken or not self._turn):
             taken += self._take_from(rank, [None])

@@ -54,8 +54,9 @@ class TableTaskStore:
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
+        own: bool = True,
     ) -> list[Lease]:
-        return self._leases(self._ask("take", only, seconds, shared))
+        return self._leases(self._ask("take", only, seconds, shared, own))
 
     def adopt(self, pin: Pin) -> Adopted:
         packed: PackedAdopted = self._ask("adopt", pin)

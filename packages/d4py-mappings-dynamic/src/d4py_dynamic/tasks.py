@@ -159,8 +159,8 @@ class Pressure(NamedTuple):
     """How the store stands after a commit.
 
     Attributes:
-        hungry: number of workers that wait for work, or would if they were woken, and for whom
-            there is none.
+        hungry: number of workers that wait for work, or would if they were woken, and find none:
+            where shared tasks wait for them, be it that they are just starting, they are served.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
         orders: something waits that is for this worker alone.

@@ -37,7 +37,7 @@ from d4py_dynamic.tasks import (
     is_pinned,
 )
 from dispel4py.errors import ItemError, RunError
-from dispel4py.executor import CHUNK, DEEPEST_NESTING, Executor
+from dispel4py.executor import DEEPEST_NESTING, Executor
 from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Ancestors, Plan
@@ -95,7 +95,7 @@ class Worker:
         self._overfull: set[Pin] = set()
         self._hungry = self._backlog = 0
         self._giving = False
-        self._parked = self._leaving = self._stopped = False
+        self._parked = self._leaving = self._stopped = self._aside = False
         self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
         self._counted: dict[int, tuple[int, float]] = {}
@@ -162,6 +162,11 @@ class Worker:
 
     def _next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
+        if only is None and self._aside and not self._parked:
+            self._take(None, 0.0, own=False)
+            if self._taken and self._taken[-1].task.instance == ANY:
+                return self._taken.pop()
+            self._aside = False
         lease = self._first_taken(only)
         if lease is None:
             self._take(only)
@@ -175,13 +180,14 @@ class Worker:
                 return lease
         return None
 
-    def _take(self, only: Sequence[Pin] | None) -> None:
+    def _take(
+        self, only: Sequence[Pin] | None, seconds: float = TAKE_SECONDS, *, own: bool = True
+    ) -> None:
         """Take tasks, and do at once what they order."""
-        seconds = TAKE_SECONDS
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._parked):
+        for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
             if lease.task.kind in ORDERS:
                 self._obey(lease)
             else:
@@ -221,7 +227,7 @@ class Worker:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._leaving or (self._hungry > 0 and owned is not None)
+        self._giving = self._leaving or (owned is not None and (self._hungry > 0 or owned.in_doubt))
         try:
             with self._executor.aside():
                 if owned is None:
@@ -254,14 +260,18 @@ class Worker:
         self._start(owned)
         if task.kind == FINISH:
             self._executor.finish(*owned.pin)
-            self._drain(may_end=False)
+            self._drain()
         else:
             items = self._items(task, owned.done)
             began_at = monotonic()
-            while done := self._executor.feed(*owned.pin, task.input_name, items, owned.most):
-                self._drain(may_end=False)
+            while done := self._executor.feed(*owned.pin, task.input_name, items):
+                has_left_some = self._drain()
                 owned.done += done
-                self._adapt_slice(owned, done, monotonic() - began_at)
+                if has_left_some:
+                    self._step_aside(owned, lease)
+                    return
+                if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
+                    self._look_at_hungry()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
                 if self._leaving:  # the next owner goes on from here
@@ -276,6 +286,14 @@ class Worker:
             self._save(owned, at_end=True)
         if task.kind == FINISH and (said := owned.summary()) is not None:
             self._store.log(self._plan.pes[task.pe].id, self._rank, said)
+
+    def _step_aside(self, owned: Owned, lease: Lease) -> None:
+        """Leave a lease in the middle until what follows from it, and was handed back, is done."""
+        self._in_hand.pop()
+        owned.in_hand = False
+        self._taken.appendleft(lease)
+        self._aside = True
+        self._save(owned, at_end=True)
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -297,35 +315,18 @@ class Worker:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
-    def _adapt_slice(self, owned: Owned, done: int, seconds: float) -> None:
-        """Do so many items next that there can be a commit soon after.
+    def _drain(self) -> bool:
+        """Run what waits here to its end, or hand it back if it takes long.
 
-        Args:
-            owned: the instance.
-            done: how many were done last.
-            seconds: how long that took, with all that followed from them.
+        Returns:
+            True if something was handed back though nobody was hungry.
         """
-        if self._outbox.heavy or seconds > COMMIT_SECONDS:
-            owned.most = max(1, done // 2)
-        elif done == owned.most:
-            owned.most = min(2 * done, CHUNK)
-
-    def _drain(self, *, may_end: bool = True) -> None:
-        """Run what waits here to its end, or hand it back where others are hungry.
-
-        Args:
-            may_end: the lease may end before that, too, and what waits is a task of its own.
-        """
+        has_left_some = False
         while not self._executor.drain():
             hungry = self._look_at_hungry()
-            is_due = self._outbox.heavy or self._is_commit_due()
-            # Not if that would only make a backlog longer: nobody would wait for it to shrink.
-            if (
-                hungry
-                or self._outbox.weight > _TOO_HEAVY
-                or (is_due and (may_end or not self._backlog))
-            ):
-                self._hand_back()
+            if hungry or self._outbox.heavy or self._is_commit_due():
+                has_left_some |= self._hand_back() and not hungry
+        return has_left_some
 
     def _is_commit_due(self) -> bool:
         return monotonic() - self._committed_at > COMMIT_SECONDS
@@ -349,11 +350,18 @@ class Worker:
             return
         runner = self._executor.start(*pin)
         commit = self._outbox.take([], self._hungry)
+        # Whoever does the lease again fails again at what its own PE failed at.
+        failures, commit.failures = commit.failures, []
+        for failure in failures:
+            if failure.pe_id == runner.planned.id:
+                self._outbox.add_failure(failure)
+            else:
+                commit.failures.append(failure)
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
         else:
-            sent = tuple((runner.sent or {}).items()) if can_be_repeated else None
+            sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
             commit.begun = [(lease, Position(0, sent))]
         self._commit(commit)
 
@@ -367,10 +375,12 @@ class Worker:
         self._giving = self._leaving or self._hungry > 0
         return self._giving
 
-    def _hand_back(self) -> None:
-        """Make what waits here tasks that any worker can take."""
-        for pe, _, input_name, items in self._executor.take_waiting(lambda pe: self._pinned[pe]):
+    def _hand_back(self) -> bool:
+        """Make what waits here tasks that any worker can take; False if there is nothing."""
+        waiting = self._executor.take_waiting(lambda pe: self._pinned[pe])
+        for pe, _, input_name, items in waiting:
             self._outbox.add_items(pe, ANY, input_name, items)
+        return bool(waiting)
 
     def _leave(self) -> None:
         """Leave everything as somebody else can go on with it."""
@@ -425,7 +435,7 @@ class Worker:
         self._overfull.update(pressure.full)
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or (self._giving and self._hungry > 0)
+        self._giving = self._leaving or self._hungry > 0
         if not waits:
             return
         if not self._in_hand:

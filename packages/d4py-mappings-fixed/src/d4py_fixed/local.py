@@ -57,16 +57,21 @@ class Wiring(Protocol):
 
 def add_local_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of mappings that start processes on this machine."""
+    add_simple(parser)
+    parser.add_argument(
+        "--start-method",
+        choices=START_METHODS,
+        help="how worker processes are started (default: the quickest that is safe)",
+    )
+
+
+def add_simple(parser: argparse.ArgumentParser) -> None:
+    """The option of all fixed mappings."""
     parser.add_argument(
         "-s",
         "--simple",
         action="store_true",
         help="two processes: one for the roots, one for all the rest",
-    )
-    parser.add_argument(
-        "--start-method",
-        choices=START_METHODS,
-        help="how worker processes are started (default: the quickest that is safe)",
     )
 
 

@@ -11,6 +11,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from time import monotonic
 
@@ -28,19 +29,29 @@ class PipeTransport:
     Args:
         peers: other rank → socket.
         check: called now and then while `send` waits; may raise.
+
+    Attributes:
+        gone: ranks that have ended, in that order.
     """
 
     def __init__(
         self, peers: dict[int, socket.socket], check: Callable[[], None] | None = None
     ) -> None:
-        self._peers = peers
+        self._peers: dict[int, socket.socket] = {}
         self._check = check
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[tuple[int, Parts]] = deque()
-        self._incoming = {rank: Incoming() for rank in peers}
+        self._incoming: dict[int, Incoming] = {}
+        self.gone: list[int] = []
         for rank, peer in peers.items():
-            peer.setblocking(False)
-            self._selector.register(peer, selectors.EVENT_READ, rank)
+            self.connect(rank, peer)
+
+    def connect(self, rank: int, peer: socket.socket) -> None:
+        """Take one more socket."""
+        peer.setblocking(False)
+        self._peers[rank] = peer
+        self._incoming[rank] = Incoming()
+        self._selector.register(peer, selectors.EVENT_READ, rank)
 
     def send(self, rank: int, parts: Parts) -> None:
         rest = on_the_wire(parts)
@@ -49,6 +60,11 @@ class PipeTransport:
                 self._take_in_until_writable(rank)
         except (BrokenPipeError, ConnectionResetError):
             return  # the peer has ended
+
+    def send_at_once(self, rank: int, parts: Parts) -> None:
+        """Send a small frame if there is room for it, and else do not."""
+        with suppress(OSError):
+            write(self._peers[rank], on_the_wire(parts))
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
         until = monotonic() + seconds
@@ -103,6 +119,7 @@ class PipeTransport:
             if count == 0:
                 self._selector.unregister(peer)
                 del self._incoming[rank]
+                self.gone.append(rank)
                 return
             parts = incoming.got(count)
             if parts is not None:

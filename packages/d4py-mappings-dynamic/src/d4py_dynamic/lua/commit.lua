@@ -13,9 +13,9 @@
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
 --   orphans   PE number, sealed replica
--- Returns    number of hungry workers that no task waits for, number of shared tasks that wait,
---            number of result entries that wait, number of tasks in this worker's inbox, then the
---            length of each stream in `tasks`
+-- Returns    number of hungry workers beyond the shared tasks that wait for them, number of shared
+--            tasks that wait, number of result entries that wait, number of tasks in this worker's
+--            inbox, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
 --            not its own any more, with GONE when the counts have been deleted, be it that the run
 --            is over.
@@ -57,6 +57,9 @@ end
 
 if redis.call('HEXISTS', unfinished, 'intact') == 0 then
   return redis.error_reply('GONE ' .. unfinished)
+end
+if redis.call('EXISTS', prefix .. ':members') == 0 then
+  return redis.error_reply('GONE ' .. prefix .. ':members')
 end
 if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then
   return redis.error_reply('LOST worker ' .. rank)
@@ -115,8 +118,8 @@ local shared = prefix .. ':shared'
 local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
 local hungry = redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked')
 local reply = {
-  math.max(0, hungry - waiting),
-  waiting,
+  math.max(0, hungry - math.max(0, waiting)),
+  math.max(0, waiting),
   redis.call('XLEN', out),
   redis.call('XLEN', prefix .. ':inbox:' .. rank),
 }

@@ -1,0 +1,122 @@
+"""Connections between worker processes and the table of the driver."""
+
+import os
+import threading
+from multiprocessing.connection import Connection
+
+import pytest
+
+from d4py_dynamic.broker import Broker, Caller
+from d4py_dynamic.store import LogLine
+from d4py_dynamic.table import Table
+from d4py_dynamic.table_store import TableRunStore, TableTaskStore
+from d4py_dynamic.tasks import ANY, ITEMS, Commit, Task
+from dispel4py import IterativePE, WorkflowGraph
+from dispel4py.errors import ServiceError
+from dispel4py.plan import make_plan
+
+
+class Office:
+    """A table with a broker, and lines as processes of their own would have them."""
+
+    def __init__(self):
+        graph = WorkflowGraph()
+        graph.add(IterativePE())
+        self.table = Table(1)
+        self.driver = TableRunStore(self.table, make_plan(graph))
+        self.broker = Broker(self.table)
+        self.lines = []
+
+    def line(self):
+        rank = self.driver.join()
+        self.lines.append(Connection(os.dup(self.broker.line(rank).fileno())))
+        self.broker.serve()
+        return self.lines[-1]
+
+    def close(self):
+        self.table.close()
+        self.broker.close()
+        for line in self.lines:
+            line.close()
+
+
+def answering():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("d4py-answer")]
+
+
+@pytest.fixture
+def office(wait_until):
+    office = Office()
+    yield office
+    office.close()
+    wait_until(lambda: not answering(), "the end of all threads")
+
+
+def test_c5_a_line_that_is_closed_ends_its_thread_and_no_other(office, wait_until):
+    first, second = office.line(), office.line()
+    TableTaskStore(Caller(first)).pressure()
+    first.close()
+    wait_until(lambda: len(answering()) == 1, "the end of a thread")
+    office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
+    (lease,) = TableTaskStore(Caller(second)).take()
+    assert lease.task.load == [1]
+
+
+def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
+    store = TableTaskStore(Caller(office.line()))
+    store.pressure()
+    office.table.close("the run is over")
+    with pytest.raises(ServiceError, match="the run is over"):
+        store.take()
+    ours, theirs = office.broker.line(0), office.lines[-1]
+    ours.close()
+    theirs.close()
+    with pytest.raises(ServiceError, match="the driver of this run is gone"):
+        store.take()
+
+
+@pytest.mark.parametrize("method", ["join", "lose", "put", "close", "_check", "__init__"])
+def test_what_is_not_for_workers_ends_the_line(office, method):
+    with pytest.raises(ServiceError, match="is gone"):
+        Caller(office.line())(method)
+    assert office.driver.load().hungry == 1
+
+
+def test_i4_threads_of_a_pe_may_log_while_its_worker_works(office):
+    store = TableTaskStore(Caller(office.line()))
+
+    def talk(number):
+        for line in range(100):
+            store.log("IterativePE0", 0, f"{number} {line}")
+
+    threads = [threading.Thread(target=talk, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(100):
+        office.driver.put([Task(ITEMS, 0, ANY, "input", [number])])
+        (lease,) = store.take()
+        assert lease.task.load == [number]
+        store.commit(Commit(leases=[lease]))
+    for thread in threads:
+        thread.join()
+    said = [event.message.split() for event in office.driver.events(0.0)]
+    assert len(said) == 400
+    for number in range(4):
+        assert [line for who, line in said if who == str(number)] == [*map(str, range(100))]
+
+
+def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(office):
+    store = TableTaskStore(Caller(office.line()))
+    office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
+    (lease,) = store.take()
+    store.commit(Commit(leases=[lease]))
+    with pytest.raises(ServiceError, match="given to another one"):
+        store.commit(Commit(leases=[lease]))
+    store.log("IterativePE0", 0, "still here")
+    assert office.driver.events(1.0) == [LogLine("IterativePE0", 0, "still here")]
+
+
+def test_c4_lines_that_nobody_answered_are_closed(office):
+    line = office.broker.line(office.driver.join())
+    office.broker.close()
+    assert line.closed

@@ -1,0 +1,320 @@
+"""Workers that are lost at any of their calls of the store: C5 and H2 for the protocol itself.
+
+Workers are threads here, and a lost one is one that raises `Crash` where it would call its store,
+or when the store has done what it was called for and before the worker hears of it.  The driver is
+the real one: it gives lost workers up and starts others.  What comes out has to be what `simple`
+gives, item by item, and something has to come out in any case.
+"""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from d4py_conformance.compare import assert_outputs
+from d4py_dynamic import driver, outbox, staff, worker
+from d4py_dynamic.worker import Worker
+from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, executor, run
+from dispel4py.errors import RunError
+from dispel4py.plan import make_plan, share_stateless
+from dispel4py.result import RunOptions
+
+sys.path.insert(0, str(Path(__file__).parent))
+from random_graphs import graphs
+
+sys.path.pop(0)
+
+
+class Crashing:
+    """A worker's store at some calls of which the worker is lost.
+
+    Args:
+        store: the store.
+        crashes: see `Crashes`.
+    """
+
+    def __init__(self, store, crashes):
+        self._store, self._crashes = store, crashes
+
+    def take(self, *arguments, **options):
+        return self._crashes.at(self._store.take, *arguments, **options)
+
+    def adopt(self, pin):
+        return self._crashes.at(self._store.adopt, pin)
+
+    def commit(self, commit):
+        return self._crashes.at(self._store.commit, commit)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+class Crashes:
+    """Counts the calls of all workers.
+
+    Args:
+        error: what a worker raises to be lost.
+        before: numbers of calls that do not come to pass.
+        after: numbers of calls that come to pass, and nobody hears of it.
+    """
+
+    def __init__(self, error, before=(), after=()):
+        self._error, self._before, self._after = error, set(before), set(after)
+        self._lock = threading.Lock()
+        self._calls = 0
+        self.happened = 0
+
+    def at(self, method, *arguments, **options):
+        with self._lock:
+            number = self._calls
+            self._calls += 1
+        if number in self._before:
+            self.crash()
+        result = method(*arguments, **options)
+        if number in self._after:
+            self.crash()
+        return result
+
+    def crash(self):
+        self.happened += 1
+        raise self._error
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Everything travels as soon as possible, in calls too, and losses are seen at once."""
+    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
+    monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)
+    monkeypatch.setattr(driver, "_CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(executor, "CHUNK", 2)
+    monkeypatch.setattr(staff, "MOST_LOSSES", 1000)  # nothing here is to blame
+
+
+@pytest.fixture
+def crash(local_store, run_in_threads, Crash, quick):
+    """Runs a graph on a table: ``crash(graph, inputs, processes, before=…, after=…)``."""
+
+    def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
+        plan = share_stateless(make_plan(graph))
+        store = local_store(plan)
+        crashes = Crashes(Crash(), before, after)
+        crash.last = crashes
+        chosen = RunOptions(**options)
+
+        def make_worker(rank):
+            side = Crashing(store.worker(rank), crashes)
+            return Worker(plan, side, rank, chosen.on_error, interval=interval)
+
+        return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
+
+    return crash
+
+
+@pytest.fixture
+def crash_on_redis(server, open_redis_store, run_in_threads, Crash, quick):
+    """The same on Redis."""
+
+    def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
+        plan = share_stateless(make_plan(graph))
+        store = open_redis_store(server, plan, [])
+        crashes = Crashes(Crash(), before, after)
+        crash.last = crashes
+        chosen = RunOptions(**options)
+
+        def make_worker(rank):
+            side = Crashing(store.worker(rank), crashes)
+            return Worker(plan, side, rank, chosen.on_error, interval=interval)
+
+        return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
+
+    return crash
+
+
+class Words(ProducerPE):
+    """Writes several (word, number) in each call, and one before and after all."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times, self.number = times, 0
+
+    def _preprocess(self):
+        self.write("output", ("first", 0))
+
+    def _process(self, inputs):
+        for _ in range(self.times):
+            self.number += 1
+            self.write("output", ("abc"[self.number % 3], self.number))
+
+    def _postprocess(self):
+        self.write("output", ("last", self.number))
+
+
+class Twice(IterativePE):
+    """Writes each item twice in a call, a shade different."""
+
+    def _process(self, data):
+        word, number = data
+        self.write("output", (word, number))
+        return word, -number
+
+
+class Count(GenericPE):
+    """Counts per word; tells each count, and all of them at the end."""
+
+    def __init__(self):
+        super().__init__(2)
+        self._add_input("input", grouping=[0])
+        self._add_output("output")
+        self.counts = {}
+
+    def _preprocess(self):
+        self.write("output", 1)
+
+    def process(self, inputs):
+        word, _ = inputs["input"]
+        self.counts[word] = self.counts.get(word, 0) + 1
+        return {"output": self.counts[word]}
+
+    def _postprocess(self):
+        for count in self.counts.values():
+            self.write("output", 1000 * count)
+
+
+class Sum(GenericPE):
+    """Sends the sum so far with each item, and at the end."""
+
+    def __init__(self):
+        super().__init__()
+        self._add_input("input", grouping="global")
+        self._add_output("output")
+        self._add_output("end")
+        self.total = 0
+
+    def process(self, inputs):
+        self.total += inputs["input"]
+
+    def _postprocess(self):
+        self.write("end", self.total)
+
+
+def make_graph(times):
+    graph = WorkflowGraph()
+    words, twice, count, total = Words(times), Twice(), Count(), Sum()
+    graph.connect(words, "output", twice, "input")
+    graph.connect(twice, "output", count, "input")
+    graph.connect(count, "output", total, "input")
+    return graph
+
+
+def model(times, calls):
+    """What comes out of that graph, by plain Python."""
+    words = ["first", *("abc"[n % 3] for n in range(1, times * calls + 1)), "last"]
+    counts = {word: 2 * words.count(word) for word in words}
+    running = sum(n * (n + 1) // 2 for n in counts.values())
+    return {"Sum3": {"end": [2 + running + 1000 * sum(counts.values())]}}
+
+
+calls_of_the_store = st.sets(st.integers(0, 80), max_size=4)
+some_runs = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+class TestEveryCall:
+    """One loss, at each call of the store in turn."""
+
+    @pytest.mark.parametrize("how", ["before", "after"])
+    @pytest.mark.parametrize("processes", [1, 3])
+    def test_h2_on_a_table(self, crash, processes, how):
+        number = 0
+        while number == 0 or crash.last.happened:
+            result = crash(make_graph(4), 3, processes, **{how: [number]})
+            assert result.outputs == model(4, 3)
+            number += 1
+        assert number > 10
+
+    @pytest.mark.parametrize("how", ["before", "after"])
+    def test_h2_on_redis(self, crash_on_redis, how):
+        for number in range(0, 40, 2):
+            result = crash_on_redis(make_graph(4), 3, 2, **{how: [number + (how == "after")]})
+            assert result.outputs == model(4, 3)
+
+
+class TestManyCalls:
+    """Several losses, of workers that follow lost ones too."""
+
+    @settings(some_runs, max_examples=100)
+    @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3), st.sampled_from([1.0, 0.001]))
+    def test_h2_on_a_table(self, crash, before, after, processes, interval):
+        result = crash(make_graph(5), 4, processes, before, after, interval)
+        assert result.outputs == model(5, 4)
+
+    @settings(some_runs, max_examples=25)
+    @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3))
+    def test_h2_on_redis(self, crash_on_redis, before, after, processes):
+        result = crash_on_redis(make_graph(5), 4, processes, before, after)
+        assert result.outputs == model(5, 4)
+
+    @settings(some_runs, max_examples=100)
+    @given(graphs(), st.integers(0, 5), calls_of_the_store, calls_of_the_store, st.integers(1, 3))
+    def test_h2_a_random_graph_gives_what_simple_gives(
+        self, crash, graph, calls, before, after, processes
+    ):
+        expected = run(graph, inputs=calls).outputs
+        result = crash(graph, calls, processes, before, after)
+        assert_outputs(result.outputs, expected)
+
+    @settings(some_runs, max_examples=60)
+    @given(graphs(), st.integers(0, 5), calls_of_the_store, calls_of_the_store, st.integers(1, 3))
+    def test_h2_where_calls_send_too_much_it_is_right_or_fails_clearly(
+        self, crash, monkeypatch, graph, calls, before, after, processes
+    ):
+        expected = run(graph, inputs=calls).outputs
+        with monkeypatch.context() as patch:
+            patch.setattr(outbox, "HEAVY", 100)
+            try:
+                result = crash(graph, calls, processes, before, after)
+            except RunError as error:
+                if "sent too much" not in str(error):
+                    raise
+            else:
+                assert_outputs(result.outputs, expected)
+
+
+class Picky(IterativePE):
+    """Writes an item several times in a call, and fails at every third item, at its end too."""
+
+    def _process(self, data):
+        for _ in range(3):
+            self.write("output", data)
+        if data % 3 == 0:
+            raise ValueError("not this one")
+
+
+class Picker(ProducerPE):
+    """A root of that kind."""
+
+    number = 0
+
+    def _process(self, inputs):
+        self.number += 1
+        Picky._process(self, self.number)
+
+
+@settings(some_runs, max_examples=60)
+@given(calls_of_the_store, calls_of_the_store, st.integers(1, 3), st.booleans())
+def test_c3_a_skipped_item_is_listed_once_whoever_is_lost(crash, before, after, processes, kept):
+    graph = WorkflowGraph()
+    picky = Picky()
+    picky.stateful = kept
+    graph.connect(Picker(), "output", picky, "input")
+    result = crash(graph, 5, processes, before, after, on_error="skip")
+    listed = sorted((f.error.pe_id, f.error.item) for f in result.failures)
+    assert listed == [("Picker0", "{}"), *[("Picky1", "3")] * 3]
+    sent = [number for number in (1, 2, 3, 4, 5) for _ in range(9)]
+    assert sorted(result.outputs["Picky1"]["output"]) == sent

@@ -1,0 +1,174 @@
+"""When an owner takes checkpoints of an instance, and what is in them."""
+
+import pytest
+
+from d4py_conformance.pes import Numbers, Total
+from d4py_dynamic import owned
+from d4py_dynamic.owned import Owned
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.tasks import ITEMS, Adopted, Lease, Position, Task
+from d4py_dynamic.worker import Worker
+from dispel4py import WorkflowGraph
+from dispel4py.errors import RunError
+from dispel4py.plan import make_plan, share_stateless
+from dispel4py.runner import Runner
+
+PIN = (1, 0)
+NEW = Adopted(None, Position(), [])
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on when it is told to."""
+
+    class Clock:
+        now = 1000.0
+
+        def __call__(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(owned, "monotonic", clock)
+    monkeypatch.setattr(owned, "perf_counter", clock)
+    return clock
+
+
+@pytest.fixture
+def plan():
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Total(), "input")
+    return share_stateless(make_plan(graph))
+
+
+@pytest.fixture
+def runner(plan):
+    runner = Runner(plan.pes[1], 0, lambda runner: None)
+    runner.track()
+    return runner
+
+
+def checkpoint(it, runner, clock, seconds):
+    """Take a checkpoint that costs so many seconds."""
+    made = it.checkpoint(runner)
+    clock.now += seconds
+    it.saved(seconds)
+    return made
+
+
+@pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01])
+def test_h2_checkpoints_take_five_percent_of_the_time_at_most(runner, clock, cost):
+    it = Owned(PIN, NEW, interval=1.0)
+    spent, started_at = 0.0, clock.now
+    for _ in range(100):
+        clock.now = max(clock.now, it.due_at)
+        checkpoint(it, runner, clock, cost)
+        spent += cost
+    assert spent <= 0.051 * (clock.now - started_at)
+
+
+def test_h2_no_result_waits_longer_than_the_commit_interval(runner, clock):
+    it = Owned(PIN, NEW, interval=1.0)
+    checkpoint(it, runner, clock, 3.0)
+    assert it.due_at == it.due_at_rest == clock.now + 1.0
+
+
+def test_h2_a_checkpoint_is_due_sooner_while_there_is_nothing_else_to_do(runner, clock):
+    it = Owned(PIN, NEW, interval=1.0)
+    checkpoint(it, runner, clock, 0.01)
+    assert clock.now < it.due_at_rest < it.due_at
+
+
+def test_c6_what_is_held_back_is_bounded(runner, clock):
+    it = Owned(PIN, NEW, interval=1000.0)
+    checkpoint(it, runner, clock, 10.0)
+    lease = Lease(Task(ITEMS, *PIN, "input", [1]), 0)
+    while it.due_at > clock.now:
+        it.held.append(lease)
+        assert len(it.held) < 1000
+    checkpoint(it, runner, clock, 10.0)
+    assert it.held == []
+    assert it.due_at > clock.now
+
+
+def test_c5_one_whose_owner_was_lost_shows_at_once_that_it_goes_on(runner, clock):
+    it = Owned(PIN, Adopted(None, Position(), [], losses=1), interval=1000.0)
+    it.cost = 10.0
+    assert it.due_at <= clock.now
+    checkpoint(it, runner, clock, 10.0)
+    assert it.due_at > clock.now
+
+
+def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
+    runner.pe.total = 42
+    state, position = Owned(PIN, NEW).checkpoint(runner)
+    assert position == Position()
+    restored = Owned(PIN, Adopted(state, position, [])).restored()
+    assert (type(restored), restored.total) == (Total, 42)
+    assert "total" in vars(CODEC.loads(state))
+    assert runner.pe.total == 42
+
+
+def test_h2_one_that_had_not_begun_is_made_anew():
+    assert Owned(PIN, NEW).restored() is None
+
+
+def test_h2_what_a_lost_owner_had_sent_stays_known_until_it_was_dropped(runner):
+    runner.track({"output": 6})
+    assert runner.to_send("output", [1, 2]) == []
+    it = Owned(PIN, Adopted(None, Position(0, (("output", 6),)), []))
+    assert it.position(runner) == Position(0, (("output", 6),))
+    _, position = it.checkpoint(runner)
+    assert position == Position(0, (("output", 4),))
+    assert runner.to_send("output", [3, 4, 5, 6, 7]) == [7]
+    assert it.position(runner) == Position(0, (("output", 5),))
+    assert it.checkpoint(runner)[1] == Position()
+
+
+@pytest.mark.parametrize("interval", [1.0, None])
+def test_h2_a_state_that_cannot_be_or_is_not_to_be_kept_is_known_to_be_lost(runner, interval):
+    it = Owned(PIN, NEW, interval)
+    if interval is not None:
+        runner.pe.stream = (number for number in ())
+    state, position = it.checkpoint(runner)
+    assert (state, position.sent) == (None, None)
+    assert it.position(runner).sent is None
+
+
+class Streams(Total):
+    """Holds something that cannot be pickled."""
+
+    def _preprocess(self):
+        self.stream = (number for number in ())
+
+
+def test_h2_a_pe_that_cannot_be_pickled_runs_as_long_as_its_owner_lives(execute):
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Streams(), "input")
+    assert execute(graph, 10, 2).outputs == {"Streams1": {"output": [55]}}
+
+
+def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Streams(), "input")
+    plan = share_stateless(make_plan(graph))
+    store = local_store(plan)
+    opened = store.open([[PIN]])
+    first = opened.workers[0]
+    store.driver.put([Task(ITEMS, *PIN, "input", [1])])
+    leases = first.take(only=[PIN])
+    it = Owned(PIN, NEW)
+    runner = Runner(plan.pes[1], 0, lambda runner: None)
+    runner.track()
+    runner.preprocess()
+    state, position = it.checkpoint(runner)
+    commit = it.outbox.take(leases, 0)
+    commit.states, commit.pinned = [(PIN, state)], [(PIN, position)]
+    first.commit(commit)
+    store.driver.lose(0, [PIN])
+
+    rank = store.driver.join()
+    store.driver.put([Task("own", *PIN)], rank)
+    heirs = threads(lambda rank: Worker(plan, store.worker(rank), rank), [rank])
+    wait_until(lambda: heirs.errors, "the error")
+    with pytest.raises(RunError, match=r"Streams1 \(instance 0\) was lost .* cannot be pickled"):
+        heirs.check()

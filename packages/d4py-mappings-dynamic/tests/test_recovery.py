@@ -1,0 +1,78 @@
+"""C5: workers that are killed, in processes of their own; the results are those of a calm run."""
+
+import multiprocessing
+import os
+import signal
+import threading
+
+import pytest
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.faults import VICTIMS, Deadly, Killer, Replica, Ticks, some_faults
+from d4py_conformance.pes import Relay
+from dispel4py import WorkflowGraph, run
+from dispel4py.errors import WorkerLostError
+
+CALLS = 300
+
+
+@pytest.fixture(params=["dyn_multi", "dyn_redis"])
+def execute(request, wait_until):
+    """Runs a graph on each mapping; nothing may be left of it."""
+    where = {}
+    if request.param == "dyn_redis":
+        where["redis_url"] = request.getfixturevalue("server").url
+
+    def execute(graph, inputs=CALLS, processes=3, **options):
+        return run(graph, request.param, inputs, processes, **where, **options)
+
+    before = {*threading.enumerate()}
+    yield execute
+    assert multiprocessing.active_children() == []
+    wait_until(lambda: not {*threading.enumerate()} - before, "the end of all threads")
+
+
+def chain(*pes):
+    graph = WorkflowGraph()
+    for i, pe in enumerate(pes[1:]):
+        graph.connect(pes[i], "output", pe, "input")
+    return graph
+
+
+def survives(execute, faults):
+    """Whatever is killed, every item comes out once."""
+    killer = Killer(faults)
+    result = execute(chain(Ticks(), Relay(), Relay()), on_result=killer)
+    assert_outputs(killer.outputs, {"Relay2": {"output": [*range(1, CALLS + 1)]}})
+    assert 0 < len(result.stats.notes) <= len(killer.killed)  # the end may come before the note
+
+
+@pytest.mark.parametrize("whom", VICTIMS)
+def test_c5_some_worker_is_killed(execute, whom):
+    survives(execute, {100: whom})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_c5_workers_are_killed_again_and_again(execute, seed):
+    survives(execute, some_faults(seed, CALLS, 4))
+
+
+def test_d2_a_replica_that_is_lost_with_what_it_would_have_told_fails_the_run(execute):
+    killed = []
+
+    def kill(pe_id, output, item):
+        # A result of the replica: it is known then that there is one, and in which process.
+        if not killed and pe_id == "Replica1":
+            killed.append(item)
+            os.kill(item, signal.SIGKILL)
+
+    with pytest.raises(WorkerLostError) as caught:
+        execute(chain(Ticks(), Replica()), 10**6, on_result=kill)
+    assert caught.value.pid == killed[0]
+    assert "it ran Replica1, with what its postprocess would have told" in str(caught.value)
+
+
+def test_c5_a_pe_that_kills_its_worker_each_time_is_named(execute):
+    with pytest.raises(WorkerLostError) as caught:
+        execute(chain(Ticks(), Deadly(50), Relay()), on_result=lambda *result: None)
+    assert "it ran Deadly1, as 2 workers before it that died" in str(caught.value)

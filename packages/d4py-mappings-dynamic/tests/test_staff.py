@@ -1,0 +1,180 @@
+"""Who gets the instances of a lost worker, and when it makes no sense to go on."""
+
+import itertools
+
+import pytest
+
+from d4py_conformance.pes import Diary, Numbers, Relay, Talker
+from d4py_dynamic.staff import Staff
+from d4py_dynamic.tasks import ANY, ITEMS, OWN, STOP, Commit, Position, Task, pins_of
+from dispel4py import WorkflowGraph
+from dispel4py.errors import WorkerLostError
+from dispel4py.plan import make_plan, share_stateless
+
+KILLED = "killed by SIGKILL"
+
+
+class Workers:
+    """Worker processes that are lost when they are told to be."""
+
+    def __init__(self):
+        self.lost, self.added, self.joins = [], [], True
+
+    def check(self):
+        if self.lost:
+            number, cause = self.lost.pop(0)
+            raise WorkerLostError(number, 4000 + number, cause)
+
+    def add(self, arguments):
+        self.added.append(arguments)
+
+    def join(self, seconds):
+        return self.joins
+
+
+class Company:
+    """A staff of workers that do only what a test does in their name."""
+
+    def __init__(self, local_store, count=3):
+        graph = WorkflowGraph()
+        pes = Numbers(), Relay(), Talker(), Diary([0], 4)
+        for source, destination in itertools.pairwise(pes):
+            graph.connect(source, "output", destination, "input")
+        self.plan = share_stateless(make_plan(graph))
+        self.store = local_store(self.plan)
+        self.driver = self.store.driver
+        self.workers = Workers()
+        ranks = [self.driver.join() for _ in range(count)]
+        self.started = 0
+        self.staff = Staff(
+            self.plan,
+            self.driver,
+            self.workers,
+            ranks,
+            lambda rank: (f"orders {rank}",),
+            self.start,
+        )
+
+    def start(self):
+        self.started += 1
+
+    def obey(self, rank):
+        """A worker takes its orders: the instances that it owns from now on."""
+        side = self.store.worker(rank)
+        pins = []
+        while leases := side.take([]):
+            side.commit(Commit(leases=leases))
+            for lease in leases:
+                assert lease.task.kind == OWN
+                pins.append((lease.task.pe, lease.task.instance))
+                side.adopt(pins[-1])
+        return pins
+
+    def lose(self, number, cause=KILLED):
+        self.workers.lost.append((number, cause))
+        self.staff.check()
+
+
+@pytest.fixture
+def company(local_store):
+    return Company(local_store)
+
+
+def test_h1_every_pinned_instance_has_one_owner_and_they_are_dealt_out_evenly(company):
+    owned = [company.obey(rank) for rank in range(3)]
+    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
+    assert sorted(map(len, owned)) == [1, 2, 2]
+
+
+def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(company):
+    owned = {rank: company.obey(rank) for rank in range(3)}
+    company.lose(1)
+    assert company.workers.added == [("orders 3",)]
+    assert company.started == 1
+    assert company.staff.ranks == [0, 2, 3]
+    now = {rank: owned.get(rank, []) + company.obey(rank) for rank in (0, 2, 3)}
+    assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
+    assert sorted(map(len, now.values())) == [1, 2, 2]
+    assert company.staff.notes == [
+        f"worker 1 (process 4001) died: {KILLED}; others went on with its work"
+    ]
+
+
+def test_c5_all_may_be_lost_at_once_and_their_heirs_before_they_begin(company):
+    for number in range(9):
+        company.workers.lost.append((number, KILLED))
+    company.staff.check()
+    assert company.staff.ranks == [9, 10, 11]
+    owned = [company.obey(rank) for rank in (9, 10, 11)]
+    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
+
+
+def test_c5_three_workers_that_are_lost_over_a_shared_task_name_its_pe(company):
+    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+    for number in range(3):
+        company.obey(number)
+        (lease,) = company.store.worker(number).take(None, 0.0, own=False)
+        assert (lease.task.pe, lease.losses) == (1, number)
+        if number < 2:
+            company.lose(number)
+    with pytest.raises(WorkerLostError, match="it ran Relay1, as 2 workers before it that died"):
+        company.lose(2)
+
+
+def test_c5_so_do_three_owners_of_an_instance(company):
+    pin = (3, 1)
+    company.driver.put([Task(ITEMS, *pin, "input", [1])])
+
+    def owner():
+        return next(rank for rank in company.staff.ranks if pin in company.obey(rank))
+
+    first = owner()
+    company.store.worker(first).take([pin])
+    company.lose(first)
+    company.lose(owner())
+    third = owner()
+    with pytest.raises(WorkerLostError, match=r"it ran Diary3 \(instance 1\), as 2 workers"):
+        company.lose(third)
+
+
+def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
+    for number in range(12):
+        company.obey(number)
+        company.lose(number)
+    assert len(company.staff.notes) == 12
+
+
+@pytest.mark.parametrize("cause", ["exit status 1", "exit status 0", "killed by SIGSEGV"])
+def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
+    company.lose(0, cause)
+    company.lose(3, cause)
+    with pytest.raises(WorkerLostError, match=cause):
+        company.lose(4, cause)
+
+
+def test_d2_a_replica_with_a_postprocess_fails_the_run_when_it_is_lost(company):
+    company.store.worker(1).commit(Commit(replicas=[2]))
+    with pytest.raises(WorkerLostError, match=r"Talker2, .*; this cannot be done again"):
+        company.lose(1)
+
+
+def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company):
+    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+    side = company.store.worker(2)
+    company.obey(2)
+    (lease,) = side.take(None, 0.0)
+    side.commit(Commit(begun=[(lease, Position(0, None))]))
+    with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
+        company.lose(2)
+
+
+def test_c4_all_are_told_to_stop_and_who_does_not_is_noted(company):
+    company.lose(0)
+    for rank in company.staff.ranks:
+        company.obey(rank)
+    company.workers.joins = False
+    company.staff.dismiss(0.0)
+    for rank in company.staff.ranks:
+        (lease,) = company.store.worker(rank).take([])
+        assert lease.task.kind == STOP
+    assert "did not end by themselves" in company.staff.notes[-1]

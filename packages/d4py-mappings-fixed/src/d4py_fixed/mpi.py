@@ -1,0 +1,148 @@
+"""The mapping `mpi`: each rank an MPI process, on one machine or on many.
+
+However a run is started, the process that was asked for it is the driver, and no rank: it starts
+the ranks by an mpiexec; or, where an mpiexec has started it as the first of several ranks, a
+process takes its place among them, and the others wait for orders.  So the command, a script and a
+notebook can all do it, plans travel in one way, and somebody is left to say which rank died.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import functools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothing)
+
+from d4py_fixed.driver import Driver
+from d4py_fixed.local import add_simple, placed
+from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank
+from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
+from d4py_fixed.mpi_world import World
+from d4py_fixed.placement import Placement
+from dispel4py.errors import OptionError, UsageError, WorkerLostError
+from dispel4py.inputs import root_inputs
+from dispel4py.registry import Capabilities
+from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.workflow_graph import WorkflowGraph
+
+
+class MpiMapping:
+    """Runs a graph by MPI; starts the processes itself where mpiexec has not."""
+
+    name = "mpi"
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, multi_host=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        add_simple(parser)
+        parser.add_argument(
+            "--mpiexec",
+            metavar="COMMAND",
+            help="what to start processes with, and its own options, such as"
+            " 'mpiexec --hostfile hosts' (default: the mpiexec of this Python environment, or else"
+            " the one on the path); not used where the command itself was started by mpiexec",
+        )
+
+    @contextmanager
+    def in_step(self) -> Iterator[int | None]:
+        """See `dispel4py.registry.InStep`."""
+        rank = launched_rank()
+        if rank:
+            yield follow_all()
+            return
+        if rank is not None:
+            own_world()  # while MPI starts there is a workflow to load
+        yield None
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`.
+
+        In a script that mpiexec has started, every process must come here.  The first one runs the
+        graph; in the others this returns an empty result once the run is done.
+        """
+        if is_running():
+            raise UsageError(
+                "this process is a rank of an MPI run, and cannot start a run of its own; in a"
+                " script, start runs below: if __name__ == '__main__':"
+            )
+        rank = launched_rank()
+        if rank:
+            return follow_one()
+        if rank is None:
+            placement = placed(graph, options)
+            mpiexec = find_mpiexec(options.extra.get("mpiexec"))
+            start = partial(Launched, mpiexec, placement.ranks)
+            return _lead(partial(World, start, placement.ranks), placement, inputs, options)
+        size = own_world().size()
+        if options.processes is not None and options.processes > size:
+            raise OptionError(
+                f"-n {options.processes} is more than the {size} processes that mpiexec has"
+                f" started; start as many: mpiexec -n {options.processes} …"
+            )
+        placement = placed(graph, replace(options, processes=options.processes or size))
+        if placement.ranks > size:
+            raise OptionError(
+                f"this needs {placement.ranks} processes, and mpiexec has started {size}; start as"
+                f" many: mpiexec -n {placement.ranks} …"
+            )
+        return _lead(own_world, placement, inputs, options)
+
+
+def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:
+    """Be the driver of a run."""
+    given = root_inputs(placement.plan, inputs)
+    orders = pack_orders(placement, options)
+    stats = RunStats(MpiMapping.name, placement.ranks)
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()  # PEs that print write to the same place
+    world: World = make_world()
+    try:
+        world.size()
+        world.begin(orders)
+        result = Driver(placement, given, world, world.check, options, stats).run()
+        world.finish()
+    except WorkerLostError as error:
+        world.stop()
+        ran = placement.describe(error.rank)
+        raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
+    except BaseException:
+        world.stop()
+        raise
+    finally:
+        if make_world is not own_world:
+            world.close()
+    return result
+
+
+@functools.cache
+def own_world() -> World:
+    """The world that an mpiexec has started this process in; it lasts as long as the process.
+
+    Raises:
+        UsageError: MPI runs in this process already, so none can take its place.
+    """
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+        raise UsageError(
+            "MPI was started in the first process already, which importing mpi4py.MPI does; import"
+            " it after the run, or set mpi4py.rc.initialize = False before"
+        )
+    world = World(OwnRank)
+    atexit.register(_close, world)
+    return world
+
+
+def _close(world: World) -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+    if world.failed:
+        world.abort()  # not before all has been said: this process is ended as well
+    else:
+        world.close()

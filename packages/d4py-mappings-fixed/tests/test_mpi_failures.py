@@ -1,0 +1,305 @@
+"""What goes wrong ends an `mpi` run soon, says what it was, and leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mpi4py")
+
+from dispel4py.errors import (
+    GraphError,
+    ItemError,
+    ProcessingError,
+    RunError,
+    ServiceError,
+    UsageError,
+    WorkerLostError,
+)
+
+#: Seconds in which a run that fails at once should have ended; it takes one or two to start.
+PROMPTLY = 15.0
+#: Seconds in which a run that was told to stop should have ended.
+STOPPED = 2.0
+
+WORKFLOW = """
+import os
+from pathlib import Path
+from dispel4py import WorkflowGraph
+from fixed_flows import *
+
+class Busy(Relay):
+    # Shows that it is at work.
+    def _process(self, data):
+        Path(f"{self.id}.busy").touch()
+        return data
+
+at = os.environ.get("AT", "")
+troubles = [FailingNumbers, Fails, Fails]
+graph = WorkflowGraph()
+pes = [
+    trouble(7, os.environ["HOW"]) if at == str(place) else plain()
+    for place, (trouble, plain) in enumerate(zip(troubles, [Numbers, Busy, Busy]))
+]
+if at == "sleep":
+    pes[1] = Sleeps(60, path="Sleeps1.busy")
+for one, other in zip(pes, pes[1:]):
+    graph.connect(one, "output", other, "input")
+"""
+IDS = ["FailingNumbers0", "Fails1", "Fails2"]
+UNDER = [None, ["-n", 3], ["-n", 5]]
+
+
+@pytest.fixture
+def fails(execute_mpi):
+    """Runs a graph that fails, and returns the error."""
+
+    def run_and_fail(graph, expected, inputs=20, **options):
+        started_at = time.monotonic()
+        with pytest.raises(expected) as caught:
+            execute_mpi(graph, inputs, **options)
+        assert time.monotonic() - started_at < PROMPTLY
+        return caught.value
+
+    return run_and_fail
+
+
+@pytest.fixture
+def busy(mpi, write, tmp_path, wait_until):
+    """Starts a workflow that goes on for ever, and waits until its PEs are at work."""
+    write("wf.py", WORKFLOW)
+
+    def start(under, **more):
+        process = mpi.start("wf.py", "-q", "-i", 10**12, "--output", "-", under=under, **more)
+        pes = ["Sleeps1"] if more.get("AT") == "sleep" else ["Busy1", "Busy2"]
+        wait_until(lambda: all((tmp_path / f"{pe}.busy").exists() for pe in pes), "the run", 60.0)
+        return process
+
+    return start
+
+
+class TestPEs:
+    """C3: the first exception stops the run."""
+
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    @pytest.mark.parametrize("place", ["first", "middle", "last"])
+    def test_c3_an_exception_is_told_with_its_place(self, fails, flows, chain, at, place):
+        graph = {
+            "first": lambda: chain(flows.FailingNumbers(at), flows.Relay(), flows.Relay()),
+            "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
+            "last": lambda: chain(flows.Numbers(), flows.Relay(), flows.Fails(at)),
+        }[place]()
+        error = fails(graph, ProcessingError)
+        name = {"first": "FailingNumbers0", "middle": "Fails1", "last": "Fails2"}[place]
+        assert (error.pe_id, error.instance) == (name, 0)
+        assert error.phase == (at if isinstance(at, str) else "process")
+        assert error.reason == "ValueError: the sensor is broken"
+        assert 'raise ValueError("the sensor is broken")' in error.user_traceback
+        if at == 7:
+            assert error.item == ("{}" if place == "first" else "7")
+
+    def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Relay(), flows.Fails(5000), flows.Kept())
+        assert fails(graph, ProcessingError, 10**12).item == "5000"
+
+    def test_c3_others_that_are_in_a_long_call_are_not_waited_for(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(7))
+        graph.connect(flows.Numbers(), "output", flows.Sleeps(60), "input")
+        assert fails(graph, ProcessingError).item == "7"
+
+    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
+        assert fails(graph, ProcessingError).reason == "SystemExit: enough"
+
+    def test_c3_skipped_items_are_listed(self, execute_mpi, flows, chain):
+        graph = chain(flows.Numbers(), flows.Fails(3), flows.Fails(5), flows.Kept())
+        result = execute_mpi(graph, 10, on_error="skip")
+        assert result.outputs["Kept3"]["output"] == [[1, 2, 4, 6, 7, 8, 9, 10]]
+        assert sorted((f.pe_id, f.item) for f in result.failures) == [("Fails1", 3), ("Fails2", 5)]
+
+    @pytest.mark.parametrize("under", UNDER)
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_c3_the_command_shows_the_traceback_whichever_rank_failed(
+        self, mpi, write, under, place
+    ):
+        write("wf.py", WORKFLOW)
+        process = mpi.start("wf.py", "-q", "-i", 10**12, under=under, AT=str(place), HOW="raise")
+        status, _, err = mpi.end(process)
+        assert status == 1
+        item = "7" if place else "{}"
+        assert (
+            f"dispel4py: error: {IDS[place]} (instance 0) failed in process at item {item}:"
+            " ValueError: the sensor is broken" in err
+        )
+        assert err.count('raise ValueError("the sensor is broken")') == 1
+
+
+class TestRanks:
+    """C5: a rank that is gone fails the run, and what it ran is told."""
+
+    @pytest.mark.parametrize(
+        ("how", "cause"),
+        [("os._exit(0)", "exit status"), ("os._exit(3)", "exit status 3"), ("kill -9", "SIGKILL")],
+    )
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    def test_c5_a_pe_that_ends_its_process_is_told(self, fails, flows, chain, how, cause, at):
+        graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
+        error = fails(graph, WorkerLostError)
+        assert error.rank == 1
+        assert cause in error.cause
+        assert str(error).endswith("; it ran Fails1 (instance 0)")
+
+    @pytest.mark.parametrize("rank", [0, 1, 2, 3])
+    def test_c5_each_rank_can_be_killed(self, mpi, execute_mpi, flows, chain, rank):
+        graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
+        killed_at = []
+
+        def kill(*result):
+            if not killed_at:
+                killed_at.append(time.monotonic())
+                os.kill(mpi.ranks()[rank], signal.SIGKILL)
+
+        with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
+            execute_mpi(graph, 10**12, on_result=kill)
+        assert time.monotonic() - killed_at[0] < PROMPTLY
+        assert caught.value.rank == rank
+        name = ["Numbers0", "Relay1", "Relay2", "Relay3"][rank]
+        assert str(caught.value).endswith(f"; it ran {name} (instance 0)")
+
+    @pytest.mark.parametrize("rank", [0, 1, 2])
+    @pytest.mark.parametrize("under", UNDER)
+    def test_c5_a_command_ends_whichever_rank_is_killed(self, mpi, busy, under, rank):
+        process = busy(under)
+        os.kill(mpi.ranks()[rank], signal.SIGKILL)
+        killed_at = time.monotonic()
+        status, _, err = mpi.end(process)
+        assert time.monotonic() - killed_at < PROMPTLY
+        assert status != 0
+        if under is None:
+            assert status == 1
+            assert f"worker {rank} (process" in err
+        mpi.assert_nothing_is_left()
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize("how", ["os._exit(0)", "os._exit(3)"])
+    def test_c5_mpiexec_ends_whichever_rank_exits(self, mpi, write, place, how):
+        write("wf.py", WORKFLOW)
+        process = mpi.start("wf.py", "-q", "-i", 10**12, under=["-n", 3], AT=str(place), HOW=how)
+        status, _, _ = mpi.end(process)
+        assert status != 0
+
+    def test_c5_mpiexec_can_be_killed(self, mpi, execute_mpi, flows, chain):
+        killed = []
+
+        def kill(*result):
+            if not killed:
+                (pid, *_) = [
+                    pid
+                    for pid, environment in mpi.alive().items()
+                    if b"d4py_fixed.mpi_rank" in environment[b"command"]
+                    and not environment.keys() & set(mpi.RANK)
+                ]
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(RunError, match=r"killed by SIGKILL|cut|ended") as caught:
+            execute_mpi(chain(flows.Numbers(), flows.Relay()), 10**12, on_result=kill)
+        assert isinstance(caught.value, ServiceError | WorkerLostError)
+        for left in Path(mpi.temporary).glob("ompi.*"):  # what Open MPI would have removed
+            shutil.rmtree(left)
+
+
+class TestStopping:
+    """C4: a signal stops everything, and nothing stays behind."""
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("at", ["", "sleep"])
+    @pytest.mark.parametrize("under", UNDER[:2])
+    def test_c4_a_signal_stops_everything(self, mpi, busy, under, at, number):
+        process = busy(under, AT=at)
+        sent_at = time.monotonic()
+        if number == signal.SIGINT and under is None:
+            os.killpg(process.pid, number)  # as the terminal does
+        else:
+            process.send_signal(number)
+        status, _, err = mpi.end(process)
+        mpi.assert_nothing_is_left()
+        assert time.monotonic() - sent_at < STOPPED
+        if under is None:
+            assert status == 130
+            assert err == "dispel4py: interrupted\n"
+        assert status != 0
+
+    def test_c4_so_does_one_while_ranks_are_starting(self, mpi, write, wait_until):
+        write("wf.py", WORKFLOW)
+        process = mpi.start("wf.py", "-q", "-i", 10**12)
+        wait_until(mpi.ranks, "the start of a rank")
+        sent_at = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        status, _, _ = mpi.end(process)
+        mpi.assert_nothing_is_left()
+        assert time.monotonic() - sent_at < STOPPED + 1.0
+        assert status == 130
+
+    @pytest.mark.parametrize("at", ["", "sleep"])
+    @pytest.mark.parametrize("under", UNDER[:2])
+    def test_c4_nothing_is_left_when_the_driver_is_killed(self, mpi, busy, under, at):
+        process = busy(under, AT=at)
+        if under is None:
+            process.kill()
+        else:
+            (driver,) = [
+                pid
+                for pid, environment in mpi.alive().items()
+                if b"0" in [environment.get(name) for name in mpi.RANK]
+                and b"mpi_rank" not in environment[b"command"]
+            ]
+            os.kill(driver, signal.SIGKILL)
+        mpi.end(process)
+        mpi.assert_nothing_is_left(5.0)
+
+
+class TestTheCaller:
+    """What the caller's own functions raise comes out as it is."""
+
+    @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt()])
+    def test_an_error_of_on_result_comes_out(self, execute_mpi, flows, chain, error):
+        def take(*result):
+            raise error
+
+        with pytest.raises(type(error)) as caught:
+            execute_mpi(chain(flows.Numbers(), flows.Relay()), 10**12, on_result=take)
+        assert caught.value is error
+
+    def test_what_cannot_be_pickled_is_named(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Makes(lambda n: (m for m in ())), flows.Relay())
+        error = fails(graph, ProcessingError, 1)
+        assert (error.pe_id, error.item) == ("Makes1", "1")
+        assert "generator" in error.reason
+
+    def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
+        makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})
+        error = fails(chain(makes, flows.Relay()), ItemError, [{"input": 1}], share_items=True)
+        for word in ("generator", "'g'", "input 'input' of Relay1", "preprocess()"):
+            assert word in str(error)
+
+    def test_a_pe_that_cannot_be_pickled_starts_nothing(self, mpi, execute_mpi, flows, chain):
+        pe = flows.Relay()
+        pe.stream = (number for number in ())
+        with pytest.raises(GraphError, match="'stream'"):
+            execute_mpi(chain(flows.Numbers(), pe))
+
+    def test_a_rank_cannot_start_a_run(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Makes(_run))
+        assert UsageError.__name__ in fails(graph, ProcessingError, 1).reason
+
+
+def _run(number):
+    from dispel4py import ProducerPE, WorkflowGraph, run
+
+    graph = WorkflowGraph()
+    graph.add(ProducerPE())
+    return run(graph, "mpi")
