@@ -335,7 +335,7 @@ class Worker:
         """In the middle of a call: feed the hungry, and let results flow."""
         if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
             return
-        if self._hungry or not self._backlog or self._outbox.weight > _TOO_HEAVY:
+        if self._giving or not self._backlog or self._outbox.weight > _TOO_HEAVY:
             self._hand_back()
         if not self._executor.is_drained:
             return  # what follows from the same items goes first
@@ -431,11 +431,11 @@ class Worker:
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._hungry, self._backlog = pressure.hungry, pressure.backlog
-        self._giving = self._leaving or self._hungry > 0
         self._committed_at = self._looked_up_at = monotonic()
         self._overfull.update(pressure.full)
         if pressure.orders:
             self._take(())
+        self._giving = self._leaving or self._hungry > 0
         if not waits:
             return
         if not self._in_hand:
