@@ -110,6 +110,18 @@ class TestWorkers:
         assert "Fails1 (instance 0)" in str(error)
         assert str(error).endswith("as 2 workers before it that died")
 
+    @pytest.mark.parametrize("processes", [1, 3])
+    def test_c5_not_the_root_that_led_to_it_nor_what_follows(self, fails, flows, chain, processes):
+        pe = flows.Makes(lambda number: number if number != 400 else os.kill(os.getpid(), 9))
+        graph = chain(flows.Numbers(), flows.Relay(), pe, flows.Relay())
+        error = fails(graph, WorkerLostError, 10**6, processes=processes)
+        assert "it ran Makes2, as 2 workers before it that died" in str(error)
+
+    def test_c5_but_the_root_if_it_is_the_root(self, fails, flows, chain):
+        graph = chain(flows.FailingNumbers(400, "kill -9"), flows.Relay())
+        error = fails(graph, WorkerLostError, 10**6, processes=3)
+        assert "it ran FailingNumbers0 (instance 0), as 2 workers" in str(error)
+
     @pytest.fixture
     def kill(self, tmp_path, wait_until):
         """Kills a worker when a PE hangs, chosen by what is given that one's process number."""

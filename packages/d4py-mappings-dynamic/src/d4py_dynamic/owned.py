@@ -26,6 +26,8 @@ _WORTH_A_WORD = 1.0
 _ANYWAY_BYTES = 1 << 16
 #: Leases that may be held back until a checkpoint.
 _MOST_HELD = 64
+#: For how many seconds an instance is in doubt whose last owner was lost.
+_DOUBT_SECONDS = 1.0
 
 
 class Owned:
@@ -44,8 +46,6 @@ class Owned:
         done: how much of that lease is done, in items or calls.
         sent_before: see `Runner.track`; for the first start.
         cost: how long the last checkpoint took to make, in seconds.
-        in_doubt: its last owner was lost with tasks of it, perhaps by them; the first checkpoint,
-            which is due at once, tells that they were not to blame.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Owned:
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
         self.cost = 0.0
-        self.in_doubt = adopted.losses > 0
+        self._in_doubt_until = monotonic() + _DOUBT_SECONDS if adopted.losses else 0.0
         self._state = adopted.state
         self._state_bytes = self._count = 0
         self._spent = 0.0
@@ -72,6 +72,15 @@ class Owned:
         state, self._state = self._state, None
         pe: GenericPE | None = None if state is None else CODEC.loads(state)
         return pe
+
+    @property
+    def in_doubt(self) -> bool:
+        """Its last owner was lost with tasks of it, perhaps by one of them.
+
+        So for a while they are done one by one, each with a checkpoint: the one to blame, if it
+        kills this owner too, is left alone in the middle.
+        """
+        return monotonic() < self._in_doubt_until
 
     @property
     def due_at(self) -> float:
@@ -114,7 +123,6 @@ class Owned:
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds."""
         self.held = []
-        self.in_doubt = False
         self.outbox.least_heavy = self._state_bytes
         # There would have been a commit anyway, but a smaller one.
         self.cost += seconds * self._state_bytes / (self._state_bytes + _ANYWAY_BYTES)

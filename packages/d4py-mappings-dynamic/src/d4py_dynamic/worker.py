@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
@@ -94,7 +95,7 @@ class Worker:
         self._in_hand: list[int] = []
         self._overfull: set[Pin] = set()
         self._hungry = self._backlog = 0
-        self._giving = False
+        self._giving = self._isolated = False
         self._parked = self._leaving = self._stopped = self._aside = False
         self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
@@ -142,10 +143,14 @@ class Worker:
         self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
-        """An item for this PE is followed here; never into a PE that is in the middle of a call."""
+        """An item for this PE is followed here; never into a PE that is in the middle of a call.
+
+        What may have killed a worker is left alone, so that it is known if it does so again.
+        """
         return not (
             self._pinned[pe]
             or self._giving
+            or self._isolated
             or (self._executor.in_call and pe in self._executor.pes_in_call)
         )
 
@@ -219,9 +224,10 @@ class Worker:
     def _do(self, lease: Lease) -> None:
         task = lease.task
         owned = self._owned.get((task.pe, task.instance))
-        outer = self._outbox, self._lease, self._depth
+        outer = self._outbox, self._lease, self._depth, self._isolated
         self._outbox = Outbox() if owned is None else owned.outbox
         self._lease, self._depth = lease, len(self._executor.calling)
+        self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
             self._look_at_hungry()
@@ -235,7 +241,7 @@ class Worker:
                 else:
                     self._do_pinned(owned, lease)
         finally:
-            self._outbox, self._lease, self._depth = outer
+            self._outbox, self._lease, self._depth, self._isolated = outer
 
     def _do_shared(self, lease: Lease) -> None:
         task = lease.task
@@ -264,8 +270,10 @@ class Worker:
         else:
             items = self._items(task, owned.done)
             began_at = monotonic()
-            while done := self._executor.feed(*owned.pin, task.input_name, items):
-                has_left_some = self._drain()
+            while done := self._executor.feed(
+                *owned.pin, task.input_name, islice(items, 1) if owned.in_doubt else items
+            ):
+                has_left_some = self._drain() or self._isolated
                 owned.done += done
                 if has_left_some:
                     self._step_aside(owned, lease)
@@ -377,7 +385,15 @@ class Worker:
 
     def _hand_back(self) -> bool:
         """Make what waits here tasks that any worker can take; False if there is nothing."""
-        waiting = self._executor.take_waiting(lambda pe: self._pinned[pe])
+        lease, resumed = self._lease, ANY
+        if (
+            lease is not None
+            and lease.position.sent
+            and not self._pinned[lease.task.pe]
+            and self._executor.start(lease.task.pe, 0).still_to_drop
+        ):  # some of what a lost worker had sent is still to be dropped; only here is it known
+            resumed = lease.task.pe
+        waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == resumed)
         for pe, _, input_name, items in waiting:
             self._outbox.add_items(pe, ANY, input_name, items)
         return bool(waiting)
