@@ -79,7 +79,7 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
 def test_what_is_not_for_workers_ends_the_line(office, method):
     with pytest.raises(ServiceError, match="is gone"):
         Caller(office.line())(method)
-    assert office.driver.load().hungry == 1
+    assert len(office.driver.load().hungry) == 1
 
 
 def test_i4_threads_of_a_pe_may_log_while_its_worker_works(office):

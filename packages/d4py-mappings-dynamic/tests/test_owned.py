@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr(owned, "monotonic", clock)
-    monkeypatch.setattr(owned, "perf_counter", clock)
+    monkeypatch.setattr(owned, "thread_time", clock)
     return clock
 
 
@@ -48,11 +48,37 @@ def runner(plan):
 
 
 def checkpoint(it, runner, clock, seconds):
-    """Take a checkpoint that costs so many seconds."""
-    made = it.checkpoint(runner)
-    clock.now += seconds
-    it.saved(seconds)
-    return made
+    """Take a checkpoint of a state that takes so many seconds to pickle."""
+
+    def pickled(value):
+        clock.now += seconds
+        return CODEC.dumps(value)
+
+    state, position = it.checkpoint(SlowToPickle(runner, pickled))
+    it.saved(0.0)
+    return state, position
+
+
+class SlowToPickle:
+    def __init__(self, runner, dumps):
+        self._runner, self._dumps = runner, dumps
+
+    def snapshot(self, dumps):
+        return self._runner.snapshot(self._dumps)
+
+    def __getattr__(self, name):
+        return getattr(self._runner, name)
+
+
+@pytest.mark.parametrize(("size", "least", "most"), [(100, 0.0, 0.01), (50_000_000, 0.99, 1.0)])
+def test_h2_what_a_commit_takes_is_a_cost_as_far_as_the_state_makes_it(
+    runner, clock, size, least, most
+):
+    runner.pe.kept = bytes(size)
+    it = Owned(PIN, NEW, interval=1000.0)
+    it.checkpoint(runner)
+    it.saved(1.0)
+    assert least <= it.cost <= most
 
 
 @pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01])
