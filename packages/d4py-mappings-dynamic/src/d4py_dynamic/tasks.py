@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dispel4py.inputs import calls
 from dispel4py.plan import Plan, PlannedPE
 from dispel4py.result import Failure
 
@@ -195,3 +197,11 @@ def counts(task: Task) -> bool:
 def is_replica_end(task: Task) -> bool:
     """It postprocesses a worker's replica of a shared PE."""
     return task.kind == FINISH and task.instance == ANY and task.load is None
+
+
+def left_of(plan: Plan, task: Task, done: int) -> Iterator[Any]:
+    """What is left of a task's load: items, or the inputs of a root's calls."""
+    if task.kind != CALLS:
+        return iter(task.load[done:])
+    load = task.load - done if isinstance(task.load, int) else task.load[done:]
+    return calls(plan.pes[task.pe], load)

@@ -11,7 +11,7 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from time import monotonic, perf_counter, sleep
@@ -21,9 +21,9 @@ from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.store import TAKE_SECONDS, TaskStore
+from d4py_dynamic.tally import Tally
 from d4py_dynamic.tasks import (
     ANY,
-    CALLS,
     FINISH,
     LEAVE,
     ORDERS,
@@ -34,12 +34,11 @@ from d4py_dynamic.tasks import (
     Lease,
     Pin,
     Position,
-    Task,
     is_pinned,
+    left_of,
 )
 from dispel4py.errors import ItemError, RunError
 from dispel4py.executor import DEEPEST_NESTING, Executor
-from dispel4py.inputs import calls
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Ancestors, Plan
 from dispel4py.result import Failure
@@ -99,9 +98,7 @@ class Worker:
         self._parked = self._leaving = self._stopped = self._aside = False
         self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
-        self._counted: dict[int, tuple[int, float]] = {}
-        self._told: set[int] = set()
-        self._replicas: set[int] = set()
+        self._tally = Tally(plan, self._pinned)
         self._executor = Executor(
             plan,
             self,
@@ -252,7 +249,7 @@ class Worker:
             self._executor.start(task.pe, self._orphans, CODEC.loads(task.load))
             self._executor.finish(task.pe, self._orphans)
         elif task.kind == FINISH:
-            self._replicas.discard(task.pe)
+            self._tally.replicas.discard(task.pe)
             self._executor.finish(task.pe, 0)
         else:
             self._executor.push(task.pe, 0, task.input_name or "", task.load)
@@ -268,7 +265,7 @@ class Worker:
             self._executor.finish(*owned.pin)
             self._drain()
         else:
-            items = self._items(task, owned.done)
+            items = left_of(self._plan, task, owned.done)
             began_at = monotonic()
             while done := self._executor.feed(
                 *owned.pin, task.input_name, islice(items, 1) if owned.in_doubt else items
@@ -306,13 +303,6 @@ class Worker:
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
         return self._executor.start(*owned.pin, owned.restored(), owned.sent_before)
-
-    def _items(self, task: Task, done: int) -> Iterator[Any]:
-        """What is left of a task's load."""
-        if task.kind != CALLS:
-            return iter(task.load[done:])
-        load = task.load - done if isinstance(task.load, int) else task.load[done:]
-        return calls(self._plan.pes[task.pe], load)
 
     def _due_at(self, owned: Owned, began_at: float) -> float:
         """When to save an instance in the middle of a lease.
@@ -403,7 +393,7 @@ class Worker:
         for owned in [*self._owned.values()]:
             self._save(owned, at_end=True)
         with suppress(ItemError):  # what cannot be pickled is lost, and the driver says so
-            for pe in self._replicas:
+            for pe in self._tally.replicas:
                 replica = self._executor.start(pe, 0).snapshot(CODEC.dumps)
                 self._store.commit(Commit(orphans=[(pe, replica)]))
 
@@ -438,7 +428,7 @@ class Worker:
             waits: False if somebody waits for room already.
             owned: whose checkpoint it is.
         """
-        self._add_counts(commit)
+        self._tally.add_to(commit, self._executor)
         started_at = perf_counter()
         try:
             pressure = self._store.commit(commit)
@@ -459,21 +449,6 @@ class Worker:
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
             self._wait_for_room(set(pressure.full), pressure.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
-
-    def _add_counts(self, commit: Commit) -> None:
-        """What was done since the last commit, and which replicas there are now."""
-        for pe, entry in self._executor.stats_by_pe():
-            counted = self._counted.get(id(entry), (0, 0.0))
-            if entry.items > counted[0]:
-                calls, seconds = entry.items - counted[0], entry.seconds - counted[1]
-                commit.counters.append((pe, calls, seconds))
-                self._counted[id(entry)] = (entry.items, entry.seconds)
-            if pe not in self._told and not self._pinned[pe]:
-                self._told.add(pe)
-                if self._plan.pes[pe].has_preprocess or self._plan.pes[pe].has_postprocess:
-                    commit.replicas.append(pe)
-                    if self._plan.pes[pe].has_postprocess:
-                        self._replicas.add(pe)
 
     def _wait_for_room(self, awaited: set[Pin], results_full: bool) -> None:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.

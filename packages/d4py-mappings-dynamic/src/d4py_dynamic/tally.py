@@ -1,0 +1,42 @@
+"""What a worker has done since its last commit: calls and seconds per PE, and replicas it made."""
+
+from __future__ import annotations
+
+from d4py_dynamic.tasks import Commit
+from dispel4py.executor import Executor
+from dispel4py.plan import Plan
+
+
+class Tally:
+    """Counts what commits are to tell.
+
+    Args:
+        plan: the plan; shared PEs have one instance in it.
+        pinned: by PE number: its instances are pinned.
+
+    Attributes:
+        replicas: PEs with a postprocess of which this worker has a replica.
+    """
+
+    def __init__(self, plan: Plan, pinned: list[bool]) -> None:
+        self._plan = plan
+        self._pinned = pinned
+        self._counted: dict[int, tuple[int, float]] = {}
+        self._told: set[int] = set()
+        self.replicas: set[int] = set()
+
+    def add_to(self, commit: Commit, executor: Executor) -> None:
+        """Tell what was done since the last time, and which replicas there are now."""
+        for pe, entry in executor.stats_by_pe():
+            counted = self._counted.get(id(entry), (0, 0.0))
+            if entry.items > counted[0]:
+                calls, seconds = entry.items - counted[0], entry.seconds - counted[1]
+                commit.counters.append((pe, calls, seconds))
+                self._counted[id(entry)] = (entry.items, entry.seconds)
+            if pe not in self._told and not self._pinned[pe]:
+                self._told.add(pe)
+                planned = self._plan.pes[pe]
+                if planned.has_preprocess or planned.has_postprocess:
+                    commit.replicas.append(pe)
+                if planned.has_postprocess:
+                    self.replicas.add(pe)
