@@ -92,6 +92,7 @@ class Worker:
         self._lease: Lease | None = None
         self._depth = 0
         self._in_hand: list[int] = []
+        self._waits_at: int | None = None
         self._overfull: set[Pin] = set()
         self._hungry = self._backlog = 0
         self._giving = self._isolated = False
@@ -442,8 +443,8 @@ class Worker:
         if pressure.orders:
             self._take(())
         self._giving = self._leaving or self._hungry > 0
-        if not waits:
-            return
+        if not waits or (at_end and self._waits_at == len(self._in_hand)):
+            return  # who waits already sees to it
         if not self._in_hand:
             self._wait_for_room(self._overfull, pressure.results_full)
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
@@ -460,6 +461,13 @@ class Worker:
         """
         if not awaited and not results_full:
             return
+        outer, self._waits_at = self._waits_at, len(self._in_hand)
+        try:
+            self._pause_for_room(awaited)
+        finally:
+            self._waits_at = outer
+
+    def _pause_for_room(self, awaited: set[Pin]) -> None:
         pause = _PAUSE_SECONDS
         while not self._leaving:
             pressure = self._store.pressure(tuple(self._overfull))
