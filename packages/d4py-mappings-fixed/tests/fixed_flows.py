@@ -279,3 +279,39 @@ class Lists(ProducerPE):
 def double(number):
     """A function for a `SimpleFunctionPE`."""
     return 2 * number
+
+
+class Hashes(IterativePE):
+    def _process(self, data):
+        return hash("d4py")
+
+
+class Stamps(ProducerPE):
+    """Sends the time, with pauses."""
+
+    def _process(self, inputs):
+        time.sleep(0.02)
+        return time.monotonic()
+
+
+class Ages(IterativePE):
+    def _process(self, sent_at):
+        return time.monotonic() - sent_at
+
+
+def array_of(number):
+    import numpy
+
+    return numpy.arange(300_000) * number
+
+
+def sum_of(array):
+    return int(array.sum())
+
+
+def run_again(number):
+    from dispel4py import ProducerPE, WorkflowGraph, run
+
+    graph = WorkflowGraph()
+    graph.add(ProducerPE())
+    return run(graph, "mpi")

@@ -15,7 +15,7 @@ pytest.importorskip("mpi4py")
 from d4py_fixed import mpi_launch
 from d4py_fixed.mpi import MpiMapping
 from d4py_fixed.multi import MultiMapping
-from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE
+from dispel4py import SimpleFunctionPE
 from dispel4py.errors import OptionError, UsageError
 
 OLD_PATHS = [
@@ -292,24 +292,6 @@ class TestScripts:
         assert "mpi4py.rc.initialize = False" in err
 
 
-class Hashes(IterativePE):
-    def _process(self, data):
-        return hash("d4py")
-
-
-class Stamps(ProducerPE):
-    """Sends the time, with pauses."""
-
-    def _process(self, inputs):
-        time.sleep(0.02)
-        return time.monotonic()
-
-
-class Ages(IterativePE):
-    def _process(self, sent_at):
-        return time.monotonic() - sent_at
-
-
 class TestItems:
     @pytest.mark.parametrize("processes", [3, None])
     def test_m1_groups_meet_though_every_rank_hashes_otherwise(
@@ -317,7 +299,7 @@ class TestItems:
     ):
         monkeypatch.delenv("PYTHONHASHSEED", raising=False)
         graph = chain(flows.Words(), flows.Relay(2), flows.Kept([0], 3))
-        graph.connect(graph.get_contained_objects()[1], "output", Hashes(), "input")
+        graph.connect(graph.get_contained_objects()[1], "output", flows.Hashes(), "input")
         outputs = execute_mpi(graph, 170, processes).outputs
         got = outputs["Kept2"]["output"]
         assert sorted(item for one in got for item in one) == sorted(
@@ -343,7 +325,9 @@ class TestItems:
 
     def test_arrays_arrive_as_they_were_sent(self, execute_mpi, flows, chain):
         numpy = pytest.importorskip("numpy")
-        graph = chain(flows.Numbers(), flows.Makes(_array), flows.Relay(), flows.Makes(_sum))
+        graph = chain(
+            flows.Numbers(), flows.Makes(flows.array_of), flows.Relay(), flows.Makes(flows.sum_of)
+        )
         outputs = execute_mpi(graph, 20).outputs
         assert outputs["Makes3"]["output"] == [
             numpy.arange(300_000).sum() * n for n in range(1, 21)
@@ -385,7 +369,7 @@ class TestItems:
         assert outputs["output"] == [14, 15, 16]
 
     def test_a_lone_item_crosses_five_hops_in_5_ms(self, execute_mpi, flows, chain):
-        graph = chain(Stamps(), *(flows.Relay() for _ in range(4)), Ages())
+        graph = chain(flows.Stamps(), *(flows.Relay() for _ in range(4)), flows.Ages())
         ages = execute_mpi(graph, 60).outputs["Ages5"]["output"]
         # The quickest fifth: other processes of this machine are not what is measured.
         assert statistics.quantiles(ages, n=5)[0] < 0.005
@@ -410,16 +394,6 @@ class TestItems:
             assert process.returncode == 0, process.stderr.read()
             used[seconds] = usage.ru_utime + usage.ru_stime
         assert used[5] - used[0] < 0.1 * 5
-
-
-def _array(number):
-    import numpy
-
-    return numpy.arange(300_000) * number
-
-
-def _sum(array):
-    return int(array.sum())
 
 
 def test_it_can_do_what_multi_can():

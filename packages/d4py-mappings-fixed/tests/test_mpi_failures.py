@@ -293,13 +293,5 @@ class TestTheCaller:
             execute_mpi(chain(flows.Numbers(), pe))
 
     def test_a_rank_cannot_start_a_run(self, fails, flows, chain):
-        graph = chain(flows.Numbers(), flows.Makes(_run))
+        graph = chain(flows.Numbers(), flows.Makes(flows.run_again))
         assert UsageError.__name__ in fails(graph, ProcessingError, 1).reason
-
-
-def _run(number):
-    from dispel4py import ProducerPE, WorkflowGraph, run
-
-    graph = WorkflowGraph()
-    graph.add(ProducerPE())
-    return run(graph, "mpi")
