@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.pes import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic import outbox, worker
+from d4py_dynamic.owned import Owned
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.tasks import ANY, CALLS, ITEMS, OWN, Position, Task
 from d4py_dynamic.worker import Worker
@@ -603,3 +604,27 @@ def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches)
     assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
     assert first.results == []
     assert sorted(results_of(script.commits)) == [*range(1, 11)]
+
+
+def test_c6_who_waits_for_room_does_any_number_of_leases_meanwhile(execute, monkeypatch):
+    slow, busy = stateful(SlowAtFirst(1.0)), stateful(Diary())
+    numbers, relay = Emit(range(800)), Relay()
+    graph = chain(numbers, relay)
+    graph.connect(relay, "output", slow, "input")
+    graph.connect(relay, "output", busy, "input")
+    # One item at a time, each saved: as after a loss.
+    monkeypatch.setattr(Owned, "in_doubt", property(lambda self: self.pin[0] == 3))
+    owned = [[busy], [numbers, slow]]
+    outputs = execute(graph, 1, most_waiting=0, owned=owned).outputs
+    assert sorted(outputs["SlowAtFirst2"]["output"]) == [*range(800)]
+
+
+class SlowAtFirst(Relay):
+    def __init__(self, seconds):
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, data):
+        time.sleep(self.seconds)
+        self.seconds = 0.0
+        return data
