@@ -32,7 +32,16 @@ class TestInstalledMappings(MappingConformance):
         return OPTIONS.get(mapping, OTHERWISE)
 
 
+#: Of the ways to place a workflow, those that are tried where starting a process takes long.
+MPI_WAYS = {"1", "enough", "more"}
+
+
 class TestFixedMappings(WorkflowsInProcesses):
-    @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi")])
-    def mapping(self, request):
+    @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi", "mpi")])
+    def mapping(self, request, name, processes):
+        if request.param == "mpi":
+            if processes not in MPI_WAYS:
+                pytest.skip("few ways are enough: MPI processes take long to start")
+            if name == "sieveoferatosthenes" and processes != "1":
+                pytest.skip("200 MPI processes are too many for a small machine")
         return request.param

@@ -229,7 +229,7 @@ class TestStopping:
         mpi.assert_nothing_is_left()
         assert time.monotonic() - sent_at < STOPPED
         if under is None:
-            assert status == 130
+            assert status == 130, err
             assert err == "dispel4py: interrupted\n"
         assert status != 0
 

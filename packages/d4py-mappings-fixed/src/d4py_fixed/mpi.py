@@ -26,7 +26,7 @@ from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank
 from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
 from d4py_fixed.mpi_world import World
 from d4py_fixed.placement import Placement
-from dispel4py.errors import OptionError, UsageError, WorkerLostError
+from dispel4py.errors import D4pyError, OptionError, UsageError, WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -108,16 +108,17 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
         world.begin(orders)
         result = Driver(placement, given, world, world.check, options, stats).run()
         world.finish()
-    except WorkerLostError as error:
-        world.stop()
-        ran = placement.describe(error.rank)
-        raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
-    except BaseException:
-        world.stop()
+    except BaseException as error:
+        with suppress(OSError, D4pyError):  # what fails now is not what there is to tell
+            world.stop()
+            if make_world is not own_world:
+                world.close()
+        if isinstance(error, WorkerLostError):
+            ran = placement.describe(error.rank)
+            raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
         raise
-    finally:
-        if make_world is not own_world:
-            world.close()
+    if make_world is not own_world:
+        world.close()
     return result
 
 

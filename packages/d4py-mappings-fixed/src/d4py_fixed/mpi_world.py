@@ -208,7 +208,12 @@ class World:
         while not self._processes.is_over():
             if monotonic() > limit:
                 return False
-            self._look(0.0)
+            self._listen()
             sleep(0.005)
-        self._look(0.0)
+        self._listen()
         return True
+
+    def _listen(self) -> None:
+        # Ctrl-C may have come in the middle of a message, whose line is of no use since.
+        with suppress(ServiceError):
+            self._look(0.0)
