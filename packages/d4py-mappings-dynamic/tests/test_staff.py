@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from d4py_conformance.pes import Diary, Numbers, Relay, Talker
+from d4py_dynamic import staff
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.tasks import ANY, ITEMS, OWN, STOP, Commit, Position, Task, pins_of
 from dispel4py import WorkflowGraph
@@ -18,7 +19,7 @@ class Workers:
     """Worker processes that are lost when they are told to be."""
 
     def __init__(self):
-        self.lost, self.added, self.joins = [], [], True
+        self.lost, self.added, self.killed, self.joins = [], [], [], True
 
     def check(self):
         if self.lost:
@@ -27,6 +28,9 @@ class Workers:
 
     def add(self, arguments):
         self.added.append(arguments)
+
+    def kill(self, number):
+        self.killed.append(number)
 
     def join(self, seconds):
         return self.joins
@@ -142,6 +146,21 @@ def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
         company.obey(number)
         company.lose(number)
     assert len(company.staff.notes) == 12
+
+
+def test_c5_a_process_that_is_slow_to_start_is_not_silent_yet(company, monkeypatch):
+    now = staff.monotonic()
+    monkeypatch.setattr(staff, "monotonic", lambda: now)
+    monkeypatch.setattr(company.staff, "_lease", 2.0)
+    # Worker 1 has given a sign once, and worker 2 never.
+    for seconds, killed in (5.0, [1]), (14.0, [1]), (16.0, [1, 2, 0]):
+        monkeypatch.setattr(staff, "monotonic", lambda seconds=seconds: now + seconds)
+        signs = {0: seconds, 1: seconds - 1.0, 2: seconds}
+        ranks = company.staff.ranks
+        silent = {rank: signs.get(rank, 0.0) for rank in ranks}
+        monkeypatch.setattr(company.driver, "silent", lambda silent=silent: silent)
+        company.staff.check()
+        assert sorted(company.workers.killed) == sorted(killed)
 
 
 @pytest.mark.parametrize("cause", ["exit status 1", "exit status 0", "killed by SIGSEGV"])

@@ -21,6 +21,9 @@ _HASTY_SECONDS = 0.1
 #: Workers in a row that may end by themselves, in less than so many seconds and without having
 #: taken anything, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
+#: Seconds that a process of this machine has until its first sign of life, if the lease is shorter;
+#: a last sign that came so soon after its start is that of whoever started it.
+_STARTING_SECONDS, _TO_FIRST_SIGN = 15.0, 0.1
 #: What ends a worker that has done nothing wrong.
 _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
@@ -142,7 +145,7 @@ class Staff:
             self._pins_of[rank] = []
             _LOG.info("worker %d joined", rank)
         for rank, seconds in silent.items():
-            if seconds > self._lease:
+            if seconds > self._lease_of(rank, seconds):
                 error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
                 if rank in self._ranks:
                     number = self._ranks.index(rank)
@@ -150,6 +153,14 @@ class Staff:
                     self._replace(number, error)
                 else:
                     self._give_up(rank, error)
+
+    def _lease_of(self, rank: int, silent: float) -> float:
+        """How long a worker may be silent: on a busy machine its process takes a while to start."""
+        if rank in self._ranks:
+            there = monotonic() - self._started_at[self._ranks.index(rank)]
+            if there - silent < _TO_FIRST_SIGN:
+                return max(self._lease, _STARTING_SECONDS)
+        return self._lease
 
     def _deal(self) -> None:
         """Give every instance without an owner to whoever has fewest."""

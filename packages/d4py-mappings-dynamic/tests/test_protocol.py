@@ -1,0 +1,468 @@
+"""C5, H2: the commit protocol of the real stores; an adversary decides what comes next.
+
+Workers are played here, one call of their store at a time: they take, send in the middle of a call,
+save, crash before a commit or after it, are slow and given up while they live, and wake again.
+Whatever the order was, in the end each item counts once in each result, and there is an end.
+
+    root (pinned) → shared → kept (two pinned instances that keep what they got)
+"""
+
+from collections import Counter, deque
+from itertools import islice
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from d4py_dynamic import redis_store
+from d4py_dynamic.packing import CODEC
+from d4py_dynamic.store import Results
+from d4py_dynamic.table import Table
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Commit, Position, Task
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.errors import ServiceError
+from dispel4py.plan import make_plan
+
+ROOT, SHARED, KEPT = range(3)
+PINS = [(ROOT, 0), (KEPT, 0), (KEPT, 1)]
+#: Calls of its store that one worker may need, by itself, to end what others have left.
+ENOUGH = 1000
+
+
+def make_graph():
+    graph = WorkflowGraph()
+    shared, kept = IterativePE(), IterativePE()
+    kept.stateful, kept.numprocesses = True, 2
+    graph.connect(ProducerPE(), "output", shared, "input")
+    graph.connect(shared, "output", kept, "input")
+    return graph
+
+
+def units(task):
+    """What a task has to be done for, one by one."""
+    return [None] * task.load if task.kind == CALLS else task.load
+
+
+class Instance:
+    """A pinned instance in the hands of a worker, which need not be the only one to think so.
+
+    Attributes:
+        kept: its state: what it has got, or the numbers that the root has sent.
+        leases: what it has to do, oldest first; of the first one `done` units are done.
+        held: leases that are done since the state was saved.
+        fresh: what it has made since its last commit.
+        to_drop: how much of what comes next was sent by the last owner already.
+        sent: how much was sent since the state was saved.
+    """
+
+    def __init__(self, pin, adopted):
+        self.pin = pin
+        self.kept = [] if adopted.state is None else CODEC.loads(adopted.state)
+        self.leases, self.held = deque(adopted.leases), []
+        self.done = self.saved_done = adopted.position.done
+        self.sent = self.to_drop = dict(adopted.position.sent).get("output", 0)
+        self.made, self.fresh = 0, []
+
+    def work(self, count):
+        """Do so many units, if there are so many."""
+        while count and self.leases:
+            todo = units(self.leases[0].task)
+            for unit in todo[self.done : self.done + count]:
+                self.kept.append(len(self.kept) + 1 if unit is None else unit)
+                count -= 1
+                self.done += 1
+                self.made += 1
+                if self.to_drop:
+                    self.to_drop -= 1
+                else:
+                    self.fresh.append((self.kept[-1], len(self.kept)))
+            if self.done == len(todo):
+                self.held.append(self.leases.popleft())
+                self.done = 0
+
+    def send(self):
+        """A commit in the middle of a call: what was sent, and how much that is; no state."""
+        self.sent = max(self.sent, self.made)
+        position = Position(self.saved_done, (("output", self.sent),))
+        return Commit(pinned=[(self.pin, position)], **self._outgoing())
+
+    def save(self):
+        """A checkpoint."""
+        position = Position(self.done, (("output", self.to_drop),))
+        commit = Commit(
+            leases=self.held,
+            states=[(self.pin, CODEC.dumps(self.kept))],
+            pinned=[(self.pin, position)],
+            **self._outgoing(),
+        )
+        self.held, self.saved_done = [], self.done
+        self.sent, self.made = self.to_drop, 0
+        return commit
+
+    def _outgoing(self):
+        made, self.fresh = self.fresh, []
+        if self.pin[0] == ROOT:
+            return {"tasks": [Task(ITEMS, SHARED, ANY, "input", [item]) for item, _ in made]}
+        return {"results": [("kept", "output", [(self.pin[1], *pair) for pair in made])]}
+
+
+class Worker:
+    """A worker's side: what it has in hand.
+
+    Attributes:
+        orders: instances that it was told to adopt.
+        shared: leases of shared tasks.
+        owned: by pin.
+    """
+
+    def __init__(self, rank, store):
+        self.rank, self.store = rank, store
+        self.orders, self.shared, self.owned = [], [], {}
+
+    def take(self):
+        for lease in self.store.take(seconds=0.0):
+            pin = lease.task.pe, lease.task.instance
+            (self.owned[pin].leases if pin in self.owned else self.shared).append(lease)
+
+    def adopt(self):
+        pin = self.orders.pop(0)
+        self.owned[pin] = Instance(pin, self.store.adopt(pin))
+
+    def finish(self, lease):
+        """The commit that ends a shared lease."""
+        return Commit(leases=[lease], **self._made(lease, None))
+
+    def send(self, lease, count):
+        """A commit in the middle of a shared lease."""
+        sent = self._sent(lease) + len(self._made(lease, count)["tasks"])
+        position = Position(0, (("output", sent),))
+        return Commit(begun=[(lease, position)], **self._made(lease, count)), position
+
+    def _sent(self, lease):
+        return dict(lease.position.sent).get("output", 0)
+
+    def _made(self, lease, count):
+        items = [*islice(lease.task.load[self._sent(lease) :], count)]
+        return {
+            "tasks": [Task(ITEMS, KEPT, item % 2, "input", [item]) for item in items],
+            "results": [("shared", "output", items)],
+        }
+
+
+class Protocol(RuleBasedStateMachine):
+    """Everything that can happen.
+
+    Args:
+        driver: the driver's side of the store.
+        make_worker: makes a worker's side of it.
+    """
+
+    def __init__(self, driver, make_worker):
+        super().__init__()
+        self.driver, self._make_worker = driver, make_worker
+        self.workers = []  # that live
+        self.members = {}  # rank → what it owns, as the driver sees it
+        self.unowned = [*PINS]
+        self.unfinished = Counter(dict.fromkeys(range(3), 0))
+        self.calls = 0  # of the root, which sends 1, 2, 3, …
+        self.extra = []  # what else was put
+        self.results = {"shared": [], "kept": []}
+
+    # What the driver does.
+
+    @rule(calls=st.lists(st.integers(1, 4), min_size=1, max_size=3))
+    def put(self, calls):
+        self.calls += sum(calls)
+        self.driver.put([Task(CALLS, ROOT, 0, None, count) for count in calls])
+        self.unfinished[ROOT] += len(calls)
+
+    @rule(numbers=st.integers(1, 3))
+    def put_shared(self, numbers):
+        """A task of several items that any worker may take."""
+        items = [-len(self.extra) - n for n in range(1, numbers + 1)]
+        self.extra += items
+        self.driver.put([Task(ITEMS, SHARED, ANY, "input", items)])
+        self.unfinished[SHARED] += 1
+
+    @rule()
+    def join(self):
+        rank = self.driver.join()
+        self.members[rank] = []
+        self.workers.append(Worker(rank, self._make_worker(rank)))
+
+    @precondition(lambda self: self.unowned and self.members)
+    @rule(which=st.integers(0, 9))
+    def order(self, which):
+        rank = [*self.members][which % len(self.members)]
+        pin = self.unowned.pop(0)
+        self.members[rank].append(pin)
+        for worker in self.workers:
+            if worker.rank == rank:
+                worker.orders.append(pin)
+
+    @precondition(lambda self: self.members)
+    @rule(which=st.integers(0, 9))
+    def give_up(self, which):
+        """A worker that has crashed, or one that lives and is only slow."""
+        rank = [*self.members][which % len(self.members)]
+        pins = self.members.pop(rank)
+        self.driver.lose(rank, pins)
+        self.unowned += pins
+
+    # What workers do.
+
+    def some(self, which):
+        return self.workers[which % len(self.workers)]
+
+    def do(self, worker, action):
+        """Something that a worker asks of its store; one that was given up is refused."""
+        if worker.rank in self.members:
+            return action()
+        with pytest.raises(ServiceError):
+            action()
+        self.workers.remove(worker)
+        return None
+
+    def commit(self, worker, commit, heard=True):
+        def commit_it():
+            worker.store.commit(commit)
+            for lease in commit.leases:
+                self.unfinished[lease.task.pe] -= 1
+            for task in commit.tasks:
+                self.unfinished[task.pe] += 1
+            if not heard:
+                self.workers.remove(worker)
+
+        self.do(worker, commit_it)
+
+    there_are_workers = precondition(lambda self: self.workers)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9))
+    def take(self, which):
+        worker = self.some(which)
+        self.do(worker, worker.take)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9))
+    def adopt(self, which):
+        worker = self.some(which)
+        if worker.orders:
+            self.do(worker, worker.adopt)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9), lease=st.integers(0, 9), heard=st.booleans())
+    def finish_shared(self, which, lease, heard):
+        worker = self.some(which)
+        if worker.shared:
+            self.finish(worker, lease % len(worker.shared), heard)
+
+    def finish(self, worker, number, heard=True):
+        lease = worker.shared.pop(number)
+        self.commit(worker, worker.finish(lease), heard)
+
+    @there_are_workers
+    @rule(
+        which=st.integers(0, 9),
+        lease=st.integers(0, 9),
+        count=st.integers(0, 2),
+        heard=st.booleans(),
+    )
+    def send_in_shared_call(self, which, lease, count, heard):
+        worker = self.some(which)
+        if worker.shared:
+            number = lease % len(worker.shared)
+            lease = worker.shared[number]
+            commit, position = worker.send(lease, count)
+            worker.shared[number] = lease._replace(position=position)
+            self.commit(worker, commit, heard)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), count=st.integers(1, 3))
+    def work(self, which, pin, count):
+        """Nobody hears of it before a commit."""
+        worker = self.some(which)
+        if pin in worker.owned:
+            worker.owned[pin].work(count)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), heard=st.booleans())
+    def save(self, which, pin, heard):
+        worker = self.some(which)
+        if pin in worker.owned:
+            self.commit(worker, worker.owned[pin].save(), heard)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), heard=st.booleans())
+    def send_in_own_call(self, which, pin, heard):
+        worker = self.some(which)
+        if pin in worker.owned:
+            self.commit(worker, worker.owned[pin].send(), heard)
+
+    @there_are_workers
+    @rule(which=st.integers(0, 9))
+    def crash(self, which):
+        self.workers.remove(self.some(which))
+
+    # What has to be true.
+
+    @invariant()
+    def counts_are_right(self):
+        assert self.driver.unfinished([]) == dict(self.unfinished)
+
+    def nothing_counts_twice(self):
+        while events := self.driver.events(0.0):
+            for event in events:
+                assert isinstance(event, Results)
+                for name, _, items in event.results:
+                    self.results[name] += items
+        for items in self.results.values():
+            assert len({*items}) == len(items)
+
+    def teardown(self):
+        """All are given up, and one that is not disturbed ends everything."""
+        while self.members:
+            self.give_up(0)
+        self.join()
+        worker = self.workers[-1]
+        while self.unowned:
+            self.order(0)
+            worker.adopt()
+        for _ in range(ENOUGH):
+            if not any(self.driver.unfinished([]).values()):
+                break
+            self.work_undisturbed(worker)
+        self.counts_are_right()
+        self.nothing_counts_twice()
+        wanted = [*range(1, self.calls + 1), *self.extra]
+        assert sorted(self.results["shared"]) == sorted(wanted)
+        for instance in (0, 1):
+            got = [(item, count) for i, item, count in self.results["kept"] if i == instance]
+            assert sorted(item for item, _ in got) == sorted(n for n in wanted if n % 2 == instance)
+            assert sorted(count for _, count in got) == [*range(1, len(got) + 1)]
+        while self.workers:  # those that only were slow wake now
+            worker = self.workers.pop()
+            if worker.rank not in self.members:
+                with pytest.raises(ServiceError):
+                    worker.store.commit(Commit())
+
+    def work_undisturbed(self, worker):
+        worker.take()
+        while worker.shared:
+            self.finish(worker, 0)
+        for instance in worker.owned.values():
+            instance.work(100)
+            if instance.held or instance.fresh:
+                self.commit(worker, instance.save())
+
+
+thorough = settings(
+    max_examples=25,
+    stateful_step_count=30,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking takes minutes
+    suppress_health_check=[*HealthCheck],
+)
+
+
+@pytest.fixture
+def check_table():
+    """Tries many orders on a table."""
+    plan = make_plan(make_graph())
+
+    def check(how, make_table=Table):
+        from d4py_dynamic.table_store import TableRunStore, TableTaskStore
+
+        def make():
+            table = make_table(len(plan.pes))
+
+            def make_worker(rank):
+                return TableTaskStore(lambda name, *rest: getattr(table, name)(rank, *rest))
+
+            return Protocol(TableRunStore(table, plan), make_worker)
+
+        run_state_machine_as_test(make, settings=how)
+
+    return check
+
+
+@pytest.fixture
+def check_redis(server, open_redis_store):
+    """Tries many orders on a server."""
+    plan = make_plan(make_graph())
+
+    def check(how):
+        def make():
+            store = open_redis_store(server, plan, [])
+            return Protocol(store.driver, store.worker)
+
+        run_state_machine_as_test(make, settings=how)
+
+    return check
+
+
+def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
+    check_table(thorough)
+
+
+def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
+    check_redis(thorough)
+
+
+hasty = settings(
+    thorough, max_examples=400, phases=[Phase.generate], derandomize=True, database=None
+)
+
+#: What each script must not lack: a part of it, and what a careless hand leaves in its place.
+BREAKS = {
+    "commits of who was given up": (
+        "commit",
+        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if false then",
+    ),
+    "adoption by who was given up": (
+        "adopt",
+        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if false then",
+    ),
+    "a state without the end of its leases": ("commit", "redis.call('XACK', lease[1]", "do end --"),
+    "a state that is not kept": ("commit", "redis.call('HSET', prefix .. ':states'", "do end --"),
+    "a position that is not kept": (
+        "commit",
+        "redis.call('HSET', prefix .. ':positions'",
+        "do end --",
+    ),
+    "a position in a shared call that is not kept": (
+        "commit",
+        "redis.call('HSET', prefix .. ':begun'",
+        "do end --",
+    ),
+    "leases that stay with who was lost": ("lose", "redis.call('XADD', shared", "do end --"),
+    "positions that go with who was lost": ("lose", "'n', losses, 'r', position", "'n', losses"),
+    "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_h2_a_script_that_lacks_something_is_found_out(check_redis, monkeypatch, what):
+    name, part, instead = BREAKS[what]
+    load = redis_store.load_script
+
+    def load_broken(which):
+        source = load(which)
+        if which != name:
+            return source
+        assert source.count(part) == 1
+        return source.replace(part, instead)
+
+    monkeypatch.setattr("d4py_dynamic.redis_store.load_script", load_broken)
+    monkeypatch.setattr("d4py_dynamic.redis_run.load_script", load_broken)
+    with pytest.raises((AssertionError, pytest.fail.Exception, ServiceError, ExceptionGroup)):
+        check_redis(hasty)
