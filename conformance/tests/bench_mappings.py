@@ -1,4 +1,4 @@
-"""All mappings side by side: throughput, waiting, computing, latency, beginning and end.
+"""All mappings side by side: throughput, waiting, computing, latency, memory, beginning and end.
 
 Each test measures the ground in the same rounds (`d4py_conformance.probes`), and, if
 D4PY_PEER_PYTHON names the Python of an environment that holds dispel4py of old, what that does with
@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from d4py_conformance import probes
-from d4py_conformance.benching import PEER, by_turns, command, elapsed, reported, seconds
+from d4py_conformance.benching import (
+    PEER,
+    by_turns,
+    command,
+    elapsed,
+    peak_memory,
+    peak_of,
+    reported,
+    seconds,
+)
 from dispel4py import run
 from dispel4py.loading import load_module
 from dispel4py.plan import make_plan, refusal
@@ -102,6 +111,13 @@ def rate_of_peer(mapping, name, hops, processes):
     return rate
 
 
+def through_redis(count):
+    import redis
+
+    with redis.Redis.from_url(os.environ["REDIS_URL"], protocol=2) as client:
+        return probes.redis_stream(client, count)
+
+
 def workers(mapping, count):
     return count + (mapping in FIXED)
 
@@ -111,6 +127,8 @@ def workers(mapping, count):
 def test_five_hops(benchmark, capsys, mapping, peer):
     count, hops = 1_000_000, probes.STAGES
     probe = {"zmq_multi": probes.zeromq}.get(mapping, probes.pipe)
+    if "redis" in mapping:
+        probe = through_redis
     by_turns(
         benchmark,
         capsys,
@@ -222,6 +240,22 @@ def test_whole_command(benchmark, capsys, mapping, peer):
         lambda: whole(ours),
         plain_processes=lambda: probes.start_interpreter(6),
         peer=peer(whole, command),
+    )
+
+
+@pytest.mark.benchmark(group="most memory of a million tiny items, five hops, six processes")
+@on_mappings(flows.five_hops, "simple")
+def test_peak_memory(benchmark, capsys, mapping, peer):
+    count = 1_000_000
+    ours = functools.partial(peak_memory, FILE, mapping, "five_hops")
+    by_turns(
+        benchmark,
+        capsys,
+        "MiB",
+        lambda: ours(count, 6),
+        a_tenth_of_the_items=lambda: ours(count // 10, 6),
+        plain_processes=lambda: peak_of([sys.executable, "-c", probes.IDLE_PROCESSES.format(6)]),
+        peer=peer(lambda run_peer: run_peer("five_hops", PEERS[mapping], 6), peak_memory),
     )
 
 

@@ -56,6 +56,19 @@ def test_overriding_a_standard_test_without_a_reason_is_a_failure(run_file, line
     result.stdout.fnmatch_lines([f"*{TEST}; mark each*"])
 
 
+@pytest.mark.parametrize("fixture", ["require", "execute"])
+def test_overriding_a_fixture_of_the_suite_is_a_failure(run_file, fixture):
+    result = run_file(f"@pytest.fixture\ndef {fixture}(self): pytest.skip('no time')")
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines([f"*overrides: {fixture}; those to give are*"])
+
+
+def test_the_test_that_finds_overrides_cannot_be_overridden(run_file):
+    result = run_file(f"def {GUARD}(self): pass")
+    assert result.parseoutcomes() == {"errors": 1}
+    result.stdout.fnmatch_lines([f"*TypeError: TestMine overrides {GUARD}*"])
+
+
 def test_a_standard_test_may_be_expected_to_fail_with_a_reason(run_file):
     result = run_file(
         f"""

@@ -23,6 +23,8 @@ CAUGHT_BY = {
     "SharesItems": "test_m2_what_the_sender_does_later_is_not_seen",
     "JsonOnly": "test_m2_items_arrive_as_they_were_sent",
     "SwallowsExceptions": "test_c3_an_exception_stops_the_run",
+    "HangsAfterAnException": "test_c3_an_exception_stops_the_run",
+    "SkipsPreprocess": "test_i2_preprocess_comes_first_and_once",
     "SkipsPostprocess": "test_i2_all_three_may_write",
     "UnboundedQueue": "test_c6_a_fast_producer_waits",
     "EndsByIdleTime": "test_c1_the_end_is_known_and_not_waited_for",
@@ -31,8 +33,22 @@ CAUGHT_BY = {
     "RefusesNothing": "test_d1_what_is_not_declared_is_refused",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
 }
+#: What dispel4py did before d4py, and the mapping here that does the same.
+KNOWN_DEFECTS = {
+    "ends a run when nothing has come for a while": "EndsByIdleTime",
+    "loses outputs": "DropsAnItem",
+    "sends along the last edge only": "LastEdgeOnly",
+    "never calls preprocess": "SkipsPreprocess",
+    "never calls postprocess": "SkipsPostprocess",
+    "hangs when a PE raises": "HangsAfterAnException",
+    "swallows the item at which a PE raises": "SwallowsExceptions",
+    "groups by a hash that differs between processes": "UnstableHash",
+    "loses what a worker had when it dies": "LosesWhatADeadWorkerHad",
+    "sends JSON only": "JsonOnly",
+    "has no backpressure": "UnboundedQueue",
+}
 #: Those that make a test go on for ever.
-ENDLESS = {"HangsAtTheEnd", "SwallowsExceptions"}
+ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions"}
 #: What they all pass; the one that hangs passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
@@ -80,6 +96,10 @@ def test_every_broken_mapping_has_a_test_that_is_meant_for_it():
     kinds = [kind for kind in vars(broken).values() if isinstance(kind, type)]
     there = {kind.__name__ for kind in kinds if issubclass(kind, Sound)}
     assert there - {"Sound", "DeclaresNothing"} == set(CAUGHT_BY)
+
+
+def test_every_known_defect_is_caught():
+    assert set(KNOWN_DEFECTS.values()) <= set(CAUGHT_BY)
 
 
 def test_a_hang_is_a_failure_with_the_stacks_of_all_processes(pytester):

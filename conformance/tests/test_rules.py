@@ -1,5 +1,8 @@
 """The suite is whole: each rule has a test, and random graphs find what they are there to find."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 
@@ -11,6 +14,13 @@ from dispel4py import run
 RULES = (
     "g1 g2 g3 g4 g5 i1 i2 i3 i4 m1 m2 m3 m4 c1 c2 c3 c4 c5 c6 d1 d2 h1 h2".split()  # noqa: SIM905
 )
+DESIGN = Path(__file__).parents[2] / "DESIGN.md"
+
+
+@pytest.mark.skipif(not DESIGN.exists(), reason="these tests are not in their repository")
+def test_these_are_the_rules_of_the_design():
+    written = re.findall(r"^- \*\*([A-Z]\d+)\*\* ", DESIGN.read_text(), re.MULTILINE)
+    assert [rule.lower() for rule in written] == RULES
 
 
 @pytest.mark.parametrize("rule", RULES)

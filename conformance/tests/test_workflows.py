@@ -1,11 +1,13 @@
 """Every installed mapping keeps every rule and runs every workflow."""
 
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
-from d4py_conformance import MappingConformance, WorkflowsInProcesses
-from dispel4py.registry import ENTRY_POINT_GROUP
+from d4py_conformance import WORKFLOWS, MappingConformance, WorkflowsInProcesses
+from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
+from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
 #: Those that come with a test file of their own, as their author would write it.
 ELSEWHERE = {"threads"}
@@ -45,3 +47,26 @@ class TestFixedMappings(WorkflowsInProcesses):
             if name == "sieveoferatosthenes" and processes != "1":
                 pytest.skip("200 MPI processes are too many for a small machine")
         return request.param
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="these tests are not in their repository")
+def test_the_readme_shows_what_the_mappings_declare_as_a_report_would_write_it():
+    records = []
+    for mapping in map(load_mapping, installed()):
+        declared = tuple(mapping.capabilities.declared())
+        for name, case in WORKFLOWS.items():
+            outcome = Outcome.YES if case.needs <= set(declared) else Outcome.REFUSED
+            records.append(Record(mapping.name, declared, "test_workflow", "", name, outcome, 0.0))
+
+    shown = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+
+    assert shown.strip() == Report(records).as_markdown(matrix_only=True).strip(), (
+        "write it anew with: hatch run test:report"
+    )
+
+
+def test_another_name_leads_to_the_same_mapping():
+    assert type(load_mapping("redis")) is type(load_mapping("hybrid_redis"))

@@ -11,14 +11,20 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from dispel4py import WorkflowGraph, run
 
 ROUNDS = 5
+#: Seconds between two looks at a program's memory.
+SAMPLE_SECONDS = 0.01
 #: The Python of an environment that holds dispel4py of old, if there is one.
 PEER = os.environ.get("D4PY_PEER_PYTHON")
 
@@ -91,15 +97,65 @@ def command(
     python: str = sys.executable,
 ) -> tuple[str, float]:
     """What a run of a workflow as a program of its own prints, and when it ended."""
-    options = ["-a", name, "-n", str(processes), "-i", str(inputs), *more]
     ended = subprocess.run(
-        [python, "-m", "dispel4py.new.processor", mapping, file, *options],
+        _program(file, mapping, name, inputs, processes, *more, python=python),
         env={**os.environ, "D4PY_BENCH_PRINT": "1"},
         capture_output=True,
         text=True,
         check=True,
     )
     return ended.stdout + ended.stderr, time.monotonic()
+
+
+def _program(
+    file: Path, mapping: str, name: str, inputs: int, processes: int, *more: str, python: str
+) -> list[str]:
+    options = ["-a", name, "-n", str(processes), "-i", str(inputs), *more]
+    return [python, "-m", "dispel4py.new.processor", mapping, str(file), *options]
+
+
+def peak_memory(
+    file: Path,
+    mapping: str,
+    name: str,
+    inputs: int,
+    processes: int,
+    *more: str,
+    python: str = sys.executable,
+) -> float:
+    """The most memory that a run of a workflow as a program of its own has at a time, in MiB."""
+    return peak_of(_program(file, mapping, name, inputs, processes, *more, python=python))
+
+
+def peak_of(program: list[str]) -> float:
+    """The same of any program: what it and all that it started have together.
+
+    What several processes share counts once, where the system says how much that is.
+    """
+    peak = 0
+    with tempfile.TemporaryFile() as stderr:
+        running = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=stderr)
+        tree = psutil.Process(running.pid)
+        while running.poll() is None:
+            peak = max(peak, sum(map(_memory, _tree(tree))))
+            time.sleep(SAMPLE_SECONDS)
+        stderr.seek(0)
+        assert running.returncode == 0, stderr.read().decode(errors="replace")
+    return peak / (1 << 20)
+
+
+def _tree(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        memory = process.memory_full_info()
+    except psutil.Error:  # it has ended
+        return 0
+    return int(getattr(memory, "pss", memory.uss))
 
 
 def elapsed(*arguments: Any, **options: Any) -> float:

@@ -10,8 +10,10 @@ import argparse
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
+from copy import deepcopy
 from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
@@ -55,7 +57,7 @@ class Sound:
         )
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
         for pe, instance in reversed(instances):
-            self.executor.start(pe, instance)
+            self.start(pe, instance)
         for root, value in given.items():
             items = calls(plan.pes[root], value, isolate)
             while self.executor.call_root(root, items):
@@ -89,6 +91,10 @@ class Sound:
         if self.options.on_error == "stop":
             raise_error(error, item)
         self.failures.append(Failure(error, item))
+
+    def start(self, pe: int, instance: int) -> None:
+        """Preprocess an instance."""
+        self.executor.start(pe, instance)
 
     def finish(self, pe: int, instance: int) -> None:
         """Postprocess an instance."""
@@ -206,6 +212,20 @@ class SwallowsExceptions(Sound):
 
     def failed(self, error: ProcessingError, item: Any) -> None:
         pass
+
+
+class HangsAfterAnException(Sound):
+    """Waits for an answer of the PE that raised."""
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        threading.Event().wait()
+
+
+class SkipsPreprocess(Sound):
+    """Begins without calling preprocess."""
+
+    def start(self, pe: int, instance: int) -> None:
+        self.executor.start(pe, instance, restored=deepcopy(self.plan.pes[pe].pe))
 
 
 class SkipsPostprocess(Sound):

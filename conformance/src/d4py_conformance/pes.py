@@ -276,6 +276,13 @@ class FailsOutside(Fails):
             self.explode()
 
 
+class FailsWithTime(IterativePE):
+    """Raises at the first item, and says when, in seconds."""
+
+    def _process(self, data: Any) -> None:
+        raise ValueError(f"broken at {time.time()}")
+
+
 class WrongOutput(GenericPE):
     """Sends to an output that it has not, by returning or by writing."""
 
@@ -439,21 +446,30 @@ TALLY_STEP = 500
 
 
 class Tally(ProducerPE):
-    """Sends 1, 2, 3, …, several per call; its file grows by a byte with every `TALLY_STEP`."""
+    """Sends items, several per call; its file grows by a byte with every `step` of them.
 
-    def __init__(self, file: Path, per_call: int) -> None:
+    Args:
+        file: the file.
+        per_call: items per call.
+        size: of each item, in bytes; 0 sends 1, 2, 3, … instead.
+        step: how often to count.
+    """
+
+    def __init__(self, file: Path, per_call: int, size: int = 0, step: int = TALLY_STEP) -> None:
         super().__init__()
         self.file = file
         self.per_call = per_call
+        self.size = size
+        self.step = step
         self.sent = 0
 
     def _process(self, inputs: Any) -> None:
         for _ in range(self.per_call):
             self.sent += 1
-            if self.sent % TALLY_STEP == 0:
+            if self.sent % self.step == 0:
                 with self.file.open("ab") as file:
                     file.write(b".")
-            self.write("output", self.sent)
+            self.write("output", bytes(self.size) if self.size else self.sent)
 
 
 class EnoughError(Exception):
@@ -466,9 +482,10 @@ class Gate(IterativePE):
     Says in a file of its own how many items had been sent by then.
     """
 
-    def __init__(self, tally: Path, count: int, verdict: Path) -> None:
+    def __init__(self, tally: Path, count: int, verdict: Path, step: int = TALLY_STEP) -> None:
         super().__init__()
         self.tally = tally
+        self.step = step
         self.count = count
         self.verdict = verdict
 
@@ -487,7 +504,7 @@ class Gate(IterativePE):
 
     def tally_now(self) -> int:
         """How many items were sent."""
-        return self.tally.stat().st_size * TALLY_STEP if self.tally.exists() else 0
+        return self.tally.stat().st_size * self.step if self.tally.exists() else 0
 
 
 #: A sender that has not sent for so long is waiting.

@@ -27,11 +27,6 @@ MIB = 1 << 20
 _FORK = get_context("fork")
 
 
-def best_rate(probe: Callable[[int], float], count: int, *, hops: int = STAGES) -> float:
-    """Hops per second: the best of three runs of a probe."""
-    return count * hops / min(probe(count) for _ in range(3))
-
-
 def plain_calls(count: int) -> float:
     """Objects that call each other, as a PE would without anything in between."""
     arrived: list[int] = []
@@ -99,6 +94,57 @@ def bytewax(count: int, batch: int = 100) -> float:
 
 def _identity(item: int) -> int:
     return item
+
+
+def streamz(count: int) -> float:
+    """The library streamz, in one process.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    arrived: list[int] = []
+    source = stream = import_module("streamz").Stream()
+    for _ in range(STAGES):
+        stream = stream.map(_identity)
+    stream.sink(arrived.append)
+    started_at = perf_counter()
+    for number in range(count):
+        source.emit(number)
+    seconds = perf_counter() - started_at
+    assert len(arrived) == count
+    return seconds
+
+
+def ray(count: int, batch: int = 1000) -> float:
+    """Ray, with an actor per stage, which hand batches on by reference.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    engine = import_module("ray")
+    if not engine.is_initialized():
+        engine.init(num_cpus=STAGES, include_dashboard=False, log_to_driver=False)
+    actor = engine.remote(_Batches)
+    stages = [actor.remote() for _ in range(STAGES)]
+    engine.get([stage.process.remote([]) for stage in stages])  # they have started
+    started_at = perf_counter()
+    arriving = []
+    for start in range(0, count, batch):
+        items: Any = [*range(start, start + batch)]
+        for stage in stages:
+            items = stage.process.remote(items)
+        arriving.append(items)
+    arrived = sum(map(len, engine.get(arriving)))
+    seconds = perf_counter() - started_at
+    assert arrived == count
+    for stage in stages:
+        engine.kill(stage)
+    return seconds
+
+
+class _Batches:
+    def process(self, items: list[int]) -> list[int]:
+        return [_identity(item) for item in items]
 
 
 def redis_stream(client: Any, count: int, batch: int = 1000) -> float:
@@ -258,6 +304,14 @@ def lone_items(count: int, pause: float) -> float:
     for process in running:
         process.join()
     return -median(took)
+
+
+#: A program with so many forked processes that do nothing for a moment.
+IDLE_PROCESSES = (
+    "import multiprocessing as m, time; c = m.get_context('fork');"
+    " ps = [c.Process(target=time.sleep, args=(0.3,)) for _ in range({})];"
+    " [p.start() for p in ps]; [p.join() for p in ps]"
+)
 
 
 def start_interpreter(processes: int) -> float:

@@ -23,6 +23,10 @@ Require = Callable[..., None]
 #: What the reason of a skipped test says if it is the mapping's declaration.
 NOT_DECLARED = "does not declare"
 
+_GUARD = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
+#: Fixtures that decide what is tested, so an override could leave something out silently.
+_OURS = ("loaded_mapping", "capabilities", "execute", "run_apart", "require")
+
 
 class Suite:
     """Base of the suite's parts.
@@ -32,6 +36,11 @@ class Suite:
     """
 
     timeout = 60.0
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if _GUARD in vars(cls):
+            raise TypeError(f"{cls.__name__} overrides {_GUARD}, which looks for just that")
 
     @pytest.fixture
     def mapping(self) -> str | Mapping:
@@ -104,6 +113,11 @@ class Suite:
         assert not wrong, (
             f"standard tests that {type(self).__name__} overrides: {', '.join(wrong)}; mark each"
             " with @pytest.mark.xfail(reason=…, strict=…), or leave it as it is"
+        )
+        fixtures = [name for name in _OURS if not _is_standard(_definers(type(self), name)[0])]
+        assert not fixtures, (
+            f"fixtures of the suite that {type(self).__name__} overrides: {', '.join(fixtures)};"
+            " those to give are `mapping` and `options`"
         )
 
 

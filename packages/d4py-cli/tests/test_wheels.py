@@ -26,6 +26,10 @@ PACKAGES = {
     "d4py-examples": ("examples", "d4py_examples"),
 }
 
+#: A mapping of somebody else's, and the guide that says how its author proves it.
+AUTHORS = ROOT / "examples" / "custom_mapping"
+GUIDE = ROOT / "conformance" / "README.md"
+
 # One worker builds and installs, whatever the number of test processes; it takes about a minute.
 pytestmark = [
     pytest.mark.slow,
@@ -65,14 +69,17 @@ def outputs_of(done):
 def wheels(tmp_path_factory):
     """One wheel for each package, by the package's name."""
     folder = tmp_path_factory.mktemp("wheels")
-    built = {}
-    for name, (path, _) in PACKAGES.items():
-        # The build backend is part of the test environment: no need to fetch it for each package.
-        command = ["-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT / path]
-        done = run_in(folder, sys.executable, *command, timeout=120)
-        assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}"
-        (built[name],) = folder.glob(f"{name.replace('-', '_')}-*.whl")
-    return built
+    return {name: build(folder, ROOT / path, name) for name, (path, _) in PACKAGES.items()}
+
+
+def build(folder, source, name):
+    """Build the wheel of a package; its path."""
+    # The build backend is part of the test environment: no need to fetch it for each package.
+    command = ["-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source]
+    done = run_in(folder, sys.executable, *command, timeout=120)
+    assert done.returncode == 0, f"{name}: {done.stdout}\n{done.stderr}"
+    (wheel,) = folder.glob(f"{name.replace('-', '_')}-*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,8 @@ def installed(wheels, tmp_path_factory):
     assert made.returncode == 0, made.stderr
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
-    done = run_in(here, *pip, *wheels.values(), timeout=400)
+    authors = build(here, AUTHORS, "d4py-threads")
+    done = run_in(here, *pip, *wheels.values(), authors, timeout=400)
     if done.returncode != 0 and "connection" in done.stderr.lower() and "CI" not in os.environ:
         pytest.skip("no package index can be reached from here")
     assert done.returncode == 0, done.stderr
@@ -146,3 +154,27 @@ def test_main_job_needs_no_checkout_and_no_redis(installed, tmp_path):
     assert outputs.keys() == {"TestTwoInOneOut3"}
     assert len(outputs["TestTwoInOneOut3"]["output"]) == 200
     assert list(tmp_path.iterdir()) == [], "the run left something behind"
+
+
+def test_an_author_proves_a_mapping_as_the_guide_says(installed, tmp_path):
+    (file,) = re.findall(r"^```python\n(import pytest\n.*?)^```", GUIDE.read_text(), re.M | re.S)
+    (tmp_path / "test_threads.py").write_text(file)
+
+    done = run_in(tmp_path, installed / "pytest", "test_threads.py", timeout=300)
+
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d{3} passed", done.stdout), done.stdout
+    assert "failed" not in done.stdout
+
+
+def test_the_report_of_an_authors_tests_is_written_as_the_guide_says(installed, tmp_path):
+    (tmp_path / "test_threads.py").write_bytes((AUTHORS / "tests" / "test_threads.py").read_bytes())
+    command = ["dispel4py-conformance", "report", "--output", "here", "--", "test_threads.py"]
+
+    done = run_in(
+        tmp_path, installed / command[0], *command[1:], "-k", "teecopy or g1", timeout=120
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "| teecopy | ✓ |" in (tmp_path / "here" / "conformance.md").read_text()
+    assert {path.suffix for path in (tmp_path / "here").iterdir()} == {".html", ".json", ".md"}

@@ -15,6 +15,7 @@ from d4py_conformance.pes import (
     Emit,
     Fails,
     FailsOutside,
+    FailsWithTime,
     Numbers,
     Pause,
     Relay,
@@ -30,6 +31,8 @@ PAUSE_SECONDS = 1.5
 #: How long a run may take to end after its last item.  Shorter than the pause: no idle time could
 #: be set so that a run ends by it and passes both tests.
 END_SECONDS = 1.2
+#: How long a run may take to stop after an exception; the machine may be busy.
+STOP_SECONDS = 4.0
 
 
 class CompletionRules(Suite):
@@ -111,6 +114,13 @@ class CompletionRules(Suite):
         assert 'raise ValueError("the sensor is broken")' in error.user_traceback
         for word in ("Fails2", "7", "the sensor is broken"):
             assert word in str(error)
+
+    def test_c3_the_run_stops_promptly(self, execute: Execute) -> None:
+        with pytest.raises(ProcessingError) as caught:
+            execute(chain(Numbers(), Relay(), FailsWithTime(), Relay()), 10**12)
+        stopped_at = time.time()
+        raised_at = float(caught.value.reason.rpartition(" ")[2])
+        assert stopped_at - raised_at < STOP_SECONDS
 
     @pytest.mark.parametrize("phase", ["preprocess", "postprocess"])
     def test_c3_so_does_one_outside_process(

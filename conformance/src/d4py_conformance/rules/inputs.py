@@ -31,6 +31,22 @@ class InputRules(Suite):
             execute(graph, 2).outputs, {"Relay1": {"output": [1, 2]}, "Relay3": {"output": [1, 2]}}
         )
 
+    def test_g4_each_root_may_have_a_number_of_its_own(self, execute: Execute) -> None:
+        graph = WorkflowGraph()
+        first, second, relay = Numbers(), Numbers(), Relay()
+        graph.connect(first, "output", Tag("1"), "input")
+        graph.connect(second, "output", Tag("2"), "input")
+        graph.connect(relay, "output", Tag("3"), "input")
+        inputs = {first: 1, second: 3, relay: [{"input": "a"}]}
+        assert_outputs(
+            execute(graph, inputs).outputs,
+            {
+                "Tag1": {"output": [("1", 1)]},
+                "Tag3": {"output": [("2", n) for n in (1, 2, 3)]},
+                "Tag5": {"output": [("3", "a")]},
+            },
+        )
+
     def test_g4_a_list_of_dicts_means_one_call_each(self, execute: Execute) -> None:
         graph = chain(Relay(), Tag("x"))
         inputs = {"Relay0": [{"input": "a"}, {"input": ["b"]}]}

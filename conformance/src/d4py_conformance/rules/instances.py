@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.pes import (
     Diary,
@@ -106,10 +108,22 @@ class InstanceRules(Suite):
         require("stateful", "lifecycle")
         assert results(execute(chain(Numbers(), KeptDiary()), 0), "KeptDiary1") == [["pre"]]
 
-    def test_i4_a_pe_knows_its_id_and_rank_and_may_log(self, execute: Execute) -> None:
-        outputs = results(execute(chain(Numbers(), Relay(), Identity()), 5), "Identity2")
+    def test_i4_a_pe_knows_its_id_and_rank_and_may_log(
+        self,
+        execute: Execute,
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        with caplog.at_level("INFO", logger="dispel4py.run"):
+            outputs = results(execute(chain(Numbers(), Relay(), Identity()), 5), "Identity2")
         assert len(outputs) == 5
         for pe_id, rank in outputs:
             assert pe_id == "Identity2"
             assert isinstance(rank, int)
             assert rank >= 0
+        # Where the run was asked for, or on the standard error that its processes share.
+        seen = f"{caplog.text}\n{capfd.readouterr().err}"
+        for n in range(1, 6):
+            lines = [line for line in seen.splitlines() if f"at {n}" in line]
+            assert len(lines) == 1, seen
+            assert "Identity2" in lines[0]

@@ -19,6 +19,7 @@ from d4py_conformance.pes import (
     Silent,
     Sorter,
     Spoiler,
+    Tag,
     WrongOutput,
 )
 from d4py_conformance.suite import Execute, Require, Suite, chain
@@ -127,6 +128,18 @@ class ItemRules(Suite):
         outputs = execute(chain(Spoiler("x"), Relay()), {"Spoiler0": inputs}).outputs
         assert_outputs(outputs, {"Relay1": {"output": [[1, "x"], [2, "x"]]}})
         assert inputs == [{"input": [1]}, {"input": [2]}]
+
+    def test_m2_copies_can_be_given_up(self, execute: Execute) -> None:
+        # Nobody here changes what it got or sent, so nothing is to be seen of it.
+        items: list[Any] = [[1], {"a": [2]}, {3}]
+        graph = WorkflowGraph()
+        emit = Emit(items)
+        for mark in "ab":
+            graph.connect(emit, "output", Tag(mark), "input")
+        assert_outputs(
+            execute(graph, 2, share_items=True).outputs,
+            {f"Tag{i}": {"output": [(m, x) for x in items] * 2} for i, m in enumerate("ab", 1)},
+        )
 
     def test_m4_none_and_an_empty_dict_send_nothing(self, execute: Execute) -> None:
         assert_outputs(execute(chain(Numbers(), Silent(), Relay()), 6).outputs, {})

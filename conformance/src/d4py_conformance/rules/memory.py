@@ -13,6 +13,8 @@ from dispel4py import ProcessingError
 
 #: How many items a run has in all; far more than may ever be on their way.
 ITEMS = 2_000_000
+#: How many items of 1 MiB a run has in all; a mapping that takes them all needs half a gigabyte.
+LARGE_ITEMS, MIB = 500, 1 << 20
 
 
 class MemoryRules(Suite):
@@ -31,6 +33,19 @@ class MemoryRules(Suite):
         with pytest.raises(ProcessingError, match="EnoughError"):
             execute(graph, calls)
         assert int(verdict.read_text()) < ITEMS, "nothing made the producer wait"
+
+    def test_c6_a_producer_of_large_items_waits(
+        self, execute: Execute, require: Require, tmp_path: Path
+    ) -> None:
+        # So few items would not be held up by a limit on their number.
+        require("bounded_memory")
+        tally, verdict = tmp_path / "tally", tmp_path / "verdict"
+        graph = chain(
+            Tally(tally, 1, size=MIB, step=1), Relay(), Gate(tally, LARGE_ITEMS, verdict, step=1)
+        )
+        with pytest.raises(ProcessingError, match="EnoughError"):
+            execute(graph, LARGE_ITEMS)
+        assert int(verdict.read_text()) < LARGE_ITEMS, "nothing made the producer wait"
 
     def test_c6_results_wait_for_who_takes_them(
         self, execute: Execute, require: Require, tmp_path: Path

@@ -67,14 +67,14 @@ class RoutingRules(Suite):
         require("stateful", "group_by", "lifecycle")
         items = [[word] for word in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")]
         graph = chain(Emit(items), Relay(numprocesses=2), Diary(grouping=[0], numprocesses=3))
-        seeds = ("1", "2", "3")
+        seeds = ("1", "2")
         runs = [run_apart(graph, 1, environment={"PYTHONHASHSEED": seed}) for seed in seeds]
         shares = []
         for apart in runs:
             diaries = apart.wait().outputs["Diary2"]["output"]
             check_diaries(diaries, items)
             shares.append({frozenset(word for (word,) in diary[1:]) for diary in diaries})
-        assert shares[0] == shares[1] == shares[2]
+        assert shares[0] == shares[1]
 
     def test_m1_group_by_several_keys_of_a_dict(self, execute: Execute, require: Require) -> None:
         require("stateful", "group_by", "lifecycle")

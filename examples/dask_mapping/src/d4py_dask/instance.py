@@ -23,8 +23,10 @@ CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
 Sent = tuple[int, int, str, list[Any]]
 #: Id of a PE, output, items.
 Result = tuple[str, str, list[Any]]
-#: What came of a call: what was sent, results, failures.
-Outcome = tuple[list[Sent], list[Result], list[Failure]]
+#: Id of a PE, rank, message.
+Logged = tuple[str, int, str]
+#: What came of a call: what was sent, results, failures, what was logged.
+Outcome = tuple[list[Sent], list[Result], list[Failure], list[Logged]]
 
 
 class Instance:
@@ -44,7 +46,7 @@ class Instance:
     ) -> None:
         self._me = pe, instance
         self._calls = 0
-        self._taken: Outcome = ([], [], [])
+        self._taken: Outcome = ([], [], [], [])
         self._stops = on_error == "stop"
         self._executor = Executor(
             parcel.open(CODEC),
@@ -53,6 +55,7 @@ class Instance:
             rank=rank,
             isolate=share_item if share_items else copy_item,
             on_error=self._failed,
+            log=self._log,
         )
 
     def process_id(self) -> int:
@@ -79,7 +82,7 @@ class Instance:
             outcome = CODEC.dumps((None, self._taken))
         except BaseException as error:  # the driver raises it
             outcome = CODEC.dumps((portable(error), None))
-        self._taken = ([], [], [])
+        self._taken = ([], [], [], [])
         return outcome
 
     def stats(self) -> list[InstanceStats]:
@@ -106,6 +109,9 @@ class Instance:
         if self._stops:
             raise_error(error, item)
         self._taken[2].append(Failure(error, item))
+
+    def _log(self, pe_id: str, rank: int, message: str) -> None:
+        self._taken[3].append((pe_id, rank, message))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""

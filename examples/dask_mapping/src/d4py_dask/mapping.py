@@ -22,6 +22,7 @@ from distributed.scheduler import KilledWorker
 
 from d4py_dask.instance import CODEC, Instance
 from dispel4py import WorkflowGraph
+from dispel4py.core import show_log
 from dispel4py.errors import ServiceError, UnsupportedGraphError, WorkerLostError
 from dispel4py.inputs import calls, root_inputs
 from dispel4py.plan import Plan, make_plan, refusal
@@ -198,8 +199,10 @@ class Seat:
         raised, outcome = CODEC.loads(answer)
         if raised is not None:
             raise pickle.loads(raised)
-        sent, results, failures = outcome
+        sent, results, failures, logged = outcome
         self.run.failures += failures
+        for line in logged:
+            show_log(*line)
         for result in results:
             self.run.results.add(*result)
         for pe, instance, input_name, items in sent:
