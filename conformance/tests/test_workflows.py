@@ -1,11 +1,12 @@
 """Every installed mapping keeps every rule and runs every workflow."""
 
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-from d4py_conformance import WORKFLOWS, MappingConformance, WorkflowsInProcesses
+from d4py_conformance import WORKFLOWS, MappingConformance, TwoHosts, WorkflowsInProcesses
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
@@ -24,6 +25,11 @@ def installed():
     return [name for name in found.values() if name not in ELSEWHERE]
 
 
+#: What a command of ours begins with, and how the Redis mappings are told of their server.
+COMMAND = [sys.executable, "-m", "dispel4py"]
+SERVER = ["--redis-url", "redis://{host}:{port}"]
+
+
 class TestInstalledMappings(MappingConformance):
     @pytest.fixture(params=installed())
     def mapping(self, request):
@@ -32,6 +38,25 @@ class TestInstalledMappings(MappingConformance):
     @pytest.fixture
     def options(self, mapping):
         return OPTIONS.get(mapping, OTHERWISE)
+
+    @pytest.fixture
+    def two_hosts(self, mapping):
+        # MPI reaches other hosts by a shell of theirs, which no network namespace has.
+        run = [*COMMAND, mapping, "{workflow}", "-i", "{items}"]
+        key = {"D4PY_KEY": "{key}"}
+        if mapping == "zmq_multi":
+            address = "tcp://{host}:{port}"
+            lead = [*run, "--bind", address, "-n", "6", "--local", "3"]
+            join = [*COMMAND, mapping, "--connect", address, "-n", "3"]
+            return TwoHosts(lead, join, environment=key)
+        if "redis" in mapping:
+            from d4py_dynamic.redis_server import server_binary
+
+            server = [server_binary(), "--bind", "{host}", "--port", "{port}", "--save", ""]
+            lead = [*run, *SERVER, "-n", "2"]
+            join = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
+            return TwoHosts(lead, join, [*server, "--protected-mode", "no"], key)
+        return None
 
 
 #: Of the ways to place a workflow, those that are tried where starting a process takes long.

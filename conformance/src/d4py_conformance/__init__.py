@@ -24,6 +24,7 @@ pytest.register_assert_rewrite("d4py_conformance.compare", "d4py_conformance.rul
 
 from d4py_conformance.compare import assert_outputs, differences  # noqa: E402
 from d4py_conformance.conformance import MappingConformance  # noqa: E402
+from d4py_conformance.rules.elsewhere import TwoHosts  # noqa: E402
 from d4py_conformance.rules.workflows import WorkflowsInProcesses  # noqa: E402
 from d4py_conformance.workflows import WORKFLOWS, Case  # noqa: E402
 
@@ -31,6 +32,7 @@ __all__ = [
     "WORKFLOWS",
     "Case",
     "MappingConformance",
+    "TwoHosts",
     "WorkflowsInProcesses",
     "assert_outputs",
     "differences",

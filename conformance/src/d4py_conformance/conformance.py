@@ -5,6 +5,7 @@ from __future__ import annotations
 from d4py_conformance.rules.completion import CompletionRules
 from d4py_conformance.rules.declarations import DeclarationRules
 from d4py_conformance.rules.drawn import DrawnGraphs
+from d4py_conformance.rules.elsewhere import HostRules
 from d4py_conformance.rules.graph import GraphRules
 from d4py_conformance.rules.inputs import InputRules
 from d4py_conformance.rules.instances import InstanceRules
@@ -28,6 +29,7 @@ class MappingConformance(
     MemoryRules,
     DeclarationRules,
     OwnershipRules,
+    HostRules,
     DrawnGraphs,
 ):
     """The suite.
