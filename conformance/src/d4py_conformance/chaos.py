@@ -38,10 +38,9 @@ KINDS = ("kill", "freeze", "join", "leave", "cut", "tear", "hold", "server", "dr
 
 #: Results per call of the root that come while the run goes on.
 _PER_CALL = 3
-#: Seconds after which a run that should have ended, or begun, has not.
-_HANGS, _STARTS = 90.0, 30.0
-#: Seconds in which all processes should have ended after the run.
-_ENDS = 10.0
+#: Seconds after which a run in which nothing happens hangs; for which a guest waits for the run; and
+#: in which all processes should have ended after the run.
+_HANGS, _WAITS, _ENDS = 90.0, 10.0, 20.0
 #: Seconds that a held network may take; the last one is longer than clients wait for an answer.
 _HOLDS = 0.2, 1.0, 4.0
 _TICK = 0.01
@@ -311,7 +310,7 @@ class ChaosRun:
 
     def _join(self) -> bool:
         self._guests.append(
-            self._commands.start("worker", "--redis-url", self._url, "-n", 1, "--wait", _STARTS)
+            self._commands.start("worker", "--redis-url", self._url, "-n", 1, "--wait", _WAITS)
         )
         return True
 
