@@ -2,12 +2,14 @@
 
 import sys
 from importlib.metadata import entry_points
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 
 import pytest
 
 from d4py_conformance import WORKFLOWS, MappingConformance, TwoHosts, WorkflowsInProcesses
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
+from dispel4py.processes import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
 #: Those that come with a test file of their own, as their author would write it.
@@ -57,6 +59,23 @@ class TestInstalledMappings(MappingConformance):
             join = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
             return TwoHosts(lead, join, [*server, "--protected-mode", "no"], key)
         return None
+
+
+#: Runs of `multi` above are forked, where that is safe; these start their processes otherwise.
+OTHER_METHODS = [method for method in get_all_start_methods() if method != safe_start_method()]
+
+
+class TestStartMethods(MappingConformance):
+    random_graphs = 4  # the same graphs as above, and starting their processes takes long
+
+    @pytest.fixture
+    def mapping(self):
+        return "multi"
+
+    @pytest.fixture(params=OTHER_METHODS)
+    def options(self, request):
+        # Two processes will do: whatever they get has to travel, and each takes long to start.
+        return {"processes": 2, "start_method": request.param}
 
 
 #: Of the ways to place a workflow, those that are tried where starting a process takes long.

@@ -44,7 +44,7 @@ class Answer:
         errors: names of the class of the exception that it ended with, and of that one's bases.
         message: of that exception.
         status: exit status of the process.
-        seconds: time from the start of the process to its end.
+        ended_at: when the process had ended, in seconds since the epoch, as files are stamped.
         stderr: what it printed as errors.
     """
 
@@ -52,7 +52,7 @@ class Answer:
     errors: tuple[str, ...] = ()
     message: str = ""
     status: int = 0
-    seconds: float = 0.0
+    ended_at: float = 0.0
     stderr: str = ""
 
 
@@ -94,7 +94,6 @@ class Apart:
         order_file = folder / "order"
         order_file.write_bytes(pickle.dumps(order))
         command = [sys.executable, "-m", "d4py_conformance.child"]
-        self._started_at = time.monotonic()
         with self._stderr_file.open("wb") as stderr:
             self.process = subprocess.Popen(
                 [*command, str(order_file), str(self._answer_file)],
@@ -117,17 +116,17 @@ class Apart:
             subprocess.TimeoutExpired: it took longer.
         """
         self.process.wait(seconds)
-        took = time.monotonic() - self._started_at
+        ended_at = time.time()
         stderr = self._stderr_file.read_text(errors="replace")
         if not self._answer_file.exists():
-            return Answer(status=self.process.returncode, seconds=took, stderr=stderr)
+            return Answer(status=self.process.returncode, ended_at=ended_at, stderr=stderr)
         answer: dict[str, Any] = pickle.loads(self._answer_file.read_bytes())
         return Answer(
             answer["outputs"],
             tuple(answer["errors"]),
             answer["message"],
             self.process.returncode,
-            took,
+            ended_at,
             stderr,
         )
 

@@ -299,6 +299,35 @@ class Ages(IterativePE):
         return time.monotonic() - sent_at
 
 
+class Arrays(ProducerPE):
+    """Sends one and the same array, which it changes between two calls."""
+
+    def _preprocess(self):
+        import numpy
+
+        self.array = numpy.zeros(200_000)
+
+    def _process(self, inputs):
+        self.array += 1
+        return {"data": self.array}
+
+
+class AddsInPlace(IterativePE):
+    """Changes the array that it gets."""
+
+    def _process(self, data):
+        data["data"] += 0.5
+        return data
+
+
+class KeptArrays(Kept):
+    """Sends at its end what is in the arrays that it got, and whether they can be written to."""
+
+    def _postprocess(self):
+        for array in (item["data"] for item in self.got):
+            self.write("output", (float(array.min()), float(array.max()), array.flags.writeable))
+
+
 def array_of(number):
     import numpy
 

@@ -23,6 +23,16 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(params=["multi", "zmq_multi", "mpi"])
+def mapping(request):
+    """Name of a mapping."""
+    if request.param == "mpi":
+        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
+    if request.param == "zmq_multi":
+        pytest.importorskip("zmq")
+    return request.param
+
+
 @pytest.fixture
 def measure(start, write, mapping):
     """Runs PEs in a program of its own: number of items, their bytes, and all peaks of memory."""
@@ -42,6 +52,44 @@ def test_c6_a_slow_receiver(measure):
     assert (items, size) == (200_000, 200_000 * 1024)
     assert len(peaks) == 4
     assert max(peaks) < ENOUGH
+
+
+def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
+    # A short part of a run of 1,000,000 items, which would take more than 1000 s.
+    write(
+        "script.py",
+        """
+        import sys
+        from resource import RUSAGE_CHILDREN, getrusage
+        from fixed_flows import *
+        from dispel4py import WorkflowGraph, run
+        from dispel4py.errors import ProcessingError
+
+        class Slow(IterativePE):
+            items = 0
+            def _process(self, data):
+                time.sleep(0.001)
+                self.items += 1
+                assert self.items < 2500, "that is enough"
+
+        graph = WorkflowGraph()
+        hands = Hands()
+        graph.connect(Blocks(1024), "output", hands, "input")
+        graph.connect(hands, "output", Slow(), "input")
+        if __name__ == "__main__":
+            try:
+                run(graph, sys.argv[1], 1_000_000)
+            except ProcessingError as error:
+                print(error.reason)
+            of_children = getrusage(RUSAGE_CHILDREN).ru_maxrss
+            print(of_children * (1 if sys.platform == "darwin" else 1024), peak())
+        """,
+    )
+    status, out, err = start("script.py", mapping).end(timeout=60)
+    assert (status, err) == (0, "")
+    reason, peaks = out.splitlines()
+    assert reason == "AssertionError: that is enough"
+    assert max(map(int, peaks.split())) < ENOUGH
 
 
 def test_c6_one_call_that_writes_everything(measure):

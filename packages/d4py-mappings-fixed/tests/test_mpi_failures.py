@@ -101,6 +101,13 @@ class TestPEs:
         if at == 7:
             assert error.item == ("{}" if place == "first" else "7")
 
+    @pytest.mark.parametrize("number", [1, 2, 3])
+    def test_c3_the_instance_is_told(self, fails, flows, chain, number):
+        pe = flows.Fails(number)
+        pe.numprocesses = 3
+        error = fails(chain(flows.Numbers(), pe, flows.Relay()), ProcessingError)
+        assert (error.pe_id, error.instance, error.item) == ("Fails1", number - 1, str(number))
+
     def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Fails(5000), flows.Kept())
         assert fails(graph, ProcessingError, 10**12).item == "5000"

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from d4py_fixed.arena import ArenaFile
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.shared import SharedBuffers
-from dispel4py import run
-from dispel4py.loading import load_graph
 
 
 class Pair:
@@ -70,48 +69,24 @@ def test_what_finds_no_room_goes_through_the_socket(
     assert bytes(arrived[1][0]) == large
 
 
-WORKFLOW = """
-import numpy as np
-from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
-
-class Arrays(ProducerPE):
-    def __init__(self):
-        super().__init__()
-        self.array = np.zeros(200_000)
-    def _process(self, inputs):
-        self.array += 1  # what was sent before must not change
-        return {"data": self.array, "name": "x"}
-
-class AddInPlace(IterativePE):
-    def _process(self, data):
-        data["data"] += 0.5  # a received array can be written to
-        return data
-
-class Keep(GenericPE):
-    stateful = True
-    def __init__(self):
-        super().__init__()
-        self._add_input("input")
-        self._add_output("output")
-        self.kept = []
-    def process(self, inputs):
-        self.kept.append(inputs["input"]["data"])
-    def _postprocess(self):
-        for array in self.kept:
-            self.write("output", (float(array.min()), float(array.max()), array.flags.writeable))
-
-graph = WorkflowGraph()
-arrays, add, keep = Arrays(), AddInPlace(), Keep()
-graph.connect(arrays, "output", add, "input")
-graph.connect(add, "output", keep, "input")
-"""
-
-
 @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
-def test_m2_arrays_are_the_receivers_own_and_stay_valid(tmp_path: Path, start_method: str) -> None:
+def test_m2_arrays_are_the_receivers_own_and_stay_valid(
+    execute: Any, flows: Any, chain: Any, start_method: str
+) -> None:
     pytest.importorskip("numpy")
-    path = tmp_path / "arrays_workflow.py"
-    path.write_text(WORKFLOW)
-    result = run(load_graph(str(path)), "multi", 150, 3, start_method=start_method)
+    graph = chain(flows.Arrays(), flows.AddsInPlace(), flows.KeptArrays())
+    # What is kept is more than an arena holds.
+    result = execute(graph, 150, 3, start_method=start_method)
     expected = [(n + 0.5, n + 0.5, True) for n in range(1, 151)]
-    assert sorted(result.outputs["Keep2"]["output"]) == expected
+    assert result.outputs["KeptArrays2"]["output"] == expected
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads /proc")
+def test_c4_the_caller_lets_go_of_shared_memory(execute: Any, flows: Any, chain: Any) -> None:
+    pytest.importorskip("numpy")
+    (array,) = execute(chain(flows.Numbers(), flows.Makes(flows.array_of)), 1).outputs["Makes1"][
+        "output"
+    ]
+    assert array.nbytes > 1 << 20
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        assert "d4py-arena" not in maps.read()

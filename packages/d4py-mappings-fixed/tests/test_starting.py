@@ -188,6 +188,17 @@ def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, wa
     assert (status, out) == (0, "[2, 2]\n"), err
 
 
+@pytest.mark.parametrize("way", ["-c", "-"])
+def test_so_does_a_prompt_by_mpi(start, write, mpi, way):
+    if way == "-c":
+        program = start("-c", PROMPT, "mpi")
+    else:
+        with write("typed.py", PROMPT).open() as typed:
+            program = start(way, "mpi", standard_input=typed)
+    status, out, err = program.end()
+    assert (status, out) == (0, "[2, 2]\n"), err
+
+
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_what_cannot_leave_a_prompt_is_told(start, wait_until, mapping, method):
     code = PROMPT.replace("offset = 1", "offset = 1; held = (number for number in ())")

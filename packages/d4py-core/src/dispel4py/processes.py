@@ -125,7 +125,7 @@ class Crew:
             args=(self._main, sender, arguments),
             name=f"d4py-worker-{len(self._processes)}",
         )
-        with _no_script_where_there_is_none():
+        with no_script_where_there_is_none():
             process.start()
         sender.close()
         self._processes.append(process)
@@ -235,7 +235,7 @@ def _signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def _no_script_where_there_is_none() -> Iterator[None]:
+def no_script_where_there_is_none() -> Iterator[None]:
     """Workers do not look for the script of a main program that was typed or piped in."""
     main = sys.modules["__main__"]
     name = getattr(main, "__file__", None)

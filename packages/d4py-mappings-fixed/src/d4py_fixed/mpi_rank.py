@@ -28,7 +28,7 @@ from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, dial
 from d4py_fixed.placement import Placement, peers_of
 from dispel4py.errors import D4pyError, RunError, ServiceError
-from dispel4py.processes import portable
+from dispel4py.processes import no_script_where_there_is_none, portable
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.shipping import pack
 
@@ -287,8 +287,9 @@ def _hear(lines: Lines, line: socket.socket) -> Message | None:
 
 def pack_orders(placement: Placement, options: RunOptions) -> list[bytes]:
     """What the driver sends to each rank, for `Member.carry_out`."""
-    parcel = pack(placement.plan, CODEC)
-    preparation = spawn.get_preparation_data("d4py-mpi")
+    parcel = pack(placement.plan, CODEC, "spawn")  # ranks have what the script has, and no more
+    with no_script_where_there_is_none():
+        preparation = spawn.get_preparation_data("d4py-mpi")
     for name in ("authkey", "start_method"):  # for children only
         preparation.pop(name, None)
     peers = peers_of(placement)

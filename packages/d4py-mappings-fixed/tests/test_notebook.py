@@ -1,0 +1,89 @@
+"""What the cells of a notebook define runs on every mapping, and so do cells that run it again."""
+
+import ast
+
+import pytest
+
+pytest.importorskip("ipykernel")
+
+#: Starts a kernel, as a notebook does, and has it execute cells; what they print comes out here.
+NOTEBOOK = """
+import sys
+from pathlib import Path
+from jupyter_client.manager import start_new_kernel
+
+manager, client = start_new_kernel(kernel_name="python3")
+try:
+    for cell in Path("cells.txt").read_text().split("# next cell"):
+        reply = client.execute_interactive(cell, timeout=60)
+        assert reply["content"]["status"] == "ok", reply["content"]
+finally:
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
+    manager.context.destroy()
+"""
+
+CELLS = """
+import math
+from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph, run
+# next cell
+class Sample:
+    def __init__(self, value):
+        self.value = value
+# next cell
+class Make(ProducerPE):
+    counter = 0
+    def _process(self, inputs):
+        self.counter += 1
+        return Sample(self.counter)
+
+class Add(IterativePE):
+    def _process(self, sample):
+        assert type(sample) is Sample
+        return Sample(math.floor(sample.value + offset))
+# next cell
+offset = 10
+
+def scaled(factor):
+    return lambda sample: Sample(factor * sample.value)
+
+def flow():
+    graph = WorkflowGraph()
+    add, scale = Add(), SimpleFunctionPE(scaled(2))
+    graph.connect(Make(), "output", add, "input")
+    graph.connect(add, "output", scale, "input")
+    graph.connect(scale, "output", SimpleFunctionPE(lambda sample: sample), "input")
+    return graph
+# next cell
+def show(**options):
+    samples = run(flow(), inputs=3, **options).outputs["PE_<lambda>3"]["output"]
+    print([type(sample) is Sample and sample.value for sample in samples])
+
+show(mapping=MAPPING)
+# next cell
+offset = 20
+class Sample:
+    def __init__(self, value):
+        self.value = value
+
+show(mapping=MAPPING)
+"""
+
+
+@pytest.fixture(params=["multi", "zmq_multi", "mpi"])
+def mapping(request):
+    """Name of a mapping."""
+    if request.param == "mpi":
+        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
+    return request.param
+
+
+def test_the_cells_of_a_notebook_travel(start, write, wait_until, mapping):
+    write("notebook.py", NOTEBOOK)
+    write("cells.txt", CELLS.replace("MAPPING", repr(mapping)))
+    program = start("notebook.py")
+    status, out, err = program.end(timeout=60)
+    assert status == 0, err
+    assert [ast.literal_eval(line) for line in out.splitlines()] == [[22, 24, 26], [42, 44, 46]]
+    wait_until(lambda: not program.members(), "the end of all processes")
