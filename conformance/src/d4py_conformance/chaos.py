@@ -38,8 +38,8 @@ KINDS = ("kill", "freeze", "join", "leave", "cut", "tear", "hold", "server", "dr
 
 #: Results per call of the root that come while the run goes on.
 _PER_CALL = 3
-#: Seconds after which a run in which nothing happens hangs; for which a guest waits for the run; and
-#: in which all processes should have ended after the run.
+#: Seconds after which a run in which nothing happens hangs, a guest no longer waits for the run,
+#: and after the run a process is left.
 _HANGS, _WAITS, _ENDS = 90.0, 10.0, 20.0
 #: Seconds that a held network may take; the last one is longer than clients wait for an answer.
 _HOLDS = 0.2, 1.0, 4.0
