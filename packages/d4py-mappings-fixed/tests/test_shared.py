@@ -21,7 +21,7 @@ class Pair:
         self.files = [ArenaFile(), ArenaFile()]
         ends = socket.socketpair()
         self.inner = [PipeTransport({1: ends[0]}), PipeTransport({0: ends[1]})]
-        self.ranks = [SharedBuffers(self.inner[i], self.files, i) for i in (0, 1)]
+        self.ranks = [SharedBuffers(self.inner[i], dict(enumerate(self.files)), i) for i in (0, 1)]
 
     def close(self) -> None:
         for transport in self.ranks:

@@ -288,3 +288,36 @@ def test_a_program_with_threads_is_not_forked(flows, chain, mapping):
 def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
     with pytest.raises(OptionError, match=r"no start method 'clone' here \(there are: 'fork'"):
         execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_more_open_files_than_usual_are_allowed_or_told(start, write, mapping, hard):
+    # Each of 8 instances has a connection to each of 8 others.
+    write(
+        "script.py",
+        """
+        import resource, sys
+        from fixed_flows import Numbers, Relay
+        from dispel4py import WorkflowGraph, run
+        from dispel4py.errors import OptionError
+
+        if __name__ == "__main__":
+            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80 if sys.argv[2] == "True" else hard))
+            graph = WorkflowGraph()
+            relay = Relay(8)
+            graph.connect(Numbers(), "output", relay, "input")
+            graph.connect(relay, "output", Relay(8), "input")
+            try:
+                print(len(run(graph, sys.argv[1], 100).outputs["Relay2"]["output"]))
+            except OptionError as error:
+                print(error)
+        """,
+    )
+    status, out, err = start("script.py", mapping, hard).end()
+    assert (status, err) == (0, "")
+    if hard:
+        assert out.startswith("17 processes, connected as this graph has it, take ")
+        assert "this user may have 80: take fewer processes" in out
+    else:
+        assert out == "100\n"

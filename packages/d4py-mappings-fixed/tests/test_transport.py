@@ -43,7 +43,7 @@ def shared(ranks):
         files = [ArenaFile() for _ in range(ranks)]
         for file in files:
             stack.callback(file.close)
-        yield [SharedBuffers(inner[rank], files, rank) for rank in range(ranks)]
+        yield [SharedBuffers(inner[rank], dict(enumerate(files)), rank) for rank in range(ranks)]
 
 
 @contextmanager

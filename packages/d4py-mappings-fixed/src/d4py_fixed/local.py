@@ -16,7 +16,7 @@ from d4py_fixed.arena import ArenaFile
 from d4py_fixed.driver import Driver
 from d4py_fixed.frames import CODEC
 from d4py_fixed.malloc import keep_freed_memory
-from d4py_fixed.placement import Instance, Placement, place, wanted_partitions
+from d4py_fixed.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.rank import Rank
 from d4py_fixed.shared import SharedBuffers, shared_recipe
 from d4py_fixed.transport import Transport
@@ -108,14 +108,19 @@ def run_locally(
     given = root_inputs(placement.plan, inputs)
     parcel = pack(placement.plan, CODEC, options.extra.get("start_method"))
     wiring = wire(placement)
-    arenas = [ArenaFile() for _ in range(placement.ranks)]
+    arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
+    peers = peers_of(placement)
     crew: Crew | None = None
     transport: Transport | None = None
     try:
         orders = [
             (
                 RankOrders.of(placement, parcel, rank, options),
-                shared_recipe(wiring.recipe(rank), arenas, rank),
+                shared_recipe(
+                    wiring.recipe(rank),
+                    {peer: arenas[peer] for peer in (rank, *peers[rank]) if peer in arenas},
+                    rank,
+                ),
                 wiring.folder,
             )
             for rank in range(placement.ranks)
@@ -137,7 +142,7 @@ def run_locally(
         if transport is not None:
             transport.close()
         wiring.close()
-        for arena in arenas:
+        for arena in arenas.values():
             arena.close()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, run_locally
+from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.placement import Placement, rank_pairs
 from d4py_fixed.transport import Transport
@@ -42,7 +43,9 @@ class PipeWiring:
     def __init__(self, placement: Placement) -> None:
         self._driver = placement.ranks
         self._ends: _Ends = {}
-        for a, b in rank_pairs(placement):
+        pairs = rank_pairs(placement)
+        make_room(2 * len(pairs) + FILES_PER_RANK * placement.ranks, placement.ranks)
+        for a, b in pairs:
             end_a, end_b = socket.socketpair()
             self._ends.setdefault(a, {})[b] = end_a
             self._ends.setdefault(b, {})[a] = end_b

@@ -8,7 +8,7 @@ ordinary way.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic
 
@@ -32,14 +32,15 @@ class SharedBuffers:
 
     Args:
         inner: carries the rest.
-        files: the arena of each rank; the driver has none and sends everything by `inner`.
+        files: the arenas of this rank and of those that it speaks with; the driver has none and
+            sends everything by `inner`.
         rank: number of this rank.
     """
 
-    def __init__(self, inner: Transport, files: list[ArenaFile], rank: int) -> None:
+    def __init__(self, inner: Transport, files: Mapping[int, ArenaFile], rank: int) -> None:
         self._inner = inner
         self._files = files
-        self._arena = Arena(files[rank]) if rank < len(files) else None
+        self._arena = Arena(files[rank]) if rank in files else None
         self._memory_of: dict[int, memoryview] = {}
         self._read: dict[int, list[int]] = {}
 
@@ -106,11 +107,11 @@ class SharedBuffers:
 
 
 def shared_recipe(
-    recipe: Callable[[], Transport], files: list[ArenaFile], rank: int
+    recipe: Callable[[], Transport], files: Mapping[int, ArenaFile], rank: int
 ) -> Callable[[], Transport]:
     """A recipe for `SharedBuffers` around what another recipe makes; picklable as that one is."""
     return partial(_share, recipe, files, rank)
 
 
-def _share(recipe: Callable[[], Transport], files: list[ArenaFile], rank: int) -> Transport:
+def _share(recipe: Callable[[], Transport], files: Mapping[int, ArenaFile], rank: int) -> Transport:
     return SharedBuffers(recipe(), files, rank)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, run_locally
+from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Transport
 from d4py_fixed.zmq_addresses import address_of, listen_at_path, make_folder
@@ -23,6 +24,9 @@ from dispel4py.errors import OptionError
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
+
+#: What a connection to a peer, and its own to us, have open.
+_FILES_PER_PEER = 4
 
 
 class ZmqMultiMapping:
@@ -99,6 +103,8 @@ class IpcWiring:
         self._transport: Transport | None = None
         self._listeners: list[socket.socket] = []
         self._peers = peers_of(placement)
+        files = _FILES_PER_PEER + FILES_PER_RANK
+        make_room(files * placement.ranks, placement.ranks)  # the driver is everybody's peer
         folder = make_folder()
         self.folder: str | None = folder
         try:
