@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 NAME = "name"
 TYPE = "type"
@@ -35,6 +35,8 @@ _RUN_LOG = logging.getLogger("dispel4py.run")
 
 #: Attributes that a run puts on its own copy of a PE and that are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
+#: Attributes that it puts there for the time of a call, if the PE asks for them.
+TOLD_ATTRIBUTES = ("item_id", "sent_before")
 
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
@@ -43,6 +45,29 @@ def show_log(pe_id: str, rank: int, message: str) -> None:
         _RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
     else:
         print(f"{pe_id} (rank {rank}): {message}", file=sys.stderr, flush=True)
+
+
+class _Told:
+    """An attribute that a PE has only in a run, during a call, and only if it asks for it.
+
+    Args:
+        asked_by: the attribute by which it asks.
+    """
+
+    def __init__(self, asked_by: str) -> None:
+        self._asked_by = asked_by
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, pe: GenericPE | None, owner: type) -> Any:
+        if pe is None:
+            return self
+        raise AttributeError(
+            f"{pe.id} has no {self._name} now: a run gives it to a PE that has"
+            f" `{self._asked_by} = True`, as an attribute of its class or set in __init__, and"
+            " only while the PE is called"
+        )
 
 
 class GenericPE:
@@ -61,6 +86,15 @@ class GenericPE:
         stateful: truthy for a PE that keeps state between items, so that not any worker may run
             any item.
         rank: number of the process (MPI rank, worker) that runs this instance.
+        item_ids: True for a PE that wants to know the id of each item that it gets.
+        item_id: that id, during a call: 32 hexadecimal digits, the same whenever, wherever and
+            however often the item is processed, in every run with the same inputs; no two items
+            of a run have the same one.  A root has one per call, and so have `preprocess` and
+            `postprocess`.
+        seeks: True for a PE whose calls begin where `sent_before` says.
+        sent_before: output name → how many items of this call were sent before its worker was
+            lost, during a call of `process`; it must not write those again.  All are 0 in a call
+            that is not repeated.
     """
 
     def __init__(self, numprocesses: int = 1) -> None:
@@ -72,7 +106,15 @@ class GenericPE:
 
     single: bool = False
     stateful: Any = None
+    item_ids: bool = False
+    seeks: bool = False
     rank: int = 0
+    if TYPE_CHECKING:
+        item_id: str
+        sent_before: Mapping[str, int]
+    else:
+        item_id = _Told("item_ids")
+        sent_before = _Told("seeks")
     _run_writer: Callable[[str, Any], None] | None = None
     _run_log: Callable[[str, int, str], None] | None = None
 

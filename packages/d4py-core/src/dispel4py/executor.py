@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
@@ -22,11 +23,13 @@ from typing import Any, Protocol
 
 from dispel4py.codec import about_bytes
 from dispel4py.core import GenericPE
-from dispel4py.isolation import Isolate, copy_item
+from dispel4py.isolation import Isolate, copy_item, share_item
+from dispel4py.item_ids import Kept, bare
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
-from dispel4py.routing import Router, copy_items
-from dispel4py.runner import Log, OnError, Runner, Team, raise_error
+from dispel4py.routing import Router, copy_items, fork_items
+from dispel4py.runner import Cut, Log, OnError, Runner, Team, raise_error
+from dispel4py.telling import TellingRunner
 
 #: Most items in a batch.
 CHUNK = 1024
@@ -149,8 +152,9 @@ class Executor:
         self,
         pe: int,
         instance: int,
-        restored: GenericPE | None = None,
+        restored: GenericPE | Kept | None = None,
         sent_before: Mapping[str, int] | None = None,
+        cut: Cut | None = None,
     ) -> Runner:
         """The runner of a local instance; made, and its PE preprocessed, at the first call.
 
@@ -159,12 +163,15 @@ class Executor:
             instance: number of the instance.
             restored: see `Runner`.
             sent_before: see `Runner.track`; None does not track the instance.
+            cut: see there.
         """
         runner = self._runners.get((pe, instance))
         if runner is None:
             planned = self.plan.pes[pe]
             first = self.start(pe, 0) if self._in_teams and instance else None
-            runner = Runner(
+            tells = planned.with_ids or planned.seeks
+            make: Callable[..., Runner] = TellingRunner if tells else Runner
+            runner = make(
                 planned,
                 instance,
                 self._on_written,
@@ -177,7 +184,7 @@ class Executor:
                 restored=restored,
             )
             if sent_before is not None:
-                runner.track(sent_before)
+                runner.track(sent_before, cut)
             self._runners[pe, instance] = runner
             if first is None:
                 self._outlets[runner] = [
@@ -348,7 +355,7 @@ class Executor:
                 self._exits.result(runner.planned.id, output, items)
                 continue
             for outlet in outlets:
-                batch = items if outlet.is_last else copy_items(items, self._isolate)
+                batch = items if outlet.take is None else outlet.take(items)
                 if self._in_teams and len(outlet.receivers) > 1:
                     works.append((self._team(outlet.pe), outlet.input, list(outlet.split(batch))))
                     continue
@@ -388,13 +395,33 @@ class Executor:
 
     def _make_outlets(self, routes: Sequence[Route], runner: Runner) -> list[_Outlet]:
         outlets = []
-        for route in routes:
+        for way, route in enumerate(routes):
             instances = self.plan.pes[route.destination].instances
             router = Router(
                 route, instances, runner.instance, self._isolate, runner.fail, self._in_teams
             )
-            outlets.append(_Outlet(router, is_last=route is routes[-1]))
+            outlets.append(_Outlet(router, _taker(routes, way, self._isolate)))
         return outlets
+
+
+#: Makes of the items of an output those that go one of its ways.
+_Take = Callable[[list[Any]], list[Any]]
+
+
+def _taker(routes: Sequence[Route], way: int, isolate: Isolate) -> _Take | None:
+    """See `_Outlet.take`.
+
+    The last way takes the items themselves, the others take copies; nobody else can have touched
+    them yet.
+    """
+    is_last = way == len(routes) - 1
+    if not any(route.with_ids for route in routes):
+        return None if is_last else partial(copy_items, isolate=isolate)
+    if not routes[way].with_ids:
+        return bare if is_last else lambda items: copy_items(bare(items), isolate)
+    if len(routes) == 1:
+        return None
+    return partial(fork_items, way=way, isolate=share_item if is_last else isolate)
 
 
 class _Outlet:
@@ -405,13 +432,12 @@ class _Outlet:
         pe: number of the receiving PE.
         input: name of its input.
         receivers: those of its instances that were met here.
-        is_last: the last way of an output takes the items themselves, the others take copies;
-            nobody else can have touched them yet.
+        take: see `_Take`; None where they are the items as they were written.
     """
 
-    def __init__(self, router: Router, is_last: bool) -> None:
+    def __init__(self, router: Router, take: _Take | None) -> None:
         self.split = router.split
         self.pe = router.route.destination
         self.input = router.route.input
         self.receivers: list[Runner | None] = [None] * router.instances
-        self.is_last = is_last
+        self.take = take

@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from dispel4py.errors import ItemError, shorten
+from dispel4py.item_ids import Item
 from dispel4py.sharing import is_array
 
 #: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
@@ -98,6 +99,8 @@ def _copy_any(item: Any) -> Any:
 
 def cannot_carry(item: Any, error: BaseException) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
+    if type(item) is Item:
+        item = item.data
     culprit = _find_culprit(item)
     where = "" if culprit is None else f" because of {culprit}"
     return ItemError(

@@ -43,13 +43,18 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One edge of the flattened graph, by the numbers of its PEs."""
+    """One edge of the flattened graph, by the numbers of its PEs.
+
+    Attributes:
+        with_ids: items travel with their ids, as `dispel4py.item_ids.Item`.
+    """
 
     source: int
     output: str
     destination: int
     input: str
     grouping: Grouping
+    with_ids: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class PlannedPE:
         stateful_because: why it is stateful, one phrase per reason; empty if it is stateless.
         routes: output name → edges; an output without edges makes results.
         upstream: numbers of the PEs that feed it directly.
+        with_ids: its items come with their ids, since it asks for them or feeds one that does.
+        shared: its instances are replicas, of which each process may have one.
     """
 
     index: int
@@ -75,10 +82,27 @@ class PlannedPE:
     stateful_because: tuple[str, ...]
     routes: dict[str, tuple[Route, ...]]
     upstream: tuple[int, ...]
+    with_ids: bool = False
+    shared: bool = False
 
     @property
     def stateful(self) -> bool:
         return bool(self.stateful_because)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Where workers share PEs, its instances each have one place: it has state, or an order."""
+        return self.is_root or self.stateful or self.pe.single
+
+    @property
+    def asks_for_ids(self) -> bool:
+        """It wants to know the ids of its items."""
+        return self.pe.item_ids is True
+
+    @property
+    def seeks(self) -> bool:
+        """A repeated call of it begins where it was cut off."""
+        return self.pe.seeks is True
 
     @property
     def has_preprocess(self) -> bool:
@@ -146,10 +170,11 @@ def make_plan(graph: WorkflowGraph) -> Plan:
     stateful: list[list[str]] = [
         [f"it has stateful = {pe.stateful!r}"] if pe.stateful else [] for pe in pes
     ]
+    with_ids = _with_ids(flat, pes, position, order)
     for edge in flat.edges:
         i, j = position[id(edge.source)], position[id(edge.destination)]
         grouping = grouping_of(pes[j], edge.input)
-        routes[i][edge.output].append(Route(i, edge.output, j, edge.input, grouping))
+        routes[i][edge.output].append(Route(i, edge.output, j, edge.input, grouping, with_ids[j]))
         upstream[j][i] = None
         if grouping.kind != SHUFFLE:
             reason = f"its input {edge.input!r} has the grouping {grouping}"
@@ -166,6 +191,7 @@ def make_plan(graph: WorkflowGraph) -> Plan:
                 stateful_because=tuple(stateful[i]),
                 routes={name: tuple(edges) for name, edges in routes[i].items()},
                 upstream=tuple(upstream[i]),
+                with_ids=with_ids[i],
             )
             for i, pe in enumerate(pes)
         ),
@@ -195,7 +221,10 @@ def share_stateless(plan: Plan) -> Plan:
     """The same plan for a mapping whose workers share the stateless PEs: one instance of each."""
     return replace(
         plan,
-        pes=tuple(pe if pe.stateful else replace(pe, instances=1) for pe in plan.pes),
+        pes=tuple(
+            pe if pe.stateful else replace(pe, instances=1, shared=not pe.is_pinned)
+            for pe in plan.pes
+        ),
     )
 
 
@@ -236,6 +265,19 @@ def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
         if not capabilities.lifecycle and (pe.has_preprocess or pe.has_postprocess):
             lines.append(f"{pe.id} has a preprocess or a postprocess")
     return "; ".join(lines) or None
+
+
+def _with_ids(
+    flat: WorkflowGraph, pes: Sequence[Any], position: dict[int, int], order: Sequence[int]
+) -> list[bool]:
+    """By PE: it asks for the ids of its items, or something that it feeds does."""
+    feeds: list[list[int]] = [[] for _ in pes]
+    for edge in flat.edges:
+        feeds[position[id(edge.source)]].append(position[id(edge.destination)])
+    found = [pe.item_ids is True for pe in pes]
+    for i in reversed(order):
+        found[i] = found[i] or any(found[j] for j in feeds[i])
+    return found
 
 
 def _graph_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:

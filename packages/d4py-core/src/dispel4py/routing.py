@@ -11,7 +11,8 @@ from typing import Any
 
 from dispel4py.errors import GroupingError, shorten
 from dispel4py.grouping import group_key, stable_hash
-from dispel4py.isolation import IMMUTABLE, Isolate
+from dispel4py.isolation import IMMUTABLE, Isolate, share_item
+from dispel4py.item_ids import Item, forked_id
 from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
 
 #: A batch's items by receiving instance.
@@ -65,7 +66,11 @@ class Router:
 
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
-        copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+        if self.route.with_ids:
+            copies = [fork_items(items, i, self._isolate) for i in range(1, self.instances)]
+            items = fork_items(items, 0, share_item)
+        else:
+            copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
         if self._in_order:
             together = zip(items, *copies, strict=True)
             return [(i, [item]) for same in together for i, item in enumerate(same)]
@@ -88,13 +93,15 @@ class Router:
     def _by_key(self, items: list[Any]) -> Parts:
         keys = self.route.grouping.keys
         instance_of = self._instance_of
+        with_ids = self.route.with_ids
         parts: list[tuple[int, list[Any]]] = []
         part_of: dict[int, list[Any]] = {}
         for item in items:
+            data = item.data if with_ids else item
             try:
-                key = group_key(item, keys)
+                key = group_key(data, keys)
             except Exception as error:  # a user's __getitem__ may raise anything
-                self._on_error(self._explain("cannot be read", item, error), item)
+                self._on_error(self._explain("cannot be read", data, error), data)
                 continue
             try:
                 instance = instance_of[key]
@@ -102,7 +109,7 @@ class Router:
                 try:
                     instance = self._find(key)
                 except Exception as error:  # a user's __hash__ or __eq__ may raise anything too
-                    self._on_error(self._explain("cannot be hashed", item, error), item)
+                    self._on_error(self._explain("cannot be hashed", data, error), data)
                     continue
             if instance in part_of:
                 part_of[instance].append(item)
@@ -135,3 +142,11 @@ def copy_items(items: list[Any], isolate: Isolate) -> list[Any]:
     if IMMUTABLE.issuperset(map(type, items)):
         return items
     return [isolate(item) for item in items]
+
+
+def fork_items(items: list[Item], way: int, isolate: Isolate) -> list[Item]:
+    """The same for items with ids, which have other ones on each of several ways."""
+    return [
+        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else isolate(data))
+        for item_id, data in items
+    ]

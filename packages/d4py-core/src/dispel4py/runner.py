@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from time import perf_counter
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
@@ -31,6 +31,18 @@ OnError = Callable[[ProcessingError, Any], None]
 OnWritten = Callable[["Runner"], None]
 #: Gets what a PE logs: id of the PE, rank, message.
 Log = Callable[[str, int, str], None]
+
+
+class Cut(NamedTuple):
+    """Where a PE that seeks was cut off.
+
+    Attributes:
+        calls: how many calls were complete, since what is to be repeated was begun.
+        sent: outputs, and how many items the call after those had sent.
+    """
+
+    calls: int
+    sent: tuple[tuple[str, int], ...] = ()
 
 
 def raise_error(error: ProcessingError, item: Any) -> None:
@@ -134,7 +146,7 @@ class Runner:
             ProcessingError: the PE raised, and `on_error` says to stop.
         """
         started_at = self._sent_at = perf_counter()
-        iterator = iter(items)
+        iterator = self._each(input_name, items)
         call_each = self._call if self._direct is None else self._call_directly
         while not call_each(input_name, iterator):
             pass  # an item was skipped; go on with the next
@@ -147,12 +159,13 @@ class Runner:
         stats.seconds += seconds
         return seconds
 
-    def track(self, sent_before: Mapping[str, int] | None = None) -> None:
+    def track(self, sent_before: Mapping[str, int] | None = None, cut: Cut | None = None) -> None:
         """Count what goes on its way from now on.
 
         Args:
             sent_before: output name → items that went on their way when what is done now was done
                 for the first time; so many are dropped now.
+            cut: where that ended; a PE that seeks is told, and nothing is dropped of that call.
         """
         self.sent = dict.fromkeys(self.written, 0)
         self._sent_before = dict(sent_before or {})
@@ -177,6 +190,16 @@ class Runner:
         sent, left = self.sent or {}, self._sent_before
         return {output: count + left.get(output, 0) for output, count in sent.items()}
 
+    @property
+    def cut(self) -> Cut | None:
+        """Where a PE that seeks is now, or where one was that had come further."""
+        return None
+
+    @property
+    def still_cut(self) -> Cut | None:
+        """The `cut` of `track`, if that is still to come, seen from now."""
+        return None
+
     def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
         """The PE as it is now, between two calls, without what ties it to this run.
 
@@ -189,6 +212,10 @@ class Runner:
             return dumps(self.pe)
         finally:
             attributes.update(ties)
+
+    def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
+        """What the PE is called with, one after the other."""
+        return iter(items)
 
     def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `process` with each item; False at one that failed."""

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from dispel4py.core import GenericPE
+from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
 
 
 class Timer:
@@ -64,6 +64,8 @@ class ProcessTimingPE(GenericPE):
         self.id = baseObject.id
         self.single = baseObject.single
         self.stateful = baseObject.stateful
+        self.item_ids = baseObject.item_ids
+        self.seeks = baseObject.seeks
         self.times_total = 0.0
         self.times_count = 0
 
@@ -102,4 +104,7 @@ class ProcessTimingPE(GenericPE):
         base.rank = self.rank
         base._run_writer = self.write
         base._run_log = self._run_log
+        for name in TOLD_ATTRIBUTES:
+            if name in vars(self):
+                setattr(base, name, getattr(self, name))
         return base
