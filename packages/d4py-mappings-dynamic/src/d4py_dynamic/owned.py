@@ -14,6 +14,7 @@ from d4py_dynamic.packing import CODEC
 from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
 from dispel4py.core import GenericPE
 from dispel4py.errors import ItemError
+from dispel4py.item_ids import Kept
 from dispel4py.runner import Runner
 
 #: Seconds of work per second of checkpoints, and the same while there is nothing else to do.
@@ -45,6 +46,7 @@ class Owned:
         in_hand: it is in the middle of a lease.
         done: how much of that lease is done, in items or calls.
         sent_before: see `Runner.track`; for the first start.
+        cut: see there.
         cost: how long the last checkpoint took to make, in seconds.
     """
 
@@ -57,6 +59,7 @@ class Owned:
         self.in_hand = False
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
+        self.cut = adopted.position.cut
         self.cost = 0.0
         self._in_doubt_until = monotonic() + _DOUBT_SECONDS if adopted.losses else 0.0
         self._state = adopted.state
@@ -67,10 +70,10 @@ class Owned:
         self._interval = interval
         self._can_be_saved = interval is not None
 
-    def restored(self) -> GenericPE | None:
+    def restored(self) -> GenericPE | Kept | None:
         """The PE as the last owner left it; None if it had not begun."""
         state, self._state = self._state, None
-        pe: GenericPE | None = None if state is None else CODEC.loads(state)
+        pe: GenericPE | Kept | None = None if state is None else CODEC.loads(state)
         return pe
 
     @property
@@ -100,7 +103,7 @@ class Owned:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return Position(0, None)
-        return Position(self._saved_done, tuple(runner.sent_in_all.items()))
+        return Position(self._saved_done, tuple(runner.sent_in_all.items()), runner.cut)
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, Position]:
         """The state now, between two calls, and the position that goes with it."""
@@ -114,11 +117,11 @@ class Owned:
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
         # Another owner may have come further than this state; what it sent is still to be dropped.
-        sent = runner.still_to_drop
-        runner.track(sent)
+        sent, cut = runner.still_to_drop, runner.still_cut
+        runner.track(sent, cut)
         self.cost = thread_time() - started_at
         self._count += 1
-        return state, Position(self.done, tuple(sent.items()) if self._can_be_saved else None)
+        return state, Position(self.done, tuple(sent.items()) if self._can_be_saved else None, cut)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds."""

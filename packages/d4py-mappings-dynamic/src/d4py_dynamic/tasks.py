@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from dispel4py.inputs import calls
 from dispel4py.plan import Plan, PlannedPE
 from dispel4py.result import Failure
+from dispel4py.runner import Cut
 
 #: Process items: `Task.load` is a list of items.
 ITEMS = "items"
@@ -73,10 +74,12 @@ class Position(NamedTuple):
         sent: outputs, and how many items were sent since then.  They are known by their number: a
             PE that is called again with the same items is expected to write the same again.  None
             where it cannot be called again without doing something twice.
+        cut: where in that it was; for a PE that seeks.
     """
 
     done: int = 0
     sent: tuple[tuple[str, int], ...] | None = ()
+    cut: Cut | None = None
 
 
 class Lease(NamedTuple):
@@ -181,7 +184,7 @@ def is_pinned(planned: PlannedPE) -> bool:
 
     A root stays in one place so that its calls keep their order.
     """
-    return planned.is_root or planned.stateful or planned.pe.single
+    return planned.is_pinned
 
 
 def pins_of(plan: Plan) -> list[Pin]:

@@ -244,7 +244,8 @@ class Worker:
     def _do_shared(self, lease: Lease) -> None:
         task = lease.task
         if task.load is None or task.kind != FINISH:
-            self._executor.start(task.pe, 0).track(dict(lease.position.sent or ()))
+            at = lease.position
+            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
         if task.kind == FINISH and task.load is not None:
             self._orphans += 1  # beside a replica of this worker's own, if it has one
             self._executor.start(task.pe, self._orphans, CODEC.loads(task.load))
@@ -303,7 +304,7 @@ class Worker:
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
-        return self._executor.start(*owned.pin, owned.restored(), owned.sent_before)
+        return self._executor.start(*owned.pin, owned.restored(), owned.sent_before, owned.cut)
 
     def _due_at(self, owned: Owned, began_at: float) -> float:
         """When to save an instance in the middle of a lease.
@@ -361,7 +362,7 @@ class Worker:
             commit.pinned = [(owned.pin, position)]
         else:
             sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            commit.begun = [(lease, Position(0, sent))]
+            commit.begun = [(lease, Position(0, sent, runner.cut))]
         self._commit(commit)
 
     def _look_at_hungry(self) -> bool:
