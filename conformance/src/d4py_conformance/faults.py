@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from multiprocessing import active_children
+from pathlib import Path
 from typing import Any
 
 from dispel4py import GenericPE, IterativePE
@@ -116,6 +117,75 @@ class Deadly(IterativePE):
         if data == self.at:
             os.kill(os.getpid(), signal.SIGKILL)
         return data
+
+
+class Files(IterativePE):
+    """Writes each item to a file that is named after its id, and sends it on.
+
+    A log in the same folder tells each time that it did, see `written_files`.
+
+    Args:
+        folder: where to.
+        deadly_at: an item after whose first file it kills its own process.
+    """
+
+    item_ids = True
+
+    def __init__(self, folder: Path, deadly_at: Any = None, stateful: bool = False) -> None:
+        super().__init__()
+        self.folder, self.deadly_at, self.stateful = str(folder), deadly_at, stateful
+
+    def _process(self, data: Any) -> Any:
+        path = Path(self.folder, f"{self.id} {self.item_id}")
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_text(str(data))
+        is_new = not path.exists()
+        part.replace(path)
+        _note(self.folder, f"{path.name} {data}")
+        if is_new and data == self.deadly_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return data
+
+
+def written_files(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """What `Files` has written to a folder: name → content, and the lines ``name content``."""
+    files = {path.name: path.read_text() for path in folder.glob("* *") if not path.suffix}
+    return files, (folder / "log").read_text().splitlines()
+
+
+class Readings(GenericPE):
+    """A root that sends 1, 2, 3, … in one call, a little apart, each time with its process.
+
+    If it is lost it goes on from there.  A log tells where it began, each time.
+
+    Args:
+        folder: where the log is.
+        count: how many to send.
+        seconds: how far apart.
+    """
+
+    seeks = True
+
+    def __init__(self, folder: Path, count: int, seconds: float = 0.002) -> None:
+        super().__init__()
+        self._add_output("output")
+        self._add_output("process")
+        self.folder, self.count, self.seconds = str(folder), count, seconds
+
+    def process(self, inputs: Any) -> None:
+        sent = self.sent_before
+        _note(self.folder, str(sent["process"]))
+        for number in range(sent["process"], self.count):
+            time.sleep(self.seconds)
+            if number >= sent["output"]:
+                self.write("output", number + 1)
+            self.write("process", os.getpid())
+
+
+def _note(folder: str, line: str) -> None:
+    """Add a line to a log that several processes write."""
+    with Path(folder, "log").open("a") as log:
+        log.write(f"{line}\n")
 
 
 class Killer:

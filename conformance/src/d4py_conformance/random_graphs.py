@@ -61,7 +61,10 @@ class Spec:
 
 
 class Node(GenericPE):
-    """Does what its `Spec` says.  A root makes items of its own, one per call."""
+    """Does what its `Spec` says.  A root makes items of its own, one per call.
+
+    If it asks for the ids of items, it tells them on an output of their own.
+    """
 
     def __init__(self, spec: Spec) -> None:
         super().__init__(spec.numprocesses)
@@ -69,6 +72,7 @@ class Node(GenericPE):
         self._add_input("other", grouping=spec.grouping, optional=True)
         self._add_output("output")
         self._add_output("even")
+        self._add_output("id")
         self.name = "Node"
         self.spec = spec
         self.single = spec.single
@@ -82,6 +86,8 @@ class Node(GenericPE):
         else:
             self.made += 1
             name, (key, value) = "input", made(self.made)
+        if self.item_ids:
+            self.write("id", self.item_id)
         item = self.spec.relayed((key, value), name)
         if self.spec.totals:
             self.sums[key] += value
@@ -101,7 +107,7 @@ class LivingNode(Node):
             self.write("output", self.spec.words()[0])
 
     def postprocess(self) -> None:
-        for key, total in self.sums.items():
+        for key, total in sorted(self.sums.items()):
             self.write("even", (key, total % _MODULUS))
         if self.spec.talks:
             self.write("output", self.spec.words()[1])
@@ -127,11 +133,12 @@ class RandomGraph:
     calls: int
     living: bool = field(default=True, repr=False)
 
-    def graph(self) -> WorkflowGraph:
-        """The graph itself."""
+    def graph(self, *, item_ids: bool = False) -> WorkflowGraph:
+        """The graph itself; its PEs may ask for the ids of items."""
         nodes = [(LivingNode if self.living else Node)(spec) for spec in self.specs]
         graph = WorkflowGraph()
         for node in nodes:
+            node.item_ids = item_ids
             graph.add(node)
         for source, output, destination, input_name in self.edges:
             graph.connect(nodes[source], output, nodes[destination], input_name)

@@ -121,7 +121,7 @@ def test_who_does_not_seek_is_told_what_would_do():
 
     graph = WorkflowGraph()
     graph.add(Asks(1))
-    with pytest.raises(ProcessingError, match="has no sent_before now.*`seeks = True`"):
+    with pytest.raises(ProcessingError, match=r"has no sent_before now.*`seeks = True`"):
         run(graph)
 
 

@@ -8,15 +8,18 @@ from d4py_conformance.compare import assert_outputs
 from d4py_conformance.faults import (
     VICTIMS,
     Count,
+    Files,
     Heard,
     Killer,
     Name,
+    Readings,
     RunningSum,
     Ticks,
     some_faults,
+    written_files,
 )
 from d4py_conformance.pes import Relay
-from dispel4py import WorkflowGraph
+from dispel4py import WorkflowGraph, run
 
 CALLS = 300
 
@@ -61,3 +64,43 @@ def test_h2_some_worker_is_killed(execute, whom):
 @pytest.mark.parametrize("seed", range(4))
 def test_h2_workers_are_killed_again_and_again(execute, seed):
     survives(execute, some_faults(seed, 2 * CALLS, 5))
+
+
+def make_files(folder, seconds, deadly_at=None):
+    """Files of a running sum, and of what comes out of a stateless chain."""
+    folder.mkdir()
+    graph = WorkflowGraph()
+    ticks, name, total = Ticks(seconds), Name(), RunningSum()
+    graph.connect(ticks, "output", name, "input")
+    graph.connect(ticks, "output", total, "input")
+    graph.connect(name, "output", Files(folder, stateful=True), "input")
+    graph.connect(total, "output", Files(folder, deadly_at), "input")
+    return graph
+
+
+def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):
+    run(make_files(tmp_path / "calm", 0.0), inputs=CALLS)
+    expected, _ = written_files(tmp_path / "calm")
+    assert len(expected) == 2 * CALLS
+
+    killer = Killer(some_faults(3, 2 * CALLS, 3))
+    deadly_at = sum(range(1, 51))
+    execute(make_files(tmp_path / "killed", 0.002, deadly_at), CALLS, 3, on_result=killer)
+    files, lines = written_files(tmp_path / "killed")
+    assert files == expected
+    assert {*lines} == {f"{name} {content}" for name, content in expected.items()}
+    assert len(lines) > 2 * CALLS  # some were written twice
+
+
+def test_h2_a_root_that_seeks_goes_on_in_the_middle_of_its_call(execute, tmp_path):
+    graph = WorkflowGraph()
+    graph.connect(Readings(tmp_path, CALLS), "output", Name(), "input")
+    killer = Killer({200: "root", 400: "root"})
+    execute(graph, 1, 3, on_result=killer)
+    assert len(killer.killed) == 2
+    assert_outputs(
+        killer.outputs, {"Name1": {"output": [("abcde"[n % 5], n) for n in range(1, CALLS + 1)]}}
+    )
+    began = [int(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert began[0] == 0
+    assert 0 < began[1] < began[2] < CALLS

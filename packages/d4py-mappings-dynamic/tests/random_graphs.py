@@ -6,21 +6,28 @@ from dispel4py import GenericPE, WorkflowGraph
 
 
 class Mix(GenericPE):
-    """A PE of two inputs and two outputs that writes a known number of items per item."""
+    """A PE of two inputs and two outputs that writes a known number of items per item.
 
-    def __init__(self, times, more_at_the_end):
+    It may tell the id of each item, and go on where a call that is repeated was cut off.
+    """
+
+    def __init__(self, times, more_at_the_end, item_ids=False, seeks=False):
         super().__init__()
         for name in ("a", "b"):
             self._add_input(name, optional=True)
-        for name in ("x", "y"):
+        for name in ("x", "y", "id"):
             self._add_output(name)
         self.times, self.more_at_the_end = times, more_at_the_end
+        self.item_ids, self.seeks = item_ids, seeks
 
     def process(self, inputs):
         (item,) = inputs.values() if inputs else ((),)
-        for i in range(self.times):
+        sent = self.sent_before if self.seeks else {"x": 0, "id": 0}
+        if self.item_ids and not sent["id"]:
+            self.write("id", self.item_id)
+        for i in range(sent["x"], self.times):
             self.write("x", (*item, i))
-        return {"y": (*item, -1)}
+        return {"y": (*item, -1)}  # nothing is looked at after this
 
 
 class MixWithEnd(Mix):
@@ -38,7 +45,8 @@ def graphs(draw):
         # A stateless one has a postprocess per replica, which `simple` has not.
         pinned = number == 0 or grouping or draw(st.booleans())
         kind = draw(st.sampled_from([Mix, MixWithEnd])) if pinned else Mix
-        pe = kind(draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+        times = draw(st.sampled_from([0, 1, 2, 2, 5]))
+        pe = kind(times, draw(st.integers(0, 2)), draw(st.booleans()), draw(st.booleans()))
         pe.name = f"P{number}"
         if pinned:
             pe.stateful = True

@@ -8,7 +8,16 @@ import threading
 import pytest
 
 from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import VICTIMS, Deadly, Killer, Replica, Ticks, some_faults
+from d4py_conformance.faults import (
+    VICTIMS,
+    Deadly,
+    Files,
+    Killer,
+    Replica,
+    Ticks,
+    some_faults,
+    written_files,
+)
 from d4py_conformance.pes import Relay
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import WorkerLostError
@@ -76,3 +85,19 @@ def test_c5_a_pe_that_kills_its_worker_each_time_is_named(execute):
     with pytest.raises(WorkerLostError) as caught:
         execute(chain(Ticks(), Deadly(50), Relay()), on_result=lambda *result: None)
     assert "it ran Deadly1, as 2 workers before it that died" in str(caught.value)
+
+
+def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    for folder in (calm, killed):
+        folder.mkdir()
+    run(chain(Ticks(0.0), Relay(), Files(calm)), inputs=CALLS)
+    expected, _ = written_files(calm)
+    assert len(expected) == CALLS
+
+    killer = Killer(some_faults(5, CALLS, 3))
+    execute(chain(Ticks(), Relay(), Files(killed, deadly_at=50)), on_result=killer)
+    files, lines = written_files(killed)
+    assert files == expected
+    assert {*lines} == {f"{name} {content}" for name, content in expected.items()}
+    assert len(lines) > CALLS  # some were written twice

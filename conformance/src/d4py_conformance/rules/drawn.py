@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.suite import Execute, Suite
+from dispel4py import run
 from dispel4py.registry import Capabilities
 
 if TYPE_CHECKING:
@@ -27,20 +29,36 @@ class DrawnGraphs(Suite):
     def test_c2_random_graphs_give_what_the_model_says(
         self, execute: Execute, capabilities: Capabilities
     ) -> None:
-        # Not at the top: every start of pytest would wait for hypothesis.
-        from hypothesis import HealthCheck, given, settings
-
-        from d4py_conformance.random_graphs import random_graphs
-
-        @settings(
-            max_examples=self.random_graphs,
-            derandomize=True,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(random_graphs(capabilities))
         def agrees(drawn: RandomGraph) -> None:
             assert_outputs(execute(drawn.graph(), drawn.calls).outputs, drawn.expected())
 
-        agrees()
+        _for_some(self.random_graphs, capabilities, agrees)
+
+    @pytest.mark.timeout(300)
+    def test_m5_ids_are_unique_and_those_of_every_mapping(
+        self, execute: Execute, capabilities: Capabilities
+    ) -> None:
+        def agrees(drawn: RandomGraph) -> None:
+            graph = drawn.graph(item_ids=True)
+            expected = run(graph, "simple", drawn.calls).outputs
+            ids = [found for outputs in expected.values() for found in outputs.get("id", [])]
+            assert len(ids) == len(set(ids))
+            assert_outputs(execute(graph, drawn.calls).outputs, expected)
+
+        _for_some(self.random_graphs // 2, capabilities, agrees)
+
+
+def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGraph], None]) -> None:
+    """Check so many graphs."""
+    # Not at the top: every start of pytest would wait for hypothesis.
+    from hypothesis import HealthCheck, given, settings
+
+    from d4py_conformance.random_graphs import random_graphs
+
+    settings(
+        max_examples=count,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )(given(random_graphs(capabilities))(check))()
