@@ -45,7 +45,7 @@ class DrawnGraphs(Suite):
             assert len(ids) == len(set(ids))
             assert_outputs(execute(graph, drawn.calls).outputs, expected)
 
-        _for_some(self.random_graphs // 2, capabilities, agrees)
+        _for_some(self.random_graphs // 4, capabilities, agrees)
 
 
 def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGraph], None]) -> None:
