@@ -153,7 +153,7 @@ _CASES = [
     Case("pipeline_composite", pipeline_composite),
     Case("pipeline_test", counting("TestOneInOneOut5")),
     Case("producer_tee", counting("TestOneInOneOut2", "TestOneInOneOut3")),
-    Case("sieveoferatosthenes", sieve, sizes=(1,), needs=frozenset({"stateful"}), timeout=120.0),
+    Case("sieveoferatosthenes", sieve, sizes=(0, 1), needs=frozenset({"stateful"}), timeout=120.0),
     Case("split_merge", split_merge, sizes=(1, 100)),
     Case("teecopy", counting("TestOneInOneOut1", "TestOneInOneOut2")),
     Case("unconnected_pipeline", counting("TestOneInOneOut5", "TestOneInOneOut11")),
