@@ -23,7 +23,7 @@ from d4py_conformance.pes import (
     Tag,
     Total,
 )
-from d4py_conformance.suite import Execute, Require, Suite, chain
+from d4py_conformance.suite import Execute, Require, Suite, assert_soon, chain
 from dispel4py import ProcessingError, WorkflowGraph
 
 #: How long a PE may be busy while all others have nothing to do.
@@ -31,8 +31,8 @@ PAUSE_SECONDS = 1.5
 #: How long a run may take to end after its last item.  Shorter than the pause: no idle time could
 #: be set so that a run ends by it and passes both tests.
 END_SECONDS = 1.2
-#: How long a run may take to stop after an exception; the machine may be busy.
-STOP_SECONDS = 4.0
+#: How long a run may take to stop after an exception.
+STOP_SECONDS = 2.0
 
 
 class CompletionRules(Suite):
@@ -43,10 +43,12 @@ class CompletionRules(Suite):
         assert_outputs(outputs, {"Relay3": {"output": [1]}})
 
     def test_c1_the_end_is_known_and_not_waited_for(self, execute: Execute) -> None:
-        outputs = execute(chain(Numbers(), Relay(), Clock()), 3).outputs
-        ended_at = time.time()
-        last_item_at = max(outputs["Clock2"]["output"])
-        assert ended_at - last_item_at < END_SECONDS
+        def rest() -> float:
+            outputs = execute(chain(Numbers(), Relay(), Clock()), 3).outputs
+            ended_at = time.time()
+            return ended_at - float(max(outputs["Clock2"]["output"]))
+
+        assert_soon(rest, END_SECONDS)
 
     def test_c1_postprocess_waits_for_all_that_is_upstream(
         self, execute: Execute, require: Require
@@ -116,11 +118,13 @@ class CompletionRules(Suite):
             assert word in str(error)
 
     def test_c3_the_run_stops_promptly(self, execute: Execute) -> None:
-        with pytest.raises(ProcessingError) as caught:
-            execute(chain(Numbers(), Relay(), FailsWithTime(), Relay()), 10**12)
-        stopped_at = time.time()
-        raised_at = float(caught.value.reason.rpartition(" ")[2])
-        assert stopped_at - raised_at < STOP_SECONDS
+        def rest() -> float:
+            with pytest.raises(ProcessingError) as caught:
+                execute(chain(Numbers(), Relay(), FailsWithTime(), Relay()), 10**12)
+            stopped_at = time.time()
+            return stopped_at - float(caught.value.reason.rpartition(" ")[2])
+
+        assert_soon(rest, STOP_SECONDS)
 
     @pytest.mark.parametrize("phase", ["preprocess", "postprocess"])
     def test_c3_so_does_one_outside_process(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,12 @@ from d4py_conformance.pes import (
     Tag,
     Traced,
 )
-from d4py_conformance.suite import Require, RunApart, Suite, chain
+from d4py_conformance.suite import Require, RunApart, Suite, assert_soon, chain
 from dispel4py import WorkflowGraph
 from dispel4py.registry import Capabilities
 
-#: Seconds within which everything has to stop; the rule says two, and the machine may be busy.
-STOP_SECONDS = 4.0
+#: Seconds within which everything has to stop.
+STOP_SECONDS = 2.0
 #: Seconds within which a run has to end when a worker is lost.
 LOST_SECONDS = 10.0
 #: The item at which a worker is killed, and how many there are.
@@ -50,15 +51,21 @@ class StoppingRules(Suite):
     def test_c4_a_signal_stops_everything(
         self, run_apart: RunApart, tmp_path: Path, number: signal.Signals
     ) -> None:
-        arrived = tmp_path / "arrived"
-        apart = run_apart(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
-        apart.wait_for(arrived)
-        sent_at = time.monotonic()
-        apart.interrupt(number)
-        answer = apart.wait()
-        assert time.monotonic() - sent_at < STOP_SECONDS
-        assert answer.status == 130, answer
-        assert apart.left_behind() == []
+        attempts = count()
+
+        def rest() -> float:
+            arrived = tmp_path / f"arrived{next(attempts)}"
+            apart = run_apart(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
+            apart.wait_for(arrived)
+            sent_at = time.monotonic()
+            apart.interrupt(number)
+            answer = apart.wait()
+            seconds = time.monotonic() - sent_at
+            assert answer.status == 130, answer
+            assert apart.left_behind() == []
+            return seconds
+
+        assert_soon(rest, STOP_SECONDS)
 
     @pytest.mark.parametrize("where", ["root", "stateless", "stateful"])
     def test_c5_a_killed_worker(
