@@ -97,6 +97,10 @@ class Takeovers:
         self._owner: dict[Any, int] = {}
         self._waits: list[tuple[float, int, set[Any]]] = []
 
+    def forget(self) -> None:
+        """All results come once more."""
+        self._owner, self._waits = {}, []
+
     def killed(self, pid: int) -> None:
         """A process was killed now."""
         places = {place for place, owner in self._owner.items() if owner == pid}
@@ -344,4 +348,11 @@ class ChaosRun:
         return True
 
     def _lose_driver(self) -> bool:
-        return False
+        """Kill the driver, and have another one take the run up, which hands out all results."""
+        self._driver.kill()
+        self._driver.wait()
+        self._lines.close()
+        self._outputs, self._results = {}, 0
+        self._takeovers.forget()
+        self._driver = self._drive("resume")
+        return True
