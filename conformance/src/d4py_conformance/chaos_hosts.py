@@ -13,20 +13,15 @@ import sysconfig
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import psutil
+
+from d4py_conformance.hanging import stacks
 
 _COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 _HOST = "127.0.0.1"
 _STARTS = 20.0
-
-
-class _Row(NamedTuple):
-    """A process."""
-
-    pid: int
-    parent: int
-    group: int
-    program: str
 
 
 class Server:
@@ -110,20 +105,25 @@ class Commands:
         self._started.append(process)
         return process
 
-    def workers(self, process: subprocess.Popen[str]) -> list[int]:
+    def workers(self, command: subprocess.Popen[str]) -> list[int]:
         """The worker processes of one that live; not what Python has started for itself."""
-        rows = [row for row in self._listed() if row.group == process.pid != row.pid]
-        parents = {row.parent for row in rows}
+        found = [
+            process for process in self._processes({command.pid}) if process.pid != command.pid
+        ]
+        parents = {process.info["ppid"] for process in found}
         return [
-            row.pid
-            for row in rows
-            if row.pid not in parents and "resource_tracker" not in row.program
+            process.pid
+            for process in found
+            if process.pid not in parents and "resource_tracker" not in _line(process)
         ]
 
     def left(self) -> list[str]:
         """The processes that live, of all commands."""
-        groups = {process.pid for process in self._started}
-        return [f"{row.pid} ({row.program})" for row in self._listed() if row.group in groups]
+        return [f"{process.pid} ({_line(process)[:200]})" for process in self._all()]
+
+    def stacks(self) -> str:
+        """The stacks of all of them."""
+        return "\n".join(stacks(process) for process in self._all())
 
     def said(self, process: subprocess.Popen[str]) -> str:
         """What one has written to its standard error output."""
@@ -132,27 +132,32 @@ class Commands:
 
     def stop(self) -> None:
         """End all of them, with all that they have started."""
-        groups = {process.pid for process in self._started}
-        for row in self._listed():
-            if row.group in groups:
-                send(row.pid, signal.SIGKILL)
+        for process in self._all():
+            send(process.pid, signal.SIGKILL)
         for process in self._started:
             process.wait()
 
-    def _listed(self) -> list[_Row]:
-        """Processes that live."""
-        listed = subprocess.run(
-            ["ps", "-A", "-ww", "-o", "pid=,ppid=,pgid=,stat=,args="],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        rows = (line.split(None, 4) for line in listed.stdout.splitlines())
+    def _all(self) -> list[psutil.Process]:
+        return self._processes({process.pid for process in self._started})
+
+    def _processes(self, groups: set[int]) -> list[psutil.Process]:
+        """Processes of some groups that live."""
         return [
-            _Row(int(pid), int(parent), int(group), program)
-            for pid, parent, group, state, program in rows
-            if state[0] != "Z"
+            process
+            for process in psutil.process_iter(["ppid", "cmdline", "status"])
+            if process.info["status"] != psutil.STATUS_ZOMBIE and _group(process.pid) in groups
         ]
+
+
+def _line(process: psutil.Process) -> str:
+    return " ".join(process.info["cmdline"] or ())
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
 
 
 def send(pid: int, number: signal.Signals) -> bool:

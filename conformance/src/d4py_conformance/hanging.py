@@ -55,7 +55,7 @@ class Deadline:
         text += ["", "--- this process", "".join(traceback.format_stack(frame))]
         hung = [process for process in _children() if process.pid not in self._before]
         for process in hung:
-            text += [_stacks(process)]
+            text += [stacks(process)]
         for process in hung:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -66,7 +66,8 @@ def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def _stacks(process: psutil.Process) -> str:
+def stacks(process: psutil.Process) -> str:
+    """The stacks of a process, as text."""
     try:
         with process.oneshot():
             command = " ".join(process.cmdline())[:200]

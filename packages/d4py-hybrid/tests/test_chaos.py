@@ -3,13 +3,9 @@
 A few seeds of each kind of fault; ``hatch run chaos`` does as many as one likes.
 """
 
-import shutil
-
 import pytest
 
 from d4py_conformance.chaos import ChaosRun
-
-pytestmark = pytest.mark.skipif(shutil.which("ps") is None, reason="looks for processes with ps")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 from d4py_conformance.faults import Killer, RunningSum, Ticks
 from dispel4py import WorkflowGraph
 
-ITEMS, STATE_BYTES = 300, 50_000_000
+ITEMS, STATE_BYTES = 400, 50_000_000
 
 
 class Ponderous(RunningSum):
@@ -22,7 +22,7 @@ def test_h2_fifty_megabytes_of_state_get_on_whoever_is_killed_and_tell_their_cos
     graph.connect(Ticks(0.005), "output", Ponderous(), "input")
     killer = Killer({40: "all"})
     with caplog.at_level(logging.INFO):
-        execute(graph, ITEMS, 2, on_result=killer, commit_interval=0.05)
+        execute(graph, ITEMS, 2, on_result=killer, commit_interval=0.1)
     assert killer.killed
     sums = [sum(range(1, number + 1)) for number in range(1, ITEMS + 1)]
     assert killer.outputs["Ponderous1"]["output"] == sums

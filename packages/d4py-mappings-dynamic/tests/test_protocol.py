@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -182,6 +183,17 @@ class Protocol(RuleBasedStateMachine):
         self.extra = []  # what else was put
         self.results = {"shared": [], "kept": []}
 
+    @initialize(calls=st.integers(1, 4))
+    def begin(self, calls):
+        self.join()
+        self.join()
+        self.put([calls])
+        for which in range(len(PINS)):
+            self.order(which)
+        for worker in self.workers:
+            while worker.orders:
+                worker.adopt()
+
     # What the driver does.
 
     @rule(calls=st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -223,6 +235,20 @@ class Protocol(RuleBasedStateMachine):
         pins = self.members.pop(rank)
         self.driver.lose(rank, pins)
         self.unowned += pins
+
+    @precondition(lambda self: self.members)
+    @rule(which=st.integers(0, 9), dead=st.booleans())
+    def replace(self, which, dead):
+        """One is given up, and another one follows at once in all that it owned."""
+        lost = [*self.members][which % len(self.members)]
+        self.give_up(which)
+        if dead:
+            self.workers = [worker for worker in self.workers if worker.rank != lost]
+        self.join()
+        heir = self.workers[-1]
+        while self.unowned:
+            self.order(len(self.members) - 1)
+            heir.adopt()
 
     # What workers do.
 
@@ -313,6 +339,17 @@ class Protocol(RuleBasedStateMachine):
         worker = self.some(which)
         if pin in worker.owned:
             self.commit(worker, worker.owned[pin].send(), heard)
+
+    @precondition(lambda self: any(worker.rank not in self.members for worker in self.workers))
+    @rule(pin=st.sampled_from(PINS), late=st.booleans())
+    def wake(self, pin, late):
+        """One that was given up, and does not know it, does what it was told long ago."""
+        (worker, *_) = [worker for worker in self.workers if worker.rank not in self.members]
+        if late:
+            worker.orders.append(pin)
+            self.do(worker, worker.adopt)
+        else:
+            self.do(worker, worker.take)
 
     @there_are_workers
     @rule(which=st.integers(0, 9))

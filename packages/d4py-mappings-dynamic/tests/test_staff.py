@@ -153,7 +153,7 @@ def test_c5_a_process_that_is_slow_to_start_is_not_silent_yet(company, monkeypat
     monkeypatch.setattr(staff, "monotonic", lambda: now)
     monkeypatch.setattr(company.staff, "_lease", 2.0)
     # Worker 1 has given a sign once, and worker 2 never.
-    for seconds, killed in (5.0, [1]), (14.0, [1]), (16.0, [1, 2, 0]):
+    for seconds, killed in (5.0, [1]), (29.0, [1]), (31.0, [1, 2, 0]):
         monkeypatch.setattr(staff, "monotonic", lambda seconds=seconds: now + seconds)
         signs = {0: seconds, 1: seconds - 1.0, 2: seconds}
         ranks = company.staff.ranks

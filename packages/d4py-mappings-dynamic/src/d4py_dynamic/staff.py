@@ -21,9 +21,8 @@ _HASTY_SECONDS = 0.1
 #: Workers in a row that may end by themselves, in less than so many seconds and without having
 #: taken anything, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
-#: Seconds that a process of this machine has until its first sign of life, if the lease is shorter;
-#: a last sign that came so soon after its start is that of whoever started it.
-_STARTING_SECONDS, _TO_FIRST_SIGN = 15.0, 0.1
+#: A last sign of life that came so soon after a worker's start, in seconds, is not its own.
+_TO_FIRST_SIGN = 0.1
 #: What ends a worker that has done nothing wrong.
 _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
@@ -159,7 +158,7 @@ class Staff:
         if rank in self._ranks:
             there = monotonic() - self._started_at[self._ranks.index(rank)]
             if there - silent < _TO_FIRST_SIGN:
-                return max(self._lease, _STARTING_SECONDS)
+                return max(self._lease, LEASE_SECONDS)
         return self._lease
 
     def _deal(self) -> None:
