@@ -9,6 +9,7 @@ gives, item by item, and something has to come out in any case.
 import sys
 import threading
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -284,6 +285,59 @@ class TestManyCalls:
                     raise
             else:
                 assert_outputs(result.outputs, expected)
+
+
+class Expands(IterativePE):
+    """Writes an item eight times in a call, which goes on where it was cut off."""
+
+    seeks = True
+    starts: ClassVar = []  # of this process, so of all workers
+
+    def _process(self, data):
+        start = self.sent_before["output"]
+        self.starts.append(start)
+        for number in range(start, 8):
+            self.write("output", (data, number))
+
+
+class Expander(ProducerPE):
+    """A root of that kind."""
+
+    seeks = True
+    calls = 0
+
+    def _process(self, inputs):
+        self.calls += 1
+        Expands._process(self, self.calls)
+
+    starts = Expands.starts
+
+
+class Tell(ProducerPE):
+    number = 0
+
+    def _process(self, inputs):
+        self.number += 1
+        return self.number
+
+
+@pytest.mark.parametrize("pe", ["shared", "kept", "root"])
+def test_c5_a_call_goes_on_where_it_was_cut_off(crash, pe):
+    graph = WorkflowGraph()
+    expands = Expander() if pe == "root" else Expands()
+    if pe == "root":
+        graph.add(expands)
+    else:
+        expands.stateful = pe == "kept"
+        graph.connect(Tell(), "output", expands, "input")
+    expected = run(graph, inputs=3).outputs
+    Expands.starts.clear()
+    number = 0
+    while number == 0 or crash.last.happened:
+        assert_outputs(crash(graph, 3, 2, after=[number]).outputs, expected)
+        number += 1
+    assert number > 5
+    assert {*Expands.starts} > {0}
 
 
 class Picky(IterativePE):

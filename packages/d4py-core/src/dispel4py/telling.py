@@ -103,7 +103,6 @@ class TellingRunner(Runner):
             else:
                 self._begin(item.id, sent_before)
                 data = item.data
-            del item  # see `dispel4py.sharing`
             yield data
         self._end()
 
