@@ -83,6 +83,41 @@ def folder():
         yield Path(made)
 
 
+#: A run that a script starts, whose own classes and functions go to the other host.
+SCRIPT = """
+import sys
+from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph, run
+
+class Sample:
+    def __init__(self, value):
+        self.value = value
+
+class Make(ProducerPE):
+    count = 0
+    def _process(self, inputs):
+        self.count += 1
+        return Sample(self.count)
+
+class Check(IterativePE):
+    def _process(self, sample):
+        assert type(sample) is Sample
+        return scaled(sample)
+
+def scaled(sample, factor=10):
+    return Sample(factor * sample.value)
+
+graph = WorkflowGraph()
+check = Check()
+graph.connect(Make(), "output", check, "input")
+graph.connect(check, "output", SimpleFunctionPE(lambda sample: sample), "input")
+if __name__ == "__main__":
+    samples = run(
+        graph, "zmq_multi", 3, 3, bind=sys.argv[1], local=int(sys.argv[2]), wait=60.0
+    ).outputs["PE_<lambda>2"]["output"]
+    print([type(sample) is Sample and sample.value for sample in samples])
+"""
+
+
 class Hosts:
     """Starts commands on hosts; `prefix` is what a command begins with there."""
 
@@ -94,16 +129,21 @@ class Hosts:
         self.started = []
 
     def driver(self, *arguments, **environment):
-        arguments = ["wf.py", "--bind", self.address, *arguments]
+        arguments = [COMMAND, "zmq_multi", "wf.py", "--bind", self.address, *arguments]
         return self._start(0, self.folder / "here", arguments, environment)
 
+    def script(self, local):
+        (self.folder / "here" / "script.py").write_text(SCRIPT)
+        arguments = [sys.executable, "script.py", self.address, local]
+        return self._start(0, self.folder / "here", arguments, {})
+
     def guest(self, *arguments, **environment):
-        arguments = ["--connect", self.address, *arguments]
+        arguments = [COMMAND, "zmq_multi", "--connect", self.address, *arguments]
         return self._start(1, self.folder / "there", arguments, environment)
 
     def _start(self, host, folder, arguments, environment):
         process = subprocess.Popen(
-            [*self.prefixes[host], COMMAND, "zmq_multi", *map(str, arguments)],
+            [*self.prefixes[host], *map(str, arguments)],
             cwd=folder,
             env={**os.environ, "D4PY_KEY": SECRET, "PYTHONHASHSEED": str(host), **environment},
             stdout=subprocess.PIPE,
@@ -181,6 +221,12 @@ class TestRuns:
         driver = hosts.driver("-i", 100, "-n", processes)
         ended(hosts.guest("-n", processes), 0)
         assert results(ended(driver, 0)[0]) == EXPECTED
+
+    @pytest.mark.parametrize("local", [0, 1])
+    def test_what_a_script_defines_goes_to_the_other_host(self, hosts, local):
+        driver, guest = hosts.script(local), hosts.guest("-n", 3)
+        assert ended(driver, 0)[0] == "[10, 20, 30]\n"
+        ended(guest, 0)
 
     def test_the_key_is_told_where_none_was_given(self, hosts):
         driver = hosts.driver("-i", 100, "-n", 4, "--local", 3, D4PY_KEY="")

@@ -57,20 +57,24 @@ class Parcel:
         return plan
 
 
-def pack(plan: Plan, codec: WorkerCodec, start_method: str | None = None) -> Parcel:
+def pack(
+    plan: Plan, codec: WorkerCodec, start_method: str | None = None, *, elsewhere: bool = False
+) -> Parcel:
     """Pack a plan.
 
     Args:
         plan: the plan.
         codec: the codec of whoever opens it.
         start_method: how workers are started; None if by default.
+        elsewhere: there may also be workers that another program has started, on another host.
 
     Raises:
         GraphError: PEs that cannot be pickled; each is named with the attribute to blame.
     """
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     try:
-        definitions = b"" if main_is_shared(start_method) else _definitions(codec)
+        shared = main_is_shared(start_method) and not elsewhere
+        definitions = b"" if shared else _definitions(codec)
         return Parcel(codec.dumps(plan), definitions, modules, argv)
     except ItemError as error:
         problems = list(_problems(plan, codec))

@@ -40,7 +40,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
     extra = options.extra
     placement = placed(graph, options)
     given = root_inputs(placement.plan, inputs)
-    parcel = pack(placement.plan, CODEC)
+    parcel = pack(placement.plan, CODEC, extra.get("start_method"), elsewhere=True)
     host, port = host_and_port(extra["bind"], "--bind")
     with ExitStack() as stack:
         keys, to_tell = stack.enter_context(keys_of_driver(extra.get("key_file")))
