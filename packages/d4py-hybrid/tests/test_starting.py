@@ -83,7 +83,8 @@ def test_a_script_runs_its_own_pes(start, write, server, method):
     assert out == f"{EXPECTED}\n"
 
 
-def test_a_prompt_runs_its_own_pes_though_threads_live(start, server):
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_a_prompt_runs_its_own_pes_though_threads_live(start, server, method):
     code = """
 import threading, time
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -99,7 +100,8 @@ class Add(IterativePE):
 graph = WorkflowGraph()
 graph.connect(One(), "output", Add(), "input")
 """
-    code += f"print(run(graph, 'hybrid_redis', 2, 2, redis_url={server.url!r}).outputs)"
+    options = {"redis_url": server.url, **({"start_method": method} if method else {})}
+    code += f"print(run(graph, 'hybrid_redis', 2, 2, **{options!r}).outputs)"
     status, out, err = start("-c", code).end()
     assert (status, err) == (0, "")
     assert out == "{'Add1': {'output': [2, 2]}}\n"
