@@ -115,8 +115,7 @@ class DynamicMapping:
         plan = share_stateless(plan)
         given = root_inputs(plan, inputs)
         extra = options.extra
-        elsewhere = self.capabilities.multi_host
-        parcel = pack(plan, CODEC, extra.get("start_method"), elsewhere=elsewhere)
+        parcel = pack(plan, CODEC, extra.get("start_method"))
         terms = Terms(parcel, options.on_error, options.share_items, _interval(extra))
         count = DEFAULT_WORKERS if options.processes is None else options.processes
         policy = self._policy(count, extra)
