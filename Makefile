@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-all test-mpich lint fmt types bench wheels clean
+.PHONY: help demo test test-core test-all test-mpich test-dask lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -16,7 +16,7 @@ unexport PYTHONPATH
 unexport VIRTUAL_ENV
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
@@ -34,6 +34,9 @@ test-all: .hatch/test.ready
 test-mpich: .hatch/mpich.ready
 	@echo "== the mapping mpi on MPICH"
 	@$(RUN) mpich:run
+
+test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
+	@$(RUN) dask:run
 
 lint: .hatch/lint.ready ## style and layers
 	@$(RUN) lint:check
