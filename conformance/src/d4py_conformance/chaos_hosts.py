@@ -134,8 +134,8 @@ class Commands:
         """End all of them, with all that they have started."""
         for process in self._all():
             send(process.pid, signal.SIGKILL)
-        for process in self._started:
-            process.wait()
+        for command in self._started:
+            command.wait()
 
     def _all(self) -> list[psutil.Process]:
         return self._processes({process.pid for process in self._started})
