@@ -24,7 +24,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from d4py_dynamic import redis_store
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
@@ -461,60 +460,3 @@ def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
 
 def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
     check_redis(thorough)
-
-
-hasty = settings(
-    thorough,
-    max_examples=300,
-    phases=[Phase.generate],
-    derandomize=True,
-    database=None,
-    report_multiple_bugs=False,
-)
-
-#: What each script must not lack: a part of it, and what a careless hand leaves in its place.
-BREAKS = {
-    "commits of who was given up": (
-        "commit",
-        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
-        "if false then",
-    ),
-    "adoption by who was given up": (
-        "adopt",
-        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
-        "if false then",
-    ),
-    "a state without the end of its leases": ("commit", "redis.call('XACK', lease[1]", "do end --"),
-    "a state that is not kept": ("commit", "redis.call('HSET', prefix .. ':states'", "do end --"),
-    "a position that is not kept": (
-        "commit",
-        "redis.call('HSET', prefix .. ':positions'",
-        "do end --",
-    ),
-    "a position in a shared call that is not kept": (
-        "commit",
-        "redis.call('HSET', prefix .. ':begun'",
-        "do end --",
-    ),
-    "leases that stay with who was lost": ("lose", "redis.call('XADD', shared", "do end --"),
-    "positions that go with who was lost": ("lose", "'n', losses, 'r', position", "'n', losses"),
-    "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
-}
-
-
-@pytest.mark.parametrize("what", BREAKS)
-def test_h2_a_script_that_lacks_something_is_found_out(check_redis, monkeypatch, what):
-    name, part, instead = BREAKS[what]
-    load = redis_store.load_script
-
-    def load_broken(which):
-        source = load(which)
-        if which != name:
-            return source
-        assert source.count(part) == 1
-        return source.replace(part, instead)
-
-    monkeypatch.setattr("d4py_dynamic.redis_store.load_script", load_broken)
-    monkeypatch.setattr("d4py_dynamic.redis_run.load_script", load_broken)
-    with pytest.raises((AssertionError, pytest.fail.Exception, ServiceError)):
-        check_redis(hasty)
