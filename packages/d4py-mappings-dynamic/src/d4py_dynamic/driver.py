@@ -100,6 +100,8 @@ class Driver:
         finally:
             for feeder in self._feeders:
                 feeder.stop()
+            if self._scaler is not None:
+                self._scaler.report(self._stats)
         self._update_stats()
         self._stats.notes += self._staff.notes
         return RunResult(self._results.outputs, self._failures, self._stats)

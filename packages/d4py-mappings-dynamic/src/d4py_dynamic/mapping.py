@@ -15,7 +15,7 @@ from d4py_dynamic.driver import Driver
 from d4py_dynamic.owned import COMMIT_INTERVAL
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
-from d4py_dynamic.scaling_trace import write_trace
+from d4py_dynamic.scaling_trace import traced_to
 from d4py_dynamic.staff import LEASE_SECONDS, SIGN_SECONDS, Staff
 from d4py_dynamic.store import RunStore, TaskStore
 from d4py_dynamic.worker import Worker
@@ -119,7 +119,11 @@ class DynamicMapping:
         terms = Terms(parcel, options.on_error, options.share_items, _interval(extra))
         count = DEFAULT_WORKERS if options.processes is None else options.processes
         policy = self._policy(count, extra)
-        with self.backend(plan, terms, options) as backend:
+        stats = RunStats(self.name, count)
+        with (
+            traced_to(extra.get("scaling_trace"), stats),
+            self.backend(plan, terms, options) as backend,
+        ):
             crew: Crew | None = None
             try:
                 ranks = [backend.store.join() for _ in range(count)]
@@ -135,16 +139,12 @@ class DynamicMapping:
                     backend.started,
                     lease=lease(extra),
                 )
-                stats = RunStats(self.name, count)
-                result = Driver(
+                return Driver(
                     plan, given, backend.store, backend.another_store, staff, options, stats, policy
                 ).run()
             finally:
                 if crew is not None:
                     crew.stop()
-        if extra.get("scaling_trace"):
-            write_trace(extra["scaling_trace"], result.stats.scaling)
-        return result
 
     def _policy(self, most: int, extra: Any) -> Policy | None:
         return None

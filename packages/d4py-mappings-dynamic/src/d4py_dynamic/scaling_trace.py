@@ -6,11 +6,12 @@ A trace is bounded: however long the run, it keeps some thousand points, spread 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, fields
 
 from dispel4py.errors import OptionError
-from dispel4py.result import ScalingPoint
+from dispel4py.result import RunStats, ScalingPoint
 
 #: Points that a trace keeps.
 _MOST_POINTS = 2000
@@ -52,6 +53,27 @@ class ScalingTrace:
         if self._latest is None or self._latest is self._points[-1]:
             return list(self._points)
         return [*self._points, self._latest]
+
+
+@contextmanager
+def traced_to(target: str | None, stats: RunStats) -> Iterator[None]:
+    """Write the trace of a run that goes on inside, however it ends; see `write_trace`.
+
+    Args:
+        target: name of the file; None writes nothing.
+        stats: has the trace in the end.
+
+    Raises:
+        OptionError: the file cannot be written, which is known before the run begins.
+    """
+    if target is None:
+        yield
+        return
+    write_trace(target, [])
+    try:
+        yield
+    finally:
+        write_trace(target, stats.scaling)
 
 
 def write_trace(target: str, points: Iterable[ScalingPoint]) -> None:

@@ -1,0 +1,139 @@
+"""Whole runs with autoscaling, in processes: what the simulated ones of test_scaling.py promise."""
+
+import csv
+import itertools
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.errors import OptionError, ProcessingError
+
+WORKERS = 6
+BURSTS, ITEMS = 4, 60
+
+
+class Bursts(ProducerPE):
+    """Many items at once, and then a pause."""
+
+    def _process(self, inputs):
+        for number in range(ITEMS):
+            self.write("output", number)
+        time.sleep(0.4)
+
+
+class Waits(IterativePE):
+    def _process(self, data):
+        time.sleep(0.01)
+        return data
+
+
+class Fails(Waits):
+    def _process(self, data):
+        if data == ITEMS - 1:
+            raise ValueError(data)
+        return Waits._process(self, data)
+
+
+def bursts(waits):
+    graph = WorkflowGraph()
+    graph.connect(Bursts(), "output", waits, "input")
+    return graph
+
+
+@pytest.fixture(params=["dyn_auto_multi", "dyn_auto_redis"])
+def execute(request):
+    """Runs a graph on each mapping that scales."""
+    where = {}
+    if "redis" in request.param:
+        where["redis_url"] = request.getfixturevalue("server").url
+
+    def execute(graph, inputs, **options):
+        return run(graph, request.param, inputs, WORKERS, **where, **options)
+
+    return execute
+
+
+def read(trace):
+    with open(trace, newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [(float(r["seconds"]), int(r["active"]), int(r["backlog"])) for r in rows]
+
+
+@pytest.mark.parametrize("scaling", ["demand", "queue", "idle"])
+def test_active_workers_stay_within_bounds_and_all_work_is_done(execute, tmp_path, scaling):
+    trace = tmp_path / "trace.csv"
+    result = execute(bursts(Waits()), BURSTS, scaling=scaling, scaling_trace=str(trace))
+    assert sorted(result.outputs["Waits1"]["output"]) == sorted([*range(ITEMS)] * BURSTS)
+    points = [(point.seconds, point.active, point.backlog) for point in result.stats.scaling]
+    assert {active for _, active, _ in points} <= set(range(1, WORKERS + 1))
+    assert all(before[0] < after[0] for before, after in itertools.pairwise(points))
+    assert [point[1:] for point in read(trace)] == [point[1:] for point in points]
+    assert 0 < result.stats.worker_seconds <= WORKERS * result.stats.seconds
+
+
+def test_by_default_it_parks_between_bursts_and_does_not_flap(execute):
+    result = execute(bursts(Waits()), BURSTS)
+    stats = result.stats
+    numbers = [n for n, _ in itertools.groupby(point.active for point in stats.scaling)]
+    assert max(numbers) == WORKERS
+    assert min(numbers[1:]) <= 2, "nobody was parked in the pauses"
+    assert stats.worker_seconds < WORKERS * stats.seconds
+    rises = [after > before for before, after in itertools.pairwise(numbers)]
+    turns = sum(a != b for a, b in itertools.pairwise(rises))
+    assert turns <= 4 * BURSTS, numbers
+
+
+def test_the_trace_is_there_when_a_run_fails_too(execute, tmp_path):
+    trace = tmp_path / "trace.csv"
+    with pytest.raises(ProcessingError):
+        execute(bursts(Fails()), 1, scaling_trace=str(trace))
+    assert read(trace)
+
+
+def test_a_trace_that_cannot_be_written_is_told_before_anything_runs(execute, tmp_path):
+    root = Bursts()
+    root._preprocess = (tmp_path / "begun").touch
+    graph = WorkflowGraph()
+    graph.connect(root, "output", Waits(), "input")
+    with pytest.raises(OptionError, match="cannot write"):
+        execute(graph, 1, scaling_trace=str(tmp_path / "nowhere" / "trace.csv"))
+    assert not (tmp_path / "begun").exists()
+
+
+def test_c4_the_trace_is_there_after_ctrl_c(tmp_path, wait_until):
+    flow = """
+        import time
+        from pathlib import Path
+        from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+
+        class Numbers(ProducerPE):
+            def _process(self, inputs):
+                return 1
+
+        class Waits(ConsumerPE):
+            def _process(self, data):
+                Path("begun").touch()
+                time.sleep(0.01)
+
+        graph = WorkflowGraph()
+        graph.connect(Numbers(), "output", Waits(), "input")
+    """
+    (tmp_path / "flow.py").write_text(textwrap.dedent(flow))
+    command = "dyn_auto_multi flow.py -i 1000000 -n 2 --scaling-trace trace.csv"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dispel4py", *command.split()],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with process:
+        wait_until((tmp_path / "begun").exists, "the first item")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert read(tmp_path / "trace.csv")

@@ -1,0 +1,64 @@
+"""The example workflows on all four mappings, whatever the number of workers; or refused."""
+
+import multiprocessing
+import re
+
+import pytest
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.workflows import WORKFLOWS
+from dispel4py import run
+from dispel4py.errors import UnsupportedGraphError
+from dispel4py.plan import make_plan
+
+STATELESS = [name for name, case in WORKFLOWS.items() if "stateful" not in case.needs]
+STATEFUL = [name for name, case in WORKFLOWS.items() if "stateful" in case.needs]
+#: One; fewer and more than there are PEs.
+PROCESSES = (1, 2, 7)
+
+
+@pytest.fixture(params=["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
+def execute(request):
+    """Runs a workflow on each mapping."""
+    where = {}
+    if "redis" in request.param:
+        where["redis_url"] = request.getfixturevalue("server").url
+
+    def execute(graph, inputs, processes):
+        return run(graph, request.param, inputs, processes, **where)
+
+    return execute
+
+
+@pytest.mark.parametrize("name", STATELESS)
+def test_d1_a_stateless_workflow_gives_the_same_on_any_number_of_workers(execute, name):
+    case = WORKFLOWS[name]
+    size = case.sizes[-1]
+    for processes in PROCESSES:
+        result = execute(case.graph(), size, processes)
+        assert_outputs(result.outputs, case.expected(size))
+        assert result.stats.processes == processes
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_d1_a_stateful_workflow_is_refused_before_anything_starts(execute, name, monkeypatch):
+    def start(*arguments):
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start)
+    graph = WORKFLOWS[name].graph()
+    with pytest.raises(UnsupportedGraphError) as caught:
+        execute(graph, 1, 2)
+    told = str(caught.value)
+    for planned in make_plan(graph).pes:
+        assert (planned.id in told) == (planned.stateful and not planned.is_root), told
+    assert re.search(r"grouping|stateful", told)
+    assert "try hybrid_redis, multi, zmq_multi or mpi" in told
+
+
+@pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
+def test_d1_so_it_is_where_there_is_no_server(mapping):
+    """The graph is looked at before the server is."""
+    where = {"redis_url": "redis://127.0.0.1:1"} if "redis" in mapping else {}
+    with pytest.raises(UnsupportedGraphError):
+        run(WORKFLOWS[STATEFUL[0]].graph(), mapping, 1, 2, **where)
