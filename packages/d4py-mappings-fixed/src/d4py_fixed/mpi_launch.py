@@ -66,12 +66,11 @@ class Processes(Protocol):
     def cause(self) -> str:
         """How they ended."""
 
-    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
-        """How a rank ended that is gone.
+    def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
+        """Which of the ranks that are gone was lost first, and how it ended.
 
         Args:
-            rank: the rank.
-            pid: number of its process.
+            ranks: the ranks, as it was noticed; whoever was busy may have noticed several at once.
             wait: waits so long for all to end.
         """
 
@@ -121,15 +120,15 @@ class Launched:
             output.join()
         return cause_of(self._process.returncode or 0)
 
-    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+    def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
         if not wait(_LAST_WORDS_SECONDS):
-            return "its line was cut"
+            return ranks[0], "its line was cut"
         cause = self.cause()
-        told = re.search(rf"MPI rank {rank} ended with exit status (\d+)", self._tail())
-        if told is None:
-            return f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
-        status = int(told[1])
-        return cause_of(128 - status if status > 128 else status)
+        for told in re.finditer(r"MPI rank (\d+) ended with exit status (\d+)", self._tail()):
+            rank, status = int(told[1]), int(told[2])
+            if rank in ranks:
+                return rank, cause_of(128 - status if status > 128 else status)
+        return ranks[0], f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
 
     def is_ours(self, rank: int) -> bool:
         return True
@@ -212,13 +211,13 @@ class OwnRank:
     def cause(self) -> str:
         return cause_of(self._process.returncode)
 
-    def cause_of_loss(self, rank: int, pid: int, wait: Callable[[float], bool]) -> str:
+    def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
         if threading.current_thread() is threading.main_thread():
             # mpiexec will end us too, in a moment: first we say why.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if rank == 0 and wait(_LAST_WORDS_SECONDS):
-            return self.cause()
-        return "it is gone; mpiexec says how"
+        if ranks[0] == 0 and wait(_LAST_WORDS_SECONDS):
+            return 0, self.cause()
+        return ranks[0], "it is gone; mpiexec says how"
 
     def is_ours(self, rank: int) -> bool:
         return rank == 0

@@ -108,10 +108,9 @@ class World:
             self._raise_reported()
         lost = [rank for rank in self._lines.gone if self._out.get(rank, b"") is None]
         if lost:
-            rank, pid = lost[0], self._pids[lost[0]]
-            cause = self._processes.cause_of_loss(rank, pid, self._wait)
+            rank, cause = self._processes.loss(lost, self._wait)
             self._raise_reported()
-            raise WorkerLostError(rank, pid, cause)
+            raise WorkerLostError(rank, self._pids[rank], cause)
         if over and not self._are_out():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
 
