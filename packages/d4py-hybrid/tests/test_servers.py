@@ -9,7 +9,7 @@ import time
 import pytest
 
 from d4py_dynamic import redis_server
-from d4py_dynamic.redis_server import Address, connect
+from d4py_dynamic.redis_client import Address, connect
 from dispel4py.errors import ServiceError
 
 WORKFLOW = """
@@ -149,7 +149,7 @@ class TestMidRun:
     def test_it_is_killed(self, fails, server):
         message, seconds = fails(server.process.kill)
         assert f"server at {server.url} does not answer" in message
-        assert seconds < 2
+        assert seconds < 5
 
     def test_it_is_frozen(self, fails, server):
         message, seconds = fails(lambda: server.process.send_signal(signal.SIGSTOP))
@@ -163,7 +163,7 @@ class TestMidRun:
 
         message, seconds = fails(shut_down)
         assert f"server at {server.url} does not answer" in message
-        assert seconds < 2
+        assert seconds < 5
 
     @pytest.mark.parametrize("what", ["everything", "counts", "results", "a stream", "replicas"])
     def test_keys_are_lost(self, fails, flows, chain, server, what):

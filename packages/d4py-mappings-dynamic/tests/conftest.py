@@ -17,9 +17,10 @@ import redis
 
 from d4py_dynamic.broker import Broker, Caller
 from d4py_dynamic.driver import Driver
+from d4py_dynamic.redis_client import Address
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import Address, server_binary
+from d4py_dynamic.redis_server import server_binary
 from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.table import Table
@@ -56,10 +57,20 @@ class Server:
         self.url = f"unix://{self.folder}/redis.sock"
         command = [server_binary(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
         command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no", *options]
+        self._command = command
+        self._begin()
+
+    def _begin(self):
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         wait_until(self._answers, "the server's start")
+
+    def restart(self):
+        """Kill it, and start it again with what it has saved."""
+        self._process.kill()
+        self._process.wait()
+        self._begin()
 
     @property
     def address(self):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.compare import assert_outputs
-from d4py_dynamic import driver, outbox, staff, worker
+from d4py_dynamic import driver, outbox, worker
 from d4py_dynamic.worker import Worker
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, executor, run
 from dispel4py.errors import RunError
@@ -93,7 +93,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)
     monkeypatch.setattr(driver, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(executor, "CHUNK", 2)
-    monkeypatch.setattr(staff, "MOST_LOSSES", 1000)  # nothing here is to blame
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from d4py_conformance.hosts import CABLE, ended, ip, two_namespaces, wait_until
+from d4py_dynamic.redis_client import Address, RunGoneError
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import Address, RunGoneError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children

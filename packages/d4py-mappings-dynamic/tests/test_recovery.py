@@ -84,7 +84,7 @@ def test_d2_a_replica_that_is_lost_with_what_it_would_have_told_fails_the_run(ex
 def test_c5_a_pe_that_kills_its_worker_each_time_is_named(execute):
     with pytest.raises(WorkerLostError) as caught:
         execute(chain(Ticks(), Deadly(50), Relay()), on_result=lambda *result: None)
-    assert "it ran Deadly1, as 2 workers before it that died" in str(caught.value)
+    assert "it ran Deadly1, as 3 workers before it that died" in str(caught.value)
 
 
 def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):

@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from d4py_dynamic import redis_server
-from d4py_dynamic.redis_server import Address, connect, find_server, service_errors
+from d4py_dynamic.redis_client import Address, connect, service_errors
+from d4py_dynamic.redis_server import find_server
 from dispel4py.errors import OptionError, ServiceError
 
 
@@ -153,13 +154,13 @@ class TestTheOneAskedFor:
     def test_the_flag_comes_before_the_environment(self, server, monkeypatch):
         monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
         with find_server({"redis_url": server.url}) as address:
-            assert address == Address(server.url)
+            assert (address.url, address.embedded) == (server.url, False)
 
     def test_the_environment_comes_before_the_usual_place(self, server, start_on_port, monkeypatch):
         start_on_port()
         monkeypatch.setenv("REDIS_URL", server.url)
         with find_server({"redis_url": None, "redis_ip": None}) as address:
-            assert address == Address(server.url)
+            assert (address.url, address.embedded) == (server.url, False)
 
     def test_host_and_port_can_be_given(self, start_on_port, free_port, monkeypatch):
         place = start_on_port()

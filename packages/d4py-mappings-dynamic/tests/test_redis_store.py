@@ -286,7 +286,9 @@ class TestALossyServer:
         opened.driver.put([items(1), items(2)])
         opened.workers[0].take()
         client.delete(opened.keys.named("unfinished"))
-        opened.driver.put([items(3), Task(ITEMS, ROOT, 0), Task(ITEMS, PINNED, 0)])
+        with pytest.raises(ServiceError, match="has lost keys of this run"):
+            opened.driver.put([items(3)])
+        client.hincrby(opened.keys.named("unfinished"), str(SHARED), 1)
         with pytest.raises(ServiceError, match="has lost the counts of this run"):
             opened.driver.unfinished([])
 

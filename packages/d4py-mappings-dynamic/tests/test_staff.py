@@ -7,7 +7,18 @@ import pytest
 from d4py_conformance.pes import Diary, Numbers, Relay, Talker
 from d4py_dynamic import staff
 from d4py_dynamic.staff import Staff
-from d4py_dynamic.tasks import ANY, ITEMS, OWN, STOP, Commit, Position, Task, pins_of
+from d4py_dynamic.tasks import (
+    ANY,
+    ITEMS,
+    OWN,
+    REDELIVERIES,
+    STOP,
+    Attempt,
+    Commit,
+    Position,
+    Task,
+    pins_of,
+)
 from dispel4py import WorkflowGraph
 from dispel4py.errors import WorkerLostError
 from dispel4py.plan import make_plan, share_stateless
@@ -39,7 +50,7 @@ class Workers:
 class Company:
     """A staff of workers that do only what a test does in their name."""
 
-    def __init__(self, local_store, count=3):
+    def __init__(self, local_store, count=3, **options):
         graph = WorkflowGraph()
         pes = Numbers(), Relay(), Talker(), Diary([0], 4)
         for source, destination in itertools.pairwise(pes):
@@ -57,6 +68,7 @@ class Company:
             ranks,
             lambda rank: (f"orders {rank}",),
             self.start,
+            **options,
         )
 
     def start(self):
@@ -82,6 +94,11 @@ class Company:
 @pytest.fixture
 def company(local_store):
     return Company(local_store)
+
+
+@pytest.fixture
+def skipping_company(local_store):
+    return Company(local_store, skips=True)
 
 
 def test_h1_every_pinned_instance_has_one_owner_and_they_are_dealt_out_evenly(company):
@@ -113,32 +130,63 @@ def test_c5_all_may_be_lost_at_once_and_their_heirs_before_they_begin(company):
     assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
 
 
-def test_c5_three_workers_that_are_lost_over_a_shared_task_name_its_pe(company):
+def lose_over_a_shared_task(company, *, in_call=True):
+    """One worker after the other is lost with it, all but the first while they were at it."""
     company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
-    for number in range(3):
+    for number in range(1 + REDELIVERIES):
         company.obey(number)
-        (lease,) = company.store.worker(number).take(None, 0.0, own=False)
+        side = company.store.worker(number)
+        (lease,) = side.take(None, 0.0, own=False)
         assert (lease.task.pe, lease.losses) == (1, number)
-        if number < 2:
+        if number:
+            side.commit(Commit(attempt=Attempt(lease, in_call)))
+        if number < REDELIVERIES:
             company.lose(number)
-    with pytest.raises(WorkerLostError, match="it ran Relay1, as 2 workers before it that died"):
-        company.lose(2)
+    company.lose(REDELIVERIES)
 
 
-def test_c5_so_do_three_owners_of_an_instance(company):
-    pin = (3, 1)
+def lose_over_an_instance(company, *, in_call=True, pin=(3, 1)):
     company.driver.put([Task(ITEMS, *pin, "input", [1])])
+    for number in range(1 + REDELIVERIES):
+        rank = next(rank for rank in company.staff.ranks if pin in company.obey(rank))
+        side = company.store.worker(rank)
+        if number:
+            side.commit(Commit(attempt=Attempt(pin, in_call)))
+        else:
+            side.take([pin])
+        company.lose(rank)
 
-    def owner():
-        return next(rank for rank in company.staff.ranks if pin in company.obey(rank))
 
-    first = owner()
-    company.store.worker(first).take([pin])
-    company.lose(first)
-    company.lose(owner())
-    third = owner()
-    with pytest.raises(WorkerLostError, match=r"it ran Diary3 \(instance 1\), as 2 workers"):
-        company.lose(third)
+def test_c5_workers_that_are_lost_one_after_the_other_at_a_shared_task_name_its_pe(company):
+    with pytest.raises(WorkerLostError, match="it ran Relay1, as 3 workers before it that died"):
+        lose_over_a_shared_task(company)
+
+
+def test_c5_so_do_owners_of_an_instance(company):
+    with pytest.raises(WorkerLostError, match=r"it ran Diary3 \(instance 1\), as 3 workers"):
+        lose_over_an_instance(company)
+
+
+@pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
+def test_c3_where_items_are_skipped_it_is_left_to_the_next_worker(skipping_company, lose):
+    lose(skipping_company)
+    assert len(skipping_company.staff.notes) == 1 + REDELIVERIES
+
+
+@pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
+def test_c3_but_not_if_no_item_is_to_blame(skipping_company, lose):
+    with pytest.raises(WorkerLostError, match="as 3 workers before it"):
+        lose(skipping_company, in_call=False)
+
+
+def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
+    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+    for number in range(10):
+        rank = company.staff.ranks[-1]
+        company.obey(rank)
+        (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
+        assert lease.losses == min(number, 1)
+        company.lose(rank)
 
 
 def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):

@@ -20,6 +20,7 @@ from d4py_dynamic.tasks import (
     PARK,
     WAKE,
     Adopted,
+    Attempt,
     Commit,
     Lease,
     Lost,
@@ -33,9 +34,9 @@ from dispel4py.result import Failure
 
 ROOT, SHARED, PINNED = range(3)
 
-PIN = (PINNED, 0)
+PIN, OTHER_PIN = (PINNED, 0), (PINNED, 1)
 #: What the second worker owns.
-OWNED = [(PINNED, 0), (PINNED, 1)]
+OWNED = [PIN, OTHER_PIN]
 
 #: Seconds to wait for what will not come.
 SOON = 0.05
@@ -492,15 +493,53 @@ class StoreContract:
         workers[0].commit(Commit(leases=again))
         assert driver.unfinished([])[SHARED] == 0
 
-    def test_c5_each_loss_of_a_shared_task_counts(self, driver, opened, workers):
+    def test_c5_losses_of_a_shared_task_count_at_first_and_then_in_attempts(self, driver, opened):
+        driver.put([items(1), items(2)])
+        told = []
+        for rank, attempts in enumerate(["none", "none", "it", "the other", "it"], 3):
+            worker = opened.join()
+            one, other = sorted(take(worker) + take(worker), key=lambda lease: lease.task.load)
+            about = {"it": one, "the other": other}.get(attempts)
+            if about is not None:
+                worker.commit(Commit(attempt=Attempt(about, in_call=True)))
+            lost = driver.lose(rank, []).leases
+            told.append(sorted((lease.task.load[0], lease.losses) for lease in lost))
+        assert told == [
+            [(1, 1), (2, 1)],
+            [(1, 1), (2, 1)],
+            [(1, 2), (2, 1)],
+            [(1, 2), (2, 2)],
+            [(1, 3), (2, 2)],
+        ]
+        assert driver.unfinished([])[SHARED] == 2
+
+    def test_c5_an_attempt_is_over_with_the_next_commit(self, driver, opened):
         driver.put([items(1)])
-        for losses in range(3):
+        for rank in range(3, 6):
             worker = opened.join()
             (lease,) = take(worker)
-            assert lease.losses == losses
-            (given_back,) = driver.lose(losses + 3, []).leases
-            assert given_back.losses == losses + 1
-        assert driver.unfinished([])[SHARED] == 1
+            worker.commit(Commit(attempt=Attempt(lease, in_call=True)))
+            worker.commit(Commit(results=[("IterativePE1", "output", [1])]))
+            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+
+    def test_c5_losses_of_a_shared_task_that_got_on_are_forgotten(self, driver, opened):
+        driver.put([items(1, 2)])
+        for rank in range(3, 6):
+            worker = opened.join()
+            (lease,) = take(worker)
+            assert lease.losses == min(rank - 3, 1)
+            commit = Commit(begun=[(lease, Position(1))], got_on=[lease])
+            worker.commit(commit)
+            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+
+    @pytest.mark.parametrize("in_call", [True, False])
+    def test_c5_it_is_known_whether_the_last_attempt_was_in_a_call(self, driver, opened, in_call):
+        driver.put([items(1, pe=PINNED, instance=0)])
+        worker = opened.join()
+        worker.adopt(PIN)
+        worker.take(only=[PIN])
+        worker.commit(Commit(attempt=Attempt(PIN, in_call)))
+        assert driver.lose(3, OWNED) == Lost([], [], [(PIN, 2)], starting=not in_call)
 
     def test_c5_a_worker_is_lost_once(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
@@ -516,12 +555,19 @@ class StoreContract:
         workers[1].take(only=[PIN])
         assert lose(driver, 1).pins == [(PIN, 1)]
         for rank, losses in ((3, 2), (4, 3)):
-            assert opened.join().adopt(PIN).losses == losses - 1
+            worker = opened.join()
+            assert worker.adopt(PIN).losses == losses - 1
+            worker.commit(Commit(attempt=Attempt(PIN, in_call=True)))
             assert driver.lose(rank, OWNED).pins == [(PIN, losses)]
         worker = opened.join()
         assert worker.adopt(PIN).losses == 3
-        worker.commit(Commit(states=[(PIN, b"")], pinned=[(PIN, Position(1))]))
-        assert driver.lose(5, OWNED).pins == [(PIN, 1)]
+        worker.commit(Commit(attempt=Attempt(OTHER_PIN, in_call=True)))
+        assert driver.lose(5, OWNED).pins == [(PIN, 3)]
+        worker = opened.join()
+        assert worker.adopt(PIN).losses == 3
+        got_on = Commit(states=[(PIN, b"")], pinned=[(PIN, Position(1))], got_on=[PIN])
+        worker.commit(got_on)
+        assert driver.lose(6, OWNED).pins == [(PIN, 1)]
 
     def test_c5_an_instance_that_had_nothing_to_do_is_not_to_blame(self, driver, opened, workers):
         driver.put([items(1, pe=PINNED, instance=1)])

@@ -56,6 +56,10 @@ EXAMPLES = {
 
 #: Options and summary of commands that are not ours; to ask them would mean to import them.
 _BROUGHT = {
+    "resume": (
+        "--redis-url URL [--key-file FILE] [RUN]",
+        "take up a run on a Redis server whose driver has died",
+    ),
     "runs": ("--redis-url URL", "the runs on a Redis server, with their progress and workers"),
     "worker": (
         "--redis-url URL [--run ID] [-n N]",
@@ -194,6 +198,13 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         action="store_true",
         help="do not copy items between PEs (faster; no PE may change what it got or sent)",
     )
+    add_shown(parser)
+    mapping.add_arguments(parser)
+    return parser
+
+
+def add_shown(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that is a run takes."""
     shown = parser.add_argument_group("what is shown")
     shown.add_argument(
         "--output",
@@ -203,8 +214,6 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     shown.add_argument(
         "-q", "--quiet", action="store_true", help="neither messages of PEs nor progress"
     )
-    mapping.add_arguments(parser)
-    return parser
 
 
 def add_workflow(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:

@@ -6,8 +6,10 @@ import argparse
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 
-from d4py_cli.arguments import Parser, add_workflow, describe_example
+from d4py_cli.arguments import Parser, add_shown, add_workflow, describe_example
+from d4py_cli.job import hand_out
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.errors import OptionError, UnknownMappingError
@@ -16,6 +18,7 @@ from dispel4py.plan import make_plan, refusal
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
     Command,
+    JobCommand,
     available,
     distribution_of,
     load_mapping,
@@ -50,7 +53,7 @@ def run_command(name: str, arguments: list[str], for_workflow: list[str]) -> int
     return command(options)
 
 
-def run_installed(name: str, command: Command, arguments: list[str]) -> int:
+def run_installed(name: str, command: Command | JobCommand, arguments: list[str]) -> int:
     """Run a command that a mapping's package brings; see `dispel4py.registry.Command`."""
     parser = Parser(
         prog=f"dispel4py {name}",
@@ -60,6 +63,11 @@ def run_installed(name: str, command: Command, arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     command.add_arguments(parser)
+    if isinstance(command, JobCommand):
+        add_shown(parser)
+        options = parser.parse_args(arguments)
+        job = partial(command.run_job, options)
+        return hand_out(job, Reporter(quiet=options.quiet), options.output)
     options = parser.parse_args(arguments)
     with Reporter(quiet=False):
         return command.run(options, _print_table)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from d4py_cli.arguments import describe_example, parse_job
@@ -55,22 +56,45 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
     sys.argv = [options.workflow, *for_workflow]
     loaded = load_module(options.workflow)
     graph = loaded.graph(options.attr)
-    with ExitStack() as stack:
-        lines = stack.enter_context(JsonLines(options.output)) if options.output else None
-        reporter = stack.enter_context(make_reporter(name, graph, quiet=options.quiet))
-        for remark in _remarks(loaded, options, inputs, extra):
+    reporter = make_reporter(name, graph, quiet=options.quiet)
+    remarks = [*_remarks(loaded, options, inputs, extra)]
+
+    def run(where: RunOptions) -> RunResult:
+        for remark in remarks:
             reporter.say(remark)
-        run_options = RunOptions(
+        run_options = replace(
+            where,
             processes=options.num,
-            on_result=None if lines is None else lines.write,
             on_error=options.on_error,
             share_items=options.share_items,
-            on_progress=reporter.on_progress,
             extra=extra,
             least_processes=getattr(mapping, "least_processes", 1),
         )
+        return mapping.run(graph, inputs, run_options)
+
+    return hand_out(run, reporter, options.output)
+
+
+def hand_out(run: Callable[[RunOptions], RunResult], reporter: Reporter, output: str | None) -> int:
+    """Do a run, and say where its results and messages go; the exit status.
+
+    Args:
+        run: does it, given where results and progress go.
+        reporter: gets the messages.
+        output: a file for the results; None prints them at the end.
+
+    Raises:
+        D4pyError: see `run_job`.
+        OutputClosedError: nobody reads the results any more.
+    """
+    with ExitStack() as stack:
+        lines = stack.enter_context(JsonLines(output)) if output else None
+        stack.enter_context(reporter)
+        where = RunOptions(
+            on_result=None if lines is None else lines.write, on_progress=reporter.on_progress
+        )
         try:
-            result = mapping.run(graph, inputs, run_options)
+            result = run(where)
         except Exception as error:
             if lines is not None and lines.is_closed:
                 raise OutputClosedError from error

@@ -132,6 +132,31 @@ class Command(Protocol):
 
 
 @runtime_checkable
+class JobCommand(Protocol):
+    """A command of a mapping package's own that is a run, so that it has results; see `Command`.
+
+    The options that say where results and messages go are the `dispel4py` command's.
+    """
+
+    example: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's options."""
+
+    def run_job(self, options: argparse.Namespace, run_options: RunOptions) -> RunResult:
+        """Do it.
+
+        Args:
+            options: the options.
+            run_options: where results and progress go.
+
+        Raises:
+            UsageError: nothing was started.
+            RunError: the run failed.
+        """
+
+
+@runtime_checkable
 class InStep(Protocol):
     """What a mapping may offer beside: several processes may be started as one command.
 
@@ -183,7 +208,7 @@ def load_mapping(name: str) -> Mapping:
     return mapping
 
 
-def load_command(name: str) -> Command | None:
+def load_command(name: str) -> Command | JobCommand | None:
     """The installed command of that name, if there is one.
 
     Raises:
@@ -193,7 +218,7 @@ def load_command(name: str) -> Command | None:
     if entry is None:
         return None
     try:
-        command: Command = entry.load()()
+        command: Command | JobCommand = entry.load()()
     except ImportError as error:
         distribution = getattr(entry.dist, "name", name)
         raise UnknownMappingError(

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from dispel4py.errors import OptionError
+from dispel4py.errors import OptionError, ServiceError
 
 #: Environment variable that holds the secret.
 VARIABLE = "D4PY_KEY"
@@ -20,11 +20,15 @@ _SHORTEST = 32
 
 
 @contextlib.contextmanager
-def secret_of_driver(key_file: str | None) -> Iterator[tuple[str, bool]]:
+def secret_of_driver(key_file: str | None, *, lasting: bool = False) -> Iterator[tuple[str, bool]]:
     """The secret of a run that starts here, and whether it still has to be told.
 
     It is that of the environment or of the file.  A file that is not there is written, and removed
     at the end; without either the secret is new, and only this process knows it.
+
+    Args:
+        key_file: name of the file, if there is one.
+        lasting: what the secret guards outlasts a failure of the service, and so does the file.
 
     Raises:
         OptionError: the file cannot be used, or the secret is so short that it could be guessed.
@@ -42,11 +46,16 @@ def secret_of_driver(key_file: str | None) -> Iterator[tuple[str, bool]]:
             file.write(secret + "\n")
     except OSError as error:
         raise OptionError(f"cannot write {key_file} (--key-file): {error.strerror}") from error
+    is_needed = False
     try:
         yield secret, False
+    except ServiceError:
+        is_needed = lasting
+        raise
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(key_file)
+        if not is_needed:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(key_file)
 
 
 def secret_of_guest(key_file: str | None) -> str:
@@ -59,6 +68,13 @@ def secret_of_guest(key_file: str | None) -> str:
     if given is None:
         raise OptionError(f"the run's key is missing: set {VARIABLE}, or name a --key-file")
     return _checked(given)
+
+
+def forget_secret(key_file: str | None) -> None:
+    """Remove the file of a run that has ended and was started elsewhere."""
+    if key_file is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(key_file)
 
 
 def _checked(secret: str) -> str:

@@ -13,17 +13,11 @@ from time import monotonic, sleep
 import redis
 
 from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_client import Address, RunGoneError, connect, service_errors
 from d4py_dynamic.redis_guests import RunInfo, choose, read_terms, run_info, run_key, runs
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import (
-    Address,
-    RunGoneError,
-    add_server_arguments,
-    connect,
-    known_server,
-    service_errors,
-)
+from d4py_dynamic.redis_server import add_server_arguments, known_server
 from d4py_dynamic.redis_worker import RedisOrders, work_as_guest
 from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Gone
@@ -126,6 +120,7 @@ class Guests:
         self._store = RedisRunStore(address, keys, key)
         self._ranks: list[int] = []
         self._lost: set[int] = set()
+        self._driver = ""
         self._crew = Crew(work_as_guest, [])
 
     def serve(self) -> int:
@@ -137,7 +132,10 @@ class Guests:
         """
         try:
             self._start()
-            self._watch()
+            while not self._watch():
+                _LOG.info("run %s has another driver; joining it again", self._keys.run_id)
+                self._crew.stop()
+                self._start()
         except BaseException:
             self._leave()
             raise
@@ -146,6 +144,9 @@ class Guests:
         return 1 if len(self._lost) == self._count else 0
 
     def _start(self) -> None:
+        self._lost.clear()
+        info = self._info()
+        self._driver = "" if info is None else info.driver
         try:
             self._ranks = [self._store.join() for _ in range(self._count)]
         except RunGoneError as error:
@@ -156,18 +157,38 @@ class Guests:
         ]
         self._crew = Crew(work_as_guest, orders, self._start_method)
 
-    def _watch(self) -> None:
-        """See to the workers until they have ended, or the run is over."""
+    def _watch(self) -> bool:
+        """See to the workers until they have ended, or the run is over.
+
+        Returns:
+            False if the run has another driver, which has given up all workers.
+        """
         look_at = monotonic() + SIGN_SECONDS
-        while not self._crew.join(_TICK_SECONDS):
+        try:
+            while not self._crew.join(_TICK_SECONDS):
+                self._see_lost()
+                if monotonic() >= look_at:
+                    look_at = monotonic() + SIGN_SECONDS
+                    if not self._is_run_there():
+                        break
+                    if self._is_taken_over():
+                        return False
+            # A call that goes on now is for nobody; a worker that waited ends by itself.
+            self._crew.join(_FAREWELL_SECONDS)
             self._see_lost()
-            if monotonic() >= look_at:
-                look_at = monotonic() + SIGN_SECONDS
-                if not self._is_run_there():
-                    break
-        # A call that goes on now is for nobody; a worker that waited ends by itself.
-        self._crew.join(_FAREWELL_SECONDS)
-        self._see_lost()
+        except ServiceError:  # this is how a worker learns that it was given up
+            if not self._is_taken_over():
+                raise
+            return False
+        return True
+
+    def _info(self) -> RunInfo | None:
+        with service_errors(self._address), connect(self._address) as client:
+            return run_info(client, self._keys.run_id)
+
+    def _is_taken_over(self) -> bool:
+        info = self._info()
+        return info is not None and info.driver != self._driver
 
     def _is_run_there(self) -> bool:
         """The run is not over.
@@ -175,8 +196,7 @@ class Guests:
         Raises:
             ServiceError: its driver is dead.
         """
-        with service_errors(self._address), connect(self._address) as client:
-            info = run_info(client, self._keys.run_id)
+        info = self._info()
         if info is not None and info.silent > self._lease:
             raise ServiceError(
                 f"the driver of run {info.run_id} ({info.host}, process {info.process}) has given"
@@ -240,7 +260,8 @@ class RunsCommand:
 def _row(info: RunInfo) -> list[str]:
     driver = f"{info.host}, process {info.process}"
     if info.silent > 5:
-        driver += f" (silent for {info.silent:.0f} s)"
+        resumable = "; can be resumed" if info.is_resumable else ""
+        driver += f" (silent for {info.silent:.0f} s{resumable})"
     return [
         info.run_id,
         info.mapping,

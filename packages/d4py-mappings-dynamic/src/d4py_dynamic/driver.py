@@ -15,7 +15,16 @@ from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
-from d4py_dynamic.store import Drained, Event, Failed, Gone, LogLine, Results, RunStore
+from d4py_dynamic.store import (
+    Drained,
+    Event,
+    Failed,
+    Gone,
+    LogLine,
+    Progress,
+    Results,
+    RunStore,
+)
 from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.errors import WorkerLostError
@@ -46,6 +55,9 @@ class Driver:
         options: the run's options.
         stats: filled in as the run goes.
         policy: says how many workers are to be active; None leaves all of them so.
+        begun: called when everything is in the store that is given at once, with the roots that
+            are still to be fed.
+        progress: how far the run has come; None if it begins.
     """
 
     def __init__(
@@ -58,7 +70,10 @@ class Driver:
         options: RunOptions,
         stats: RunStats,
         policy: Policy | None = None,
+        begun: Callable[[list[int]], None] = lambda roots: None,
+        progress: Progress | None = None,
     ) -> None:
+        self._begun = begun
         self._plan = plan
         self._store = store
         self._staff = staff
@@ -69,9 +84,11 @@ class Driver:
         self._feeders: list[Feeder] = []
         self._started_at = perf_counter()
         first: list[Task] = []
+        fed = {} if progress is None else progress.fed
         for root, value in given.items():
-            if not at_hand(value):
-                self._feeders.append(Feeder(plan.pes[root], value, make_store))
+            if not at_hand(value) or progress is not None:
+                before = fed[root].calls if root in fed else 0
+                self._feeders.append(Feeder(plan.pes[root], value, make_store, before))
                 continue
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if made:
@@ -79,7 +96,8 @@ class Driver:
         self._scaler = (
             None if policy is None else Autoscaler(policy, store, staff, self._started_at)
         )
-        self._frontier = Frontier(plan, {feeder.root for feeder in self._feeders})
+        feeding = {feeder.root for feeder in self._feeders}
+        self._frontier = Frontier(plan, feeding, () if progress is None else progress.finishing)
         self._first = first
 
     def run(self) -> RunResult:
@@ -90,6 +108,7 @@ class Driver:
         """
         try:
             self._store.put(self._first)
+            self._begun([feeder.root for feeder in self._feeders])
             for feeder in self._feeders:
                 feeder.start()
             self._loop()
@@ -153,19 +172,23 @@ class Driver:
     def _finish(self, pe: int) -> None:
         planned = self._plan.pes[pe]
         if is_pinned(planned):
-            self._store.put([Task(FINISH, pe, i) for i in range(planned.instances)])
+            instances = range(planned.instances)
+            self._store.finish(pe, [(Task(FINISH, pe, i), None) for i in instances])
             return
         replicas = self._store.replicas(pe)
-        for rank in replicas:
-            self._store.put([Task(FINISH, pe)], rank)
+        if replicas:
+            self._store.finish(pe, [(Task(FINISH, pe), rank) for rank in replicas])
         # In this order: what is a replica no more has become an orphan.
         if not self._finish_orphans(pe) and not replicas:
-            self._store.put([Task(FINISH, pe)])  # even if no item came, there is one instance
+            # Even if no item came, there is one instance.
+            self._store.finish(pe, [(Task(FINISH, pe), None)])
 
     def _finish_orphans(self, pe: int) -> int:
         """Have the replicas postprocessed that their workers have left; how many there are."""
         left = self._store.orphans(pe)
-        self._store.put([Task(FINISH, pe, load=replica) for replica in left])
+        if left:
+            tasks = [(Task(FINISH, pe, load=orphan.replica), None) for orphan in left]
+            self._store.finish(pe, tasks, left)
         return len(left)
 
     def _take_events(self, seconds: float) -> bool:

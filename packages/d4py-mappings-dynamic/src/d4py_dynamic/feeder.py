@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import islice
 
-from d4py_dynamic.store import RunStore
+from d4py_dynamic.store import Fed, RunStore
 from d4py_dynamic.tasks import CALLS, Task
 from dispel4py.feeding import Reader
-from dispel4py.inputs import RootInput
+from dispel4py.inputs import RootInput, calls
 from dispel4py.plan import PlannedPE
 
 #: Tasks that may wait for the root.
@@ -26,6 +27,7 @@ class Feeder:
         root: the root.
         given: its inputs.
         make_store: makes a connection that only the feeder uses.
+        fed: how many calls of it were put by another driver.
 
     Attributes:
         done: everything was put.
@@ -33,12 +35,13 @@ class Feeder:
     """
 
     def __init__(
-        self, root: PlannedPE, given: RootInput, make_store: Callable[[], RunStore]
+        self, root: PlannedPE, given: RootInput, make_store: Callable[[], RunStore], fed: int = 0
     ) -> None:
         self.root = root.index
         self.done = False
         self.error: BaseException | None = None
-        self._reader = Reader(root, given)
+        self._fed = fed
+        self._reader = Reader(root, islice(calls(root, given), fed, None) if fed else given)
         self._make_store = make_store
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._put, name=f"d4py-put-{root.id}", daemon=True)
@@ -63,7 +66,11 @@ class Feeder:
                     if self._stopped.wait(_PAUSE_SECONDS):
                         return
                 if batch:
-                    store.put([Task(CALLS, self.root, 0, None, batch)])
-            self.done = self._reader.ended
+                    self._fed += len(batch)
+                    task = Task(CALLS, self.root, 0, None, batch)
+                    store.put([task], fed=Fed(self.root, self._fed, False))
+            if self._reader.ended:
+                store.put([], fed=Fed(self.root, self._fed, True))
+                self.done = True
         except BaseException as error:  # raised where the driver looks
             self.error = error

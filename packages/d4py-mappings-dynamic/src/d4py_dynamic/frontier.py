@@ -6,7 +6,7 @@ instances were postprocessed.  It is known by counting; there is no clock in her
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
 from dispel4py.plan import Plan
@@ -24,11 +24,14 @@ class Frontier:
     Args:
         plan: the plan.
         feeding: roots that still get tasks from the driver; the caller removes them.
+        finishing: PEs for which the caller has put such tasks already.
     """
 
-    def __init__(self, plan: Plan, feeding: set[int]) -> None:
+    def __init__(self, plan: Plan, feeding: set[int], finishing: Iterable[int] = ()) -> None:
         self._plan = plan
         self._state = [_State.OPEN] * len(plan.pes)
+        for pe in finishing:
+            self._state[pe] = _State.FINISHING
         self.feeding = feeding
 
     @property

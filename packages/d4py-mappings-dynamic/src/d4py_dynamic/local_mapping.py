@@ -46,6 +46,9 @@ class LocalBackend:
     def started(self) -> None:
         self.broker.serve()
 
+    def begun(self, feeding: list[int]) -> None:
+        """See `Backend`; what is here ends with the driver."""
+
 
 class DynMultiMapping(DynamicMapping):
     """Runs a graph of stateless PEs with workers that share all of them."""

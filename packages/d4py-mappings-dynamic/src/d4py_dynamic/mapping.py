@@ -17,10 +17,11 @@ from d4py_dynamic.packing import CODEC
 from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.scaling_trace import traced_to
 from d4py_dynamic.staff import LEASE_SECONDS, SIGN_SECONDS, Staff
-from d4py_dynamic.store import RunStore, TaskStore
+from d4py_dynamic.store import Progress, RunStore, TaskStore
+from d4py_dynamic.tasks import REDELIVERIES
 from d4py_dynamic.worker import Worker
 from dispel4py.errors import OptionError, UnsupportedGraphError
-from dispel4py.inputs import root_inputs
+from dispel4py.inputs import RootInput, root_inputs
 from dispel4py.plan import Plan, make_plan, refusal, share_stateless
 from dispel4py.processes import START_METHODS, Crew
 from dispel4py.registry import Capabilities
@@ -41,12 +42,14 @@ class Terms:
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
         interval: see `d4py_dynamic.owned.Owned`.
+        redeliveries: see `d4py_dynamic.tasks.REDELIVERIES`.
     """
 
     parcel: Parcel
     on_error: str = "stop"
     share_items: bool = False
     interval: float | None = COMMIT_INTERVAL
+    redeliveries: int = REDELIVERIES
 
     def serve(self, store: TaskStore, rank: int) -> None:
         """Be a worker, to the end of the run.
@@ -56,7 +59,15 @@ class Terms:
             ServiceError: the store failed.
         """
         plan = self.parcel.open(CODEC)
-        Worker(plan, store, rank, self.on_error, self.share_items, self.interval).serve()
+        Worker(
+            plan,
+            store,
+            rank,
+            self.on_error,
+            self.share_items,
+            self.interval,
+            self.redeliveries,
+        ).serve()
 
 
 class Backend(Protocol):
@@ -78,6 +89,9 @@ class Backend(Protocol):
 
     def started(self) -> None:
         """The workers that there are orders for were started."""
+
+    def begun(self, feeding: list[int]) -> None:
+        """All is in the store that was given at once; these roots are still to be fed."""
 
 
 class DynamicMapping:
@@ -102,6 +116,13 @@ class DynamicMapping:
             choices=START_METHODS,
             help="how worker processes are started (default: the quickest that is safe)",
         )
+        parser.add_argument(
+            "--redeliveries",
+            type=int,
+            metavar="N",
+            help="how often an item is tried again whose workers die of it"
+            f" (default: {REDELIVERIES})",
+        )
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
@@ -115,16 +136,41 @@ class DynamicMapping:
         plan = share_stateless(plan)
         given = root_inputs(plan, inputs)
         extra = options.extra
-        parcel = pack(plan, CODEC, extra.get("start_method"))
-        terms = Terms(parcel, options.on_error, options.share_items, _interval(extra))
+        terms = Terms(
+            pack(plan, CODEC, extra.get("start_method")),
+            options.on_error,
+            options.share_items,
+            _interval(extra),
+            _redeliveries(extra),
+        )
+        with self.backend(plan, terms, options) as backend:
+            return self.drive(plan, given, terms, backend, options)
+
+    def drive(
+        self,
+        plan: Plan,
+        given: dict[int, RootInput],
+        terms: Terms,
+        backend: Backend,
+        options: RunOptions,
+        progress: Progress | None = None,
+    ) -> RunResult:
+        """Start workers and drive a run to its end.
+
+        Args:
+            plan: the plan; shared PEs have one instance in it.
+            given: inputs of the roots that are still to be fed.
+            terms: what workers are started with.
+            backend: where the tasks wait.
+            options: the run's options.
+            progress: how far the run has come; None if it begins.
+        """
+        extra = options.extra
         count = DEFAULT_WORKERS if options.processes is None else options.processes
         policy = self._policy(count, extra)
         stats = RunStats(self.name, count)
-        with (
-            traced_to(extra.get("scaling_trace"), stats),
-            self.backend(plan, terms, options) as backend,
-        ):
-            crew: Crew | None = None
+        crew: Crew | None = None
+        with traced_to(extra.get("scaling_trace"), stats):
             try:
                 ranks = [backend.store.join() for _ in range(count)]
                 orders = [backend.orders(rank) for rank in ranks]
@@ -138,9 +184,21 @@ class DynamicMapping:
                     backend.orders,
                     backend.started,
                     lease=lease(extra),
+                    redeliveries=terms.redeliveries,
+                    skips=terms.on_error == "skip",
+                    former=() if progress is None else progress.ranks,
                 )
                 return Driver(
-                    plan, given, backend.store, backend.another_store, staff, options, stats, policy
+                    plan,
+                    given,
+                    backend.store,
+                    backend.another_store,
+                    staff,
+                    options,
+                    stats,
+                    policy,
+                    backend.begun,
+                    progress,
                 ).run()
             finally:
                 if crew is not None:
@@ -210,3 +268,12 @@ def _interval(extra: Any) -> float | None:
     if not interval > 0:
         raise OptionError(f"the commit interval is {interval!r}; it has to be more than 0 seconds")
     return float(interval)
+
+
+def _redeliveries(extra: Any) -> int:
+    count = extra.get("redeliveries")
+    if count is None:
+        return REDELIVERIES
+    if count < 1:
+        raise OptionError(f"the number of redeliveries is {count!r}; the least that would do is 1")
+    return int(count)

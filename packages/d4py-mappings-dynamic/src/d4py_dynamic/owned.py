@@ -48,6 +48,7 @@ class Owned:
         sent_before: see `Runner.track`; for the first start.
         cut: see there.
         cost: how long the last checkpoint took to make, in seconds.
+        losses: see `Adopted`.
     """
 
     def __init__(
@@ -61,11 +62,14 @@ class Owned:
         self.sent_before = dict(adopted.position.sent or ())
         self.cut = adopted.position.cut
         self.cost = 0.0
-        self._in_doubt_until = monotonic() + _DOUBT_SECONDS if adopted.losses else 0.0
+        self.losses = adopted.losses
+        self._doubt_seconds = _DOUBT_SECONDS if adopted.losses else 0.0
+        self._in_doubt_until: float | None = None
         self._state = adopted.state
         self._state_bytes = self._count = 0
         self._spent = 0.0
         self._saved_done = self.done
+        self._told = adopted.position
         self._saved_at = monotonic()
         self._interval = interval
         self._can_be_saved = interval is not None
@@ -83,7 +87,31 @@ class Owned:
         So for a while they are done one by one, each with a checkpoint: the one to blame, if it
         kills this owner too, is left alone in the middle.
         """
-        return monotonic() < self._in_doubt_until
+        until = self._in_doubt_until
+        return self._doubt_seconds > 0 if until is None else monotonic() < until
+
+    def begin(self) -> None:
+        """It is worked on from now on."""
+        if self._in_doubt_until is None:
+            self._in_doubt_until = monotonic() + self._doubt_seconds
+
+    @property
+    def is_begun(self) -> bool:
+        """It is worked on here."""
+        return self._in_doubt_until is not None
+
+    @property
+    def is_new(self) -> bool:
+        """No owner has left a state of it, so it has to be preprocessed."""
+        return self._state is None
+
+    def gets_on(self, position: Position) -> bool:
+        """Whether it is further than its last commit, now that it commits this position."""
+        is_further = bool(self.held) or position != self._told
+        self._told = position
+        if is_further:
+            self.losses = 0
+        return is_further
 
     @property
     def due_at(self) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -22,6 +22,22 @@ from d4py_dynamic.redis_keys import RUNS, Envelope, RunKeys
 from d4py_dynamic.tasks import Pin
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
+
+
+class Resumption(NamedTuple):
+    """What a driver needs, beside `Terms`, to take up a run whose driver is dead.
+
+    Attributes:
+        mapping: name of the mapping.
+        processes: number of worker processes; see `dispel4py.RunOptions`.
+        extra: the mapping's own options.
+        feeding: roots that were fed from iterables.
+    """
+
+    mapping: str
+    processes: int | None
+    extra: dict[str, Any]
+    feeding: tuple[int, ...] = ()
 
 
 def run_key(secret: str, run_id: str) -> bytes:
@@ -44,18 +60,24 @@ def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: f
     client.hset(keys.named("info"), "open", 1)
 
 
-def announce(client: redis.Redis, keys: RunKeys, mapping: str) -> None:
-    """Put a run on the list of all runs."""
+def announce(client: redis.Redis, keys: RunKeys, mapping: str, mark: str) -> None:
+    """Put a run on the list of all runs; its driver has a mark of its own."""
     info: dict[Any, Any] = {
         "mapping": mapping,
         "started": time(),
-        "host": socket.gethostname(),
-        "process": os.getpid(),
+        "driver": mark,
+        **driver_info(),
         "versions": versions(),
         "open": 0,
+        "resumable": 0,
     }
     client.hset(keys.named("info"), mapping=info)
     client.sadd(RUNS, keys.run_id)
+
+
+def driver_info() -> dict[str, Any]:
+    """Where the driver is: this process."""
+    return {"host": socket.gethostname(), "process": os.getpid()}
 
 
 def versions() -> str:
@@ -79,7 +101,10 @@ class RunInfo:
         calls: how often PEs were called so far.
         unfinished: tasks that wait or are being done.
         silent: for how many seconds the driver has given no sign of life.
+        last_sign: when it gave the last one, in milliseconds of the server's clock.
+        driver: its mark; another driver that takes over has another one.
         is_open: workers can join.
+        is_resumable: another driver can take over when this one is dead.
         versions: see `versions`.
     """
 
@@ -92,7 +117,10 @@ class RunInfo:
     calls: int
     unfinished: int
     silent: float
+    last_sign: int
+    driver: str
     is_open: bool
+    is_resumable: bool
     versions: str
 
 
@@ -127,7 +155,10 @@ def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
         calls=sum(map(int, calls)),
         unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
         silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        last_sign=0 if driver is None else int(driver),
+        driver=info[b"driver"].decode(),
         is_open=info[b"open"] == b"1",
+        is_resumable=info[b"resumable"] == b"1",
         versions=info[b"versions"].decode(),
     )
 
@@ -151,6 +182,19 @@ def choose(client: redis.Redis, run_id: str | None) -> RunInfo | None:
         names = ", ".join(info.run_id for info in found)
         raise OptionError(f"several runs are open; choose one by --run: {names}")
     return found[0] if found else None
+
+
+def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
+    """What the driver has left for the next one.
+
+    Raises:
+        ServiceError: the run has ended.
+    """
+    sealed: Any = client.get(keys.named("resumption"))
+    if sealed is None:
+        raise ServiceError(f"run {keys.run_id} has ended")
+    found: Resumption = Envelope(key).open(sealed, keys.named("resumption"))
+    return found
 
 
 def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, Terms, float]:

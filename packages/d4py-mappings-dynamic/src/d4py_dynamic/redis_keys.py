@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from d4py_dynamic.packing import CODEC, dumps
-from d4py_dynamic.tasks import ANY, Pin, Task
+from d4py_dynamic.tasks import ANY, Lease, Pin, Suspect, Task
 from dispel4py.codec import ForeignBytesError
 
 #: As long as AES-GCM wants it.
@@ -90,7 +90,8 @@ class RunKeys:
 #: Keys that are no streams.
 _OTHERS = (
     *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
-    *("members", "states", "positions", "losses", "begun", "orphans", "info", "terms"),
+    *("members", "states", "positions", "losses", "attempts", "begun", "orphans", "info", "terms"),
+    *("answers", "finishing", "fed", "kept", "resumption"),
 )
 
 
@@ -102,6 +103,14 @@ def consumer(rank: int) -> str:
 def pin_name(pin: Pin) -> str:
     """Name of a pinned instance in the hashes of states and positions."""
     return f"{pin[0]}/{pin[1]}"
+
+
+def suspect_name(suspect: Suspect) -> str:
+    """Name of what may be to blame in the hashes of losses and attempts."""
+    if not isinstance(suspect, Lease):
+        return pin_name(suspect)
+    _, entry_id = suspect.token
+    return str(entry_id, "ascii")
 
 
 class Envelope:

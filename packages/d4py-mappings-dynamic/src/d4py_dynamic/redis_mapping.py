@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from d4py_dynamic.mapping import DynamicMapping, Scales, Terms, lease
-from d4py_dynamic.redis_guests import run_key
+from d4py_dynamic.redis_client import Address
+from d4py_dynamic.redis_guests import Resumption, run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import Address, add_server_arguments, find_server
+from d4py_dynamic.redis_server import add_server_arguments, find_server
 from d4py_dynamic.redis_worker import RedisOrders, SignsOfLife, work
 from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
-from dispel4py.errors import OptionError
+from dispel4py.errors import OptionError, ServiceError
 from dispel4py.plan import Plan
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions
@@ -37,24 +38,34 @@ class RedisBackend:
         secret: the run's key.
         plan: the plan.
         terms: what workers are started with.
+        resumption: what another driver needs to take the run up, if it may; see `resuming`.
     """
 
     work = staticmethod(work)
 
     def __init__(
-        self, address: Address, keys: RunKeys, secret: bytes, plan: Plan, terms: Terms
+        self,
+        address: Address,
+        keys: RunKeys,
+        secret: bytes,
+        plan: Plan,
+        terms: Terms,
+        resumption: Resumption | None = None,
     ) -> None:
         self._address = address
         self._keys = keys
         self._secret = secret
         self._plan = plan
         self._terms = terms
+        self._resumption = resumption
+        self._mark = secrets.token_hex(8)
         self._signs: SignsOfLife | None = None
-        self._is_open = False
+        self.is_open = False
         self.store = self.another_store()
 
     def another_store(self) -> RedisRunStore:
-        return RedisRunStore(self._address, self._keys, self._secret, self._plan)
+        keeps = self._resumption is not None
+        return RedisRunStore(self._address, self._keys, self._secret, self._plan, self._mark, keeps)
 
     def orders(self, rank: int) -> tuple[RedisOrders]:
         return (RedisOrders(self._address, self._keys, self._secret, rank, self._terms),)
@@ -62,21 +73,41 @@ class RedisBackend:
     def offer(self, lease: float) -> None:
         """Let workers join; see `d4py_dynamic.redis_guests.offer`."""
         self.store.offer(self._terms, lease)
-        self._is_open = True
+        self.is_open = True
 
     def started(self) -> None:
         """See `Backend`."""
         # Whoever takes the results may keep the driver waiting for as long as they like, and the
         # guests must not think it dead.  The thread comes after the fork.
-        if self._is_open and self._signs is None:
-            self._signs = SignsOfLife(self._address, self._keys, "driver")
+        if self.is_open and self._signs is None:
+            self._signs = SignsOfLife(self._address, self._keys, "driver", self._mark)
             self._signs.start()
 
-    def close(self) -> None:
-        """Leave nothing behind."""
+    def begun(self, feeding: list[int]) -> None:
+        """See `Backend`."""
+        if self._resumption is not None:
+            self.store.begun(self._resumption._replace(feeding=tuple(feeding)))
+
+    @contextmanager
+    def cleared(self) -> Iterator[RedisBackend]:
+        """Leave nothing behind; but what can be taken up again when the server failed us."""
+        try:
+            yield self
+        except ServiceError:
+            self._close(delete=self._resumption is None)
+            raise
+        except BaseException:
+            self._close(delete=True)
+            raise
+        self._close(delete=True)
+
+    def _close(self, *, delete: bool) -> None:
         if self._signs is not None:
             self._signs.stop()
-        self.store.delete()
+        if delete:
+            self.store.delete()
+        else:
+            self.store.close()
 
 
 class RedisMapping(DynamicMapping):
@@ -86,13 +117,22 @@ class RedisMapping(DynamicMapping):
 
     @contextmanager
     def backend(self, plan: Plan, terms: Terms, options: RunOptions) -> Iterator[RedisBackend]:
+        """See `DynamicMapping`."""
         extra = options.extra
-        with find_server(extra) as address, secret_of_driver(extra.get("key_file")) as found:
-            secret, is_new = found
+        lasting = bool(extra.get("resumable"))
+        with (
+            find_server(extra) as address,
+            secret_of_driver(extra.get("key_file"), lasting=lasting) as (secret, is_new),
+        ):
             run_id = secrets.token_hex(4)
             keys = RunKeys(run_id, tuple(pins_of(plan)))
-            backend = RedisBackend(address, keys, run_key(secret, run_id), plan, terms)
-            try:
+            key = run_key(secret, run_id)
+            resumption = None
+            if lasting:
+                _check_lasting(address, is_new=is_new)
+                resumption = Resumption(self.name, options.processes, dict(extra))
+            backend = RedisBackend(address, keys, key, plan, terms, resumption)
+            with backend.cleared():
                 backend.store.create(self.name)
                 if options.processes == 0 or extra.get("key_file"):
                     _check_reach(address)
@@ -100,9 +140,10 @@ class RedisMapping(DynamicMapping):
                 if options.processes == 0 or not (is_new or address.embedded):
                     backend.offer(lease(extra))
                     _invite(address, run_id, secret if is_new else None)
+                if lasting:
+                    command = f"dispel4py resume --redis-url {address} {run_id}"
+                    _LOG.info("if this process dies, with the same key: %s", command)
                 yield backend
-            finally:
-                backend.close()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
@@ -113,6 +154,12 @@ class RedisMapping(DynamicMapping):
             metavar="FILE",
             help="let workers join this run that have the key in FILE, which is written if it is"
             " not there; the variable D4PY_KEY may hold the key instead",
+        )
+        parser.add_argument(
+            "--resumable",
+            action="store_true",
+            help="keep on the server what 'dispel4py resume' needs if this process dies; needs a"
+            " server of your own, and a key",
         )
         parser.add_argument(
             "--lease",
@@ -134,6 +181,18 @@ def _check_reach(address: Address) -> None:
         raise OptionError(
             "workers cannot join a run on its private Redis server; name a server that they can"
             " reach, with --redis-url"
+        )
+
+
+def _check_lasting(address: Address, *, is_new: bool) -> None:
+    if address.embedded:
+        raise OptionError(
+            "a private Redis server dies with this process, so the run would not be resumable;"
+            " name a server of your own, with --redis-url"
+        )
+    if is_new:
+        raise OptionError(
+            f"a resumable run needs a key that outlives this process: --key-file or {VARIABLE}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -10,9 +11,9 @@ from typing import Any
 import redis
 
 from d4py_dynamic.mapping import Terms
-from d4py_dynamic.redis_guests import announce, offer
+from d4py_dynamic.redis_client import Address, Once, connect, load_script, service_errors
+from d4py_dynamic.redis_guests import announce, driver_info, offer
 from d4py_dynamic.redis_keys import (
-    COUNTED,
     DRAINED_FIELD,
     FIELD,
     GROUP,
@@ -23,19 +24,23 @@ from d4py_dynamic.redis_keys import (
     consumer,
     pin_name,
 )
-from d4py_dynamic.redis_server import Address, connect, service_errors
-from d4py_dynamic.redis_store import (
-    READ_BYTES,
-    at_most,
-    delete_run,
-    entries_by_stream,
-    load_script,
-    tell,
+from d4py_dynamic.redis_store import READ_BYTES, at_most, delete_run, entries_by_stream, tell
+from d4py_dynamic.store import (
+    Drained,
+    Event,
+    Failed,
+    Fed,
+    Gone,
+    Load,
+    LogLine,
+    Note,
+    Orphan,
+    Progress,
+    Results,
 )
-from d4py_dynamic.store import Drained, Event, Failed, Gone, Load, LogLine, Note, Results
 from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
-from dispel4py.errors import ServiceError
+from dispel4py.errors import OptionError, ServiceError
 from dispel4py.plan import Plan
 from dispel4py.result import InstanceStats
 
@@ -52,10 +57,19 @@ class RedisRunStore:
         keys: the run's keys.
         secret: the run's secret.
         plan: the plan; None for who only sends orders.
+        mark: the driver's own mark, which differs from that of every other driver of the run;
+            nothing for who only sends orders.
+        keeps: results stay on the server to the end of the run, for the next driver.
     """
 
     def __init__(
-        self, address: Address, keys: RunKeys, secret: bytes, plan: Plan | None = None
+        self,
+        address: Address,
+        keys: RunKeys,
+        secret: bytes,
+        plan: Plan | None = None,
+        mark: str = "",
+        keeps: bool = False,
     ) -> None:
         self._address = address
         self._keys = keys
@@ -65,8 +79,11 @@ class RedisRunStore:
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("unfinished"))
         self._sign = self._redis.register_script(load_script("sign"))
-        self._join = self._redis.register_script(load_script("join"))
-        self._lose = self._redis.register_script(load_script("lose"))
+        self._keep = self._redis.register_script(load_script("keep"))
+        self._once = Once(self._redis, keys.prefix, f"driver-{secrets.token_hex(8)}")
+        self._mark = mark
+        self._keeps = keeps
+        self._last_kept: bytes | None = None
         self._last_event = b"0"
         self._results_seen = self._missing_results = self._event_size = 0
 
@@ -74,14 +91,15 @@ class RedisRunStore:
         """Make the run's keys."""
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(*keys.all(0))  # of an attempt that broke in the middle
             for stream in [*keys.streams(0), keys.out]:
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
             counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._pes}
             counts |= {"results": 0, "replicas": 0, JOINED: 0, INTACT: 1}
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.execute()
-            announce(self._redis, keys, mapping)
-            self._sign(keys=[keys.prefix], args=["driver"])
+            announce(self._redis, keys, mapping, self._mark)
+            self._sign(keys=[keys.prefix], args=["driver", self._mark])
 
     def offer(self, terms: Terms, lease: float) -> None:
         """Let workers that know the run's key join it; see `d4py_dynamic.redis_guests.offer`."""
@@ -95,32 +113,48 @@ class RedisRunStore:
 
     def join(self) -> int:
         with service_errors(self._address):
-            return int(self._join(keys=[self._keys.prefix]))
+            return int(self._once("join", self._mark))
 
-    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
+    def put(
+        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+    ) -> None:
+        rows = [] if fed is None else [(fed.root, fed.calls, int(fed.ended))]
+        self._put([(task, rank) for task in tasks], [], [], rows)
+
+    def finish(
+        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+    ) -> None:
+        self._put([*tasks], [(pe,)], [(orphan.token,) for orphan in orphans], [])
+
+    def _put(
+        self,
+        tasks: list[tuple[Task, int | None]],
+        finishing: list[tuple[int]],
+        orphans: list[tuple[Any]],
+        fed: list[tuple[int, int, int]],
+    ) -> None:
+        """What `put.lua` does."""
         keys = self._keys
-        with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
-            for task in tasks:
-                stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
-                fields: dict[Any, Any] = {FIELD: self._envelope.wrap(task, stream)}
-                if counts(task):
-                    pipe.hincrby(keys.named("unfinished"), str(task.pe), 1)
-                    fields[COUNTED] = task.pe
-                pipe.xadd(stream, fields, nomkstream=rank is not None)
-            pipe.execute()
+        rows = []
+        for task, rank in tasks:
+            stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
+            counted = task.pe if counts(task) else ""
+            rows.append((stream, counted, self._envelope.wrap(task, stream)))
+        lists: tuple[list[Any], ...] = (rows, finishing, orphans, fed)
+        arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
+        with service_errors(self._address):
+            self._once("put", self._mark, *arguments)
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         keys, pins = self._keys, [*pins]
         with service_errors(self._address):
-            given_back, replicas, losses = self._lose(
-                keys=[keys.prefix],
-                args=[
-                    *(consumer(rank), rank, keys.inbox(rank), int(blame)),
-                    *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
-                ],
+            given_back, replicas, losses, attempt = self._once(
+                "lose",
+                *(self._mark, consumer(rank), rank, keys.inbox(rank), int(blame)),
+                *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
             )
         at_work = [(pin, count) for pin, count in zip(pins, losses, strict=False) if count]
-        return Lost([*self._given_back(given_back)], sorted(replicas), at_work)
+        return Lost([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
 
     def _given_back(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
         for sealed, losses, position in entries:
@@ -134,7 +168,7 @@ class RedisRunStore:
     def silent(self) -> dict[int, float]:
         prefix = self._keys.prefix
         with service_errors(self._address):
-            self._sign(keys=[prefix], args=["driver"])
+            self._sign(keys=[prefix], args=["driver", self._mark])
             members: Any = self._redis.hgetall(self._keys.named("members"))
         now = int(members.pop(b"driver", 0))
         return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
@@ -155,6 +189,8 @@ class RedisRunStore:
             return int(self._redis.xlen(self._keys.pin(pe, instance)))
 
     def events(self, seconds: float) -> list[Event]:
+        if self._last_kept is not None and (kept := self._kept(self._last_kept)):
+            return kept
         out = self._keys.out
         with service_errors(self._address):
             reply = self._redis.xread(
@@ -162,18 +198,60 @@ class RedisRunStore:
                 count=at_most(_EVENTS_AT_ONCE, self._event_size, READ_BYTES),
                 block=max(1, int(seconds * 1000)),
             )
-            events: list[Event] = []
-            ids: list[bytes] = []
+            events: dict[bytes, Event] = {}
             for _, entries in entries_by_stream(reply):
                 for entry_id, fields in entries:
-                    ids.append(entry_id)
                     self._event_size = len(fields.get(FIELD, b""))
-                    events.append(self._event(fields))
-            if ids:
-                self._last_event = ids[-1]
-                self._redis.xdel(out, *ids)
-        self._results_seen += sum(isinstance(event, Results) for event in events)
-        return events
+                    events[entry_id] = self._event(fields)
+            results = [i for i, event in events.items() if isinstance(event, Results)]
+            if self._keeps and results:
+                self._keep(keys=[self._keys.prefix], args=[self._mark, *results])
+            if events:
+                self._last_event = [*events][-1]
+                self._redis.xdel(out, *events)
+        self._results_seen += len(results)
+        return [*events.values()]
+
+    def _kept(self, last: bytes) -> list[Event]:
+        """The next results that another driver has seen, while there are some."""
+        count = at_most(_EVENTS_AT_ONCE, self._event_size, READ_BYTES)
+        with service_errors(self._address):
+            found: Any = self._redis.xrange(self._keys.named("kept"), b"(" + last, count=count)
+        self._last_kept = found[-1][0] if found else None
+        self._event_size = max((len(fields.get(FIELD, b"")) for _, fields in found), default=0)
+        self._results_seen += len(found)
+        return [self._event(fields) for _, fields in found]
+
+    def begun(self, resumption: Any) -> None:
+        """Let another driver take the run up when this one is dead; it gets `resumption`."""
+        place = self._keys.named("resumption")
+        with service_errors(self._address):
+            self._redis.set(place, self._envelope.wrap(resumption, place))
+            self._redis.hset(self._keys.named("info"), "resumable", 1)
+
+    def take_over(self, last_sign: int) -> Progress:
+        """Be the driver from now on; `events` begins with all results that there were.
+
+        Args:
+            last_sign: the last sign of life of the driver that is dead, as the server has it.
+
+        Raises:
+            OptionError: it is not dead, or another one has taken over.
+        """
+        keys = self._keys
+        with service_errors(self._address):
+            taken = self._once("take_over", self._mark, last_sign, *driver_info().values())
+            if taken == 0:
+                raise OptionError(f"run {keys.run_id} has a driver that is alive")
+            finishing: Any = self._redis.smembers(keys.named("finishing"))
+            fed: Any = self._redis.hgetall(keys.named("fed"))
+            members: Any = self._redis.hkeys(keys.named("members"))
+        self._last_kept = b"0"
+        return Progress(
+            frozenset(map(int, finishing)),
+            {int(pe): Fed(int(pe), int(n.rstrip(b".")), n.endswith(b".")) for pe, n in fed.items()},
+            tuple(sorted(int(rank) for rank in members if rank.isdigit())),
+        )
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
         names = [str(pe) for pe in watched]
@@ -191,10 +269,16 @@ class RedisRunStore:
         missing_tasks = sum(counts.values()) - tasks
         if missing_tasks > 0:
             raise self._lost(f"{missing_tasks} tasks")
-        if self._missing_results > events:
+        if self._last_kept is None and self._missing_results > events:
             raise self._lost(f"{self._missing_results - events} batches of results")
         if missing_replicas > 0:
             raise self._lost(f"the names of {missing_replicas} replicas")
+        if self._missing_results < 0:
+            raise ServiceError(
+                f"the Redis server at {self._address} was restarted from an older state, in which"
+                f" {-self._missing_results} batches of results are missing that it had handed out;"
+                " a server that may be restarted during a run needs 'appendfsync always'"
+            )
         return {int(name): value for name, value in counts.items()}
 
     def missing_results(self) -> int:
@@ -207,14 +291,15 @@ class RedisRunStore:
         pairs = [member.decode().split("/") for member in members]
         return sorted(int(rank) for number, rank in pairs if int(number) == pe)
 
-    def orphans(self, pe: int) -> list[bytes]:
+    def orphans(self, pe: int) -> list[Orphan]:
         name = self._keys.named("orphans")
         with service_errors(self._address):
             found: Any = self._redis.hgetall(name)
-            own = {key: sealed for key, sealed in found.items() if key.split(b"/")[0] == b"%d" % pe}
-            if own:
-                self._redis.hdel(name, *own)
-        return [self._envelope.unseal(sealed, name) for sealed in own.values()]
+        return [
+            Orphan(key, self._envelope.unseal(sealed, name))
+            for key, sealed in found.items()
+            if key.split(b"/")[0] == b"%d" % pe
+        ]
 
     def stats(self) -> list[InstanceStats]:
         with service_errors(self._address):
@@ -229,6 +314,10 @@ class RedisRunStore:
             InstanceStats(self._pes[pe].id, rank, count, seconds)
             for pe, rank, count, seconds in sorted(entries)
         ]
+
+    def close(self) -> None:
+        """Let go of the store; what is there stays."""
+        self._redis.close()
 
     def delete(self) -> None:
         """See `RunStore`; says nothing where the server is gone and its keys with it."""

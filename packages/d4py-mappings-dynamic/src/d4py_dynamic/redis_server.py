@@ -14,21 +14,18 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, BinaryIO
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from d4py_dynamic.redis_client import RECONNECT_SECONDS, Address, connect, service_errors
 from dispel4py.errors import OptionError, ServiceError
 
 DEFAULT_PORT = 6379
-#: Seconds to wait for a server's answer before it counts as gone.
-ANSWER_SECONDS = 3.5
 _START_SECONDS = 10.0
 
 # The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
@@ -41,72 +38,6 @@ wait "$server"
 kill "$watch"
 rm -rf "$0"
 """
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a server is.
-
-    Attributes:
-        url: as `redis.from_url` takes it.
-        embedded: the server was started for this run.
-    """
-
-    url: str
-    embedded: bool = False
-
-    def __str__(self) -> str:
-        """The address without user, password and other settings."""
-        scheme, separator, rest = self.url.partition("?")[0].partition("://")
-        return scheme + separator + rest.rpartition("@")[2]
-
-
-def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
-    """A client that answers or fails within some seconds, without trying again."""
-    client: redis.Redis = redis.from_url(
-        address.url,
-        socket_connect_timeout=seconds,
-        socket_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return client
-
-
-@contextmanager
-def service_errors(address: Address) -> Iterator[None]:
-    """Turn redis-py's exceptions into `ServiceError`, with the address and what would help."""
-    try:
-        yield
-    except redis.AuthenticationError as error:
-        raise ServiceError(
-            f"the Redis server at {address} refused the user name or password ({error});"
-            " give them in the URL: redis://USER:PASSWORD@HOST:PORT"
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ServiceError(f"the Redis server at {address} does not answer: {error}") from error
-    except redis.RedisError as error:
-        text = str(error)
-        kind = RunGoneError if _is_over(text) else ServiceError
-        raise kind(f"the Redis server at {address} {_explain(text)}") from error
-
-
-class RunGoneError(ServiceError):
-    """The run has ended as far as this worker is concerned, or somebody deleted its keys."""
-
-
-def _is_over(text: str) -> bool:
-    codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
-    return text.startswith(codes) or "no such key" in text.lower()
-
-
-def _explain(text: str) -> str:
-    if "OOM" in text or "maxmemory" in text:
-        return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
-    if text.startswith("LOST"):
-        return f"gave a task of this worker to another one ({text})"
-    if _is_over(text):
-        return f"has lost keys of this run: somebody deleted or evicted them ({text})"
-    return f"refused a command: {text}"
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +53,13 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
         help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
         " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
     )
+    group.add_argument(
+        "--reconnect",
+        type=float,
+        metavar="SECONDS",
+        help="how long to try to reach the server again when it has gone away"
+        f" (default: {RECONNECT_SECONDS:g})",
+    )
 
 
 @contextmanager
@@ -129,7 +67,7 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
     """The server that the options ask for, else one on this machine, else a private one.
 
     Args:
-        options: ``redis_url``, ``redis_ip`` and ``redis_port``, each may be None.
+        options: ``redis_url``, ``redis_ip``, ``redis_port`` and ``reconnect``, each may be None.
 
     Raises:
         OptionError: what was asked for is no address.
@@ -155,7 +93,7 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
     asked = _asked_for(options)
     if asked is None:
         local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
-        return local if _answers(local) else None
+        return _patient(local, options) if _answers(local) else None
     try:
         with service_errors(asked), connect(asked) as client:
             client.ping()
@@ -164,7 +102,16 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
             f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
             " redis://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from error
-    return asked
+    return _patient(asked, options)
+
+
+def _patient(address: Address, options: Mapping[str, Any]) -> Address:
+    seconds = options.get("reconnect")
+    if seconds is None:
+        return replace(address, patience=RECONNECT_SECONDS)
+    if not seconds >= 0:
+        raise OptionError(f"--reconnect is {seconds!r}; the least that would do is 0 seconds")
+    return replace(address, patience=float(seconds))
 
 
 def _asked_for(options: Mapping[str, Any]) -> Address | None:

@@ -9,11 +9,18 @@ given up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from typing import Any
 
 import redis
 
+from d4py_dynamic.redis_client import (
+    Address,
+    Once,
+    broken,
+    connect,
+    load_script,
+    service_errors,
+)
 from d4py_dynamic.redis_keys import (
     FIELD,
     GROUP,
@@ -25,8 +32,8 @@ from d4py_dynamic.redis_keys import (
     RunKeys,
     consumer,
     pin_name,
+    suspect_name,
 )
-from d4py_dynamic.redis_server import Address, connect, service_errors
 from d4py_dynamic.store import TAKE_SECONDS, LogLine, Note, Results
 from d4py_dynamic.tasks import (
     ITEMS,
@@ -49,11 +56,6 @@ from dispel4py.errors import ItemError
 
 #: How many entries to read from pinned streams at once, and about how many bytes of any.
 _READ_COUNT, READ_BYTES = 16, 4 << 20
-
-
-def load_script(name: str) -> str:
-    """Source of a Lua script of this package."""
-    return files("d4py_dynamic").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 
 class RedisTaskStore:
@@ -79,8 +81,10 @@ class RedisTaskStore:
         self._task_size: dict[Pin, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
-        self._commit = self._redis.register_script(load_script("commit"))
+        self._once = Once(self._redis, keys.prefix, str(rank))
         self._adopt = self._redis.register_script(load_script("adopt"))
+        self._outstanding: set[Any] = set()
+        self._broken = 0
 
     def take(
         self,
@@ -92,13 +96,15 @@ class RedisTaskStore:
     ) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
-                return self._read({**self._inbox, **{self._keys.pin(*pin): ">" for pin in only}})
+                streams = {**self._inbox, **{self._keys.pin(*pin): ">" for pin in only}}
+                return self._leases(self._safely(self._read(streams)))
             # What only this worker can do comes first, but not each time: while it always has
             # such work, the rest would never have its turn.
             self._turn = (self._turn + 1) % TURNS
             pins = self._pins if own else {}
-            leases = self._read({**self._inbox, **pins}) if own and self._turn else []
-            leases = leases or self._wait_and_read(pins, seconds, shared)
+            found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
+            found = found or self._safely(self._wait_and_read(pins, seconds, shared))
+            leases = self._leases(found)
             if leases and self._is_new:
                 self._is_new = False
                 self._redis.srem(self._keys.named("hungry"), self._rank)
@@ -122,7 +128,10 @@ class RedisTaskStore:
 
     def commit(self, commit: Commit) -> Pressure:
         keys, wrap = self._keys, self._envelope.wrap
-        arguments: list[Any] = [self._consumer, self._rank]
+        arguments: list[Any] = [self._consumer, self._rank, "", 0]
+        if commit.attempt is not None:
+            suspect, in_call = commit.attempt
+            arguments[2:] = suspect_name(suspect), int(in_call)
 
         def add(rows: Iterable[Sequence[Any]]) -> None:
             rows = [*rows]
@@ -151,11 +160,11 @@ class RedisTaskStore:
         )
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
         add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
+        add((suspect_name(suspect),) for suspect in commit.got_on)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, results, orders, *lengths = self._commit(
-                keys=[keys.prefix], args=arguments
-            )
+            hungry, backlog, results, orders, *lengths = self._once("commit", *arguments)
+        self._outstanding.difference_update(lease.token for lease in commit.leases)
         full = set()
         for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
             pin = task.pe, task.instance
@@ -194,10 +203,10 @@ class RedisTaskStore:
         self._redis.close()
 
     def delete(self) -> None:
-        """Delete all keys of the run: for a worker whose driver is gone."""
+        """Delete all keys of the run: for a worker whose driver is gone, and none will follow."""
         if self._address.embedded:
             self._redis.shutdown(nosave=True)
-        else:
+        elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)
 
     def _most_tasks(self, pin: Pin) -> int:
@@ -206,12 +215,12 @@ class RedisTaskStore:
     def _most_results(self) -> int:
         return at_most(MOST_RESULTS, self._results_size, MOST_BYTES)
 
-    def _read(self, streams: dict[Any, Any]) -> list[Lease]:
+    def _read(self, streams: dict[Any, Any]) -> Any:
         each = max(1, _READ_COUNT // len(streams))
         count = at_most(each, len(streams) * self._entry_size, READ_BYTES)
-        return self._leases(self._redis.xreadgroup(GROUP, self._consumer, streams, count=count))
+        return self._redis.xreadgroup(GROUP, self._consumer, streams, count=count)
 
-    def _wait_and_read(self, pins: dict[Any, Any], seconds: float, shared: bool) -> list[Lease]:
+    def _wait_and_read(self, pins: dict[Any, Any], seconds: float, shared: bool) -> Any:
         """One task of each stream; waits if there is none."""
         streams = {**pins, **self._inbox}
         if shared:
@@ -225,7 +234,26 @@ class RedisTaskStore:
                 pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
                 pipe.srem(waiting, self._rank)
                 _, reply, _ = pipe.execute()
-        return self._leases(entries_by_stream(reply))
+        return reply
+
+    def _safely(self, reply: Any) -> Any:
+        """A reply, with all before it that was given to this worker and was lost on its way."""
+        count = broken(self._redis)
+        if count == self._broken:
+            return reply
+        self._broken = count
+        found = []
+        for stream in [*self._inbox, *self._pins, self._keys.shared]:
+            last: Any = "0"
+            while True:
+                again = self._redis.xreadgroup(GROUP, self._consumer, {stream: last})
+                entries = [entry for _, part in entries_by_stream(again) for entry in part]
+                if not entries:
+                    break
+                last = entries[-1][0]
+                new = [e for e in entries if e[1] and (stream, e[0]) not in self._outstanding]
+                found.append((stream.encode(), new))
+        return found
 
     def _leases(self, streams: Any) -> list[Lease]:
         leases: list[Lease] = []
@@ -245,6 +273,7 @@ class RedisTaskStore:
                 else:
                     losses = int(fields.get(LOSSES, 0))
                     leases.append(Lease(task, (stream, entry_id), position, losses))
+                    self._outstanding.add((stream, entry_id))
                     self._entry_size = len(fields[FIELD])
         return leases
 

@@ -9,9 +9,15 @@ from dataclasses import dataclass
 import redis
 
 from d4py_dynamic.mapping import Terms
+from d4py_dynamic.redis_client import (
+    Address,
+    RunGoneError,
+    connect,
+    load_script,
+    service_errors,
+)
 from d4py_dynamic.redis_keys import RunKeys
-from d4py_dynamic.redis_server import Address, RunGoneError, connect, service_errors
-from d4py_dynamic.redis_store import RedisTaskStore, load_script
+from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Failed, Gone
 from dispel4py.errors import D4pyError, ServiceError
@@ -82,13 +88,15 @@ class SignsOfLife(threading.Thread):
         address: the server.
         keys: the run's keys.
         who: a worker's number, or ``"driver"``.
+        mark: the driver's mark.
     """
 
-    def __init__(self, address: Address, keys: RunKeys, who: int | str) -> None:
+    def __init__(self, address: Address, keys: RunKeys, who: int | str, mark: str = "") -> None:
         super().__init__(name="d4py-signs-of-life", daemon=True)
         self._address = address
         self._keys = keys
         self._who = who
+        self._mark = mark
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -96,7 +104,7 @@ class SignsOfLife(threading.Thread):
         try:
             with service_errors(self._address), connect(self._address) as client:
                 sign = client.register_script(load_script("sign"))
-                arguments = {"keys": [self._keys.prefix], "args": [self._who]}
+                arguments = {"keys": [self._keys.prefix], "args": [self._who, self._mark]}
                 while sign(**arguments) and not self._stopped.wait(SIGN_SECONDS):
                     pass
         except (D4pyError, redis.RedisError):

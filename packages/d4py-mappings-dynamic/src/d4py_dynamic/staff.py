@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from d4py_dynamic.store import RunStore
-from d4py_dynamic.tasks import ANY, MOST_LOSSES, OWN, STOP, Pin, Task, pins_of
+from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.errors import WorkerLostError
 from dispel4py.plan import Plan
 
@@ -55,9 +55,15 @@ class Staff:
         started: called when it was started.
         owners: which instances each worker owns at first; None deals them out evenly.
         lease: seconds after which a silent worker is given up.
+        redeliveries: see `d4py_dynamic.tasks.REDELIVERIES`.
+        skips: workers skip an item that is to blame; see `dispel4py.RunOptions`.
+        former: workers of a driver that is dead; what they had is for those that there are now.
 
     Attributes:
         notes: what happened to workers, for the user.
+
+    Raises:
+        RunError: a former worker had something that only it had.
     """
 
     def __init__(
@@ -70,6 +76,9 @@ class Staff:
         started: Callable[[], None],
         owners: Mapping[int, Sequence[Pin]] | None = None,
         lease: float = LEASE_SECONDS,
+        redeliveries: int = REDELIVERIES,
+        skips: bool = False,
+        former: Sequence[int] = (),
     ) -> None:
         self._plan = plan
         self._store = store
@@ -77,6 +86,8 @@ class Staff:
         self._orders = orders
         self._started = started
         self._lease = lease
+        self._redeliveries = redeliveries
+        self._skips = skips
         self._ranks = list(ranks)
         self._started_at = [monotonic()] * len(ranks)
         self._false_starts = 0
@@ -87,6 +98,8 @@ class Staff:
         self._unowned: list[Pin] = [] if owners else pins_of(plan)
         for rank, own in (owners or {}).items():
             self._assign(rank, own)
+        for rank in former:
+            self._give_up(rank, WorkerLostError(rank, 0, "its driver died"), blame=False)
         self._deal()
 
     @property
@@ -196,7 +209,7 @@ class Staff:
         """Let others have what a worker had; says whether it had anything.
 
         Raises:
-            WorkerLostError: only it had something, or it was the last of some that one task has
+            WorkerLostError: only it had something, or it was the last of some that one item has
                 killed.
         """
         if rank in self._gone:
@@ -215,14 +228,11 @@ class Staff:
                 raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
         suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
         suspects += [(*pin, losses) for pin, losses in lost.pins]
-        to_blame = [
-            self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
-            for pe, instance, losses in suspects
-            if losses >= MOST_LOSSES
-        ]
-        if to_blame:
-            ran = f"{' or '.join(to_blame)}, as {MOST_LOSSES - 1} workers before it that died"
-            raise WorkerLostError(error.rank, error.pid, error.cause, ran)
+        for pe, instance, losses in suspects:
+            if losses > self._redeliveries and (lost.starting or not self._skips):
+                at = self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
+                ran = f"{at}, as {losses - 1} workers before it that died"
+                raise WorkerLostError(error.rank, error.pid, error.cause, ran)
         self._unowned += pins
         if blame:
             self.notes.append(f"{error}; others went on with its work")

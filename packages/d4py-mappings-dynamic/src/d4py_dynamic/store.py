@@ -125,6 +125,46 @@ class Note(NamedTuple):
 Event = Results | LogLine | Drained | Failed | Gone | Note
 
 
+class Fed(NamedTuple):
+    """How far a root was fed from an iterable.
+
+    Attributes:
+        root: number of the PE.
+        calls: how many calls of it were put, in all.
+        ended: there will be no more.
+    """
+
+    root: int
+    calls: int
+    ended: bool
+
+
+class Progress(NamedTuple):
+    """How far a run had come whose driver is dead.
+
+    Attributes:
+        finishing: PEs that were to be postprocessed.
+        fed: how far roots were fed from iterables.
+        ranks: the workers that it had.
+    """
+
+    finishing: frozenset[int]
+    fed: Mapping[int, Fed]
+    ranks: tuple[int, ...]
+
+
+class Orphan(NamedTuple):
+    """A replica that its worker has left.
+
+    Attributes:
+        token: the store's own mark.
+        replica: the PE, pickled.
+    """
+
+    token: Any
+    replica: bytes
+
+
 class Load(NamedTuple):
     """How much there is to do.
 
@@ -145,8 +185,27 @@ class RunStore(Protocol):
     def join(self) -> int:
         """There is one worker more; its number.  It is hungry until it has taken something."""
 
-    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
-        """Add tasks; with `rank`, for that worker alone."""
+    def put(
+        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+    ) -> None:
+        """Add tasks; with `rank`, for that worker alone.
+
+        Args:
+            tasks: the tasks.
+            rank: number of the worker; if it is gone, so are they.
+            fed: how far the root has been fed with them, for who goes on with the run.
+        """
+
+    def finish(
+        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+    ) -> None:
+        """Add tasks that postprocess a PE, and note that it is to be, in one step.
+
+        Args:
+            pe: number of the PE.
+            tasks: each with the worker it is for alone, as in `put`.
+            orphans: what some of them postprocess; it is left to nobody any more.
+        """
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         """Give a worker up: it can commit nothing from now on, and others can have its tasks.
@@ -189,8 +248,8 @@ class RunStore(Protocol):
     def replicas(self, pe: int) -> list[int]:
         """Workers with a replica of a shared PE that has a life cycle and was not finished."""
 
-    def orphans(self, pe: int) -> list[bytes]:
-        """Replicas of a shared PE that their workers have left, pickled; they are handed out once.
+    def orphans(self, pe: int) -> list[Orphan]:
+        """Replicas of a shared PE that their workers have left, until `finish` names them.
 
         Raises:
             ServiceError: the store has lost them.

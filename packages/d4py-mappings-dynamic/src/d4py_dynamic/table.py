@@ -52,6 +52,8 @@ class PackedCommit:
     """A `Commit` in bytes; leases by their tokens.
 
     Attributes:
+        got_on: instances and tokens of leases.
+        attempt: an instance or the token of a lease, and whether it is in a call.
         finished: PEs of which this worker's replica was postprocessed.
         result: results and failures, if there are any.
     """
@@ -60,6 +62,8 @@ class PackedCommit:
     states: list[tuple[Pin, bytes | None]]
     pinned: list[tuple[Pin, Position]]
     begun: list[tuple[int, Position]]
+    got_on: list[Pin | int]
+    attempt: tuple[Pin | int, bool] | None
     tasks: list[Packed]
     result: bytes | None
     counters: list[tuple[int, int, float]]
@@ -135,6 +139,7 @@ class Table:
         self._parked: set[int] = set()
         self._waiting: dict[int, None] = {}
         self._turn = 0
+        self._attempts: dict[int, tuple[Pin | int, bool]] = {}
         self._replicas: set[tuple[int, int]] = set()
         self._orphans: dict[int, list[bytes]] = {}
         self._events: deque[bytes | int] = deque()
@@ -203,15 +208,24 @@ class Table:
                 self._orphans.setdefault(pe, []).append(state)
                 self._replicas.discard((pe, rank))
             for pin, kept_state in commit.states:
-                self._kept[pin] = _Kept(rank, kept_state)
+                kept = self._kept_of(pin)
+                kept.owner, kept.state = rank, kept_state
                 if kept_state is None:
-                    self._kept[pin].position = Position(0, None)
+                    kept.position = Position(0, None)
             for pin, position in commit.pinned:
-                kept = self._kept[pin]
-                kept.position, kept.losses = position, 0
+                self._kept[pin].position = position
             for token, position in commit.begun:
                 packed = self._leases[token][1]
                 self._leases[token] = (rank, packed._replace(position=position))
+            for suspect in commit.got_on:
+                if isinstance(suspect, int):
+                    packed = self._leases[suspect][1]
+                    self._leases[suspect] = (rank, packed._replace(losses=0))
+                else:
+                    self._kept[suspect].losses = 0
+            self._attempts.pop(rank, None)
+            if commit.attempt is not None:
+                self._attempts[rank] = commit.attempt
             for token in commit.leases:
                 _, packed = self._leases.pop(token)
                 self._queue(packed.place).end(packed)
@@ -244,21 +258,28 @@ class Table:
             self._hungry.add(rank)
             return rank
 
-    def put(self, tasks: Iterable[Packed]) -> None:
-        """See `RunStore.put`."""
+    def put(self, tasks: Iterable[Packed], orphans: Iterable[tuple[int, bytes]] = ()) -> None:
+        """See `RunStore.put` and `RunStore.finish`."""
         with self._lock:
             for packed in tasks:
                 self._add(packed)
+            for pe, replica in orphans:
+                self._orphans[pe].remove(replica)
 
     def lose(
         self, rank: int, pins: Iterable[Pin], *, blame: bool = True
-    ) -> tuple[list[Packed], list[int], list[tuple[Pin, int]]]:
+    ) -> tuple[list[Packed], list[int], list[tuple[Pin, int]], bool]:
         """See `RunStore.lose`; what a `Lost` tells."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
             if arrived is None:
-                return [], [], []
+                return [], [], [], False
             arrived.notify_all()
+            attempt, in_call = self._attempts.pop(rank, (None, True))
+
+            def losses(suspect: Pin | int, before: int) -> int:
+                return max(before, 1) + (suspect == attempt) if blame else before
+
             for ranks in (self._hungry, self._parked):
                 ranks.discard(rank)
             self._waiting.pop(rank, None)
@@ -270,7 +291,7 @@ class Table:
                 elif owner == rank:
                     del self._leases[token]
                     if packed.place is None:
-                        again = packed._replace(losses=packed.losses + blame)
+                        again = packed._replace(losses=losses(token, packed.losses))
                         given_back.append(again)
                         self._queues[None].end(packed)
                         self._add(again, is_new=False)
@@ -281,10 +302,11 @@ class Table:
             for pin in pins:
                 self._kept_of(pin).owner = None
             for pin in at_work:
-                self._kept[pin].losses += blame
+                self._kept[pin].losses = losses(pin, self._kept[pin].losses)
             replicas = sorted(pe for pe, owner in self._replicas if owner == rank)
             self._replicas.difference_update((pe, rank) for pe in replicas)
-            return given_back, replicas, [(pin, self._kept[pin].losses) for pin in sorted(at_work)]
+            suspects = [(pin, self._kept[pin].losses) for pin in sorted(at_work)]
+            return given_back, replicas, suspects, not in_call
 
     def waiting(self, pin: Pin) -> int:
         """See `RunStore.waiting`."""
@@ -322,10 +344,10 @@ class Table:
         with self._lock:
             return sorted(rank for number, rank in self._replicas if number == pe)
 
-    def take_orphans(self, pe: int) -> list[bytes]:
+    def orphans(self, pe: int) -> list[bytes]:
         """See `RunStore.orphans`."""
         with self._lock:
-            return self._orphans.pop(pe, [])
+            return [*self._orphans.get(pe, [])]
 
     def counters(self) -> list[tuple[int, int, int, float]]:
         """PE number, worker, calls and seconds."""

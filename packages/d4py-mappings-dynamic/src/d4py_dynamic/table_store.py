@@ -13,9 +13,11 @@ from d4py_dynamic.store import (
     TAKE_SECONDS,
     Drained,
     Event,
+    Fed,
     Load,
     LogLine,
     Note,
+    Orphan,
     Results,
 )
 from d4py_dynamic.table import Packed, PackedAdopted, PackedCommit, Table
@@ -27,6 +29,7 @@ from d4py_dynamic.tasks import (
     Lost,
     Pin,
     Pressure,
+    Suspect,
     Task,
     counts,
     is_replica_end,
@@ -72,6 +75,8 @@ class TableTaskStore:
             states=commit.states,
             pinned=commit.pinned,
             begun=[(lease.token, position) for lease, position in commit.begun],
+            got_on=[_name(suspect) for suspect in commit.got_on],
+            attempt=commit.attempt and (_name(commit.attempt.suspect), commit.attempt.in_call),
             tasks=[_packed(task) for task in commit.tasks],
             result=result,
             counters=commit.counters,
@@ -115,16 +120,24 @@ class TableRunStore:
     def join(self) -> int:
         return self._table.join()
 
-    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
+    def put(
+        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+    ) -> None:
         self._table.put([_packed(task, rank) for task in tasks])
 
+    def finish(
+        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+    ) -> None:
+        packed = [_packed(task, rank) for task, rank in tasks]
+        self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
+
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
-        given_back, replicas, at_work = self._table.lose(rank, pins, blame=blame)
+        given_back, replicas, at_work, starting = self._table.lose(rank, pins, blame=blame)
         leases = [
             Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
             for packed in given_back
         ]
-        return Lost(leases, replicas, at_work)
+        return Lost(leases, replicas, at_work, starting)
 
     def silent(self) -> None:
         return None
@@ -155,8 +168,8 @@ class TableRunStore:
     def replicas(self, pe: int) -> list[int]:
         return self._table.replicas(pe)
 
-    def orphans(self, pe: int) -> list[bytes]:
-        return self._table.take_orphans(pe)
+    def orphans(self, pe: int) -> list[Orphan]:
+        return [Orphan(pe, replica) for replica in self._table.orphans(pe)]
 
     def stats(self) -> list[InstanceStats]:
         return [
@@ -166,6 +179,10 @@ class TableRunStore:
 
     def delete(self) -> None:
         self._table.close()
+
+
+def _name(suspect: Suspect) -> Pin | int:
+    return suspect.token if isinstance(suspect, Lease) else suspect
 
 
 def _packed(task: Task, rank: int | None = None) -> Packed:

@@ -31,8 +31,8 @@ STOP = "stop"
 #: What is told to a worker and is no work: it counts nowhere.
 ORDERS = (OWN, PARK, WAKE, LEAVE, STOP)
 
-#: Workers in a row that may be lost over the same task before it is to blame.
-MOST_LOSSES = 3
+#: What was lost with its worker may be begun again so many times; then it is to blame.
+REDELIVERIES = 3
 
 #: Tasks of a pinned instance that may wait before their senders pause, and batches of results.
 MOST_WAITING, MOST_RESULTS = 128, 64
@@ -89,13 +89,30 @@ class Lease(NamedTuple):
         task: the task.
         token: the store's own mark.
         position: how far a worker had come with it that is gone; for shared tasks.
-        losses: how many workers were lost while they held it.
+        losses: 0 if no worker was lost with it since it last got any further; else 1, and one more
+            for each that was lost in an `Attempt` at it.
     """
 
     task: Task
     token: Any
     position: Position = Position()
     losses: int = 0
+
+
+#: What may be to blame for the loss of a worker: a pinned instance, or a lease of a shared task.
+Suspect = Pin | Lease
+
+
+class Attempt(NamedTuple):
+    """What a worker is about to do, and might not survive as others before it did not.
+
+    Attributes:
+        suspect: the instance or lease.
+        in_call: an item is processed, or an instance postprocessed; before that it is only made.
+    """
+
+    suspect: Suspect
+    in_call: bool
 
 
 class Adopted(NamedTuple):
@@ -105,7 +122,8 @@ class Adopted(NamedTuple):
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
         leases: what it was given since then, oldest first.
-        losses: how many owners in a row were lost with some of these, and had committed nothing.
+        losses: 0 if no owner was lost with some of these since it last got any further; else 1,
+            and one more for each that was lost in an `Attempt` at it.
     """
 
     state: bytes | None
@@ -120,13 +138,14 @@ class Lost(NamedTuple):
     Attributes:
         leases: shared tasks, which others can take again.
         replicas: PEs with a life cycle of which it had a replica.
-        pins: its instances that had tasks, and how many owners in a row were lost with some
-            before they could commit anything.
+        pins: its instances that had tasks, and how many owners were lost over them; see `Adopted`.
+        starting: it was lost in an `Attempt` that was not in a call, so there is no item to skip.
     """
 
     leases: list[Lease]
     replicas: list[int]
     pins: list[tuple[Pin, int]]
+    starting: bool = False
 
 
 @dataclass
@@ -139,6 +158,8 @@ class Commit:
             that it is lost with its worker.
         pinned: how far pinned instances have come since their last state.
         begun: leases that are not done, of shared tasks, and how far they have come.
+        got_on: those of both that got any further: what was lost before was not their fault.
+        attempt: what the worker is about to do; None if there is no doubt about it.
         tasks: tasks that follow from them.
         results: (PE id, output, items).
         failures: items that were given up.
@@ -152,6 +173,8 @@ class Commit:
     states: list[tuple[Pin, bytes | None]] = field(default_factory=list)
     pinned: list[tuple[Pin, Position]] = field(default_factory=list)
     begun: list[tuple[Lease, Position]] = field(default_factory=list)
+    got_on: list[Suspect] = field(default_factory=list)
+    attempt: Attempt | None = None
     tasks: list[Task] = field(default_factory=list)
     results: list[tuple[str, str, list[Any]]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)

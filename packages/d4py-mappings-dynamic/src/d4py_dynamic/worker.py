@@ -29,17 +29,22 @@ from d4py_dynamic.tasks import (
     ORDERS,
     OWN,
     PARK,
+    REDELIVERIES,
     STOP,
+    Attempt,
     Commit,
     Lease,
     Pin,
     Position,
+    Suspect,
+    Task,
     is_pinned,
     left_of,
 )
-from dispel4py.errors import ItemError, RunError
+from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
 from dispel4py.executor import DEEPEST_NESTING, Executor
 from dispel4py.isolation import copy_item, share_item
+from dispel4py.item_ids import Item
 from dispel4py.plan import Ancestors, Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
@@ -68,6 +73,8 @@ class Worker:
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
         interval: see `Owned`.
+        redeliveries: see `d4py_dynamic.tasks.REDELIVERIES`; what was tried more often is skipped,
+            for otherwise the run has ended by now.
     """
 
     def __init__(
@@ -78,11 +85,13 @@ class Worker:
         on_error: str = "stop",
         share_items: bool = False,
         interval: float | None = COMMIT_INTERVAL,
+        redeliveries: int = REDELIVERIES,
     ) -> None:
         self._plan = plan
         self._store = store
         self._rank = rank
         self._interval = interval
+        self._redeliveries = redeliveries
         self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._upstream = Ancestors(plan)
@@ -90,6 +99,7 @@ class Worker:
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
         self._lease: Lease | None = None
+        self._attempt: Attempt | None = None
         self._depth = 0
         self._in_hand: list[int] = []
         self._waits_at: int | None = None
@@ -204,7 +214,7 @@ class Worker:
             self._leaving, self._stopped = task.kind == LEAVE, True
         else:
             self._parked = task.kind == PARK
-        self._store.commit(Commit(leases=[lease]))
+        self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
     def _adopt(self, pin: Pin) -> None:
         adopted = self._store.adopt(pin)
@@ -222,9 +232,9 @@ class Worker:
     def _do(self, lease: Lease) -> None:
         task = lease.task
         owned = self._owned.get((task.pe, task.instance))
-        outer = self._outbox, self._lease, self._depth, self._isolated
+        outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
         self._outbox = Outbox() if owned is None else owned.outbox
-        self._lease, self._depth = lease, len(self._executor.calling)
+        self._lease, self._depth, self._attempt = lease, len(self._executor.calling), None
         self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
@@ -239,40 +249,101 @@ class Worker:
                 else:
                     self._do_pinned(owned, lease)
         finally:
-            self._outbox, self._lease, self._depth, self._isolated = outer
+            self._outbox, self._lease, self._depth, self._isolated, self._attempt = outer
 
     def _do_shared(self, lease: Lease) -> None:
-        task = lease.task
-        if task.load is None or task.kind != FINISH:
-            at = lease.position
-            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
+        task, instance = lease.task, 0
         if task.kind == FINISH and task.load is not None:
             self._orphans += 1  # beside a replica of this worker's own, if it has one
-            self._executor.start(task.pe, self._orphans, CODEC.loads(task.load))
-            self._executor.finish(task.pe, self._orphans)
-        elif task.kind == FINISH:
-            self._tally.replicas.discard(task.pe)
-            self._executor.finish(task.pe, 0)
+            instance = self._orphans
+        self._try(lease, in_call=False)
+        if instance:
+            self._executor.start(task.pe, instance, CODEC.loads(task.load))
         else:
-            self._executor.push(task.pe, 0, task.input_name or "", task.load)
+            at = lease.position
+            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
+        if lease.losses > self._redeliveries:
+            lease = self._skip_deadly(lease)
+        is_done = True
+        if task.kind == FINISH:
+            self._tally.replicas.discard(ANY if instance else task.pe)
+            if not lease.position.done:
+                self._try(lease)
+                self._executor.finish(task.pe, instance)
+        elif self._isolated:
+            is_done = self._do_one_by_one(lease)
+        else:
+            done = lease.position.done
+            load = task.load[done:] if done else task.load
+            self._executor.push(task.pe, 0, task.input_name or "", load)
         self._drain()
         self._in_hand.pop()
-        self._commit(self._outbox.take([lease], self._hungry), at_end=True)
+        if is_done:
+            self._commit(self._outbox.take([lease], self._hungry), at_end=True)
+
+    def _do_one_by_one(self, lease: Lease) -> bool:
+        """Do what a worker was lost over, so that it is known which item is to blame.
+
+        Returns:
+            False if this worker leaves before the end.
+        """
+        task = lease.task
+        self._try(lease)
+        for done, item in enumerate(task.load[lease.position.done :], lease.position.done + 1):
+            self._executor.push(task.pe, 0, task.input_name or "", [item])
+            self._drain()
+            if done == len(task.load):
+                break
+            runner = self._executor.start(task.pe, 0)
+            sent, cut = runner.still_to_drop, runner.still_cut
+            position = Position(done, tuple(sent.items()), cut)
+            runner.track(sent, cut)
+            self._lease = lease = lease._replace(position=position)
+            commit = self._outbox.take([], self._hungry)
+            commit.begun, commit.got_on = [(lease, position)], [lease]
+            self._commit(commit)  # which tells of the next attempt
+            if self._leaving:
+                return False
+        self._attempt = None
+        return True
+
+    def _skip_deadly(self, lease: Lease) -> Lease:
+        """Give up what workers have died of; the lease beyond it."""
+        task, position = lease.task, Position(lease.position.done + 1)
+        item = None if task.kind == FINISH else task.load[lease.position.done]
+        self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
+        self._executor.start(task.pe, 0).track()
+        self._lease = lease = lease._replace(position=position)
+        return lease
+
+    def _try(self, suspect: Suspect, *, in_call: bool = True) -> None:
+        """Tell what is about to be done, in case that this worker does not survive it either."""
+        if self._isolated:
+            self._attempt = Attempt(suspect, in_call)
+            self._store.commit(Commit(attempt=self._attempt))
 
     def _do_pinned(self, owned: Owned, lease: Lease) -> None:
         task = lease.task
         owned.in_hand = True
-        self._start(owned)
-        if task.kind == FINISH:
+        self._begin(owned)
+        if owned.losses > self._redeliveries:
+            self._skip_deadly_of(owned, task)
+            if task.kind != FINISH:
+                self._step_aside(owned, lease)
+                return
+        elif task.kind == FINISH:
+            self._try(owned.pin)
             self._executor.finish(*owned.pin)
             self._drain()
         else:
             items = left_of(self._plan, task, owned.done)
             began_at = monotonic()
+            self._try(owned.pin)
             while done := self._executor.feed(
                 *owned.pin, task.input_name, islice(items, 1) if owned.in_doubt else items
             ):
                 has_left_some = self._drain() or self._isolated
+                self._attempt = None
                 owned.done += done
                 if has_left_some:
                     self._step_aside(owned, lease)
@@ -301,6 +372,29 @@ class Worker:
         self._taken.appendleft(lease)
         self._aside = True
         self._save(owned, at_end=True)
+
+    def _begin(self, owned: Owned) -> None:
+        """Make the instance, if it is not there; where it is in doubt, as a step of its own."""
+        if owned.in_doubt and not owned.is_begun:
+            is_new = owned.is_new
+            self._try(owned.pin, in_call=False)
+            self._start(owned)
+            self._attempt = None
+            owned.begin()
+            if is_new:
+                self._save(owned)
+        owned.begin()
+        self._start(owned)
+
+    def _skip_deadly_of(self, owned: Owned, task: Task) -> None:
+        """Give up what owners of an instance have died of."""
+        item = None
+        if task.kind != FINISH:
+            (item,) = islice(left_of(self._plan, task, owned.done), 1)
+            owned.done += 1
+            self._start(owned).track()
+        self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
+        owned.losses = 0
 
     def _start(self, owned: Owned) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -360,9 +454,13 @@ class Worker:
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
+            commit.got_on = [owned.pin] if owned.gets_on(position) else []
         else:
             sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            commit.begun = [(lease, Position(0, sent, runner.cut))]
+            position = Position(lease.position.done, sent, runner.cut)
+            commit.begun = [(lease, position)]
+            commit.got_on = [lease] if position != lease.position else []
+            self._lease = lease._replace(position=position)
         self._commit(commit)
 
     def _look_at_hungry(self) -> bool:
@@ -412,6 +510,7 @@ class Worker:
         state, position = owned.checkpoint(self._start(owned))
         commit = owned.outbox.take(owned.held, self._hungry)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
+        commit.got_on = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
     def _commit(
@@ -431,6 +530,7 @@ class Worker:
             owned: whose checkpoint it is.
         """
         self._tally.add_to(commit, self._executor)
+        commit.attempt = self._attempt
         started_at = perf_counter()
         try:
             pressure = self._store.commit(commit)
@@ -500,6 +600,16 @@ class Worker:
             and pe not in upstream
             and not self._plan.pes[pe].is_root
         ]
+
+
+def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:
+    """What is said of an item that workers have died of, one after the other."""
+    item = item.data if isinstance(item, Item) else item
+    phase = "postprocess" if task.kind == FINISH else "process"
+    reason = f"WorkerLostError: {losses} workers died of it, one after the other"
+    shown = None if task.kind == FINISH else shorten(item)
+    pe_id = plan.pes[task.pe].id
+    return Failure(ProcessingError(pe_id, max(task.instance, 0), phase, shown, reason), item)
 
 
 def _ways(plan: Plan, commit: Commit) -> str:

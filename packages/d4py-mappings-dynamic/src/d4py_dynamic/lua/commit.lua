@@ -2,7 +2,9 @@
 -- one step.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     worker's consumer name, worker's rank, then ten lists, each as its length and members:
+-- ARGV     see once.lua; worker's consumer name, worker's rank, what it is about to attempt (an
+--          instance or an entry id, or nothing) and 1 if that is in a call, then eleven lists, each
+--          as its length and members:
 --   leases    stream, entry id, PE number or nothing if it counts nowhere
 --   tasks     stream, PE number, sealed task
 --   results   sealed batch
@@ -12,41 +14,27 @@
 --   states    pinned instance, sealed state
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
+--   got_on    pinned instance or entry id
 --   orphans   PE number, sealed replica
 -- Returns    number of hungry workers beyond the shared tasks that wait for them, number of shared
 --            tasks that wait, number of result entries that wait, number of tasks in this worker's
 --            inbox, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
 --            not its own any more, with GONE when the counts have been deleted, be it that the run
---            is over.
+--            is over, with BACK as once.lua says.
 --
 -- Nothing is written before all leases are checked; and the first write is one that a server out
 -- of memory refuses, so that the commit fails as a whole.
 
 local prefix = KEYS[1]
 local group = 'workers'
-local worker, rank = ARGV[1], ARGV[2]
-local at = 3
-
-local function word()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
-
-local function list(width)
-  local rows = {}
-  for i = 1, tonumber(word()) do
-    local row = {}
-    for j = 1, width do row[j] = word() end
-    rows[i] = row
-  end
-  return rows
-end
+local worker, rank, attempt, in_call = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local word = word_at(7)
+local function list(width) return list_of(word, width) end
 
 local leases, tasks, results, counters = list(3), list(3), list(1), list(3)
 local replicas, finished, states, pinned = list(1), list(1), list(2), list(2)
-local begun, orphans = list(3), list(2)
+local begun, got_on, orphans = list(3), list(1), list(2)
 local unfinished = prefix .. ':unfinished'
 local out = prefix .. ':out'
 
@@ -64,6 +52,8 @@ end
 if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then
   return redis.error_reply('LOST worker ' .. rank)
 end
+local before = answered()
+if before then return before end
 for _, lease in ipairs(leases) do
   if not check(lease[1], lease[2]) then
     return redis.error_reply('LOST lease ' .. lease[2] .. ' of ' .. lease[1])
@@ -99,15 +89,23 @@ for _, state in ipairs(states) do
 end
 for _, position in ipairs(pinned) do
   redis.call('HSET', prefix .. ':positions', position[1], position[2])
-  redis.call('HDEL', prefix .. ':losses', position[1])
 end
 for _, lease in ipairs(begun) do
   redis.call('HSET', prefix .. ':begun', lease[1] .. ' ' .. lease[2], lease[3])
+end
+for _, suspect in ipairs(got_on) do
+  redis.call('HSET', prefix .. ':losses', suspect[1], 0)
+end
+if attempt == '' then
+  redis.call('HDEL', prefix .. ':attempts', rank)
+else
+  redis.call('HSET', prefix .. ':attempts', rank, in_call .. attempt)
 end
 for _, lease in ipairs(leases) do
   redis.call('XACK', lease[1], group, lease[2])
   redis.call('XDEL', lease[1], lease[2])
   redis.call('HDEL', prefix .. ':begun', lease[1] .. ' ' .. lease[2])
+  redis.call('HDEL', prefix .. ':losses', lease[2])
   if lease[3] ~= '' and redis.call('HINCRBY', unfinished, lease[3], -1) == 0
     and redis.call('SISMEMBER', prefix .. ':watched', lease[3]) == 1 then
     redis.call('XADD', out, '*', 'drained', lease[3])
@@ -126,4 +124,4 @@ local reply = {
 for _, task in ipairs(tasks) do
   reply[#reply + 1] = redis.call('XLEN', task[1])
 end
-return reply
+return answer(reply)

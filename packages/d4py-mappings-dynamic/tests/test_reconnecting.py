@@ -1,0 +1,143 @@
+"""Connections that break, and servers that are restarted: nothing is lost, nothing done twice."""
+
+import threading
+from collections import Counter
+
+import pytest
+import redis
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.faults import Count, Name, RunningSum, Ticks
+from d4py_dynamic.redis_client import Address, Once, Patience, broken, connect, service_errors
+from dispel4py import WorkflowGraph, run
+from dispel4py.errors import ServiceError
+
+CALLS = 400
+
+
+def make_graph():
+    graph = WorkflowGraph()
+    ticks, name = Ticks(), Name()
+    graph.connect(ticks, "output", name, "input")
+    graph.connect(name, "output", Count(), "input")
+    graph.connect(ticks, "output", RunningSum(), "input")
+    return graph
+
+
+def model():
+    counts = Counter("abcde"[number % 5] for number in range(1, CALLS + 1))
+    return {
+        "Count2": {"output": [(word, n) for word in counts for n in range(1, counts[word] + 1)]},
+        "RunningSum3": {"output": [n * (n + 1) // 2 for n in range(1, CALLS + 1)]},
+    }
+
+
+class Disturber:
+    """Does something every few results of a run, as its ``on_result``."""
+
+    def __init__(self, every, disturb):
+        self.outputs, self.results, self.disturbed = {}, 0, 0
+        self._every, self._disturb = every, disturb
+
+    def __call__(self, pe_id, output, item):
+        self.results += 1
+        if output != "process":
+            self.outputs.setdefault(pe_id, {}).setdefault(output, []).append(item)
+        if self.results % self._every == 0:
+            self.disturbed += 1
+            self._disturb()
+
+
+def test_c5_connections_that_are_cut_are_made_anew(server):
+    """Each cut hits all connections, whatever they were about."""
+    with server.client() as client:
+
+        def cut():
+            client.client_kill_filter(_type="normal", skipme=True)
+
+        killer = Disturber(60, cut)
+        run(make_graph(), "hybrid_redis", CALLS, 3, redis_url=server.url, on_result=killer)
+    assert killer.disturbed >= 10
+    assert_outputs(killer.outputs, model())
+
+
+def test_c5_a_server_that_is_killed_and_restarted_goes_on(start_server):
+    server = start_server("--appendonly", "yes", "--appendfsync", "always")
+    restarter = Disturber(400, server.restart)
+    run(
+        make_graph(), "hybrid_redis", CALLS, 3,
+        redis_url=server.url, on_result=restarter, reconnect=20.0,
+    )  # fmt: skip
+    assert restarter.disturbed == 3
+    assert_outputs(restarter.outputs, model())
+    with server.client() as client:
+        assert client.keys() == []
+
+
+def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
+    server = start_server()
+    restarter = Disturber(400, server.restart)
+    with pytest.raises(ServiceError, match=r"has lost|has forgotten"):
+        run(make_graph(), "hybrid_redis", CALLS, 3, redis_url=server.url, on_result=restarter)
+    with server.client() as client:
+        assert client.keys() == []
+
+
+class TestOnce:
+    @pytest.fixture
+    def once(self, server):
+        with server.client() as client:
+            client.hset("d4py:x:unfinished", "intact", 1)
+            yield Once(client, "d4py:x", "somebody")
+            client.flushall()
+
+    def test_c5_a_call_that_is_sent_again_has_its_answer_and_no_other_effect(self, once):
+        ranks = [once("join", ""), once("join", "")]
+        once._number -= 1
+        assert [*ranks, once("join", ""), once("join", "")] == [0, 1, 1, 2]
+        assert once._client.hlen("d4py:x:members") == 3
+
+    def test_c5_a_server_that_has_forgotten_a_call_says_so(self, once, server):
+        once("join", "")
+        once._client.delete("d4py:x:answers")
+        text = "needs 'appendfsync always'"
+        with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
+            once("join", "")
+
+    def test_a_call_that_was_refused_does_not_count(self, once):
+        once._client.hset("d4py:x:info", "driver", "another")
+        with pytest.raises(redis.ResponseError, match="LOST driver"):
+            once("join", "mine")
+        assert once("join", "another") == 0
+
+
+class TestPatience:
+    def tried(self, seconds, error):
+        patience, failures = Patience(seconds), []
+
+        def fail():
+            raise error
+
+        with pytest.raises(type(error)):
+            patience.call_with_retry(fail, failures.append)
+        assert len(failures) == patience.broken
+        return patience.broken
+
+    def test_none_tries_once(self):
+        assert self.tried(0.0, redis.ConnectionError()) == 1
+
+    def test_some_tries_again(self):
+        assert self.tried(0.2, redis.ConnectionError()) > 2
+
+    def test_a_wrong_password_stays_wrong(self):
+        assert self.tried(5.0, redis.AuthenticationError()) == 1
+
+    def test_a_command_whose_connection_breaks_is_sent_again(self, server, wait_until):
+        address = Address(server.url, patience=5.0)
+        with connect(address) as client, server.client() as other:
+            thread = threading.Thread(target=client.blpop, args=("nothing", 1))
+            thread.start()
+            wait_until(lambda: other.info("clients")["blocked_clients"], "waiting")
+            other.client_kill_filter(_type="normal", skipme=True)
+            thread.join()
+            assert broken(client) == 1

@@ -1,0 +1,175 @@
+"""H2: a run whose driver is killed is taken up by another one; real commands on this host."""
+
+import os
+import re
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from d4py_conformance.hosts import ended, group_lives, wait_until
+
+sys.path.insert(0, str(Path(__file__).parent))
+from guest_hosts import SECRET, Hosts, assert_exact
+
+sys.path.pop(0)
+
+FLOWS = [("dyn_redis", "plain"), ("hybrid_redis", "collected")]
+
+
+@pytest.fixture
+def hosts():
+    made = Hosts()
+    yield made
+    made.stop()
+
+
+def resume(hosts, *arguments, **environment):
+    arguments = ["resume", "--redis-url", hosts.url, *arguments]
+    return hosts._start(0, "there", arguments, environment)  # where the workflow's file is not
+
+
+def begin(hosts, mapping, graph, count, *arguments):
+    """Start a resumable run, and wait until it has done some work."""
+    driver = hosts.driver(mapping, graph, "-i", count, "--resumable", "-n", 2, *arguments)
+    hosts.await_work(hosts.await_ranks(2))
+    return driver
+
+
+def kill(driver):
+    """Kill a driver, and wait for the end of its workers."""
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    wait_until(lambda: not group_lives(driver.pid), "workers outlive their driver")
+
+
+def assert_finished(hosts, process, graph, count):
+    hosts.open_gate()
+    out, err = ended(process, 0)
+    assert_exact(out, graph, count)
+    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+    return err
+
+
+@pytest.mark.parametrize(("mapping", "graph"), FLOWS)
+@pytest.mark.parametrize("times", [1, 2])
+def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
+    driver = begin(hosts, mapping, graph, 600)
+    for _ in range(times):
+        before = hosts.calls(hosts.ranks())
+        kill(driver)
+        assert hosts.calls(range(100)) >= before
+        driver = resume(hosts)
+        gone = max(hosts.ranks())
+        wait_until(lambda rank=gone: min(hosts.ranks(), default=0) > rank, "nobody has taken up")
+        hosts.await_work(hosts.await_ranks(2))
+    err = assert_finished(hosts, driver, graph, 600)
+    assert "taking up run" in err
+
+
+def test_h2_so_it_does_when_all_was_done_but_the_end(hosts):
+    driver = begin(hosts, "hybrid_redis", "collected", 300)
+    os.kill(driver.pid, signal.SIGSTOP)
+    hosts.open_gate()
+    wait_until(lambda: hosts.calls(range(100)) == 3 * 300, "not all is done")
+    kill(driver)
+    assert_finished(hosts, resume(hosts), "collected", 300)
+
+
+def test_h2_results_that_the_dead_driver_had_are_handed_out_again(hosts):
+    driver = begin(hosts, "dyn_redis", "plain", 300, "--output", "-")
+    kept = f"{hosts.prefix()}:kept"
+    wait_until(lambda: hosts.client.xlen(kept) > 3, "no results")
+    kill(driver)
+    assert_finished(hosts, resume(hosts), "plain", 300)
+
+
+@pytest.mark.parametrize(("mapping", "graph"), FLOWS)
+def test_h2_workers_elsewhere_join_the_new_driver(hosts, mapping, graph):
+    driver = hosts.driver(mapping, graph, "-i", 600, "--resumable", "-n", 0)
+    guest = hosts.guest("-n", 2)
+    hosts.await_work(hosts.await_ranks(2))
+    kill(driver)
+    driver = resume(hosts)
+    wait_until(lambda: hosts.ranks() and min(hosts.ranks()) >= 2, "the guests have not joined")
+    hosts.await_work(hosts.await_ranks(2))
+    assert_finished(hosts, driver, graph, 600)
+    _, err = ended(guest, 0)
+    assert "has another driver; joining it again" in err
+
+
+def test_h2_a_driver_that_was_only_slow_ends_when_it_wakes(hosts):
+    driver = begin(hosts, "hybrid_redis", "collected", 600)
+    os.kill(driver.pid, signal.SIGSTOP)
+    following = resume(hosts)  # waits until the first one counts as dead
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "nobody has taken up", 20.0)
+    os.kill(driver.pid, signal.SIGCONT)
+    driver.communicate(timeout=20)
+    assert driver.returncode == 1
+    assert_finished(hosts, following, "collected", 600)
+
+
+def test_h2_a_run_whose_driver_lives_is_not_taken_up(hosts):
+    driver = begin(hosts, "hybrid_redis", "collected", 300)
+    _, err = ended(resume(hosts), 2)
+    assert re.search(r"run [0-9a-f]{8} has a driver that is alive: process \d+ on", err)
+    assert_finished(hosts, driver, "collected", 300)
+
+
+def test_h2_a_run_that_is_not_resumable_leaves_nothing(hosts):
+    driver = hosts.driver("hybrid_redis", "collected", "-i", 300, "-n", 2)
+    hosts.await_work(hosts.await_ranks(2))
+    kill(driver)
+    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+    _, err = ended(resume(hosts), 1)
+    assert "there is no run to take up" in err
+
+
+def test_d2_a_replica_that_is_lost_with_its_driver_is_said_to_be(hosts):
+    driver = begin(hosts, "dyn_redis", "tallied", 600)
+    kill(driver)
+    _, err = ended(resume(hosts), 1)
+    assert "Tally2, with what its postprocess would have told; this cannot be done again" in err
+    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+
+
+def test_c4_a_resumable_run_that_is_interrupted_leaves_nothing(hosts):
+    driver = begin(hosts, "hybrid_redis", "collected", 300)
+    os.kill(driver.pid, signal.SIGINT)
+    ended(driver, 130)
+    assert not hosts.client.keys()
+
+
+def test_the_file_with_the_key_stays_until_the_run_has_ended(hosts):
+    key = hosts.folder / "here" / "run.key"
+    driver = hosts.driver(
+        "dyn_redis", "plain", "-i", 300, "-n", 1, "--resumable", "--key-file", key, D4PY_KEY=""
+    )
+    hosts.await_work(hosts.await_ranks(1))
+    kill(driver)
+    _, err = ended(resume(hosts, D4PY_KEY=""), 2)
+    assert "the run's key is missing" in err
+    _, err = ended(resume(hosts, D4PY_KEY=secrets.token_urlsafe(32)), 2)
+    assert "this is not the key of run" in err
+    driver = resume(hosts, "--key-file", key, D4PY_KEY="")
+    assert_finished(hosts, driver, "plain", 300)
+    assert not key.exists()
+
+
+def test_what_cannot_be_resumable_is_refused(hosts):
+    _, err = ended(hosts.driver("dyn_redis", "plain", "--resumable", D4PY_KEY=""), 2)
+    assert "a resumable run needs a key that outlives this process" in err
+    assert not hosts.client.keys()
+
+
+def test_runs_says_that_it_can_be_resumed(hosts):
+    driver = begin(hosts, "hybrid_redis", "collected", 300)
+    kill(driver)
+    run_id = hosts.prefix().removeprefix("d4py:")
+    hosts.client.hset(f"d4py:{run_id}:members", "driver", 0)
+    listed = hosts.command("runs", "--redis-url", hosts.url)
+    assert "can be resumed" in listed.stdout
+    assert SECRET not in listed.stdout
+    assert_finished(hosts, resume(hosts, run_id), "collected", 300)
