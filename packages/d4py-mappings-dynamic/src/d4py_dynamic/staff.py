@@ -20,7 +20,7 @@ SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
 _HASTY_SECONDS = 0.1
 #: Workers in a row that may end by themselves, in less than so many seconds and without having
 #: taken anything, before we give up.
-_MOST_FALSE_STARTS, _START_SECONDS = 3, 2.0
+_MOST_FALSE_STARTS, _START_SECONDS = 3, 30.0
 #: A last sign of life that came so soon after a worker's start, in seconds, is not its own.
 _TO_FIRST_SIGN = 0.1
 #: What ends a worker that has done nothing wrong.
