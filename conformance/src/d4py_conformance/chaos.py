@@ -43,6 +43,8 @@ _PER_CALL = 3
 _HANGS, _WAITS, _ENDS = 180.0, 10.0, 30.0
 #: Seconds that a held network may take; the last one is longer than clients wait for an answer.
 _HOLDS = 0.2, 1.0, 4.0
+#: Seconds for which clients try to reach the server again.
+_PATIENCE = 30.0
 _TICK = 0.01
 
 
@@ -148,7 +150,8 @@ class ChaosRun:
         self._folder = Path(tempfile.mkdtemp(prefix="d4py-chaos-"))
         self._server = Server(program, self._folder, keeps="server" in kinds or "driver" in kinds)
         self._proxy = Proxy(self._server.port, self._chance)
-        self._url = f"redis://127.0.0.1:{self._proxy.port}"
+        url = f"redis://127.0.0.1:{self._proxy.port}"
+        self._server_options = "--redis-url", url, "--reconnect", _PATIENCE
         self._commands = Commands(self._folder, {"D4PY_KEY": secrets.token_urlsafe(32)})
         self._resumable = "driver" in kinds
         self._frozen: dict[int, float] = {}
@@ -191,7 +194,8 @@ class ChaosRun:
         self._server.start()
         self._driver = self._drive(
             *("hybrid_redis", "d4py_conformance.chaos_flow", "-i", self._calls, "-n", 2),
-            *("--lease", self._lease, *(["--resumable"] if self._resumable else [])),
+            *("--lease", self._lease, "--redeliveries", 100),  # what is killed here is not to blame
+            *(["--resumable"] if self._resumable else []),
         )
         self._join()
 
@@ -200,9 +204,7 @@ class ChaosRun:
         lines = self._folder / f"results-{self._files}.jsonl"
         lines.touch()
         self._lines = lines.open(encoding="utf-8")
-        return self._commands.start(
-            *arguments, "--redis-url", self._url, "--output", lines, "--quiet"
-        )
+        return self._commands.start(*arguments, *self._server_options, "--output", lines, "--quiet")
 
     def _differences(self) -> list[str]:
         if self._driver.returncode:
@@ -313,7 +315,7 @@ class ChaosRun:
 
     def _join(self) -> bool:
         self._guests.append(
-            self._commands.start("worker", "--redis-url", self._url, "-n", 1, "--wait", _WAITS)
+            self._commands.start("worker", *self._server_options, "-n", 1, "--wait", _WAITS)
         )
         return True
 

@@ -4,6 +4,7 @@ Ends with status 1 if any run was not as it should be, and says which seed repea
 """
 
 import argparse
+import signal
 import statistics
 import sys
 import time
@@ -14,6 +15,7 @@ from d4py_dynamic.redis_server import server_binary
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up
     options = parse()
     kinds = options.kinds.split(",")
     unknown = {*kinds} - {*KINDS}

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from d4py_dynamic import redis_client, redis_run, redis_store
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
@@ -38,6 +39,10 @@ from dispel4py.plan import make_plan
 
 ROOT, SHARED, KEPT = range(3)
 PINS = [(ROOT, 0), (KEPT, 0), (KEPT, 1)]
+#: What becomes of the answer of a commit: the worker hears it; it dies before that; it is lost with
+#: the connection, and the commit is sent again.
+HEARD, LOST, REPEATED = "heard", "lost", "repeated"
+answers = st.sampled_from([HEARD, LOST, REPEATED])
 #: Calls of its store that one worker may need, by itself, to end what others have left.
 ENOUGH = 1000
 
@@ -168,11 +173,12 @@ class Protocol(RuleBasedStateMachine):
     Args:
         driver: the driver's side of the store.
         make_worker: makes a worker's side of it.
+        repeat: sends a commit once more, of which the answer was lost; None where none can be.
     """
 
-    def __init__(self, driver, make_worker):
+    def __init__(self, driver, make_worker, repeat=None):
         super().__init__()
-        self.driver, self._make_worker = driver, make_worker
+        self.driver, self._make_worker, self._repeat = driver, make_worker, repeat
         self.stores = []  # the side of each worker
         self.workers = []  # that live
         self.members = {}  # rank → what it owns, as the driver sees it
@@ -263,14 +269,16 @@ class Protocol(RuleBasedStateMachine):
         self.workers.remove(worker)
         return None
 
-    def commit(self, worker, commit, heard=True):
+    def commit(self, worker, commit, answer=HEARD):
         def commit_it():
             worker.store.commit(commit)
+            if answer == REPEATED and self._repeat is not None:
+                self._repeat(worker.store, commit)
             for lease in commit.leases:
                 self.unfinished[lease.task.pe] -= 1
             for task in commit.tasks:
                 self.unfinished[task.pe] += 1
-            if not heard:
+            if answer == LOST:
                 self.workers.remove(worker)
 
         self.do(worker, commit_it)
@@ -291,31 +299,31 @@ class Protocol(RuleBasedStateMachine):
             self.do(worker, worker.adopt)
 
     @there_are_workers
-    @rule(which=st.integers(0, 9), lease=st.integers(0, 9), heard=st.booleans())
-    def finish_shared(self, which, lease, heard):
+    @rule(which=st.integers(0, 9), lease=st.integers(0, 9), answer=answers)
+    def finish_shared(self, which, lease, answer):
         worker = self.some(which)
         if worker.shared:
-            self.finish(worker, lease % len(worker.shared), heard)
+            self.finish(worker, lease % len(worker.shared), answer)
 
-    def finish(self, worker, number, heard=True):
+    def finish(self, worker, number, answer=HEARD):
         lease = worker.shared.pop(number)
-        self.commit(worker, worker.finish(lease), heard)
+        self.commit(worker, worker.finish(lease), answer)
 
     @there_are_workers
     @rule(
         which=st.integers(0, 9),
         lease=st.integers(0, 9),
         count=st.integers(0, 2),
-        heard=st.booleans(),
+        answer=answers,
     )
-    def send_in_shared_call(self, which, lease, count, heard):
+    def send_in_shared_call(self, which, lease, count, answer):
         worker = self.some(which)
         if worker.shared:
             number = lease % len(worker.shared)
             lease = worker.shared[number]
             commit, position = worker.send(lease, count)
             worker.shared[number] = lease._replace(position=position)
-            self.commit(worker, commit, heard)
+            self.commit(worker, commit, answer)
 
     @there_are_workers
     @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), count=st.integers(1, 3))
@@ -326,18 +334,18 @@ class Protocol(RuleBasedStateMachine):
             worker.owned[pin].work(count)
 
     @there_are_workers
-    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), heard=st.booleans())
-    def save(self, which, pin, heard):
+    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), answer=answers)
+    def save(self, which, pin, answer):
         worker = self.some(which)
         if pin in worker.owned:
-            self.commit(worker, worker.owned[pin].save(), heard)
+            self.commit(worker, worker.owned[pin].save(), answer)
 
     @there_are_workers
-    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), heard=st.booleans())
-    def send_in_own_call(self, which, pin, heard):
+    @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), answer=answers)
+    def send_in_own_call(self, which, pin, answer):
         worker = self.some(which)
         if pin in worker.owned:
-            self.commit(worker, worker.owned[pin].send(), heard)
+            self.commit(worker, worker.owned[pin].send(), answer)
 
     @precondition(lambda self: any(worker.rank not in self.members for worker in self.workers))
     @rule(pin=st.sampled_from(PINS), late=st.booleans())
@@ -449,7 +457,11 @@ def check_redis(server):
         keys, secret = RunKeys(secrets.token_hex(4), tuple(pins_of(plan))), secrets.token_bytes(32)
         driver = RedisRunStore(server.address, keys, secret, plan)
         driver.create("a test")
-        return Protocol(driver, partial(RedisTaskStore, server.address, keys, secret))
+        return Protocol(driver, partial(RedisTaskStore, server.address, keys, secret), repeat)
+
+    def repeat(store, commit):
+        store._once._number -= 1  # as `Patience` does, below the store
+        store.commit(commit)
 
     return lambda how: run_state_machine_as_test(make, settings=how)
 
@@ -460,3 +472,61 @@ def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
 
 def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
     check_redis(thorough)
+
+
+hasty = settings(
+    thorough,
+    max_examples=300,
+    phases=[Phase.generate],
+    derandomize=True,
+    database=None,
+    report_multiple_bugs=False,
+)
+
+#: What each script must not lack: a part of it, and what a careless hand leaves in its place.
+BREAKS = {
+    "commits of who was given up": (
+        "commit",
+        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if false then",
+    ),
+    "commits that were done already": ("commit", "if before then return before end", ""),
+    "adoption by who was given up": (
+        "adopt",
+        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if false then",
+    ),
+    "a state without the end of its leases": ("commit", "redis.call('XACK', lease[1]", "do end --"),
+    "a state that is not kept": ("commit", "redis.call('HSET', prefix .. ':states'", "do end --"),
+    "a position that is not kept": (
+        "commit",
+        "redis.call('HSET', prefix .. ':positions'",
+        "do end --",
+    ),
+    "a position in a shared call that is not kept": (
+        "commit",
+        "redis.call('HSET', prefix .. ':begun'",
+        "do end --",
+    ),
+    "leases that stay with who was lost": ("lose", "redis.call('XADD', shared", "do end --"),
+    "positions that go with who was lost": ("lose", "'n', losses, 'r', position", "'n', losses"),
+    "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
+}
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_h2_a_script_that_lacks_something_is_found_out(check_redis, monkeypatch, what):
+    name, part, instead = BREAKS[what]
+    load = redis_client.load_script
+
+    def load_broken(which):
+        source = load(which)
+        if which != name:
+            return source
+        assert source.count(part) == 1
+        return source.replace(part, instead)
+
+    for module in (redis_client, redis_store, redis_run):
+        monkeypatch.setattr(module, "load_script", load_broken, raising=False)
+    with pytest.raises((AssertionError, pytest.fail.Exception, ServiceError)):
+        check_redis(hasty)
