@@ -449,8 +449,8 @@ def check_table():
 
 
 @pytest.fixture
-def check_redis(server):
-    """Tries many orders on a server."""
+def on_redis(server):
+    """Makes the protocol on a server."""
     plan = make_plan(make_graph())
 
     def make():
@@ -463,7 +463,27 @@ def check_redis(server):
         store._once._number -= 1  # as `Patience` does, below the store
         store.commit(commit)
 
-    return lambda how: run_state_machine_as_test(make, settings=how)
+    return make
+
+
+@pytest.fixture
+def check_redis(on_redis):
+    """Tries many orders on a server."""
+    return lambda how: run_state_machine_as_test(on_redis, settings=how)
+
+
+@pytest.fixture
+def play_on_redis(on_redis):
+    """Plays one course of events on a server, to its end."""
+
+    def play_it():
+        protocol = on_redis()
+        try:
+            play(protocol)
+        finally:
+            protocol.teardown()
+
+    return play_it
 
 
 def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
@@ -474,14 +494,46 @@ def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
     check_redis(thorough)
 
 
-hasty = settings(
-    thorough,
-    max_examples=300,
-    phases=[Phase.generate],
-    derandomize=True,
-    database=None,
-    report_multiple_bugs=False,
-)
+def play(protocol):
+    """One course of events in which each step of each script matters."""
+    root, kept = (ROOT, 0), (KEPT, 0)
+
+    def number(worker):
+        return protocol.workers.index(worker)
+
+    def follow(lost, *, dead):
+        """Another one follows a worker, in all that it owned."""
+        protocol.replace([*protocol.members].index(lost.rank), dead)
+        return protocol.workers[-1]
+
+    protocol.begin(4)
+    first, second = protocol.workers
+    protocol.take(number(first))
+    protocol.work(number(first), root, 2)
+    protocol.send_in_own_call(number(first), root, HEARD)
+    heir = follow(first, dead=False)
+    protocol.wake(root, True)  # the first one would adopt it again
+    protocol.work(number(heir), root, 3)
+    protocol.save(number(heir), root, REPEATED)
+    protocol.put_shared(3)
+    for worker in (heir, second):
+        for _ in range(8):
+            protocol.take(number(worker))
+    for worker in (heir, second):
+        if worker.shared:
+            protocol.send_in_shared_call(number(worker), len(worker.shared) - 1, 1, HEARD)
+            while len(worker.shared) > 1:
+                protocol.finish_shared(number(worker), 0, HEARD)
+    protocol.take(number(second))
+    protocol.work(number(second), kept, 2)
+    protocol.save(number(second), kept, HEARD)
+    last = follow(second, dead=False)
+    protocol.save(number(second), kept, HEARD)  # refused
+    protocol.work(number(last), kept, 1)
+    protocol.save(number(last), kept, HEARD)
+    follow(heir, dead=True)
+    protocol.counts_are_right()
+
 
 #: What each script must not lack: a part of it, and what a careless hand leaves in its place.
 BREAKS = {
@@ -496,7 +548,11 @@ BREAKS = {
         "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
         "if false then",
     ),
-    "a state without the end of its leases": ("commit", "redis.call('XACK', lease[1]", "do end --"),
+    "a state without the end of its leases": (
+        "commit",
+        "for _, lease in ipairs(leases) do\n  redis.call('XACK'",
+        "for _, lease in ipairs({}) do\n  redis.call('XACK'",
+    ),
     "a state that is not kept": ("commit", "redis.call('HSET', prefix .. ':states'", "do end --"),
     "a position that is not kept": (
         "commit",
@@ -514,8 +570,12 @@ BREAKS = {
 }
 
 
+def test_h2_a_course_of_events_on_redis(play_on_redis):
+    play_on_redis()
+
+
 @pytest.mark.parametrize("what", BREAKS)
-def test_h2_a_script_that_lacks_something_is_found_out(check_redis, monkeypatch, what):
+def test_h2_a_script_that_lacks_something_is_found_out(play_on_redis, monkeypatch, what):
     name, part, instead = BREAKS[what]
     load = redis_client.load_script
 
@@ -529,4 +589,4 @@ def test_h2_a_script_that_lacks_something_is_found_out(check_redis, monkeypatch,
     for module in (redis_client, redis_store, redis_run):
         monkeypatch.setattr(module, "load_script", load_broken, raising=False)
     with pytest.raises((AssertionError, pytest.fail.Exception, ServiceError)):
-        check_redis(hasty)
+        play_on_redis()
