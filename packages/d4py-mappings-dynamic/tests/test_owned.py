@@ -118,6 +118,7 @@ def test_c6_what_is_held_back_is_bounded(runner, clock):
 
 def test_c5_one_whose_owner_was_lost_is_saved_each_time_for_a_while(runner, clock):
     it = Owned(PIN, Adopted(None, Position(), [], losses=1), interval=1000.0)
+    it.begin()
     while it.in_doubt:
         assert it.due_at <= clock.now
         checkpoint(it, runner, clock, 0.1)
