@@ -162,11 +162,12 @@ class TestLatency:
         execute(graph, inputs(), processes, on_result=take)
         assert result == [*range(50)]
 
-    def test_a_lone_item_crosses_five_hops_in_5_ms(self, execute, flows, chain):
+    def test_a_lone_item_does_not_wait_for_a_batch(self, execute, flows, chain):
         graph = chain(flows.Stamps(), *(flows.Relay() for _ in range(4)), flows.Ages())
         ages = execute(graph, 60).outputs["Ages5"]["output"]
-        # The quickest fifth: other processes of this machine are not what is measured.
-        assert statistics.quantiles(ages, n=5)[0] < 0.005
+        # The quickest fifth, and nothing like the wait for a batch.  How long it takes is for the
+        # benchmarks to say.
+        assert statistics.quantiles(ages, n=5)[0] < 0.1
 
     @pytest.mark.parametrize("processes", [None, 1])
     def test_m4_what_a_slow_call_writes_is_sent_while_it_goes_on(

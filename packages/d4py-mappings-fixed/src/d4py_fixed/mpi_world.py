@@ -17,8 +17,8 @@ from d4py_fixed.transport import Parts
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 
 _LOOK_SECONDS = 0.05
-#: Seconds that ranks have to end by themselves when all is over; and at a signal, or to be there
-#: so that they can be told to end.
+#: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
+#: told to end; and the same after a failure, or at a signal.
 _END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
 
 
@@ -142,7 +142,7 @@ class World:
             return
         self._closed = True
         try:
-            until = monotonic() + _SIGNAL_SECONDS
+            until = monotonic() + (_SIGNAL_SECONDS if self.failed else _END_SECONDS)
             while not (self._are_all_there() or self._processes.is_over() or monotonic() > until):
                 self._let_in(_LOOK_SECONDS)
             if not self.failed:
