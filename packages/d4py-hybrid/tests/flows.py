@@ -174,11 +174,14 @@ class HangsOnce(IterativePE):
         self.path = str(path)
 
     def _process(self, data):
-        if not Path(self.path).exists():
-            ready = Path(f"{self.path}.new")
-            ready.write_text(str(os.getpid()))
-            ready.rename(self.path)
-            time.sleep(600)
+        try:  # of several workers that come here at once, one hangs
+            os.close(os.open(f"{self.path}.new", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return data
+        ready = Path(f"{self.path}.ready")
+        ready.write_text(str(os.getpid()))
+        ready.rename(self.path)
+        time.sleep(600)
         return data
 
 
