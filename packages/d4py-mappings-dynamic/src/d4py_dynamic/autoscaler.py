@@ -29,6 +29,7 @@ class Autoscaler:
         self._staff = staff
         self._began_at = self._stepped_at = now
         self._trace = ScalingTrace()
+        self._trace.add(0.0, len(staff.ranks), 0)  # however soon the run ends
         self._parked: set[int] = set()
         self._idle_since: dict[int, float] = {}
         self._worker_seconds = 0.0
