@@ -14,7 +14,15 @@ import redis
 
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.redis_client import Address, RunGoneError, connect, service_errors
-from d4py_dynamic.redis_guests import RunInfo, choose, read_terms, run_info, run_key, runs
+from d4py_dynamic.redis_guests import (
+    RunInfo,
+    add_key_argument,
+    choose,
+    read_terms,
+    run_info,
+    run_key,
+    runs,
+)
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import add_server_arguments, known_server
@@ -51,11 +59,7 @@ class WorkerCommand:
         parser.add_argument(
             "-n", "--num", type=int, metavar="N", help="number of processes (default: one per core)"
         )
-        parser.add_argument(
-            "--key-file",
-            metavar="FILE",
-            help="where the run's key is; the variable D4PY_KEY may hold the key instead",
-        )
+        add_key_argument(parser)
         parser.add_argument(
             "--wait",
             type=float,

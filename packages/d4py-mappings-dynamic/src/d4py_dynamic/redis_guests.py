@@ -6,6 +6,7 @@ its items are encrypted with a key that follows from the run's secret, which is 
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import socket
@@ -43,6 +44,15 @@ class Resumption(NamedTuple):
 def run_key(secret: str, run_id: str) -> bytes:
     """The key of a run, which follows from a secret that several runs may share."""
     return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
+
+
+def add_key_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the key is of a run that was started elsewhere."""
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="where the run's key is; the variable D4PY_KEY may hold the key instead",
+    )
 
 
 def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: float) -> None:

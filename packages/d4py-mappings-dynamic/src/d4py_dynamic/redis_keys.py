@@ -24,8 +24,8 @@ _NONCE_BYTES = 12
 #: The set of all runs on a server.
 RUNS = "d4py:runs"
 GROUP = "workers"
-#: Fields of entries: what is in it, the PE that it counts for, losses and position of a lease.
-FIELD, COUNTED, LOSSES, POSITION = b"d", b"p", b"n", b"r"
+#: Fields of entries: what is in it, losses and position of a lease.
+FIELD, LOSSES, POSITION = b"d", b"n", b"r"
 DRAINED_FIELD = b"drained"
 #: Field of the hash of counts that is there as long as nobody has deleted that hash.
 INTACT = "intact"

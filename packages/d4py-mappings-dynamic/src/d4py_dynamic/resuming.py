@@ -20,7 +20,15 @@ import redis
 from d4py_dynamic.mapping import lease
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.redis_client import Address, connect, service_errors
-from d4py_dynamic.redis_guests import RunInfo, read_resumption, read_terms, run_info, run_key, runs
+from d4py_dynamic.redis_guests import (
+    RunInfo,
+    add_key_argument,
+    read_resumption,
+    read_terms,
+    run_info,
+    run_key,
+    runs,
+)
 from d4py_dynamic.redis_mapping import RedisBackend, RedisMapping
 from d4py_dynamic.redis_server import add_server_arguments, known_server
 from d4py_dynamic.staff import SIGN_SECONDS
@@ -162,11 +170,7 @@ class ResumeCommand:
         parser.add_argument(
             "-n", "--num", type=int, metavar="N", help="number of processes (default: as before)"
         )
-        parser.add_argument(
-            "--key-file",
-            metavar="FILE",
-            help="where the run's key is; the variable D4PY_KEY may hold the key instead",
-        )
+        add_key_argument(parser)
 
     def run_job(self, options: argparse.Namespace, run_options: RunOptions) -> RunResult:
         """See `dispel4py.registry.JobCommand`."""

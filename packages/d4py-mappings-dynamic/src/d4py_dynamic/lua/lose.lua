@@ -1,8 +1,9 @@
 -- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see once.lua; the driver's mark, worker's consumer name, worker's rank, its inbox, 1 if what it had may be to blame and 0
---          if it has left, then the pinned instances it owns, each with its stream
+-- ARGV     see once.lua; the driver's mark, worker's consumer name, worker's rank, its inbox, 1 if
+--          what it had may be to blame and 0 if it has left, then the pinned instances it owns, each
+--          with its stream
 -- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; the numbers
 --          of the PEs of which it had a replica; for each of its instances, how many owners were
 --          lost over it, or 0 if it had no tasks; and '0' if it was in an
