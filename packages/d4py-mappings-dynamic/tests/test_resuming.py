@@ -93,7 +93,7 @@ def test_h2_workers_elsewhere_join_the_new_driver(hosts, mapping, graph):
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
     driver = resume(hosts)
-    wait_until(lambda: hosts.ranks() and min(hosts.ranks()) >= 2, "the guests have not joined")
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "the guests have not joined")
     hosts.await_work(hosts.await_ranks(2))
     assert_finished(hosts, driver, graph, 600)
     _, err = ended(guest, 0)
