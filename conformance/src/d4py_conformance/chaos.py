@@ -6,7 +6,7 @@ compared with a model in plain Python, item by item.  Driver, workers and server
 user would start them; a TCP proxy stands between them.
 
     >>> [fault.kind for fault in draw_faults(7, 300, 3, ("kill", "freeze"))]
-    ['freeze', 'kill', 'kill']
+    ['freeze', 'kill', 'freeze']
 """
 
 from __future__ import annotations
