@@ -161,7 +161,7 @@ def test_unknown_mapping_is_answered_with_what_is_installed_and_the_nearest():
 
 
 def test_mapping_of_ours_that_is_missing_is_answered_with_its_pip_line(monkeypatch):
-    monkeypatch.setattr("dispel4py.registry.entry_points", lambda **kwargs: ())
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **kwargs: ())
 
     assert refusal("mpi").endswith("to get it: pip install 'd4py-mappings-fixed[mpi]'")
     assert refusal("redis").endswith("to get it: pip install 'd4py-hybrid'")

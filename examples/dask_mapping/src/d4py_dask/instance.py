@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import Any
-
-import dill
 
 from dispel4py.errors import ProcessingError
 from dispel4py.executor import Executor
@@ -17,7 +14,7 @@ from dispel4py.runner import raise_error
 from dispel4py.shipping import Parcel, WorkerCodec
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
-CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
+CODEC = WorkerCodec("dill")
 
 #: Number of a PE, instance, input, items.
 Sent = tuple[int, int, str, list[Any]]

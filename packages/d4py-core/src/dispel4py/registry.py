@@ -12,12 +12,14 @@ import difflib
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dispel4py.errors import OptionError, UnknownMappingError, name_list
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 ENTRY_POINT_GROUP = "dispel4py.mappings"
 COMMAND_GROUP = "dispel4py.commands"
@@ -173,12 +175,12 @@ class InStep(Protocol):
 
 def available() -> list[str]:
     """Names of the installed mappings, sorted; imports none of them."""
-    return sorted({entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
+    return sorted({entry.name for entry in _entry_points(ENTRY_POINT_GROUP)})
 
 
 def available_commands() -> list[str]:
     """Names of the commands that mappings' packages bring, sorted; imports none of them."""
-    return sorted({entry.name for entry in entry_points(group=COMMAND_GROUP)})
+    return sorted({entry.name for entry in _entry_points(COMMAND_GROUP)})
 
 
 def distribution_of(name: str) -> str:
@@ -214,7 +216,7 @@ def load_command(name: str) -> Command | JobCommand | None:
     Raises:
         UnknownMappingError: what it needs cannot be imported.
     """
-    entry = next(iter(entry_points(group=COMMAND_GROUP, name=name)), None)
+    entry = _entry_point(name, COMMAND_GROUP)
     if entry is None:
         return None
     try:
@@ -246,8 +248,15 @@ def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
     return {**options, **given}
 
 
-def _entry_point(name: str) -> EntryPoint | None:
-    return next(iter(entry_points(group=ENTRY_POINT_GROUP, name=name)), None)
+def _entry_points(group: str) -> EntryPoints:
+    # Slow to import, and no worker process needs it.
+    from importlib.metadata import entry_points
+
+    return entry_points(group=group)
+
+
+def _entry_point(name: str, group: str = ENTRY_POINT_GROUP) -> EntryPoint | None:
+    return next((entry for entry in _entry_points(group) if entry.name == name), None)
 
 
 def _not_installed(name: str) -> str:

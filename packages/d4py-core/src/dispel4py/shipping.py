@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from operator import attrgetter
 from types import FunctionType
@@ -99,25 +99,29 @@ class WorkerCodec(Codec):
     instance of the class that its receiver knows.
 
     Args:
-        pickler: makes one, as ``pickler(file, protocol=5)``; written in Python, as dill's is.
+        library: name of the library with that pickler, which is written in Python, as dill's is.
+            Few items need it and it is slow to import, so that is done when it is first needed.
     """
 
-    def __init__(self, pickler: Callable[..., Any]) -> None:
+    def __init__(self, library: str) -> None:
         super().__init__(self._by_name)
-        self._pickler = pickler
+        self._library = library
 
     def by_value(self, value: Any) -> bytes:
         """Bytes that bring the classes of the main program along."""
         data = BytesIO()
-        self._pickler(data, protocol=5).dump(value)
+        self._pickler(data).dump(value)
         return data.getvalue()
 
     def _by_name(self, value: Any) -> bytes:
         data = BytesIO()
-        pickler = self._pickler(data, protocol=5)
+        pickler = self._pickler(data)
         pickler.reducer_override = _class_of_main
         pickler.dump(value)
         return data.getvalue()
+
+    def _pickler(self, file: BytesIO) -> Any:
+        return import_module(self._library).Pickler(file, protocol=5, recurse=True)
 
 
 def _class_of_main(value: Any) -> Any:

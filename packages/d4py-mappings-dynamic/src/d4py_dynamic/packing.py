@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from itertools import chain
 from typing import Any
-
-import dill
 
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import Task
 from dispel4py.errors import ItemError
 from dispel4py.shipping import WorkerCodec
 
-CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
+CODEC = WorkerCodec("dill")
 
 
 def dumps(value: Any) -> bytes:

@@ -6,10 +6,7 @@ The driver, which feeds the roots and takes the results, speaks as one more rank
 from __future__ import annotations
 
 import pickle
-from functools import partial
 from typing import Any, NamedTuple
-
-import dill
 
 from d4py_fixed.transport import Parts
 from dispel4py.errors import ItemError
@@ -78,7 +75,7 @@ Frame = Items | Calls | Results | Credit | Done | LogLine | Progress | Farewell
 #: The `Credit.pe` of results.
 RESULTS = -1
 
-CODEC = WorkerCodec(partial(dill.Pickler, recurse=True))
+CODEC = WorkerCodec("dill")
 
 #: Buffers of at least so many bytes travel beside the pickle, not in it.
 _LARGE_BYTES = 1 << 15
