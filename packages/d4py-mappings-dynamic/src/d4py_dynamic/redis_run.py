@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from d4py_dynamic.mapping import Terms
+from d4py_dynamic.packing import remaining
 from d4py_dynamic.redis_guests import announce, offer
 from d4py_dynamic.redis_keys import (
     COUNTED,
@@ -129,7 +130,7 @@ class RedisRunStore:
                 at = Position()
                 if position:
                     at = self._envelope.open(position, self._keys.named("positions"))
-                yield Lease(task, None, at, losses)
+                yield Lease(remaining(task, at), None, at, losses)
 
     def silent(self) -> dict[int, float]:
         prefix = self._keys.prefix

@@ -10,6 +10,7 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,12 +20,14 @@ from typing import Any
 
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
-from d4py_dynamic.packing import CODEC
+from d4py_dynamic.packing import CODEC, dumps
+from d4py_dynamic.relief import Relief
 from d4py_dynamic.store import TAKE_SECONDS, TaskStore
 from d4py_dynamic.tally import Tally
 from d4py_dynamic.tasks import (
     ANY,
     FINISH,
+    ITEMS,
     LEAVE,
     ORDERS,
     OWN,
@@ -34,6 +37,7 @@ from d4py_dynamic.tasks import (
     Lease,
     Pin,
     Position,
+    Task,
     is_pinned,
     left_of,
 )
@@ -52,6 +56,9 @@ COMMIT_SECONDS = 0.2
 _TORN_SECONDS = 2.0
 #: Bytes that a worker does not gather, whatever else it would wait for.
 _TOO_HEAVY = 32 << 20
+#: For so many seconds after others were hungry, and as long as fewer tasks wait for them, they get
+#: all that follows from a pinned instance.
+_STOCK_SECONDS, _STOCK = 0.05, 32
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
 #: What cannot be done twice, where it would have to be.
@@ -99,7 +106,9 @@ class Worker:
         self._parked = self._leaving = self._stopped = self._aside = False
         self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
+        self._hungry_at = float("-inf")
         self._tally = Tally(plan, self._pinned)
+        self._lock = threading.RLock()
         self._executor = Executor(
             plan,
             self,
@@ -110,7 +119,9 @@ class Worker:
             log=store.log,
             between=self._between,
             one_by_one=False,
+            lock=self._lock,
         )
+        self._relief = Relief(self._lock, self._executor, self._relieve)
 
     def serve(self) -> None:
         """Take and do tasks until one says stop.
@@ -119,6 +130,14 @@ class Worker:
             ProcessingError: a PE raised, and `on_error` says to stop.
             ServiceError: the store failed.
         """
+        self._relief.start()
+        try:
+            with self._lock:
+                self._serve()
+        finally:
+            self._relief.stop()
+
+    def _serve(self) -> None:
         while not self._stopped:
             lease = self._next_lease()
             if lease is not None:
@@ -138,7 +157,9 @@ class Worker:
         self._outbox.add_results(pe_id, output, items)
 
     def _skip(self, error: Any, item: Any) -> None:
-        self._outbox.add_failure(Failure(error, item))
+        with self._lock:
+            self._executor.keep_whole()
+            self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """An item for this PE is followed here; never into a PE that is in the middle of a call.
@@ -149,7 +170,7 @@ class Worker:
             self._pinned[pe]
             or self._giving
             or self._isolated
-            or (self._executor.in_call and pe in self._executor.pes_in_call)
+            or (self._executor.in_call and (self._hungry > 0 or pe in self._executor.pes_in_call))
         )
 
     def _between(self) -> bool:
@@ -231,7 +252,9 @@ class Worker:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._leaving or (owned is not None and (self._hungry > 0 or owned.in_doubt))
+        self._giving = self._leaving or (
+            owned is not None and (self._hungry > 0 or owned.in_doubt or self._is_to_feed())
+        )
         try:
             with self._executor.aside():
                 if owned is None:
@@ -255,7 +278,11 @@ class Worker:
             self._executor.finish(task.pe, 0)
         else:
             self._executor.push(task.pe, 0, task.input_name or "", task.load)
+        if len(self._in_hand) == 1:
+            self._relief.on_duty(True)
         self._drain()
+        if len(self._in_hand) == 1:
+            self._relief.on_duty(False)
         self._in_hand.pop()
         self._commit(self._outbox.take([lease], self._hungry), at_end=True)
 
@@ -362,7 +389,7 @@ class Worker:
             commit.pinned = [(owned.pin, position)]
         else:
             sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            commit.begun = [(lease, Position(0, sent, runner.cut))]
+            commit.begun = [(lease, lease.position._replace(sent=sent, cut=runner.cut))]
         self._commit(commit)
 
     def _look_at_hungry(self) -> bool:
@@ -372,8 +399,25 @@ class Worker:
         self._hungry, self._backlog = pressure.hungry, pressure.backlog
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or self._hungry > 0
+        self._giving = self._is_to_give()
         return self._giving
+
+    def _is_to_give(self) -> bool:
+        if self._hungry > 0:
+            self._hungry_at = monotonic()
+        return self._leaving or self._hungry > 0 or self._is_to_feed()
+
+    def _is_to_feed(self) -> bool:
+        """Others were hungry a moment ago, and only here can there be more for them.
+
+        So they get something in stock before a root is held up by what follows from it.
+        """
+        return (
+            monotonic() - self._hungry_at < _STOCK_SECONDS
+            and self._backlog < _STOCK
+            and self._lease is not None
+            and self._pinned[self._lease.task.pe]
+        )
 
     def _hand_back(self) -> bool:
         """Make what waits here tasks that any worker can take; False if there is nothing."""
@@ -389,6 +433,30 @@ class Worker:
         for pe, _, input_name, items in waiting:
             self._outbox.add_items(pe, ANY, input_name, items)
         return bool(waiting)
+
+    def _relieve(self) -> None:
+        """In the middle of a call that takes long: commit all but that call.
+
+        What waits behind it is given away; what is left of the lease is the items in hand.
+        """
+        lease = self._lease
+        if lease is None or lease.task.kind != ITEMS or len(self._in_hand) != 1 or self._isolated:
+            return
+        first = self._executor.start(lease.task.pe, 0)
+        if first.still_to_drop or first.still_cut is not None:
+            return  # only here is it known what a lost worker had sent already
+        is_due = self._is_commit_due() and not self._outbox.is_empty
+        if not is_due and not (self._executor.has_more and self._store.pressure().hungry):
+            return
+        (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
+        for waiting, _, name, items in rest:
+            self._outbox.add_items(waiting, ANY, name, items)
+        left = Task(ITEMS, pe, ANY, input_name, batch)
+        self._lease = lease._replace(task=left, position=Position(instead=dumps(left)))
+        self._executor.start(pe, 0).track()
+        commit = self._outbox.take([], 1)
+        commit.begun = [(lease, self._lease.position)]
+        self._commit(commit, waits=False)
 
     def _leave(self) -> None:
         """Leave everything as somebody else can go on with it."""
@@ -430,6 +498,8 @@ class Worker:
             waits: False if somebody waits for room already.
             owned: whose checkpoint it is.
         """
+        if self._relief.error is not None:
+            raise self._relief.error
         self._tally.add_to(commit, self._executor)
         started_at = perf_counter()
         try:
@@ -443,7 +513,7 @@ class Worker:
         self._overfull.update(pressure.full)
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or self._hungry > 0
+        self._giving = self._is_to_give()
         if not waits or (at_end and self._waits_at == len(self._in_hand)):
             return  # who waits already sees to it
         if not self._in_hand:
