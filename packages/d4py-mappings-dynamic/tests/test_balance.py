@@ -14,7 +14,7 @@ import pytest
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 
 MAPPINGS = ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"]
-LIMIT = 20.0
+LIMIT = 60.0
 WORKERS = 4
 
 

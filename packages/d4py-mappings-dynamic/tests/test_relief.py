@@ -11,7 +11,7 @@ from dispel4py.base import ProducerPE
 from dispel4py.errors import ServiceError
 from dispel4py.plan import make_plan, share_stateless
 
-LIMIT = 20.0
+LIMIT = 60.0
 LONG = "long"
 
 
