@@ -8,6 +8,7 @@ gives, item by item, and something has to come out in any case.
 
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +17,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.compare import assert_outputs
-from d4py_dynamic import driver, outbox, worker
+from d4py_dynamic import driver, outbox, relief, worker
 from d4py_dynamic.worker import Worker
-from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, executor, run
+from dispel4py import (
+    GenericPE,
+    IterativePE,
+    ProducerPE,
+    SimpleFunctionPE,
+    WorkflowGraph,
+    executor,
+    run,
+)
 from dispel4py.errors import RunError
 from dispel4py.plan import make_plan, share_stateless
 from dispel4py.result import RunOptions
@@ -93,6 +102,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)
     monkeypatch.setattr(driver, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(executor, "CHUNK", 2)
+    monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
 
 
 @pytest.fixture
@@ -337,6 +347,43 @@ def test_c5_a_call_goes_on_where_it_was_cut_off(crash, pe):
         number += 1
     assert number > 5
     assert {*Expands.starts} > {0}
+
+
+class Dawdler(IterativePE):
+    """Takes its time over some items, so that the rest is given away in the meantime."""
+
+    def _process(self, data):
+        _, number = data
+        if number % 5 == 2:
+            time.sleep(0.005)
+        self.write("output", number)
+        return -number
+
+
+class TestRelief:
+    """Losses of workers in the middle of calls that take long."""
+
+    def survive(self, crash, before, after, processes):
+        graph = WorkflowGraph()
+        dawdlers = Dawdler(), Dawdler()
+        graph.connect(Words(8), "output", dawdlers[0], "input")
+        pair = SimpleFunctionPE(lambda number: ("", number))
+        graph.connect(dawdlers[0], "output", pair, "input")
+        graph.connect(pair, "output", dawdlers[1], "input")
+        result = crash(graph, 4, processes, before, after)
+        numbers = [0, *range(1, 33), 32]
+        expected = sorted([*numbers, *numbers, *(-n for n in numbers), *(-n for n in numbers)])
+        assert sorted(result.outputs["Dawdler3"]["output"]) == expected
+
+    @settings(some_runs, max_examples=25)
+    @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3))
+    def test_c5_on_a_table(self, crash, before, after, processes):
+        self.survive(crash, before, after, processes)
+
+    @settings(some_runs, max_examples=10)
+    @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3))
+    def test_c5_on_redis(self, crash_on_redis, before, after, processes):
+        self.survive(crash_on_redis, before, after, processes)
 
 
 class Picky(IterativePE):

@@ -14,12 +14,12 @@ one by one, depth first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from dispel4py.codec import about_bytes
 from dispel4py.core import GenericPE
@@ -30,6 +30,9 @@ from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items
 from dispel4py.runner import Cut, Log, OnError, Runner, Team, raise_error
 from dispel4py.telling import TellingRunner
+
+if TYPE_CHECKING:
+    from threading import RLock  # a class for type checkers, a function otherwise
 
 #: Most items in a batch.
 CHUNK = 1024
@@ -62,6 +65,8 @@ class _Unwind(BaseException):
 
 #: A batch that waits: its receiver, the input that it comes in by, its items.
 _Work = tuple[Runner | Team, str, list[Any]]
+#: The same for others: number of the PE, instance, input, items.
+Parted = tuple[int, int, str, list[Any]]
 
 
 class Executor:
@@ -79,6 +84,8 @@ class Executor:
             `drain` return although items wait.
         one_by_one: items travel one at a time.  None keeps the order of results, one by one where
             the plan says so; False gives it up for speed.
+        lock: held by whoever uses the executor; let go while a PE is called, so that another thread
+            can take what waits meanwhile (`part`).
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class Executor:
         log: Log | None = None,
         between: Callable[[], bool] | None = None,
         one_by_one: bool | None = None,
+        lock: RLock | None = None,
     ) -> None:
         self.plan = plan
         self._exits = exits
@@ -112,6 +120,8 @@ class Executor:
         self._floor = 0
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
+        self._lock = lock
+        self._parting: _Work | None = None
 
     @property
     def in_call(self) -> bool:
@@ -183,6 +193,7 @@ class Executor:
                 written=None if first is None else first.written,
                 restored=restored,
             )
+            runner.marks = self._lock is not None and not tells
             if sent_before is not None:
                 runner.track(sent_before, cut)
             self._runners[pe, instance] = runner
@@ -262,13 +273,13 @@ class Executor:
         finally:
             self._floor = outer_floor
 
-    def take_waiting(self, keep: Callable[[int], bool]) -> list[tuple[int, int, str, list[Any]]]:
+    def take_waiting(self, keep: Callable[[int], bool]) -> list[Parted]:
         """Take the items that wait, oldest first, as (PE number, instance, input, items).
 
         Args:
             keep: says which PEs' items stay.
         """
-        taken: list[tuple[int, int, str, list[Any]]] = []
+        taken: list[Parted] = []
         kept: list[_Work] = []
         for work in self._stack[self._floor :]:
             runner, input_name, items = work
@@ -280,12 +291,64 @@ class Executor:
         self._stack[self._floor :] = kept
         return taken
 
+    @property
+    def in_hand(self) -> object | None:
+        """The batch in hand, if `part` can leave all but that alone; a new object for each one."""
+        if self._parting is None or cast(Runner, self._parting[0]).batch is not self._parting[2]:
+            return None
+        return self._parting
+
+    @property
+    def in_hand_items(self) -> tuple[int, list[Any]]:
+        """PE and items of the batch in hand; only if there is one."""
+        assert self._parting is not None
+        runner, _, items = self._parting
+        return cast(Runner, runner).planned.index, items
+
+    @property
+    def has_more(self) -> bool:
+        """Something waits here, or in the batch in hand, that was not begun."""
+        if self._parting is None:
+            return False
+        return not self.is_drained or cast(Runner, self._parting[0]).to_come > 0
+
+    def part(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
+        """Leave the batch in hand alone: from another thread, which holds the lock, if `in_hand`.
+
+        What came of those of its items that are done goes on its way.
+
+        Args:
+            keep: see `take_waiting`.
+
+        Returns:
+            Those of its items that are not done but begun, of which nothing has gone on its way;
+            and all else that waited here.
+        """
+        assert self._parting is not None
+        runner, input_name, _ = self._parting
+        assert isinstance(runner, Runner)
+        self._parting = None
+        parts = runner.part()
+        self._collect(runner, parts.written)
+        at = runner.planned.index, runner.instance, input_name
+        waiting = self.take_waiting(keep)
+        if parts.not_begun:
+            waiting.append((*at, parts.not_begun))
+        return (*at, parts.in_hand), waiting
+
+    def keep_whole(self) -> None:
+        """Something came of the batch in hand, so it cannot be begun again."""
+        self._parting = None
+
     def _process(
         self, runner: Runner | Team, input_name: str | None, batch: list[Any], seconds: float = 0.0
     ) -> None:
         """Call a PE with a batch; `seconds` were spent on it before."""
         try:
-            seconds += runner.process(input_name, batch)
+            if self._lock is None:
+                seconds += runner.process(input_name, batch)
+            else:
+                seconds += self._process_unlocked(self._lock, runner, input_name, batch)
         except BaseException:
             if self._failure is None:
                 raise
@@ -302,6 +365,18 @@ class Executor:
             ):
                 runner.slice *= 2
         self._collect(runner)
+
+    def _process_unlocked(
+        self, lock: RLock, runner: Runner | Team, input_name: str | None, batch: list[Any]
+    ) -> float:
+        if not self._calling and input_name is not None and runner.marks:
+            self._parting = runner, input_name, batch
+        lock.release()
+        try:
+            return runner.process(input_name, batch)
+        finally:
+            lock.acquire()
+            self._parting = None
 
     def _guarded(self, call: Callable[[], None]) -> None:
         try:
@@ -323,6 +398,11 @@ class Executor:
             raise _Unwind
         if len(self._calling) >= DEEPEST_NESTING:
             return
+        with self._lock or nullcontext():
+            self._run_on(runner)
+
+    def _run_on(self, runner: Runner) -> None:
+        self._parting = None
         self._calling.append(runner)
         outer_floor, self._floor = self._floor, len(self._stack)
         try:
@@ -339,14 +419,14 @@ class Executor:
             self._floor = outer_floor
             self._calling.pop()
 
-    def _collect(self, runner: Runner | Team) -> None:
-        """Take what an instance wrote and put it on its way."""
+    def _collect(self, runner: Runner | Team, numbers: Sequence[int] | None = None) -> None:
+        """Take what an instance wrote and put it on its way; so many items of each output."""
         works: list[_Work] = []
-        for output, written, outlets in self._outlets[runner]:
-            if not written:
+        for i, (output, written, outlets) in enumerate(self._outlets[runner]):
+            items = written[:] if numbers is None else written[: numbers[i]]
+            if not items:
                 continue
-            items = written[:]
-            written.clear()
+            del written[: len(items)]
             if runner.sent is not None:
                 items = runner.to_send(output, items)
                 if not items:

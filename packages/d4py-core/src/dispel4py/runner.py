@@ -11,6 +11,8 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import length_hint
 from time import perf_counter
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -45,6 +47,26 @@ class Cut(NamedTuple):
     sent: tuple[tuple[str, int], ...] = ()
 
 
+_CallEach = Callable[[str | None, Iterator[Any]], bool]
+
+#: Marks in a slice; and items between two of them where items are as quick as they can be.
+_MARKS, _STEP = 100, 256
+
+
+class Parts(NamedTuple):
+    """A batch, taken apart in the middle of a call.
+
+    Attributes:
+        written: how many items of each output, in their order, are of calls that are done.
+        in_hand: the items of other calls that were begun.
+        not_begun: the rest.
+    """
+
+    written: list[int]
+    in_hand: list[Any]
+    not_begun: list[Any]
+
+
 def raise_error(error: ProcessingError, item: Any) -> None:
     """The `OnError` of ``on_error="stop"``."""
     raise error
@@ -72,6 +94,8 @@ class Runner:
         sent: output name → items that went on their way since `track`; None before that.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
+        batch: the batch in hand, or the last one.
+        marks: note in the middle of a batch what is done of it, for `part`.
 
     Raises:
         GraphError: the PE cannot be copied.
@@ -106,6 +130,10 @@ class Runner:
         self._linger = linger
         self._sent_at = 0.0
         self._nested_seconds = 0.0
+        self.marks = False
+        self.batch: list[Any] = []
+        self._to_come: Iterator[Any] = iter(())
+        self._mark: tuple[int, list[int]] = 0, []
         self._is_prepared = restored is not None
         self.pe = pe = _copy_pe(planned) if restored is None else restored
         pe.id = planned.id
@@ -131,13 +159,13 @@ class Runner:
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
 
-    def process(self, input_name: str | None, items: Sequence[Any]) -> float:
+    def process(self, input_name: str | None, items: list[Any]) -> float:
         """Call the PE once per item.
 
         Args:
             input_name: the input that the items come in by; None for a root, whose items are the
                 dicts that it is called with.
-            items: the items.
+            items: the items; see `part` for what may become of the list.
 
         Returns:
             Seconds spent in the PE.
@@ -146,10 +174,15 @@ class Runner:
             ProcessingError: the PE raised, and `on_error` says to stop.
         """
         started_at = self._sent_at = perf_counter()
-        iterator = self._each(input_name, items)
+        self._to_come = self._each(input_name, items)
+        self._mark = 0, [0] * len(self.written)
+        self.batch = items
         call_each = self._call if self._direct is None else self._call_directly
-        while not call_each(input_name, iterator):
-            pass  # an item was skipped; go on with the next
+        if self.marks:
+            self._call_in_steps(call_each, input_name)
+        else:
+            while not call_each(input_name, self._to_come):
+                pass  # an item was skipped; go on with the next
         seconds = perf_counter() - started_at
         if self._nested_seconds:
             seconds -= self._nested_seconds
@@ -158,6 +191,32 @@ class Runner:
         stats.items += len(items)
         stats.seconds += seconds
         return seconds
+
+    @property
+    def to_come(self) -> int:
+        """How many items of the batch in hand were not begun."""
+        return length_hint(self._to_come)
+
+    def part(self) -> Parts:
+        """Take a batch apart: from another thread, in the middle of a call; needs `marks`."""
+        # One step, as far as other threads can tell: no item is both taken here and begun there.
+        not_begun = list(self._to_come)
+        if not_begun:
+            del self.batch[-len(not_begun) :]
+        done, written = self._mark
+        return Parts(written, self.batch[done:], not_begun)
+
+    def _call_in_steps(self, call_each: _CallEach, input_name: str | None) -> None:
+        """Call the PE, and note in between what is done: at each item, unless items are quick."""
+        batch, to_come = self.batch, self._to_come
+        step = _STEP if self.slice >= self._chunk else max(1, self.slice // _MARKS)
+        done = 0
+        while done < len(batch):
+            self._mark = done, [len(items) for items in self.written.values()]
+            items = islice(to_come, step)
+            while not call_each(input_name, items):
+                pass
+            done += step
 
     def track(self, sent_before: Mapping[str, int] | None = None, cut: Cut | None = None) -> None:
         """Count what goes on its way from now on.
@@ -316,6 +375,7 @@ class Team:
 
     instance = 0
     sent = None
+    marks = False
 
     def __init__(self, runners: list[Runner]) -> None:
         self.runners = runners

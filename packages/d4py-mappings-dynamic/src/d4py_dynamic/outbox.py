@@ -35,6 +35,10 @@ class Outbox:
     def heavy(self) -> bool:
         return self.weight > max(HEAVY, self.least_heavy)
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self._items or self._tasks or self._results or self._failures)
+
     def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """Items for a pinned instance, or for `ANY` worker."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from d4py_dynamic.store import Results
-from d4py_dynamic.tasks import Task
+from d4py_dynamic.tasks import Position, Task
 from dispel4py.errors import ItemError
 from dispel4py.shipping import WorkerCodec
 
@@ -26,6 +26,13 @@ def dumps(value: Any) -> bytes:
         for item in _items_of(value):
             CODEC.dumps(item)  # raises for the one that is to blame
         raise
+
+
+def remaining(task: Task, position: Position) -> Task:
+    """What is left of a task after its worker has given away the rest; see `Position`."""
+    if position.instead is not None:
+        task = CODEC.loads(position.instead)
+    return task if position.until is None else task._replace(load=task.load[: position.until])
 
 
 def _items_of(value: Any) -> Iterable[Any]:

@@ -109,7 +109,7 @@ def suspect_name(suspect: Suspect) -> str:
     """Name of what may be to blame in the hashes of losses and attempts."""
     if not isinstance(suspect, Lease):
         return pin_name(suspect)
-    _, entry_id = suspect.token
+    entry_id = suspect.token[1]
     return str(entry_id, "ascii")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from d4py_dynamic.mapping import Terms
+from d4py_dynamic.packing import remaining
 from d4py_dynamic.redis_client import Address, Once, connect, load_script, service_errors
 from d4py_dynamic.redis_guests import announce, driver_info, offer
 from d4py_dynamic.redis_keys import (
@@ -163,7 +164,7 @@ class RedisRunStore:
                 at = Position()
                 if position:
                     at = self._envelope.open(position, self._keys.named("positions"))
-                yield Lease(task, None, at, losses)
+                yield Lease(remaining(task, at), None, at, losses)
 
     def silent(self) -> dict[int, float]:
         prefix = self._keys.prefix

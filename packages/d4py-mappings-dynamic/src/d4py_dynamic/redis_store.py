@@ -13,6 +13,7 @@ from typing import Any
 
 import redis
 
+from d4py_dynamic.packing import remaining
 from d4py_dynamic.redis_client import (
     Address,
     Once,
@@ -144,7 +145,7 @@ class RedisTaskStore:
         if commit.results or commit.failures:
             result = wrap(Results(commit.results, commit.failures), keys.out)
             self._results_size = len(result)
-        add((*lease.token, lease.task.pe if counts(lease.task) else "") for lease in commit.leases)
+        add(lease.token for lease in commit.leases)
         add(
             (keys.stream_of(task), task.pe, data)
             for task, data in zip(commit.tasks, sealed, strict=True)
@@ -159,12 +160,12 @@ class RedisTaskStore:
             if state is not None
         )
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
-        add((*lease.token, wrap(at, keys.named("positions"))) for lease, at in commit.begun)
+        add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         add((suspect_name(suspect),) for suspect in commit.got_on)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
             hungry, backlog, results, orders, *lengths = self._once("commit", *arguments)
-        self._outstanding.difference_update(lease.token for lease in commit.leases)
+        self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
         for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
             pin = task.pe, task.instance
@@ -272,7 +273,8 @@ class RedisTaskStore:
                     self.tell(Note(f"dropped {error}"))
                 else:
                     losses = int(fields.get(LOSSES, 0))
-                    leases.append(Lease(task, (stream, entry_id), position, losses))
+                    token = stream, entry_id, task.pe if counts(task) else ""
+                    leases.append(Lease(remaining(task, position), token, position, losses))
                     self._outstanding.add((stream, entry_id))
                     self._entry_size = len(fields[FIELD])
         return leases

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from d4py_dynamic.packing import CODEC, dumps
+from d4py_dynamic.packing import CODEC, dumps, remaining
 from d4py_dynamic.store import (
     TAKE_SECONDS,
     Drained,
@@ -98,10 +98,7 @@ class TableTaskStore:
         """See `TaskStore`; whoever made the connection closes it."""
 
     def _leases(self, taken: list[tuple[int, Packed]]) -> list[Lease]:
-        return [
-            Lease(CODEC.loads(packed.data), token, packed.position, packed.losses)
-            for token, packed in taken
-        ]
+        return [_lease(packed, token) for token, packed in taken]
 
 
 class TableRunStore:
@@ -133,11 +130,7 @@ class TableRunStore:
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         given_back, replicas, at_work, starting = self._table.lose(rank, pins, blame=blame)
-        leases = [
-            Lease(CODEC.loads(packed.data), None, packed.position, packed.losses)
-            for packed in given_back
-        ]
-        return Lost(leases, replicas, at_work, starting)
+        return Lost([_lease(packed) for packed in given_back], replicas, at_work, starting)
 
     def silent(self) -> None:
         return None
@@ -183,6 +176,9 @@ class TableRunStore:
 
 def _name(suspect: Suspect) -> Pin | int:
     return suspect.token if isinstance(suspect, Lease) else suspect
+def _lease(packed: Packed, token: int | None = None) -> Lease:
+    task = remaining(CODEC.loads(packed.data), packed.position)
+    return Lease(task, token, packed.position, packed.losses)
 
 
 def _packed(task: Task, rank: int | None = None) -> Packed:

@@ -75,18 +75,23 @@ class Position(NamedTuple):
             PE that is called again with the same items is expected to write the same again.  None
             where it cannot be called again without doing something twice.
         cut: where in that it was; for a PE that seeks.
+        until: how many items of a shared task were not given away; None if all.
+        instead: what is left of a shared task further down the graph, if its worker has given away
+            all else: that task, pickled.
     """
 
     done: int = 0
     sent: tuple[tuple[str, int], ...] | None = ()
     cut: Cut | None = None
+    until: int | None = None
+    instead: bytes | None = None
 
 
 class Lease(NamedTuple):
     """A task that was taken and is not done yet.
 
     Attributes:
-        task: the task.
+        task: the task, or what is left of it.
         token: the store's own mark.
         position: how far a worker had come with it that is gone; for shared tasks.
         losses: 0 if no worker was lost with it since it last got any further; else 1, and one more

@@ -10,21 +10,25 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
+from operator import is_
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
-from d4py_dynamic.packing import CODEC
+from d4py_dynamic.packing import CODEC, dumps, remaining
+from d4py_dynamic.relief import Relief
 from d4py_dynamic.store import TAKE_SECONDS, TaskStore
 from d4py_dynamic.tally import Tally
 from d4py_dynamic.tasks import (
     ANY,
     FINISH,
+    ITEMS,
     LEAVE,
     ORDERS,
     OWN,
@@ -57,6 +61,9 @@ COMMIT_SECONDS = 0.2
 _TORN_SECONDS = 2.0
 #: Bytes that a worker does not gather, whatever else it would wait for.
 _TOO_HEAVY = 32 << 20
+#: For so many seconds after others were hungry, and as long as fewer tasks wait for them, they get
+#: all that follows from a pinned instance.
+_STOCK_SECONDS, _STOCK = 0.05, 32
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
 #: What cannot be done twice, where it would have to be.
@@ -109,7 +116,9 @@ class Worker:
         self._parked = self._leaving = self._stopped = self._aside = False
         self._orphans = 0
         self._looked_up_at, self._committed_at = 0.0, monotonic()
+        self._hungry_at = float("-inf")
         self._tally = Tally(plan, self._pinned)
+        self._lock = threading.RLock()
         self._executor = Executor(
             plan,
             self,
@@ -117,10 +126,12 @@ class Worker:
             rank=rank,
             isolate=share_item if share_items else copy_item,
             on_error=raise_error if on_error == "stop" else self._skip,
-            log=store.log,
+            log=self._say,
             between=self._between,
             one_by_one=False,
+            lock=self._lock,
         )
+        self._relief = Relief(self._lock, self._executor, self._relieve)
 
     def serve(self) -> None:
         """Take and do tasks until one says stop.
@@ -129,6 +140,14 @@ class Worker:
             ProcessingError: a PE raised, and `on_error` says to stop.
             ServiceError: the store failed.
         """
+        self._relief.start()
+        try:
+            with self._lock:
+                self._serve()
+        finally:
+            self._relief.stop()
+
+    def _serve(self) -> None:
         while not self._stopped:
             lease = self._next_lease()
             if lease is not None:
@@ -147,8 +166,14 @@ class Worker:
         """See `dispel4py.executor.Exits`."""
         self._outbox.add_results(pe_id, output, items)
 
+    def _say(self, pe_id: str, rank: int, message: str) -> None:
+        with self._lock:
+            self._store.log(pe_id, rank, message)
+
     def _skip(self, error: Any, item: Any) -> None:
-        self._outbox.add_failure(Failure(error, item))
+        with self._lock:
+            self._executor.keep_whole()
+            self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """An item for this PE is followed here; never into a PE that is in the middle of a call.
@@ -159,7 +184,7 @@ class Worker:
             self._pinned[pe]
             or self._giving
             or self._isolated
-            or (self._executor.in_call and pe in self._executor.pes_in_call)
+            or (self._executor.in_call and (self._hungry > 0 or pe in self._executor.pes_in_call))
         )
 
     def _between(self) -> bool:
@@ -241,7 +266,9 @@ class Worker:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._leaving or (owned is not None and (self._hungry > 0 or owned.in_doubt))
+        self._giving = self._leaving or (
+            owned is not None and (self._hungry > 0 or owned.in_doubt or self._is_to_feed())
+        )
         try:
             with self._executor.aside():
                 if owned is None:
@@ -265,6 +292,8 @@ class Worker:
         if lease.losses > self._redeliveries:
             lease = self._skip_deadly(lease)
         is_done = True
+        if len(self._in_hand) == 1:
+            self._relief.on_duty(True)
         if task.kind == FINISH:
             self._tally.replicas.discard(ANY if instance else task.pe)
             if not lease.position.done:
@@ -277,6 +306,8 @@ class Worker:
             load = task.load[done:] if done else task.load
             self._executor.push(task.pe, 0, task.input_name or "", load)
         self._drain()
+        if len(self._in_hand) == 1:
+            self._relief.on_duty(False)
         self._in_hand.pop()
         if is_done:
             self._commit(self._outbox.take([lease], self._hungry), at_end=True)
@@ -296,7 +327,7 @@ class Worker:
                 break
             runner = self._executor.start(task.pe, 0)
             sent, cut = runner.still_to_drop, runner.still_cut
-            position = Position(done, tuple(sent.items()), cut)
+            position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
             commit = self._outbox.take([], self._hungry)
@@ -309,7 +340,8 @@ class Worker:
 
     def _skip_deadly(self, lease: Lease) -> Lease:
         """Give up what workers have died of; the lease beyond it."""
-        task, position = lease.task, Position(lease.position.done + 1)
+        task = lease.task
+        position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
         item = None if task.kind == FINISH else task.load[lease.position.done]
         self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
         self._executor.start(task.pe, 0).track()
@@ -457,7 +489,7 @@ class Worker:
             commit.got_on = [owned.pin] if owned.gets_on(position) else []
         else:
             sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            position = Position(lease.position.done, sent, runner.cut)
+            position = lease.position._replace(sent=sent, cut=runner.cut)
             commit.begun = [(lease, position)]
             commit.got_on = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
@@ -470,8 +502,25 @@ class Worker:
         self._hungry, self._backlog = pressure.hungry, pressure.backlog
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or self._hungry > 0
+        self._giving = self._is_to_give()
         return self._giving
+
+    def _is_to_give(self) -> bool:
+        if self._hungry > 0:
+            self._hungry_at = monotonic()
+        return self._leaving or self._hungry > 0 or self._is_to_feed()
+
+    def _is_to_feed(self) -> bool:
+        """Others were hungry a moment ago, and only here can there be more for them.
+
+        So they get something in stock before a root is held up by what follows from it.
+        """
+        return (
+            monotonic() - self._hungry_at < _STOCK_SECONDS
+            and self._backlog < _STOCK
+            and self._lease is not None
+            and self._pinned[self._lease.task.pe]
+        )
 
     def _hand_back(self) -> bool:
         """Make what waits here tasks that any worker can take; False if there is nothing."""
@@ -487,6 +536,40 @@ class Worker:
         for pe, _, input_name, items in waiting:
             self._outbox.add_items(pe, ANY, input_name, items)
         return bool(waiting)
+
+    def _relieve(self) -> None:
+        """In the middle of a call that takes long: commit all but that call.
+
+        What waits behind it is given away; what is left of the lease is the items in hand.
+        """
+        lease = self._lease
+        if lease is None or lease.task.kind != ITEMS or len(self._in_hand) != 1 or self._isolated:
+            return
+        first = self._executor.start(lease.task.pe, 0)
+        if first.still_to_drop or first.still_cut is not None:
+            return  # only here is it known what a lost worker had sent already
+        if not self._can_be_written_down(lease.task):
+            return
+        is_due = self._is_commit_due() and not self._outbox.is_empty
+        if not is_due and not (self._executor.has_more and self._store.pressure().hungry):
+            return
+        (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
+        for waiting, _, name, items in rest:
+            self._outbox.add_items(waiting, ANY, name, items)
+        position = _reduced(lease.task, pe, input_name, batch)
+        self._lease = lease._replace(task=remaining(lease.task, position), position=position)
+        self._executor.start(pe, 0).track()
+        commit = self._outbox.take([], 1)
+        commit.begun = [(lease, position)]
+        self._commit(commit, waits=False)
+
+    def _can_be_written_down(self, task: Task) -> bool:
+        """The batch in hand can be told to who comes after, though its PE may be changing it.
+
+        Items of the task itself are told by their place in it; others must be unchangeable.
+        """
+        pe, items = self._executor.in_hand_items
+        return pe == task.pe or all(copy_item(item) is item for item in items)
 
     def _leave(self) -> None:
         """Leave everything as somebody else can go on with it."""
@@ -529,6 +612,8 @@ class Worker:
             waits: False if somebody waits for room already.
             owned: whose checkpoint it is.
         """
+        if self._relief.error is not None:
+            raise self._relief.error
         self._tally.add_to(commit, self._executor)
         commit.attempt = self._attempt
         started_at = perf_counter()
@@ -543,7 +628,7 @@ class Worker:
         self._overfull.update(pressure.full)
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or self._hungry > 0
+        self._giving = self._is_to_give()
         if not waits or (at_end and self._waits_at == len(self._in_hand)):
             return  # who waits already sees to it
         if not self._in_hand:
@@ -600,6 +685,20 @@ class Worker:
             and pe not in upstream
             and not self._plan.pes[pe].is_root
         ]
+
+
+def _reduced(task: Task, pe: int, input_name: str, items: list[Any]) -> Position:
+    """Where a task is of which nothing is left but these items, which wait for a PE."""
+    if pe != task.pe:
+        return Position(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
+    size = len(items)
+    # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
+    start = next(
+        start
+        for start in range(len(task.load) - size, -1, -1)
+        if all(map(is_, items, task.load[start : start + size]))
+    )
+    return Position(start, until=start + size)
 
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:

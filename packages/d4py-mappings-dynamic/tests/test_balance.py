@@ -1,0 +1,140 @@
+"""Whole runs whose items differ much in what they cost, in processes, on all four mappings.
+
+Nothing here depends on how fast the machine is: an item that takes long ends when the caller has
+all the others, and everything that is to be at work at once waits for the rest of it.
+"""
+
+import itertools
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+MAPPINGS = ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"]
+LIMIT = 60.0
+WORKERS = 4
+
+
+@pytest.fixture(params=MAPPINGS)
+def execute(request):
+    """Runs a graph on each mapping."""
+    where = {}
+    if "redis" in request.param:
+        where["redis_url"] = request.getfixturevalue("server").url
+
+    def execute(graph, inputs, processes=WORKERS, **options):
+        return run(graph, request.param, inputs, processes, **where, **options)
+
+    return execute
+
+
+def chain(*pes):
+    graph = WorkflowGraph()
+    for source, destination in itertools.pairwise(pes):
+        graph.connect(source, "output", destination, "input")
+    return graph
+
+
+def await_file(path):
+    until = time.monotonic() + LIMIT
+    while not path.exists():
+        assert time.monotonic() < until, f"{path.name} did not come"
+        time.sleep(0.002)
+
+
+class Lists(ProducerPE):
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+
+    def _process(self, inputs):
+        return list(range(self.count))
+
+
+class Apart(IterativePE):
+    """Sends what is in a list, one by one."""
+
+    def _process(self, data):
+        for item in data:
+            self.write("output", item)
+
+
+class TakesLong(IterativePE):
+    """Holds one item until a file is there; the others take a millisecond."""
+
+    def __init__(self, item, gate):
+        super().__init__()
+        self.item, self.gate = item, gate
+
+    def _process(self, data):
+        if data == self.item:
+            await_file(self.gate)
+        else:
+            time.sleep(0.001)
+        return data
+
+
+@pytest.mark.parametrize("item", [0, 3, 500, 1000])
+def test_one_item_that_takes_long_delays_none_of_a_thousand_others(execute, tmp_path, item):
+    gate = tmp_path / "gate"
+    came = []
+
+    def take(pe_id, output, data):
+        came.append(data)
+        if len(came) == 1000:
+            gate.touch()
+
+    execute(chain(Lists(1001), Apart(), TakesLong(item, gate)), 1, on_result=take)
+    assert came[-1] == item
+    assert sorted(came) == list(range(1001))
+
+
+class Meets(IterativePE):
+    """Goes on when so many processes have come here."""
+
+    def __init__(self, folder, count):
+        super().__init__()
+        self.folder, self.count = folder, count
+
+    def _process(self, data):
+        (self.folder / str(os.getpid())).touch()
+        until = time.monotonic() + LIMIT
+        while len(os.listdir(self.folder)) < self.count:
+            assert time.monotonic() < until, "not all workers have got some of it"
+            time.sleep(0.002)
+        return data
+
+
+def test_what_one_item_becomes_is_on_all_workers_at_once(execute, tmp_path):
+    result = execute(chain(Lists(10_000), Apart(), Meets(tmp_path, WORKERS)), 1)
+    assert sorted(result.outputs["Meets2"]["output"]) == list(range(10_000))
+
+
+class Process(ProducerPE):
+    def _process(self, inputs):
+        return os.getpid()
+
+
+class BesideIt(IterativePE):
+    """Sends by which process it was called, and by which its root."""
+
+    def _process(self, data):
+        time.sleep(0.002)
+        return data, os.getpid()
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_n_counts_all_processes_also_that_of_the_root(execute, processes):
+    seen = set()
+
+    def take(pe_id, output, data):
+        seen.update(data)
+        workers = {child.pid for child in multiprocessing.active_children()}
+        assert len(workers) == processes
+        assert seen <= workers
+
+    execute(chain(Process(), BesideIt()), 100, processes, on_result=take)
+    assert seen

@@ -1,0 +1,229 @@
+"""An item that takes long: what waits behind it in its worker goes to others in the meantime."""
+
+import threading
+from time import monotonic
+
+import pytest
+
+from d4py_dynamic.tasks import ANY, ITEMS, Task
+from d4py_dynamic.worker import Worker
+from dispel4py import IterativePE, WorkflowGraph
+from dispel4py.base import ProducerPE
+from dispel4py.errors import ServiceError
+from dispel4py.plan import make_plan, share_stateless
+
+LIMIT = 60.0
+LONG = "long"
+
+
+class Gate:
+    """Says that a long call was begun, and lets it end."""
+
+    begun, opened = threading.Event(), threading.Event()
+
+    @classmethod
+    def close(cls):
+        cls.begun, cls.opened = threading.Event(), threading.Event()
+
+
+class Root(ProducerPE):
+    def _process(self, inputs):
+        return None
+
+
+class Held(IterativePE):
+    """Takes long over one item, and writes twice per item, once in mid-call."""
+
+    def _process(self, data):
+        self.write("output", data)
+        if data == LONG:
+            Gate.begun.set()
+            assert Gate.opened.wait(LIMIT)
+        return data
+
+
+class Relay(IterativePE):
+    def _process(self, data):
+        return data
+
+
+class Office:
+    """A store with one task in it, and workers that are threads."""
+
+    def __init__(self, opened, plan):
+        self.opened, self.plan = opened, plan
+        self.driver = opened.driver
+        self.driver.unfinished([1, 2])
+        self.threads, self.errors = [], {}
+
+    def put(self, items):
+        self.driver.put([Task(ITEMS, 1, ANY, "input", items)])
+
+    def work(self, rank, on_error="stop"):
+        thread = threading.Thread(target=self._serve, args=(rank, on_error), daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def _serve(self, rank, on_error):
+        try:
+            Worker(self.plan, self.opened.workers[rank], rank, on_error).serve()
+        except ServiceError as error:
+            self.errors[rank] = error
+
+    def results(self, enough):
+        """What comes out, until it is enough."""
+        found, failures = [], []
+        until = monotonic() + LIMIT
+        while not enough(found):
+            assert monotonic() < until, f"nothing happens any more after {found}"
+            for event in self.driver.events(1.0):
+                for _, _, items in getattr(event, "results", ()):
+                    found += items
+                failures += getattr(event, "failures", ())
+        self.failures = failures
+        return sorted(found, key=str)
+
+
+@pytest.fixture(params=["table", "redis"])
+def office(request):
+    """See `Office`; two workers."""
+    graph = WorkflowGraph()
+    held = Held()
+    graph.connect(Root(), "output", held, "input")
+    graph.connect(held, "output", Relay(), "input")
+    plan = share_stateless(make_plan(graph))
+    if request.param == "table":
+        opened = request.getfixturevalue("local_store")(plan).open([(), ()])
+    else:
+        server = request.getfixturevalue("server")
+        opened = request.getfixturevalue("open_redis_store")(server, plan, [(), ()])
+    Gate.close()
+    made = Office(opened, plan)
+    yield made
+    Gate.opened.set()
+    opened.driver.delete()
+    for thread in made.threads:
+        thread.join(LIMIT)
+
+
+def twice(items):
+    return sorted([*items, *items], key=str)
+
+
+@pytest.mark.parametrize("at", [0, 3, 5, 199])
+def test_all_others_come_out_while_one_takes_long(office, at):
+    """Given a task of 200 items; one of them ends only when all others have come out."""
+    items = [*range(200)]
+    items[at] = LONG
+    others = [item for item in items if item != LONG]
+    office.put(items)
+    for rank in (0, 1):
+        office.work(rank)
+    found = office.results(lambda found: len(found) >= 2 * len(others))
+    assert found == twice(others)
+    Gate.opened.set()
+    assert office.results(lambda found: len(found) >= 2) == [LONG, LONG]
+    assert set(office.driver.unfinished([]).values()) == {0}
+
+
+@pytest.mark.parametrize("at", [0, 3, 199])
+def test_c5_its_worker_is_lost_and_only_that_item_is_done_again(office, at):
+    items = [*range(200)]
+    items[at] = LONG
+    office.put(items)
+    office.work(0)
+    assert Gate.begun.wait(LIMIT)
+    office.work(1)
+    others = office.results(lambda found: len(found) >= 2 * len(items) - 2)
+    lost = office.driver.lose(0, [])
+    assert [lease.task.load[lease.position.done :] for lease in lost.leases] == [[LONG]]
+    Gate.opened.set()
+    assert office.results(lambda found: len(found) >= 2) == [LONG, LONG]
+    office.threads[0].join(LIMIT)
+    assert set(office.errors) == {0}
+    assert sorted([*others, LONG, LONG], key=str) == twice(items)
+    assert set(office.driver.unfinished([]).values()) == {0}
+
+
+@pytest.fixture
+def small_office(local_store):
+    """The same without what follows; makes it for a PE."""
+    made = []
+
+    def make(held):
+        graph = WorkflowGraph()
+        graph.connect(Root(), "output", held, "input")
+        plan = share_stateless(make_plan(graph))
+        made.append(Office(local_store(plan).open([(), ()]), plan))
+        return made[-1]
+
+    Gate.close()
+    yield make
+    Gate.opened.set()
+    for office in made:
+        office.driver.delete()
+        for thread in office.threads:
+            thread.join(LIMIT)
+
+
+def test_results_do_not_wait_for_it_though_nobody_is_hungry(small_office):
+    office = small_office(Held())
+    office.put([*range(20), LONG])
+    office.work(0)
+    assert office.results(lambda found: len(found) >= 40) == twice(range(20))
+
+
+class Spoils(IterativePE):
+    """Changes the items that it gets."""
+
+    def _process(self, data):
+        number = data.pop("number")
+        if number == LONG:
+            Gate.begun.set()
+            assert Gate.opened.wait(LIMIT)
+        return number
+
+
+def test_c5_who_does_it_again_gets_it_as_it_was_sent(small_office):
+    office = small_office(Spoils())
+    numbers = [*range(20), LONG, *range(20, 40)]
+    office.put([{"number": number} for number in numbers])
+    office.work(0)
+    assert Gate.begun.wait(LIMIT)
+    office.work(1)
+    others = office.results(lambda found: len(found) >= 40)
+    office.driver.lose(0, [])
+    Gate.opened.set()
+    assert office.results(lambda found: found) == [LONG]
+    assert others == sorted(range(40), key=str)
+
+
+class Fails(Held):
+    """Fails at an item, which is skipped, and takes long over the next."""
+
+    def _process(self, data):
+        if data == "bad":
+            raise ValueError(data)
+        return Held._process(self, data)
+
+
+def test_c3_what_was_skipped_before_it_in_the_same_batch_is_listed_once(small_office):
+    office = small_office(Fails())
+    items = [0, 1, 2, 3, "bad", LONG, 6, 7]
+    office.put(items)
+    for rank in (0, 1):
+        office.work(rank, "skip")
+    assert Gate.begun.wait(LIMIT)
+    office.driver.lose(0, [])
+    office.driver.lose(1, [])
+    Gate.opened.set()
+    for thread in office.threads:
+        thread.join(LIMIT)
+    office.opened.join()
+    office.work(2, "skip")
+    done = [item for item in items if item != "bad"]
+    failures = []
+    found = office.results(lambda found: len(found) >= 2 * len(done))
+    failures += office.failures
+    assert found == twice(done)
+    assert [failure.item for failure in failures] == ["bad"]
