@@ -176,6 +176,8 @@ class TableRunStore:
 
 def _name(suspect: Suspect) -> Pin | int:
     return suspect.token if isinstance(suspect, Lease) else suspect
+
+
 def _lease(packed: Packed, token: int | None = None) -> Lease:
     task = remaining(CODEC.loads(packed.data), packed.position)
     return Lease(task, token, packed.position, packed.losses)
