@@ -319,6 +319,10 @@ def _crash():
     return Crash
 
 
+#: Redeliveries where workers are lost by chance.
+NOTHING_TO_BLAME = 1000
+
+
 def run_in_threads(plan, inputs, driver, make_worker, owned, options):
     """A whole run with the real driver.
 
@@ -341,7 +345,10 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
             for rank, own in zip(ranks, owned, strict=True)
         }
     given = root_inputs(plan, inputs)
-    staff = Staff(plan, driver, threads, ranks, lambda rank: (rank,), lambda: None, owners)
+    staff = Staff(
+        *(plan, driver, threads, ranks, lambda rank: (rank,), lambda: None, owners),
+        redeliveries=NOTHING_TO_BLAME,
+    )
     stats = RunStats("threads", count)
     return Driver(plan, given, driver, lambda: driver, staff, options, stats).run()
 

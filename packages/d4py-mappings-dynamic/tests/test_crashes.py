@@ -118,7 +118,8 @@ def crash(local_store, run_in_threads, Crash, quick):
 
         def make_worker(rank):
             side = Crashing(store.worker(rank), crashes)
-            return Worker(plan, side, rank, chosen.on_error, interval=interval)
+            # Workers are lost by chance, and no item is to blame.
+            return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
 
         return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
 
@@ -138,7 +139,8 @@ def crash_on_redis(server, open_redis_store, run_in_threads, Crash, quick):
 
         def make_worker(rank):
             side = Crashing(store.worker(rank), crashes)
-            return Worker(plan, side, rank, chosen.on_error, interval=interval)
+            # Workers are lost by chance, and no item is to blame.
+            return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
 
         return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
 

@@ -166,11 +166,24 @@ def small_office(local_store):
             thread.join(LIMIT)
 
 
-def test_results_do_not_wait_for_it_though_nobody_is_hungry(small_office):
-    office = small_office(Held())
-    office.put([*range(20), LONG])
+class Returns(IterativePE):
+    """Takes long over one item, and sends nothing in mid-call."""
+
+    def _process(self, data):
+        if data == LONG:
+            assert Gate.opened.wait(LIMIT)
+        return data
+
+
+@pytest.mark.parametrize(("pe", "each"), [(Held, 2), (Returns, 1)])
+def test_results_do_not_wait_for_it_though_nobody_is_hungry(small_office, pe, each):
+    """Given a batch with something before it, and nothing else that waits to be sent."""
+    office = small_office(pe())
+    office.put([*range(16)])
+    office.put([*range(16, 20), LONG])
     office.work(0)
-    assert office.results(lambda found: len(found) >= 40) == twice(range(20))
+    expected = sorted([*range(20)] * each, key=str)
+    assert office.results(lambda found: len(found) >= len(expected)) == expected
 
 
 class Spoils(IterativePE):

@@ -312,6 +312,11 @@ class Executor:
             return False
         return not self.is_drained or cast(Runner, self._parting[0]).to_come > 0
 
+    @property
+    def has_written(self) -> bool:
+        """Something came of those items of the batch in hand that are done."""
+        return self._parting is not None and cast(Runner, self._parting[0]).has_written
+
     def part(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
         """Leave the batch in hand alone: from another thread, which holds the lock, if `in_hand`.
 

@@ -197,6 +197,11 @@ class Runner:
         """How many items of the batch in hand were not begun."""
         return length_hint(self._to_come)
 
+    @property
+    def has_written(self) -> bool:
+        """Calls of the batch in hand that are done have written something."""
+        return any(self._mark[1])
+
     def part(self) -> Parts:
         """Take a batch apart: from another thread, in the middle of a call; needs `marks`."""
         # One step, as far as other threads can tell: no item is both taken here and begun there.

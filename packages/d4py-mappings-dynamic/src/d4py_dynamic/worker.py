@@ -550,7 +550,8 @@ class Worker:
             return  # only here is it known what a lost worker had sent already
         if not self._can_be_written_down(lease.task):
             return
-        is_due = self._is_commit_due() and not self._outbox.is_empty
+        has_results = self._executor.has_written or not self._outbox.is_empty
+        is_due = self._is_commit_due() and has_results
         if not is_due and not (self._executor.has_more and self._store.pressure().hungry):
             return
         (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
