@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-all test-mpich test-dask lint fmt types bench wheels clean
+.PHONY: help demo test test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -21,7 +21,7 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, every test
+test: lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"
@@ -34,6 +34,10 @@ test-all: .hatch/test.ready
 test-mpich: .hatch/mpich.ready
 	@echo "== the mapping mpi on MPICH"
 	@$(RUN) mpich:run
+
+test-slow: .hatch/test.ready ## what `make test` leaves out because it takes long; CI runs both
+	@echo "== what takes long"
+	@$(RUN) test:slow
 
 test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
 	@$(RUN) dask:run

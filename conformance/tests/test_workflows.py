@@ -15,7 +15,8 @@ from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 #: Those that come with a test file of their own, as their author would write it.
 ELSEWHERE = {"threads"}
 #: What runs of a mapping get that are not to choose everything themselves.
-OPTIONS = {"simple": {}}
+#: An MPI process takes long to start.
+OPTIONS = {"simple": {}, "mpi": {"processes": 3}}
 OTHERWISE = {"processes": 4}
 
 

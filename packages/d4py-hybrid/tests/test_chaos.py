@@ -20,16 +20,16 @@ def chaos(_program):
     return chaos
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_h2_workers_are_killed_and_frozen_and_come_and_go(chaos, seed):
     chaos(seed, "kill", "freeze", "join", "leave")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_h2_connections_break_before_answers_and_within_them(chaos, seed):
     chaos(seed, "cut", "tear", "hold", "kill")
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_h2_the_server_and_the_driver_are_killed(chaos, seed):
     chaos(seed, "server", "driver", "kill")

@@ -61,7 +61,7 @@ def test_h2_some_worker_is_killed(execute, whom):
     survives(execute, {200: whom})
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_h2_workers_are_killed_again_and_again(execute, seed):
     survives(execute, some_faults(seed, 2 * CALLS, 5))
 

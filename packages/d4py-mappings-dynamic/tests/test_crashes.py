@@ -237,6 +237,7 @@ some_runs = settings(
 )
 
 
+@pytest.mark.slow
 class TestEveryCall:
     """One loss, at each call of the store in turn."""
 
@@ -251,6 +252,7 @@ class TestEveryCall:
         assert number > 10
 
     @pytest.mark.parametrize("how", ["before", "after"])
+    @pytest.mark.slow
     def test_h2_on_redis(self, crash_on_redis, how):
         for number in range(0, 40, 2):
             result = crash_on_redis(make_graph(4), 3, 2, **{how: [number + (how == "after")]})
@@ -410,6 +412,7 @@ class Picker(ProducerPE):
 
 @settings(some_runs, max_examples=60)
 @given(calls_of_the_store, calls_of_the_store, st.integers(1, 3), st.booleans())
+@pytest.mark.slow
 def test_c3_a_skipped_item_is_listed_once_whoever_is_lost(crash, before, after, processes, kept):
     graph = WorkflowGraph()
     picky = Picky()

@@ -493,6 +493,7 @@ class TestNamespaces:
         ended(guest, 0)
         assert "dispel4py worker --redis-url redis://192.0.2.1:" in err
 
+    @pytest.mark.slow
     def test_c5_a_cable_that_is_cut_ends_the_guest_and_not_the_run(self, two_hosts, namespaces):
         driver = two_hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 1.5)
         guest = two_hosts.guest("-n", 2)

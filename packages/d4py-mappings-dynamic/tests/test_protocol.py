@@ -490,6 +490,7 @@ def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
     check_table(thorough)
 
 
+@pytest.mark.slow
 def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
     check_redis(thorough)
 
