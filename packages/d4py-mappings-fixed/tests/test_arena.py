@@ -12,7 +12,7 @@ from d4py_fixed import arena as arena_module
 from d4py_fixed.arena import ARENA_BYTES, Arena, ArenaFile
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 3_000_000)), max_size=60))
 def test_blocks_keep_their_bytes_until_they_are_released(steps: list[tuple[bool, int]]) -> None:
     file = ArenaFile()
