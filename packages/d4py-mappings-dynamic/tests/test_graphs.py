@@ -17,10 +17,7 @@ STATEFUL = [name for name, case in WORKFLOWS.items() if "stateful" in case.needs
 PROCESSES = (1, 2, 7)
 
 
-AUTO = [pytest.param(name, marks=pytest.mark.slow) for name in ("dyn_auto_multi", "dyn_auto_redis")]
-
-
-@pytest.fixture(params=["dyn_multi", "dyn_redis", *AUTO])
+@pytest.fixture(params=["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
 def execute(request):
     """Runs a workflow on each mapping."""
     where = {}

@@ -61,7 +61,7 @@ def test_c5_some_worker_is_killed(execute, whom):
     survives(execute, {100: whom})
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
+@pytest.mark.parametrize("seed", range(3))
 def test_c5_workers_are_killed_again_and_again(execute, seed):
     survives(execute, some_faults(seed, CALLS, 4))
 

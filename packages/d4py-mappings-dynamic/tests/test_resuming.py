@@ -54,7 +54,7 @@ def assert_finished(hosts, process, graph, count):
 
 
 @pytest.mark.parametrize(("mapping", "graph"), FLOWS)
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, 2])
 def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
     driver = begin(hosts, mapping, graph, 600)
     for _ in range(times):

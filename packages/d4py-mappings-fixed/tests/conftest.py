@@ -23,6 +23,9 @@ from dispel4py.loading import load_module
 settings.register_profile("d4py", deadline=None, derandomize=True)
 settings.load_profile("d4py")
 
+#: A program, which starts MPI when it is imported.
+collect_ignore = ["mpi_ranks.py"]
+
 #: Seconds after which something that should happen soon has not.
 LIMIT = 20.0
 

@@ -1,0 +1,31 @@
+"""Which of the tests that start processes are left to the slow ones.
+
+Where a test has several parameters, `make test` runs it so often that each value of each parameter
+has its turn (*each choice coverage*: Ammann and Offutt, *Introduction to Software Testing*); the
+other combinations are marked `slow`.
+"""
+
+from collections import defaultdict
+
+import pytest
+
+#: Packages whose tests start processes.
+STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")
+
+
+@pytest.hookimpl(tryfirst=True)  # before they are chosen by their marks
+def pytest_collection_modifyitems(items):
+    tests = defaultdict(list)
+    for item in items:
+        if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
+            tests[item.path, item.cls, item.originalname].append(item)
+    for combined in tests.values():
+        places = [item.callspec.indices for item in combined]
+        sizes = {name: 1 + max(place[name] for place in places) for name in places[0]}
+        turns = [
+            {name: turn % size for name, size in sizes.items()}
+            for turn in range(max(sizes.values(), default=0))
+        ]
+        for item, place in zip(combined, places, strict=True):
+            if place not in turns:
+                item.add_marker(pytest.mark.slow)
