@@ -28,7 +28,7 @@ A_FEW = {"group_by", "grouping_alltoone", "grouping_onetoall", "pipeline_composi
 @pytest.hookimpl(tryfirst=True)  # before they are chosen by their marks
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.cls is not None and _is_one_of_many(item):
+        if getattr(item, "cls", None) is not None and _is_one_of_many(item):
             item.add_marker(pytest.mark.slow)
 
 
