@@ -26,7 +26,7 @@ ROUNDS = 5
 #: Seconds between two looks at a program's memory.
 SAMPLE_SECONDS = 0.01
 #: The Python of an environment that holds dispel4py of old, if there is one.
-PEER = os.environ.get("D4PY_PEER_PYTHON")
+PEER = os.environ.get("D4PY_PEER_PYTHON") or None
 
 
 def by_turns(
