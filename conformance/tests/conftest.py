@@ -11,16 +11,14 @@ from d4py_conformance.workflows import WORKFLOWS
 #: Of runs that start their processes otherwise: whatever has to travel there, and what ends them.
 OF_STARTING = (
     "test_workflow[",
-    "test_m1_the_choice_does_not_depend_on_the_hash_seed",
     "test_m2_items_arrive_as_they_were_sent",
     "test_c3_an_exception_stops_the_run",
-    "test_c4_",
-    "test_i2_all_three_may_write",
+    "test_c4_a_run_leaves_nothing_behind",
 )
-#: What these add to a mapping that has all tests, `multi`, `dyn_multi` or `dyn_redis`, is in how
+#: What these add to a mapping that has all tests, `multi`, `dyn_multi` or `hybrid_redis`, is in how
 #: runs proceed and end.
-LIKE_OTHERS = {"mpi", "dyn_auto_multi", "dyn_auto_redis"}
-OF_RUNNING = ("test_workflow[", "test_c")
+LIKE_OTHERS = {"zmq_multi", "mpi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"}
+OF_RUNNING = ("test_workflow[", "test_c1", "test_c3")
 #: Workflows with every kind of grouping, and a composite.
 A_FEW = {"group_by", "grouping_alltoone", "grouping_onetoall", "pipeline_composite", "split_merge"}
 
@@ -44,6 +42,7 @@ def _is_one_of_many(item):
     if item.cls.__name__ == "TestStartMethods":
         return not item.name.startswith(OF_STARTING) or (workflow or "split_merge") not in A_FEW
     if item.cls.__name__ == "TestFixedMappings" and workflow is not None:
-        enough = {"enough"} if given.get("mapping") == "mpi" else {"1", "enough"}
-        return given["processes"] not in enough or workflow == "sieveoferatosthenes"
+        if given["mapping"] == "mpi":
+            return given["processes"] != "enough" or workflow not in A_FEW
+        return given["processes"] not in {"1", "enough"} or workflow == "sieveoferatosthenes"
     return False

@@ -33,6 +33,8 @@ CAUGHT_BY = {
     "RefusesNothing": "test_d1_what_is_not_declared_is_refused",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
 }
+#: Those that are tried by `make test`; each takes a session of pytest.
+QUICK = {"DropsAnItem", "LastEdgeOnly", "UnstableHash", "SwallowsExceptions", "SkipsPostprocess"}
 #: What dispel4py did before d4py, and the mapping here that does the same.
 KNOWN_DEFECTS = {
     "ends a run when nothing has come for a while": "EndsByIdleTime",
@@ -77,7 +79,10 @@ def outcomes(result):
     return found
 
 
-@pytest.mark.parametrize("name", CAUGHT_BY)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CAUGHT_BY],
+)
 def test_a_broken_mapping_is_caught_by_the_test_meant_for_it(pytester, name):
     timeout = 2 if name in ENDLESS else 30
     pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name=name, timeout=timeout)))

@@ -4,6 +4,8 @@ import logging
 import os
 import re
 
+import pytest
+
 from d4py_conformance.faults import Killer, RunningSum, Ticks
 from dispel4py import WorkflowGraph
 
@@ -17,6 +19,7 @@ class Ponderous(RunningSum):
         self.archive = os.urandom(STATE_BYTES)
 
 
+@pytest.mark.slow
 def test_h2_fifty_megabytes_of_state_get_on_whoever_is_killed_and_tell_their_cost(execute, caplog):
     graph = WorkflowGraph()
     graph.connect(Ticks(0.005), "output", Ponderous(), "input")

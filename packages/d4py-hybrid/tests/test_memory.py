@@ -19,6 +19,7 @@ def server(start_server):
     assert server.peak() < ENOUGH
 
 
+@pytest.mark.slow
 def test_c6_a_slow_stateful_receiver(execute, flows, chain):
     graph = chain(flows.Blocks(1024), flows.Relay(), flows.Size(pause=1.5))
     result = execute(graph, 200_000, 3)
@@ -35,6 +36,7 @@ def test_c6_one_call_that_writes_everything(execute, flows, chain):
     assert grown < ENOUGH
 
 
+@pytest.mark.slow
 def test_c6_the_producer_itself_stays_small(execute, flows, chain):
     graph = chain(flows.GrowingBlocks(600, 300_000), flows.Relay(), flows.Relay())
     last = []
@@ -51,6 +53,7 @@ def test_c6_the_producer_itself_stays_small(execute, flows, chain):
 
 
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
 def test_c6_results_wait_for_a_slow_caller(execute, flows, chain, processes):
     seen = 0
 
@@ -83,6 +86,7 @@ def test_c6_inputs_that_never_end_wait_for_their_root(execute, flows, chain):
 
 
 @pytest.mark.parametrize("kept", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_c6_large_items(execute, flows, chain, kept):
     middle = flows.Relay()
     middle.stateful = kept

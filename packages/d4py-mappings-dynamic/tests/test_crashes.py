@@ -259,6 +259,7 @@ class TestEveryCall:
             assert result.outputs == model(4, 3)
 
 
+@pytest.mark.slow
 class TestManyCalls:
     """Several losses, of workers that follow lost ones too."""
 

@@ -100,6 +100,7 @@ class TestRuns:
         assert not hosts.client.keys()
 
 
+@pytest.mark.slow
 class TestLeaving:
     @pytest.mark.parametrize(("mapping", "graph"), [MAPPINGS[1], MAPPINGS[3]])
     def test_c4_what_guests_held_goes_on_elsewhere(self, hosts, mapping, graph):
@@ -160,6 +161,7 @@ class TestLeaving:
         assert not hosts.client.keys()
 
 
+@pytest.mark.slow
 class TestDying:
     def test_c5_a_worker_that_is_killed_is_given_up_at_once(self, hosts):
         driver = hosts.driver("hybrid_redis", "collected", "-i", 2000, "-n", 0)
@@ -352,6 +354,7 @@ class Bomb:
         return open, (self.path, "w")
 
 
+@pytest.mark.slow
 class TestWrongUse:
     def test_a_run_that_is_not_there_is_told(self, hosts):
         done = hosts.command("worker", "--redis-url", hosts.url, "--run", "0a0b", D4PY_KEY=SECRET)

@@ -69,6 +69,7 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
     assert "taking up run" in err
 
 
+@pytest.mark.slow
 def test_h2_so_it_does_when_all_was_done_but_the_end(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     os.kill(driver.pid, signal.SIGSTOP)
@@ -87,6 +88,7 @@ def test_h2_results_that_the_dead_driver_had_are_handed_out_again(hosts):
 
 
 @pytest.mark.parametrize(("mapping", "graph"), FLOWS)
+@pytest.mark.slow
 def test_h2_workers_elsewhere_join_the_new_driver(hosts, mapping, graph):
     driver = hosts.driver(mapping, graph, "-i", 600, "--resumable", "-n", 0)
     guest = hosts.guest("-n", 2)
@@ -100,6 +102,7 @@ def test_h2_workers_elsewhere_join_the_new_driver(hosts, mapping, graph):
     assert "has another driver; joining it again" in err
 
 
+@pytest.mark.slow
 def test_h2_a_driver_that_was_only_slow_ends_when_it_wakes(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 600)
     os.kill(driver.pid, signal.SIGSTOP)
@@ -111,6 +114,7 @@ def test_h2_a_driver_that_was_only_slow_ends_when_it_wakes(hosts):
     assert_finished(hosts, following, "collected", 600)
 
 
+@pytest.mark.slow
 def test_h2_a_run_whose_driver_lives_is_not_taken_up(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     _, err = ended(resume(hosts), 2)
@@ -142,6 +146,7 @@ def test_c4_a_resumable_run_that_is_interrupted_leaves_nothing(hosts):
     assert not hosts.client.keys()
 
 
+@pytest.mark.slow
 def test_the_file_with_the_key_stays_until_the_run_has_ended(hosts):
     key = hosts.folder / "here" / "run.key"
     driver = hosts.driver(
@@ -164,6 +169,7 @@ def test_what_cannot_be_resumable_is_refused(hosts):
     assert not hosts.client.keys()
 
 
+@pytest.mark.slow
 def test_runs_says_that_it_can_be_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     kill(driver)

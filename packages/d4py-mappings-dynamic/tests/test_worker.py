@@ -343,6 +343,7 @@ class Cross(GenericPE):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.data())
+@pytest.mark.slow
 def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
     """Layers of stateful PEs, each fed by any of the layer above, with next to no room."""
     graph = WorkflowGraph()
