@@ -116,6 +116,7 @@ def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(
     status, _, err = program.end()
     assert status == 1
     assert "if __name__ == '__main__':" in err.splitlines()[-1]
+    assert "run() was called while a worker process imported the main script" in err
     wait_until(lambda: not program.members(), "the end of all processes")
 
 

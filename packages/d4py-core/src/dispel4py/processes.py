@@ -198,6 +198,11 @@ def safe_start_method() -> str:
     return "fork" if by_fork else "forkserver"
 
 
+def imports_main() -> bool:
+    """This is a process that imports the main script before it becomes a worker."""
+    return getattr(current_process(), "_inheriting", False)
+
+
 def main_is_shared(start_method: str | None = None) -> bool:
     """Workers know what the main program defines: they are forked, or import its script."""
     return (start_method or safe_start_method()) == "fork" or _has_main_script()

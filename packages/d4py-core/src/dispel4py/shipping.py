@@ -16,7 +16,7 @@ from dispel4py.codec import Codec
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.loading import loaded_sources, restore_module
 from dispel4py.plan import Plan
-from dispel4py.processes import main_is_shared
+from dispel4py.processes import imports_main, main_is_shared
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,10 @@ def pack(
 
     Raises:
         GraphError: PEs that cannot be pickled; each is named with the attribute to blame.
+        RunError: this process imports the main script, to become a worker itself.
     """
+    if imports_main():  # before anything is started or written that would have to be undone
+        raise RunError("run() was called while a worker process imported the main script")
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     try:
         shared = main_is_shared(start_method) and not elsewhere
