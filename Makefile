@@ -35,9 +35,10 @@ test-mpich: .hatch/mpich.ready
 	@echo "== the mapping mpi on MPICH"
 	@$(RUN) mpich:run
 
-test-slow: .hatch/test.ready ## what `make test` leaves out because it takes long; CI runs both
+test-slow: .hatch/test.ready .hatch/mpich.ready ## what `make test` leaves out because it takes long; CI runs both
 	@echo "== what takes long"
 	@$(RUN) test:slow
+	@$(RUN) mpich:slow
 
 test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
 	@$(RUN) dask:run

@@ -228,6 +228,7 @@ class TestHelp:
         assert "example" in done.out
         assert max(map(len, done.out.splitlines())) <= 100
 
+    @pytest.mark.slow
     def test_the_examples_work(self, dispel4py, write):
         write("my_workflow.py")
         write("trace.csv", TRACE)

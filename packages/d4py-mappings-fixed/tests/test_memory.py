@@ -23,7 +23,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture(params=["multi", "zmq_multi", "mpi"])
+@pytest.fixture(
+    params=["multi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zmq_multi", "mpi"))]
+)
 def mapping(request):
     """Name of a mapping."""
     if request.param == "mpi":

@@ -108,6 +108,7 @@ class TestLaunching:
         assert len(pids) == min(size, 2)
 
     @pytest.mark.parametrize("under", [None, ["-n", 10]])
+    @pytest.mark.slow
     def test_the_old_module_paths_work(self, mpi, under):
         command = [sys.executable, *OLD_PATHS, "-i", 20, "-n", 10, "-q"]
         status, out, err = mpi.end(mpi.start_program(command, under=under))
@@ -363,6 +364,7 @@ class TestItems:
         # benchmarks to say.
         assert statistics.quantiles(ages, n=5)[0] < 0.1
 
+    @pytest.mark.slow
     def test_ranks_that_wait_do_not_burn_a_core(self, mpi, write):
         write(
             "wf.py",
@@ -390,6 +392,7 @@ def test_it_can_do_what_multi_can():
     assert set(theirs.declared()) | {"multi_host"} == set(ours.declared())
 
 
+@pytest.mark.slow
 def test_c4_no_file_stays_open(execute_mpi, flows, chain):
     graph = chain(flows.Numbers(), flows.Relay(2))
     execute_mpi(graph, 10)

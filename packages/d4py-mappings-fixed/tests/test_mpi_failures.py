@@ -146,6 +146,7 @@ class TestPEs:
         assert err.count('raise ValueError("the sensor is broken")') == 1
 
 
+@pytest.mark.slow
 class TestRanks:
     """C5: a rank that is gone fails the run, and what it ran is told."""
 
@@ -238,6 +239,7 @@ class TestRanks:
             shutil.rmtree(left)
 
 
+@pytest.mark.slow
 class TestStopping:
     """C4: a signal stops everything, and nothing stays behind."""
 

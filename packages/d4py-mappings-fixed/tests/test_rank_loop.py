@@ -492,7 +492,7 @@ SIZES = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.data(), shapes(), SIZES, st.integers(0, 2**32))
 def test_c1_m1_m3_any_graph_in_any_place_on_any_schedule(data, shape, sizes, seed):
     graph, journal = shape.build()

@@ -271,6 +271,7 @@ class TestRuns:
         assert f"nobody listens at {hosts.address}" in err
 
 
+@pytest.mark.slow
 class TestFailures:
     def test_c3_an_exception_elsewhere_is_told_here(self, hosts):
         driver, guest = hosts.driver("-i", 100, "-n", 4, MISBEHAVE="1"), hosts.guest("-n", 4)
@@ -338,6 +339,7 @@ class TestFailures:
         ended(guest, 1, 2.5)
 
 
+@pytest.mark.slow
 class TestWrongUse:
     @pytest.mark.parametrize(
         ("arguments", "message"),
