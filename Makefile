@@ -35,7 +35,7 @@ test-mpich: .hatch/mpich.ready
 	@echo "== the mapping mpi on MPICH"
 	@$(RUN) mpich:run
 
-test-slow: .hatch/test.ready .hatch/mpich.ready ## what `make test` leaves out because it takes long; CI runs both
+test-slow: .hatch/test.ready .hatch/mpich.ready ## what `make test` leaves out because it takes long; before a release
 	@echo "== what takes long"
 	@$(RUN) test:slow
 	@$(RUN) mpich:slow
