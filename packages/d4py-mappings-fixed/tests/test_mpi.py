@@ -259,6 +259,7 @@ class TestScripts:
             {"Values1": {"output": [*range(1, count + 1)]}} for count in (3, 5)
         ]
 
+    @pytest.mark.slow  # MPICH may join the lines that several ranks print
     def test_under_mpiexec_the_first_process_has_the_results(self, mpi, write):
         path = write("script.py", SCRIPT + '    if __name__ == "__main__":\n        main()\n')
         status, out, err = mpi.end(mpi.start_program([sys.executable, path], under=["-n", 3]))
