@@ -19,7 +19,7 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dispel4py.codec import about_bytes
 from dispel4py.core import GenericPE
@@ -121,7 +121,7 @@ class Executor:
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
         self._lock = lock
-        self._parting: _Work | None = None
+        self._parting: tuple[Runner, str, list[Any]] | None = None
 
     @property
     def in_call(self) -> bool:
@@ -294,7 +294,7 @@ class Executor:
     @property
     def in_hand(self) -> object | None:
         """The batch in hand, if `part` can leave all but that alone; a new object for each one."""
-        if self._parting is None or cast(Runner, self._parting[0]).batch is not self._parting[2]:
+        if self._parting is None or self._parting[0].batch is not self._parting[2]:
             return None
         return self._parting
 
@@ -303,19 +303,19 @@ class Executor:
         """PE and items of the batch in hand; only if there is one."""
         assert self._parting is not None
         runner, _, items = self._parting
-        return cast(Runner, runner).planned.index, items
+        return runner.planned.index, items
 
     @property
     def has_more(self) -> bool:
         """Something waits here, or in the batch in hand, that was not begun."""
         if self._parting is None:
             return False
-        return not self.is_drained or cast(Runner, self._parting[0]).to_come > 0
+        return not self.is_drained or self._parting[0].to_come > 0
 
     @property
     def has_written(self) -> bool:
         """Something came of those items of the batch in hand that are done."""
-        return self._parting is not None and cast(Runner, self._parting[0]).has_written
+        return self._parting is not None and self._parting[0].has_written
 
     def part(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
         """Leave the batch in hand alone: from another thread, which holds the lock, if `in_hand`.
@@ -331,7 +331,6 @@ class Executor:
         """
         assert self._parting is not None
         runner, input_name, _ = self._parting
-        assert isinstance(runner, Runner)
         self._parting = None
         parts = runner.part()
         self._collect(runner, parts.written)
@@ -374,7 +373,8 @@ class Executor:
     def _process_unlocked(
         self, lock: RLock, runner: Runner | Team, input_name: str | None, batch: list[Any]
     ) -> float:
-        if not self._calling and input_name is not None and runner.marks:
+        is_outermost = not self._calling
+        if is_outermost and isinstance(runner, Runner) and runner.marks and input_name is not None:
             self._parting = runner, input_name, batch
         lock.release()
         try:

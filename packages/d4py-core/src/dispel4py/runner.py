@@ -94,7 +94,7 @@ class Runner:
         sent: output name → items that went on their way since `track`; None before that.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
-        batch: the batch in hand, or the last one.
+        batch: the batch in hand, or the last one; where there are marks.
         marks: note in the middle of a batch what is done of it, for `part`.
 
     Raises:
@@ -174,14 +174,12 @@ class Runner:
             ProcessingError: the PE raised, and `on_error` says to stop.
         """
         started_at = self._sent_at = perf_counter()
-        self._to_come = self._each(input_name, items)
-        self._mark = 0, [0] * len(self.written)
-        self.batch = items
+        to_come = self._each(input_name, items)
         call_each = self._call if self._direct is None else self._call_directly
         if self.marks:
-            self._call_in_steps(call_each, input_name)
+            self._call_in_steps(call_each, input_name, items, to_come)
         else:
-            while not call_each(input_name, self._to_come):
+            while not call_each(input_name, to_come):
                 pass  # an item was skipped; go on with the next
         seconds = perf_counter() - started_at
         if self._nested_seconds:
@@ -211,9 +209,16 @@ class Runner:
         done, written = self._mark
         return Parts(written, self.batch[done:], not_begun)
 
-    def _call_in_steps(self, call_each: _CallEach, input_name: str | None) -> None:
+    def _call_in_steps(
+        self,
+        call_each: _CallEach,
+        input_name: str | None,
+        batch: list[Any],
+        to_come: Iterator[Any],
+    ) -> None:
         """Call the PE, and note in between what is done: at each item, unless items are quick."""
-        batch, to_come = self.batch, self._to_come
+        self._to_come, self._mark = to_come, (0, [0] * len(self.written))
+        self.batch = batch  # last: from here on another thread takes the rest to belong to it
         step = _STEP if self.slice >= self._chunk else max(1, self.slice // _MARKS)
         done = 0
         while done < len(batch):
@@ -380,7 +385,6 @@ class Team:
 
     instance = 0
     sent = None
-    marks = False
 
     def __init__(self, runners: list[Runner]) -> None:
         self.runners = runners

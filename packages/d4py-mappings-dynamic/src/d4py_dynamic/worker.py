@@ -40,6 +40,7 @@ from d4py_dynamic.tasks import (
     Lease,
     Pin,
     Position,
+    Pressure,
     Suspect,
     Task,
     is_pinned,
@@ -497,18 +498,18 @@ class Worker:
 
     def _look_at_hungry(self) -> bool:
         """Whether others should have what waits here."""
-        pressure = self._store.pressure()
-        self._looked_up_at = monotonic()
-        self._hungry, self._backlog = pressure.hungry, pressure.backlog
-        if pressure.orders:
-            self._take(())
-        self._giving = self._is_to_give()
+        self._note(self._store.pressure())
         return self._giving
 
-    def _is_to_give(self) -> bool:
+    def _note(self, pressure: Pressure) -> None:
+        """Take note of how things are elsewhere, and of orders."""
+        self._looked_up_at = monotonic()
+        self._hungry, self._backlog = pressure.hungry, pressure.backlog
         if self._hungry > 0:
-            self._hungry_at = monotonic()
-        return self._leaving or self._hungry > 0 or self._is_to_feed()
+            self._hungry_at = self._looked_up_at
+        if pressure.orders:
+            self._take(())
+        self._giving = self._leaving or self._hungry > 0 or self._is_to_feed()
 
     def _is_to_feed(self) -> bool:
         """Others were hungry a moment ago, and only here can there be more for them.
@@ -624,12 +625,9 @@ class Worker:
             raise ItemError(f"an item on its way {_ways(self._plan, commit)}: {error}") from error
         if owned is not None:
             owned.saved(perf_counter() - started_at)
-        self._hungry, self._backlog = pressure.hungry, pressure.backlog
-        self._committed_at = self._looked_up_at = monotonic()
+        self._committed_at = monotonic()
         self._overfull.update(pressure.full)
-        if pressure.orders:
-            self._take(())
-        self._giving = self._is_to_give()
+        self._note(pressure)
         if not waits or (at_end and self._waits_at == len(self._in_hand)):
             return  # who waits already sees to it
         if not self._in_hand:
