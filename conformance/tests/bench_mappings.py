@@ -306,9 +306,9 @@ def test_end_of_run(benchmark, capsys, mapping, peer):
 def test_main_job(benchmark, capsys, mapping, peer):
     from d4py_examples.graph_testing import split_merge
 
-    def whole(python=sys.executable, *more):
+    def whole():
         started_at = time.monotonic()
-        command(Path(split_merge.__file__), mapping, "graph", 100, 10, *more, python=python)
+        command(Path(split_merge.__file__), mapping, "graph", 100, 10)
         return time.monotonic() - started_at
 
     by_turns(benchmark, capsys, "s", whole, main_job_limit=lambda: 1.0)

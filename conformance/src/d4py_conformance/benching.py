@@ -93,12 +93,12 @@ def command(
     name: str,
     inputs: int,
     processes: int,
-    *more: str,
+    *,
     python: str = sys.executable,
 ) -> tuple[str, float]:
     """What a run of a workflow as a program of its own prints, and when it ended."""
     ended = subprocess.run(
-        _program(file, mapping, name, inputs, processes, *more, python=python),
+        _program(file, mapping, name, inputs, processes, python),
         env={**os.environ, "D4PY_BENCH_PRINT": "1"},
         capture_output=True,
         text=True,
@@ -108,9 +108,9 @@ def command(
 
 
 def _program(
-    file: Path, mapping: str, name: str, inputs: int, processes: int, *more: str, python: str
+    file: Path, mapping: str, name: str, inputs: int, processes: int, python: str
 ) -> list[str]:
-    options = ["-a", name, "-i", str(inputs), *more]
+    options = ["-a", name, "-i", str(inputs)]
     launcher: list[str] = []
     if mapping == "mpi" and python == PEER:  # which does not start its ranks by itself
         mpiexec = str(Path(python).with_name("mpiexec"))
@@ -127,11 +127,11 @@ def peak_memory(
     name: str,
     inputs: int,
     processes: int,
-    *more: str,
+    *,
     python: str = sys.executable,
 ) -> float:
     """The most memory that a run of a workflow as a program of its own has at a time, in MiB."""
-    return peak_of(_program(file, mapping, name, inputs, processes, *more, python=python))
+    return peak_of(_program(file, mapping, name, inputs, processes, python))
 
 
 def peak_of(program: list[str]) -> float:
