@@ -52,7 +52,7 @@ def test_c6_the_producer_itself_stays_small(execute, flows, chain):
     assert int(last[0].split()[-1]) < ENOUGH
 
 
-@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("processes", [1, 3])
 @pytest.mark.slow
 def test_c6_results_wait_for_a_slow_caller(execute, flows, chain, processes):
     seen = 0
@@ -85,7 +85,7 @@ def test_c6_inputs_that_never_end_wait_for_their_root(execute, flows, chain):
         execute(chain(flows.Slow(0.01), flows.Relay()), endless(), on_result=look)
 
 
-@pytest.mark.parametrize("kept", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.slow
 def test_c6_large_items(execute, flows, chain, kept):
     middle = flows.Relay()

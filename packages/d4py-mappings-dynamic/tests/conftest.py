@@ -27,6 +27,7 @@ from d4py_dynamic.table import Table
 from d4py_dynamic.table_store import TableRunStore, TableTaskStore
 from d4py_dynamic.tasks import MOST_RESULTS, MOST_WAITING, pins_of
 from d4py_dynamic.worker import Worker
+from dispel4py import run
 from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan, share_stateless
@@ -392,3 +393,16 @@ def execute(local_store):
 
     execute.stores = []
     return execute
+
+
+@pytest.fixture(params=["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
+def in_processes(request):
+    """Runs a graph in processes, on each mapping."""
+    where = {}
+    if "redis" in request.param:
+        where["redis_url"] = request.getfixturevalue("server").url
+
+    def in_processes(graph, inputs, processes, **options):
+        return run(graph, request.param, inputs, processes, **where, **options)
+
+    return in_processes

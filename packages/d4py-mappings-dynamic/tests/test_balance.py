@@ -4,38 +4,16 @@ Nothing here depends on how fast the machine is: an item that takes long ends wh
 all the others, and everything that is to be at work at once waits for the rest of it.
 """
 
-import itertools
-import multiprocessing
 import os
 import time
 
 import pytest
 
-from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from d4py_conformance.suite import chain
+from dispel4py import IterativePE, ProducerPE
 
-MAPPINGS = ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"]
 LIMIT = 60.0
 WORKERS = 4
-
-
-@pytest.fixture(params=MAPPINGS)
-def execute(request):
-    """Runs a graph on each mapping."""
-    where = {}
-    if "redis" in request.param:
-        where["redis_url"] = request.getfixturevalue("server").url
-
-    def execute(graph, inputs, processes=WORKERS, **options):
-        return run(graph, request.param, inputs, processes, **where, **options)
-
-    return execute
-
-
-def chain(*pes):
-    graph = WorkflowGraph()
-    for source, destination in itertools.pairwise(pes):
-        graph.connect(source, "output", destination, "input")
-    return graph
 
 
 def await_file(path):
@@ -78,7 +56,7 @@ class TakesLong(IterativePE):
 
 
 @pytest.mark.parametrize("item", [0, 3, 500, 1000])
-def test_one_item_that_takes_long_delays_none_of_a_thousand_others(execute, tmp_path, item):
+def test_one_item_that_takes_long_delays_none_of_a_thousand_others(in_processes, tmp_path, item):
     gate = tmp_path / "gate"
     came = []
 
@@ -87,7 +65,7 @@ def test_one_item_that_takes_long_delays_none_of_a_thousand_others(execute, tmp_
         if len(came) == 1000:
             gate.touch()
 
-    execute(chain(Lists(1001), Apart(), TakesLong(item, gate)), 1, on_result=take)
+    in_processes(chain(Lists(1001), Apart(), TakesLong(item, gate)), 1, WORKERS, on_result=take)
     assert came[-1] == item
     assert sorted(came) == list(range(1001))
 
@@ -108,33 +86,6 @@ class Meets(IterativePE):
         return data
 
 
-def test_what_one_item_becomes_is_on_all_workers_at_once(execute, tmp_path):
-    result = execute(chain(Lists(10_000), Apart(), Meets(tmp_path, WORKERS)), 1)
+def test_what_one_item_becomes_is_on_all_workers_at_once(in_processes, tmp_path):
+    result = in_processes(chain(Lists(10_000), Apart(), Meets(tmp_path, WORKERS)), 1, WORKERS)
     assert sorted(result.outputs["Meets2"]["output"]) == list(range(10_000))
-
-
-class Process(ProducerPE):
-    def _process(self, inputs):
-        return os.getpid()
-
-
-class BesideIt(IterativePE):
-    """Sends by which process it was called, and by which its root."""
-
-    def _process(self, data):
-        time.sleep(0.002)
-        return data, os.getpid()
-
-
-@pytest.mark.parametrize("processes", [1, 3])
-def test_n_counts_all_processes_also_that_of_the_root(execute, processes):
-    seen = set()
-
-    def take(pe_id, output, data):
-        seen.update(data)
-        workers = {child.pid for child in multiprocessing.active_children()}
-        assert len(workers) == processes
-        assert seen <= workers
-
-    execute(chain(Process(), BesideIt()), 100, processes, on_result=take)
-    assert seen

@@ -105,14 +105,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
 
 
-@pytest.fixture
-def crash(local_store, run_in_threads, Crash, quick):
-    """Runs a graph on a table: ``crash(graph, inputs, processes, before=…, after=…)``."""
+def crashing(open_store, run_in_threads, error):
+    """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
     def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
         plan = share_stateless(make_plan(graph))
-        store = local_store(plan)
-        crashes = Crashes(Crash(), before, after)
+        store = open_store(plan)
+        crashes = Crashes(error, before, after)
         crash.last = crashes
         chosen = RunOptions(**options)
 
@@ -124,27 +123,18 @@ def crash(local_store, run_in_threads, Crash, quick):
         return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
 
     return crash
+
+
+@pytest.fixture
+def crash(local_store, run_in_threads, Crash, quick):
+    """See `crashing`; on a table."""
+    return crashing(local_store, run_in_threads, Crash())
 
 
 @pytest.fixture
 def crash_on_redis(server, open_redis_store, run_in_threads, Crash, quick):
     """The same on Redis."""
-
-    def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
-        plan = share_stateless(make_plan(graph))
-        store = open_redis_store(server, plan, [])
-        crashes = Crashes(Crash(), before, after)
-        crash.last = crashes
-        chosen = RunOptions(**options)
-
-        def make_worker(rank):
-            side = Crashing(store.worker(rank), crashes)
-            # Workers are lost by chance, and no item is to blame.
-            return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
-
-        return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
-
-    return crash
+    return crashing(lambda plan: open_redis_store(server, plan, []), run_in_threads, Crash())
 
 
 class Words(ProducerPE):
@@ -252,7 +242,6 @@ class TestEveryCall:
         assert number > 10
 
     @pytest.mark.parametrize("how", ["before", "after"])
-    @pytest.mark.slow
     def test_h2_on_redis(self, crash_on_redis, how):
         for number in range(0, 40, 2):
             result = crash_on_redis(make_graph(4), 3, 2, **{how: [number + (how == "after")]})

@@ -17,38 +17,25 @@ STATEFUL = [name for name, case in WORKFLOWS.items() if "stateful" in case.needs
 PROCESSES = (1, 2, 7)
 
 
-@pytest.fixture(params=["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
-def execute(request):
-    """Runs a workflow on each mapping."""
-    where = {}
-    if "redis" in request.param:
-        where["redis_url"] = request.getfixturevalue("server").url
-
-    def execute(graph, inputs, processes):
-        return run(graph, request.param, inputs, processes, **where)
-
-    return execute
-
-
 @pytest.mark.parametrize("name", STATELESS)
-def test_d1_a_stateless_workflow_gives_the_same_on_any_number_of_workers(execute, name):
+def test_d1_a_stateless_workflow_gives_the_same_on_any_number_of_workers(in_processes, name):
     case = WORKFLOWS[name]
     size = case.sizes[-1]
     for processes in PROCESSES:
-        result = execute(case.graph(), size, processes)
+        result = in_processes(case.graph(), size, processes)
         assert_outputs(result.outputs, case.expected(size))
         assert result.stats.processes == processes
 
 
 @pytest.mark.parametrize("name", STATEFUL)
-def test_d1_a_stateful_workflow_is_refused_before_anything_starts(execute, name, monkeypatch):
+def test_d1_a_stateful_workflow_is_refused_before_anything_starts(in_processes, name, monkeypatch):
     def start(*arguments):
         pytest.fail("a process was started")
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start)
     graph = WORKFLOWS[name].graph()
     with pytest.raises(UnsupportedGraphError) as caught:
-        execute(graph, 1, 2)
+        in_processes(graph, 1, 2)
     told = str(caught.value)
     for planned in make_plan(graph).pes:
         assert (planned.id in told) == (planned.stateful and not planned.is_root), told

@@ -1,35 +1,13 @@
 """How many processes a run has, on all four mappings."""
 
-import itertools
 import multiprocessing
 import os
 import time
 
 import pytest
 
-from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-
-MAPPINGS = ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"]
-
-
-@pytest.fixture(params=MAPPINGS)
-def execute(request):
-    """Runs a graph on each mapping."""
-    where = {}
-    if "redis" in request.param:
-        where["redis_url"] = request.getfixturevalue("server").url
-
-    def execute(graph, inputs, processes, **options):
-        return run(graph, request.param, inputs, processes, **where, **options)
-
-    return execute
-
-
-def chain(*pes):
-    graph = WorkflowGraph()
-    for source, destination in itertools.pairwise(pes):
-        graph.connect(source, "output", destination, "input")
-    return graph
+from d4py_conformance.suite import chain
+from dispel4py import IterativePE, ProducerPE
 
 
 class Process(ProducerPE):
@@ -46,7 +24,7 @@ class BesideIt(IterativePE):
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_n_counts_all_processes_also_that_of_the_root(execute, processes):
+def test_n_counts_all_processes_also_that_of_the_root(in_processes, processes):
     seen = set()
 
     def take(pe_id, output, data):
@@ -55,5 +33,5 @@ def test_n_counts_all_processes_also_that_of_the_root(execute, processes):
         assert len(workers) == processes
         assert seen <= workers
 
-    execute(chain(Process(), BesideIt()), 100, processes, on_result=take)
+    in_processes(chain(Process(), BesideIt()), 100, processes, on_result=take)
     assert seen

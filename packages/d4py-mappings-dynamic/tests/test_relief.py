@@ -5,9 +5,11 @@ from time import monotonic
 
 import pytest
 
+from d4py_conformance.pes import Relay
+from d4py_conformance.suite import chain
 from d4py_dynamic.tasks import ANY, ITEMS, Task
 from d4py_dynamic.worker import Worker
-from dispel4py import IterativePE, WorkflowGraph
+from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
 from dispel4py.errors import ServiceError
 from dispel4py.plan import make_plan, share_stateless
@@ -39,11 +41,6 @@ class Held(IterativePE):
         if data == LONG:
             Gate.begun.set()
             assert Gate.opened.wait(LIMIT)
-        return data
-
-
-class Relay(IterativePE):
-    def _process(self, data):
         return data
 
 
@@ -83,15 +80,17 @@ class Office:
         self.failures = failures
         return sorted(found, key=str)
 
+    def close(self):
+        Gate.opened.set()
+        self.driver.delete()
+        for thread in self.threads:
+            thread.join(LIMIT)
+
 
 @pytest.fixture(params=["table", "redis"])
 def office(request):
     """See `Office`; two workers."""
-    graph = WorkflowGraph()
-    held = Held()
-    graph.connect(Root(), "output", held, "input")
-    graph.connect(held, "output", Relay(), "input")
-    plan = share_stateless(make_plan(graph))
+    plan = share_stateless(make_plan(chain(Root(), Held(), Relay())))
     if request.param == "table":
         opened = request.getfixturevalue("local_store")(plan).open([(), ()])
     else:
@@ -100,10 +99,7 @@ def office(request):
     Gate.close()
     made = Office(opened, plan)
     yield made
-    Gate.opened.set()
-    opened.driver.delete()
-    for thread in made.threads:
-        thread.join(LIMIT)
+    made.close()
 
 
 def twice(items):
@@ -151,19 +147,14 @@ def small_office(local_store):
     made = []
 
     def make(held):
-        graph = WorkflowGraph()
-        graph.connect(Root(), "output", held, "input")
-        plan = share_stateless(make_plan(graph))
+        plan = share_stateless(make_plan(chain(Root(), held)))
         made.append(Office(local_store(plan).open([(), ()]), plan))
         return made[-1]
 
     Gate.close()
     yield make
-    Gate.opened.set()
     for office in made:
-        office.driver.delete()
-        for thread in office.threads:
-            thread.join(LIMIT)
+        office.close()
 
 
 class Returns(IterativePE):
