@@ -150,13 +150,14 @@ def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
 @on_mappings(flows.three_hops)
 def test_arrays(benchmark, capsys, mapping, peer):
     pytest.importorskip("numpy")
-    count, hops = (2_000 if mapping in FIXED else 200), 3
+    count, hops = (5_000 if mapping in FIXED else 200), 3
     by_turns(
         benchmark,
         capsys,
         "hops/s",
         lambda: count * hops / seconds(flows.three_hops, mapping, count, 4),
         one_hop_by_shared_memory=lambda: count / probes.shared_arrays(count),
+        by_hand=lambda: count * hops / probes.chained_arrays(count, hops),
         peer=peer(lambda run_peer: 100 * hops / run_peer("three_hops", 100, 4))
         if mapping in FIXED
         else None,

@@ -7,12 +7,13 @@ benchmark runs them beside the mapping, in the same minute, because only such ra
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from multiprocessing import connection, get_context, shared_memory
 from multiprocessing.process import BaseProcess
@@ -266,6 +267,39 @@ def shared_arrays(count: int) -> float:
         for block in blocks:
             block.close()
             block.unlink()
+
+
+def chained_arrays(count: int, hops: int, blocks: int = 16) -> float:
+    """New arrays of 1 MiB down a chain of processes, each of which copies them into its blocks.
+
+    What the same chain costs that is made by hand, with nothing but the copies and a byte for each
+    array on a pipe, and on another one for each block that is free again.
+    """
+    numpy = import_module("numpy")
+    memory = [mmap.mmap(-1, blocks * MIB) for _ in range(hops)]
+    arrays = [numpy.frombuffer(block).reshape(blocks, -1) for block in memory]
+    full, free = ([_FORK.Pipe(duplex=False) for _ in range(hops)] for _ in range(2))
+
+    def stage(number: int) -> None:
+        for i in range(count):
+            if number:
+                full[number - 1][0].recv_bytes()
+                array = arrays[number - 1][i % blocks]
+            else:
+                array = numpy.ones(MIB // 8)
+            if number < hops:
+                if i >= blocks:
+                    free[number][0].recv_bytes()
+                arrays[number][i % blocks] = array
+                full[number][1].send_bytes(b"1")
+            if number:
+                free[number - 1][1].send_bytes(b"1")
+
+    started_at = perf_counter()
+    with ExitStack() as stages:
+        for number in range(hops + 1):
+            stages.enter_context(_running(stage, number))
+    return perf_counter() - started_at
 
 
 def side_by_side(work: Callable[[], object], processes: int) -> float:

@@ -11,6 +11,12 @@ import sys
 from typing import Any
 
 
+class PrivateMemory:
+    """Marks types of buffers whose memory is reached through them alone, as a `bytearray`'s is."""
+
+    __slots__ = ()
+
+
 def is_unreachable(data: Any, item: Any) -> bool:
     """True if `data` is an array that only the caller's variable refers to.
 
@@ -32,7 +38,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
         elif type(base) is memoryview:
             base = base.obj
         else:
-            return type(base) is bytearray
+            return isinstance(base, bytearray | PrivateMemory)
     return True
 
 

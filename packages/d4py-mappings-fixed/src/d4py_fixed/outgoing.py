@@ -20,7 +20,7 @@ from typing import Any
 
 from d4py_fixed.placement import Instance
 from dispel4py.codec import about_bytes
-from dispel4py.executor import CHUNK, SLICE_SECONDS
+from dispel4py.executor import CHUNK, SLICE_BYTES, SLICE_SECONDS
 from dispel4py.result import Failure
 
 #: Batches on their way to one receiving instance that it has not answered yet.
@@ -28,7 +28,7 @@ WINDOW = 3
 #: The same for results on their way to the driver.
 RESULTS_WINDOW = 8
 #: A batch is full with so many items, or about so many bytes.
-_FULL_ITEMS, _FULL_BYTES = CHUNK, 1 << 20
+_FULL_ITEMS, _FULL_BYTES = CHUNK, SLICE_BYTES
 
 #: What comes this much later than the last batch for the same receiver is held back no longer.
 _LINGER = SLICE_SECONDS

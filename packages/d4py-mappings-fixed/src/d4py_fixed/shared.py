@@ -1,18 +1,19 @@
 """Large buffers through shared memory: a `Transport` around another one of the same machine.
 
-The sender copies a large part into its arena and sends where it lies; the receiver copies it out
-and sends word that the block is free, along with what it sends next.  What finds no room goes the
-ordinary way.
+The sender copies a large part into its arena and sends where it lies; the receiver uses it there
+and, when it has no use for it any more, sends word that the block is free, along with what it sends
+next.  What finds no room goes the ordinary way.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 
 from d4py_fixed.arena import Arena, ArenaFile
+from d4py_fixed.lending import MOST_LENT_BYTES, Lender
 from d4py_fixed.transport import Parts, Transport
 
 #: Parts of at least so many bytes go through shared memory.
@@ -26,14 +27,13 @@ Part = bytes | bytearray | memoryview
 class SharedBuffers:
     """See `Transport`.
 
-    In front of each frame goes a part that says which blocks of the receiver were read and are
-    free, and where each part of the frame is: its block's offset and size, or a size of 0 if it
-    follows.
+    In front of each frame goes a part that says which blocks of the receiver are free again, and
+    where each part of the frame is: its block's offset and size, or a size of 0 if it follows.
 
     Args:
         inner: carries the rest.
-        files: the arenas of this rank and of those that it speaks with; the driver has none and
-            sends everything by `inner`.
+        files: the arenas of this rank and of those that it speaks with; the driver has none,
+            sends everything by `inner`, and copies what it gets, since its caller may keep that.
         rank: number of this rank.
     """
 
@@ -41,8 +41,7 @@ class SharedBuffers:
         self._inner = inner
         self._files = files
         self._arena = Arena(files[rank]) if rank in files else None
-        self._memory_of: dict[int, memoryview] = {}
-        self._read: dict[int, list[int]] = {}
+        self._lenders: dict[int, Lender] = {}
 
     def send(self, rank: int, parts: Parts) -> None:
         places, carried = bytearray(), []
@@ -56,7 +55,8 @@ class SharedBuffers:
                 places += _PLACE.pack(0, 0)
             else:
                 places += _PLACE.pack(offset, view.nbytes)
-        self._inner.send(rank, [self._take_read(rank) + places, *carried])
+        lender = self._lenders.get(rank)
+        self._inner.send(rank, [_word(lender.read() if lender else ()) + places, *carried])
 
     def receive(self, seconds: float) -> tuple[int, Parts] | None:
         until = monotonic() + seconds
@@ -68,22 +68,15 @@ class SharedBuffers:
                 if parts:
                     return rank, parts
             # About to wait: nothing will go that way soon that the word could go along with.
-            for rank in list(self._read):
-                self._inner.send(rank, [self._take_read(rank)])
+            for rank, lender in self._lenders.items():
+                if read := lender.read():
+                    self._inner.send(rank, [_word(read)])
             if arrived is None and monotonic() >= until:
                 return None
             arrived = self._inner.receive(max(0.0, until - monotonic()))
 
     def close(self) -> None:
         self._inner.close()
-
-    def _take_read(self, rank: int) -> bytearray:
-        """The word for a rank of its blocks that were read."""
-        read = self._read.pop(rank, ())
-        word = bytearray(_NUMBER.pack(len(read)))
-        for offset in read:
-            word += _NUMBER.pack(offset)
-        return word
 
     def _open(self, rank: int, front: memoryview, carried: list[Part]) -> list[Part]:
         """The parts of a frame; none if there was but the word of blocks that are free."""
@@ -94,16 +87,21 @@ class SharedBuffers:
         parts: list[Part] = []
         for offset, size in _PLACE.iter_unpack(front[end:]):
             if size:
-                parts.append(bytearray(self._memory(rank)[offset : offset + size]))
-                self._read.setdefault(rank, []).append(offset)
+                parts.append(self._lender(rank).take(offset, size))
             else:
                 parts.append(carried.pop(0))
         return parts
 
-    def _memory(self, rank: int) -> memoryview:
-        if rank not in self._memory_of:
-            self._memory_of[rank] = memoryview(self._files[rank].map())
-        return self._memory_of[rank]
+    def _lender(self, rank: int) -> Lender:
+        if rank not in self._lenders:
+            most_bytes = 0 if self._arena is None else MOST_LENT_BYTES
+            self._lenders[rank] = Lender(self._files[rank].map(), most_bytes)
+        return self._lenders[rank]
+
+
+def _word(read: Sequence[int]) -> bytearray:
+    """Says which blocks of a rank are free again."""
+    return bytearray(struct.pack(f"!{1 + len(read)}Q", len(read), *read))
 
 
 def shared_recipe(
