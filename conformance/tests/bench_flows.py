@@ -7,13 +7,9 @@ and send no results.
 import os
 import random
 import time
-from contextlib import suppress
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.workflow_graph import WorkflowGraph
-
-with suppress(ImportError):
-    import numpy
 
 #: Loops of `burn` per call, seconds per wait, processes that wait, pause before a lone item.
 BURN, WAIT, WAITERS, PAUSE = 200_000, 0.01, 16, 0.02
@@ -43,6 +39,8 @@ class Arrays(ProducerPE):
         ProducerPE.__init__(self)
 
     def _process(self, inputs):
+        import numpy
+
         return numpy.ones(1 << 17)
 
 
