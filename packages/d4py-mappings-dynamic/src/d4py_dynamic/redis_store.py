@@ -41,6 +41,7 @@ from d4py_dynamic.tasks import (
     MOST_BYTES,
     MOST_RESULTS,
     MOST_WAITING,
+    ORDERS,
     TURNS,
     Adopted,
     Commit,
@@ -78,7 +79,7 @@ class RedisTaskStore:
         self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
         self._pins: dict[Any, Any] = {}
         self._turn = 0
-        self._is_new = True
+        self._waits_in: str | None = keys.named("hungry")  # since it joined
         self._task_size: dict[Pin, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
@@ -106,9 +107,9 @@ class RedisTaskStore:
             found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
             found = found or self._safely(self._wait_and_read(pins, seconds, shared))
             leases = self._leases(found)
-            if leases and self._is_new:
-                self._is_new = False
-                self._redis.srem(self._keys.named("hungry"), self._rank)
+            if self._waits_in and any(lease.task.kind not in ORDERS for lease in leases):
+                self._redis.srem(self._waits_in, self._rank)
+                self._waits_in = None
             return leases
 
     def adopt(self, pin: Pin) -> Adopted:
@@ -226,15 +227,18 @@ class RedisTaskStore:
         streams = {**pins, **self._inbox}
         if shared:
             streams[self._keys.shared] = ">"
-        waiting = self._keys.named("hungry" if shared else "parked")
         reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
         milliseconds = int(seconds * 1000)
         if not reply and milliseconds > 0:
+            before = self._waits_in
+            self._waits_in = self._keys.named("hungry" if shared else "parked")
             with self._redis.pipeline(transaction=False) as pipe:
-                pipe.sadd(waiting, self._rank)
+                if before != self._waits_in:
+                    pipe.sadd(self._waits_in, self._rank)
+                    if before is not None:
+                        pipe.srem(before, self._rank)
                 pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
-                pipe.srem(waiting, self._rank)
-                _, reply, _ = pipe.execute()
+                reply = pipe.execute()[-1]
         return reply
 
     def _safely(self, reply: Any) -> Any:

@@ -162,14 +162,16 @@ class Table:
             taken = self._take_any(rank, shared, own)
             while not taken and (left := until - monotonic()) > 0:
                 (self._hungry if shared else self._parked).add(rank)
+                (self._parked if shared else self._hungry).discard(rank)
                 if shared:
                     self._waiting[rank] = None
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
                 taken = self._take_any(rank, shared, own)
-            self._hungry.discard(rank)
-            self._parked.discard(rank)
+            if not all(isinstance(packed.place, int) for _, packed in taken):
+                self._hungry.discard(rank)
+                self._parked.discard(rank)
             if self._queues[None].waiting:
                 self._wake()  # whom this one was woken instead of
             return taken
