@@ -18,6 +18,8 @@ BURN, WAIT, WAITERS, PAUSE = 200_000, 0.01, 16, 0.02
 #: Waits of the skewed workflow, in seconds, as in the papers on dispel4py's dynamic mappings.
 SKEW = [0.4 * random.Random(number).betavariate(2, 5) for number in range(200)]
 SKEWED_WAITERS = 8
+#: What a slow consumer takes per item, in seconds.
+SLOW = 0.001
 #: Bursts, the pause before each in seconds, and how many items come at once.
 BURSTS, GAP, BURST = 4, 1.0, 160
 
@@ -103,6 +105,32 @@ class Sink(ConsumerPE):
         pass
 
 
+class Kilobytes(ProducerPE):
+    """Sends 1 KiB per call."""
+
+    def __init__(self):
+        ProducerPE.__init__(self)
+
+    def _process(self, inputs):
+        return os.urandom(1024)
+
+
+class Slow(ConsumerPE):
+    def __init__(self):
+        ConsumerPE.__init__(self)
+
+    def _process(self, data):
+        time.sleep(SLOW)
+
+
+class Named(Relay):
+    """Tells a file its process."""
+
+    def preprocess(self):
+        with open(os.environ["D4PY_BENCH_PIDS"], "a") as pids:
+            pids.write(f"{os.getpid()}\n")
+
+
 class Waits(ConsumerPE):
     def __init__(self):
         ConsumerPE.__init__(self)
@@ -170,3 +198,5 @@ burns = chained(Numbers(), Burns())
 skewed = chained(Skewed(), WaitsAsTold())
 bursts = chained(Bursts(), Waits())
 steady = chained(Numbers(), Waits())
+behind = chained(Kilobytes(), Slow())
+named = chained(Numbers(), *(Named() for _ in range(4)), Slow())

@@ -7,10 +7,12 @@ the same workflow.
 
 import functools
 import os
+import signal
 import statistics
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -20,12 +22,14 @@ from d4py_conformance.benching import (
     by_turns,
     command,
     elapsed,
+    largest_memory,
     peak_memory,
     peak_of,
     reported,
     seconds,
 )
 from dispel4py import run
+from dispel4py.errors import WorkerLostError
 from dispel4py.loading import load_module
 from dispel4py.plan import make_plan, refusal
 from dispel4py.registry import available, load_mapping
@@ -252,6 +256,49 @@ def test_peak_memory(benchmark, capsys, mapping, peer):
         plain_processes=lambda: peak_of([sys.executable, "-c", probes.IDLE_PROCESSES.format(6)]),
         peer=peer(lambda run_peer: run_peer("five_hops", PEERS[mapping], 6), peak_memory),
     )
+
+
+@pytest.mark.benchmark(group="the largest process while a consumer takes 1 ms per item of 1 KiB")
+@on_mappings(flows.behind)
+def test_memory_of_backpressure(benchmark, capsys, mapping):
+    ours = functools.partial(largest_memory, FILE, mapping, "behind")
+    by_turns(
+        benchmark,
+        capsys,
+        "MiB",
+        lambda: ours(5_000, 3),
+        a_tenth_of_the_items=lambda: ours(500, 3),
+        bound=lambda: 150.0,
+    )
+
+
+@pytest.mark.benchmark(group="from kill -9 of a process to the error of the run")
+@on_mappings(flows.named)
+def test_killed(benchmark, capsys, mapping, tmp_path, monkeypatch):
+    if mapping not in FIXED:
+        pytest.skip("a run may go on after that")
+    pids = tmp_path / "pids"
+    monkeypatch.setenv("D4PY_BENCH_PIDS", str(pids))
+
+    def until_error():
+        pids.write_text("")
+        killer = Thread(target=kill_one)
+        killer.start()
+        with pytest.raises(WorkerLostError):
+            run(flows.named, mapping, 10_000_000, 6)
+        ended_at = time.monotonic()
+        killer.join()
+        return 1000 * (ended_at - killed_at.pop())
+
+    killed_at = []
+
+    def kill_one():
+        while len(running := pids.read_text().split("\n")) < 5:  # four, each with its line's end
+            time.sleep(0.01)
+        killed_at.append(time.monotonic())
+        os.kill(int(running[len(running) // 2]), signal.SIGKILL)
+
+    by_turns(benchmark, capsys, "ms", until_error)
 
 
 @pytest.mark.benchmark(group="a lone item, five hops")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def command(
 
 
 def _program(
-    file: Path, mapping: str, name: str, inputs: int, processes: int, python: str
+    file: Path, mapping: str, name: str, inputs: int, processes: int, python: str = sys.executable
 ) -> list[str]:
     options = ["-a", name, "-i", str(inputs)]
     launcher: list[str] = []
@@ -134,7 +134,12 @@ def peak_memory(
     return peak_of(_program(file, mapping, name, inputs, processes, python))
 
 
-def peak_of(program: list[str]) -> float:
+def largest_memory(*arguments: Any, **options: Any) -> float:
+    """The most memory that any one process of such a run has, in MiB; see `peak_memory`."""
+    return peak_of(_program(*arguments, **options), together=max)
+
+
+def peak_of(program: list[str], together: Callable[[Iterable[int]], int] = sum) -> float:
     """The same of any program: what it and all that it started have together.
 
     What several processes share counts once, where the system says how much that is.
@@ -144,7 +149,7 @@ def peak_of(program: list[str]) -> float:
         running = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=stderr)
         tree = psutil.Process(running.pid)
         while running.poll() is None:
-            peak = max(peak, sum(map(_memory, _tree(tree))))
+            peak = max(peak, together(map(_memory, _tree(tree))))
             time.sleep(SAMPLE_SECONDS)
         stderr.seek(0)
         assert running.returncode == 0, stderr.read().decode(errors="replace")
