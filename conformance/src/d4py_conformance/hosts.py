@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
+from d4py_conformance.programs import wait_until
 
 #: The addresses of the two hosts; nobody uses them, RFC 5737 sets them aside for documentation.
 ADDRESSES = "192.0.2.1", "192.0.2.2"
@@ -57,14 +58,6 @@ def in_namespace(name: str) -> list[str]:
 def ip(*arguments: str) -> None:
     """Call `ip`."""
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
-    """Wait for a condition; fail after a while."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"{what} after {seconds} s"
-        time.sleep(0.02)
 
 
 def group_lives(group: int) -> bool:

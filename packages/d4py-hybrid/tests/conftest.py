@@ -1,37 +1,24 @@
 """Real servers, real processes, and what has to be gone after a run."""
 
-import itertools
 import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 import redis
 
+from d4py_conformance import suite
+from d4py_conformance.programs import LIMIT, Program, wait_until
 from d4py_dynamic.redis_server import server_binary
-from dispel4py import WorkflowGraph, run
+from dispel4py import run
 from dispel4py.errors import ServiceError
 from dispel4py.loading import load_module
 
-#: Seconds after which something that should happen soon has not.
-LIMIT = 20.0
-
 HERE = Path(__file__).parent
-
-
-def wait_until(true, what, seconds=LIMIT):
-    """Wait for a condition; fail after a while."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"{what} did not happen in {seconds} s"
-        time.sleep(0.005)
 
 
 @pytest.fixture(name="wait_until", scope="session")
@@ -48,15 +35,7 @@ def flows():
 @pytest.fixture(scope="session")
 def chain():
     """Makes a graph in which each PE's ``output`` is joined to the next one's ``input``."""
-
-    def make(*pes):
-        graph = WorkflowGraph()
-        graph.add(pes[0])
-        for source, destination in itertools.pairwise(pes):
-            graph.connect(source, "output", destination, "input")
-        return graph
-
-    return make
+    return suite.chain
 
 
 class Server:
@@ -176,46 +155,6 @@ redis_server.DEFAULT_PORT = 1
 from d4py_cli.main import main
 sys.exit(main())
 """
-
-
-class Program:
-    """A program in a session of its own, with all processes that it starts."""
-
-    def __init__(self, folder, arguments, environment):
-        self.process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def members(self):
-        """Numbers of its processes that live."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                found.append(int(folder.name))
-        return found
-
-    def end(self, timeout=LIMIT):
-        """Its status, output and error output, when it has ended."""
-        out, err = self.process.communicate(timeout=timeout)
-        return self.process.returncode, out, err
-
-    def clean_up(self):
-        for pid in self.members():
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 import redis
 
+from d4py_conformance.programs import LIMIT, wait_until
 from d4py_dynamic.broker import Broker, Caller
 from d4py_dynamic.driver import Driver
 from d4py_dynamic.redis_client import Address
@@ -32,17 +33,6 @@ from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan, share_stateless
 from dispel4py.result import RunOptions, RunStats
-
-#: Seconds after which something that should happen soon has not.
-LIMIT = 20.0
-
-
-def wait_until(true, what):
-    """Wait for a condition; fail after a while."""
-    until = time.monotonic() + LIMIT
-    while not true():
-        assert time.monotonic() < until, f"{what} did not happen in {LIMIT} s"
-        time.sleep(0.005)
 
 
 @pytest.fixture(name="wait_until", scope="session")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import redis
 
-from d4py_conformance.hosts import ADDRESSES, group_lives, in_namespace, wait_until
+from d4py_conformance.hosts import ADDRESSES, group_lives, in_namespace
+from d4py_conformance.programs import wait_until
 from d4py_dynamic.redis_server import server_binary
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended, group_lives, wait_until
+from d4py_conformance.hosts import ended, group_lives
+from d4py_conformance.programs import wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import SECRET, Hosts, assert_exact

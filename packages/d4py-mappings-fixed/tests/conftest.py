@@ -1,6 +1,5 @@
 """Real processes, and what has to be gone after a run."""
 
-import itertools
 import multiprocessing.util
 import os
 import signal
@@ -8,14 +7,15 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 import uuid
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from dispel4py import WorkflowGraph, run
+from d4py_conformance import programs, suite
+from d4py_conformance.programs import LIMIT, wait_until
+from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
 
@@ -26,18 +26,7 @@ settings.load_profile("d4py")
 #: A program, which starts MPI when it is imported.
 collect_ignore = ["mpi_ranks.py"]
 
-#: Seconds after which something that should happen soon has not.
-LIMIT = 20.0
-
 HERE = Path(__file__).parent
-
-
-def wait_until(true, what, seconds=LIMIT):
-    """Wait for a condition; fail after a while."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"{what} did not happen in {seconds} s"
-        time.sleep(0.005)
 
 
 @pytest.fixture(name="wait_until", scope="session")
@@ -54,15 +43,7 @@ def flows():
 @pytest.fixture(scope="session")
 def chain():
     """Makes a graph in which each PE's ``output`` is joined to the next one's ``input``."""
-
-    def make(*pes):
-        graph = WorkflowGraph()
-        graph.add(pes[0])
-        for source, destination in itertools.pairwise(pes):
-            graph.connect(source, "output", destination, "input")
-        return graph
-
-    return make
+    return suite.chain
 
 
 @pytest.fixture(params=["multi", "zmq_multi"])
@@ -105,49 +86,17 @@ def execute(mapping):
     assert left_behind(tempfile.gettempdir()) == []
 
 
-class Program:
-    """A program in a session of its own, with all processes that it starts."""
+class Program(programs.Program):
+    """Has a folder of its own for temporary files."""
 
     def __init__(self, folder, arguments, environment, standard_input=None):
         self.temporary = tempfile.mkdtemp(prefix="program-")
-        self.process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            cwd=folder,
-            env=environment | {"TMPDIR": self.temporary},
-            stdin=subprocess.DEVNULL if standard_input is None else standard_input,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def members(self):
-        """Numbers of its processes that live."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                found.append(int(folder.name))
-        return found
+        environment = environment | {"TMPDIR": self.temporary}
+        super().__init__(folder, arguments, environment, standard_input)
 
     def left(self):
         """Its processes that live, and its temporary files."""
         return [*self.members(), *Path(self.temporary).iterdir()]
-
-    def end(self, timeout=LIMIT):
-        """Its status, output and error output, when it has ended."""
-        out, err = self.process.communicate(timeout=timeout)
-        return self.process.returncode, out, err
-
-    def clean_up(self):
-        for pid in self.members():
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
 
 
 @pytest.fixture

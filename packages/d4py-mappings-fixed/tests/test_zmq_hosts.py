@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended, group_lives, in_namespace, ip, two_namespaces, wait_until
+from d4py_conformance.hosts import ended, group_lives, in_namespace, ip, two_namespaces
+from d4py_conformance.programs import wait_until
 
 pytest.importorskip("zmq")
 

@@ -14,6 +14,7 @@ import pytest
 
 zmq = pytest.importorskip("zmq")
 
+from d4py_conformance.programs import wait_until  # noqa: E402
 from d4py_fixed.zmq_addresses import (  # noqa: E402
     address_of,
     host_and_port,
@@ -63,13 +64,6 @@ def take(transport, seconds=SOON):
     return None
 
 
-def wait_until(condition, seconds=SOON):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it does not come true"
-        time.sleep(0.02)
-
-
 def test_c6_who_sends_faster_than_the_receiver_takes_is_held(tmp_path):
     listeners = [listen_at_path(str(tmp_path / str(rank))) for rank in range(2)]
     zero = ZmqTransport(0, listeners[0], {1: address_of(listeners[1])})
@@ -83,7 +77,7 @@ def test_c6_who_sends_faster_than_the_receiver_takes_is_held(tmp_path):
 
     thread = threading.Thread(target=send)
     thread.start()
-    wait_until(lambda: len(sent) > 30)
+    wait_until(lambda: len(sent) > 30, "the first frames")
     count = 0
     while count != len(sent):  # it comes to a halt
         count = len(sent)
@@ -134,7 +128,7 @@ def test_a_stranger_gets_nothing_in(pair, stack, tmp_path, set_up):
     trap = pickle.dumps(Trap(str(tmp_path / "sprung")))
     head = b"\0\0\0\0" + b"\0\0\0\1" + len(trap).to_bytes(8, "big")
     client.send(head + trap)
-    wait_until(lambda: one.strangers() == 1)
+    wait_until(lambda: one.strangers() == 1, "the stranger")
     assert take(one, 0.3) is None
     assert not (tmp_path / "sprung").exists()
     zero.send(1, [b"a friend"])

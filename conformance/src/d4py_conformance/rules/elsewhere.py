@@ -18,7 +18,8 @@ from textwrap import dedent
 
 import pytest
 
-from d4py_conformance.hosts import ADDRESSES, in_namespace, two_namespaces, wait_until
+from d4py_conformance.hosts import ADDRESSES, in_namespace, two_namespaces
+from d4py_conformance.programs import wait_until
 from d4py_conformance.suite import Require, Suite
 from dispel4py.registry import Capabilities
 
