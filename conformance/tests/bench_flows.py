@@ -126,8 +126,12 @@ class Slow(ConsumerPE):
 class Named(Relay):
     """Tells a file its process."""
 
+    def __init__(self, file):
+        Relay.__init__(self)
+        self.file = file
+
     def preprocess(self):
-        with open(os.environ["D4PY_BENCH_PIDS"], "a") as pids:
+        with open(self.file, "a") as pids:
             pids.write(f"{os.getpid()}\n")
 
 
@@ -199,4 +203,3 @@ skewed = chained(Skewed(), WaitsAsTold())
 bursts = chained(Bursts(), Waits())
 steady = chained(Numbers(), Waits())
 behind = chained(Kilobytes(), Slow())
-named = chained(Numbers(), *(Named() for _ in range(4)), Slow())

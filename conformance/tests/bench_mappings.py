@@ -28,6 +28,7 @@ from d4py_conformance.benching import (
     reported,
     seconds,
 )
+from d4py_conformance.programs import wait_until
 from dispel4py import run
 from dispel4py.errors import WorkerLostError
 from dispel4py.loading import load_module
@@ -273,30 +274,27 @@ def test_memory_of_backpressure(benchmark, capsys, mapping):
 
 
 @pytest.mark.benchmark(group="from kill -9 of a process to the error of the run")
-@on_mappings(flows.named)
-def test_killed(benchmark, capsys, mapping, tmp_path, monkeypatch):
-    if mapping not in FIXED:
-        pytest.skip("a run may go on after that")
+@pytest.mark.parametrize("mapping", [name for name in MAPPINGS if name in FIXED])
+def test_killed(benchmark, capsys, mapping, tmp_path):
     pids = tmp_path / "pids"
-    monkeypatch.setenv("D4PY_BENCH_PIDS", str(pids))
+    named = [flows.Named(str(pids)) for _ in range(4)]
+    graph = flows.chained(flows.Numbers(), *named, flows.Slow())
+    killed_at = []
+
+    def kill_one():
+        wait_until(lambda: pids.read_text().count("\n") == len(named), "all processes")
+        killed_at.append(time.monotonic())
+        os.kill(int(pids.read_text().split()[1]), signal.SIGKILL)
 
     def until_error():
         pids.write_text("")
         killer = Thread(target=kill_one)
         killer.start()
         with pytest.raises(WorkerLostError):
-            run(flows.named, mapping, 10_000_000, 6)
+            run(graph, mapping, 100_000, 6)
         ended_at = time.monotonic()
         killer.join()
         return 1000 * (ended_at - killed_at.pop())
-
-    killed_at = []
-
-    def kill_one():
-        while len(running := pids.read_text().split("\n")) < 5:  # four, each with its line's end
-            time.sleep(0.01)
-        killed_at.append(time.monotonic())
-        os.kill(int(running[len(running) // 2]), signal.SIGKILL)
 
     by_turns(benchmark, capsys, "ms", until_error)
 
