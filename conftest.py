@@ -1,8 +1,9 @@
-"""Which of the tests that start processes are left to the slow ones.
+"""Which tests are left to the slow ones.
 
-Where a test has several parameters, `make test` runs it so often that each value of each parameter
-has its turn (*each choice coverage*: Ammann and Offutt, *Introduction to Software Testing*); the
-other combinations are marked `slow`.
+Those of core have run by themselves when everything is tested together, and most of them do not see
+what else is installed.  Where a test that starts processes has several parameters, `make test` runs
+it so often that each value of each parameter has its turn (*each choice coverage*: Ammann and
+Offutt, *Introduction to Software Testing*); the other combinations are marked `slow`.
 """
 
 from collections import defaultdict
@@ -11,12 +12,21 @@ import pytest
 
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")
+#: Tests of core that see what is installed beside it.
+SEEING = (
+    "test_command_and_examples.py",
+    "test_old_paths.py",
+    "test_registry.py",
+    "test_running.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before they are chosen by their marks
 def pytest_collection_modifyitems(items):
     tests = defaultdict(list)
     for item in items:
+        if "d4py-core" in item.path.parts and item.path.name not in SEEING:
+            item.add_marker(pytest.mark.slow)
         if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
             tests[item.path, item.cls, item.originalname].append(item)
     for combined in tests.values():
