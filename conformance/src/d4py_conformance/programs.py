@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 #: Seconds after which something that should happen soon has not.
-LIMIT = 20.0
+LIMIT = 30.0
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMIT) -> None:

@@ -380,13 +380,26 @@ class StoreContract:
 
     @pytest.mark.parametrize("kind", [PARK, WAKE])
     def test_who_has_got_nothing_but_orders_is_hungry_still(self, driver, workers, kind):
-        assert workers[0].pressure().hungry == len(workers)
+        settle(driver, workers)
         driver.put([Task(kind, ANY)], 1)
         (lease,) = take(workers[1])
-        assert workers[0].pressure().hungry == len(workers)
+        assert workers[0].pressure().hungry == 1
         workers[1].commit(Commit(leases=[lease]))
-        assert workers[1].take(seconds=0.01) == []
-        assert workers[0].pressure().hungry == len(workers)
+        assert workers[0].pressure().hungry == 1
+        driver.put([items(1)])
+        take(workers[1])
+        assert sizes(driver) == (0, 0, 0)
+
+    def test_who_has_adopted_work_is_not(self, driver, workers):
+        settle(driver, workers)
+        driver.put([items(1, pe=PINNED, instance=0)])
+        take(workers[1])
+        lose(driver, 1)
+        driver.put([Task(OWN, PINNED, 0)], 2)
+        take(workers[2])
+        assert workers[0].pressure().hungry == 1
+        assert len(workers[2].adopt(PIN).leases) == 1
+        assert workers[0].pressure().hungry == 0
 
     def test_c6_an_instance_with_many_tasks_is_full_until_it_has_caught_up(self, driver, workers):
         place = (PINNED, 0)

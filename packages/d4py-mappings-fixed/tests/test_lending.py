@@ -25,7 +25,7 @@ def test_a_block_is_used_where_it_lies_and_given_back_by_the_last_that_lies_in_i
     memory: mmap.mmap,
 ) -> None:
     lender = Lender(memory)
-    taken = lender.take(SIZE, 1000)
+    taken = lender.lend(SIZE, 1000)
     assert len(taken) == 1000
     part = taken[10:20]
     part[0] = 7
@@ -37,23 +37,24 @@ def test_a_block_is_used_where_it_lies_and_given_back_by_the_last_that_lies_in_i
     assert lender.read() == []
 
 
-def test_a_block_at_the_very_end_of_the_memory_can_be_lent(memory: mmap.mmap) -> None:
+def test_a_block_at_the_very_end_of_the_memory_is_copied(memory: mmap.mmap) -> None:
     lender = Lender(memory)
-    taken = lender.take(3 * SIZE + 1, SIZE - 1)
+    taken = lender.lend(3 * SIZE + 1, SIZE - 1)
+    assert lender.read() == [3 * SIZE + 1]
     taken[-1] = 9
-    assert memory[-1] == 9
+    assert memory[-1] == 0
 
 
 def test_c6_what_is_kept_for_long_is_copied_beyond_a_bound(memory: mmap.mmap) -> None:
     lender = Lender(memory, 2 * SIZE)
-    kept = [lender.take(0, SIZE), lender.take(SIZE, SIZE)]
-    copy = lender.take(2 * SIZE, SIZE)
+    kept = [lender.lend(0, SIZE), lender.lend(SIZE, SIZE)]
+    copy = lender.lend(2 * SIZE, SIZE)
     assert lender.read() == [2 * SIZE]
     copy[0] = 5
     assert memory[2 * SIZE] == 0
     kept.pop()
     assert lender.read() == [SIZE]
-    lender.take(SIZE, SIZE)
+    lender.lend(SIZE, SIZE)
     assert lender.read() == [SIZE]  # lent again, and nobody has kept it
 
 
@@ -62,7 +63,7 @@ def test_m2_an_array_computed_from_a_lent_block_is_moved_on_without_a_copy(
 ) -> None:
     numpy = pytest.importorskip("numpy")
     lender = Lender(memory)
-    array = numpy.frombuffer(lender.take(0, SIZE), dtype="u1").reshape(2, -1)
+    array = numpy.frombuffer(lender.lend(0, SIZE), dtype="u1").reshape(2, -1)
     assert is_unreachable(array, None)
     other = array.base
     assert not is_unreachable(array, None)
@@ -73,7 +74,7 @@ def test_m2_an_array_computed_from_a_lent_block_is_moved_on_without_a_copy(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_m2_a_forked_process_has_its_own_copy_of_what_is_lent(memory: mmap.mmap) -> None:
     lender = Lender(memory)
-    taken = lender.take(SIZE, SIZE)
+    taken = lender.lend(SIZE, SIZE)
     taken[:2] = b"ab"
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
@@ -98,10 +99,10 @@ def test_m2_a_forked_process_has_its_own_copy_of_what_is_lent(memory: mmap.mmap)
 
 def test_blocks_given_back_by_another_thread_are_counted(memory: mmap.mmap) -> None:
     lender = Lender(memory, SIZE)
-    kept: list[Any] = [lender.take(0, SIZE)]
+    kept: list[Any] = [lender.lend(0, SIZE)]
     thread = Thread(target=kept.clear)
     thread.start()
     thread.join()
     assert lender.read() == [0]
-    kept.append(lender.take(SIZE, SIZE))
+    kept.append(lender.lend(SIZE, SIZE))
     assert lender.read() == []

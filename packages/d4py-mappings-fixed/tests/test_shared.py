@@ -58,6 +58,18 @@ def test_a_block_is_used_again_once_the_receiver_has_it(pair: Pair) -> None:
         assert pair.ranks[0].receive(0.0) is None  # which is taken in: the block is free
 
 
+@pytest.mark.parametrize("kind", ["array", "bytes"])
+def test_an_array_is_used_where_it_lies_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    large = numpy.arange(100_000) if kind == "array" else bytes(800_000)
+    pair.ranks[0].send(1, [memoryview(large).cast("B")])
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    (part,) = arrived[1]
+    assert bytes(part) == bytes(large)
+    assert type(part) is (memoryview if kind == "array" else bytearray)
+
+
 def test_what_finds_no_room_goes_through_the_socket(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:

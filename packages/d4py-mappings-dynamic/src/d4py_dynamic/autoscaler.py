@@ -45,7 +45,7 @@ class Autoscaler:
         self._stepped_at = now
         self._trace.add(now - self._began_at, active, load.backlog)
         # Who was woken and has not noticed yet is about to be hungry.
-        hungry = (load.hungry | load.parked) - self._parked
+        hungry = (load.hungry | load.parked).intersection(ranks) - self._parked
         self._idle_since = {rank: self._idle_since.get(rank, now) for rank in hungry}
         longest = now - min(self._idle_since.values(), default=now)
         active = len(ranks) - len(self._parked)

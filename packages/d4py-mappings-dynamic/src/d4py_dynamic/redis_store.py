@@ -41,7 +41,6 @@ from d4py_dynamic.tasks import (
     MOST_BYTES,
     MOST_RESULTS,
     MOST_WAITING,
-    ORDERS,
     TURNS,
     Adopted,
     Commit,
@@ -79,7 +78,7 @@ class RedisTaskStore:
         self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
         self._pins: dict[Any, Any] = {}
         self._turn = 0
-        self._waits_in: str | None = keys.named("hungry")  # since it joined
+        self._is_free = True  # counted among the hungry, though it does not wait
         self._task_size: dict[Pin, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
@@ -107,9 +106,8 @@ class RedisTaskStore:
             found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
             found = found or self._safely(self._wait_and_read(pins, seconds, shared))
             leases = self._leases(found)
-            if self._waits_in and any(lease.task.kind not in ORDERS for lease in leases):
-                self._redis.srem(self._waits_in, self._rank)
-                self._waits_in = None
+            if leases:  # orders are done in no time
+                self._set_free(not any(counts(lease.task) for lease in leases))
             return leases
 
     def adopt(self, pin: Pin) -> Adopted:
@@ -119,6 +117,8 @@ class RedisTaskStore:
                 keys=[self._keys.prefix],
                 args=[self._consumer, self._rank, pin_name(pin), stream],
             )
+            if entries:
+                self._set_free(False)
         self._pins[stream] = ">"
         opened, kept = self._envelope.unseal, self._keys.named
         return Adopted(
@@ -230,16 +230,22 @@ class RedisTaskStore:
         reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
         milliseconds = int(seconds * 1000)
         if not reply and milliseconds > 0:
-            before = self._waits_in
-            self._waits_in = self._keys.named("hungry" if shared else "parked")
+            waiting = self._keys.named("hungry" if shared else "parked")
+            if not shared:
+                self._set_free(False)
             with self._redis.pipeline(transaction=False) as pipe:
-                if before != self._waits_in:
-                    pipe.sadd(self._waits_in, self._rank)
-                    if before is not None:
-                        pipe.srem(before, self._rank)
+                pipe.sadd(waiting, self._rank)
                 pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
-                reply = pipe.execute()[-1]
+                pipe.srem(waiting, self._rank)
+                _, reply, _ = pipe.execute()
+            self._is_free = False
         return reply
+
+    def _set_free(self, is_free: bool) -> None:
+        if is_free != self._is_free:
+            change = self._redis.sadd if is_free else self._redis.srem
+            change(self._keys.named("hungry"), self._rank)
+            self._is_free = is_free
 
     def _safely(self, reply: Any) -> Any:
         """A reply, with all before it that was given to this worker and was lost on its way."""

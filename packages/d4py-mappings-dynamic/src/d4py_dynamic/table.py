@@ -161,17 +161,18 @@ class Table:
             until = monotonic() + seconds
             taken = self._take_any(rank, shared, own)
             while not taken and (left := until - monotonic()) > 0:
-                (self._hungry if shared else self._parked).add(rank)
                 (self._parked if shared else self._hungry).discard(rank)
+                (self._hungry if shared else self._parked).add(rank)
                 if shared:
                     self._waiting[rank] = None
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
                 taken = self._take_any(rank, shared, own)
-            if not all(isinstance(packed.place, int) for _, packed in taken):
-                self._hungry.discard(rank)
-                self._parked.discard(rank)
+            self._hungry.discard(rank)
+            self._parked.discard(rank)
+            if taken and all(packed.pe is None for _, packed in taken):
+                self._hungry.add(rank)  # orders are done in no time
             if self._queues[None].waiting:
                 self._wake()  # whom this one was woken instead of
             return taken
@@ -187,6 +188,8 @@ class Table:
                 if packed.place == pin:
                     self._leases[token] = (rank, packed)
                     leases.append((token, packed))
+            if leases:
+                self._hungry.discard(rank)
             return PackedAdopted(kept.state, kept.position, leases, kept.losses)
 
     def commit(self, rank: int, commit: PackedCommit) -> Pressure:

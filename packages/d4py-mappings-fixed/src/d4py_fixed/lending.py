@@ -1,7 +1,7 @@
-"""Blocks of another rank's arena, lent to whoever holds the objects that lie in them.
+"""Blocks of another rank's arena, lent to whoever holds the arrays that lie in them.
 
 The receiver of a large array uses it where its sender has put it, and nobody else does until it is
-gone: the last object that lies in a block gives the block back by going away.  A process that is
+gone: the last array that lies in a block gives the block back by going away.  A process that is
 forked meanwhile gets a copy of its own, as it does of all other memory.
 """
 
@@ -19,7 +19,7 @@ from dispel4py.sharing import PrivateMemory
 
 #: So many bytes of one arena are lent at a time, so that receivers who keep what they get leave
 #: room for others.
-MOST_LENT_BYTES = 32 << 20
+MOST_LENT_BYTES = 16 << 20
 
 _MAP_FIXED = 0x10  # Linux and macOS; Python's mmap does not say
 
@@ -42,18 +42,22 @@ class Lender:
         self._snapshot: list[tuple[int, bytes]] = []
         _LENDERS.add(self)
 
-    def take(self, offset: int, size: int) -> memoryview | bytearray:
-        """The bytes of a block, writable and the caller's own: the block itself, or a copy."""
-        if self._lent_bytes + size > self._most_bytes:
-            self._copied.append(offset)
-            return bytearray(memoryview(self._memory)[offset : offset + size])
-        # Of few sizes, since each is a type: what lies behind the block is not shown to anybody.
-        room = min(1 << (size - 1).bit_length(), len(self._memory) - offset)
+    def lend(self, offset: int, size: int) -> memoryview | bytearray:
+        """The bytes of a block for an array to lie in: the block itself, or a copy."""
+        # Of few sizes, since each is a type; what lies behind the block is cut off below.
+        room = 1 << (size - 1).bit_length()
+        if self._lent_bytes + size > self._most_bytes or offset + room > len(self._memory):
+            return self.copy(offset, size)
         block = _block_type(room).from_buffer(self._memory, offset)
         ended = self._ended
         self._lent[offset] = weakref.ref(block, lambda _: ended.append(offset)), size
         self._lent_bytes += size
         return memoryview(block).cast("B")[:size]
+
+    def copy(self, offset: int, size: int) -> bytearray:
+        """A copy of the bytes of a block, which is read by that."""
+        self._copied.append(offset)
+        return bytearray(memoryview(self._memory)[offset : offset + size])
 
     def read(self) -> list[int]:
         """Offsets of the blocks that nobody uses any more since the last call."""

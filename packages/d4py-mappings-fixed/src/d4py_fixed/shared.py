@@ -1,8 +1,8 @@
 """Large buffers through shared memory: a `Transport` around another one of the same machine.
 
-The sender copies a large part into its arena and sends where it lies; the receiver uses it there
-and, when it has no use for it any more, sends word that the block is free, along with what it sends
-next.  What finds no room goes the ordinary way.
+The sender copies a large part into its arena and sends where it lies.  The receiver copies it out,
+or, if it is an array, uses it there; when it has no use for the block any more it sends word that
+that is free, along with what it sends next.  What finds no room goes the ordinary way.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from time import monotonic
 from d4py_fixed.arena import Arena, ArenaFile
 from d4py_fixed.lending import MOST_LENT_BYTES, Lender
 from d4py_fixed.transport import Parts, Transport
+from dispel4py.sharing import is_array
 
 #: Parts of at least so many bytes go through shared memory.
 _LARGE_BYTES = 1 << 15
 _NUMBER = struct.Struct("!Q")
-_PLACE = struct.Struct("!QQ")
+_PLACE = struct.Struct("!QQ?")
 
 Part = bytes | bytearray | memoryview
 
@@ -28,7 +29,8 @@ class SharedBuffers:
     """See `Transport`.
 
     In front of each frame goes a part that says which blocks of the receiver are free again, and
-    where each part of the frame is: its block's offset and size, or a size of 0 if it follows.
+    where each part of the frame is: its block's offset and size, or a size of 0 if it follows, and
+    whether it is an array's.
 
     Args:
         inner: carries the rest.
@@ -52,9 +54,9 @@ class SharedBuffers:
                 offset = self._arena.put(view)
             if offset is None:
                 carried.append(part)
-                places += _PLACE.pack(0, 0)
+                places += _PLACE.pack(0, 0, False)
             else:
-                places += _PLACE.pack(offset, view.nbytes)
+                places += _PLACE.pack(offset, view.nbytes, is_array(view.obj))
         lender = self._lenders.get(rank)
         self._inner.send(rank, [_word(lender.read() if lender else ()) + places, *carried])
 
@@ -85,11 +87,13 @@ class SharedBuffers:
             assert self._arena is not None
             self._arena.release(offset)
         parts: list[Part] = []
-        for offset, size in _PLACE.iter_unpack(front[end:]):
-            if size:
-                parts.append(self._lender(rank).take(offset, size))
-            else:
+        for offset, size, is_of_array in _PLACE.iter_unpack(front[end:]):
+            if not size:
                 parts.append(carried.pop(0))
+            elif is_of_array:
+                parts.append(self._lender(rank).lend(offset, size))
+            else:
+                parts.append(self._lender(rank).copy(offset, size))
         return parts
 
     def _lender(self, rank: int) -> Lender:
