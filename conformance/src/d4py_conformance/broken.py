@@ -32,7 +32,7 @@ from dispel4py.runner import raise_error
 #: Which of the items that are sent is dropped or sent twice.
 ODD_ITEM = 50
 #: How long nothing has to come for a run to be taken for over.
-IDLE_SECONDS = 1.4
+IDLE_SECONDS = 3.5
 
 
 class Sound:
