@@ -49,8 +49,8 @@ lint: .hatch/lint.ready ## style and layers
 fmt: .hatch/lint.ready ## rewrite sources in the project's style
 	@$(RUN) lint:fmt
 
-types: .hatch/types.ready ## mypy, strict
-	@$(RUN) types:check
+types: .hatch/test.ready ## mypy, strict
+	@$(RUN) test:types
 
 bench: .hatch/bench.ready ## benchmarks
 	@$(RUN) bench:run

@@ -1,4 +1,4 @@
-"""Which tests are left to the slow ones.
+"""Which tests are left to the slow ones, and how many run at once.
 
 Those of core have run by themselves when everything is tested together, and most of them do not see
 what else is installed.  Where a test that starts processes has several parameters, `make test` runs
@@ -6,6 +6,7 @@ it so often that each value of each parameter has its turn (*each choice coverag
 Offutt, *Introduction to Software Testing*); the other combinations are marked `slow`.
 """
 
+import os
 from collections import defaultdict
 
 import pytest
@@ -39,3 +40,9 @@ def pytest_collection_modifyitems(items):
         for item, place in zip(combined, places, strict=True):
             if place not in turns:
                 item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """For ``-n auto``: tests wait for processes so much that two of them leave a core idle."""
+    return (os.cpu_count() or 1) + 1
