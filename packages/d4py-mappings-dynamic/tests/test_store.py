@@ -750,9 +750,11 @@ class StoreContract:
         driver.put([Task(WAKE, ANY)], rank=1)
         wait_until(lambda: len(taken) == 2, "its tasks")
         assert sorted(taken) == sorted([ITEMS, WAKE])
+        assert driver.load().backlog == 1
         stopped.set()
         thread.join(5)
-        assert driver.load().backlog == 1
+        assert workers[1].take(seconds=SOON, shared=False) == []
+        assert sizes(driver) == (1, 0, 0)
 
     def test_own_tasks_wait_while_they_are_not_wanted(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])

@@ -38,7 +38,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
         elif type(base) is memoryview:
             base = base.obj
         else:
-            return isinstance(base, bytearray | PrivateMemory)
+            return type(base) is bytearray or isinstance(base, PrivateMemory)
     return True
 
 

@@ -161,10 +161,12 @@ class Table:
             until = monotonic() + seconds
             taken = self._take_any(rank, shared, own)
             while not taken and (left := until - monotonic()) > 0:
-                (self._parked if shared else self._hungry).discard(rank)
-                (self._hungry if shared else self._parked).add(rank)
                 if shared:
+                    self._hungry.add(rank)
                     self._waiting[rank] = None
+                else:
+                    self._hungry.discard(rank)
+                    self._parked.add(rank)
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)

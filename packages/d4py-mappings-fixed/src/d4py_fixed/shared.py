@@ -1,8 +1,8 @@
 """Large buffers through shared memory: a `Transport` around another one of the same machine.
 
 The sender copies a large part into its arena and sends where it lies.  The receiver copies it out,
-or, if it is an array, uses it there; when it has no use for the block any more it sends word that
-that is free, along with what it sends next.  What finds no room goes the ordinary way.
+or, if it is an array, uses it there; when the block is free again it sends word of that, along with
+what it sends next.  What finds no room goes the ordinary way.
 """
 
 from __future__ import annotations
