@@ -140,6 +140,30 @@ def test_m2_what_a_script_defines_travels_as_what_its_receiver_knows(start, writ
     assert out == "[10, 20, 30]\n"
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rank_has_tried_its_temporary_folder_out_before_it_can_be_killed(
+    start, write, mapping, method
+):
+    write(
+        "script.py",
+        """
+        import sys, tempfile
+        from dispel4py import ProducerPE, WorkflowGraph, run
+
+        class Find(ProducerPE):
+            def _process(self, inputs):
+                return tempfile.tempdir  # None until it was
+
+        graph = WorkflowGraph()
+        graph.add(Find())
+        if __name__ == "__main__":
+            result = run(graph, sys.argv[1], 1, start_method=sys.argv[2])
+            print(result.outputs["Find0"]["output"] == [tempfile.gettempdir()])
+        """,
+    )
+    assert start("script.py", mapping, method).end() == (0, "True\n", "")
+
+
 def test_the_command_runs_a_file(command, write, mapping):
     write("some_flow.py", WORKFLOW)
     status, out, err = command(mapping, "some_flow.py", "-i", 4, "-q").end()

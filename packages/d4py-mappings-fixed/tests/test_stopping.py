@@ -123,3 +123,29 @@ def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, gone, mapping
 
 
 _HOW = {"it raises": "500", "it is killed": "500, 'kill -9'"}
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_no_signal_comes_between_while_processes_are_being_started(start, write, method):
+    write(
+        "script.py",
+        """
+        import operator, signal, sys
+        from dispel4py.processes import Crew
+
+        class Noting:
+            def __reduce__(self):  # called while its process is being started
+                seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+                return int, ()
+
+        seen = []
+        if __name__ == "__main__":
+            crew = Crew(operator.is_, [(Noting(),), (Noting(),)], sys.argv[1])
+            crew.join(20)
+            crew.check()
+            crew.stop()
+            held_back = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+            print([held_back <= blocked for blocked in seen])
+        """,
+    )
+    assert start("script.py", method).end() == (0, "[True, True]\n", "")

@@ -12,6 +12,7 @@ import pickle
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,11 @@ from contextlib import contextmanager
 from multiprocessing import (
     connection,
     current_process,
+    forkserver,
     get_all_start_methods,
     get_context,
     parent_process,
+    resource_tracker,
 )
 from multiprocessing.process import BaseProcess
 from time import monotonic
@@ -98,8 +101,9 @@ class Crew:
         self._reports: list[connection.Connection] = []
         self._ended: set[int] = set()
         try:
+            start_method = start_method or safe_start_method()
+            _start_helpers(start_method)
             with _signals_held_back():
-                start_method = start_method or safe_start_method()
                 for argument in arguments:
                     self._start(argument, start_method)
         except BaseException:
@@ -108,8 +112,10 @@ class Crew:
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another worker; its number is the next one."""
+        start_method = self._start_method or safe_start_method()
+        _start_helpers(start_method)
         with _signals_held_back():
-            self._start(arguments, self._start_method or safe_start_method())
+            self._start(arguments, start_method)
 
     def kill(self, number: int) -> None:
         """End a worker; `check` says nothing of it."""
@@ -218,6 +224,9 @@ def _worker_main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
+    with _signals_held_back():
+        # Tries the folder out with a file, which a worker that is ended would leave there.
+        tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     try:
         main(WorkerSide(), *arguments)
@@ -227,6 +236,19 @@ def _worker_main(
         report.close()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
+
+
+def _start_helpers(start_method: str) -> None:
+    """Start what multiprocessing itself needs, while no signal is held back.
+
+    Its resource tracker lets signals in again when it starts.  And a fork server hands on what it
+    holds back to all its processes, those of the user's own code too.
+    """
+    if start_method != "fork":
+        resource_tracker.ensure_running()
+    if start_method == "forkserver":
+        with no_script_where_there_is_none():
+            forkserver.ensure_running()
 
 
 @contextmanager
