@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.compare import assert_outputs
-from d4py_dynamic import driver, outbox, relief, worker
+from d4py_dynamic import demand, driver, outbox, relief, worker
 from d4py_dynamic.worker import Worker
 from dispel4py import (
     GenericPE,
@@ -97,6 +97,7 @@ class Crashes:
 def quick(monkeypatch):
     """Everything travels as soon as possible, in calls too, and losses are seen at once."""
     monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
     monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
+from operator import is_
 from typing import Any
 
 from d4py_dynamic.store import Results
-from d4py_dynamic.tasks import Position, Task
+from d4py_dynamic.tasks import ANY, ITEMS, Position, Task
 from dispel4py.errors import ItemError
 from dispel4py.shipping import WorkerCodec
 
@@ -26,6 +27,20 @@ def dumps(value: Any) -> bytes:
         for item in _items_of(value):
             CODEC.dumps(item)  # raises for the one that is to blame
         raise
+
+
+def reduced(task: Task, pe: int, input_name: str, items: list[Any]) -> Position:
+    """Where a task is of which nothing is left but these items, which wait for a PE."""
+    if pe != task.pe:
+        return Position(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
+    size = len(items)
+    # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
+    start = next(
+        start
+        for start in range(len(task.load) - size, -1, -1)
+        if all(map(is_, items, task.load[start : start + size]))
+    )
+    return Position(start, until=start + size)
 
 
 def remaining(task: Task, position: Position) -> Task:

@@ -15,14 +15,15 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
-from operator import is_
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter
 from typing import Any
 
+from d4py_dynamic.demand import LOOK_UP_SECONDS, Demand
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
-from d4py_dynamic.packing import CODEC, dumps, remaining
+from d4py_dynamic.packing import CODEC, reduced, remaining
 from d4py_dynamic.relief import Relief
+from d4py_dynamic.room import Room
 from d4py_dynamic.store import TAKE_SECONDS, TaskStore
 from d4py_dynamic.tally import Tally
 from d4py_dynamic.tasks import (
@@ -47,26 +48,19 @@ from d4py_dynamic.tasks import (
     left_of,
 )
 from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
-from dispel4py.executor import DEEPEST_NESTING, Executor
+from dispel4py.executor import Executor
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.item_ids import Item
-from dispel4py.plan import Ancestors, Plan
+from dispel4py.plan import Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
 
-#: How often a worker in the middle of a lease looks whether others are hungry, in seconds.
-LOOK_UP_SECONDS = 0.02
 #: How long what it produced may wait for a commit, in seconds.
 COMMIT_SECONDS = 0.2
 #: How long it may wait, in seconds, if it would be lost with the worker after that commit.
 _TORN_SECONDS = 2.0
 #: Bytes that a worker does not gather, whatever else it would wait for.
 _TOO_HEAVY = 32 << 20
-#: For so many seconds after others were hungry, and as long as fewer tasks wait for them, they get
-#: all that follows from a pinned instance.
-_STOCK_SECONDS, _STOCK = 0.05, 32
-#: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
 #: What cannot be done twice, where it would have to be.
 _TORN = Position(0, None)
 
@@ -83,6 +77,9 @@ class Worker:
         interval: see `Owned`.
         redeliveries: see `d4py_dynamic.tasks.REDELIVERIES`; what was tried more often is skipped,
             for otherwise the run has ended by now.
+
+    Attributes:
+        leaving: other workers will go on from here.
     """
 
     def __init__(
@@ -102,22 +99,19 @@ class Worker:
         self._redeliveries = redeliveries
         self._owned: dict[Pin, Owned] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
-        self._upstream = Ancestors(plan)
-        self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
         self._lease: Lease | None = None
         self._attempt: Attempt | None = None
         self._depth = 0
         self._in_hand: list[int] = []
-        self._waits_at: int | None = None
-        self._overfull: set[Pin] = set()
-        self._hungry = self._backlog = 0
+        self._room = Room(plan, store, self._owned, self._in_hand, self)
+        self._demand = Demand()
         self._giving = self._isolated = False
-        self._parked = self._leaving = self._stopped = self._aside = False
+        self._parked = self._stopped = self._aside = False
+        self.leaving = False
         self._orphans = 0
-        self._looked_up_at, self._committed_at = 0.0, monotonic()
-        self._hungry_at = float("-inf")
+        self._committed_at = monotonic()
         self._tally = Tally(plan, self._pinned)
         self._lock = threading.RLock()
         self._executor = Executor(
@@ -150,11 +144,11 @@ class Worker:
 
     def _serve(self) -> None:
         while not self._stopped:
-            lease = self._next_lease()
+            lease = self.next_lease()
             if lease is not None:
-                self._do(lease)
-            self._save_what_is_due(at_rest=lease is None)
-        if self._leaving:
+                self.do(lease)
+            self.save_what_is_due(at_rest=lease is None)
+        if self.leaving:
             self._leave()
 
     # What the executor calls: `Exits` and its hooks.
@@ -185,12 +179,15 @@ class Worker:
             self._pinned[pe]
             or self._giving
             or self._isolated
-            or (self._executor.in_call and (self._hungry > 0 or pe in self._executor.pes_in_call))
+            or (
+                self._executor.in_call
+                and (self._demand.hungry > 0 or pe in self._executor.pes_in_call)
+            )
         )
 
     def _between(self) -> bool:
         """Between two batches: is it time to look up?"""
-        if not self._outbox.heavy and monotonic() - self._looked_up_at < LOOK_UP_SECONDS:
+        if not (self._outbox.heavy or self._demand.is_to_be_looked_at):
             return False
         if self._executor.in_call:
             self._look_up_in_call()
@@ -199,7 +196,7 @@ class Worker:
 
     # Taking leases.
 
-    def _next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
+    def next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
         if only is None and self._aside and not self._parked:
             self._take(None, 0.0, own=False)
@@ -237,7 +234,7 @@ class Worker:
         if task.kind == OWN:
             self._adopt((task.pe, task.instance))
         elif task.kind in (LEAVE, STOP):
-            self._leaving, self._stopped = task.kind == LEAVE, True
+            self.leaving, self._stopped = task.kind == LEAVE, True
         else:
             self._parked = task.kind == PARK
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
@@ -255,7 +252,8 @@ class Worker:
 
     # One lease.
 
-    def _do(self, lease: Lease) -> None:
+    def do(self, lease: Lease) -> None:
+        """Do a lease to its end, or as far as it goes now."""
         task = lease.task
         owned = self._owned.get((task.pe, task.instance))
         outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
@@ -263,12 +261,12 @@ class Worker:
         self._lease, self._depth, self._attempt = lease, len(self._executor.calling), None
         self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
-        if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
+        if self._demand.is_to_be_looked_at:
             self._look_at_hungry()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
-        self._giving = self._leaving or (
-            owned is not None and (self._hungry > 0 or owned.in_doubt or self._is_to_feed())
+        self._giving = self.leaving or (
+            owned is not None and (self._demand.hungry > 0 or owned.in_doubt or self._is_to_feed())
         )
         try:
             with self._executor.aside():
@@ -311,7 +309,7 @@ class Worker:
             self._relief.on_duty(False)
         self._in_hand.pop()
         if is_done:
-            self._commit(self._outbox.take([lease], self._hungry), at_end=True)
+            self._commit(self._outbox.take([lease], self._demand.hungry), at_end=True)
 
     def _do_one_by_one(self, lease: Lease) -> bool:
         """Do what a worker was lost over, so that it is known which item is to blame.
@@ -331,10 +329,10 @@ class Worker:
             position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
-            commit = self._outbox.take([], self._hungry)
+            commit = self._outbox.take([], self._demand.hungry)
             commit.begun, commit.got_on = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
-            if self._leaving:
+            if self.leaving:
                 return False
         self._attempt = None
         return True
@@ -381,11 +379,11 @@ class Worker:
                 if has_left_some:
                     self._step_aside(owned, lease)
                     return
-                if monotonic() - self._looked_up_at >= LOOK_UP_SECONDS:
+                if self._demand.is_to_be_looked_at:
                     self._look_at_hungry()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
-                if self._leaving:  # the next owner goes on from here
+                if self.leaving:  # the next owner goes on from here
                     self._in_hand.pop()
                     owned.in_hand = False
                     return
@@ -438,7 +436,7 @@ class Worker:
 
         At once if others are hungry, and if the next items may take long as the last ones did.
         """
-        if self._hungry or owned.in_doubt or monotonic() - began_at > LOOK_UP_SECONDS:
+        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
@@ -462,7 +460,7 @@ class Worker:
         """In the middle of a call: feed the hungry, and let results flow."""
         if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
             return
-        if self._giving or not self._backlog or self._outbox.weight > _TOO_HEAVY:
+        if self._giving or not self._demand.backlog or self._outbox.weight > _TOO_HEAVY:
             self._hand_back()
         if not self._executor.is_drained:
             return  # what follows from the same items goes first
@@ -476,7 +474,7 @@ class Worker:
         if not (can_be_repeated or self._outbox.heavy or waited > _TORN_SECONDS):
             return
         runner = self._executor.start(*pin)
-        commit = self._outbox.take([], self._hungry)
+        commit = self._outbox.take([], self._demand.hungry)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
         for failure in failures:
@@ -503,13 +501,10 @@ class Worker:
 
     def _note(self, pressure: Pressure) -> None:
         """Take note of how things are elsewhere, and of orders."""
-        self._looked_up_at = monotonic()
-        self._hungry, self._backlog = pressure.hungry, pressure.backlog
-        if self._hungry > 0:
-            self._hungry_at = self._looked_up_at
+        self._demand.note(pressure)
         if pressure.orders:
             self._take(())
-        self._giving = self._leaving or self._hungry > 0 or self._is_to_feed()
+        self._giving = self.leaving or self._demand.hungry > 0 or self._is_to_feed()
 
     def _is_to_feed(self) -> bool:
         """Others were hungry a moment ago, and only here can there be more for them.
@@ -517,8 +512,7 @@ class Worker:
         So they get something in stock before a root is held up by what follows from it.
         """
         return (
-            monotonic() - self._hungry_at < _STOCK_SECONDS
-            and self._backlog < _STOCK
+            self._demand.is_for_stock
             and self._lease is not None
             and self._pinned[self._lease.task.pe]
         )
@@ -558,7 +552,7 @@ class Worker:
         (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
             self._outbox.add_items(waiting, ANY, name, items)
-        position = _reduced(lease.task, pe, input_name, batch)
+        position = reduced(lease.task, pe, input_name, batch)
         self._lease = lease._replace(task=remaining(lease.task, position), position=position)
         self._executor.start(pe, 0).track()
         commit = self._outbox.take([], 1)
@@ -584,7 +578,8 @@ class Worker:
 
     # Commits.
 
-    def _save_what_is_due(self, *, at_rest: bool, waits: bool = True) -> None:
+    def save_what_is_due(self, *, at_rest: bool, waits: bool = True) -> None:
+        """Save the pinned instances whose time it is; see `_commit`."""
         for owned in [*self._owned.values()]:
             due_at = owned.due_at_rest if at_rest else owned.due_at
             if owned.held and not owned.in_hand and monotonic() >= due_at:
@@ -593,7 +588,7 @@ class Worker:
     def _save(self, owned: Owned, *, at_end: bool = False, waits: bool = True) -> None:
         """Commit everything that a pinned instance has done, with its state."""
         state, position = owned.checkpoint(self._start(owned))
-        commit = owned.outbox.take(owned.held, self._hungry)
+        commit = owned.outbox.take(owned.held, self._demand.hungry)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
         commit.got_on = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
@@ -626,78 +621,10 @@ class Worker:
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._committed_at = monotonic()
-        self._overfull.update(pressure.full)
+        self._room.note(pressure)
         self._note(pressure)
-        if not waits or (at_end and self._waits_at == len(self._in_hand)):
-            return  # who waits already sees to it
-        if not self._in_hand:
-            self._wait_for_room(self._overfull, pressure.results_full)
-        elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
-            self._wait_for_room(set(pressure.full), pressure.results_full)
-        # Else a lease has ended that was done while another one waits, which sees to it.
-
-    def _wait_for_room(self, awaited: set[Pin], results_full: bool) -> None:
-        """Pause until receivers have caught up, doing what this worker owns meanwhile.
-
-        Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
-        is not upstream of another one.  Whatever its owner has in hand is further up: it was begun
-        in that order, and the last of it waits for something further down than itself.  So the
-        owner, if it waits too, does its tasks here.
-        """
-        if not awaited and not results_full:
-            return
-        outer, self._waits_at = self._waits_at, len(self._in_hand)
-        try:
-            self._pause_for_room(awaited)
-        finally:
-            self._waits_at = outer
-
-    def _pause_for_room(self, awaited: set[Pin]) -> None:
-        pause = _PAUSE_SECONDS
-        while not self._leaving:
-            pressure = self._store.pressure(tuple(self._overfull))
-            self._overfull.intersection_update(pressure.full)
-            no_room = not self._overfull.isdisjoint(awaited)
-            if not no_room and not pressure.results_full:
-                return
-            # What is done fills its instance until it is saved, and others may wait for that.
-            self._save_what_is_due(at_rest=True, waits=False)
-            lease = self._next_lease(self._startable() if no_room else ())
-            if lease is not None:
-                self._do(lease)
-                pause = _PAUSE_SECONDS
-            else:
-                sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    def _startable(self) -> list[Pin]:
-        """Own instances that may be worked on while others are overfull.
-
-        They are not upstream of those, and further down the graph than all that is in hand.
-        """
-        upstream = frozenset[int]().union(*(self._upstream[pe] for pe, _ in self._overfull))
-        deepest = max((self._position[pe] for pe in self._in_hand), default=-1)
-        return [
-            (pe, instance)
-            for pe, instance in self._owned
-            if self._position[pe] > deepest
-            and pe not in upstream
-            and not self._plan.pes[pe].is_root
-        ]
-
-
-def _reduced(task: Task, pe: int, input_name: str, items: list[Any]) -> Position:
-    """Where a task is of which nothing is left but these items, which wait for a PE."""
-    if pe != task.pe:
-        return Position(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
-    size = len(items)
-    # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
-    start = next(
-        start
-        for start in range(len(task.load) - size, -1, -1)
-        if all(map(is_, items, task.load[start : start + size]))
-    )
-    return Position(start, until=start + size)
+        if waits:
+            self._room.wait(pressure, at_end=at_end)
 
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:
