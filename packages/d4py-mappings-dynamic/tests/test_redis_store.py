@@ -347,7 +347,7 @@ class TestAFullServer:
     def opened(self, plan, full_server, open_redis_store):
         return open_redis_store(full_server, plan, OWNERS)
 
-    def test_a_commit_is_refused_whole(self, opened, full_server):
+    def test_a_commit_is_refused_whole(self, opened, full_server, wait_until):
         opened.driver.put([items(1)])
         (lease,) = opened.workers[0].take()
         with full_server.client() as client:
@@ -371,6 +371,7 @@ class TestAFullServer:
             with pytest.raises(ServiceError, match="is out of memory"):
                 opened.driver.put([items(2)])
             assert opened.driver.unfinished([]) == before
-            client.delete("filler")
+            client.delete("filler")  # which the server does in a thread of its own
+            wait_until(lambda: client.info("memory")["used_memory"] < 8 * 1024 * 1024, "room")
         opened.workers[0].commit(Commit(leases=[lease], tasks=[items(2)]))
         assert opened.driver.unfinished([])[SHARED] == 1

@@ -304,7 +304,10 @@ def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
     assert 0 < max(waiting) <= 4 + 3
 
 
-@pytest.mark.parametrize(("processes", "depth"), [(1, 3), (3, 3), (1, 199), (3, 40)])
+@pytest.mark.parametrize(
+    ("processes", "depth"),
+    [(1, 3), (3, 3), pytest.param(1, 199, marks=pytest.mark.slow), (3, 40)],
+)
 def test_c6_a_chain_of_stateful_pes_with_next_to_no_room_ends(
     execute, small_batches, processes, depth
 ):

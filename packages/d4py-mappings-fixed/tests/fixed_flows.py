@@ -286,17 +286,19 @@ class Hashes(IterativePE):
         return hash("d4py")
 
 
-class Stamps(ProducerPE):
-    """Sends the time, with pauses."""
+class PacedCalls(ProducerPE):
+    """Sends 1, 2, …, one per call, and begins none before a file was made for the last but one."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.number = str(folder), 0
 
     def _process(self, inputs):
+        self.number += 1
         time.sleep(0.02)
-        return time.monotonic()
-
-
-class Ages(IterativePE):
-    def _process(self, sent_at):
-        return time.monotonic() - sent_at
+        if self.number > 2:
+            wait_for(f"{self.folder}/{self.number - 2}")
+        return self.number
 
 
 class Arrays(ProducerPE):

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_fixed import arena as arena_module
 from d4py_fixed.arena import ARENA_BYTES, Arena, ArenaFile
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 3_000_000)), max_size=60))
-def test_blocks_keep_their_bytes_until_they_are_released(steps: list[tuple[bool, int]]) -> None:
+@pytest.fixture
+def small() -> Iterator[int]:
+    """Bytes of an arena that is soon full."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arena_module, "ARENA_BYTES", 4 << 20)
+        patch.setattr(arena_module, "_STEP_BYTES", 1 << 18)
+        yield arena_module.ARENA_BYTES
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # the same for all examples
+)
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 300_000)), max_size=60))
+def test_blocks_keep_their_bytes_until_they_are_released(
+    small: int, steps: list[tuple[bool, int]]
+) -> None:
     file = ArenaFile()
     arena = Arena(file)
     mapped = memoryview(file.map())
@@ -33,8 +49,7 @@ def test_blocks_keep_their_bytes_until_they_are_released(steps: list[tuple[bool,
         assert mapped[offset : offset + len(data)] == data
         arena.release(offset)
     # Everything is free again, in one piece: the whole arena can be had at once.
-    whole = bytes(ARENA_BYTES)
-    assert arena.put(memoryview(whole)) == 0
+    assert arena.put(memoryview(bytes(small))) == 0
     file.close()
 
 

@@ -565,9 +565,12 @@ ENTANGLED = {
 
 @pytest.mark.parametrize("name", ENTANGLED)
 @pytest.mark.parametrize("sizes", [Sizes(1, 1, 1, 2), Sizes(1, 1, 2, 16)], ids=repr)
-def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name, sizes):
+@pytest.mark.parametrize(
+    "seeds", [range(5), pytest.param(range(5, 40), marks=pytest.mark.slow)], ids=repr
+)
+def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name, sizes, seeds):
     shape, ranks = ENTANGLED[name]
-    for seed in range(20):
+    for seed in seeds:
         graph, journal = shape.build()
         placement = Placement(make_plan(graph), max(ranks) + 1,
                               {(pe, 0): rank for pe, rank in enumerate(ranks)})  # fmt: skip
