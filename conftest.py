@@ -31,18 +31,17 @@ def pytest_collection_modifyitems(items):
         if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
             tests[item.path, item.cls, item.originalname].append(item)
     for combined in tests.values():
-        places = [item.callspec.indices for item in combined]
-        sizes = {name: 1 + max(place[name] for place in places) for name in places[0]}
-        turns = [
-            {name: turn % size for name, size in sizes.items()}
-            for turn in range(max(sizes.values(), default=0))
-        ]
-        for item, place in zip(combined, places, strict=True):
-            if place not in turns:
-                item.add_marker(pytest.mark.slow)
+        quick = [item for item in combined if item.get_closest_marker("slow") is None]
+        values = {item: {(k, repr(v)) for k, v in item.callspec.params.items()} for item in quick}
+        waiting = set().union(*values.values())
+        while waiting:  # the test that gives most of them their turn
+            chosen = max(values, key=lambda item: len(values[item] & waiting))
+            waiting -= values.pop(chosen)
+        for item in values:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """For ``-n auto``: tests wait for processes so much that two of them leave a core idle."""
-    return (os.cpu_count() or 1) + 1
+    """For ``-n auto``: tests wait for processes so much that one per core leaves cores idle."""
+    return (os.cpu_count() or 1) + 2
