@@ -43,5 +43,5 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """For ``-n auto``: tests wait for processes so much that one per core leaves cores idle."""
-    return (os.cpu_count() or 1) + 2
+    """For ``-n auto``: tests wait for processes so much that two of them leave a core idle."""
+    return (os.cpu_count() or 1) + 1
