@@ -27,9 +27,11 @@ def flat(text):
     return re.sub(r"\s+", " ", text)
 
 
-def test_a_table_shows_median_spread_and_ratios(session, capsys):
+def test_a_table_shows_mapping_median_spread_and_ratios(session, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["bench-table", session("a.json", 200.0, [190.0, 210.0])]) == 0
     shown = flat(capsys.readouterr().out)
+    assert "test_five_hops[multi]" in shown
     assert "200 hops/s" in shown
     assert "±5%" in shown
     assert "peer 20" in shown
