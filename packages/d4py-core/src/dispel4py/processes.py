@@ -101,26 +101,26 @@ class Crew:
         self._reports: list[connection.Connection] = []
         self._ended: set[int] = set()
         try:
-            start_method = start_method or safe_start_method()
-            _start_helpers(start_method)
-            with _signals_held_back():
-                for argument in arguments:
-                    self._start(argument, start_method)
+            self._start_together(arguments)
         except BaseException:
             self.stop()
             raise
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another worker; its number is the next one."""
-        start_method = self._start_method or safe_start_method()
-        _start_helpers(start_method)
-        with _signals_held_back():
-            self._start(arguments, start_method)
+        self._start_together([arguments])
 
     def kill(self, number: int) -> None:
         """End a worker; `check` says nothing of it."""
         self._ended.add(number)
         self._processes[number].kill()
+
+    def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
+        start_method = self._start_method or safe_start_method()
+        _start_helpers(start_method)
+        with _signals_held_back():
+            for argument in arguments:
+                self._start(argument, start_method)
 
     def _start(self, arguments: tuple[Any, ...], start_method: str) -> None:
         self._imports_main |= start_method != "fork"
