@@ -30,6 +30,11 @@ def wait_for(path, seconds=30.0):
         time.sleep(0.001)
 
 
+def file_for_each(folder):
+    """An ``on_result`` that makes a file in the folder for each item, named as the item is."""
+    return lambda pe_id, output, item: Path(folder, str(item)).touch()
+
+
 class Numbers(ProducerPE):
     """Sends 1, 2, 3, …, one per call."""
 

@@ -359,11 +359,8 @@ class TestItems:
         assert outputs["output"] == [14, 15, 16]
 
     def test_a_lone_item_does_not_wait_for_a_batch(self, execute_mpi, flows, chain, tmp_path):
-        def take(pe_id, output, data):
-            (tmp_path / str(data)).touch()
-
         graph = chain(flows.PacedCalls(tmp_path), *(flows.Relay() for _ in range(5)))
-        execute_mpi(graph, 30, on_result=take)
+        execute_mpi(graph, 30, on_result=flows.file_for_each(tmp_path))
         assert (tmp_path / "30").exists()
 
     @pytest.mark.slow

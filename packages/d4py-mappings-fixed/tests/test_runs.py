@@ -162,11 +162,8 @@ class TestLatency:
         assert result == [*range(50)]
 
     def test_a_lone_item_does_not_wait_for_a_batch(self, execute, flows, chain, tmp_path):
-        def take(pe_id, output, data):
-            (tmp_path / str(data)).touch()
-
         graph = chain(flows.PacedCalls(tmp_path), *(flows.Relay() for _ in range(5)))
-        execute(graph, 30, on_result=take)
+        execute(graph, 30, on_result=flows.file_for_each(tmp_path))
         assert (tmp_path / "30").exists()
 
     @pytest.mark.parametrize("processes", [None, 1])
@@ -174,11 +171,8 @@ class TestLatency:
         self, execute, flows, chain, tmp_path, processes
     ):
         # One call of the root writes all, each when the caller has the one before.
-        def take(pe_id, output, data):
-            (tmp_path / str(data)).touch()
-
         graph = chain(flows.Handshakes(tmp_path, 20), flows.Relay(), flows.Relay())
-        execute(graph, 1, processes, on_result=take)
+        execute(graph, 1, processes, on_result=flows.file_for_each(tmp_path))
         assert (tmp_path / "20").exists()
 
 
