@@ -48,6 +48,10 @@ class Stubborn:
         raise RuntimeError("I stay")
 
 
+def holding(held):
+    return lambda: held
+
+
 @given(items)
 def test_m2_copy_is_equal_and_shares_nothing_that_can_change(item):
     copied = copy_item(item)
@@ -141,6 +145,29 @@ def test_m2_arrays_are_copied_with_one_copy_of_their_data():
     copied["array"][0] = 5  # and the copy can be written to
 
 
+def test_m2_read_only_arrays_within_an_item_are_copied_writable():
+    numpy = pytest.importorskip("numpy")
+    array = numpy.arange(12.0).reshape(3, 4)
+    array.setflags(write=False)
+    fixed = numpy.frombuffer(bytes(8), dtype=[("a", "i4"), ("b", ">f4")])
+    item = {"plain": array, "fortran": [array.T], "strided": array[::2], "fixed": (fixed, fixed)}
+
+    copied = copy_item(item)
+
+    for own, theirs in (
+        (copied["plain"], array),
+        (copied["fortran"][0], array.T),
+        (copied["strided"], array[::2]),
+        (copied["fixed"][0], fixed),
+    ):
+        assert own.flags.writeable
+        assert own.tolist() == theirs.tolist()
+        assert own.dtype == theirs.dtype
+    assert copied["fortran"][0].flags.f_contiguous
+    assert copied["fixed"][0] is copied["fixed"][1]
+    assert not array.flags.writeable
+
+
 def test_numpy_scalars_are_handed_on_as_they_are():
     numpy = pytest.importorskip("numpy")
     scalars = [numpy.float64(1), numpy.int8(1), numpy.str_("a"), numpy.datetime64("2020")]
@@ -158,9 +185,10 @@ def test_numpy_scalars_are_handed_on_as_they_are():
         ([1, threading.Lock()], "because of element 1 (a lock)"),
         (types.SimpleNamespace(guard=threading.Lock()), "because of attribute 'guard' (a lock)"),
         ((n for n in range(3)), "cannot be handed on: cannot pickle 'generator' object"),
+        (holding(threading.Lock()), "because of variable 'held' (a lock): cannot pickle"),
         (Stubborn(), "cannot be handed on: I stay"),
     ],
-    ids=["dict", "list", "object", "generator", "stubborn"],
+    ids=["dict", "list", "object", "generator", "function", "stubborn"],
 )
 def test_item_that_cannot_be_copied_names_what_is_to_blame(item, place):
     with pytest.raises(ItemError) as raised:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import weakref
 from typing import Any
 
 import pytest
@@ -30,8 +32,8 @@ class Act(IterativePE):
         return self.action(self, data)
 
     def _postprocess(self) -> None:
-        for array in self.kept:
-            np.add(array, 100, out=array)
+        for kept in self.kept:
+            change(kept)
 
 
 def same(pe: Act, data: Any) -> Any:
@@ -84,6 +86,74 @@ def keep_in_a_buffer(pe: Act, data: Any) -> Any:
     return made
 
 
+def keep_the_view_of_a_buffer(pe: Act, data: Any) -> Any:
+    view = memoryview(bytearray(64))
+    made = np.frombuffer(view)
+    made[:] = 2.0
+    pe.kept.append(view)
+    return made
+
+
+def keep_a_part_of_the_view_of_a_buffer(pe: Act, data: Any) -> Any:
+    made = np.frombuffer(bytearray(64))
+    made[:] = 2.0
+    pe.kept.append(made.base[8:16])
+    return made
+
+
+def know_it_by_a_weak_reference(pe: Act, data: Any) -> Any:
+    made = data + 1
+    pe.kept.append(weakref.ref(made))
+    return made
+
+
+def know_its_base_by_a_weak_reference(pe: Act, data: Any) -> Any:
+    made = data + 1
+    pe.kept.append(weakref.ref(made))
+    return made[2:5]
+
+
+def know_the_view_of_a_buffer_by_a_weak_reference(pe: Act, data: Any) -> Any:
+    made = np.frombuffer(bytearray(64))
+    made[:] = 2.0
+    pe.kept.append(weakref.ref(made.base))
+    return made
+
+
+def keep_memory_that_numpy_was_not_told_of(pe: Act, data: Any) -> Any:
+    memory = (ctypes.c_double * 8)(*[2.0] * 8)
+    pe.kept.append(memory)
+    return over(memory)
+
+
+def return_a_view_of_memory_that_numpy_was_not_told_of(pe: Act, data: Any) -> Any:
+    return keep_memory_that_numpy_was_not_told_of(pe, data)[2:5]
+
+
+def over(memory: Any) -> Any:
+    """An array over the memory of eight doubles that does not hold it, as extensions make them."""
+    capsule = np._core.multiarray._ARRAY_API
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    table = (ctypes.c_void_p * 94).from_address(pointer(capsule, None))
+    kind, place = ctypes.py_object, ctypes.c_void_p
+    number, numbers = ctypes.c_int, ctypes.POINTER(ctypes.c_ssize_t)
+    new = ctypes.PYFUNCTYPE(
+        *(kind, kind, number, numbers, number, numbers, place, number, number, place)
+    )(table[93])
+    start, writable, double = ctypes.addressof(memory), 0x0400 | 0x0100 | 0x0001, 12
+    return new(np.ndarray, 1, (ctypes.c_ssize_t * 1)(8), double, None, start, 0, writable, None)
+
+
+def change(kept: Any) -> None:
+    """Put other numbers where something that was kept leads to."""
+    if isinstance(kept, weakref.ref):
+        kept = kept()
+    if kept is not None:
+        array = np.frombuffer(kept) if not isinstance(kept, np.ndarray) else kept
+        np.add(array, 100, out=array)
+
+
 ACTIONS = {
     same: 1.0,
     in_place: 2.0,
@@ -94,6 +164,13 @@ ACTIONS = {
     return_a_view_and_keep_its_base: 2.0,
     return_a_view_of_a_view: 2.0,
     keep_in_a_buffer: 2.0,
+    keep_the_view_of_a_buffer: 2.0,
+    keep_a_part_of_the_view_of_a_buffer: 2.0,
+    know_it_by_a_weak_reference: 2.0,
+    know_its_base_by_a_weak_reference: 2.0,
+    know_the_view_of_a_buffer_by_a_weak_reference: 2.0,
+    keep_memory_that_numpy_was_not_told_of: 2.0,
+    return_a_view_of_memory_that_numpy_was_not_told_of: 2.0,
 }
 
 
@@ -151,3 +228,52 @@ def test_a_new_array_is_not_copied() -> None:
         on_result=lambda pe, output, data: seen.append(data.ctypes.data),
     )
     assert seen == addresses
+
+
+def test_an_array_over_a_new_buffer_is_not_copied() -> None:
+    addresses: list[int] = []
+
+    def read(pe: Act, data: Any) -> Any:
+        made = np.frombuffer(bytearray(64)).reshape(2, 4)
+        addresses.append(made.ctypes.data)
+        return made
+
+    seen: list[int] = []
+    graph = WorkflowGraph()
+    graph.connect(Ones(), "output", Act(read), "input")
+    run(graph, inputs=3, on_result=lambda pe, output, data: seen.append(data.ctypes.data))
+    assert seen == addresses
+
+
+def read_only(pe: Act, data: Any) -> Any:
+    made = data + 1
+    made.setflags(write=False)
+    return made
+
+
+def read_only_and_kept(pe: Act, data: Any) -> Any:
+    pe.kept.append(read_only(pe, data))
+    return pe.kept[-1]
+
+
+def read_only_and_written(pe: Act, data: Any) -> None:
+    pe.write("output", read_only(pe, data))
+
+
+def view_of_bytes(pe: Act, data: Any) -> Any:
+    return np.frombuffer((data + 1).tobytes())
+
+
+@pytest.mark.parametrize(
+    "action",
+    [read_only, read_only_and_kept, read_only_and_written, view_of_bytes],
+    ids=lambda action: action.__name__,
+)
+def test_m2_a_read_only_array_arrives_writable(action: Any) -> None:
+    graph = WorkflowGraph()
+    act = Act(action)
+    act.postprocess = lambda: None  # type: ignore[method-assign]
+    graph.connect(Ones(), "output", act, "input")
+    graph.connect(act, "output", Act(in_place), "input")
+    outputs = run(graph, inputs=2).outputs
+    assert [array.tolist() for array in outputs["Act2"]["output"]] == [[3.0] * 8] * 2

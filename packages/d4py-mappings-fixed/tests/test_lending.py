@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import os
+import weakref
 from threading import Thread
 from typing import Any
 
@@ -69,6 +70,12 @@ def test_m2_an_array_computed_from_a_lent_block_is_moved_on_without_a_copy(
     assert not is_unreachable(array, None)
     del other
     assert is_unreachable(array, None)
+    part = array.base.base[10:20]
+    assert not is_unreachable(array, None)
+    del part
+    weak = weakref.ref(array.base.base.obj)
+    assert weak() is not None
+    assert not is_unreachable(array, None)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")

@@ -15,6 +15,7 @@ from typing import Any
 
 from dispel4py.errors import D4pyError
 from dispel4py.isolation import cannot_carry
+from dispel4py.pickling import dumps
 
 #: How many items of a batch, and parts of an item, are looked at to judge their size.
 _LOOKED_AT = 4
@@ -79,7 +80,7 @@ class Codec:
                 to blame.
         """
         try:
-            return pickle.dumps(value, protocol=5, buffer_callback=beside)
+            return dumps(value, beside)
         except Exception as error:  # a user's __reduce__ may raise anything
             if self._fallback is not None:
                 try:

@@ -1,13 +1,12 @@
 """Copies of items, so that a receiver never sees what a sender or a sibling does later.
 
 What cannot change is handed on as it is; a flat list or dict is copied in one step; anything else
-goes through pickle with its large buffers copied once, or through `copy.deepcopy` where pickle
-refuses.
+goes through pickle with its large buffers copied once, or through `dispel4py.local_copies` where
+pickle refuses.
 """
 
 from __future__ import annotations
 
-import copy
 import datetime
 import decimal
 import fractions
@@ -15,10 +14,13 @@ import pickle
 import uuid
 from collections.abc import Callable
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 from dispel4py.errors import ItemError, shorten
 from dispel4py.item_ids import Item
+from dispel4py.local_copies import closed_over, copy_locally
+from dispel4py.pickling import dumps
 from dispel4py.sharing import is_array
 
 #: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
@@ -46,10 +48,10 @@ Isolate = Callable[[Any], Any]
 
 
 def copy_item(item: Any) -> Any:
-    """An item that shares nothing changeable with the one given.
+    """An item that shares nothing changeable with the one given; its arrays can be written to.
 
     Raises:
-        ItemError: it can be copied neither by pickle nor by `copy.deepcopy`.
+        ItemError: it can be copied neither by pickle nor by `copy_locally`.
     """
     kind: Any = type(item)
     if kind in _IMMUTABLE_INSIDE:
@@ -89,12 +91,17 @@ def _copy_any(item: Any) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
-        return pickle.loads(data, buffers=[bytearray(buffer.raw()) for buffer in buffers])
-    except Exception as pickle_error:  # a user's __reduce__ may raise anything
+        views = [buffer.raw() for buffer in buffers]
+        if any(view.readonly and is_array(view.obj) for view in views):
+            buffers = []
+            data = dumps(item, buffers.append)
+            views = [buffer.raw() for buffer in buffers]
+        return pickle.loads(data, buffers=map(bytearray, views))
+    except Exception:  # a user's __reduce__ may raise anything
         try:
-            return copy.deepcopy(item)
-        except Exception:
-            raise cannot_carry(item, pickle_error) from pickle_error
+            return copy_locally(item, IMMUTABLE)
+        except Exception as error:
+            raise cannot_carry(item, error) from error
 
 
 def cannot_carry(item: Any, error: BaseException) -> ItemError:
@@ -115,13 +122,15 @@ def _find_culprit(item: Any) -> str | None:
         parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
     elif isinstance(item, list | tuple | set | frozenset):
         parts = [(f"element {i}", value) for i, value in enumerate(item)]
+    elif isinstance(item, FunctionType):
+        parts = [(f"variable {name!r}", value) for name, value in closed_over(item)]
     else:
         parts = [
             (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
         ]
     blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
     # Functions and the like are carried by other means, so what nothing copies is rather to blame.
-    blamed = [part for part in blamed if not _carries(copy.deepcopy, part[1])] or blamed
+    blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
     return f"{blamed[0][0]} (a {type(blamed[0][1]).__name__})" if blamed else None
 
 

@@ -7,39 +7,65 @@ but the one that is looked at.  Where references are not counted, nothing is eve
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
+from weakref import getweakrefcount
 
 
 class PrivateMemory:
-    """Marks types of buffers whose memory is reached through them alone, as a `bytearray`'s is."""
+    """Marks types of buffers whose memory is reached through them alone, as a `bytearray`'s is.
+
+    Attributes:
+        watchers: how many weak references to such a buffer its owner holds.
+    """
 
     __slots__ = ()
 
+    watchers = 0
+
 
 def is_unreachable(data: Any, item: Any) -> bool:
-    """True if `data` is an array that only the caller's variable refers to.
+    """True if `data` is a writable array that only the caller's variable refers to.
 
     Called as ``is_unreachable(data, item)`` with two local variables, where `item` came out of a
     list that holds it too: where a PE returns the very array that it got, the list and the two
     variables named `item` are references that do not count.
     """
-    if not is_array(data):
+    if not is_array(data) or not data.flags.writeable:
         return False
     allowed = _ALONE + 3 if data is item else _ALONE
-    if _count(data) > allowed:
+    if _count(data) > allowed or getweakrefcount(data):
         return False
     base = data.base  # the memory of a view belongs to another array, or to a buffer
-    while base is not None:
+    if base is None:
+        return bool(data.flags.owndata)  # else to somebody whom NumPy was not told of
+    while True:
         if _count(base) > _BASE_ALONE:
             return False
         if is_array(base):
+            if getweakrefcount(base):
+                return False
+            if base.base is None:
+                return bool(base.flags.owndata)
             base = base.base
         elif type(base) is memoryview:
+            if getweakrefcount(base) or not _is_only_view(base):
+                return False
             base = base.obj
+        elif isinstance(base, PrivateMemory):
+            return getweakrefcount(base) <= base.watchers
         else:
-            return type(base) is bytearray or isinstance(base, PrivateMemory)
-    return True
+            return type(base) is bytearray
+
+
+def _is_only_view(view: memoryview) -> bool:
+    """True if no other memoryview has come from this one or from the one that it came from.
+
+    All of them together hold one reference to the buffer, through an object that counts them.
+    """
+    (shared,) = gc.get_referents(view)
+    return _count(shared) <= _SHARED_ALONE
 
 
 def is_array(data: Any) -> bool:
@@ -76,4 +102,12 @@ def _calibrate() -> tuple[int, int]:
     return look(data, None)
 
 
+def _calibrate_views() -> int:
+    """The same for what counts memoryviews, where there is one."""
+    view = memoryview(bytearray())
+    (shared,) = gc.get_referents(view)
+    return _count(shared)
+
+
 _ALONE, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0)
+_SHARED_ALONE = _calibrate_views() if _COUNTED else 0

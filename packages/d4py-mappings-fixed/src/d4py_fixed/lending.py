@@ -85,7 +85,7 @@ class Lender:
 
 @cache
 def _block_type(size: int) -> Any:
-    return type("Block", (ctypes.c_char * size, PrivateMemory), {})
+    return type("Block", (ctypes.c_char * size, PrivateMemory), {"watchers": 1})
 
 
 def _make_private(memory: mmap.mmap) -> None:

@@ -1,0 +1,46 @@
+"""Pickles out of which every NumPy array comes writable, whatever it was when it went in.
+
+Pickle carries the flag of a read-only array, so whether a receiver could change what it got would
+depend on how its sender had come by it.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any
+
+
+def dumps(value: Any, beside: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """Return the pickle of an object, in which read-only arrays are pickled as writable copies.
+
+    Args:
+        value: the object.
+        beside: `buffer_callback` of `pickle.dumps`.
+
+    Raises:
+        Exception: whatever pickle, or a class that is being pickled, raises.
+    """
+    table = dispatch_table()
+    if table is None:
+        return pickle.dumps(value, protocol=5, buffer_callback=beside)
+    data = io.BytesIO()
+    pickler = pickle.Pickler(data, protocol=5, buffer_callback=beside)
+    pickler.dispatch_table = table
+    pickler.dump(value)
+    return data.getvalue()
+
+
+def dispatch_table() -> dict[type, Callable[[Any], Any]] | None:
+    """Return the table by which a pickler does the same; None while NumPy is not imported."""
+    numpy = sys.modules.get("numpy")
+    kind = getattr(numpy, "ndarray", None)  # lacks while NumPy is being imported
+    return None if kind is None else {**copyreg.dispatch_table, kind: _reduce_array}
+
+
+def _reduce_array(array: Any) -> Any:
+    writable = array if array.flags.writeable else array.copy(order="K")
+    return writable.__reduce_ex__(5)
