@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -198,6 +199,27 @@ class SharesItems(Sound):
 
     def isolate(self) -> Isolate:
         return share_item
+
+
+class SharesBuffers(Sound):
+    """Takes an array for its receiver's own, whoever else knows the buffer that it lies over."""
+
+    def isolate(self) -> Isolate:
+        return lambda item: item if getattr(item, "base", None) is not None else copy_item(item)
+
+
+class SharesFunctions(Sound):
+    """Copies items by `copy.deepcopy`, which hands functions on as they are."""
+
+    def isolate(self) -> Isolate:
+        return deepcopy
+
+
+class KeepsReadOnly(Sound):
+    """Copies items by pickle, which keeps a read-only array read-only."""
+
+    def isolate(self) -> Isolate:
+        return lambda item: pickle.loads(pickle.dumps(item, protocol=5))
 
 
 class JsonOnly(Sound):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from d4py_conformance.rules.completion import CompletionRules
+from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
 from d4py_conformance.rules.drawn import DrawnGraphs
 from d4py_conformance.rules.elsewhere import HostRules
@@ -30,6 +31,7 @@ class MappingConformance(
     DeclarationRules,
     OwnershipRules,
     HostRules,
+    CopyRules,
     DrawnGraphs,
 ):
     """The suite.

@@ -85,8 +85,8 @@ class Codec:
             if self._fallback is not None:
                 try:
                     return self._fallback(value)
-                except Exception:
-                    raise cannot_carry(value, error) from error
+                except Exception as last_error:
+                    raise cannot_carry(value, last_error) from error
             raise cannot_carry(value, error) from error
 
     def loads(self, data: bytes) -> Any:

@@ -158,6 +158,27 @@ def closed_over(function: types.FunctionType) -> list[tuple[str, Any]]:
     return [(name, cell.cell_contents) for name, cell in cells if cell != _EMPTY]
 
 
+def reduce_for_elsewhere(value: types.FunctionType | types.CellType) -> Any:
+    """Return what a pickler's `reducer_override` does with a function, to be read elsewhere.
+
+    The pickler has to be able to carry code.  Of a function's globals those go along that its code
+    names.
+    """
+    if isinstance(value, types.CellType):
+        return _new_cell, ()
+    if _is_found_by_name(value):
+        return NotImplemented
+    names = {"__name__", *_names_in(value.__code__)} & set(value.__globals__)
+    named = {name: value.__globals__[name] for name in sorted(names)}
+    new, (_, _, cells), *rest = _reduce_function(value)
+    return new, (value.__code__, named, cells), *rest
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    inner = [_names_in(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+    return set(code.co_names).union(*inner)
+
+
 def _reduce_function(function: types.FunctionType) -> Any:
     cells = function.__closure__ or ()
     # What the cells hold, and all that may lead back to the function, is filled in once it exists.

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from operator import attrgetter
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 from dispel4py.codec import Codec
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.loading import loaded_sources, restore_module
+from dispel4py.local_copies import reduce_for_elsewhere
 from dispel4py.plan import Plan
 from dispel4py.processes import imports_main, main_is_shared
 
@@ -117,9 +119,15 @@ class WorkerCodec(Codec):
         return data.getvalue()
 
     def _by_name(self, value: Any) -> bytes:
+        try:
+            return self._overridden(_class_of_main, value)
+        except RecursionError:  # dill 0.4 follows a function that refers to itself for ever
+            return self._overridden(_function_or_class_of_main, value)
+
+    def _overridden(self, override: Callable[[Any], Any], value: Any) -> bytes:
         data = BytesIO()
         pickler = self._pickler(data)
-        pickler.reducer_override = _class_of_main
+        pickler.reducer_override = override
         pickler.dump(value)
         return data.getvalue()
 
@@ -134,6 +142,13 @@ def _class_of_main(value: Any) -> Any:
             if attrgetter(value.__qualname__)(sys.modules["__main__"]) is value:
                 return value.__qualname__
     return NotImplemented
+
+
+def _function_or_class_of_main(value: Any) -> Any:
+    """The same, and functions as `dispel4py.local_copies` takes them apart."""
+    if isinstance(value, FunctionType | CellType):
+        return reduce_for_elsewhere(value)
+    return _class_of_main(value)
 
 
 def _definitions(codec: WorkerCodec) -> bytes:

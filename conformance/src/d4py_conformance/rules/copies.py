@@ -1,0 +1,51 @@
+"""Rule M2 for what is hard to copy: buffers filled again, functions, read-only arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.copies import CallEach, Columns, Double, Ends, Fit, Refill
+from d4py_conformance.pes import Apply
+from d4py_conformance.suite import Execute, Require, Suite, chain
+
+
+class CopyRules(Suite):
+    """Copies of items."""
+
+    @pytest.mark.parametrize("known_by", ["view", "weak reference"])
+    def test_m2_a_buffer_can_be_filled_again(self, execute: Execute, known_by: str) -> None:
+        pytest.importorskip("numpy")
+        outputs = execute(chain(Refill(known_by), Ends()), 6).outputs
+        assert_outputs(outputs, {"Ends1": {"output": [(n, n) for n in range(1, 7)]}})
+
+    @pytest.mark.parametrize("held_by", ["variable", "default", "attribute", "class", "itself"])
+    def test_m2_what_a_function_holds_is_as_it_was_when_sent(
+        self, execute: Execute, require: Require, held_by: str
+    ) -> None:
+        require("any_pickle")
+        outputs = execute(chain(Fit(held_by), Apply()), 6).outputs
+        assert_outputs(outputs, {"Apply1": {"output": [20 * n for n in range(1, 7)]}})
+
+    def test_m2_functions_of_one_item_share_their_variables(
+        self, execute: Execute, require: Require
+    ) -> None:
+        require("any_pickle")
+        outputs = execute(chain(Fit("pair"), CallEach()), 6).outputs
+        assert_outputs(outputs, {"CallEach1": {"output": [(n, n + 100) for n in range(1, 7)]}})
+
+    @pytest.mark.parametrize("how", ["returned", "returned and kept", "written", "in a dict"])
+    def test_m2_read_only_arrays_arrive_writable(self, execute: Execute, how: str) -> None:
+        pytest.importorskip("numpy")
+        outputs = execute(chain(Columns(how), Double()), 2).outputs
+        assert_outputs(outputs, {"Double1": {"output": [2.0, 2.0]}})
+
+    def test_m2_read_only_arrays_in_the_inputs_arrive_writable(self, execute: Execute) -> None:
+        numpy: Any = pytest.importorskip("numpy")
+        column = numpy.ones(20_000)
+        column.setflags(write=False)
+        outputs = execute(chain(Double()), [{"input": column}] * 2).outputs
+        assert_outputs(outputs, {"Double0": {"output": [2.0, 2.0]}})
+        assert column[0] == 1.0
