@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections import deque
 from copy import deepcopy
 from dataclasses import replace
@@ -183,8 +184,19 @@ class UnstableHash(Sound):
             super().send(pe, instance, input_name, items)
             return
         for item in items:
-            chosen = hash(group_key(item, grouping.keys)) % planned.instances
+            chosen = self.hash_of(group_key(item, grouping.keys)) % planned.instances
             super().send(pe, chosen, input_name, [item])
+
+    def hash_of(self, key: Any) -> int:
+        """What an instance is chosen by."""
+        return hash(key)
+
+
+class TakesKeysForPlain(IgnoresGroupings, UnstableHash):
+    """Chooses by what a key looks like, by whatever rule it compares."""
+
+    def hash_of(self, key: Any) -> int:
+        return zlib.crc32(repr(key).encode())
 
 
 class ReversesItems(Sound):

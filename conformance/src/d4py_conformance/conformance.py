@@ -11,6 +11,7 @@ from d4py_conformance.rules.graph import GraphRules
 from d4py_conformance.rules.inputs import InputRules
 from d4py_conformance.rules.instances import InstanceRules
 from d4py_conformance.rules.items import ItemRules
+from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.routing import RoutingRules
@@ -32,6 +33,7 @@ class MappingConformance(
     OwnershipRules,
     HostRules,
     CopyRules,
+    KeyRules,
     DrawnGraphs,
 ):
     """The suite.

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import enum
+import ipaddress
 import json
 import math
 import os
@@ -14,7 +15,7 @@ import types
 import uuid
 import warnings
 import zoneinfo
-from collections import OrderedDict, defaultdict, namedtuple
+from collections import ChainMap, Counter, OrderedDict, UserString, defaultdict, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 
@@ -56,7 +57,32 @@ class Place:
     seen: int = dataclasses.field(default=0, compare=False)
 
 
+class Text(str):
+    """Compares as str does."""
+
+
+class Number(int):
+    """Compares as int does."""
+
+
+class Forgiving(dict):
+    def __missing__(self, key):
+        return 0
+
+
+class Town(Place):
+    """Compares as any dataclass that is derived from one."""
+
+
+@dataclasses.dataclass(eq=False, frozen=True)
+class Village(Place):
+    """Compares by the fields of a place alone."""
+
+    people: int = 0
+
+
 Point = namedtuple("Point", "x y")
+EAST = datetime.timezone(datetime.timedelta(hours=9))
 UTC = datetime.UTC
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin") if zoneinfo.available_timezones() else None
 
@@ -176,6 +202,22 @@ def test_m1_equal_keys_hash_alike(key, data):
             datetime.time(13, tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
         ),
         (datetime.timedelta(hours=24), datetime.timedelta(days=1)),
+        (datetime.datetime.min.replace(tzinfo=EAST), datetime.datetime.min.replace(tzinfo=EAST)),
+        (Counter(a=1, b=0), Counter(a=1)),
+        (Counter(a=1, b=0), {"a": True, "b": 0.0}, types.MappingProxyType(Counter(a=1, b=0))),
+        (ChainMap({"a": 1}, {"b": 2}), {"b": 2, "a": 1}),
+        (range(0), range(5, 5), range(9, 1)),
+        (range(1, 2), range(1, 3, 2), range(1, 9, 50)),
+        (range(0, 10, 3), range(0, 12, 3)),
+        (memoryview(b"abc")[::2], b"ac"),
+        (ipaddress.ip_address("10.0.0.1"), ipaddress.ip_address(0x0A000001)),
+        (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("10.0.0.0/255.0.0.0")),
+        (ipaddress.ip_address("::1%eth0"), ipaddress.ip_address("0:0::1%eth0")),
+        ("a", Text("a")),
+        (5, Number(5)),
+        ({"a": 1}, Forgiving(a=1)),
+        (Town("a", 1), Town("a", 1.0)),
+        (Village("a", 1, people=5), Village("a", 1, people=6)),
         (Place("a", 1, seen=5), Place("a", True, seen=6)),
     ],
     ids=lambda equal: type(equal[0]).__name__,
@@ -223,7 +265,7 @@ def test_m1_numpy_scalars_meet_what_they_equal(equal):
 def test_different_keys_mostly_differ():
     different = [
         *(*range(-500, 500), 0.5, math.inf, None, "", "a", b"", b"a"),
-        *((), [], {}, set(), (0,), [0], ((),), ((0, 1), 2), (0, (1, 2)), {0: 1}, {1: 0}),
+        *((), [], {}, set(), (0,), [0], ((),), ((0, 1), 2), (0, (1, 2)), {0: 1}, {1: 2}),
         *(Color.RED, Color.GREEN, Place("a", 1), datetime.date(2020, 1, 1)),
     ]
 
@@ -255,6 +297,79 @@ class ByValue:
 def test_key_without_a_hash_of_its_value_is_refused(key):
     with pytest.raises(TypeError, match="no hash that is the same in every process"):
         stable_hash(key)
+
+
+def anything(self, other):
+    return True
+
+
+class OwnText(str):
+    __eq__ = anything
+    __hash__ = str.__hash__
+
+
+class OwnNumber(int):
+    __eq__ = anything
+    __hash__ = int.__hash__
+
+
+class OwnTuple(namedtuple("OwnTuple", "x")):
+    __eq__ = anything
+    __hash__ = tuple.__hash__
+
+
+class OwnDict(dict):
+    __eq__ = anything
+    __hash__ = None
+
+
+class OwnEnum(enum.Enum):
+    RED = 1
+
+    __eq__ = anything
+    __hash__ = enum.Enum.__hash__
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnDataclass:
+    code: str
+
+    def __eq__(self, other):
+        return other.__class__ is self.__class__ and self.code == other.code
+
+    def __hash__(self):
+        return hash(self.code)
+
+
+class OwnFraction(Fraction):
+    __eq__ = anything
+    __hash__ = Fraction.__hash__
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(OwnText("a"), OwnNumber(1), OwnTuple(1), OwnDict(), OwnEnum.RED, OwnDataclass("a")),
+        *(OwnFraction(1), UserString("a")),
+    ],
+    ids=lambda key: type(key).__name__,
+)
+def test_m1_key_with_an_equality_of_its_own_is_refused(key):
+    name = type(key).__name__
+    with pytest.raises(TypeError, match=rf"{name} has no hash .* follows {name}\.__eq__; group by"):
+        stable_hash((key, 1))
+
+
+def test_m1_view_of_other_than_bytes_is_refused():
+    with pytest.raises(TypeError, match=r"memoryview of format 'd': group by its bytes"):
+        stable_hash(memoryview(b"12345678").cast("d"))
+
+
+@needs_numpy
+def test_m1_numpy_scalar_with_an_equality_of_its_own_is_refused():
+    kind = type("Own", (numpy.float64,), {"__eq__": anything, "__hash__": None})
+    with pytest.raises(TypeError, match=r"Own\.__eq__|follows anything"):
+        stable_hash(kind(1))
 
 
 @needs_numpy

@@ -1,6 +1,7 @@
 """Items find their instance, in order, none lost and none twice."""
 
 from collections import defaultdict
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -236,6 +237,45 @@ def test_key_that_cannot_be_had_is_told_with_item_input_and_grouping(item, what,
     assert f"the group key {what}" in str(error)
     assert f"input 'input' is grouped by ['word'] ({cause}" in str(error)
     assert error.__cause__ is not None
+
+
+class Name(str):
+    """A name, whatever its case; equal to plain strings as well."""
+
+    def __eq__(self, other):
+        return self.lower() == str(other).lower()
+
+    def __hash__(self):
+        return hash(self.lower())
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("wrap", [lambda key: key, lambda key: (1, key)], ids=["bare", "tuple"])
+def test_m1_key_that_equals_a_remembered_one_by_its_own_rule_is_refused(wrap, together):
+    collect = Collect()
+    way = router("group_by", 9, keys=[0], on_error=collect)
+    plain, own = (wrap("a"), 1), (wrap(Name("A")), 2)
+    batches = [[plain, own, plain]] if together else [[plain], [own], [plain]]
+
+    received = deliver(way, batches)
+
+    assert flat(received.values()) == [plain, plain]
+    ((error, failed),) = collect.failed
+    assert failed is own
+    assert "Name has no hash that is the same in every process" in str(error)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_key_whose_hash_raises_is_told(count):
+    collect = Collect()
+    good, bad = (Decimal(1), "x"), (Decimal("sNaN"), "y")
+
+    received = deliver(
+        router("group_by", count, keys=[0], on_error=collect), [[good, bad, good], [bad]]
+    )
+
+    assert flat(received.values()) == [good, good]
+    assert [failed for _, failed in collect.failed] == [bad, bad]
 
 
 def test_remembered_keys_are_limited():

@@ -4,19 +4,27 @@ Python's own `hash` of a string differs from process to process, so it cannot sa
 an item belongs to.  `stable_hash` follows Python's equality instead: ``1 == 1.0 == True`` hash
 alike, as do equal dicts and sets whatever their order, and it does not depend on PYTHONHASHSEED.
 
+Which hash a type has is told by the class that its ``__eq__`` comes from.  A type that compares by
+a rule of its own is refused, whatever it is derived from: equal keys might not meet.
+
     >>> stable_hash((1, "a")) == stable_hash((1.0, "a"))
     True
 """
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import datetime
+import decimal
 import enum
+import fractions
 import numbers
 import pathlib
+import types
 import uuid
 import zlib
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -36,11 +44,12 @@ _NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = (
 def stable_hash(key: Any) -> int:
     """A 64-bit hash of a key; equal keys have equal hashes in every process.
 
-    Takes numbers, strings, bytes, None, dates and times, enum members, UUIDs, paths, dataclasses
-    that compare by value, NumPy scalars, and tuples, lists, dicts and sets of these.
+    Takes numbers, strings, bytes, None, dates and times, ranges, enum members, UUIDs, paths, IP
+    addresses, dataclasses (of attrs and pydantic, too) that compare by value, scalars of NumPy and
+    pandas, numbers of SymPy, and tuples, lists, dicts and sets of these.
 
     Raises:
-        TypeError: the key is, or holds, something else.
+        TypeError: the key is, or holds, something else, or compares by a rule of its own.
     """
     kind = type(key)
     if kind is str:
@@ -101,6 +110,29 @@ def _number(key: Any) -> int:
     return _mix(_NAN) if key != key else _mix(hash(key))
 
 
+_HASH_OF_ZERO = _number(0)
+
+
+def _view(key: memoryview) -> int:
+    if key.format not in ("B", "b", "c"):  # it would equal a view of other bytes
+        raise TypeError(f"a memoryview of format {key.format!r}: group by its bytes, tobytes()")
+    return _bytes(key)
+
+
+def _range(key: range) -> int:
+    # Ranges of the same numbers are equal, however they end.
+    return _ordered(_OTHER, ("range", *key[:2], len(key)))
+
+
+def _mapping(key: Mapping[Any, Any]) -> int:
+    # To a Counter a missing key is a zero, and Counters and dicts can be equal.
+    values = ((k, stable_hash(v)) for k, v in key.items())
+    return _unordered(
+        _DICT,
+        (_mix(stable_hash(k) ^ (v << 1) & _MASK) for k, v in values if v != _HASH_OF_ZERO),
+    )
+
+
 # Times are compared in microseconds, whatever library they come from.
 def _microseconds(number: int) -> int:
     return _mix(number & _MASK ^ _TIME)
@@ -111,7 +143,8 @@ def _date(key: datetime.date) -> int:
         key = datetime.datetime(key.year, key.month, key.day)
     key = key.replace(fold=0)  # which is how Python compares and hashes it
     offset = key.utcoffset() or datetime.timedelta(0)
-    return _microseconds((key.replace(tzinfo=None) - offset - _EPOCH) // _MICROSECOND)
+    # In this order, since the time itself may have no place in UTC's years 1 to 9999.
+    return _microseconds((key.replace(tzinfo=None) - _EPOCH - offset) // _MICROSECOND)
 
 
 def _time(key: datetime.time) -> int:
@@ -122,58 +155,141 @@ def _time(key: datetime.time) -> int:
     return _microseconds((since_midnight - offset) // _MICROSECOND)
 
 
-def _dataclass(key: Any) -> int:
-    values = [getattr(key, entry.name) for entry in dataclasses.fields(key) if entry.compare]
-    return _ordered(_OTHER, [type(key).__qualname__, *values])
-
-
 def _numpy_time(key: Any) -> int:
     return _microseconds(int(key.astype(f"{key.dtype.kind}8[us]").astype("int64")))
 
 
+def _path(key: pathlib.PurePath) -> int:
+    if isinstance(key, pathlib.PureWindowsPath):
+        return _ordered(_OTHER, ("windows", key.as_posix().lower()))
+    return _ordered(_OTHER, ("posix", key.as_posix()))
+
+
+def _fields(key: Any, names: Iterable[str], kind: type) -> int:
+    return _ordered(_OTHER, [kind.__qualname__, *(getattr(key, name) for name in names)])
+
+
+def _sympy_number(key: Any) -> int:
+    # Its own hash is another one in each process.
+    if isinstance(key, numbers.Rational):
+        return _number(fractions.Fraction(int(key.numerator), int(key.denominator)))
+    return _number(float(key))
+
+
+def _pydantic_model(key: Any) -> int:
+    kind = key.__pydantic_generic_metadata__["origin"] or type(key)
+    return _fields(key, type(key).model_fields, kind)
+
+
 def _find_hasher(key: Any) -> Callable[[Any], int]:
+    """The hash that follows the equality of a key's type.
+
+    Raises:
+        TypeError: there is none.
+    """
     kind: Any = type(key)
-    numpy_kind = key.dtype.kind if is_numpy_scalar(kind) else ""
-    if numpy_kind in ("m", "M"):
-        return _numpy_time
-    if numpy_kind == "b":
-        return _number
-    for known, hasher in _HASHERS:
-        if isinstance(key, known):
-            return hasher
-    parameters = getattr(kind, "__dataclass_params__", None)
-    if parameters is not None and parameters.eq:
-        return _dataclass
+    owner: Any = next(cls for cls in kind.__mro__ if "__eq__" in vars(cls))
+    library = owner.__module__.partition(".")[0]
+    if kind is type(None):
+        return lambda key: _mix(_NONE)
+    if owner in _HASHERS:
+        return _HASHERS[owner]
+    if library == "numpy" and is_numpy_scalar(kind):
+        return _NUMPY_HASHERS[key.dtype.kind]
+    hasher = _LIBRARY_HASHERS.get((library, owner.__name__)) or _LIBRARY_HASHERS.get((library, ""))
+    if hasher is not None:
+        return hasher
+    if owner is object and isinstance(key, enum.Enum):
+        return lambda key: _ordered(_OTHER, (type(key).__qualname__, key.name))
+    hasher = _hasher_of_fields(owner)
+    if hasher is not None:
+        return hasher
+    rule, fields = "", ""
+    if owner is not object:
+        rule, fields = (
+            f" and follows {owner.__qualname__}.__eq__",
+            ", such as a tuple of its fields",
+        )
     raise TypeError(
-        f"{type(key).__name__} has no hash that is the same in every process; group by numbers,"
-        " strings, bytes, dates, or tuples, lists, dicts and sets of these"
+        f"{kind.__name__} has no hash that is the same in every process{rule}; group by numbers,"
+        f" strings, bytes, dates, or tuples, lists, dicts and sets of these{fields}"
     )
 
 
-# The first that fits counts: subclasses stand before what they are equal to.
-_HASHERS: list[tuple[type | tuple[type, ...], Callable[[Any], int]]] = [
-    (type(None), lambda key: _mix(_NONE)),
-    (numbers.Number, _number),
-    (str, _text),
-    ((bytes, bytearray, memoryview), _bytes),
-    (tuple, lambda key: _ordered(_TUPLE, key)),
-    (list, lambda key: _ordered(_LIST, key)),
-    (
-        Mapping,
-        lambda key: _unordered(
-            _DICT, (_mix(stable_hash(k) ^ (stable_hash(v) << 1) & _MASK) for k, v in key.items())
-        ),
+def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
+    """The hash for a class whose ``__eq__`` was made from its fields; None if it was not."""
+    own = vars(owner)
+    code = getattr(own["__eq__"], "__code__", None)
+    if code is None:
+        return None
+    if "__attrs_attrs__" in own and code.co_filename.startswith("<attrs generated"):
+        compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
+
+        def hash_attrs(key: Any) -> int:
+            values = [(getattr(key, name), way) for name, way in compared]
+            parts = [value if way is None else way(value) for value, way in values]
+            return _ordered(_OTHER, [type(key).__qualname__, *parts])
+
+        return hash_attrs
+    if "__dataclass_params__" in own and own["__dataclass_params__"].eq:
+        fields = dataclasses.fields(owner)
+        likes = [(f.name, object, dataclasses.field(compare=f.compare)) for f in fields]
+        made: Any = dataclasses.make_dataclass("Like", likes).__eq__
+        if _is_like(code, made.__code__):
+            names = [field.name for field in fields if field.compare]
+            return lambda key: _fields(key, names, type(key))
+    return None
+
+
+def _is_like(one: types.CodeType, other: types.CodeType) -> bool:
+    return all(getattr(one, x) == getattr(other, x) for x in ("co_code", "co_names", "co_consts"))
+
+
+_Hasher = Callable[[Any], int]
+_SYMPY_NUMBERS = ("Integer", "Rational", "Float", "Infinity", "NegativeInfinity", "NaN")
+
+#: The class that an ``__eq__`` comes from → the hash that follows it.
+_HASHERS: dict[Any, _Hasher] = {
+    **dict.fromkeys((int, float, complex, decimal.Decimal, fractions.Fraction), _number),
+    str: _text,
+    bytes: _bytes,
+    bytearray: _bytes,
+    memoryview: _view,
+    range: _range,
+    tuple: lambda key: _ordered(_TUPLE, key),
+    list: lambda key: _ordered(_LIST, key),
+    **dict.fromkeys((dict, OrderedDict, Counter, Mapping), _mapping),
+    getattr(builtins, "frozendict", dict): _mapping,  # since Python 3.15
+    types.MappingProxyType: lambda key: stable_hash(key.copy()),
+    **dict.fromkeys(
+        (set, frozenset, AbstractSet, type({}.keys()), type({}.items())),
+        lambda key: _unordered(_SET, map(stable_hash, key)),
     ),
-    (AbstractSet, lambda key: _unordered(_SET, map(stable_hash, key))),
-    (datetime.date, _date),
-    (datetime.time, _time),
-    (datetime.timedelta, lambda key: _microseconds(key // _MICROSECOND)),
-    (uuid.UUID, lambda key: _ordered(_OTHER, (key.int,))),
-    (
-        pathlib.PureWindowsPath,
-        lambda key: _ordered(_OTHER, ("windows", key.as_posix().lower())),
-    ),
-    (pathlib.PurePath, lambda key: _ordered(_OTHER, ("posix", key.as_posix()))),
-    (enum.Enum, lambda key: _ordered(_OTHER, (type(key).__qualname__, key.name))),
-]
-_HASHER_OF: dict[type, Callable[[Any], int]] = {}
+    datetime.date: _date,
+    datetime.datetime: _date,
+    datetime.time: _time,
+    datetime.timedelta: lambda key: _microseconds(key // _MICROSECOND),
+    uuid.UUID: lambda key: _ordered(_OTHER, (key.int,)),
+    pathlib.PurePath: _path,
+}
+#: The same for NumPy's scalars, by the kind of their dtype.
+_NUMPY_HASHERS: dict[str, _Hasher] = {
+    **dict.fromkeys("biufc", _number),
+    **dict.fromkeys("mM", _numpy_time),
+    "U": _text,
+    "S": _bytes,
+}
+#: The same for other libraries, by their name and that of the class; "" is any class of it.
+_LIBRARY_HASHERS: dict[tuple[str, str], _Hasher] = {
+    ("gmpy2", ""): _number,
+    ("ipaddress", ""): lambda key: _ordered(_OTHER, ("ip", key.version, str(key))),
+    ("pandas", "_Timestamp"): lambda key: _numpy_time(key.to_datetime64()),
+    ("pandas", "_Timedelta"): lambda key: _numpy_time(key.to_timedelta64()),
+    ("pandas", "_NaT"): lambda key: _mix(_NAN),
+    ("pandas", "NAType"): lambda key: _mix(_NAN),
+    ("pandas", "Interval"): lambda key: _ordered(_OTHER, (key.closed, key.left, key.right)),
+    ("pandas", "_Period"): lambda key: _ordered(_OTHER, (key.freqstr, key.ordinal)),
+    ("pydantic", "BaseModel"): _pydantic_model,
+    **{("sympy", name): _sympy_number for name in _SYMPY_NUMBERS},
+}
+_HASHER_OF: dict[type, _Hasher] = {}

@@ -7,12 +7,15 @@ instance; items keep their order on the way to each of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from itertools import chain, repeat
+from operator import itemgetter
 from typing import Any
 
 from dispel4py.errors import GroupingError, shorten
-from dispel4py.grouping import group_key, stable_hash
+from dispel4py.grouping import stable_hash
 from dispel4py.isolation import IMMUTABLE, Isolate, share_item
-from dispel4py.item_ids import Item, forked_id
+from dispel4py.item_ids import Item, bare, forked_id
 from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
 
 #: A batch's items by receiving instance.
@@ -51,6 +54,9 @@ class Router:
         self._on_error = on_error
         self._in_order = in_order
         self._instance_of: dict[Any, int] = {}
+        keys = route.grouping.keys
+        #: As `group_key`.
+        self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
         #: Splits a batch; items keep their order on the way to each instance.
         self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
 
@@ -91,26 +97,15 @@ class Router:
         return parts
 
     def _by_key(self, items: list[Any]) -> Parts:
-        keys = self.route.grouping.keys
-        instance_of = self._instance_of
-        with_ids = self.route.with_ids
+        if len(items) == 1:
+            return self._one_by_key(items)
         parts: list[tuple[int, list[Any]]] = []
         part_of: dict[int, list[Any]] = {}
-        for item in items:
-            data = item.data if with_ids else item
-            try:
-                key = group_key(data, keys)
-            except Exception as error:  # a user's __getitem__ may raise anything
-                self._on_error(self._explain("cannot be read", data, error), data)
+        items, keys = self._keys(items)
+        for item, key, known in zip(items, keys, self._known(keys), strict=True):
+            instance = self._placed(key, item) if known is None else known
+            if instance is None:
                 continue
-            try:
-                instance = instance_of[key]
-            except Exception:  # not met before, or no key for a dict
-                try:
-                    instance = self._find(key)
-                except Exception as error:  # a user's __hash__ or __eq__ may raise anything too
-                    self._on_error(self._explain("cannot be hashed", data, error), data)
-                    continue
             if instance in part_of:
                 part_of[instance].append(item)
                 continue
@@ -120,11 +115,58 @@ class Router:
             parts.append((instance, part_of[instance]))
         return parts
 
+    def _one_by_key(self, items: list[Any]) -> Parts:
+        """The same for one item, with less ado."""
+        data = items[0].data if self.route.with_ids else items[0]
+        try:
+            key = self._key_of(data)
+        except Exception as error:  # a user's __getitem__ may raise anything
+            self._on_error(self._explain("cannot be read", data, error), data)
+            return ()
+        instance = self._placed(key, items[0])
+        return () if instance is None else ((instance, items),)
+
+    def _known(self, keys: list[Any]) -> Iterable[int | None]:
+        """Instances of keys that were met before, as far as they are to be had at once."""
+        if _are_plain(keys):
+            with suppress(Exception):  # of a user's time zone, say; seen to where it is met
+                return [*map(self._instance_of.get, keys)]
+        return repeat(None, len(keys))
+
+    def _placed(self, key: Any, item: Any) -> int | None:
+        """The instance of a key; None if it has none and that is to be skipped."""
+        try:
+            if _is_plain(key):
+                instance = self._instance_of.get(key)
+                return self._find(key) if instance is None else instance
+            return stable_hash(key) % self.instances
+        except Exception as error:  # a user's class may raise anything
+            data = item.data if self.route.with_ids else item
+            self._on_error(self._explain("cannot be hashed", data, error), data)
+            return None
+
+    def _keys(self, items: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The items that have a key, and their keys."""
+        with_ids, key_of = self.route.with_ids, self._key_of
+        try:
+            return items, [*map(key_of, bare(items) if with_ids else items)]
+        except Exception:  # a user's __getitem__ may raise anything
+            pass  # there is one that has none: see which
+        found, keys = [], []
+        for item in items:
+            data = item.data if with_ids else item
+            try:
+                keys.append(key_of(data))
+            except Exception as error:
+                self._on_error(self._explain("cannot be read", data, error), data)
+                continue
+            found.append(item)
+        return found, keys
+
     def _find(self, key: Any) -> int:
         instance = stable_hash(key) % self.instances
-        # Only keys that cannot change are remembered: they are cheap to compare and stay equal.
-        parts = key if type(key) is tuple else (key,)
-        if IMMUTABLE.issuperset(map(type, parts)) and len(self._instance_of) < _REMEMBERED_KEYS:
+        # Only plain keys are remembered: they are cheap to compare and stay equal.
+        if len(self._instance_of) < _REMEMBERED_KEYS:
             self._instance_of[key] = instance
         return instance
 
@@ -135,6 +177,25 @@ class Router:
         )
         explained.__cause__ = error
         return explained
+
+
+def _is_plain(key: Any) -> bool:
+    """True if a key is of a type that cannot change, or a tuple of such.
+
+    Another type may call itself equal to a plain key by a rule of its own.
+    """
+    kind = type(key)
+    return kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, key)))
+
+
+def _are_plain(keys: list[Any]) -> bool:
+    """True if all keys are, told at once."""
+    kinds = set(map(type, keys))
+    if tuple in kinds:
+        tuples = keys if len(kinds) == 1 else [key for key in keys if type(key) is tuple]
+        kinds.discard(tuple)
+        kinds.update(map(type, chain.from_iterable(tuples)))
+    return kinds <= IMMUTABLE
 
 
 def copy_items(items: list[Any], isolate: Isolate) -> list[Any]:
