@@ -15,6 +15,7 @@ import threading
 import time
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from multiprocessing import get_context
@@ -117,6 +118,16 @@ class DeclaresNothing(Sound):
     name = "declares_nothing"
 
     capabilities = Capabilities(lifecycle=False, any_pickle=True, bounded_memory=False)
+
+
+class WantsRootsOnly(Sound):
+    """Refuses inputs that name something beside the roots."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        if isinstance(inputs, Mapping):
+            for key in inputs:
+                root_inputs(make_plan(graph), {key: 0})
+        return super().run(graph, inputs, options)
 
 
 class DropsAnItem(Sound):

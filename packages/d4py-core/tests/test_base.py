@@ -156,6 +156,47 @@ def test_chain_takes_another_class_of_pe():
     assert run(chain, inputs={"PE_add": [{"input": 1}]}).outputs == {"PE_add0": {"output": ["2!"]}}
 
 
+class Bare(IterativePE):
+    """Takes no arguments: whoever makes it sets its attributes."""
+
+    def _process(self, data):
+        return self.compute_fn(data, **self.params)
+
+
+class Counting(Bare):
+    """Has arguments of its own, none of which has to be given."""
+
+    def __init__(self, start=0, step=1):
+        super().__init__()
+        self.count, self.step = start, step
+
+
+class Both(IterativePE):
+    """Has to be given the function and its arguments."""
+
+    def __init__(self, function, params):
+        super().__init__()
+        self.function, self.arguments = function, params
+
+    def _process(self, data):
+        return self.function(data, **self.arguments)
+
+
+@pytest.mark.parametrize("kind", [Bare, Counting, Both])
+@pytest.mark.parametrize("pair", [tuple, list])
+def test_chain_sets_up_pes_of_any_class(kind, pair):
+    chain = create_iterative_chain([add, pair((add, {"more": 10}))], kind)
+
+    outputs = run(chain, inputs={"PE_add0": [{"input": 1}]}).outputs
+
+    assert outputs == {"PE_add1": {"output": [12]}}
+    assert not [pe for pe in chain.get_contained_objects() if getattr(pe, "count", 0) != 0]
+
+
+def test_base_pe_knows_the_names_of_ports():
+    assert (BasePE.INPUT_NAME, BasePE.OUTPUT_NAME) == ("input", "output")
+
+
 def test_chain_of_nothing_is_refused():
     with pytest.raises(ValueError, match="at least one function"):
         create_iterative_chain([])

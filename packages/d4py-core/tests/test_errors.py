@@ -5,7 +5,14 @@ import pickle
 import pytest
 
 from dispel4py import errors
-from dispel4py.errors import D4pyError, GraphError, ProcessingError, RunError, UsageError
+from dispel4py.errors import (
+    D4pyError,
+    GraphError,
+    ProcessingError,
+    RunError,
+    UnknownOutputError,
+    UsageError,
+)
 
 
 class Sulky:
@@ -21,6 +28,14 @@ ERRORS = [
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_exit_status_is_2_for_wrong_calls_and_1_for_failed_runs(kind):
     assert kind.exit_status == (2 if issubclass(kind, UsageError) else 1)
+
+
+def test_unknown_output_is_a_key_error_that_reads_well():
+    with pytest.raises(KeyError) as caught:
+        raise UnknownOutputError("Two1 has no output 'c'")
+
+    assert str(caught.value) == "Two1 has no output 'c'"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == "Two1 has no output 'c'"
 
 
 def test_hierarchy_in_the_docstring_is_the_one_of_the_classes():

@@ -139,6 +139,21 @@ def test_name_of_no_root_is_answered_with_the_roots():
             root_inputs(make_plan(graph), {key: 1})
 
 
+def test_g4_names_of_no_root_beside_one_are_told_and_left_out(caplog):
+    one, fed = ProducerPE(), IterativePE()
+    graph = WorkflowGraph()
+    graph.connect(one, "output", fed, "input")
+
+    assert root_inputs(make_plan(graph), {"Reader": [{"x": 1}], one: 2, fed: 3}) == {0: 2}
+
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        "the inputs name 'Reader', 'IterativePE', which are no roots of this graph"
+        " (roots: 'ProducerPE0'); that part of the inputs is not used"
+    )
+
+
 @pytest.mark.parametrize("inputs", ["-i 10", 2.5, b"x", object()])
 def test_inputs_of_another_kind_are_refused(inputs):
     assert "has to be a number of calls or a list of dicts" in refusal(inputs, ProducerPE())

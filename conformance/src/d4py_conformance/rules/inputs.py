@@ -91,6 +91,10 @@ class InputRules(Suite):
             {"Tag1": {"output": [("1", "a")]}, "Tag3": {"output": [("2", "b"), ("2", "c")]}},
         )
 
+    def test_g4_names_of_no_root_beside_one_are_left_out(self, execute: Execute) -> None:
+        outputs = execute(chain(Numbers(), Relay()), {"Nobody": 3, "Numbers": 2, "Relay": 4})
+        assert_outputs(outputs.outputs, {"Relay1": {"output": [1, 2]}})
+
     def test_g4_inputs_that_name_no_root_are_refused(self, execute: Execute) -> None:
         with pytest.raises(InputError, match="Nobody"):
             execute(chain(Numbers(), Relay()), {"Nobody": 3})

@@ -13,6 +13,7 @@ list of functions.  In each of them authors override `_process`, which gets and 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -32,6 +33,9 @@ class BasePE(GenericPE):
         num_inputs: adds inputs ``input0``, ``input1``, …
         num_outputs: adds outputs ``output0``, ``output1``, …
     """
+
+    INPUT_NAME = INPUT_NAME
+    OUTPUT_NAME = OUTPUT_NAME
 
     def __init__(
         self,
@@ -150,7 +154,7 @@ class CompositePE(WorkflowGraph):
 
 
 def create_iterative_chain(
-    functions: Sequence[Callable[..., Any] | tuple[Callable[..., Any], dict[str, Any]]],
+    functions: Sequence[Callable[..., Any] | Sequence[Any]],
     function_pe_class: Callable[..., GenericPE] = SimpleFunctionPE,
     name_prefix: str = "PE_",
     name_suffix: str = "",
@@ -158,8 +162,11 @@ def create_iterative_chain(
     """A composite with input ``input`` and output ``output`` that calls functions in turn.
 
     Args:
-        functions: each a function, or a pair of a function and its keyword arguments.
-        function_pe_class: makes a PE of a function and its keyword arguments.
+        functions: each a function, or a pair (tuple or list) of a function and its keyword
+            arguments.
+        function_pe_class: makes a PE.  If it can be called without arguments it is, and the PE
+            gets the function as `compute_fn` and the keyword arguments as `params` afterwards;
+            otherwise it is called with both.
         name_prefix: what stands before the function's name in the name of its PE.
         name_suffix: what stands behind it.
 
@@ -171,8 +178,8 @@ def create_iterative_chain(
     chain = CompositePE()
     pes: list[GenericPE] = []
     for entry in functions:
-        function, params = entry if isinstance(entry, tuple) else (entry, {})
-        pe = function_pe_class(function, params)
+        function, params = entry if isinstance(entry, tuple | list) else (entry, {})
+        pe = _function_pe(function_pe_class, function, params)
         pe.name = pe.id = f"{name_prefix}{_function_name(function)}{name_suffix}"
         if pes:
             chain.connect(pes[-1], OUTPUT_NAME, pe, INPUT_NAME)
@@ -182,6 +189,19 @@ def create_iterative_chain(
     chain._map_input(INPUT_NAME, pes[0], INPUT_NAME)
     chain._map_output(OUTPUT_NAME, pes[-1], OUTPUT_NAME)
     return chain
+
+
+def _function_pe(make: Callable[..., Any], function: Any, params: dict[str, Any]) -> GenericPE:
+    made: GenericPE
+    try:
+        inspect.signature(make).bind()
+    except (TypeError, ValueError):  # it wants arguments, or does not say
+        made = make(function, params)
+        return made
+    without: Any = make()
+    without.compute_fn, without.params = function, params
+    made = without
+    return made
 
 
 def _function_name(function: Callable[..., Any]) -> str:

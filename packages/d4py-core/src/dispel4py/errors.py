@@ -123,8 +123,11 @@ class GroupingError(D4pyError):
     """A group key cannot be read or hashed from an item."""
 
 
-class UnknownOutputError(D4pyError):
-    """A PE wrote to an output that it does not have."""
+class UnknownOutputError(D4pyError, KeyError):
+    """A PE wrote to an output that it does not have; a KeyError as well, as it always was."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError would quote it
 
 
 class ProcessingError(RunError):

@@ -6,9 +6,11 @@ once.
 
 from __future__ import annotations
 
+import logging
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat, starmap
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from dispel4py.base import ConsumerPE, IterativePE
@@ -16,6 +18,8 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, PlannedPE
+
+_LOG = logging.getLogger("dispel4py.inputs")
 
 RootInput = int | Iterable[dict[str, Any]]
 
@@ -25,10 +29,11 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
 
     Args:
         plan: the plan.
-        inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.
+        inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.  Keys of a
+            dict that name no root are told by a warning, and left out.
 
     Raises:
-        InputError: the inputs name no root, or cannot be what a root is called with.
+        InputError: no key of the inputs names a root, or they cannot be what a root is called with.
     """
     roots = plan.roots
     if inputs is None:
@@ -36,15 +41,23 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
     if not isinstance(inputs, Mapping):
         return _give(roots, inputs)
     given: dict[int, RootInput] = {root.index: 0 for root in roots}
+    unknown: list[str] = []
     for key, value in inputs.items():
         named = [root for root in roots if key is root.pe or key == root.id]
         named = named or [root for root in roots if key == root.pe.name]
         if not named:
-            raise InputError(
-                f"the inputs name {_key_name(key)}, which is no root of this graph"
-                f" (roots: {name_list([root.id for root in roots])})"
-            )
+            unknown.append(_key_name(key))
+            continue
         given |= _give(named, value)
+    if unknown:
+        what = "which is no root" if len(unknown) == 1 else "which are no roots"
+        told = (
+            f"the inputs name {', '.join(unknown)}, {what} of this graph"
+            f" (roots: {name_list([root.id for root in roots])})"
+        )
+        if len(unknown) == len(inputs):
+            raise InputError(told)
+        _LOG.warning("%s; that part of the inputs is not used", told)
     return given
 
 
@@ -126,3 +139,45 @@ def _reads_its_input(pe: GenericPE) -> TypeGuard[IterativePE | ConsumerPE]:
 
 def _key_name(key: Any) -> str:
     return repr(key) if isinstance(key, str) else repr(getattr(key, "name", key))
+
+
+def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
+    """Return the inputs that a command line has, as JSON: in a file (``-f``), or else ``-d``.
+
+    Args:
+        file: path of the file, or None.
+        data: the text itself, or None; without either, the inputs are ``{}``.
+
+    Raises:
+        InputError: the file cannot be read, or it is no JSON object.
+    """
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise InputError(f"cannot read {file} (-f): {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file} (-f) is not JSON: {error}") from error
+        return _parse(text, f"{file} (-f)")
+    return {} if data is None else _parse(data, "-d")
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    import json  # which few runs need
+
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = (text.splitlines() or [""])[min(error.lineno, len(text.splitlines()) or 1) - 1]
+        raise InputError(
+            f"{name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}\n"
+            f"  {line}\n  {' ' * (error.colno - 1)}^"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"{name} is nested too deeply") from error
+    if not isinstance(given, dict):
+        raise InputError(
+            f"{name} is no JSON object but {json.dumps(given)[:60]}; it names roots, each with a"
+            ' number of calls or a list of objects: {"TestProducer0": 10}'
+        )
+    return given

@@ -1,4 +1,4 @@
-"""Helpers that workflows have always found here: `load_graph`, `make_hash`, `total_size`."""
+"""Helpers that workflows have always found here, such as `load_graph` and `make_hash`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from typing import Any
 from dispel4py.grouping import stable_hash
 from dispel4py.workflow_graph import WorkflowGraph
 
-__all__ = ["load_graph", "make_hash", "total_size"]
+__all__ = [
+    "findWorkflowGraph",
+    "loadGraph",
+    "loadGraphFromFile",
+    "load_graph",
+    "make_hash",
+    "total_size",
+]
 
 
 def load_graph(graph_source: str, attr: str | None = None) -> WorkflowGraph:
@@ -28,6 +35,35 @@ def load_graph(graph_source: str, attr: str | None = None) -> WorkflowGraph:
     from dispel4py import loading
 
     return loading.load_graph(graph_source, attr)
+
+
+def loadGraph(module_name: str, attr: str | None = None) -> WorkflowGraph:
+    """Return the workflow of a module; see `load_graph`."""
+    return load_graph(module_name, attr)
+
+
+def loadGraphFromFile(module_name: str, path: str, attr: str | None = None) -> WorkflowGraph:
+    """Return the workflow of a file, whose module then has the given name, too.
+
+    Raises:
+        WorkflowLoadError: there is no such workflow.
+    """
+    from dispel4py import loading
+
+    loaded = loading.load_module(path)
+    sys.modules.setdefault(module_name, loaded.module)
+    return loaded.graph(attr)
+
+
+def findWorkflowGraph(mod: ModuleType, attr: str | None = None) -> WorkflowGraph:
+    """Return the graph in a module; see `load_graph`.
+
+    Raises:
+        WorkflowLoadError: there is none, or there are several.
+    """
+    from dispel4py import loading
+
+    return loading.LoadedWorkflow(mod.__name__, mod).graph(attr)
 
 
 def make_hash(obj: Any) -> int:

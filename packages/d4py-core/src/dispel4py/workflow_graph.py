@@ -13,10 +13,13 @@ graph may hold other graphs (composites) whose ports are named by `inputmappings
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import GraphError, name_list
+
+if TYPE_CHECKING:
+    from dispel4py.new.nodes import GraphView, WorkflowNode
 
 Node = Union[GenericPE, "WorkflowGraph"]
 
@@ -80,6 +83,18 @@ class WorkflowGraph:
     def get_contained_objects(self) -> list[Node]:
         """The PEs and composites of this graph, in the order in which they joined it."""
         return list(self._nodes.values())
+
+    @property
+    def graph(self) -> GraphView:
+        """The nodes and edges as networkx gives them, for old workflows that walk over them."""
+        from dispel4py.new.nodes import GraphView
+
+        return GraphView(self)
+
+    @property
+    def objToNode(self) -> dict[Any, WorkflowNode]:
+        """PE or composite → its node in `graph`."""
+        return {node.obj: node for node in self.graph}
 
     def flatten(self) -> WorkflowGraph:
         """A new graph in which every composite is replaced by what it holds, to any depth.
@@ -257,4 +272,8 @@ def __getattr__(name: str) -> Any:
         from dispel4py import drawing
 
         return getattr(drawing, name)
+    if name == "WorkflowNode":
+        from dispel4py.new.nodes import WorkflowNode
+
+        return WorkflowNode
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -123,6 +123,13 @@ class DynamicMapping:
             help="how often an item is tried again whose workers die of it"
             f" (default: {REDELIVERIES})",
         )
+        parser.add_argument(
+            "-ct",
+            "--consumer-timeout",
+            type=int,
+            metavar="MS",
+            help="no longer used: runs end by counting, not by waiting",
+        )
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""

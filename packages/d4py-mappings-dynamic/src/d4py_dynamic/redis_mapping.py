@@ -167,13 +167,6 @@ class RedisMapping(DynamicMapping):
             metavar="SECONDS",
             help=f"give up a worker that is silent for so long (default: {LEASE_SECONDS:g})",
         )
-        parser.add_argument(
-            "-ct",
-            "--consumer-timeout",
-            type=int,
-            metavar="MS",
-            help="no longer used: runs end by counting, not by waiting",
-        )
 
 
 def _check_reach(address: Address) -> None:

@@ -1,16 +1,20 @@
 """The ``dispel4py`` command by its old module path, and names that old code takes from here.
 
 The command itself comes with the package d4py-cli and is found by its entry point, so that core
-does not depend on it.
+does not depend on it.  Programs that made a command of their own find the parts of it here.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from importlib.metadata import EntryPoint, entry_points
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from dispel4py.inputs import read_inputs
 from dispel4py.new.mappings import config
+from dispel4py.utils import load_graph
+from dispel4py.workflow_graph import WorkflowGraph
 
 STATUS_ACTIVE = 10
 STATUS_INACTIVE = 11
@@ -29,6 +33,62 @@ def mapping_name(target: str) -> str:
     ('multi', 'multi')
     """
     return next((name for name, module in config.items() if module == target), target)
+
+
+def create_arg_parser() -> argparse.ArgumentParser:
+    """Return a parser for a mapping, a workflow, and ``-a``, ``-f``, ``-d`` and ``-i``."""
+    parser = argparse.ArgumentParser(description="Submit a dispel4py graph for processing.")
+    parser.add_argument("target", help="the mapping")
+    parser.add_argument("module", help="the workflow, a Python module or file")
+    parser.add_argument("-a", "--attr", metavar="NAME", help="the variable that holds the graph")
+    parser.add_argument(
+        "-f", "--file", metavar="FILE", help="inputs of the roots, as JSON in a file; before -d"
+    )
+    parser.add_argument("-d", "--data", metavar="JSON", help="inputs of the roots, as JSON")
+    parser.add_argument(
+        "-i", "--iter", metavar="N", type=int, default=1, help="calls of each root (default: 1)"
+    )
+    return parser
+
+
+def parse_common_args() -> tuple[argparse.Namespace, list[str]]:
+    """Return what `create_arg_parser` finds in the arguments of this process, and the rest."""
+    return create_arg_parser().parse_known_args()
+
+
+def get_inputs_from_arguments(args: Any) -> dict[str, Any]:
+    """Return the inputs that ``args.file`` or else ``args.data`` holds; ``{}`` without either.
+
+    Raises:
+        InputError: the file cannot be read, or it is no JSON object.
+    """
+    return read_inputs(getattr(args, "file", None), getattr(args, "data", None))
+
+
+def create_inputs(args: Any, graph: WorkflowGraph) -> dict[Any, Any]:
+    """Return those inputs, or else ``args.iter`` calls for each root of a graph.
+
+    Raises:
+        InputError: see `get_inputs_from_arguments`.
+        GraphError: a composite's ports do not fit.
+    """
+    inputs: dict[Any, Any] = dict(get_inputs_from_arguments(args))
+    if inputs:
+        return inputs
+    flat = graph.flatten()
+    fed = {id(edge.destination) for edge in flat.edges}
+    return {pe: args.iter for pe in flat.get_contained_objects() if id(pe) not in fed}
+
+
+def load_graph_and_inputs(args: Any) -> tuple[WorkflowGraph, dict[Any, Any]]:
+    """Return the graph of ``args.module`` (and ``args.attr``), and `create_inputs` for it.
+
+    Raises:
+        WorkflowLoadError: there is no such workflow.
+        InputError: see `get_inputs_from_arguments`.
+    """
+    graph = load_graph(args.module, getattr(args, "attr", None))
+    return graph, create_inputs(args, graph)
 
 
 def main() -> NoReturn:

@@ -47,7 +47,10 @@ def process(
 
 
 def process_and_return(
-    workflow: WorkflowGraph, inputs: Any, resultmappings: ResultMappings | None = None
+    workflow: WorkflowGraph,
+    inputs: Any,
+    resultmappings: ResultMappings | None = None,
+    args: Any = None,
 ) -> dict[str, dict[str, list[Any]]]:
     """Run a workflow in this process and return its results.
 
@@ -56,6 +59,7 @@ def process_and_return(
         inputs: what the roots are called with; see `dispel4py.run`.  ``{}`` is one call each.
         resultmappings: PE (the object, its name or its id) → names of outputs.  Only these are
             returned, and they are returned even where they are connected.
+        args: as for `process`.
 
     Returns:
         id of the PE → name of the output → data.
@@ -66,8 +70,8 @@ def process_and_return(
         RunError: the run failed.
     """
     if resultmappings is None:
-        return _legacy.run_workflow("simple", workflow, inputs).outputs
-    return _run_and_select(workflow, inputs, None, resultmappings)
+        return _legacy.run_workflow("simple", workflow, inputs, args).outputs
+    return _run_and_select(workflow, inputs, args, resultmappings)
 
 
 class _Tap(GenericPE):
