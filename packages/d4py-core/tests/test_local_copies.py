@@ -7,10 +7,11 @@ import collections
 import dataclasses
 import enum
 import functools
+import logging
 import threading
 import types
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -330,3 +331,28 @@ def test_m2_arrays_that_a_function_holds_are_copied_and_writable() -> None:
 
     assert read()[0].tolist() == [1, 1, 1]
     assert all(array.flags.writeable for array in read())
+
+
+def test_m2_what_a_copied_class_cannot_change_stays_as_it_is() -> None:
+    class Registry(type):
+        pass
+
+    class Registered(metaclass=Registry):
+        known: ClassVar[list[int]] = []
+
+    class Guarded:
+        values: ClassVar[list[int]] = [1]
+        guard = threading.Lock()
+        log = logging.getLogger(__name__)
+        kind = Registered
+
+    class OnlyGuarded:
+        guard = threading.Lock()
+
+    own, registered, only = copy_item((Guarded, Registered, OnlyGuarded))
+
+    assert own is not Guarded
+    assert own.values is not Guarded.values
+    assert (own.guard, own.log, own.kind) == (Guarded.guard, Guarded.log, Registered)
+    assert registered is Registered  # only its metaclass knows how to make it
+    assert only is OnlyGuarded

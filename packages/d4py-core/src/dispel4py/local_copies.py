@@ -107,6 +107,9 @@ class _Copier(pickle.Pickler):
         for name in (*names, "__dict__", "__weakref__", "__slots__", "_abc_impl"):
             namespace.pop(name, None)
         namespace["__qualname__"] = kind.__qualname__
+        for name, value in namespace.items():
+            if type(value) not in _METHODS and not _can_change(value, self._unchangeable, set()):
+                namespace[name] = _Kept(value)
         made = type(kind), kind.__name__, kind.__bases__, slots, kind.__module__
         return _new_class, made, namespace, None, None, _fill_class
 
@@ -253,6 +256,10 @@ _REDUCERS: dict[type, Any] = {
 
 # Classes
 
+#: What a class is made of that may refer to the class itself.
+_METHODS = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
+#: Modules of the standard library whose objects hold data; other ones' are locks, loggers, ….
+_DATA_MODULES = {"array", "builtins", "collections", "ctypes", "functools", "io", "types", "_io"}
 _SINGLETONS = {type(None), type(NotImplemented), type(Ellipsis)}
 _UNCHANGEABLE = frozenset(
     {
@@ -281,8 +288,8 @@ def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bo
     seen.add(id(value))
     parts: list[Any]
     if isinstance(value, type):
-        if _is_found_by_name(value) or issubclass(value, enum.Enum):
-            return False
+        if _is_found_by_name(value) or not _is_pythons_own(kind) or kind is enum.EnumType:
+            return False  # what another metaclass has made cannot be made again in parts
         parts = [*value.__bases__, *_attributes(value)]
     elif kind is types.FunctionType:
         if _is_found_by_name(value) or _is_pythons_own(value):
@@ -296,8 +303,12 @@ def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bo
         parts = [value.fget, value.fset, value.fdel]
     elif kind is functools.cached_property:
         parts = [value.func]
+    elif kind is _CACHED:
+        parts = [value.__wrapped__]
     elif kind in (tuple, frozenset):
         parts = list(value)
+    elif _is_pythons_own(kind) and kind.__module__ not in _DATA_MODULES:
+        return False
     else:
         if not hasattr(value, "__dict__"):  # such as the field of a named tuple
             return not (hasattr(kind, "__get__") and _is_pythons_own(kind))
