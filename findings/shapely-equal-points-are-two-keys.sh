@@ -2,7 +2,7 @@
 # Packages: shapely 2.2.0, geopandas 1.2.0, pandas 3.1.1, numpy 2.4.6 (Python 3.11).
 # Behaviour: two shapely geometries that are equal (==) can have different hashes, and so be two keys of a dict, in two
 #   ways: a coordinate is -0.0 in one and 0.0 in the other (which is how a flipped sign or a projection leaves a point on
-#   the equator or at Greenwich; both print as POINT (0 51.5)), or one has an SRID (as all geometries from PostGIS do).
+#   the equator or at Greenwich; both print as POINT (0 51.5)), or one has an SRID (as most geometries from PostGIS do).
 #   With such points GeoPandas' duplicated, drop_duplicates and isin give one answer in one run and another in the next,
 #   for one program and one data set: pandas meets the equal point in its hash table by chance, and the hash is another
 #   in each process (PYTHONHASHSEED). groupby("geometry") goes by the bytes: the sums of one station come in two parts
