@@ -7,6 +7,7 @@ from dispel4py.errors import ProcessingError
 from dispel4py.executor import Executor
 from dispel4py.plan import make_plan
 from dispel4py.runner import Cut
+from dispel4py.sizes import MOST_BYTES
 
 
 class Reads(GenericPE):
@@ -150,3 +151,31 @@ def test_m5_ids_of_what_is_written_after_a_cut_are_the_same():
     calm = written({}, None)
     late = written({"output": 4, "odd": 0}, Cut(0, (("output", 3), ("odd", 0))))
     assert late == calm[-1:]
+
+
+class Returns(GenericPE):
+    """Returns something large from each call."""
+
+    seeks = True
+
+    def __init__(self):
+        super().__init__()
+        self._add_output("output")
+
+    def process(self, inputs):
+        return {"output": bytes(MOST_BYTES + 1)}
+
+
+def test_c6_where_a_batch_is_cut_its_calls_are_complete():
+    cuts = []
+
+    class Looks(Exits):
+        def result(self, pe_id, output, items):
+            cuts.append((len(items), executor.start(0, 0).cut))
+
+    graph = WorkflowGraph()
+    graph.add(Returns())
+    executor = Executor(make_plan(graph), Looks(), one_by_one=False)
+    executor.start(0, 0, sent_before={}).slice = 3
+    assert executor.feed(0, 0, None, iter([{}, {}, {}])) == 3
+    assert cuts == [(1, Cut(1)), (1, Cut(2)), (1, Cut(3))]

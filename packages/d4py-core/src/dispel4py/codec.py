@@ -8,48 +8,12 @@ network or a shared server makes sure first that the run itself has made them.
 from __future__ import annotations
 
 import pickle
-import sys
-from collections.abc import Callable, Collection, Sequence
-from itertools import islice
+from collections.abc import Callable
 from typing import Any
 
 from dispel4py.errors import D4pyError
 from dispel4py.isolation import cannot_carry
 from dispel4py.pickling import dumps
-
-#: How many items of a batch, and parts of an item, are looked at to judge their size.
-_LOOKED_AT = 4
-
-
-def about_bytes(items: Sequence[Any]) -> int:
-    """About how many bytes a batch takes, judged from a few of its items."""
-    if not items:
-        return 0
-    few = items[:: len(items) // _LOOKED_AT or 1]
-    return sum(map(_size, few)) * len(items) // len(few)
-
-
-def _size(value: Any, depth: int = 2) -> int:
-    if type(value) in (int, float, bool):
-        return 32
-    try:
-        nbytes = getattr(value, "nbytes", None)
-        if isinstance(nbytes, int):
-            return nbytes
-        size = sys.getsizeof(value)
-        parts: Collection[Any] = ()
-        if isinstance(value, dict):
-            parts = value.values()
-        elif isinstance(value, list | tuple | set | frozenset):
-            parts = value
-        elif hasattr(value, "__dict__"):
-            parts = vars(value).values()
-    except Exception:  # a user's class may answer anything
-        return 64
-    if parts and depth:
-        few = [_size(part, depth - 1) for part in islice(parts, _LOOKED_AT)]
-        size += sum(few) * len(parts) // len(few)
-    return size
 
 
 class ForeignBytesError(D4pyError):

@@ -21,14 +21,15 @@ from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dispel4py.codec import about_bytes
 from dispel4py.core import GenericPE
+from dispel4py.inputs import take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items
 from dispel4py.runner import Cut, Log, OnError, Runner, Team, raise_error
+from dispel4py.sizes import SLICE_BYTES, SMALL_BYTES, Scale
 from dispel4py.telling import TellingRunner
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 CHUNK = 1024
 #: A batch should keep a PE busy no longer than this, so that slow items move on one by one.
 SLICE_SECONDS = 0.005
-#: And should not be larger than about this, so that large items are still in a cache further on.
-SLICE_BYTES = 4 << 20
 #: How many PEs may be in the middle of a call at once while others run on what they wrote; few
 #: enough to leave each of them some forty frames of Python's stack.
 DEEPEST_NESTING = 20
@@ -86,6 +85,9 @@ class Executor:
             the plan says so; False gives it up for speed.
         lock: held by whoever uses the executor; let go while a PE is called, so that another thread
             can take what waits meanwhile (`part`).
+
+    Attributes:
+        item_bytes: about how many bytes each of the items takes that `Exits` gets at the moment.
     """
 
     def __init__(
@@ -115,7 +117,9 @@ class Executor:
         self._teams: dict[int, Team] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._runners: dict[tuple[int, int], Runner] = {}
-        self._outlets: dict[Runner | Team, list[tuple[str, list[Any], list[_Outlet]]]] = {}
+        self._outlets: dict[Runner | Team, list[_Output]] = {}
+        self._taken: dict[int, Scale] = {}
+        self.item_bytes = SMALL_BYTES
         self._stack: list[_Work] = []
         self._floor = 0
         self._calling: list[Runner] = []
@@ -191,6 +195,7 @@ class Executor:
                 log=self._log,
                 chunk=1 if self._one_by_one else CHUNK,
                 written=None if first is None else first.written,
+                scales=None if first is None else first.scales,
                 restored=restored,
             )
             runner.marks = self._lock is not None and not tells
@@ -199,7 +204,12 @@ class Executor:
             self._runners[pe, instance] = runner
             if first is None:
                 self._outlets[runner] = [
-                    (output, runner.written[output], self._make_outlets(routes, runner))
+                    (
+                        output,
+                        runner.written[output],
+                        runner.scales[output],
+                        self._make_outlets(routes, runner),
+                    )
                     for output, routes in planned.routes.items()
                 ]
             else:
@@ -217,10 +227,9 @@ class Executor:
         Returns:
             False when `calls` is exhausted.
         """
-        size = self.start(pe, 0).slice
         made = self.feed(pe, 0, None, calls)
         self.drain()
-        return made == size
+        return made > 0
 
     def feed(self, pe: int, instance: int, input_name: str | None, items: Iterator[Any]) -> int:
         """Give a local instance about one slice of items; what follows is run by `drain`.
@@ -230,7 +239,10 @@ class Executor:
         """
         runner = self.start(pe, instance)
         started_at = perf_counter()
-        batch = list(islice(items, runner.slice))
+        if input_name is None:
+            batch = take(items, runner.slice, self._taken.setdefault(pe, Scale()))
+        else:
+            batch = list(islice(items, runner.slice))
         if batch:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)
@@ -360,12 +372,12 @@ class Executor:
             raise self._unwind()
         if not self._one_by_one:
             if seconds > SLICE_SECONDS:
-                runner.slice = max(1, int(len(batch) * SLICE_SECONDS / seconds))
+                slower = int(len(batch) * SLICE_SECONDS / seconds)
+                runner.slice = max(1, min(runner.slice, slower))
             elif (
                 seconds < SLICE_SECONDS / 2
                 and len(batch) == runner.slice < CHUNK
-                and about_bytes(batch) < SLICE_BYTES
-                and all(about_bytes(items) < SLICE_BYTES for items in runner.written.values())
+                and all(scale.bytes < SLICE_BYTES for scale in runner.scales.values())
             ):
                 runner.slice *= 2
         self._collect(runner)
@@ -427,10 +439,13 @@ class Executor:
     def _collect(self, runner: Runner | Team, numbers: Sequence[int] | None = None) -> None:
         """Take what an instance wrote and put it on its way; so many items of each output."""
         works: list[_Work] = []
-        for i, (output, written, outlets) in enumerate(self._outlets[runner]):
+        for i, (output, written, scale, outlets) in enumerate(self._outlets[runner]):
             items = written[:] if numbers is None else written[: numbers[i]]
             if not items:
                 continue
+            each = scale.bytes // len(written)
+            scale.bytes -= each * len(items)
+            self.item_bytes = SMALL_BYTES + each
             del written[: len(items)]
             if runner.sent is not None:
                 items = runner.to_send(output, items)
@@ -489,6 +504,8 @@ class Executor:
         return outlets
 
 
+#: An output: its name, what was written to it, how large that is, and its ways.
+_Output = tuple[str, list[Any], Scale, "list[_Outlet]"]
 #: Makes of the items of an output those that go one of its ways.
 _Take = Callable[[list[Any]], list[Any]]
 

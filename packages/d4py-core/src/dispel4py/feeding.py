@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from dispel4py.codec import about_bytes
 from dispel4py.inputs import RootInput, calls
+from dispel4py.isolation import copy_item
 from dispel4py.plan import PlannedPE
+from dispel4py.sizes import SMALL_BYTES, Scale, size_of
 
 #: How many calls may be read and not taken, and about how many bytes they may be.
 _MOST_AHEAD, _MOST_BYTES = 1024, 1 << 20
@@ -27,7 +30,8 @@ class Reader:
 
     def __init__(self, root: PlannedPE, given: RootInput) -> None:
         self.ended = False
-        self._calls = calls(root, given)
+        self._scale = Scale()
+        self._calls = calls(root, given, partial(copy_item, scale=self._scale))
         self._changed = threading.Condition()
         self._ahead: deque[tuple[dict[str, Any], int]] = deque()
         self._bytes = 0
@@ -68,7 +72,8 @@ class Reader:
     def _read(self) -> None:
         try:
             for call in self._calls:
-                size = about_bytes([call])
+                size = SMALL_BYTES + self._scale.bytes
+                self._scale.bytes = 0
                 with self._changed:
                     self._changed.wait_for(self._may_go_on)
                     if self._stopped:
@@ -89,7 +94,15 @@ class Reader:
 def at_hand(value: RootInput) -> bool:
     """The inputs can be handed over at once; anything else wants a `Reader`."""
     return isinstance(value, int) or (
-        isinstance(value, list | tuple)
-        and len(value) <= _MOST_AHEAD
-        and about_bytes(value) <= _MOST_BYTES
+        isinstance(value, list | tuple) and len(value) <= _MOST_AHEAD and _fit(value)
     )
+
+
+def _fit(values: Iterable[Any]) -> bool:
+    """Whether they take no more than `_MOST_BYTES`; looks no further than that."""
+    size = 0
+    for value in values:
+        size += size_of(value)
+        if size > _MOST_BYTES:
+            return False
+    return True

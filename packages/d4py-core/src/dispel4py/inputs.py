@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import numbers
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat, starmap
+from itertools import islice, repeat, starmap
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -18,6 +18,7 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, PlannedPE
+from dispel4py.sizes import SLICE_BYTES, Scale
 
 _LOG = logging.getLogger("dispel4py.inputs")
 
@@ -72,6 +73,26 @@ def calls(
     if isinstance(given, int):
         return starmap(dict, repeat((), given))
     return _checked_calls(root, given, isolate)
+
+
+def take(made: Iterator[Any], most: int, scale: Scale) -> list[Any]:
+    """Take up to so many of the `calls` of a root; fewer if they are large, but one.
+
+    Args:
+        made: the calls.
+        most: how many.
+        scale: has measured those before.
+    """
+    if isinstance(made, starmap):  # calls with nothing
+        return list(islice(made, most))
+    taken: list[Any] = []
+    scale.bytes = 0
+    for call in islice(made, most):
+        taken.append(call)
+        scale.add(call)
+        if scale.bytes > SLICE_BYTES:
+            break
+    return taken
 
 
 def _checked_calls(

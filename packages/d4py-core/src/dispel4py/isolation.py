@@ -22,6 +22,7 @@ from dispel4py.item_ids import Item
 from dispel4py.local_copies import closed_over, copy_locally
 from dispel4py.pickling import dumps
 from dispel4py.sharing import is_array
+from dispel4py.sizes import Scale, unpickled_bytes
 
 #: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
 IMMUTABLE = frozenset(
@@ -45,10 +46,16 @@ IMMUTABLE = frozenset(
 _IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
 
 Isolate = Callable[[Any], Any]
+#: The same, and counts the bytes of the item.
+Weighed = Callable[[Any, Scale], Any]
 
 
-def copy_item(item: Any) -> Any:
-    """An item that shares nothing changeable with the one given; its arrays can be written to.
+def copy_item(item: Any, scale: Scale | None = None) -> Any:
+    """Return an item that shares nothing changeable with the one given; arrays can be written to.
+
+    Args:
+        item: the item.
+        scale: counts how large it is.
 
     Raises:
         ItemError: it can be copied neither by pickle nor by `copy_locally`.
@@ -58,26 +65,62 @@ def copy_item(item: Any) -> Any:
         return item
     if kind is list:
         if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            if scale is not None:
+                if scale.to_come:
+                    scale.to_come -= 1
+                    scale.bytes += scale.last
+                else:
+                    scale.measure(item)
             return item[:]
     elif kind is tuple:
         if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            if scale is not None:
+                if scale.to_come:
+                    scale.to_come -= 1
+                    scale.bytes += scale.last
+                else:
+                    scale.measure(item)
             return item
     elif (
         kind is dict
         and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
         and _IMMUTABLE_INSIDE.issuperset(map(type, item))
     ):
+        if scale is not None:
+            if scale.to_come:
+                scale.to_come -= 1
+                scale.bytes += scale.last
+            else:
+                scale.measure(item)
         return item.copy()
     if is_numpy_scalar(kind):
         return item
     if is_array(item):
+        if scale is not None:
+            scale.bytes += item.nbytes
         return item.copy(order="K")
-    return _copy_any(item)
+    return _copy_any(item, scale)
 
 
-def share_item(item: Any) -> Any:
-    """The item itself: what `copy_item` is replaced by under ``share_items=True``."""
+def share_item(item: Any, scale: Scale | None = None) -> Any:
+    """Return the item itself: what `copy_item` is replaced by under ``share_items=True``."""
+    if scale is not None:
+        if is_array(item):
+            scale.bytes += item.nbytes
+        else:
+            scale.add(item)
     return item
+
+
+def weighed(isolate: Isolate) -> Weighed:
+    """Return an `Isolate` that counts, too."""
+    if isolate is copy_item or isolate is share_item:
+        return isolate
+
+    def isolate_weighed(item: Any, scale: Scale) -> Any:
+        return isolate(share_item(item, scale))
+
+    return isolate_weighed
 
 
 @cache
@@ -87,7 +130,7 @@ def is_numpy_scalar(kind: type) -> bool:
     return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
 
 
-def _copy_any(item: Any) -> Any:
+def _copy_any(item: Any, scale: Scale | None) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
@@ -96,9 +139,15 @@ def _copy_any(item: Any) -> Any:
             buffers = []
             data = dumps(item, buffers.append)
             views = [buffer.raw() for buffer in buffers]
+        if scale is not None:
+            scale.bytes += unpickled_bytes(data)
+            if views:
+                scale.bytes += sum(view.nbytes for view in views)
         return pickle.loads(data, buffers=map(bytearray, views))
     except Exception:  # a user's __reduce__ may raise anything
         try:
+            if scale is not None:
+                scale.add(item)
             return copy_locally(item, IMMUTABLE)
         except Exception as error:
             raise cannot_carry(item, error) from error

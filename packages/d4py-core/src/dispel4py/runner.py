@@ -9,6 +9,7 @@ it are called straight at `_process`, in a tight loop.
 from __future__ import annotations
 
 import copy
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -20,13 +21,14 @@ from typing import Any, NamedTuple
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list, shorten
-from dispel4py.isolation import IMMUTABLE, Isolate, cannot_carry, copy_item, share_item
+from dispel4py.isolation import IMMUTABLE, Isolate, Weighed, cannot_carry, copy_item, weighed
 from dispel4py.plan import PlannedPE
 from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
+from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, Scale
 
-#: A PE's `_process`, what takes what it returns, and the copying of that.
-_DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Isolate]
+#: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
+_DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Weighed, Scale]
 #: Gets an error and the item; raises the error, or takes note of it and returns.
 OnError = Callable[[ProcessingError, Any], None]
 #: Called in the middle of a PE's call when what it wrote should go on its way.
@@ -49,6 +51,10 @@ class Cut(NamedTuple):
 
 _CallEach = Callable[[str | None, Iterator[Any]], bool]
 
+#: What is no array, and most often met.
+_CONTAINERS = frozenset({tuple, dict, list})
+#: What cannot change and may be large all the same.
+_TEXTS = frozenset({str, bytes})
 #: Marks in a slice; and items between two of them where items are as quick as they can be.
 _MARKS, _STEP = 100, 256
 
@@ -86,14 +92,17 @@ class Runner:
         chunk: how many written items are gathered before `on_written` is called in mid-call.
         linger: seconds after which they go on their way even if they are fewer.
         written: where written items are gathered, if together with another instance's.
+        scales: what counts their bytes, likewise.
         restored: the PE as another process left it, preprocessed already; None makes a copy of
             the plan's.
 
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
+        scales: output name → how large those items are.
         sent: output name → items that went on their way since `track`; None before that.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
+        team: the team that it is in, if it is in one.
         batch: the batch in hand, or the last one; where there are marks.
         marks: note in the middle of a batch what is done of it, for `part`.
 
@@ -114,19 +123,23 @@ class Runner:
         chunk: int = 1024,
         linger: float = 0.01,
         written: dict[str, list[Any]] | None = None,
+        scales: dict[str, Scale] | None = None,
         restored: GenericPE | None = None,
     ) -> None:
         self.planned = planned
         self.instance = instance
         self.written = {name: [] for name in planned.routes} if written is None else written
+        self.scales = {name: Scale() for name in planned.routes} if scales is None else scales
         self.sent: dict[str, int] | None = None
         self._sent_before: dict[str, int] = {}
         self.stats = InstanceStats(planned.id, rank)
         self.slice = 1
+        self.team: Team | None = None
         self._on_written = on_written
         self._on_error = on_error
-        self._isolate = isolate
+        self._isolate = weighed(isolate)
         self._chunk = chunk
+        self._most_bytes = MOST_BYTES if chunk > 1 else sys.maxsize
         self._linger = linger
         self._sent_at = 0.0
         self._nested_seconds = 0.0
@@ -155,7 +168,7 @@ class Runner:
         except (Exception, SystemExit) as error:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
-        self._direct = _direct_way(self.planned, self.pe, self.written, self._isolate)
+        self._direct = _direct_way(self.planned, self.pe, self.written, self._isolate, self.scales)
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
 
@@ -289,17 +302,22 @@ class Runner:
     def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `process` with each item; False at one that failed."""
         process: Callable[[Any], Any] = self.pe.process
-        written, isolate = self.written, self._isolate
+        written, isolate, scales = self.written, self._isolate, self.scales
         item = None
         try:
             for item in items:
                 returned = process(item if input_name is None else {input_name: item})
                 if type(returned) is not dict:
                     returned = _as_dict(returned)
-                for name, data in returned.items():
+                is_large = False
+                for name, value in returned.items():
                     if name not in written:
                         raise self._unknown_output(name)
-                    written[name].append(data if type(data) in IMMUTABLE else isolate(data))
+                    scale = scales[name]
+                    written[name].append(_kept(value, isolate, scale))
+                    is_large = is_large or scale.bytes > self._most_bytes
+                if is_large:
+                    self._hand_on()
         except (Exception, SystemExit) as error:
             self.fail(error, item)
             return False
@@ -308,19 +326,37 @@ class Runner:
     def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """The same for a PE whose `process` only hands on to `_process`."""
         assert self._direct is not None
-        method, out, isolate = self._direct
-        immutable = int  # the type that was seen last: streams are mostly of one type
+        method, out, isolate, scale = self._direct
+        most_bytes, small, text = self._most_bytes, SMALL_BYTES, str
+        unchangeable, texts, containers = IMMUTABLE, _TEXTS, _CONTAINERS
+        hand_on = self._hand_on
+        immutable: type = int  # that was seen last: streams are mostly of one type
         item = None
+        # Kept short: each turn of a loop costs more if its code is longer than a byte can say.
         try:
             for item in items:
                 data = method(item)
                 if type(data) is immutable:
                     out.append(data)
-                elif type(data) in IMMUTABLE:
-                    immutable = type(data)
+                    continue
+                kind = type(data)
+                if kind is text and len(data) <= small:
                     out.append(data)
-                elif data is not None:
-                    out.append(data if is_unreachable(data, item) else isolate(data))
+                    continue
+                if kind in unchangeable:
+                    if kind in texts:
+                        scale.bytes += len(data)
+                    else:
+                        immutable = kind
+                elif data is None:
+                    continue
+                elif kind in containers or not is_unreachable(data, item):
+                    data = isolate(data, scale)
+                else:
+                    scale.bytes += data.nbytes
+                out.append(data)
+                if scale.bytes > most_bytes:
+                    hand_on()
         except (Exception, SystemExit) as error:
             self.fail(error, item)
             return False
@@ -349,13 +385,27 @@ class Runner:
     def _write(self, name: str, data: Any) -> None:
         if name not in self.written:
             raise self._unknown_output(name)
-        items = self.written[name]
-        items.append(data if type(data) in IMMUTABLE else self._isolate(data))
-        if len(items) >= self._chunk or perf_counter() - self._sent_at >= self._linger:
-            started_at = perf_counter()
-            self._on_written(self)
-            self._sent_at = perf_counter()
-            self._nested_seconds += self._sent_at - started_at
+        items, scale = self.written[name], self.scales[name]
+        items.append(_kept(data, self._isolate, scale))
+        if (
+            len(items) >= self._chunk
+            or scale.bytes >= SLICE_BYTES
+            or perf_counter() - self._sent_at >= self._linger
+        ):
+            self._send_on()
+
+    def _hand_on(self) -> None:
+        """Between two calls: what they wrote is larger than was planned for so many of them."""
+        planned = self.team or self
+        planned.slice = max(1, planned.slice // 2)
+        self._send_on()
+
+    def _send_on(self) -> None:
+        """Have what was written go on its way, in the middle of a batch."""
+        started_at = perf_counter()
+        self._on_written(self)
+        self._sent_at = perf_counter()
+        self._nested_seconds += self._sent_at - started_at
 
     def _unknown_output(self, name: str) -> UnknownOutputError:
         return UnknownOutputError(
@@ -380,6 +430,7 @@ class Team:
     Attributes:
         planned: the PE in the plan.
         written: see `Runner`.
+        scales: see `Runner`.
         slice: see `Runner`.
     """
 
@@ -390,7 +441,10 @@ class Team:
         self.runners = runners
         self.planned = runners[0].planned
         self.written = runners[0].written
+        self.scales = runners[0].scales
         self.slice = 1
+        for runner in runners:
+            runner.team = self
 
     def process(self, input_name: str | None, parts: Sequence[tuple[int, list[Any]]]) -> float:
         """Call instances with their parts, one after the other; see `Runner.process`."""
@@ -421,7 +475,11 @@ def _as_dict(returned: Any) -> Mapping[str, Any]:
 
 
 def _direct_way(
-    planned: PlannedPE, pe: GenericPE, written: dict[str, list[Any]], isolate: Isolate
+    planned: PlannedPE,
+    pe: GenericPE,
+    written: dict[str, list[Any]],
+    isolate: Weighed,
+    scales: dict[str, Scale],
 ) -> _DirectWay | None:
     """`_process` and what takes its result, where `process` does no more than call it."""
     if "process" in vars(pe):
@@ -431,8 +489,22 @@ def _direct_way(
         if process is not ProducerPE.process:
             return None
     elif process is ConsumerPE.process:
-        return pe._process, deque(maxlen=0), share_item  # what it returns goes nowhere
+        return pe._process, deque(maxlen=0), _drop, Scale()  # what it returns goes nowhere
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (pe._process, written[output], isolate) if output in written else None
+    return (pe._process, written[output], isolate, scales[output]) if output in written else None
+
+
+def _kept(data: Any, isolate: Weighed, scale: Scale) -> Any:
+    """What was written, as it is kept from now on; its bytes are counted."""
+    kind = type(data)
+    if kind not in IMMUTABLE:
+        return isolate(data, scale)
+    if kind in _TEXTS and len(data) > SMALL_BYTES:
+        scale.bytes += len(data)
+    return data
+
+
+def _drop(data: Any, scale: Scale) -> None:
+    """Take the place of what is not to be kept."""

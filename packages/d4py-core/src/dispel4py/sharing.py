@@ -71,7 +71,15 @@ def _is_only_view(view: memoryview) -> bool:
 def is_array(data: Any) -> bool:
     """A plain NumPy array that holds its data itself; told without importing NumPy."""
     kind = type(data)
-    return kind.__name__ == "ndarray" and kind.__module__ == "numpy" and not data.dtype.hasobject
+    if kind not in _ARRAYS:
+        if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
+            return False
+        _ARRAYS.add(kind)
+    return not data.dtype.hasobject
+
+
+#: NumPy's type, once it was met.
+_ARRAYS: set[type] = set()
 
 
 def _uncounted(data: Any) -> int:

@@ -131,6 +131,10 @@ class TellingRunner(Runner):
         self.pe.sent_before = sent_before
         return sent_before
 
+    def _hand_on(self) -> None:
+        self._sent_at_begin = None  # the call is complete
+        super()._hand_on()
+
     def _end(self) -> None:
         self._sent_at_begin = None
         for name in TOLD_ATTRIBUTES:
