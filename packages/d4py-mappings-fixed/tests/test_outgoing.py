@@ -11,6 +11,7 @@ from d4py_fixed.frames import RESULTS
 from d4py_fixed.outgoing import RESULTS_WINDOW, WINDOW, Outgoing
 from dispel4py.errors import ProcessingError
 from dispel4py.result import Failure
+from dispel4py.sizes import SLICE_BYTES
 
 FULL = 10
 
@@ -21,8 +22,9 @@ class Wire:
     def __init__(self, shared=None):
         self.batches = []
         self.results = []
+        self.bytes = 0
         self.outgoing = Outgoing(
-            lambda *batch: self.batches.append(batch),
+            lambda *batch: self.batches.append(batch) or self.bytes,
             lambda *results: self.results.append(results),
             shared,
         )
@@ -295,3 +297,28 @@ def test_m3_whatever_happens_nothing_is_lost_or_overtakes(steps, shares):
         arrived = {key: items for key, items in arrived.items() if key[0::2] != (1, "a")}
         added = {key: items for key, items in added.items() if key[0::2] != (1, "a")}
     assert arrived == added
+
+
+def test_c6_known_sizes_fill_a_batch(wire):
+    add(wire, 1)
+    wire.outgoing.flush()
+    wire.outgoing.add_items(1, 0, "input", [2], SLICE_BYTES)
+    assert not wire.outgoing.overfull()
+    wire.outgoing.add_items(1, 0, "input", [3], SLICE_BYTES)
+    assert wire.outgoing.overfull() == {1}
+    wire.outgoing.add_results("A0", "output", [1], 2 * SLICE_BYTES)
+    assert wire.outgoing.results_overfull
+
+
+def test_c6_what_was_sent_shows_who_gets_the_large_items(wire):
+    wire.bytes = SLICE_BYTES
+    add(wire, 1)
+    add(wire, 1, instance=1)
+    wire.outgoing.flush()
+    wire.bytes = 100
+    wire.outgoing.add_items(1, 0, "input", [2, 3], 2 * 40)  # as the average says
+    assert wire.outgoing.overfull() == {1}
+    wire.outgoing.answered(1, 0)
+    wire.outgoing.flush()
+    wire.outgoing.add_items(1, 0, "input", [4, 5], 2 * 40)  # small ones again
+    assert not wire.outgoing.overfull()

@@ -19,9 +19,9 @@ from time import monotonic
 from typing import Any
 
 from d4py_fixed.placement import Instance
-from dispel4py.codec import about_bytes
-from dispel4py.executor import CHUNK, SLICE_BYTES, SLICE_SECONDS
+from dispel4py.executor import CHUNK, SLICE_SECONDS
 from dispel4py.result import Failure
+from dispel4py.sizes import SLICE_BYTES, about_bytes
 
 #: Batches on their way to one receiving instance that it has not answered yet.
 WINDOW = 3
@@ -38,7 +38,7 @@ _AHEAD_SECONDS = 0.1
 
 #: PE number, instance, input.
 _Key = tuple[int, int, str]
-SendItems = Callable[[int, int, str, list[Any]], None]
+SendItems = Callable[[int, int, str, list[Any]], int]
 SendResults = Callable[[list[tuple[str, str, list[Any]]], list[Failure]], None]
 
 
@@ -46,7 +46,7 @@ class Outgoing:
     """Batches by receiving instance, and results.
 
     Args:
-        send_items: sends a batch: PE number, instance, input, items.
+        send_items: sends a batch: PE number, instance, input, items; how many bytes that was.
         send_results: sends results and failures.
         shared: (PE number, input) → the instances that may have each other's items.
     """
@@ -68,6 +68,7 @@ class Outgoing:
         self._batches: dict[_Key, list[Any]] = {}
         self._fill: dict[_Key, float] = {}
         self._sent_at: dict[_Key, float] = {}
+        self._item_bytes: dict[_Key, float] = {}
         self._unanswered: dict[Instance, int] = {}
         self._results: dict[tuple[str, str], list[Any]] = {}
         self._failures: list[Failure] = []
@@ -75,14 +76,34 @@ class Outgoing:
         self._results_sent_at = 0.0
         self._unanswered_results = 0
 
-    def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+    def add_items(
+        self, pe: int, instance: int, input_name: str, items: list[Any], size: float | None = None
+    ) -> None:
+        """Add to a batch.
+
+        Args:
+            pe: number of the receiving PE.
+            instance: which of its instances.
+            input_name: its input.
+            items: the items.
+            size: how many bytes they are known to take.
+        """
         key = (pe, instance, input_name)
         self._batches.setdefault(key, []).extend(items)
-        self._fill[key] = self._fill.get(key, 0.0) + _fill(items)
+        if size is None:
+            size = about_bytes(items)
+        # Of what was written together, large items may all go to one instance.
+        size = max(size, self._item_bytes.get(key, 0.0) * len(items))
+        self._fill[key] = self._fill.get(key, 0.0) + _fill(len(items), size)
 
-    def add_results(self, pe_id: str, output: str, items: list[Any]) -> None:
+    def add_results(
+        self, pe_id: str, output: str, items: list[Any], size: float | None = None
+    ) -> None:
+        """Add results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
-        self._results_fill += _fill(items)
+        if size is None:
+            size = about_bytes(items)
+        self._results_fill += _fill(len(items), size)
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
@@ -154,7 +175,7 @@ class Outgoing:
             items = items[:count]
         self._unanswered[pe, instance] = self._unanswered.get((pe, instance), 0) + 1
         self._sent_at[key] = now
-        self._send_items(*key, items)
+        self._item_bytes[key] = self._send_items(*key, items) / len(items)
 
     def _send_in_pace(self, key: _Key, now: float, idle: bool, waiting: int) -> int:
         """Send what an instance should have of what others may have too, of so much in all.
@@ -240,6 +261,6 @@ class _Pace:
         self.most = max(1, min(CHUNK, int(count * _AHEAD_SECONDS / max(seconds, 1e-6))))
 
 
-def _fill(items: list[Any]) -> float:
-    """How full a batch these items make; 1 is full."""
-    return max(len(items) / _FULL_ITEMS, about_bytes(items) / _FULL_BYTES)
+def _fill(count: int, size: float) -> float:
+    """How full a batch so many items make, of so many bytes; 1 is full."""
+    return max(count / _FULL_ITEMS, size / _FULL_BYTES)

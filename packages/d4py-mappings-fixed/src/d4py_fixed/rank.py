@@ -128,11 +128,12 @@ class Rank:
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
-        self._outgoing.add_items(pe, instance, input_name, items)
+        size = len(items) * self._executor.item_bytes
+        self._outgoing.add_items(pe, instance, input_name, items, size)
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
-        self._outgoing.add_results(pe_id, output, items)
+        self._outgoing.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
         self._outgoing.add_failure(Failure(error, item))
@@ -282,13 +283,16 @@ class Rank:
             case _:
                 raise AssertionError(f"a rank got {frame!r}")
 
-    def _send(self, rank: int, frame: Frame) -> None:
-        self._transport.send(rank, to_parts(frame))
+    def _send(self, rank: int, frame: Frame) -> int:
+        """Send a frame; how many bytes it has."""
+        parts = to_parts(frame)
+        self._transport.send(rank, parts)
+        return sum(map(len, parts))
 
-    def _send_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+    def _send_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> int:
         rank = self._placement.rank_of[pe, instance]
         try:
-            self._send(rank, Items(pe, instance, input_name, items))
+            return self._send(rank, Items(pe, instance, input_name, items))
         except ItemError as error:
             place = f"input {input_name!r} of {self._plan.pes[pe].id}"
             raise _culprit(items, f"on its way to {place}") or error from None
