@@ -15,6 +15,7 @@ from d4py_dynamic.tasks import (
     CALLS,
     FINISH,
     ITEMS,
+    MOST_BYTES,
     ORDERS,
     OWN,
     PARK,
@@ -432,6 +433,12 @@ class StoreContract:
         assert workers[0].pressure([place]).full == (place,)
         workers[1].commit(Commit(leases=leases))
         assert workers[0].pressure([place]).full == ()
+
+    def test_c6_an_instance_is_full_of_large_tasks_though_small_ones_follow(self, driver, workers):
+        size = MOST_BYTES // 16
+        for _ in range(20):
+            workers[0].commit(Commit(tasks=[items(bytes(size), pe=PINNED, instance=0)]))
+        assert workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)])).full
 
     def test_c6_results_that_nobody_takes_are_pressure(self, driver, workers):
         commits = 0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from d4py_dynamic.tasks import ANY, ITEMS, Commit, Lease, Task
-from dispel4py.codec import about_bytes
 from dispel4py.result import Failure
+from dispel4py.sizes import about_bytes
 
 #: Weight, about in bytes, beyond which an outbox should be committed.
 HEAVY = 1 << 20
@@ -39,17 +39,22 @@ class Outbox:
     def is_empty(self) -> bool:
         return not (self._items or self._tasks or self._results or self._failures)
 
-    def add_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """Items for a pinned instance, or for `ANY` worker."""
+    def add_items(
+        self, pe: int, instance: int, input_name: str, items: list[Any], size: int | None = None
+    ) -> None:
+        """Items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
-        self.weight += about_bytes(items)
+        self.weight += about_bytes(items) if size is None else size
 
     def add_task(self, task: Task) -> None:
         self._tasks.append(task)
 
-    def add_results(self, pe_id: str, output: str, items: list[Any]) -> None:
+    def add_results(
+        self, pe_id: str, output: str, items: list[Any], size: int | None = None
+    ) -> None:
+        """Results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
-        self.weight += about_bytes(items)
+        self.weight += about_bytes(items) if size is None else size
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)

@@ -57,6 +57,8 @@ from dispel4py.errors import ItemError
 
 #: How many entries to read from pinned streams at once, and about how many bytes of any.
 _READ_COUNT, READ_BYTES = 16, 4 << 20
+#: With each entry, so much (one part in so many) of the size of a larger one is forgotten.
+_FORGOTTEN = 8
 
 
 class RedisTaskStore:
@@ -145,7 +147,7 @@ class RedisTaskStore:
         result: bytes | None = None
         if commit.results or commit.failures:
             result = wrap(Results(commit.results, commit.failures), keys.out)
-            self._results_size = len(result)
+            self._results_size = _lately(self._results_size, len(result))
         add(lease.token for lease in commit.leases)
         add(
             (keys.stream_of(task), task.pe, data)
@@ -170,7 +172,7 @@ class RedisTaskStore:
         full = set()
         for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
             pin = task.pe, task.instance
-            self._task_size[pin] = len(data)
+            self._task_size[pin] = _lately(self._task_size.get(pin, 0), len(data))
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
         is_full = results > self._most_results()
@@ -286,7 +288,7 @@ class RedisTaskStore:
                     token = stream, entry_id, task.pe if counts(task) else ""
                     leases.append(Lease(remaining(task, position), token, position, losses))
                     self._outstanding.add((stream, entry_id))
-                    self._entry_size = len(fields[FIELD])
+                    self._entry_size = _lately(self._entry_size, len(fields[FIELD]))
         return leases
 
     def tell(self, event: Any) -> None:
@@ -326,6 +328,11 @@ def _fields(flat: list[bytes]) -> dict[bytes, bytes]:
 def at_most(count: int, size: int, most_bytes: int) -> int:
     """How many entries of some size there may be at once: `count`, or fewer if they are large."""
     return max(1, min(count, most_bytes // max(1, size)))
+
+
+def _lately(before: int, size: int) -> int:
+    """How large entries are to be expected: as the largest one lately, where sizes vary."""
+    return max(size, before - before // _FORGOTTEN)
 
 
 def entries_by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]:

@@ -155,11 +155,13 @@ class Worker:
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
-        self._outbox.add_items(pe, instance if self._pinned[pe] else ANY, input_name, items)
+        size = len(items) * self._executor.item_bytes
+        instance = instance if self._pinned[pe] else ANY
+        self._outbox.add_items(pe, instance, input_name, items, size)
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
         """See `dispel4py.executor.Exits`."""
-        self._outbox.add_results(pe_id, output, items)
+        self._outbox.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _say(self, pe_id: str, rank: int, message: str) -> None:
         with self._lock:
