@@ -36,6 +36,8 @@ from dispel4py.runner import raise_error
 ODD_ITEM = 50
 #: How long nothing has to come for a run to be taken for over.
 IDLE_SECONDS = 3.5
+#: How many bytes of items may look as if they were gathered.
+MOST_HELD_BYTES = 4 << 20
 
 
 class Sound:
@@ -300,6 +302,20 @@ class UnboundedQueue(Sound):
         while self.queue:
             self.executor.push(*self.queue.popleft())
             self.executor.drain()
+
+
+class GuessesSizes(UnboundedQueue):
+    """Gathers items until they look as if they were large."""
+
+    held = 0
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        super().send(pe, instance, input_name, items)
+        self.held += sum(map(sys.getsizeof, items))
+        if self.held > MOST_HELD_BYTES:
+            self.held = 0
+            while self.queue:
+                self.executor.push(*self.queue.popleft())
 
 
 class EndsByIdleTime(Sound):

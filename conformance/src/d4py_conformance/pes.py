@@ -472,6 +472,46 @@ class Tally(ProducerPE):
             self.write("output", bytes(self.size) if self.size else self.sent)
 
 
+class LooksSmall:
+    """An item whose size shows only when it is pickled: what it holds is far down, and it lies.
+
+    Args:
+        size: of what it holds, in bytes.
+    """
+
+    __slots__ = ("_held",)
+    nbytes = 8
+
+    def __init__(self, size: int) -> None:
+        self._held = [{"a": [{"b": [bytearray(size)]}]}]
+
+    def __sizeof__(self) -> int:
+        return 64
+
+
+class LargeLater(ProducerPE):
+    """Returns small items for a while, then large ones, of which it keeps a tally.
+
+    Args:
+        file: grows by a byte with each large item.
+        small: how many small items, 1, 2, 3, …, come first.
+        size: of the others, in bytes.
+    """
+
+    def __init__(self, file: Path, small: int, size: int) -> None:
+        super().__init__()
+        self.file, self.small, self.size = file, small, size
+        self.sent = 0
+
+    def _process(self, inputs: Any) -> int | LooksSmall:
+        self.sent += 1
+        if self.sent <= self.small:
+            return self.sent
+        with self.file.open("ab") as file:
+            file.write(b".")
+        return LooksSmall(self.size)
+
+
 class EnoughError(Exception):
     """The run has shown what it was to show."""
 
@@ -480,16 +520,33 @@ class Gate(IterativePE):
     """Lets nothing pass: waits until the sender of a tally pauses or is done, and ends the run.
 
     Says in a file of its own how many items had been sent by then.
+
+    Args:
+        tally: the tally.
+        count: how many items will have been sent at the end.
+        verdict: that file.
+        step: see `Tally`.
+        lets: type of items that it lets pass.
     """
 
-    def __init__(self, tally: Path, count: int, verdict: Path, step: int = TALLY_STEP) -> None:
+    def __init__(
+        self,
+        tally: Path,
+        count: int,
+        verdict: Path,
+        step: int = TALLY_STEP,
+        lets: type | None = None,
+    ) -> None:
         super().__init__()
+        self.lets = lets
         self.tally = tally
         self.step = step
         self.count = count
         self.verdict = verdict
 
     def _process(self, data: Any) -> None:
+        if self.lets is not None and isinstance(data, self.lets):
+            return
         sent, changed_at = 0, time.monotonic()
         while sent < self.count and time.monotonic() - changed_at < STILL_SECONDS:
             time.sleep(0.01)

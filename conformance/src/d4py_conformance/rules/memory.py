@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.pes import EnoughError, Gate, Relay, Tally
+from d4py_conformance.pes import EnoughError, Gate, LargeLater, Relay, Tally
 from d4py_conformance.suite import Execute, Require, Suite, chain
 from dispel4py import ProcessingError
 
@@ -15,6 +15,8 @@ from dispel4py import ProcessingError
 ITEMS = 2_000_000
 #: How many items of 1 MiB a run has in all; a mapping that takes them all needs half a gigabyte.
 LARGE_ITEMS, MIB = 500, 1 << 20
+#: How many small items come before large ones; so many that batches have grown.
+SMALL_ITEMS = 20_000
 
 
 class MemoryRules(Suite):
@@ -45,6 +47,22 @@ class MemoryRules(Suite):
         )
         with pytest.raises(ProcessingError, match="EnoughError"):
             execute(graph, LARGE_ITEMS)
+        assert int(verdict.read_text()) < LARGE_ITEMS, "nothing made the producer wait"
+
+    @pytest.mark.parametrize("small", [0, SMALL_ITEMS], ids=["at-once", "after-small-ones"])
+    def test_c6_large_items_that_look_small_make_a_producer_wait(
+        self, execute: Execute, require: Require, tmp_path: Path, small: int
+    ) -> None:
+        # A guess by attributes finds some bytes; a batch planned for small items has room for all.
+        require("bounded_memory")
+        tally, verdict = tmp_path / "tally", tmp_path / "verdict"
+        graph = chain(
+            LargeLater(tally, small, MIB),
+            Relay(),
+            Gate(tally, LARGE_ITEMS, verdict, step=1, lets=int),
+        )
+        with pytest.raises(ProcessingError, match="EnoughError"):
+            execute(graph, small + LARGE_ITEMS)
         assert int(verdict.read_text()) < LARGE_ITEMS, "nothing made the producer wait"
 
     def test_c6_results_wait_for_who_takes_them(
