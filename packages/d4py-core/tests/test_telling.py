@@ -90,7 +90,7 @@ def test_c5_wherever_it_is_lost_it_goes_on_from_there():
         executor, heir, exits = make(4, sent_before, cut)
         for _ in range(3):
             executor.feed(0, 0, None, iter([{}]))
-        executor.finish(0, 0)
+        executor.finish(0, 0, close=False)
         assert sorted(map(str, before + exits.results)) == sorted(map(str, model(4, 3)))
         starts = [dict(cut.sent) if i == cut.calls else {} for i in range(3)]
         assert heir.pe.began == [{"output": 0, "odd": 0} | start for start in starts]

@@ -14,7 +14,7 @@ one by one, depth first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -120,6 +120,7 @@ class Executor:
         self._outlets: dict[Runner | Team, list[_Output]] = {}
         self._taken: dict[int, Scale] = {}
         self.item_bytes = SMALL_BYTES
+        self._closed: list[tuple[tuple[int, int], Runner]] = []
         self._stack: list[_Work] = []
         self._floor = 0
         self._calling: list[Runner] = []
@@ -159,7 +160,7 @@ class Executor:
 
     def stats_by_pe(self) -> list[tuple[int, InstanceStats]]:
         """The same with the numbers of the PEs."""
-        runners = sorted(self._runners.items(), key=itemgetter(0))
+        runners = sorted([*self._closed, *self._runners.items()], key=itemgetter(0))
         return [(pe, runner.stats) for (pe, _), runner in runners]
 
     def start(
@@ -247,12 +248,57 @@ class Executor:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)
 
-    def finish(self, pe: int, instance: int) -> None:
-        """Postprocess a local instance, and run everything local that follows from it."""
+    def finish(self, pe: int, instance: int, *, close: bool = True) -> None:
+        """Postprocess a local instance, and run everything local that follows from it.
+
+        Args:
+            pe: number of the PE.
+            instance: number of the instance.
+            close: let go of it as well; whoever needs its PE once more calls `close` later.
+        """
         runner = self.start(pe, instance)
         self._guarded(runner.postprocess)
         self._collect(runner)
         self.drain()
+        if close:
+            self.close(pe, instance)
+
+    def close(self, pe: int, instance: int) -> None:
+        """Let go of a local instance that is done, given up or moved elsewhere.
+
+        Raises:
+            ProcessingError: see `Runner.close`.
+        """
+        runner = self._runners.pop((pe, instance), None)
+        if runner is not None:
+            self._closed.append(((pe, instance), runner))
+            self._guarded(runner.close)
+
+    def close_all(self) -> None:
+        """Let go of all local instances; of all others too if one fails.
+
+        Raises:
+            ProcessingError: see `Runner.close`.
+        """
+        failure = None
+        for pe, instance in [*self._runners]:
+            try:
+                self.close(pe, instance)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Let go of all local instances at the end of a block, also where the run has failed."""
+        try:
+            yield
+        except BaseException:
+            with suppress(Exception):  # the error that ended the run is the one to tell
+                self.close_all()
+            raise
+        self.close_all()
 
     def drain(self) -> bool:
         """Process all local items, down to the end of every local path.

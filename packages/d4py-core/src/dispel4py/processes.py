@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import shutil
@@ -30,6 +31,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
+from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 
 START_METHODS = ("fork", "forkserver", "spawn")
@@ -39,8 +41,14 @@ _ON_LINUX = sys.platform == "linux"
 #: Seconds that a worker has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
 _HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: A worker's last word when its main function has returned.
+#: A worker's last word when it is done.
 _DONE = b""
+#: What its last word but one begins with, if threads still run: their names follow.
+_FINISHING = b"finishing "
+#: Seconds between two looks at workers that are to end, and until it is told what they wait for.
+_TICK_SECONDS, SAY_SECONDS = 0.05, 5.0
+
+_LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
     " before it began, for the reason that it printed; workers that are not forked import the main"
     " script, which has to call run() under: if __name__ == '__main__':"
@@ -99,6 +107,7 @@ class Crew:
         self._imports_main = False
         self._processes: list[BaseProcess] = []
         self._reports: list[connection.Connection] = []
+        self._threads: dict[int, list[str]] = {}
         self._ended: set[int] = set()
         try:
             self._start_together(arguments)
@@ -154,6 +163,9 @@ class Crew:
                 continue
             gone = not process.is_alive()
             message = _received(report)
+            if message is not None and message.startswith(_FINISHING):
+                self._threads[rank] = pickle.loads(message.removeprefix(_FINISHING))
+                message = _received(report)
             if message is not None:
                 self._ended.add(rank)
                 if message != _DONE:
@@ -163,14 +175,45 @@ class Crew:
                 cause = cause_of(process.exitcode or 0)
                 if process.exitcode == 1 and self._imports_main:
                     cause += _UNREPORTED
+                if rank in self._threads:
+                    cause += f", while {name_threads(self._threads[rank])} still ran"
                 raise WorkerLostError(rank, process.pid or 0, cause)
 
     def join(self, seconds: float) -> bool:
-        """Wait for all workers to end by themselves; False if some have not."""
+        """Wait for all workers to end by themselves for so long; False if some have not."""
         until = monotonic() + seconds
         for process in self._processes:
             process.join(max(0.0, until - monotonic()))
         return not any(process.is_alive() for process in self._processes)
+
+    def finishing(self, number: int) -> list[str]:
+        """Return the names of the threads for which a worker stays though its work is done."""
+        return self._threads.get(number, [])
+
+    def see_off(
+        self,
+        look: Callable[[], None] | None = None,
+        name: Callable[[int], str] = "worker {}".format,
+    ) -> None:
+        """Wait for all workers to end by themselves, however long; say for what if it takes long.
+
+        Args:
+            look: called meanwhile, in place of `check`, which is to be called there.
+            name: what to call a worker in a message, by its number.
+
+        Raises:
+            D4pyError: see `check`.
+        """
+        look = look or self.check
+        say_at = monotonic() + SAY_SECONDS
+        while not self.join(_TICK_SECONDS):
+            look()
+            if monotonic() >= say_at:
+                say_at = float("inf")
+                for number, process in enumerate(self._processes):
+                    if process.is_alive():
+                        _LOG.warning("%s", waiting_for(name(number), self.finishing(number)))
+        look()
 
     def stop(self) -> None:
         """End all workers that still run: SIGTERM, then SIGKILL."""
@@ -184,6 +227,14 @@ class Crew:
             self.join(GRACE_SECONDS)
         for report in self._reports:
             report.close()
+
+
+def waiting_for(worker: str, threads: Sequence[str] = ()) -> str:
+    """Return the line that says why a run does not end."""
+    if not threads:
+        return f"all items are done; waiting for {worker} to end"
+    run = "runs" if len(threads) == 1 else "run"
+    return f"all items are done; waiting for {worker}: {name_threads(threads)} still {run}"
 
 
 def usable_cores() -> int:
@@ -228,8 +279,10 @@ def _worker_main(
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+    begin_as_a_program()
     try:
         main(WorkerSide(), *arguments)
+        end_as_a_program(lambda names: report.send_bytes(_FINISHING + pickle.dumps(names)))
         report.send_bytes(_DONE)
     except BaseException as error:
         report.send_bytes(portable(error))

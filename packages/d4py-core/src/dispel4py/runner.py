@@ -12,6 +12,7 @@ import copy
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from operator import length_hint
 from time import perf_counter
@@ -20,7 +21,15 @@ from typing import Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
-from dispel4py.errors import GraphError, ProcessingError, UnknownOutputError, name_list, shorten
+from dispel4py.errors import (
+    GraphError,
+    ProcessingError,
+    RunError,
+    UnknownOutputError,
+    name_list,
+    shorten,
+)
+from dispel4py.held_files import finish_files, held_files
 from dispel4py.isolation import IMMUTABLE, Isolate, Weighed, cannot_carry, copy_item, weighed
 from dispel4py.plan import PlannedPE
 from dispel4py.result import InstanceStats
@@ -375,6 +384,24 @@ class Runner:
             self._on_error(self._error(error, "postprocess"), None)
         self._add_seconds(started_at)
 
+    def close(self) -> None:
+        """Let go of the PE: once, when its instance is done, given up or moved elsewhere.
+
+        Nothing of the run refers to the PE any more, nor the PE to the run, so that Python frees
+        it at once and in order; what waits in files that it has left open is written before.
+
+        Raises:
+            ProcessingError: that failed, and `on_error` says to stop.
+        """
+        self.batch, self._to_come, self._direct = [], iter(()), None
+        files = held_files(self.pe)
+        _cut_loose(self.pe, self.planned.id)
+        del self.pe
+        try:
+            finish_files(files)
+        except Exception as error:
+            self._on_error(self._error(error, "postprocess"), None)
+
     def fail(self, error: BaseException, item: Any) -> None:
         """Hand an exception that belongs to an item of this instance to `on_error`."""
         self._on_error(self._error(error, "process", item), item)
@@ -461,6 +488,21 @@ def _copy_pe(planned: PlannedPE) -> GenericPE:
         return copy.deepcopy(planned.pe, memo)
     except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
+
+
+def _cut_loose(pe: GenericPE, pe_id: str) -> None:
+    """Take away what ties a PE, and one that it wraps, to a run."""
+    for part in [pe, *(value for value in vars(pe).values() if isinstance(value, GenericPE))]:
+        for name in RUNTIME_ATTRIBUTES:
+            vars(part).pop(name, None)
+        part._run_writer = partial(_write_too_late, pe_id)
+
+
+def _write_too_late(pe_id: str, name: str, data: Any) -> None:
+    raise RunError(
+        f"{pe_id} wrote to output {name!r} after its postprocess(), when it was complete; a thread"
+        " that writes has to be joined in postprocess()"
+    )
 
 
 def _as_dict(returned: Any) -> Mapping[str, Any]:

@@ -61,18 +61,19 @@ class SimpleMapping:
             else lambda error, item: failures.append(Failure(error, item)),
             between=None if options.on_progress is None else report,
         )
-        # Receivers first: a preprocess may write.
-        for pe in reversed(plan.order):
-            for instance in range(plan.pes[pe].instances):
-                executor.start(pe, instance)
-        waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
-        while waiting:
-            for root, iterator in list(waiting.items()):
-                if not executor.call_root(root, iterator):
-                    del waiting[root]
-        for pe in plan.order:
-            for instance in range(plan.pes[pe].instances):
-                executor.finish(pe, instance)
+        with executor.closing():
+            # Receivers first: a preprocess may write.
+            for pe in reversed(plan.order):
+                for instance in range(plan.pes[pe].instances):
+                    executor.start(pe, instance)
+            waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
+            while waiting:
+                for root, iterator in list(waiting.items()):
+                    if not executor.call_root(root, iterator):
+                        del waiting[root]
+            for pe in plan.order:
+                for instance in range(plan.pes[pe].instances):
+                    executor.finish(pe, instance)
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
         return RunResult(exits.results.outputs, failures, stats)
