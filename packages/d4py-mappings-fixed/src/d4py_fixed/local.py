@@ -28,9 +28,6 @@ from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.shipping import Parcel, pack
 from dispel4py.workflow_graph import WorkflowGraph
 
-#: Seconds that ranks have to end by themselves when the run is over.
-FAREWELL_SECONDS = 5.0
-
 
 class Wiring(Protocol):
     """Connects the driver and the ranks of one run.
@@ -130,7 +127,7 @@ def run_locally(
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()
-        crew.join(FAREWELL_SECONDS)
+        crew.see_off(name=rank_name(placement))
     except WorkerLostError as error:
         ran = placement.describe(error.rank)
         raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
@@ -184,6 +181,16 @@ class RankOrders:
             ).run()
         finally:
             transport.close()
+
+
+def rank_name(placement: Placement) -> Callable[[int], str]:
+    """Return what to call a rank in a message, by its number."""
+
+    def name(rank: int) -> str:
+        ran = placement.describe(rank)
+        return f"worker {rank}" + (f", which ran {ran}" if ran else "")
+
+    return name
 
 
 def work(

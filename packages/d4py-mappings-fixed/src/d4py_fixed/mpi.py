@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import functools
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,12 +22,12 @@ from typing import Any
 import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothing)
 
 from d4py_fixed.driver import Driver
-from d4py_fixed.local import add_simple, placed
+from d4py_fixed.local import add_simple, placed, rank_name
 from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank
 from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
 from d4py_fixed.mpi_world import World
 from d4py_fixed.placement import Placement
-from dispel4py.errors import D4pyError, OptionError, UsageError, WorkerLostError
+from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
 from dispel4py.inputs import root_inputs
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -118,7 +119,7 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
             raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
         raise
     if make_world is not own_world:
-        world.close()
+        world.close(rank_name(placement))
     return result
 
 
@@ -145,5 +146,9 @@ def _close(world: World) -> None:
         sys.stdout.flush()
     if world.failed:
         world.abort()  # not before all has been said: this process is ended as well
-    else:
+        return
+    try:
         world.close()
+    except RunError as error:  # the program has ended, but not well
+        print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
+        os._exit(1)

@@ -66,6 +66,9 @@ class Processes(Protocol):
     def cause(self) -> str:
         """How they ended."""
 
+    def status(self) -> int:
+        """Return the exit status with which they ended; 0 for well, negative for a signal."""
+
     def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
         """Which of the ranks that are gone was lost first, and how it ended.
 
@@ -119,6 +122,9 @@ class Launched:
         for output in self._outputs:
             output.join()
         return cause_of(self._process.returncode or 0)
+
+    def status(self) -> int:
+        return self._process.returncode or 0
 
     def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
         if not wait(_LAST_WORDS_SECONDS):
@@ -210,6 +216,9 @@ class OwnRank:
 
     def cause(self) -> str:
         return cause_of(self._process.returncode)
+
+    def status(self) -> int:
+        return self._process.returncode or 0
 
     def loss(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
         if threading.current_thread() is threading.main_thread():

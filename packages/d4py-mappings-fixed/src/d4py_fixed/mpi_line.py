@@ -37,6 +37,7 @@ class Kind(IntEnum):
     OUT = 4  #: from a rank: it is done with the run, or the error that ended it
     END = 5  #: to a rank: all is over, and well
     ABORT = 6  #: to a rank: all is over, and not well
+    THREADS = 7  #: from a rank: it has left MPI, and ends once threads have; their names
 
 
 class Message(NamedTuple):

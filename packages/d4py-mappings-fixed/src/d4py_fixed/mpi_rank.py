@@ -27,6 +27,7 @@ from d4py_fixed.local import RankOrders
 from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, dial
 from d4py_fixed.placement import Placement, peers_of
+from dispel4py.ending import begin_as_a_program, end_as_a_program
 from dispel4py.errors import D4pyError, RunError, ServiceError
 from dispel4py.processes import no_script_where_there_is_none, portable
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -86,6 +87,7 @@ class Member:
         from d4py_fixed.mpi_bell import Bell
 
         self._bell = Bell(world, line)
+        self._may_exit = may_exit
         if may_exit:
             watch = threading.Thread(
                 target=_watch, args=(line,), name="d4py-driver-watch", daemon=True
@@ -144,9 +146,25 @@ class Member:
             # it does not, we do.
             sleep(_GRACE_SECONDS)
             os._exit(1)
-        self._lines.close()
         self._bell.close()
+        if not self._may_exit:  # a script, which ends as any other
+            self._lines.close()
+            MPI.Finalize()
+            return
         MPI.Finalize()
+        _RUNNING.set()  # again: what still runs here ends if the driver does
+        self._tell_threads([])
+        try:
+            end_as_a_program(self._tell_threads)
+        except RunError as error:
+            with suppress(OSError):
+                self._lines.send(DRIVER, Kind.OUT, [portable(error)])
+            _flush()
+            os._exit(1)
+
+    def _tell_threads(self, names: list[str]) -> None:
+        with suppress(OSError):
+            self._lines.send(DRIVER, Kind.THREADS, [pickle.dumps(names)])
 
     def _dial(self, address: tuple[str, int], key: bytes, is_wide: bool) -> socket.socket:
         try:
@@ -210,6 +228,7 @@ def _leave(member: Member) -> None:
 
 
 def _serve() -> None:
+    begin_as_a_program()
     try:
         member = Member(may_exit=True)
     except ServiceError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import secrets
@@ -14,7 +15,11 @@ from time import monotonic, sleep
 from d4py_fixed.mpi_launch import VARIABLE, Processes
 from d4py_fixed.mpi_line import DRIVER, Door, Kind, Lines
 from d4py_fixed.transport import Parts
+from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
+from dispel4py.processes import SAY_SECONDS, waiting_for
+
+_RUN_LOG = logging.getLogger("dispel4py.run")
 
 _LOOK_SECONDS = 0.05
 #: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
@@ -42,6 +47,8 @@ class World:
         self._size: int | None = None
         self._pids: dict[int, int] = {}
         self._frames: deque[tuple[int, Parts]] = deque()
+        #: Names of the threads for which ranks stay that have left MPI.
+        self._threads: dict[int, list[str]] = {}
         #: Ranks in the run: None, or their last word.
         self._out: dict[int, bytes | None] = {}
         key = secrets.token_bytes(32)
@@ -136,8 +143,18 @@ class World:
             self._look(seconds)
         return self._frames.popleft() if self._frames else None
 
-    def close(self) -> None:
-        """End all ranks: they end by themselves after a good run, and are ended after another."""
+    def close(self, name: Callable[[int], str] = "worker {}".format) -> None:
+        """End all ranks.
+
+        After a good run they end by themselves, once threads have that PEs have started, however
+        long that takes; after another one they are ended.
+
+        Args:
+            name: what to call a rank in a message, by its number.
+
+        Raises:
+            RunError: one failed or died meanwhile.
+        """
         if self._closed:
             return
         self._closed = True
@@ -145,15 +162,41 @@ class World:
             until = monotonic() + (_SIGNAL_SECONDS if self.failed else _END_SECONDS)
             while not (self._are_all_there() or self._processes.is_over() or monotonic() > until):
                 self._let_in(_LOOK_SECONDS)
-            if not self.failed:
-                for rank in self._pids:
-                    self._lines.send_at_once(rank, Kind.END)
-            if self.failed or not self._are_all_there() or not self._wait(_END_SECONDS):
+            if self.failed or not self._are_all_there():
                 self._end_by_force()
+                return
+            for rank in self._pids:
+                self._lines.send_at_once(rank, Kind.END)
+            try:
+                self._see_off(name)
+            except BaseException:
+                self._end_by_force()
+                raise
         finally:
             self._processes.see_off()
             self._door.close()
             self._lines.close()
+
+    def _see_off(self, name: Callable[[int], str]) -> None:
+        """Wait for the ranks to end, and say for which if it takes long."""
+        say_at, until = monotonic() + SAY_SECONDS, monotonic() + _END_SECONDS
+        while not self._wait(_LOOK_SECONDS):
+            ending = self._threads.keys() - set(self._lines.gone)
+            if ending:
+                until = monotonic() + _END_SECONDS
+            elif monotonic() >= until:  # MPI itself does not come to its end
+                self._end_by_force()
+                return
+            if monotonic() >= say_at:
+                say_at = float("inf")
+                for rank in sorted(ending):
+                    _RUN_LOG.warning("%s", waiting_for(name(rank), self._threads[rank]))
+        self._raise_reported()
+        with_threads = [rank for rank, names in self._threads.items() if names]
+        if with_threads and self._processes.status():
+            rank, cause = self._processes.loss(with_threads, self._wait)
+            cause = f"{cause}, while {name_threads(self._threads[rank])} still ran"
+            raise WorkerLostError(rank, self._pids[rank], cause)
 
     def _end_by_force(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -191,6 +234,8 @@ class World:
         while message is not None:
             if message.kind == Kind.OUT:
                 self._out[message.peer] = bytes(message.parts[0])
+            elif message.kind == Kind.THREADS:
+                self._threads[message.peer] = pickle.loads(message.parts[0])
             else:
                 self._frames.append((message.peer, message.parts))
             message = self._lines.receive(0.0)

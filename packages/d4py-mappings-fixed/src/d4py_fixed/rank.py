@@ -112,13 +112,14 @@ class Rank:
         Raises:
             ProcessingError: a PE raised, and `on_error` says to stop.
         """
-        for pe, instance in reversed(self._mine):  # receivers first: a preprocess may write
-            self._executor.start(pe, instance)
-        self._drain()
-        while len(self._complete) < len(self._mine):
-            self._take_in(0.0)
-            if not (self._work() or self._finish_one()):
-                self._wait()
+        with self._executor.closing():
+            for pe, instance in reversed(self._mine):  # receivers first: a preprocess may write
+                self._executor.start(pe, instance)
+            self._drain()
+            while len(self._complete) < len(self._mine):
+                self._take_in(0.0)
+                if not (self._work() or self._finish_one()):
+                    self._wait()
         self._send_all()
         self._send(self._driver, Progress(self._executor.stats, ended=True))
         while not self._farewell:

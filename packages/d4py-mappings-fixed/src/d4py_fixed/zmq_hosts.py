@@ -25,8 +25,10 @@ from d4py_fixed.zmq_words import (
     versions,
 )
 from dispel4py.errors import D4pyError, ServiceError
+from dispel4py.processes import SAY_SECONDS, waiting_for
 
 logger = logging.getLogger("dispel4py.zmq_multi")
+_RUN_LOG = logging.getLogger("dispel4py.run")
 
 _TICK_SECONDS = 0.1
 
@@ -146,13 +148,35 @@ class Hosts:
         for guest in self._guests.values():
             self._say(guest, Stop(reason))
 
-    def see_off(self, seconds: float) -> list[str]:
-        """Wait until all have left; the names of those who have not for so long."""
+    def attend(self, seconds: float = 0.0) -> None:
+        """Hear what hosts say while their ranks end.
+
+        Raises:
+            D4pyError: see `check`; a host was lost.
+        """
+        self.receive(seconds)
+        self.check()
+
+    def let_ranks_go(self) -> None:
+        """Take it for no error if ranks end from now on; their hosts say so if they fail."""
+        for rank in range(self._placement.ranks):
+            self._transport.let_go(rank)
+
+    def see_off(self) -> None:
+        """Wait until all have left, however long; say for which if it takes long.
+
+        Raises:
+            D4pyError: a rank failed on its host, or a host was lost.
+        """
+        say_at = monotonic() + SAY_SECONDS
+        while waiting := [guest for guest in self._guests.values() if not guest.left]:
+            self.attend(_TICK_SECONDS)
+            if monotonic() >= say_at:
+                say_at = float("inf")
+                for guest in waiting:
+                    ran = ", ".join(map(self._placement.describe, guest.ranks))
+                    _RUN_LOG.warning("%s", waiting_for(f"host {guest.name}, which ran {ran}"))
         self._look_away()
-        until = monotonic() + seconds
-        while monotonic() < until and not all(guest.left for guest in self._guests.values()):
-            self.receive(_TICK_SECONDS)
-        return [guest.name for guest in self._guests.values() if not guest.left]
 
     def strangers(self) -> int:
         """How many connections were refused."""
@@ -173,6 +197,7 @@ class Hosts:
             case Left(address):
                 if address in self._guests:
                     self._guests[address].left = True
+                    self._transport.let_go(self._guests[address].number)
             case _:
                 raise AssertionError(f"the driver heard {word!r}")
 

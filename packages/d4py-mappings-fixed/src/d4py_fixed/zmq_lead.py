@@ -13,7 +13,7 @@ from typing import Any
 
 from d4py_fixed.driver import Driver
 from d4py_fixed.frames import CODEC
-from d4py_fixed.local import FAREWELL_SECONDS, RankOrders, placed, work
+from d4py_fixed.local import RankOrders, placed, rank_name, work
 from d4py_fixed.placement import peers_of
 from d4py_fixed.zmq_addresses import address_of, host_and_port, listen_at_host
 from d4py_fixed.zmq_hosts import Hosts
@@ -87,8 +87,14 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
 
             transport.check = check
             result = Driver(placement, given, hosts, check, options, stats).run()
-            crew.join(FAREWELL_SECONDS)
-            left_behind = hosts.see_off(FAREWELL_SECONDS)
+            hosts.let_ranks_go()
+
+            def attend() -> None:
+                crew.check()
+                hosts.attend()
+
+            crew.see_off(attend, rank_name(placement))
+            hosts.see_off()
         except WorkerLostError as error:
             hosts.stop(f"the run failed: {error}")
             ran = placement.describe(error.rank)
@@ -99,7 +105,6 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
         except BaseException as error:
             hosts.stop(f"the run failed: {error}")
             raise
-        stats.notes += [f"host {name} has not said that it is done" for name in left_behind]
         if strangers := hosts.strangers():
             stats.notes.append(f"connections of strangers without the key, refused: {strangers}")
         return result

@@ -91,6 +91,7 @@ class ZmqTransport:
         self.check = check
         self._look_at = monotonic()
         self._lost: dict[int, float] = {}
+        self._may_go: set[int] = set()
         self._addresses: dict[int, str] = {}
         self._peers: dict[int, zmq.Socket[bytes]] = {}
         self._arrived: deque[tuple[int, Parts]] = deque()
@@ -138,6 +139,10 @@ class ZmqTransport:
         peer.connect(address)
         self._peers[rank] = peer
         self._addresses[rank] = address
+
+    def let_go(self, rank: int) -> None:
+        """Take it for no error if the connection to a rank breaks from now on."""
+        self._may_go.add(rank)
 
     def send(self, rank: int, parts: Parts) -> None:
         message = [_PEER, *_packed(self._rank, parts)]
@@ -223,7 +228,7 @@ class ZmqTransport:
                 except zmq.ZMQError as error:
                     self._lose(rank, error)
         for rank, at in self._lost.items():
-            if monotonic() >= at + patience:
+            if monotonic() >= at + patience and rank not in self._may_go:
                 raise ConnectionLostError(rank, self._addresses[rank])
 
 

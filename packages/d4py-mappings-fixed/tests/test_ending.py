@@ -1,0 +1,239 @@
+"""Rule I10: what PEs have begun in a worker finishes before a run ends, or the run says so."""
+
+import os
+import signal
+import time
+
+import pytest
+
+#: A thread in each instance goes on until the file ``go`` is there, and then leaves a file.
+WORKFLOW = """
+    import atexit, os, threading, time
+    from concurrent.futures import ThreadPoolExecutor
+    from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+
+    class Numbers(ProducerPE):
+        number = 0
+        def _process(self, inputs):
+            self.number += 1
+            return self.number
+
+    class Uploads(ConsumerPE):
+        def _process(self, data):
+            way = os.environ.get("WAY", "thread")
+            if way == "thread":
+                threading.Thread(target=self.work, name="upload", args=(data,)).start()
+            elif way == "daemon":
+                threading.Thread(target=self.work, daemon=True, args=(data,)).start()
+            elif way == "pool":
+                POOL.submit(self.work, data)
+            elif way == "atexit":
+                atexit.register(self.leave, data)
+
+        def work(self, data):
+            with open("working", "w") as file:
+                file.write(str(os.getpid()))
+            until = time.monotonic() + 100
+            while not os.path.exists("go") and time.monotonic() < until:
+                time.sleep(0.01)
+            if os.environ.get("FAILS"):
+                raise ValueError("the line is down")
+            if os.environ.get("WRITES"):
+                self.write("output", data)
+            self.leave(data)
+
+        def leave(self, data):
+            with open(f"done {data}", "w") as file:
+                file.write(str(os.getpid()))
+
+    POOL = ThreadPoolExecutor(1)
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Uploads(), "input")
+"""
+UNCLOSED = """
+    import atexit, logging, logging.handlers, os, tempfile
+    from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+
+    class Numbers(ProducerPE):
+        number = 0
+        def _process(self, inputs):
+            self.number += 1
+            return self.number
+
+    class Holds(ConsumerPE):
+        def _preprocess(self):
+            self.file = open("lines", "w")
+            handler = logging.handlers.MemoryHandler(10**6, target=logging.FileHandler("logged"))
+            logging.getLogger("holds").addHandler(handler)
+            self.me = self
+        def _process(self, data):
+            self.file.write(f"line {data}\\n")
+            logging.getLogger("holds").warning("line %d", data)
+
+    @atexit.register
+    def ended():
+        with open("ended", "a") as file:
+            file.write(f"{os.getpid()}\\n")
+
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Holds(), "input")
+"""
+LINES = "".join(f"line {n}\n" for n in range(1, 201))
+METHODS = ["fork", "forkserver", "spawn"]
+
+
+@pytest.fixture(params=[*METHODS, "zmq_multi", "mpi"])
+def begin(request, write, command, tmp_path):
+    """Starts a workflow on one of the ways of having workers."""
+    if request.param == "mpi":
+        mpi = request.getfixturevalue("mpi")
+        arguments = []
+    elif request.param == "zmq_multi":
+        pytest.importorskip("zmq")
+        arguments = ["zmq_multi"]
+    else:
+        arguments = ["multi", "--start-method", request.param]
+
+    def begin(text, *more, count=1, **environment):
+        write("ending.py", text)
+        more = (*arguments, "ending.py", "-n", 2, "-i", count, *more)
+        if request.param == "mpi":
+            return Mpi(mpi, mpi.start(*more, **environment))
+        return command(*more, **environment)
+
+    return begin
+
+
+class Mpi:
+    """A command that runs ranks, as other programs are."""
+
+    def __init__(self, mpi, process):
+        self.process, self._mpi = process, mpi
+
+    def end(self, timeout=60.0):
+        return self._mpi.end(self.process, timeout)
+
+    def left(self):
+        return list(self._mpi.alive())
+
+
+@pytest.fixture
+def working(wait_until, tmp_path):
+    """Waits until a thread is at work; the number of its process."""
+
+    def working():
+        path = tmp_path / "working"
+        wait_until(lambda: path.exists() and path.read_text(), "a thread at work")
+        return int(path.read_text())
+
+    return working
+
+
+def said(program, text, seconds=60.0):
+    """Read error output until a line says something."""
+    lines = []
+    for line in program.process.stderr:
+        lines.append(line)
+        if text in line:
+            return line
+    raise AssertionError(f"it has not said {text!r}, but: {''.join(lines)}")
+
+
+def test_i10_threads_are_waited_for_and_it_is_told_which(begin, working, tmp_path):
+    program = begin(WORKFLOW)
+    working()
+    line = said(program, "waiting for")
+    assert "worker 1, which ran Uploads1 (instance 0): its thread 'upload' still runs" in line
+    assert program.process.poll() is None
+    (tmp_path / "go").touch()
+    assert program.end()[0] == 0
+    assert (tmp_path / "done 1").exists()
+
+
+def test_i10_so_is_what_was_given_to_a_pool(begin, working, tmp_path):
+    program = begin(WORKFLOW, count=3, WAY="pool")
+    working()
+    (tmp_path / "go").touch()
+    assert program.end()[0] == 0
+    assert sorted(path.name for path in tmp_path.glob("done *")) == ["done 1", "done 2", "done 3"]
+
+
+def test_i10_daemons_are_not(begin, tmp_path):
+    program = begin(WORKFLOW, WAY="daemon")
+    assert program.end()[0] == 0
+    assert not (tmp_path / "done 1").exists()
+
+
+def test_i10_exit_handlers_that_were_registered_in_a_worker_run_there(begin, tmp_path):
+    program = begin(WORKFLOW, WAY="atexit")
+    assert program.end()[0] == 0
+    assert int((tmp_path / "done 1").read_text()) != program.process.pid
+
+
+def test_i10_files_and_logs_that_nobody_closed_are_whole(begin, tmp_path):
+    program = begin(UNCLOSED, count=200)
+    assert program.end()[0] == 0
+    assert (tmp_path / "lines").read_text() == LINES
+    assert (tmp_path / "logged").read_text() == LINES
+    # What the workflow's module has registered: once in each process that has imported it.
+    ended = (tmp_path / "ended").read_text().split()
+    assert len(ended) == len(set(ended))
+    assert str(program.process.pid) in ended
+
+
+@pytest.mark.parametrize("when", ["early", "late"])
+def test_i10_a_thread_that_raises_fails_the_run(begin, working, tmp_path, when):
+    if when == "early":
+        (tmp_path / "go").touch()
+    program = begin(WORKFLOW, FAILS="1")
+    working()
+    (tmp_path / "go").touch()
+    status, _, err = program.end()
+    assert status == 1
+    assert (
+        "the thread 'upload', which a PE has started, failed: ValueError: the line is down"
+        in (err.splitlines()[-1])
+    )
+
+
+def test_i10_a_thread_that_writes_when_its_pe_is_done_fails_the_run(begin, working, tmp_path):
+    program = begin(WORKFLOW, WRITES="1")
+    working()
+    said(program, "waiting for")
+    (tmp_path / "go").touch()
+    status, _, err = program.end()
+    assert status == 1
+    assert "dispel4py: error: the thread 'upload', which a PE has started, failed:" in err
+    assert "Uploads1 wrote to output 'output' after its postprocess()" in err
+
+
+def test_i10_a_worker_that_is_killed_with_a_thread_fails_the_run(begin, working, wait_until):
+    program = begin(WORKFLOW)
+    pid = working()
+    said(program, "waiting for")
+    os.kill(pid, signal.SIGKILL)
+    status, _, err = program.end()
+    assert status == 1
+    assert "worker 1" in err
+    assert "killed by SIGKILL, while its thread 'upload' still ran" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_i10_c4_a_signal_ends_the_waiting(begin, working, wait_until, number):
+    program = begin(WORKFLOW)
+    working()
+    said(program, "waiting for")
+    before = time.monotonic()
+    program.process.send_signal(number)
+    assert program.end()[0] == 130
+    assert time.monotonic() - before < 2.5
+    wait_until(lambda: not program.left(), "the end of all processes", 2.0)
+
+
+def test_i10_c4_so_does_the_end_of_the_driver(begin, working, wait_until):
+    program = begin(WORKFLOW)
+    working()
+    said(program, "waiting for")
+    os.kill(program.process.pid, signal.SIGKILL)
+    program.process.wait()
+    wait_until(lambda: not program.left(), "the end of all processes")
