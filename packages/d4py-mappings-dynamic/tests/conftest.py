@@ -292,6 +292,14 @@ class Threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def finishing(self, number):
+        return []
+
+    def see_off(self, look, name):
+        while not self.join(0.01):
+            look()
+        look()
+
     def _serve(self, number, rank):
         try:
             self._make_worker(rank).serve()

@@ -30,7 +30,7 @@ class Workers:
     """Worker processes that are lost when they are told to be."""
 
     def __init__(self):
-        self.lost, self.added, self.killed, self.joins = [], [], [], True
+        self.lost, self.added, self.killed, self.threads = [], [], [], {}
 
     def check(self):
         if self.lost:
@@ -43,8 +43,11 @@ class Workers:
     def kill(self, number):
         self.killed.append(number)
 
-    def join(self, seconds):
-        return self.joins
+    def finishing(self, number):
+        return self.threads.get(number, [])
+
+    def see_off(self, look, name):
+        look()
 
 
 class Company:
@@ -235,13 +238,64 @@ def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company)
         company.lose(2)
 
 
-def test_c4_all_are_told_to_stop_and_who_does_not_is_noted(company):
+def test_c4_all_are_told_to_stop_and_are_waited_for(company):
     company.lose(0)
     for rank in company.staff.ranks:
         company.obey(rank)
-    company.workers.joins = False
-    company.staff.dismiss(0.0)
+    looks = []
+    company.staff.dismiss(lambda: looks.append(1))
     for rank in company.staff.ranks:
         (lease,) = company.store.worker(rank).take([])
         assert lease.task.kind == STOP
-    assert "did not end by themselves" in company.staff.notes[-1]
+    assert looks
+
+
+def test_i10_a_worker_that_is_lost_after_its_work_is_noted_and_not_replaced(company):
+    def look():
+        company.workers.lost.append((1, KILLED))
+
+    company.staff.dismiss(look)
+    assert company.workers.added == []
+    assert "files that its PEs had not closed may be incomplete" in company.staff.notes[-1]
+
+
+def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
+    company.workers.threads[1] = ["upload"]
+    company.workers.lost.append((1, KILLED))
+    with pytest.raises(WorkerLostError, match="worker 1"):
+        company.staff.dismiss(lambda: None)
+
+
+def guests(company, monkeypatch, count):
+    """Workers that have joined from elsewhere."""
+    ranks = [company.driver.join() for _ in range(count)]
+    monkeypatch.setattr(company.driver, "silent", lambda: dict.fromkeys(ranks, 0.0))
+    return ranks
+
+
+def test_i10_workers_elsewhere_are_waited_for(company, monkeypatch):
+    (rank,) = guests(company, monkeypatch, 1)
+    events = iter(["finishing", "nothing", "gone"])
+
+    def look():
+        match next(events, None):
+            case "finishing":
+                company.staff.finishing(rank, ["upload"])
+            case "gone":
+                company.staff.see_off(WorkerLostError(rank, 5, "its work is done"), has_left=True)
+
+    company.staff.dismiss(look)
+    assert next(events, None) is None
+    assert rank not in company.staff.ranks
+    assert company.staff.notes == []
+
+
+def test_i10_one_elsewhere_that_is_lost_with_a_thread_fails_the_run(company, monkeypatch):
+    (rank,) = guests(company, monkeypatch, 1)
+
+    def look():
+        company.staff.finishing(rank, ["upload"])
+        company.staff.see_off(WorkerLostError(rank, 5, KILLED), has_left=False)
+
+    with pytest.raises(WorkerLostError, match=f"{KILLED}, while its thread 'upload' still ran"):
+        company.staff.dismiss(look)

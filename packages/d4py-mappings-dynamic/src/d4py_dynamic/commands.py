@@ -30,7 +30,8 @@ from d4py_dynamic.redis_worker import RedisOrders, work_as_guest
 from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Gone
 from d4py_dynamic.tasks import ANY, LEAVE, Task
-from dispel4py.errors import OptionError, ServiceError, WorkerLostError
+from dispel4py.ending import name_threads
+from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
 from dispel4py.processes import START_METHODS, Crew, usable_cores
 from dispel4py.secret import secret_of_guest
 
@@ -226,13 +227,20 @@ class Guests:
         with suppress(ServiceError):
             for rank in self._ranks:
                 self._store.put([Task(LEAVE, ANY)], rank)
-        self._crew.join(_LEAVE_SECONDS)
+        has_left = self._crew.join(_LEAVE_SECONDS)
+        with suppress(D4pyError):  # there is one already, or this is Ctrl-C
+            self._see_lost()
         self._crew.stop()
         with suppress(ServiceError):
-            for rank, process in zip(self._ranks, self._crew.pids or repeat(0), strict=False):
-                if rank not in self._lost:
-                    cause = f"told to leave{_here()}"
-                    self._store.tell(Gone(rank, process, cause, has_left=True))
+            processes = self._crew.pids or repeat(0)
+            for number, (rank, process) in enumerate(zip(self._ranks, processes, strict=False)):
+                if rank in self._lost:
+                    continue
+                cause = f"told to leave{_here()}"
+                threads = [] if has_left else self._crew.finishing(number)
+                if threads:
+                    _LOG.warning("stopped while %s still ran", name_threads(threads))
+                self._store.tell(Gone(rank, process, cause, has_left=not threads))
 
 
 def _here() -> str:

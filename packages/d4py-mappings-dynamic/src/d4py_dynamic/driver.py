@@ -19,6 +19,7 @@ from d4py_dynamic.store import (
     Drained,
     Event,
     Failed,
+    Finishing,
     Gone,
     LogLine,
     Progress,
@@ -39,8 +40,6 @@ _RUN_LOG = logging.getLogger("dispel4py.run")
 _TICK_SECONDS = 0.05
 #: Seconds between two reports of progress, and two checks that the store has lost nothing.
 _PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
-#: Seconds that workers have to end by themselves when the run is over.
-_FAREWELL_SECONDS = 5.0
 
 
 class Driver:
@@ -112,7 +111,7 @@ class Driver:
             for feeder in self._feeders:
                 feeder.start()
             self._loop()
-            self._staff.dismiss(_FAREWELL_SECONDS)
+            self._staff.dismiss(lambda: self._take_events(0.0))
             while events := self._store.events(0.0):
                 for event in events:
                     self._deal_with(event)
@@ -213,6 +212,8 @@ class Driver:
                 raise pickle.loads(error)
             case Gone(rank, process, cause, has_left):
                 self._staff.see_off(WorkerLostError(rank, process, cause), has_left=has_left)
+            case Finishing(rank, threads):
+                self._staff.finishing(rank, threads)
             case note:
                 _RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)

@@ -31,6 +31,7 @@ from d4py_dynamic.store import (
     Event,
     Failed,
     Fed,
+    Finishing,
     Gone,
     Load,
     LogLine,
@@ -331,7 +332,7 @@ class RedisRunStore:
         if fields.get(DRAINED_FIELD, b"").isdigit():
             return Drained(int(fields[DRAINED_FIELD]))
         try:
-            event: Results | LogLine | Failed | Gone | Note = self._envelope.unwrap(
+            event: Results | LogLine | Failed | Gone | Finishing | Note = self._envelope.unwrap(
                 fields, self._keys.out
             )
         except ForeignBytesError as error:

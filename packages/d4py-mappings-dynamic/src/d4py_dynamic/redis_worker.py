@@ -19,7 +19,8 @@ from d4py_dynamic.redis_client import (
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.staff import SIGN_SECONDS
-from d4py_dynamic.store import Failed, Gone
+from d4py_dynamic.store import Failed, Finishing, Gone
+from dispel4py.ending import end_as_a_program
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.processes import WorkerSide, portable
 
@@ -66,6 +67,9 @@ def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
     SignsOfLife(orders.address, orders.keys, orders.rank).start()
     try:
         orders.terms.serve(store, orders.rank)
+        # Here already, while it is a member, whom the driver waits for.
+        end_as_a_program(lambda names: store.tell(Finishing(orders.rank, names)))
+        store.tell(Gone(orders.rank, os.getpid(), "its work is done", has_left=True))
     except RunGoneError as error:
         if store.is_run_there():
             raise ServiceError(

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
+from dispel4py.ending import name_threads
 from dispel4py.errors import WorkerLostError
 from dispel4py.plan import Plan
+from dispel4py.processes import SAY_SECONDS, waiting_for
 
 _LOG = logging.getLogger("dispel4py.staff")
+_RUN_LOG = logging.getLogger("dispel4py.run")
 
 #: Seconds between two signs of life of a worker, and after which a silent one is given up.
 SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
@@ -39,8 +42,11 @@ class Workers(Protocol):
     def kill(self, number: int) -> None:
         """End one, without a word of it from `check`."""
 
-    def join(self, seconds: float) -> bool:
-        """Wait for all to end; False if some have not."""
+    def finishing(self, number: int) -> list[str]:
+        """Return the names of the threads for which one stays though its work is done."""
+
+    def see_off(self, look: Callable[[], None], name: Callable[[int], str]) -> None:
+        """Wait for all to end, however long; see `dispel4py.processes.Crew`."""
 
 
 class Staff:
@@ -94,6 +100,8 @@ class Staff:
         self._look_at = 0.0
         self.notes: list[str] = []
         self._gone: set[int] = set()
+        self._finishing: dict[int, list[str]] = {}
+        self._dismissed = False
         self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
         self._unowned: list[Pin] = [] if owners else pins_of(plan)
         for rank, own in (owners or {}).items():
@@ -138,25 +146,75 @@ class Staff:
         Raises:
             RunError: it was lost with something that only it had.
         """
-        self._give_up(error.rank, error, blame=not has_left)
-        self._deal()
+        threads = self._finishing.pop(error.rank, None)
+        if threads and not has_left:
+            cause = f"{error.cause}, while {name_threads(threads)} still ran"
+            raise WorkerLostError(error.rank, error.pid, cause)
+        if not self._dismissed:
+            self._give_up(error.rank, error, blame=not has_left)
+            self._deal()
+        else:
+            self._see_off_at_the_end(error, has_ended=has_left)
 
-    def dismiss(self, seconds: float) -> None:
-        """Let all workers end, and wait for those of this machine, for so long."""
+    def _see_off_at_the_end(self, error: WorkerLostError, *, has_ended: bool) -> None:
+        """A worker is gone that had nothing left to do but to end."""
+        if error.rank in self._gone:
+            return
+        self._gone.add(error.rank)
+        self._pins_of.pop(error.rank, None)
+        self._store.lose(error.rank, [], blame=False)
+        if not has_ended:
+            self.notes.append(
+                f"{error}, at the end of the run; no result is missing, but files that its PEs had"
+                " not closed may be incomplete"
+            )
+
+    def finishing(self, rank: int, threads: list[str]) -> None:
+        """A worker elsewhere stays for threads though its work is done."""
+        self._finishing[rank] = threads
+
+    def dismiss(self, look: Callable[[], object]) -> None:
+        """Let all workers end, and wait until they have, however long their threads take.
+
+        Args:
+            look: called meanwhile; takes in what workers tell.
+
+        Raises:
+            RunError: a worker failed, or was lost while threads that a PE had started still ran.
+        """
+        self._look_around()
+        self._dismissed = True
         for rank in self._pins_of:
             self._store.put([Task(STOP, ANY)], rank)
-        if not self._workers.join(seconds):
-            self.notes.append("some workers did not end by themselves and were killed")
+
+        def attend() -> None:
+            look()
+            self.check()
+
+        self._workers.see_off(attend, lambda number: f"worker {self._ranks[number]}")
+        say_at = monotonic() + SAY_SECONDS
+        while elsewhere := self._pins_of.keys() - set(self._ranks):
+            attend()
+            if monotonic() >= say_at:
+                say_at = float("inf")
+                for rank in sorted(elsewhere):
+                    line = waiting_for(f"worker {rank}", self._finishing.get(rank, ()))
+                    _RUN_LOG.warning("%s", line)
 
     def _look_around(self) -> None:
         """Who has joined or fallen silent elsewhere?"""
         silent = self._store.silent()
         if silent is None:
             return
-        for rank in silent.keys() - self._pins_of.keys():
+        known = self._pins_of.keys() | self._gone
+        for rank in silent.keys() - known:
             self._pins_of[rank] = []
             _LOG.info("worker %d joined", rank)
+            if self._dismissed:
+                self._store.put([Task(STOP, ANY)], rank)
         for rank, seconds in silent.items():
+            if self._dismissed and rank in self._ranks:
+                continue  # it may have ended; its process is watched
             if seconds > self._lease_of(rank, seconds):
                 error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
                 if rank in self._ranks:
@@ -164,7 +222,7 @@ class Staff:
                     self._workers.kill(number)
                     self._replace(number, error)
                 else:
-                    self._give_up(rank, error)
+                    self.see_off(error, has_left=False)
 
     def _lease_of(self, rank: int, silent: float) -> float:
         """How long a worker may be silent: on a busy machine its process takes a while to start."""
@@ -189,6 +247,11 @@ class Staff:
 
     def _replace(self, number: int, error: WorkerLostError) -> None:
         """Start another process in place of one that is gone."""
+        if self._workers.finishing(number):
+            raise error
+        if self._dismissed:
+            self._see_off_at_the_end(error, has_ended=False)
+            return
         has_worked = self._give_up(error.rank, error)
         self._count_false_starts(number, error, has_worked=has_worked)
         rank = self._store.join()

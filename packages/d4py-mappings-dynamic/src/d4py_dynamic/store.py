@@ -116,13 +116,25 @@ class Gone(NamedTuple):
     has_left: bool = False
 
 
+class Finishing(NamedTuple):
+    """Event: a worker that the driver has not started is done, but threads still run in it.
+
+    Attributes:
+        rank: its number.
+        threads: their names.
+    """
+
+    rank: int
+    threads: list[str]
+
+
 class Note(NamedTuple):
     """Event: something to tell the user, such as foreign bytes that were dropped."""
 
     text: str
 
 
-Event = Results | LogLine | Drained | Failed | Gone | Note
+Event = Results | LogLine | Drained | Failed | Gone | Finishing | Note
 
 
 class Fed(NamedTuple):

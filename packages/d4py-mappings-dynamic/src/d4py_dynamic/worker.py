@@ -137,7 +137,7 @@ class Worker:
         """
         self._relief.start()
         try:
-            with self._lock:
+            with self._lock, self._executor.closing():
                 self._serve()
         finally:
             self._relief.stop()
@@ -150,6 +150,7 @@ class Worker:
             self.save_what_is_due(at_rest=lease is None)
         if self.leaving:
             self._leave()
+        self._end()
 
     # What the executor calls: `Exits` and its hooks.
 
@@ -297,7 +298,9 @@ class Worker:
             self._relief.on_duty(True)
         if task.kind == FINISH:
             self._tally.replicas.discard(ANY if instance else task.pe)
-            if not lease.position.done:
+            if lease.position.done:
+                self._executor.close(task.pe, instance)
+            else:
                 self._try(lease)
                 self._executor.finish(task.pe, instance)
         elif self._isolated:
@@ -366,7 +369,7 @@ class Worker:
                 return
         elif task.kind == FINISH:
             self._try(owned.pin)
-            self._executor.finish(*owned.pin)
+            self._executor.finish(*owned.pin, close=False)
             self._drain()
         else:
             items = left_of(self._plan, task, owned.done)
@@ -393,7 +396,10 @@ class Worker:
         self._in_hand.pop()
         owned.held.append(lease)
         owned.done, owned.in_hand = 0, False
-        if task.kind == FINISH or self._outbox.heavy or monotonic() >= owned.due_at:
+        if task.kind == FINISH:
+            self._save(owned, at_end=True, close=True)
+            del self._owned[owned.pin]
+        elif self._outbox.heavy or monotonic() >= owned.due_at:
             self._save(owned, at_end=True)
         if task.kind == FINISH and (said := owned.summary()) is not None:
             self._store.log(self._plan.pes[task.pe].id, self._rank, said)
@@ -572,11 +578,20 @@ class Worker:
     def _leave(self) -> None:
         """Leave everything as somebody else can go on with it."""
         for owned in [*self._owned.values()]:
-            self._save(owned, at_end=True)
+            self._save(owned, at_end=True, close=True)
         with suppress(ItemError):  # what cannot be pickled is lost, and the driver says so
             for pe in self._tally.replicas:
                 replica = self._executor.start(pe, 0).snapshot(CODEC.dumps)
+                self._executor.close(pe, 0)  # before others go on with what it has written
                 self._store.commit(Commit(orphans=[(pe, replica)]))
+
+    def _end(self) -> None:
+        """Let go of the instances that are still here, which have no postprocess."""
+        self._outbox = Outbox()
+        self._executor.close_all()
+        commit = self._outbox.take([], 0)
+        if commit.failures:
+            self._store.commit(commit)
 
     # Commits.
 
@@ -587,9 +602,20 @@ class Worker:
             if owned.held and not owned.in_hand and monotonic() >= due_at:
                 self._save(owned, at_end=True, waits=waits)
 
-    def _save(self, owned: Owned, *, at_end: bool = False, waits: bool = True) -> None:
-        """Commit everything that a pinned instance has done, with its state."""
+    def _save(
+        self, owned: Owned, *, at_end: bool = False, waits: bool = True, close: bool = False
+    ) -> None:
+        """Commit everything that a pinned instance has done, with its state.
+
+        Args:
+            owned: the instance.
+            at_end: see `_commit`.
+            waits: see there.
+            close: let go of it before the commit; it is done, or others go on with it.
+        """
         state, position = owned.checkpoint(self._start(owned))
+        if close:
+            self._executor.close(*owned.pin)
         commit = owned.outbox.take(owned.held, self._demand.hungry)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
         commit.got_on = [owned.pin] if owned.gets_on(position) else []
