@@ -2,6 +2,7 @@
 
 import bz2
 import csv
+import functools
 import gc
 import gzip
 import io
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py import held_files as held_files_module
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.held_files import finish_files, flush_left_open, held_files
 from dispel4py.new.monitoring import ProcessTimingPE
@@ -83,6 +85,17 @@ class BehindADictWriter(Holds):
         self.out = lambda line: self.table.writerow({"a": line.rstrip()})
 
 
+class BehindAPartial(Holds):
+    def _preprocess(self):
+        self.out = functools.partial(print, file=open(self.path, "w"), end="")  # noqa: SIM115
+
+
+class BehindAFunction(Holds):
+    def _preprocess(self):
+        file = open(self.path, "w")  # noqa: SIM115
+        self.out = lambda line: file.write(line) and None
+
+
 class Gzipped(Holds):
     opened = staticmethod(gzip.open)
 
@@ -144,6 +157,7 @@ def no_collection():
     "kind",
     [
         *(Holds, InACycle, InContainers, BehindCsv, BehindADictWriter),
+        *(BehindAPartial, BehindAFunction),
         *(Gzipped, Bzipped, Xzipped, Zipped),
     ],
 )
@@ -230,7 +244,9 @@ def test_i10_lines_are_there_when_a_failure_was_skipped(tmp_path):
 
 
 @pytest.mark.skipif(not NO_SPACE.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("kind", [Holds, InACycle, BehindCsv, Gzipped])
+@pytest.mark.parametrize(
+    "kind", [Holds, InACycle, BehindCsv, BehindAPartial, BehindAFunction, Gzipped]
+)
 def test_i10_a_full_disk_is_an_error_of_the_pe_in_postprocess(kind):
     graph = WorkflowGraph()
     graph.connect(Count(), "output", kind(NO_SPACE), "input")
@@ -369,7 +385,8 @@ def test_the_first_error_is_told_and_all_files_are_finished(tmp_path):
     assert closed == ["first", "second"]
 
 
-def test_what_was_left_open_is_flushed_at_the_end_of_a_worker(tmp_path):
+def test_what_was_left_open_is_flushed_at_the_end_of_a_worker(tmp_path, monkeypatch):
+    monkeypatch.setattr(held_files_module, "_left_open", weakref.WeakSet())
     path = tmp_path / "out"
     file = path.open("w")
     finish_files([file])

@@ -14,6 +14,8 @@ import sys
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -23,16 +25,16 @@ _DEEPEST, _MOST_MEMBERS, _MOST_OBJECTS = 5, 1000, 10_000
 #: References to an object that only one variable has, as `sys.getrefcount` counts them.
 _OURS = 2
 _CONTAINERS = (list, tuple, set, frozenset, deque)
-_NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, FunctionType, ModuleType)
+_NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
-_left_open: list[weakref.ref[Any]] = []
+_left_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
 
 
 def held_files(owner: object) -> list[Any]:
     """Return the writable files that can be reached from an object's attributes, outer ones first.
 
     Files are `io` objects and ZIP archives, in attributes, in containers and objects there, or
-    behind a bound method or a `csv` writer.
+    behind a function or a `csv` writer.
     """
     files: list[Any] = []
     seen = {id(owner)}
@@ -72,7 +74,7 @@ def finish_files(files: list[Any]) -> None:
             elif sys.getrefcount(file) <= _OURS:
                 file.close()
             elif isinstance(file, io.IOBase):
-                _left_open.append(weakref.ref(file))
+                _left_open.add(file)
                 file.flush()
         except Exception as error:  # a class of the user's own may raise anything
             errors.append(error)
@@ -86,9 +88,8 @@ def flush_left_open() -> None:
     Raises:
         Exception: see `finish_files`.
     """
-    if any(reference() is not None for reference in _left_open):
-        files = [file for reference in _left_open if (file := reference()) is not None]
-        _left_open.clear()
+    files: list[Any] = [*_left_open]
+    if files:
         finish_files(files)
         gc.collect()  # closes what was left in a cycle, now that nothing can get lost by its order
 
@@ -115,6 +116,10 @@ def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
         return ()
     if isinstance(value, MethodType | BuiltinMethodType):
         return (value.__self__,)
+    if isinstance(value, FunctionType):
+        return _enclosed(value)
+    if isinstance(value, partial):
+        return (value.func, *value.args, *value.keywords.values())
     if type(value).__module__ == "_csv":
         return gc.get_referents(value)
     if isinstance(value, io.IOBase):
@@ -123,3 +128,12 @@ def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
         return [*islice(vars(value).values(), _MOST_MEMBERS)]
     except TypeError:  # it has no attributes
         return ()
+
+
+def _enclosed(function: FunctionType) -> list[Any]:
+    """Return what a function has kept of the one around it."""
+    found = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not set yet, or no more
+            found.append(cell.cell_contents)
+    return found

@@ -56,11 +56,20 @@ _UNREPORTED = (
 
 
 class WorkerSide:
-    """What a worker's main function gets to deal with its parent."""
+    """What a worker's main function gets to deal with its parent.
 
-    def __init__(self) -> None:
+    Args:
+        report: to the parent.
+    """
+
+    def __init__(self, report: connection.Connection) -> None:
+        self._report = report
         self._on_orphaned: Callable[[], None] = lambda: None
         threading.Thread(target=self._watch_parent, name="d4py-parent-watch", daemon=True).start()
+
+    def finishing(self, threads: list[str]) -> None:
+        """Tell the parent that the work is done, but that these threads still run."""
+        self._report.send_bytes(_FINISHING + pickle.dumps(threads))
 
     def on_orphaned(self, clean_up: Callable[[], None]) -> None:
         """Call this when the parent is gone, just before the worker ends itself."""
@@ -127,7 +136,7 @@ class Crew:
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
         start_method = self._start_method or safe_start_method()
         _start_helpers(start_method)
-        with _signals_held_back():
+        with signals_held_back():
             for argument in arguments:
                 self._start(argument, start_method)
 
@@ -275,14 +284,15 @@ def _worker_main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-    with _signals_held_back():
+    with signals_held_back():
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     begin_as_a_program()
     try:
-        main(WorkerSide(), *arguments)
-        end_as_a_program(lambda names: report.send_bytes(_FINISHING + pickle.dumps(names)))
+        side = WorkerSide(report)
+        main(side, *arguments)
+        end_as_a_program(side.finishing)
         report.send_bytes(_DONE)
     except BaseException as error:
         report.send_bytes(portable(error))
@@ -305,7 +315,7 @@ def _start_helpers(start_method: str) -> None:
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
+def signals_held_back() -> Iterator[None]:
     """Signals wait, here and in processes started here, until those deal with them their way."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:

@@ -1,0 +1,105 @@
+"""A worker process ends as a program does."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+#: A program whose worker does something and ends; what it leaves are lines of a file.
+PROGRAM = """
+    import atexit, logging, logging.handlers, os, sys, tempfile, threading, weakref
+    from concurrent.futures import ThreadPoolExecutor
+    from dispel4py.processes import Crew
+
+    def note(*words):
+        with open("notes", "a") as file:
+            print(*words, file=file)
+
+    class Thing:
+        pass
+
+    THING = Thing()
+
+    def work(side):
+        {work}
+
+    if __name__ == "__main__":
+        atexit.register(note, "handler of", "the parent")
+        weakref.finalize(THING, note, "finalizer of the parent")
+        logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=Noting()))
+        logging.warning("logged by the parent")
+        crew = Crew(work, [()], "{method}")
+        crew.see_off()
+        note("seen off")
+"""
+NOTING = """
+    class Noting(logging.Handler):
+        def emit(self, record):
+            note(record.getMessage())
+"""
+METHODS = ["fork", "forkserver", "spawn"]
+
+
+@pytest.fixture(params=METHODS)
+def notes(request, tmp_path):
+    """Runs the program; the lines that it has left."""
+
+    def notes(work, status=0):
+        noting = textwrap.indent(textwrap.dedent(NOTING), "    ")
+        text = PROGRAM.replace("    class Thing:", noting + "\n    class Thing:", 1)
+        text = textwrap.dedent(text.replace("{work}", work).replace("{method}", request.param))
+        (tmp_path / "program.py").write_text(text)
+        ended = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == status, ended.stderr
+        path = tmp_path / "notes"
+        return (path.read_text().splitlines() if path.exists() else []), ended.stderr
+
+    return notes
+
+
+def test_i10_what_a_worker_registers_runs_there_and_what_its_parent_has_runs_once(notes):
+    lines, _ = notes("atexit.register(note, 'handler of the worker')")
+    assert sorted(lines) == [
+        "finalizer of the parent",
+        "handler of the parent",
+        "handler of the worker",
+        "logged by the parent",
+        "seen off",
+    ]
+    assert lines.index("handler of the worker") < lines.index("seen off")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "weakref.finalize(THING, note, 'done')",
+        "threading.Thread(target=note, args=('done',)).start()",
+        "globals().update(pool=ThreadPoolExecutor(1)); pool.submit(note, 'done')",
+        "h = logging.handlers.MemoryHandler(9, target=Noting()); globals().update(h=h);"
+        " h.emit(logging.makeLogRecord({'msg': 'done', 'levelno': 20}))",
+    ],
+    ids=["finalizer", "thread", "pool", "log"],
+)
+def test_i10_what_a_worker_has_begun_is_done_before_it_is_seen_off(notes, work):
+    lines, _ = notes(work)
+    assert lines.index("done") < lines.index("seen off")
+    assert lines.count("done") == 1
+
+
+def test_i10_a_thread_that_raises_is_an_error(notes):
+    lines, err = notes("threading.Thread(target=int, args=('x',), name='reader').start()", 1)
+    assert "seen off" not in lines
+    assert "the thread 'reader', which a PE has started, failed: ValueError: invalid" in err
+
+
+def test_i10_a_thread_that_ends_its_worker_is_an_error(notes):
+    _, err = notes("threading.Timer(0.05, os._exit, (3,)).start()", 1)
+    assert "exit status 3, while its thread 'Thread-" in err
