@@ -32,7 +32,7 @@ from d4py_dynamic.store import Gone
 from d4py_dynamic.tasks import ANY, LEAVE, Task
 from dispel4py.ending import name_threads
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
-from dispel4py.processes import START_METHODS, Crew, usable_cores
+from dispel4py.processes import START_METHODS, Crew, signals_held_back, usable_cores
 from dispel4py.secret import secret_of_guest
 
 _LOG = logging.getLogger("dispel4py.worker")
@@ -153,7 +153,8 @@ class Guests:
         info = self._info()
         self._driver = "" if info is None else info.driver
         try:
-            self._ranks = [self._store.join() for _ in range(self._count)]
+            with signals_held_back():  # whoever has joined is seen off, whatever comes
+                self._ranks = [self._store.join() for _ in range(self._count)]
         except RunGoneError as error:
             raise ServiceError(f"run {self._keys.run_id} has ended") from error
         orders = [

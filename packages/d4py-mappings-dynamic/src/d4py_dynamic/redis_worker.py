@@ -63,12 +63,17 @@ def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
     """Main function of a worker process elsewhere: tells the driver of errors through the store."""
     store = orders.store()
     last_word = Gone(orders.rank, os.getpid(), "its parent was killed")
+
+    def tell(threads: list[str]) -> None:
+        side.finishing(threads)
+        store.tell(Finishing(orders.rank, threads))
+
     side.on_orphaned(lambda: store.tell(last_word))
     SignsOfLife(orders.address, orders.keys, orders.rank).start()
     try:
         orders.terms.serve(store, orders.rank)
         # Here already, while it is a member, whom the driver waits for.
-        end_as_a_program(lambda names: store.tell(Finishing(orders.rank, names)))
+        end_as_a_program(tell)
         store.tell(Gone(orders.rank, os.getpid(), "its work is done", has_left=True))
     except RunGoneError as error:
         if store.is_run_there():
