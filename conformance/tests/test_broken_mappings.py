@@ -31,6 +31,8 @@ CAUGHT_BY = {
     "HangsAfterAnException": "test_c3_an_exception_stops_the_run",
     "SkipsPreprocess": "test_i2_preprocess_comes_first_and_once",
     "SkipsPostprocess": "test_i2_all_three_may_write",
+    "LeavesFilesOpen": "test_i10_files_that_nobody_closed_hold_all_lines",
+    "CutsThreads": "test_i10_threads_have_ended_when_the_program_has",
     "UnboundedQueue": "test_c6_a_fast_producer_waits",
     "GuessesSizes": "test_c6_large_items_that_look_small_make_a_producer_wait",
     "EndsByIdleTime": "test_c1_the_end_is_known_and_not_waited_for",
@@ -54,6 +56,7 @@ KNOWN_DEFECTS = {
     "loses what a worker had when it dies": "LosesWhatADeadWorkerHad",
     "sends JSON only": "JsonOnly",
     "has no backpressure": "UnboundedQueue",
+    "ends its workers whatever their threads do": "CutsThreads",
 }
 #: Those that make a test go on for ever.
 ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions"}

@@ -7,6 +7,7 @@ from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
 from d4py_conformance.rules.drawn import DrawnGraphs
 from d4py_conformance.rules.elsewhere import HostRules
+from d4py_conformance.rules.ending import EndingRules
 from d4py_conformance.rules.graph import GraphRules
 from d4py_conformance.rules.inputs import InputRules
 from d4py_conformance.rules.instances import InstanceRules
@@ -20,7 +21,6 @@ from d4py_conformance.rules.workflows import WorkflowRuns
 
 
 class MappingConformance(
-    WorkflowRuns,
     GraphRules,
     InputRules,
     InstanceRules,
@@ -34,9 +34,13 @@ class MappingConformance(
     HostRules,
     CopyRules,
     KeyRules,
+    EndingRules,
+    WorkflowRuns,
     DrawnGraphs,
 ):
     """The suite.
+
+    Its parts are tested in the order above: what is simple first, random graphs last.
 
     A subclass gives two fixtures: `mapping`, a mapping or the name of an installed one, and
     `options`, a dict of what `dispel4py.run` is to be called with beside (``{}`` unless

@@ -15,7 +15,7 @@ import pytest
 
 from d4py_conformance.hanging import Deadline
 from d4py_conformance.report import Outcome, Record, Report, put_into
-from d4py_conformance.suite import NOT_DECLARED, Suite
+from d4py_conformance.suite import NOT_DECLARED, Suite, part_of, problem_of
 from d4py_conformance.workflows import WORKFLOWS
 from dispel4py.errors import UnknownMappingError
 from dispel4py.registry import Mapping, load_mapping
@@ -63,6 +63,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     suite = _suite_of(item)
     if suite is not None and item.get_closest_marker("timeout") is None:
         item.add_marker(pytest.mark.timeout(suite.timeout))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what is simple first and random graphs last, among the tests of each class."""
+    places: dict[type[Suite], list[int]] = {}
+    for i, item in enumerate(items):
+        suite = _suite_of(item)
+        if suite is not None:
+            places.setdefault(suite, []).append(i)
+    for suite, numbers in places.items():
+        own = [items[i] for i in numbers]
+        own.sort(key=lambda item, suite=suite: part_of(suite, _name_of(item)))  # type: ignore[misc]
+        for i, item in zip(numbers, own, strict=True):
+            items[i] = item
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -137,7 +152,7 @@ def _about(item: pytest.Item) -> dict[str, Any] | None:
     return {
         "mapping": name,
         "declared": declared,
-        "test": getattr(item, "originalname", item.name),
+        "test": _name_of(item),
         "parameter": callspec.params.get("name") if callspec else None,
     }
 
@@ -150,7 +165,14 @@ def _identity(name: str) -> tuple[str, list[str]]:
         return name, []
 
 
+def _name_of(item: pytest.Item) -> str:
+    """The name of a test's function."""
+    return getattr(item, "originalname", None) or item.name
+
+
 def _said_by(mapping: Mapping) -> tuple[str, list[str]]:
+    if problem_of(mapping) is not None:  # which is why its tests fail
+        return str(getattr(mapping, "name", None) or mapping), []
     return mapping.name, mapping.capabilities.declared()
 
 

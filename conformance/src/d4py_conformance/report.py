@@ -24,7 +24,7 @@ from dispel4py.registry import Capabilities
 BEGIN = "<!-- conformance matrix: begin; written by `dispel4py-conformance report` -->"
 END = "<!-- conformance matrix: end -->"
 
-_RULE = re.compile(r"test_([gimcdh]\d)_")
+_RULE = re.compile(r"test_([gimcdh]\d+)_")
 
 
 class Outcome(StrEnum):
@@ -98,7 +98,7 @@ class Report:
         """Which mapping keeps which rule."""
         rules = {record.rule for record in self.records if record.rule}
         return self._matrix(
-            sorted(rules, key=lambda rule: ("GIMCDH".find(rule[0]), rule)),
+            sorted(rules, key=lambda rule: ("GIMCDH".find(rule[0]), int(rule[1:]))),
             lambda record: record.rule,
         )
 

@@ -26,6 +26,10 @@ NOT_DECLARED = "does not declare"
 #: How often `assert_soon` tries.
 ATTEMPTS = 3
 
+WHAT_TO_WRITE = (
+    'return the name of an installed mapping, such as "simple", or a mapping, such as MyMapping()'
+)
+
 _GUARD = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
 #: Fixtures that decide what is tested, so an override could leave something out silently.
 _OURS = ("loaded_mapping", "capabilities", "execute", "run_apart", "require")
@@ -48,7 +52,7 @@ class Suite:
     @pytest.fixture
     def mapping(self) -> str | Mapping:
         """The mapping, or the name by which it is installed; override it."""
-        raise NotImplementedError("a subclass of MappingConformance has a fixture `mapping`")
+        pytest.fail(f"the test class has no fixture `mapping`; {WHAT_TO_WRITE}", pytrace=False)
 
     @pytest.fixture
     def options(self) -> dict[str, Any]:
@@ -57,7 +61,8 @@ class Suite:
 
     @pytest.fixture
     def loaded_mapping(self, mapping: str | Mapping) -> Mapping:
-        """The mapping itself."""
+        """The mapping itself; what is none fails the test here, before anything runs."""
+        _check_mapping(mapping)
         return load_mapping(mapping) if isinstance(mapping, str) else mapping
 
     @pytest.fixture
@@ -70,6 +75,8 @@ class Suite:
         """See `Execute`."""
 
         def execute(graph: WorkflowGraph, inputs: Any = None, **more: Any) -> RunResult:
+            _check_mapping(mapping)
+            _check_options(options)
             return run(graph, mapping=mapping, inputs=inputs, **{**options, **more})
 
         return execute
@@ -89,6 +96,8 @@ class Suite:
             environment: dict[str, str] | None = None,
             **more: Any,
         ) -> Apart:
+            _check_mapping(mapping)
+            _check_options(options)
             folder = tmp_path / f"run{next(numbers)}"
             folder.mkdir()
             started.append(Apart(folder, mapping, graph, inputs, {**options, **more}, environment))
@@ -110,6 +119,13 @@ class Suite:
         return require
 
     @final
+    def test_standard_fixtures_give_a_mapping_and_options(
+        self, loaded_mapping: Mapping, options: dict[str, Any]
+    ) -> None:
+        """What an author's file gives is a mapping; so says the first test of all."""
+        _check_options(options)
+
+    @final
     def test_standard_tests_are_overridden_with_a_reason_or_not_at_all(self) -> None:
         """A standard test may be expected to fail, by xfail with `reason` and `strict`."""
         wrong = [name for name in overridden(type(self)) if not _has_reason(type(self), name)]
@@ -122,6 +138,62 @@ class Suite:
             f"fixtures of the suite that {type(self).__name__} overrides: {', '.join(fixtures)};"
             " those to give are `mapping` and `options`"
         )
+
+
+def problem_of(mapping: object) -> str | None:
+    """Return what keeps an object from being a mapping, and what to write; None if it is one."""
+    if mapping is None:
+        return f"the fixture `mapping` returned None; {WHAT_TO_WRITE}"
+    if isinstance(mapping, type):
+        return (
+            f"the fixture `mapping` returned the class {mapping.__name__}; return an instance:"
+            f" {mapping.__name__}()"
+        )
+    kind = type(mapping).__name__
+    expected: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "name": (lambda value: isinstance(value, str), '    name = "my_mapping"'),
+        "capabilities": (
+            lambda value: isinstance(value, Capabilities),
+            "    capabilities = Capabilities(stateful=True)  # dispel4py.registry.Capabilities",
+        ),
+        "add_arguments": (callable, "    def add_arguments(self, parser): ..."),
+        "run": (callable, "    def run(self, graph, inputs, options): ..."),
+    }
+    lines = [
+        line
+        for name, (is_right, line) in expected.items()
+        if not is_right(getattr(mapping, name, None))
+    ]
+    if not lines:
+        return None
+    return (
+        f"what the fixture `mapping` returned, {mapping!r}, is no mapping; its class has to have:\n"
+        + "\n".join([f"class {kind}:", *lines])
+    )
+
+
+def _check_mapping(mapping: object) -> None:
+    problem = None if isinstance(mapping, str) else problem_of(mapping)
+    if problem is not None:
+        pytest.fail(problem, pytrace=False)
+
+
+def _check_options(options: object) -> None:
+    if not isinstance(options, dict):
+        pytest.fail(
+            f"the fixture `options` returned {options!r}; return a dict of keyword arguments of"
+            ' dispel4py.run, such as {"processes": 4}',
+            pytrace=False,
+        )
+
+
+def part_of(suite: type[Suite], name: str) -> int:
+    """Return where among the suite's parts a test belongs; an author's own tests come last."""
+    parts = [cls for cls in suite.__mro__ if _is_standard(cls)]
+    owners = [cls for cls in _definers(suite, name) if _is_standard(cls)]
+    if not owners:
+        return len(parts)
+    return -1 if owners[-1] is Suite else parts.index(owners[-1])
 
 
 def overridden(suite: type[Suite]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,9 @@ from dispel4py.registry import Capabilities
 
 if TYPE_CHECKING:
     from d4py_conformance.random_graphs import RandomGraph
+
+#: For how many seconds a graph that fails is made smaller.
+SHRINK_SECONDS = 20.0
 
 
 class DrawnGraphs(Suite):
@@ -49,11 +53,26 @@ class DrawnGraphs(Suite):
 
 
 def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGraph], None]) -> None:
-    """Check so many graphs."""
+    """Check so many graphs; one that fails is made smaller for a while."""
     # Not at the top: every start of pytest would wait for hypothesis.
     from hypothesis import HealthCheck, given, settings
 
     from d4py_conformance.random_graphs import random_graphs
+
+    failed: set[str] = set()
+    until = float("inf")
+
+    def check_for_a_while(drawn: RandomGraph) -> None:
+        nonlocal until
+        # After a while all others pass unseen, so that the smallest so far is the one to show.
+        if monotonic() > until and repr(drawn) not in failed:
+            return
+        try:
+            check(drawn)
+        except Exception:
+            failed.add(repr(drawn))
+            until = min(until, monotonic() + SHRINK_SECONDS)
+            raise
 
     settings(
         max_examples=count,
@@ -61,4 +80,4 @@ def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGra
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
-    )(given(random_graphs(capabilities))(check))()
+    )(given(random_graphs(capabilities))(check_for_a_while))()

@@ -1,0 +1,57 @@
+"""Rule I10: what a PE has left open or begun is finished when the run ends, or the run says so."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.pes import Keeps, KeepsCsv, KeepsDirectly, Numbers, Submits, WorksOn
+from d4py_conformance.suite import Execute, RunApart, Suite, chain
+from dispel4py.errors import ProcessingError
+
+#: A device on which there is never any space.
+FULL = Path("/dev/full")
+ITEMS = 200
+
+
+class EndingRules(Suite):
+    """Files that nobody closes, and threads that still run."""
+
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+    def test_i10_files_that_nobody_closed_hold_all_lines(
+        self, execute: Execute, tmp_path: Path
+    ) -> None:
+        in_a_cycle, directly, by_csv = (tmp_path / name for name in ("cycle", "directly", "csv"))
+        for folder in (in_a_cycle, directly, by_csv):
+            folder.mkdir()
+        graph = chain(Numbers(), Keeps(in_a_cycle), KeepsDirectly(directly), KeepsCsv(by_csv))
+        numbers = [*range(1, ITEMS + 1)]
+        assert_outputs(execute(graph, ITEMS).outputs, {"KeepsCsv3": {"output": numbers}})
+        for folder in (in_a_cycle, directly, by_csv):
+            lines = [line for file in folder.iterdir() for line in file.read_text().splitlines()]
+            assert sorted(map(int, lines)) == numbers, folder.name
+        gc.collect()  # closes what is left in a cycle, of which Python warns
+
+    @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+    def test_i10_what_cannot_be_written_at_the_end_is_an_error_of_the_pe(
+        self, execute: Execute
+    ) -> None:
+        with pytest.raises(ProcessingError, match="No space left") as caught:
+            execute(chain(Numbers(), KeepsDirectly(FULL)), 3)
+        assert (caught.value.pe_id, caught.value.phase) == ("KeepsDirectly1", "postprocess")
+
+    def test_i10_threads_have_ended_when_the_program_has(
+        self, run_apart: RunApart, tmp_path: Path
+    ) -> None:
+        """Where a run has processes of its own, and where it has not: as in any program."""
+        by_thread, by_pool = tmp_path / "thread", tmp_path / "pool"
+        for folder in (by_thread, by_pool):
+            folder.mkdir()
+        answer = run_apart(chain(Numbers(), WorksOn(by_thread), Submits(by_pool)), 3).wait()
+        assert answer.status == 0, answer
+        for folder in (by_thread, by_pool):
+            names = sorted(path.name for path in folder.iterdir())
+            assert names == ["1", "2", "3"], folder.name
