@@ -24,6 +24,8 @@ from typing import Any
 _DEEPEST, _MOST_MEMBERS, _MOST_OBJECTS = 5, 1000, 10_000
 #: References to an object that only one variable has, as `sys.getrefcount` counts them.
 _OURS = 2
+#: Attributes of every PE in which no file is.
+_DECLARED = ("inputconnections", "outputconnections")
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 _NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
@@ -37,7 +39,7 @@ def held_files(owner: object) -> list[Any]:
     behind a function or a `csv` writer.
     """
     files: list[Any] = []
-    seen = {id(owner)}
+    seen = {id(owner), *(id(vars(owner).get(name)) for name in _DECLARED)}
     layer = [owner]
     for _ in range(_DEEPEST):
         found: list[Any] = []
