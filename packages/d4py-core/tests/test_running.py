@@ -6,6 +6,7 @@ import pytest
 
 from dispel4py import WorkflowGraph, processes, run, running
 from dispel4py.errors import OptionError
+from dispel4py.result import RunResult, RunStats
 
 
 class Mapping:
@@ -18,7 +19,7 @@ class Mapping:
 
     def run(self, graph, inputs, options):
         self.ran = (graph, inputs, options)
-        return "done"
+        return RunResult({}, [], RunStats(self.name))
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def mapping(monkeypatch):
 
 def test_a_mapping_gets_graph_inputs_and_options(mapping):
     graph = WorkflowGraph()
-    assert run(graph, "test", 5, 3, on_error="skip", speed=2) == "done"
+    assert run(graph, "test", 5, 3, on_error="skip", speed=2).stats.mapping == "test"
     ran, inputs, options = mapping.ran
     assert ran is graph
     assert (inputs, options.processes, options.on_error) == (5, 3, "skip")

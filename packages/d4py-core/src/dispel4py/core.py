@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 NAME = "name"
@@ -85,6 +85,9 @@ class GenericPE:
         single: True pins the PE to one instance whatever `numprocesses` says.
         stateful: truthy for a PE that keeps state between items, so that not any worker may run
             any item.
+        ignored_state: names of attributes that the PE may change though it does not say that it
+            keeps state, since no result depends on them: a cache, a counter for the log.  Values of
+            `functools.cached_property` need no mention.
         rank: number of the process (MPI rank, worker) that runs this instance.
         item_ids: True for a PE that wants to know the id of each item that it gets.
         item_id: that id, during a call: 32 hexadecimal digits, the same whenever, wherever and
@@ -108,6 +111,7 @@ class GenericPE:
     stateful: Any = None
     item_ids: bool = False
     seeks: bool = False
+    ignored_state: Collection[str] = ()
     rank: int = 0
     if TYPE_CHECKING:
         item_id: str

@@ -12,6 +12,7 @@
     │   └── UnsupportedGraphError   this mapping cannot run this graph
     └── RunError                    the run failed: exit status 1
         ├── ProcessingError         a PE raised; knows PE, instance and item
+        ├── UndeclaredStateError    a PE keeps state and does not say so (under `strict`)
         ├── WorkerLostError         a worker process died
         └── ServiceError            a service (Redis, MPI) failed or is not there
 
@@ -109,6 +110,23 @@ class WorkerLostError(RunError):
         process = f" (process {self.pid})" if self.pid else ""
         at_work = f"; it ran {self.ran}" if self.ran else ""
         return f"worker {self.rank}{process} died: {self.cause}{at_work}"
+
+
+class UndeclaredStateError(RunError):
+    """A PE changed its own attributes and does not say that it keeps state.
+
+    Args:
+        pe_id: id of the PE.
+        attributes: names of the attributes.
+        message: the same with what to write.
+    """
+
+    def __init__(self, pe_id: str, attributes: tuple[str, ...], message: str) -> None:
+        self.pe_id, self.attributes, self.message = pe_id, attributes, message
+        super().__init__(pe_id, attributes, message)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class ServiceError(RunError):

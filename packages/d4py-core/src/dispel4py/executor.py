@@ -198,6 +198,8 @@ class Executor:
                 written=None if first is None else first.written,
                 scales=None if first is None else first.scales,
                 restored=restored,
+                seed=self.plan.seed,
+                strict=self.plan.strict,
             )
             runner.marks = self._lock is not None and not tells
             if sent_before is not None:
@@ -299,6 +301,11 @@ class Executor:
                 self.close_all()
             raise
         self.close_all()
+
+    def look_again(self) -> None:
+        """Look once more for state that instances keep without saying so; `stats` have it then."""
+        for runner in self._runners.values():
+            runner.look_again()
 
     def drain(self) -> bool:
         """Process all local items, down to the end of every local path.

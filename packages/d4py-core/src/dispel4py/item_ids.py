@@ -19,6 +19,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
+from dispel4py.random_streams import Drawn
 
 
 class Item(NamedTuple):
@@ -29,17 +30,19 @@ class Item(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """An instance that moves to another process, with what its ids follow from.
+    """An instance that moves to another process, with what its ids and random numbers follow from.
 
     Attributes:
         pe: the PE.
         calls: for a root, how often it was called.
         origin: see `call_id`.
+        drawn: how far its random numbers have come; None if it was not seen to draw any.
     """
 
     pe: GenericPE
     calls: int
     origin: str
+    drawn: Drawn | None = None
 
 
 class Written(list[Any]):

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import GROUPING, OPTIONAL, GenericPE
 from dispel4py.errors import GraphError, name_list
+from dispel4py.random_streams import draw_seed
 from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
 
 if TYPE_CHECKING:
     from dispel4py.registry import Capabilities
+    from dispel4py.result import RunOptions
 
 SHUFFLE = "shuffle"
 ALL = "all"
@@ -95,6 +97,16 @@ class PlannedPE:
         return self.is_root or self.stateful or self.pe.single
 
     @property
+    def is_watched(self) -> bool:
+        """Several instances may have its calls, so that state of its own would show."""
+        shares_calls = not self.stateful and getattr(self.pe, "independent_calls", False) is True
+        return not self.is_pinned or (self.is_root and not self.pe.single and shares_calls)
+
+    def name_of(self, instance: int, rank: int) -> str:
+        """The name of an instance, in all processes alike; of a replica, by its process."""
+        return f"{self.id}@{rank}" if self.shared else f"{self.id}.{instance}"
+
+    @property
     def asks_for_ids(self) -> bool:
         """It wants to know the ids of its items."""
         return self.pe.item_ids is True
@@ -122,10 +134,14 @@ class Plan:
     Attributes:
         pes: all PEs, by number.
         order: their numbers, each behind all that feed it.
+        strict: see `dispel4py.RunOptions`.
+        seed: what random numbers follow from.
     """
 
     pes: tuple[PlannedPE, ...]
     order: tuple[int, ...]
+    strict: bool = False
+    seed: int = 0
 
     @property
     def roots(self) -> list[PlannedPE]:
@@ -142,8 +158,12 @@ class Plan:
         return any(count > 1 for count in arrivals)
 
 
-def make_plan(graph: WorkflowGraph) -> Plan:
+def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
     """Plan a graph.
+
+    Args:
+        graph: the graph.
+        options: of the run; what every instance has to know of them goes into the plan.
 
     Raises:
         GraphError: it cannot run; every problem is listed.
@@ -196,7 +216,15 @@ def make_plan(graph: WorkflowGraph) -> Plan:
             for i, pe in enumerate(pes)
         ),
         order=tuple(order),
+        strict=options is not None and options.strict,
+        seed=_seed_of(options),
     )
+
+
+def _seed_of(options: RunOptions | None) -> int:
+    if options is None:
+        return 0
+    return draw_seed() if options.seed is None else int(options.seed)
 
 
 class Ancestors(dict[int, frozenset[int]]):

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any, Literal
 
 from dispel4py.errors import OptionError, ProcessingError
+from dispel4py.random_streams import SEEDS
 
 #: Gets each result as it comes: id of the PE, name of the output, data.
 OnResult = Callable[[str, str, Any], None]
@@ -46,12 +47,14 @@ class InstanceStats:
         rank: number of the process that ran it.
         items: calls of ``process``.
         seconds: time spent inside the PE.
+        changed: attributes of the PE that it changed without saying that it keeps state.
     """
 
     pe_id: str
     rank: int
     items: int = 0
     seconds: float = 0.0
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class RunStats:
             where the run was long.
         worker_seconds: sum over all workers of the time in which they were active, from mappings
             that share work among them.
+        seed: what all random numbers of the run follow from; see `dispel4py.run`.
     """
 
     mapping: str
@@ -92,6 +96,7 @@ class RunStats:
     notes: list[str] = field(default_factory=list)
     scaling: list[ScalingPoint] = field(default_factory=list)
     worker_seconds: float = 0.0
+    seed: int | None = None
 
     def items_per_pe(self) -> dict[str, int]:
         """Calls of ``process`` per PE, over all its instances."""
@@ -131,6 +136,9 @@ class RunOptions:
         on_progress: called a few times a second with the stats so far.
         extra: the mapping's own options by name.
         least_processes: the least number that the mapping can do with: 0 where others take part.
+        strict: True ends the run when a PE changes its own attributes without saying that it keeps
+            state.
+        seed: what random numbers follow from, from 0 to 2**64 - 1; None draws one.
 
     Raises:
         OptionError: a value that cannot be.
@@ -143,6 +151,8 @@ class RunOptions:
     on_progress: Callable[[RunStats], None] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     least_processes: int = 1
+    strict: bool = False
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         processes: Any = self.processes
@@ -153,6 +163,9 @@ class RunOptions:
             )
         if self.on_error not in ("stop", "skip"):
             raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")
+        seed: Any = self.seed
+        if seed is not None and not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
+            raise OptionError(f"the seed is {seed!r}; it can be a number from 0 to 2**64 - 1")
 
 
 class ResultCollector:

@@ -12,8 +12,10 @@ import copy
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
+from math import inf
 from operator import length_hint
 from time import perf_counter
 from types import ModuleType
@@ -25,16 +27,20 @@ from dispel4py.errors import (
     GraphError,
     ProcessingError,
     RunError,
+    UndeclaredStateError,
     UnknownOutputError,
     name_list,
     shorten,
 )
 from dispel4py.held_files import finish_files, held_files
 from dispel4py.isolation import IMMUTABLE, Isolate, Weighed, cannot_carry, copy_item, weighed
+from dispel4py.item_ids import Kept
 from dispel4py.plan import PlannedPE
+from dispel4py.random_streams import Drawn, Stream
 from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
 from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, Scale
+from dispel4py.undeclared import StateWatch, undeclared
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
 _DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Weighed, Scale]
@@ -66,6 +72,9 @@ _CONTAINERS = frozenset({tuple, dict, list})
 _TEXTS = frozenset({str, bytes})
 #: Marks in a slice; and items between two of them where items are as quick as they can be.
 _MARKS, _STEP = 100, 256
+#: In so many batches an instance is watched for whether it draws random numbers, and in all that
+#: take so many seconds, beside which the watching is nothing.
+_WATCHED_BATCHES, _WATCHED_SECONDS = 3, 0.005
 
 
 class Parts(NamedTuple):
@@ -103,7 +112,9 @@ class Runner:
         written: where written items are gathered, if together with another instance's.
         scales: what counts their bytes, likewise.
         restored: the PE as another process left it, preprocessed already; None makes a copy of
-            the plan's.
+            the plan's.  Or what `snapshot` has kept.
+        seed: see `dispel4py.plan.Plan`.
+        strict: raise at undeclared state, instead of telling by `stats`.
 
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
@@ -133,7 +144,9 @@ class Runner:
         linger: float = 0.01,
         written: dict[str, list[Any]] | None = None,
         scales: dict[str, Scale] | None = None,
-        restored: GenericPE | None = None,
+        restored: GenericPE | Kept | None = None,
+        seed: int = 0,
+        strict: bool = False,
     ) -> None:
         self.planned = planned
         self.instance = instance
@@ -157,6 +170,17 @@ class Runner:
         self._to_come: Iterator[Any] = iter(())
         self._mark: tuple[int, list[int]] = 0, []
         self._is_prepared = restored is not None
+        self._origin = planned.name_of(instance, rank)
+        drawn: Drawn | None = None
+        if isinstance(restored, Kept):
+            restored, _, self._origin, drawn = restored
+        self._stream = Stream(seed, self._origin, drawn)
+        self._draws = drawn is not None
+        self._takes = True
+        self._batches = 0
+        self._strict = strict
+        self._watch: StateWatch | None = None
+        self._next_look: float = inf
         self.pe = pe = _copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = rank
@@ -172,11 +196,16 @@ class Runner:
         """
         started_at = self._sent_at = perf_counter()
         try:
-            if not self._is_prepared:
+            if not self._is_prepared and self.planned.has_preprocess:
+                self._stream.take()
                 self.pe.preprocess()
+                self._draws = self._stream.look()
         except (Exception, SystemExit) as error:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
+        if self.planned.is_watched:
+            self._watch = StateWatch(self.pe)
+            self._next_look = self._watch.next_look
         self._direct = _direct_way(self.planned, self.pe, self.written, self._isolate, self.scales)
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
@@ -194,7 +223,10 @@ class Runner:
 
         Raises:
             ProcessingError: the PE raised, and `on_error` says to stop.
+            UndeclaredStateError: it keeps state without saying so, and the run is strict.
         """
+        if self._takes:
+            self._stream.take()
         started_at = self._sent_at = perf_counter()
         to_come = self._each(input_name, items)
         call_each = self._call if self._direct is None else self._call_directly
@@ -210,7 +242,35 @@ class Runner:
         stats = self.stats
         stats.items += len(items)
         stats.seconds += seconds
+        if self._takes and not self._draws:
+            self._look_for_draws(seconds)
+        if stats.items >= self._next_look:
+            self._look_for_state()
         return seconds
+
+    def _look_for_draws(self, seconds: float) -> None:
+        """See whether the last batch, which took so long, has drawn random numbers."""
+        self._batches += 1
+        self._draws = self._stream.look()
+        is_watched = self._batches < _WATCHED_BATCHES or seconds > _WATCHED_SECONDS
+        self._takes = self._draws or is_watched
+
+    def _look_for_state(self) -> None:
+        """See whether the PE keeps state and does not say so; once it is known, never again."""
+        assert self._watch is not None
+        changed = self._watch.look(self.stats.items)
+        self._next_look = self._watch.next_look
+        if changed:
+            self.stats.changed = changed
+            self._next_look, self._watch = inf, None
+            if self._strict:
+                raise undeclared(self.planned.id, changed)
+
+    def look_again(self) -> None:
+        """Look for state once more, where an instance is left without a postprocess."""
+        with suppress(UndeclaredStateError):  # `stats` say so
+            if self._watch is not None:
+                self._look_for_state()
 
     @property
     def to_come(self) -> int:
@@ -300,9 +360,15 @@ class Runner:
         attributes = vars(self.pe)
         ties = {name: attributes.pop(name) for name in RUNTIME_ATTRIBUTES if name in attributes}
         try:
-            return dumps(self.pe)
+            return dumps(self._kept())
         finally:
             attributes.update(ties)
+
+    def _kept(self) -> GenericPE | Kept:
+        """What goes to another process: of a replica, its name too."""
+        if not (self._draws or self.planned.shared):
+            return self.pe
+        return Kept(self.pe, 0, self._origin, self._stream.drawn)
 
     def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         """What the PE is called with, one after the other."""
@@ -376,7 +442,14 @@ class Runner:
 
         Raises:
             ProcessingError: it raised, and `on_error` says to stop.
+            UndeclaredStateError: it keeps state without saying so, and the run is strict.
         """
+        if self._watch is not None:
+            self._look_for_state()
+            self._watch = None  # which refers to all that the PE has
+        if self.planned.has_postprocess:
+            self._takes = True
+            self._stream.take()
         started_at = self._sent_at = perf_counter()
         try:
             self.pe.postprocess()
@@ -431,6 +504,8 @@ class Runner:
         """Have what was written go on its way, in the middle of a batch."""
         started_at = perf_counter()
         self._on_written(self)
+        if self._takes:
+            self._stream.take()
         self._sent_at = perf_counter()
         self._nested_seconds += self._sent_at - started_at
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
+from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
+from dispel4py.undeclared import Teller
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -20,6 +23,8 @@ def run(
     on_error: Literal["stop", "skip"] = "stop",
     share_items: bool = False,
     on_progress: Callable[[RunStats], None] | None = None,
+    strict: bool = False,
+    seed: int | None = None,
     **options: Any,
 ) -> RunResult:
     """Run a workflow and wait for its end.  The graph is left as it was.
@@ -36,6 +41,11 @@ def run(
         on_error: ``"stop"`` or ``"skip"``.
         share_items: do not copy mutable items between PEs.
         on_progress: called a few times a second with the `RunStats` so far.
+        strict: refuse PEs that keep state and do not say so.  They change their own attributes
+            without `stateful`, `single` or a grouping, and are warned of otherwise.
+        seed: what random numbers follow from that PEs draw from Python's and NumPy's global
+            generators, each instance its own: a number from 0 to 2**64 - 1.  None draws one from
+            those generators here.  `RunStats.seed` has it.
         **options: the mapping's own options, such as ``redis_url``.
 
     Raises:
@@ -47,9 +57,8 @@ def run(
 
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
-    return chosen.run(
-        graph,
-        inputs,
+    return carry_out(
+        lambda options: chosen.run(graph, inputs, options),
         RunOptions(
             processes=processes,
             on_result=on_result,
@@ -58,5 +67,27 @@ def run(
             on_progress=on_progress,
             extra=mapping_options(chosen, options),
             least_processes=getattr(chosen, "least_processes", 1),
+            strict=strict,
+            seed=seed,
         ),
     )
+
+
+def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
+    """Do a run, with a seed; warn of undeclared state, as soon as progress shows it.
+
+    Args:
+        do: does it, on whatever mapping.
+        options: its options.
+    """
+    teller = Teller(options.on_progress)
+    if options.on_progress is not None:
+        options = replace(options, on_progress=teller.progress)
+    if options.seed is None:
+        options = replace(options, seed=draw_seed())
+    with callers_generators_kept():
+        result = do(options)
+    teller.tell(result.stats)
+    if result.stats.seed is None:
+        result.stats.seed = options.seed
+    return result

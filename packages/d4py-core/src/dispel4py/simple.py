@@ -14,6 +14,7 @@ from dispel4py.executor import Executor
 from dispel4py.inputs import calls, root_inputs
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import make_plan
+from dispel4py.random_streams import Stream, callers_generators_kept
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.runner import raise_error
@@ -34,12 +35,21 @@ class SimpleMapping:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
+        with callers_generators_kept() as callers:
+            return self._run(graph, inputs, options, callers)
+
+    def _run(
+        self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
+    ) -> RunResult:
         started_at = perf_counter()
-        plan = make_plan(graph)
-        given = root_inputs(plan, inputs)
+        plan = make_plan(graph, options)
+        given = {
+            root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
+            for root, value in root_inputs(plan, inputs).items()
+        }
         isolate = share_item if options.share_items else copy_item
-        exits = _Exits(options)
-        stats = RunStats(self.name)
+        exits = _Exits(options, callers)
+        stats = RunStats(self.name, seed=plan.seed)
         failures: list[Failure] = []
         next_report = monotonic() + PROGRESS_SECONDS
 
@@ -49,6 +59,7 @@ class SimpleMapping:
                 next_report = monotonic() + PROGRESS_SECONDS
                 stats.instances = executor.stats
                 stats.seconds = perf_counter() - started_at
+                callers.take()
                 options.on_progress(stats)
             return False
 
@@ -82,9 +93,14 @@ class SimpleMapping:
 class _Exits:
     """Everything is local, so only results leave."""
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(self, options: RunOptions, callers: Stream) -> None:
         self.results = ResultCollector(options.on_result)
-        self.result = self.results.add
+        self._callers = callers
+        self.result = self.results.add if options.on_result is None else self._hand_on
+
+    def _hand_on(self, pe_id: str, output: str, items: list[Any]) -> None:
+        self._callers.take()
+        self.results.add(pe_id, output, items)
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         raise AssertionError("`simple` has no instance elsewhere")

@@ -7,7 +7,7 @@ All other PEs are left to `Runner`, so they pay nothing for this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
@@ -40,10 +40,7 @@ class TellingRunner(Runner):
         written: dict[str, list[Any]] | None = None,
         **options: Any,
     ) -> None:
-        self._origin = f"{planned.id}@{rank}" if planned.shared else f"{planned.id}.{instance}"
-        self._number = 0
-        if isinstance(restored, Kept):
-            restored, self._number, self._origin = restored
+        self._number = restored.calls if isinstance(restored, Kept) else 0
         if written is None:
             written = {
                 output: Written(output) if any(route.with_ids for route in routes) else []
@@ -86,10 +83,10 @@ class TellingRunner(Runner):
     def still_cut(self) -> Cut | None:
         return None if self._cut is None else Cut(self._cut.calls - self._begun, self._cut.sent)
 
-    def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
+    def _kept(self) -> GenericPE | Kept:
         if not self.planned.with_ids:
-            return super().snapshot(dumps)
-        return super().snapshot(lambda pe: dumps(Kept(pe, self._number, self._origin)))
+            return super()._kept()
+        return Kept(self.pe, self._number, self._origin, self._stream.drawn)
 
     def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         for item in items:

@@ -251,9 +251,11 @@ class StdDevReducePE(_OneInOneOutPE):
 def parallel_aggregate(inst_pe: GenericPE, reduce_pe: GenericPE) -> CompositePE:
     """A composite in which one `reduce_pe` gets what all instances of `inst_pe` write.
 
-    Its input ``input`` and output ``output`` are theirs; `reduce_pe` gets one instance.
+    Its input ``input`` and output ``output`` are theirs; `reduce_pe` gets one instance.  That
+    instances of `inst_pe` keep partial results is no undeclared state, since those are merged.
     """
     _gather(reduce_pe)
+    inst_pe.ignored_state = (*inst_pe.ignored_state, *vars(inst_pe))
     composite = CompositePE()
     composite.connect(inst_pe, OUTPUT_NAME, reduce_pe, INPUT_NAME)
     composite._map_input(INPUT_NAME, inst_pe, INPUT_NAME)

@@ -66,6 +66,7 @@ class ProcessTimingPE(GenericPE):
         self.stateful = baseObject.stateful
         self.item_ids = baseObject.item_ids
         self.seeks = baseObject.seeks
+        self.ignored_state = ("times_total", "times_count")
         self.times_total = 0.0
         self.times_count = 0
 

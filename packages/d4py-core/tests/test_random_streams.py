@@ -1,0 +1,348 @@
+"""Rule I7: what PEs draw from global generators follows from the run's seed, and is their own."""
+
+import pickle
+import random
+import subprocess
+import sys
+import threading
+from itertools import pairwise
+
+import pytest
+
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.errors import OptionError
+from dispel4py.executor import Executor
+from dispel4py.item_ids import Kept
+from dispel4py.plan import make_plan, share_stateless
+from dispel4py.random_streams import Stream, callers_generators_kept, draw_seed
+from dispel4py.result import RunOptions
+
+
+class Draw(ProducerPE):
+    def _process(self, inputs):
+        return random.random()
+
+
+class Add(IterativePE):
+    """Sends what it gets and a number of its own."""
+
+    def _process(self, data):
+        return data, random.random()
+
+
+class Gauss(IterativePE):
+    """Draws from Python's generator by a method that keeps every other number for later."""
+
+    def _process(self, data):
+        return data, random.gauss(0, 1)
+
+
+class AtTheEnds(IterativePE):
+    def _preprocess(self):
+        self.write("output", random.random())
+
+    def _process(self, data):
+        return None
+
+    def _postprocess(self):
+        self.write("output", random.random())
+
+
+class Burst(ProducerPE):
+    """Writes more than a batch in one call, and draws in between."""
+
+    def _process(self, inputs):
+        for _ in range(3000):
+            self.write("output", random.random())
+
+
+class Pass(IterativePE):
+    def _process(self, data):
+        return data
+
+
+def chain(*pes):
+    graph = WorkflowGraph()
+    graph.add(pes[0])
+    for source, destination in pairwise(pes):
+        graph.connect(source, "output", destination, "input")
+    return graph
+
+
+def outputs(*pes, calls=10, **options):
+    result = run(chain(*pes), inputs=calls, **options)
+    return result.outputs.popitem()[1]["output"]
+
+
+def numpy_random():
+    return pytest.importorskip("numpy").random
+
+
+def test_i7_the_same_seed_gives_the_same_numbers():
+    assert outputs(Draw(), Add(), seed=5) == outputs(Draw(), Add(), seed=5)
+    assert not {*outputs(Draw(), seed=5)} & {*outputs(Draw(), seed=6)}
+
+
+def test_i7_an_instance_draws_the_same_whoever_else_draws():
+    alone = outputs(Draw(), Pass(), seed=5)
+    among = outputs(Draw(), Gauss(), Add(), Gauss(), seed=5)
+    assert [item[0][0][0] for item in among] == alone
+
+
+def test_i7_a_call_that_is_interrupted_goes_on_with_its_own_numbers():
+    alone = outputs(Burst(), calls=1, seed=5)
+    among = outputs(Burst(), Add(), calls=1, seed=5)
+    assert [number for number, _ in among] == alone
+
+
+def test_i7_an_instance_that_draws_late_and_takes_long_is_seen():
+    class Late(IterativePE):
+        def _process(self, data):
+            threading.Event().wait(0.006)
+            return (data, random.random()) if self.draws(data) else None
+
+        def draws(self, data):
+            return data > 0.5
+
+    first, other = (outputs(Draw(), Late(), *more, seed=9) for more in ([], [Add()]))
+    assert [number for _, number in first] == [item[0][1] for item in other]
+
+
+def test_i7_instances_of_a_pe_draw_different_numbers():
+    pe = AtTheEnds()
+    pe.numprocesses = 4
+    drawn = outputs(Draw(), pe, seed=1)
+    assert len({*drawn}) == len(drawn) == 8
+
+
+@pytest.mark.parametrize("seed", [0, 1, (1 << 32) - 1, 1 << 32, (1 << 64) - 1])
+def test_i7_a_seed_is_a_number_of_64_bits(seed):
+    assert outputs(Draw(), seed=seed) == outputs(Draw(), seed=seed)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 64, 0.5, "7"])
+def test_i7_any_other_seed_is_refused(seed):
+    with pytest.raises(OptionError, match="seed"):
+        run(chain(Draw(), Pass()), seed=seed)
+
+
+def test_i7_small_seeds_are_different_series_of_both_generators():
+    numpy = numpy_random()
+    drawn = []
+    with callers_generators_kept():
+        for seed in (0, 1, 2, 1 << 32, 2 << 32 | 3):
+            Stream(seed, "a").take()
+            drawn.append((random.random(), numpy.random()))
+    ofs_python, ofs_numpy = zip(*drawn, strict=True)
+    assert len({*ofs_python}) == 5
+    assert len({*ofs_numpy}) == 4  # the low half of 1 << 32 is 0
+
+
+def test_i7_each_generator_follows_from_its_half_of_the_seed():
+    numpy = numpy_random()
+    drawn = []
+    with callers_generators_kept():
+        for seed in (5 << 32 | 6, 5 << 32 | 7, 8 << 32 | 7):
+            Stream(seed, "a").take()
+            drawn.append((random.random(), numpy.random()))
+    assert drawn[0][0] == drawn[1][0] != drawn[2][0]
+    assert drawn[0][1] != drawn[1][1] == drawn[2][1]
+
+
+def test_i7_a_script_that_seeds_is_repeatable():
+    before = random.getstate()
+    try:
+        seeds = []
+        for _ in range(2):
+            random.seed(4)
+            seeds += [draw_seed() >> 32, draw_seed() >> 32]
+    finally:
+        random.setstate(before)
+    assert seeds[:2] == seeds[2:]
+    assert seeds[0] != seeds[1]
+
+
+class TestTheCallersGenerators:
+    def test_i7_are_left_as_they_were(self):
+        numpy = numpy_random()
+        before = random.getstate(), pickle.dumps(numpy.get_state(legacy=False))
+        outputs(Draw(), Add(), Gauss(), seed=3)
+        assert random.getstate() == before[0]
+        assert pickle.dumps(numpy.get_state(legacy=False)) == before[1]
+
+    def test_i7_are_left_so_by_a_run_that_fails(self):
+        class Fails(Draw):
+            def _process(self, inputs):
+                raise ValueError(random.random())
+
+        before = random.getstate()
+        with pytest.raises(Exception, match="ValueError"):
+            outputs(Fails(), seed=3)
+        assert random.getstate() == before
+
+    def test_i7_serve_what_makes_the_inputs_and_takes_the_results(self):
+        random.seed(8)
+        expected = [random.random() for _ in range(40)]
+        random.seed(8)
+        drawn, taken = [], []
+
+        def inputs():
+            for _ in range(20):
+                drawn.append(random.random())
+                yield {}
+
+        def take(*result):
+            taken.append(random.random())
+
+        run(chain(Draw(), Add()), inputs=inputs(), on_result=take, seed=3)
+        assert sorted([*drawn, *taken]) == sorted(expected)
+        assert outputs(Draw(), Add(), calls=20, seed=3)  # and those of PEs are what they were
+
+    def test_i7_a_run_inside_a_pe_leaves_those_of_the_pe(self):
+        class Nested(Draw):
+            def _process(self, inputs):
+                first = random.random()
+                run(chain(Draw(), Add()), inputs=3, seed=1)
+                return first, random.random()
+
+        class Plain(Draw):
+            def _process(self, inputs):
+                return random.random(), random.random()
+
+        plain = Plain()
+        plain.name = plain.id = "Nested"
+        assert outputs(Nested(), seed=2) == outputs(plain, seed=2)
+
+
+def test_i7_a_generator_that_is_imported_by_a_pe_is_seeded():
+    pytest.importorskip("numpy")
+    lines = """
+from dispel4py import *
+
+class Normal(ProducerPE):
+    def _process(self, inputs):
+        import numpy.random
+        return float(numpy.random.normal())
+
+graph = WorkflowGraph()
+graph.add(Normal())
+print([run(graph, inputs=3, seed=6).outputs for _ in range(2)])
+"""
+    printed = {
+        subprocess.run([sys.executable, "-c", lines], capture_output=True, check=True).stdout
+        for _ in range(2)
+    }
+    (text,) = printed
+    first, again = eval(text)
+    assert first == again
+
+
+def test_i7_another_kind_of_generator_is_seeded_too():
+    numpy = numpy_random()
+    if not hasattr(numpy, "set_bit_generator"):
+        pytest.skip("this NumPy cannot have another one")
+    before = numpy.get_bit_generator()
+    numpy.set_bit_generator(numpy.PCG64(1))
+    try:
+
+        class Normal(ProducerPE):
+            def _process(self, inputs):
+                return numpy.normal()
+
+        assert outputs(Normal(), seed=6) == outputs(Normal(), seed=6)
+    finally:
+        numpy.set_bit_generator(before)
+
+
+class TestMoving:
+    """An instance goes to another process in the middle."""
+
+    def executor(self, *pes, rank=0, shared=False):
+        plan = make_plan(chain(Draw(), *pes), RunOptions(seed=11))
+        self.results = []
+        return Executor(share_stateless(plan) if shared else plan, self, rank=rank)
+
+    def result(self, pe_id, output, items):
+        self.results += items
+
+    def push(self, executor, items):
+        for item in items:
+            executor.push(1, 0, "input", [item])
+            executor.drain()
+
+    @pytest.mark.parametrize("kind", [Add, Gauss])
+    def test_i7_its_numbers_go_along(self, kind):
+        with callers_generators_kept():
+            self.push(self.executor(kind()), range(10))
+            expected = self.results
+            first = self.executor(kind())
+            self.push(first, range(5))
+            before = self.results
+            state = pickle.loads(first.start(1, 0).snapshot(pickle.dumps))
+            assert isinstance(state, Kept)
+            second = self.executor(kind())
+            second.start(1, 0, restored=state)
+            self.push(second, range(5, 10))
+        assert before + self.results == expected
+
+    def test_i7_who_draws_nothing_travels_light(self):
+        with callers_generators_kept():
+            executor = self.executor(Pass())
+            self.push(executor, range(5))
+            assert isinstance(pickle.loads(executor.start(1, 0).snapshot(pickle.dumps)), Pass)
+
+    def test_i7_a_replica_draws_what_it_would_have_drawn_where_it_was(self):
+        with callers_generators_kept():
+            first = self.executor(AtTheEnds(), shared=True)
+            self.push(first, range(5))
+            state = pickle.loads(first.start(1, 0).snapshot(pickle.dumps))
+            second = self.executor(AtTheEnds(), rank=1, shared=True)
+            second.start(1, 0)
+            second.start(1, 1, restored=state)
+            second.finish(1, 1)
+            second.finish(1, 0)
+            own, *ends = self.results
+            stayed = self.executor(AtTheEnds(), shared=True)
+            self.push(stayed, range(5))
+            stayed.finish(1, 0)
+        assert ends[0] == self.results[-1]
+        assert len({own, *ends}) == 3
+
+
+def test_i7_a_run_on_another_thread_puts_nothing_back_that_was_drawn_since():
+    entered, may_end = threading.Event(), threading.Event()
+
+    def other():
+        with callers_generators_kept() as callers:
+            entered.set()
+            may_end.wait()
+            callers.take()
+
+    thread = threading.Thread(target=other)
+    with callers_generators_kept():
+        thread.start()
+        entered.wait()
+    drawn = [random.random() for _ in range(10)]
+    may_end.set()
+    thread.join()
+    assert not {*drawn} & {random.random() for _ in range(10)}
+
+
+def test_i7_on_two_threads_nobody_draws_the_same_number():
+    drawn, ready = [], threading.Barrier(2)
+
+    def draw(name):
+        ready.wait()
+        stream = Stream(1, name)
+        for _ in range(200):
+            stream.take()
+            drawn.append(random.random())
+            stream.look()
+
+    threads = [threading.Thread(target=draw, args=(name,)) for name in "ab"]
+    with callers_generators_kept():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len({*drawn}) == 400
