@@ -33,7 +33,7 @@ class ThreadsMapping:
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
         started_at = perf_counter()
-        plan = make_plan(graph)
+        plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")
@@ -60,7 +60,7 @@ class ThreadsMapping:
                             results.add(pe_id, output, items)
             finally:
                 run.stop()
-        stats = RunStats(self.name, seconds=perf_counter() - started_at)
+        stats = RunStats(self.name, seconds=perf_counter() - started_at, seed=plan.seed)
         stats.instances = [entry for seat in run.seats.values() for entry in seat.executor.stats]
         return RunResult(results.outputs, failures, stats)
 

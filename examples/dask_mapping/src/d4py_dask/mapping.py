@@ -57,7 +57,7 @@ class DaskMapping:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        plan = make_plan(graph)
+        plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")

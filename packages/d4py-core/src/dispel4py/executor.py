@@ -302,11 +302,6 @@ class Executor:
             raise
         self.close_all()
 
-    def look_again(self) -> None:
-        """Look once more for state that instances keep without saying so; `stats` have it then."""
-        for runner in self._runners.values():
-            runner.look_again()
-
     def drain(self) -> bool:
         """Process all local items, down to the end of every local path.
 

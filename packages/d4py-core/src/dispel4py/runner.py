@@ -266,12 +266,6 @@ class Runner:
             if self._strict:
                 raise undeclared(self.planned.id, changed)
 
-    def look_again(self) -> None:
-        """Look for state once more, where an instance is left without a postprocess."""
-        with suppress(UndeclaredStateError):  # `stats` say so
-            if self._watch is not None:
-                self._look_for_state()
-
     @property
     def to_come(self) -> int:
         """How many items of the batch in hand were not begun."""
@@ -466,6 +460,10 @@ class Runner:
         Raises:
             ProcessingError: that failed, and `on_error` says to stop.
         """
+        if self._watch is not None:  # it is left without a postprocess
+            with suppress(UndeclaredStateError):  # `stats` say so
+                self._look_for_state()
+            self._watch = None
         self.batch, self._to_come, self._direct = [], iter(()), None
         files = held_files(self.pe)
         _cut_loose(self.pe, self.planned.id)

@@ -16,6 +16,7 @@ from d4py_dynamic.frontier import Frontier
 from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import (
+    Changed,
     Drained,
     Event,
     Failed,
@@ -33,6 +34,7 @@ from dispel4py.feeding import at_hand
 from dispel4py.inputs import RootInput, calls
 from dispel4py.plan import Plan
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.undeclared import undeclared
 
 _RUN_LOG = logging.getLogger("dispel4py.run")
 
@@ -80,6 +82,7 @@ class Driver:
         self._stats = stats
         self._results = ResultCollector(options.on_result)
         self._failures: list[Failure] = []
+        self._changed: dict[str, tuple[str, ...]] = {}
         self._feeders: list[Feeder] = []
         self._started_at = perf_counter()
         first: list[Task] = []
@@ -206,6 +209,10 @@ class Driver:
                 self._failures += failures
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
+            case Changed(pe_id, attributes):
+                self._changed.setdefault(pe_id, attributes)
+                if self._plan.strict:
+                    raise undeclared(pe_id, attributes)
             case Drained():
                 pass
             case Failed(error):
@@ -220,6 +227,8 @@ class Driver:
 
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()
+        for entry in self._stats.instances:
+            entry.changed = self._changed.get(entry.pe_id, ())
         self._stats.seconds = perf_counter() - self._started_at
         if self._scaler is not None:
             self._scaler.report(self._stats)

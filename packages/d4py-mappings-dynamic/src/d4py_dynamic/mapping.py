@@ -133,7 +133,7 @@ class DynamicMapping:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        plan = make_plan(graph)
+        plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(
@@ -175,7 +175,7 @@ class DynamicMapping:
         extra = options.extra
         count = DEFAULT_WORKERS if options.processes is None else options.processes
         policy = self._policy(count, extra)
-        stats = RunStats(self.name, count)
+        stats = RunStats(self.name, count, seed=plan.seed)
         crew: Crew | None = None
         with traced_to(extra.get("scaling_trace"), stats):
             try:

@@ -27,6 +27,7 @@ from d4py_dynamic.redis_keys import (
 )
 from d4py_dynamic.redis_store import READ_BYTES, at_most, delete_run, entries_by_stream, tell
 from d4py_dynamic.store import (
+    Changed,
     Drained,
     Event,
     Failed,
@@ -332,8 +333,8 @@ class RedisRunStore:
         if fields.get(DRAINED_FIELD, b"").isdigit():
             return Drained(int(fields[DRAINED_FIELD]))
         try:
-            event: Results | LogLine | Failed | Gone | Finishing | Note = self._envelope.unwrap(
-                fields, self._keys.out
+            event: Results | LogLine | Changed | Failed | Gone | Finishing | Note = (
+                self._envelope.unwrap(fields, self._keys.out)
             )
         except ForeignBytesError as error:
             return Note(f"dropped {error}")

@@ -35,7 +35,7 @@ from d4py_dynamic.redis_keys import (
     pin_name,
     suspect_name,
 )
-from d4py_dynamic.store import TAKE_SECONDS, LogLine, Note, Results
+from d4py_dynamic.store import TAKE_SECONDS, Changed, LogLine, Note, Results
 from d4py_dynamic.tasks import (
     ITEMS,
     MOST_BYTES,
@@ -202,6 +202,9 @@ class RedisTaskStore:
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.tell(LogLine(pe_id, rank, message))
+
+    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
+        self.tell(Changed(pe_id, attributes))
 
     def close(self) -> None:
         self._redis.close()

@@ -65,6 +65,9 @@ class TaskStore(Protocol):
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
+    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
+        """Tell the driver which attributes a PE has changed without saying that it keeps state."""
+
     def close(self) -> None:
         """Let go of the store."""
 
@@ -82,6 +85,13 @@ class LogLine(NamedTuple):
     pe_id: str
     rank: int
     message: str
+
+
+class Changed(NamedTuple):
+    """Event: a PE changed its own attributes and does not say that it keeps state."""
+
+    pe_id: str
+    attributes: tuple[str, ...]
 
 
 class Drained(NamedTuple):
@@ -134,7 +144,7 @@ class Note(NamedTuple):
     text: str
 
 
-Event = Results | LogLine | Drained | Failed | Gone | Finishing | Note
+Event = Results | LogLine | Changed | Drained | Failed | Gone | Finishing | Note
 
 
 class Fed(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 from d4py_dynamic.packing import CODEC, dumps, remaining
 from d4py_dynamic.store import (
     TAKE_SECONDS,
+    Changed,
     Drained,
     Event,
     Fed,
@@ -94,6 +95,9 @@ class TableTaskStore:
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
 
+    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
+        self._ask("tell", CODEC.dumps(Changed(pe_id, attributes)))
+
     def close(self) -> None:
         """See `TaskStore`; whoever made the connection closes it."""
 
@@ -147,7 +151,7 @@ class TableRunStore:
             if isinstance(found, int):
                 events.append(Drained(found))
                 continue
-            event: Results | LogLine | Note = CODEC.loads(found)
+            event: Results | LogLine | Changed | Note = CODEC.loads(found)
             self._results_seen += isinstance(event, Results)
             events.append(event)
         return events

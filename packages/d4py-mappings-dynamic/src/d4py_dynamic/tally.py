@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from d4py_dynamic.tasks import Commit
 from dispel4py.executor import Executor
 from dispel4py.plan import Plan
@@ -23,7 +25,15 @@ class Tally:
         self._pinned = pinned
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
+        self._told_changed: set[str] = set()
         self.replicas: set[int] = set()
+
+    def changed(self, executor: Executor) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Which attributes PEs were found to change, of those that were not told of before."""
+        for entry in executor.stats:
+            if entry.changed and entry.pe_id not in self._told_changed:
+                self._told_changed.add(entry.pe_id)
+                yield entry.pe_id, entry.changed
 
     def add_to(self, commit: Commit, executor: Executor) -> None:
         """Tell what was done since the last time, and which replicas there are now."""

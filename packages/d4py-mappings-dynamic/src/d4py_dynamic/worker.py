@@ -152,6 +152,10 @@ class Worker:
             self._leave()
         self._end()
 
+    def _tell_changed(self) -> None:
+        for pe_id, attributes in self._tally.changed(self._executor):
+            self._store.changed(pe_id, attributes)
+
     # What the executor calls: `Exits` and its hooks.
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
@@ -589,6 +593,7 @@ class Worker:
         """Let go of the instances that are still here, which have no postprocess."""
         self._outbox = Outbox()
         self._executor.close_all()
+        self._tell_changed()
         commit = self._outbox.take([], 0)
         if commit.failures:
             self._store.commit(commit)
@@ -639,6 +644,7 @@ class Worker:
         """
         if self._relief.error is not None:
             raise self._relief.error
+        self._tell_changed()
         self._tally.add_to(commit, self._executor)
         commit.attempt = self._attempt
         started_at = perf_counter()

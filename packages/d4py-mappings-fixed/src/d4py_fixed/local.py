@@ -78,7 +78,7 @@ def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
     Raises:
         GraphError: the graph cannot run.
     """
-    plan = make_plan(graph)
+    plan = make_plan(graph, options)
     simple = bool(options.extra.get("simple"))
     partitions = wanted_partitions(plan, graph, simple=simple)
     processes = len(partitions or ()) if simple else options.processes
@@ -123,7 +123,7 @@ def run_locally(
             for rank in range(placement.ranks)
         ]
         crew = Crew(work, orders, options.extra.get("start_method"))
-        stats = RunStats(name, placement.ranks)
+        stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()

@@ -100,7 +100,7 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
     """Be the driver of a run."""
     given = root_inputs(placement.plan, inputs)
     orders = pack_orders(placement, options)
-    stats = RunStats(MpiMapping.name, placement.ranks)
+    stats = RunStats(MpiMapping.name, placement.ranks, seed=placement.plan.seed)
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()  # PEs that print write to the same place
     world: World = make_world()
