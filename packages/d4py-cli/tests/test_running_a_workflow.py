@@ -206,7 +206,7 @@ class TestWhatIsSaid:
         assert re.fullmatch(
             r"Count0 \(rank 0\): Processed 2 iterations.\n"
             r"Square1 \(rank 0\): Processed 2 iterations.\n"
-            r"ELAPSED TIME: \d+\.\d+\n",
+            r"SEED: \d+\nELAPSED TIME: \d+\.\d+\n",
             done.err,
         )
 

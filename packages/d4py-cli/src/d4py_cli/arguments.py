@@ -15,7 +15,7 @@ from dispel4py.registry import Mapping, TakesPart, available, available_commands
 ABOUT = """\
 usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
        dispel4py mappings
-       dispel4py check WORKFLOW
+       dispel4py check WORKFLOW [--try N]
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
 {own_usage}
@@ -162,7 +162,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     add_workflow(parser, optional=isinstance(mapping, TakesPart))
     given = parser.add_argument_group("what the workflow is fed")
     given.add_argument(
-        "-i", "--iter", type=_count, metavar="N", help="iterations of each root (default: 1)"
+        "-i", "--iter", type=count_of, metavar="N", help="iterations of each root (default: 1)"
     )
     given.add_argument(
         "-d",
@@ -197,6 +197,19 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         "--share-items",
         action="store_true",
         help="do not copy items between PEs (faster; no PE may change what it got or sent)",
+    )
+    how.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail when a PE changes its own attributes and does not say that it keeps state"
+        " (otherwise that is only warned of)",
+    )
+    how.add_argument(
+        "--seed",
+        type=count_of,
+        metavar="N",
+        help="what random numbers follow from, which PEs draw from Python's and NumPy's global"
+        " generators (default: drawn; shown at the end, with the time)",
     )
     add_shown(parser)
     mapping.add_arguments(parser)
@@ -252,7 +265,8 @@ def _processes(text: str) -> int:
     return _whole(text)
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
+    """A number that may be 0, from the command line."""
     number = _whole(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{number} is negative; the least that would do is 0")

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from d4py_cli.arguments import Parser, add_shown, add_workflow, describe_example
+from d4py_cli.arguments import Parser, add_shown, add_workflow, count_of, describe_example
 from d4py_cli.job import hand_out
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
-from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.errors import GraphError, OptionError, UnknownMappingError
 from dispel4py.loading import load_module
 from dispel4py.plan import make_plan, refusal
 from dispel4py.registry import (
@@ -23,6 +23,8 @@ from dispel4py.registry import (
     distribution_of,
     load_mapping,
 )
+from dispel4py.result import RunOptions
+from dispel4py.undeclared import describe
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -94,13 +96,16 @@ def list_mappings(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Show the PEs of a workflow and which installed mappings can run it.
+    """Show the PEs of a workflow and which installed mappings can run it; try it if asked to.
 
     Raises:
         WorkflowLoadError: there is no such workflow.
         GraphError: the graph cannot run; every problem is listed.
+        InputError: the roots need other inputs than numbers of calls, so it cannot be tried.
+        RunError: it failed when it was tried.
     """
-    plan = make_plan(_load_graph(options))
+    graph = _load_graph(options)
+    plan = make_plan(graph)
     edges = sum(len(routes) for pe in plan.pes for routes in pe.routes.values())
     print(f"{options.workflow} can run: {_count(len(plan.pes), 'PE')}, {_count(edges, 'edge')}")
     print()
@@ -117,15 +122,46 @@ def check(options: argparse.Namespace) -> int:
         ),
     )
     rows: list[tuple[str, str]] = []
+    able: list[str] = []
     for name in available():
         try:
             reason = refusal(plan, load_mapping(name).capabilities)
         except UnknownMappingError as error:
             reason = str(error)
         rows.append((name, "yes" if reason is None else f"no: {reason}"))
+        if reason is None:
+            able.append(name)
     print()
     _print_table(("mapping", "can run it"), rows)
-    return 0
+    return 0 if options.tries is None else _try_out(graph, options.tries, able)
+
+
+def _try_out(graph: WorkflowGraph, count: int, able: list[str]) -> int:
+    """Run a graph on `simple`, and say on which mappings it would give other results.
+
+    Args:
+        graph: the graph.
+        count: how often to call each root.
+        able: names of the mappings that can run it.
+
+    Returns:
+        The exit status.
+    """
+    simple = load_mapping("simple")
+    stats = simple.run(graph, count, RunOptions(on_result=lambda *result: None)).stats
+    changed = {entry.pe_id: entry.changed for entry in stats.instances if entry.changed}
+    print()
+    print(f"tried with {_count(count, 'call')} of each root:")
+    if not changed:
+        print("no PE was seen to keep state without saying so")
+        return 0
+    for pe_id, attributes in changed.items():
+        print(describe(pe_id, attributes))
+    why = f"may differ: {' and '.join(changed)} may have several instances there"
+    rows = [(name, "as on simple" if name == simple.name else why) for name in able]
+    print()
+    _print_table(("mapping", "results"), rows)
+    return GraphError.exit_status
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -167,10 +203,20 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
 def _describe_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Every problem of a workflow at once, and which installed mappings can run it.\n"
-        "The exit status is 2 if there is a problem."
+        "With --try, also which PEs keep state and do not say so, and on which mappings the\n"
+        "results would therefore differ.  The exit status is 2 if there is a problem."
     )
-    parser.epilog = "example:\n  dispel4py check split_merge"
+    parser.epilog = (
+        "examples:\n  dispel4py check split_merge\n  dispel4py check split_merge --try 10"
+    )
     add_workflow(parser)
+    parser.add_argument(
+        "--try",
+        dest="tries",
+        type=count_of,
+        metavar="N",
+        help="run it in this process, with N calls of each root",
+    )
 
 
 def _describe_draw(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import InStep, Mapping, TakesPart, load_mapping
 from dispel4py.result import RunOptions, RunResult
+from dispel4py.running import carry_out
 
 
 def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
@@ -69,6 +70,8 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
             share_items=options.share_items,
             extra=extra,
             least_processes=getattr(mapping, "least_processes", 1),
+            strict=options.strict,
+            seed=options.seed,
         )
         return mapping.run(graph, inputs, run_options)
 
@@ -94,7 +97,7 @@ def hand_out(run: Callable[[RunOptions], RunResult], reporter: Reporter, output:
             on_result=None if lines is None else lines.write, on_progress=reporter.on_progress
         )
         try:
-            result = run(where)
+            result = carry_out(run, where)
         except Exception as error:
             if lines is not None and lines.is_closed:
                 raise OutputClosedError from error

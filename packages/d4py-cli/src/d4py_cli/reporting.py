@@ -77,4 +77,6 @@ class Reporter(AbstractContextManager["Reporter"]):
     def _say_end(self, stats: RunStats) -> None:
         for note in stats.notes:
             self.say(note)
+        if stats.seed is not None:
+            self.say(f"SEED: {stats.seed}")
         self.say(f"ELAPSED TIME: {stats.seconds:.4f}")
