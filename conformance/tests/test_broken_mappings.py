@@ -39,6 +39,10 @@ CAUGHT_BY = {
     "HangsAtTheEnd": "test_c1_the_end_is_known_and_not_waited_for",
     "LeaksAProcess": "test_c4_a_run_leaves_nothing_behind",
     "RefusesNothing": "test_d1_what_is_not_declared_is_refused",
+    "LeavesStateAlone": "test_i6_a_strict_run_refuses_it",
+    "TellsNothingOfState": "test_i6_state_that_is_not_declared_is_told_of_once",
+    "OneSeedForAll": "test_i7_another_seed_gives_other_numbers",
+    "SeedsByProcess": "test_i7_the_same_seed_gives_the_same_numbers_on_every_mapping",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
 }
 #: Those that are tried by `make test`; each takes a session of pytest.

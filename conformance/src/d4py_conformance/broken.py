@@ -52,7 +52,7 @@ class Sound:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        self.plan = plan = self.planned(make_plan(graph))
+        self.plan = plan = self.planned(make_plan(graph, options))
         given = root_inputs(plan, inputs)
         isolate = share_item if options.share_items else self.isolate()
         self.options = options
@@ -71,7 +71,8 @@ class Sound:
         for pe, instance in instances:
             self.finish(pe, instance)
         self.end()
-        return RunResult(self.results.outputs, self.failures, RunStats(self.name))
+        stats = RunStats(self.name, instances=self.executor.stats, seed=plan.seed)
+        return RunResult(self.results.outputs, self.failures, stats)
 
     def planned(self, plan: Plan) -> Plan:
         """The plan to run, unless it is refused."""
@@ -384,6 +385,43 @@ class RefusesNothing(DeclaresNothing):
 
     def planned(self, plan: Plan) -> Plan:
         return plan
+
+
+class LeavesStateAlone(Sound):
+    """Does not hand the options on to the plan, so that a strict run is none."""
+
+    def planned(self, plan: Plan) -> Plan:
+        return replace(super().planned(plan), strict=False)
+
+
+class TellsNothingOfState(Sound):
+    """Makes up statistics of its own, without what was noticed."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        result = super().run(graph, inputs, options)
+        for entry in result.stats.instances:
+            entry.changed = ()
+        return result
+
+
+class OneSeedForAll(Sound):
+    """Gives every run the same seed."""
+
+    def planned(self, plan: Plan) -> Plan:
+        return replace(super().planned(plan), seed=0)
+
+
+class SeedsByProcess(Sound):
+    """Has instances draw from one generator, which depends on which of them comes first."""
+
+    def start(self, pe: int, instance: int) -> None:
+        super().start(pe, instance)
+        runner = self.executor.start(pe, instance)
+        runner._stream = self.executor.start(*self.first)._stream
+
+    def planned(self, plan: Plan) -> Plan:
+        self.first = plan.order[-1], 0
+        return super().planned(plan)
 
 
 class LosesWhatADeadWorkerHad(Sound):

@@ -16,6 +16,7 @@ from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.routing import RoutingRules
+from d4py_conformance.rules.state import StateRules
 from d4py_conformance.rules.stopping import StoppingRules
 from d4py_conformance.rules.workflows import WorkflowRuns
 
@@ -35,6 +36,7 @@ class MappingConformance(
     CopyRules,
     KeyRules,
     EndingRules,
+    StateRules,
     WorkflowRuns,
     DrawnGraphs,
 ):

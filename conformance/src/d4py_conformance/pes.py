@@ -372,6 +372,8 @@ class PlacedNumbers(Numbers):
 class PartialSum(IterativePE):
     """Sends the sum of what it got when it ends; whoever adds those up has it all."""
 
+    ignored_state = ("sum",)
+
     def __init__(self) -> None:
         super().__init__()
         self.sum = 0
