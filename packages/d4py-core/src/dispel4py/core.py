@@ -95,6 +95,9 @@ class GenericPE:
             of a run have the same one.  A root has one per call, and so have `preprocess` and
             `postprocess`.
         seeks: True for a PE whose calls begin where `sent_before` says.
+        independent_calls: True for a root whose calls do not depend on one another: workers may
+            share them, so that no call waits for another one.  Each worker that has some has a copy
+            of the PE.  It means nothing for a PE that is no root.
         sent_before: output name → how many items of this call were sent before its worker was
             lost, during a call of `process`; it must not write those again.  All are 0 in a call
             that is not repeated.
@@ -112,6 +115,7 @@ class GenericPE:
     item_ids: bool = False
     seeks: bool = False
     ignored_state: Collection[str] = ()
+    independent_calls: bool = False
     rank: int = 0
     if TYPE_CHECKING:
         item_id: str

@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dispel4py.core import GenericPE
-from dispel4py.inputs import take
+from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
 from dispel4py.plan import Plan, Route
@@ -62,10 +62,12 @@ class _Unwind(BaseException):
     """
 
 
+#: Items, or calls of a root, which come in by no input.
+Batch = list[Any] | CallRange
 #: A batch that waits: its receiver, the input that it comes in by, its items.
-_Work = tuple[Runner | Team, str, list[Any]]
+_Work = tuple[Runner | Team, str | None, Batch]
 #: The same for others: number of the PE, instance, input, items.
-Parted = tuple[int, int, str, list[Any]]
+Parted = tuple[int, int, str | None, Batch]
 
 
 class Executor:
@@ -126,7 +128,7 @@ class Executor:
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
         self._lock = lock
-        self._parting: tuple[Runner, str, list[Any]] | None = None
+        self._parting: tuple[Runner, str | None, list[Any], Batch] | None = None
 
     @property
     def in_call(self) -> bool:
@@ -220,8 +222,8 @@ class Executor:
             self._guarded(runner.preprocess)
         return runner
 
-    def push(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """Give a local instance items; they are processed by `drain`."""
+    def push(self, pe: int, instance: int, input_name: str | None, items: Batch) -> None:
+        """Give a local instance items, or a root calls; they are processed by `drain`."""
         self._stack.append((self.start(pe, instance), input_name, items))
 
     def call_root(self, pe: int, calls: Iterator[dict[str, Any]]) -> bool:
@@ -233,6 +235,18 @@ class Executor:
         made = self.feed(pe, 0, None, calls)
         self.drain()
         return made > 0
+
+    def call_range(self, pe: int, instance: int, calls: CallRange) -> CallRange:
+        """Do the same with calls that are known by their numbers.
+
+        Returns:
+            What is left of them.
+        """
+        runner = self.start(pe, instance)
+        batch, left = calls[: runner.slice], calls[runner.slice :]
+        self._process(runner, None, batch)
+        self.drain()
+        return left
 
     def feed(self, pe: int, instance: int, input_name: str | None, items: Iterator[Any]) -> int:
         """Give a local instance about one slice of items; what follows is run by `drain`.
@@ -362,7 +376,7 @@ class Executor:
     def in_hand_items(self) -> tuple[int, list[Any]]:
         """PE and items of the batch in hand; only if there is one."""
         assert self._parting is not None
-        runner, _, items = self._parting
+        runner, _, items, _ = self._parting
         return runner.planned.index, items
 
     @property
@@ -390,27 +404,33 @@ class Executor:
             and all else that waited here.
         """
         assert self._parting is not None
-        runner, input_name, _ = self._parting
+        runner, input_name, batch, source = self._parting
         self._parting = None
         parts = runner.part()
+        in_hand: Batch = parts.in_hand
+        not_begun: Batch = parts.not_begun
+        if isinstance(source, CallRange):  # by number: the dicts are the root's by now
+            begun = len(batch)
+            in_hand, not_begun = source[begun - len(in_hand) : begun], source[begun:]
         self._collect(runner, parts.written)
         at = runner.planned.index, runner.instance, input_name
         waiting = self.take_waiting(keep)
-        if parts.not_begun:
-            waiting.append((*at, parts.not_begun))
-        return (*at, parts.in_hand), waiting
+        if not_begun:
+            waiting.append((*at, not_begun))
+        return (*at, in_hand), waiting
 
     def keep_whole(self) -> None:
         """Something came of the batch in hand, so it cannot be begun again."""
         self._parting = None
 
     def _process(
-        self, runner: Runner | Team, input_name: str | None, batch: list[Any], seconds: float = 0.0
+        self, runner: Runner | Team, input_name: str | None, batch: Batch, seconds: float = 0.0
     ) -> None:
         """Call a PE with a batch; `seconds` were spent on it before."""
+        items: Any = batch
         try:
             if self._lock is None:
-                seconds += runner.process(input_name, batch)
+                seconds += runner.process(input_name, items)
             else:
                 seconds += self._process_unlocked(self._lock, runner, input_name, batch)
         except BaseException:
@@ -431,11 +451,13 @@ class Executor:
         self._collect(runner)
 
     def _process_unlocked(
-        self, lock: RLock, runner: Runner | Team, input_name: str | None, batch: list[Any]
+        self, lock: RLock, runner: Runner | Team, input_name: str | None, source: Batch
     ) -> float:
-        is_outermost = not self._calling
-        if is_outermost and isinstance(runner, Runner) and runner.marks and input_name is not None:
-            self._parting = runner, input_name, batch
+        batch: Any = source
+        if isinstance(runner, Runner) and runner.marks:
+            batch = source if isinstance(source, list) else list(source)
+            if not self._calling and (input_name is not None or batch is not source):
+                self._parting = runner, input_name, batch, source
         lock.release()
         try:
             return runner.process(input_name, batch)

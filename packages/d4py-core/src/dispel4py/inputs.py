@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice, repeat, starmap
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, overload
 
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.core import GenericPE
@@ -93,6 +94,50 @@ def take(made: Iterator[Any], most: int, scale: Scale) -> list[Any]:
         if scale.bytes > SLICE_BYTES:
             break
     return taken
+
+
+@dataclass(frozen=True, slots=True)
+class CallRange(Sequence[dict[str, Any]]):
+    """Some calls of a root in a row, each with the dict that it is called with.
+
+    A slice is one too, so calls can be dealt out and are still known by their numbers.  The dicts
+    are made, or copied, when they are read: the root may change them as it likes.
+
+        >>> calls = CallRange(0, 1_000_000)[10:]
+        >>> calls.first, len(calls), calls[0]
+        (10, 999990, {})
+
+    Args:
+        first: number of the first one.
+        inputs: the dicts; a number n means n calls with ``{}``.
+    """
+
+    first: int
+    inputs: int | Sequence[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return self.inputs if isinstance(self.inputs, int) else len(self.inputs)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if isinstance(self.inputs, int):
+            return starmap(dict, repeat((), self.inputs))
+        return map(copy_item, self.inputs)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> CallRange: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | CallRange:
+        if not isinstance(place, slice):
+            return {} if isinstance(self.inputs, int) else copy_item(self.inputs[place])
+        start, stop, step = place.indices(len(self))
+        if step != 1:
+            raise ValueError("calls in a row cannot be sliced by steps")
+        stop = max(start, stop)
+        inputs = stop - start if isinstance(self.inputs, int) else self.inputs[start:stop]
+        return CallRange(self.first + start, inputs)
 
 
 def _checked_calls(

@@ -94,7 +94,12 @@ class PlannedPE:
     @property
     def is_pinned(self) -> bool:
         """Where workers share PEs, its instances each have one place: it has state, or an order."""
-        return self.is_root or self.stateful or self.pe.single
+        return (self.is_root and not self.has_independent_calls) or self.stateful or self.pe.single
+
+    @property
+    def has_independent_calls(self) -> bool:
+        """It is a root, and any process may have any of its calls."""
+        return self.is_root and self.pe.independent_calls is True
 
     @property
     def is_watched(self) -> bool:
@@ -175,7 +180,11 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}
     ids = [f"{pe.name}{i}" for i, pe in enumerate(pes)]
-    problems += [*_graph_problems(pes, ids), *_port_problems(flat, position, ids)]
+    problems += [
+        *_graph_problems(pes, ids),
+        *_port_problems(flat, position, ids),
+        *_root_problems(flat, ids),
+    ]
     try:
         order = [position[id(pe)] for pe in topological_order(flat)]
     except GraphError as error:
@@ -353,6 +362,21 @@ def _port_problems(
                 yield (
                     f"input {name!r} of {ids[i]} is not connected, though others of its inputs"
                     " are: connect it, or declare it with optional=True"
+                )
+
+
+def _root_problems(flat: WorkflowGraph, ids: Sequence[str]) -> Iterable[str]:
+    fed = {id(edge.destination) for edge in flat.edges}
+    pes: list[Any] = flat.get_contained_objects()
+    for pe, pe_id in zip(pes, ids, strict=True):
+        if id(pe) in fed or pe.independent_calls is not True:
+            continue
+        for name in ("single", "stateful"):
+            if getattr(pe, name):
+                yield (
+                    f"{pe_id} has independent_calls = True, so that workers may share its calls,"
+                    f" and {name} = {getattr(pe, name)!r}, so that they may not: remove one of the"
+                    " two"
                 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
+from dispel4py.inputs import CallRange
 from dispel4py.item_ids import Kept, Written, call_id
 from dispel4py.plan import PlannedPE
 from dispel4py.runner import Cut, OnWritten, Runner
@@ -89,12 +90,15 @@ class TellingRunner(Runner):
         return Kept(self.pe, self._number, self._origin, self._stream.drawn)
 
     def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
+        if isinstance(items, CallRange):  # which of all the root's calls these are
+            self._number = items.first
+        root = f"{self.planned.id}.0"
         for item in items:
             sent_before = self._begin_seeking() if self.planned.seeks else {}
             if not self.planned.with_ids:
                 data = item
             elif input_name is None:
-                self._begin(call_id(self._origin, self._number), sent_before)
+                self._begin(call_id(root, self._number), sent_before)
                 self._number += 1
                 data = item
             else:
