@@ -42,14 +42,17 @@ def graphs(draw):
     pes = []
     for number in range(draw(st.integers(1, 6))):
         grouping = draw(st.sampled_from([None, None, "global", "all", [0]]))
-        # A stateless one has a postprocess per replica, which `simple` has not.
-        pinned = number == 0 or grouping or draw(st.booleans())
+        # A stateless one has a postprocess per replica, which `simple` has not; so has a root whose
+        # calls are shared.
+        pinned = draw(st.booleans()) or (number > 0 and grouping)
         kind = draw(st.sampled_from([Mix, MixWithEnd])) if pinned else Mix
         times = draw(st.sampled_from([0, 1, 2, 2, 5]))
         pe = kind(times, draw(st.integers(0, 2)), draw(st.booleans()), draw(st.booleans()))
         pe.name = f"P{number}"
         if pinned:
             pe.stateful = True
+        elif number == 0:
+            pe.independent_calls = True
         pe.numprocesses = draw(st.integers(1, 3))
         sources = (
             draw(st.lists(st.integers(0, number - 1), min_size=1, max_size=2)) if number else []

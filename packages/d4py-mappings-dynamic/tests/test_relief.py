@@ -7,11 +7,12 @@ import pytest
 
 from d4py_conformance.pes import Relay
 from d4py_conformance.suite import chain
-from d4py_dynamic.tasks import ANY, ITEMS, Task
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Task
 from d4py_dynamic.worker import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
 from dispel4py.errors import ServiceError
+from dispel4py.inputs import CallRange
 from dispel4py.plan import make_plan, share_stateless
 
 LIMIT = 60.0
@@ -44,6 +45,15 @@ class Held(IterativePE):
         return data
 
 
+class HeldRoot(ProducerPE):
+    """The same as a root whose calls are independent, and which changes what it is called with."""
+
+    independent_calls = True
+
+    def _process(self, inputs):
+        return Held._process(self, inputs.pop("item"))
+
+
 class Office:
     """A store with one task in it, and workers that are threads."""
 
@@ -52,9 +62,18 @@ class Office:
         self.driver = opened.driver
         self.driver.unfinished([1, 2])
         self.threads, self.errors = [], {}
+        self.has_calls = plan.pes[0].has_independent_calls
 
     def put(self, items):
-        self.driver.put([Task(ITEMS, 1, ANY, "input", items)])
+        task = Task(ITEMS, 1, ANY, "input", items)
+        if self.has_calls:
+            task = Task(CALLS, 0, ANY, None, CallRange(7, [{"item": item} for item in items]))
+        self.driver.put([task])
+
+    def items_of(self, lease):
+        """What is left of a lease."""
+        left = lease.task.load[lease.position.done :]
+        return [call["item"] for call in left] if self.has_calls else left
 
     def work(self, rank, on_error="stop"):
         thread = threading.Thread(target=self._serve, args=(rank, on_error), daemon=True)
@@ -88,10 +107,16 @@ class Office:
 
 
 @pytest.fixture(params=["table", "redis"])
-def office(request):
+def store_kind(request):
+    return request.param
+
+
+@pytest.fixture(params=[(Root, Held), (HeldRoot, Relay)], ids=["items", "calls"])
+def office(request, store_kind):
     """See `Office`; two workers."""
-    plan = share_stateless(make_plan(chain(Root(), Held(), Relay())))
-    if request.param == "table":
+    root, held = request.param
+    plan = share_stateless(make_plan(chain(root(), held(), Relay())))
+    if store_kind == "table":
         opened = request.getfixturevalue("local_store")(plan).open([(), ()])
     else:
         server = request.getfixturevalue("server")
@@ -132,7 +157,7 @@ def test_c5_its_worker_is_lost_and_only_that_item_is_done_again(office, at):
     office.work(1)
     others = office.results(lambda found: len(found) >= 2 * len(items) - 2)
     lost = office.driver.lose(0, [])
-    assert [lease.task.load[lease.position.done :] for lease in lost.leases] == [[LONG]]
+    assert [office.items_of(lease) for lease in lost.leases] == [[LONG]]
     Gate.opened.set()
     assert office.results(lambda found: len(found) >= 2) == [LONG, LONG]
     office.threads[0].join(LIMIT)

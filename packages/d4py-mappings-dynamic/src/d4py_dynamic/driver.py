@@ -13,6 +13,7 @@ from time import monotonic, perf_counter
 from d4py_dynamic.autoscaler import STEP_SECONDS, Autoscaler
 from d4py_dynamic.feeder import Feeder
 from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.outbox import pieces
 from d4py_dynamic.scaling import Policy
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.store import (
@@ -27,11 +28,11 @@ from d4py_dynamic.store import (
     Results,
     RunStore,
 )
-from d4py_dynamic.tasks import CALLS, FINISH, Task, is_pinned
+from d4py_dynamic.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.errors import WorkerLostError
 from dispel4py.feeding import at_hand
-from dispel4py.inputs import RootInput, calls
+from dispel4py.inputs import CallRange, RootInput, calls
 from dispel4py.plan import Plan
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.undeclared import undeclared
@@ -93,7 +94,10 @@ class Driver:
                 self._feeders.append(Feeder(plan.pes[root], value, make_store, before))
                 continue
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
-            if made:
+            if not is_pinned(plan.pes[root]):
+                shared = pieces(CallRange(0, made), len(store.load().hungry))
+                first += [Task(CALLS, root, ANY, None, piece) for piece in shared]
+            elif made:
                 first.append(Task(CALLS, root, 0, None, made))
         self._scaler = (
             None if policy is None else Autoscaler(policy, store, staff, self._started_at)

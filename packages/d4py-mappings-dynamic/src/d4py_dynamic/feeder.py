@@ -8,14 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
+from d4py_dynamic.outbox import pieces
 from d4py_dynamic.store import Fed, RunStore
-from d4py_dynamic.tasks import CALLS, Task
+from d4py_dynamic.tasks import ANY, CALLS, Task, is_pinned
 from dispel4py.feeding import Reader
-from dispel4py.inputs import RootInput, calls
+from dispel4py.inputs import CallRange, RootInput, calls
 from dispel4py.plan import PlannedPE
 
-#: Tasks that may wait for the root.
+#: Tasks that may wait for the root, or for any worker where all may have its calls.
 _AHEAD = 4
 _PAUSE_SECONDS = 0.002
 
@@ -38,6 +40,7 @@ class Feeder:
         self, root: PlannedPE, given: RootInput, make_store: Callable[[], RunStore], fed: int = 0
     ) -> None:
         self.root = root.index
+        self._is_pinned = is_pinned(root)
         self.done = False
         self.error: BaseException | None = None
         self._fed = fed
@@ -62,15 +65,25 @@ class Feeder:
             store = self._make_store()
             while not self._stopped.is_set() and not self._reader.ended:
                 batch = self._reader.take(0.1)
-                while batch and store.waiting(self.root, 0) >= _AHEAD:
+                while batch and self._is_far_ahead(store):
                     if self._stopped.wait(_PAUSE_SECONDS):
                         return
                 if batch:
+                    tasks = self._tasks(store, batch)
                     self._fed += len(batch)
-                    task = Task(CALLS, self.root, 0, None, batch)
-                    store.put([task], fed=Fed(self.root, self._fed, False))
+                    store.put(tasks, fed=Fed(self.root, self._fed, False))
             if self._reader.ended:
                 store.put([], fed=Fed(self.root, self._fed, True))
                 self.done = True
         except BaseException as error:  # raised where the driver looks
             self.error = error
+
+    def _is_far_ahead(self, store: RunStore) -> bool:
+        waiting = store.waiting(self.root, 0) if self._is_pinned else store.load().backlog
+        return waiting >= _AHEAD
+
+    def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:
+        if self._is_pinned:
+            return [Task(CALLS, self.root, 0, None, batch)]
+        shared = pieces(CallRange(self._fed, batch), len(store.load().hungry))
+        return [Task(CALLS, self.root, ANY, None, piece) for piece in shared]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from d4py_dynamic.tasks import ANY, ITEMS, Commit, Lease, Task
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Commit, Lease, Task
+from dispel4py.executor import Batch
+from dispel4py.inputs import CallRange
 from dispel4py.result import Failure
 from dispel4py.sizes import about_bytes
 
@@ -13,6 +15,12 @@ from dispel4py.sizes import about_bytes
 HEAVY = 1 << 20
 #: Tasks that a batch of shared items is cut into, per worker that waits for work.
 _PIECES_PER_HUNGRY = 2
+
+
+def pieces(items: Batch, hungry: int) -> list[Any]:
+    """Cut what any worker may have, so that each of those that wait for work gets some."""
+    size = -(-len(items) // max(1, _PIECES_PER_HUNGRY * hungry))
+    return [items[i : i + size] for i in range(0, len(items), max(1, size))]
 
 
 class Outbox:
@@ -27,6 +35,7 @@ class Outbox:
         self.least_heavy = 0
         self.weight = 0
         self._items: dict[tuple[int, int, str], list[Any]] = {}
+        self._calls: list[tuple[int, CallRange]] = []
         self._tasks: list[Task] = []
         self._results: dict[tuple[str, str], list[Any]] = {}
         self._failures: list[Failure] = []
@@ -37,7 +46,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._items or self._tasks or self._results or self._failures)
+        return not (self._items or self._calls or self._tasks or self._results or self._failures)
 
     def add_items(
         self, pe: int, instance: int, input_name: str, items: list[Any], size: int | None = None
@@ -45,6 +54,13 @@ class Outbox:
         """Items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
         self.weight += about_bytes(items) if size is None else size
+
+    def give_away(self, pe: int, input_name: str | None, items: Batch) -> None:
+        """Items, or calls of a root, that any worker may take from this one."""
+        if isinstance(items, CallRange):
+            self._calls.append((pe, items))
+        else:
+            self.add_items(pe, ANY, input_name or "", items)
 
     def add_task(self, task: Task) -> None:
         self._tasks.append(task)
@@ -69,12 +85,10 @@ class Outbox:
         """
         tasks = self._tasks
         for (pe, instance, input_name), items in self._items.items():
-            pieces = 1 if instance != ANY else max(1, _PIECES_PER_HUNGRY * hungry)
-            size = -(-len(items) // pieces)
-            tasks += [
-                Task(ITEMS, pe, instance, input_name, items[i : i + size])
-                for i in range(0, len(items), size)
-            ]
+            cut = [items] if instance != ANY else pieces(items, hungry)
+            tasks += [Task(ITEMS, pe, instance, input_name, piece) for piece in cut]
+        for pe, calls in self._calls:
+            tasks += [Task(CALLS, pe, ANY, None, piece) for piece in pieces(calls, hungry)]
         commit = Commit(
             leases=list(leases),
             tasks=tasks,

@@ -10,6 +10,8 @@ from typing import Any
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import ANY, ITEMS, Position, Task
 from dispel4py.errors import ItemError
+from dispel4py.executor import Batch
+from dispel4py.inputs import CallRange
 from dispel4py.shipping import WorkerCodec
 
 CODEC = WorkerCodec("dill")
@@ -29,8 +31,11 @@ def dumps(value: Any) -> bytes:
         raise
 
 
-def reduced(task: Task, pe: int, input_name: str, items: list[Any]) -> Position:
+def reduced(task: Task, pe: int, input_name: str, items: Batch) -> Position:
     """Where a task is of which nothing is left but these items, which wait for a PE."""
+    if isinstance(items, CallRange):
+        start = items.first - task.load.first
+        return Position(start, until=start + len(items))
     if pe != task.pe:
         return Position(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
     size = len(items)

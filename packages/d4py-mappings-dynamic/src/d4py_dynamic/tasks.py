@@ -13,7 +13,8 @@ from dispel4py.runner import Cut
 
 #: Process items: `Task.load` is a list of items.
 ITEMS = "items"
-#: Call a root: `Task.load` is a number of calls, or a list of dicts.
+#: Call a root: `Task.load` is a number of calls, or a list of dicts; a `CallRange` for a root whose
+#: calls any worker may have.
 CALLS = "calls"
 #: Postprocess an instance.
 FINISH = "finish"
@@ -210,7 +211,7 @@ class Pressure(NamedTuple):
 def is_pinned(planned: PlannedPE) -> bool:
     """Its instances each live in one place: it keeps state, is single, or is a root.
 
-    A root stays in one place so that its calls keep their order.
+    A root stays in one place so that its calls keep their order, unless they are independent.
     """
     return planned.is_pinned
 

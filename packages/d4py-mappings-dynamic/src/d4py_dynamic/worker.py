@@ -29,7 +29,6 @@ from d4py_dynamic.tally import Tally
 from d4py_dynamic.tasks import (
     ANY,
     FINISH,
-    ITEMS,
     LEAVE,
     ORDERS,
     OWN,
@@ -312,7 +311,7 @@ class Worker:
         else:
             done = lease.position.done
             load = task.load[done:] if done else task.load
-            self._executor.push(task.pe, 0, task.input_name or "", load)
+            self._executor.push(task.pe, 0, task.input_name, load)
         self._drain()
         if len(self._in_hand) == 1:
             self._relief.on_duty(False)
@@ -328,8 +327,8 @@ class Worker:
         """
         task = lease.task
         self._try(lease)
-        for done, item in enumerate(task.load[lease.position.done :], lease.position.done + 1):
-            self._executor.push(task.pe, 0, task.input_name or "", [item])
+        for done in range(lease.position.done + 1, len(task.load) + 1):
+            self._executor.push(task.pe, 0, task.input_name, task.load[done - 1 : done])
             self._drain()
             if done == len(task.load):
                 break
@@ -541,7 +540,7 @@ class Worker:
             resumed = lease.task.pe
         waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == resumed)
         for pe, _, input_name, items in waiting:
-            self._outbox.add_items(pe, ANY, input_name, items)
+            self._outbox.give_away(pe, input_name, items)
         return bool(waiting)
 
     def _relieve(self) -> None:
@@ -550,7 +549,7 @@ class Worker:
         What waits behind it is given away; what is left of the lease is the items in hand.
         """
         lease = self._lease
-        if lease is None or lease.task.kind != ITEMS or len(self._in_hand) != 1 or self._isolated:
+        if lease is None or lease.task.kind == FINISH or len(self._in_hand) != 1 or self._isolated:
             return
         first = self._executor.start(lease.task.pe, 0)
         if first.still_to_drop or first.still_cut is not None:
@@ -563,8 +562,8 @@ class Worker:
             return
         (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
-            self._outbox.add_items(waiting, ANY, name, items)
-        position = reduced(lease.task, pe, input_name, batch)
+            self._outbox.give_away(waiting, name, items)
+        position = reduced(lease.task, pe, input_name or "", batch)
         self._lease = lease._replace(task=remaining(lease.task, position), position=position)
         self._executor.start(pe, 0).track()
         commit = self._outbox.take([], 1)
