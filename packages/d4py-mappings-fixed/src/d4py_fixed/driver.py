@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
+from d4py_fixed.dealing import Dealer
 from d4py_fixed.frames import (
     RESULTS,
-    Calls,
     Credit,
     Farewell,
     Frame,
@@ -25,8 +25,7 @@ from d4py_fixed.placement import Placement
 from d4py_fixed.transport import Transport
 from dispel4py.core import show_log
 from dispel4py.errors import ItemError
-from dispel4py.feeding import Reader, at_hand
-from dispel4py.inputs import RootInput, calls
+from dispel4py.inputs import RootInput
 from dispel4py.result import (
     Failure,
     InstanceStats,
@@ -39,8 +38,6 @@ from dispel4py.result import (
 #: Seconds between two looks at the ranks while nothing arrives, and while roots are being fed.
 _TICK_SECONDS, _FEEDING_TICK_SECONDS = 0.05, 0.005
 _PROGRESS_SECONDS = 0.2
-#: Batches of calls that a root has not used up.
-_CALLS_WINDOW = 4
 
 
 class Driver:
@@ -65,15 +62,14 @@ class Driver:
         stats: RunStats,
     ) -> None:
         self._placement = placement
-        self._given = given
         self._transport = transport
         self._check = check
         self._options = options
         self._stats = stats
         self._results = ResultCollector(options.on_result)
         self._failures: list[Failure] = []
-        self._readers: dict[int, Reader] = {}
-        self._unused = dict.fromkeys(given, 0)
+        pes = placement.plan.pes
+        self._dealers = {root: Dealer(pes[root], value) for root, value in given.items()}
         self._stats_of: dict[int, list[InstanceStats]] = {}
         self._ended: set[int] = set()
         self._started_at = perf_counter()
@@ -85,10 +81,13 @@ class Driver:
             RunError: a PE raised, or a rank died.
         """
         try:
-            self._feed_first()
+            for dealer in self._dealers.values():
+                dealer.start()
+            self._feed()
             next_progress = monotonic() + _PROGRESS_SECONDS
             while len(self._ended) < self._placement.ranks:
-                self._take_in(_FEEDING_TICK_SECONDS if self._readers else _TICK_SECONDS)
+                is_feeding = not all(dealer.done for dealer in self._dealers.values())
+                self._take_in(_FEEDING_TICK_SECONDS if is_feeding else _TICK_SECONDS)
                 self._check()
                 self._feed()
                 if self._options.on_progress is not None and monotonic() >= next_progress:
@@ -98,32 +97,15 @@ class Driver:
             for rank in range(self._placement.ranks):
                 self._send(rank, Farewell())
         finally:
-            for reader in self._readers.values():
-                reader.stop()
+            for dealer in self._dealers.values():
+                dealer.stop()
         self._update_stats()
         return RunResult(self._results.outputs, self._failures, self._stats)
 
-    def _feed_first(self) -> None:
-        for root, value in self._given.items():
-            planned = self._placement.plan.pes[root]
-            if at_hand(value):
-                made = value if isinstance(value, int) else list(calls(planned, value))
-                self._send(self._rank_of(root), Calls(root, made, last=True))
-            else:
-                self._readers[root] = Reader(planned, value)
-                self._readers[root].start()
-
     def _feed(self) -> None:
-        for root, reader in list(self._readers.items()):
-            while self._unused[root] < _CALLS_WINDOW:
-                batch = reader.take(0.0)
-                if batch or reader.ended:
-                    self._send(self._rank_of(root), Calls(root, batch, last=reader.ended))
-                    self._unused[root] += bool(batch)
-                if reader.ended:
-                    del self._readers[root]
-                if not batch or reader.ended:
-                    break
+        for dealer in self._dealers.values():
+            for frame in dealer.deal():
+                self._send(self._placement.rank_of[frame.pe, frame.instance], frame)
 
     def _take_in(self, seconds: float) -> None:
         """Wait for a frame for up to `seconds`; take in what is there, for a tick at the most."""
@@ -152,8 +134,8 @@ class Driver:
                 self._stats_of[rank] = stats
                 if ended:
                     self._ended.add(rank)
-            case Credit(pe, _):
-                self._unused[pe] -= 1
+            case Credit(pe, instance):
+                self._dealers[pe].answered(instance)
             case _:
                 raise AssertionError(f"the driver got {frame!r}")
 
@@ -162,9 +144,6 @@ class Driver:
             entry for rank in sorted(self._stats_of) for entry in self._stats_of[rank]
         ]
         self._stats.seconds = perf_counter() - self._started_at
-
-    def _rank_of(self, root: int) -> int:
-        return self._placement.rank_of[root, 0]
 
     def _send(self, rank: int, frame: Frame) -> None:
         self._transport.send(rank, to_parts(frame))

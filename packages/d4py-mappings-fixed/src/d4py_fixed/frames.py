@@ -6,6 +6,7 @@ The driver, which feeds the roots and takes the results, speaks as one more rank
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from d4py_fixed.transport import Parts
@@ -24,11 +25,16 @@ class Items(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """Calls of a root; answered by a `Credit`.  `last` says that no more will come."""
+    """Calls of a root for one instance; answered by a `Credit`.
+
+    `last` says that no more will come, and `first` which number the first one has.
+    """
 
     pe: int
-    calls: int | list[dict[str, Any]]
+    calls: int | Sequence[dict[str, Any]]
     last: bool
+    instance: int = 0
+    first: int = 0
 
 
 class Results(NamedTuple):

@@ -39,7 +39,7 @@ from d4py_fixed.placement import Instance, Placement
 from d4py_fixed.transport import Transport
 from dispel4py.errors import ItemError
 from dispel4py.executor import Executor
-from dispel4py.inputs import calls
+from dispel4py.inputs import CallRange
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import SHUFFLE, Ancestors
 from dispel4py.result import Failure
@@ -87,10 +87,10 @@ class Rank:
             for pe in self._plan.pes
         }
         self._arrived: dict[int, deque[tuple[int, Items]]] = {pe: deque() for pe, _ in self._mine}
-        self._calls: dict[int, deque[Iterator[dict[str, Any]]]] = {
+        self._calls: dict[int, deque[tuple[int, CallRange]]] = {
             pe: deque() for pe, _ in self._mine if self._plan.pes[pe].is_root
         }
-        self._fed: set[int] = set()
+        self._fed: set[Instance] = set()
         self._outgoing = Outgoing(self._send_items, self._send_results, self._shared())
         self._in_hand: list[int] = []
         self._farewell = False
@@ -176,10 +176,12 @@ class Rank:
                 self._send(sender, credit)
                 return True
             if self._calls.get(pe) and floor < 0:
+                instance, waiting = self._calls[pe].popleft()
                 with self._taking(pe):
-                    if not self._executor.call_root(pe, self._calls[pe][0]):
-                        self._calls[pe].popleft()
-                        self._send(self._driver, Credit(pe, 0))
+                    if left := self._executor.call_range(pe, instance, waiting):
+                        self._calls[pe].appendleft((instance, left))
+                    else:
+                        self._send(self._driver, Credit(pe, instance))
                 self._between()
                 return True
         return False
@@ -191,7 +193,7 @@ class Rank:
             if (pe, instance) in self._complete or self._arrived[pe] or self._calls.get(pe):
                 continue
             fed = (
-                pe in self._fed
+                (pe, instance) in self._fed
                 if planned.is_root
                 else not any(self._undone[source] for source in planned.upstream)
             )
@@ -276,9 +278,10 @@ class Rank:
                 self._undone[frame.pe] -= 1
             case Calls():
                 if frame.calls:
-                    self._calls[frame.pe].append(calls(self._plan.pes[frame.pe], frame.calls))
+                    made = CallRange(frame.first, frame.calls)
+                    self._calls[frame.pe].append((frame.instance, made))
                 if frame.last:
-                    self._fed.add(frame.pe)
+                    self._fed.add((frame.pe, frame.instance))
             case Farewell():
                 self._farewell = True
             case _:
