@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from multiprocessing import get_context
@@ -26,7 +26,7 @@ from dispel4py import WorkflowGraph
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
 from dispel4py.executor import Executor
 from dispel4py.grouping import group_key
-from dispel4py.inputs import calls, root_inputs
+from dispel4py.inputs import CallRange, calls, root_inputs
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan, refusal
 from dispel4py.registry import Capabilities
@@ -65,14 +65,17 @@ class Sound:
         for pe, instance in reversed(instances):
             self.start(pe, instance)
         for root, value in given.items():
-            items = calls(plan.pes[root], value, isolate)
-            while self.executor.call_root(root, items):
-                pass
+            self.call(root, calls(plan.pes[root], value, isolate))
         for pe, instance in instances:
             self.finish(pe, instance)
         self.end()
         stats = RunStats(self.name, instances=self.executor.stats, seed=plan.seed)
         return RunResult(self.results.outputs, self.failures, stats)
+
+    def call(self, root: int, items: Iterator[dict[str, Any]]) -> None:
+        """Call a root."""
+        while self.executor.call_root(root, items):
+            pass
 
     def planned(self, plan: Plan) -> Plan:
         """The plan to run, unless it is refused."""
@@ -156,6 +159,40 @@ class DuplicatesAnItem(DropsAnItem):
 
     def instead(self, items: list[Any], place: int) -> list[Any]:
         return [*items, items[place]]
+
+
+class DealsACallTwice(Sound):
+    """Deals independent calls in pieces, each of which begins with the last call of another."""
+
+    def call(self, root: int, items: Iterator[dict[str, Any]]) -> None:
+        if not self.plan.pes[root].has_independent_calls:
+            super().call(root, items)
+            return
+        for piece in self.pieces([*items]):
+            left = piece
+            while left:
+                left = self.executor.call_range(root, 0, left)
+
+    def pieces(self, made: list[dict[str, Any]]) -> Iterator[CallRange]:
+        """The pieces."""
+        for first in range(0, len(made), ODD_ITEM):
+            yield CallRange(first, made[first : first + ODD_ITEM + 1])
+
+
+class DropsTheLastCalls(DealsACallTwice):
+    """Deals them in pieces of one size, and forgets what is left."""
+
+    def pieces(self, made: list[dict[str, Any]]) -> Iterator[CallRange]:
+        for first in range(0, len(made) - ODD_ITEM, ODD_ITEM):
+            yield CallRange(first, made[first : first + ODD_ITEM])
+
+
+class NumbersCallsByPiece(DealsACallTwice):
+    """Counts the calls of each piece from 0, so that different ones have the same id."""
+
+    def pieces(self, made: list[dict[str, Any]]) -> Iterator[CallRange]:
+        for first in range(0, len(made), ODD_ITEM):
+            yield CallRange(0, made[first : first + ODD_ITEM])
 
 
 class LastEdgeOnly(Sound):

@@ -15,6 +15,7 @@ from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.ownership import OwnershipRules
+from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
 from d4py_conformance.rules.state import StateRules
 from d4py_conformance.rules.stopping import StoppingRules
@@ -32,6 +33,7 @@ class MappingConformance(
     MemoryRules,
     DeclarationRules,
     OwnershipRules,
+    RootRules,
     HostRules,
     CopyRules,
     KeyRules,

@@ -195,7 +195,8 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
         "  any_pickle             carries whatever can be pickled\n"
         "  survives_worker_death  carries on when a worker process is killed\n"
         "  multi_host             workers may be on other machines\n"
-        "  bounded_memory         a fast producer waits for a slow consumer"
+        "  bounded_memory         a fast producer waits for a slow consumer\n"
+        "  shares_calls           several processes make the calls of one root, where it lets them"
     )
     parser.epilog = "example:\n  dispel4py mappings"
 

@@ -55,6 +55,7 @@ class Capabilities:
         survives_worker_death: carries on when a worker process is killed.
         multi_host: workers may be on other machines.
         bounded_memory: a fast producer waits for a slow consumer.
+        shares_calls: several processes make the calls of a root with ``independent_calls = True``.
     """
 
     stateful: bool = False
@@ -65,6 +66,7 @@ class Capabilities:
     survives_worker_death: bool = False
     multi_host: bool = False
     bounded_memory: bool = True
+    shares_calls: bool = False
 
     def declared(self) -> list[str]:
         """Names of what is declared."""

@@ -24,6 +24,7 @@ class HybridRedisMapping(RedisMapping):
         broadcast=True,
         survives_worker_death=True,
         multi_host=True,
+        shares_calls=True,
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ class DynMultiMapping(DynamicMapping):
     """Runs a graph of stateless PEs with workers that share all of them."""
 
     name = "dyn_multi"
-    capabilities = Capabilities(survives_worker_death=True)
+    capabilities = Capabilities(survives_worker_death=True, shares_calls=True)
 
     @contextmanager
     def backend(self, plan: Plan, terms: Terms, options: RunOptions) -> Iterator[LocalBackend]:

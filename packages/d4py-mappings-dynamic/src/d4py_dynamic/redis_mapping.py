@@ -210,7 +210,7 @@ class DynRedisMapping(RedisMapping):
     """Runs a graph of stateless PEs over Redis with workers that share all of them."""
 
     name = "dyn_redis"
-    capabilities = Capabilities(survives_worker_death=True, multi_host=True)
+    capabilities = Capabilities(survives_worker_death=True, multi_host=True, shares_calls=True)
 
 
 class DynAutoRedisMapping(Scales, DynRedisMapping):

@@ -38,7 +38,9 @@ class MpiMapping:
     """Runs a graph by MPI; starts the processes itself where mpiexec has not."""
 
     name = "mpi"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, multi_host=True)
+    capabilities = Capabilities(
+        stateful=True, group_by=True, broadcast=True, multi_host=True, shares_calls=True
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""

@@ -37,7 +37,9 @@ class ZmqMultiMapping:
     """
 
     name = "zmq_multi"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, multi_host=True)
+    capabilities = Capabilities(
+        stateful=True, group_by=True, broadcast=True, multi_host=True, shares_calls=True
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
