@@ -10,6 +10,7 @@ from dispel4py import executor as executor_module
 from dispel4py import runner as runner_module
 from dispel4py.errors import ProcessingError
 from dispel4py.executor import CHUNK, Executor
+from dispel4py.inputs import CallRange
 from dispel4py.plan import make_plan
 
 
@@ -219,6 +220,28 @@ def test_between_may_stop_drain_and_what_waits_can_be_taken():
     assert executor.take_waiting(lambda pe: pe == 2) == [(1, 0, "input", [2, 3])]
     assert executor.drain() is True
     assert exits.results == [1]
+
+
+def test_d3_calls_that_wait_are_still_known_by_their_numbers():
+    executor, exits = make_executor(chain(Count(), Same()), between=lambda: True)
+    executor.push(0, 0, None, CallRange(30, 8))
+    executor.drain()
+    executor.drain()
+
+    assert exits.results == [1]
+    assert executor.take_waiting(lambda pe: False) == [(0, 0, None, CallRange(31, 7))]
+
+
+def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time():
+    executor, exits = make_executor(chain(Count(), Same()))
+    left = CallRange(0, 10_000)
+    sizes = []
+    while left:
+        before, left = len(left), executor.call_range(0, 0, left)
+        sizes.append(before - len(left))
+
+    assert exits.results == [*range(1, 10_001)]
+    assert 1 == sizes[0] <= max(sizes) <= CHUNK
 
 
 def test_aside_leaves_alone_what_waited_before():

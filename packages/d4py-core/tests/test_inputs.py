@@ -1,13 +1,16 @@
 """What roots are called with, from whatever the caller gives."""
 
 import itertools
+import pickle
 from collections import deque
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.errors import InputError
-from dispel4py.inputs import calls, root_inputs
+from dispel4py.inputs import CallRange, calls, root_inputs
 from dispel4py.plan import Plan, make_plan
 
 
@@ -215,3 +218,38 @@ def test_bad_element_of_a_generator_is_found_when_it_comes(rows, message):
 
 def test_element_is_shortened_in_the_message():
     assert len(refusal(["x" * 10**6], Reader())) < 400
+
+
+DICTS = [{"number": number} for number in range(20)]
+
+
+@pytest.mark.parametrize("inputs", [20, DICTS], ids=["number", "dicts"])
+@drawn(start=st.integers(-25, 25), stop=st.none() | st.integers(-25, 25), first=st.integers(0, 9))
+def test_d3_slices_of_calls_know_which_calls_they_are(inputs, start, stop, first):
+    whole = [{}] * 20 if inputs == 20 else DICTS
+    cut = CallRange(first, inputs)[start:stop]
+    assert list(cut) == whole[start:stop]
+    assert len(cut) == len(whole[start:stop])
+    assert bool(cut) == bool(whole[start:stop])
+    if cut:
+        assert cut.first == first + range(20)[start:stop][0]
+        assert cut[0] == whole[start:stop][0]
+
+
+def test_d3_any_number_of_calls_is_cut_in_no_time():
+    rest = CallRange(0, 10**12)[10**11 :]
+    assert (rest.first, len(rest)) == (10**11, 9 * 10**11)
+    assert len(pickle.dumps(rest)) < 200
+
+
+def test_d3_a_root_may_change_what_it_is_called_with():
+    files = {"files": ["a"]}
+    given_ = CallRange(0, [files])
+    for call in (*given_, given_[0]):
+        call.pop("files").append("b")
+    assert list(given_) == [{"files": ["a"]}]
+
+
+def test_calls_in_a_row_have_no_steps():
+    with pytest.raises(ValueError, match="steps"):
+        CallRange(0, 10)[::2]

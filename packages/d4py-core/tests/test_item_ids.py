@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.executor import Executor
+from dispel4py.inputs import CallRange
 from dispel4py.isolation import cannot_carry
-from dispel4py.item_ids import Item, Kept, bare, child_id
+from dispel4py.item_ids import Item, Kept, bare, call_id, child_id
 from dispel4py.new.monitoring import ProcessTimingPE
 from dispel4py.plan import make_plan, share_stateless
 from dispel4py.runner import Runner
@@ -181,6 +182,22 @@ def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
         runner.preprocess()
         ids.add(runner.written["ends"][0])
     assert len(ids) == 2
+
+
+@pytest.mark.parametrize("share", [share_stateless, lambda plan: plan])
+def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
+    count = Count()
+    count.independent_calls = True
+    planned = share(make_plan(chain(count, Ask()))).pes[0]
+    found = {}
+    for number, first in enumerate([4, 0, 7]):
+        runner = TellingRunner(planned, number, lambda runner: None, rank=number)
+        runner.preprocess()
+        for calls in (CallRange(first, 2), CallRange(first + 2, 1)):
+            runner.process(None, calls)
+        ids = [item.id for item in runner.written["output"]]
+        found |= zip(range(first, first + 3), ids, strict=True)
+    assert found == {n: child_id(call_id("Count0.0", n), "output", 0) for n in found}
 
 
 # Who sees them

@@ -101,6 +101,42 @@ def test_i1_root_has_one_instance_whatever_it_asks_for():
     assert make_plan(chain(root, Node())).pes[0].instances == 1
 
 
+def test_d3_only_roots_have_independent_calls():
+    root, fed = Node("Root"), Node("Fed")
+    root.independent_calls = fed.independent_calls = True
+    plan = make_plan(chain(root, fed))
+
+    assert [pe.has_independent_calls for pe in plan.pes] == [True, False]
+    assert [pe.is_pinned for pe in plan.pes] == [False, False]
+    assert [pe.shared for pe in share_stateless(plan).pes] == [True, True]
+
+
+def test_d3_whoever_shares_no_calls_has_one_instance_of_the_root_as_ever():
+    root = Node("Root")
+    root.independent_calls, root.numprocesses = True, 5
+
+    assert make_plan(chain(root, Node())).pes[0].instances == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("single", True), ("stateful", "counts")])
+def test_d3_independent_calls_and_one_place_are_a_problem(name, value):
+    root = Node("Root")
+    root.independent_calls = True
+    setattr(root, name, value)
+
+    assert problems_of(chain(root, Node())) == (
+        "Root0 has independent_calls = True, so that workers may share its calls, and"
+        f" {name} = {value!r}, so that they may not: remove one of the two",
+    )
+
+
+def test_d3_it_is_no_problem_where_it_means_nothing():
+    fed = Node("Fed")
+    fed.independent_calls = fed.stateful = True
+
+    assert make_plan(chain(Node(), fed)).pes[1].is_pinned
+
+
 def test_numprocesses_may_be_a_numpy_integer():
     numpy = pytest.importorskip("numpy")
     pe = Node()
