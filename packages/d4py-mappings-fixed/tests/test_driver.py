@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.pes import Fetch, Numbers, Relay
 from d4py_conformance.suite import chain
 from d4py_fixed import driver as driver_module
 from d4py_fixed.driver import Driver
@@ -134,6 +134,56 @@ def test_g4_a_root_that_answers_gets_all_of_an_iterator_in_order():
 
     drive(Ranks(answer), ({"input": n} for n in range(20_000)), graph=chain(Relay()))
     assert [call["input"] for call in arrived] == [*range(20_000)]
+
+
+class Several:
+    """Ranks that answer each piece of calls when all of them have some, or at the end."""
+
+    def __init__(self, instances):
+        self.made = [[] for _ in range(instances)]
+        self.told, self.unanswered = set(), []
+
+    def __call__(self, rank, frame):
+        if not isinstance(frame, Calls):
+            return
+        assert rank == frame.instance
+        count = frame.calls if isinstance(frame.calls, int) else len(frame.calls)
+        self.made[rank] += range(frame.first, frame.first + count)
+        if frame.last:
+            self.told.add(rank)
+            yield ENDED
+        if count:
+            yield Credit(0, rank)
+
+
+@pytest.mark.parametrize("how", ["number", "list", "iterator"])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 3000])
+def test_d3_the_instances_of_a_root_share_its_calls(count, how):
+    root = Fetch()
+    root.numprocesses = 3
+    inputs = {"number": count, "list": [{}] * count, "iterator": iter([{}] * count)}[how]
+    several = Several(3)
+    drive(Ranks(several), inputs, graph=chain(root), processes=3)
+    assert sorted(itertools.chain(*several.made)) == [*range(count)]
+    assert several.told == {0, 1, 2}
+    if count >= 3:
+        assert all(several.made)
+
+
+def test_d3_none_of_them_has_more_than_its_share_in_stock():
+    """Given instances that answer nothing: so much may one slow call hold up."""
+    root = Fetch()
+    root.numprocesses = 2
+    ranks, looks = Ranks(), itertools.count()
+
+    def check():
+        if next(looks) == 3:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        drive(ranks, 1000, graph=chain(root), processes=2, check=check)
+    shares = [[f.calls for rank, f in ranks.heard if rank == i] for i in (0, 1)]
+    assert shares == [[250, 141], [188, 106]]
 
 
 def test_what_an_iterator_raises_ends_the_run():

@@ -14,6 +14,7 @@ from d4py_fixed.placement import (
     peers_of,
     place,
     rank_pairs,
+    share_calls,
     wanted_partitions,
 )
 from dispel4py import IterativePE, WorkflowGraph
@@ -34,8 +35,16 @@ def single():
     return pe
 
 
+def independent(pe):
+    """The PE, whose calls are independent if it is a root."""
+    pe.independent_calls = True
+    return pe
+
+
 KINDS = {
     "plain": Relay,
+    "shared": lambda: independent(Relay()),
+    "shared, two": lambda: independent(Relay(numprocesses=2)),
     "three": lambda: Relay(numprocesses=3),
     "single": single,
     "grouped": lambda: Diary(grouping=[0]),
@@ -80,7 +89,7 @@ COUNTS = st.none() | st.integers(1, 30)
 
 @given(st.data(), graphs(), COUNTS)
 def test_every_instance_has_one_process_and_every_process_has_an_instance(data, graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     placement = place(plan, processes, data.draw(parts(plan)))
     assert set(placement.rank_of) == instances(placement.plan)
     assert set(placement.rank_of.values()) == set(range(placement.ranks))
@@ -92,7 +101,7 @@ def test_every_instance_has_one_process_and_every_process_has_an_instance(data, 
 
 @given(graphs(), COUNTS)
 def test_no_process_is_left_idle_that_could_have_an_instance(graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     wanted = len(instances(plan))
     placement = place(plan, processes)
     if processes is None or processes == wanted:
@@ -105,7 +114,7 @@ def test_no_process_is_left_idle_that_could_have_an_instance(graph, processes):
 
 @given(st.data(), graphs(), COUNTS)
 def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     placed = place(plan, processes, data.draw(parts(plan))).plan
     assert placed.order == plan.order
     for before, after in zip(plan.pes, placed.pes, strict=True):
@@ -118,7 +127,7 @@ def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
 
 @given(graphs(), st.integers(1, 30))
 def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     placed = place(plan, len(instances(plan)) + spare).plan
     takers = [pe.index for pe in plan.pes if may_multiply(pe)]
     got = [placed.pes[pe].instances - 1 for pe in takers]
@@ -146,7 +155,7 @@ def test_i1_a_pe_multiplies_only_if_nobody_would_notice(kind, may):
 
 @given(st.data(), graphs(), st.integers(1, 30))
 def test_partitions_stay_together_when_processes_are_few(data, graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     partitions = data.draw(parts(plan))
     placement = place(plan, processes, partitions)
     if partitions and processes < len(instances(plan)):
@@ -177,7 +186,7 @@ def test_without_partitions_items_only_go_to_later_ranks(data, graph, processes)
 
 @given(st.data(), graphs(), COUNTS)
 def test_a_rank_runs_what_is_upstream_first(data, graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     placement = place(plan, processes, data.draw(parts(plan)))
     for rank in range(placement.ranks):
         places = [(plan.order.index(pe), i) for pe, i in placement.instances_on(rank)]
@@ -186,7 +195,7 @@ def test_a_rank_runs_what_is_upstream_first(data, graph, processes):
 
 @given(st.data(), graphs(), COUNTS)
 def test_ranks_are_connected_where_items_can_go_and_all_to_the_driver(data, graph, processes):
-    plan = make_plan(graph)
+    plan = share_calls(make_plan(graph))
     placement = place(plan, processes, data.draw(parts(plan)))
     wanted = {(rank, placement.ranks) for rank in range(placement.ranks)}
     for pe in placement.plan.pes:
@@ -197,6 +206,15 @@ def test_ranks_are_connected_where_items_can_go_and_all_to_the_driver(data, grap
     assert rank_pairs(placement) == sorted(wanted)
     for a, peers in enumerate(peers_of(placement)):
         assert sorted(peers) == sorted({b for pair in wanted if a in pair for b in pair} - {a})
+
+
+def test_d3_a_root_has_the_instances_that_it_asks_for_if_its_calls_are_independent():
+    plan = make_plan(chain(independent(Relay(numprocesses=3)), Relay()))
+    assert [pe.instances for pe in place(plan, None).plan.pes] == [3, 1]
+    plan = make_plan(chain(independent(Relay()), Relay()))
+    assert [pe.instances for pe in place(plan, 6).plan.pes] == [3, 3], "and those left over"
+    plan = make_plan(chain(independent(Talker()), Relay()))
+    assert [pe.instances for pe in place(plan, 6).plan.pes] == [1, 5], "if nobody can tell"
 
 
 def test_what_ran_is_told_by_name():

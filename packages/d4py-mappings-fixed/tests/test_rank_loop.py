@@ -260,7 +260,9 @@ class Node(GenericPE):
             self.in_call = False
 
     def work_on(self, inputs):
-        if inputs:
+        if "call" in inputs:
+            value = inputs["call"]
+        elif inputs:
             ((name, (key, value, sender, output, number)),) = inputs.items()
             self.note("item", name, key, sender, output, number)
         else:
@@ -304,11 +306,19 @@ class Shape:
     Attributes:
         nodes: per node: factor, writes, bad, numprocesses.
         edges: (source, output, destination, input, grouping); one input each.
+        independent: roots have as many instances as they ask for, which share their calls.
     """
 
     nodes: list[tuple[int, bool, int, int]]
     edges: list[tuple[int, str, int, str, Any]]
     calls: int = 5
+    independent: bool = False
+
+    @property
+    def inputs(self):
+        if self.independent:
+            return [{"call": number} for number in range(1, self.calls + 1)]
+        return self.calls
 
     def build(self) -> tuple[WorkflowGraph, Journal]:
         journal = Journal()
@@ -320,6 +330,7 @@ class Shape:
             )
         graph = WorkflowGraph()
         for node in nodes:
+            node.independent_calls = self.independent
             graph.add(node)
         for source, output, destination, name, grouping in self.edges:
             nodes[destination]._add_input(name, grouping)
@@ -464,7 +475,7 @@ def shapes(draw) -> Shape:
                     draw(st.sampled_from((None, None, None, [0], "all", "global"))),
                 )
             )
-    return Shape(nodes, edges, calls=draw(st.integers(5, 40)))
+    return Shape(nodes, edges, calls=draw(st.integers(5, 40)), independent=draw(st.booleans()))
 
 
 @st.composite
@@ -472,6 +483,7 @@ def placements(draw, plan) -> Placement:
     """As the mapping places, or any other way."""
     if draw(st.integers(0, 3)) == 0:
         return place(plan, draw(st.integers(1, 4)))
+    plan = place(plan, None).plan
     instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
     ranks = st.integers(0, draw(st.integers(1, 3)))
     chosen = [draw(ranks) for _ in instances]
@@ -498,7 +510,7 @@ def test_c1_m1_m3_any_graph_in_any_place_on_any_schedule(data, shape, sizes, see
     graph, journal = shape.build()
     placement = data.draw(placements(make_plan(graph)))
     shape.model(placement.plan)  # leaves out what would grow too large
-    result, net = simulate(placement, shape.calls, seed=seed, sizes=sizes, on_error="skip")
+    result, net = simulate(placement, shape.inputs, seed=seed, sizes=sizes, on_error="skip")
     check_run(shape, placement, journal, result, net)
     assert net.most_waiting <= sizes.bound
 
@@ -574,7 +586,7 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name
         graph, journal = shape.build()
         placement = Placement(make_plan(graph), max(ranks) + 1,
                               {(pe, 0): rank for pe, rank in enumerate(ranks)})  # fmt: skip
-        result, net = simulate(placement, shape.calls, seed=seed, sizes=sizes, on_error="skip")
+        result, net = simulate(placement, shape.inputs, seed=seed, sizes=sizes, on_error="skip")
         check_run(shape, placement, journal, result, net)
         assert net.most_waiting <= sizes.bound
 

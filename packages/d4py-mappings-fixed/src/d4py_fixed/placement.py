@@ -52,7 +52,7 @@ def place(
         partitions: lists of PE numbers that should share a process when there are fewer processes
             than instances; PEs in none of them are shared out by the mapping.
     """
-    plan = replace(plan, pes=tuple(map(_with_instances, plan.pes)))
+    plan = share_calls(plan)
     wanted = sum(pe.instances for pe in plan.pes)
     processes = wanted if processes is None else processes
     if processes > wanted:
@@ -75,6 +75,17 @@ def place(
     return Placement(plan, rank + 1, rank_of)
 
 
+def share_calls(plan: Plan) -> Plan:
+    """The same plan; a root has as many instances as it asks for, if they can share its calls."""
+    return replace(
+        plan,
+        pes=tuple(
+            replace(pe, instances=int(pe.pe.numprocesses)) if pe.has_independent_calls else pe
+            for pe in plan.pes
+        ),
+    )
+
+
 def may_multiply(pe: PlannedPE) -> bool:
     """More instances of it would go unnoticed: it has one, keeps no state and has no life cycle."""
     return not (
@@ -85,11 +96,6 @@ def may_multiply(pe: PlannedPE) -> bool:
         or pe.has_preprocess
         or pe.has_postprocess
     )
-
-
-def _with_instances(pe: PlannedPE) -> PlannedPE:
-    """The same PE; a root has as many instances as it asks for, if they can share its calls."""
-    return replace(pe, instances=int(pe.pe.numprocesses)) if pe.has_independent_calls else pe
 
 
 def _spread(plan: Plan, spare: int) -> Plan:
