@@ -41,6 +41,16 @@ class Ticks(GenericPE):
         return {"output": self.number, "process": os.getpid()}
 
 
+class Fetched(Ticks):
+    """The same with independent calls: sends the `number` that a call came with."""
+
+    independent_calls = True
+
+    def process(self, inputs: Any) -> dict[str, Any]:
+        time.sleep(self.seconds)
+        return {"output": inputs["number"], "process": os.getpid()}
+
+
 class Name(IterativePE):
     """Sends (word, number), with a few words over and over."""
 

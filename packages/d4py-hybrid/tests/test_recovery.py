@@ -8,6 +8,7 @@ from d4py_conformance.compare import assert_outputs
 from d4py_conformance.faults import (
     VICTIMS,
     Count,
+    Fetched,
     Files,
     Heard,
     Killer,
@@ -18,7 +19,7 @@ from d4py_conformance.faults import (
     some_faults,
     written_files,
 )
-from d4py_conformance.pes import Relay
+from d4py_conformance.pes import Relay, Total
 from dispel4py import WorkflowGraph, run
 
 CALLS = 300
@@ -64,6 +65,22 @@ def test_h2_some_worker_is_killed(execute, whom):
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 def test_h2_workers_are_killed_again_and_again(execute, seed):
     survives(execute, some_faults(seed, 2 * CALLS, 5))
+
+
+@pytest.mark.parametrize("whom", [*VICTIMS, "again and again"])
+def test_d3_h2_calls_that_workers_share_count_once_in_what_is_kept(execute, whom):
+    graph = WorkflowGraph()
+    fetched, name, relay = Fetched(), Name(), Relay()
+    graph.connect(fetched, "output", name, "input")
+    graph.connect(name, "output", relay, "input")
+    graph.connect(relay, "output", Count(), "input")
+    graph.connect(fetched, "output", Total(), "input")
+    killer = Killer({200: whom} if whom in VICTIMS else some_faults(2, 2 * CALLS, 5))
+    calls = ({"number": number} for number in range(1, CALLS + 1))
+    execute(graph, calls, 3, on_result=killer)
+    expected = {"Count3": model()["Count3"], "Total4": {"output": [sum(range(1, CALLS + 1))]}}
+    assert_outputs(killer.outputs, expected)
+    assert killer.killed
 
 
 def make_files(folder, seconds, deadly_at=None):

@@ -1,6 +1,7 @@
 """A driver and guests as commands of their own, the server between them, and their workflow."""
 
 import ast
+import json
 import os
 import re
 import secrets
@@ -45,6 +46,12 @@ class First(ProducerPE):
         word.number = self.number
         return word
 
+class Fetch(First):
+    independent_calls = True
+    def _process(self, inputs):
+        self.number = inputs["number"] - 1
+        return First._process(self, inputs)
+
 class Middle(IterativePE):
     def __init__(self):
         super().__init__()
@@ -87,6 +94,7 @@ def graph_of(*pes):
     return graph
 
 plain = graph_of(First(), Middle())
+fetched = graph_of(Fetch(), Middle())
 tallied = graph_of(First(), Middle(), Tally())
 collected = graph_of(First(), Middle(), Collect())
 """
@@ -217,6 +225,13 @@ class Hosts:
             return self.client.ping()
         except redis.ConnectionError:
             return False
+
+
+def fetched(hosts, count):
+    """A file of inputs for the graph of that name, whose root's calls are shared."""
+    path = hosts.folder / "inputs.json"
+    path.write_text(json.dumps({"Fetch0": [{"number": n + 1} for n in range(count)]}))
+    return path
 
 
 def children(process):

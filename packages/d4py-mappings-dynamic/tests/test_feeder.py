@@ -7,10 +7,10 @@ import time
 import pytest
 
 from d4py_dynamic.feeder import Feeder
-from d4py_dynamic.tasks import CALLS, Commit
+from d4py_dynamic.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
 from dispel4py.errors import InputError, ServiceError
-from dispel4py.plan import make_plan
+from dispel4py.plan import make_plan, share_stateless
 
 
 class Feeding:
@@ -176,3 +176,67 @@ def test_c4_stopping_does_not_wait_for_an_iterable_that_blocks(feed, wait_until)
 
 def test_c4_one_that_was_not_started_can_be_stopped(local_store):
     Feeding(local_store, [{"input": 1}]).feeder.stop()
+
+
+class TestSharedCalls:
+    """A root whose calls are for any worker."""
+
+    @pytest.fixture
+    def feed(self, local_store):
+        """Feeds an iterable of data; the store is given back, with as many workers as asked for."""
+        feeders = []
+
+        def start(given, workers):
+            root = IterativePE()
+            root.independent_calls = True
+            graph = WorkflowGraph()
+            graph.add(root)
+            plan = share_stateless(make_plan(graph))
+            opened = local_store(plan).open([[]] * workers)
+            calls = ({"input": data} for data in given)
+            feeders.append(Feeder(plan.pes[0], calls, lambda: opened.driver))
+            feeders[-1].start()
+            return opened, feeders[-1]
+
+        yield start
+        for feeder in feeders:
+            feeder.stop()
+
+    def test_d3_every_call_arrives_once_with_its_number(self, feed, wait_until):
+        opened, feeder = feed(range(5000), 2)
+        got = {}
+
+        def take():
+            for worker in opened.workers:
+                leases = worker.take(seconds=0.0)
+                worker.commit(Commit(leases=leases))
+                for lease in leases:
+                    assert lease.task[:4] == (CALLS, 0, ANY, None)
+                    numbers = range(lease.task.load.first, lease.task.load.first + 10**6)
+                    data = [call["input"] for call in lease.task.load]
+                    got.update(zip(numbers, data, strict=False))
+            return len(got) == 5000
+
+        wait_until(take, "the calls")
+        assert got == {number: number for number in range(5000)}
+        wait_until(lambda: feeder.done, "the end")
+
+    def test_d3_there_is_some_for_each_worker_that_waits(self, feed, wait_until):
+        opened, _ = feed(range(100), 7)
+        wait_until(lambda: opened.driver.load().backlog >= 7, "the calls")
+
+    def test_d3_c6_no_more_is_read_than_a_little_ahead(self, feed, counted, wait_until):
+        opened, _ = feed(counted.of(itertools.count()), 1)
+        before = -1
+        until = time.monotonic() + 1
+        while counted.read != before or time.monotonic() < until:
+            if counted.read != before:
+                before, until = counted.read, time.monotonic() + 0.3
+            time.sleep(0.01)
+        assert 0 < before < 5000
+        worker, used = opened.workers[0], 0
+        while used < 20_000:
+            leases = worker.take()
+            worker.commit(Commit(leases=leases))
+            used += sum(len(lease.task.load) for lease in leases)
+        assert used <= counted.read < used + 10_000

@@ -19,7 +19,7 @@ from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children
+from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children, fetched
 
 sys.path.pop(0)
 
@@ -71,6 +71,23 @@ class TestRuns:
         finish(hosts, driver, graph, 1000)
         for guest in guests:
             ended(guest, 0)
+
+    @pytest.mark.parametrize("mapping", ["dyn_redis", "hybrid_redis"])
+    @pytest.mark.parametrize("count", [500, 2000], ids=["at-once", "fed"])
+    def test_d3_guests_share_the_calls_of_a_root_and_leave_them_to_others(
+        self, hosts, mapping, count
+    ):
+        driver = hosts.driver(mapping, "fetched", "-f", fetched(hosts, count), "-n", 0)
+        guests = [hosts.guest("-n", 1), hosts.guest("-n", 1)]
+        ranks = hosts.await_ranks(2)
+        hosts.await_work(ranks)
+        calls = hosts.client.hkeys(f"{hosts.prefix()}:calls")
+        assert {f"0/{rank}".encode() for rank in ranks} <= {*calls}
+        guests[0].send_signal(signal.SIGTERM)
+        guests[0].wait(30)
+        hosts.await_work(hosts.await_ranks(1))
+        finish(hosts, driver, "fetched", count)
+        ended(guests[1], 0)
 
     def test_the_key_may_be_in_a_file_which_the_driver_writes(self, hosts):
         key = hosts.folder / "key"

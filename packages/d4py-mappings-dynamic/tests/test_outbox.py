@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from d4py_dynamic.outbox import HEAVY, Outbox
 from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Lease, Task
 from dispel4py.errors import ProcessingError
+from dispel4py.inputs import CallRange
 from dispel4py.result import Failure
 
 
@@ -48,6 +49,22 @@ def test_shared_items_are_cut_so_that_each_hungry_worker_gets_some(count, hungry
     tasks = outbox.take([], hungry).tasks
     assert [item for task in tasks for item in task.load] == [*range(count)]
     assert all(task.load for task in tasks)
+    assert len(tasks) >= min(count, hungry) or not hungry
+    assert len(tasks) <= max(1, 2 * hungry)
+
+
+@given(st.integers(1, 300), st.integers(0, 9), st.booleans())
+def test_d3_so_are_calls_that_are_given_away(count, hungry, as_number):
+    outbox = Outbox()
+    dicts = [{"number": number} for number in range(count)]
+    outbox.give_away(1, None, CallRange(20, count if as_number else dicts))
+    assert not outbox.is_empty
+    tasks = outbox.take([], hungry).tasks
+    assert outbox.is_empty
+    assert {task[:4] for task in tasks} == {(CALLS, 1, ANY, None)}
+    numbers = [task.load.first + i for task in tasks for i in range(len(task.load))]
+    assert numbers == [*range(20, 20 + count)]
+    assert [call for task in tasks for call in task.load] == ([{}] * count if as_number else dicts)
     assert len(tasks) >= min(count, hungry) or not hungry
     assert len(tasks) <= max(1, 2 * hungry)
 

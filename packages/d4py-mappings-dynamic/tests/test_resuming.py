@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from d4py_conformance.hosts import ended, group_lives
 from d4py_conformance.programs import wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import SECRET, Hosts, assert_exact
+from guest_hosts import SECRET, Hosts, assert_exact, fetched
 
 sys.path.pop(0)
 
@@ -30,6 +31,26 @@ def hosts():
 def resume(hosts, *arguments, **environment):
     arguments = ["resume", "--redis-url", hosts.url, *arguments]
     return hosts._start(0, "there", arguments, environment)  # where the workflow's file is not
+
+
+#: Takes a run up from Python, which can be given the inputs once more.
+RESUME = """
+import json, sys
+from d4py_dynamic.resuming import resume
+from dispel4py import RunOptions
+
+url, path = sys.argv[1:]
+with open(path) as file:
+    inputs = json.load(file)
+print("Outputs:", resume(None, RunOptions(extra={"redis_url": url}), inputs).outputs)
+"""
+
+
+def feed_again(hosts, path):
+    command = [sys.executable, "-c", RESUME, hosts.url, str(path)]
+    settings = hosts._settings("there", {})
+    hosts.started.append(subprocess.Popen(command, **settings, start_new_session=True))
+    return hosts.started[-1]
 
 
 def begin(hosts, mapping, graph, count, *arguments):
@@ -68,6 +89,20 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
         hosts.await_work(hosts.await_ranks(2))
     err = assert_finished(hosts, driver, graph, 600)
     assert "taking up run" in err
+
+
+@pytest.mark.parametrize("mapping", ["dyn_redis", "hybrid_redis"])
+@pytest.mark.parametrize("count", [600, 3000], ids=["at-once", "fed"])
+def test_d3_h2_so_does_one_whose_root_is_shared(hosts, mapping, count):
+    """Given a list of calls that is put at once, or fed little by little and given once more."""
+    inputs = ["-f", fetched(hosts, count)]
+    driver = hosts.driver(mapping, "fetched", *inputs, "--resumable", "-n", 2)
+    hosts.await_work(hosts.await_ranks(2))
+    kill(driver)
+    driver = resume(hosts) if count == 600 else feed_again(hosts, inputs[1])
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "nobody has taken up")
+    hosts.await_work(hosts.await_ranks(2))
+    assert_finished(hosts, driver, "fetched", count)
 
 
 @pytest.mark.slow
