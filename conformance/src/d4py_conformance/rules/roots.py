@@ -13,15 +13,19 @@ from d4py_conformance.pes import (
     CrashingFetch,
     FailingFetch,
     Fetch,
+    Gate,
     MeetingFetch,
     NamedFetch,
     Numbers,
     Relay,
     Tag,
     TalkingFetch,
+    Tally,
     Total,
 )
+from d4py_conformance.rules.memory import ITEMS
 from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from dispel4py import ProcessingError
 from dispel4py.item_ids import call_id
 from dispel4py.registry import Capabilities
 
@@ -105,6 +109,20 @@ class RootRules(Suite):
         assert not answer.errors, answer
         assert (tmp_path / "killed").exists()
         assert_outputs(answer.outputs, {"Relay1": {"output": [*range(300)]}})
+
+    @pytest.mark.parametrize("kept", [False, True], ids=["stateless", "stateful"])
+    def test_d3_a_fast_producer_waits_however_many_make_its_calls(
+        self, execute: Execute, require: Require, tmp_path: Path, kept: bool
+    ) -> None:
+        require("bounded_memory", *(["stateful"] if kept else []))
+        tally, verdict = tmp_path / "tally", tmp_path / "verdict"
+        root, gate = Tally(tally, 100), Gate(tally, ITEMS, verdict)
+        root.numprocesses = 3
+        root.independent_calls = True
+        gate.stateful = kept
+        with pytest.raises(ProcessingError, match="EnoughError"):
+            execute(chain(root, Relay(), gate), ITEMS // 100)
+        assert int(verdict.read_text()) < ITEMS, "nothing made the producer wait"
 
     def test_d3_it_means_nothing_for_a_pe_that_is_fed(
         self, execute: Execute, require: Require
