@@ -232,7 +232,7 @@ def test_d3_calls_that_wait_are_still_known_by_their_numbers():
     assert executor.take_waiting(lambda pe: False) == [(0, 0, None, CallRange(31, 7))]
 
 
-def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time():
+def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time(clock):
     executor, exits = make_executor(chain(Count(), Same()))
     left = CallRange(0, 10_000)
     sizes = []
