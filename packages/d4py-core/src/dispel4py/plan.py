@@ -104,8 +104,7 @@ class PlannedPE:
     @property
     def is_watched(self) -> bool:
         """Several instances may have its calls, so that state of its own would show."""
-        shares_calls = not self.stateful and getattr(self.pe, "independent_calls", False) is True
-        return not self.is_pinned or (self.is_root and not self.pe.single and shares_calls)
+        return not self.is_pinned
 
     def name_of(self, instance: int, rank: int) -> str:
         """The name of an instance, in all processes alike; of a replica, by its process."""
