@@ -82,6 +82,7 @@ def test_simple_offers_what_a_mapping_offers():
         "stateful",
         "group_by",
         "broadcast",
+        "ordered",
         "lifecycle",
         "any_pickle",
         "bounded_memory",

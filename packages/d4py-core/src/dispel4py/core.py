@@ -30,6 +30,7 @@ META = "meta"
 GROUPING = "grouping"
 WRITER = "writer"
 OPTIONAL = "optional"
+ORDERED = "ordered"
 
 _RUN_LOG = logging.getLogger("dispel4py.run")
 
@@ -79,7 +80,8 @@ class GenericPE:
     Attributes:
         name: the class's name unless set; the run's id of the PE is made from it.
         id: id in the run, such as ``"Double3"``; equal to `name` before.
-        inputconnections: input name → settings (`NAME`, `GROUPING`, `TYPE`, `OPTIONAL`).
+        inputconnections: input name → settings (`NAME`, `GROUPING`, `TYPE`, `OPTIONAL`,
+            `ORDERED`).
         outputconnections: output name → settings (`NAME`, `TYPE`).
         numprocesses: number of instances that a run makes of this PE.
         single: True pins the PE to one instance whatever `numprocesses` says.
@@ -133,6 +135,7 @@ class GenericPE:
         tuple_type: Sequence[str] | None = None,
         *,
         optional: bool = False,
+        ordered: bool = False,
     ) -> None:
         """Declare an input.
 
@@ -143,6 +146,9 @@ class GenericPE:
                 instance 0.
             tuple_type: names of the fields of an item, for documentation.
             optional: the graph may leave it unconnected though other inputs are connected.
+            ordered: its items arrive in the order in which the root made them, whatever is
+                between; those of several ordered inputs, too.  A mapping that cannot do this
+                refuses the graph.
         """
         self.inputconnections[name] = {NAME: name}
         if grouping is not None:
@@ -151,6 +157,8 @@ class GenericPE:
             self.inputconnections[name][TYPE] = tuple_type
         if optional:
             self.inputconnections[name][OPTIONAL] = True
+        if ordered:
+            self.inputconnections[name][ORDERED] = True
 
     def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
         """Declare an output, with the names of an item's fields for documentation."""

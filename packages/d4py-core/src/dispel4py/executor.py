@@ -21,10 +21,13 @@ from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dispel4py import places
 from dispel4py.core import GenericPE
 from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
+from dispel4py.ordering import KeptOrder, OrderingRunner
+from dispel4py.placing import PlacedRouter, take_way
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items
@@ -119,6 +122,7 @@ class Executor:
         self._teams: dict[int, Team] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._runners: dict[tuple[int, int], Runner] = {}
+        self._ordered: dict[tuple[int, int], Runner] = {}
         self._outlets: dict[Runner | Team, list[_Output]] = {}
         self._taken: dict[int, Scale] = {}
         self.item_bytes = SMALL_BYTES
@@ -169,7 +173,7 @@ class Executor:
         self,
         pe: int,
         instance: int,
-        restored: GenericPE | Kept | None = None,
+        restored: GenericPE | Kept | KeptOrder | None = None,
         sent_before: Mapping[str, int] | None = None,
         cut: Cut | None = None,
     ) -> Runner:
@@ -186,8 +190,11 @@ class Executor:
         if runner is None:
             planned = self.plan.pes[pe]
             first = self.start(pe, 0) if self._in_teams and instance else None
-            tells = planned.with_ids or planned.seeks
-            make: Callable[..., Runner] = TellingRunner if tells else Runner
+            make: Callable[..., Runner] = Runner
+            if planned.has_places:
+                make = OrderingRunner
+            elif planned.with_ids or planned.seeks:
+                make = TellingRunner
             runner = make(
                 planned,
                 instance,
@@ -203,10 +210,12 @@ class Executor:
                 seed=self.plan.seed,
                 strict=self.plan.strict,
             )
-            runner.marks = self._lock is not None and not tells
+            runner.marks = self._lock is not None and make is Runner
             if sent_before is not None:
                 runner.track(sent_before, cut)
             self._runners[pe, instance] = runner
+            if planned.ordered:
+                self._ordered[pe, instance] = runner
             if first is None:
                 self._outlets[runner] = [
                     (
@@ -264,6 +273,31 @@ class Executor:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)
 
+    def give_up(self, pe: int, instance: int, item: Any) -> None:
+        """Skip an item of a tracked instance; what follows from that is run by `drain`.
+
+        Args:
+            pe: number of the PE.
+            instance: number of the instance.
+            item: the item, as it came; None for a call of a root.
+        """
+        runner = self.start(pe, instance)
+        sent = runner.still_to_drop
+        runner.track()
+        runner.give_up(item, sent)
+        self._collect(runner)
+        runner.track()
+
+    @property
+    def ahead(self) -> dict[tuple[int, int], tuple[int, ...]]:
+        """Local instances that hold too many items which came early, and roots that should wait.
+
+        Roots are held up by nothing else than this: what an ordered input waits for may be behind
+        anything that is further down the graph.
+        """
+        found = {at: runner.ahead for at, runner in self._ordered.items()}
+        return {at: roots for at, roots in found.items() if roots}
+
     def finish(self, pe: int, instance: int, *, close: bool = True) -> None:
         """Postprocess a local instance, and run everything local that follows from it.
 
@@ -286,6 +320,7 @@ class Executor:
             ProcessingError: see `Runner.close`.
         """
         runner = self._runners.pop((pe, instance), None)
+        self._ordered.pop((pe, instance), None)
         if runner is not None:
             self._closed.append(((pe, instance), runner))
             self._guarded(runner.close)
@@ -526,6 +561,8 @@ class Executor:
                 continue
             for outlet in outlets:
                 batch = items if outlet.take is None else outlet.take(items)
+                if not batch:  # nothing but voids, where nobody asks for these
+                    continue
                 if self._in_teams and len(outlet.receivers) > 1:
                     works.append((self._team(outlet.pe), outlet.input, list(outlet.split(batch))))
                     continue
@@ -567,7 +604,8 @@ class Executor:
         outlets = []
         for way, route in enumerate(routes):
             instances = self.plan.pes[route.destination].instances
-            router = Router(
+            make = Router if route.way < 0 else PlacedRouter
+            router = make(
                 route, instances, runner.instance, self._isolate, runner.fail, self._in_teams
             )
             outlets.append(_Outlet(router, _taker(routes, way, self._isolate)))
@@ -587,6 +625,13 @@ def _taker(routes: Sequence[Route], way: int, isolate: Isolate) -> _Take | None:
     them yet.
     """
     is_last = way == len(routes) - 1
+    if any(route.way >= 0 for route in routes):
+        if len(routes) == 1:
+            return None  # the places were given with this way
+        keep = share_item if is_last else isolate
+        if routes[way].way < 0:
+            return lambda items: copy_items(places.bare(items), keep)
+        return partial(take_way, way=routes[way].way, isolate=keep)
     if not any(route.with_ids for route in routes):
         return None if is_last else partial(copy_items, isolate=isolate)
     if not routes[way].with_ids:

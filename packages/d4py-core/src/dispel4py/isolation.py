@@ -21,6 +21,7 @@ from dispel4py.errors import ItemError, shorten
 from dispel4py.item_ids import Item
 from dispel4py.local_copies import closed_over, copy_locally
 from dispel4py.pickling import dumps
+from dispel4py.places import Placed
 from dispel4py.sharing import is_array
 from dispel4py.sizes import Scale, unpickled_bytes
 
@@ -155,7 +156,7 @@ def _copy_any(item: Any, scale: Scale | None) -> Any:
 
 def cannot_carry(item: Any, error: BaseException) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
-    if type(item) is Item:
+    if type(item) in (Item, Placed):
         item = item.data
     culprit = _find_culprit(item)
     where = "" if culprit is None else f" because of {culprit}"

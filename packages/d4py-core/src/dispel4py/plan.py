@@ -7,14 +7,15 @@ upstream of what.  `make_plan` reports every problem of a graph at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from dispel4py.core import GROUPING, OPTIONAL, GenericPE
+from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
 from dispel4py.errors import GraphError, name_list
 from dispel4py.random_streams import draw_seed
+from dispel4py.ways import with_places
 from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Route:
 
     Attributes:
         with_ids: items travel with their ids, as `dispel4py.item_ids.Item`.
+        way: items travel with their places, as `dispel4py.places.Placed`, and this is the number of
+            the way that they take here; if the grouping is `ALL`, that of the way to instance 0,
+            and the others follow.  -1 if items travel without.
+        ordered: the input is ordered.
     """
 
     source: int
@@ -57,6 +62,8 @@ class Route:
     input: str
     grouping: Grouping
     with_ids: bool = False
+    way: int = -1
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,10 @@ class PlannedPE:
         upstream: numbers of the PEs that feed it directly.
         with_ids: its items come with their ids, since it asks for them or feeds one that does.
         shared: its instances are replicas, of which each process may have one.
+        ordered: names of its ordered inputs that are connected.
+        ways: for `dispel4py.sequence.Sequence`, if there are any.
+        has_places: items come to it, or leave it, with their places.
+        turn: its number in the plan's order.
     """
 
     index: int
@@ -86,6 +97,10 @@ class PlannedPE:
     upstream: tuple[int, ...]
     with_ids: bool = False
     shared: bool = False
+    ordered: tuple[str, ...] = ()
+    ways: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
+    has_places: bool = False
+    turn: int = 0
 
     @property
     def stateful(self) -> bool:
@@ -129,6 +144,11 @@ class PlannedPE:
     def has_postprocess(self) -> bool:
         """Its author overrode `postprocess`."""
         return _overrides(self.pe, "postprocess") or _overrides(self.pe, "_postprocess")
+
+    @property
+    def has_end(self) -> bool:
+        """There is something to do at the end of an instance, or at its beginning."""
+        return self.has_preprocess or self.has_postprocess or bool(self.ordered)
 
 
 @dataclass(frozen=True)
@@ -202,14 +222,18 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
     for edge in flat.edges:
         i, j = position[id(edge.source)], position[id(edge.destination)]
         grouping = grouping_of(pes[j], edge.input)
-        routes[i][edge.output].append(Route(i, edge.output, j, edge.input, grouping, with_ids[j]))
+        is_ordered = bool(pes[j].inputconnections[edge.input].get(ORDERED))
+        route = Route(i, edge.output, j, edge.input, grouping, with_ids[j], ordered=is_ordered)
+        routes[i][edge.output].append(route)
         upstream[j][i] = None
+        if is_ordered and (reason := f"its input {edge.input!r} is ordered") not in stateful[j]:
+            stateful[j].append(reason)
         if grouping.kind != SHUFFLE:
             reason = f"its input {edge.input!r} has the grouping {grouping}"
             if reason not in stateful[j]:
                 stateful[j].append(reason)
-    return Plan(
-        pes=tuple(
+    planned = with_places(
+        [
             PlannedPE(
                 index=i,
                 id=ids[i],
@@ -222,7 +246,11 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
                 with_ids=with_ids[i],
             )
             for i, pe in enumerate(pes)
-        ),
+        ],
+        order,
+    )
+    return Plan(
+        pes=tuple(planned),
         order=tuple(order),
         strict=options is not None and options.strict,
         seed=_seed_of(options),
@@ -294,6 +322,8 @@ def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
         if not capabilities.stateful and not pe.is_root and pe.stateful:
             lines.append(f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}")
             continue
+        if not capabilities.ordered and pe.ordered:
+            lines.append(f"{pe.id} has an ordered input: {name_list(pe.ordered)}")
         if not capabilities.broadcast and ALL in kinds:
             lines.append(f"{pe.id} has an input with the grouping 'all'")
         if not capabilities.group_by and kinds & {GROUP_BY, GLOBAL}:

@@ -50,6 +50,7 @@ class Capabilities:
         stateful: runs PEs that keep state.
         group_by: runs inputs grouped by keys or ``"global"``.
         broadcast: runs inputs grouped ``"all"``.
+        ordered: runs ordered inputs.
         lifecycle: calls preprocess and postprocess.
         any_pickle: carries whatever pickle or dill can carry.
         survives_worker_death: carries on when a worker process is killed.
@@ -61,6 +62,7 @@ class Capabilities:
     stateful: bool = False
     group_by: bool = False
     broadcast: bool = False
+    ordered: bool = False
     lifecycle: bool = True
     any_pickle: bool = True
     survives_worker_death: bool = False

@@ -324,6 +324,19 @@ class Runner:
             self._sent_before[output] = max(0, before - len(items))
         return items[before:]
 
+    def give_up(self, item: Any, sent: Mapping[str, int]) -> None:
+        """Take note of an item that the PE is not called with again.
+
+        Args:
+            item: the item, as it came.
+            sent: output name → how much the call with it had sent when it was lost.
+        """
+
+    @property
+    def ahead(self) -> tuple[int, ...]:
+        """Numbers of the roots that should wait: items of them are held here, and too many."""
+        return ()
+
     @property
     def still_to_drop(self) -> dict[str, int]:
         """What is left of `sent_before`."""

@@ -28,7 +28,7 @@ class SimpleMapping:
     """Runs a graph in this process."""
 
     name = "simple"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """It has no options of its own."""
