@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from d4py_conformance.order_pes import InOrder
 from d4py_conformance.pes import Diary, Fails, KeptDiary, Numbers, Relay, Talker
 from d4py_conformance.suite import chain
 from d4py_fixed.placement import (
@@ -215,6 +216,11 @@ def test_d3_a_root_has_the_instances_that_it_asks_for_if_its_calls_are_independe
     assert [pe.instances for pe in place(plan, 6).plan.pes] == [3, 3], "and those left over"
     plan = make_plan(chain(independent(Talker()), Relay()))
     assert [pe.instances for pe in place(plan, 6).plan.pes] == [1, 5], "if nobody can tell"
+
+
+def test_c6_an_ordered_input_can_tell_its_root_to_wait():
+    placement = place(make_plan(chain(Numbers(), Relay(), InOrder())), 3)
+    assert [pair for pair in rank_pairs(placement) if 3 not in pair] == [(0, 1), (0, 2), (1, 2)]
 
 
 def test_what_ran_is_told_by_name():

@@ -15,17 +15,30 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
+from d4py_conformance.order_pes import InOrder, SeveralNumbers, TwoOutputs
+from d4py_conformance.pes import Relay
 from d4py_fixed import driver as driver_module
 from d4py_fixed import outgoing as outgoing_module
 from d4py_fixed import rank as rank_module
 from d4py_fixed.driver import Driver
-from d4py_fixed.frames import RESULTS, Calls, Credit, Done, Items, Results, from_parts, to_parts
+from d4py_fixed.frames import (
+    RESULTS,
+    Ahead,
+    Calls,
+    Credit,
+    Done,
+    Items,
+    Results,
+    from_parts,
+    to_parts,
+)
 from d4py_fixed.outgoing import Outgoing
 from d4py_fixed.placement import Placement, place
 from d4py_fixed.rank import Rank
-from dispel4py import GenericPE, WorkflowGraph
+from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py import executor as executor_module
 from dispel4py import runner as runner_module
+from dispel4py import sequence as sequence_module
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
@@ -589,6 +602,69 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_go_on_in_order_and_bounded(name
         result, net = simulate(placement, shape.inputs, seed=seed, sizes=sizes, on_error="skip")
         check_run(shape, placement, journal, result, net)
         assert net.most_waiting <= sizes.bound
+
+
+class Numbered(SeveralNumbers):
+    """Numbers from somewhere on."""
+
+    def __init__(self, start):
+        super().__init__(7)
+        self.start = start
+
+    def write(self, name, data, **kwargs):
+        super().write(name, self.start + data, **kwargs)
+
+
+class Passes(InOrder):
+    """Sends what comes, in order."""
+
+    def process(self, inputs):
+        return {"output": next(iter(inputs.values()))}
+
+
+def ordered_graph(starts):
+    """From each root two ways, replicas, and one ordered input behind another one."""
+    graph = WorkflowGraph()
+    first, second = Passes(inputs=["a", "b"]), Passes(inputs=["a", "b"])
+    second.name = "Last"
+    for start in starts:
+        root, relay, split = Numbered(start), Relay(numprocesses=3), TwoOutputs()
+        graph.connect(root, "output", relay, "input")
+        graph.connect(root, "output", split, "input")
+        graph.connect(relay, "output", first, "a")
+        graph.connect(split, "left", first, "b")
+        graph.connect(split, "right", second, "b")
+    graph.connect(first, "output", after := Relay(numprocesses=2), "input")
+    graph.connect(after, "output", second, "a")
+    return graph
+
+
+def came_last(result):
+    (found,) = [found["output"] for name, found in result.outputs.items() if "Last" in name]
+    return found
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(12), pytest.param(range(12, 80), marks=pytest.mark.slow)], ids=repr
+)
+def test_m6_c6_roots_that_wait_for_an_ordered_input_go_on(monkeypatch, seeds):
+    far = 10**6
+    expected = [came_last(run(ordered_graph([start]), inputs=3)) for start in (0, far)]
+    monkeypatch.setattr(sequence_module, "MOST_EARLY", 1)
+    waits = 0
+    for seed in seeds:
+        chooser = random.Random(seed)
+        plan = make_plan(ordered_graph([0, far]))
+        instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
+        ranks = 1 + seed % 4
+        at = {instance: chooser.randrange(ranks) for instance in instances}
+        at |= dict(zip(instances, range(ranks), strict=False))
+        result, net = simulate(Placement(plan, ranks, at), 3, seed=seed)
+        found = came_last(result)
+        assert [item for item in found if item < far / 2] == expected[0]
+        assert [item for item in found if item > far / 2] == expected[1]
+        waits += sum(type(frame) is Ahead for _, _, frame in net.sent)
+    assert waits > 0
 
 
 class DeafLink:

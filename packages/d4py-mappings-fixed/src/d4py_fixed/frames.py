@@ -57,6 +57,14 @@ class Done(NamedTuple):
     pe: int
 
 
+class Ahead(NamedTuple):
+    """An instance with an ordered input: these roots are too far ahead of it; it may be none."""
+
+    pe: int
+    instance: int
+    roots: tuple[int, ...]
+
+
 class LogLine(NamedTuple):
     """A PE logged something."""
 
@@ -76,7 +84,7 @@ class Farewell(NamedTuple):
     """The driver to a rank: all have ended, so nobody will write to you any more."""
 
 
-Frame = Items | Calls | Results | Credit | Done | LogLine | Progress | Farewell
+Frame = Items | Calls | Results | Credit | Done | Ahead | LogLine | Progress | Farewell
 
 #: The `Credit.pe` of results.
 RESULTS = -1

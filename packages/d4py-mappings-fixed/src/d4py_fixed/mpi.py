@@ -39,7 +39,12 @@ class MpiMapping:
 
     name = "mpi"
     capabilities = Capabilities(
-        stateful=True, group_by=True, broadcast=True, multi_host=True, shares_calls=True
+        stateful=True,
+        group_by=True,
+        broadcast=True,
+        ordered=True,
+        multi_host=True,
+        shares_calls=True,
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

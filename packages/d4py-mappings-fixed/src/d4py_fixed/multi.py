@@ -24,7 +24,9 @@ class MultiMapping:
     """Runs a graph on the cores of this machine, each instance in a process of its own."""
 
     name = "multi"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, shares_calls=True)
+    capabilities = Capabilities(
+        stateful=True, group_by=True, broadcast=True, ordered=True, shares_calls=True
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from dispel4py.plan import Plan, PlannedPE
+from dispel4py.plan import Ancestors, Plan, PlannedPE
 from dispel4py.workflow_graph import WorkflowGraph
 
 Instance = tuple[int, int]
@@ -127,8 +127,11 @@ def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
     ranks_of: dict[int, set[int]] = {}
     for (pe, _), rank in placement.rank_of.items():
         ranks_of.setdefault(pe, set()).add(rank)
+    ancestors = Ancestors(placement.plan)
     for planned in placement.plan.pes:
-        for source in planned.upstream:
+        # An ordered input tells its roots when they are too far ahead.
+        held_up = {root.index for root in placement.plan.roots if planned.ordered}
+        for source in {*planned.upstream} | (held_up & ancestors[planned.index]):
             for a in ranks_of[source]:
                 pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
     return sorted(pairs)

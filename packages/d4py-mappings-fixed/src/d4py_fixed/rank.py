@@ -22,6 +22,7 @@ from typing import Any
 
 from d4py_fixed.frames import (
     CODEC,
+    Ahead,
     Calls,
     Credit,
     Done,
@@ -93,6 +94,8 @@ class Rank:
         self._fed: set[Instance] = set()
         self._outgoing = Outgoing(self._send_items, self._send_results, self._shared())
         self._in_hand: list[int] = []
+        self._told_ahead: dict[Instance, tuple[int, ...]] = {}
+        self._ahead: dict[Instance, tuple[int, ...]] = {}
         self._farewell = False
         self._executor = Executor(
             self._plan,
@@ -144,7 +147,8 @@ class Rank:
 
     def _between(self) -> bool:
         self._outgoing.flush()
-        if self._outgoing.waits():
+        self._tell_ahead()
+        if self._outgoing.waits() or self._ahead:
             self._take_in(0.0)
             self._outgoing.flush()
             self._make_room()
@@ -175,7 +179,7 @@ class Rank:
                     self._drain()
                 self._send(sender, credit)
                 return True
-            if self._calls.get(pe) and floor < 0:
+            if self._calls.get(pe) and floor < 0 and not self._is_ahead(pe):
                 instance, waiting = self._calls[pe].popleft()
                 with self._taking(pe):
                     if left := self._executor.call_range(pe, instance, waiting):
@@ -228,6 +232,35 @@ class Rank:
         held = self._executor.pes_in_call.union(self._executor.pes_waiting, self._in_hand)
         return max((self._position[pe] for pe in held), default=-1)
 
+    def _tell_ahead(self) -> None:
+        """Tell roots that they are too far ahead of an instance here, or are so no more."""
+        now = self._executor.ahead
+        if now == self._told_ahead:
+            return
+        before, self._told_ahead = self._told_ahead, now
+        for at in before | now:
+            roots = now.get(at, ())
+            if before.get(at, ()) != roots:
+                ancestors = self._ancestors[at[0]]
+                feeding = {root.index for root in self._plan.roots} & ancestors
+                for rank in {self._placement.rank_of[root, 0] for root in feeding}:
+                    if rank != self._rank:
+                        self._send(rank, Ahead(*at, roots))
+                self._note_ahead(Ahead(*at, roots))
+
+    def _note_ahead(self, ahead: Ahead) -> None:
+        self._ahead[ahead.pe, ahead.instance] = ahead.roots
+        if not ahead.roots:
+            del self._ahead[ahead.pe, ahead.instance]
+
+    def _is_ahead(self, pe: int) -> bool:
+        """A root is too far ahead of an ordered input, which waits for an item that is on its way.
+
+        Nothing but roots waits for that: the item comes from this very root, so all that it may be
+        behind is further down the graph, and goes on.
+        """
+        return any(pe in roots for roots in self._ahead.values())
+
     def _make_room(self) -> None:
         """In the middle of a batch: pause while receivers are behind."""
         floor = self._floor()
@@ -239,8 +272,10 @@ class Rank:
 
     def _is_waited_for(self, floor: int) -> bool:
         """A receiver further down than that is behind."""
-        return self._outgoing.results_overfull or any(
-            self._position[pe] > floor for pe in self._outgoing.overfull()
+        return (
+            self._outgoing.results_overfull
+            or any(self._position[pe] > floor for pe in self._outgoing.overfull())
+            or self._is_ahead(self._plan.order[floor])
         )
 
     def _send_all(self, receivers: Collection[int] | None = None) -> None:
@@ -276,6 +311,8 @@ class Rank:
                 self._outgoing.answered(frame.pe, frame.instance)
             case Done():
                 self._undone[frame.pe] -= 1
+            case Ahead():
+                self._note_ahead(frame)
             case Calls():
                 if frame.calls:
                     made = CallRange(frame.first, frame.calls)

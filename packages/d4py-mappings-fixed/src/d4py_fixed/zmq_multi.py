@@ -38,7 +38,12 @@ class ZmqMultiMapping:
 
     name = "zmq_multi"
     capabilities = Capabilities(
-        stateful=True, group_by=True, broadcast=True, multi_host=True, shares_calls=True
+        stateful=True,
+        group_by=True,
+        broadcast=True,
+        ordered=True,
+        multi_host=True,
+        shares_calls=True,
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
