@@ -483,6 +483,14 @@ class StoreContract:
     def test_h2_an_instance_that_nobody_owned_is_as_in_the_plan(self, opened):
         assert opened.join().adopt((ROOT, 0)) == Adopted(None, Position(), [])
 
+    def test_c6_others_see_which_roots_are_too_far_ahead(self, opened):
+        owner, other = opened.join(), opened.join()
+        owner.adopt(PIN)
+        assert other.positions([PIN, (ROOT, 0)]) == [Position(), Position()]
+        ahead = Position(1, ahead=(ROOT,))
+        owner.commit(Commit(states=[(PIN, b"1")], pinned=[(PIN, ahead)]))
+        assert other.positions([(ROOT, 0), PIN]) == [Position(), ahead]
+
     def test_h2_each_owner_goes_on_where_the_last_one_left_it(self, driver, opened, workers):
         driver.put([items(*range(10), pe=PINNED, instance=0)])
         owner, rank = workers[1], 1

@@ -22,6 +22,7 @@ class HybridRedisMapping(RedisMapping):
         stateful=True,
         group_by=True,
         broadcast=True,
+        ordered=True,
         survives_worker_death=True,
         multi_host=True,
         shares_calls=True,

@@ -15,7 +15,7 @@ from d4py_dynamic.table import Table
 from dispel4py.errors import ServiceError
 
 #: What a worker may call.
-_METHODS = frozenset({"take", "adopt", "commit", "pressure", "tell"})
+_METHODS = frozenset({"take", "adopt", "commit", "pressure", "positions", "tell"})
 
 
 class Broker:

@@ -67,9 +67,7 @@ class Frontier:
             if self._state[pe] is _State.COMPLETE or not self._fed(pe) or unfinished[pe]:
                 continue
             planned = self._plan.pes[pe]
-            if self._state[pe] is _State.OPEN and (
-                planned.has_postprocess or planned.has_preprocess
-            ):
+            if self._state[pe] is _State.OPEN and planned.has_end:
                 self._state[pe] = _State.FINISHING
                 to_finish.append(pe)
             else:

@@ -15,6 +15,7 @@ from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
 from dispel4py.core import GenericPE
 from dispel4py.errors import ItemError
 from dispel4py.item_ids import Kept
+from dispel4py.ordering import KeptOrder
 from dispel4py.runner import Runner
 
 #: Seconds of work per second of checkpoints, and the same while there is nothing else to do.
@@ -74,10 +75,10 @@ class Owned:
         self._interval = interval
         self._can_be_saved = interval is not None
 
-    def restored(self) -> GenericPE | Kept | None:
+    def restored(self) -> GenericPE | Kept | KeptOrder | None:
         """The PE as the last owner left it; None if it had not begun."""
         state, self._state = self._state, None
-        pe: GenericPE | Kept | None = None if state is None else CODEC.loads(state)
+        pe: GenericPE | Kept | KeptOrder | None = None if state is None else CODEC.loads(state)
         return pe
 
     @property
@@ -131,7 +132,8 @@ class Owned:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return Position(0, None)
-        return Position(self._saved_done, tuple(runner.sent_in_all.items()), runner.cut)
+        sent = tuple(runner.sent_in_all.items())
+        return Position(self._saved_done, sent, runner.cut, ahead=runner.ahead)
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, Position]:
         """The state now, between two calls, and the position that goes with it."""
@@ -149,7 +151,8 @@ class Owned:
         runner.track(sent, cut)
         self.cost = thread_time() - started_at
         self._count += 1
-        return state, Position(self.done, tuple(sent.items()) if self._can_be_saved else None, cut)
+        has_sent = tuple(sent.items()) if self._can_be_saved else None
+        return state, Position(self.done, has_sent, cut, ahead=runner.ahead)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds."""

@@ -200,6 +200,12 @@ class RedisTaskStore:
         hungry = max(0, hungry + parked - backlog)
         return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
 
+    def positions(self, pins: Sequence[Pin]) -> list[Position]:
+        place = self._keys.named("positions")
+        with service_errors(self._address):
+            found: Any = self._redis.hmget(place, [pin_name(pin) for pin in pins])
+        return [Position() if at is None else self._envelope.open(at, place) for at in found]
+
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.tell(LogLine(pe_id, rank, message))
 

@@ -28,6 +28,9 @@ class Meanwhile(Protocol):
     def next_lease(self, only: Sequence[Pin] | None) -> Lease | None:
         """The oldest lease of these instances; of everything if it is None."""
 
+    def next_lease_below(self, pe: int) -> Lease | None:
+        """The oldest lease of what is further down the graph than a PE; waits a little for one."""
+
     def do(self, lease: Lease) -> None:
         """Do it to its end, or leave it for later."""
 
@@ -61,6 +64,12 @@ class Room:
         self._worker = worker
         self._upstream = Ancestors(plan)
         self._position = {pe: i for i, pe in enumerate(plan.order)}
+        ordered = [pe for pe in plan.pes if pe.ordered]
+        self._ordered = {
+            root.index: tuple((pe.index, i) for pe in ordered for i in range(pe.instances))
+            for root in plan.roots
+            if any(root.index in self._upstream[pe.index] for pe in ordered)
+        }
         self._overfull: set[Pin] = set()
         self._waits_at: int | None = None
 
@@ -82,6 +91,27 @@ class Room:
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
             self._wait_for(set(pressure.full), pressure.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
+
+    def hold(self, root: int) -> None:
+        """Pause while a root is too far ahead of an ordered input; what it has sent is committed.
+
+        Nobody waits for ever.  The input waits for an item that comes from this root, so whatever
+        that may be behind is further down the graph; and all that is, any worker goes on with here.
+        """
+        pins = self._ordered.get(root)
+        if pins is None or self._in_hand != [root]:
+            return
+        outer, self._waits_at = self._waits_at, len(self._in_hand)
+        try:
+            while not self._worker.leaving:
+                if not any(root in at.ahead for at in self._store.positions(pins)):
+                    return
+                self._worker.save_what_is_due(at_rest=True, waits=False)
+                lease = self._worker.next_lease_below(root)
+                if lease is not None:
+                    self._worker.do(lease)
+        finally:
+            self._waits_at = outer
 
     def _wait_for(self, awaited: set[Pin], results_full: bool) -> None:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from d4py_dynamic.tasks import Adopted, Commit, Lease, Lost, Pin, Pressure, Task
+from d4py_dynamic.tasks import Adopted, Commit, Lease, Lost, Pin, Position, Pressure, Task
 from dispel4py.result import Failure, InstanceStats
 
 #: How long `TaskStore.take` waits for a task, in seconds, unless told.
@@ -61,6 +61,9 @@ class TaskStore(Protocol):
         Args:
             watched: instances to look at for `Pressure.full`.
         """
+
+    def positions(self, pins: Sequence[Pin]) -> list[Position]:
+        """How far pinned instances had come at their last commits."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""

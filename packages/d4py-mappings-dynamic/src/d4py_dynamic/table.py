@@ -247,6 +247,12 @@ class Table:
             # Half the limit, so that a paused sender does not start and stop at every task.
             return self._pressure(watched, 2)
 
+    def positions(self, rank: int, pins: Sequence[Pin]) -> list[Position]:
+        """See `TaskStore.positions`."""
+        with self._lock:
+            self._check(rank)
+            return [self._kept_of(pin).position for pin in pins]
+
     def tell(self, rank: int, event: bytes) -> None:
         """An event for the driver."""
         with self._lock:

@@ -29,6 +29,7 @@ from d4py_dynamic.tasks import (
     Lease,
     Lost,
     Pin,
+    Position,
     Pressure,
     Suspect,
     Task,
@@ -91,6 +92,10 @@ class TableTaskStore:
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         pressure: Pressure = self._ask("pressure", tuple(watched))
         return pressure
+
+    def positions(self, pins: Sequence[Pin]) -> list[Position]:
+        positions: list[Position] = self._ask("positions", pins)
+        return positions
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))

@@ -79,6 +79,7 @@ class Position(NamedTuple):
         until: how many items of a shared task were not given away; None if all.
         instead: what is left of a shared task further down the graph, if its worker has given away
             all else: that task, pickled.
+        ahead: roots that are too far ahead of a pinned instance with an ordered input.
     """
 
     done: int = 0
@@ -86,6 +87,7 @@ class Position(NamedTuple):
     cut: Cut | None = None
     until: int | None = None
     instead: bytes | None = None
+    ahead: tuple[int, ...] = ()
 
 
 class Lease(NamedTuple):

@@ -50,6 +50,7 @@ from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
 from dispel4py.executor import Executor
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.item_ids import Item
+from dispel4py.places import Placed
 from dispel4py.plan import Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
@@ -215,6 +216,19 @@ class Worker:
             lease = self._first_taken(only)
         return lease
 
+    def next_lease_below(self, pe: int) -> Lease | None:
+        """The oldest lease of what is further down the graph than a PE; waits a little for one."""
+        below = {*self._plan.order[self._plan.order.index(pe) + 1 :]}
+        below.difference_update(root.index for root in self._plan.roots)
+        for seconds in (0.0, LOOK_UP_SECONDS):
+            self._take([pin for pin in self._owned if pin[0] in below])
+            for i, lease in enumerate(self._taken):
+                if lease.task.pe in below:
+                    del self._taken[i]
+                    return lease
+            self._take(None, seconds, own=False)
+        return None
+
     def _first_taken(self, only: Sequence[Pin] | None) -> Lease | None:
         for i, lease in enumerate(self._taken):
             if only is None or (lease.task.pe, lease.task.instance) in only:
@@ -351,7 +365,10 @@ class Worker:
         position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
         item = None if task.kind == FINISH else task.load[lease.position.done]
         self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
-        self._executor.start(task.pe, 0).track()
+        if task.kind == FINISH:
+            self._executor.start(task.pe, 0).track()
+        else:
+            self._executor.give_up(task.pe, 0, item)
         self._lease = lease = lease._replace(position=position)
         return lease
 
@@ -376,6 +393,8 @@ class Worker:
             self._drain()
         else:
             items = left_of(self._plan, task, owned.done)
+            if self._outbox.is_empty:
+                self._room.hold(task.pe)
             began_at = monotonic()
             self._try(owned.pin)
             while done := self._executor.feed(
@@ -391,6 +410,7 @@ class Worker:
                     self._look_at_hungry()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
+                    self._room.hold(task.pe)
                 if self.leaving:  # the next owner goes on from here
                     self._in_hand.pop()
                     owned.in_hand = False
@@ -433,8 +453,16 @@ class Worker:
         item = None
         if task.kind != FINISH:
             (item,) = islice(left_of(self._plan, task, owned.done), 1)
+            if task.input_name in self._plan.pes[task.pe].ordered:
+                raise RunError(
+                    f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
+                    f" {owned.losses} times: its input {task.input_name!r} is ordered, so the item"
+                    " to blame is not known and none can be skipped"
+                )
             owned.done += 1
-            self._start(owned).track()
+            self._start(owned)
+            self._executor.give_up(*owned.pin, item)
+            self._drain()
         self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
         owned.losses = 0
 
@@ -504,6 +532,8 @@ class Worker:
             commit.got_on = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
+        if self._executor.calling == [pin]:
+            self._room.hold(lease.task.pe)
 
     def _look_at_hungry(self) -> bool:
         """Whether others should have what waits here."""
@@ -662,7 +692,7 @@ class Worker:
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:
     """What is said of an item that workers have died of, one after the other."""
-    item = item.data if isinstance(item, Item) else item
+    item = item.data if isinstance(item, Item | Placed) else item
     phase = "postprocess" if task.kind == FINISH else "process"
     reason = f"WorkerLostError: {losses} workers died of it, one after the other"
     shown = None if task.kind == FINISH else shorten(item)
