@@ -28,6 +28,7 @@ from dispel4py.executor import Executor
 from dispel4py.grouping import group_key
 from dispel4py.inputs import CallRange, calls, root_inputs
 from dispel4py.isolation import Isolate, copy_item, share_item
+from dispel4py.places import Void
 from dispel4py.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan, refusal
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
@@ -45,7 +46,7 @@ class Sound:
     """Keeps every rule, one run at a time."""
 
     name = "sound"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """It has no options of its own."""
@@ -256,6 +257,48 @@ class ReversesItems(Sound):
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         super().send(pe, instance, input_name, items[::-1])
+
+
+class IgnoresOrder(Sound):
+    """Lets items arrive as they come: what one of several instances got is done at the end."""
+
+    def planned(self, plan: Plan) -> Plan:
+        self.later: list[tuple[int, int, str, list[Any]]] = []
+        plan = super().planned(plan)
+        pes = [
+            replace(
+                pe,
+                ordered=(),
+                has_places=False,
+                routes={
+                    name: tuple(replace(route, way=-1, ordered=False) for route in routes)
+                    for name, routes in pe.routes.items()
+                },
+            )
+            for pe in plan.pes
+        ]
+        return replace(plan, pes=tuple(pes))
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        if self.plan.pes[pe].instances > 1 and instance == 0:
+            self.later.append((pe, instance, input_name, items))
+        else:
+            super().send(pe, instance, input_name, items)
+
+    def finish(self, pe: int, instance: int) -> None:
+        later = [sent for sent in self.later if sent[0] == pe]
+        self.later = [sent for sent in self.later if sent[0] != pe]
+        for sent in later:
+            self.executor.push(*sent)
+            self.executor.drain()
+        super().finish(pe, instance)
+
+
+class DropsVoids(Sound):
+    """Carries items in their order, and not what tells that there is none."""
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        super().send(pe, instance, input_name, [item for item in items if type(item) is not Void])
 
 
 class SharesItems(Sound):

@@ -14,6 +14,7 @@ from d4py_conformance.rules.instances import InstanceRules
 from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
+from d4py_conformance.rules.order import OrderRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
@@ -35,6 +36,7 @@ class MappingConformance(
     OwnershipRules,
     RootRules,
     HostRules,
+    OrderRules,
     CopyRules,
     KeyRules,
     EndingRules,

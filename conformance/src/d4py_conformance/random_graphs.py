@@ -133,16 +133,30 @@ class RandomGraph:
     calls: int
     living: bool = field(default=True, repr=False)
 
-    def graph(self, *, item_ids: bool = False) -> WorkflowGraph:
-        """The graph itself; its PEs may ask for the ids of items."""
+    def graph(self, *, item_ids: bool = False, ordered: bool = False) -> WorkflowGraph:
+        """The graph itself; its PEs may ask for the ids of items, every second one for order."""
         nodes = [(LivingNode if self.living else Node)(spec) for spec in self.specs]
         graph = WorkflowGraph()
         for node in nodes:
             node.item_ids = item_ids
+            for settings in node.inputconnections.values() if ordered else ():
+                settings["ordered"] = node.spec.number % 2 == 1
             graph.add(node)
         for source, output, destination, input_name in self.edges:
             graph.connect(nodes[source], output, nodes[destination], input_name)
         return graph
+
+    @property
+    def in_order(self) -> set[str]:
+        """Ids of PEs whose results have one order, if `graph` is asked for it."""
+        fed = {destination for _, _, destination, _ in self.edges}
+        if len(fed) < len(self.specs) - 1:
+            return set()  # several roots
+        return {
+            f"Node{spec.number}"
+            for spec in self.specs
+            if spec.number in fed and spec.number % 2 and (spec.single or spec.numprocesses == 1)
+        }
 
     def expected(self) -> dict[str, dict[str, list[Item]]]:
         """What comes out of the outputs that have no edge."""

@@ -24,6 +24,12 @@ def _stateful(trace: Path) -> Traced:
     return pe
 
 
+def _ordered(trace: Path) -> Traced:
+    pe = Traced(trace)
+    pe._add_input("input", ordered=True)
+    return pe
+
+
 NEEDS: dict[str, _Need] = {
     "stateful": (_stateful, {"stateful"}, 1),
     "group-by": (
@@ -41,6 +47,7 @@ NEEDS: dict[str, _Need] = {
         {"stateful", "broadcast"},
         2,
     ),
+    "ordered": (_ordered, {"stateful", "ordered"}, 1),
     "lifecycle": (TracedTalker, {"lifecycle"}, 1),
     "any-pickle": (lambda trace: Traced(trace, keep=lambda: trace), {"any_pickle"}, 1),
 }

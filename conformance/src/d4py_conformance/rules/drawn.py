@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from d4py_conformance.compare import assert_outputs
-from d4py_conformance.suite import Execute, Suite
+from d4py_conformance.suite import Execute, Require, Suite
 from dispel4py import run
 from dispel4py.registry import Capabilities
 
@@ -50,6 +50,22 @@ class DrawnGraphs(Suite):
             assert_outputs(execute(graph, drawn.calls).outputs, expected)
 
         _for_some(self.random_graphs // 4, capabilities, agrees)
+
+    @pytest.mark.timeout(300)
+    def test_m6_random_graphs_have_the_order_of_every_mapping(
+        self, execute: Execute, capabilities: Capabilities, require: Require
+    ) -> None:
+        require("stateful", "ordered")
+
+        def agrees(drawn: RandomGraph) -> None:
+            graph = drawn.graph(ordered=True)
+            outputs = execute(graph, drawn.calls).outputs
+            assert_outputs(outputs, drawn.expected())
+            expected = run(graph, "simple", drawn.calls).outputs
+            for name in drawn.in_order:
+                assert outputs.get(name) == expected.get(name)
+
+        _for_some(self.random_graphs // 2, capabilities, agrees)
 
 
 def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGraph], None]) -> None:

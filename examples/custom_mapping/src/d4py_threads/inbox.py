@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from threading import Condition
 from typing import Any
 
@@ -37,6 +38,17 @@ class Inbox:
             self._check()
             self._changed.notify_all()
             return self._messages.popleft()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is true; whoever makes it true says so by `wake`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or condition())
+            self._check()
+
+    def wake(self) -> None:
+        """Have whoever waits here look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def check(self) -> None:
         """Raise `StoppedError` once `stop` was called."""

@@ -25,7 +25,7 @@ class ThreadsMapping:
     """Runs each instance on a thread."""
 
     name = "threads"
-    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True)
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """It has no options of its own."""
@@ -71,6 +71,7 @@ class _Run:
     Attributes:
         inbox: of the thread that called `run`: results, errors, and None when a seat is done.
         seats: by number of the PE and of its instance.
+        ahead: which roots are too far ahead of ordered inputs, by instance.
     """
 
     def __init__(self, plan: Plan, options: RunOptions, failures: list[Failure]) -> None:
@@ -78,6 +79,7 @@ class _Run:
         self.options = options
         self.failures = failures
         self.inbox = Inbox()
+        self.ahead: dict[tuple[int, int], tuple[int, ...]] = {}
         self.seats = {(pe, i): Seat(self, pe, i) for pe in plan.order for i in self.instances(pe)}
 
     def instances(self, pe: int) -> range:
@@ -89,6 +91,17 @@ class _Run:
         if self.options.on_error == "stop":
             raise_error(error, item)
         self.failures.append(Failure(error, item))
+
+    def tell_ahead(self, pe: int, instance: int, roots: tuple[int, ...]) -> None:
+        """Have roots wait for an ordered input, or go on."""
+        if self.ahead.get((pe, instance), ()) != roots:
+            self.ahead[pe, instance] = roots
+            for root in self.plan.roots:
+                self.seats[root.index, 0].inbox.wake()
+
+    def is_ahead(self, root: int) -> bool:
+        """A root has to wait."""
+        return any(root in roots for roots in [*self.ahead.values()])
 
     def stop(self) -> None:
         """End all threads: each is, or will soon be, at an inbox."""
@@ -110,6 +123,7 @@ class Seat:
             is_local=lambda pe, instance: (pe, instance) == (self.pe, self.instance),
             isolate=share_item if run.options.share_items else copy_item,
             on_error=run.failed,
+            between=self._between,
         )
 
     def work(self, inputs: Iterator[dict[str, Any]] | None) -> None:
@@ -121,7 +135,7 @@ class Seat:
                     self._take_items()
                 else:
                     while self.executor.call_root(self.pe, inputs):
-                        self.inbox.check()
+                        self._between()
                 self.executor.finish(self.pe, self.instance)
                 for receiver in self._receivers():
                     receiver.inbox.put(None)
@@ -142,6 +156,16 @@ class Seat:
             else:
                 self.executor.push(self.pe, self.instance, *message)
                 self.executor.drain()
+
+    def _between(self) -> bool:
+        """Between batches, which is also in the middle of a call that writes much."""
+        planned = self._run.plan.pes[self.pe]
+        if planned.ordered:
+            roots = self.executor.ahead.get((self.pe, self.instance), ())
+            self._run.tell_ahead(self.pe, self.instance, roots)
+        if planned.is_root:
+            self.inbox.wait_for(lambda: not self._run.is_ahead(self.pe))
+        return False
 
     def _receivers(self) -> list[Seat]:
         routes = self._run.plan.pes[self.pe].routes.values()

@@ -44,7 +44,12 @@ class DaskMapping:
 
     name = "dask"
     capabilities = Capabilities(
-        stateful=True, group_by=True, broadcast=True, multi_host=True, bounded_memory=False
+        stateful=True,
+        group_by=True,
+        broadcast=True,
+        ordered=True,
+        multi_host=True,
+        bounded_memory=False,
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
