@@ -11,9 +11,16 @@ from d4py_conformance.random_graphs import random_graphs
 from dispel4py import run
 
 #: The rules of the section *Semantics* of DESIGN.md.
-RULES = (
-    "g1 g2 g3 g4 g5 i1 i2 i3 i4 i6 i7 i10 m1 m2 m3 m4 m5 m6"
-    " c1 c2 c3 c4 c5 c6 d1 d2 d3 h1 h2".split()  # noqa: SIM905
+RULES = re.findall(
+    r"\w+",
+    """
+    g1 g2 g3 g4 g5
+    i1 i2 i3 i4 i6 i7 i10
+    m1 m2 m3 m4 m5 m6
+    c1 c2 c3 c4 c5 c6
+    d1 d2 d3
+    h1 h2
+    """,
 )
 DESIGN = Path(__file__).parents[2] / "DESIGN.md"
 

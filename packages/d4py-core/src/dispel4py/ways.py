@@ -96,7 +96,7 @@ def _problems(pes: Sequence[PlannedPE]) -> Iterable[str]:
                 f"{pe.id} has, or leads to, an ordered input, and also has, or leads to a PE with,"
                 " item_ids = True: items travel either in order or with their ids"
             )
-        if pe.has_places and getattr(pe.pe, "independent_calls", False) is True:
+        if pe.has_places and pe.has_independent_calls:
             yield (
                 f"{pe.id} leads to an ordered input, so it cannot have independent_calls = True:"
                 " its calls have to be made in order"
