@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from d4py_conformance.rules.arrival import ArrivalRules
 from d4py_conformance.rules.completion import CompletionRules
 from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
@@ -41,6 +42,7 @@ class MappingConformance(
     KeyRules,
     EndingRules,
     StateRules,
+    ArrivalRules,
     WorkflowRuns,
     DrawnGraphs,
 ):

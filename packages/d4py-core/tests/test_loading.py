@@ -1,5 +1,6 @@
 """Workflows are found by path, by module name and, failing that, among the examples."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -363,3 +364,38 @@ class TestWhatRaises:
     def test_the_cause_is_kept(self, failing):
         error = failing("[][0]")
         assert "IndexError" in "".join(traceback.format_exception(error.__cause__))
+
+
+def test_c7_a_module_that_is_executed_again_keeps_no_graph(tmp_path):
+    flow = tmp_path / "executed_again.py"
+    flow.write_text(
+        ONE_GRAPH
+        + textwrap.dedent(
+            """
+            alone, used, numbers = Step(), Step(), [1]
+
+            def look():
+                return used
+            """
+        )
+    )
+    source = source_of(load_module(str(flow)).module.__name__)
+    program = textwrap.dedent(
+        """
+        import json, sys
+        from dispel4py.loading import forget_graphs, restore_module
+
+        module = restore_module(*json.load(sys.stdin))
+        forget_graphs()
+        print(*[name for name in ("graph", "alone", "used", "numbers") if hasattr(module, name)])
+        print(module.look() is module.used)
+        """
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps(source),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["used", "numbers", "True"]

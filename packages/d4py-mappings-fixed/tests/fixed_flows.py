@@ -351,3 +351,15 @@ def run_again(number):
     graph = WorkflowGraph()
     graph.add(ProducerPE())
     return run(graph, "mpi")
+
+
+class Grows(IterativePE):
+    """Adds one to an array of its own at each item, in place, and sends a number of it."""
+
+    def __init__(self, array, instances):
+        super().__init__()
+        self.array, self.numprocesses, self.stateful = array, instances, True
+
+    def _process(self, data):
+        self.array += 1
+        return int(self.array.sum()) // len(self.array)

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat, starmap
 from pathlib import Path
-from typing import Any, TypeGuard, overload
+from typing import Any, overload
 
-from dispel4py.base import ConsumerPE, IterativePE
-from dispel4py.core import GenericPE
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, PlannedPE
@@ -162,8 +160,8 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
         count = int(value)
         if count < 0:
             raise InputError(f"{root.id} cannot be called {count} times")
-        if count and _reads_its_input(root.pe):
-            name = root.pe.INPUT_NAME
+        if count and root.reads_input is not None:
+            name = root.reads_input
             raise InputError(
                 f"nothing feeds input {name!r} of {root.id}: connect it, or give it data, such as"
                 f' inputs={{{root.id!r}: [{{{name!r}: …}}]}} or -d \'{{"{root.id}":'
@@ -194,13 +192,6 @@ def _check_element(root: PlannedPE, number: int, element: Any) -> None:
             f"input number {number} of {root.id} names {name_list(unknown)}"
             f" (inputs: {name_list(list(inputs))})"
         )
-
-
-def _reads_its_input(pe: GenericPE) -> TypeGuard[IterativePE | ConsumerPE]:
-    return any(
-        isinstance(pe, kind) and type(pe).process is kind.process
-        for kind in (IterativePE, ConsumerPE)
-    )
 
 
 def _key_name(key: Any) -> str:

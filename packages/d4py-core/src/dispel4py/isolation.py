@@ -18,7 +18,7 @@ from types import FunctionType
 from typing import Any
 
 from dispel4py.errors import ItemError, shorten
-from dispel4py.item_ids import Item
+from dispel4py.item_ids import Item, Kept
 from dispel4py.local_copies import closed_over, copy_locally
 from dispel4py.pickling import dumps
 from dispel4py.places import Placed
@@ -45,6 +45,7 @@ IMMUTABLE = frozenset(
     }
 )
 _IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
+_ADVICE = "send plain data, and open files, locks and connections in preprocess()"
 
 Isolate = Callable[[Any], Any]
 #: The same, and counts the bytes of the item.
@@ -154,15 +155,17 @@ def _copy_any(item: Any, scale: Scale | None) -> Any:
             raise cannot_carry(item, error) from error
 
 
-def cannot_carry(item: Any, error: BaseException) -> ItemError:
+def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
     if type(item) in (Item, Placed):
         item = item.data
+    elif type(item) is Kept:
+        item = item.pe
     culprit = _find_culprit(item)
     where = "" if culprit is None else f" because of {culprit}"
     return ItemError(
         f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {error};"
-        " send plain data, and open files, locks and connections in preprocess()"
+        f" {advice}"
     )
 
 

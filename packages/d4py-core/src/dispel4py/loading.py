@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.util import decode_source, find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import NamedTuple
 
+from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
 from dispel4py.workflow_graph import WorkflowGraph
 from dispel4py.workflow_graph import _all_graphs as all_graphs
@@ -98,6 +99,8 @@ class _Source(NamedTuple):
 
 
 _SOURCES: dict[str, _Source] = {}
+#: Code of the modules that were executed again here, by name; see `forget_graphs`.
+_EXECUTED: dict[str, CodeType] = {}
 
 
 def load_graph(target: str, attr: str | None = None) -> WorkflowGraph:
@@ -152,6 +155,27 @@ def loaded_sources() -> Sequence[tuple[str, str, str]]:
     return list(_SOURCES.values())
 
 
+def forget_graphs() -> None:
+    """Let go of the graphs and PEs of modules that this process has executed again.
+
+    A worker gets the PEs that it runs otherwise.  What a function refers to by name stays.
+    """
+    used = {name for code in _EXECUTED.values() for name in _names_in_functions(code)}
+    for module in _EXECUTED:
+        names = vars(sys.modules[module])
+        for name in [*names]:
+            if name not in used and isinstance(names[name], GenericPE | WorkflowGraph):
+                del names[name]
+    _EXECUTED.clear()
+
+
+def _names_in_functions(code: CodeType) -> Iterator[str]:
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from inner.co_names
+            yield from _names_in_functions(inner)
+
+
 def restore_module(name: str, source: str, filename: str) -> ModuleType:
     """Make a module again, in another process, from what `source_of` gave there.
 
@@ -160,7 +184,9 @@ def restore_module(name: str, source: str, filename: str) -> ModuleType:
     known = _SOURCES.get(name)
     if known == (name, source, filename) and name in sys.modules:
         return sys.modules[name]
-    return _execute(_Source(name, source, filename))
+    module = _execute(_Source(name, source, filename))
+    _EXECUTED[name] = compile(source, filename, "exec", dont_inherit=True)
+    return module
 
 
 class _TextLoader(SourceFileLoader):

@@ -7,11 +7,12 @@ upstream of what.  `make_plan` reports every problem of a graph at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
 from dispel4py.errors import GraphError, name_list
 from dispel4py.random_streams import draw_seed
@@ -85,6 +86,10 @@ class PlannedPE:
         ways: for `dispel4py.sequence.Sequence`, if there are any.
         has_places: items come to it, or leave it, with their places.
         turn: its number in the plan's order.
+        has_preprocess: its author overrode `preprocess`.
+        has_postprocess: its author overrode `postprocess`.
+        reads_input: the input that it reads, if it cannot be called without.
+        make: makes the PE of an instance; None copies `pe`.
     """
 
     index: int
@@ -101,6 +106,10 @@ class PlannedPE:
     ways: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
     has_places: bool = False
     turn: int = 0
+    has_preprocess: bool = False
+    has_postprocess: bool = False
+    reads_input: str | None = None
+    make: Callable[[], GenericPE] | None = field(default=None, compare=False, repr=False)
 
     @property
     def stateful(self) -> bool:
@@ -134,16 +143,6 @@ class PlannedPE:
     def seeks(self) -> bool:
         """A repeated call of it begins where it was cut off."""
         return self.pe.seeks is True
-
-    @property
-    def has_preprocess(self) -> bool:
-        """Its author overrode `preprocess`."""
-        return _overrides(self.pe, "preprocess") or _overrides(self.pe, "_preprocess")
-
-    @property
-    def has_postprocess(self) -> bool:
-        """Its author overrode `postprocess`."""
-        return _overrides(self.pe, "postprocess") or _overrides(self.pe, "_postprocess")
 
     @property
     def has_end(self) -> bool:
@@ -244,6 +243,9 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
                 routes={name: tuple(edges) for name, edges in routes[i].items()},
                 upstream=tuple(upstream[i]),
                 with_ids=with_ids[i],
+                has_preprocess=_overrides(pe, "preprocess") or _overrides(pe, "_preprocess"),
+                has_postprocess=_overrides(pe, "postprocess") or _overrides(pe, "_postprocess"),
+                reads_input=_read_input(pe),
             )
             for i, pe in enumerate(pes)
         ],
@@ -407,6 +409,14 @@ def _root_problems(flat: WorkflowGraph, ids: Sequence[str]) -> Iterable[str]:
                     f" and {name} = {getattr(pe, name)!r}, so that they may not: remove one of the"
                     " two"
                 )
+
+
+def _read_input(pe: GenericPE) -> str | None:
+    """The input of a PE that leaves `process` as a base class has it which reads that input."""
+    for kind in (IterativePE, ConsumerPE):
+        if isinstance(pe, kind) and type(pe).process is kind.process:
+            return pe.INPUT_NAME
+    return None
 
 
 def _overrides(pe: GenericPE, method: str) -> bool:

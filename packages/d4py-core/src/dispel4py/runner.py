@@ -567,11 +567,16 @@ class Team:
         return seconds
 
 
+def modules_of(pe: GenericPE) -> dict[int, Any]:
+    """Return the memo by which `copy.deepcopy` leaves modules alone: they cannot be copied."""
+    return {id(v): v for v in vars(pe).values() if isinstance(v, ModuleType)}
+
+
 def _copy_pe(planned: PlannedPE) -> GenericPE:
-    # Modules cannot be copied and need not be.
-    memo = {id(v): v for v in vars(planned.pe).values() if isinstance(v, ModuleType)}
+    if planned.make is not None:
+        return planned.make()
     try:
-        return copy.deepcopy(planned.pe, memo)
+        return copy.deepcopy(planned.pe, modules_of(planned.pe))
     except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
 

@@ -1,62 +1,175 @@
-"""Plans and items on their way to worker processes: as bytes that can be opened there."""
+"""Plans and items on their way to worker processes: as bytes that can be opened there.
+
+A plan travels without its PEs, and each PE by itself, so that a process opens those that it runs,
+when it starts them.  Large arrays are no part of those bytes: a forked worker has them already, and
+goes on with its parent's pages until it writes to them.
+"""
 
 from __future__ import annotations
 
+import copy
+import os
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from importlib import import_module
-from io import BytesIO
 from operator import attrgetter
 from types import CellType, FunctionType
 from typing import Any
 
 from dispel4py.codec import Codec
+from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.errors import GraphError, ItemError, RunError
-from dispel4py.loading import loaded_sources, restore_module
+from dispel4py.identity import Known, loads_with
+from dispel4py.isolation import cannot_carry
+from dispel4py.loading import forget_graphs, loaded_sources, restore_module
 from dispel4py.local_copies import reduce_for_elsewhere
-from dispel4py.plan import Plan
+from dispel4py.open_files import REFUSED, Reducers
+from dispel4py.plan import Plan, PlannedPE
 from dispel4py.processes import imports_main, main_is_shared
+from dispel4py.runner import modules_of
+from dispel4py.sharing import is_array
+
+#: Arrays and bytearrays of so many bytes are left out of the bytes of a PE.
+_LARGE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
+@dataclass
+class PackedPE:
+    """A PE on its way.
+
+    Attributes:
+        data: its bytes.
+        apart: large objects that are left out of them.
+        is_shared: for each of those, whether something else of the plan has the same memory.
+    """
+
+    data: bytes
+    apart: list[Any]
+    is_shared: list[bool]
+
+
+@dataclass
 class Parcel:
     """A packed plan; picklable in any way of starting processes.
 
     Attributes:
-        data: the plan.
+        plan: the plan, with stand-ins for its PEs.
+        pes: the PEs, by number.
         definitions: what a main program defines that workers cannot import; empty if they can.
         modules: name, source and file name of modules that were loaded from files.
         argv: ``sys.argv`` as those modules saw it.
+        process: number of the process that packed it.
     """
 
-    data: bytes
+    plan: bytes
+    pes: dict[int, PackedPE]
     definitions: bytes
     modules: tuple[tuple[str, str, str], ...]
     argv: tuple[str, ...]
+    process: int
 
-    def open(self, codec: Codec) -> Plan:
-        """The plan, in a worker process.
+    def of(self, pes: Collection[int]) -> Parcel:
+        """Return the same with some of its PEs alone."""
+        return replace(self, pes={pe: self.pes[pe] for pe in pes})
+
+    def look(self, codec: Codec) -> Plan:
+        """Return the plan for a driver that only took it up: no PE of it can be run.
 
         Raises:
-            RunError: a module raises here, or lacks something that the plan needs.
+            RunError: see `open`.
         """
         sys.argv = list(self.argv)
-        try:
+        with _made_again():
             for module in self.modules:
                 restore_module(*module)
+            forget_graphs()
             if self.definitions:
                 vars(sys.modules["__main__"]).update(codec.loads(self.definitions))
-            plan: Plan = codec.loads(self.data)
-        except (Exception, SystemExit) as error:  # a user's module may raise anything
-            reason = traceback.format_exception_only(error)[-1].strip()
-            raise RunError(
-                f"a worker process cannot make the workflow again: {reason}; what is defined at a"
-                " prompt or in a notebook has to be put into a file, or else workers be forked"
-            ) from error
+            plan: Plan = codec.loads(self.plan)
         return plan
+
+    def open(
+        self, codec: Codec, times: Mapping[int, int] | None = None, *, last: bool = False
+    ) -> Plan:
+        """Return the plan, in a worker process; its PEs are opened when instances are started.
+
+        Args:
+            codec: the codec that it was packed by.
+            times: number of a PE → how many instances of it are started here, at the most; None if
+                that may be all of any PE.
+            last: nobody opens this parcel again, so that it keeps nothing.
+
+        Raises:
+            RunError: a module raises here, or lacks something that the plan needs; opening a PE may
+                raise it as well.
+        """
+        packed = self.pes
+        if last:
+            self.pes = {}
+        plan = self.look(codec)
+        owns = self.process != os.getpid()
+        pes = list(plan.pes)
+        for number, packed_pe in packed.items():
+            if times is not None:
+                count: int | None = times.get(number, 0)
+            else:  # an instance may have to be made again from what another process has left
+                count = 1 if pes[number].instances == 1 else None
+            pes[number] = replace(pes[number], make=_Maker(packed_pe, count, owns=owns))
+        return replace(plan, pes=tuple(pes))
+
+
+class _Maker:
+    """Opens a packed PE, once per instance.
+
+    Args:
+        packed: the PE.
+        times: how often, if that is known: it is let go of then.
+        owns: what is apart is this process's own, so that the last instance may have it.
+    """
+
+    def __init__(self, packed: PackedPE, times: int | None, *, owns: bool) -> None:
+        self._packed: PackedPE | None = packed
+        self._left = times
+        self._owns = owns
+
+    def __call__(self) -> GenericPE:
+        packed = self._packed
+        assert packed is not None
+        is_last = False
+        if self._left is not None:
+            self._left -= 1
+            is_last = self._left <= 0
+        if is_last:
+            self._packed = None
+        hands_over = is_last and self._owns
+
+        def apart(place: int) -> Any:
+            value = packed.apart[place]
+            as_it_is = hands_over and not packed.is_shared[place] and _is_writable(value)
+            return value if as_it_is else copy.deepcopy(value)
+
+        with _made_again():
+            pe: GenericPE = loads_with(packed.data, apart)
+        return pe
+
+
+@contextmanager
+def _made_again() -> Iterator[None]:
+    """What goes wrong is an error of the run."""
+    try:
+        yield
+    except RunError:
+        raise
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
+        reason = traceback.format_exception_only(error)[-1].strip()
+        raise RunError(
+            f"a worker process cannot make the workflow again: {reason}; what is defined at a"
+            " prompt or in a notebook has to be put into a file, or else workers be forked"
+        ) from error
 
 
 def pack(
@@ -77,23 +190,85 @@ def pack(
     if imports_main():  # before anything is started or written that would have to be undone
         raise RunError("run() was called while a worker process imported the main script")
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
-    try:
-        shared = main_is_shared(start_method) and not elsewhere
-        definitions = b"" if shared else _definitions(codec)
-        return Parcel(codec.dumps(plan), definitions, modules, argv)
-    except ItemError as error:
-        problems = list(_problems(plan, codec))
-        raise GraphError(problems or [str(error)]) from error
-
-
-def _problems(plan: Plan, codec: Codec) -> list[str]:
+    shared = main_is_shared(start_method) and not elsewhere
+    definitions = b"" if shared else _definitions(codec)
+    pes: dict[int, PackedPE] = {}
     problems: list[str] = []
     for planned in plan.pes:
         try:
-            codec.dumps(planned.pe)
+            pes[planned.index] = _packed(planned, codec)
         except ItemError as error:
             problems.append(f"{planned.id}: {error}")
-    return problems
+    if not problems:
+        light = [replace(planned, pe=_stand_in(planned.pe)) for planned in plan.pes]
+        try:
+            data = codec.dumps_pe(replace(plan, pes=tuple(light)))
+        except ItemError as error:
+            problems.append(str(error))
+    if problems:
+        raise GraphError(problems)
+    users = Counter(id(_owner(value)) for packed in pes.values() for value in packed.apart)
+    for packed in pes.values():
+        packed.is_shared = [users[id(_owner(value))] > 1 for value in packed.apart]
+    return Parcel(data, pes, definitions, modules, argv, os.getpid())
+
+
+def _packed(planned: PlannedPE, codec: Codec) -> PackedPE:
+    pe = planned.pe
+    known = Known(is_apart=_is_large)
+    data = codec.dumps_pe(pe, known)
+    if known.fell_back:  # the fallback takes locks and the like, of which nobody can have a copy
+        try:
+            copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.apart}})
+        except Exception as error:  # a user's __deepcopy__ may raise anything
+            raise cannot_carry(pe, error) from error
+    return PackedPE(data, known.apart, [])
+
+
+def _stand_in(pe: GenericPE) -> GenericPE:
+    """What a plan needs to know of a PE, without the PE."""
+    light = GenericPE(pe.numprocesses)
+    light.name, light.id = pe.name, pe.id
+    light.inputconnections = _described(pe.inputconnections)
+    light.outputconnections = _described(pe.outputconnections)
+    light.single, light.stateful = bool(pe.single), bool(pe.stateful)
+    light.item_ids, light.seeks = pe.item_ids is True, pe.seeks is True
+    light.independent_calls = pe.independent_calls is True
+    return light
+
+
+def _described(ports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    told = (NAME, GROUPING, TYPE, OPTIONAL, ORDERED)
+    return {
+        name: {key: value for key, value in settings.items() if key in told}
+        for name, settings in ports.items()
+    }
+
+
+def _is_large(value: Any) -> bool:
+    """It is an array or a bytearray, large, and in memory that a fork makes two of."""
+    if type(value) is bytearray:
+        return len(value) >= _LARGE_BYTES
+    if not is_array(value) or value.nbytes < _LARGE_BYTES:
+        return False
+    owner = _owner(value)
+    if is_array(owner):
+        return bool(owner.flags.owndata)
+    return type(owner) in (bytearray, bytes)
+
+
+def _is_writable(value: Any) -> bool:
+    """A copy always is, so that the flag of an array would depend on how its PE has come."""
+    return type(value) is bytearray or bool(value.flags.writeable)
+
+
+def _owner(value: Any) -> Any:
+    """Whose memory it is that an array shows: another array's, or a buffer's."""
+    while True:
+        base = value.obj if type(value) is memoryview else getattr(value, "base", None)
+        if base is None:
+            return value
+        value = base
 
 
 class WorkerCodec(Codec):
@@ -109,30 +284,37 @@ class WorkerCodec(Codec):
     """
 
     def __init__(self, library: str) -> None:
-        super().__init__(self._by_name)
+        super().__init__(self._by_name, self._without_recursion)
         self._library = library
 
     def by_value(self, value: Any) -> bytes:
         """Bytes that bring the classes of the main program along."""
-        data = BytesIO()
-        self._pickler(data).dump(value)
-        return data.getvalue()
+        return Known().dumps(value, lambda file, beside: self._pickler(file, REFUSED, beside))
 
-    def _by_name(self, value: Any) -> bytes:
-        try:
-            return self._overridden(_class_of_main, value)
-        except RecursionError:  # dill 0.4 follows a function that refers to itself for ever
-            return self._overridden(_function_or_class_of_main, value)
+    def _by_name(self, file: Any, files: Reducers, beside: Any) -> Any:
+        return self._pickler(file, files, beside, _class_of_main)
 
-    def _overridden(self, override: Callable[[Any], Any], value: Any) -> bytes:
-        data = BytesIO()
-        pickler = self._pickler(data)
-        pickler.reducer_override = override
-        pickler.dump(value)
-        return data.getvalue()
+    def _without_recursion(self, file: Any, files: Reducers, beside: Any) -> Any:
+        # dill 0.4 follows a function that refers to itself for ever
+        return self._pickler(file, files, beside, _function_or_class_of_main)
 
-    def _pickler(self, file: BytesIO) -> Any:
-        return import_module(self._library).Pickler(file, protocol=5, recurse=True)
+    def _pickler(
+        self,
+        file: Any,
+        files: Reducers,
+        beside: Any,
+        reduce: Callable[[Any], Any] = lambda value: NotImplemented,
+    ) -> Any:
+        pickler = import_module(self._library).Pickler(
+            file, protocol=5, recurse=True, buffer_callback=beside
+        )
+
+        def reducer_override(value: Any) -> Any:
+            reducer = files.get(type(value))
+            return reduce(value) if reducer is None else reducer(value)
+
+        pickler.reducer_override = reducer_override
+        return pickler
 
 
 def _class_of_main(value: Any) -> Any:

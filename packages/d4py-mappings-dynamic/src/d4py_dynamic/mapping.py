@@ -58,7 +58,7 @@ class Terms:
             ProcessingError: a PE raised, and the run stops at errors.
             ServiceError: the store failed.
         """
-        plan = self.parcel.open(CODEC)
+        plan = self.parcel.open(CODEC, last=True)
         Worker(
             plan,
             store,

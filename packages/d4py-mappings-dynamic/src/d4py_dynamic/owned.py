@@ -12,8 +12,10 @@ from time import monotonic, thread_time
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
+from dispel4py.codec import MOST_OBJECTS
 from dispel4py.core import GenericPE
 from dispel4py.errors import ItemError
+from dispel4py.identity import Known
 from dispel4py.item_ids import Kept
 from dispel4py.ordering import KeptOrder
 from dispel4py.runner import Runner
@@ -50,6 +52,7 @@ class Owned:
         cut: see there.
         cost: how long the last checkpoint took to make, in seconds.
         losses: see `Adopted`.
+        unsaved: why it cannot be saved, until that was told.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Owned:
         self.sent_before = dict(adopted.position.sent or ())
         self.cut = adopted.position.cut
         self.cost = 0.0
+        self.unsaved: str | None = None
         self.losses = adopted.losses
         self._doubt_seconds = _DOUBT_SECONDS if adopted.losses else 0.0
         self._in_doubt_until: float | None = None
@@ -74,6 +78,7 @@ class Owned:
         self._saved_at = monotonic()
         self._interval = interval
         self._can_be_saved = interval is not None
+        self._known = Known(MOST_OBJECTS)
 
     def restored(self) -> GenericPE | Kept | KeptOrder | None:
         """The PE as the last owner left it; None if it had not begun."""
@@ -141,9 +146,10 @@ class Owned:
         state = None
         if self._can_be_saved:
             try:
-                state = runner.snapshot(CODEC.dumps)
-            except ItemError:
+                state = runner.snapshot(lambda pe: CODEC.dumps_state(pe, self._known))
+            except ItemError as error:
                 self._can_be_saved = False
+                self.unsaved = str(error)
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
         # Another owner may have come further than this state; what it sent is still to be dropped.

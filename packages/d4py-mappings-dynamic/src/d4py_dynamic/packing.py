@@ -8,7 +8,7 @@ from operator import is_
 from typing import Any
 
 from d4py_dynamic.store import Results
-from d4py_dynamic.tasks import ANY, ITEMS, Position, Task
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Position, Task
 from dispel4py.errors import ItemError
 from dispel4py.executor import Batch
 from dispel4py.inputs import CallRange
@@ -24,6 +24,8 @@ def dumps(value: Any) -> bytes:
         ItemError: it cannot be pickled; the message is about the item that is to blame.
     """
     try:
+        if isinstance(value, Task) and value.kind == CALLS and isinstance(value.load, list):
+            return CODEC.dumps_calls(value, value.load)
         return CODEC.dumps(value)
     except ItemError:
         for item in _items_of(value):

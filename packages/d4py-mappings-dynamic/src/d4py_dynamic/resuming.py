@@ -70,7 +70,7 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
         key = run_key(secret, info.run_id)
         keys, terms, _ = read_terms(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = terms.parcel.open(CODEC)
+    plan = terms.parcel.look(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}

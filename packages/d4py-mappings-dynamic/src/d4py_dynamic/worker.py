@@ -614,7 +614,7 @@ class Worker:
             self._save(owned, at_end=True, close=True)
         with suppress(ItemError):  # what cannot be pickled is lost, and the driver says so
             for pe in self._tally.replicas:
-                replica = self._executor.start(pe, 0).snapshot(CODEC.dumps)
+                replica = self._executor.start(pe, 0).snapshot(CODEC.dumps_state)
                 self._executor.close(pe, 0)  # before others go on with what it has written
                 self._store.commit(Commit(orphans=[(pe, replica)]))
 
@@ -648,6 +648,10 @@ class Worker:
             close: let go of it before the commit; it is done, or others go on with it.
         """
         state, position = owned.checkpoint(self._start(owned))
+        if owned.unsaved is not None:
+            why, owned.unsaved = owned.unsaved, None
+            pe_id = self._plan.pes[owned.pin[0]].id
+            self._store.log(pe_id, self._rank, f"the run fails if this worker is lost: {why}")
         if close:
             self._executor.close(*owned.pin)
         commit = owned.outbox.take(owned.held, self._demand.hungry)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from d4py_fixed.transport import Parts
 from dispel4py.errors import ItemError
+from dispel4py.identity import TakeBuffer
 from dispel4py.result import Failure, InstanceStats
 from dispel4py.shipping import WorkerCodec
 
@@ -110,6 +111,12 @@ def to_parts(frame: Frame) -> Parts:
         buffers.append(raw)
         return False
 
+    def anew() -> TakeBuffer:
+        buffers.clear()
+        return beside
+
+    if isinstance(frame, Calls) and isinstance(frame.calls, list):
+        return [CODEC.dumps_calls(frame, frame.calls, anew), *buffers]
     return [CODEC.dumps(frame, beside), *buffers]
 
 

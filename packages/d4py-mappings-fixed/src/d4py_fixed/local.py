@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -123,6 +124,7 @@ def run_locally(
             for rank in range(placement.ranks)
         ]
         crew = Crew(work, orders, options.extra.get("start_method"))
+        del parcel, orders  # whoever runs a PE has it now
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
@@ -158,7 +160,7 @@ class RankOrders:
     @classmethod
     def of(cls, placement: Placement, parcel: Parcel, rank: int, options: RunOptions) -> RankOrders:
         return cls(
-            parcel,
+            parcel.of({pe for pe, _ in placement.instances_on(rank)}),
             placement.rank_of,
             placement.ranks,
             rank,
@@ -174,7 +176,9 @@ class RankOrders:
             ProcessingError: a PE raised, and the run stops at errors.
         """
         keep_freed_memory()
-        placement = Placement(self.parcel.open(CODEC), self.ranks, self.rank_of)
+        times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
+        plan = self.parcel.open(CODEC, times, last=True)
+        placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(
                 placement, self.rank, transport, self.on_error, self.share_items, self.report

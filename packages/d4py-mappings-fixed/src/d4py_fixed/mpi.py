@@ -114,6 +114,7 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
     try:
         world.size()
         world.begin(orders)
+        del orders  # whoever runs a PE has it now
         result = Driver(placement, given, world, world.check, options, stats).run()
         world.finish()
     except BaseException as error:

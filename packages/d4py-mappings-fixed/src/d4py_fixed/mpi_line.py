@@ -45,7 +45,7 @@ class Message(NamedTuple):
 
     peer: int
     kind: Kind
-    parts: Parts
+    parts: list[bytes | bytearray | memoryview]
 
 
 class Lines:

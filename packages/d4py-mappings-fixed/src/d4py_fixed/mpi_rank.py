@@ -27,6 +27,7 @@ from d4py_fixed.local import RankOrders
 from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, dial
 from d4py_fixed.placement import Placement, peers_of
+from d4py_fixed.transport import Parts
 from dispel4py.ending import begin_as_a_program, end_as_a_program
 from dispel4py.errors import D4pyError, RunError, ServiceError
 from dispel4py.processes import no_script_where_there_is_none, portable
@@ -115,7 +116,8 @@ class Member:
         report, done = b"", False
         _RUNNING.set()
         try:
-            orders, peers = _prepared(bytes(message.parts[0]))
+            orders, peers = _prepared(message.parts)
+            message.parts.clear()  # they belong to the PEs now, or to nobody
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
@@ -304,33 +306,39 @@ def _hear(lines: Lines, line: socket.socket) -> Message | None:
     return message
 
 
-def pack_orders(placement: Placement, options: RunOptions) -> list[bytes]:
-    """What the driver sends to each rank, for `Member.carry_out`."""
+def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
+    """What the driver sends to each rank, for `Member.carry_out`.
+
+    Large arrays of PEs are parts of their own, so that neither side has a copy of them.
+    """
     parcel = pack(placement.plan, CODEC, "spawn")  # ranks have what the script has, and no more
     with no_script_where_there_is_none():
         preparation = spawn.get_preparation_data("d4py-mpi")
     for name in ("authkey", "start_method"):  # for children only
         preparation.pop(name, None)
     peers = peers_of(placement)
-    return [
-        pickle.dumps(
-            (
-                preparation,
-                [peer for peer in peers[rank] if peer != placement.ranks],
-                pickle.dumps(RankOrders.of(placement, parcel, rank, options)),
-            )
+    packed: list[Parts] = []
+    for rank in range(placement.ranks):
+        buffers: list[pickle.PickleBuffer] = []
+        orders = pickle.dumps(
+            RankOrders.of(placement, parcel, rank, options),
+            protocol=5,
+            buffer_callback=buffers.append,
         )
-        for rank in range(placement.ranks)
-    ]
+        others = [peer for peer in peers[rank] if peer != placement.ranks]
+        front = pickle.dumps((preparation, others))
+        packed.append([front, orders, *(buffer.raw() for buffer in buffers)])
+    return packed
 
 
-def _prepared(packed: bytes) -> tuple[RankOrders, list[int]]:
+def _prepared(parts: Parts) -> tuple[RankOrders, list[int]]:
     """The orders, once this process is made like the driver's, and the ranks to speak with.
 
     Raises:
         RunError: it cannot be.
     """
-    preparation, peers, packed_orders = pickle.loads(packed)
+    front, orders, *buffers = parts
+    preparation, peers = pickle.loads(front)
     if not os.path.isdir(preparation.get("dir", "")):  # on another machine
         preparation.pop("dir", None)
     try:
@@ -343,7 +351,7 @@ def _prepared(packed: bytes) -> tuple[RankOrders, list[int]]:
             "an MPI rank cannot import the main script, which has to call run() under: if"
             f" __name__ == '__main__':\n{text}"
         ) from error
-    return pickle.loads(packed_orders), peers
+    return pickle.loads(orders, buffers=buffers), peers
 
 
 def _watch(line: socket.socket) -> None:

@@ -80,7 +80,7 @@ class World:
         assert self._size is not None
         return self._size
 
-    def begin(self, orders: Sequence[bytes]) -> None:
+    def begin(self, orders: Sequence[Parts]) -> None:
         """Begin a run on the first ranks.
 
         Args:
@@ -90,7 +90,7 @@ class World:
             raise ServiceError("these MPI processes were given up when an earlier run failed")
         self._out = dict.fromkeys(range(len(orders)))
         for rank, packed in enumerate(orders):
-            self._lines.send(rank, Kind.ORDERS, [packed])
+            self._lines.send(rank, Kind.ORDERS, packed)
 
     def finish(self) -> None:
         """Wait until all ranks are out of the run.

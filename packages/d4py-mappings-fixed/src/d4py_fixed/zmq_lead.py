@@ -80,6 +80,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                 extra.get("start_method"),
             )
             stack.callback(crew.stop)
+            del parcel, places  # whoever runs a PE has it now
 
             def check() -> None:
                 crew.check()

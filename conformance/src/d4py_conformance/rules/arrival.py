@@ -1,0 +1,91 @@
+"""Rules I8, I9 and C7: a PE arrives as it was made, with no file that is not its own, and once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from d4py_conformance.arriving import (
+    MEAN,
+    MEDIAN,
+    Asked,
+    HoldsFile,
+    Lines,
+    Options,
+    Weight,
+    is_mean,
+    megabytes_of_run,
+)
+from d4py_conformance.compare import assert_outputs
+from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from dispel4py import SimpleFunctionPE
+from dispel4py.errors import D4pyError
+
+#: Megabytes of a large PE; what a process may take beside them, for each that runs it.
+LARGE, MOST = 64, 1.3
+#: Lines of a file that a root reads, and the one after which its process dies.
+LINES, AT = 300, 150
+
+
+class ArrivalRules(Suite):
+    """How PEs get to where they run."""
+
+    def test_i8_options_are_the_strings_that_they_were(self, execute: Execute) -> None:
+        outputs = results(execute(chain(Numbers(), Relay(), Options()), 3), "Options2")
+        assert outputs == [[True] * 5] * 3
+
+    def test_i8_so_are_parameters_of_a_function(self, execute: Execute) -> None:
+        graph = chain(Numbers(), SimpleFunctionPE(is_mean, {"mode": MEAN}))
+        assert results(execute(graph, 3), "PE_is_mean1") == [True] * 3
+
+    def test_i8_so_are_the_inputs_of_a_root(self, execute: Execute) -> None:
+        root = Asked()
+        outputs = results(execute(chain(root, Relay()), {root: [{"mode": MEDIAN}] * 3}), "Relay1")
+        assert outputs == [True] * 3
+
+    @pytest.mark.parametrize("mode", ["r", "w", "a", "r+"])
+    def test_i9_an_open_file_is_refused_and_stays_as_it_is(
+        self, execute: Execute, tmp_path: Path, mode: str
+    ) -> None:
+        path = tmp_path / "file"
+        path.write_text("first line\n")
+        pe = HoldsFile(path, mode)
+        path.write_text("first line\nsecond line\n")
+        with pe.file, pytest.raises(D4pyError, match=r"HoldsFile1.*'file'"):
+            execute(chain(Numbers(), pe), 3)
+        assert path.read_text() == "first line\nsecond line\n"
+
+    def test_i9_a_file_that_is_read_goes_on_after_a_crash(
+        self, run_apart: RunApart, require: Require, tmp_path: Path
+    ) -> None:
+        require("survives_worker_death")
+        path = tmp_path / "lines"
+        path.write_text("".join(f"{n}\n" for n in range(1, LINES + 1)))
+        graph = chain(Lines(path, AT, tmp_path / "killed"), Relay())
+        answer = run_apart(graph, LINES).wait()
+        assert (tmp_path / "killed").exists()
+        assert not answer.errors, answer
+        assert_outputs(answer.outputs, {"Relay1": {"output": [*range(1, LINES + 1)]}})
+
+    def test_c7_a_large_pe_is_held_by_those_that_run_it(self, execute: Execute) -> None:
+        if not Path("/proc/self/smaps_rollup").exists():
+            pytest.skip("this system does not tell how much memory processes share")
+        small, _ = self._most_of_run(execute, Weight(1))
+        large, ran = self._most_of_run(execute, Weight(LARGE * 10**6))
+        # The PE in the graph is the caller's, and every process that runs it has one.
+        assert large - small < LARGE * (1 + MOST * len(ran))
+
+    def _most_of_run(self, execute: Execute, pe: Weight) -> tuple[float, set[int]]:
+        """Megabytes of a run while its results come, at the most, and processes that ran the PE."""
+        seen: list[float] = []
+        ran: set[int] = set()
+
+        def weigh(pe_id: str, output: str, data: Any) -> None:
+            seen.append(megabytes_of_run())
+            ran.add(data)
+
+        execute(chain(Numbers(), Relay(), pe, Relay(), Relay()), 5, on_result=weigh)
+        return max(seen), ran
