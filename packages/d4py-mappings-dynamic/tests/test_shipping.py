@@ -54,7 +54,7 @@ def test_c7_a_parcel_has_the_pes_that_it_was_asked_for():
     weights = np.ones(SIZE)
     parcel = pack(planned(Model(weights), Relay()), CODEC)
     assert len(pickle.dumps(parcel.of({1}))) > weights.nbytes
-    assert len(pickle.dumps(parcel.of({0, 2}))) < 10_000
+    assert len(pickle.dumps(parcel.of({0, 2}))) < weights.nbytes / 10
 
 
 def test_c7_a_forked_worker_goes_on_with_the_memory_of_its_parent():
