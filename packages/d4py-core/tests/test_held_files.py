@@ -27,6 +27,14 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
+
+@pytest.fixture(autouse=True)
+def collected():
+    """What a test leaves to the collector is collected here, not in the middle of another test."""
+    yield
+    gc.collect()
+
+
 LINES = [f"line {n}\n" for n in range(1, 201)]
 NO_SPACE = Path("/dev/full")
 

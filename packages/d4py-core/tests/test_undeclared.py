@@ -4,6 +4,7 @@ import functools
 import logging
 import random
 import threading
+import zipfile
 from collections import Counter, defaultdict, deque
 from itertools import pairwise
 
@@ -346,3 +347,21 @@ class TestWhatIsSaid:
         graph = chain(Count(), IterativePE())
         assert make_plan(graph, RunOptions(strict=True)).strict
         assert not make_plan(graph).strict
+
+
+def test_i6_a_look_leaves_files_open_that_an_object_holds(tmp_path):
+    """A copy of a ZIP archive would close the file of the archive itself when it goes."""
+
+    class Zips(ConsumerPE):
+        def _preprocess(self):
+            self.archive = zipfile.ZipFile(tmp_path / "out.zip", "w")
+
+        def _process(self, data):
+            self.archive.writestr(f"{data}.txt", str(data))
+
+        def _postprocess(self):
+            self.archive.close()
+
+    assert changed(Zips(), calls=50) == {}
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert len(archive.namelist()) == 50

@@ -167,6 +167,8 @@ def _is_same(old: _Note, new: _Note) -> bool:
         return False
     if old.data == new.data:
         return True
+    if not all(isinstance(value, type | FunctionType) for value in (*old.alive, *new.alive)):
+        return False  # a copy that holds an open file would close it when it goes
     try:  # equal values may have pickles that differ, by what they share or the order of a set
         return _is_equal(_Reader(old).load(), _Reader(new).load())
     except Exception:  # a user's class may do anything
@@ -228,7 +230,9 @@ class _ByIdentity(pickle.Pickler):
         self._objects += 1
         if self._objects > _MOST_OBJECTS:
             raise _EnoughError
-        if isinstance(value, type | FunctionType) or value is self._pe:
+        # A copy of what cleans up after itself would clean up what the original still uses.
+        cleans_up = hasattr(type(value), "__del__")
+        if isinstance(value, type | FunctionType) or value is self._pe or cleans_up:
             return self._identity(value)
         if isinstance(value, GenericPE):  # one that wraps another
             ignored = _ignored(value)
