@@ -1,4 +1,4 @@
-"""PEs that tell how they have arrived where they run, and what a run weighs."""
+"""PEs that report how they have arrived where they run, and how much memory a run takes."""
 
 from __future__ import annotations
 

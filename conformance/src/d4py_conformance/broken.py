@@ -29,7 +29,7 @@ from dispel4py.executor import Executor
 from dispel4py.grouping import group_key
 from dispel4py.inputs import CallRange, calls, root_inputs
 from dispel4py.isolation import Isolate, copy_item, share_item
-from dispel4py.places import Void
+from dispel4py.ordered.places import Void
 from dispel4py.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan, refusal
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats

@@ -30,7 +30,7 @@ PROGRAM = """
         logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=Noting()))
         logging.warning("logged by the parent")
         crew = Crew(work, [()], "{method}")
-        crew.see_off()
+        crew.wait_until_ended()
         note("seen off")
 """
 NOTING = """

@@ -8,7 +8,7 @@ import pytest
 
 from dispel4py.base import IterativePE
 from dispel4py.codec import MOST_OBJECTS, Codec
-from dispel4py.identity import Known, is_interned, loads_with
+from dispel4py.identity import PrimedMemo, is_interned, loads_with
 
 MEAN, WORDS = "mean", sys.intern("two words, and a dash - é\ud800")
 CODEC = Codec()
@@ -46,7 +46,7 @@ def made_anew(length=8):
 
 @pytest.mark.parametrize("make", [c_pickler, python_pickler])
 def test_i8_interned_strings_come_back_interned(make):
-    pe = pickle.loads(Known().dumps(Options(), make))
+    pe = pickle.loads(PrimedMemo().dumps(Options(), make))
     assert pe.mode is MEAN
     (key, (words, (inner,), some)), (_, made) = pe.more.items()
     assert (key, inner) == (MEAN, MEAN)
@@ -71,7 +71,7 @@ def test_i8_calls_of_a_root_keep_what_they_are_called_with():
 
 
 def test_i8_what_joins_a_state_later_comes_back_interned_too():
-    known = Known(MOST_OBJECTS)
+    known = PrimedMemo(MOST_OBJECTS)
     pe = Options()
     CODEC.dumps_state(pe, known)
     pe.later = WORDS
@@ -80,7 +80,7 @@ def test_i8_what_joins_a_state_later_comes_back_interned_too():
 
 
 def test_i8_a_large_state_keeps_what_was_known_before():
-    known = Known(most=10)
+    known = PrimedMemo(most=10)
     CODEC.dumps_state(pe := Options(), known)
     pe.more = [made_anew(length) for length in range(2, 100)]
     made = []
@@ -91,7 +91,7 @@ def test_i8_a_large_state_keeps_what_was_known_before():
 
 
 def test_a_second_state_takes_one_pass():
-    known = Known()
+    known = PrimedMemo()
     pe = Options()
     first, second = [], []
     known.dumps(pe, passes(first))
@@ -100,7 +100,7 @@ def test_a_second_state_takes_one_pass():
 
 
 def test_a_collection_of_strings_does_not_grow_for_ever():
-    known = Known()
+    known = PrimedMemo()
     for n in range(3000):
         data = known.dumps([sys.intern(f"word{n}")], c_pickler)
     assert len(data) < 50_000
@@ -116,7 +116,8 @@ class MakesStrings:
 
 
 def test_strings_that_are_made_while_they_are_pickled_come_to_an_end():
-    assert pickle.loads(Known().dumps(MakesStrings(), c_pickler)).value.startswith("string number")
+    made = pickle.loads(PrimedMemo().dumps(MakesStrings(), c_pickler))
+    assert made.value.startswith("string number")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_an_interned_string_is_known(value, expected):
 
 def test_large_objects_are_left_out():
     large = bytearray(1000)
-    known = Known(is_apart=lambda value: type(value) is bytearray)
+    known = PrimedMemo(is_apart=lambda value: type(value) is bytearray)
     data = known.dumps([large, MEAN, large], c_pickler)
     assert known.apart == [large]
     assert len(data) < 200
@@ -145,7 +146,7 @@ class MakesLarge:
 
 
 def test_large_objects_that_are_made_while_they_are_pickled_stay_in():
-    known = Known(is_apart=lambda value: type(value) is bytearray)
+    known = PrimedMemo(is_apart=lambda value: type(value) is bytearray)
     loaded = pickle.loads(known.dumps(MakesLarge(), c_pickler))
     assert loaded.large == bytearray(1000)
     assert loaded.mode is MEAN
@@ -160,7 +161,7 @@ def test_nothing_is_in_the_way_of_buffers_that_go_beside():
         begun.append(taken.clear())
         return taken.append
 
-    data = Known().dumps([pickle.PickleBuffer(large), MEAN], c_pickler, beside)
+    data = PrimedMemo().dumps([pickle.PickleBuffer(large), MEAN], c_pickler, beside)
     buffer, mean = pickle.Unpickler(BytesIO(data), buffers=taken).load()
     assert (bytes(buffer), len(taken), len(begun)) == (bytes(large), 1, 2)
     assert mean is MEAN

@@ -383,10 +383,10 @@ def test_c7_a_module_that_is_executed_again_keeps_no_graph(tmp_path):
     program = textwrap.dedent(
         """
         import json, sys
-        from dispel4py.loading import forget_graphs, restore_module
+        from dispel4py.loading import release_graphs, restore_module
 
         module = restore_module(*json.load(sys.stdin))
-        forget_graphs()
+        release_graphs()
         print(*[name for name in ("graph", "alone", "used", "numbers") if hasattr(module, name)])
         print(module.look() is module.used)
         """

@@ -113,7 +113,7 @@ def test_i9_a_file_that_is_written_is_refused_by_name(path, mode):
 def test_i9_a_loop_over_lines_is_refused_with_what_to_do(path):
     with path.open() as file:
         next(file)
-        with pytest.raises(ItemError, match=r"readline\(\) takes lines"):
+        with pytest.raises(ItemError, match=r"read the lines with readline\(\)"):
             CODEC.dumps_state(Holds(file))
         for _ in file:
             pass

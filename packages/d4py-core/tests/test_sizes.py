@@ -7,9 +7,9 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.feeding import Reader, at_hand
-from dispel4py.isolation import copy_item, share_item, weighed
+from dispel4py.isolation import copy_item, counting, share_item
 from dispel4py.plan import make_plan
-from dispel4py.sizes import MOST_BYTES, Scale, about_bytes, size_of
+from dispel4py.sizes import MOST_BYTES, ByteCounter, about_bytes, size_of
 
 MIB = 1 << 20
 #: Items of 1 MiB that may be somewhere between two PEs: one in 32 is measured where they are cheap
@@ -83,26 +83,26 @@ def test_c6_all_that_an_item_holds_is_measured(make_large):
 
 
 def test_c6_a_copied_item_is_counted(make_large):
-    item, scale = make_large(), Scale()
-    copy_item(item, scale)
+    item, counter = make_large(), ByteCounter()
+    copy_item(item, counter)
     if type(item) not in (str, bytes):  # nothing is copied of these, and whoever sees them counts
-        assert MIB <= scale.bytes < 2 * MIB
+        assert MIB <= counter.bytes < 2 * MIB
 
 
-@pytest.mark.parametrize("isolate", [share_item, weighed(lambda item: item)])
+@pytest.mark.parametrize("isolate", [share_item, counting(lambda item: item)])
 def test_c6_so_is_a_shared_one(make_large, isolate):
-    scale = Scale()
-    isolate(make_large(), scale)
-    assert MIB <= scale.bytes < 2 * MIB
+    counter = ByteCounter()
+    isolate(make_large(), counter)
+    assert MIB <= counter.bytes < 2 * MIB
 
 
 def test_c6_arrays_are_counted_as_they_lie():
     numpy = pytest.importorskip("numpy")
-    item, scale = numpy.zeros(MIB // 8), Scale()
-    copy_item(item, scale)
-    share_item(item, scale)
-    copy_item(Hides([item]), scale)
-    assert 3 * MIB <= scale.bytes < 3 * MIB + 2000
+    item, counter = numpy.zeros(MIB // 8), ByteCounter()
+    copy_item(item, counter)
+    share_item(item, counter)
+    copy_item(Hides([item]), counter)
+    assert 3 * MIB <= counter.bytes < 3 * MIB + 2000
     assert size_of([item]) < MIB + 2000
 
 
@@ -145,13 +145,13 @@ def test_c6_small_items_are_small():
 
 
 def test_c6_a_change_of_size_is_seen_before_long():
-    scale = Scale()
+    counter = ByteCounter()
     for number in range(100):
-        copy_item((number,), scale)
-    assert scale.bytes < MIB
+        copy_item((number,), counter)
+    assert counter.bytes < MIB
     for _ in range(40):
-        copy_item(("x" * MIB,), scale)
-    assert scale.bytes > MIB
+        copy_item(("x" * MIB,), counter)
+    assert counter.bytes > MIB
 
 
 class Flow:

@@ -295,7 +295,7 @@ class Threads:
     def finishing(self, number):
         return []
 
-    def see_off(self, look, name):
+    def wait_until_ended(self, look, name):
         while not self.join(0.01):
             look()
         look()

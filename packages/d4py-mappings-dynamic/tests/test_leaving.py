@@ -38,7 +38,7 @@ class NoProcesses:
     def finishing(self, number):
         return []
 
-    def see_off(self, look, name):
+    def wait_until_ended(self, look, name):
         look()
 
 

@@ -46,7 +46,7 @@ class Workers:
     def finishing(self, number):
         return self.threads.get(number, [])
 
-    def see_off(self, look, name):
+    def wait_until_ended(self, look, name):
         look()
 
 

@@ -16,12 +16,12 @@ from io import BytesIO
 from typing import Any
 
 from dispel4py.errors import D4pyError, ItemError
-from dispel4py.identity import Known, TakeBuffer
+from dispel4py.identity import PrimedMemo, TakeBuffer
 from dispel4py.isolation import cannot_carry
 from dispel4py.open_files import CARRIED, REFUSED, OpenFileError, Reducers
 from dispel4py.pickling import dispatch_table, dumps
 
-#: States of more objects than that are not looked through each time; see `Known`.
+#: States of more objects than that are not looked through each time; see `PrimedMemo`.
 MOST_OBJECTS = 10_000
 _STATE_ADVICE = "a state can hold plain data, and files that are read, between two calls"
 #: How many calls of a root are looked through for interned strings, which the others mostly share.
@@ -50,7 +50,7 @@ class Codec:
     def dumps(
         self, value: Any, beside: Callable[[pickle.PickleBuffer], bool] | None = None
     ) -> bytes:
-        """Bytes of an item.
+        """Return the pickle of an item.
 
         Args:
             value: the object.
@@ -75,8 +75,8 @@ class Codec:
                         break
             raise cannot_carry(value, reason) from error
 
-    def dumps_pe(self, pe: Any, known: Known | None = None) -> bytes:
-        """Bytes of a PE as it was made: interned strings come back interned.
+    def dumps_pe(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
+        """Return the pickle of a PE as it was made: interned strings come back interned.
 
         Args:
             pe: the PE.
@@ -85,10 +85,10 @@ class Codec:
         Raises:
             ItemError: see `dumps`.
         """
-        return self._dumps_known(pe, Known() if known is None else known, REFUSED)
+        return self._dumps_known(pe, PrimedMemo() if known is None else known, REFUSED)
 
-    def dumps_state(self, pe: Any, known: Known | None = None) -> bytes:
-        """The same for a PE in the middle of a run: files that it reads go with it.
+    def dumps_state(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
+        """Do the same for a PE in the middle of a run: files that it reads go with it.
 
         Args:
             pe: the PE.
@@ -97,12 +97,12 @@ class Codec:
         Raises:
             ItemError: see `dumps`; so does any other open file.
         """
-        return self._dumps_known(pe, Known() if known is None else known, CARRIED)
+        return self._dumps_known(pe, PrimedMemo() if known is None else known, CARRIED)
 
     def dumps_calls(
         self, value: Any, calls: Sequence[Any], beside: Callable[[], TakeBuffer] | None = None
     ) -> bytes:
-        """Bytes of something that holds calls of a root, whose strings come back as in a PE.
+        """Return the pickle of what holds calls of a root; strings come back as in a PE.
 
         Args:
             value: that, whatever it is.
@@ -112,7 +112,7 @@ class Codec:
         Raises:
             ItemError: see `dumps`.
         """
-        known = Known(MOST_OBJECTS)
+        known = PrimedMemo(MOST_OBJECTS)
         with suppress(ItemError):
             self._dumps_known(calls[:_FIRST_CALLS], known, REFUSED)
         return self._dumps_known(value, known, REFUSED, beside)
@@ -120,7 +120,7 @@ class Codec:
     def _dumps_known(
         self,
         value: Any,
-        known: Known,
+        known: PrimedMemo,
         files: Reducers,
         beside: Callable[[], TakeBuffer] | None = None,
     ) -> bytes:

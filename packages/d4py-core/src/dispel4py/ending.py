@@ -3,7 +3,7 @@
 multiprocessing ends most processes without the exit handlers of what they did.  Here everything
 that began in a worker ends as in a Python program of its own: threads that are no daemons are
 waited for, however long they take, then come the exit handlers.  What was inherited from the
-parent by a fork is left to the parent.  A thread that raised is told of by an error.
+parent by a fork is left to the parent.  A thread that raised makes this an error.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ def begin_as_a_program() -> None:
     threading.excepthook = partial(_note_exception, threading.excepthook)
 
 
-def end_as_a_program(tell: Callable[[list[str]], None] = lambda names: None) -> None:
+def end_as_a_program(report: Callable[[list[str]], None] = lambda names: None) -> None:
     """End what this process has begun, as Python does at the end of a program.
 
     Threads that are no daemons, those of `concurrent.futures` too, are waited for, however long
     they take.  No thread can be started, and no future be submitted, after that.
 
     Args:
-        tell: gets the names of the threads that still run, before they are waited for.
+        report: gets the names of the threads that still run, before they are waited for.
 
     Raises:
         RunError: a thread has raised, or what waited in a file could not be written.
     """
     names = running_threads()
     if names:
-        tell(names)
+        report(names)
     threading._shutdown()  # type: ignore[attr-defined]
     try:
         flush_left_open()
@@ -88,7 +88,7 @@ def name_threads(names: Sequence[str]) -> str:
 def _note_exception(
     show: Callable[[threading.ExceptHookArgs], Any], arguments: threading.ExceptHookArgs
 ) -> None:
-    """Show an exception that ends a thread as always, and note it unless nobody would wait."""
+    """Show an exception that ends a thread as always, and note it unless the thread is a daemon."""
     show(arguments)
     thread = arguments.thread
     if arguments.exc_type is SystemExit or thread is None or thread.daemon:

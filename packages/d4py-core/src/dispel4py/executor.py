@@ -21,18 +21,18 @@ from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dispel4py import places
 from dispel4py.core import GenericPE
 from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
-from dispel4py.ordering import KeptOrder, OrderingRunner
-from dispel4py.placing import PlacedRouter, take_way
+from dispel4py.ordered import places
+from dispel4py.ordered.router import OrderedRouter, take_way
+from dispel4py.ordered.runner import KeptInOrder, OrderedRunner
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items
 from dispel4py.runner import Cut, Log, OnError, Runner, Team, raise_error
-from dispel4py.sizes import SLICE_BYTES, SMALL_BYTES, Scale
+from dispel4py.sizes import SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.telling import TellingRunner
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Executor:
         self._runners: dict[tuple[int, int], Runner] = {}
         self._ordered: dict[tuple[int, int], Runner] = {}
         self._outlets: dict[Runner | Team, list[_Output]] = {}
-        self._taken: dict[int, Scale] = {}
+        self._taken: dict[int, ByteCounter] = {}
         self.item_bytes = SMALL_BYTES
         self._closed: list[tuple[tuple[int, int], Runner]] = []
         self._stack: list[_Work] = []
@@ -173,7 +173,7 @@ class Executor:
         self,
         pe: int,
         instance: int,
-        restored: GenericPE | Kept | KeptOrder | None = None,
+        restored: GenericPE | Kept | KeptInOrder | None = None,
         sent_before: Mapping[str, int] | None = None,
         cut: Cut | None = None,
     ) -> Runner:
@@ -192,7 +192,7 @@ class Executor:
             first = self.start(pe, 0) if self._in_teams and instance else None
             make: Callable[..., Runner] = Runner
             if planned.has_places:
-                make = OrderingRunner
+                make = OrderedRunner
             elif planned.with_ids or planned.seeks:
                 make = TellingRunner
             runner = make(
@@ -205,7 +205,7 @@ class Executor:
                 log=self._log,
                 chunk=1 if self._one_by_one else CHUNK,
                 written=None if first is None else first.written,
-                scales=None if first is None else first.scales,
+                counters=None if first is None else first.counters,
                 restored=restored,
                 seed=self.plan.seed,
                 strict=self.plan.strict,
@@ -221,7 +221,7 @@ class Executor:
                     (
                         output,
                         runner.written[output],
-                        runner.scales[output],
+                        runner.counters[output],
                         self._make_outlets(routes, runner),
                     )
                     for output, routes in planned.routes.items()
@@ -266,7 +266,7 @@ class Executor:
         runner = self.start(pe, instance)
         started_at = perf_counter()
         if input_name is None:
-            batch = take(items, runner.slice, self._taken.setdefault(pe, Scale()))
+            batch = take(items, runner.slice, self._taken.setdefault(pe, ByteCounter()))
         else:
             batch = list(islice(items, runner.slice))
         if batch:
@@ -290,7 +290,7 @@ class Executor:
 
     @property
     def ahead(self) -> dict[tuple[int, int], tuple[int, ...]]:
-        """Local instances that hold too many items which came early, and roots that should wait.
+        """Local instances that hold too many early items, with the roots that should wait.
 
         Roots are held up by nothing else than this: what an ordered input waits for may be behind
         anything that is further down the graph.
@@ -304,7 +304,7 @@ class Executor:
         Args:
             pe: number of the PE.
             instance: number of the instance.
-            close: let go of it as well; whoever needs its PE once more calls `close` later.
+            close: release it as well; without, call `close` later.
         """
         runner = self.start(pe, instance)
         self._guarded(runner.postprocess)
@@ -314,7 +314,7 @@ class Executor:
             self.close(pe, instance)
 
     def close(self, pe: int, instance: int) -> None:
-        """Let go of a local instance that is done, given up or moved elsewhere.
+        """Release a local instance that is done, given up or moved elsewhere.
 
         Raises:
             ProcessingError: see `Runner.close`.
@@ -326,7 +326,7 @@ class Executor:
             self._guarded(runner.close)
 
     def close_all(self) -> None:
-        """Let go of all local instances; of all others too if one fails.
+        """Release all local instances; all others too if one fails.
 
         Raises:
             ProcessingError: see `Runner.close`.
@@ -342,11 +342,11 @@ class Executor:
 
     @contextmanager
     def closing(self) -> Iterator[None]:
-        """Let go of all local instances at the end of a block, also where the run has failed."""
+        """Release all local instances at the end of a block, also where the run has failed."""
         try:
             yield
         except BaseException:
-            with suppress(Exception):  # the error that ended the run is the one to tell
+            with suppress(Exception):  # the error that ended the run is the one to report
                 self.close_all()
             raise
         self.close_all()
@@ -480,7 +480,7 @@ class Executor:
             elif (
                 seconds < SLICE_SECONDS / 2
                 and len(batch) == runner.slice < CHUNK
-                and all(scale.bytes < SLICE_BYTES for scale in runner.scales.values())
+                and all(counter.bytes < SLICE_BYTES for counter in runner.counters.values())
             ):
                 runner.slice *= 2
         self._collect(runner)
@@ -544,12 +544,12 @@ class Executor:
     def _collect(self, runner: Runner | Team, numbers: Sequence[int] | None = None) -> None:
         """Take what an instance wrote and put it on its way; so many items of each output."""
         works: list[_Work] = []
-        for i, (output, written, scale, outlets) in enumerate(self._outlets[runner]):
+        for i, (output, written, counter, outlets) in enumerate(self._outlets[runner]):
             items = written[:] if numbers is None else written[: numbers[i]]
             if not items:
                 continue
-            each = scale.bytes // len(written)
-            scale.bytes -= each * len(items)
+            each = counter.bytes // len(written)
+            counter.bytes -= each * len(items)
             self.item_bytes = SMALL_BYTES + each
             del written[: len(items)]
             if runner.sent is not None:
@@ -561,7 +561,7 @@ class Executor:
                 continue
             for outlet in outlets:
                 batch = items if outlet.take is None else outlet.take(items)
-                if not batch:  # nothing but voids, where nobody asks for these
+                if not batch:  # nothing but voids, on a way that needs none
                     continue
                 if self._in_teams and len(outlet.receivers) > 1:
                     works.append((self._team(outlet.pe), outlet.input, list(outlet.split(batch))))
@@ -604,7 +604,7 @@ class Executor:
         outlets = []
         for way, route in enumerate(routes):
             instances = self.plan.pes[route.destination].instances
-            make = Router if route.way < 0 else PlacedRouter
+            make = Router if route.way < 0 else OrderedRouter
             router = make(
                 route, instances, runner.instance, self._isolate, runner.fail, self._in_teams
             )
@@ -613,7 +613,7 @@ class Executor:
 
 
 #: An output: its name, what was written to it, how large that is, and its ways.
-_Output = tuple[str, list[Any], Scale, "list[_Outlet]"]
+_Output = tuple[str, list[Any], ByteCounter, "list[_Outlet]"]
 #: Makes of the items of an output those that go one of its ways.
 _Take = Callable[[list[Any]], list[Any]]
 

@@ -11,7 +11,7 @@ from typing import Any
 from dispel4py.inputs import RootInput, calls
 from dispel4py.isolation import copy_item
 from dispel4py.plan import PlannedPE
-from dispel4py.sizes import SMALL_BYTES, Scale, size_of
+from dispel4py.sizes import SMALL_BYTES, ByteCounter, size_of
 
 #: How many calls may be read and not taken, and about how many bytes they may be.
 _MOST_AHEAD, _MOST_BYTES = 1024, 1 << 20
@@ -30,8 +30,8 @@ class Reader:
 
     def __init__(self, root: PlannedPE, given: RootInput) -> None:
         self.ended = False
-        self._scale = Scale()
-        self._calls = calls(root, given, partial(copy_item, scale=self._scale))
+        self._counter = ByteCounter()
+        self._calls = calls(root, given, partial(copy_item, counter=self._counter))
         self._changed = threading.Condition()
         self._ahead: deque[tuple[dict[str, Any], int]] = deque()
         self._bytes = 0
@@ -72,8 +72,8 @@ class Reader:
     def _read(self) -> None:
         try:
             for call in self._calls:
-                size = SMALL_BYTES + self._scale.bytes
-                self._scale.bytes = 0
+                size = SMALL_BYTES + self._counter.bytes
+                self._counter.bytes = 0
                 with self._changed:
                     self._changed.wait_for(self._may_go_on)
                     if self._stopped:
@@ -99,7 +99,7 @@ def at_hand(value: RootInput) -> bool:
 
 
 def _fit(values: Iterable[Any]) -> bool:
-    """Whether they take no more than `_MOST_BYTES`; looks no further than that."""
+    """Return whether they take no more than `_MOST_BYTES`; look no further than that."""
     size = 0
     for value in values:
         size += size_of(value)

@@ -4,8 +4,8 @@ Python's own `hash` of a string differs from process to process, so it cannot sa
 an item belongs to.  `stable_hash` follows Python's equality instead: ``1 == 1.0 == True`` hash
 alike, as do equal dicts and sets whatever their order, and it does not depend on PYTHONHASHSEED.
 
-Which hash a type has is told by the class that its ``__eq__`` comes from.  A type that compares by
-a rule of its own is refused, whatever it is derived from: equal keys might not meet.
+The class that a type's ``__eq__`` comes from determines its hash.  A type that compares by a rule
+of its own is refused, whatever it is derived from: equal keys might not meet.
 
     >>> stable_hash((1, "a")) == stable_hash((1.0, "a"))
     True
@@ -182,7 +182,7 @@ def _pydantic_model(key: Any) -> int:
 
 
 def _find_hasher(key: Any) -> Callable[[Any], int]:
-    """The hash that follows the equality of a key's type.
+    """Return the hash that follows the equality of a key's type.
 
     Raises:
         TypeError: there is none.
@@ -217,7 +217,7 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
 
 
 def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
-    """The hash for a class whose ``__eq__`` was made from its fields; None if it was not."""
+    """Return the hash for a class whose ``__eq__`` was made from its fields, else None."""
     own = vars(owner)
     code = getattr(own["__eq__"], "__code__", None)
     if code is None:

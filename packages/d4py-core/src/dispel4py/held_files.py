@@ -97,7 +97,7 @@ def flush_left_open() -> None:
 
 
 def _is_open_file(value: object) -> bool:
-    """Whether something may wait in a file to be written."""
+    """Return whether something may wait in a file to be written."""
     zipfile = sys.modules.get("zipfile")
     if zipfile is not None and isinstance(value, zipfile.ZipFile):
         return value.fp is not None and value.mode != "r"

@@ -4,8 +4,8 @@ Python interns the names and words of a program, and some programs compare them 
 pickle carries a string by its characters alone.  Here such strings are put into the memo of a
 pickle before it begins: its first opcodes have `sys.intern` make them, and all that follows refers
 to them.  So the pickler runs at its own speed, with no call of ours per object, and `pickle.loads`
-reads what it makes.  Large objects can be left out of a pickle by the same means, for who has them
-already.
+reads what it makes.  Large objects can be left out of a pickle by the same means, where the reader
+has them already.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _PASSES = 6
 _INTERNED = b"tAZ"
 
 
-class Known:
-    """What is in the memo of a pickle before it begins; of use for several pickles.
+class PrimedMemo:
+    """Holds what is in the memo of a pickle before it begins; of use for several pickles.
 
     Args:
         most: a later version of a value with more objects than that is not looked through for
@@ -113,7 +113,7 @@ def loads_with(data: bytes, apart: Callable[[int], Any]) -> Any:
 
     Args:
         data: the pickle.
-        apart: gives such an object, by its place in `Known.apart`.
+        apart: gives such an object, by its place in `PrimedMemo.apart`.
     """
     return _Unpickler(BytesIO(data), apart).load()
 
@@ -144,7 +144,7 @@ def _drop(buffer: pickle.PickleBuffer) -> None:
 
 
 def _objects(file: BytesIO) -> int:
-    """About how many objects that may be referred to again are in a pickle; at most so many."""
+    """Return about how many objects that may be referred to again are in a pickle, at most."""
     return file.getvalue().count(pickle.MEMOIZE)
 
 

@@ -17,7 +17,7 @@ from typing import Any, overload
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.isolation import Isolate, copy_item
 from dispel4py.plan import Plan, PlannedPE
-from dispel4py.sizes import SLICE_BYTES, Scale
+from dispel4py.sizes import SLICE_BYTES, ByteCounter
 
 _LOG = logging.getLogger("dispel4py.inputs")
 
@@ -30,7 +30,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
     Args:
         plan: the plan.
         inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.  Keys of a
-            dict that name no root are told by a warning, and left out.
+            dict that name no root are left out, with a warning.
 
     Raises:
         InputError: no key of the inputs names a root, or they cannot be what a root is called with.
@@ -51,13 +51,13 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
         given |= _give(named, value)
     if unknown:
         what = "which is no root" if len(unknown) == 1 else "which are no roots"
-        told = (
+        message = (
             f"the inputs name {', '.join(unknown)}, {what} of this graph"
             f" (roots: {name_list([root.id for root in roots])})"
         )
         if len(unknown) == len(inputs):
-            raise InputError(told)
-        _LOG.warning("%s; that part of the inputs is not used", told)
+            raise InputError(message)
+        _LOG.warning("%s; that part of the inputs is not used", message)
     return given
 
 
@@ -74,22 +74,22 @@ def calls(
     return _checked_calls(root, given, isolate)
 
 
-def take(made: Iterator[Any], most: int, scale: Scale) -> list[Any]:
+def take(made: Iterator[Any], most: int, counter: ByteCounter) -> list[Any]:
     """Take up to so many of the `calls` of a root; fewer if they are large, but one.
 
     Args:
         made: the calls.
         most: how many.
-        scale: has measured those before.
+        counter: has measured those before.
     """
     if isinstance(made, starmap):  # calls with nothing
         return list(islice(made, most))
     taken: list[Any] = []
-    scale.bytes = 0
+    counter.bytes = 0
     for call in islice(made, most):
         taken.append(call)
-        scale.add(call)
-        if scale.bytes > SLICE_BYTES:
+        counter.add(call)
+        if counter.bytes > SLICE_BYTES:
             break
     return taken
 

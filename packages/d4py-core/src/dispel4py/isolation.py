@@ -20,10 +20,10 @@ from typing import Any
 from dispel4py.errors import ItemError, shorten
 from dispel4py.item_ids import Item, Kept
 from dispel4py.local_copies import closed_over, copy_locally
+from dispel4py.ordered.places import Placed
 from dispel4py.pickling import dumps
-from dispel4py.places import Placed
 from dispel4py.sharing import is_array
-from dispel4py.sizes import Scale, unpickled_bytes
+from dispel4py.sizes import ByteCounter, unpickled_bytes
 
 #: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
 IMMUTABLE = frozenset(
@@ -49,15 +49,15 @@ _ADVICE = "send plain data, and open files, locks and connections in preprocess(
 
 Isolate = Callable[[Any], Any]
 #: The same, and counts the bytes of the item.
-Weighed = Callable[[Any, Scale], Any]
+CountingIsolate = Callable[[Any, ByteCounter], Any]
 
 
-def copy_item(item: Any, scale: Scale | None = None) -> Any:
+def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     """Return an item that shares nothing changeable with the one given; arrays can be written to.
 
     Args:
         item: the item.
-        scale: counts how large it is.
+        counter: counts how large it is.
 
     Raises:
         ItemError: it can be copied neither by pickle nor by `copy_locally`.
@@ -65,64 +65,55 @@ def copy_item(item: Any, scale: Scale | None = None) -> Any:
     kind: Any = type(item)
     if kind in _IMMUTABLE_INSIDE:
         return item
+    flat: Any = None
     if kind is list:
         if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
-            if scale is not None:
-                if scale.to_come:
-                    scale.to_come -= 1
-                    scale.bytes += scale.last
-                else:
-                    scale.measure(item)
-            return item[:]
+            flat = item[:]
     elif kind is tuple:
         if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
-            if scale is not None:
-                if scale.to_come:
-                    scale.to_come -= 1
-                    scale.bytes += scale.last
-                else:
-                    scale.measure(item)
-            return item
+            flat = item
     elif (
         kind is dict
         and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
         and _IMMUTABLE_INSIDE.issuperset(map(type, item))
     ):
-        if scale is not None:
-            if scale.to_come:
-                scale.to_come -= 1
-                scale.bytes += scale.last
+        flat = item.copy()
+    if flat is not None:
+        if counter is not None:
+            if counter.to_come:  # as `ByteCounter.add`, without a call
+                counter.to_come -= 1
+                counter.bytes += counter.last
             else:
-                scale.measure(item)
-        return item.copy()
+                counter.measure(item)
+        return flat
     if is_numpy_scalar(kind):
         return item
     if is_array(item):
-        if scale is not None:
-            scale.bytes += item.nbytes
+        if counter is not None:
+            counter.bytes += item.nbytes
         return item.copy(order="K")
-    return _copy_any(item, scale)
+    return _copy_any(item, counter)
 
 
-def share_item(item: Any, scale: Scale | None = None) -> Any:
+def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
     """Return the item itself: what `copy_item` is replaced by under ``share_items=True``."""
-    if scale is not None:
+    if counter is not None:
         if is_array(item):
-            scale.bytes += item.nbytes
+            counter.bytes += item.nbytes
         else:
-            scale.add(item)
+            counter.add(item)
     return item
 
 
-def weighed(isolate: Isolate) -> Weighed:
+def counting(isolate: Isolate) -> CountingIsolate:
     """Return an `Isolate` that counts, too."""
     if isolate is copy_item or isolate is share_item:
         return isolate
 
-    def isolate_weighed(item: Any, scale: Scale) -> Any:
-        return isolate(share_item(item, scale))
+    def isolate_and_count(item: Any, counter: ByteCounter) -> Any:
+        return isolate(share_item(item, counter))
 
-    return isolate_weighed
+    return isolate_and_count
 
 
 @cache
@@ -132,7 +123,7 @@ def is_numpy_scalar(kind: type) -> bool:
     return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
 
 
-def _copy_any(item: Any, scale: Scale | None) -> Any:
+def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
@@ -141,15 +132,15 @@ def _copy_any(item: Any, scale: Scale | None) -> Any:
             buffers = []
             data = dumps(item, buffers.append)
             views = [buffer.raw() for buffer in buffers]
-        if scale is not None:
-            scale.bytes += unpickled_bytes(data)
+        if counter is not None:
+            counter.bytes += unpickled_bytes(data)
             if views:
-                scale.bytes += sum(view.nbytes for view in views)
+                counter.bytes += sum(view.nbytes for view in views)
         return pickle.loads(data, buffers=map(bytearray, views))
     except Exception:  # a user's __reduce__ may raise anything
         try:
-            if scale is not None:
-                scale.add(item)
+            if counter is not None:
+                counter.add(item)
             return copy_locally(item, IMMUTABLE)
         except Exception as error:
             raise cannot_carry(item, error) from error

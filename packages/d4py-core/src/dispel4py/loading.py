@@ -99,7 +99,7 @@ class _Source(NamedTuple):
 
 
 _SOURCES: dict[str, _Source] = {}
-#: Code of the modules that were executed again here, by name; see `forget_graphs`.
+#: Code of the modules that were executed again here, by name; see `release_graphs`.
 _EXECUTED: dict[str, CodeType] = {}
 
 
@@ -155,8 +155,8 @@ def loaded_sources() -> Sequence[tuple[str, str, str]]:
     return list(_SOURCES.values())
 
 
-def forget_graphs() -> None:
-    """Let go of the graphs and PEs of modules that this process has executed again.
+def release_graphs() -> None:
+    """Release the graphs and PEs of modules that this process has executed again.
 
     A worker gets the PEs that it runs otherwise.  What a function refers to by name stays.
     """

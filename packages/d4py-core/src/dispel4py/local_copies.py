@@ -278,7 +278,7 @@ _UNCHANGEABLE = frozenset(
 
 
 def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bool:
-    """True if something that a class or function made in a call holds on to can change.
+    """Return True if something that a class or function made in a call holds on to can change.
 
     Other classes are handed on as they are: items of one class should stay items of one class.
     """
@@ -318,7 +318,7 @@ def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bo
 
 
 def _attributes(kind: Any) -> list[Any]:
-    """What a class holds, without what Python and `namedtuple` keep there for themselves."""
+    """Return what a class holds, without what Python and `namedtuple` keep there for themselves."""
     own = ("_abc_impl", "_field_defaults")
     return [
         value
@@ -329,7 +329,7 @@ def _attributes(kind: Any) -> list[Any]:
 
 
 def _is_pythons_own(value: Any) -> bool:
-    """True if the standard library has made a function, or has a class."""
+    """Return True if the standard library has made a function, or has a class."""
     names = getattr(value, "__globals__", {"__name__": value.__module__})
     return str(names.get("__name__")).partition(".")[0] in sys.stdlib_module_names
 

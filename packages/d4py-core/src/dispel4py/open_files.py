@@ -1,8 +1,8 @@
 """Open files in what is pickled: refused, or carried with their place.
 
-A name and a mode are not an open file: who opens it by them begins at the first line, or empties
-it.  So no pickle of ours carries a file so.  The state of a PE carries one that is read, with
-the place that it is read at; all else refuses it, and says which it is.
+A name and a mode are not an open file: opening it by them begins at the first line, or empties it.
+So no pickle of ours carries a file like that.  The state of a PE carries one that is read, with the
+place that it is read at; all else refuses it, and says which it is.
 """
 
 from __future__ import annotations
@@ -79,26 +79,29 @@ def _place(file: Any) -> _Place:
     buffer = file.buffer if isinstance(file, TextIOWrapper) else file
     raw = buffer.raw if isinstance(buffer, BufferedReader) else buffer
     if not isinstance(raw, FileIO) or raw.writable():
-        raise OpenFileError(f"{_described(file)} is open, and not just to be read from its disk")
+        raise OpenFileError(f"{_described(file)} is open, and not only for reading from disk")
     name = raw.name
     there = os.fstat(raw.fileno())
     named = os.path.abspath(os.fsdecode(name)) if isinstance(name, str | bytes) else ""
     path = getattr(raw, _PATH, named)
     if not stat.S_ISREG(there.st_mode) or not _is_at(path, there):
-        raise OpenFileError(f"{_described(file)} is open, and is no file that its name leads to")
+        raise OpenFileError(
+            f"{_described(file)} is open, and its name does not lead to it: it was removed or"
+            " replaced, or is no regular file"
+        )
     try:
         position = file.tell()
     except OSError as error:  # "telling position disabled by next() call"
         raise OpenFileError(
             f"{_described(file)} is in the middle of a loop over its lines, where Python cannot"
-            " tell the place; readline() takes lines so that it can"
+            " say at which position it is; read the lines with readline() instead"
         ) from error
     is_buffered, text = raw is not buffer, None if buffer is file else _text(file)
     return _Place(name, path, position, there.st_ino, there.st_size, is_buffered, text)
 
 
 def _text(file: TextIOWrapper) -> _Text:
-    """How a text file is decoded.
+    """Return how a text file is decoded.
 
     Whether it translates ends of lines is nowhere to be read, so its decoder is asked.
     """

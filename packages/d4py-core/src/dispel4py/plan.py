@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
 from dispel4py.errors import GraphError, name_list
+from dispel4py.ordered.ways import with_places
 from dispel4py.random_streams import draw_seed
-from dispel4py.ways import with_places
 from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Route:
 
     Attributes:
         with_ids: items travel with their ids, as `dispel4py.item_ids.Item`.
-        way: items travel with their places, as `dispel4py.places.Placed`, and this is the number of
-            the way that they take here; if the grouping is `ALL`, that of the way to instance 0,
-            and the others follow.  -1 if items travel without.
+        way: items travel with their places, as `dispel4py.ordered.places.Placed`, and this is the
+            number of the way that they take here; if the grouping is `ALL`, that of the way to
+            instance 0, and the others follow.  -1 if items travel without.
         ordered: the input is ordered.
     """
 
@@ -83,7 +83,7 @@ class PlannedPE:
         with_ids: its items come with their ids, since it asks for them or feeds one that does.
         shared: its instances are replicas, of which each process may have one.
         ordered: names of its ordered inputs that are connected.
-        ways: for `dispel4py.sequence.Sequence`, if there are any.
+        ways: for `dispel4py.ordered.reorder_buffer.ReorderBuffer`, if there are any.
         has_places: items come to it, or leave it, with their places.
         turn: its number in the plan's order.
         has_preprocess: its author overrode `preprocess`.
@@ -122,16 +122,16 @@ class PlannedPE:
 
     @property
     def has_independent_calls(self) -> bool:
-        """It is a root, and any process may have any of its calls."""
+        """Whether it is a root of which any process may have any call."""
         return self.is_root and self.pe.independent_calls is True
 
     @property
     def is_watched(self) -> bool:
-        """Several instances may have its calls, so that state of its own would show."""
+        """Whether several instances may have its calls, so that state of its own would show."""
         return not self.is_pinned
 
     def name_of(self, instance: int, rank: int) -> str:
-        """The name of an instance, in all processes alike; of a replica, by its process."""
+        """Return the name of an instance, in all processes alike; of a replica, by its process."""
         return f"{self.id}@{rank}" if self.shared else f"{self.id}.{instance}"
 
     @property
@@ -146,7 +146,7 @@ class PlannedPE:
 
     @property
     def has_end(self) -> bool:
-        """There is something to do at the end of an instance, or at its beginning."""
+        """Whether there is something to do at the end of an instance, or at its beginning."""
         return self.has_preprocess or self.has_postprocess or bool(self.ordered)
 
 
@@ -412,7 +412,7 @@ def _root_problems(flat: WorkflowGraph, ids: Sequence[str]) -> Iterable[str]:
 
 
 def _read_input(pe: GenericPE) -> str | None:
-    """The input of a PE that leaves `process` as a base class has it which reads that input."""
+    """Return the input that a PE cannot be called without; None if it overrides `process`."""
     for kind in (IterativePE, ConsumerPE):
         if isinstance(pe, kind) and type(pe).process is kind.process:
             return pe.INPUT_NAME

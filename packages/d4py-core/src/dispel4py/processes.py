@@ -45,7 +45,7 @@ _HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DONE = b""
 #: What its last word but one begins with, if threads still run: their names follow.
 _FINISHING = b"finishing "
-#: Seconds between two looks at workers that are to end, and until it is told what they wait for.
+#: Seconds between two looks at workers that are to end, and until what they wait for is logged.
 _TICK_SECONDS, SAY_SECONDS = 0.05, 5.0
 
 _LOG = logging.getLogger("dispel4py.run")
@@ -199,7 +199,7 @@ class Crew:
         """Return the names of the threads for which a worker stays though its work is done."""
         return self._threads.get(number, [])
 
-    def see_off(
+    def wait_until_ended(
         self,
         look: Callable[[], None] | None = None,
         name: Callable[[int], str] = "worker {}".format,

@@ -216,12 +216,12 @@ class _Generators:
         self._thread = threading.current_thread()
 
     def watch_for_numpy(self) -> None:
-        """See to it that NumPy's generator is seeded when it comes."""
+        """Have NumPy's generator seeded when it is imported."""
         if _NUMPY not in sys.modules and self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
     def belong_here(self) -> bool:
-        """The generators serve this thread; those of others draw what they find.
+        """Return whether the generators serve this thread; other threads draw what they find.
 
         A state that was put back while another thread draws would be drawn from twice.
         """

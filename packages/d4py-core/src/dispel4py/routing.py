@@ -116,7 +116,7 @@ class Router:
         return parts
 
     def _one_by_key(self, items: list[Any]) -> Parts:
-        """The same for one item, with less ado."""
+        """Do the same for one item, with less work."""
         data = items[0].data if self.route.with_ids else items[0]
         try:
             key = self._key_of(data)
@@ -127,14 +127,14 @@ class Router:
         return () if instance is None else ((instance, items),)
 
     def _known(self, keys: list[Any]) -> Iterable[int | None]:
-        """Instances of keys that were met before, as far as they are to be had at once."""
+        """Return the instances of keys that were met before, else None for each."""
         if _are_plain(keys):
-            with suppress(Exception):  # of a user's time zone, say; seen to where it is met
+            with suppress(Exception):  # of a user's time zone, say; handled where it is met
                 return [*map(self._instance_of.get, keys)]
         return repeat(None, len(keys))
 
     def _placed(self, key: Any, item: Any) -> int | None:
-        """The instance of a key; None if it has none and that is to be skipped."""
+        """Return the instance of a key; None if it has none and that is to be skipped."""
         try:
             if _is_plain(key):
                 instance = self._instance_of.get(key)
@@ -146,7 +146,7 @@ class Router:
             return None
 
     def _keys(self, items: list[Any]) -> tuple[list[Any], list[Any]]:
-        """The items that have a key, and their keys."""
+        """Return the items that have a key, and their keys."""
         with_ids, key_of = self.route.with_ids, self._key_of
         try:
             return items, [*map(key_of, bare(items) if with_ids else items)]
@@ -180,7 +180,7 @@ class Router:
 
 
 def _is_plain(key: Any) -> bool:
-    """True if a key is of a type that cannot change, or a tuple of such.
+    """Return True if a key is of a type that cannot change, or a tuple of such.
 
     Another type may call itself equal to a plain key by a rule of its own.
     """
@@ -189,7 +189,7 @@ def _is_plain(key: Any) -> bool:
 
 
 def _are_plain(keys: list[Any]) -> bool:
-    """True if all keys are, told at once."""
+    """Return True if all keys are plain."""
     kinds = set(map(type, keys))
     if tuple in kinds:
         tuples = keys if len(kinds) == 1 else [key for key in keys if type(key) is tuple]

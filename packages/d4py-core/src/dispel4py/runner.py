@@ -33,17 +33,24 @@ from dispel4py.errors import (
     shorten,
 )
 from dispel4py.held_files import finish_files, held_files
-from dispel4py.isolation import IMMUTABLE, Isolate, Weighed, cannot_carry, copy_item, weighed
+from dispel4py.isolation import (
+    IMMUTABLE,
+    CountingIsolate,
+    Isolate,
+    cannot_carry,
+    copy_item,
+    counting,
+)
 from dispel4py.item_ids import Kept
 from dispel4py.plan import PlannedPE
 from dispel4py.random_streams import Drawn, Stream
 from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
-from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, Scale
+from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.undeclared import StateWatch, undeclared
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
-_DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], Weighed, Scale]
+_DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingIsolate, ByteCounter]
 #: Gets an error and the item; raises the error, or takes note of it and returns.
 OnError = Callable[[ProcessingError, Any], None]
 #: Called in the middle of a PE's call when what it wrote should go on its way.
@@ -110,7 +117,7 @@ class Runner:
         chunk: how many written items are gathered before `on_written` is called in mid-call.
         linger: seconds after which they go on their way even if they are fewer.
         written: where written items are gathered, if together with another instance's.
-        scales: what counts their bytes, likewise.
+        counters: what counts their bytes, likewise.
         restored: the PE as another process left it, preprocessed already; None makes a copy of
             the plan's.  Or what `snapshot` has kept.
         seed: see `dispel4py.plan.Plan`.
@@ -118,7 +125,7 @@ class Runner:
 
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
-        scales: output name → how large those items are.
+        counters: output name → how large those items are.
         sent: output name → items that went on their way since `track`; None before that.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
@@ -143,7 +150,7 @@ class Runner:
         chunk: int = 1024,
         linger: float = 0.01,
         written: dict[str, list[Any]] | None = None,
-        scales: dict[str, Scale] | None = None,
+        counters: dict[str, ByteCounter] | None = None,
         restored: GenericPE | Kept | None = None,
         seed: int = 0,
         strict: bool = False,
@@ -151,7 +158,9 @@ class Runner:
         self.planned = planned
         self.instance = instance
         self.written = {name: [] for name in planned.routes} if written is None else written
-        self.scales = {name: Scale() for name in planned.routes} if scales is None else scales
+        if counters is None:
+            counters = {name: ByteCounter() for name in planned.routes}
+        self.counters = counters
         self.sent: dict[str, int] | None = None
         self._sent_before: dict[str, int] = {}
         self.stats = InstanceStats(planned.id, rank)
@@ -159,7 +168,7 @@ class Runner:
         self.team: Team | None = None
         self._on_written = on_written
         self._on_error = on_error
-        self._isolate = weighed(isolate)
+        self._isolate = counting(isolate)
         self._chunk = chunk
         self._most_bytes = MOST_BYTES if chunk > 1 else sys.maxsize
         self._linger = linger
@@ -206,7 +215,9 @@ class Runner:
         if self.planned.is_watched:
             self._watch = StateWatch(self.pe)
             self._next_look = self._watch.next_look
-        self._direct = _direct_way(self.planned, self.pe, self.written, self._isolate, self.scales)
+        self._direct = _direct_way(
+            self.planned, self.pe, self.written, self._isolate, self.counters
+        )
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
 
@@ -249,14 +260,14 @@ class Runner:
         return seconds
 
     def _look_for_draws(self, seconds: float) -> None:
-        """See whether the last batch, which took so long, has drawn random numbers."""
+        """Check whether the last batch, which took so long, has drawn random numbers."""
         self._batches += 1
         self._draws = self._stream.look()
         is_watched = self._batches < _WATCHED_BATCHES or seconds > _WATCHED_SECONDS
         self._takes = self._draws or is_watched
 
     def _look_for_state(self) -> None:
-        """See whether the PE keeps state and does not say so; once it is known, never again."""
+        """Check whether the PE keeps undeclared state; once it is known, never again."""
         assert self._watch is not None
         changed = self._watch.look(self.stats.items)
         self._next_look = self._watch.next_look
@@ -372,7 +383,7 @@ class Runner:
             attributes.update(ties)
 
     def _kept(self) -> GenericPE | Kept:
-        """What goes to another process: of a replica, its name too."""
+        """Return what goes to another process: of a replica, its name too."""
         if not (self._draws or self.planned.shared):
             return self.pe
         return Kept(self.pe, 0, self._origin, self._stream.drawn)
@@ -384,7 +395,7 @@ class Runner:
     def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `process` with each item; False at one that failed."""
         process: Callable[[Any], Any] = self.pe.process
-        written, isolate, scales = self.written, self._isolate, self.scales
+        written, isolate, counters = self.written, self._isolate, self.counters
         item = None
         try:
             for item in items:
@@ -395,9 +406,9 @@ class Runner:
                 for name, value in returned.items():
                     if name not in written:
                         raise self._unknown_output(name)
-                    scale = scales[name]
-                    written[name].append(_kept(value, isolate, scale))
-                    is_large = is_large or scale.bytes > self._most_bytes
+                    counter = counters[name]
+                    written[name].append(_kept(value, isolate, counter))
+                    is_large = is_large or counter.bytes > self._most_bytes
                 if is_large:
                     self._hand_on()
         except (Exception, SystemExit) as error:
@@ -408,7 +419,7 @@ class Runner:
     def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """The same for a PE whose `process` only hands on to `_process`."""
         assert self._direct is not None
-        method, out, isolate, scale = self._direct
+        method, out, isolate, counter = self._direct
         most_bytes, small, text = self._most_bytes, SMALL_BYTES, str
         unchangeable, texts, containers = IMMUTABLE, _TEXTS, _CONTAINERS
         hand_on = self._hand_on
@@ -427,17 +438,17 @@ class Runner:
                     continue
                 if kind in unchangeable:
                     if kind in texts:
-                        scale.bytes += len(data)
+                        counter.bytes += len(data)
                     else:
                         immutable = kind
                 elif data is None:
                     continue
                 elif kind in containers or not is_unreachable(data, item):
-                    data = isolate(data, scale)
+                    data = isolate(data, counter)
                 else:
-                    scale.bytes += data.nbytes
+                    counter.bytes += data.nbytes
                 out.append(data)
-                if scale.bytes > most_bytes:
+                if counter.bytes > most_bytes:
                     hand_on()
         except (Exception, SystemExit) as error:
             self.fail(error, item)
@@ -465,7 +476,7 @@ class Runner:
         self._add_seconds(started_at)
 
     def close(self) -> None:
-        """Let go of the PE: once, when its instance is done, given up or moved elsewhere.
+        """Release the PE: once, when its instance is done, given up or moved elsewhere.
 
         Nothing of the run refers to the PE any more, nor the PE to the run, so that Python frees
         it at once and in order; what waits in files that it has left open is written before.
@@ -479,7 +490,7 @@ class Runner:
             self._watch = None
         self.batch, self._to_come, self._direct = [], iter(()), None
         files = held_files(self.pe)
-        _cut_loose(self.pe, self.planned.id)
+        _detach(self.pe, self.planned.id)
         del self.pe
         try:
             finish_files(files)
@@ -496,17 +507,17 @@ class Runner:
     def _write(self, name: str, data: Any) -> None:
         if name not in self.written:
             raise self._unknown_output(name)
-        items, scale = self.written[name], self.scales[name]
-        items.append(_kept(data, self._isolate, scale))
+        items, counter = self.written[name], self.counters[name]
+        items.append(_kept(data, self._isolate, counter))
         if (
             len(items) >= self._chunk
-            or scale.bytes >= SLICE_BYTES
+            or counter.bytes >= SLICE_BYTES
             or perf_counter() - self._sent_at >= self._linger
         ):
             self._send_on()
 
     def _hand_on(self) -> None:
-        """Between two calls: what they wrote is larger than was planned for so many of them."""
+        """Send between two calls what is larger than was planned for so many of them."""
         planned = self.team or self
         planned.slice = max(1, planned.slice // 2)
         self._send_on()
@@ -543,7 +554,7 @@ class Team:
     Attributes:
         planned: the PE in the plan.
         written: see `Runner`.
-        scales: see `Runner`.
+        counters: see `Runner`.
         slice: see `Runner`.
     """
 
@@ -554,7 +565,7 @@ class Team:
         self.runners = runners
         self.planned = runners[0].planned
         self.written = runners[0].written
-        self.scales = runners[0].scales
+        self.counters = runners[0].counters
         self.slice = 1
         for runner in runners:
             runner.team = self
@@ -581,7 +592,7 @@ def _copy_pe(planned: PlannedPE) -> GenericPE:
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
 
 
-def _cut_loose(pe: GenericPE, pe_id: str) -> None:
+def _detach(pe: GenericPE, pe_id: str) -> None:
     """Take away what ties a PE, and one that it wraps, to a run."""
     for part in [pe, *(value for value in vars(pe).values() if isinstance(value, GenericPE))]:
         for name in RUNTIME_ATTRIBUTES:
@@ -611,8 +622,8 @@ def _direct_way(
     planned: PlannedPE,
     pe: GenericPE,
     written: dict[str, list[Any]],
-    isolate: Weighed,
-    scales: dict[str, Scale],
+    isolate: CountingIsolate,
+    counters: dict[str, ByteCounter],
 ) -> _DirectWay | None:
     """`_process` and what takes its result, where `process` does no more than call it."""
     if "process" in vars(pe):
@@ -622,22 +633,22 @@ def _direct_way(
         if process is not ProducerPE.process:
             return None
     elif process is ConsumerPE.process:
-        return pe._process, deque(maxlen=0), _drop, Scale()  # what it returns goes nowhere
+        return pe._process, deque(maxlen=0), _drop, ByteCounter()  # what it returns goes nowhere
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (pe._process, written[output], isolate, scales[output]) if output in written else None
+    return (pe._process, written[output], isolate, counters[output]) if output in written else None
 
 
-def _kept(data: Any, isolate: Weighed, scale: Scale) -> Any:
-    """What was written, as it is kept from now on; its bytes are counted."""
+def _kept(data: Any, isolate: CountingIsolate, counter: ByteCounter) -> Any:
+    """Return what was written, as it is kept from now on, and count its bytes."""
     kind = type(data)
     if kind not in IMMUTABLE:
-        return isolate(data, scale)
+        return isolate(data, counter)
     if kind in _TEXTS and len(data) > SMALL_BYTES:
-        scale.bytes += len(data)
+        counter.bytes += len(data)
     return data
 
 
-def _drop(data: Any, scale: Scale) -> None:
+def _drop(data: Any, counter: ByteCounter) -> None:
     """Take the place of what is not to be kept."""

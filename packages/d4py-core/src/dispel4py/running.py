@@ -9,7 +9,7 @@ from typing import Any, Literal
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
-from dispel4py.undeclared import Teller
+from dispel4py.undeclared import UndeclaredReporter
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -80,14 +80,14 @@ def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> Run
         do: does it, on whatever mapping.
         options: its options.
     """
-    teller = Teller(options.on_progress)
+    reporter = UndeclaredReporter(options.on_progress)
     if options.on_progress is not None:
-        options = replace(options, on_progress=teller.progress)
+        options = replace(options, on_progress=reporter.progress)
     if options.seed is None:
         options = replace(options, seed=draw_seed())
     with callers_generators_kept():
         result = do(options)
-    teller.tell(result.stats)
+    reporter.report(result.stats)
     if result.stats.seed is None:
         result.stats.seed = options.seed
     return result

@@ -39,7 +39,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
         return False
     base = data.base  # the memory of a view belongs to another array, or to a buffer
     if base is None:
-        return bool(data.flags.owndata)  # else to somebody whom NumPy was not told of
+        return bool(data.flags.owndata)  # else it belongs to an owner that NumPy does not know
     while True:
         if _count(base) > _BASE_ALONE:
             return False
@@ -60,7 +60,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
 
 
 def _is_only_view(view: memoryview) -> bool:
-    """True if no other memoryview has come from this one or from the one that it came from.
+    """Return True if no other memoryview has come from this one or from the one that it came from.
 
     All of them together hold one reference to the buffer, through an object that counts them.
     """
@@ -111,7 +111,7 @@ def _calibrate() -> tuple[int, int]:
 
 
 def _calibrate_views() -> int:
-    """The same for what counts memoryviews, where there is one."""
+    """Do the same for what counts memoryviews, where there is one."""
     view = memoryview(bytearray())
     (shared,) = gc.get_referents(view)
     return _count(shared)

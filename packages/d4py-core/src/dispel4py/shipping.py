@@ -23,9 +23,9 @@ from typing import Any
 from dispel4py.codec import Codec
 from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.errors import GraphError, ItemError, RunError
-from dispel4py.identity import Known, loads_with
+from dispel4py.identity import PrimedMemo, loads_with
 from dispel4py.isolation import cannot_carry
-from dispel4py.loading import forget_graphs, loaded_sources, restore_module
+from dispel4py.loading import loaded_sources, release_graphs, restore_module
 from dispel4py.local_copies import reduce_for_elsewhere
 from dispel4py.open_files import REFUSED, Reducers
 from dispel4py.plan import Plan, PlannedPE
@@ -86,7 +86,7 @@ class Parcel:
         with _made_again():
             for module in self.modules:
                 restore_module(*module)
-            forget_graphs()
+            release_graphs()
             if self.definitions:
                 vars(sys.modules["__main__"]).update(codec.loads(self.definitions))
             plan: Plan = codec.loads(self.plan)
@@ -101,7 +101,7 @@ class Parcel:
             codec: the codec that it was packed by.
             times: number of a PE → how many instances of it are started here, at the most; None if
                 that may be all of any PE.
-            last: nobody opens this parcel again, so that it keeps nothing.
+            last: the parcel is not opened again, so that it keeps nothing.
 
         Raises:
             RunError: a module raises here, or lacks something that the plan needs; opening a PE may
@@ -127,7 +127,7 @@ class _Maker:
 
     Args:
         packed: the PE.
-        times: how often, if that is known: it is let go of then.
+        times: how often, if that is known: it is released then.
         owns: what is apart is this process's own, so that the last instance may have it.
     """
 
@@ -159,7 +159,7 @@ class _Maker:
 
 @contextmanager
 def _made_again() -> Iterator[None]:
-    """What goes wrong is an error of the run."""
+    """Raise what goes wrong inside as an error of the run."""
     try:
         yield
     except RunError:
@@ -215,9 +215,9 @@ def pack(
 
 def _packed(planned: PlannedPE, codec: Codec) -> PackedPE:
     pe = planned.pe
-    known = Known(is_apart=_is_large)
+    known = PrimedMemo(is_apart=_is_large)
     data = codec.dumps_pe(pe, known)
-    if known.fell_back:  # the fallback takes locks and the like, of which nobody can have a copy
+    if known.fell_back:  # the fallback takes locks and the like, of which there can be no copy
         try:
             copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.apart}})
         except Exception as error:  # a user's __deepcopy__ may raise anything
@@ -226,7 +226,7 @@ def _packed(planned: PlannedPE, codec: Codec) -> PackedPE:
 
 
 def _stand_in(pe: GenericPE) -> GenericPE:
-    """What a plan needs to know of a PE, without the PE."""
+    """Return what a plan needs to know of a PE, without the PE."""
     light = GenericPE(pe.numprocesses)
     light.name, light.id = pe.name, pe.id
     light.inputconnections = _described(pe.inputconnections)
@@ -238,15 +238,15 @@ def _stand_in(pe: GenericPE) -> GenericPE:
 
 
 def _described(ports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    told = (NAME, GROUPING, TYPE, OPTIONAL, ORDERED)
+    kept = (NAME, GROUPING, TYPE, OPTIONAL, ORDERED)
     return {
-        name: {key: value for key, value in settings.items() if key in told}
+        name: {key: value for key, value in settings.items() if key in kept}
         for name, settings in ports.items()
     }
 
 
 def _is_large(value: Any) -> bool:
-    """It is an array or a bytearray, large, and in memory that a fork makes two of."""
+    """Return whether it is a large array or bytearray, in memory that a fork copies on write."""
     if type(value) is bytearray:
         return len(value) >= _LARGE_BYTES
     if not is_array(value) or value.nbytes < _LARGE_BYTES:
@@ -258,12 +258,12 @@ def _is_large(value: Any) -> bool:
 
 
 def _is_writable(value: Any) -> bool:
-    """A copy always is, so that the flag of an array would depend on how its PE has come."""
+    """Return whether it can be written to, as a copy can; else the way of a PE would show."""
     return type(value) is bytearray or bool(value.flags.writeable)
 
 
 def _owner(value: Any) -> Any:
-    """Whose memory it is that an array shows: another array's, or a buffer's."""
+    """Return the object whose memory an array shows: another array's, or a buffer's."""
     while True:
         base = value.obj if type(value) is memoryview else getattr(value, "base", None)
         if base is None:
@@ -289,7 +289,7 @@ class WorkerCodec(Codec):
 
     def by_value(self, value: Any) -> bytes:
         """Bytes that bring the classes of the main program along."""
-        return Known().dumps(value, lambda file, beside: self._pickler(file, REFUSED, beside))
+        return PrimedMemo().dumps(value, lambda file, beside: self._pickler(file, REFUSED, beside))
 
     def _by_name(self, file: Any, files: Reducers, beside: Any) -> Any:
         return self._pickler(file, files, beside, _class_of_main)
@@ -327,7 +327,7 @@ def _class_of_main(value: Any) -> Any:
 
 
 def _function_or_class_of_main(value: Any) -> Any:
-    """The same, and functions as `dispel4py.local_copies` takes them apart."""
+    """Do the same, and take functions as `dispel4py.local_copies` takes them apart."""
     if isinstance(value, FunctionType | CellType):
         return reduce_for_elsewhere(value)
     return _class_of_main(value)

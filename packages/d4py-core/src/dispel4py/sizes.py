@@ -75,7 +75,7 @@ def about_bytes(items: Sequence[Any]) -> int:
     return sum(map(size_of, few)) * len(items) // len(few)
 
 
-class Scale:
+class ByteCounter:
     """Keeps count of the bytes of items that are gathered somewhere.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 A PE that changes its own attributes, and that several workers may share, has as many states as
 there are instances.  So each attribute's value is noted before the first call and compared after
-the first few, now and then, and before the end.  What is told is told once per run and PE.
+the first few, now and then, and before the end.  Each PE is reported once per run.
 
 An attribute that was not there or None and is set in the first call is taken to be set up, and so
 is an object that the first call changes inside, as those do that fill a cache; each at most once.
@@ -116,7 +116,7 @@ class _Note(NamedTuple):
 
 
 def _ignored(pe: GenericPE) -> frozenset[str]:
-    """Names of attributes whose changes are of no interest."""
+    """Return the names of attributes whose changes are of no interest."""
     kind: Any = type(pe)
     names = pe.ignored_state
     return _ignored_in(kind).union([names] if isinstance(names, str) else names)
@@ -273,7 +273,7 @@ def is_generator(value: Any) -> bool:
 
 
 def describe(pe_id: str, attributes: tuple[str, ...]) -> str:
-    """Return what is said of a PE that keeps state without saying so."""
+    """Return the message about a PE that keeps undeclared state."""
     what = "attribute" if len(attributes) == 1 else "attributes"
     which = "it" if len(attributes) == 1 else "them"
     return (
@@ -289,8 +289,8 @@ def undeclared(pe_id: str, attributes: tuple[str, ...]) -> UndeclaredStateError:
     return UndeclaredStateError(pe_id, attributes, describe(pe_id, attributes))
 
 
-class Teller:
-    """Tells of undeclared state, once for each PE of a run.
+class UndeclaredReporter:
+    """Reports undeclared state, once for each PE of a run.
 
     Args:
         on_progress: see `RunOptions`; is called after that.
@@ -298,17 +298,17 @@ class Teller:
 
     def __init__(self, on_progress: Callable[[RunStats], None] | None) -> None:
         self._on_progress = on_progress
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def progress(self, stats: RunStats) -> None:
-        """Tell what has turned out so far."""
-        self.tell(stats)
+        """Report what has turned out so far."""
+        self.report(stats)
         if self._on_progress is not None:
             self._on_progress(stats)
 
-    def tell(self, stats: RunStats) -> None:
+    def report(self, stats: RunStats) -> None:
         """Log a warning about each PE that has changed attributes."""
         for entry in stats.instances:
-            if entry.changed and entry.pe_id not in self._told:
-                self._told.add(entry.pe_id)
+            if entry.changed and entry.pe_id not in self._reported:
+                self._reported.add(entry.pe_id)
                 _LOG.warning("%s", describe(entry.pe_id, entry.changed))

@@ -51,12 +51,12 @@ class Outbox:
     def add_items(
         self, pe: int, instance: int, input_name: str, items: list[Any], size: int | None = None
     ) -> None:
-        """Items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
+        """Add items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
         self.weight += about_bytes(items) if size is None else size
 
     def give_away(self, pe: int, input_name: str | None, items: Batch) -> None:
-        """Items, or calls of a root, that any worker may take from this one."""
+        """Add items, or calls of a root, that any worker may take from this one."""
         if isinstance(items, CallRange):
             self._calls.append((pe, items))
         else:
@@ -68,7 +68,7 @@ class Outbox:
     def add_results(
         self, pe_id: str, output: str, items: list[Any], size: int | None = None
     ) -> None:
-        """Results; `size` as for items."""
+        """Add results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
         self.weight += about_bytes(items) if size is None else size
 

@@ -15,9 +15,9 @@ from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
 from dispel4py.codec import MOST_OBJECTS
 from dispel4py.core import GenericPE
 from dispel4py.errors import ItemError
-from dispel4py.identity import Known
+from dispel4py.identity import PrimedMemo
 from dispel4py.item_ids import Kept
-from dispel4py.ordering import KeptOrder
+from dispel4py.ordered.runner import KeptInOrder
 from dispel4py.runner import Runner
 
 #: Seconds of work per second of checkpoints, and the same while there is nothing else to do.
@@ -78,12 +78,12 @@ class Owned:
         self._saved_at = monotonic()
         self._interval = interval
         self._can_be_saved = interval is not None
-        self._known = Known(MOST_OBJECTS)
+        self._known = PrimedMemo(MOST_OBJECTS)
 
-    def restored(self) -> GenericPE | Kept | KeptOrder | None:
+    def restored(self) -> GenericPE | Kept | KeptInOrder | None:
         """The PE as the last owner left it; None if it had not begun."""
         state, self._state = self._state, None
-        pe: GenericPE | Kept | KeptOrder | None = None if state is None else CODEC.loads(state)
+        pe: GenericPE | Kept | KeptInOrder | None = None if state is None else CODEC.loads(state)
         return pe
 
     @property

@@ -340,7 +340,7 @@ def at_most(count: int, size: int, most_bytes: int) -> int:
 
 
 def _lately(before: int, size: int) -> int:
-    """How large entries are to be expected: as the largest one lately, where sizes vary."""
+    """Return the size to expect of entries: that of the largest one lately, where sizes vary."""
     return max(size, before - before // _FORGOTTEN)
 
 

@@ -29,7 +29,7 @@ class Meanwhile(Protocol):
         """The oldest lease of these instances; of everything if it is None."""
 
     def next_lease_below(self, pe: int) -> Lease | None:
-        """The oldest lease of what is further down the graph than a PE; waits a little for one."""
+        """Return the oldest lease of what is below a PE in the graph; wait a little for one."""
 
     def do(self, lease: Lease) -> None:
         """Do it to its end, or leave it for later."""

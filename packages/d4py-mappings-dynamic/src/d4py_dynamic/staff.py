@@ -45,7 +45,7 @@ class Workers(Protocol):
     def finishing(self, number: int) -> list[str]:
         """Return the names of the threads for which one stays though its work is done."""
 
-    def see_off(self, look: Callable[[], None], name: Callable[[int], str]) -> None:
+    def wait_until_ended(self, look: Callable[[], None], name: Callable[[int], str]) -> None:
         """Wait for all to end, however long; see `dispel4py.processes.Crew`."""
 
 
@@ -154,10 +154,10 @@ class Staff:
             self._give_up(error.rank, error, blame=not has_left)
             self._deal()
         else:
-            self._see_off_at_the_end(error, has_ended=has_left)
+            self._note_end(error, has_ended=has_left)
 
-    def _see_off_at_the_end(self, error: WorkerLostError, *, has_ended: bool) -> None:
-        """A worker is gone that had nothing left to do but to end."""
+    def _note_end(self, error: WorkerLostError, *, has_ended: bool) -> None:
+        """Take note of the end of a worker that had nothing left to do."""
         if error.rank in self._gone:
             return
         self._gone.add(error.rank)
@@ -170,14 +170,14 @@ class Staff:
             )
 
     def finishing(self, rank: int, threads: list[str]) -> None:
-        """A worker elsewhere stays for threads though its work is done."""
+        """Take note of a worker elsewhere that stays for threads though its work is done."""
         self._finishing[rank] = threads
 
     def dismiss(self, look: Callable[[], object]) -> None:
         """Let all workers end, and wait until they have, however long their threads take.
 
         Args:
-            look: called meanwhile; takes in what workers tell.
+            look: called meanwhile; takes in what workers report.
 
         Raises:
             RunError: a worker failed, or was lost while threads that a PE had started still ran.
@@ -191,7 +191,7 @@ class Staff:
             look()
             self.check()
 
-        self._workers.see_off(attend, lambda number: f"worker {self._ranks[number]}")
+        self._workers.wait_until_ended(attend, lambda number: f"worker {self._ranks[number]}")
         say_at = monotonic() + SAY_SECONDS
         while elsewhere := self._pins_of.keys() - set(self._ranks):
             attend()
@@ -250,7 +250,7 @@ class Staff:
         if self._workers.finishing(number):
             raise error
         if self._dismissed:
-            self._see_off_at_the_end(error, has_ended=False)
+            self._note_end(error, has_ended=False)
             return
         has_worked = self._give_up(error.rank, error)
         self._count_false_starts(number, error, has_worked=has_worked)

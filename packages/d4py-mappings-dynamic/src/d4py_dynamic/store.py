@@ -63,7 +63,7 @@ class TaskStore(Protocol):
         """
 
     def positions(self, pins: Sequence[Pin]) -> list[Position]:
-        """How far pinned instances had come at their last commits."""
+        """Return how far pinned instances had come at their last commits."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""

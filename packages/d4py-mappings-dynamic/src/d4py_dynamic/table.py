@@ -248,7 +248,7 @@ class Table:
             return self._pressure(watched, 2)
 
     def positions(self, rank: int, pins: Sequence[Pin]) -> list[Position]:
-        """See `TaskStore.positions`."""
+        """Return positions; see `TaskStore.positions`."""
         with self._lock:
             self._check(rank)
             return [self._kept_of(pin).position for pin in pins]

@@ -29,7 +29,7 @@ class Tally:
         self.replicas: set[int] = set()
 
     def changed(self, executor: Executor) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Which attributes PEs were found to change, of those that were not told of before."""
+        """Return which attributes PEs were found to change, of those not reported before."""
         for entry in executor.stats:
             if entry.changed and entry.pe_id not in self._told_changed:
                 self._told_changed.add(entry.pe_id)

@@ -50,7 +50,7 @@ from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
 from dispel4py.executor import Executor
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.item_ids import Item
-from dispel4py.places import Placed
+from dispel4py.ordered.places import Placed
 from dispel4py.plan import Plan
 from dispel4py.result import Failure
 from dispel4py.runner import raise_error
@@ -217,7 +217,7 @@ class Worker:
         return lease
 
     def next_lease_below(self, pe: int) -> Lease | None:
-        """The oldest lease of what is further down the graph than a PE; waits a little for one."""
+        """Return the oldest lease of what is below a PE in the graph; wait a little for one."""
         below = {*self._plan.order[self._plan.order.index(pe) + 1 :]}
         below.difference_update(root.index for root in self._plan.roots)
         for seconds in (0.0, LOOK_UP_SECONDS):

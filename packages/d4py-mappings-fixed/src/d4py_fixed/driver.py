@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic, perf_counter
 
-from d4py_fixed.dealing import Dealer
+from d4py_fixed.dispatching import CallDispatcher
 from d4py_fixed.frames import (
     RESULTS,
     Credit,
@@ -69,7 +69,9 @@ class Driver:
         self._results = ResultCollector(options.on_result)
         self._failures: list[Failure] = []
         pes = placement.plan.pes
-        self._dealers = {root: Dealer(pes[root], value) for root, value in given.items()}
+        self._dispatchers = {
+            root: CallDispatcher(pes[root], value) for root, value in given.items()
+        }
         self._stats_of: dict[int, list[InstanceStats]] = {}
         self._ended: set[int] = set()
         self._started_at = perf_counter()
@@ -81,12 +83,12 @@ class Driver:
             RunError: a PE raised, or a rank died.
         """
         try:
-            for dealer in self._dealers.values():
-                dealer.start()
+            for dispatcher in self._dispatchers.values():
+                dispatcher.start()
             self._feed()
             next_progress = monotonic() + _PROGRESS_SECONDS
             while len(self._ended) < self._placement.ranks:
-                is_feeding = not all(dealer.done for dealer in self._dealers.values())
+                is_feeding = not all(dispatcher.done for dispatcher in self._dispatchers.values())
                 self._take_in(_FEEDING_TICK_SECONDS if is_feeding else _TICK_SECONDS)
                 self._check()
                 self._feed()
@@ -97,14 +99,14 @@ class Driver:
             for rank in range(self._placement.ranks):
                 self._send(rank, Farewell())
         finally:
-            for dealer in self._dealers.values():
-                dealer.stop()
+            for dispatcher in self._dispatchers.values():
+                dispatcher.stop()
         self._update_stats()
         return RunResult(self._results.outputs, self._failures, self._stats)
 
     def _feed(self) -> None:
-        for dealer in self._dealers.values():
-            for frame in dealer.deal():
+        for dispatcher in self._dispatchers.values():
+            for frame in dispatcher.dispatch():
                 self._send(self._placement.rank_of[frame.pe, frame.instance], frame)
 
     def _take_in(self, seconds: float) -> None:
@@ -135,7 +137,7 @@ class Driver:
                 if ended:
                     self._ended.add(rank)
             case Credit(pe, instance):
-                self._dealers[pe].answered(instance)
+                self._dispatchers[pe].answered(instance)
             case _:
                 raise AssertionError(f"the driver got {frame!r}")
 

@@ -129,7 +129,7 @@ def run_locally(
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
         driver = Driver(placement, given, transport, crew.check, options, stats)
         result = driver.run()
-        crew.see_off(name=rank_name(placement))
+        crew.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
         ran = placement.describe(error.rank)
         raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None

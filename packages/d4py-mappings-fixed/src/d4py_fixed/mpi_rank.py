@@ -117,7 +117,7 @@ class Member:
         _RUNNING.set()
         try:
             orders, peers = _prepared(message.parts)
-            message.parts.clear()  # they belong to the PEs now, or to nobody
+            message.parts.clear()  # they belong to the PEs now
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
@@ -307,7 +307,7 @@ def _hear(lines: Lines, line: socket.socket) -> Message | None:
 
 
 def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
-    """What the driver sends to each rank, for `Member.carry_out`.
+    """Return what the driver sends to each rank, for `Member.carry_out`.
 
     Large arrays of PEs are parts of their own, so that neither side has a copy of them.
     """

@@ -168,7 +168,7 @@ class World:
             for rank in self._pids:
                 self._lines.send_at_once(rank, Kind.END)
             try:
-                self._see_off(name)
+                self._wait_until_ended(name)
             except BaseException:
                 self._end_by_force()
                 raise
@@ -177,7 +177,7 @@ class World:
             self._door.close()
             self._lines.close()
 
-    def _see_off(self, name: Callable[[int], str]) -> None:
+    def _wait_until_ended(self, name: Callable[[int], str]) -> None:
         """Wait for the ranks to end, and say for which if it takes long."""
         say_at, until = monotonic() + SAY_SECONDS, monotonic() + _END_SECONDS
         while not self._wait(_LOOK_SECONDS):

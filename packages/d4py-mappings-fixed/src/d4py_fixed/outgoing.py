@@ -262,5 +262,5 @@ class _Pace:
 
 
 def _fill(count: int, size: float) -> float:
-    """How full a batch so many items make, of so many bytes; 1 is full."""
+    """Return how full a batch so many items make, of so many bytes; 1 is full."""
     return max(count / _FULL_ITEMS, size / _FULL_BYTES)

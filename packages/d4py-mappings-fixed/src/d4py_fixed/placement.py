@@ -76,7 +76,7 @@ def place(
 
 
 def share_calls(plan: Plan) -> Plan:
-    """The same plan; a root has as many instances as it asks for, if they can share its calls."""
+    """Return the plan; a root has `numprocesses` instances if they can share its calls."""
     return replace(
         plan,
         pes=tuple(

@@ -254,10 +254,10 @@ class Rank:
             del self._ahead[ahead.pe, ahead.instance]
 
     def _is_ahead(self, pe: int) -> bool:
-        """A root is too far ahead of an ordered input, which waits for an item that is on its way.
+        """Return whether a root is too far ahead of an ordered input.
 
-        Nothing but roots waits for that: the item comes from this very root, so all that it may be
-        behind is further down the graph, and goes on.
+        Nothing but roots waits for that: the item that is missing comes from this very root, so all
+        that it may be behind is further down the graph, and goes on.
         """
         return any(pe in roots for roots in self._ahead.values())
 

@@ -94,7 +94,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                 crew.check()
                 hosts.attend()
 
-            crew.see_off(attend, rank_name(placement))
+            crew.wait_until_ended(attend, rank_name(placement))
             hosts.see_off()
         except WorkerLostError as error:
             hosts.stop(f"the run failed: {error}")

@@ -110,10 +110,10 @@ class GraphView:
     def _list_edges(self, node: WorkflowNode | None = None, data: bool = False) -> list[Any]:
         found, seen = [], set()
         for one in self._nodes if node is None else [node]:
-            for other, told in self._adjacent[one].items():
-                if id(told) not in seen:
-                    seen.add(id(told))
-                    found.append((one, other, told) if data else (one, other))
+            for other, data_of in self._adjacent[one].items():
+                if id(data_of) not in seen:
+                    seen.add(id(data_of))
+                    found.append((one, other, data_of) if data else (one, other))
         return found
 
     def neighbors(self, node: WorkflowNode) -> Iterator[WorkflowNode]:

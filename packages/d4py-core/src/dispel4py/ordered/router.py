@@ -1,7 +1,7 @@
-"""The router of items that travel with their places; see `dispel4py.places`.
+"""The router of items that travel with their places; see `dispel4py.ordered.places`.
 
 Voids are routed as well.  Where an ordered input has several instances, those that do not get an
-item are told that it is elsewhere.
+item get an `Elsewhere`.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from dispel4py.isolation import IMMUTABLE, Isolate, share_item
-from dispel4py.places import LATE, Elsewhere, Placed, Void
+from dispel4py.ordered.places import LATE, Elsewhere, Placed, Void
 from dispel4py.plan import ALL
 from dispel4py.routing import Parts, Router
 
 
-class PlacedRouter(Router):
+class OrderedRouter(Router):
     """See `Router`."""
 
     def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
         way = super()._way_of(kind)
         if not self.route.ordered or self.instances == 1 or kind == ALL:
             return way
-        return lambda items: self._tell_others(way(items))
+        return lambda items: self._punctuate_others(way(items))
 
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
@@ -52,19 +52,19 @@ class PlacedRouter(Router):
                 parts.append((instance, [item]))
         return parts if self._in_order else _together(parts)
 
-    def _tell_others(self, parts: Parts) -> Parts:
-        told: list[tuple[int, list[Any]]] = []
+    def _punctuate_others(self, parts: Parts) -> Parts:
+        all_parts: list[tuple[int, list[Any]]] = []
         for instance, items in parts:
-            told.append((instance, items))
+            all_parts.append((instance, items))
             elsewhere = [Elsewhere(item.place) for item in items if item.place[0] != LATE]
             if elsewhere:
                 others = (other for other in range(self.instances) if other != instance)
-                told += [(other, elsewhere) for other in others]
-        return told if self._in_order else _together(told)
+                all_parts += [(other, elsewhere) for other in others]
+        return all_parts if self._in_order else _together(all_parts)
 
 
 def take_way(items: list[Any], way: int, isolate: Isolate) -> list[Any]:
-    """Items and voids on one of the ways that they go.
+    """Return items and voids with the number of one of the ways that they go.
 
     Args:
         items: as they were written.
@@ -84,7 +84,7 @@ def take_way(items: list[Any], way: int, isolate: Isolate) -> list[Any]:
 
 
 def _off(item: Any) -> Any:
-    """An item as it was before it took a way."""
+    """Return an item as it was before it took a way."""
     return item._replace(place=item.place[:-1])
 
 

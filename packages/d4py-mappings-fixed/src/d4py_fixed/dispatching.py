@@ -1,4 +1,4 @@
-"""Which instance of a root gets which of its calls.
+"""Dispatch of the calls of a root to its instances.
 
 A root has one instance, unless its calls are independent.  Several get calls in pieces: large ones
 at first, and single calls at the end, so that no instance is left with calls while others wait.
@@ -17,15 +17,15 @@ from dispel4py.plan import PlannedPE
 _SHARED_WINDOW, _WINDOW = 2, 4
 
 
-class Dealer:
-    """Deals the calls of one root out.
+class CallDispatcher:
+    """Dispatches the calls of one root.
 
     Args:
         root: the root.
         given: its inputs.
 
     Attributes:
-        done: everything was dealt out.
+        done: everything was dispatched.
     """
 
     def __init__(self, root: PlannedPE, given: RootInput) -> None:
@@ -52,11 +52,11 @@ class Dealer:
             self._reader.stop()
 
     def answered(self, instance: int) -> None:
-        """An instance has used a piece up."""
+        """Take note that an instance has used a piece up."""
         self._unused[instance] -= 1
 
-    def deal(self) -> Iterator[Calls]:
-        """What can be sent now.
+    def dispatch(self) -> Iterator[Calls]:
+        """Yield what can be sent now.
 
         Raises:
             Exception: whatever the inputs raised.

@@ -1,12 +1,12 @@
-"""Puts what comes to an instance with ordered inputs into the order in which the roots made it.
+"""The reorder buffer of an instance with ordered inputs: it gives the order that the roots made.
 
-What comes early is held until all before it has come; see `dispel4py.places`.
+What comes early is held until all before it has come; see `dispel4py.ordered.places`.
 
-    >>> from dispel4py.places import Placed
-    >>> sequence = Sequence({7: (0, True)})
-    >>> list(sequence.take("input", Placed((0, 1, 7), "second")))
+    >>> from dispel4py.ordered.places import Placed
+    >>> buffer = ReorderBuffer({7: (0, True)})
+    >>> list(buffer.take("input", Placed((0, 1, 7), "second")))
     []
-    >>> [item.data for _, item in sequence.take("input", Placed((0, 0, 7), "first"))]
+    >>> [item.data for _, item in buffer.take("input", Placed((0, 0, 7), "first"))]
     ['first', 'second']
 """
 
@@ -16,15 +16,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dispel4py.errors import RunError
-from dispel4py.places import LATE, Elsewhere, Place, Placed
+from dispel4py.ordered.places import LATE, Elsewhere, Place, Placed
 from dispel4py.sizes import size_of
 
 #: With so many items that came early, or about so many bytes of them, roots are to wait.
 MOST_EARLY, MOST_EARLY_BYTES = 8192, 16 << 20
 
 
-class Sequence:
-    """What has come to one instance, and what comes next.
+class ReorderBuffer:
+    """Holds what has come early to one instance, and knows what comes next.
 
     Args:
         ways: by the number of a way (see `Route`), which of those ways it is that lead here from
@@ -40,7 +40,7 @@ class Sequence:
 
     @property
     def ahead(self) -> tuple[int, ...]:
-        """The roots that should wait: those of which items are held, while these are too many."""
+        """Roots that should wait: those of which items are held, while these are too many."""
         if self._early < MOST_EARLY and self._early_bytes < MOST_EARLY_BYTES:
             return ()
         return tuple(root for root, held in self._held.items() if held)
@@ -49,7 +49,7 @@ class Sequence:
         """Take what has come by an input.
 
         Yields:
-            (input, item or void) of all whose turn it is now.
+            (input, item or void) of all that are next in order now.
 
         Raises:
             RunError: it has come before.
@@ -97,7 +97,7 @@ class Sequence:
             yield input_name, item
 
     def _read(self, place: Place) -> tuple[Place, Place]:
-        """A place and the one that follows it, as they are compared here: without last zeros."""
+        """Return a place and the one that follows it, in the form compared here: no last zeros."""
         numbers = [place[1]]
         open_at = 0  # the deepest number that is not the last one of its kind
         is_way = True

@@ -1,4 +1,4 @@
-"""M6: what comes in any order is given in the order of the root; see `dispel4py.places`."""
+"""M6: what comes in any order is given in the order of the root; see `dispel4py.ordered.places`."""
 
 import pickle
 
@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import GraphError, ProcessingError, RunError
 from dispel4py.executor import Executor
-from dispel4py.places import LATE, Elsewhere, Placed, Void
+from dispel4py.ordered.places import LATE, Elsewhere, Placed, Void
+from dispel4py.ordered.reorder_buffer import MOST_EARLY, ReorderBuffer
 from dispel4py.plan import make_plan
-from dispel4py.sequence import MOST_EARLY, Sequence
 
 WAY = 3
 
 
-def single_way(sequence, *items):
-    return [item for given in items for _, item in sequence.take("input", given)]
+def single_way(buffer, *items):
+    return [item for given in items for _, item in buffer.take("input", given)]
 
 
 class Root(ProducerPE):
@@ -134,63 +134,63 @@ def test_m6_whatever_overtakes_what_the_order_is_that_of_the_places(data):
 
 
 def test_m6_an_item_that_comes_early_waits():
-    sequence = Sequence({WAY: (0, True)})
+    buffer = ReorderBuffer({WAY: (0, True)})
     second, third = Placed((0, 1, WAY), "b"), Placed((0, 2, WAY), "c")
-    assert single_way(sequence, second, third) == []
-    assert single_way(sequence, Placed((0, 0, WAY), "a")) == [
+    assert single_way(buffer, second, third) == []
+    assert single_way(buffer, Placed((0, 0, WAY), "a")) == [
         Placed((0, 0, WAY), "a"), second, third,
     ]  # fmt: skip
-    assert [*sequence.finish()] == []
+    assert [*buffer.finish()] == []
 
 
 def test_m6_what_goes_elsewhere_is_not_waited_for():
-    sequence = Sequence({WAY: (0, True)})
+    buffer = ReorderBuffer({WAY: (0, True)})
     item = Placed((0, 1, WAY), "b")
-    assert single_way(sequence, item, Elsewhere((0, 0, WAY))) == [item]
+    assert single_way(buffer, item, Elsewhere((0, 0, WAY))) == [item]
 
 
 def test_m6_a_void_stands_for_all_that_would_follow_from_it():
-    sequence = Sequence({1: (0, True), WAY: (0, True)})
+    buffer = ReorderBuffer({1: (0, True), WAY: (0, True)})
     item = Placed((0, 1, 1, ~0, WAY), "b")
     void = Void((0, 0, 1, ~0, WAY))
-    assert single_way(sequence, item, void) == [void, item]
+    assert single_way(buffer, item, void) == [void, item]
 
 
 def test_m6_what_is_held_moves_with_the_instance():
-    sequence = Sequence({WAY: (0, True)})
-    assert single_way(sequence, Placed((0, 1, WAY), "b")) == []
-    sequence = pickle.loads(pickle.dumps(sequence))
-    assert [item.data for item in single_way(sequence, Placed((0, 0, WAY), "a"))] == ["a", "b"]
+    buffer = ReorderBuffer({WAY: (0, True)})
+    assert single_way(buffer, Placed((0, 1, WAY), "b")) == []
+    buffer = pickle.loads(pickle.dumps(buffer))
+    assert [item.data for item in single_way(buffer, Placed((0, 0, WAY), "a"))] == ["a", "b"]
 
 
 def test_m6_what_has_no_place_comes_last_in_its_own_order():
-    sequence = Sequence({WAY: (0, True)})
+    buffer = ReorderBuffer({WAY: (0, True)})
     late = [Placed((LATE, 2, 0, 1, n, WAY), n) for n in (1, 0)]
     first = Placed((0, 0, WAY), "a")
-    assert single_way(sequence, *late, first) == [first]
-    assert [item for _, item in sequence.finish()] == [*reversed(late)]
+    assert single_way(buffer, *late, first) == [first]
+    assert [item for _, item in buffer.finish()] == [*reversed(late)]
 
 
 def test_c6_a_root_is_ahead_while_too_much_of_it_is_held():
-    sequence = Sequence({WAY: (0, True)})
+    buffer = ReorderBuffer({WAY: (0, True)})
     for number in range(1, MOST_EARLY + 1):
-        assert sequence.ahead == ()
-        single_way(sequence, Void((5, number, WAY)))
-    assert sequence.ahead == (5,)
-    assert len(single_way(sequence, Void((5, 0, WAY)))) == MOST_EARLY + 1
-    assert sequence.ahead == ()
-    single_way(sequence, Placed((5, MOST_EARLY + 2, WAY), bytes(100 << 20)))
-    assert sequence.ahead == (5,)
+        assert buffer.ahead == ()
+        single_way(buffer, Void((5, number, WAY)))
+    assert buffer.ahead == (5,)
+    assert len(single_way(buffer, Void((5, 0, WAY)))) == MOST_EARLY + 1
+    assert buffer.ahead == ()
+    single_way(buffer, Placed((5, MOST_EARLY + 2, WAY), bytes(100 << 20)))
+    assert buffer.ahead == (5,)
 
 
 def test_m6_an_item_that_is_lost_or_doubled_by_a_mapping_is_noticed():
-    sequence = Sequence({WAY: (0, True)})
-    single_way(sequence, Placed((0, 0, WAY), "a"), Placed((0, 2, WAY), "c"))
+    buffer = ReorderBuffer({WAY: (0, True)})
+    single_way(buffer, Placed((0, 0, WAY), "a"), Placed((0, 2, WAY), "c"))
     with pytest.raises(RunError, match="has lost it"):
-        [*sequence.finish()]
+        [*buffer.finish()]
     for number in (0, 2):
         with pytest.raises(RunError, match="come twice"):
-            single_way(sequence, Placed((0, number, WAY), "again"))
+            single_way(buffer, Placed((0, number, WAY), "again"))
 
 
 def test_m6_a_key_that_cannot_be_read_leaves_no_gap():

@@ -1,4 +1,4 @@
-"""`OrderingRunner`: the runner of PEs with ordered inputs, and of all that lie on a way to one.
+"""`OrderedRunner`: the runner of PEs with ordered inputs, and of all that lie on a way to one.
 
 On such a way it takes the places off the items, and gives places to what is written.  At an ordered
 input it calls the PE in the order of the places.  All other PEs are left to `Runner`, so they pay
@@ -13,29 +13,29 @@ from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.item_ids import Kept
-from dispel4py.places import LATE, Call, Place, Void, Written
+from dispel4py.ordered.places import LATE, Call, Place, Void, Written
+from dispel4py.ordered.reorder_buffer import ReorderBuffer
 from dispel4py.plan import PlannedPE
 from dispel4py.runner import OnWritten, Runner
-from dispel4py.sequence import Sequence
 
 
-class KeptOrder(NamedTuple):
+class KeptInOrder(NamedTuple):
     """An instance that moves to another process, with its part of the order.
 
     Attributes:
         pe: the PE, or that with what else is kept of it.
         number: see `Call`.
-        who: tells this instance from others of its PE.
-        sequence: what has come to it, if it has an ordered input.
+        source: number of the instance, or of the process that has the replica.
+        buffer: what has come to it, if it has an ordered input.
     """
 
     pe: GenericPE | Kept
     number: int
-    who: int
-    sequence: Sequence | None
+    source: int
+    buffer: ReorderBuffer | None
 
 
-class OrderingRunner(Runner):
+class OrderedRunner(Runner):
     """See `Runner`.
 
     Args:
@@ -44,7 +44,7 @@ class OrderingRunner(Runner):
         on_written: as there.
         rank: as there; a replica of a shared PE is known by it.
         restored: as there, or what `snapshot` of this class has kept.
-        written: as there, of another `OrderingRunner`.
+        written: as there, of another `OrderedRunner`.
         options: as there.
     """
 
@@ -55,15 +55,15 @@ class OrderingRunner(Runner):
         on_written: OnWritten,
         *,
         rank: int = 0,
-        restored: GenericPE | Kept | KeptOrder | None = None,
+        restored: GenericPE | Kept | KeptInOrder | None = None,
         written: dict[str, list[Any]] | None = None,
         **options: Any,
     ) -> None:
         call = Call(planned.index if planned.is_root else None)
-        self._who = rank if planned.shared else instance
-        self._sequence = Sequence(planned.ways) if planned.ordered else None
-        if isinstance(restored, KeptOrder):
-            restored, call.number, self._who, self._sequence = restored
+        self._source = rank if planned.shared else instance
+        self._buffer = ReorderBuffer(planned.ways) if planned.ordered else None
+        if isinstance(restored, KeptInOrder):
+            restored, call.number, self._source, self._buffer = restored
         if written is None:
             written = {
                 output: Written(call, *([routes[0].way] if len(routes) == 1 else ()))
@@ -82,23 +82,23 @@ class OrderingRunner(Runner):
 
     @property
     def ahead(self) -> tuple[int, ...]:
-        return () if self._sequence is None else self._sequence.ahead
+        return () if self._buffer is None else self._buffer.ahead
 
     def preprocess(self) -> None:
         self._begin_late(0)
         super().preprocess()
 
     def postprocess(self) -> None:
-        if self._sequence is not None:
-            self._call_in_turn(self._sequence.finish())
+        if self._buffer is not None:
+            self._call_in_turn(self._buffer.finish())
         self._begin_late(1)
         super().postprocess()
 
     def process(self, input_name: str | None, items: list[Any]) -> float:
-        if self._sequence is None or input_name not in self.planned.ordered:
+        if self._buffer is None or input_name not in self.planned.ordered:
             return self._call_with(input_name, items)
-        sequence, name = self._sequence, input_name
-        return self._call_in_turn(came for item in items for came in sequence.take(name, item))
+        buffer, name = self._buffer, input_name
+        return self._call_in_turn(came for item in items for came in buffer.take(name, item))
 
     def give_up(self, item: Any, sent: Mapping[str, int]) -> None:
         for output, items in self.written.items():
@@ -112,7 +112,9 @@ class OrderingRunner(Runner):
 
     def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
         number = self._places.number if self.planned.is_root else 0
-        return super().snapshot(lambda pe: dumps(KeptOrder(pe, number, self._who, self._sequence)))
+        return super().snapshot(
+            lambda pe: dumps(KeptInOrder(pe, number, self._source, self._buffer))
+        )
 
     def _call_in_turn(self, in_turn: Iterable[tuple[str, Any]]) -> float:
         """Call the PE with items, each with its input; many may have waited for one that came."""
@@ -153,6 +155,6 @@ class OrderingRunner(Runner):
                 end()
 
     def _begin_late(self, phase: int) -> None:
-        """What is written from now on comes after everything that has a place; not a root's."""
-        position: Place = (LATE, self.planned.turn, self._who, phase)
+        """Put what is written from now on behind everything that has a place; not of a root."""
+        position: Place = (LATE, self.planned.turn, self._source, phase)
         self._places.begin(position)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedPE]:
-    """The same PEs with their ordered inputs, and with the ways to them.
+    """Return the same PEs with their ordered inputs, and with the ways to them.
 
     Args:
         pes: all PEs of a plan, by number.
         order: their numbers, each behind all that feed it.
 
     Raises:
-        GraphError: something on a way cannot be told in which order items come.
+        GraphError: a PE on a way does what cannot be kept in order.
     """
     if not any(route.ordered for pe in pes for route in _routes(pe)):
         return [*pes]
@@ -68,7 +68,7 @@ def _inputs(pes: Sequence[PlannedPE], i: int) -> tuple[str, ...]:
 def _ways_to(
     pes: Sequence[PlannedPE], order: Sequence[int], target: int
 ) -> dict[int, tuple[int, bool]]:
-    """See `dispel4py.sequence.Sequence`."""
+    """Return what a `ReorderBuffer` has to know of the ways to a PE."""
     found: dict[int, tuple[int, bool]] = {}
     leads = [False] * len(pes)
     for i in reversed(order):

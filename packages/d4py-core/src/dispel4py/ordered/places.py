@@ -1,11 +1,12 @@
-"""Places of items in the order in which a root made them.
+"""Places of items in the order in which a root made them: sequence numbers of several levels.
 
 A root numbers what it writes.  What a PE writes in a call has the place of the item that it was
 called with, then the way by which that came, then a number of its own: so places compare as the
 items would follow each other if all were run one by one, depth first.
 
-The last item of a call says that it is, and a call that writes nothing sends a `Void`.  So a place
-tells which one follows it (`dispel4py.sequence`), and nobody has to know how many items there are.
+The last item of a call says that it is, and a call that writes nothing sends a `Void`, which is
+punctuation.  So the place that follows can be read from a place (`ordered.reorder_buffer`), and the
+number of items need not be known.
 A root has no last item: what it writes next, be it in another call, has the next number.
 
 Items travel with their places only to where an input is declared ordered (`Route.way`).
@@ -32,13 +33,13 @@ class Placed(NamedTuple):
 
 
 class Void(NamedTuple):
-    """There is no item at this place, and so nothing that would follow from it."""
+    """Punctuation: there is no item at this place, and so nothing that would follow from it."""
 
     place: Place
 
 
 class Elsewhere(NamedTuple):
-    """What is at this place goes to another instance of the receiving PE."""
+    """Punctuation: what is at this place goes to another instance of the receiving PE."""
 
     place: Place
 
@@ -86,7 +87,7 @@ class Call:
         self._put(output, data, ~self.number)
 
     def _put(self, output: Written | None, data: Any, number: int) -> None:
-        # Something is at each place by each way, so that nobody has to know which way it went.
+        # Each place has something on each way, so that a receiver need not know the ways.
         self.number += 1
         for each in self.outputs:
             if each is output:
@@ -114,5 +115,5 @@ class Written(list[Any]):
 
 
 def bare(items: list[Any]) -> list[Any]:
-    """The items without their places; voids are left out."""
+    """Return the items without their places; voids are left out."""
     return [item.data for item in items if type(item) is Placed]
