@@ -9,9 +9,11 @@ from io import BytesIO, StringIO
 
 import pytest
 
+from dispel4py import WorkflowGraph, run
 from dispel4py.base import IterativePE
 from dispel4py.codec import Codec
-from dispel4py.errors import ItemError, RunError
+from dispel4py.errors import GraphError, ItemError, RunError
+from dispel4py.ordered.reorder_buffer import KeptInOrder
 
 LINES = [f"{n} é\n" for n in range(3000)]
 CODEC = Codec()
@@ -108,6 +110,21 @@ def test_i9_a_file_that_is_written_is_refused_by_name(path, mode):
     assert str(path) in text
     assert f"mode {file.mode!r}" in text
     assert path.read_bytes() == before
+
+
+def test_i9_a_pe_in_order_that_writes_a_file_is_refused_by_attribute(path):
+    with open(path, "r+") as file:
+        kept = KeptInOrder(Holds(file), 0, 0, None)
+        with pytest.raises(ItemError, match=r"of type Holds .* attribute 'file'.*mode 'r\+'"):
+            CODEC.dumps_state(kept)
+
+
+def test_i9_simple_names_the_file_and_its_mode_too(path):
+    graph = WorkflowGraph()
+    with open(path, encoding="utf-8") as file:
+        graph.add(Holds(file))
+        with pytest.raises(GraphError, match=r"attribute 'file'.*lines' \(mode 'r'\) is open"):
+            run(graph, mapping="simple", inputs=[{"input": 1}])
 
 
 def test_i9_a_loop_over_lines_is_refused_with_what_to_do(path):

@@ -26,8 +26,9 @@ from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
 from dispel4py.ordered import places
+from dispel4py.ordered.reorder_buffer import KeptInOrder
 from dispel4py.ordered.router import OrderedRouter, take_way
-from dispel4py.ordered.runner import KeptInOrder, OrderedRunner
+from dispel4py.ordered.runner import OrderedRunner
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items

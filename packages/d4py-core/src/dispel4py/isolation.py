@@ -20,7 +20,9 @@ from typing import Any
 from dispel4py.errors import ItemError, shorten
 from dispel4py.item_ids import Item, Kept
 from dispel4py.local_copies import closed_over, copy_locally
+from dispel4py.open_files import REFUSED, OpenFileError, described
 from dispel4py.ordered.places import Placed
+from dispel4py.ordered.reorder_buffer import KeptInOrder
 from dispel4py.pickling import dumps
 from dispel4py.sharing import is_array
 from dispel4py.sizes import ByteCounter, unpickled_bytes
@@ -148,20 +150,23 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
-    if type(item) in (Item, Placed):
-        item = item.data
-    elif type(item) is Kept:
-        item = item.pe
-    culprit = _find_culprit(item)
-    where = "" if culprit is None else f" because of {culprit}"
+    while type(item) in (Item, Placed, Kept, KeptInOrder):
+        item = item.data if type(item) in (Item, Placed) else item.pe
+    reason: Any = error
+    where = ""
+    if (culprit := _find_culprit(item)) is not None:
+        place, value = culprit
+        where = f" because of {place} (a {type(value).__name__})"
+        if type(value) in REFUSED and not isinstance(error, OpenFileError):
+            reason = f"{described(value)} is open"
     return ItemError(
-        f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {error};"
+        f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {reason};"
         f" {advice}"
     )
 
 
-def _find_culprit(item: Any) -> str | None:
-    """The first attribute or element that cannot be copied, one level down."""
+def _find_culprit(item: Any) -> tuple[str, Any] | None:
+    """Return the first attribute or element that cannot be copied, one level down."""
     if isinstance(item, dict):
         parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
     elif isinstance(item, list | tuple | set | frozenset):
@@ -175,7 +180,7 @@ def _find_culprit(item: Any) -> str | None:
     blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
     # Functions and the like are carried by other means, so what nothing copies is rather to blame.
     blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
-    return f"{blamed[0][0]} (a {type(blamed[0][1]).__name__})" if blamed else None
+    return blamed[0] if blamed else None
 
 
 def _carries(means: Callable[[Any], Any], value: Any) -> bool:

@@ -62,7 +62,7 @@ class _Place(NamedTuple):
 
 def _refuse(file: Any) -> Any:
     """Refuse a file."""
-    raise OpenFileError(f"{_described(file)} is open")
+    raise OpenFileError(f"{described(file)} is open")
 
 
 def _carry(file: Any) -> Any:
@@ -79,21 +79,21 @@ def _place(file: Any) -> _Place:
     buffer = file.buffer if isinstance(file, TextIOWrapper) else file
     raw = buffer.raw if isinstance(buffer, BufferedReader) else buffer
     if not isinstance(raw, FileIO) or raw.writable():
-        raise OpenFileError(f"{_described(file)} is open, and not only for reading from disk")
+        raise OpenFileError(f"{described(file)} is open, and not only for reading from disk")
     name = raw.name
     there = os.fstat(raw.fileno())
     named = os.path.abspath(os.fsdecode(name)) if isinstance(name, str | bytes) else ""
     path = getattr(raw, _PATH, named)
     if not stat.S_ISREG(there.st_mode) or not _is_at(path, there):
         raise OpenFileError(
-            f"{_described(file)} is open, and its name does not lead to it: it was removed or"
+            f"{described(file)} is open, and its name does not lead to it: it was removed or"
             " replaced, or is no regular file"
         )
     try:
         position = file.tell()
     except OSError as error:  # "telling position disabled by next() call"
         raise OpenFileError(
-            f"{_described(file)} is in the middle of a loop over its lines, where Python cannot"
+            f"{described(file)} is in the middle of a loop over its lines, where Python cannot"
             " say at which position it is; read the lines with readline() instead"
         ) from error
     is_buffered, text = raw is not buffer, None if buffer is file else _text(file)
@@ -108,7 +108,7 @@ def _text(file: TextIOWrapper) -> _Text:
     parts = gc.get_referents(file)
     decoder = next((part for part in parts if isinstance(part, IncrementalNewlineDecoder)), None)
     if decoder is None:
-        raise OpenFileError(f"{_described(file)} is open with a newline= of its own")
+        raise OpenFileError(f"{described(file)} is open with a newline= of its own")
     before = decoder.getstate()
     decoder.reset()
     translated = decoder.decode("\r\n".encode(file.encoding), final=True)
@@ -182,7 +182,8 @@ def _closed(name: Any, mode: str, is_text: bool) -> Any:
     return file
 
 
-def _described(file: Any) -> str:
+def described(file: Any) -> str:
+    """Return what a message says of a file: its name and mode."""
     name, mode = _name_of(file), _mode_of(file)
     if name is None:
         return "a file"

@@ -17,7 +17,7 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import ItemError
 from dispel4py.identity import PrimedMemo
 from dispel4py.item_ids import Kept
-from dispel4py.ordered.runner import KeptInOrder
+from dispel4py.ordered.reorder_buffer import KeptInOrder
 from dispel4py.runner import Runner
 
 #: Seconds of work per second of checkpoints, and the same while there is nothing else to do.

@@ -13,9 +13,11 @@ What comes early is held until all before it has come; see `dispel4py.ordered.pl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from dispel4py.core import GenericPE
 from dispel4py.errors import RunError
+from dispel4py.item_ids import Kept
 from dispel4py.ordered.places import LATE, Elsewhere, Place, Placed
 from dispel4py.sizes import size_of
 
@@ -115,3 +117,19 @@ class ReorderBuffer:
         while numbers and not numbers[-1]:
             numbers.pop()
         return tuple(numbers), tuple(after)
+
+
+class KeptInOrder(NamedTuple):
+    """An instance that moves to another process, with its part of the order.
+
+    Attributes:
+        pe: the PE, or that with what else is kept of it.
+        number: see `Call`.
+        source: number of the instance, or of the process that has the replica.
+        buffer: what has come to it, if it has an ordered input.
+    """
+
+    pe: GenericPE | Kept
+    number: int
+    source: int
+    buffer: ReorderBuffer | None

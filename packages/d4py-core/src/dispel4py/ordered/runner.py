@@ -9,30 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.item_ids import Kept
 from dispel4py.ordered.places import LATE, Call, Place, Void, Written
-from dispel4py.ordered.reorder_buffer import ReorderBuffer
+from dispel4py.ordered.reorder_buffer import KeptInOrder, ReorderBuffer
 from dispel4py.plan import PlannedPE
 from dispel4py.runner import OnWritten, Runner
-
-
-class KeptInOrder(NamedTuple):
-    """An instance that moves to another process, with its part of the order.
-
-    Attributes:
-        pe: the PE, or that with what else is kept of it.
-        number: see `Call`.
-        source: number of the instance, or of the process that has the replica.
-        buffer: what has come to it, if it has an ordered input.
-    """
-
-    pe: GenericPE | Kept
-    number: int
-    source: int
-    buffer: ReorderBuffer | None
 
 
 class OrderedRunner(Runner):
