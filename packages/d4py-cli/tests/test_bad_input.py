@@ -161,12 +161,10 @@ class TestInputs:
         ("mapping", "value", "least"),
         [("simple", "0", 1), ("dyn_multi", "0", 1), ("multi", "-3", 1), ("hybrid_redis", "-3", 0)],
     )
-    def test_too_few_processes_are_told_with_the_least_that_would_do(
-        self, refused, mapping, value, least
-    ):
+    def test_too_few_processes_are_refused_with_the_minimum(self, refused, mapping, value, least):
         message = refused(mapping, "wf.py", "-n", value)
         assert value in message
-        assert f"the least that would do is {least}" in message
+        assert f"it must be at least {least}" in message
 
     def test_no_process_at_all_needs_a_server_that_others_can_reach(self, refused):
         message = refused("hybrid_redis", "wf.py", "-n", "0")

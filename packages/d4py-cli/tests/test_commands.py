@@ -185,7 +185,7 @@ class TestInstalled:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["worker", "-n", "0"], "-n is 0; the least that would do is 1"),
+            (["worker", "-n", "0"], "-n is 0; it must be at least 1"),
             (["worker", "-n", "some"], "invalid int value: 'some'"),
             (["worker", "wf.py"], "unrecognized arguments: wf.py"),
             (["worker", "--key-file"], "--key-file: expected one argument"),

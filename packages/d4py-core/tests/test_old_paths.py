@@ -247,7 +247,7 @@ class TestArgs:
         assert pretender[0].processes == 2
 
     def test_no_process_is_refused(self, pretender, graph):
-        with pytest.raises(OptionError, match="the least that would do is 1"):
+        with pytest.raises(OptionError, match="it must be at least 1"):
             self.process(graph, {}, argparse.Namespace(num=0))
 
     def test_results_come_as_a_queue_that_ends(self, pretender, graph, source, capsys):

@@ -287,7 +287,7 @@ def test_every_problem_is_reported_at_once():
 
     for expected in (
         "composite CompositePE has no input 'entry' (inputs: none)",
-        "Node2 has numprocesses = 0; the least that would do is 1",
+        "Node2 has numprocesses = 0; it must be at least 1",
         "ProducerPE0 has no output 'outptu' (outputs: 'output')",
         "Lonely1 has no input 'inptu' (inputs: 'input')",
         "input 'input' of Node2 has the grouping 'nearest'",
@@ -326,7 +326,7 @@ def test_numprocesses_that_cannot_be_is_a_problem(count):
     pe.numprocesses = count
 
     assert problems_of(chain(ProducerPE(), pe)) == (
-        f"Node1 has numprocesses = {count!r}; the least that would do is 1",
+        f"Node1 has numprocesses = {count!r}; it must be at least 1",
     )
 
 

@@ -12,9 +12,7 @@ def test_number_of_processes_that_cannot_be_is_refused(processes):
     with pytest.raises(OptionError) as raised:
         RunOptions(processes=processes)
 
-    assert str(raised.value) == (
-        f"the number of processes is {processes!r}; the least that would do is 1"
-    )
+    assert str(raised.value) == (f"the number of processes is {processes!r}; it must be at least 1")
 
 
 def test_number_of_processes_may_be_left_open_or_come_from_numpy():

@@ -275,7 +275,7 @@ class TestMakePolicy:
             make_policy("queue", 4, threshold)
 
     def test_there_is_at_least_one_worker(self):
-        with pytest.raises(OptionError, match="least that would do is 1"):
+        with pytest.raises(OptionError, match="must be at least 1"):
             make_policy("queue", 0)
 
 

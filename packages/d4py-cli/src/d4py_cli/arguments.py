@@ -269,5 +269,5 @@ def count_of(text: str) -> int:
     """A number that may be 0, from the command line."""
     number = _whole(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative; the least that would do is 0")
+        raise argparse.ArgumentTypeError(f"{number} is negative; it must be at least 0")
     return number

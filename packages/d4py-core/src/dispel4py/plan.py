@@ -361,7 +361,7 @@ def _graph_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
         seen[pe_id] = i
     for pe, pe_id in zip(pes, ids, strict=True):
         if not isinstance(pe.numprocesses, Integral) or pe.numprocesses < 1:
-            yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; the least that would do is 1"
+            yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; it must be at least 1"
 
 
 def _port_problems(

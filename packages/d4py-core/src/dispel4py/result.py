@@ -159,7 +159,7 @@ class RunOptions:
         least = self.least_processes
         if processes is not None and (not isinstance(processes, Integral) or processes < least):
             raise OptionError(
-                f"the number of processes is {processes!r}; the least that would do is {least}"
+                f"the number of processes is {processes!r}; it must be at least {least}"
             )
         if self.on_error not in ("stop", "skip"):
             raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")

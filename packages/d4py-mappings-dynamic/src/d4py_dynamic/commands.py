@@ -78,7 +78,7 @@ class WorkerCommand:
         """See `dispel4py.registry.Command`."""
         count = usable_cores() if options.num is None else options.num
         if count < 1:
-            raise OptionError(f"-n is {count}; the least that would do is 1")
+            raise OptionError(f"-n is {count}; it must be at least 1")
         secret = secret_of_guest(options.key_file)
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:

@@ -282,5 +282,5 @@ def _redeliveries(extra: Any) -> int:
     if count is None:
         return REDELIVERIES
     if count < 1:
-        raise OptionError(f"the number of redeliveries is {count!r}; the least that would do is 1")
+        raise OptionError(f"the number of redeliveries is {count!r}; it must be at least 1")
     return int(count)

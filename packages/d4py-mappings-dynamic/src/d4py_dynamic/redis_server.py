@@ -110,7 +110,7 @@ def _patient(address: Address, options: Mapping[str, Any]) -> Address:
     if seconds is None:
         return replace(address, patience=RECONNECT_SECONDS)
     if not seconds >= 0:
-        raise OptionError(f"--reconnect is {seconds!r}; the least that would do is 0 seconds")
+        raise OptionError(f"--reconnect is {seconds!r}; it must be at least 0 seconds")
     return replace(address, patience=float(seconds))
 
 

@@ -192,9 +192,9 @@ def make_policy(name: str, most: int, threshold: float | None = None) -> Policy:
             f"no scaling strategy is called {name!r}{hint}; there are {', '.join(STRATEGIES)}"
         )
     if most < 1:
-        raise OptionError(f"{most} workers cannot be scaled; the least that would do is 1")
+        raise OptionError(f"{most} workers cannot be scaled; there must be at least 1")
     if threshold is not None and not 0 <= threshold < float("inf"):
-        raise OptionError(f"the scaling threshold is {threshold}; the least that would do is 0")
+        raise OptionError(f"the scaling threshold is {threshold}; it must be at least 0")
     strategy = STRATEGIES[name]
     return strategy(most) if threshold is None else strategy(most, threshold)
 
