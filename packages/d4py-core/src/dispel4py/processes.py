@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import (
     connection,
@@ -46,7 +46,7 @@ _DONE = b""
 #: What its last word but one begins with, if threads still run: their names follow.
 _FINISHING = b"finishing "
 #: Seconds between two looks at workers that are to end, and until what they wait for is logged.
-_TICK_SECONDS, SAY_SECONDS = 0.05, 5.0
+_TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
 
 _LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
@@ -214,14 +214,14 @@ class Crew:
             D4pyError: see `check`.
         """
         look = look or self.check
-        say_at = monotonic() + SAY_SECONDS
+        warning = EndWarning()
         while not self.join(_TICK_SECONDS):
             look()
-            if monotonic() >= say_at:
-                say_at = float("inf")
-                for number, process in enumerate(self._processes):
-                    if process.is_alive():
-                        _LOG.warning("%s", waiting_for(name(number), self.finishing(number)))
+            warning.look(
+                (name(number), self.finishing(number))
+                for number, process in enumerate(self._processes)
+                if process.is_alive()
+            )
         look()
 
     def stop(self) -> None:
@@ -238,12 +238,28 @@ class Crew:
             report.close()
 
 
-def waiting_for(worker: str, threads: Sequence[str] = ()) -> str:
-    """Return the line that says why a run does not end."""
-    if not threads:
-        return f"all items are done; waiting for {worker} to end"
-    run = "runs" if len(threads) == 1 else "run"
-    return f"all items are done; waiting for {worker}: {name_threads(threads)} still {run}"
+class EndWarning:
+    """Warns what a run waits for: once, if its end takes longer than some seconds."""
+
+    def __init__(self) -> None:
+        self._due_at = monotonic() + _WARN_SECONDS
+
+    def look(self, remaining: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """Log the warnings if it is time.
+
+        Args:
+            remaining: the name of each worker that has not ended, and of the threads for which it
+                stays, as far as these are known; read only if it is time.
+        """
+        if monotonic() < self._due_at:
+            return
+        self._due_at = float("inf")
+        for worker, threads in remaining:
+            what = " to end"
+            if threads:
+                run = "runs" if len(threads) == 1 else "run"
+                what = f": {name_threads(threads)} still {run}"
+            _LOG.warning("all items are done; waiting for %s%s", worker, what)
 
 
 def usable_cores() -> int:

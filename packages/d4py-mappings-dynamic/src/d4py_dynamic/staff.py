@@ -12,10 +12,9 @@ from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.ending import name_threads
 from dispel4py.errors import WorkerLostError
 from dispel4py.plan import Plan
-from dispel4py.processes import SAY_SECONDS, waiting_for
+from dispel4py.processes import EndWarning
 
 _LOG = logging.getLogger("dispel4py.staff")
-_RUN_LOG = logging.getLogger("dispel4py.run")
 
 #: Seconds between two signs of life of a worker, and after which a silent one is given up.
 SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
@@ -192,14 +191,10 @@ class Staff:
             self.check()
 
         self._workers.wait_until_ended(attend, lambda number: f"worker {self._ranks[number]}")
-        say_at = monotonic() + SAY_SECONDS
+        warning = EndWarning()
         while elsewhere := self._pins_of.keys() - set(self._ranks):
             attend()
-            if monotonic() >= say_at:
-                say_at = float("inf")
-                for rank in sorted(elsewhere):
-                    line = waiting_for(f"worker {rank}", self._finishing.get(rank, ()))
-                    _RUN_LOG.warning("%s", line)
+            warning.look((f"worker {i}", self._finishing.get(i, ())) for i in sorted(elsewhere))
 
     def _look_around(self) -> None:
         """Who has joined or fallen silent elsewhere?"""

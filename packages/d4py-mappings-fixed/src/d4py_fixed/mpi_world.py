@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import secrets
@@ -17,9 +16,7 @@ from d4py_fixed.mpi_line import DRIVER, Door, Kind, Lines
 from d4py_fixed.transport import Parts
 from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
-from dispel4py.processes import SAY_SECONDS, waiting_for
-
-_RUN_LOG = logging.getLogger("dispel4py.run")
+from dispel4py.processes import EndWarning
 
 _LOOK_SECONDS = 0.05
 #: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
@@ -179,7 +176,7 @@ class World:
 
     def _wait_until_ended(self, name: Callable[[int], str]) -> None:
         """Wait for the ranks to end, and say for which if it takes long."""
-        say_at, until = monotonic() + SAY_SECONDS, monotonic() + _END_SECONDS
+        warning, until = EndWarning(), monotonic() + _END_SECONDS
         while not self._wait(_LOOK_SECONDS):
             ending = self._threads.keys() - set(self._lines.gone)
             if ending:
@@ -187,10 +184,7 @@ class World:
             elif monotonic() >= until:  # MPI itself does not come to its end
                 self._end_by_force()
                 return
-            if monotonic() >= say_at:
-                say_at = float("inf")
-                for rank in sorted(ending):
-                    _RUN_LOG.warning("%s", waiting_for(name(rank), self._threads[rank]))
+            warning.look((name(rank), self._threads[rank]) for rank in sorted(ending))
         self._raise_reported()
         with_threads = [rank for rank, names in self._threads.items() if names]
         if with_threads and self._processes.status():

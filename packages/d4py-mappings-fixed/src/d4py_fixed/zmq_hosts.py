@@ -25,10 +25,9 @@ from d4py_fixed.zmq_words import (
     versions,
 )
 from dispel4py.errors import D4pyError, ServiceError
-from dispel4py.processes import SAY_SECONDS, waiting_for
+from dispel4py.processes import EndWarning
 
 logger = logging.getLogger("dispel4py.zmq_multi")
-_RUN_LOG = logging.getLogger("dispel4py.run")
 
 _TICK_SECONDS = 0.1
 
@@ -168,15 +167,15 @@ class Hosts:
         Raises:
             D4pyError: a rank failed on its host, or a host was lost.
         """
-        say_at = monotonic() + SAY_SECONDS
+        warning = EndWarning()
         while waiting := [guest for guest in self._guests.values() if not guest.left]:
             self.attend(_TICK_SECONDS)
-            if monotonic() >= say_at:
-                say_at = float("inf")
-                for guest in waiting:
-                    ran = ", ".join(map(self._placement.describe, guest.ranks))
-                    _RUN_LOG.warning("%s", waiting_for(f"host {guest.name}, which ran {ran}"))
+            warning.look((self._describe(guest), ()) for guest in waiting)
         self._look_away()
+
+    def _describe(self, guest: Guest) -> str:
+        ran = ", ".join(map(self._placement.describe, guest.ranks))
+        return f"host {guest.name}, which ran {ran}"
 
     def strangers(self) -> int:
         """How many connections were refused."""
