@@ -38,8 +38,8 @@ from d4py_fixed.rank import Rank
 from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py import executor as executor_module
 from dispel4py import runner as runner_module
-from dispel4py import sequence as sequence_module
 from dispel4py.inputs import root_inputs
+from dispel4py.ordered import reorder_buffer
 from dispel4py.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
 
@@ -650,7 +650,7 @@ def came_last(result):
 def test_m6_c6_roots_that_wait_for_an_ordered_input_go_on(monkeypatch, seeds):
     far = 10**6
     expected = [came_last(run(ordered_graph([start]), inputs=3)) for start in (0, far)]
-    monkeypatch.setattr(sequence_module, "MOST_EARLY", 1)
+    monkeypatch.setattr(reorder_buffer, "MOST_EARLY", 1)
     waits = 0
     for seed in seeds:
         chooser = random.Random(seed)
