@@ -164,10 +164,11 @@ def test_what_is_simple_comes_first_and_random_graphs_last(pytester):
         GUARD,
         "test_g1_fan_out_reaches_every_edge",
     ]
-    assert names[-4:] == [
+    assert names[-5:] == [
         "test_workflow",
         "test_c2_random_graphs_give_what_the_model_says",
         "test_m5_ids_are_unique_and_those_of_every_mapping",
+        "test_m6_random_graphs_have_the_order_of_every_mapping",
         "test_an_authors_own",
     ]
 
