@@ -345,3 +345,40 @@ def test_more_open_files_than_usual_are_allowed_or_told(start, write, mapping, h
         assert "this user may have 80: take fewer processes" in out
     else:
         assert out == "100\n"
+
+
+def test_a_forked_rank_starts_a_fork_server_of_its_own(start, write, mapping):
+    write(
+        "script.py",
+        """
+        import sys
+        from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+        class One(ProducerPE):
+            def _process(self, inputs):
+                return 1
+
+        class Same(IterativePE):
+            def _process(self, data):
+                return data
+
+        def inner(method):
+            graph = WorkflowGraph()
+            graph.connect(One(), "output", Same(), "input")
+            result = run(graph, sys.argv[1], 3, 2, start_method=method)
+            return result.outputs["Same1"]["output"]
+
+        class Runs(IterativePE):
+            def _process(self, data):
+                return inner("forkserver")
+
+        if __name__ == "__main__":
+            assert inner("forkserver") == [1, 1, 1]  # so there is a server of this process
+            graph = WorkflowGraph()
+            graph.connect(One(), "output", Runs(), "input")
+            result = run(graph, sys.argv[1], 1, 2, start_method="fork")
+            print(result.outputs["Runs1"]["output"])
+        """,
+    )
+    status, out, err = start("script.py", mapping).end()
+    assert (status, out) == (0, "[[1, 1, 1]]\n"), err

@@ -304,6 +304,7 @@ def _worker_main(
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+    _leave_fork_server_to_parent()
     begin_as_a_program()
     try:
         side = WorkerSide(report)
@@ -315,6 +316,16 @@ def _worker_main(
         report.close()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
+
+
+def _leave_fork_server_to_parent() -> None:
+    """Let this process start a fork server of its own when it needs one.
+
+    One that was inherited by a fork is no child of this process, so multiprocessing, which asks
+    whether it still runs, would raise `ChildProcessError`.
+    """
+    server: Any = vars(forkserver)["_forkserver"]
+    server._forkserver_pid = None
 
 
 def _start_helpers(start_method: str) -> None:
