@@ -6,6 +6,7 @@ import random
 import threading
 import zipfile
 from collections import Counter, defaultdict, deque
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -270,6 +271,20 @@ def test_i6_locks_and_files_are_known_by_identity(tmp_path):
 
     assert changed(Opens(), strict=True) == {}
     assert (tmp_path / "log").read_text() == "12345678910" + "".join(map(str, range(11, 21)))
+
+
+def test_i6_a_pool_of_threads_may_be_used():
+    class Pool(IterativePE):
+        def _preprocess(self):
+            self.pools = [ThreadPoolExecutor(1)]
+
+        def _process(self, data):
+            return self.pools[0].submit(abs, data).result()
+
+        def _postprocess(self):
+            self.pools[0].shutdown()
+
+    assert changed(Pool(), strict=True) == {}
 
 
 def test_i6_parallel_aggregates_say_so_themselves():

@@ -40,6 +40,8 @@ _MOST_OBJECTS = 10_000
 _KEPT_BYTES = 1 << 16
 #: Buffers up to this size stay in the pickle.
 _SMALL_BUFFER = 1 << 12
+#: Modules whose objects are at work for a PE, a pool of threads say, and change with that.
+_MACHINERY = frozenset({"asyncio", "concurrent", "multiprocessing", "threading"})
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _CONTAINERS = (list, dict, set, bytearray)
 
@@ -233,6 +235,8 @@ class _ByIdentity(pickle.Pickler):
         # A copy of what cleans up after itself would clean up what the original still uses.
         cleans_up = hasattr(type(value), "__del__")
         if isinstance(value, type | FunctionType) or value is self._pe or cleans_up:
+            return self._identity(value)
+        if type(value).__module__.partition(".")[0] in _MACHINERY:
             return self._identity(value)
         if isinstance(value, GenericPE):  # one that wraps another
             ignored = _ignored(value)
