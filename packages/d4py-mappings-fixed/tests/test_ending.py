@@ -237,3 +237,38 @@ def test_i10_c4_so_does_the_end_of_the_driver(begin, working, wait_until):
     os.kill(program.process.pid, signal.SIGKILL)
     program.process.wait()
     wait_until(lambda: not program.left(), "the end of all processes")
+
+
+LOGS = """
+    import threading
+    from multiprocessing import get_context
+    from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+
+    class Numbers(ProducerPE):
+        number = 0
+        def _process(self, inputs):
+            self.number += 1
+            return self.number
+
+    class Logs(ConsumerPE):
+        def _process(self, data):
+            work = [threading.Thread(target=self.log, args=(f"thread {data}.",)) for _ in range(4)]
+            work.append(get_context("fork").Process(target=self.log, args=(f"child {data}.",)))
+            for each in work:
+                each.start()
+            self.log(f"itself {data}.")
+            for each in work:
+                each.join()
+
+    graph = WorkflowGraph()
+    graph.connect(Numbers(), "output", Logs(), "input")
+"""
+
+
+def test_i4_what_threads_and_processes_of_a_pe_log_is_shown(begin):
+    status, _, err = begin(LOGS, count=10).end()
+    assert status == 0, err
+    for number in range(1, 11):
+        assert err.count(f"Logs1 (rank 1): thread {number}.") == 4
+        assert err.count(f"Logs1 (rank 1): child {number}.") == 1
+        assert err.count(f"Logs1 (rank 1): itself {number}.") == 1
