@@ -199,6 +199,19 @@ def test_the_file_with_the_key_stays_until_the_run_has_ended(hosts):
     assert not key.exists()
 
 
+def test_a_file_with_a_key_that_the_run_has_not_written_stays(hosts):
+    key = hosts.folder / "here" / "own.key"
+    key.touch(0o600)
+    key.write_text(secrets.token_urlsafe(32))
+    driver = hosts.driver(
+        "dyn_redis", "plain", "-i", 300, "-n", 1, "--resumable", "--key-file", key, D4PY_KEY=""
+    )
+    hosts.await_work(hosts.await_ranks(1))
+    kill(driver)
+    assert_finished(hosts, resume(hosts, "--key-file", key, D4PY_KEY=""), "plain", 300)
+    assert key.exists()
+
+
 def test_what_cannot_be_resumable_is_refused(hosts):
     _, err = ended(hosts.driver("dyn_redis", "plain", "--resumable", D4PY_KEY=""), 2)
     assert "a resumable run needs a key that outlives this process" in err

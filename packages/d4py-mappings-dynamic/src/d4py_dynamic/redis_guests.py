@@ -33,12 +33,14 @@ class Resumption(NamedTuple):
         processes: number of worker processes; see `dispel4py.RunOptions`.
         extra: the mapping's own options.
         feeding: roots that were fed from iterables.
+        owns_key_file: the file with the key was written by the run, and goes with it.
     """
 
     mapping: str
     processes: int | None
     extra: dict[str, Any]
     feeding: tuple[int, ...] = ()
+    owns_key_file: bool = False
 
 
 def run_key(secret: str, run_id: str) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,9 +121,11 @@ class RedisMapping(DynamicMapping):
         """See `DynamicMapping`."""
         extra = options.extra
         lasting = bool(extra.get("resumable"))
+        key_file = extra.get("key_file")
+        is_given = key_file is None or os.path.exists(key_file)
         with (
             find_server(extra) as address,
-            secret_of_driver(extra.get("key_file"), lasting=lasting) as (secret, is_new),
+            secret_of_driver(key_file, lasting=lasting) as (secret, is_new),
         ):
             run_id = secrets.token_hex(4)
             keys = RunKeys(run_id, tuple(pins_of(plan)))
@@ -130,11 +133,13 @@ class RedisMapping(DynamicMapping):
             resumption = None
             if lasting:
                 _check_lasting(address, is_new=is_new)
-                resumption = Resumption(self.name, options.processes, dict(extra))
+                resumption = Resumption(
+                    self.name, options.processes, dict(extra), owns_key_file=not is_given
+                )
             backend = RedisBackend(address, keys, key, plan, terms, resumption)
             with backend.cleared():
                 backend.store.create(self.name)
-                if options.processes == 0 or extra.get("key_file"):
+                if options.processes == 0 or key_file:
                     _check_reach(address)
                 # A key that is in the environment anyway is no wish for guests by itself.
                 if options.processes == 0 or not (is_new or address.embedded):

@@ -84,7 +84,8 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
         result = mapping.drive(plan, still, terms, backend, options, progress)
-    forget_secret(key_file)
+    if resumption.owns_key_file:
+        forget_secret(key_file)
     return result
 
 
