@@ -11,6 +11,7 @@ import secrets
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -636,6 +637,24 @@ class WorksOn(Relay):
     def _process(self, data: Any) -> Any:
         threading.Thread(target=_work, args=(self.folder, data)).start()
         return data
+
+
+class Forks(IterativePE):
+    """Hands items on, and forks a process for each, which writes and logs as well."""
+
+    def _process(self, data: Any) -> Any:
+        self.write("output", data)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a process that has threads forks
+            child = os.fork()
+        if not child:
+            try:
+                self.log("in a process of its own")
+                time.sleep(0.02)  # so long that what was written goes on its way
+                self.write("output", -data)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
 
 
 class Submits(WorksOn):

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 
 import pytest
 
 from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Keeps, KeepsCsv, KeepsDirectly, Numbers, Submits, WorksOn
+from d4py_conformance.pes import (
+    Forks,
+    Keeps,
+    KeepsCsv,
+    KeepsDirectly,
+    Numbers,
+    Submits,
+    WorksOn,
+)
 from d4py_conformance.suite import Execute, RunApart, Suite, chain
 from dispel4py.errors import ProcessingError
 
@@ -55,3 +64,9 @@ class EndingRules(Suite):
         for folder in (by_thread, by_pool):
             names = sorted(path.name for path in folder.iterdir())
             assert names == ["1", "2", "3"], folder.name
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+    def test_i10_a_process_that_a_pe_forks_sends_nothing_of_its_own(self, execute: Execute) -> None:
+        """What its parent has written would come twice."""
+        result = execute(chain(Numbers(), Forks()), 5)
+        assert_outputs(result.outputs, {"Forks1": {"output": [1, 2, 3, 4, 5]}})

@@ -13,7 +13,6 @@ one by one, depth first.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -117,7 +116,7 @@ class Executor:
         self._rank = rank
         self._isolate = isolate
         self._on_error = on_error
-        self._log = None if log is None else _by_this_process(log)
+        self._log = log
         self._between = between
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
         self._in_teams = one_by_one is None and is_local is None and not self._one_by_one
@@ -641,16 +640,6 @@ def _taker(routes: Sequence[Route], way: int, isolate: Isolate) -> _Take | None:
     if len(routes) == 1:
         return None
     return partial(fork_items, way=way, isolate=share_item if is_last else isolate)
-
-
-def _by_this_process(log: Log) -> Log:
-    """Return the same for this process; what a PE has forked must not use our connections."""
-    own = os.getpid()
-
-    def say(pe_id: str, rank: int, message: str) -> None:
-        (log if os.getpid() == own else show_log)(pe_id, rank, message)
-
-    return say
 
 
 class _Outlet:

@@ -9,7 +9,9 @@ it are called straight at `_process`, in a tight loop.
 from __future__ import annotations
 
 import copy
+import os
 import sys
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -196,6 +198,7 @@ class Runner:
         pe._run_writer = self._write
         pe._run_log = log
         self._direct: _DirectWay | None = None
+        _runners.add(self)
 
     def preprocess(self) -> None:
         """Call the PE's preprocess: once, before anything else.
@@ -490,7 +493,7 @@ class Runner:
             self._watch = None
         self.batch, self._to_come, self._direct = [], iter(()), None
         files = held_files(self.pe)
-        _detach(self.pe, self.planned.id)
+        _detach(self.pe, partial(_write_too_late, self.planned.id))
         del self.pe
         try:
             finish_files(files)
@@ -592,18 +595,43 @@ def _copy_pe(planned: PlannedPE) -> GenericPE:
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
 
 
-def _detach(pe: GenericPE, pe_id: str) -> None:
-    """Take away what ties a PE, and one that it wraps, to a run."""
+def _detach(pe: GenericPE, write: Callable[[str, Any], None]) -> None:
+    """Take away what ties a PE, and one that it wraps, to a run; `write` refuses what it writes."""
     for part in [pe, *(value for value in vars(pe).values() if isinstance(value, GenericPE))]:
         for name in RUNTIME_ATTRIBUTES:
             vars(part).pop(name, None)
-        part._run_writer = partial(_write_too_late, pe_id)
+        part._run_writer = write
 
 
 def _write_too_late(pe_id: str, name: str, data: Any) -> None:
     raise RunError(
         f"{pe_id} wrote to output {name!r} after its postprocess(), when it was complete; a thread"
         " that writes has to be joined in postprocess()"
+    )
+
+
+#: Those of this process.
+_runners: weakref.WeakSet[Runner] = weakref.WeakSet()
+
+
+def _leave_runs_to_parent() -> None:
+    """Cut PEs loose in a process that one of them has forked.
+
+    It would send what its parent has written once more, by its parent's connections.
+    """
+    for runner in [*_runners]:
+        pe = vars(runner).get("pe")
+        if pe is not None:
+            _cut_loose(pe, partial(_write_elsewhere, runner.planned.id))
+
+
+os.register_at_fork(after_in_child=_leave_runs_to_parent)
+
+
+def _write_elsewhere(pe_id: str, name: str, data: Any) -> None:
+    raise RunError(
+        f"{pe_id} wrote to output {name!r} in a process that it has started itself; let that"
+        " process return its data, and write it in the PE's own"
     )
 
 
