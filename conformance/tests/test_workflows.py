@@ -86,6 +86,16 @@ MPI_WAYS = {"1", "enough", "more"}
 
 
 class TestFixedMappings(WorkflowsInProcesses):
+    @pytest.fixture
+    def name(self):
+        """Name of a workflow, for tests that are not about one."""
+        return "pipeline_test"
+
+    @pytest.fixture
+    def processes(self):
+        """How many processes, for the same tests."""
+        return "1"
+
     @pytest.fixture(params=[name for name in installed() if name in ("multi", "zmq_multi", "mpi")])
     def mapping(self, request, name, processes):
         if request.param == "mpi":

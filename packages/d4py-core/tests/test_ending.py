@@ -103,3 +103,33 @@ def test_i10_a_thread_that_raises_is_an_error(notes):
 def test_i10_a_thread_that_ends_its_worker_is_an_error(notes):
     _, err = notes("threading.Timer(0.05, os._exit, (3,)).start()", 1)
     assert "exit status 3, while its thread 'Thread-" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp_path):
+    """It inherits the pool's list of threads, of which it is one itself."""
+    program = """
+        from concurrent.futures import ThreadPoolExecutor
+        from dispel4py.processes import Crew
+
+        def work(side):
+            with ThreadPoolExecutor(1) as pool:
+                print(pool.submit(int, "7").result(), flush=True)
+
+        def run():
+            crew = Crew(work, [()], "fork")
+            crew.wait_until_ended()
+            crew.stop()
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(run).result()
+        """
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "7\n", "")

@@ -72,6 +72,7 @@ class Kept(GenericPE):
 class Replica(IterativePE):
     """Stateless, but tells at its end how many items this replica had."""
 
+    ignored_state = ("had",)
     had = 0
 
     def _process(self, data):

@@ -16,7 +16,10 @@ class CopyRules(Suite):
     """Copies of items."""
 
     @pytest.mark.parametrize("known_by", ["view", "weak reference"])
-    def test_m2_a_buffer_can_be_filled_again(self, execute: Execute, known_by: str) -> None:
+    def test_m2_a_buffer_can_be_filled_again(
+        self, execute: Execute, require: Require, known_by: str
+    ) -> None:
+        require("lifecycle")
         pytest.importorskip("numpy")
         outputs = execute(chain(Refill(known_by), Ends()), 6).outputs
         assert_outputs(outputs, {"Ends1": {"output": [(n, n) for n in range(1, 7)]}})

@@ -32,11 +32,12 @@ _problems: list[str] = []
 def begin_as_a_program() -> None:
     """Make this process one that can end as a program; call it at the start of a worker process.
 
-    The exit handlers that were inherited by a fork are forgotten, and the exceptions that end
-    threads are noted from now on.
+    The exit handlers and thread pools that were inherited by a fork are forgotten, and the
+    exceptions that end threads are noted from now on.
     """
     if os.getpid() != _IMPORTED_BY:
         _leave_exit_handlers_to_parent()
+        _leave_thread_pools_to_parent()
     threading.excepthook = partial(_note_exception, threading.excepthook)
 
 
@@ -107,6 +108,17 @@ def _leave_exit_handlers_to_parent() -> None:
     if finalize._registered_with_atexit:
         atexit.register(finalize._exitfunc)
     atexit.register(_end_logging, [*_log_handlers()])
+
+
+def _leave_thread_pools_to_parent() -> None:
+    """Forget the threads of pools that were begun before the fork, which left them behind.
+
+    At its end `concurrent.futures` joins them, and this thread may be one of theirs: that of a pool
+    in which the run was started.
+    """
+    pools = sys.modules.get("concurrent.futures.thread")
+    if pools is not None:
+        vars(pools)["_threads_queues"].clear()
 
 
 def _log_handlers() -> list[Any]:

@@ -21,7 +21,7 @@ from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dispel4py.core import GenericPE, show_log
+from dispel4py.core import GenericPE
 from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare

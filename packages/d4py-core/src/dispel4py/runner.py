@@ -622,7 +622,7 @@ def _leave_runs_to_parent() -> None:
     for runner in [*_runners]:
         pe = vars(runner).get("pe")
         if pe is not None:
-            _cut_loose(pe, partial(_write_elsewhere, runner.planned.id))
+            _detach(pe, partial(_write_elsewhere, runner.planned.id))
 
 
 os.register_at_fork(after_in_child=_leave_runs_to_parent)
