@@ -763,5 +763,24 @@ class MeetingFetch(Fetch):
         return super()._process(inputs)
 
 
+class OverwritingFetch(MeetingFetch):
+    """Has the same file open for writing in each of the processes.
+
+    Args:
+        folder: see `MeetingFetch`.
+        path: the file.
+    """
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        super().__init__(folder, 2)
+        self.path = path
+
+    def _preprocess(self) -> None:
+        self.file = self.path.open("w")
+
+    def _postprocess(self) -> None:
+        self.file.close()
+
+
 #: How long a `MeetingFetch` waits.
 MEETING_SECONDS = 20.0

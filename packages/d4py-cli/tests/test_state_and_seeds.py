@@ -104,3 +104,34 @@ class TestTry:
         done = dispel4py("check", workflow, "--try", "some")
         assert done.status == 2
         assert "--try" in done.err
+
+
+#: Two instances of a PE that write to one file.
+SAME_FILE = """
+from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
+
+class Count(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+class Write(ConsumerPE):
+    def _preprocess(self):
+        self.file = open("written.txt", "w")
+    def _process(self, data):
+        self.file.write("line\\n")
+
+graph = WorkflowGraph()
+write = Write()
+write.numprocesses = 2
+graph.connect(Count(), "output", write, "input")
+"""
+
+
+@pytest.mark.parametrize("mapping", ["simple", "multi"])
+def test_i6_instances_that_overwrite_one_file_are_told_of_and_refused(dispel4py, write, mapping):
+    write("same_file.py", SAME_FILE)
+    said = "several instances of Write1 had 'written.txt' open for writing"
+    done = dispel4py(mapping, "same_file.py", "-i", 9, "-n", 3)
+    assert (done.status, done.err.count(said)) == (0, 1)
+    done = dispel4py(mapping, "same_file.py", "-i", 9, "-n", 3, "--strict")
+    assert (done.status, done.err.count(f"error: {said}")) == (1, 1)

@@ -7,6 +7,7 @@ import gc
 import gzip
 import io
 import lzma
+import os
 import sys
 import threading
 import weakref
@@ -18,8 +19,8 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py import held_files as held_files_module
-from dispel4py.errors import ProcessingError, RunError
-from dispel4py.held_files import finish_files, flush_left_open, held_files
+from dispel4py.errors import ProcessingError, RunError, UndeclaredStateError
+from dispel4py.held_files import finish_files, flush_left_open, held_files, overwritten
 from dispel4py.new.monitoring import ProcessTimingPE
 
 #: Files that are left in a cycle are closed by Python's collector, which warns.
@@ -403,3 +404,45 @@ def test_what_was_left_open_is_flushed_at_the_end_of_a_worker(tmp_path, monkeypa
     flush_left_open()
     assert path.read_text() == "more"
     file.close()
+
+
+def test_i10_files_of_the_run_itself_are_not_the_pes(tmp_path):
+    """A PE leads to its runner by its own attributes, and from there to all the others."""
+    with (tmp_path / "out").open("w") as file:
+        pe = Count()
+        pe._run_writer = Holds._process.__get__(file)
+        pe.wrapped = Count()
+        pe.wrapped._run_log = file.write
+        assert held_files(pe) == []
+        pe.wrapped.out = file.write
+        assert held_files(pe) == [file]
+
+
+def test_i6_files_that_another_instance_would_overwrite(tmp_path):
+    with (
+        (tmp_path / "out").open("w") as written,
+        (tmp_path / "out").open("r+b") as again,
+        (tmp_path / "log").open("a") as appended,
+        open(os.devnull, "w") as nowhere,
+    ):
+        found = overwritten([written, again, appended, nowhere, io.StringIO()])
+    (name,) = found.values()
+    assert name == str(tmp_path / "out")
+
+
+@pytest.mark.parametrize("instances", [1, 2])
+def test_i6_instances_that_write_to_one_file_are_reported(tmp_path, caplog, instances):
+    path = tmp_path / "out"
+    pe = Holds(path)
+    pe.numprocesses = instances
+    graph = WorkflowGraph()
+    graph.connect(Count(), "output", pe, "input")
+    run(graph, inputs=20)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == instances - 1
+    assert all(
+        f"several instances of Holds1 had '{path}' open for writing" in text for text in told
+    )
+    if instances > 1:
+        with pytest.raises(UndeclaredStateError, match="several instances of Holds1"):
+            run(graph, inputs=20, strict=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.pes import Numbers, OverwritingFetch, Relay
 from d4py_conformance.pes_with_state import (
     AddsDraw,
     AddsNumpyDraw,
@@ -57,6 +57,21 @@ def numbers_of(drawn: list[Any]) -> list[tuple[Any, ...]]:
 
 class StateRules(Suite):
     """State of PEs, declared or not, and random numbers."""
+
+    def test_i6_processes_that_write_to_one_file_are_reported(
+        self,
+        execute: Execute,
+        require: Require,
+        tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        require("shares_calls", "lifecycle")
+        folder = tmp_path / "processes"
+        folder.mkdir()
+        with caplog.at_level("WARNING", LOGGER):
+            execute(chain(OverwritingFetch(folder, tmp_path / "out"), Relay()), 2, processes=4)
+        assert caplog.text.count("several instances of OverwritingFetch0 had") == 1
+        assert str(tmp_path / "out") in caplog.text
 
     def test_i6_state_that_is_not_declared_is_told_of_once(
         self, execute: Execute, caplog: pytest.LogCaptureFixture

@@ -70,21 +70,26 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
             share_items=options.share_items,
             extra=extra,
             least_processes=getattr(mapping, "least_processes", 1),
-            strict=options.strict,
-            seed=options.seed,
         )
         return mapping.run(graph, inputs, run_options)
 
-    return hand_out(run, reporter, options.output)
+    how = RunOptions(strict=options.strict, seed=options.seed)
+    return hand_out(run, reporter, options.output, how)
 
 
-def hand_out(run: Callable[[RunOptions], RunResult], reporter: Reporter, output: str | None) -> int:
+def hand_out(
+    run: Callable[[RunOptions], RunResult],
+    reporter: Reporter,
+    output: str | None,
+    how: RunOptions | None = None,
+) -> int:
     """Do a run, and say where its results and messages go; the exit status.
 
     Args:
         run: does it, given where results and progress go.
         reporter: gets the messages.
         output: a file for the results; None prints them at the end.
+        how: what the run is asked for beside; None if nothing.
 
     Raises:
         D4pyError: see `run_job`.
@@ -93,8 +98,10 @@ def hand_out(run: Callable[[RunOptions], RunResult], reporter: Reporter, output:
     with ExitStack() as stack:
         lines = stack.enter_context(JsonLines(output)) if output else None
         stack.enter_context(reporter)
-        where = RunOptions(
-            on_result=None if lines is None else lines.write, on_progress=reporter.on_progress
+        where = replace(
+            how or RunOptions(),
+            on_result=None if lines is None else lines.write,
+            on_progress=reporter.on_progress,
         )
         try:
             result = carry_out(run, where)

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import gc
 import io
+import os
+import platform
+import stat
 import sys
 import weakref
 from collections import deque
@@ -20,12 +23,14 @@ from itertools import islice
 from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from dispel4py.core import RUNTIME_ATTRIBUTES
+
 #: How far files are looked for behind a PE's attributes; members of one container; objects in all.
 _DEEPEST, _MOST_MEMBERS, _MOST_OBJECTS = 5, 1000, 10_000
 #: References to an object that only one variable has, as `sys.getrefcount` counts them.
 _OURS = 2
-#: Attributes of every PE in which no file is.
-_DECLARED = ("inputconnections", "outputconnections")
+#: Attributes of every PE in which no file of its own is.
+_NOT_THE_AUTHORS = {"inputconnections", "outputconnections", *RUNTIME_ATTRIBUTES}
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 _NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
@@ -39,7 +44,7 @@ def held_files(owner: object) -> list[Any]:
     behind a function or a `csv` writer.
     """
     files: list[Any] = []
-    seen = {id(owner), *(id(vars(owner).get(name)) for name in _DECLARED)}
+    seen = {id(owner)}
     layer = [owner]
     for _ in range(_DEEPEST):
         found: list[Any] = []
@@ -55,6 +60,34 @@ def held_files(owner: object) -> list[Any]:
             break
         layer = found
     return files
+
+
+def overwritten(files: Iterable[Any]) -> dict[str, str]:
+    """Return those of some files that whoever else has them open would overwrite.
+
+    Files that are appended to are not among them, nor are pipes, sockets, terminals and the
+    standard streams.
+
+    Returns:
+        an identity of the file, the same for all processes → its name.
+    """
+    found: dict[str, str] = {}
+    for file in files:
+        with suppress(Exception):  # it has no descriptor, or is of a class of the user's own
+            number = file.fileno()
+            there = os.fstat(number)
+            if number > 2 and stat.S_ISREG(there.st_mode) and not _appends(number):
+                place = f"{platform.node()} {there.st_dev} {there.st_ino}"
+                found[place] = str(getattr(file, "name", number))
+    return found
+
+
+def _appends(number: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # not on this platform
+        return False
+    return bool(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_APPEND)
 
 
 def finish_files(files: list[Any]) -> None:
@@ -127,7 +160,8 @@ def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
     if isinstance(value, io.IOBase):
         return ()  # closes or flushes what it stands on
     try:
-        return [*islice(vars(value).values(), _MOST_MEMBERS)]
+        attributes = islice(vars(value).items(), _MOST_MEMBERS)
+        return [part for name, part in attributes if name not in _NOT_THE_AUTHORS]
     except TypeError:  # it has no attributes
         return ()
 

@@ -48,6 +48,8 @@ class InstanceStats:
         items: calls of ``process``.
         seconds: time spent inside the PE.
         changed: attributes of the PE that it changed without saying that it keeps state.
+        files: files that it had open for writing, each by name and by an identity that is the same
+            for all processes: where two instances have the same one, they overwrite each other.
     """
 
     pe_id: str
@@ -55,6 +57,7 @@ class InstanceStats:
     items: int = 0
     seconds: float = 0.0
     changed: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

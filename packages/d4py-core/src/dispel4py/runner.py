@@ -34,7 +34,7 @@ from dispel4py.errors import (
     name_list,
     shorten,
 )
-from dispel4py.held_files import finish_files, held_files
+from dispel4py.held_files import finish_files, held_files, overwritten
 from dispel4py.isolation import (
     IMMUTABLE,
     CountingIsolate,
@@ -280,6 +280,11 @@ class Runner:
             if self._strict:
                 raise undeclared(self.planned.id, changed)
 
+    def _note_files(self, files: list[Any]) -> None:
+        """Note the files that another instance of the PE would overwrite."""
+        known = {place: name for name, place in self.stats.files} | overwritten(files)
+        self.stats.files = tuple((name, place) for place, name in known.items())
+
     @property
     def to_come(self) -> int:
         """How many items of the batch in hand were not begun."""
@@ -468,6 +473,8 @@ class Runner:
         if self._watch is not None:
             self._look_for_state()
             self._watch = None  # which refers to all that the PE has
+        if self.planned.is_watched:
+            self._note_files(held_files(self.pe))
         if self.planned.has_postprocess:
             self._takes = True
             self._stream.take()
@@ -493,6 +500,8 @@ class Runner:
             self._watch = None
         self.batch, self._to_come, self._direct = [], iter(()), None
         files = held_files(self.pe)
+        if self.planned.is_watched:
+            self._note_files(files)
         _detach(self.pe, partial(_write_too_late, self.planned.id))
         del self.pe
         try:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
+from dispel4py.errors import UndeclaredStateError
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
-from dispel4py.undeclared import UndeclaredReporter
+from dispel4py.undeclared import UndeclaredReporter, describe_files, shared_files
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -87,6 +88,9 @@ def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> Run
         options = replace(options, seed=draw_seed())
     with callers_generators_kept():
         result = do(options)
+    if options.strict:
+        for pe_id, names in shared_files(result.stats).items():
+            raise UndeclaredStateError(pe_id, names, describe_files(pe_id, names))
     reporter.report(result.stats)
     if result.stats.seed is None:
         result.stats.seed = options.seed

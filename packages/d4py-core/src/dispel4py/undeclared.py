@@ -16,6 +16,7 @@ import logging
 import pickle
 import random
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from types import FunctionType
@@ -293,6 +294,26 @@ def undeclared(pe_id: str, attributes: tuple[str, ...]) -> UndeclaredStateError:
     return UndeclaredStateError(pe_id, attributes, describe(pe_id, attributes))
 
 
+def shared_files(stats: RunStats) -> dict[str, tuple[str, ...]]:
+    """Return the names of the files that several instances of a PE had open for writing, by PE."""
+    holders = Counter((entry.pe_id, place) for entry in stats.instances for _, place in entry.files)
+    found: dict[str, dict[str, None]] = {}
+    for entry in stats.instances:
+        for name, place in entry.files:
+            if holders[entry.pe_id, place] > 1:
+                found.setdefault(entry.pe_id, {})[name] = None
+    return {pe_id: tuple(names) for pe_id, names in found.items()}
+
+
+def describe_files(pe_id: str, names: tuple[str, ...]) -> str:
+    """Return what is said of a PE whose instances write to the same files."""
+    return (
+        f"several instances of {pe_id} had {name_list(names)} open for writing and have overwritten"
+        " what others wrote; set `single = True` (or `stateful = True`) in the class, or have each"
+        " instance write to a file of its own, named by `self.rank`"
+    )
+
+
 class UndeclaredReporter:
     """Reports undeclared state, once for each PE of a run.
 
@@ -303,6 +324,7 @@ class UndeclaredReporter:
     def __init__(self, on_progress: Callable[[RunStats], None] | None) -> None:
         self._on_progress = on_progress
         self._reported: set[str] = set()
+        self._reported_files: set[str] = set()
 
     def progress(self, stats: RunStats) -> None:
         """Report what has turned out so far."""
@@ -311,8 +333,12 @@ class UndeclaredReporter:
             self._on_progress(stats)
 
     def report(self, stats: RunStats) -> None:
-        """Log a warning about each PE that has changed attributes."""
+        """Log a warning about each PE that has changed attributes, or overwrites its files."""
         for entry in stats.instances:
             if entry.changed and entry.pe_id not in self._reported:
                 self._reported.add(entry.pe_id)
                 _LOG.warning("%s", describe(entry.pe_id, entry.changed))
+        for pe_id, names in shared_files(stats).items():
+            if pe_id not in self._reported_files:
+                self._reported_files.add(pe_id)
+                _LOG.warning("%s", describe_files(pe_id, names))

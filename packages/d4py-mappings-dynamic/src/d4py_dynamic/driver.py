@@ -84,6 +84,7 @@ class Driver:
         self._results = ResultCollector(options.on_result)
         self._failures: list[Failure] = []
         self._changed: dict[str, tuple[str, ...]] = {}
+        self._files: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self._feeders: list[Feeder] = []
         self._started_at = perf_counter()
         first: list[Task] = []
@@ -213,9 +214,11 @@ class Driver:
                 self._failures += failures
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
-            case Changed(pe_id, attributes):
-                self._changed.setdefault(pe_id, attributes)
-                if self._plan.strict:
+            case Changed(pe_id, rank, attributes, files):
+                self._files[pe_id, rank] = files
+                if attributes:
+                    self._changed.setdefault(pe_id, attributes)
+                if attributes and self._plan.strict:
                     raise undeclared(pe_id, attributes)
             case Drained():
                 pass
@@ -233,6 +236,7 @@ class Driver:
         self._stats.instances = self._store.stats()
         for entry in self._stats.instances:
             entry.changed = self._changed.get(entry.pe_id, ())
+            entry.files = self._files.get((entry.pe_id, entry.rank), ())
         self._stats.seconds = perf_counter() - self._started_at
         if self._scaler is not None:
             self._scaler.report(self._stats)

@@ -209,8 +209,8 @@ class RedisTaskStore:
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.tell(LogLine(pe_id, rank, message))
 
-    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
-        self.tell(Changed(pe_id, attributes))
+    def changed(self, changed: Changed) -> None:
+        self.tell(changed)
 
     def close(self) -> None:
         self._redis.close()

@@ -68,8 +68,8 @@ class TaskStore(Protocol):
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
-    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
-        """Tell the driver which attributes a PE has changed without saying that it keeps state."""
+    def changed(self, changed: Changed) -> None:
+        """Send the driver what a PE does that does not say that it keeps state."""
 
     def close(self) -> None:
         """Let go of the store."""
@@ -91,10 +91,19 @@ class LogLine(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Event: a PE changed its own attributes and does not say that it keeps state."""
+    """Event: what a PE that does not say that it keeps state does all the same.
+
+    Attributes:
+        pe_id: id of the PE.
+        rank: number of its worker.
+        attributes: those that it has changed; see `InstanceStats.changed`.
+        files: those that it writes; see `InstanceStats.files`.
+    """
 
     pe_id: str
+    rank: int
     attributes: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
 
 
 class Drained(NamedTuple):

@@ -100,8 +100,8 @@ class TableTaskStore:
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
 
-    def changed(self, pe_id: str, attributes: tuple[str, ...]) -> None:
-        self._ask("tell", CODEC.dumps(Changed(pe_id, attributes)))
+    def changed(self, changed: Changed) -> None:
+        self._ask("tell", CODEC.dumps(changed))
 
     def close(self) -> None:
         """See `TaskStore`; whoever made the connection closes it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from d4py_dynamic.store import Changed
 from d4py_dynamic.tasks import Commit
 from dispel4py.executor import Executor
 from dispel4py.plan import Plan
@@ -25,15 +26,17 @@ class Tally:
         self._pinned = pinned
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
-        self._told_changed: set[str] = set()
+        self._told_changed: set[Changed] = set()
         self.replicas: set[int] = set()
 
-    def changed(self, executor: Executor) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Return which attributes PEs were found to change, of those not reported before."""
+    def changed(self, executor: Executor) -> Iterator[Changed]:
+        """Return what PEs were found to do that do not say that they keep state; each once."""
         for entry in executor.stats:
-            if entry.changed and entry.pe_id not in self._told_changed:
-                self._told_changed.add(entry.pe_id)
-                yield entry.pe_id, entry.changed
+            if entry.changed or entry.files:
+                changed = Changed(entry.pe_id, entry.rank, entry.changed, entry.files)
+                if changed not in self._told_changed:
+                    self._told_changed.add(changed)
+                    yield changed
 
     def add_to(self, commit: Commit, executor: Executor) -> None:
         """Tell what was done since the last time, and which replicas there are now."""

@@ -153,8 +153,8 @@ class Worker:
         self._end()
 
     def _tell_changed(self) -> None:
-        for pe_id, attributes in self._tally.changed(self._executor):
-            self._store.changed(pe_id, attributes)
+        for changed in self._tally.changed(self._executor):
+            self._store.changed(changed)
 
     # What the executor calls: `Exits` and its hooks.
 
