@@ -24,6 +24,7 @@ from d4py_fixed.frames import (
 from d4py_fixed.placement import place
 from dispel4py import RunError, WorkflowGraph
 from dispel4py.errors import InputError, ItemError, WorkerLostError
+from dispel4py.feeding import Reader
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan
 from dispel4py.result import InstanceStats, RunOptions, RunStats
@@ -70,6 +71,15 @@ def two_roots():
     graph.add(Relay("First"))
     graph.add(Relay("Second"))
     return graph
+
+
+def test_g4_roots_whose_inputs_are_at_hand_get_them_before_any_that_is_read(monkeypatch):
+    """To send large inputs can take as long as their root takes for others."""
+    monkeypatch.setattr(Reader, "start", Reader._read)  # so that some are there at once
+    ranks = Ranks(lambda rank, frame: [ENDED] if isinstance(frame, Calls) and frame.last else [])
+    inputs = {"First0": iter([{"input": n} for n in range(9)]), "Second1": [{"input": 0}]}
+    drive(ranks, inputs, graph=two_roots())
+    assert next(frame.pe for _, frame in ranks.heard if isinstance(frame, Calls)) == 1
 
 
 def test_g4_each_root_is_told_its_calls_once_and_that_they_are_all():

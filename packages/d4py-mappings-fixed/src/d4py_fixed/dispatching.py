@@ -41,6 +41,11 @@ class CallDispatcher:
         else:
             self._reader = Reader(root, given)
 
+    @property
+    def reads(self) -> bool:
+        """The inputs are read as they are used, since they are not at hand."""
+        return self._reader is not None
+
     def start(self) -> None:
         """Begin to read the inputs."""
         if self._reader is not None:
