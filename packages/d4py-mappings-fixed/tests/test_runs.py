@@ -237,15 +237,16 @@ class TestTheCaller:
 
     def test_ranks_that_wait_do_not_burn_a_core(self, execute, flows, chain):
         # One rank sleeps; its neighbours have nothing to do, or nobody to send to.
-        sleeps = flows.Sleeps(1.5, at=1)
-        graph = chain(flows.Numbers(), flows.Relay(), sleeps, flows.Relay())
-        before = os.times()
-        execute(graph, 50_000)
-        after = os.times()
-        used = after.children_user + after.children_system
-        used -= before.children_user + before.children_system
-        used += after.user + after.system - before.user - before.system
-        assert used < 1.0
+        def used(seconds):
+            sleeps = flows.Sleeps(seconds, at=1)
+            graph = chain(flows.Numbers(), flows.Relay(), sleeps, flows.Relay())
+            before = os.times()
+            execute(graph, 50_000)
+            after = os.times()
+            return sum(after[:4]) - sum(before[:4])  # of this process, and of its children
+
+        # The same run without the wait shows what start and work take in this process.
+        assert used(1.5) - used(0) < 1.0
 
     def test_runs_side_by_side_do_not_meet(self, flows, chain, mapping):
         results = {}
@@ -268,11 +269,12 @@ def test_c4_no_file_stays_open(execute, flows, chain):
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     graph = chain(flows.Numbers(), flows.Relay(3), flows.Kept())
     execute(graph, 10)
-    before = sorted(os.listdir(folder))
+    before = {*os.listdir(folder)}
     execute(graph, 10)
     with pytest.raises(ValueError, match="mine"):
         execute(graph, 10, on_result=_raise)
-    assert sorted(os.listdir(folder)) == before
+    # What earlier tests have left to the collector may have gone meanwhile.
+    assert {*os.listdir(folder)} <= before
 
 
 def _raise(*result):
