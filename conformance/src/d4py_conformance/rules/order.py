@@ -28,7 +28,7 @@ from dispel4py import GenericPE, ProcessingError, WorkflowGraph, create_iterativ
 
 CALLS = 60
 #: How many items a run has in all; far more than an ordered input may hold.
-ITEMS = 100_000
+ITEMS = 1_000_000
 
 
 def some(number: int) -> list[int]:
