@@ -84,3 +84,24 @@ def test_missing_examples_are_answered_with_the_pip_line():
 
 def test_distribution_requires_nothing():
     assert requires("d4py-core") in (None, [])
+
+
+def test_core_runs_where_no_process_can_be_forked():
+    """As on Windows, whose `os` has neither `fork` nor `register_at_fork`."""
+    program = """
+import os
+del os.fork, os.register_at_fork
+from dispel4py import ProducerPE, WorkflowGraph, run
+
+class One(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+graph = WorkflowGraph()
+graph.add(One())
+print(run(graph, inputs=2).outputs)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("{'One0': {'output': [1, 1]}}\n", "")

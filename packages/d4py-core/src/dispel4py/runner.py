@@ -619,12 +619,12 @@ def _write_too_late(pe_id: str, name: str, data: Any) -> None:
     )
 
 
-#: Those of this process.
+#: The runners of this process, for the processes that it forks.
 _runners: weakref.WeakSet[Runner] = weakref.WeakSet()
 
 
 def _leave_runs_to_parent() -> None:
-    """Cut PEs loose in a process that one of them has forked.
+    """Detach all PEs from their runs, in a process that was forked.
 
     It would send what its parent has written once more, by its parent's connections.
     """
@@ -634,7 +634,8 @@ def _leave_runs_to_parent() -> None:
             _detach(pe, partial(_write_elsewhere, runner.planned.id))
 
 
-os.register_at_fork(after_in_child=_leave_runs_to_parent)
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_leave_runs_to_parent)
 
 
 def _write_elsewhere(pe_id: str, name: str, data: Any) -> None:
