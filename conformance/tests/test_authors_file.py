@@ -105,6 +105,12 @@ BAD_FIXTURES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _whole_reasons(monkeypatch):
+    """Let pytest print reasons whole in its summary, as in CI, however wide the terminal."""
+    monkeypatch.setenv("CI", "true")
+
+
 def only_line(result):
     """The reason of each test that has failed; they are all the same."""
     (line,) = {
