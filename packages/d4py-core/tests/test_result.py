@@ -7,12 +7,28 @@ from dispel4py.errors import OptionError
 from dispel4py.result import Failure, InstanceStats, ResultCollector, RunOptions, RunStats
 
 
-@pytest.mark.parametrize("processes", [0, -1, "4", 2.5])
-def test_number_of_processes_that_cannot_be_is_refused(processes):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"processes": 0}, "the number of processes is 0; it must be at least 1"),
+        ({"processes": -1}, "the number of processes is -1; it must be at least 1"),
+        ({"processes": "4"}, "the number of processes is '4'; it must be a whole number"),
+        ({"processes": 2.5}, "the number of processes is 2.5; it must be a whole number"),
+        ({"processes": True}, "the number of processes is True; it must be a whole number"),
+        ({"seed": 1.5}, "the seed is 1.5; it can be a whole number from 0 to 2**64 - 1"),
+        ({"seed": "7"}, "the seed is '7'; it can be a whole number from 0 to 2**64 - 1"),
+        ({"on_error": "ignore"}, "on_error is 'ignore'; it can be 'stop' or 'skip'"),
+        ({"on_result": []}, "on_result is []; it has to be a function"),
+        ({"on_progress": True}, "on_progress is True; it has to be a function"),
+        ({"strict": "no"}, "strict is 'no'; it can be True or False"),
+        ({"share_items": "yes"}, "share_items is 'yes'; it can be True or False"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_with_what_it_can_be(options, message):
     with pytest.raises(OptionError) as raised:
-        RunOptions(processes=processes)
+        RunOptions(**options)
 
-    assert str(raised.value) == (f"the number of processes is {processes!r}; it must be at least 1")
+    assert str(raised.value).startswith(message)
 
 
 def test_number_of_processes_may_be_left_open_or_come_from_numpy():

@@ -173,9 +173,10 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
             _check_element(root, number, element)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
         return value
+    advice = f"; for one call: [{shorten(value)}]" if isinstance(value, dict) else ""
     raise InputError(
         f"the input of {root.id} is {shorten(value)}; it has to be a number of calls or a list"
-        " of dicts, one per call"
+        f" of dicts, one per call{advice}"
     )
 
 
@@ -195,6 +196,8 @@ def _check_element(root: PlannedPE, number: int, element: Any) -> None:
 
 
 def _key_name(key: Any) -> str:
+    if isinstance(key, type):
+        return f"the class {key.__name__} in place of a PE"
     return repr(key) if isinstance(key, str) else repr(getattr(key, "name", key))
 
 

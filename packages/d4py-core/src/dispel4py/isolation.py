@@ -12,7 +12,7 @@ import decimal
 import fractions
 import pickle
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -159,6 +159,10 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
         where = f" because of {place} (a {type(value).__name__})"
         if type(value) in REFUSED and not isinstance(error, OpenFileError):
             reason = f"{described(value)} is open"
+    elif isinstance(item, Generator):
+        advice = "write each item with self.write() instead, or send a list of them"
+    elif isinstance(item, Coroutine):
+        advice = "send what it comes to: await it, in a function that asyncio.run() calls"
     return ItemError(
         f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {reason};"
         f" {advice}"

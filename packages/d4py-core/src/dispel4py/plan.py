@@ -13,8 +13,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from dispel4py.base import ConsumerPE, IterativePE
+from dispel4py.call_checks import check_graph
 from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
 from dispel4py.errors import GraphError, name_list
+from dispel4py.method_checks import method_problems
 from dispel4py.ordered.ways import with_places
 from dispel4py.random_streams import draw_seed
 from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
@@ -192,8 +194,7 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
         GraphError: it cannot run; every problem is listed.
         TypeError: it is no graph.
     """
-    if not isinstance(graph, WorkflowGraph):
-        raise TypeError(f"a workflow is a WorkflowGraph, not {type(graph).__name__}: {graph!r}")
+    check_graph(graph)
     flat, problems = flatten(graph)
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}
@@ -362,6 +363,7 @@ def _graph_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
     for pe, pe_id in zip(pes, ids, strict=True):
         if not isinstance(pe.numprocesses, Integral) or pe.numprocesses < 1:
             yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; it must be at least 1"
+        yield from method_problems(pe, pe_id)
 
 
 def _port_problems(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Literal
 
-from dispel4py.errors import OptionError, ProcessingError
+from dispel4py.errors import OptionError, ProcessingError, shorten
 from dispel4py.random_streams import SEEDS
 
 #: Gets each result as it comes: id of the PE, name of the output, data.
@@ -158,17 +158,39 @@ class RunOptions:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        processes: Any = self.processes
-        least = self.least_processes
-        if processes is not None and (not isinstance(processes, Integral) or processes < least):
-            raise OptionError(
-                f"the number of processes is {processes!r}; it must be at least {least}"
-            )
+        self._check_processes()
         if self.on_error not in ("stop", "skip"):
             raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")
+        for name in ("share_items", "strict"):
+            if isinstance(getattr(self, name), str):
+                raise OptionError(f"{name} is {getattr(self, name)!r}; it can be True or False")
+        for name in ("on_result", "on_progress"):
+            function = getattr(self, name)
+            if function is not None and not callable(function):
+                raise OptionError(f"{name} is {shorten(function)}; it has to be a function")
         seed: Any = self.seed
-        if seed is not None and not (isinstance(seed, Integral) and 0 <= int(seed) < SEEDS):
-            raise OptionError(f"the seed is {seed!r}; it can be a number from 0 to 2**64 - 1")
+        if seed is not None and not (_is_whole(seed) and 0 <= int(seed) < SEEDS):
+            raise OptionError(f"the seed is {seed!r}; it can be a whole number from 0 to 2**64 - 1")
+
+    def _check_processes(self) -> None:
+        processes: Any = self.processes
+        if processes is None:
+            return
+        if not _is_whole(processes):
+            raise OptionError(
+                f"the number of processes is {processes!r}; it must be a whole number, such as 4,"
+                f" and at least {self.least_processes}"
+            )
+        if processes < self.least_processes:
+            raise OptionError(
+                f"the number of processes is {processes!r}; it must be at least"
+                f" {self.least_processes}"
+            )
+
+
+def _is_whole(value: object) -> bool:
+    """Return whether it is a whole number, of Python or NumPy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class ResultCollector:

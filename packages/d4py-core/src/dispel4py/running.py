@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
+from dispel4py.call_checks import check_graph, check_mapping
 from dispel4py.errors import UndeclaredStateError
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
@@ -50,10 +51,14 @@ def run(
         **options: the mapping's own options, such as ``redis_url``.
 
     Raises:
+        TypeError: the graph is none.
         UsageError: the call or the graph is wrong; nothing was started.
         RunError: the run failed; a `ProcessingError` where a PE raised.
     """
-    if processes == "auto":
+    check_graph(graph)
+    if not isinstance(mapping, str):
+        check_mapping(mapping)
+    if isinstance(processes, str) and processes == "auto":
         from dispel4py.processes import usable_cores
 
         processes = usable_cores()

@@ -1,0 +1,85 @@
+"""Mistakes in the methods of a PE that can be seen before anything runs.
+
+Calling a generator function or an ``async def`` runs none of its code: something would have to
+iterate over what it returns, or to await it, and a run does neither.  So such a method is a problem
+of the graph.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
+from dispel4py.core import GenericPE
+
+#: What a run calls; what that calls where it is ours, and the classes in which it is.
+_CALLED: tuple[tuple[str, str, tuple[type[GenericPE], ...]], ...] = (
+    ("preprocess", "_preprocess", (GenericPE,)),
+    ("process", "_process", (IterativePE, ProducerPE, ConsumerPE, GenericPE)),
+    ("postprocess", "_postprocess", (GenericPE,)),
+)
+_ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_LAZY = _ASYNC | inspect.CO_GENERATOR
+
+
+def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
+    """Yield one sentence for each method of a PE that would not run when it is called.
+
+    Args:
+        pe: the PE.
+        pe_id: its id in the run.
+    """
+    for outer, inner, ours in _CALLED:
+        # An author's own `process` may use `_process` in any way, such as iterate over it.
+        name = inner if is_ours(pe, outer, ours) else outer
+        flags = _flags(getattr(pe, name))
+        if flags & _LAZY:
+            yield f"{pe_id}: {name}() {_why(flags)}; {_instead(pe, name, flags)}"
+    if isinstance(pe, SimpleFunctionPE) and type(pe)._process is SimpleFunctionPE._process:
+        function: Any = pe.compute_fn
+        name = getattr(function, "__name__", repr(function))
+        flags = _flags(function)
+        if function is not None and not callable(function):
+            yield (
+                f"{pe_id}: its compute_fn is {function!r}, which cannot be called; give it the"
+                " function itself, as in SimpleFunctionPE(f), and not what it returns"
+            )
+        elif flags & _LAZY:
+            yield f"{pe_id}: its compute_fn {name}() {_why(flags)}; {_instead(pe, '', flags)}"
+
+
+def is_ours(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) -> bool:
+    """Return whether a PE has a method as one of some classes of ours defines it."""
+    if method in vars(pe):
+        return False
+    found = getattr(type(pe), method)
+    return any(found is getattr(base, method) for base in classes)
+
+
+def _flags(function: Any) -> int:
+    """Return the flags of a function's code; 0 if it has none in Python."""
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None and callable(function):  # an object of a class with such a method
+        code = getattr(type(function).__call__, "__code__", None)
+    return 0 if code is None else int(code.co_flags)
+
+
+def _why(flags: int) -> str:
+    if flags & _ASYNC:
+        return "is an async def, which nothing awaits"
+    return "has a yield, so that calling it runs none of its code"
+
+
+def _instead(pe: GenericPE, name: str, flags: int) -> str:
+    if flags & _ASYNC:
+        return "write def, and in it asyncio.run(…) for what has to be awaited"
+    if not name:
+        return "return one item, a list for instance, or write a PE with a _process() of its own"
+    if not pe.outputconnections:
+        return "remove the yield: there is no output for its items"
+    output = next(iter(pe.outputconnections))
+    return f"write each item with self.write({output!r}, item) instead"
