@@ -31,8 +31,6 @@ from dispel4py.errors import (
     RunError,
     UndeclaredStateError,
     UnknownOutputError,
-    name_list,
-    shorten,
 )
 from dispel4py.held_files import finish_files, held_files, overwritten
 from dispel4py.isolation import (
@@ -44,6 +42,7 @@ from dispel4py.isolation import (
     counting,
 )
 from dispel4py.item_ids import Kept
+from dispel4py.output_errors import no_outputs, unknown_output
 from dispel4py.plan import PlannedPE
 from dispel4py.random_streams import Drawn, Stream
 from dispel4py.result import InstanceStats
@@ -409,11 +408,11 @@ class Runner:
             for item in items:
                 returned = process(item if input_name is None else {input_name: item})
                 if type(returned) is not dict:
-                    returned = _as_dict(returned)
+                    returned = self._as_dict(returned)
                 is_large = False
                 for name, value in returned.items():
                     if name not in written:
-                        raise self._unknown_output(name)
+                        raise self._unknown_output(name, returned)
                     counter = counters[name]
                     written[name].append(_kept(value, isolate, counter))
                     is_large = is_large or counter.bytes > self._most_bytes
@@ -543,10 +542,17 @@ class Runner:
         self._sent_at = perf_counter()
         self._nested_seconds += self._sent_at - started_at
 
-    def _unknown_output(self, name: str) -> UnknownOutputError:
-        return UnknownOutputError(
-            f"{self.planned.id} has no output {name!r} (outputs: {name_list(list(self.written))})"
-        )
+    def _unknown_output(
+        self, name: str, returned: Mapping[str, Any] | None = None
+    ) -> UnknownOutputError:
+        return unknown_output(self.planned.id, [*self.written], name, returned)
+
+    def _as_dict(self, returned: Any) -> Mapping[str, Any]:
+        if returned is None:
+            return {}
+        if isinstance(returned, Mapping):
+            return returned
+        raise no_outputs(self.pe, returned)
 
     def _add_seconds(self, started_at: float) -> float:
         seconds = perf_counter() - started_at
@@ -642,17 +648,6 @@ def _write_elsewhere(pe_id: str, name: str, data: Any) -> None:
     raise RunError(
         f"{pe_id} wrote to output {name!r} in a process that it has started itself; let that"
         " process return its data, and write it in the PE's own"
-    )
-
-
-def _as_dict(returned: Any) -> Mapping[str, Any]:
-    if returned is None:
-        return {}
-    if isinstance(returned, Mapping):
-        return returned
-    raise TypeError(
-        f"process() returned {shorten(returned)}; it can return a dict of output name and data, or"
-        " None"
     )
 
 
