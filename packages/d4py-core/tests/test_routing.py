@@ -278,6 +278,27 @@ def test_key_whose_hash_raises_is_told(count):
     assert [failed for _, failed in collect.failed] == [bad, bad]
 
 
+@pytest.mark.parametrize(
+    ("item", "keys", "advice"),
+    [
+        ((1, 2), [3], "by [3] (IndexError: tuple index out of range); this tuple has 2 elements"),
+        ((1, 2), ["k"], "a tuple has elements by number: send dicts, or group by numbers"),
+        ({"a": 1}, ["k"], "(KeyError: 'k'); this dict has the keys 'a': send items that have it"),
+        (7, [0], "items that are grouped have to be tuples, lists or dicts"),
+    ],
+)
+def test_key_that_an_item_lacks_is_answered_with_the_receiver_and_what_to_send(item, keys, advice):
+    collect = Collect()
+    route = Route(0, "output", 1, "left", Grouping("group_by", tuple(keys)))
+
+    deliver(Router(route, 3, 0, copy_item, collect, receiver="Join1"), [[item]])
+
+    ((error, failed),) = collect.failed
+    assert failed is item
+    assert "input 'left' of Join1 is grouped" in str(error)
+    assert advice in str(error)
+
+
 def test_remembered_keys_are_limited():
     from dispel4py import routing
 

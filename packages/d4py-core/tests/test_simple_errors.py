@@ -225,7 +225,8 @@ def test_c3_group_key_that_cannot_be_read_names_key_item_and_grouping():
     assert str(error) == (
         "Each1 (instance 0) failed in process at item {'wrod': 2}:"
         " dispel4py.errors.GroupingError: the group key cannot be read from {'wrod': 2}:"
-        " input 'input' is grouped by ['word'] (KeyError: 'word')"
+        " input 'input' of Each2 is grouped by ['word'] (KeyError: 'word'); this dict has the keys"
+        " 'wrod': send items that have it, or change the grouping"
     )
     skipped = run(chain(Count(), source, pe), inputs=3, on_error="skip")
     assert skipped.outputs == {"Each2": {"output": [{"word": 1}, {"word": 3}]}}

@@ -604,10 +604,16 @@ class Executor:
     def _make_outlets(self, routes: Sequence[Route], runner: Runner) -> list[_Outlet]:
         outlets = []
         for way, route in enumerate(routes):
-            instances = self.plan.pes[route.destination].instances
+            receiver = self.plan.pes[route.destination]
             make = Router if route.way < 0 else OrderedRouter
             router = make(
-                route, instances, runner.instance, self._isolate, runner.fail, self._in_teams
+                route,
+                receiver.instances,
+                runner.instance,
+                self._isolate,
+                runner.fail,
+                self._in_teams,
+                receiver.id,
             )
             outlets.append(_Outlet(router, _taker(routes, way, self._isolate)))
         return outlets

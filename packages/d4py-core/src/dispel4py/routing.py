@@ -6,13 +6,13 @@ instance; items keep their order on the way to each of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any
 
-from dispel4py.errors import GroupingError, shorten
+from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.grouping import stable_hash
 from dispel4py.isolation import IMMUTABLE, Isolate, share_item
 from dispel4py.item_ids import Item, bare, forked_id
@@ -21,6 +21,10 @@ from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
 #: A batch's items by receiving instance.
 Parts = Iterable[tuple[int, list[Any]]]
 
+#: What may be wrong with a group key.
+_NOT_READ, _NOT_HASHED = "cannot be read", "cannot be hashed"
+#: How many keys of a dict a message names.
+_MOST_NAMED = 10
 #: How many keys a router remembers the instance of.
 _REMEMBERED_KEYS = 1 << 16
 
@@ -36,6 +40,7 @@ class Router:
         on_error: gets an exception and the item that cannot be routed; raises, or drops it.
         in_order: the parts follow each other as the items do, so that there is one per item or
             run of items; else there is one per instance.
+        receiver: id of the destination, for messages.
     """
 
     def __init__(
@@ -46,8 +51,10 @@ class Router:
         isolate: Isolate,
         on_error: Callable[[BaseException, Any], None],
         in_order: bool = False,
+        receiver: str = "",
     ) -> None:
         self.route = route
+        self._receiver = receiver
         self.instances = instances
         self._next = sender % instances
         self._isolate = isolate
@@ -121,7 +128,7 @@ class Router:
         try:
             key = self._key_of(data)
         except Exception as error:  # a user's __getitem__ may raise anything
-            self._on_error(self._explain("cannot be read", data, error), data)
+            self._on_error(self._explain(_NOT_READ, data, error), data)
             return ()
         instance = self._placed(key, items[0])
         return () if instance is None else ((instance, items),)
@@ -142,7 +149,7 @@ class Router:
             return stable_hash(key) % self.instances
         except Exception as error:  # a user's class may raise anything
             data = item.data if self.route.with_ids else item
-            self._on_error(self._explain("cannot be hashed", data, error), data)
+            self._on_error(self._explain(_NOT_HASHED, data, error), data)
             return None
 
     def _keys(self, items: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -158,7 +165,7 @@ class Router:
             try:
                 keys.append(key_of(data))
             except Exception as error:
-                self._on_error(self._explain("cannot be read", data, error), data)
+                self._on_error(self._explain(_NOT_READ, data, error), data)
                 continue
             found.append(item)
         return found, keys
@@ -171,12 +178,29 @@ class Router:
         return instance
 
     def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
+        of = f" of {self._receiver}" if self._receiver else ""
+        advice = "" if what == _NOT_HASHED else f"; {_missing(item, self.route.grouping.keys)}"
         explained = GroupingError(
-            f"the group key {what} from {shorten(item)}: input {self.route.input!r} is grouped by"
-            f" {self.route.grouping} ({type(error).__name__}: {error})"
+            f"the group key {what} from {shorten(item)}: input {self.route.input!r}{of} is grouped"
+            f" by {self.route.grouping} ({type(error).__name__}: {error}){advice}"
         )
         explained.__cause__ = error
         return explained
+
+
+def _missing(item: Any, keys: Sequence[Any]) -> str:
+    """Return what an item lacks of the keys of a grouping, and what to do."""
+    advice = "send items that have it, or change the grouping"
+    if isinstance(item, Mapping):
+        names = name_list([*islice(item, _MOST_NAMED)]) + (" …" if len(item) > _MOST_NAMED else "")
+        return f"this dict has the keys {names}: {advice}"
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes):
+        if all(isinstance(key, int) for key in keys):
+            return f"this {type(item).__name__} has {len(item)} elements, from 0: {advice}"
+        return f"a {type(item).__name__} has elements by number: send dicts, or group by numbers"
+    if hasattr(item, "__getitem__"):
+        return f"its __getitem__() has to take the keys of the grouping: {advice}"
+    return "items that are grouped have to be tuples, lists or dicts, or have a __getitem__()"
 
 
 def _is_plain(key: Any) -> bool:
