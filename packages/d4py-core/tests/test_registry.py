@@ -171,6 +171,22 @@ def test_mapping_of_ours_that_is_missing_is_answered_with_its_pip_line(monkeypat
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("timed_simple", "use 'simple': every run counts"),
+        ("timed_multi", "use 'multi': every run counts"),
+        ("timed_mpi", "use 'mpi': every run counts"),
+        ("spark", "use 'multi' on one machine, 'mpi', "),
+        ("storm", "use 'multi' on one machine, 'mpi', "),
+        ("zmq", "did you mean 'zmq_multi'?"),
+        ("multiprocessing", "did you mean 'multi'?"),
+    ],
+)
+def test_mapping_of_another_version_is_answered_with_what_to_use(name, advice):
+    assert advice in refusal(name)
+
+
 def test_mapping_that_is_like_none_is_answered_with_where_they_come_from():
     assert refusal("xyzzy").endswith("pip install d4py-cli")
 
@@ -190,5 +206,8 @@ def test_other_distributions_bring_commands_which_listing_does_not_import(loud):
 
 
 def test_command_that_cannot_be_imported_is_answered_with_its_distribution(loud):
-    with pytest.raises(UnknownMappingError, match="the command 'hush' of loud-mapping cannot be"):
+    with pytest.raises(
+        UnknownMappingError, match="the command 'hush' of loud-mapping cannot be"
+    ) as raised:
         load_command("hush")
+    assert str(raised.value).endswith("try: pip install 'loud-mapping'")

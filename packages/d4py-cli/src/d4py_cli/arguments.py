@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import shlex
 import sys
 import textwrap
 from typing import Any, NoReturn
 
 from dispel4py.errors import OptionError
-from dispel4py.loading import LoadedWorkflow
+from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import Mapping, TakesPart, available, available_commands, mapping_options
 
 ABOUT = """\
@@ -75,6 +76,14 @@ class Parser(argparse.ArgumentParser):
         """Raise `OptionError`."""
         raise OptionError(f"{message}; see: {self.prog} --help")
 
+    def like(self, option: str) -> str:
+        """Return a hint at the option that is most like one that there is not, or ``""``."""
+        from difflib import get_close_matches  # slow to import, and only errors need it
+
+        word = option.partition("=")[0]
+        near = get_close_matches(word, self._option_string_actions, n=1) if len(word) > 2 else []
+        return f"; did you mean {near[0]!r}?" if near else ""
+
 
 def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
     """What stands before the first ``--``, and what behind it, which is the workflow's own."""
@@ -107,6 +116,25 @@ def show_about(option: str) -> int:
     )
 
 
+def check_order(name: str, arguments: list[str]) -> None:
+    """Check that a workflow does not stand where its mapping should.
+
+    Args:
+        name: what stands there.
+        arguments: the rest of the command line.
+
+    Raises:
+        OptionError: it does; the message has the command line that would do.
+    """
+    mappings = available()
+    if name in mappings or not names_workflow(name):
+        return
+    is_swapped = bool(arguments) and arguments[0] in mappings
+    mapping, *rest = arguments if is_swapped else ["simple", *arguments]
+    command = shlex.join(["dispel4py", mapping, name, *rest])
+    raise OptionError(f"{name!r} is a workflow, and the mapping comes first: {command}")
+
+
 def _about_installed() -> dict[str, str]:
     """What the commands are called, and do, that mappings' packages bring."""
     usage, commands = "", ""
@@ -137,7 +165,7 @@ def parse_job(
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         if unknown[0].startswith("-"):
-            parser.error(f"mapping {name!r} has no option {unknown[0]!r}")
+            parser.error(f"mapping {name!r} has no option {unknown[0]!r}{parser.like(unknown[0])}")
         parser.error(
             f"{unknown[0]!r} is one argument too many (arguments for the workflow itself come"
             " after --)"

@@ -141,6 +141,14 @@ def load_module(target: str) -> LoadedWorkflow:
     raise WorkflowLoadError(f"no workflow {target!r}: {_why_missing(target)}")
 
 
+def names_workflow(target: str) -> bool:
+    """Return whether a word looks like a workflow: a file, or an example; imports no workflow."""
+    files = (target, f"{target}.py", f"{target.replace('.', os.sep)}.py")
+    if target.endswith(".py") or any(os.path.isfile(path) for path in files):
+        return True
+    return target.isidentifier() and _module_exists(f"{EXAMPLES}.{target}")
+
+
 def source_of(module_name: str) -> tuple[str, str, str] | None:
     """Name, source and file name of a module that was loaded from a file; None for any other."""
     return _SOURCES.get(module_name)

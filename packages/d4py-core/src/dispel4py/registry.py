@@ -41,6 +41,17 @@ KNOWN_DISTRIBUTIONS = {
     "redis": "d4py-hybrid",
 }
 
+_TIMED = "use {!r}: every run counts the calls of each PE and the time in them, in result.stats"
+_CLUSTER = "use 'multi' on one machine, 'mpi', 'zmq_multi' or 'hybrid_redis' on several"
+#: Mappings of other versions of dispel4py → what to use instead.
+_FORMER = {
+    "timed_simple": _TIMED.format("simple"),
+    "timed_multi": _TIMED.format("multi"),
+    "timed_mpi": _TIMED.format("mpi"),
+    "spark": _CLUSTER,
+    "storm": _CLUSTER,
+}
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -227,9 +238,11 @@ def load_command(name: str) -> Command | JobCommand | None:
         command: Command | JobCommand = entry.load()()
     except ImportError as error:
         distribution = getattr(entry.dist, "name", name)
+        # Our own command needs what the mappings over Redis need; of others nothing is known.
+        ours = {wanted.partition("[")[0]: wanted for wanted in KNOWN_DISTRIBUTIONS.values()}
         raise UnknownMappingError(
             f"the command {name!r} of {distribution} cannot be imported ({error});"
-            f" try: pip install '{distribution}[redis]'"
+            f" try: pip install '{ours.get(distribution, distribution)}'"
         ) from error
     return command
 
@@ -266,7 +279,9 @@ def _entry_point(name: str, group: str = ENTRY_POINT_GROUP) -> EntryPoint | None
 def _not_installed(name: str) -> str:
     installed = available()
     message = f"no mapping {name!r} is installed (installed: {name_list(installed)})"
-    nearest = difflib.get_close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], n=1)
+    if name in _FORMER:
+        return f"{message}; {_FORMER[name]}"
+    nearest = difflib.get_close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], n=1, cutoff=0.5)
     if name in KNOWN_DISTRIBUTIONS:
         message += f"; to get it: pip install '{KNOWN_DISTRIBUTIONS[name]}'"
     elif nearest:
