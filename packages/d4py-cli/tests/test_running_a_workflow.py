@@ -352,3 +352,32 @@ class TestOutputFile:
         done = dispel4py("simple", "wf.py", "-i", 4, "--output", "out.jsonl")
         assert done.status == 1
         assert json.loads((folder / "out.jsonl").read_text())["data"] == -12
+
+
+@pytest.mark.parametrize("more", [[], ["-q"]])
+def test_a_pe_that_sends_nothing_is_noted_once(dispel4py, write, more):
+    write(
+        "wf.py",
+        """
+        from dispel4py import ConsumerPE, IterativePE, ProducerPE, WorkflowGraph
+
+        class One(ProducerPE):
+            def _process(self, inputs):
+                return 1
+
+        class Double(IterativePE):
+            def _process(self, data):
+                2 * data
+
+        class Sink(ConsumerPE):
+            def _process(self, data):
+                print(data)
+
+        graph, double = WorkflowGraph(), Double()
+        graph.connect(One(), "output", double, "input")
+        graph.connect(double, "output", Sink(), "input")
+        """,
+    )
+    done = dispel4py("simple", "wf.py", "-i", "5", *more)
+    assert done.status == 0
+    assert done.err.count("Double1 got 5 items and sent none: does its _process() return") == 1

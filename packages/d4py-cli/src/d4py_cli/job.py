@@ -16,7 +16,7 @@ from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import InStep, Mapping, TakesPart, load_mapping
 from dispel4py.result import RunOptions, RunResult
-from dispel4py.running import carry_out
+from dispel4py.running import carry_out, run_on
 
 
 def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
@@ -72,7 +72,7 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
             extra=extra,
             least_processes=getattr(mapping, "least_processes", 1),
         )
-        return mapping.run(graph, inputs, run_options)
+        return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
     return hand_out(run, reporter, options.output, how)

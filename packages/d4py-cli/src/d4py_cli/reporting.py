@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import TextIO
 
 from dispel4py.result import RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -40,7 +41,7 @@ class Reporter(AbstractContextManager["Reporter"]):
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._logger = logging.getLogger(LOGGER)
-        self._handler = logging.StreamHandler(sys.stderr)
+        self._handler = _Lines(sys.stderr)
 
     def __enter__(self) -> Reporter:
         self._before = self._logger.level, self._logger.propagate
@@ -76,7 +77,25 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def _say_end(self, stats: RunStats) -> None:
         for note in stats.notes:
-            self.say(note)
+            if note not in self._handler.shown:
+                self.say(note)
         if stats.seed is not None:
             self.say(f"SEED: {stats.seed}")
         self.say(f"ELAPSED TIME: {stats.seconds:.4f}")
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Writes what is logged, and knows what it has written.
+
+    Attributes:
+        shown: the messages of warnings, which a run may have among its notes, too.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.shown.add(record.getMessage())
+        super().emit(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
@@ -11,8 +12,11 @@ from dispel4py.errors import UndeclaredStateError
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
+from dispel4py.silent_pes import silent_pes
 from dispel4py.undeclared import UndeclaredReporter, describe_files, shared_files
 from dispel4py.workflow_graph import WorkflowGraph
+
+_LOG = logging.getLogger("dispel4py.run")
 
 
 def run(
@@ -64,7 +68,7 @@ def run(
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
     return carry_out(
-        lambda options: chosen.run(graph, inputs, options),
+        lambda options: run_on(chosen, graph, inputs, options),
         RunOptions(
             processes=processes,
             on_result=on_result,
@@ -77,6 +81,20 @@ def run(
             seed=seed,
         ),
     )
+
+
+def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+    """Run a graph on a mapping; note what the author may not have meant.
+
+    Raises:
+        UsageError: nothing was started.
+        RunError: the run failed.
+    """
+    result = mapping.run(graph, inputs, options)
+    for note in silent_pes(graph, result, streamed=options.on_result is not None):
+        _LOG.warning("%s", note)
+        result.stats.notes.append(note)
+    return result
 
 
 def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
