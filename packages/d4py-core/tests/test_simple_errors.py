@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from dispel4py import GenericPE, IterativePE, ProcessingError, ProducerPE, WorkflowGraph, run
-from dispel4py.errors import GraphError, GroupingError, InputError, ItemError
+from dispel4py.errors import GroupingError, InputError, ItemError
 
 
 class Count(ProducerPE):
@@ -249,14 +249,6 @@ def test_item_that_cannot_be_copied_names_pe_attribute_and_the_way_out():
     assert error.pe_id == "Each1"
     assert "because of the value at key 'lock' (a lock)" in str(error)
     assert "in preprocess()" in str(error)
-
-
-def test_pe_that_cannot_be_copied_names_pe_attribute_and_the_way_out():
-    pe = Each()
-    pe.connection = threading.Lock()
-
-    with pytest.raises(GraphError, match=r"Each1: .*attribute 'connection'.*in preprocess\(\)"):
-        run(chain(Count(), pe))
 
 
 def test_bad_inputs_are_refused_before_anything_starts():

@@ -7,6 +7,7 @@ postprocessed in topological order, each after all that feeds it.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from dispel4py.random_streams import Stream, callers_generators_kept
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.runner import raise_error
+from dispel4py.shared_parts import SharingMaker
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Seconds between two calls of `RunOptions.on_progress`.
@@ -43,6 +45,9 @@ class SimpleMapping:
     ) -> RunResult:
         started_at = perf_counter()
         plan = make_plan(graph, options)
+        plan = replace(
+            plan, pes=tuple(replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
+        )
         given = {
             root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
