@@ -67,6 +67,60 @@ class TestCheck:
         write("wf.py", "from dispel4py import *\ngraph = WorkflowGraph()\ngraph.add(ProducerPE())")
         assert dispel4py("check", "wf.py").status == 0
 
+    @pytest.fixture
+    def holding(self, write):
+        """Writes a workflow whose second PE holds something."""
+
+        def write_workflow(held):
+            write(
+                "wf.py",
+                f"""
+                import threading
+                from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+                class Holds(IterativePE):
+                    def __init__(self):
+                        super().__init__()
+                        self.held = {held}
+                graph = WorkflowGraph()
+                graph.connect(ProducerPE(), "output", Holds(), "input")
+                """,
+            )
+
+        return write_workflow
+
+    def test_each_mapping_makes_of_the_pes_what_a_run_would(self, dispel4py, holding):
+        holding("threading.Lock()")
+        done = dispel4py("check", "wf.py")
+        assert done.status == 0
+        answers = answers_in(done.out)
+        assert answers["simple"] == "yes"
+        for name in ("multi", "zmq_multi", "dyn_multi", "hybrid_redis"):
+            assert answers[name].startswith("no: Holds1: ")
+            assert "attribute 'held' (a lock)" in answers[name]
+
+    def test_pes_that_no_mapping_takes_are_no_workflow_that_can_run(self, dispel4py, holding):
+        holding("open('notes.txt', 'w')")
+        done = dispel4py("check", "wf.py")
+        assert done.status == 2
+        assert done.out.startswith("wf.py cannot run on any mapping that is installed")
+        assert all(answer.startswith("no: ") for answer in answers_in(done.out).values())
+        assert "the file 'notes.txt' (mode 'w') is open" in answers_in(done.out)["simple"]
+
+    def test_what_a_run_would_need_is_told(self, dispel4py, write):
+        write("wf.py")
+        done = dispel4py("check", "wf.py", env=os.environ | {"REDIS_URL": "redis://127.0.0.1:1"})
+        assert done.status == 0
+        answers = answers_in(done.out)
+        assert answers["hybrid_redis"].startswith("yes, but: ")
+        assert "127.0.0.1:1" in answers["hybrid_redis"]
+        assert answers["dyn_multi"] == "yes"
+
+
+def answers_in(out):
+    """Return what `check` says of each mapping."""
+    lines = out.partition("can run it\n")[2].splitlines()
+    return {name: answer.strip() for name, _, answer in (line.partition(" ") for line in lines)}
+
 
 class TestDraw:
     def test_the_default_is_dot_on_stdout(self, dispel4py):

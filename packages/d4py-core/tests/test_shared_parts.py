@@ -166,5 +166,8 @@ def test_a_pe_that_refuses_to_be_copied_is_refused():
 def test_i9_an_open_file_is_still_refused(tmp_path, mode, wrap):
     path = tmp_path / "file"
     path.write_text("")
-    with path.open(mode) as file, pytest.raises(GraphError, match="file"):
-        outcome(Holds(wrap(file)))
+    with path.open(mode) as file:
+        pe = Holds(wrap(file))
+        pe.held_before, pe.held = threading.Lock(), pe.held
+        with pytest.raises(GraphError, match=r"attribute 'held' .*/file' \(mode '.'\) is open"):
+            outcome(pe)

@@ -18,7 +18,7 @@ from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Plan, make_plan, refusal
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
-from dispel4py.runner import raise_error
+from dispel4py.runner import check_copies, raise_error
 
 
 class ThreadsMapping:
@@ -30,13 +30,22 @@ class ThreadsMapping:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """It has no options of its own."""
 
-    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        """See `dispel4py.registry.Mapping`."""
-        started_at = perf_counter()
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        check_copies(self._plan(graph, options))
+        return None
+
+    def _plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
         plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")
+        return plan
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        started_at = perf_counter()
+        plan = self._plan(graph, options)
         isolate = share_item if options.share_items else copy_item
         given = {
             root: calls(plan.pes[root], value, isolate)

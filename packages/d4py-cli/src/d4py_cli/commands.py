@@ -12,16 +12,18 @@ from d4py_cli.arguments import Parser, add_shown, add_workflow, count_of, descri
 from d4py_cli.job import hand_out
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
-from dispel4py.errors import GraphError, OptionError, UnknownMappingError
+from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingError
 from dispel4py.loading import load_module
-from dispel4py.plan import make_plan, refusal
+from dispel4py.plan import Plan, make_plan, refusal
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
+    Checks,
     Command,
     JobCommand,
     available,
     distribution_of,
     load_mapping,
+    mapping_options,
 )
 from dispel4py.result import RunOptions
 from dispel4py.undeclared import describe
@@ -107,7 +109,18 @@ def check(options: argparse.Namespace) -> int:
     graph = _load_graph(options)
     plan = make_plan(graph)
     edges = sum(len(routes) for pe in plan.pes for routes in pe.routes.values())
-    print(f"{options.workflow} can run: {_count(len(plan.pes), 'PE')}, {_count(edges, 'edge')}")
+    size = f"{_count(len(plan.pes), 'PE')}, {_count(edges, 'edge')}"
+    rows: list[tuple[str, str]] = []
+    able: list[str] = []
+    for name in available():
+        can, answer = _can_run(name, graph, plan)
+        rows.append((name, answer))
+        if can:
+            able.append(name)
+    if able:
+        print(f"{options.workflow} can run: {size}")
+    else:
+        print(f"{options.workflow} cannot run on any mapping that is installed: {size}")
     print()
     _print_table(
         ("PE", "instances", "fed by", "stateful, because"),
@@ -121,19 +134,26 @@ def check(options: argparse.Namespace) -> int:
             for pe in plan.pes
         ),
     )
-    rows: list[tuple[str, str]] = []
-    able: list[str] = []
-    for name in available():
-        try:
-            reason = refusal(plan, load_mapping(name).capabilities)
-        except UnknownMappingError as error:
-            reason = str(error)
-        rows.append((name, "yes" if reason is None else f"no: {reason}"))
-        if reason is None:
-            able.append(name)
     print()
     _print_table(("mapping", "can run it"), rows)
+    if not able:
+        return GraphError.exit_status
     return 0 if options.tries is None else _try_out(graph, options.tries, able)
+
+
+def _can_run(name: str, graph: WorkflowGraph, plan: Plan) -> tuple[bool, str]:
+    """Return whether a mapping can run a graph, and what to say of that."""
+    try:
+        mapping = load_mapping(name)
+        reason = refusal(plan, mapping.capabilities)
+        if reason is None:
+            if not isinstance(mapping, Checks):
+                return True, "yes, by what it declares"
+            needed = mapping.check(graph, RunOptions(extra=mapping_options(mapping, {})))
+            return True, "yes" if needed is None else f"yes, but: {needed}"
+    except D4pyError as error:
+        reason = " ".join(str(error).split())
+    return False, f"no: {reason}"
 
 
 def _try_out(graph: WorkflowGraph, count: int, able: list[str]) -> int:
@@ -203,7 +223,8 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
 
 def _describe_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Every problem of a workflow at once, and which installed mappings can run it.\n"
+        "Every problem of a workflow at once, and which installed mappings can run it: each pickles\n"
+        "or copies the PEs as a run would, and says what it would need.  Nothing is run.\n"
         "With --try, also which PEs keep state and do not say so, and on which mappings the\n"
         "results would therefore differ.  The exit status is 2 if there is a problem."
     )

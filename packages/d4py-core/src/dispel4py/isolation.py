@@ -154,10 +154,11 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
         item = item.data if type(item) in (Item, Placed) else item.pe
     reason: Any = error
     where = ""
-    if (culprit := _find_culprit(item)) is not None:
+    is_file = isinstance(error, OpenFileError)
+    if (culprit := _find_culprit(item, is_file=is_file)) is not None:
         place, value = culprit
         where = f" because of {place} (a {type(value).__name__})"
-        if type(value) in REFUSED and not isinstance(error, OpenFileError):
+        if type(value) in REFUSED and not is_file:
             reason = f"{described(value)} is open"
     elif isinstance(item, Generator):
         advice = "write each item with self.write() instead, or send a list of them"
@@ -169,8 +170,13 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
     )
 
 
-def _find_culprit(item: Any) -> tuple[str, Any] | None:
-    """Return the first attribute or element that cannot be copied, one level down."""
+def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None:
+    """Return the first attribute or element that cannot be copied, one level down.
+
+    Args:
+        item: the item.
+        is_file: an open file is the reason, so that one is to blame if it is on that level.
+    """
     if isinstance(item, dict):
         parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
     elif isinstance(item, list | tuple | set | frozenset):
@@ -182,6 +188,8 @@ def _find_culprit(item: Any) -> tuple[str, Any] | None:
             (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
         ]
     blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
+    if is_file:
+        blamed = [part for part in blamed if type(part[1]) in REFUSED] or blamed
     # Functions and the like are carried by other means, so what nothing copies is rather to blame.
     blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
     return blamed[0] if blamed else None

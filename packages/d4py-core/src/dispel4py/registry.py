@@ -106,6 +106,24 @@ class Mapping(Protocol):
 
 
 @runtime_checkable
+class Checks(Protocol):
+    """What a mapping may offer beside: to say whether a graph would run, without running it.
+
+    ``dispel4py check`` calls it for graphs that fit the mapping's capabilities.
+    """
+
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """Do all that a run does before it starts anything.
+
+        Returns:
+            What a run would need that is not here, such as a service; None if nothing.
+
+        Raises:
+            UsageError: the graph cannot run.
+        """
+
+
+@runtime_checkable
 class TakesPart(Protocol):
     """What a mapping may offer beside: a run may be started elsewhere, and take part in from here.
 

@@ -43,7 +43,7 @@ from dispel4py.isolation import (
 )
 from dispel4py.item_ids import Kept
 from dispel4py.output_errors import no_outputs, unknown_output
-from dispel4py.plan import PlannedPE
+from dispel4py.plan import Plan, PlannedPE
 from dispel4py.random_streams import Drawn, Stream
 from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
@@ -599,6 +599,16 @@ class Team:
 def modules_of(pe: GenericPE) -> dict[int, Any]:
     """Return the memo by which `copy.deepcopy` leaves modules alone: they cannot be copied."""
     return {id(v): v for v in vars(pe).values() if isinstance(v, ModuleType)}
+
+
+def check_copies(plan: Plan) -> None:
+    """Check that instances can be made of all PEs, for a mapping that copies them in its process.
+
+    Raises:
+        GraphError: a PE cannot be copied.
+    """
+    for planned in plan.pes:
+        _copy_pe(planned)
 
 
 def _copy_pe(planned: PlannedPE) -> GenericPE:

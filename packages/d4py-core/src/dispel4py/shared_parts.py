@@ -15,7 +15,7 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import GraphError
 from dispel4py.held_files import held_files
 from dispel4py.isolation import cannot_carry
-from dispel4py.open_files import REFUSED
+from dispel4py.open_files import REFUSED, OpenFileError, described
 from dispel4py.plan import PlannedPE
 from dispel4py.runner import modules_of
 
@@ -42,10 +42,15 @@ class SharingMaker:
         try:
             return copy.deepcopy(pe, {**modules_of(pe), **self._shared})
         except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
-            if not self._shared and (found := _parts_to_share(pe)):
-                self._shared = {id(value): value for value in found}
+            reason: Exception = error
+        if not self._shared:
+            try:
+                self._shared = {id(value): value for value in _parts_to_share(pe)}
+            except OpenFileError as error:
+                reason = error
+            if self._shared:
                 return self()
-            raise GraphError([f"{self._planned.id}: {cannot_carry(pe, error)}"]) from error
+        raise GraphError([f"{self._planned.id}: {cannot_carry(pe, reason)}"]) from reason
 
 
 def _parts_to_share(pe: GenericPE) -> list[Any]:
@@ -53,11 +58,14 @@ def _parts_to_share(pe: GenericPE) -> list[Any]:
 
     What an object holds belongs together: half a copy of a client that goes on with its original's
     socket could work for neither.  So an object is shared as a whole.
+
+    Raises:
+        OpenFileError: an open file is among it.
     """
     known = {**modules_of(pe), id(pe): pe}
     found = [*_without_copy(pe, known, set())]
-    if held_files(pe) or any(type(value) in REFUSED for value in found):
-        return []
+    for file in [*(value for value in found if type(value) in REFUSED), *held_files(pe)]:
+        raise OpenFileError(f"{described(file)} is open")
     # One that only refers to another of them has a copy that does so, too.
     return [
         value

@@ -14,11 +14,11 @@ from typing import Any
 from dispel4py.executor import Executor
 from dispel4py.inputs import calls, root_inputs
 from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import make_plan
+from dispel4py.plan import Plan, make_plan
 from dispel4py.random_streams import Stream, callers_generators_kept
 from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
-from dispel4py.runner import raise_error
+from dispel4py.runner import check_copies, raise_error
 from dispel4py.shared_parts import SharingMaker
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -40,14 +40,16 @@ class SimpleMapping:
         with callers_generators_kept() as callers:
             return self._run(graph, inputs, options, callers)
 
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        check_copies(_planned(graph, options))
+        return None
+
     def _run(
         self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
     ) -> RunResult:
         started_at = perf_counter()
-        plan = make_plan(graph, options)
-        plan = replace(
-            plan, pes=tuple(replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
-        )
+        plan = _planned(graph, options)
         given = {
             root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
@@ -93,6 +95,12 @@ class SimpleMapping:
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
         return RunResult(exits.results.outputs, failures, stats)
+
+
+def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:
+    plan = make_plan(graph, options)
+    pes = (replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
+    return replace(plan, pes=tuple(pes))
 
 
 class _Exits:

@@ -131,8 +131,16 @@ class DynamicMapping:
             help="no longer used: runs end by counting, not by waiting",
         )
 
-    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        """See `dispel4py.registry.Mapping`."""
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        pack(self._plan(graph, options), CODEC, options.extra.get("start_method"))
+        return self.missing(options)
+
+    def missing(self, options: RunOptions) -> str | None:
+        """Return what a run would need that is not here; None if nothing."""
+        return None
+
+    def _plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
         plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:
@@ -140,7 +148,11 @@ class DynamicMapping:
                 f"mapping {self.name!r} cannot run this graph: {refused};"
                 " try hybrid_redis, multi, zmq_multi or mpi"
             )
-        plan = share_stateless(plan)
+        return share_stateless(plan)
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        plan = self._plan(graph, options)
         given = root_inputs(plan, inputs)
         extra = options.extra
         terms = Terms(

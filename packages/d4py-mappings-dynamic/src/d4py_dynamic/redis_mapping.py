@@ -17,7 +17,7 @@ from d4py_dynamic.redis_client import Address
 from d4py_dynamic.redis_guests import Resumption, run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import add_server_arguments, find_server
+from d4py_dynamic.redis_server import add_server_arguments, find_server, missing_server
 from d4py_dynamic.redis_worker import RedisOrders, SignsOfLife, work
 from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
@@ -149,6 +149,10 @@ class RedisMapping(DynamicMapping):
                     command = f"dispel4py resume --redis-url {address} {run_id}"
                     _LOG.info("if this process dies, with the same key: %s", command)
                 yield backend
+
+    def missing(self, options: RunOptions) -> str | None:
+        """See `DynamicMapping`."""
+        return missing_server(options.extra)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""

@@ -81,6 +81,16 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
         yield private
 
 
+def missing_server(options: Mapping[str, Any]) -> str | None:
+    """Return why `find_server` would find no server; None if it would, or start one."""
+    try:
+        if _server_there(options) is None:
+            server_binary()
+    except ServiceError as error:
+        return str(error)
+    return None
+
+
 def known_server(options: Mapping[str, Any]) -> Address:
     """The server that the options ask for, else the one on this machine; see `find_server`."""
     server = _server_there(options)

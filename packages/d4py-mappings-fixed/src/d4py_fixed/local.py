@@ -86,6 +86,11 @@ def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
     return place(plan, processes, partitions)
 
 
+def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
+    """Do what `run_locally` does before it starts anything; see `dispel4py.registry.Checks`."""
+    pack(placed(graph, options).plan, CODEC, options.extra.get("start_method"))
+
+
 def run_locally(
     name: str,
     wire: Callable[[Placement], Wiring],

@@ -69,6 +69,15 @@ class MpiMapping:
             own_world()  # while MPI starts there is a workflow to load
         yield None
 
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        pack_orders(placed(graph, options), options)
+        try:
+            find_mpiexec(options.extra.get("mpiexec"))
+        except UsageError as error:
+            return str(error)
+        return None
+
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`.
 

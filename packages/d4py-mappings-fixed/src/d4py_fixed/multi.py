@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from d4py_fixed.local import add_local_arguments, run_locally
+from d4py_fixed.local import add_local_arguments, check_locally, run_locally
 from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.placement import Placement, rank_pairs
@@ -31,6 +31,11 @@ class MultiMapping:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
         add_local_arguments(parser)
+
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        check_locally(graph, options)
+        return None
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""

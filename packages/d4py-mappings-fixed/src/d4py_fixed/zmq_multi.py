@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from d4py_fixed.local import add_local_arguments, run_locally
+from d4py_fixed.local import add_local_arguments, check_locally, run_locally
 from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Transport
@@ -79,6 +79,11 @@ class ZmqMultiMapping:
             metavar="SECONDS",
             help="how long to wait for other hosts (default: %(default)g)",
         )
+
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        check_locally(graph, options)
+        return None
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
