@@ -146,8 +146,9 @@ class CompletionRules(Suite):
         graph = chain(Emit([{"k": 1}, {"other": 2}]), Diary(grouping=["k"], numprocesses=2))
         with pytest.raises(ProcessingError) as caught:
             execute(graph, 1)
-        for word in ("'k'", "'other'"):
-            assert word in str(caught.value)
+        assert caught.value.pe_id == "Emit0"
+        for words in ("'k'", "'other'", "input 'input' of Diary1"):
+            assert words in str(caught.value)
 
     def test_c3_skipping_carries_on(self, execute: Execute) -> None:
         graph = chain(Numbers(), Fails(at=[3, 6, 9]), Tag("x"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from d4py_conformance.compare import assert_outputs
+from d4py_conformance.mistaken_pes import Awaits, ReturnsData, Yields
 from d4py_conformance.pes import (
     Apply,
     Emit,
@@ -24,6 +25,7 @@ from d4py_conformance.pes import (
 )
 from d4py_conformance.suite import Execute, Require, Suite, chain
 from dispel4py import ProcessingError, SimpleFunctionPE, WorkflowGraph
+from dispel4py.errors import GraphError
 from dispel4py.utils import load_graph
 
 ITEMS: list[Any] = [
@@ -159,6 +161,20 @@ class ItemRules(Suite):
             execute(chain(Numbers(), WrongOutput(by_writing)), 3)
         for name in ("WrongOutput1", "middle", "left", "right"):
             assert name in str(caught.value)
+
+    def test_m4_data_in_place_of_outputs_is_answered_with_what_to_return(
+        self, execute: Execute
+    ) -> None:
+        with pytest.raises(ProcessingError) as caught:
+            execute(chain(Numbers(), ReturnsData()), 3)
+        for words in ("ReturnsData1", "'station': 'ESK'", "return {'output': data}"):
+            assert words in str(caught.value)
+
+    def test_m4_a_method_that_nothing_would_run_is_refused(self, execute: Execute) -> None:
+        with pytest.raises(GraphError) as caught:
+            execute(chain(Numbers(), Yields(), Awaits()), 3)
+        for words in ("Yields1", "self.write('output', item)", "Awaits2", "async def"):
+            assert words in str(caught.value)
 
 
 def _add_in_place(array: Any, n: int) -> Any:
