@@ -51,6 +51,10 @@ CAUGHT_BY = {
     "TellsNothingOfState": "test_i6_state_that_is_not_declared_is_told_of_once",
     "OneSeedForAll": "test_i7_another_seed_gives_other_numbers",
     "SeedsByProcess": "test_i7_the_same_seed_gives_the_same_numbers_on_every_mapping",
+    "LosesStatistics": "test_c1_every_call_of_every_instance_is_counted",
+    "NeverReports": "test_c1_progress_is_reported_while_a_run_goes_on",
+    "ReportsNonsense": "test_c1_progress_is_reported_while_a_run_goes_on",
+    "SleepsAtTheEnd": "test_c1_nothing_sleeps_at_the_end",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
 }
 #: Those that are tried by `make test`; each takes a session of pytest.

@@ -20,6 +20,7 @@ from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
 from d4py_conformance.rules.state import StateRules
+from d4py_conformance.rules.statistics import StatisticsRules
 from d4py_conformance.rules.stopping import StoppingRules
 from d4py_conformance.rules.workflows import WorkflowRuns
 
@@ -31,6 +32,7 @@ class MappingConformance(
     RoutingRules,
     ItemRules,
     CompletionRules,
+    StatisticsRules,
     StoppingRules,
     MemoryRules,
     DeclarationRules,

@@ -28,6 +28,10 @@ class TestDask(MappingConformance):
     def options(self, cluster):
         return {"dask_scheduler": cluster.scheduler_address}
 
+    @pytest.mark.xfail(reason="its actors are asked for statistics at the end only", strict=True)
+    def test_c1_progress_is_reported_while_a_run_goes_on(self, execute):
+        super().test_c1_progress_is_reported_while_a_run_goes_on(execute)
+
 
 def test_a_cluster_is_started_for_a_run_and_leaves_no_process():
     before = set(psutil.Process().children(recursive=True))

@@ -37,6 +37,8 @@ from dispel4py.runner import raise_error
 
 #: Which of the items that are sent is dropped or sent twice.
 ODD_ITEM = 50
+#: How often a run says how far it has come, in seconds.
+REPORT_SECONDS = 0.2
 #: How long nothing has to come for a run to be taken for over.
 IDLE_SECONDS = 3.5
 #: How many bytes of items may look as if they were gathered.
@@ -54,14 +56,32 @@ class Sound:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
+        started_at = self.reported_at = time.perf_counter()
         self.plan = plan = self.planned(make_plan(graph, options))
         given = root_inputs(plan, inputs)
         isolate = share_item if options.share_items else self.isolate()
         self.options = options
         self.results = ResultCollector(options.on_result)
         self.failures: list[Failure] = []
+
+        def stats() -> RunStats:
+            seconds = time.perf_counter() - started_at
+            instances = self.executor.stats
+            return RunStats(self.name, seconds=seconds, instances=instances, seed=plan.seed)
+
+        def between() -> bool:
+            if time.perf_counter() - self.reported_at > REPORT_SECONDS:
+                self.reported_at = time.perf_counter()
+                self.report(stats())
+            return False
+
         self.executor = Executor(
-            plan, self, is_local=_nowhere, isolate=isolate, on_error=self.failed
+            plan,
+            self,
+            is_local=_nowhere,
+            isolate=isolate,
+            on_error=self.failed,
+            between=between,
         )
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
         for pe, instance in reversed(instances):
@@ -71,8 +91,12 @@ class Sound:
         for pe, instance in instances:
             self.finish(pe, instance)
         self.end()
-        stats = RunStats(self.name, instances=self.executor.stats, seed=plan.seed)
-        return RunResult(self.results.outputs, self.failures, stats)
+        return RunResult(self.results.outputs, self.failures, stats())
+
+    def report(self, stats: RunStats) -> None:
+        """Show how far the run has come."""
+        if self.options.on_progress is not None:
+            self.options.on_progress(stats)
 
     def call(self, root: int, items: Iterator[dict[str, Any]]) -> None:
         """Call a root."""

@@ -31,10 +31,18 @@ class Inbox:
             self._messages.append(message)
             self._changed.notify_all()
 
-    def get(self) -> Any:
-        """Take the oldest message; waits while there is none."""
+    def get(self, seconds: float | None = None) -> Any:
+        """Take the oldest message; waits while there is none.
+
+        Args:
+            seconds: how long to wait; None waits as long as it takes.
+
+        Raises:
+            TimeoutError: there was none in that time.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._messages)
+            if not self._changed.wait_for(lambda: self._stopped or self._messages, seconds):
+                raise TimeoutError
             self._check()
             self._changed.notify_all()
             return self._messages.popleft()

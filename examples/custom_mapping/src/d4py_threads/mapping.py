@@ -17,8 +17,18 @@ from dispel4py.inputs import calls, root_inputs
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Plan, make_plan, refusal
 from dispel4py.registry import Capabilities
-from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.result import (
+    Failure,
+    InstanceStats,
+    ResultCollector,
+    RunOptions,
+    RunResult,
+    RunStats,
+)
 from dispel4py.runner import check_copies, raise_error
+
+#: Seconds between two calls of `RunOptions.on_progress`.
+PROGRESS_SECONDS = 0.2
 
 
 class ThreadsMapping:
@@ -54,23 +64,34 @@ class ThreadsMapping:
         results = ResultCollector(options.on_result)
         failures: list[Failure] = []
         run = _Run(plan, options, failures)
+        stats = RunStats(self.name, seed=plan.seed)
+
+        def update() -> None:
+            stats.seconds = perf_counter() - started_at
+            stats.instances = [entry for seat in run.seats.values() for entry in seat.stats]
+
         with ThreadPoolExecutor(max_workers=len(run.seats)) as pool:
             try:
                 for seat in run.seats.values():
                     pool.submit(seat.work, given.get(seat.pe))
                 at_work = len(run.seats)
+                next_report = perf_counter() + PROGRESS_SECONDS
                 while at_work:
-                    match run.inbox.get():
-                        case None:
-                            at_work -= 1
-                        case BaseException() as error:
-                            raise error
-                        case pe_id, output, items:
-                            results.add(pe_id, output, items)
+                    if options.on_progress is not None and perf_counter() >= next_report:
+                        next_report = perf_counter() + PROGRESS_SECONDS
+                        update()
+                        options.on_progress(stats)
+                    with suppress(TimeoutError):
+                        match run.inbox.get(PROGRESS_SECONDS):
+                            case None:
+                                at_work -= 1
+                            case BaseException() as error:
+                                raise error
+                            case pe_id, output, items:
+                                results.add(pe_id, output, items)
             finally:
                 run.stop()
-        stats = RunStats(self.name, seconds=perf_counter() - started_at, seed=plan.seed)
-        stats.instances = [entry for seat in run.seats.values() for entry in seat.executor.stats]
+        update()
         return RunResult(results.outputs, failures, stats)
 
 
@@ -125,6 +146,7 @@ class Seat:
         self.pe = pe
         self.instance = instance
         self.inbox = Inbox()
+        self.stats: list[InstanceStats] = []
         self._run = run
         self.executor = Executor(
             run.plan,
@@ -139,7 +161,7 @@ class Seat:
         """Be the instance from its first item to its last; a root is called with `inputs`."""
         with suppress(StoppedError):
             try:
-                self.executor.start(self.pe, self.instance)
+                self.stats.append(self.executor.start(self.pe, self.instance).stats)
                 if inputs is None:
                     self._take_items()
                 else:

@@ -223,8 +223,8 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
 
 def _describe_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Every problem of a workflow at once, and which installed mappings can run it: each pickles\n"
-        "or copies the PEs as a run would, and says what it would need.  Nothing is run.\n"
+        "Every problem of a workflow at once, and which installed mappings can run it: each\n"
+        "pickles or copies the PEs as a run would, and says what it would need.\n"
         "With --try, also which PEs keep state and do not say so, and on which mappings the\n"
         "results would therefore differ.  The exit status is 2 if there is a problem."
     )
