@@ -317,7 +317,7 @@ def test_c3_failures_hold_items_without_ids():
 def test_c3_so_do_those_of_items_without_a_group_key():
     result = run(chain(Count(), Ask([0], 2)), inputs=2, on_error="skip")
     assert [failure.item for failure in result.failures] == [1, 2]
-    assert "from 1: input 'input' is grouped" in str(result.failures[0])
+    assert "from 1: input 'input' of Ask1 is grouped" in str(result.failures[0])
 
 
 def test_an_item_that_fails_costs_no_other_item_its_id():
