@@ -207,3 +207,9 @@ def test_every_base_is_a_generic_pe():
         issubclass(kind, GenericPE)
         for kind in (BasePE, IterativePE, ProducerPE, ConsumerPE, SimpleFunctionPE)
     )
+
+
+def test_the_name_of_the_only_port_needs_no_list():
+    pe = BasePE("input", outputs="output")
+
+    assert (list(pe.inputconnections), list(pe.outputconnections)) == (["input"], ["output"])

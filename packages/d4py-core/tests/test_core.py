@@ -111,3 +111,14 @@ def test_copies_leave_the_run_behind(carry):
     assert carried._run_writer is None
     assert carried._run_log is None
     assert carried.inputconnections == pe.inputconnections
+
+
+@pytest.mark.parametrize("declare", ["_add_input", "_add_output"])
+def test_ports_before_super_are_answered_with_the_order(declare):
+    class Early(GenericPE):
+        def __init__(self):
+            getattr(self, declare)("port")
+            super().__init__()
+
+    with pytest.raises(TypeError, match=r"Early is not set up: call super\(\).__init__\(\) first"):
+        Early()

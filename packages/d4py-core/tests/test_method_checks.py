@@ -106,6 +106,43 @@ def test_a_function_that_nothing_would_run_is_named(function, problem):
     assert problem in found
 
 
+@pytest.mark.parametrize(
+    ("name", "method", "problem"),
+    [
+        ("_process", lambda self: 1, "one argument, which it does not take; write def _process("),
+        ("_process", lambda data: 1, "one argument, which it does not take; write def _process("),
+        ("_process", lambda self, a, b: 1, "write def _process(self, data)"),
+        ("_process", lambda self, data, *, more: 1, "write def _process(self, data)"),
+        ("process", lambda self: 1, "write def process(self, data)"),
+        ("_preprocess", lambda self, data: 1, "no argument, .* write def _preprocess(self)"),
+        ("postprocess", lambda self, data: 1, "no argument, .* write def postprocess(self)"),
+    ],
+)
+def test_a_method_that_does_not_take_what_it_is_called_with_is_named(name, method, problem):
+    (found,) = problems(with_method(IterativePE, name, method))
+
+    assert found.startswith(f"Mine0: {name}() is called with ")
+    for words in problem.split(".*"):
+        assert words in found
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        lambda self, data: 1,
+        lambda self, data, more=2: 1,
+        lambda self, data, *more: 1,
+        lambda self, *data, **more: 1,
+        lambda *arguments: 1,
+        lambda self, data, *, more=3: 1,
+        staticmethod(len),
+        functools.partial(print, 1),
+    ],
+)
+def test_a_method_that_takes_it_is_no_problem(method):
+    assert problems(with_method(IterativePE, "_process", method)) == []
+
+
 def test_all_are_told_at_once_and_nothing_runs():
     graph = WorkflowGraph()
     first = with_method(ProducerPE, "_process", yields)

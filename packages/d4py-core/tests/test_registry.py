@@ -153,6 +153,20 @@ def test_option_that_a_mapping_does_not_have_is_refused_with_those_it_has(loud):
         run(graph(), "simple", 0, volume=5)
 
 
+@pytest.mark.parametrize(
+    ("option", "keyword"),
+    [
+        ("iterations", "inputs"),
+        ("input", "inputs"),
+        ("num", "processes"),
+        ("numprocesses", "processes"),
+    ],
+)
+def test_option_that_is_a_keyword_of_run_is_answered_with_it(option, keyword):
+    with pytest.raises(OptionError, match=rf"no option '{option}' .*mean {keyword}= of run\(\)"):
+        run(graph(), **{option: 3})
+
+
 def test_unknown_mapping_is_answered_with_what_is_installed_and_the_nearest():
     message = refusal("simpel")
 

@@ -28,8 +28,8 @@ class BasePE(GenericPE):
     """A PE whose ports are given as lists of names, or as numbers.
 
     Args:
-        inputs: names of inputs.
-        outputs: names of outputs.
+        inputs: names of inputs, or the name of the only one.
+        outputs: names of outputs, or the name of the only one.
         num_inputs: adds inputs ``input0``, ``input1``, …
         num_outputs: adds outputs ``output0``, ``output1``, …
     """
@@ -39,17 +39,18 @@ class BasePE(GenericPE):
 
     def __init__(
         self,
-        inputs: Iterable[str] | None = None,
-        outputs: Iterable[str] | None = None,
+        inputs: Iterable[str] | str | None = None,
+        outputs: Iterable[str] | str | None = None,
         num_inputs: int = 0,
         num_outputs: int = 0,
     ) -> None:
         super().__init__()
-        for name in inputs or ():
+        # A single name would otherwise be taken for a list of letters.
+        for name in [inputs] if isinstance(inputs, str) else inputs or ():
             self._add_input(name)
         for i in range(num_inputs):
             self._add_input(f"{INPUT_NAME}{i}")
-        for name in outputs or ():
+        for name in [outputs] if isinstance(outputs, str) else outputs or ():
             self._add_output(name)
         for i in range(num_outputs):
             self._add_output(f"{OUTPUT_NAME}{i}")

@@ -149,7 +149,11 @@ class GenericPE:
             ordered: its items arrive in the order in which the root made them, whatever is
                 between; those of several ordered inputs, too.  A mapping that cannot do this
                 refuses the graph.
+
+        Raises:
+            TypeError: ``super().__init__()`` was not called before.
         """
+        self._check_set_up()
         self.inputconnections[name] = {NAME: name}
         if grouping is not None:
             self.inputconnections[name][GROUPING] = grouping
@@ -161,10 +165,22 @@ class GenericPE:
             self.inputconnections[name][ORDERED] = True
 
     def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
-        """Declare an output, with the names of an item's fields for documentation."""
+        """Declare an output, with the names of an item's fields for documentation.
+
+        Raises:
+            TypeError: ``super().__init__()`` was not called before.
+        """
+        self._check_set_up()
         self.outputconnections[name] = {NAME: name}
         if tuple_type is not None:
             self.outputconnections[name][TYPE] = tuple_type
+
+    def _check_set_up(self) -> None:
+        if not hasattr(self, "outputconnections"):
+            raise TypeError(
+                f"{type(self).__name__} is not set up: call super().__init__() first in its"
+                " __init__"
+            )
 
     def set_input_types(self, types: dict[str, Any]) -> None:
         """Tell the PE the types of its inputs: input name → field names.

@@ -2,7 +2,7 @@
 
 Calling a generator function or an ``async def`` runs none of its code: something would have to
 iterate over what it returns, or to await it, and a run does neither.  So such a method is a problem
-of the graph.
+of the graph, and so is one that does not take the arguments that it is called with.
 """
 
 from __future__ import annotations
@@ -14,29 +14,38 @@ from typing import Any
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.core import GenericPE
 
-#: What a run calls; what that calls where it is ours, and the classes in which it is.
-_CALLED: tuple[tuple[str, str, tuple[type[GenericPE], ...]], ...] = (
-    ("preprocess", "_preprocess", (GenericPE,)),
-    ("process", "_process", (IterativePE, ProducerPE, ConsumerPE, GenericPE)),
-    ("postprocess", "_postprocess", (GenericPE,)),
+#: What a run calls; what that calls where it is ours; the classes in which it is; with how many
+#: arguments.
+_CALLED: tuple[tuple[str, str, tuple[type[GenericPE], ...], int], ...] = (
+    ("preprocess", "_preprocess", (GenericPE,), 0),
+    ("process", "_process", (IterativePE, ProducerPE, ConsumerPE, GenericPE), 1),
+    ("postprocess", "_postprocess", (GenericPE,), 0),
 )
+_ARGUMENTS = ("no argument", "one argument")
 _ASYNC = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _LAZY = _ASYNC | inspect.CO_GENERATOR
 
 
 def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
-    """Yield one sentence for each method of a PE that would not run when it is called.
+    """Yield one sentence for each method of a PE that cannot run as it is called.
 
     Args:
         pe: the PE.
         pe_id: its id in the run.
     """
-    for outer, inner, ours in _CALLED:
+    for outer, inner, ours, arguments in _CALLED:
         # An author's own `process` may use `_process` in any way, such as iterate over it.
         name = inner if is_ours(pe, outer, ours) else outer
-        flags = _flags(getattr(pe, name))
+        method = getattr(pe, name)
+        flags = _flags(method)
         if flags & _LAZY:
             yield f"{pe_id}: {name}() {_why(flags)}; {_instead(pe, name, flags)}"
+        elif not _takes(method, arguments):
+            written = "self, data" if arguments else "self"
+            yield (
+                f"{pe_id}: {name}() is called with {_ARGUMENTS[arguments]}, which it does not"
+                f" take; write def {name}({written})"
+            )
     if isinstance(pe, SimpleFunctionPE) and type(pe)._process is SimpleFunctionPE._process:
         function: Any = pe.compute_fn
         name = getattr(function, "__name__", repr(function))
@@ -56,6 +65,18 @@ def is_ours(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) ->
         return False
     found = getattr(type(pe), method)
     return any(found is getattr(base, method) for base in classes)
+
+
+def _takes(method: Any, arguments: int) -> bool:
+    """Return whether a method takes so many arguments; True of what is not written in Python."""
+    code = getattr(getattr(method, "__func__", None), "__code__", None)
+    if code is None:
+        return True
+    if code.co_kwonlyargcount > len(method.__kwdefaults__ or ()):
+        return False
+    most = code.co_argcount - 1  # it is bound
+    least = most - len(method.__defaults__ or ())
+    return least <= arguments and (arguments <= most or bool(code.co_flags & inspect.CO_VARARGS))
 
 
 def _flags(function: Any) -> int:

@@ -51,6 +51,12 @@ _FORMER = {
     "spark": _CLUSTER,
     "storm": _CLUSTER,
 }
+#: What may be meant by an option that no mapping has → the keyword of `dispel4py.run` for it.
+_RUN_KEYWORDS = {
+    **dict.fromkeys(("inputs", "iter", "iterations", "data"), "inputs"),
+    **dict.fromkeys(("processes", "n", "num", "num_processes", "workers"), "processes"),
+    **{name: name for name in ("on_result", "on_error", "on_progress", "share_items", "seed")},
+}
 
 
 @dataclass(frozen=True)
@@ -276,11 +282,17 @@ def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
     options = vars(parser.parse_args([]))
     unknown = [name for name in given if name not in options]
     if unknown:
+        near = [_RUN_KEYWORDS[like] for name in unknown for like in _like(name, _RUN_KEYWORDS)]
         raise OptionError(
             f"mapping {mapping.name!r} has no option {name_list(unknown)}"
             f" (its options: {name_list(sorted(options))})"
+            + (f"; did you mean {near[0]}= of run()?" if near else "")
         )
     return {**options, **given}
+
+
+def _like(name: str, names: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, list(names), n=1, cutoff=0.8)
 
 
 def _entry_points(group: str) -> EntryPoints:
