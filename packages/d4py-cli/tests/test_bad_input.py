@@ -75,6 +75,12 @@ class TestMapping:
         message = refused(*arguments)
         assert f"'{arguments[0]}' is a workflow, and the mapping comes first: {right}\n" in message
 
+    @pytest.mark.parametrize(("word", "near"), [("chekc", "check"), ("maping", "mappings")])
+    def test_a_command_with_a_slip_of_the_pen_is_answered_with_the_nearest(
+        self, refused, word, near
+    ):
+        assert f"there is no command '{word}'; did you mean '{near}'?" in refused(word)
+
     @pytest.mark.parametrize("name", ["timed_simple", "spark"])
     def test_one_of_another_version_is_answered_with_what_to_use(self, refused, write, name):
         write("wf.py")

@@ -7,11 +7,19 @@ import inspect
 import shlex
 import sys
 import textwrap
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from dispel4py.errors import OptionError
 from dispel4py.loading import LoadedWorkflow, names_workflow
-from dispel4py.registry import Mapping, TakesPart, available, available_commands, mapping_options
+from dispel4py.registry import (
+    KNOWN_DISTRIBUTIONS,
+    Mapping,
+    TakesPart,
+    available,
+    available_commands,
+    mapping_options,
+)
 
 ABOUT = """\
 usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
@@ -47,6 +55,8 @@ exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot
 130 interrupted
 """
 
+#: Names of the commands that are not a mapping's.
+COMMANDS = ("mappings", "check", "draw", "plot-scaling")
 #: Shown in the help of a mapping; `pipeline_test` runs on all of them.
 EXAMPLES = {
     "simple": "dispel4py simple pipeline_test -i 10",
@@ -78,11 +88,9 @@ class Parser(argparse.ArgumentParser):
 
     def like(self, option: str) -> str:
         """Return a hint at the option that is most like one that there is not, or ``""``."""
-        from difflib import get_close_matches  # slow to import, and only errors need it
-
         word = option.partition("=")[0]
-        near = get_close_matches(word, self._option_string_actions, n=1) if len(word) > 2 else []
-        return f"; did you mean {near[0]!r}?" if near else ""
+        near = _nearest(word, self._option_string_actions) if len(word) > 2 else ""
+        return f"; did you mean {near!r}?" if near else ""
 
 
 def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
@@ -116,23 +124,35 @@ def show_about(option: str) -> int:
     )
 
 
-def check_order(name: str, arguments: list[str]) -> None:
-    """Check that a workflow does not stand where its mapping should.
+def check_mapping_name(name: str, arguments: list[str]) -> None:
+    """Check that neither a workflow nor a command with a slip of the pen stands for a mapping.
 
     Args:
         name: what stands there.
         arguments: the rest of the command line.
 
     Raises:
-        OptionError: it does; the message has the command line that would do.
+        OptionError: one does; the message has what would do.
     """
     mappings = available()
-    if name in mappings or not names_workflow(name):
+    if name in mappings or name in KNOWN_DISTRIBUTIONS:
         return
-    is_swapped = bool(arguments) and arguments[0] in mappings
-    mapping, *rest = arguments if is_swapped else ["simple", *arguments]
-    command = shlex.join(["dispel4py", mapping, name, *rest])
-    raise OptionError(f"{name!r} is a workflow, and the mapping comes first: {command}")
+    if names_workflow(name):
+        is_swapped = bool(arguments) and arguments[0] in mappings
+        mapping, *rest = arguments if is_swapped else ["simple", *arguments]
+        command = shlex.join(["dispel4py", mapping, name, *rest])
+        raise OptionError(f"{name!r} is a workflow, and the mapping comes first: {command}")
+    commands = [*COMMANDS, *available_commands()]
+    near = _nearest(name, [*commands, *mappings])
+    if near in commands:
+        raise OptionError(f"there is no command {name!r}; did you mean {near!r}?")
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    """Return what is most like a word, or ``""``."""
+    from difflib import get_close_matches  # slow to import, and only errors need it
+
+    return next(iter(get_close_matches(word, list(words), n=1)), "")
 
 
 def _about_installed() -> dict[str, str]:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from d4py_cli.arguments import check_order, describe_example, parse_job
+from d4py_cli.arguments import check_mapping_name, describe_example, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.reporting import Reporter, make_reporter
 from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
@@ -39,7 +39,7 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
         from dispel4py.new.processor import mapping_name
 
         name = mapping_name(name)
-    check_order(name, arguments)
+    check_mapping_name(name, arguments)
     mapping = load_mapping(name)
     if isinstance(mapping, InStep):
         with mapping.in_step() as status:

@@ -66,7 +66,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     own, for_workflow = parsing.split_at_dashes(arguments)
     first = own[0] if own else ""
-    if first in ("mappings", "check", "draw", "plot-scaling"):
+    if first in parsing.COMMANDS:
         from d4py_cli import commands
 
         return commands.run_command(first, own[1:], for_workflow)
