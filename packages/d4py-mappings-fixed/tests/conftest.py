@@ -159,7 +159,15 @@ class MpiProcesses:
         command = [sys.executable, "-m", "dispel4py", "mpi", *arguments]
         return self.start_program(command, under=under, stdin=stdin, **more)
 
-    def start_program(self, command, *, under=None, stdin=subprocess.DEVNULL, **more):
+    def start_program(
+        self,
+        command,
+        *,
+        under=None,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        **more,
+    ):
         from d4py_fixed.mpi_launch import launch_environment
 
         environment = {n: v for n, v in os.environ.items() if n not in ("PYTHONHASHSEED", "TERM")}
@@ -173,7 +181,7 @@ class MpiProcesses:
             cwd=self.folder,
             env={**environment, **more},
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -220,8 +228,9 @@ class MpiProcesses:
             os.kill(pid, signal.SIGKILL)
         for process in self.started:
             process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
 
 
 def shared_memory():

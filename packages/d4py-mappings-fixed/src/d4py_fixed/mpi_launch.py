@@ -17,11 +17,12 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Protocol
+from contextlib import suppress
+from typing import Protocol
 
-from dispel4py.errors import OptionError, UsageError
+from d4py_fixed.mpi_output import Forwarder
+from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
 #: Seconds that mpiexec has to end, and to say why, when a rank is lost.
@@ -30,8 +31,11 @@ _LAST_WORDS_SECONDS = 1.0
 VARIABLE = "D4PY_MPI"
 #: Where mpiexec and its like tell a process its rank: Open MPI, PMIx, MPICH and its kin, Cray.
 _RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID")
-#: What starts like this is meant for the one process that becomes the rank.
+#: Where some of them, and Slurm, tell how many ranks there are.
+_SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+#: What starts like this is meant for the one process that becomes the rank, settings aside.
 _LAUNCHER_PREFIXES = ("OMPI_COMM_", "PMIX_", "PMI_", "PALS_", "PRTE_")
+_SETTINGS_PREFIXES = ("PMIX_MCA_", "PRTE_MCA_")
 #: Batch systems that hand out places for processes; there nobody takes more than was given.
 _BATCH_VARIABLES = (
     "SLURM_JOB_ID",
@@ -83,6 +87,16 @@ class Processes(Protocol):
     def failed_to_start(self) -> Exception | None:
         """Why they ended before they began, where what mpiexec has printed shows it."""
 
+    def is_printing(self, seconds: float) -> bool:
+        """Return whether output of theirs waits to be written, or was in the last `seconds`."""
+
+    def check_output(self) -> None:
+        """Raise if what they print cannot be written.
+
+        Raises:
+            RunError: the standard output or error of this process takes nothing more.
+        """
+
     def stop(self, number: signal.Signals) -> None:
         """Have them end, and show nothing more of what mpiexec has to say about that."""
 
@@ -103,6 +117,8 @@ class Launched:
         self._mpiexec = mpiexec
         self._size = size
         environment = launch_environment(os.environ, os.geteuid())
+        for name in _launchers_own(environment):  # it would start as a part of that launcher's job
+            del environment[name]
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
@@ -113,7 +129,7 @@ class Launched:
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        self._outputs = [_Output(self._process.stdout, 1), _Output(self._process.stderr, 2)]
+        self._outputs = [Forwarder(self._process.stdout, 1), Forwarder(self._process.stderr, 2)]
 
     def is_over(self) -> bool:
         return self._process.poll() is not None
@@ -149,10 +165,22 @@ class Launched:
             f" are: --mpiexec '{shlex.join(self._mpiexec)} --map-by :OVERSUBSCRIBE'"
         )
 
+    def is_printing(self, seconds: float) -> bool:
+        return any(output.is_busy(seconds) for output in self._outputs)
+
+    def check_output(self) -> None:
+        for output, name in zip(self._outputs, ("output", "error"), strict=True):
+            if output.error is not None:
+                reason = output.error.strerror or output.error
+                raise RunError(f"what PEs print cannot be written to standard {name}: {reason}")
+
     def stop(self, number: signal.Signals) -> None:
         for output in self._outputs:
             output.silent = True
         self._process.send_signal(number)
+        if number == signal.SIGKILL:  # and what else it has started, if it is a script
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
 
     def see_off(self) -> None:
         for output in self._outputs:
@@ -160,38 +188,6 @@ class Launched:
 
     def _tail(self) -> str:
         return "".join(bytes(output.tail).decode(errors="replace") for output in self._outputs)
-
-
-class _Output:
-    """Passes on what mpiexec and the ranks print, and remembers the last of it.
-
-    Attributes:
-        silent: pass nothing on any more.
-        tail: the last bytes.
-    """
-
-    def __init__(self, pipe: IO[bytes], to: int) -> None:
-        self.silent = False
-        self.tail: deque[int] = deque(maxlen=4096)
-        self._pipe = pipe
-        self._to = to
-        self._thread = threading.Thread(target=self._pass_on, name="d4py-mpi-output", daemon=True)
-        self._thread.start()
-
-    def join(self) -> None:
-        # Whoever a PE has started may hold the pipe open for longer.
-        self._thread.join(0.5)
-
-    def _pass_on(self) -> None:
-        with self._pipe:
-            while data := os.read(self._pipe.fileno(), 1 << 16):
-                self.tail.extend(data)
-                rest = memoryview(data)
-                while rest and not self.silent:
-                    try:
-                        rest = rest[os.write(self._to, rest) :]
-                    except OSError:  # nobody reads it any more
-                        self.silent = True
 
 
 class OwnRank:
@@ -232,7 +228,17 @@ class OwnRank:
         return rank == 0
 
     def failed_to_start(self) -> Exception | None:
-        return None
+        return ServiceError(
+            f"MPI could not be started in this process: {self.cause()}; what it had to say stands"
+            f" above.  {_rank_variable()} is in the environment, so it is one that an MPI launcher"
+            f" has started; if none has: unset {_rank_variable()}"
+        )
+
+    def is_printing(self, seconds: float) -> bool:
+        return False
+
+    def check_output(self) -> None:
+        """The launcher passes it on, and says nothing of how."""
 
     def stop(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -245,18 +251,42 @@ class OwnRank:
 @functools.cache
 def launched_rank() -> int | None:
     """The rank that an MPI launcher started this process as; None if it was started plainly."""
+    variable = _rank_variable()
+    return int(os.environ[variable]) if variable else None
+
+
+@functools.cache
+def launched_size() -> int | None:
+    """The number of ranks that the launcher started; None if it does not tell."""
+    values = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
+    return next((int(value) for value in values if value.isdecimal()), None)
+
+
+@functools.cache
+def _rank_variable() -> str | None:
     for name in _RANK_VARIABLES:
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
+        # A launcher sets several; one by itself is what somebody has kept or typed.
+        prefix = name[: name.rindex("_") + 1]
+        own = [other for other in _launchers_own(os.environ) if other.startswith(prefix)]
+        if os.environ.get(name, "").isdecimal() and len(own) > 1:
+            return name
     return None
 
 
 def _forget_the_launcher() -> None:
     """From now on this process is no rank, so that a workflow in it may use MPI by itself."""
-    launched_rank()
-    for name in list(os.environ):
-        if name.startswith(_LAUNCHER_PREFIXES):
-            del os.environ[name]
+    launched_rank(), launched_size()
+    for name in _launchers_own(os.environ):
+        del os.environ[name]
+
+
+def _launchers_own(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables by which a launcher knows the process that it has started."""
+    return [
+        name
+        for name in environment
+        if name.startswith(_LAUNCHER_PREFIXES) and not name.startswith(_SETTINGS_PREFIXES)
+    ]
 
 
 def _rank_command() -> list[str]:

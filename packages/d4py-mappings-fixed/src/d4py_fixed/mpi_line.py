@@ -12,11 +12,13 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from hashlib import blake2b
 from hmac import compare_digest
 from typing import NamedTuple
 
+from d4py_fixed.mpi_output import borrow, lend
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.transport import Parts
 from dispel4py.errors import ServiceError
@@ -138,13 +140,38 @@ def dial(address: tuple[str, int], key: bytes, hello: Hello) -> socket.socket:
         OSError: nobody is there.
     """
     line = socket.create_connection(address)
+    _say_hello(line, key, hello)
+    return line
+
+
+def borrow_streams(port: int, key: bytes, hello: Hello) -> None:
+    """Have the driver's standard output and error, where this rank is on the same machine.
+
+    Args:
+        port: `Door.port` of the driver.
+        key: the run's key.
+        hello: who this is.
+    """
+    # Without such sockets, or across a border between containers, mpiexec forwards what is printed.
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+        line.connect(_lending_address(port))
+        _say_hello(line, key, hello)
+        borrow(line)
+
+
+def _lending_address(port: int) -> str:
+    return f"\0d4py-mpi-{port}"
+
+
+def _say_hello(line: socket.socket, key: bytes, hello: Hello) -> None:
     packed = _HELLO.pack(*hello)
     line.sendall(packed + blake2b(packed, key=key).digest())
-    return line
 
 
 class Door:
     """Where ranks come in to the driver; nobody without the key does.
+
+    Those that come by a Unix socket are lent the standard output and error of this process.
 
     Args:
         key: the run's key.
@@ -159,6 +186,12 @@ class Door:
         self._listeners: list[socket.socket] = []
         self._selector = selectors.DefaultSelector()
         self.port = self._listen("127.0.0.1")
+        with suppress(OSError):  # Linux alone has sockets with a name that is no file
+            lender = socket.socket(socket.AF_UNIX)
+            self._listeners.append(lender)
+            lender.bind(_lending_address(self.port))
+            lender.listen(1024)
+            self._selector.register(lender, selectors.EVENT_READ)
 
     def open_wide(self) -> int:
         """Let ranks of other machines in as well; returns the port for them."""
@@ -176,7 +209,11 @@ class Door:
                 self._knocking[line] = bytearray()
                 self._selector.register(line, selectors.EVENT_READ)
             elif (hello := self._heard(line)) is not None:
-                came.append((line, hello))
+                if line.family == socket.AF_UNIX:
+                    with suppress(OSError), line:
+                        lend(line)
+                else:
+                    came.append((line, hello))
         return came
 
     def close(self) -> None:

@@ -25,7 +25,8 @@ from typing import Any, NoReturn
 from d4py_fixed.frames import CODEC
 from d4py_fixed.local import RankOrders
 from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
-from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, dial
+from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, borrow_streams, dial
+from d4py_fixed.mpi_shared_memory import mapped_files, unlink
 from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Parts
 from dispel4py.ending import begin_as_a_program, end_as_a_program
@@ -50,12 +51,14 @@ class Member:
 
     Args:
         may_exit: this process is ours: it may end while a PE is at work, if the driver is gone.
+        borrows: the driver has started it by an mpiexec; it prints to the driver's own streams, if
+            that is on the same machine.
 
     Raises:
         ServiceError: MPI cannot be started, or the driver is not there.
     """
 
-    def __init__(self, *, may_exit: bool) -> None:
+    def __init__(self, *, may_exit: bool, borrows: bool = False) -> None:
         mpi = start_mpi()
         self._world = world = mpi.COMM_WORLD
         self.rank: int = world.Get_rank()
@@ -66,6 +69,7 @@ class Member:
         told = None
         if self.rank == 0:
             port, key = _driver_here()
+            self._borrow(port, key, borrows=borrows)
             address = "127.0.0.1", port
             line = self._dial(address, key, is_wide)
             lines = Lines(0, key)
@@ -75,9 +79,10 @@ class Member:
                 if message is None:
                     raise ServiceError("the driver is gone")
                 address = hosts[0], int.from_bytes(message.parts[0], "big")
-            told = address, key
-        address, key = world.bcast(told)
+            told = address, port, key
+        address, port, key = world.bcast(told)
         if line is None:
+            self._borrow(port, key, borrows=borrows and hosts[self.rank] == hosts[0])
             line = self._dial(address, key, is_wide)
             lines = Lines(self.rank, key)
             lines.connect(DRIVER, line)
@@ -168,6 +173,10 @@ class Member:
         with suppress(OSError):
             self._lines.send(DRIVER, Kind.THREADS, [pickle.dumps(names)])
 
+    def _borrow(self, port: int, key: bytes, *, borrows: bool) -> None:
+        if borrows:  # before it dials: until all have done so, the driver answers
+            borrow_streams(port, key, Hello(self.rank, self.size, os.getpid(), is_wide=False))
+
     def _dial(self, address: tuple[str, int], key: bytes, is_wide: bool) -> socket.socket:
         try:
             return dial(address, key, Hello(self.rank, self.size, os.getpid(), is_wide))
@@ -181,19 +190,23 @@ class Member:
 def main() -> NoReturn:
     """The program of a rank that we have started."""
     _leave_signals_to_the_driver()
-    if "--child" in sys.argv:
+    is_child = "--child" in sys.argv
+    if is_child:
         _end_with_parent()
+    else:
+        _read_nothing()
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
             reconfigure(line_buffering=True)
-    _serve()
+    _serve(borrows=not is_child)
     sys.exit()
 
 
 def follow_all() -> int:
     """Carry out all orders of the first process; returns the exit status of success."""
     _leave_signals_to_the_driver()
+    _read_nothing()
     _serve()
     return 0
 
@@ -218,6 +231,7 @@ def follow_one() -> RunResult:
 
 @functools.cache
 def _lasting_member() -> Member:
+    _read_nothing()
     member = Member(may_exit=False)
     atexit.register(_leave, member)
     return member
@@ -229,10 +243,10 @@ def _leave(member: Member) -> None:
     member.end()
 
 
-def _serve() -> None:
+def _serve(*, borrows: bool = False) -> None:
     begin_as_a_program()
     try:
-        member = Member(may_exit=True)
+        member = Member(may_exit=True, borrows=borrows)
     except ServiceError as error:
         print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
         os._exit(1)  # leaving MPI in good order would wait for the others
@@ -254,7 +268,7 @@ def start_mpi() -> Any:
         spare_a_second()
         from mpi4py import MPI
 
-        before = _shared_memory()
+        before = mapped_files()
         MPI.Init_thread(MPI.THREAD_SERIALIZED)
     except Exception as error:  # RuntimeError where there is no MPI library
         raise ServiceError(f"MPI cannot be started: {error}") from error
@@ -265,24 +279,11 @@ def start_mpi() -> Any:
             f" {world.Get_rank()}: mpiexec and the MPI library that mpi4py uses"
             f" ({MPI.Get_library_version().splitlines()[0]}) are of different kinds"
         )
-    # The files by which ranks share memory lose their names once everybody has them open, so that
-    # nothing stays behind when ranks are killed.
     world.alltoall([None] * world.Get_size())
-    ours = _shared_memory() - before
-    world.Barrier()
-    for path in ours:
-        with suppress(OSError):
-            os.unlink(path)
+    ours = mapped_files() - before
+    world.Barrier()  # now every rank has them open
+    unlink(ours)
     return MPI
-
-
-def _shared_memory() -> set[str]:
-    """Files in memory that this process has mapped, where the system tells."""
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-            return {line.split()[-1] for line in maps if " /dev/shm/" in line}
-    except OSError:
-        return set()
 
 
 def _driver_here() -> tuple[int, bytes]:
@@ -364,12 +365,18 @@ def _watch(line: socket.socket) -> None:
         os._exit(1)
 
 
+def _read_nothing() -> None:
+    """Make standard input empty, since launchers leave one open that never ends."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if nothing:
+        os.close(nothing)
+
+
 def _end_with_parent() -> None:
     """End this process when its parent ends, which holds the other end of its standard input."""
     parent = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
+    _read_nothing()
 
     def wait() -> None:
         os.read(parent, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import secrets
@@ -18,10 +19,16 @@ from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.processes import EndWarning
 
+#: Seconds to wait for all ranks, by default; and until what is waited for is logged.
+WAIT_SECONDS, _NOTICE_SECONDS = 300.0, 10.0
+#: Ranks that a message names.
+_MOST_NAMES = 10
 _LOOK_SECONDS = 0.05
 #: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
 #: told to end; and the same after a failure, or at a signal.
 _END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
+
+_LOG = logging.getLogger("dispel4py.run")
 
 
 class World:
@@ -58,14 +65,27 @@ class World:
             self._lines.close()
             raise
 
-    def size(self) -> int:
+    def size(self, wait: float = WAIT_SECONDS) -> int:
         """The number of ranks; waits until they are all there.
+
+        Args:
+            wait: seconds to wait at the most.
 
         Raises:
             UsageError: they could not be started as they are wanted.
-            ServiceError: they could not be started.
+            ServiceError: they could not be started, or did not come in time.
         """
+        began_at, is_said = monotonic(), False
         while not self._are_all_there():
+            waited = monotonic() - began_at
+            if waited > wait:
+                raise ServiceError(
+                    f"{self._who_came()} after {wait:g} s (--wait); missing: {self._missing()}; MPI"
+                    " does not start there, or mpiexec does not start anything"
+                )
+            if waited > _NOTICE_SECONDS and not is_said:
+                is_said = True
+                _LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
             over = self._processes.is_over()
             self._let_in(_LOOK_SECONDS)
             if over and not self._are_all_there():
@@ -106,6 +126,7 @@ class World:
             RunError: a rank failed or died.
         """
         self._raise_reported()
+        self._processes.check_output()
         over = self._processes.is_over()
         if over:
             self._look(0.0)  # what they have still said
@@ -166,6 +187,8 @@ class World:
                 self._lines.send_at_once(rank, Kind.END)
             try:
                 self._wait_until_ended(name)
+                self._processes.see_off()
+                self._processes.check_output()
             except BaseException:
                 self._end_by_force()
                 raise
@@ -175,16 +198,21 @@ class World:
             self._lines.close()
 
     def _wait_until_ended(self, name: Callable[[int], str]) -> None:
-        """Wait for the ranks to end, and say for which if it takes long."""
+        """Wait for the ranks to end, and say for which if it takes long.
+
+        Their output may be read slowly, which MPI waits for: however long that takes, there is
+        nothing to end by force.  Only an mpiexec that stays when all ranks have ended is.
+        """
         warning, until = EndWarning(), monotonic() + _END_SECONDS
         while not self._wait(_LOOK_SECONDS):
-            ending = self._threads.keys() - set(self._lines.gone)
-            if ending:
+            ending = self._pids.keys() - set(self._lines.gone)
+            if ending or self._processes.is_printing(_END_SECONDS):
                 until = monotonic() + _END_SECONDS
-            elif monotonic() >= until:  # MPI itself does not come to its end
+            elif monotonic() >= until:
                 self._end_by_force()
+                self._raise_reported()
                 return
-            warning.look((name(rank), self._threads[rank]) for rank in sorted(ending))
+            warning.look((name(rank), self._threads.get(rank, ())) for rank in sorted(ending))
         self._raise_reported()
         with_threads = [rank for rank, names in self._threads.items() if names]
         if with_threads and self._processes.status():
@@ -195,8 +223,7 @@ class World:
     def _end_by_force(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._processes.stop(number)
-            if self._wait(_SIGNAL_SECONDS):
-                break
+            self._wait(_SIGNAL_SECONDS)
         for rank, pid in self._pids.items():
             if rank not in self._lines.gone and self._processes.is_ours(rank):
                 with suppress(ProcessLookupError, PermissionError):
@@ -216,6 +243,18 @@ class World:
             if hello.rank == 0 and hello.is_wide:
                 port = self._door.open_wide()
                 self._lines.send(0, Kind.LISTENING, [port.to_bytes(2, "big")])
+
+    def _who_came(self) -> str:
+        size = self._size or self._expected
+        number = f"{len(self._pids)} of {size}" if size else str(len(self._pids))
+        return f"{number} MPI ranks have come"
+
+    def _missing(self) -> str:
+        size = self._size or self._expected or 1
+        missing = [str(rank) for rank in range(size) if rank not in self._pids]
+        some, rest = missing[:_MOST_NAMES], missing[_MOST_NAMES:]
+        names = ", ".join(some) + (f" and {len(rest)} more" if rest else "")
+        return f"rank{'s' if len(missing) > 1 else ''} {names}"
 
     def _are_all_there(self) -> bool:
         return len(self._pids) == self._size
