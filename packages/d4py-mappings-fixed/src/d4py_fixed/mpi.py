@@ -23,9 +23,9 @@ import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothi
 
 from d4py_fixed.driver import Driver
 from d4py_fixed.local import add_simple, placed, rank_name
-from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank
+from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank, launched_size
 from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
-from d4py_fixed.mpi_world import World
+from d4py_fixed.mpi_world import WAIT_SECONDS, World
 from d4py_fixed.placement import Placement
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
 from dispel4py.inputs import root_inputs
@@ -55,7 +55,15 @@ class MpiMapping:
             metavar="COMMAND",
             help="what to start processes with, and its own options, such as"
             " 'mpiexec --hostfile hosts' (default: the mpiexec of this Python environment, or else"
-            " the one on the path); not used where the command itself was started by mpiexec",
+            " the one on the path); not used where mpiexec has started the command itself, as one"
+            " of several processes",
+        )
+        parser.add_argument(
+            "--wait",
+            type=float,
+            default=WAIT_SECONDS,
+            metavar="SECONDS",
+            help="how long to wait for the MPI processes to start (default: %(default)g)",
         )
 
     @contextmanager
@@ -65,7 +73,7 @@ class MpiMapping:
         if rank:
             yield follow_all()
             return
-        if rank is not None:
+        if rank is not None and launched_size() != 1:
             own_world()  # while MPI starts there is a workflow to load
         yield None
 
@@ -92,12 +100,12 @@ class MpiMapping:
         rank = launched_rank()
         if rank:
             return follow_one()
-        if rank is None:
+        if rank is None or _is_alone(options):
             placement = placed(graph, options)
             mpiexec = find_mpiexec(options.extra.get("mpiexec"))
             start = partial(Launched, mpiexec, placement.ranks)
             return _lead(partial(World, start, placement.ranks), placement, inputs, options)
-        size = own_world().size()
+        size = own_world().size(_wait_of(options))
         if options.processes is not None and options.processes > size:
             raise OptionError(
                 f"-n {options.processes} is more than the {size} processes that mpiexec has"
@@ -112,6 +120,27 @@ class MpiMapping:
         return _lead(own_world, placement, inputs, options)
 
 
+def _is_alone(options: RunOptions) -> bool:
+    """Return whether a launcher has started this process alone, and more are asked for.
+
+    So it is in a shell that a batch system has opened, where the launcher's variables stay set.
+    """
+    extra = options.extra
+    if not (extra.get("mpiexec") or extra.get("simple") or (options.processes or 1) > 1):
+        return False
+    if launched_size() is not None:
+        return launched_size() == 1
+    if own_world().size(_wait_of(options)) > 1:
+        return False
+    own_world().close()
+    own_world.cache_clear()
+    return True
+
+
+def _wait_of(options: RunOptions) -> float:
+    return float(options.extra.get("wait", WAIT_SECONDS))
+
+
 def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:
     """Be the driver of a run."""
     given = root_inputs(placement.plan, inputs)
@@ -121,7 +150,7 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
         sys.stdout.flush()  # PEs that print write to the same place
     world: World = make_world()
     try:
-        world.size()
+        world.size(_wait_of(options))
         world.begin(orders)
         del orders  # whoever runs a PE has it now
         result = Driver(placement, given, world, world.check, options, stats).run()

@@ -1,0 +1,165 @@
+"""How the ranks of an `mpi` run come about where something stands in their way."""
+
+import os
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("mpi4py")
+
+from d4py_fixed import mpi_launch, mpi_world
+from d4py_fixed.mpi_line import Hello, dial
+from d4py_fixed.mpi_world import World
+from dispel4py.errors import ServiceError
+
+SEGMENTS = """
+import sys
+from multiprocessing import resource_tracker
+from multiprocessing.shared_memory import SharedMemory
+import mpi4py
+mpi4py.rc.initialize = False
+from mpi4py import MPI
+from d4py_fixed.mpi_rank import start_mpi
+
+init, own = MPI.Init_thread, []
+
+def init_while_another_thread_works(*arguments):
+    own.append(SharedMemory(create=True, size=1000))
+    init(*arguments)
+
+MPI.Init_thread = init_while_another_thread_works
+start_mpi()
+(segment,) = own
+SharedMemory(name=segment.name).close()
+segment.close()
+segment.unlink()
+print("found", flush=True)
+MPI.Finalize()
+"""
+
+
+class TestAShellOfALauncher:
+    """A launcher has started one process, and what is typed there is no rank of its job."""
+
+    @pytest.mark.parametrize(
+        "opened",
+        [
+            {"PMI_RANK": "0", "PMI_SIZE": "1"},
+            {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"},
+            pytest.param({"PMI_RANK": "0"}, marks=pytest.mark.slow),
+            pytest.param({"PMIX_RANK": "0"}, marks=pytest.mark.slow),
+        ],
+        ids=" ".join,
+    )
+    def test_the_command_starts_its_own_ranks(self, mpi, opened):
+        process = mpi.start("pipeline_test", "-i", 3, "-n", 3, "-q", **opened)
+        status, out, err = mpi.end(process)
+        assert status == 0, err
+        assert out == "Outputs: {'TestOneInOneOut5': {'output': [1, 2, 3]}}\n"
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("more", [["-n", "3"], ["-s"], ["--mpiexec", "MPIEXEC"]])
+    @pytest.mark.parametrize(
+        "script", ['"$@" && "$@"', 'unset OMPI_COMM_WORLD_SIZE PMI_SIZE; "$@"']
+    )
+    def test_so_it_does_in_one_that_mpiexec_has_opened(self, mpi, more, script):
+        more = [" ".join(mpi.mpiexec) if word == "MPIEXEC" else word for word in more]
+        command = [sys.executable, "-m", "dispel4py", "mpi", "pipeline_test", "-i", "3", "-q"]
+        process = mpi.start_program(["sh", "-c", script, "", *command, *more], under=["-n", 1])
+        status, out, err = mpi.end(process)
+        assert status == 0, err
+        assert out.count("{'TestOneInOneOut5': {'output': [1, 2, 3]}}") == script.count("@")
+
+    def test_one_process_is_enough_if_no_more_are_asked_for(self, mpi):
+        process = mpi.start("pipeline_test", "-i", 3, "-q", under=["-n", 1])
+        status, out, err = mpi.end(process)
+        assert status == 0, err
+        assert "[1, 2, 3]" in out
+
+    @pytest.mark.parametrize(
+        ("variables", "rank", "size"),
+        [
+            ("", None, None),
+            ("PMI_RANK=2 PMI_SIZE=3 PMI_FD=6", 2, 3),
+            ("PMI_RANK=2 PMI_FD=6", 2, None),
+            ("PMI_RANK=2", None, None),
+            ("PMIX_RANK=2 PMIX_NAMESPACE=x", 2, None),
+            ("PMIX_RANK=2 PMIX_NAMESPACE=x SLURM_STEP_NUM_TASKS=4", 2, 4),
+            ("PMIX_RANK=2 PMIX_MCA_base=x", None, None),
+            ("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 PMI_RANK=2 PMI_SIZE=3", 0, 1),
+            ("PALS_RANKID=1 PALS_APID=x", 1, None),
+        ],
+    )
+    def test_its_variables_say_which_of_how_many_this_is(self, monkeypatch, variables, rank, size):
+        known = dict(variable.split("=") for variable in variables.split())
+        monkeypatch.setattr(os, "environ", known)
+        read = (mpi_launch.launched_rank, mpi_launch.launched_size, mpi_launch._rank_variable)
+        for function in read:
+            function.cache_clear()
+        try:
+            assert (read[0](), read[1]()) == (rank, size)
+        finally:
+            for function in read:
+                function.cache_clear()
+
+
+class TestRanksThatDoNotCome:
+    @pytest.fixture
+    def hung(self, write):
+        """An mpiexec that starts something else, and hangs."""
+        path = write("hung", "#!/bin/sh\nsleep 1000 &\nsleep 1000\n")
+        path.chmod(0o755)
+        return path
+
+    def test_they_are_waited_for_no_longer_than_asked(self, mpi, hung):
+        process = mpi.start("pipeline_test", "-n", 3, "--mpiexec", hung, "--wait", 0.5)
+        status, out, err = mpi.end(process)
+        assert (status, out) == (1, "")
+        assert "0 of 3 MPI ranks have come after 0.5 s (--wait)" in err
+        mpi.assert_nothing_is_left(1.0)
+
+    def test_those_that_are_missing_are_named(self, monkeypatch, caplog):
+        monkeypatch.setattr(mpi_world, "_NOTICE_SECONDS", 0.1)
+        message, lines = {}, []
+        world = World(lambda given: message.update(given) or Absent(), 4)
+        ((port, key),) = (text.split(":") for text in message.values())
+        for rank in (0, 2):
+            hello = Hello(rank, 4, 1, is_wide=False)
+            lines.append(dial(("127.0.0.1", int(port)), bytes.fromhex(key), hello))
+        began_at = time.monotonic()
+        with pytest.raises(ServiceError, match=r"2 of 4 .* after 0.3 s .*missing: ranks 1, 3"):
+            world.size(0.3)
+        assert time.monotonic() - began_at >= 0.3
+        assert caplog.messages == ["2 of 4 MPI ranks have come; waiting for ranks 1, 3"]
+        world.failed = True
+        world.close()
+        for line in lines:
+            line.close()
+
+
+class Absent:
+    """Processes that do nothing until they are stopped."""
+
+    stopped = False
+
+    def is_over(self):
+        return self.stopped
+
+    def stop(self, number):
+        self.stopped = True
+
+    def is_ours(self, rank):
+        return False
+
+    def see_off(self):
+        pass
+
+
+def test_shared_memory_of_the_program_keeps_its_name(mpi, write):
+    if not os.path.isdir("/dev/shm"):
+        pytest.skip("shared memory has no names in /dev/shm here")
+    path = write("segments.py", SEGMENTS)
+    status, out, err = mpi.end(mpi.start_program([sys.executable, path], under=["-n", 2]))
+    assert status == 0, err
+    assert out.split() == ["found", "found"]
