@@ -293,6 +293,58 @@ class TestScripts:
         assert "mpi4py.rc.initialize = False" in err
 
 
+UNPICKLABLE = """
+    import os, threading
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+    class Counts(ProducerPE):
+        def __init__(self):
+            super().__init__()
+            self.numbers = (n for n in range(100))
+        def _process(self, inputs):
+            return next(self.numbers)
+    class Locks(IterativePE):
+        def __init__(self, instances):
+            super().__init__()
+            self.numprocesses = instances
+            self.lock = threading.Lock()
+            self.mine = True
+        def _process(self, data):
+            with self.lock:
+                return data
+    last = Locks(int(os.environ.get("INSTANCES", "2")))
+    if "FILE" in os.environ:
+        last.file = open(os.environ["FILE"])
+    graph = WorkflowGraph()
+    graph.connect(Counts(), "output", last, "input")
+"""
+
+
+class TestPEsThatCannotBePickled:
+    """Each rank takes its own from the workflow, which it imports as the command does."""
+
+    @pytest.fixture(autouse=True)
+    def _workflow(self, write):
+        write("locks.py", UNPICKLABLE)
+
+    @pytest.mark.parametrize("under", [None, ["-n", 3]])
+    def test_i2_ranks_make_them_for_themselves(self, mpi, under):
+        status, out, err = mpi.end(mpi.start("locks.py", "-i", 20, "-q", under=under))
+        assert status == 0, err
+        assert sorted(outputs_of(out)["Locks1"]["output"]) == [*range(20)]
+
+    def test_several_instances_in_one_process_are_refused(self, mpi):
+        status, out, err = mpi.end(mpi.start("locks.py", "-n", 2, "-q", INSTANCES="5"))
+        assert (status, out) == (2, "")
+        assert "Locks1 cannot be pickled" in err
+        assert "start more processes (-n)" in err
+
+    def test_i9_so_is_an_open_file(self, mpi):
+        status, out, err = mpi.end(mpi.start("locks.py", "-q", FILE="locks.py"))
+        assert (status, out) == (2, "")
+        assert "Locks1" in err
+        assert "Counts0" not in err
+
+
 class TestItems:
     @pytest.mark.parametrize("processes", [3, None])
     def test_m1_groups_meet_though_every_rank_hashes_otherwise(

@@ -71,6 +71,7 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
             share_items=options.share_items,
             extra=extra,
             least_processes=getattr(mapping, "least_processes", 1),
+            origin=loaded.origin(graph),
         )
         return run_on(mapping, graph, inputs, run_options)
 

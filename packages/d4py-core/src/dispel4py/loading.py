@@ -27,6 +27,13 @@ from dispel4py.workflow_graph import _all_graphs as all_graphs
 EXAMPLES = "d4py_examples.graph_testing"
 
 
+class Origin(NamedTuple):
+    """Where another process finds a graph: the name of a module, and that of the graph in it."""
+
+    module: str
+    graph: str
+
+
 @dataclass(frozen=True)
 class LoadedWorkflow:
     """A module that was imported for the graph in it.
@@ -76,6 +83,11 @@ class LoadedWorkflow:
                 f" choose one by its name, such as: -a {names[0]}"
             )
         return graphs[names[0]]
+
+    def origin(self, graph: WorkflowGraph) -> Origin | None:
+        """Where another process that imports the module finds a graph of it; None for nowhere."""
+        found = (name for name, value in vars(self.module).items() if value is graph)
+        return next((Origin(self.module.__name__, name) for name in found), None)
 
     def _graph_named(self, attr: str, graphs: dict[str, WorkflowGraph]) -> WorkflowGraph:
         if attr in graphs:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dispel4py.errors import OptionError, ProcessingError, shorten
 from dispel4py.random_streams import SEEDS
+
+if TYPE_CHECKING:
+    from dispel4py.loading import Origin
 
 #: Gets each result as it comes: id of the PE, name of the output, data.
 OnResult = Callable[[str, str, Any], None]
@@ -142,6 +145,8 @@ class RunOptions:
         strict: True ends the run when a PE changes its own attributes without saying that it keeps
             state.
         seed: what random numbers follow from, from 0 to 2**64 - 1; None draws one.
+        origin: where each process finds the graph that the command has imported; None where a
+            program has made it.
 
     Raises:
         OptionError: a value that cannot be.
@@ -156,6 +161,7 @@ class RunOptions:
     least_processes: int = 1
     strict: bool = False
     seed: int | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         self._check_processes()

@@ -25,11 +25,12 @@ from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.identity import PrimedMemo, loads_with
 from dispel4py.isolation import cannot_carry
-from dispel4py.loading import loaded_sources, release_graphs, restore_module
+from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
 from dispel4py.local_copies import reduce_for_elsewhere
 from dispel4py.open_files import REFUSED, Reducers
 from dispel4py.plan import Plan, PlannedPE
 from dispel4py.processes import imports_main, main_is_shared
+from dispel4py.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
 from dispel4py.runner import modules_of
 from dispel4py.sharing import is_array
 
@@ -58,19 +59,21 @@ class Parcel:
 
     Attributes:
         plan: the plan, with stand-ins for its PEs.
-        pes: the PEs, by number.
+        pes: the PEs, by number; None for those that are taken from the graph at `origin`.
         definitions: what a main program defines that workers cannot import; empty if they can.
         modules: name, source and file name of modules that were loaded from files.
         argv: ``sys.argv`` as those modules saw it.
         process: number of the process that packed it.
+        origin: where whoever opens it finds a graph of his own.
     """
 
     plan: bytes
-    pes: dict[int, PackedPE]
+    pes: dict[int, PackedPE | None]
     definitions: bytes
     modules: tuple[tuple[str, str, str], ...]
     argv: tuple[str, ...]
     process: int
+    origin: Origin | None = None
 
     def of(self, pes: Collection[int]) -> Parcel:
         """Return the same with some of its PEs alone."""
@@ -82,15 +85,22 @@ class Parcel:
         Raises:
             RunError: see `open`.
         """
+        return self._looked_at(codec)[0]
+
+    def _looked_at(self, codec: Codec) -> tuple[Plan, list[Any]]:
+        """Return the plan, and the PEs of the graph that is made here, if some are needed."""
         sys.argv = list(self.argv)
+        own: list[Any] = []
         with _made_again():
             for module in self.modules:
                 restore_module(*module)
+            if self.origin is not None and None in self.pes.values():
+                own = pes_made_by(self.origin)
             release_graphs()
             if self.definitions:
                 vars(sys.modules["__main__"]).update(codec.loads(self.definitions))
             plan: Plan = codec.loads(self.plan)
-        return plan
+        return plan, own
 
     def open(
         self, codec: Codec, times: Mapping[int, int] | None = None, *, last: bool = False
@@ -108,12 +118,15 @@ class Parcel:
                 raise it as well.
         """
         packed = self.pes
+        plan, own = self._looked_at(codec)
         if last:
             self.pes = {}
-        plan = self.look(codec)
         owns = self.process != os.getpid()
         pes = list(plan.pes)
         for number, packed_pe in packed.items():
+            if packed_pe is None:
+                pes[number] = replace(pes[number], make=OwnPE(own[number]))
+                continue
             if times is not None:
                 count: int | None = times.get(number, 0)
             else:  # an instance may have to be made again from what another process has left
@@ -173,7 +186,12 @@ def _made_again() -> Iterator[None]:
 
 
 def pack(
-    plan: Plan, codec: WorkerCodec, start_method: str | None = None, *, elsewhere: bool = False
+    plan: Plan,
+    codec: WorkerCodec,
+    start_method: str | None = None,
+    *,
+    elsewhere: bool = False,
+    origin: Origin | None = None,
 ) -> Parcel:
     """Pack a plan.
 
@@ -182,6 +200,8 @@ def pack(
         codec: the codec of whoever opens it.
         start_method: how workers are started; None if by default.
         elsewhere: there may also be workers that another program has started, on another host.
+        origin: where each worker finds a graph of its own: PEs that cannot be pickled are taken
+            from there.  A worker may have one instance of each.
 
     Raises:
         GraphError: PEs that cannot be pickled; each is named with the attribute to blame.
@@ -192,13 +212,16 @@ def pack(
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     shared = main_is_shared(start_method) and not elsewhere
     definitions = b"" if shared else _definitions(codec)
-    pes: dict[int, PackedPE] = {}
+    pes: dict[int, PackedPE | None] = {}
     problems: list[str] = []
     for planned in plan.pes:
         try:
             pes[planned.index] = _packed(planned, codec)
         except ItemError as error:
-            problems.append(f"{planned.id}: {error}")
+            if origin is not None and may_be_rebuilt(planned.pe):
+                pes[planned.index] = None
+            else:
+                problems.append(f"{planned.id}: {error}")
     if not problems:
         light = [replace(planned, pe=_stand_in(planned.pe)) for planned in plan.pes]
         try:
@@ -207,10 +230,11 @@ def pack(
             problems.append(str(error))
     if problems:
         raise GraphError(problems)
-    users = Counter(id(_owner(value)) for packed in pes.values() for value in packed.apart)
-    for packed in pes.values():
+    pickled = [packed for packed in pes.values() if packed is not None]
+    users = Counter(id(_owner(value)) for packed in pickled for value in packed.apart)
+    for packed in pickled:
         packed.is_shared = [users[id(_owner(value))] > 1 for value in packed.apart]
-    return Parcel(data, pes, definitions, modules, argv, os.getpid())
+    return Parcel(data, pes, definitions, modules, argv, os.getpid(), origin)
 
 
 def _packed(planned: PlannedPE, codec: Codec) -> PackedPE:

@@ -24,7 +24,8 @@ import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothi
 from d4py_fixed.driver import Driver
 from d4py_fixed.local import add_simple, placed, rank_name
 from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank, launched_size
-from d4py_fixed.mpi_rank import follow_all, follow_one, is_running, pack_orders
+from d4py_fixed.mpi_orders import pack_orders
+from d4py_fixed.mpi_rank import follow_all, follow_one, is_running
 from d4py_fixed.mpi_world import WAIT_SECONDS, World
 from d4py_fixed.placement import Placement
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError

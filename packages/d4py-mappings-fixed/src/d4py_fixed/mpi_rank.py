@@ -15,25 +15,19 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import spawn
 from time import sleep
 from typing import Any, NoReturn
 
-from d4py_fixed.frames import CODEC
-from d4py_fixed.local import RankOrders
 from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, borrow_streams, dial
+from d4py_fixed.mpi_orders import prepared
 from d4py_fixed.mpi_shared_memory import mapped_files, unlink
-from d4py_fixed.placement import Placement, peers_of
-from d4py_fixed.transport import Parts
 from dispel4py.ending import begin_as_a_program, end_as_a_program
-from dispel4py.errors import D4pyError, RunError, ServiceError
-from dispel4py.processes import no_script_where_there_is_none, portable
-from dispel4py.result import RunOptions, RunResult, RunStats
-from dispel4py.shipping import pack
+from dispel4py.errors import RunError, ServiceError
+from dispel4py.processes import portable
+from dispel4py.result import RunResult, RunStats
 
 #: Seconds that a rank has to come out of a PE when the driver is gone.
 _GRACE_SECONDS = 1.0
@@ -121,7 +115,7 @@ class Member:
         report, done = b"", False
         _RUNNING.set()
         try:
-            orders, peers = _prepared(message.parts)
+            orders, peers = prepared(message.parts)
             message.parts.clear()  # they belong to the PEs now
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
@@ -305,54 +299,6 @@ def _hear(lines: Lines, line: socket.socket) -> Message | None:
     while (message := lines.receive(0.0)) is None and not lines.gone:
         poll.poll()
     return message
-
-
-def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
-    """Return what the driver sends to each rank, for `Member.carry_out`.
-
-    Large arrays of PEs are parts of their own, so that neither side has a copy of them.
-    """
-    parcel = pack(placement.plan, CODEC, "spawn")  # ranks have what the script has, and no more
-    with no_script_where_there_is_none():
-        preparation = spawn.get_preparation_data("d4py-mpi")
-    for name in ("authkey", "start_method"):  # for children only
-        preparation.pop(name, None)
-    peers = peers_of(placement)
-    packed: list[Parts] = []
-    for rank in range(placement.ranks):
-        buffers: list[pickle.PickleBuffer] = []
-        orders = pickle.dumps(
-            RankOrders.of(placement, parcel, rank, options),
-            protocol=5,
-            buffer_callback=buffers.append,
-        )
-        others = [peer for peer in peers[rank] if peer != placement.ranks]
-        front = pickle.dumps((preparation, others))
-        packed.append([front, orders, *(buffer.raw() for buffer in buffers)])
-    return packed
-
-
-def _prepared(parts: Parts) -> tuple[RankOrders, list[int]]:
-    """The orders, once this process is made like the driver's, and the ranks to speak with.
-
-    Raises:
-        RunError: it cannot be.
-    """
-    front, orders, *buffers = parts
-    preparation, peers = pickle.loads(front)
-    if not os.path.isdir(preparation.get("dir", "")):  # on another machine
-        preparation.pop("dir", None)
-    try:
-        spawn.prepare(preparation)
-    except D4pyError:
-        raise
-    except BaseException as error:
-        text = "".join(traceback.format_exception(error))
-        raise RunError(
-            "an MPI rank cannot import the main script, which has to call run() under: if"
-            f" __name__ == '__main__':\n{text}"
-        ) from error
-    return pickle.loads(orders, buffers=buffers), peers
 
 
 def _watch(line: socket.socket) -> None:
