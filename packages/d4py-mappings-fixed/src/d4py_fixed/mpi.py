@@ -23,7 +23,14 @@ import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothi
 
 from d4py_fixed.driver import Driver
 from d4py_fixed.local import add_simple, placed, rank_name
-from d4py_fixed.mpi_launch import Launched, OwnRank, find_mpiexec, launched_rank, launched_size
+from d4py_fixed.mpi_launch import (
+    Launched,
+    OwnRank,
+    check_is_no_task,
+    find_mpiexec,
+    launched_rank,
+    launched_size,
+)
 from d4py_fixed.mpi_orders import pack_orders
 from d4py_fixed.mpi_rank import follow_all, follow_one, is_running
 from d4py_fixed.mpi_world import WAIT_SECONDS, World
@@ -101,6 +108,8 @@ class MpiMapping:
         rank = launched_rank()
         if rank:
             return follow_one()
+        if rank is None and not options.extra.get("mpiexec"):
+            check_is_no_task()
         if rank is None or _is_alone(options):
             placement = placed(graph, options)
             mpiexec = find_mpiexec(options.extra.get("mpiexec"))

@@ -31,8 +31,8 @@ _LAST_WORDS_SECONDS = 1.0
 VARIABLE = "D4PY_MPI"
 #: Where mpiexec and its like tell a process its rank: Open MPI, PMIx, MPICH and its kin, Cray.
 _RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID")
-#: Where some of them, and Slurm, tell how many ranks there are.
-_SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
+#: Where some of them tell how many ranks there are.
+_SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 #: What starts like this is meant for the one process that becomes the rank, settings aside.
 _LAUNCHER_PREFIXES = ("OMPI_COMM_", "PMIX_", "PMI_", "PALS_", "PRTE_")
 _SETTINGS_PREFIXES = ("PMIX_MCA_", "PRTE_MCA_")
@@ -260,6 +260,23 @@ def launched_size() -> int | None:
     """The number of ranks that the launcher started; None if it does not tell."""
     values = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return next((int(value) for value in values if value.isdecimal()), None)
+
+
+def check_is_no_task() -> None:
+    """Refuse what srun has started several times over, and not as ranks.
+
+    Each would run the whole workflow, or wait for an mpiexec that waits for the others to end.
+
+    Raises:
+        UsageError: srun has started this process as one of several.
+    """
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "")
+    if "SLURM_STEP_ID" in os.environ and tasks.isdecimal() and int(tasks) > 1:
+        raise UsageError(
+            f"srun has started {tasks} processes, and none of them as an MPI rank; add --mpi=pmi2"
+            " (for MPICH and Intel MPI) or --mpi=pmix (for Open MPI) to srun, or leave srun out:"
+            f" dispel4py mpi … -n {tasks}"
+        )
 
 
 @functools.cache

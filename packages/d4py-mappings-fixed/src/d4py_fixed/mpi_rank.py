@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from time import sleep
 from typing import Any, NoReturn
 
-from d4py_fixed.mpi_launch import VARIABLE, launched_rank, spare_a_second
+from d4py_fixed.mpi_launch import VARIABLE, launched_rank, launched_size, spare_a_second
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, borrow_streams, dial
 from d4py_fixed.mpi_orders import prepared
 from d4py_fixed.mpi_shared_memory import mapped_files, unlink
@@ -267,16 +267,18 @@ def start_mpi() -> Any:
     except Exception as error:  # RuntimeError where there is no MPI library
         raise ServiceError(f"MPI cannot be started: {error}") from error
     world = MPI.COMM_WORLD
-    if launched_rank() not in (None, world.Get_rank()):
-        raise ServiceError(
-            f"mpiexec started this process as rank {launched_rank()}, but MPI takes it for rank"
-            f" {world.Get_rank()}: mpiexec and the MPI library that mpi4py uses"
-            f" ({MPI.Get_library_version().splitlines()[0]}) are of different kinds"
-        )
     world.alltoall([None] * world.Get_size())
     ours = mapped_files() - before
     world.Barrier()  # now every rank has them open
     unlink(ours)
+    told, found = (launched_rank(), launched_size()), (world.Get_rank(), world.Get_size())
+    if any(one not in (None, other) for one, other in zip(told, found, strict=True)):
+        of = f" of {told[1]}" if told[1] is not None else ""
+        raise ServiceError(
+            f"mpiexec started this process as rank {told[0]}{of}, but MPI takes it for rank"
+            f" {found[0]} of {found[1]}: mpiexec and the MPI library that mpi4py uses"
+            f" ({MPI.Get_library_version().splitlines()[0]}) are of different kinds"
+        )
     return MPI
 
 
