@@ -9,7 +9,8 @@ import time
 import pytest
 
 from d4py_dynamic import redis_server
-from d4py_dynamic.redis_client import Address, connect
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
 from dispel4py.errors import ServiceError
 
 WORKFLOW = """
@@ -154,7 +155,7 @@ class TestMidRun:
     def test_it_is_frozen(self, fails, server):
         message, seconds = fails(lambda: server.process.send_signal(signal.SIGSTOP))
         assert f"server at {server.url} does not answer" in message
-        assert seconds < 5.5
+        assert seconds < 7  # 3 for an answer, 2 of patience, 1 in which keys may be deleted
 
     def test_it_is_shut_down(self, fails, server):
         def shut_down():

@@ -14,7 +14,8 @@ import pytest
 
 from d4py_conformance.hosts import CABLE, ended, ip, two_namespaces
 from d4py_conformance.programs import wait_until
-from d4py_dynamic.redis_client import Address, RunGoneError
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_errors import RunGoneError
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 

@@ -2,13 +2,17 @@
 
 import threading
 from collections import Counter
+from functools import partial
+from time import monotonic, sleep
 
 import pytest
 import redis
 
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.faults import Count, Name, RunningSum, Ticks
-from d4py_dynamic.redis_client import Address, Once, Patience, broken, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, Patience, broken, connect
+from d4py_dynamic.redis_errors import service_errors
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -74,6 +78,17 @@ def test_c5_a_server_that_is_killed_and_restarted_goes_on(start_server):
         assert client.keys() == []
 
 
+def test_c5_a_server_that_stands_still_for_longer_than_an_answer_may_take_goes_on(server):
+    """As it does while it forks for a snapshot, or while its virtual machine is moved."""
+    stopper = Disturber(700, partial(server.stand_still, 1.8))
+    url = f"{server.url}?socket_timeout=1.5"
+    run(
+        make_graph(), "hybrid_redis", CALLS, 3, redis_url=url, on_result=stopper, reconnect=1.5
+    )  # fmt: skip
+    assert stopper.disturbed == 1
+    assert_outputs(stopper.outputs, model())
+
+
 def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
     server = start_server()
     restarter = Disturber(400, server.restart)
@@ -129,6 +144,31 @@ class TestPatience:
     def test_some_tries_again(self):
         assert self.tried(0.2, redis.ConnectionError()) > 2
 
+    def test_it_begins_with_the_first_failure(self):
+        patience, tries = Patience(0.1), []
+
+        def fail_late_once():
+            tries.append(monotonic())
+            if len(tries) == 1:
+                sleep(0.2)
+                raise redis.TimeoutError
+            return "an answer"
+
+        assert patience.call_with_retry(fail_late_once, lambda error: None) == "an answer"
+
+    def test_further_tries_take_no_longer_than_it(self):
+        patience, limits = Patience(0.2), []
+
+        def fail():
+            limits.append(patience.limit(3.0))
+            raise redis.ConnectionError
+
+        with pytest.raises(redis.ConnectionError):
+            patience.call_with_retry(fail, lambda error: None)
+        assert limits[0] == 3.0
+        assert all(0 < limit <= 0.2 for limit in limits[1:])
+        assert patience.limit(3.0) == 3.0
+
     def test_a_wrong_password_stays_wrong(self):
         assert self.tried(5.0, redis.AuthenticationError()) == 1
 
@@ -141,3 +181,13 @@ class TestPatience:
             other.client_kill_filter(_type="normal", skipme=True)
             thread.join()
             assert broken(client) == 1
+
+    def test_an_answer_to_much_has_more_time(self, server):
+        with connect(Address(server.url), 0.5) as client, server.client() as other:
+            client.ping()
+            server.stand_still(0.8)
+            client.set("large", bytes(32 << 20))
+            server.stand_still(0.8)
+            with pytest.raises(redis.TimeoutError):
+                client.set("small", b"")
+            other.flushall()

@@ -13,7 +13,9 @@ from time import monotonic, sleep
 import redis
 
 from d4py_dynamic.mapping import Terms
-from d4py_dynamic.redis_client import Address, RunGoneError, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
+from d4py_dynamic.redis_errors import RunGoneError, service_errors
 from d4py_dynamic.redis_guests import (
     RunInfo,
     add_key_argument,

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from d4py_dynamic.mapping import DynamicMapping, Scales, Terms, lease
-from d4py_dynamic.redis_client import Address
+from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_guests import Resumption, run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -12,7 +13,9 @@ import redis
 
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.packing import remaining
-from d4py_dynamic.redis_client import Address, Once, connect, load_script, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, connect, load_script
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_guests import announce, driver_info, offer
 from d4py_dynamic.redis_keys import (
     DRAINED_FIELD,
@@ -326,7 +329,8 @@ class RedisRunStore:
         """See `RunStore`; says nothing where the server is gone and its keys with it."""
         self._redis.close()
         if not self._address.embedded:
-            with suppress(redis.RedisError), connect(self._address, _FAREWELL_SECONDS) as client:
+            address = replace(self._address, patience=0.0)
+            with suppress(redis.RedisError), connect(address, _FAREWELL_SECONDS) as client:
                 delete_run(client, self._keys)
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:

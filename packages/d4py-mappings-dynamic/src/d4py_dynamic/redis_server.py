@@ -22,7 +22,9 @@ from typing import Any, BinaryIO
 
 import redis
 
-from d4py_dynamic.redis_client import RECONNECT_SECONDS, Address, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import RECONNECT_SECONDS, connect
+from d4py_dynamic.redis_errors import service_errors
 from dispel4py.errors import OptionError, ServiceError
 
 DEFAULT_PORT = 6379
@@ -78,7 +80,7 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
         yield server
         return
     with _private_server() as private:
-        yield private
+        yield _patient(private, options)
 
 
 def missing_server(options: Mapping[str, Any]) -> str | None:
@@ -107,11 +109,10 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
     try:
         with service_errors(asked), connect(asked) as client:
             client.ping()
-    except (ValueError, TypeError) as error:
+    except TypeError as error:  # of a setting that this kind of connection does not have
         raise OptionError(
-            f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
-            " redis://USER:PASSWORD@HOST:PORT/DATABASE"
-        ) from error
+            f"{str(asked)!r} is not the address of a Redis server ({error})"
+        ) from None
     return _patient(asked, options)
 
 

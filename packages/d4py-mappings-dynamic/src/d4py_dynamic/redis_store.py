@@ -9,19 +9,15 @@ given up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
 
 from d4py_dynamic.packing import remaining
-from d4py_dynamic.redis_client import (
-    Address,
-    Once,
-    broken,
-    connect,
-    load_script,
-    service_errors,
-)
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, broken, connect, load_script
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_keys import (
     FIELD,
     GROUP,
@@ -218,7 +214,8 @@ class RedisTaskStore:
     def delete(self) -> None:
         """Delete all keys of the run: for a worker whose driver is gone, and none will follow."""
         if self._address.embedded:
-            self._redis.shutdown(nosave=True)
+            with connect(replace(self._address, patience=0.0)) as client:
+                client.shutdown(nosave=True)
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)
 

@@ -19,7 +19,9 @@ import redis
 
 from d4py_dynamic.mapping import lease
 from d4py_dynamic.packing import CODEC
-from d4py_dynamic.redis_client import Address, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_guests import (
     RunInfo,
     add_key_argument,
