@@ -235,6 +235,14 @@ class TestDying:
         err = finish(hosts, driver, "collected", 1000)
         assert len(re.findall(r"worker \d died: no sign of life for \d s", err)) >= 2
 
+    def test_c5_a_call_of_a_guest_may_keep_the_lock_for_longer_than_the_lease(self, hosts):
+        arguments = "hybrid_redis", "collected", "-i", 20, "-n", 0, "--lease", 1.2
+        driver = hosts.driver(*arguments, KEEPS_LOCK_AT="3")
+        guest = hosts.guest("-n", 1)
+        err = finish(hosts, driver, "collected", 20)
+        assert "no sign of life" not in err
+        ended(guest, 0)
+
     def test_c5_who_was_given_up_and_wakes_again_commits_nothing(self, hosts):
         driver = hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 1.5)
         guest = hosts.guest("-n", 2)

@@ -33,6 +33,7 @@ from typing import Any
 
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
+from dispel4py.heartbeat import is_running
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -132,6 +133,10 @@ class Crew:
         """End a worker; `check` says nothing of it."""
         self._ended.add(number)
         self._processes[number].kill()
+
+    def is_running(self, number: int) -> bool:
+        """Return whether a worker is known to live and not to be stopped; see `heartbeat`."""
+        return is_running(self._processes[number].pid or 0)
 
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
         start_method = self._start_method or safe_start_method()

@@ -177,6 +177,7 @@ class Guests:
                 self._see_lost()
                 if monotonic() >= look_at:
                     look_at = monotonic() + SIGN_SECONDS
+                    self._sign()
                     if not self._is_run_there():
                         break
                     if self._is_taken_over():
@@ -212,6 +213,11 @@ class Guests:
                 f" the server at {self._address}"
             )
         return info is not None
+
+    def _sign(self) -> None:
+        """Give the sign of life of workers that run, which may be in a call that keeps the GIL."""
+        numbers = enumerate(self._ranks)
+        self._store.sign(rank for number, rank in numbers if self._crew.is_running(number))
 
     def _see_lost(self) -> None:
         """Tell the driver at once of workers that died."""

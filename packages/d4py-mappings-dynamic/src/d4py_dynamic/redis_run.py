@@ -117,6 +117,12 @@ class RedisRunStore:
         with service_errors(self._address):
             tell(self._redis, self._keys, self._envelope, event)
 
+    def sign(self, ranks: Iterable[int]) -> None:
+        """Give the sign of life of workers whose processes are seen to run, from their host."""
+        with service_errors(self._address):
+            for rank in ranks:
+                self._sign(keys=[self._keys.prefix], args=[rank, ""])
+
     def join(self) -> int:
         with service_errors(self._address):
             return int(self._once("join", self._mark))
