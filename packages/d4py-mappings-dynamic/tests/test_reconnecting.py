@@ -103,6 +103,7 @@ class TestOnce:
     def once(self, server):
         with server.client() as client:
             client.hset("d4py:x:unfinished", "intact", 1)
+            client.hset("d4py:x:answers", "intact", 1)
             yield Once(client, "d4py:x", "somebody")
             client.flushall()
 
@@ -114,8 +115,15 @@ class TestOnce:
 
     def test_c5_a_server_that_has_forgotten_a_call_says_so(self, once, server):
         once("join", "")
-        once._client.delete("d4py:x:answers")
+        once._client.hdel("d4py:x:answers", "somebody")
         text = "needs 'appendfsync always'"
+        with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
+            once("join", "")
+
+    def test_c5_answers_that_were_evicted_are_no_older_state(self, once, server):
+        once("join", "")
+        once._client.delete("d4py:x:answers")
+        text = r"somebody deleted or evicted them \(GONE d4py:x:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             once("join", "")
 

@@ -27,7 +27,7 @@ GROUP = "workers"
 #: Fields of entries: what is in it, losses and position of a lease.
 FIELD, LOSSES, POSITION = b"d", b"n", b"r"
 DRAINED_FIELD = b"drained"
-#: Field of the hash of counts that is there as long as nobody has deleted that hash.
+#: Field of the hashes of counts and of answers, there as long as nobody has deleted the hash.
 INTACT = "intact"
 #: Field of the same hash: how many workers have joined so far.
 JOINED = "joined"

@@ -103,6 +103,7 @@ class RedisRunStore:
             counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._pes}
             counts |= {"results": 0, "replicas": 0, JOINED: 0, INTACT: 1}
             pipe.hset(keys.named("unfinished"), mapping=counts)
+            pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
             announce(self._redis, keys, mapping, self._mark)
             self._sign(keys=[keys.prefix], args=["driver", self._mark])

@@ -82,6 +82,7 @@ class RedisTaskStore:
         self._redis = connect(address)
         self._once = Once(self._redis, keys.prefix, str(rank))
         self._adopt = self._redis.register_script(load_script("adopt"))
+        self._idle = self._redis.register_script(load_script("idle"))
         self._outstanding: set[Any] = set()
         self._broken = 0
 
@@ -242,6 +243,7 @@ class RedisTaskStore:
             if not shared:
                 self._set_free(False)
             with self._redis.pipeline(transaction=False) as pipe:
+                # Where the run is over the read fails, and what was added goes at once.
                 pipe.sadd(waiting, self._rank)
                 pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
                 pipe.srem(waiting, self._rank)
@@ -251,8 +253,7 @@ class RedisTaskStore:
 
     def _set_free(self, is_free: bool) -> None:
         if is_free != self._is_free:
-            change = self._redis.sadd if is_free else self._redis.srem
-            change(self._keys.named("hungry"), self._rank)
+            self._idle(keys=[self._keys.prefix], args=[self._rank, int(is_free)])
             self._is_free = is_free
 
     def _safely(self, reply: Any) -> Any:
@@ -320,9 +321,12 @@ def tell(client: redis.Redis, keys: RunKeys, envelope: Envelope, event: Any) -> 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     """Delete all keys of a run."""
-    joined: Any = client.hget(keys.named("unfinished"), JOINED)
-    client.srem(RUNS, keys.run_id)
-    members: Any = client.hkeys(keys.named("members"))  # somebody may have deleted the counts
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.named("unfinished"), JOINED)
+        pipe.hkeys(keys.named("members"))  # somebody may have deleted the counts
+        pipe.delete(keys.named("unfinished"))  # without it no script makes another key
+        pipe.srem(RUNS, keys.run_id)
+        joined, members, _, _ = pipe.execute()
     ranks = [int(rank) for rank in members if rank.isdigit()]
     client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)))
 
