@@ -23,6 +23,7 @@ from d4py_dynamic.redis_keys import RUNS, Envelope, RunKeys
 from d4py_dynamic.tasks import Pin
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.secret import WrittenFile
 
 
 class Resumption(NamedTuple):
@@ -33,14 +34,14 @@ class Resumption(NamedTuple):
         processes: number of worker processes; see `dispel4py.RunOptions`.
         extra: the mapping's own options.
         feeding: roots that were fed from iterables.
-        owns_key_file: the file with the key was written by the run, and goes with it.
+        key_file: the file with the key that the run has written, and that goes with it.
     """
 
     mapping: str
     processes: int | None
     extra: dict[str, Any]
     feeding: tuple[int, ...] = ()
-    owns_key_file: bool = False
+    key_file: WrittenFile | None = None
 
 
 def run_key(secret: str, run_id: str) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,10 +121,9 @@ class RedisMapping(DynamicMapping):
         extra = options.extra
         lasting = bool(extra.get("resumable"))
         key_file = extra.get("key_file")
-        is_given = key_file is None or os.path.exists(key_file)
         with (
             find_server(extra) as address,
-            secret_of_driver(key_file, lasting=lasting) as (secret, is_new),
+            secret_of_driver(key_file, lasting=lasting) as (secret, is_new, file),
         ):
             run_id = secrets.token_hex(4)
             keys = RunKeys(run_id, tuple(pins_of(plan)))
@@ -133,9 +131,7 @@ class RedisMapping(DynamicMapping):
             resumption = None
             if lasting:
                 _check_lasting(address, is_new=is_new)
-                resumption = Resumption(
-                    self.name, options.processes, dict(extra), owns_key_file=not is_given
-                )
+                resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
             backend = RedisBackend(address, keys, key, plan, terms, resumption)
             with backend.cleared():
                 backend.store.create(self.name)

@@ -40,7 +40,7 @@ from dispel4py.inputs import RootInput, root_inputs
 from dispel4py.plan import Plan
 from dispel4py.registry import load_mapping
 from dispel4py.result import RunOptions, RunResult
-from dispel4py.secret import forget_secret, secret_of_guest
+from dispel4py.secret import removed_with_run, secret_of_guest
 
 _LOG = logging.getLogger("dispel4py.resume")
 
@@ -80,15 +80,12 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     options = replace(options, processes=count, extra=extra)
     given = root_inputs(plan, inputs) if inputs is not None else {}
     backend = RedisBackend(address, keys, key, plan, terms, resumption)
-    with backend.cleared():
+    with removed_with_run(key_file, resumption.key_file), backend.cleared():
         progress = backend.store.take_over(info.last_sign)
         _LOG.info("taking up run %s", info.run_id)
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
-        result = mapping.drive(plan, still, terms, backend, options, progress)
-    if resumption.owns_key_file:
-        forget_secret(key_file)
-    return result
+        return mapping.drive(plan, still, terms, backend, options, progress)
 
 
 def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
