@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from d4py_dynamic.entries import TooLargeError, check_size
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.redis_keys import RUNS, Envelope, RunKeys
 from d4py_dynamic.tasks import Pin
@@ -58,7 +59,14 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: float) -> None:
+def offer(
+    client: redis.Redis,
+    keys: RunKeys,
+    key: bytes,
+    terms: Terms,
+    lease: float,
+    largest: int | None = None,
+) -> None:
     """Let workers that know the key join a run.
 
     Args:
@@ -67,8 +75,18 @@ def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: f
         key: the run's key.
         terms: what workers are started with.
         lease: seconds after which they give up a silent driver.
+        largest: how many bytes a value may have on the server.
+
+    Raises:
+        OptionError: the workflow is larger.
     """
     sealed = Envelope(key).wrap((keys.pins, terms, lease), keys.named("terms"))
+    try:
+        check_size(len(sealed), largest)
+    except TooLargeError as error:
+        raise OptionError(
+            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
+        ) from None
     client.set(keys.named("terms"), sealed)
     client.hset(keys.named("info"), "open", 1)
 

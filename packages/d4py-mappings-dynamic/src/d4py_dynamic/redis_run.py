@@ -11,6 +11,7 @@ from typing import Any
 
 import redis
 
+from d4py_dynamic.entries import TooLargeError, cut_task
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.packing import remaining
 from d4py_dynamic.redis_address import Address
@@ -27,6 +28,7 @@ from d4py_dynamic.redis_keys import (
     RunKeys,
     consumer,
     pin_name,
+    room_for,
 )
 from d4py_dynamic.redis_store import READ_BYTES, at_most, delete_run, entries_by_stream, tell
 from d4py_dynamic.store import (
@@ -46,7 +48,7 @@ from d4py_dynamic.store import (
 )
 from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
-from dispel4py.errors import OptionError, ServiceError
+from dispel4py.errors import InputError, OptionError, ServiceError
 from dispel4py.plan import Plan
 from dispel4py.result import InstanceStats
 
@@ -78,6 +80,7 @@ class RedisRunStore:
         keeps: bool = False,
     ) -> None:
         self._address = address
+        self._largest = room_for(address.largest)
         self._keys = keys
         self._secret = secret
         self._envelope = Envelope(secret)
@@ -111,7 +114,7 @@ class RedisRunStore:
     def offer(self, terms: Terms, lease: float) -> None:
         """Let workers that know the run's key join it; see `d4py_dynamic.redis_guests.offer`."""
         with service_errors(self._address):
-            offer(self._redis, self._keys, self._secret, terms, lease)
+            offer(self._redis, self._keys, self._secret, terms, lease, self._address.largest)
 
     def tell(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""
@@ -152,11 +155,19 @@ class RedisRunStore:
         for task, rank in tasks:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
             counted = task.pe if counts(task) else ""
-            rows.append((stream, counted, self._envelope.wrap(task, stream)))
+            rows += [(stream, counted, data) for data in self._cut(task, stream)]
         lists: tuple[list[Any], ...] = (rows, finishing, orphans, fed)
         arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
         with service_errors(self._address):
             self._once("put", self._mark, *arguments)
+
+    def _cut(self, task: Task, stream: str) -> Iterator[bytes]:
+        parts = cut_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
+        try:
+            for _, data in parts:
+                yield data
+        except TooLargeError as error:
+            raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         keys, pins = self._keys, [*pins]

@@ -28,6 +28,9 @@ from d4py_dynamic.redis_errors import service_errors
 from dispel4py.errors import OptionError, ServiceError
 
 DEFAULT_PORT = 6379
+#: How many bytes a value may have unless a server is configured otherwise; and an entry of a
+#: stream, whatever it says.
+_USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
 _START_SECONDS = 10.0
 
 # The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
@@ -105,15 +108,27 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
     asked = _asked_for(options)
     if asked is None:
         local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
-        return _patient(local, options) if _answers(local) else None
+        if not _answers(local):
+            return None
+        asked = local
     try:
         with service_errors(asked), connect(asked) as client:
             client.ping()
+            asked = replace(asked, largest=_largest_value(client))
     except TypeError as error:  # of a setting that this kind of connection does not have
         raise OptionError(
             f"{str(asked)!r} is not the address of a Redis server ({error})"
         ) from None
     return _patient(asked, options)
+
+
+def _largest_value(client: redis.Redis) -> int:
+    try:
+        found: Any = client.config_get("proto-max-bulk-len")
+        size = int(found["proto-max-bulk-len"])
+    except (redis.ResponseError, KeyError):  # not every server or user has CONFIG
+        size = _USUAL_LARGEST
+    return min(size, _LARGEST_IN_STREAM)
 
 
 def _patient(address: Address, options: Mapping[str, Any]) -> Address:
@@ -173,6 +188,7 @@ def _private_server() -> Iterator[Address]:
         socket, log = folder / "redis.sock", folder / "server.log"
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
+        command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
         with log.open("w+b") as output:
             # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
             process = subprocess.Popen(
@@ -183,7 +199,7 @@ def _private_server() -> Iterator[Address]:
                 process_group=0,
             )
             try:
-                address = Address(f"unix://{socket}", embedded=True)
+                address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
                 _await_start(process, address, output)
                 yield address
             finally:

@@ -8,12 +8,13 @@ given up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import redis
 
+from d4py_dynamic.entries import check_size, cut_results, cut_task
 from d4py_dynamic.packing import remaining
 from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_client import Once, broken, connect, load_script
@@ -29,6 +30,7 @@ from d4py_dynamic.redis_keys import (
     RunKeys,
     consumer,
     pin_name,
+    room_for,
     suspect_name,
 )
 from d4py_dynamic.store import TAKE_SECONDS, Changed, LogLine, Note, Results
@@ -69,6 +71,7 @@ class RedisTaskStore:
 
     def __init__(self, address: Address, keys: RunKeys, secret: bytes, rank: int) -> None:
         self._address = address
+        self.largest = room_for(address.largest)
         self._keys = keys
         self._envelope = Envelope(secret)
         self._rank = rank
@@ -140,17 +143,15 @@ class RedisTaskStore:
             for row in rows:
                 arguments.extend(row)
 
-        sealed = [wrap(task, keys.stream_of(task)) for task in commit.tasks]
-        result: bytes | None = None
+        sealed = [pair for task in commit.tasks for pair in self._cut(task)]
+        results: list[bytes] = []
         if commit.results or commit.failures:
-            result = wrap(Results(commit.results, commit.failures), keys.out)
-            self._results_size = _lately(self._results_size, len(result))
+            produced = Results(commit.results, commit.failures)
+            results += cut_results(produced, lambda part: wrap(part, keys.out), self.largest)
+            self._results_size = _lately(self._results_size, max(map(len, results)))
         add(lease.token for lease in commit.leases)
-        add(
-            (keys.stream_of(task), task.pe, data)
-            for task, data in zip(commit.tasks, sealed, strict=True)
-        )
-        add([] if result is None else [(result,)])
+        add((keys.stream_of(task), task.pe, data) for task, data in sealed)
+        add((result,) for result in results)
         add((pe, calls, int(seconds * 1e6)) for pe, calls, seconds in commit.counters)
         add((pe,) for pe in commit.replicas)
         add((lease.task.pe,) for lease in commit.leases if is_replica_end(lease.task))
@@ -162,18 +163,24 @@ class RedisTaskStore:
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
         add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         add((suspect_name(suspect),) for suspect in commit.got_on)
+        for _, left in commit.orphans:
+            check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, results, orders, *lengths = self._once("commit", *arguments)
+            hungry, backlog, waiting, orders, *lengths = self._once("commit", *arguments)
         self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
-        for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
+        for (task, data), length in zip(sealed, lengths, strict=True):
             pin = task.pe, task.instance
             self._task_size[pin] = _lately(self._task_size.get(pin, 0), len(data))
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
-        is_full = results > self._most_results()
+        is_full = waiting > self._most_results()
         return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+
+    def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
+        stream = self._keys.stream_of(task)
+        return cut_task(task, lambda part: self._envelope.wrap(part, stream), self.largest)
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
