@@ -34,6 +34,7 @@ from typing import Any
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.heartbeat import is_running
+from dispel4py.socket_folder import let_multiprocessing_use_short_paths
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -340,6 +341,7 @@ def _start_helpers(start_method: str) -> None:
     holds back to all its processes, those of the user's own code too.
     """
     if start_method != "fork":
+        let_multiprocessing_use_short_paths()
         resource_tracker.ensure_running()
     if start_method == "forkserver":
         with no_script_where_there_is_none():

@@ -34,6 +34,7 @@ from d4py_dynamic.store import Gone
 from d4py_dynamic.tasks import ANY, LEAVE, Task
 from dispel4py.ending import name_threads
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
+from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.processes import START_METHODS, Crew, signals_held_back, usable_cores
 from dispel4py.secret import secret_of_guest
 
@@ -87,6 +88,7 @@ class WorkerCommand:
             info = _await_run(client, options.run, options.wait, address)
             key = run_key(secret, info.run_id)
             keys, terms, lease = read_terms(client, info, key)
+        make_room(FILES_PER_WORKER * count, f"{count} worker processes")
         guests = Guests(address, keys, key, terms, lease, count, options.start_method)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
         status = guests.serve()

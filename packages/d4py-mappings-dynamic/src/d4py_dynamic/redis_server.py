@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,6 +25,7 @@ from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_client import RECONNECT_SECONDS, connect
 from d4py_dynamic.redis_errors import service_errors
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.socket_folder import make_socket_folder
 
 DEFAULT_PORT = 6379
 #: How many bytes a value may have unless a server is configured otherwise; and an entry of a
@@ -183,7 +183,7 @@ def server_binary() -> str:
 @contextmanager
 def _private_server() -> Iterator[Address]:
     binary = server_binary()
-    folder = Path(tempfile.mkdtemp(prefix="d4py-"))  # mode 0700
+    folder = Path(make_socket_folder("d4py-"))
     try:
         socket, log = folder / "redis.sock", folder / "server.log"
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
