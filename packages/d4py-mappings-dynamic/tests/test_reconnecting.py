@@ -113,6 +113,15 @@ class TestOnce:
         assert [*ranks, once("join", ""), once("join", "")] == [0, 1, 1, 2]
         assert once._client.hlen("d4py:x:members") == 3
 
+    def test_i4_a_log_line_that_is_sent_again_is_there_once(self, once):
+        once._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
+        once("tell", b"a line")
+        once._number -= 1
+        once("tell", b"a line")
+        once("tell", b"another line")
+        lines = [fields[b"d"] for _, fields in once._client.xrange("d4py:x:out")]
+        assert lines == [b"a line", b"another line"]
+
     def test_c5_a_server_that_has_forgotten_a_call_says_so(self, once, server):
         once("join", "")
         once._client.hdel("d4py:x:answers", "somebody")

@@ -403,3 +403,20 @@ class TestAFullServer:
             wait_until(lambda: client.info("memory")["used_memory"] < 8 * 1024 * 1024, "room")
         opened.workers[0].commit(Commit(leases=[lease], tasks=[items(2)]))
         assert opened.driver.unfinished([])[SHARED] == 1
+
+
+class TestABrokenConnection:
+    def test_c5_what_a_read_took_on_the_server_after_it_broke_is_found(
+        self, opened, client, monkeypatch, wait_until
+    ):
+        """The server may notice late that a connection is gone whose read still waits there."""
+        monkeypatch.setattr("d4py_dynamic.redis_store.TAKE_SECONDS", 0.05)
+        worker, _ = opened.workers
+        monkeypatch.setattr("d4py_dynamic.redis_store.broken", lambda client: 1)
+        assert worker.take(seconds=0.0) == []
+        opened.driver.put([items(1)])
+        stream = opened.keys.shared
+        client.xreadgroup("workers", "worker-0", {stream: ">"})  # as that read does
+        taken = []
+        wait_until(lambda: taken.extend(worker.take(seconds=0.01)) or taken, "the task")
+        assert [lease.task.load for lease in taken] == [[1]]

@@ -195,6 +195,7 @@ class Once:
         self._caller = caller
         self._number = 0
         self._scripts: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         """The answer of a script of this package.
@@ -202,13 +203,14 @@ class Once:
         Raises:
             redis.RedisError: it did not come to pass, or nobody knows.
         """
-        script = self._scripts.get(name)
-        if script is None:
-            source = load_script("once") + load_script(name)
-            script = self._scripts[name] = self._client.register_script(source)
-        self._number += 1
-        try:
-            return script(keys=[self._prefix], args=[self._caller, self._number, *arguments])
-        except redis.ResponseError:
-            self._number -= 1  # it was refused
-            raise
+        with self._lock:
+            script = self._scripts.get(name)
+            if script is None:
+                source = load_script("once") + load_script(name)
+                script = self._scripts[name] = self._client.register_script(source)
+            self._number += 1
+            try:
+                return script(keys=[self._prefix], args=[self._caller, self._number, *arguments])
+            except redis.ResponseError:
+                self._number -= 1  # it was refused
+                raise

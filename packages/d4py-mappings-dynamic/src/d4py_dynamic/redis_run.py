@@ -119,7 +119,7 @@ class RedisRunStore:
     def tell(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""
         with service_errors(self._address):
-            tell(self._redis, self._keys, self._envelope, event)
+            tell(self._once, self._keys, self._envelope, event)
 
     def sign(self, ranks: Iterable[int]) -> None:
         """Give the sign of life of workers whose processes are seen to run, from their host."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import redis
@@ -84,10 +85,12 @@ class RedisTaskStore:
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._once = Once(self._redis, keys.prefix, str(rank))
+        self._tell = Once(self._redis, keys.prefix, f"{rank}-events")  # threads tell as well
         self._adopt = self._redis.register_script(load_script("adopt"))
         self._idle = self._redis.register_script(load_script("idle"))
         self._outstanding: set[Any] = set()
         self._broken = 0
+        self._look_again_at = float("inf")
 
     def take(
         self,
@@ -264,10 +267,14 @@ class RedisTaskStore:
             self._is_free = is_free
 
     def _safely(self, reply: Any) -> Any:
-        """A reply, with all before it that was given to this worker and was lost on its way."""
-        count = broken(self._redis)
-        if count == self._broken:
+        """A reply, with all before it that was given to this worker and was lost on its way.
+
+        Once more a while later: a read may wait on the server when its connection has broken.
+        """
+        count, now = broken(self._redis), monotonic()
+        if count == self._broken and now < self._look_again_at:
             return reply
+        self._look_again_at = float("inf") if count == self._broken else now + 2 * TAKE_SECONDS
         self._broken = count
         found = []
         for stream in [*self._inbox, *self._pins, self._keys.shared]:
@@ -308,7 +315,7 @@ class RedisTaskStore:
     def tell(self, event: Any) -> None:
         """Send an event to the driver."""
         with service_errors(self._address):
-            tell(self._redis, self._keys, self._envelope, event)
+            tell(self._tell, self._keys, self._envelope, event)
 
     def is_run_there(self) -> bool:
         """The run is not over."""
@@ -316,14 +323,13 @@ class RedisTaskStore:
             return bool(self._redis.exists(self._keys.named("unfinished")))
 
 
-def tell(client: redis.Redis, keys: RunKeys, envelope: Envelope, event: Any) -> None:
+def tell(once: Once, keys: RunKeys, envelope: Envelope, event: Any) -> None:
     """Send an event to the driver of a run."""
     try:
         sealed = envelope.wrap(event, keys.out)
     except ItemError:
         sealed = envelope.wrap(Note(repr(event)), keys.out)
-    # After the run there is no stream, and a late word must not make one.
-    client.xadd(keys.out, {FIELD: sealed}, nomkstream=True)
+    once("tell", sealed)
 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:
