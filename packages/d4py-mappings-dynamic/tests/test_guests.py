@@ -404,6 +404,20 @@ class TestWrongUse:
         for driver in drivers:
             ended(driver, 0)
 
+    def test_a_run_of_another_key_is_no_choice(self, hosts):
+        keys = {mapping: secrets.token_urlsafe(32) for mapping in ("dyn_redis", "hybrid_redis")}
+        drivers = [
+            hosts.driver(mapping, "plain", "-i", 1, "-n", 0, D4PY_KEY=key)
+            for mapping, key in keys.items()
+        ]
+        wait_until(lambda: len(hosts.client.keys("*:terms")) == 2, "not both are open")
+        done = hosts.command("worker", "--redis-url", hosts.url)
+        assert done.returncode == 2
+        assert re.search(r"this is not the key of run \w+, \w+ ", done.stderr)
+        for driver, key in zip(drivers, keys.values(), strict=True):
+            ended(hosts.guest("-n", 1, D4PY_KEY=key), 0)
+            ended(driver, 0)
+
     def test_other_versions_are_refused(self, hosts):
         driver = hosts.driver("dyn_redis", "plain", "-i", 1, "-n", 0)
         info = f"{hosts.prefix()}:info"

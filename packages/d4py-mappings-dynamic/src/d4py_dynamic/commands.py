@@ -20,6 +20,7 @@ from d4py_dynamic.redis_guests import (
     RunInfo,
     add_key_argument,
     choose,
+    closed_to,
     read_terms,
     run_info,
     run_key,
@@ -59,7 +60,9 @@ class WorkerCommand:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Command`."""
         add_server_arguments(parser)
-        parser.add_argument("--run", metavar="ID", help="which run (default: the one that is open)")
+        parser.add_argument(
+            "--run", metavar="ID", help="which run (default: the one that the key opens)"
+        )
         parser.add_argument(
             "-n", "--num", type=int, metavar="N", help="number of processes (default: one per core)"
         )
@@ -85,7 +88,7 @@ class WorkerCommand:
         secret = secret_of_guest(options.key_file)
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:
-            info = _await_run(client, options.run, options.wait, address)
+            info = _await_run(client, options.run, secret, options.wait, address)
             key = run_key(secret, info.run_id)
             keys, terms, lease = read_terms(client, info, key)
         make_room(FILES_PER_WORKER * count, f"{count} worker processes")
@@ -298,16 +301,19 @@ def _row(info: RunInfo) -> list[str]:
 
 
 def _await_run(
-    client: redis.Redis, run_id: str | None, seconds: float, address: Address
+    client: redis.Redis, run_id: str | None, secret: str, seconds: float, address: Address
 ) -> RunInfo:
     until = monotonic() + seconds
     while True:
-        info = choose(client, run_id)
+        info = choose(client, run_id, secret)
         if info is not None:
             return info
         if monotonic() >= until:
             if run_id is not None:
                 raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
+            closed = closed_to(client)
+            if closed is not None:
+                raise closed
             raise ServiceError(
                 f"there is no run to join at {address}; start one there with --key-file or"
                 " $D4PY_KEY, or wait for it with --wait SECONDS"
