@@ -167,7 +167,7 @@ class TestMidRun:
         assert seconds < 5
 
     @pytest.mark.parametrize("what", ["everything", "counts", "results", "a stream", "replicas"])
-    def test_keys_are_lost(self, fails, flows, chain, server, what):
+    def test_keys_are_lost(self, fails, flows, chain, server, what, wait_until):
         def lose():
             with server.client() as client:
                 if what == "everything":
@@ -179,6 +179,7 @@ class TestMidRun:
                     "a stream": "pin:2:0",
                     "replicas": "replicas",
                 }[what]
+                wait_until(lambda: client.keys(f"*:{name}"), "the key")
                 (key,) = client.keys(f"*:{name}")
                 if what == "results":  # there are some at the moment
                     while not client.xlen(key):

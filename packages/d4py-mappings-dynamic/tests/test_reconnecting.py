@@ -1,8 +1,11 @@
 """Connections that break, and servers that are restarted: nothing is lost, nothing done twice."""
 
+import os
 import threading
 from collections import Counter
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
@@ -13,6 +16,8 @@ from d4py_conformance.faults import Count, Name, RunningSum, Ticks
 from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_client import Once, Patience, broken, connect
 from d4py_dynamic.redis_errors import service_errors
+from d4py_dynamic.redis_server import find_server
+from d4py_dynamic.redis_socket import process_here
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -208,3 +213,57 @@ class TestPatience:
             with pytest.raises(redis.TimeoutError):
                 client.set("small", b"")
             other.flushall()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
+class TestAServerOfThisMachine:
+    @pytest.fixture
+    def address(self, server):
+        """As a run finds it."""
+        with find_server({"redis_url": server.url, "reconnect": 0.0}) as address:
+            yield address
+
+    @pytest.fixture
+    def busy(self, server, address):
+        """Keeps the server busy for half a second, or more where others want the core."""
+        script = "local start = os.clock() while os.clock() - start < 0.5 do end"
+        with server.client() as client:
+            client.config_set("lua-time-limit", 0)  # so that it says nothing meanwhile
+            thread = threading.Thread(target=client.eval, args=(script, 0))
+            thread.start()
+            sleep(0.05)
+            yield
+            thread.join()
+            client.config_set("lua-time-limit", 5000)
+
+    @pytest.mark.usefixtures("busy")
+    def test_c5_one_that_is_busy_is_waited_for(self, address):
+        with connect(address, 0.2) as client:
+            assert client.ping()
+
+    @pytest.mark.usefixtures("busy")
+    def test_one_elsewhere_is_not(self, address):
+        with (
+            connect(replace(address, process=None), 0.2) as client,
+            pytest.raises(redis.TimeoutError),
+        ):
+            client.ping()
+
+    def test_one_that_was_stopped_is_not(self, address, server):
+        with connect(address, 0.2) as client:
+            client.ping()
+            server.stand_still(0.8)
+            with pytest.raises(redis.TimeoutError):
+                client.ping()
+
+    def test_large_values_go_there_and_back(self, address):
+        data = bytes(range(256)) * 40_000
+        with connect(address) as client:
+            client.set("large", data)
+            assert client.get("large") == data
+            client.delete("large")
+
+    def test_a_process_of_another_program_is_not_the_server(self):
+        assert process_here({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
+        assert process_here({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
+        assert process_here({}) is None

@@ -53,12 +53,14 @@ class Address:
         embedded: the server was started for this run.
         patience: for how many seconds to try to reach it again when it has gone away.
         largest: how many bytes one item or state may have there; None if that is not known.
+        process: number of its process, if it is one of this machine.
     """
 
     url: str
     embedded: bool = False
     patience: float = 0.0
     largest: int | None = None
+    process: int | None = None
 
     def __str__(self) -> str:
         """The address without user, password and other settings."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
@@ -19,10 +20,12 @@ from redis.connection import Connection
 from redis.retry import Retry
 
 from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_socket import WaitingSocket
 
-#: Seconds to wait for a server's answer before it counts as gone; for that of a private one, with
-#: which nothing but the machine can interfere; and how many bytes sent add a second.
-ANSWER_SECONDS, _PRIVATE_ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 30.0, 16 << 20
+#: Seconds to wait for a server's answer before it counts as gone, and how many bytes sent add one.
+ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 16 << 20
+#: What is sent in no time, in bytes.
+_SMALL_BYTES = 1 << 20
 #: Seconds to try to reach a server again that has gone away, unless told.
 RECONNECT_SECONDS = 2.0
 #: Shortest and longest pause between two tries, in seconds.
@@ -34,17 +37,20 @@ class Patience(Retry):
 
     Args:
         seconds: how many; 0 tries once.
+        process: number of the server's process, if it is one of this machine.
 
     Attributes:
+        process: the same.
         broken: how many connections have broken so far.
     """
 
     __hash__ = Retry.__hash__
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, process: int | None = None) -> None:
         super().__init__(NoBackoff(), -1, (redis.ConnectionError, redis.TimeoutError))
         self._seconds = seconds
         self._call = _Call()
+        self.process = process
         self.broken = 0
 
     def __deepcopy__(self, memo: Any) -> Patience:
@@ -122,7 +128,10 @@ class _TimedConnection:
         seconds = self.socket_connect_timeout
         self.socket_connect_timeout = self.retry.limit(seconds)
         try:
-            return parent._connect()
+            made = parent._connect()
+            if self.retry.process is None or type(made) is not socket:  # such as one with TLS
+                return made
+            return WaitingSocket.made_of(made, self.retry.process)
         finally:
             self.socket_connect_timeout = seconds
 
@@ -132,8 +141,11 @@ class _TimedConnection:
         if self._sock is None:
             self.connect()
         size = len(command) if isinstance(command, str) else sum(map(len, command))
-        extra = size / _BYTES_PER_SECOND
-        self._sock.settimeout(self.retry.limit(self.socket_timeout) + extra)
+        seconds = self.retry.limit(self.socket_timeout)
+        if size > _SMALL_BYTES:
+            seconds += size / _BYTES_PER_SECOND
+        if self._sock.gettimeout() != seconds:  # to set it is a system call
+            self._sock.settimeout(seconds)
         parent.send_packed_command(command, check_health)
 
 
@@ -143,24 +155,25 @@ def _timed(kind: type) -> type:
     return type(f"Timed{kind.__name__}", (_TimedConnection, kind), {})
 
 
-def connect(address: Address, seconds: float | None = None) -> redis.Redis:
+def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """Return a client that gets each answer in some seconds, or fails when its patience is over.
 
     Args:
         address: the server.
-        seconds: how many, unless its URL says so.
+        seconds: how many, unless its URL says so, or its process is seen to run.
 
     Raises:
         OptionError: see `Address.settings`.
     """
-    if seconds is None:
-        seconds = _PRIVATE_ANSWER_SECONDS if address.embedded else ANSWER_SECONDS
     settings = address.settings()
     kind = settings.pop("connection_class", Connection)
     given = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **settings}
     # All that the URL says is in `given`; what a URL says itself would come before the rest.
     client: redis.Redis = redis.from_url(
-        "redis://", connection_class=_timed(kind), retry=Patience(address.patience), **given
+        "redis://",
+        connection_class=_timed(kind),
+        retry=Patience(address.patience, address.process),
+        **given,
     )
     return client
 

@@ -36,7 +36,12 @@ def service_errors(address: Address) -> Iterator[None]:
                 " raise its maxclients and its limit of open files (ulimit -n), or use fewer"
                 " processes (-n)"
             ) from error
-        raise ServiceError(f"the Redis server at {address} does not answer: {error}") from error
+        advice = ""
+        if isinstance(error, redis.TimeoutError):
+            advice = "; if it is only busy, or far away, give it more time: --reconnect SECONDS"
+        raise ServiceError(
+            f"the Redis server at {address} does not answer: {error}{advice}"
+        ) from error
     except redis.RedisError as error:
         text = _cause(error)
         kind = RunGoneError if _is_over(text) else ServiceError

@@ -24,6 +24,7 @@ import redis
 from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_client import RECONNECT_SECONDS, connect
 from d4py_dynamic.redis_errors import service_errors
+from d4py_dynamic.redis_socket import process_here
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.socket_folder import make_socket_folder
 
@@ -114,7 +115,7 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
     try:
         with service_errors(asked), connect(asked) as client:
             client.ping()
-            asked = replace(asked, largest=_largest_value(client))
+            asked = replace(asked, largest=_largest_value(client), process=_process_of(client))
     except TypeError as error:  # of a setting that this kind of connection does not have
         raise OptionError(
             f"{str(asked)!r} is not the address of a Redis server ({error})"
@@ -129,6 +130,14 @@ def _largest_value(client: redis.Redis) -> int:
     except (redis.ResponseError, KeyError):  # not every server or user has CONFIG
         size = _USUAL_LARGEST
     return min(size, _LARGEST_IN_STREAM)
+
+
+def _process_of(client: redis.Redis) -> int | None:
+    try:
+        info: Any = client.info("server")
+    except redis.ResponseError:  # not every user may
+        return None
+    return process_here(info)
 
 
 def _patient(address: Address, options: Mapping[str, Any]) -> Address:
@@ -189,6 +198,7 @@ def _private_server() -> Iterator[Address]:
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
         command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
+        command += ["--lua-time-limit", "0"]  # no script of ours is to blame for a busy machine
         with log.open("w+b") as output:
             # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
             process = subprocess.Popen(
@@ -200,21 +210,19 @@ def _private_server() -> Iterator[Address]:
             )
             try:
                 address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
-                _await_start(process, address, output)
-                yield address
+                yield replace(address, process=_await_start(process, address, output))
             finally:
                 process.communicate(b"\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> None:
+def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> int | None:
     until = monotonic() + _START_SECONDS
     while monotonic() < until and process.poll() is None:
         try:
             with connect(address) as client:
-                client.ping()
-            return
+                return _process_of(client)
         except redis.RedisError:
             sleep(0.002)
     log.seek(0)
