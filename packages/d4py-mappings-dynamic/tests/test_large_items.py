@@ -93,12 +93,12 @@ SIZES = r"it takes 2\.0 MiB, and the Redis server takes no more than 1\.0 MiB at
 
 
 def test_m2_an_item_that_is_too_large_is_refused_by_its_size(execute):
-    with pytest.raises(D4pyError, match=f"to Pass1: {SIZES}"):
+    with pytest.raises(D4pyError, match=f"Pass1.*{SIZES}"):
         execute(Make(2 * LIMIT), Pass(), Size())
 
 
 def test_m2_so_is_a_result(execute):
-    with pytest.raises(D4pyError, match=f"out of Grow1: {SIZES}"):
+    with pytest.raises(D4pyError, match=f"Grow1.*{SIZES}"):
         execute(Make(1), Grow())
 
 
