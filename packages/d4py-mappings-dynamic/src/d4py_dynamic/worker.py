@@ -10,7 +10,6 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -113,7 +112,6 @@ class Worker:
         self._orphans = 0
         self._committed_at = monotonic()
         self._tally = Tally(plan, self._pinned)
-        self._lock = threading.RLock()
         self._executor = Executor(
             plan,
             self,
@@ -121,12 +119,13 @@ class Worker:
             rank=rank,
             isolate=share_item if share_items else copy_item,
             on_error=raise_error if on_error == "stop" else self._skip,
-            log=self._say,
+            log=store.log,
             between=self._between,
             one_by_one=False,
-            lock=self._lock,
+            leased=True,
+            waits=lambda: not self._outbox.is_empty,
         )
-        self._relief = Relief(self._lock, self._executor, self._relieve)
+        self._relief = Relief(self._executor, self._relieve)
 
     def serve(self) -> None:
         """Take and do tasks until one says stop.
@@ -137,7 +136,7 @@ class Worker:
         """
         self._relief.start()
         try:
-            with self._lock, self._executor.closing():
+            with self._executor.closing():
                 self._serve()
         finally:
             self._relief.stop()
@@ -148,6 +147,7 @@ class Worker:
             if lease is not None:
                 self.do(lease)
             self.save_what_is_due(at_rest=lease is None)
+            self._executor.flush_log()
         if self.leaving:
             self._leave()
         self._end()
@@ -168,14 +168,9 @@ class Worker:
         """See `dispel4py.executor.Exits`."""
         self._outbox.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
-    def _say(self, pe_id: str, rank: int, message: str) -> None:
-        with self._lock:
-            self._store.log(pe_id, rank, message)
-
     def _skip(self, error: Any, item: Any) -> None:
-        with self._lock:
-            self._executor.keep_whole()
-            self._outbox.add_failure(Failure(error, item))
+        self._executor.keep_whole()
+        self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """An item for this PE is followed here; never into a PE that is in the middle of a call.
@@ -507,12 +502,14 @@ class Worker:
         assert lease is not None
         pin = lease.task.pe, max(lease.task.instance, 0)
         owned = self._owned.get((lease.task.pe, lease.task.instance))
-        # What the lease's own PE has sent is known by its number; further down it is not.
-        can_be_repeated = self._executor.calling[self._depth :] == [pin]
-        waited = monotonic() - self._committed_at
-        if not (can_be_repeated or self._outbox.heavy or waited > _TORN_SECONDS):
-            return
         runner = self._executor.start(*pin)
+        # What the lease's own PE has sent is known by its number; further down it is not, nor where
+        # threads have written, in an order that is another one next time.
+        can_be_repeated = self._executor.calling[self._depth :] == [pin] and not runner.varies
+        waited = monotonic() - self._committed_at
+        is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
+        if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
+            return
         commit = self._outbox.take([], self._demand.hungry)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
@@ -622,6 +619,7 @@ class Worker:
         """Let go of the instances that are still here, which have no postprocess."""
         self._outbox = Outbox()
         self._executor.close_all()
+        self._executor.flush_log()
         self._tell_changed()
         commit = self._outbox.take([], 0)
         if commit.failures:

@@ -121,7 +121,7 @@ class Member:
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
             with _no_exit_is_good():
-                orders.carry_out(transport)
+                orders.carry_out(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
             transport.settle(peers)
             done = True
         except RunStopped:
