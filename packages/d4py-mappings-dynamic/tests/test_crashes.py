@@ -96,7 +96,6 @@ class Crashes:
 @pytest.fixture
 def quick(monkeypatch):
     """Everything travels as soon as possible, in calls too, and losses are seen at once."""
-    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)

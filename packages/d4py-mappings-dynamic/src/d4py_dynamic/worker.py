@@ -17,7 +17,7 @@ from itertools import islice
 from time import monotonic, perf_counter
 from typing import Any
 
-from d4py_dynamic.demand import LOOK_UP_SECONDS, Demand
+from d4py_dynamic import demand
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
 from d4py_dynamic.packing import CODEC, reduced, remaining
@@ -105,7 +105,7 @@ class Worker:
         self._depth = 0
         self._in_hand: list[int] = []
         self._room = Room(plan, store, self._owned, self._in_hand, self)
-        self._demand = Demand()
+        self._demand = demand.Demand()
         self._giving = self._isolated = False
         self._parked = self._stopped = self._aside = False
         self.leaving = False
@@ -215,7 +215,7 @@ class Worker:
         """Return the oldest lease of what is below a PE in the graph; wait a little for one."""
         below = {*self._plan.order[self._plan.order.index(pe) + 1 :]}
         below.difference_update(root.index for root in self._plan.roots)
-        for seconds in (0.0, LOOK_UP_SECONDS):
+        for seconds in (0.0, demand.LOOK_UP_SECONDS):
             self._take([pin for pin in self._owned if pin[0] in below])
             for i, lease in enumerate(self._taken):
                 if lease.task.pe in below:
@@ -470,7 +470,7 @@ class Worker:
 
         At once if others are hungry, and if the next items may take long as the last ones did.
         """
-        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > LOOK_UP_SECONDS:
+        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
