@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from dispel4py.core import GenericPE
+from dispel4py.ending import end_stuck
 from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
@@ -210,6 +211,7 @@ class Executor:
                 isolate=self._isolate,
                 on_error=self._on_error,
                 on_thread_written=self._on_thread_written if self._any_thread else None,
+                on_stuck=self._on_stuck,
                 leased=self._leased,
                 log=self._lines,
                 chunk=1 if self._one_by_one else CHUNK,
@@ -570,6 +572,10 @@ class Executor:
         if any(runner.written.values()) or (self._waits is not None and self._waits()):
             self._on_written(runner)
         return self._waits is not None and self._waits()
+
+    def _on_stuck(self, caller: int) -> None:
+        if self._failure is not None:
+            end_stuck(self._failure, caller)
 
     def _run_on(self, runner: Runner) -> None:
         self._parting = None

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 
 #: For so many seconds a visitor that has nothing to do waits for something, before its thread ends.
 _IDLE_SECONDS = 1.0
+#: So many seconds after a visit has failed, a call that has not come back counts as stuck.
+_STUCK_SECONDS = 1.0
 #: After so many seconds a visitor comes again if something still waits to leave the process.
 _AGAIN_SECONDS = 0.05
 
@@ -28,6 +30,8 @@ class CallMonitor:
     Args:
         visit: runs the engine with what threads of the PE have written; returns whether it has to
             be called again soon.  None where no other thread may run the engine.
+        on_stuck: called when a visit has failed and the call goes on, with the thread that is in
+            it.
 
     Attributes:
         caller: the thread that calls the PE now; 0 between two batches of calls.
@@ -36,12 +40,17 @@ class CallMonitor:
         changed: guards everything else here, and what is written by threads of the PE.
     """
 
-    def __init__(self, visit: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self,
+        visit: Callable[[], bool] | None = None,
+        on_stuck: Callable[[int], None] = lambda caller: None,
+    ) -> None:
         self.caller = 0
         self.is_shared = False
         self.has_failed = False
         self.changed = threading.Condition(threading.Lock())
         self._visit = visit
+        self._on_stuck = on_stuck
         self._in_engine = False
         self._has_visitor = False
         self._is_closed = False
@@ -91,6 +100,7 @@ class CallMonitor:
 
     def _wait_for_visitor(self) -> None:
         with self.changed:
+            self.changed.notify_all()
             while self._has_visitor:
                 self.changed.wait()
             self.changed.notify_all()
@@ -128,7 +138,11 @@ class CallMonitor:
         A visit that makes no room is one that cannot, and waiting longer would be of no use.
         """
         if self._visit is not None:
-            self.changed.wait_for(lambda: self._is_closed or self._ended >= visit or has_room())
+            self.changed.wait_for(lambda: self._is_over or self._ended >= visit or has_room())
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_closed or self.has_failed
 
     def _may_visit(self) -> bool:
         in_code = self.caller and not self._in_engine
@@ -151,9 +165,21 @@ class CallMonitor:
                 again = self._visit is not None and self._visit()
             except BaseException:  # the executor keeps it, and raises it in the caller
                 again, self.has_failed = False, True
+                self._look_if_stuck()
             with self.changed:
                 self._ended = self._begun
                 self._end_visit()
+
+    def _look_if_stuck(self) -> None:
+        """Give the caller some time to come back, as the run has failed."""
+        with self.changed:
+            self.changed.notify_all()
+            is_back = self.changed.wait_for(
+                lambda: not self.caller or self._in_engine or self._is_closed, _STUCK_SECONDS
+            )
+            caller = self.caller
+        if not is_back:
+            self._on_stuck(caller)
 
     def _wait_to_visit(self, again: bool) -> bool:
         """Begin a visit once it is wanted and possible; False if this thread is to end."""

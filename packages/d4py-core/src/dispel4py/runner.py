@@ -134,6 +134,7 @@ class Runner:
         on_written: see `OnWritten`.
         on_thread_written: see `OnThreadWritten`; None leaves it to the calling thread, and queues
             without a limit meanwhile.
+        on_stuck: see `CallMonitor`.
         leased: its calls are settled as soon as they end, so between calls nothing can be written.
         log: see `Log`; None logs as the PE does outside a run.
         chunk: how many written items are gathered before `on_written` is called in mid-call.
@@ -172,6 +173,7 @@ class Runner:
         isolate: Isolate = copy_item,
         on_error: OnError = raise_error,
         on_thread_written: OnThreadWritten | None = None,
+        on_stuck: Callable[[int], None] = lambda caller: None,
         leased: bool = False,
         log: Log | LogLines | None = None,
         chunk: int = 1024,
@@ -196,7 +198,7 @@ class Runner:
         self._on_written = on_written
         self._on_error = on_error
         self.monitor = CallMonitor(
-            None if on_thread_written is None else partial(on_thread_written, self)
+            None if on_thread_written is None else partial(on_thread_written, self), on_stuck
         )
         self.varies = False
         self._leased = leased
