@@ -48,7 +48,8 @@ class CallMonitor:
         self.caller = 0
         self.is_shared = False
         self.has_failed = False
-        self.changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self.changed = threading.Condition(self._lock)
         self._visit = visit
         self._on_stuck = on_stuck
         self._in_engine = False
@@ -62,10 +63,10 @@ class CallMonitor:
 
     def begin(self) -> None:
         """Begin a batch of calls; `caller` is set."""
-        with self.changed:
-            if self._wanted:
+        if self._wanted:
+            with self.changed:
                 self._start_thread()
-            self.changed.notify_all()
+                self.changed.notify_all()
 
     def enter(self) -> None:
         """Come back to the engine in the middle of a call, once no visitor is there."""
@@ -76,7 +77,7 @@ class CallMonitor:
     def leave(self) -> None:
         """Go on with the call."""
         self._in_engine = False
-        if self.is_shared:
+        if self._wanted:
             with self.changed:
                 self.changed.notify_all()
 
@@ -99,11 +100,13 @@ class CallMonitor:
             self.changed.notify_all()
 
     def _wait_for_visitor(self) -> None:
-        with self.changed:
-            self.changed.notify_all()
-            while self._has_visitor:
-                self.changed.wait()
-            self.changed.notify_all()
+        with self._lock:
+            has_visitor = self._has_visitor
+        if has_visitor:
+            with self.changed:
+                self.changed.notify_all()
+                while self._has_visitor:
+                    self.changed.wait()
 
     # What other threads do.
 
