@@ -1,8 +1,8 @@
 """The worker processes of a run on this machine: started together, watched, and always stopped.
 
 A worker that fails sends its error to the parent and ends; one that loses its parent (kill -9)
-ends too, after a last clean-up.  Workers ignore Ctrl-C: the parent, which gets it as well, stops
-them.
+ends too, after a last clean-up.  Whatever way it ends, what its PEs have started ends with it.
+Workers have a session of their own, so Ctrl-C reaches the parent alone, which stops them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
+from dispel4py.children import end_what_was_started_here, lead_session
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
+from dispel4py.families import Families
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -86,6 +88,7 @@ class WorkerSide:
                 if folder is not None:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
+                end_what_was_started_here()
                 os._exit(1)
 
 
@@ -118,6 +121,7 @@ class Crew:
         self._reports: list[connection.Connection] = []
         self._threads: dict[int, list[str]] = {}
         self._ended: set[int] = set()
+        self._families = Families()
         try:
             self._start_together(arguments)
         except BaseException:
@@ -132,6 +136,7 @@ class Crew:
         """End a worker; `check` says nothing of it."""
         self._ended.add(number)
         self._processes[number].kill()
+        self._families.lost(self.pids[number])
 
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
         start_method = self._start_method or safe_start_method()
@@ -154,6 +159,7 @@ class Crew:
         sender.close()
         self._processes.append(process)
         self._reports.append(receiver)
+        self._families.begin(process.pid or 0)
 
     @property
     def pids(self) -> list[int]:
@@ -181,12 +187,20 @@ class Crew:
                     raise pickle.loads(message)
             elif gone:
                 self._ended.add(rank)
+                self._families.lost(process.pid or 0)
                 cause = cause_of(process.exitcode or 0)
                 if process.exitcode == 1 and self._imports_main:
                     cause += _UNREPORTED
                 if rank in self._threads:
                     cause += f", while {name_threads(self._threads[rank])} still ran"
                 raise WorkerLostError(rank, process.pid or 0, cause)
+        self._families.ended(
+            [
+                self.pids[rank]
+                for rank in self._ended
+                if self.pids[rank] in self._families and not self._processes[rank].is_alive()
+            ]
+        )
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves for so long; False if some have not."""
@@ -206,6 +220,8 @@ class Crew:
     ) -> None:
         """Wait for all workers to end by themselves, however long; say for what if it takes long.
 
+        What PEs have left running then has a few seconds to finish.
+
         Args:
             look: called meanwhile, in place of `check`, which is to be called there.
             name: what to call a worker in a message, by its number.
@@ -223,17 +239,26 @@ class Crew:
                 if process.is_alive()
             )
         look()
+        self.see_off()
+
+    def see_off(self) -> None:
+        """Let what PEs have left running finish, if all workers have ended well."""
+        self._families.see_off()
 
     def stop(self) -> None:
-        """End all workers that still run: SIGTERM, then SIGKILL."""
+        """End all workers that still run, and all that they have started: SIGTERM, then SIGKILL."""
+        started = self._families.running()
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
+        self._families.send(started, signal.SIGTERM)
+        until = monotonic() + GRACE_SECONDS
         if not self.join(GRACE_SECONDS):
             for process in self._processes:
                 if process.is_alive():
                     process.kill()
             self.join(GRACE_SECONDS)
+        self._families.end(started, until - monotonic())
         for report in self._reports:
             report.close()
 
@@ -297,9 +322,8 @@ def _has_main_script() -> bool:
 def _worker_main(
     main: Callable[..., None], report: connection.Connection, arguments: tuple[Any, ...]
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    leave_signals_to_parent()
+    lead_session()
     with signals_held_back():
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
@@ -316,6 +340,14 @@ def _worker_main(
         report.close()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
+
+
+def leave_signals_to_parent() -> None:
+    """Let it be the parent who ends this process when the user asks for the end of the run."""
+    # Unlike SIG_IGN, this is not handed on to programs, which would not heed SIGINT either.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _leave_fork_server_to_parent() -> None:

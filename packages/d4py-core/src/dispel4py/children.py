@@ -1,0 +1,179 @@
+"""What PEs have started, programs and processes, and how it is ended.
+
+Each worker leads a session of its own and has a mark in its environment.  So whatever a PE starts
+is found: as a descendant while those between live, by its session, or by the mark, which a program
+keeps that has left the session.  Where there is no /proc, nothing is known of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from time import monotonic, sleep
+from typing import NamedTuple
+
+#: The variable of a worker's environment, and of all that is started there, with its mark.
+MARK = "D4PY_WORKER"
+#: Seconds that what a PE has started has to end after SIGTERM before it is killed.
+GRACE_SECONDS = 1.0
+_LOOK_SECONDS = 0.01
+_ENDED = (b"Z", b"X", b"x")
+
+
+class Process(NamedTuple):
+    """A process as it was seen; its number alone may belong to another one later.
+
+    Attributes:
+        pid: its number.
+        parent: that of its parent.
+        session: that of the leader of its session.
+        started: when it was started, in the system's ticks.
+        state: a letter, see proc(5).
+    """
+
+    pid: int
+    parent: int
+    session: int
+    started: int
+    state: bytes
+
+    @property
+    def mark(self) -> str:
+        """What nothing but it is called on this machine."""
+        return f"{self.pid}@{self.started}"
+
+    @property
+    def command(self) -> str:
+        """What it was started with, for a message; may be empty."""
+        try:
+            with open(f"/proc/{self.pid}/cmdline", "rb") as file:
+                words = file.read(4096).rstrip(b"\0").split(b"\0")
+        except OSError:
+            return ""
+        return b" ".join(words).decode(errors="replace")
+
+    def is_there(self) -> bool:
+        """Return whether it still runs."""
+        now = seen(self.pid)
+        return now is not None and now.started == self.started and now.state not in _ENDED
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs.
+
+        The resource trackers of multiprocessing are left out: they remove what others that were
+        killed have left, and end by themselves after that.
+        """
+        if self.is_there() and "resource_tracker" not in self.command:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, number)
+
+
+def seen(pid: int) -> Process | None:
+    """Return a process that is listed; None if there is none of this number."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            # After the name of its program, which stands in brackets and may hold any of them.
+            state, parent, _, session, *more = stat.read().rpartition(b") ")[2].split()
+    except (OSError, ValueError):
+        return None
+    return Process(pid, int(parent), int(session), int(more[15]), state)
+
+
+def lead_session() -> None:
+    """Make this process the leader of a session, and have all that it starts carry its mark.
+
+    So no signal of the terminal reaches what a PE has started before the run has decided what
+    becomes of it.
+    """
+    with suppress(OSError):  # it leads one already
+        os.setsid()
+    mark_environment()
+
+
+def mark_environment() -> None:
+    """Have all that this process starts carry its mark."""
+    own = seen(os.getpid())
+    if own is not None:
+        os.environ[MARK] = own.mark
+
+
+def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Process]:
+    """Return what still runs of all that some processes have started, directly or not.
+
+    Args:
+        workers: their numbers.  That of one that has ended must not belong to another process yet.
+        marks: their marks, by which is found what has left the sessions of those that have ended.
+    """
+    family = set(workers)
+    wanted = {f"{MARK}={mark}".encode() for mark in marks}
+    rest = [process for process in _all() if process.pid not in family]
+    found: list[Process] = []
+    more = [process for process in rest if wanted and _has_mark(process.pid, wanted)]
+    while more or (more := [p for p in rest if p.parent in family or p.session in family]):
+        found += more
+        family.update(process.pid for process in more)
+        rest = [process for process in rest if process.pid not in family]
+        more = []
+    return found
+
+
+def end_what_was_started_here() -> None:
+    """End all that this process has started: by SIGTERM, and what does not heed that by SIGKILL."""
+    own = os.getpid()
+    mark = os.environ.get(MARK, "")
+    marks = [mark] if mark.startswith(f"{own}@") else []
+    processes = started_by([own], marks)
+    for process in processes:
+        process.send(signal.SIGTERM)
+    wait_for(processes, GRACE_SECONDS)
+    kill_all([own], marks)
+
+
+def kill_all(workers: Collection[int], marks: Collection[str]) -> None:
+    """Kill all that some processes have started, and what that has started meanwhile.
+
+    Args:
+        workers: see `started_by`.
+        marks: see `started_by`.
+    """
+    until = monotonic() + GRACE_SECONDS
+    while (found := started_by(workers, marks)) and monotonic() < until:
+        for process in found:
+            process.send(signal.SIGKILL)
+        wait_for(found, _LOOK_SECONDS)
+
+
+def wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
+    """Wait until processes have ended; return those that have not after so many seconds."""
+    until = monotonic() + seconds
+    remaining = list(processes)
+    while remaining := [process for process in remaining if process.is_there()]:
+        if monotonic() >= until:
+            break
+        sleep(_LOOK_SECONDS)
+    return remaining
+
+
+def _all() -> list[Process]:
+    """Return all processes of this user that run; none where there is no /proc."""
+    user, found = os.geteuid(), []
+    with suppress(OSError), os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdecimal():
+                continue
+            with suppress(OSError):  # it has ended meanwhile
+                if entry.stat().st_uid == user:
+                    process = seen(int(entry.name))
+                    if process is not None and process.state not in _ENDED:
+                        found.append(process)
+    return found
+
+
+def _has_mark(pid: int, wanted: Collection[bytes]) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return not set(file.read().split(b"\0")).isdisjoint(wanted)
+    except OSError:  # it has ended meanwhile, or runs with other rights
+        return False
