@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from d4py_cli.results import OutputClosedError
 from d4py_cli.signals import signals_as_interrupts
+from dispel4py.children import end_what_was_started_here, mark_environment
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.registry import load_command
 
@@ -29,11 +30,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if argv is not None:
+        return _run(argv)
+    mark_environment()
+    status = _run(sys.argv[1:])
+    if status:
+        # This process is the command's own, where PEs of `simple` run.
+        end_what_was_started_here()
+    return status
+
+
+def _run(argv: Sequence[str]) -> int:
     own_argv = sys.argv
     _prepare_streams()
     try:
         with signals_as_interrupts():
-            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+            status = _dispatch(list(argv))
             sys.stdout.flush()
             return status
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ keeps that has left the session.  Where there is no /proc, nothing is known of i
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Collection, Iterable
@@ -18,8 +19,14 @@ from typing import NamedTuple
 MARK = "D4PY_WORKER"
 #: Seconds that what a PE has started has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
+#: Seconds that it may go on after the end of a run that went well.
+LEFT_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
 _ENDED = (b"Z", b"X", b"x")
+#: Processes of multiprocessing itself, which end with the last process that uses them.
+_HELPERS = ("resource_tracker", "multiprocessing.forkserver")
+
+_LOG = logging.getLogger("dispel4py.run")
 
 
 class Process(NamedTuple):
@@ -65,7 +72,7 @@ class Process(NamedTuple):
         The resource trackers of multiprocessing are left out: they remove what others that were
         killed have left, and end by themselves after that.
         """
-        if self.is_there() and "resource_tracker" not in self.command:
+        if self.is_there() and _HELPERS[0] not in self.command:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, number)
 
@@ -119,16 +126,39 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
     return found
 
 
+def started_here() -> list[Process]:
+    """Return what still runs of all that this process has started."""
+    return started_by([os.getpid()], _own_marks())
+
+
 def end_what_was_started_here() -> None:
     """End all that this process has started: by SIGTERM, and what does not heed that by SIGKILL."""
-    own = os.getpid()
-    mark = os.environ.get(MARK, "")
-    marks = [mark] if mark.startswith(f"{own}@") else []
-    processes = started_by([own], marks)
-    for process in processes:
-        process.send(signal.SIGTERM)
-    wait_for(processes, GRACE_SECONDS)
-    kill_all([own], marks)
+    end(started_here())
+    kill_all([os.getpid()], _own_marks())
+
+
+def see_off_what_was_started_here() -> None:
+    """Let what this process has started finish, as `see_off` does."""
+    see_off([one for one in started_here() if not any(name in one.command for name in _HELPERS)])
+
+
+def see_off(processes: Collection[Process]) -> None:
+    """Let finish what PEs have left running when all is done; end it if that takes long."""
+    for process in wait_for(processes, LEFT_SECONDS):
+        _LOG.warning(
+            "ended a program that a PE had left running, process %d (%s); let its postprocess()"
+            " wait for it, or end it",
+            *(process.pid, process.command[:80]),
+        )
+    end(processes)
+
+
+def end(processes: Collection[Process], seconds: float = GRACE_SECONDS) -> None:
+    """End some processes: by SIGTERM, and those that do not heed that by SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            process.send(number)
+        processes = wait_for(processes, seconds)
 
 
 def kill_all(workers: Collection[int], marks: Collection[str]) -> None:
@@ -154,6 +184,11 @@ def wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
             break
         sleep(_LOOK_SECONDS)
     return remaining
+
+
+def _own_marks() -> list[str]:
+    mark = os.environ.get(MARK, "")
+    return [mark] if mark.startswith(f"{os.getpid()}@") else []
 
 
 def _all() -> list[Process]:

@@ -6,23 +6,10 @@ that is there is ended.  When a run ends well, what PEs have left running may fi
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Collection
 
-from dispel4py.children import (
-    GRACE_SECONDS,
-    Process,
-    kill_all,
-    seen,
-    started_by,
-    wait_for,
-)
-
-#: Seconds that what PEs have left running may go on after the end of a run that went well.
-LEFT_SECONDS = 5.0
-
-_LOG = logging.getLogger("dispel4py.run")
+from dispel4py.children import Process, kill_all, see_off, seen, started_by, wait_for
 
 
 class Families:
@@ -61,16 +48,9 @@ class Families:
         return left + started_by(known, self._marks.values())
 
     def see_off(self) -> None:
-        """Let what was left by workers that ended well finish; end it if that takes long."""
-        for process in wait_for(self._left, LEFT_SECONDS):
-            _LOG.warning(
-                "ended a program that a PE had left running, process %d (%s); let its postprocess()"
-                " wait for it, or end it",
-                *(process.pid, process.command[:80]),
-            )
-        known = self.running()
-        self.send(known, signal.SIGTERM)
-        self.end(known, GRACE_SECONDS)
+        """Let what was left by workers that ended well finish; see `children.see_off`."""
+        see_off(self.running())
+        self._left.clear()
 
     def send(self, processes: Collection[Process], number: signal.Signals) -> None:
         """Send a signal to some of what runs."""

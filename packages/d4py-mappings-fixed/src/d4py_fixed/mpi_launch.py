@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -22,6 +23,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from d4py_fixed.mpi_output import Forwarder
+from dispel4py.children import MARK, end, kill_all, started_by
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
@@ -100,6 +102,9 @@ class Processes(Protocol):
     def stop(self, number: signal.Signals) -> None:
         """Have them end, and show nothing more of what mpiexec has to say about that."""
 
+    def end_left(self) -> None:
+        """They have ended: end what PEs have started there and what is left of it here."""
+
     def see_off(self) -> None:
         """They have ended: show the last of what they have printed."""
 
@@ -116,9 +121,11 @@ class Launched:
     def __init__(self, mpiexec: Sequence[str], size: int, message: dict[str, str]) -> None:
         self._mpiexec = mpiexec
         self._size = size
+        self._mark = secrets.token_hex(8)
         environment = launch_environment(os.environ, os.geteuid())
         for name in _launchers_own(environment):  # it would start as a part of that launcher's job
             del environment[name]
+        environment[MARK] = self._mark
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
@@ -182,6 +189,9 @@ class Launched:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
 
+    def end_left(self) -> None:
+        _end_marked(self._mark)
+
     def see_off(self) -> None:
         for output in self._outputs:
             output.join()
@@ -198,10 +208,11 @@ class OwnRank:
     """
 
     def __init__(self, message: dict[str, str]) -> None:
+        self._mark = secrets.token_hex(8)
         # What the launcher has opened for its process must reach the one that becomes the rank.
         self._process = subprocess.Popen(
             [*_rank_command(), "--child"],
-            env={**os.environ, **message},
+            env={**os.environ, **message, MARK: self._mark},
             stdin=subprocess.PIPE,  # closes when we end, however we do
             close_fds=False,
         )
@@ -243,9 +254,18 @@ class OwnRank:
     def stop(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
+    def end_left(self) -> None:
+        _end_marked(self._mark)
+
     def see_off(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def _end_marked(mark: str) -> None:
+    """End all processes of this machine that carry a mark."""
+    end(started_by([], [mark]))
+    kill_all([], [mark])
 
 
 @functools.cache

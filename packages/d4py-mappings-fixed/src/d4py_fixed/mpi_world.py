@@ -228,6 +228,7 @@ class World:
             if rank not in self._lines.gone and self._processes.is_ours(rank):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+        self._processes.end_left()
 
     def _let_in(self, seconds: float) -> None:
         for line, hello in self._door.callers(seconds):
