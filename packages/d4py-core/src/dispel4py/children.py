@@ -15,13 +15,15 @@ from contextlib import suppress
 from time import monotonic, sleep
 from typing import NamedTuple
 
-#: The variable of a worker's environment, and of all that is started there, with its mark.
+#: The variable of a worker's environment, and of all that is started there, with its mark.  Before
+#: it stand the marks of those that have started the worker.
 MARK = "D4PY_WORKER"
 #: Seconds that what a PE has started has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
 #: Seconds that it may go on after the end of a run that went well.
 LEFT_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
+_VARIABLE = f"{MARK}=".encode()
 _ENDED = (b"Z", b"X", b"x")
 #: Processes of multiprocessing itself, which end with the last process that uses them.
 _HELPERS = ("resource_tracker", "multiprocessing.forkserver")
@@ -103,7 +105,12 @@ def mark_environment() -> None:
     """Have all that this process starts carry its mark."""
     own = seen(os.getpid())
     if own is not None:
-        os.environ[MARK] = own.mark
+        os.environ[MARK] = marked(own.mark)
+
+
+def marked(mark: str) -> str:
+    """Return what `MARK` has to be in the environment of a process that is to have a mark."""
+    return f"{os.environ.get(MARK, '')} {mark}".strip()
 
 
 def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Process]:
@@ -114,7 +121,7 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
         marks: their marks, by which is found what has left the sessions of those that have ended.
     """
     family = set(workers)
-    wanted = {f"{MARK}={mark}".encode() for mark in marks}
+    wanted = {mark.encode() for mark in marks if mark}
     rest = [process for process in _all() if process.pid not in family]
     found: list[Process] = []
     more = [process for process in rest if wanted and _has_mark(process.pid, wanted)]
@@ -187,8 +194,8 @@ def wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
 
 
 def _own_marks() -> list[str]:
-    mark = os.environ.get(MARK, "")
-    return [mark] if mark.startswith(f"{os.getpid()}@") else []
+    own = seen(os.getpid())
+    return [] if own is None else [own.mark]
 
 
 def _all() -> list[Process]:
@@ -209,6 +216,7 @@ def _all() -> list[Process]:
 def _has_mark(pid: int, wanted: Collection[bytes]) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return not set(file.read().split(b"\0")).isdisjoint(wanted)
+            values = [line for line in file.read().split(b"\0") if line.startswith(_VARIABLE)]
     except OSError:  # it has ended meanwhile, or runs with other rights
         return False
+    return any(not set(line[len(_VARIABLE) :].split()).isdisjoint(wanted) for line in values)

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from d4py_fixed.mpi_output import Forwarder
-from dispel4py.children import MARK, end, kill_all, started_by
+from dispel4py.children import MARK, kill_all, marked, started_by
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
@@ -125,7 +125,7 @@ class Launched:
         environment = launch_environment(os.environ, os.geteuid())
         for name in _launchers_own(environment):  # it would start as a part of that launcher's job
             del environment[name]
-        environment[MARK] = self._mark
+        environment[MARK] = marked(self._mark)
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
@@ -188,9 +188,10 @@ class Launched:
         if number == signal.SIGKILL:  # and what else it has started, if it is a script
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
+        _send_to_all(self._mark, number)
 
     def end_left(self) -> None:
-        _end_marked(self._mark)
+        kill_all([], [self._mark])
 
     def see_off(self) -> None:
         for output in self._outputs:
@@ -212,7 +213,7 @@ class OwnRank:
         # What the launcher has opened for its process must reach the one that becomes the rank.
         self._process = subprocess.Popen(
             [*_rank_command(), "--child"],
-            env={**os.environ, **message, MARK: self._mark},
+            env={**os.environ, **message, MARK: marked(self._mark)},
             stdin=subprocess.PIPE,  # closes when we end, however we do
             close_fds=False,
         )
@@ -253,19 +254,20 @@ class OwnRank:
 
     def stop(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+        _send_to_all(self._mark, number)
 
     def end_left(self) -> None:
-        _end_marked(self._mark)
+        kill_all([], [self._mark])
 
     def see_off(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
 
-def _end_marked(mark: str) -> None:
-    """End all processes of this machine that carry a mark."""
-    end(started_by([], [mark]))
-    kill_all([], [mark])
+def _send_to_all(mark: str, number: signal.Signals) -> None:
+    """Send a signal to all processes of this machine that carry a mark."""
+    for process in started_by([], [mark]):
+        process.send(number)
 
 
 @functools.cache

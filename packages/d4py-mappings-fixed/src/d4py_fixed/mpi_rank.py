@@ -24,7 +24,6 @@ from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, borrow_stre
 from d4py_fixed.mpi_orders import prepared
 from d4py_fixed.mpi_shared_memory import mapped_files, unlink
 from dispel4py.children import (
-    MARK,
     end_what_was_started_here,
     mark_environment,
     see_off_what_was_started_here,
@@ -361,8 +360,7 @@ def _no_exit_is_good() -> Iterator[None]:
 def _leave_signals_to_the_driver() -> None:
     """Ctrl-C reaches the driver too, and it is the driver who stops the ranks."""
     leave_signals_to_parent()
-    if MARK not in os.environ:  # no process of ours has started this one
-        mark_environment()
+    mark_environment()
 
 
 def _exit_with_all() -> NoReturn:
