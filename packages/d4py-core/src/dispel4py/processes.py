@@ -35,6 +35,7 @@ from dispel4py.children import end_what_was_started_here, lead_session
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.families import Families
+from dispel4py.heartbeat import FrozenWatch
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -99,6 +100,7 @@ class Crew:
         main: the workers' main function, importable; called as ``main(side, *arguments)``.
         arguments: one tuple per worker; must be picklable.
         start_method: one of `START_METHODS`; None takes the quickest that is safe.
+        frozen: notices workers that are stopped; None takes the default limit.
 
     Raises:
         OptionError: there is no such start method here.
@@ -109,6 +111,7 @@ class Crew:
         main: Callable[..., None],
         arguments: Sequence[tuple[Any, ...]],
         start_method: str | None = None,
+        frozen: FrozenWatch | None = None,
     ) -> None:
         if start_method not in (None, *get_all_start_methods()):
             raise OptionError(
@@ -122,6 +125,7 @@ class Crew:
         self._threads: dict[int, list[str]] = {}
         self._ended: set[int] = set()
         self._families = Families()
+        self._frozen = frozen or FrozenWatch()
         try:
             self._start_together(arguments)
         except BaseException:
@@ -171,7 +175,7 @@ class Crew:
 
         Raises:
             D4pyError: a worker's own error.
-            WorkerLostError: a worker ended without a word.
+            WorkerLostError: a worker ended without a word, or is stopped and was given up.
         """
         for rank, (process, report) in enumerate(zip(self._processes, self._reports, strict=True)):
             if rank in self._ended:
@@ -194,6 +198,9 @@ class Crew:
                 if rank in self._threads:
                     cause += f", while {name_threads(self._threads[rank])} still ran"
                 raise WorkerLostError(rank, process.pid or 0, cause)
+        for number, pid, cause in self._frozen.look(self._not_ended()):
+            self.kill(number)
+            raise WorkerLostError(number, pid, cause)
         self._families.ended(
             [
                 self.pids[rank]
@@ -201,6 +208,10 @@ class Crew:
                 if self.pids[rank] in self._families and not self._processes[rank].is_alive()
             ]
         )
+
+    def _not_ended(self) -> Iterator[tuple[int, int]]:
+        """Return number and process of each worker whose end is not known."""
+        return (entry for entry in enumerate(self.pids) if entry[0] not in self._ended)
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves for so long; False if some have not."""

@@ -8,7 +8,7 @@ import pickle
 import secrets
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -17,6 +17,7 @@ from d4py_fixed.mpi_line import DRIVER, Door, Kind, Lines
 from d4py_fixed.transport import Parts
 from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
+from dispel4py.heartbeat import FrozenWatch
 from dispel4py.processes import EndWarning
 
 #: Seconds to wait for all ranks, by default; and until what is waited for is logged.
@@ -49,6 +50,8 @@ class World:
         self._closed = False
         self._expected = expected
         self._size: int | None = None
+        self._is_wide = False
+        self._frozen = FrozenWatch()
         self._pids: dict[int, int] = {}
         self._frames: deque[tuple[int, Parts]] = deque()
         #: Names of the threads for which ranks stay that have left MPI.
@@ -97,12 +100,14 @@ class World:
         assert self._size is not None
         return self._size
 
-    def begin(self, orders: Sequence[Parts]) -> None:
+    def begin(self, orders: Sequence[Parts], frozen: FrozenWatch) -> None:
         """Begin a run on the first ranks.
 
         Args:
             orders: for each rank, what to run.
+            frozen: notices those that are stopped.
         """
+        self._frozen = frozen
         if self.failed:
             raise ServiceError("these MPI processes were given up when an earlier run failed")
         self._out = dict.fromkeys(range(len(orders)))
@@ -136,8 +141,15 @@ class World:
             rank, cause = self._processes.loss(lost, self._wait)
             self._raise_reported()
             raise WorkerLostError(rank, self._pids[rank], cause)
+        for rank, pid, cause in self._frozen.look(self._running_here()):
+            raise WorkerLostError(rank, pid, cause)
         if over and not self._are_out():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
+
+    def _running_here(self) -> Iterator[tuple[int, int]]:
+        """Return the ranks in the run and their processes, if all are on this machine."""
+        ranks = [] if self._is_wide else self._pids.items()
+        return (entry for entry in ranks if self._out.get(entry[0], b"") is None)
 
     def stop(self) -> None:
         """Give the run up."""
@@ -239,6 +251,7 @@ class World:
                     " mpi4py uses are of different kinds"
                 )
             self._size = hello.size
+            self._is_wide |= hello.is_wide
             self._pids[hello.rank] = hello.pid
             self._lines.connect(hello.rank, line)
             if hello.rank == 0 and hello.is_wide:
