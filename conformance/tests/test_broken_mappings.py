@@ -56,6 +56,10 @@ CAUGHT_BY = {
     "ReportsNonsense": "test_c1_progress_is_reported_while_a_run_goes_on",
     "SleepsAtTheEnd": "test_c1_nothing_sleeps_at_the_end",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
+    "LeavesPrograms": "test_c4_programs_of_a_pe_end_with_the_run",
+    "StopsAfterTheCall": "test_c4_a_stop_during_a_long_call",
+    "LeaksAThread": "test_c4_no_thread_is_left",
+    "WaitsForAStoppedWorker": "test_c5_a_stopped_worker_is_reported",
 }
 #: Those that are tried by `make test`; each takes a session of pytest.
 QUICK = {"DropsAnItem", "LastEdgeOnly", "UnstableHash", "SwallowsExceptions", "SkipsPostprocess"}
@@ -75,7 +79,7 @@ KNOWN_DEFECTS = {
     "ends its workers whatever their threads do": "CutsThreads",
 }
 #: Those that make a test go on for ever.
-ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions"}
+ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions", "WaitsForAStoppedWorker"}
 #: What they all pass; the one that hangs passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
@@ -88,6 +92,10 @@ AUTHORS_FILE = """
 
     class TestBroken(MappingConformance):
         timeout = {timeout}
+
+        @pytest.fixture
+        def frozen_options(self):
+            return {{}}
 
         @pytest.fixture
         def mapping(self):

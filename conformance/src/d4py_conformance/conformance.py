@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from d4py_conformance.rules.arrival import ArrivalRules
+from d4py_conformance.rules.children import ChildrenRules
 from d4py_conformance.rules.completion import CompletionRules
 from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
@@ -34,6 +35,7 @@ class MappingConformance(
     CompletionRules,
     StatisticsRules,
     StoppingRules,
+    ChildrenRules,
     MemoryRules,
     DeclarationRules,
     OwnershipRules,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from d4py_cli.results import OutputClosedError
 from d4py_cli.signals import signals_as_interrupts
-from dispel4py.children import end_what_was_started_here, mark_environment
+from dispel4py.children import end_what_was_started_here, mark_environment, ticks_now
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.registry import load_command
 
@@ -32,11 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is not None:
         return _run(argv)
+    # This process is the command's own, and PEs of `simple` run here.
+    began_at = ticks_now()
     mark_environment()
     status = _run(sys.argv[1:])
     if status:
-        # This process is the command's own, where PEs of `simple` run.
-        end_what_was_started_here()
+        end_what_was_started_here(began_at)
     return status
 
 

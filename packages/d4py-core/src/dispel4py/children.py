@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from time import monotonic, sleep
 from typing import NamedTuple
 
 #: The variable of a worker's environment, and of all that is started there, with its mark.  Before
@@ -25,8 +25,9 @@ LEFT_SECONDS = 5.0
 _LOOK_SECONDS = 0.01
 _VARIABLE = f"{MARK}=".encode()
 _ENDED = (b"Z", b"X", b"x")
-#: Processes of multiprocessing itself, which end with the last process that uses them.
-_HELPERS = ("resource_tracker", "multiprocessing.forkserver")
+#: Processes of multiprocessing itself, which end with those that use them.  A tracker removes what
+#: others have left that were killed, so it is left alone.
+_TRACKER, _SERVER = "resource_tracker", "multiprocessing.forkserver"
 
 _LOG = logging.getLogger("dispel4py.run")
 
@@ -69,12 +70,8 @@ class Process(NamedTuple):
         return now is not None and now.started == self.started and now.state not in _ENDED
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal, if it still runs.
-
-        The resource trackers of multiprocessing are left out: they remove what others that were
-        killed have left, and end by themselves after that.
-        """
-        if self.is_there() and _HELPERS[0] not in self.command:
+        """Send it a signal, if it still runs."""
+        if self.is_there():
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, number)
 
@@ -130,7 +127,7 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
         family.update(process.pid for process in more)
         rest = [process for process in rest if process.pid not in family]
         more = []
-    return found
+    return [process for process in found if _TRACKER not in process.command]
 
 
 def started_here() -> list[Process]:
@@ -138,15 +135,27 @@ def started_here() -> list[Process]:
     return started_by([os.getpid()], _own_marks())
 
 
-def end_what_was_started_here() -> None:
-    """End all that this process has started: by SIGTERM, and what does not heed that by SIGKILL."""
-    end(started_here())
-    kill_all([os.getpid()], _own_marks())
+def end_what_was_started_here(since: int = 0) -> None:
+    """End all that this process has started: by SIGTERM, and what does not heed that by SIGKILL.
+
+    Args:
+        since: what was started before is left alone; see `ticks_now`.
+    """
+    end([process for process in started_here() if process.started >= since])
+    if not since:
+        kill_all([os.getpid()], _own_marks())
+
+
+def ticks_now() -> int:
+    """Return the time as `Process.started` has it; 0 where there is no such clock."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def see_off_what_was_started_here() -> None:
     """Let what this process has started finish, as `see_off` does."""
-    see_off([one for one in started_here() if not any(name in one.command for name in _HELPERS)])
+    see_off([process for process in started_here() if _SERVER not in process.command])
 
 
 def see_off(processes: Collection[Process]) -> None:
@@ -175,8 +184,8 @@ def kill_all(workers: Collection[int], marks: Collection[str]) -> None:
         workers: see `started_by`.
         marks: see `started_by`.
     """
-    until = monotonic() + GRACE_SECONDS
-    while (found := started_by(workers, marks)) and monotonic() < until:
+    until = time.monotonic() + GRACE_SECONDS
+    while (found := started_by(workers, marks)) and time.monotonic() < until:
         for process in found:
             process.send(signal.SIGKILL)
         wait_for(found, _LOOK_SECONDS)
@@ -184,12 +193,12 @@ def kill_all(workers: Collection[int], marks: Collection[str]) -> None:
 
 def wait_for(processes: Iterable[Process], seconds: float) -> list[Process]:
     """Wait until processes have ended; return those that have not after so many seconds."""
-    until = monotonic() + seconds
+    until = time.monotonic() + seconds
     remaining = list(processes)
     while remaining := [process for process in remaining if process.is_there()]:
-        if monotonic() >= until:
+        if time.monotonic() >= until:
             break
-        sleep(_LOOK_SECONDS)
+        time.sleep(_LOOK_SECONDS)
     return remaining
 
 

@@ -115,11 +115,12 @@ class FrozenWatch:
             earlier = before.get(number, 0.0)
             now = self._stopped[number] = earlier + min(seconds, _MOST_SECONDS)
             if 0 < self._limit <= now:
-                frozen.append((number, pid, f"stopped (SIGSTOP or a debugger) for {now:.0f} s"))
+                cause = f"it was stopped (SIGSTOP or a debugger) for {now:.0f} s"
+                frozen.append((number, pid, cause))
             elif earlier < NOTICE_SECONDS <= now:
                 _LOG.warning(
-                    "%s has been stopped (SIGSTOP or a debugger) for %.0f s; to let it go on:"
-                    " kill -CONT %d",
+                    "%s: its process has been stopped (SIGSTOP or a debugger) for %.0f s; to let it"
+                    " go on: kill -CONT %d",
                     *(self._name(number), now, pid),
                 )
         return frozen
