@@ -78,8 +78,13 @@ KNOWN_DEFECTS = {
     "has no backpressure": "UnboundedQueue",
     "ends its workers whatever their threads do": "CutsThreads",
 }
-#: Those that make a test go on for ever.
-ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions", "WaitsForAStoppedWorker"}
+#: Those that make a test go on for ever: seconds after which it counts as hung.
+ENDLESS = {
+    "HangsAfterAnException": 2,
+    "HangsAtTheEnd": 2,
+    "SwallowsExceptions": 2,
+    "WaitsForAStoppedWorker": 10,  # a new interpreter for each run
+}
 #: What they all pass; the one that hangs passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
@@ -117,7 +122,7 @@ def outcomes(result):
     [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CAUGHT_BY],
 )
 def test_a_broken_mapping_is_caught_by_the_test_meant_for_it(pytester, name):
-    timeout = 2 if name in ENDLESS else 30
+    timeout = ENDLESS.get(name, 30)
     pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name=name, timeout=timeout)))
     control = OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
 

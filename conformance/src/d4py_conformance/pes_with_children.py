@@ -74,11 +74,17 @@ class LongCall(Leaves):
         self.by_program = by_program
 
     def _process(self, data: Any) -> Any:
-        self.say()
-        if self.by_program:
-            subprocess.run(["sleep", str(LONG)], check=True)
-        else:
+        if not self.by_program:
+            self.say()
             time.sleep(LONG)
+            return data
+        program = subprocess.Popen(["sleep", str(LONG)])
+        try:  # as `subprocess.run` does, but for the file
+            self.say()
+            program.wait()
+        finally:
+            program.kill()
+            program.wait()
         return data
 
 
