@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
@@ -142,3 +144,86 @@ def test_a_full_disk_under_stdout_is_told(start, write):
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1
     assert err.startswith(b"dispel4py: error: cannot write results to standard output: No space")
+
+
+def test_processes_that_a_pe_forks_are_ended_by_sigterm_at_any_time(start, write):
+    """As a pool ends its processes, which may be just starting; it waits for them for ever."""
+    write(
+        "wf.py",
+        """
+        import multiprocessing, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Forks(ProducerPE):
+            def _process(self, inputs):
+                fork = multiprocessing.get_context("fork")
+                children = [fork.Process(target=time.sleep, args=(60,)) for _ in range(40)]
+                for number, child in enumerate(children):
+                    child.start()
+                    time.sleep(number * 0.0001)
+                    child.terminate()
+                for child in children:
+                    child.join(10)
+                return {child.exitcode for child in children}
+        graph = WorkflowGraph()
+        graph.add(Forks())
+        """,
+    )
+    process = start("simple", "wf.py", "-q")
+    out, err = process.communicate(timeout=60)
+    assert "{-15}" in out.decode()
+    assert err.decode() == ""
+
+
+def test_a_signal_that_comes_during_a_fork_is_not_lost(tmp_path):
+    script = """
+        import os, signal, time
+        os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        from d4py_cli.signals import signals_as_interrupts
+        try:
+            with signals_as_interrupts():
+                if os.fork() == 0:
+                    os._exit(0)
+                time.sleep(30)
+                print("not interrupted")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+@pytest.mark.parametrize("how", ["a signal", "an error"])
+def test_c4_what_a_pe_of_simple_has_started_ends_with_the_command(start, write, folder, how):
+    write(
+        "wf.py",
+        f"""
+        import subprocess, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Starts(ProducerPE):
+            def _process(self, inputs):
+                started = [
+                    subprocess.Popen(["sleep", "60"], start_new_session=own).pid
+                    for own in (False, True)
+                ]
+                with open("part", "w") as file:
+                    print(*started, file=file)
+                import os
+                os.rename("part", "pids")
+                if {how == "an error"}:
+                    raise ValueError("with all that still running")
+                time.sleep(60)
+        graph = WorkflowGraph()
+        graph.add(Starts())
+        """,
+    )
+    process = start("simple", "wf.py")
+    wait_for_line(folder / "pids", process) if how == "a signal" else process.wait(30)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    for pid in (folder / "pids").read_text().split():
+        assert not os.path.exists(f"/proc/{pid}/fd/1"), "it still runs"
