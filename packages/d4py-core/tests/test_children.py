@@ -105,12 +105,14 @@ def test_what_ignores_sigterm_is_killed(worker):
         assert process.wait(5) == -signal.SIGKILL
 
 
-def test_another_process_of_the_same_number_is_left_alone():
-    with subprocess.Popen(["sleep", "60"]) as process:
-        seen = children.seen(process.pid)
-        seen._replace(started=seen.started - 1).send(signal.SIGKILL)
-        assert process.poll() is None
-        process.kill()
+def test_another_process_of_the_same_number_gets_no_signal(worker, monkeypatch):
+    seen, sent = children.seen(worker.pid), []
+    monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
+    seen._replace(started=seen.started - 1).send(signal.SIGKILL)
+    assert sent == []
+    seen.send(signal.SIGKILL)
+    assert sent == [(worker.pid, signal.SIGKILL)]
+    monkeypatch.undo()
 
 
 def _lost(side, path):
