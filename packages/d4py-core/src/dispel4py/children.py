@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
+import sys
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -51,7 +53,7 @@ class Process(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """What nothing but it is called on this machine."""
+        """What nothing but it is called on this machine; see `make_mark`."""
         return f"{self.pid}@{self.started}"
 
     @property
@@ -105,6 +107,15 @@ def mark_environment() -> None:
         os.environ[MARK] = marked(own.mark)
 
 
+def make_mark() -> str:
+    """Make a mark for processes that are about to be started.
+
+    What stands behind the last @ of a mark is when its processes were started at the earliest, so
+    that few have to be looked at for it.
+    """
+    return f"{secrets.token_hex(8)}@{ticks_now()}"
+
+
 def marked(mark: str) -> str:
     """Return what `MARK` has to be in the environment of a process that is to have a mark."""
     return f"{os.environ.get(MARK, '')} {mark}".strip()
@@ -118,10 +129,11 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
         marks: their marks, by which is found what has left the sessions of those that have ended.
     """
     family = set(workers)
-    wanted = {mark.encode() for mark in marks if mark}
+    wanted = {mark.encode(): int(mark.rpartition("@")[2]) for mark in marks if mark}
+    since = min(wanted.values(), default=sys.maxsize)
     rest = [process for process in _all() if process.pid not in family]
     found: list[Process] = []
-    more = [process for process in rest if wanted and _has_mark(process.pid, wanted)]
+    more = [one for one in rest if one.started >= since and _has_mark(one.pid, wanted)]
     while more or (more := [p for p in rest if p.parent in family or p.session in family]):
         found += more
         family.update(process.pid for process in more)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import secrets
 import shlex
 import shutil
 import signal
@@ -23,7 +22,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from d4py_fixed.mpi_output import Forwarder
-from dispel4py.children import MARK, kill_all, marked, started_by
+from dispel4py.children import MARK, kill_all, make_mark, marked, started_by
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
@@ -121,7 +120,7 @@ class Launched:
     def __init__(self, mpiexec: Sequence[str], size: int, message: dict[str, str]) -> None:
         self._mpiexec = mpiexec
         self._size = size
-        self._mark = secrets.token_hex(8)
+        self._mark = make_mark()
         environment = launch_environment(os.environ, os.geteuid())
         for name in _launchers_own(environment):  # it would start as a part of that launcher's job
             del environment[name]
@@ -209,7 +208,7 @@ class OwnRank:
     """
 
     def __init__(self, message: dict[str, str]) -> None:
-        self._mark = secrets.token_hex(8)
+        self._mark = make_mark()
         # What the launcher has opened for its process must reach the one that becomes the rank.
         self._process = subprocess.Popen(
             [*_rank_command(), "--child"],
