@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -39,6 +40,13 @@ for is_daemon in (False, True):
 print(*found, flush=True)
 time.sleep(60)
 """
+
+
+def wait_until(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def runs(pid):
@@ -113,6 +121,40 @@ def test_another_process_of_the_same_number_gets_no_signal(worker, monkeypatch):
     seen.send(signal.SIGKILL)
     assert sent == [(worker.pid, signal.SIGKILL)]
     monkeypatch.undo()
+
+
+#: A program with three workers, the last of which is stopped; each starts another program.
+PARENT = """
+import os, signal, subprocess, time
+from dispel4py.processes import Crew
+
+def work(side, path, is_last):
+    subprocess.Popen(["sleep", "60"], start_new_session=True)
+    with open(f"{path}.part", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename(f"{path}.part", path)
+    if is_last:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(60)
+
+crew = Crew(work, [(str(number), number == 2) for number in range(3)])
+time.sleep(60)
+"""
+
+
+def test_c4_workers_end_with_their_parent_though_one_of_them_was_stopped(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", PARENT], cwd=tmp_path) as parent:
+        files = [tmp_path / str(number) for number in range(3)]
+        wait_until(lambda: all(file.exists() for file in files))
+        pids = [int(file.read_text()) for file in files]
+        marks = [children.seen(pid).mark for pid in pids[:2]]
+        parent.kill()
+    try:
+        wait_until(lambda: not any(map(runs, pids[:2])), 5.0)
+        assert started_by([], marks) == []
+    finally:
+        children.kill_all(pids[2:], [children.seen(pids[2]).mark])
+        os.kill(pids[2], signal.SIGKILL)
 
 
 def _lost(side, path):

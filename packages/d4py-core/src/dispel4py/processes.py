@@ -50,6 +50,8 @@ _DONE = b""
 _FINISHING = b"finishing "
 #: Seconds between two looks at workers that are to end, and until what they wait for is logged.
 _TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
+#: Seconds between two looks of a worker whether its parent is still the same.
+_ORPHAN_SECONDS = 0.5
 
 _LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
@@ -79,9 +81,12 @@ class WorkerSide:
         self._on_orphaned = clean_up
 
     def _watch_parent(self) -> None:
-        parent = parent_process()
+        parent, number = parent_process(), os.getppid()
         if parent is not None:
-            connection.wait([parent.sentinel])
+            # Workers that were forked later hold the sentinel open too, even if they are stopped.
+            while not connection.wait([parent.sentinel], _ORPHAN_SECONDS):
+                if os.getppid() != number:
+                    break
             try:
                 self._on_orphaned()
                 # Where a fork server has its socket: its owner, the parent, cannot remove it now.

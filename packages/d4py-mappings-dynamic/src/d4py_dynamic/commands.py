@@ -180,8 +180,10 @@ class Guests:
                     if self._is_taken_over():
                         return False
             # A call that goes on now is for nobody; a worker that waited ends by itself.
-            self._crew.join(_FAREWELL_SECONDS)
+            have_ended = self._crew.join(_FAREWELL_SECONDS)
             self._see_lost()
+            if have_ended:
+                self._crew.see_off()
         except ServiceError:  # this is how a worker learns that it was given up
             if not self._is_taken_over():
                 raise

@@ -144,6 +144,7 @@ class HostSide:
             self._hear(_TICK_SECONDS)
             ended = self._crew.join(0.0)
             self._check()
+        self._crew.see_off()
 
     def _start(self, orders: Orders) -> None:
         self._orders = orders

@@ -21,6 +21,7 @@ from d4py_fixed.zmq_keys import Keys, keys_of_driver
 from d4py_fixed.zmq_transport import ZmqTransport
 from d4py_fixed.zmq_words import RankPlace
 from dispel4py.errors import WorkerLostError
+from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import root_inputs
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -39,6 +40,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
     """Run a graph; see `dispel4py.registry.Mapping.run`."""
     extra = options.extra
     placement = placed(graph, options)
+    frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     parcel = pack(placement.plan, CODEC, extra.get("start_method"), elsewhere=True)
     host, port = host_and_port(extra["bind"], "--bind")
@@ -78,6 +80,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                     for place, of_rank in zip(places, local, strict=False)
                 ],
                 extra.get("start_method"),
+                frozen,
             )
             stack.callback(crew.stop)
             del parcel, places  # whoever runs a PE has it now
