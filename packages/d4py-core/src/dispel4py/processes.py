@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import shutil
@@ -34,6 +33,7 @@ from typing import Any
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.heartbeat import is_running
+from dispel4py.logs import RUN_LOG
 from dispel4py.socket_folder import let_multiprocessing_use_short_paths
 
 START_METHODS = ("fork", "forkserver", "spawn")
@@ -50,7 +50,6 @@ _FINISHING = b"finishing "
 #: Seconds between two looks at workers that are to end, and until what they wait for is logged.
 _TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
 
-_LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
     " before it began, for the reason that it printed; workers that are not forked import the main"
     " script, which has to call run() under: if __name__ == '__main__':"
@@ -265,7 +264,7 @@ class EndWarning:
             if threads:
                 run = "runs" if len(threads) == 1 else "run"
                 what = f": {name_threads(threads)} still {run}"
-            _LOG.warning("all items are done; waiting for %s%s", worker, what)
+            RUN_LOG.warning("all items are done; waiting for %s%s", worker, what)
 
 
 def usable_cores() -> int:
