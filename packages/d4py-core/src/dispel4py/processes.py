@@ -34,7 +34,9 @@ from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.heartbeat import is_running
 from dispel4py.logs import RUN_LOG
+from dispel4py.once import Once
 from dispel4py.socket_folder import let_multiprocessing_use_short_paths
+from dispel4py.standard_output import flush_standard_streams
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -119,6 +121,7 @@ class Crew:
         self._reports: list[connection.Connection] = []
         self._threads: dict[int, list[str]] = {}
         self._ended: set[int] = set()
+        self._warning = Once()
         try:
             self._start_together(arguments)
         except BaseException:
@@ -151,7 +154,7 @@ class Crew:
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
             target=_worker_main,
-            args=(self._main, sender, arguments),
+            args=(self._main, sender, arguments, self._warning),
             name=f"d4py-worker-{len(self._processes)}",
         )
         with no_script_where_there_is_none():
@@ -241,6 +244,7 @@ class Crew:
             self.join(GRACE_SECONDS)
         for report in self._reports:
             report.close()
+        self._warning.close()
 
 
 class EndWarning:
@@ -300,7 +304,10 @@ def _has_main_script() -> bool:
 
 
 def _worker_main(
-    main: Callable[..., None], report: connection.Connection, arguments: tuple[Any, ...]
+    main: Callable[..., None],
+    report: connection.Connection,
+    arguments: tuple[Any, ...],
+    warning: Once,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -310,7 +317,7 @@ def _worker_main(
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     _leave_fork_server_to_parent()
-    begin_as_a_program()
+    begin_as_a_program(warning.take)
     try:
         side = WorkerSide(report)
         main(side, *arguments)
@@ -319,6 +326,7 @@ def _worker_main(
     except BaseException as error:
         report.send_bytes(portable(error))
         report.close()
+        flush_standard_streams()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
 
