@@ -12,10 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from d4py_cli.results import OutputClosedError
+from d4py_cli.results import OutputClosedError, flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.registry import load_command
+from dispel4py.standard_output import write_whole_lines
 
 INTERRUPTED = 130
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with signals_as_interrupts():
             status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            flush_output()
             return status
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -102,6 +103,7 @@ def _prepare_streams() -> None:
     # A result that the terminal has no letters for is no reason to lose all results.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    write_whole_lines(sys.stderr)  # workers print there too
 
 
 def _is_a_print_to_nobody(error: D4pyError) -> bool:

@@ -66,10 +66,11 @@ def flush_standard_streams() -> list[str]:
     for stream in _standard_streams():
         try:
             stream.flush()
-        except (OSError, ValueError, AttributeError) as error:  # closed, or a class of a user's own
-            if isinstance(error, OSError):
-                name = getattr(stream, "name", "standard output")
-                problems.append(f"what was printed cannot be written to {name}: {error.strerror}")
+        except OSError as error:
+            name = getattr(stream, "name", "standard output")
+            problems.append(f"what was printed cannot be written to {name}: {error.strerror}")
+        except (ValueError, AttributeError):  # it is closed, or of a class of the user's own
+            pass
     return problems
 
 
@@ -80,13 +81,38 @@ def write_line(stream: TextIO, line: str) -> None:
         OSError: it cannot be written.
     """
     stream.flush()
-    if stream not in (sys.__stdout__, sys.__stderr__):
+    if _lockf is None or stream not in (sys.__stdout__, sys.__stderr__):
         stream.write(f"{line}\n")
         stream.flush()
         return
     data = f"{line}\n".encode(stream.encoding, stream.errors or "strict")
     with _writing:
-        _write(stream.fileno(), data, is_torn=_may_be_torn(stream.fileno()))
+        write_all(stream.fileno(), data, is_torn=_may_be_torn(stream.fileno()))
+
+
+def write_all(descriptor: int, data: bytes, *, is_torn: bool = False) -> None:
+    """Write bytes to a descriptor, however slowly they are read.
+
+    Args:
+        descriptor: of a file, terminal, pipe or socket.
+        data: the bytes.
+        is_torn: keep other processes from writing meanwhile, as far as they write by this.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    # Of all locks this one holds between a process and its forks, and goes with its holder.
+    is_locked = is_torn and _locks(descriptor, LOCK_EX)
+    try:
+        written = 0
+        while written < len(data):
+            try:
+                written += os.write(descriptor, memoryview(data)[written:] if written else data)
+            except BlockingIOError:  # somebody has made it non-blocking, and its reader is slow
+                select.select([], [descriptor], [])
+    finally:
+        if is_locked:
+            _locks(descriptor, LOCK_UN)
 
 
 def _standard_streams() -> Iterator[TextIO]:
@@ -143,7 +169,7 @@ class _LineWriter(io.BufferedIOBase):
         """Write the lines that end in these bytes, and keep the rest."""
         if type(data) is bytes and data[-1:] == b"\n" and not self._held:  # most of all
             with _writing:
-                _write(self._descriptor, data, is_torn=self._is_torn)
+                write_all(self._descriptor, data, is_torn=self._is_torn)
             return len(data)
         piece = bytes(memoryview(data))
         # A carriage return is of a progress bar, which is to be seen before its line ends.
@@ -185,7 +211,7 @@ class _LineWriter(io.BufferedIOBase):
         data = b"".join([*self._held, more]) if self._held else more
         self._held.clear()
         self._size = 0
-        _write(self._descriptor, data, is_torn=self._is_torn)
+        write_all(self._descriptor, data, is_torn=self._is_torn)
 
 
 def _may_be_torn(descriptor: int) -> bool:
@@ -195,22 +221,6 @@ def _may_be_torn(descriptor: int) -> bool:
     """
     mode = os.fstat(descriptor).st_mode
     return _lockf is not None and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
-
-
-def _write(descriptor: int, data: bytes, *, is_torn: bool) -> None:
-    """Write all of it, before any other process of ours writes."""
-    # Of all locks this one holds between a process and its forks, and goes with its holder.
-    is_locked = is_torn and _locks(descriptor, LOCK_EX)
-    try:
-        written = 0
-        while written < len(data):
-            try:
-                written += os.write(descriptor, memoryview(data)[written:] if written else data)
-            except BlockingIOError:  # somebody has made it non-blocking, and its reader is slow
-                select.select([], [descriptor], [])
-    finally:
-        if is_locked:
-            _locks(descriptor, LOCK_UN)
 
 
 def _locks(descriptor: int, how: int) -> bool:
