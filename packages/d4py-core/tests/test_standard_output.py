@@ -128,6 +128,24 @@ def test_what_has_no_end_of_line_waits_for_it_or_for_a_flush():
     assert printed(script) == expected
 
 
+def test_lines_may_leave_together_and_are_whole_all_the_same():
+    script = """
+        write_whole_lines(at_once=False)
+        for number in range(3000):
+            print("a line of", number)
+            if number % 1000 == 0:
+                os.write(1, b"between\\n")
+        print("no end", end="", flush=True)
+        os.write(1, b"\\n")
+        write_whole_lines()
+        print("at once")
+        os._exit(0)
+    """
+    expected = [f"a line of {number}" for number in range(3000)]
+    expected += ["between"] * 3 + ["no end", "at once"]
+    assert sorted(printed(script).splitlines()) == sorted(expected)
+
+
 def test_whoever_holds_the_streams_goes_on_with_them():
     script = """
         held, buffer = sys.stdout, sys.stdout.buffer

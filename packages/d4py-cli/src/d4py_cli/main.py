@@ -103,7 +103,7 @@ def _prepare_streams() -> None:
     # A result that the terminal has no letters for is no reason to lose all results.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    write_whole_lines(sys.stderr)  # workers print there too
+    write_whole_lines(at_once=False)  # both, and what workers print, may go to one place
 
 
 def _is_a_print_to_nobody(error: D4pyError) -> bool:

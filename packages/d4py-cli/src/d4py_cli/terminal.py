@@ -71,9 +71,10 @@ class Terminal(AbstractContextManager["Terminal"]):
                 return  # the next time, below the rest of that line
             self._erase()
             if text:
-                self._write(("\n" if self._in_line else "") + text)
-                self._in_line = False
-                self._height = text.count("\n")
+                start = "\n" if self._in_line else ""
+                # First: a signal may raise KeyboardInterrupt as soon as the text is there.
+                self._height, self._in_line = text.count("\n"), False
+                self._write(start + text)
 
     def _copy(self) -> None:
         while True:

@@ -31,33 +31,40 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_writing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
-def write_whole_lines(*streams: TextIO | None) -> None:
-    """Have streams of this process write whole lines, each at once.
+def write_whole_lines(*, at_once: bool = True) -> None:
+    """Have standard output and error of this process write whole lines.
 
     They stay the same objects, since others may hold them: log handlers, `redirect_stdout`.
     Streams that somebody has put in the place of Python's stay as they are, but files are written
     line by line.
 
     Args:
-        streams: the streams; standard output and error, if there are none.
+        at_once: write each line when it ends; otherwise only where Python would do so.
     """
-    for stream in streams or _standard_streams():
+    for stream in _standard_streams():
         with suppress(OSError, ValueError):  # closed, detached or without a descriptor
             if isinstance(stream, io.TextIOWrapper):
-                _write_whole_lines(stream)
+                _write_whole_lines(stream, at_once=at_once)
 
 
-def _write_whole_lines(stream: io.TextIOWrapper) -> None:
+def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
     buffer: Any = stream.buffer
+    if isinstance(buffer, _LineWriter):
+        if at_once:
+            buffer.is_flushed_by_line = True
+            stream.reconfigure(line_buffering=True)
+        return
     raw = getattr(buffer, "raw", buffer)
     if not isinstance(buffer, io.BufferedWriter | io.FileIO) or not isinstance(raw, io.FileIO):
         return
     if raw.fileno() not in (1, 2):
-        stream.reconfigure(line_buffering=True, write_through=False)
+        if at_once:
+            stream.reconfigure(line_buffering=True, write_through=False)
         return
+    at_once = at_once or stream.line_buffering or buffer is raw
     encoding, errors = stream.encoding, stream.errors
-    lines: Any = _LineWriter(stream.detach())
-    stream.__init__(lines, encoding, errors, "\n", line_buffering=True)  # type: ignore[misc]
+    lines: Any = _LineWriter(stream.detach(), is_flushed_by_line=at_once)
+    stream.__init__(lines, encoding, errors, "\n", at_once)  # type: ignore[misc]
 
 
 def flush_standard_streams() -> list[str]:
@@ -128,9 +135,11 @@ class _LineWriter(io.BufferedIOBase):
 
     Args:
         inner: what was in its place, and is still held by others perhaps.
+        is_flushed_by_line: see `flush`.
     """
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, *, is_flushed_by_line: bool) -> None:
+        self.is_flushed_by_line = is_flushed_by_line
         self._inner = inner
         self._descriptor: int = inner.fileno()
         self._is_torn = _may_be_torn(self._descriptor)
@@ -182,7 +191,7 @@ class _LineWriter(io.BufferedIOBase):
                 self._size += len(piece) - end
                 if self._size > _MOST_HELD:
                     self._write_held(b"")
-            self._ends_in_line = 0 < end < len(piece)
+            self._ends_in_line = self.is_flushed_by_line and 0 < end < len(piece)
         return len(piece)
 
     def flush(self) -> None:
