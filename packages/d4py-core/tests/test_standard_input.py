@@ -60,6 +60,21 @@ def test_i11_input_raises_and_there_is_one_warning():
     assert done.stderr.count("\n") == 1
 
 
+def test_i11_input_of_a_notebook_is_replaced():
+    script = """
+        import builtins
+        builtins.input = lambda prompt="": "asked the browser"
+        leave_standard_input()
+        try:
+            Reads()._process("input('name? ')")
+        except EOFError:
+            print("end of file")
+    """
+    done = ended(script)
+    assert done.stdout == "name? end of file\n"
+    assert done.stderr.startswith(WARNING)
+
+
 def test_i11_programs_that_are_started_read_nothing_either():
     script = "leave_standard_input(); print(subprocess.check_output(['cat']), os.read(0, 9))"
     done = ended(script)

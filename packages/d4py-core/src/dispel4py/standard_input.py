@@ -6,10 +6,12 @@ background process that reads a terminal is stopped.
 
 from __future__ import annotations
 
+import builtins
 import io
 import os
 import sys
 from collections.abc import Callable
+from types import BuiltinFunctionType
 from typing import Any
 
 from dispel4py.core import GenericPE
@@ -29,6 +31,9 @@ def leave_standard_input(may_warn: Callable[[], object] = lambda: True) -> None:
         os.close(nothing)
     empty = io.BufferedReader(_Nothing(may_warn, 0 if is_there else None))
     sys.stdin = io.TextIOWrapper(empty, encoding="utf-8")
+    if not isinstance(builtins.input, BuiltinFunctionType):
+        # A notebook's, which would ask the browser and wait for an answer that goes elsewhere.
+        builtins.input = _input
 
 
 class _Nothing(io.RawIOBase):
@@ -66,6 +71,15 @@ class _Nothing(io.RawIOBase):
                 _reader(),
             )
         return 0
+
+
+def _input(prompt: object = "", /) -> str:
+    """Do what the built-in `input` does where standard input is no terminal."""
+    print(prompt, end="", flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError("EOF when reading a line")
+    return line.removesuffix("\n")
 
 
 def _reader() -> str:
