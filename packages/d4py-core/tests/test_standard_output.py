@@ -184,6 +184,28 @@ def test_streams_of_others_go_on(tmp_path):
     assert (tmp_path / "log").read_text() == "into a file\n"
 
 
+def test_streams_of_a_class_of_their_own_get_whole_lines():
+    script = """
+        class Notes:
+            def write(self, text):
+                os.write(1, f"<{text}>".encode())
+            def flush(self):
+                os.write(1, b"!")
+        notes = Notes()
+        notes.shown = "as before"
+        with contextlib.redirect_stdout(notes):
+            write_whole_lines()
+            write_whole_lines()
+            print("a", 1)
+            print("b\\nc", end="")
+            sys.stdout.flush()
+            print("d")
+            assert sys.stdout.shown == "as before"
+            os._exit(0)
+    """
+    assert printed(script) == "<a 1\n><b\n><c>!<d\n>"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_disk_is_an_error_of_the_print():
     script = """

@@ -34,9 +34,8 @@ if hasattr(os, "register_at_fork"):
 def write_whole_lines(*, at_once: bool = True) -> None:
     """Have standard output and error of this process write whole lines.
 
-    They stay the same objects, since others may hold them: log handlers, `redirect_stdout`.
-    Streams that somebody has put in the place of Python's stay as they are, but files are written
-    line by line.
+    Python's own stay the same objects, since others may hold them: log handlers, `redirect_stdout`.
+    What somebody has put in their place, as notebooks do, is given whole lines.
 
     Args:
         at_once: write each line when it ends; otherwise only where Python would do so.
@@ -45,6 +44,11 @@ def write_whole_lines(*, at_once: bool = True) -> None:
         with suppress(OSError, ValueError):  # closed, detached or without a descriptor
             if isinstance(stream, io.TextIOWrapper):
                 _write_whole_lines(stream, at_once=at_once)
+    if at_once:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if not isinstance(stream, io.TextIOWrapper | io.StringIO | _LineGatherer | None):
+                setattr(sys, name, _LineGatherer(stream))
 
 
 def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
@@ -221,6 +225,61 @@ class _LineWriter(io.BufferedIOBase):
         self._held.clear()
         self._size = 0
         write_all(self._descriptor, data, is_torn=self._is_torn)
+
+
+class _LineGatherer(io.TextIOBase):
+    """A text stream that gives another one whole lines.
+
+    Args:
+        stream: the other one; of a class of the user's own.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._held = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def encoding(self) -> Any:  # type: ignore[override]
+        """Encoding of the other one."""
+        return getattr(self._stream, "encoding", None)
+
+    @property
+    def errors(self) -> Any:  # type: ignore[override]
+        """What the other one does with letters that its encoding lacks."""
+        return getattr(self._stream, "errors", None)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the other one."""
+        return int(self._stream.fileno())
+
+    def isatty(self) -> bool:
+        """Return whether the other one is a terminal."""
+        return bool(self._stream.isatty())
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, text: str, /) -> int:
+        """Write the lines that end in a text, and keep the rest."""
+        with _writing:
+            held = self._held + text
+            end = len(held) if "\r" in text else held.rfind("\n") + 1
+            self._held = held[end:]
+            if end:
+                self._stream.write(held[:end])
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is kept."""
+        with _writing:
+            held, self._held = self._held, ""
+            if held:
+                self._stream.write(held)
+        self._stream.flush()
 
 
 def _may_be_torn(descriptor: int) -> bool:
