@@ -239,6 +239,8 @@ class _LineGatherer(io.TextIOBase):
         self._held = ""
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_stream":  # it is being copied
+            raise AttributeError(name)
         return getattr(self._stream, name)
 
     @property
