@@ -35,7 +35,8 @@ def write_whole_lines(*, at_once: bool = True) -> None:
     """Have standard output and error of this process write whole lines.
 
     Python's own stay the same objects, since others may hold them: log handlers, `redirect_stdout`.
-    What somebody has put in their place, as notebooks do, is given whole lines.
+    What somebody has put in their place, as notebooks do, is given whole lines.  To be called again
+    when their descriptors lead elsewhere.
 
     Args:
         at_once: write each line when it ends; otherwise only where Python would do so.
@@ -54,6 +55,7 @@ def write_whole_lines(*, at_once: bool = True) -> None:
 def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
     buffer: Any = stream.buffer
     if isinstance(buffer, _LineWriter):
+        buffer.look_where_it_leads()
         if at_once:
             buffer.is_flushed_by_line = True
             stream.reconfigure(line_buffering=True)
@@ -146,10 +148,14 @@ class _LineWriter(io.BufferedIOBase):
         self.is_flushed_by_line = is_flushed_by_line
         self._inner = inner
         self._descriptor: int = inner.fileno()
-        self._is_torn = _may_be_torn(self._descriptor)
+        self.look_where_it_leads()
         self._held: list[bytes] = []
         self._size = 0
         self._ends_in_line = False
+
+    def look_where_it_leads(self) -> None:
+        """Look again what the descriptor leads to, which `os.dup2` may have changed."""
+        self._is_torn = _may_be_torn(self._descriptor)
 
     @property
     def name(self) -> Any:
