@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dispel4py.errors import OptionError, ServiceError
-
-_LOG = logging.getLogger("dispel4py.run")
+from dispel4py.logs import RUN_LOG
 
 #: Environment variable that holds the secret.
 VARIABLE = "D4PY_KEY"
@@ -183,7 +181,7 @@ def _remove(written: WrittenFile) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _LOG.info("%s stays: another run uses the key in it", written.path)
+            RUN_LOG.info("%s stays: another run uses the key in it", written.path)
             return
         except OSError:  # no locks here
             pass
