@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.logs import RUN_LOG
+from dispel4py.logs import get_logger
+
+_LOG = get_logger("secret")
 
 #: Environment variable that holds the secret.
 VARIABLE = "D4PY_KEY"
@@ -181,7 +183,7 @@ def _remove(written: WrittenFile) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            RUN_LOG.info("%s stays: another run uses the key in it", written.path)
+            _LOG.info("%s stays: another run uses the key in it", written.path)
             return
         except OSError:  # no locks here
             pass
