@@ -17,6 +17,7 @@ from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.order import OrderRules
+from d4py_conformance.rules.output import OutputRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
@@ -45,6 +46,7 @@ class MappingConformance(
     CopyRules,
     KeyRules,
     EndingRules,
+    OutputRules,
     StateRules,
     ArrivalRules,
     WorkflowRuns,

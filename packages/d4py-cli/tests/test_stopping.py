@@ -137,6 +137,66 @@ def test_a_full_disk_is_told(start, write, target):
     assert err.decode() == message
 
 
+TALKING = """
+    import time
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+    class Count(ProducerPE):
+        total = 0
+        def _process(self, inputs):
+            self.total += 1
+            return self.total
+    class Show(IterativePE):
+        def _process(self, data):
+            print("item", data, "x" * 5000)
+            return data
+    graph = WorkflowGraph()
+    graph.connect(Count(), "output", Show(), "input")
+"""
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_a_disk_that_is_full_when_pes_print_is_told(start, write, folder, mapping):
+    write("wf.py", TALKING)
+    with open("/dev/full", "w") as full:
+        process = start(mapping, "wf.py", "--output", "out.jsonl", "-q", stdout=full)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    last = err.decode().splitlines()[-1]
+    assert last.startswith("dispel4py: error: ")
+    assert last.endswith("No space left on device")
+
+
+@pytest.mark.parametrize("mapping", ["multi", "hybrid_redis"])
+def test_workers_that_print_to_a_reader_that_has_had_enough_are_no_error(start, write, mapping):
+    write("wf.py", TALKING)
+    process = start(mapping, "wf.py", "-i", 10_000_000, "-n", 3, "-q")
+    assert process.stdout.read(4) == b"item"
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=10) == 1
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("mapping", ["simple", "multi"])
+def test_lines_and_results_are_whole_in_a_pipe_that_is_read_slowly(start, write, mapping):
+    """Also if it was set not to block, as some programs do with what they start others with."""
+    write("wf.py", TALKING)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, mapping == "simple")  # as Python itself writes there
+    options = ["-i", 200, "-n", 4, "-q", "--output", "-"]
+    process = start(mapping, "wf.py", *options, stdout=writer, stderr=writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        time.sleep(0.5)
+        assert process.poll() is None
+        lines = sorted(pipe.read().splitlines())
+    assert process.wait(timeout=10) == 0
+    assert sorted(line for line in lines if line[0] != "{") == sorted(
+        f"item {n} {'x' * 5000}" for n in range(1, 201)
+    )
+    assert sum(line.startswith('{"pe": "Show1"') and line[-1] == "}" for line in lines) == 200
+
+
 def test_a_full_disk_under_stdout_is_told(start, write):
     write("wf.py")
     with open("/dev/full", "w") as full:

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -18,7 +19,7 @@ import redis
 from d4py_conformance.programs import LIMIT, wait_until
 from d4py_dynamic.broker import Broker, Caller
 from d4py_dynamic.driver import Driver
-from d4py_dynamic.redis_client import Address
+from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 from d4py_dynamic.redis_server import server_binary
@@ -62,6 +63,11 @@ class Server:
         self._process.kill()
         self._process.wait()
         self._begin()
+
+    def stand_still(self, seconds):
+        """Stop it, and let it go on after some seconds; returns at once."""
+        self._process.send_signal(signal.SIGSTOP)
+        threading.Timer(seconds, self._process.send_signal, [signal.SIGCONT]).start()
 
     @property
     def address(self):
@@ -291,6 +297,9 @@ class Threads:
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
+
+    def is_running(self, number):
+        return True
 
     def finishing(self, number):
         return []

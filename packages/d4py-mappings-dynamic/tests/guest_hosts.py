@@ -26,7 +26,7 @@ MARKER = "marker-in-every-item"
 #: What the guests never see the file of.  Items take 20 ms each until the gate is open, which is a
 #: file, so that nothing is over before the test has done what it wants to.
 WORKFLOW = f"""
-import os, time
+import ctypes, os, time
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
 
 class Word(str):
@@ -57,10 +57,13 @@ class Middle(IterativePE):
         super().__init__()
         self.gate = os.environ["GATE"]
         self.misbehave = os.environ.get("MISBEHAVE")
+        self.keeps_lock_at = int(os.environ.get("KEEPS_LOCK_AT", "0"))
     def _process(self, word):
         assert type(word) is Word
         if self.misbehave:
             raise ValueError("the sensor is broken")
+        if word.number == self.keeps_lock_at:
+            ctypes.PyDLL(None).usleep(2_500_000)
         if not os.path.exists(self.gate):
             time.sleep(0.02)
         return word.number % 7, str(word)

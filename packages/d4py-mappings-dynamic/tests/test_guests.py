@@ -14,7 +14,8 @@ import pytest
 
 from d4py_conformance.hosts import CABLE, ended, ip, two_namespaces
 from d4py_conformance.programs import wait_until
-from d4py_dynamic.redis_client import Address, RunGoneError
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_errors import RunGoneError
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
 
@@ -234,6 +235,14 @@ class TestDying:
         err = finish(hosts, driver, "collected", 1000)
         assert len(re.findall(r"worker \d died: no sign of life for \d s", err)) >= 2
 
+    def test_c5_a_call_of_a_guest_may_keep_the_lock_for_longer_than_the_lease(self, hosts):
+        arguments = "hybrid_redis", "collected", "-i", 20, "-n", 0, "--lease", 1.2
+        driver = hosts.driver(*arguments, KEEPS_LOCK_AT="3")
+        guest = hosts.guest("-n", 1)
+        err = finish(hosts, driver, "collected", 20)
+        assert "no sign of life" not in err
+        ended(guest, 0)
+
     def test_c5_who_was_given_up_and_wakes_again_commits_nothing(self, hosts):
         driver = hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 1.5)
         guest = hosts.guest("-n", 2)
@@ -393,6 +402,20 @@ class TestWrongUse:
         for name in names:
             ended(hosts.guest("--run", name, "-n", 1), 0)
         for driver in drivers:
+            ended(driver, 0)
+
+    def test_a_run_of_another_key_is_no_choice(self, hosts):
+        keys = {mapping: secrets.token_urlsafe(32) for mapping in ("dyn_redis", "hybrid_redis")}
+        drivers = [
+            hosts.driver(mapping, "plain", "-i", 1, "-n", 0, D4PY_KEY=key)
+            for mapping, key in keys.items()
+        ]
+        wait_until(lambda: len(hosts.client.keys("*:terms")) == 2, "not both are open")
+        done = hosts.command("worker", "--redis-url", hosts.url)
+        assert done.returncode == 2
+        assert re.search(r"this is not the key of run \w+, \w+ ", done.stderr)
+        for driver, key in zip(drivers, keys.values(), strict=True):
+            ended(hosts.guest("-n", 1, D4PY_KEY=key), 0)
             ended(driver, 0)
 
     def test_other_versions_are_refused(self, hosts):

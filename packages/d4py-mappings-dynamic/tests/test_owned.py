@@ -198,5 +198,6 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     store.driver.put([Task("own", *PIN)], rank)
     heirs = threads(lambda rank: Worker(plan, store.worker(rank), rank), [rank])
     wait_until(lambda: heirs.errors, "the error")
-    with pytest.raises(RunError, match=r"Streams1 \(instance 0\) was lost .* cannot be pickled"):
+    message = r"Streams1 \(instance 0\) was lost .* its state could not be saved"
+    with pytest.raises(RunError, match=message):
         heirs.check()

@@ -1,14 +1,23 @@
 """Connections that break, and servers that are restarted: nothing is lost, nothing done twice."""
 
+import os
 import threading
 from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 import redis
 
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.faults import Count, Name, RunningSum, Ticks
-from d4py_dynamic.redis_client import Address, Once, Patience, broken, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, Patience, broken, connect
+from d4py_dynamic.redis_errors import service_errors
+from d4py_dynamic.redis_server import find_server
+from d4py_dynamic.redis_socket import process_here
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -74,6 +83,17 @@ def test_c5_a_server_that_is_killed_and_restarted_goes_on(start_server):
         assert client.keys() == []
 
 
+def test_c5_a_server_that_stands_still_for_longer_than_an_answer_may_take_goes_on(server):
+    """As it does while it forks for a snapshot, or while its virtual machine is moved."""
+    stopper = Disturber(700, partial(server.stand_still, 1.8))
+    url = f"{server.url}?socket_timeout=1.5"
+    run(
+        make_graph(), "hybrid_redis", CALLS, 3, redis_url=url, on_result=stopper, reconnect=1.5
+    )  # fmt: skip
+    assert stopper.disturbed == 1
+    assert_outputs(stopper.outputs, model())
+
+
 def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
     server = start_server()
     restarter = Disturber(400, server.restart)
@@ -88,6 +108,7 @@ class TestOnce:
     def once(self, server):
         with server.client() as client:
             client.hset("d4py:x:unfinished", "intact", 1)
+            client.hset("d4py:x:answers", "intact", 1)
             yield Once(client, "d4py:x", "somebody")
             client.flushall()
 
@@ -97,10 +118,26 @@ class TestOnce:
         assert [*ranks, once("join", ""), once("join", "")] == [0, 1, 1, 2]
         assert once._client.hlen("d4py:x:members") == 3
 
+    def test_i4_a_log_line_that_is_sent_again_is_there_once(self, once):
+        once._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
+        once("tell", b"a line")
+        once._number -= 1
+        once("tell", b"a line")
+        once("tell", b"another line")
+        lines = [fields[b"d"] for _, fields in once._client.xrange("d4py:x:out")]
+        assert lines == [b"a line", b"another line"]
+
     def test_c5_a_server_that_has_forgotten_a_call_says_so(self, once, server):
         once("join", "")
-        once._client.delete("d4py:x:answers")
+        once._client.hdel("d4py:x:answers", "somebody")
         text = "needs 'appendfsync always'"
+        with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
+            once("join", "")
+
+    def test_c5_answers_that_were_evicted_are_no_older_state(self, once, server):
+        once("join", "")
+        once._client.delete("d4py:x:answers")
+        text = r"somebody deleted or evicted them \(GONE d4py:x:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             once("join", "")
 
@@ -129,6 +166,31 @@ class TestPatience:
     def test_some_tries_again(self):
         assert self.tried(0.2, redis.ConnectionError()) > 2
 
+    def test_it_begins_with_the_first_failure(self):
+        patience, tries = Patience(0.1), []
+
+        def fail_late_once():
+            tries.append(monotonic())
+            if len(tries) == 1:
+                sleep(0.2)
+                raise redis.TimeoutError
+            return "an answer"
+
+        assert patience.call_with_retry(fail_late_once, lambda error: None) == "an answer"
+
+    def test_further_tries_take_no_longer_than_it(self):
+        patience, limits = Patience(0.2), []
+
+        def fail():
+            limits.append(patience.limit(3.0))
+            raise redis.ConnectionError
+
+        with pytest.raises(redis.ConnectionError):
+            patience.call_with_retry(fail, lambda error: None)
+        assert limits[0] == 3.0
+        assert all(0 < limit <= 0.2 for limit in limits[1:])
+        assert patience.limit(3.0) == 3.0
+
     def test_a_wrong_password_stays_wrong(self):
         assert self.tried(5.0, redis.AuthenticationError()) == 1
 
@@ -141,3 +203,67 @@ class TestPatience:
             other.client_kill_filter(_type="normal", skipme=True)
             thread.join()
             assert broken(client) == 1
+
+    def test_an_answer_to_much_has_more_time(self, server):
+        with connect(Address(server.url), 0.5) as client, server.client() as other:
+            client.ping()
+            server.stand_still(0.8)
+            client.set("large", bytes(32 << 20))
+            server.stand_still(0.8)
+            with pytest.raises(redis.TimeoutError):
+                client.set("small", b"")
+            other.flushall()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
+class TestAServerOfThisMachine:
+    @pytest.fixture
+    def address(self, server):
+        """As a run finds it."""
+        with find_server({"redis_url": server.url, "reconnect": 0.0}) as address:
+            yield address
+
+    @pytest.fixture
+    def busy(self, server, address):
+        """Keeps the server busy for half a second, or more where others want the core."""
+        script = "local start = os.clock() while os.clock() - start < 0.5 do end"
+        with server.client() as client:
+            client.config_set("lua-time-limit", 0)  # so that it says nothing meanwhile
+            thread = threading.Thread(target=client.eval, args=(script, 0))
+            thread.start()
+            sleep(0.05)
+            yield
+            thread.join()
+            client.config_set("lua-time-limit", 5000)
+
+    @pytest.mark.usefixtures("busy")
+    def test_c5_one_that_is_busy_is_waited_for(self, address):
+        with connect(address, 0.2) as client:
+            assert client.ping()
+
+    @pytest.mark.usefixtures("busy")
+    def test_one_elsewhere_is_not(self, address):
+        with (
+            connect(replace(address, process=None), 0.2) as client,
+            pytest.raises(redis.TimeoutError),
+        ):
+            client.ping()
+
+    def test_one_that_was_stopped_is_not(self, address, server):
+        with connect(address, 0.2) as client:
+            client.ping()
+            server.stand_still(0.8)
+            with pytest.raises(redis.TimeoutError):
+                client.ping()
+
+    def test_large_values_go_there_and_back(self, address):
+        data = bytes(range(256)) * 40_000
+        with connect(address) as client:
+            client.set("large", data)
+            assert client.get("large") == data
+            client.delete("large")
+
+    def test_a_process_of_another_program_is_not_the_server(self):
+        assert process_here({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
+        assert process_here({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
+        assert process_here({}) is None

@@ -8,14 +8,19 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import pytest
 import redis
 
+from d4py_conformance.faults import RunningSum, Ticks
 from d4py_dynamic import redis_server
-from d4py_dynamic.redis_client import Address, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_server import find_server
+from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
 
 
@@ -244,6 +249,8 @@ class TestTheOneAskedFor:
             {"redis_url": "redis://localhost:port"},
             {"redis_url": "redis://localhost:6379?no_such_setting=1"},
             {"redis_url": "redis://default:s3cret@localhost:99999"},
+            {"redis_url": "redis://localhost?db=first"},
+            {"redis_url": "redis://localhost?ssl_cert_reqs=none"},
             {"redis_port": 99999},
         ],
     )
@@ -254,10 +261,56 @@ class TestTheOneAskedFor:
         assert caught.value.exit_status == 2
         assert "s3cret" not in str(caught.value)
 
+    @pytest.mark.parametrize("sign", ["#", "/", "?", "%", "@", "[", "\u2100", "?db=", "#/", ":1/"])
+    @pytest.mark.parametrize("login", [":{}", "default:{}", "12:{}"])
+    @pytest.mark.parametrize("place", ["127.0.0.1:1", "127.0.0.1:1/5", "[::1]:1?db=1"])
+    def test_no_part_of_a_password_is_shown_whatever_it_holds(self, sign, login, place):
+        url = f"redis://{login.format(f'12se3{sign}cr4et')}@{place}"
+        with (
+            pytest.raises((OptionError, ServiceError)) as caught,
+            find_server({"redis_url": url}),
+        ):
+            pass
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "se3" not in shown
+        assert "cr4" not in shown
+        if sign in "#/?" and caught.type is OptionError:
+            assert "%23 for #, %2F for /, %3F for ?" in shown
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            "decode_responses=True", "encoding=utf-16", "max_connections=1", "retry_on_error=X",
+            "protocol=2", "protocol=3", "socket_timeout=2", "socket_connect_timeout=2",
+            "health_check_interval=1", "client_name=a", "db=3",
+        ],
+    )  # fmt: skip
+    def test_settings_of_a_url_do_no_harm(self, server, setting):
+        graph = WorkflowGraph()
+        graph.connect(Ticks(), "output", RunningSum(), "input")
+        result = run(graph, "hybrid_redis", 9, 2, redis_url=f"{server.url}?{setting}")
+        assert result.outputs["RunningSum1"]["output"] == [1, 3, 6, 10, 15, 21, 28, 36, 45]
+
+    @pytest.mark.parametrize("setting", ["protocol=4", "socket_timeout=0.1", "socket_timeout=nan"])
+    def test_settings_that_cannot_be_are_wrong_usage(self, server, setting):
+        name = setting.partition("=")[0]
+        with (
+            pytest.raises(OptionError, match=f"the address unix://.* {name}"),
+            find_server({"redis_url": f"{server.url}?{setting}"}),
+        ):
+            pass
+
 
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
+        ("redis://:sec#ret@localhost:6379", "redis://…"),
+        ("redis://user:12?ret@localhost", "redis://…"),
+        ("redis://user:12/ret@localhost", "redis://…"),
+        ("redis://:s3cret", "redis://…"),
+        ("unix://:s3/cret@/tmp/redis.sock", "unix://…"),
+        ("redis://[::1]:6379/2", "redis://[::1]:6379/2"),
+        ("unix:///tmp/a@b.sock", "unix:///tmp/a@b.sock"),
         ("redis://localhost:6379", "redis://localhost:6379"),
         ("redis://user:s3cret@localhost:6379/3", "redis://localhost:6379/3"),
         ("rediss://:s3@cret@host", "rediss://host"),
@@ -278,7 +331,18 @@ def test_an_address_is_shown_without_its_password(url, shown):
         (redis.ResponseError("OOM command not allowed"), "is out of memory .* maxmemory"),
         (redis.ResponseError("NOGROUP No such key"), "has lost keys of this run"),
         (redis.ResponseError("UNBLOCKED the stream key"), "has lost keys of this run"),
-        (redis.ResponseError("READONLY replica"), "refused a command: READONLY"),
+        (redis.ResponseError("ERR wrong"), "refused a command: ERR wrong"),
+        (
+            redis.ResponseError(
+                "Command # 2 (XREADGROUP a b) of pipeline caused error: UNBLOCKED the stream key"
+            ),
+            "has lost keys of this run",
+        ),
+        (redis.ResponseError("READONLY You can't write"), "is a read-only replica; name its prim"),
+        (redis.ResponseError("unknown command 'HELLO'"), ".*; add .protocol=2 to its URL"),
+        (redis.ResponseError("CROSSSLOT Keys in request"), "is a node of a Redis Cluster"),
+        (redis.ResponseError("unknown command 'EVALSHA'"), "does not allow Lua scripts"),
+        (redis.ConnectionError("max number of clients reached"), "has no room for another conn"),
     ],
 )
 def test_errors_of_the_library_become_ours(error, message):

@@ -9,7 +9,7 @@ import pytest
 
 from d4py_dynamic.redis_keys import RUNS, Envelope
 from d4py_dynamic.store import Note
-from d4py_dynamic.tasks import ANY, ITEMS, Commit, Position, Task
+from d4py_dynamic.tasks import ANY, ITEMS, STOP, Commit, Position, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.errors import ServiceError
 from dispel4py.plan import make_plan
@@ -88,6 +88,34 @@ class TestKeys:
             late.pressure([(PINNED, 0)])
         with pytest.raises(ServiceError, match="has lost keys of this run"):
             idle.take()
+        assert client.keys("*") == []
+
+    def test_c4_an_order_that_is_obeyed_late_makes_none_again(self, opened, client):
+        """A worker elsewhere may take its order to stop just before the run is over."""
+        worker, _ = opened.workers
+        opened.driver.put([items(1)])
+        worker.take()
+        opened.driver.put([Task(STOP, ANY)], 0)
+
+        def delete_run(reply):
+            opened.driver.delete()
+            return reply
+
+        worker._safely = delete_run
+        (lease,) = worker.take()
+        assert lease.task.kind == STOP
+        assert client.keys("*") == []
+
+    def test_c4_a_driver_whose_run_another_one_has_ended_makes_none_again(self, opened, client):
+        opened.driver.delete()
+        for attempt in (
+            lambda: opened.driver.lose(0, []),
+            lambda: opened.driver.put([items(1)]),
+            lambda: opened.driver.unfinished([SHARED]),
+            opened.driver.join,
+        ):
+            with pytest.raises(ServiceError, match="has lost"):
+                attempt()
         assert client.keys("*") == []
 
     def test_runs_side_by_side_do_not_meet(self, plan, server, opened, open_redis_store):
@@ -375,3 +403,20 @@ class TestAFullServer:
             wait_until(lambda: client.info("memory")["used_memory"] < 8 * 1024 * 1024, "room")
         opened.workers[0].commit(Commit(leases=[lease], tasks=[items(2)]))
         assert opened.driver.unfinished([])[SHARED] == 1
+
+
+class TestABrokenConnection:
+    def test_c5_what_a_read_took_on_the_server_after_it_broke_is_found(
+        self, opened, client, monkeypatch, wait_until
+    ):
+        """The server may notice late that a connection is gone whose read still waits there."""
+        monkeypatch.setattr("d4py_dynamic.redis_store.TAKE_SECONDS", 0.05)
+        worker, _ = opened.workers
+        monkeypatch.setattr("d4py_dynamic.redis_store.broken", lambda client: 1)
+        assert worker.take(seconds=0.0) == []
+        opened.driver.put([items(1)])
+        stream = opened.keys.shared
+        client.xreadgroup("workers", "worker-0", {stream: ">"})  # as that read does
+        taken = []
+        wait_until(lambda: taken.extend(worker.take(seconds=0.01)) or taken, "the task")
+        assert [lease.task.load for lease in taken] == [[1]]

@@ -50,9 +50,10 @@ def shared(ranks):
 def zmq_local(ranks):
     """What `zmq_multi` uses on one host, without shared memory."""
     pytest.importorskip("zmq")
-    from d4py_fixed.zmq_addresses import listen_at_path, make_folder
+    from d4py_fixed.zmq_addresses import listen_at_path
+    from dispel4py.socket_folder import make_socket_folder
 
-    folder = make_folder()
+    folder = make_socket_folder("d4py-zmq-")
     try:
         yield zmq_ranks([listen_at_path(f"{folder}/{rank}") for rank in range(ranks)], None)
     finally:

@@ -20,7 +20,6 @@ from d4py_fixed.zmq_addresses import (  # noqa: E402
     host_and_port,
     listen_at_host,
     listen_at_path,
-    make_folder,
     way_to,
 )
 from d4py_fixed.zmq_keys import Keys, keys_of_driver, keys_of_guest  # noqa: E402
@@ -256,20 +255,6 @@ def test_a_broken_connection_is_an_error_after_a_while(pair):
     assert 0.4 < time.monotonic() - closed_at < 3.0
     assert isinstance(caught.value, ServiceError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
-
-
-def test_a_folder_of_sockets_is_for_this_user_only(monkeypatch, tmp_path):
-    folder = make_folder()
-    assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
-    os.rmdir(folder)
-    # A socket's path has to be short, however long TMPDIR is.
-    long = tmp_path / ("x" * 90)
-    long.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(long))
-    folder = make_folder()
-    listen_at_path(f"{folder}/12345").close()
-    os.unlink(f"{folder}/12345")
-    os.rmdir(folder)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from d4py_cli.results import OutputClosedError
+from d4py_cli.results import OutputClosedError, flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.children import end_what_was_started_here, mark_environment, ticks_now
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.registry import load_command
+from dispel4py.standard_output import write_whole_lines
 
 INTERRUPTED = 130
 
@@ -47,7 +48,7 @@ def _run(argv: Sequence[str]) -> int:
     try:
         with signals_as_interrupts():
             status = _dispatch(list(argv))
-            sys.stdout.flush()
+            flush_output()
             return status
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -115,6 +116,7 @@ def _prepare_streams() -> None:
     # A result that the terminal has no letters for is no reason to lose all results.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    write_whole_lines(at_once=False)  # both, and what workers print, may go to one place
 
 
 def _is_a_print_to_nobody(error: D4pyError) -> bool:

@@ -7,7 +7,6 @@ keeps that has left the session.  Where there is no /proc, nothing is known of i
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import signal
@@ -16,6 +15,8 @@ import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import NamedTuple
+
+from dispel4py.logs import RUN_LOG
 
 #: The variable of a worker's environment, and of all that is started there, with its mark.  Before
 #: it stand the marks of those that have started the worker.
@@ -30,8 +31,6 @@ _ENDED = (b"Z", b"X", b"x")
 #: Processes of multiprocessing itself, which end with those that use them.  A tracker removes what
 #: others have left that were killed, so it is left alone.
 _TRACKER, _SERVER = "resource_tracker", "multiprocessing.forkserver"
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 class Process(NamedTuple):
@@ -173,7 +172,7 @@ def see_off_what_was_started_here() -> None:
 def see_off(processes: Collection[Process]) -> None:
     """Let finish what PEs have left running when all is done; end it if that takes long."""
     for process in wait_for(processes, LEFT_SECONDS):
-        _LOG.warning(
+        RUN_LOG.warning(
             "ended a program that a PE had left running, process %d (%s); let its postprocess()"
             " wait for it, or end it",
             *(process.pid, process.command[:80]),

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import enum
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
 
 from dispel4py.errors import OptionError
+from dispel4py.logs import RUN_LOG
 
 #: Seconds for which a worker is stopped until that is logged, and until it is given up.
 NOTICE_SECONDS, FROZEN_SECONDS = 10.0, 300.0
 #: Seconds between two looks, and what counts of a longer time between them: this process may have
 #: been stopped as well, as by Ctrl-Z.
 _LOOK_SECONDS, _MOST_SECONDS = 1.0, 2.0
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 class State(enum.Enum):
@@ -118,7 +116,7 @@ class FrozenWatch:
                 cause = f"it was stopped (SIGSTOP or a debugger) for {now:.0f} s"
                 frozen.append((number, pid, cause))
             elif earlier < NOTICE_SECONDS <= now:
-                _LOG.warning(
+                RUN_LOG.warning(
                     "%s: its process has been stopped (SIGSTOP or a debugger) for %.0f s; to let it"
                     " go on: kill -CONT %d",
                     *(self._name(number), now, pid),

@@ -7,7 +7,6 @@ Workers have a session of their own, so Ctrl-C reaches the parent alone, which s
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import shutil
@@ -35,7 +34,11 @@ from dispel4py.children import end_what_was_started_here, lead_session
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.families import Families
-from dispel4py.heartbeat import FrozenWatch
+from dispel4py.heartbeat import FrozenWatch, is_running
+from dispel4py.logs import RUN_LOG
+from dispel4py.once import Once
+from dispel4py.socket_folder import let_multiprocessing_use_short_paths
+from dispel4py.standard_output import flush_standard_streams
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -53,7 +56,6 @@ _TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
 #: Seconds between two looks of a worker whether its parent is still the same.
 _ORPHAN_SECONDS = 0.5
 
-_LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
     " before it began, for the reason that it printed; workers that are not forked import the main"
     " script, which has to call run() under: if __name__ == '__main__':"
@@ -131,6 +133,7 @@ class Crew:
         self._ended: set[int] = set()
         self._families = Families()
         self._frozen = frozen or FrozenWatch()
+        self._warning = Once()
         try:
             self._start_together(arguments)
         except BaseException:
@@ -147,6 +150,10 @@ class Crew:
         self._processes[number].kill()
         self._families.lost(self.pids[number])
 
+    def is_running(self, number: int) -> bool:
+        """Return whether a worker is known to live and not to be stopped; see `heartbeat`."""
+        return is_running(self._processes[number].pid or 0)
+
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
         start_method = self._start_method or safe_start_method()
         _start_helpers(start_method)
@@ -160,7 +167,7 @@ class Crew:
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
             target=_worker_main,
-            args=(self._main, sender, arguments),
+            args=(self._main, sender, arguments, self._warning),
             name=f"d4py-worker-{len(self._processes)}",
         )
         with no_script_where_there_is_none():
@@ -277,6 +284,7 @@ class Crew:
         self._families.end(started, until - monotonic())
         for report in self._reports:
             report.close()
+        self._warning.close()
 
 
 class EndWarning:
@@ -300,7 +308,7 @@ class EndWarning:
             if threads:
                 run = "runs" if len(threads) == 1 else "run"
                 what = f": {name_threads(threads)} still {run}"
-            _LOG.warning("all items are done; waiting for %s%s", worker, what)
+            RUN_LOG.warning("all items are done; waiting for %s%s", worker, what)
 
 
 def usable_cores() -> int:
@@ -336,7 +344,10 @@ def _has_main_script() -> bool:
 
 
 def _worker_main(
-    main: Callable[..., None], report: connection.Connection, arguments: tuple[Any, ...]
+    main: Callable[..., None],
+    report: connection.Connection,
+    arguments: tuple[Any, ...],
+    warning: Once,
 ) -> None:
     leave_signals_to_parent()
     lead_session()
@@ -345,7 +356,7 @@ def _worker_main(
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     _leave_fork_server_to_parent()
-    begin_as_a_program()
+    begin_as_a_program(warning.take)
     try:
         side = WorkerSide(report)
         main(side, *arguments)
@@ -354,6 +365,7 @@ def _worker_main(
     except BaseException as error:
         report.send_bytes(portable(error))
         report.close()
+        flush_standard_streams()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
 
@@ -383,6 +395,7 @@ def _start_helpers(start_method: str) -> None:
     holds back to all its processes, those of the user's own code too.
     """
     if start_method != "fork":
+        let_multiprocessing_use_short_paths()
         resource_tracker.ensure_running()
     if start_method == "forkserver":
         with no_script_where_there_is_none():

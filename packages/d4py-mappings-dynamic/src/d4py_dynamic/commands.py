@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -13,11 +12,14 @@ from time import monotonic, sleep
 import redis
 
 from d4py_dynamic.mapping import Terms
-from d4py_dynamic.redis_client import Address, RunGoneError, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
+from d4py_dynamic.redis_errors import RunGoneError, service_errors
 from d4py_dynamic.redis_guests import (
     RunInfo,
     add_key_argument,
     choose,
+    closed_to,
     read_terms,
     run_info,
     run_key,
@@ -32,10 +34,12 @@ from d4py_dynamic.store import Gone
 from d4py_dynamic.tasks import ANY, LEAVE, Task
 from dispel4py.ending import name_threads
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
+from dispel4py.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.logs import get_logger
 from dispel4py.processes import START_METHODS, Crew, signals_held_back, usable_cores
 from dispel4py.secret import secret_of_guest
 
-_LOG = logging.getLogger("dispel4py.worker")
+_LOG = get_logger("worker")
 
 #: Seconds between two looks at the workers, and at the server while there is no run.
 _TICK_SECONDS, _LOOK_SECONDS = 0.05, 0.2
@@ -56,7 +60,9 @@ class WorkerCommand:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Command`."""
         add_server_arguments(parser)
-        parser.add_argument("--run", metavar="ID", help="which run (default: the one that is open)")
+        parser.add_argument(
+            "--run", metavar="ID", help="which run (default: the one that the key opens)"
+        )
         parser.add_argument(
             "-n", "--num", type=int, metavar="N", help="number of processes (default: one per core)"
         )
@@ -82,9 +88,10 @@ class WorkerCommand:
         secret = secret_of_guest(options.key_file)
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:
-            info = _await_run(client, options.run, options.wait, address)
+            info = _await_run(client, options.run, secret, options.wait, address)
             key = run_key(secret, info.run_id)
             keys, terms, lease = read_terms(client, info, key)
+        make_room(FILES_PER_WORKER * count, f"{count} worker processes")
         guests = Guests(address, keys, key, terms, lease, count, options.start_method)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
         status = guests.serve()
@@ -175,6 +182,7 @@ class Guests:
                 self._see_lost()
                 if monotonic() >= look_at:
                     look_at = monotonic() + SIGN_SECONDS
+                    self._sign()
                     if not self._is_run_there():
                         break
                     if self._is_taken_over():
@@ -212,6 +220,11 @@ class Guests:
                 f" the server at {self._address}"
             )
         return info is not None
+
+    def _sign(self) -> None:
+        """Give the sign of life of workers that run, which may be in a call that keeps the GIL."""
+        numbers = enumerate(self._ranks)
+        self._store.sign(rank for number, rank in numbers if self._crew.is_running(number))
 
     def _see_lost(self) -> None:
         """Tell the driver at once of workers that died."""
@@ -290,16 +303,19 @@ def _row(info: RunInfo) -> list[str]:
 
 
 def _await_run(
-    client: redis.Redis, run_id: str | None, seconds: float, address: Address
+    client: redis.Redis, run_id: str | None, secret: str, seconds: float, address: Address
 ) -> RunInfo:
     until = monotonic() + seconds
     while True:
-        info = choose(client, run_id)
+        info = choose(client, run_id, secret)
         if info is not None:
             return info
         if monotonic() >= until:
             if run_id is not None:
                 raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
+            closed = closed_to(client)
+            if closed is not None:
+                raise closed
             raise ServiceError(
                 f"there is no run to join at {address}; start one there with --key-file or"
                 " $D4PY_KEY, or wait for it with --wait SECONDS"

@@ -21,6 +21,7 @@ from d4py_dynamic.store import Progress, RunStore, TaskStore
 from d4py_dynamic.tasks import REDELIVERIES
 from d4py_dynamic.worker import Worker
 from dispel4py.errors import OptionError, UnsupportedGraphError
+from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import RootInput, root_inputs
 from dispel4py.plan import Plan, make_plan, refusal, share_stateless
@@ -192,6 +193,7 @@ class DynamicMapping:
         crew: Crew | None = None
         with traced_to(extra.get("scaling_trace"), stats):
             try:
+                make_room(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]
                 orders = [backend.orders(rank) for rank in ranks]
                 frozen = FrozenWatch.of(extra)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from time import monotonic, thread_time
 
+from d4py_dynamic.entries import check_size
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.packing import CODEC
 from d4py_dynamic.tasks import Adopted, Lease, Pin, Position
@@ -42,6 +43,7 @@ class Owned:
         adopted: as its last owner left it.
         interval: longest time between two checkpoints, in seconds; None takes no checkpoints, so
             that the instance is lost with its owner.
+        largest: see `TaskStore`.
 
     Attributes:
         outbox: what it has sent since the last checkpoint and was not committed.
@@ -56,7 +58,11 @@ class Owned:
     """
 
     def __init__(
-        self, pin: Pin, adopted: Adopted, interval: float | None = COMMIT_INTERVAL
+        self,
+        pin: Pin,
+        adopted: Adopted,
+        interval: float | None = COMMIT_INTERVAL,
+        largest: int | None = None,
     ) -> None:
         self.pin = pin
         self.outbox = Outbox()
@@ -77,6 +83,7 @@ class Owned:
         self._told = adopted.position
         self._saved_at = monotonic()
         self._interval = interval
+        self._largest = largest
         self._can_be_saved = interval is not None
         self._known = PrimedMemo(MOST_OBJECTS)
 
@@ -147,8 +154,9 @@ class Owned:
         if self._can_be_saved:
             try:
                 state = runner.snapshot(lambda pe: CODEC.dumps_state(pe, self._known))
+                check_size(len(state or b""), self._largest)
             except ItemError as error:
-                self._can_be_saved = False
+                state, self._can_be_saved = None, False
                 self.unsaved = str(error)
         self._saved_done = self.done
         self._state_bytes = len(state or b"")

@@ -1,74 +1,66 @@
-"""Connections to a Redis server: patient ones, whose errors say where and what would help.
+"""Connections to a Redis server that are made anew when they break.
 
-A connection that breaks is made anew, and what was asked is asked again, until the patience is
-over.  So whatever is sent must be right if it is done twice; see `Once`.
+What was asked is asked again then, until the patience is over.  So whatever is sent must be right
+if it is done twice; see `Once`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import cache
 from importlib.resources import files
+from socket import socket
 from time import monotonic, sleep
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection
 from redis.retry import Retry
 
-from dispel4py.errors import ServiceError
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_socket import WaitingSocket
 
-#: Seconds to wait for a server's answer before it counts as gone.
-ANSWER_SECONDS = 3.0
+#: Seconds to wait for a server's answer before it counts as gone, and how many bytes sent add one.
+ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 16 << 20
+#: What is sent in no time, in bytes.
+_SMALL_BYTES = 1 << 20
 #: Seconds to try to reach a server again that has gone away, unless told.
 RECONNECT_SECONDS = 2.0
 #: Shortest and longest pause between two tries, in seconds.
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.25
 
 
-@dataclass(frozen=True)
-class Address:
-    """Where a server is.
-
-    Attributes:
-        url: as `redis.from_url` takes it.
-        embedded: the server was started for this run.
-        patience: for how many seconds to try to reach it again when it has gone away.
-    """
-
-    url: str
-    embedded: bool = False
-    patience: float = 0.0
-
-    def __str__(self) -> str:
-        """The address without user, password and other settings."""
-        scheme, separator, rest = self.url.partition("?")[0].partition("://")
-        return scheme + separator + rest.rpartition("@")[2]
-
-
 class Patience(Retry):
-    """Tries again until some seconds are over.
+    """Tries again until some seconds after the first failure are over.
 
     Args:
         seconds: how many; 0 tries once.
+        process: number of the server's process, if it is one of this machine.
 
     Attributes:
+        process: the same.
         broken: how many connections have broken so far.
     """
 
     __hash__ = Retry.__hash__
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, process: int | None = None) -> None:
         super().__init__(NoBackoff(), -1, (redis.ConnectionError, redis.TimeoutError))
         self._seconds = seconds
-        self._within = threading.local()
+        self._call = _Call()
+        self.process = process
         self.broken = 0
 
     def __deepcopy__(self, memo: Any) -> Patience:
         """The same one, that all connections of a client share."""
         return self
+
+    def limit(self, seconds: float) -> float:
+        """Return how many of these seconds a try may take: in a further one, what is left."""
+        until = self._call.until
+        return seconds if until is None else max(_PAUSE_SECONDS, min(seconds, until - monotonic()))
 
     def call_with_retry(
         self,
@@ -78,36 +70,110 @@ class Patience(Retry):
         with_failure_count: bool = False,
     ) -> Any:
         """See `Retry`."""
-        # A command makes its connection in here too; who asked first is the one who waits.
-        is_nested = getattr(self._within, "a_call", False)
-        until = monotonic() + (0.0 if is_nested else self._seconds)
+        call = self._call
+        is_nested = call.depth > 0  # a command makes its connection in here too, and waits for both
         pause, failures = _PAUSE_SECONDS, 0
-        while True:
-            try:
-                self._within.a_call = True
-                return do()
-            except self._supported_errors as error:
-                self.broken += 1
-                failures += 1
-                fail(*((error, failures) if with_failure_count else (error,)))
-                is_final = isinstance(error, redis.AuthenticationError) or (
-                    is_retryable is not None and not is_retryable(error)
-                )
-                if is_final or monotonic() >= until:
-                    raise
-            finally:
-                self._within.a_call = is_nested
-            sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        call.depth += 1
+        try:
+            while True:
+                try:
+                    return do()
+                except self._supported_errors as error:
+                    self.broken += 1
+                    failures += 1
+                    fail(*((error, failures) if with_failure_count else (error,)))
+                    if not is_nested and call.until is None:
+                        call.until = monotonic() + self._seconds
+                    if (
+                        is_nested
+                        or isinstance(error, redis.AuthenticationError)
+                        or (is_retryable is not None and not is_retryable(error))
+                        or monotonic() >= (call.until or 0.0)
+                    ):
+                        raise
+                sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        finally:
+            call.depth -= 1
+            if not is_nested:
+                call.until = None
+
+
+class _Call(threading.local):
+    """The call that a thread is making.
+
+    Attributes:
+        depth: how many calls are nested.
+        until: when patience is over, on the monotonic clock; None before the first failure.
+    """
+
+    depth = 0
+    until: float | None = None
+
+
+class _TimedConnection:
+    """Gives each answer its time: more where much was sent, and no more than patience has left.
+
+    For kinds of the library's `AbstractConnection` to derive from as well.
+    """
+
+    _sock: Any
+    retry: Patience
+    connect: Callable[[], None]
+    socket_timeout: float
+    socket_connect_timeout: float
+
+    def _connect(self) -> Any:
+        parent: Any = super()
+        seconds = self.socket_connect_timeout
+        self.socket_connect_timeout = self.retry.limit(seconds)
+        try:
+            made = parent._connect()
+            if self.retry.process is None or type(made) is not socket:  # such as one with TLS
+                return made
+            return WaitingSocket.made_of(made, self.retry.process)
+        finally:
+            self.socket_connect_timeout = seconds
+
+    def send_packed_command(self, command: Any, check_health: Any = True) -> None:
+        """See `AbstractConnection`."""
+        parent: Any = super()
+        if self._sock is None:
+            self.connect()
+        size = len(command) if isinstance(command, str) else sum(map(len, command))
+        seconds = self.retry.limit(self.socket_timeout)
+        if size > _SMALL_BYTES:
+            seconds += size / _BYTES_PER_SECOND
+        if self._sock.gettimeout() != seconds:  # to set it is a system call
+            self._sock.settimeout(seconds)
+        parent.send_packed_command(command, check_health)
+
+
+@cache
+def _timed(kind: type) -> type:
+    """Return the same kind of connection, with an answer's time; see `_TimedConnection`."""
+    return type(f"Timed{kind.__name__}", (_TimedConnection, kind), {})
 
 
 def connect(address: Address, seconds: float = ANSWER_SECONDS) -> redis.Redis:
-    """A client that gets each answer within some seconds, or fails when its patience is over."""
+    """Return a client that gets each answer in some seconds, or fails when its patience is over.
+
+    Args:
+        address: the server.
+        seconds: how many, unless its URL says so, or its process is seen to run.
+
+    Raises:
+        OptionError: see `Address.settings`.
+    """
+    settings = address.settings()
+    kind = settings.pop("connection_class", Connection)
+    given = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **settings}
+    # All that the URL says is in `given`; what a URL says itself would come before the rest.
     client: redis.Redis = redis.from_url(
-        address.url,
-        socket_connect_timeout=seconds,
-        socket_timeout=seconds,
-        retry=Patience(address.patience),
+        "redis://",
+        connection_class=_timed(kind),
+        retry=Patience(address.patience, address.process),
+        **given,
     )
     return client
 
@@ -142,6 +208,7 @@ class Once:
         self._caller = caller
         self._number = 0
         self._scripts: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __call__(self, name: str, *arguments: Any) -> Any:
         """The answer of a script of this package.
@@ -149,55 +216,14 @@ class Once:
         Raises:
             redis.RedisError: it did not come to pass, or nobody knows.
         """
-        script = self._scripts.get(name)
-        if script is None:
-            source = load_script("once") + load_script(name)
-            script = self._scripts[name] = self._client.register_script(source)
-        self._number += 1
-        try:
-            return script(keys=[self._prefix], args=[self._caller, self._number, *arguments])
-        except redis.ResponseError:
-            self._number -= 1  # it was refused
-            raise
-
-
-@contextmanager
-def service_errors(address: Address) -> Iterator[None]:
-    """Turn redis-py's exceptions into `ServiceError`, with the address and what would help."""
-    try:
-        yield
-    except redis.AuthenticationError as error:
-        raise ServiceError(
-            f"the Redis server at {address} refused the user name or password ({error});"
-            " give them in the URL: redis://USER:PASSWORD@HOST:PORT"
-        ) from error
-    except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise ServiceError(f"the Redis server at {address} does not answer: {error}") from error
-    except redis.RedisError as error:
-        text = str(error)
-        kind = RunGoneError if _is_over(text) else ServiceError
-        raise kind(f"the Redis server at {address} {_explain(text)}") from error
-
-
-class RunGoneError(ServiceError):
-    """The run has ended as far as this worker is concerned, or somebody deleted its keys."""
-
-
-def _is_over(text: str) -> bool:
-    codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
-    return text.startswith(codes) or "no such key" in text.lower()
-
-
-def _explain(text: str) -> str:
-    if "OOM" in text or "maxmemory" in text:
-        return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
-    if text.startswith("LOST"):
-        return f"gave a task of this worker to another one ({text})"
-    if text.startswith("BACK"):
-        return (
-            f"has forgotten what it had confirmed ({text}): it was restarted from an older state;"
-            " a server that may be restarted during a run needs 'appendfsync always'"
-        )
-    if _is_over(text):
-        return f"has lost keys of this run: somebody deleted or evicted them ({text})"
-    return f"refused a command: {text}"
+        with self._lock:
+            script = self._scripts.get(name)
+            if script is None:
+                source = load_script("once") + load_script(name)
+                script = self._scripts[name] = self._client.register_script(source)
+            self._number += 1
+            try:
+                return script(keys=[self._prefix], args=[self._caller, self._number, *arguments])
+            except redis.ResponseError:
+                self._number -= 1  # it was refused
+                raise

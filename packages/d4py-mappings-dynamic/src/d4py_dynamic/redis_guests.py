@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import redis
 
+from d4py_dynamic.entries import TooLargeError, check_size
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.redis_keys import RUNS, Envelope, RunKeys
 from d4py_dynamic.tasks import Pin
 from dispel4py.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.secret import WrittenFile
 
 
 class Resumption(NamedTuple):
@@ -33,14 +35,14 @@ class Resumption(NamedTuple):
         processes: number of worker processes; see `dispel4py.RunOptions`.
         extra: the mapping's own options.
         feeding: roots that were fed from iterables.
-        owns_key_file: the file with the key was written by the run, and goes with it.
+        key_file: the file with the key that the run has written, and that goes with it.
     """
 
     mapping: str
     processes: int | None
     extra: dict[str, Any]
     feeding: tuple[int, ...] = ()
-    owns_key_file: bool = False
+    key_file: WrittenFile | None = None
 
 
 def run_key(secret: str, run_id: str) -> bytes:
@@ -57,7 +59,14 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: float) -> None:
+def offer(
+    client: redis.Redis,
+    keys: RunKeys,
+    key: bytes,
+    terms: Terms,
+    lease: float,
+    largest: int | None = None,
+) -> None:
     """Let workers that know the key join a run.
 
     Args:
@@ -66,8 +75,18 @@ def offer(client: redis.Redis, keys: RunKeys, key: bytes, terms: Terms, lease: f
         key: the run's key.
         terms: what workers are started with.
         lease: seconds after which they give up a silent driver.
+        largest: how many bytes a value may have on the server.
+
+    Raises:
+        OptionError: the workflow is larger.
     """
     sealed = Envelope(key).wrap((keys.pins, terms, lease), keys.named("terms"))
+    try:
+        check_size(len(sealed), largest)
+    except TooLargeError as error:
+        raise OptionError(
+            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
+        ) from None
     client.set(keys.named("terms"), sealed)
     client.hset(keys.named("info"), "open", 1)
 
@@ -175,8 +194,8 @@ def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
     )
 
 
-def choose(client: redis.Redis, run_id: str | None) -> RunInfo | None:
-    """The run of that name, or the only one that is open; None if there is none.
+def choose(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
+    """Return the run of that name, or the one that is open to a secret; None if there is none.
 
     Raises:
         OptionError: it cannot be joined, or there are several.
@@ -189,11 +208,32 @@ def choose(client: redis.Redis, run_id: str | None) -> RunInfo | None:
                 f"run {run_id} was started without a key: give its driver one by --key-file or"
                 " $D4PY_KEY"
             )
-    found = [info for info in found if info.is_open]
+        return found[0] if found else None
+    found = [info for info in found if info.is_open and _is_open_to(client, info, secret)]
     if len(found) > 1:
         names = ", ".join(info.run_id for info in found)
         raise OptionError(f"several runs are open; choose one by --run: {names}")
     return found[0] if found else None
+
+
+def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
+    place = RunKeys(info.run_id, ()).named("terms")
+    sealed: Any = client.get(place)
+    try:
+        Envelope(run_key(secret, info.run_id)).unseal(sealed or b"", place)
+    except ForeignBytesError:
+        return False
+    return True
+
+
+def closed_to(client: redis.Redis) -> OptionError | None:
+    """Return what to say of open runs where a key opens none of them; None if there are none."""
+    names = ", ".join(info.run_id for info in runs(client) if info.is_open)
+    return _wrong_key(names) if names else None
+
+
+def _wrong_key(names: str) -> OptionError:
+    return OptionError(f"this is not the key of run {names} (--key-file or $D4PY_KEY)")
 
 
 def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
@@ -228,7 +268,5 @@ def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys,
         lease: float
         pins, terms, lease = Envelope(key).open(sealed, keys.named("terms"))
     except ForeignBytesError:
-        raise OptionError(
-            f"this is not the key of run {info.run_id} (--key-file or $D4PY_KEY)"
-        ) from None
+        raise _wrong_key(info.run_id) from None
     return RunKeys(info.run_id, pins), terms, lease

@@ -27,10 +27,12 @@ GROUP = "workers"
 #: Fields of entries: what is in it, losses and position of a lease.
 FIELD, LOSSES, POSITION = b"d", b"n", b"r"
 DRAINED_FIELD = b"drained"
-#: Field of the hash of counts that is there as long as nobody has deleted that hash.
+#: Field of the hashes of counts and of answers, there as long as nobody has deleted the hash.
 INTACT = "intact"
 #: Field of the same hash: how many workers have joined so far.
 JOINED = "joined"
+#: What sealing adds to bytes: the nonce and the cipher's tag.
+_SEAL_BYTES = _NONCE_BYTES + 16
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ def consumer(rank: int) -> str:
 def pin_name(pin: Pin) -> str:
     """Name of a pinned instance in the hashes of states and positions."""
     return f"{pin[0]}/{pin[1]}"
+
+
+def room_for(largest: int | None) -> int | None:
+    """Return how large what is sealed may be where a value may have so many bytes."""
+    return None if largest is None else largest - _SEAL_BYTES
 
 
 def suspect_name(suspect: Suspect) -> str:

@@ -6,14 +6,12 @@ A run finds its server, or starts a private one, and leaves nothing behind on it
 from __future__ import annotations
 
 import argparse
-import logging
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from d4py_dynamic.mapping import DynamicMapping, Scales, Terms, lease
-from d4py_dynamic.redis_client import Address
+from d4py_dynamic.redis_address import Address
 from d4py_dynamic.redis_guests import Resumption, run_key
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_run import RedisRunStore
@@ -22,12 +20,13 @@ from d4py_dynamic.redis_worker import RedisOrders, SignsOfLife, work
 from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions
 from dispel4py.secret import VARIABLE, secret_of_driver
 
-_LOG = logging.getLogger("dispel4py.redis")
+_LOG = get_logger("redis")
 
 
 class RedisBackend:
@@ -122,10 +121,9 @@ class RedisMapping(DynamicMapping):
         extra = options.extra
         lasting = bool(extra.get("resumable"))
         key_file = extra.get("key_file")
-        is_given = key_file is None or os.path.exists(key_file)
         with (
             find_server(extra) as address,
-            secret_of_driver(key_file, lasting=lasting) as (secret, is_new),
+            secret_of_driver(key_file, lasting=lasting) as (secret, is_new, file),
         ):
             run_id = secrets.token_hex(4)
             keys = RunKeys(run_id, tuple(pins_of(plan)))
@@ -133,9 +131,7 @@ class RedisMapping(DynamicMapping):
             resumption = None
             if lasting:
                 _check_lasting(address, is_new=is_new)
-                resumption = Resumption(
-                    self.name, options.processes, dict(extra), owns_key_file=not is_given
-                )
+                resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
             backend = RedisBackend(address, keys, key, plan, terms, resumption)
             with backend.cleared():
                 backend.store.create(self.name)

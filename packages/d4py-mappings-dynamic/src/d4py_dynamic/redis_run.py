@@ -5,14 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import redis
 
+from d4py_dynamic.entries import TooLargeError, cut_task
 from d4py_dynamic.mapping import Terms
 from d4py_dynamic.packing import remaining
-from d4py_dynamic.redis_client import Address, Once, connect, load_script, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, connect, load_script
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_guests import announce, driver_info, offer
 from d4py_dynamic.redis_keys import (
     DRAINED_FIELD,
@@ -24,6 +28,7 @@ from d4py_dynamic.redis_keys import (
     RunKeys,
     consumer,
     pin_name,
+    room_for,
 )
 from d4py_dynamic.redis_store import READ_BYTES, at_most, delete_run, entries_by_stream, tell
 from d4py_dynamic.store import (
@@ -43,7 +48,7 @@ from d4py_dynamic.store import (
 )
 from d4py_dynamic.tasks import Lease, Lost, Pin, Position, Task, counts
 from dispel4py.codec import ForeignBytesError
-from dispel4py.errors import OptionError, ServiceError
+from dispel4py.errors import InputError, OptionError, ServiceError
 from dispel4py.plan import Plan
 from dispel4py.result import InstanceStats
 
@@ -75,6 +80,7 @@ class RedisRunStore:
         keeps: bool = False,
     ) -> None:
         self._address = address
+        self._largest = room_for(address.largest)
         self._keys = keys
         self._secret = secret
         self._envelope = Envelope(secret)
@@ -100,6 +106,7 @@ class RedisRunStore:
             counts: dict[Any, Any] = {str(pe.index): 0 for pe in self._pes}
             counts |= {"results": 0, "replicas": 0, JOINED: 0, INTACT: 1}
             pipe.hset(keys.named("unfinished"), mapping=counts)
+            pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
             announce(self._redis, keys, mapping, self._mark)
             self._sign(keys=[keys.prefix], args=["driver", self._mark])
@@ -107,12 +114,18 @@ class RedisRunStore:
     def offer(self, terms: Terms, lease: float) -> None:
         """Let workers that know the run's key join it; see `d4py_dynamic.redis_guests.offer`."""
         with service_errors(self._address):
-            offer(self._redis, self._keys, self._secret, terms, lease)
+            offer(self._redis, self._keys, self._secret, terms, lease, self._address.largest)
 
     def tell(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""
         with service_errors(self._address):
-            tell(self._redis, self._keys, self._envelope, event)
+            tell(self._once, self._keys, self._envelope, event)
+
+    def sign(self, ranks: Iterable[int]) -> None:
+        """Give the sign of life of workers whose processes are seen to run, from their host."""
+        with service_errors(self._address):
+            for rank in ranks:
+                self._sign(keys=[self._keys.prefix], args=[rank, ""])
 
     def join(self) -> int:
         with service_errors(self._address):
@@ -142,11 +155,19 @@ class RedisRunStore:
         for task, rank in tasks:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
             counted = task.pe if counts(task) else ""
-            rows.append((stream, counted, self._envelope.wrap(task, stream)))
+            rows += [(stream, counted, data) for data in self._cut(task, stream)]
         lists: tuple[list[Any], ...] = (rows, finishing, orphans, fed)
         arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
         with service_errors(self._address):
             self._once("put", self._mark, *arguments)
+
+    def _cut(self, task: Task, stream: str) -> Iterator[bytes]:
+        parts = cut_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
+        try:
+            for _, data in parts:
+                yield data
+        except TooLargeError as error:
+            raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
     def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
         keys, pins = self._keys, [*pins]
@@ -326,7 +347,8 @@ class RedisRunStore:
         """See `RunStore`; says nothing where the server is gone and its keys with it."""
         self._redis.close()
         if not self._address.embedded:
-            with suppress(redis.RedisError), connect(self._address, _FAREWELL_SECONDS) as client:
+            address = replace(self._address, patience=0.0)
+            with suppress(redis.RedisError), connect(address, _FAREWELL_SECONDS) as client:
                 delete_run(client, self._keys)
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:

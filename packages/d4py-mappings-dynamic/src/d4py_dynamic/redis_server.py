@@ -11,7 +11,6 @@ import argparse
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,10 +21,17 @@ from typing import Any, BinaryIO
 
 import redis
 
-from d4py_dynamic.redis_client import RECONNECT_SECONDS, Address, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import RECONNECT_SECONDS, connect
+from d4py_dynamic.redis_errors import service_errors
+from d4py_dynamic.redis_socket import process_here
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.socket_folder import make_socket_folder
 
 DEFAULT_PORT = 6379
+#: How many bytes a value may have unless a server is configured otherwise; and an entry of a
+#: stream, whatever it says.
+_USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
 _START_SECONDS = 10.0
 
 # The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
@@ -78,7 +84,7 @@ def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
         yield server
         return
     with _private_server() as private:
-        yield private
+        yield _patient(private, options)
 
 
 def missing_server(options: Mapping[str, Any]) -> str | None:
@@ -103,16 +109,35 @@ def _server_there(options: Mapping[str, Any]) -> Address | None:
     asked = _asked_for(options)
     if asked is None:
         local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
-        return _patient(local, options) if _answers(local) else None
+        if not _answers(local):
+            return None
+        asked = local
     try:
         with service_errors(asked), connect(asked) as client:
             client.ping()
-    except (ValueError, TypeError) as error:
+            asked = replace(asked, largest=_largest_value(client), process=_process_of(client))
+    except TypeError as error:  # of a setting that this kind of connection does not have
         raise OptionError(
-            f"{str(asked)!r} is not the address of a Redis server ({error}); one looks like"
-            " redis://USER:PASSWORD@HOST:PORT/DATABASE"
-        ) from error
+            f"{str(asked)!r} is not the address of a Redis server ({error})"
+        ) from None
     return _patient(asked, options)
+
+
+def _largest_value(client: redis.Redis) -> int:
+    try:
+        found: Any = client.config_get("proto-max-bulk-len")
+        size = int(found["proto-max-bulk-len"])
+    except (redis.ResponseError, KeyError):  # not every server or user has CONFIG
+        size = _USUAL_LARGEST
+    return min(size, _LARGEST_IN_STREAM)
+
+
+def _process_of(client: redis.Redis) -> int | None:
+    try:
+        info: Any = client.info("server")
+    except redis.ResponseError:  # not every user may
+        return None
+    return process_here(info)
 
 
 def _patient(address: Address, options: Mapping[str, Any]) -> Address:
@@ -167,11 +192,13 @@ def server_binary() -> str:
 @contextmanager
 def _private_server() -> Iterator[Address]:
     binary = server_binary()
-    folder = Path(tempfile.mkdtemp(prefix="d4py-"))  # mode 0700
+    folder = Path(make_socket_folder("d4py-"))
     try:
         socket, log = folder / "redis.sock", folder / "server.log"
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
+        command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
+        command += ["--lua-time-limit", "0"]  # no script of ours is to blame for a busy machine
         with log.open("w+b") as output:
             # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
             process = subprocess.Popen(
@@ -182,22 +209,20 @@ def _private_server() -> Iterator[Address]:
                 process_group=0,
             )
             try:
-                address = Address(f"unix://{socket}", embedded=True)
-                _await_start(process, address, output)
-                yield address
+                address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
+                yield replace(address, process=_await_start(process, address, output))
             finally:
                 process.communicate(b"\n")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> None:
+def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> int | None:
     until = monotonic() + _START_SECONDS
     while monotonic() < until and process.poll() is None:
         try:
             with connect(address) as client:
-                client.ping()
-            return
+                return _process_of(client)
         except redis.RedisError:
             sleep(0.002)
     log.seek(0)

@@ -8,20 +8,18 @@ given up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import redis
 
+from d4py_dynamic.entries import check_size, cut_results, cut_task
 from d4py_dynamic.packing import remaining
-from d4py_dynamic.redis_client import (
-    Address,
-    Once,
-    broken,
-    connect,
-    load_script,
-    service_errors,
-)
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import Once, broken, connect, load_script
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_keys import (
     FIELD,
     GROUP,
@@ -33,6 +31,7 @@ from d4py_dynamic.redis_keys import (
     RunKeys,
     consumer,
     pin_name,
+    room_for,
     suspect_name,
 )
 from d4py_dynamic.store import TAKE_SECONDS, Changed, LogLine, Note, Results
@@ -73,6 +72,7 @@ class RedisTaskStore:
 
     def __init__(self, address: Address, keys: RunKeys, secret: bytes, rank: int) -> None:
         self._address = address
+        self.largest = room_for(address.largest)
         self._keys = keys
         self._envelope = Envelope(secret)
         self._rank = rank
@@ -85,9 +85,12 @@ class RedisTaskStore:
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._once = Once(self._redis, keys.prefix, str(rank))
+        self._tell = Once(self._redis, keys.prefix, f"{rank}-events")  # threads tell as well
         self._adopt = self._redis.register_script(load_script("adopt"))
+        self._idle = self._redis.register_script(load_script("idle"))
         self._outstanding: set[Any] = set()
         self._broken = 0
+        self._look_again_at = float("inf")
 
     def take(
         self,
@@ -143,17 +146,15 @@ class RedisTaskStore:
             for row in rows:
                 arguments.extend(row)
 
-        sealed = [wrap(task, keys.stream_of(task)) for task in commit.tasks]
-        result: bytes | None = None
+        sealed = [pair for task in commit.tasks for pair in self._cut(task)]
+        results: list[bytes] = []
         if commit.results or commit.failures:
-            result = wrap(Results(commit.results, commit.failures), keys.out)
-            self._results_size = _lately(self._results_size, len(result))
+            produced = Results(commit.results, commit.failures)
+            results += cut_results(produced, lambda part: wrap(part, keys.out), self.largest)
+            self._results_size = _lately(self._results_size, max(map(len, results)))
         add(lease.token for lease in commit.leases)
-        add(
-            (keys.stream_of(task), task.pe, data)
-            for task, data in zip(commit.tasks, sealed, strict=True)
-        )
-        add([] if result is None else [(result,)])
+        add((keys.stream_of(task), task.pe, data) for task, data in sealed)
+        add((result,) for result in results)
         add((pe, calls, int(seconds * 1e6)) for pe, calls, seconds in commit.counters)
         add((pe,) for pe in commit.replicas)
         add((lease.task.pe,) for lease in commit.leases if is_replica_end(lease.task))
@@ -165,18 +166,24 @@ class RedisTaskStore:
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
         add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
         add((suspect_name(suspect),) for suspect in commit.got_on)
+        for _, left in commit.orphans:
+            check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, results, orders, *lengths = self._once("commit", *arguments)
+            hungry, backlog, waiting, orders, *lengths = self._once("commit", *arguments)
         self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
-        for task, data, length in zip(commit.tasks, sealed, lengths, strict=True):
+        for (task, data), length in zip(sealed, lengths, strict=True):
             pin = task.pe, task.instance
             self._task_size[pin] = _lately(self._task_size.get(pin, 0), len(data))
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
-        is_full = results > self._most_results()
+        is_full = waiting > self._most_results()
         return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+
+    def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
+        stream = self._keys.stream_of(task)
+        return cut_task(task, lambda part: self._envelope.wrap(part, stream), self.largest)
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
@@ -218,7 +225,8 @@ class RedisTaskStore:
     def delete(self) -> None:
         """Delete all keys of the run: for a worker whose driver is gone, and none will follow."""
         if self._address.embedded:
-            self._redis.shutdown(nosave=True)
+            with connect(replace(self._address, patience=0.0)) as client:
+                client.shutdown(nosave=True)
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)
 
@@ -245,6 +253,7 @@ class RedisTaskStore:
             if not shared:
                 self._set_free(False)
             with self._redis.pipeline(transaction=False) as pipe:
+                # Where the run is over the read fails, and what was added goes at once.
                 pipe.sadd(waiting, self._rank)
                 pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
                 pipe.srem(waiting, self._rank)
@@ -254,15 +263,18 @@ class RedisTaskStore:
 
     def _set_free(self, is_free: bool) -> None:
         if is_free != self._is_free:
-            change = self._redis.sadd if is_free else self._redis.srem
-            change(self._keys.named("hungry"), self._rank)
+            self._idle(keys=[self._keys.prefix], args=[self._rank, int(is_free)])
             self._is_free = is_free
 
     def _safely(self, reply: Any) -> Any:
-        """A reply, with all before it that was given to this worker and was lost on its way."""
-        count = broken(self._redis)
-        if count == self._broken:
+        """A reply, with all before it that was given to this worker and was lost on its way.
+
+        Once more a while later: a read may wait on the server when its connection has broken.
+        """
+        count, now = broken(self._redis), monotonic()
+        if count == self._broken and now < self._look_again_at:
             return reply
+        self._look_again_at = float("inf") if count == self._broken else now + 2 * TAKE_SECONDS
         self._broken = count
         found = []
         for stream in [*self._inbox, *self._pins, self._keys.shared]:
@@ -303,7 +315,7 @@ class RedisTaskStore:
     def tell(self, event: Any) -> None:
         """Send an event to the driver."""
         with service_errors(self._address):
-            tell(self._redis, self._keys, self._envelope, event)
+            tell(self._tell, self._keys, self._envelope, event)
 
     def is_run_there(self) -> bool:
         """The run is not over."""
@@ -311,21 +323,23 @@ class RedisTaskStore:
             return bool(self._redis.exists(self._keys.named("unfinished")))
 
 
-def tell(client: redis.Redis, keys: RunKeys, envelope: Envelope, event: Any) -> None:
+def tell(once: Once, keys: RunKeys, envelope: Envelope, event: Any) -> None:
     """Send an event to the driver of a run."""
     try:
         sealed = envelope.wrap(event, keys.out)
     except ItemError:
         sealed = envelope.wrap(Note(repr(event)), keys.out)
-    # After the run there is no stream, and a late word must not make one.
-    client.xadd(keys.out, {FIELD: sealed}, nomkstream=True)
+    once("tell", sealed)
 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     """Delete all keys of a run."""
-    joined: Any = client.hget(keys.named("unfinished"), JOINED)
-    client.srem(RUNS, keys.run_id)
-    members: Any = client.hkeys(keys.named("members"))  # somebody may have deleted the counts
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.named("unfinished"), JOINED)
+        pipe.hkeys(keys.named("members"))  # somebody may have deleted the counts
+        pipe.delete(keys.named("unfinished"))  # without it no script makes another key
+        pipe.srem(RUNS, keys.run_id)
+        joined, members, _, _ = pipe.execute()
     ranks = [int(rank) for rank in members if rank.isdigit()]
     client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)))
 

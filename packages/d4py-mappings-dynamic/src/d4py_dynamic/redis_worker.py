@@ -9,13 +9,9 @@ from dataclasses import dataclass
 import redis
 
 from d4py_dynamic.mapping import Terms
-from d4py_dynamic.redis_client import (
-    Address,
-    RunGoneError,
-    connect,
-    load_script,
-    service_errors,
-)
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect, load_script
+from d4py_dynamic.redis_errors import RunGoneError, service_errors
 from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.staff import SIGN_SECONDS

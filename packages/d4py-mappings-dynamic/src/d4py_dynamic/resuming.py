@@ -7,7 +7,6 @@ up the workers of the old one, which can commit nothing from then on, and has ne
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -19,7 +18,9 @@ import redis
 
 from d4py_dynamic.mapping import lease
 from d4py_dynamic.packing import CODEC
-from d4py_dynamic.redis_client import Address, connect, service_errors
+from d4py_dynamic.redis_address import Address
+from d4py_dynamic.redis_client import connect
+from d4py_dynamic.redis_errors import service_errors
 from d4py_dynamic.redis_guests import (
     RunInfo,
     add_key_argument,
@@ -35,12 +36,13 @@ from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Progress
 from dispel4py.errors import InputError, OptionError, ServiceError, name_list
 from dispel4py.inputs import RootInput, root_inputs
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.registry import load_mapping
 from dispel4py.result import RunOptions, RunResult
-from dispel4py.secret import forget_secret, secret_of_guest
+from dispel4py.secret import removed_with_run, secret_of_guest
 
-_LOG = logging.getLogger("dispel4py.resume")
+_LOG = get_logger("resume")
 
 #: Seconds without a sign of life after which a driver counts as dead.
 _DEAD_SECONDS = 5 * SIGN_SECONDS
@@ -78,15 +80,12 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     options = replace(options, processes=count, extra=extra)
     given = root_inputs(plan, inputs) if inputs is not None else {}
     backend = RedisBackend(address, keys, key, plan, terms, resumption)
-    with backend.cleared():
+    with removed_with_run(key_file, resumption.key_file), backend.cleared():
         progress = backend.store.take_over(info.last_sign)
         _LOG.info("taking up run %s", info.run_id)
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
-        result = mapping.drive(plan, still, terms, backend, options, progress)
-    if resumption.owns_key_file:
-        forget_secret(key_file)
-    return result
+        return mapping.drive(plan, still, terms, backend, options, progress)
 
 
 def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
@@ -11,10 +10,11 @@ from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.ending import name_threads
 from dispel4py.errors import WorkerLostError
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.processes import EndWarning
 
-_LOG = logging.getLogger("dispel4py.staff")
+_LOG = get_logger("staff")
 
 #: Seconds between two signs of life of a worker, and after which a silent one is given up.
 SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
@@ -23,8 +23,6 @@ _HASTY_SECONDS = 0.1
 #: Workers in a row that may end by themselves, in less than so many seconds and without having
 #: taken anything, before we give up.
 _MOST_FALSE_STARTS, _START_SECONDS = 3, 30.0
-#: A last sign of life that came so soon after a worker's start, in seconds, is not its own.
-_TO_FIRST_SIGN = 0.1
 #: What ends a worker that has done nothing wrong.
 _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
@@ -40,6 +38,9 @@ class Workers(Protocol):
 
     def kill(self, number: int) -> None:
         """End one, without a word of it from `check`."""
+
+    def is_running(self, number: int) -> bool:
+        """Return whether one is known to live and not to be stopped."""
 
     def finishing(self, number: int) -> list[str]:
         """Return the names of the threads for which one stays though its work is done."""
@@ -99,6 +100,7 @@ class Staff:
         self._look_at = 0.0
         self.notes: list[str] = []
         self._gone: set[int] = set()
+        self._quiet: set[int] = set()
         self._finishing: dict[int, list[str]] = {}
         self._dismissed = False
         self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
@@ -210,22 +212,30 @@ class Staff:
         for rank, seconds in silent.items():
             if self._dismissed and rank in self._ranks:
                 continue  # it may have ended; its process is watched
-            if seconds > self._lease_of(rank, seconds):
-                error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
-                if rank in self._ranks:
-                    number = self._ranks.index(rank)
-                    self._workers.kill(number)
-                    self._replace(number, error)
-                else:
-                    self.see_off(error, has_left=False)
+            if seconds > self._lease:
+                self._deal_with_silent(rank, seconds)
 
-    def _lease_of(self, rank: int, silent: float) -> float:
-        """How long a worker may be silent: on a busy machine its process takes a while to start."""
-        if rank in self._ranks:
-            there = monotonic() - self._started_at[self._ranks.index(rank)]
-            if there - silent < _TO_FIRST_SIGN:
-                return max(self._lease, LEASE_SECONDS)
-        return self._lease
+    def _deal_with_silent(self, rank: int, seconds: float) -> None:
+        """Give a worker up that has given no sign of life for longer than the lease.
+
+        Not so a process of this machine that runs, as the system sees it: it is about to start on a
+        busy machine, or in a call that keeps Python's lock, for which its sign of life waits.
+        """
+        error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
+        if rank not in self._ranks:
+            self.see_off(error, has_left=False)
+            return
+        number = self._ranks.index(rank)
+        if not self._workers.is_running(number):
+            self._workers.kill(number)
+            self._replace(number, error)
+        elif rank not in self._quiet:
+            self._quiet.add(rank)
+            _LOG.info(
+                "worker %d has given no sign of life for %.0f s, but its process runs: waiting for"
+                " what it does, such as a call that keeps Python's lock (GIL)",
+                *(rank, seconds),
+            )
 
     def _deal(self) -> None:
         """Give every instance without an owner to whoever has fewest."""

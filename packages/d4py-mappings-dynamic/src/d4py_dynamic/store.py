@@ -25,7 +25,13 @@ TAKE_SECONDS = 0.5
 
 
 class TaskStore(Protocol):
-    """A worker's side of a store."""
+    """A worker's side of a store.
+
+    Attributes:
+        largest: how many bytes the pickle of one item or state may have; None if any number.
+    """
+
+    largest: int | None
 
     def take(
         self,

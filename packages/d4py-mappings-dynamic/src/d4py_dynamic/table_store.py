@@ -50,6 +50,8 @@ class TableTaskStore:
         ask: see `Ask`.
     """
 
+    largest: int | None = None
+
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 

@@ -263,11 +263,11 @@ class Worker:
         adopted = self._store.adopt(pin)
         if adopted.position.sent is None:
             raise RunError(
-                f"{self._plan.pes[pin[0]].id} (instance {pin[1]}) was lost with its worker: it"
-                " cannot be pickled as it was there, or was in the middle of a call that had sent"
+                f"{self._plan.pes[pin[0]].id} (instance {pin[1]}) was lost with its worker: its"
+                " state could not be saved there, or it was in the middle of a call that had sent"
                 " too much, so no other worker can go on with it"
             )
-        self._owned[pin] = Owned(pin, adopted, self._interval)
+        self._owned[pin] = Owned(pin, adopted, self._interval, self._store.largest)
         self._taken += adopted.leases
 
     # One lease.

@@ -194,10 +194,6 @@ def main() -> NoReturn:
         _end_with_parent()
     else:
         _read_nothing()
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
-            reconfigure(line_buffering=True)
     _serve(borrows=not is_child)
     sys.exit()
 

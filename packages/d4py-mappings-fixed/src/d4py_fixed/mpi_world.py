@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import secrets
@@ -18,6 +17,7 @@ from d4py_fixed.transport import Parts
 from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.heartbeat import FrozenWatch
+from dispel4py.logs import RUN_LOG
 from dispel4py.processes import EndWarning
 
 #: Seconds to wait for all ranks, by default; and until what is waited for is logged.
@@ -28,8 +28,6 @@ _LOOK_SECONDS = 0.05
 #: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
 #: told to end; and the same after a failure, or at a signal.
 _END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 class World:
@@ -88,7 +86,7 @@ class World:
                 )
             if waited > _NOTICE_SECONDS and not is_said:
                 is_said = True
-                _LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
+                RUN_LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
             over = self._processes.is_over()
             self._let_in(_LOOK_SECONDS)
             if over and not self._are_all_there():

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, check_locally, run_locally
-from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.pipes import PipeTransport
 from d4py_fixed.placement import Placement, rank_pairs
 from d4py_fixed.transport import Transport
+from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
@@ -51,7 +51,8 @@ class PipeWiring:
         self._driver = placement.ranks
         self._ends: _Ends = {}
         pairs = rank_pairs(placement)
-        make_room(2 * len(pairs) + FILES_PER_RANK * placement.ranks, placement.ranks)
+        files = 2 * len(pairs) + FILES_PER_WORKER * placement.ranks
+        make_room(files, f"{placement.ranks} processes, connected as this graph has it,")
         for a, b in pairs:
             end_a, end_b = socket.socketpair()
             self._ends.setdefault(a, {})[b] = end_a

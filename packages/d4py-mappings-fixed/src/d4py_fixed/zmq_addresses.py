@@ -7,7 +7,6 @@ known, and can be connected to, before anybody is there to answer.
 from __future__ import annotations
 
 import socket
-import tempfile
 from time import monotonic, sleep
 from urllib.parse import urlsplit
 
@@ -15,15 +14,7 @@ from dispel4py.errors import OptionError, ServiceError
 
 #: Connections that may wait to be accepted; the system may allow fewer.
 _BACKLOG = 4096
-#: The longest path of a Unix socket is 103 bytes on macOS; some are for names inside the folder.
-_LONGEST_FOLDER = 80
 _RETRY_SECONDS = 0.2
-
-
-def make_folder() -> str:
-    """A temporary folder for Unix sockets, which only this user can enter."""
-    long = len(tempfile.gettempdir()) + len("/d4py-zmq-12345678") > _LONGEST_FOLDER
-    return tempfile.mkdtemp(prefix="d4py-zmq-", dir="/tmp" if long else None)
 
 
 def listen_at_path(path: str) -> socket.socket:

@@ -92,7 +92,7 @@ class Gate(threading.Thread):
 @contextlib.contextmanager
 def keys_of_driver(key_file: str | None) -> Iterator[tuple[Keys, bool]]:
     """The keys of a run that starts here; see `dispel4py.secret.secret_of_driver`."""
-    with secret_of_driver(key_file) as (secret, to_tell):
+    with secret_of_driver(key_file) as (secret, to_tell, _):
         yield Keys(secret), to_tell
 
 

@@ -6,7 +6,6 @@ Some ranks may run here; the others go to the hosts that join, in the order in w
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -23,13 +22,14 @@ from d4py_fixed.zmq_words import RankPlace
 from dispel4py.errors import WorkerLostError
 from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import root_inputs
+from dispel4py.logs import get_logger
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.secret import VARIABLE
 from dispel4py.shipping import pack
 from dispel4py.workflow_graph import WorkflowGraph
 
-logger = logging.getLogger("dispel4py.zmq_multi")
+logger = get_logger("zmq_multi")
 
 #: Seconds after which a broken connection is an error to the driver, and to a rank, which will
 #: mostly be stopped before: others know better why it broke.

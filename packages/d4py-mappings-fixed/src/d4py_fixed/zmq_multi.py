@@ -15,14 +15,15 @@ from functools import partial
 from typing import Any
 
 from d4py_fixed.local import add_local_arguments, check_locally, run_locally
-from d4py_fixed.open_files import FILES_PER_RANK, make_room
 from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Transport
-from d4py_fixed.zmq_addresses import address_of, listen_at_path, make_folder
+from d4py_fixed.zmq_addresses import address_of, listen_at_path
 from d4py_fixed.zmq_transport import ZmqTransport
 from dispel4py.errors import OptionError
+from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult
+from dispel4py.socket_folder import make_socket_folder
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: What a connection to a peer, and its own to us, have open.
@@ -115,9 +116,10 @@ class IpcWiring:
         self._transport: Transport | None = None
         self._listeners: list[socket.socket] = []
         self._peers = peers_of(placement)
-        files = _FILES_PER_PEER + FILES_PER_RANK
-        make_room(files * placement.ranks, placement.ranks)  # the driver is everybody's peer
-        folder = make_folder()
+        files = _FILES_PER_PEER + FILES_PER_WORKER  # the driver is everybody's peer
+        users = f"{placement.ranks} processes, connected as this graph has it,"
+        make_room(files * placement.ranks, users)
+        folder = make_socket_folder("d4py-zmq-")
         self.folder: str | None = folder
         try:
             for rank in range(placement.ranks + 1):

@@ -43,9 +43,8 @@ local function check(stream, id)
   return #pending > 0 and pending[1][2] == worker
 end
 
-if redis.call('HEXISTS', unfinished, 'intact') == 0 then
-  return redis.error_reply('GONE ' .. unfinished)
-end
+local over = gone()
+if over then return over end
 if redis.call('EXISTS', prefix .. ':members') == 0 then
   return redis.error_reply('GONE ' .. prefix .. ':members')
 end

@@ -9,10 +9,7 @@
 local prefix = KEYS[1]
 local unfinished = prefix .. ':unfinished'
 
-if redis.call('HEXISTS', unfinished, 'intact') == 0 then
-  return redis.error_reply('GONE ' .. unfinished)
-end
-local before = refused(ARGV[3]) or answered()
+local before = gone() or refused(ARGV[3]) or answered()
 if before then return before end
 local rank = redis.call('HINCRBY', unfinished, 'joined', 1) - 1
 local clock = redis.call('TIME')

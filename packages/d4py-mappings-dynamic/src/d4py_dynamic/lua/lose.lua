@@ -9,6 +9,8 @@
 --          lost over it, or 0 if it had no tasks; and '0' if it was in an
 --          attempt that was not in a call
 --
+--          -- or an error reply that starts with GONE when the run is over
+--
 -- The first loss counts for all that the worker had, and for what it was at it counts once more.
 
 local prefix = KEYS[1]
@@ -17,7 +19,7 @@ local worker, rank, inbox, blame = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local shared, begun = prefix .. ':shared', prefix .. ':begun'
 local unfinished = prefix .. ':unfinished'
 
-local before = refused(ARGV[3]) or answered()
+local before = gone() or refused(ARGV[3]) or answered()
 if before then return before end
 if redis.call('HDEL', prefix .. ':members', rank) == 0 then
   return answer({ {}, {}, {}, '' })

@@ -5,7 +5,8 @@
 -- ARGV     who calls, the number of the call, then what the script itself takes
 --
 -- Each caller counts its calls.  A gap means that the server has forgotten calls that it had
--- answered, as one may that was restarted from an older copy of its data: error reply BACK.
+-- answered, as one may that was restarted from an older copy of its data: error reply BACK.  It
+-- means nothing where all answers are gone, which somebody has deleted or evicted: GONE.
 
 local function word_at(start)
   local at = start - 1
@@ -25,9 +26,20 @@ local function list_of(word, width)
   return rows
 end
 
+-- Of a run that is over nothing may be made anew.
+local function gone()
+  local unfinished = KEYS[1] .. ':unfinished'
+  if redis.call('HEXISTS', unfinished, 'intact') == 1 then return nil end
+  return redis.error_reply('GONE ' .. unfinished)
+end
+
 local function answered()
   local number, last, answer = tonumber(ARGV[2]), 0, nil
-  local kept = redis.call('HGET', KEYS[1] .. ':answers', ARGV[1])
+  local answers = KEYS[1] .. ':answers'
+  if redis.call('HEXISTS', answers, 'intact') == 0 then
+    return redis.error_reply('GONE ' .. answers)
+  end
+  local kept = redis.call('HGET', answers, ARGV[1])
   if kept then
     local pair = cmsgpack.unpack(kept)
     last, answer = pair[1], pair[2]

@@ -10,16 +10,12 @@
 -- Returns  number of tasks that were added; one for the inbox of a worker that is gone is not
 
 local prefix = KEYS[1]
-local before = refused(ARGV[3]) or answered()
+local before = gone() or refused(ARGV[3]) or answered()
 if before then return before end
 local word = word_at(4)
 local function list(width) return list_of(word, width) end
 local tasks, finishing, orphans, fed = list(3), list(1), list(1), list(3)
 local unfinished = prefix .. ':unfinished'
-
-if redis.call('HEXISTS', unfinished, 'intact') == 0 then
-  return redis.error_reply('GONE ' .. unfinished)
-end
 local inbox = prefix .. ':inbox:'
 local added = 0
 for _, task in ipairs(tasks) do

@@ -6,11 +6,8 @@
 -- Returns  1, or 0 if there was a later sign of life
 
 local prefix = KEYS[1]
-local before = answered()
+local before = gone() or answered()
 if before then return before end
-if redis.call('HEXISTS', prefix .. ':unfinished', 'intact') == 0 then
-  return redis.error_reply('GONE ' .. prefix .. ':unfinished')
-end
 local members = prefix .. ':members'
 if redis.call('HGET', members, 'driver') ~= ARGV[4] then return answer(0) end
 local clock = redis.call('TIME')

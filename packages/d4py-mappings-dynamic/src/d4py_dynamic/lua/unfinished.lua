@@ -8,8 +8,8 @@
 
 local prefix = KEYS[1]
 local watched = tonumber(ARGV[1])
-for i = 2, watched + 1 do
-  redis.call('SADD', prefix .. ':watched', ARGV[i])
+if redis.call('EXISTS', prefix .. ':unfinished') == 1 then
+  for i = 2, watched + 1 do redis.call('SADD', prefix .. ':watched', ARGV[i]) end
 end
 local there = 0
 for i = watched + 2, #ARGV - 1 do

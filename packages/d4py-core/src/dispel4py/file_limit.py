@@ -1,7 +1,7 @@
-"""Room for open files: connections take more of them than a process may have by default.
+"""Room for open files: workers and connections take more of them than a process may have.
 
-That is 256 on macOS and 1024 on most Linux systems, but any process may raise its own limit up to
-a hard one, and the processes that it starts have the same.
+By default that is 256 on macOS and 1024 on most Linux systems, but any process may raise its own
+limit up to a hard one, and the processes that it starts have the same.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import resource
 
 from dispel4py.errors import OptionError
 
-#: What a run has open for each rank besides its connections: its arena, and lines to its process.
-FILES_PER_RANK = 5
+#: What a run has open for each worker process besides connections between them.
+FILES_PER_WORKER = 5
 #: And whatever else there is: libraries, what PEs open.
 _SPARE = 128
 
 
-def make_room(files: int, ranks: int) -> None:
+def make_room(files: int, users: str) -> None:
     """See that this process may have so many more files open; the limit stays where it is then.
 
     Args:
         files: how many.
-        ranks: number of processes of the run, for the message.
+        users: what needs them, for the message, such as ``"60 worker processes"``.
 
     Raises:
         OptionError: the system does not allow that many.
@@ -35,8 +35,8 @@ def make_room(files: int, ranks: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError) as error:
         raise OptionError(
-            f"{ranks} processes, connected as this graph has it, take {wanted} open files, and this"
-            f" user may have {hard}: take fewer processes, or have the limit raised (ulimit -n)"
+            f"{users} take {wanted} open files, and this user may have {hard}:"
+            " take fewer processes (-n), or have the limit raised (ulimit -n)"
         ) from error
 
 

@@ -1,0 +1,113 @@
+"""Files with a run's secret: written where they lack, removed with the run that wrote them."""
+
+import os
+import secrets
+import shutil
+
+import pytest
+
+from dispel4py.errors import OptionError, ServiceError
+from dispel4py.secret import VARIABLE, removed_with_run, secret_of_driver, secret_of_guest
+
+
+@pytest.fixture(autouse=True)
+def no_secret_around(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.key"
+
+
+@pytest.fixture
+def own(path):
+    """A file that the user has written."""
+    path.touch(0o600)
+    path.write_text(secrets.token_urlsafe(32))
+    return path
+
+
+def test_a_file_that_is_not_there_is_written_and_removed_again(path):
+    with secret_of_driver(str(path)) as (secret, is_new, _):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert (secret_of_guest(str(path)), is_new) == (secret, False)
+    assert not path.exists()
+
+
+def test_a_file_that_was_there_stays(own):
+    with secret_of_driver(str(own)) as (secret, _, written):
+        assert secret == own.read_text()
+        assert written is None
+    assert own.exists()
+
+
+def test_a_file_that_another_run_uses_stays(path):
+    with secret_of_driver(str(path)) as (secret, _, _):
+        another = secret_of_driver(str(path))
+        assert another.__enter__().secret == secret
+    assert path.exists()
+    another.__exit__(None, None, None)
+    assert path.exists()  # it has not written it
+
+
+def test_a_file_that_another_run_has_used_goes(path):
+    with secret_of_driver(str(path)):
+        with secret_of_driver(str(path)):
+            pass
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_file_that_the_user_has_put_in_its_place_stays(path):
+    with secret_of_driver(str(path)):
+        path.unlink()
+        path.write_text("something else")
+    assert path.exists()
+
+
+def test_what_lasts_stays_when_the_service_fails_and_goes_with_the_run_elsewhere(path):
+    with pytest.raises(ServiceError), secret_of_driver(str(path), lasting=True) as (_, _, written):
+        raise ServiceError
+    assert path.exists()
+    with pytest.raises(ServiceError), removed_with_run(str(path), written):
+        raise ServiceError
+    assert path.exists()
+    with removed_with_run(str(path), written):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_copy_of_a_file_that_a_run_has_written_stays(path, tmp_path):
+    with pytest.raises(ServiceError), secret_of_driver(str(path), lasting=True) as (_, _, written):
+        raise ServiceError
+    copy = tmp_path / "copy.key"
+    shutil.copy(path, copy)
+    with removed_with_run(str(copy), written):
+        pass
+    assert copy.exists()
+    # The same on another host, where the copy has the same path.
+    os.replace(copy, path)
+    with removed_with_run(str(path), written):
+        pass
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "message"),
+    [("short", 0o600, "has 5 characters; it needs 32"), ("x" * 40, 0o644, "others can read")],
+)
+@pytest.mark.parametrize("read", [secret_of_guest, lambda path: secret_of_driver(path).__enter__()])
+def test_a_file_that_cannot_be_used_is_refused(path, text, mode, message, read):
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(OptionError, match=message):
+        read(str(path))
+    assert path.exists()
+
+
+def test_a_guest_needs_a_secret(path):
+    with pytest.raises(OptionError, match="there is no file"):
+        secret_of_guest(str(path))
+    with pytest.raises(OptionError, match="the run's key is missing"):
+        secret_of_guest(None)

@@ -1,0 +1,117 @@
+"""Addresses of Redis servers: what a URL may say, and how it is shown.
+
+A URL may hold a password, and one that was mistyped may hold it anywhere.  So a message shows of a
+URL only what certainly is no part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from redis.connection import parse_url
+
+from dispel4py.errors import OptionError, name_list
+
+#: Settings of a URL that are handed on to the client library, and those that begin with ``ssl_``.
+_HANDED_ON = (
+    *("db", "username", "password", "client_name", "protocol"),
+    *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "health_check_interval"),
+)
+#: Settings that say what the run itself decides: answers are bytes, and commands are sent again.
+_IGNORED = (
+    *("decode_responses", "encoding", "encoding_errors", "max_connections"),
+    *("retry_on_timeout", "retry_on_error", "timeout", "lib_name", "lib_version"),
+)
+#: The least time for an answer that a URL may set, in seconds: some reads wait for half of that.
+LEAST_TIMEOUT = 1.0
+
+_HOST = r"\[[0-9a-fA-F:.%]+\]|[^:@/?#\[\]]+"
+_PLACE = re.compile(
+    rf"(?P<scheme>rediss?)://(?:[^/?#]*@)?(?P<place>(?:(?:{_HOST})(?::\d*)?)?(?:/\d*)?)"
+    r"(?P<settings>\?[^#]*)?"
+    r"|(?P<unix>unix)://(?:[^/?#]*@)?(?P<path>/[^?#]*)(?P<more>\?[^#]*)?"
+)
+_BARE = re.compile(r"(?:\w+://)?[\w.-]+(?::\d+)?(?:/\d*)?")
+
+_ADVICE = (
+    "one looks like redis://USER:PASSWORD@HOST:PORT/DATABASE; in user and password, write %25 for"
+    " %, %23 for #, %2F for /, %3F for ? and %40 for @"
+)
+_SETTINGS = name_list([*_HANDED_ON, "ssl_…"])
+#: What errors of the URL's parser begin with that quote nothing of it but a setting's name.
+_QUOTE_NOTHING = "Invalid value for", "Port out of range"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server is.
+
+    Attributes:
+        url: as `redis.from_url` takes it.
+        embedded: the server was started for this run.
+        patience: for how many seconds to try to reach it again when it has gone away.
+        largest: how many bytes one item or state may have there; None if that is not known.
+        process: number of its process, if it is one of this machine.
+    """
+
+    url: str
+    embedded: bool = False
+    patience: float = 0.0
+    largest: int | None = None
+    process: int | None = None
+
+    def __str__(self) -> str:
+        """The address without user, password and other settings."""
+        return _shown(self.url)[0]
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the URL says, as keyword arguments of the client library's connections.
+
+        Raises:
+            OptionError: the URL cannot be read, or has a setting that cannot be used.
+        """
+        shown, is_clear = _shown(self.url)
+        refusal = f"{shown!r} is not the address of a Redis server"
+        if not is_clear:
+            settings = f"; settings are {_SETTINGS}" if "?" in self.url else ""
+            raise OptionError(f"{refusal}; {_ADVICE}{settings}")
+        try:
+            found: dict[str, Any] = parse_url(self.url)  # type: ignore[no-untyped-call]
+        except ValueError as error:
+            cause = f" ({error})" if str(error).startswith(_QUOTE_NOTHING) else ""
+            # Not `from error`, which may quote the password.
+            raise OptionError(f"{refusal}{cause}; {_ADVICE}") from None
+        for name in _IGNORED:
+            found.pop(name, None)
+        if found.get("protocol") not in (None, 2, 3):
+            raise OptionError(f"the address {shown} has a protocol other than 2 and 3")
+        seconds = found.get("socket_timeout")
+        if seconds is not None and not seconds >= LEAST_TIMEOUT:
+            raise OptionError(
+                f"the address {shown} has socket_timeout={seconds:g}; it must be at least"
+                f" {LEAST_TIMEOUT:g} second, since reads wait for tasks"
+            )
+        return found
+
+
+def _shown(url: str) -> tuple[str, bool]:
+    """Return what may be shown of a URL, and whether all of it is understood."""
+    found = _PLACE.fullmatch(url)
+    if found is not None and _are_known(found["settings"] or found["more"] or ""):
+        scheme, place = found["scheme"] or found["unix"], found["place"] or found["path"] or ""
+        return f"{scheme}://{place}", True
+    if _BARE.fullmatch(url):
+        return url, False
+    scheme, separator, _ = url.partition("://")
+    return (f"{scheme}://…" if separator and scheme.isidentifier() else "…"), False
+
+
+def _are_known(settings: str) -> bool:
+    """Whether what follows the ``?`` is settings, and no end of a password."""
+    names = [part.partition("=") for part in settings.removeprefix("?").split("&") if part]
+    return all(
+        separator and (name in _HANDED_ON or name in _IGNORED or name.startswith("ssl_"))
+        for name, separator, _ in names
+    )
