@@ -44,6 +44,12 @@ CAUGHT_BY = {
     "HoldsThreadsBack": "test_i5_it_goes_on_its_way_while_the_call_lasts",
     "DropsWhatThreadsWrite": "test_i5_threads_of_any_pe_may_write",
     "DropsLateWrites": "test_i5_a_write_between_two_calls_is_kept_or_fails_the_run",
+    "KeepsPrintedLines": "test_c3_lines_printed_before_an_error_arrive",
+    "TearsLines": "test_c2_lines_are_whole",
+    "IsImpatientWithReaders": "test_c2_a_slow_reader_gets_all_lines",
+    "IgnoresAFullDisk": "test_c3_what_cannot_be_printed_is_an_error",
+    "HidesLogs": "test_i4_logs_are_shown_whatever_a_script_does_to_logging",
+    "ReadsNothing": "test_i11_standard_input_is_read_or_empty_with_a_warning",
     "UnboundedQueue": "test_c6_a_fast_producer_waits",
     "GuessesSizes": "test_c6_large_items_that_look_small_make_a_producer_wait",
     "EndsByIdleTime": "test_c1_the_end_is_known_and_not_waited_for",
@@ -59,6 +65,10 @@ CAUGHT_BY = {
     "ReportsNonsense": "test_c1_progress_is_reported_while_a_run_goes_on",
     "SleepsAtTheEnd": "test_c1_nothing_sleeps_at_the_end",
     "LosesWhatADeadWorkerHad": "test_c5_a_killed_worker",
+    "LeavesPrograms": "test_c4_programs_of_a_pe_end_with_the_run",
+    "StopsAfterTheCall": "test_c4_a_stop_during_a_long_call",
+    "LeaksAThread": "test_c4_no_thread_is_left",
+    "WaitsForAStoppedWorker": "test_c5_a_stopped_worker_is_reported",
 }
 #: Those that are tried by `make test`; each takes a session of pytest.
 QUICK = {"DropsAnItem", "LastEdgeOnly", "UnstableHash", "SwallowsExceptions", "SkipsPostprocess"}
@@ -77,8 +87,13 @@ KNOWN_DEFECTS = {
     "has no backpressure": "UnboundedQueue",
     "ends its workers whatever their threads do": "CutsThreads",
 }
-#: Those that make a test go on for ever.
-ENDLESS = {"HangsAfterAnException", "HangsAtTheEnd", "SwallowsExceptions"}
+#: Those that make a test go on for ever: seconds after which it counts as hung.
+ENDLESS = {
+    "HangsAfterAnException": 2,
+    "HangsAtTheEnd": 2,
+    "SwallowsExceptions": 2,
+    "WaitsForAStoppedWorker": 10,  # a new interpreter for each run
+}
 #: What they all pass; the one that hangs passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
@@ -91,6 +106,10 @@ AUTHORS_FILE = """
 
     class TestBroken(MappingConformance):
         timeout = {timeout}
+
+        @pytest.fixture
+        def frozen_options(self):
+            return {{}}
 
         @pytest.fixture
         def mapping(self):
@@ -112,7 +131,7 @@ def outcomes(result):
     [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CAUGHT_BY],
 )
 def test_a_broken_mapping_is_caught_by_the_test_meant_for_it(pytester, name):
-    timeout = 2 if name in ENDLESS else 30
+    timeout = ENDLESS.get(name, 30)
     pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name=name, timeout=timeout)))
     control = OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
 

@@ -43,6 +43,12 @@ class TestInstalledMappings(MappingConformance):
         return OPTIONS.get(mapping, OTHERWISE)
 
     @pytest.fixture
+    def frozen_options(self, mapping):
+        if mapping == "simple":
+            return None
+        return {"lease": 2.0} if "redis" in mapping else {"frozen_timeout": 1.5}
+
+    @pytest.fixture
     def two_hosts(self, mapping):
         # MPI reaches other hosts by a shell of theirs, which no network namespace has.
         run = [*COMMAND, mapping, "{workflow}", "-i", "{items}"]

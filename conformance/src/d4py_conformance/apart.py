@@ -46,6 +46,7 @@ class Answer:
         status: exit status of the process.
         ended_at: when the process had ended, in seconds since the epoch, as files are stamped.
         stderr: what it printed as errors.
+        stdout: what it printed, unless a test has taken that itself.
     """
 
     outputs: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Answer:
     status: int = 0
     ended_at: float = 0.0
     stderr: str = ""
+    stdout: str = ""
 
 
 class Apart:
@@ -66,6 +68,8 @@ class Apart:
         inputs: see `dispel4py.run`.
         options: see `dispel4py.run`.
         environment: variables to set beside.
+        stdin: what it reads from standard input.
+        stdout: descriptor of its standard output; None is a file.
     """
 
     def __init__(
@@ -76,10 +80,15 @@ class Apart:
         inputs: Any,
         options: dict[str, Any],
         environment: dict[str, str] | None = None,
+        stdin: str = "",
+        stdout: int | None = None,
     ) -> None:
         self._mark = secrets.token_hex(16)
         self._answer_file = folder / "answer"
         self._stderr_file = folder / "stderr"
+        self._stdout_file = folder / "stdout"
+        stdin_file = folder / "stdin"
+        stdin_file.write_text(stdin)
         # A short path: that of a Unix socket has to fit into a hundred characters.
         self._temporary = Path(tempfile.mkdtemp(prefix="d4py"))
         kind = type(mapping)
@@ -94,15 +103,21 @@ class Apart:
         order_file = folder / "order"
         order_file.write_bytes(pickle.dumps(order))
         command = [sys.executable, "-m", "d4py_conformance.child"]
-        with self._stderr_file.open("wb") as stderr:
+        with (
+            self._stderr_file.open("wb") as stderr,
+            self._stdout_file.open("wb") as stdout_file,
+            stdin_file.open("rb") as input_file,
+        ):
             self.process = subprocess.Popen(
                 [*command, str(order_file), str(self._answer_file)],
-                stdout=subprocess.DEVNULL,
+                stdin=input_file,
+                stdout=stdout_file if stdout is None else stdout,
                 stderr=stderr,
                 start_new_session=True,
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(sys.path),
+                    "PYTHONUNBUFFERED": "",  # where it is set, nothing waits to be printed
                     "TMPDIR": str(self._temporary),
                     _MARK: self._mark,
                     **(environment or {}),
@@ -118,8 +133,10 @@ class Apart:
         self.process.wait(seconds)
         ended_at = time.time()
         stderr = self._stderr_file.read_text(errors="replace")
+        stdout = self._stdout_file.read_text(errors="replace")
         if not self._answer_file.exists():
-            return Answer(status=self.process.returncode, ended_at=ended_at, stderr=stderr)
+            status = self.process.returncode
+            return Answer(status=status, ended_at=ended_at, stderr=stderr, stdout=stdout)
         answer: dict[str, Any] = pickle.loads(self._answer_file.read_bytes())
         return Answer(
             answer["outputs"],
@@ -128,6 +145,7 @@ class Apart:
             self.process.returncode,
             ended_at,
             stderr,
+            stdout,
         )
 
     def wait_for(self, file: Path, seconds: float = 30.0) -> None:

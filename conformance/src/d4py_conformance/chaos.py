@@ -17,7 +17,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -29,6 +28,7 @@ from typing import Any
 from d4py_conformance import chaos_flow
 from d4py_conformance.chaos_hosts import Commands, Server, send
 from d4py_conformance.compare import differences
+from d4py_conformance.programs import Command
 from d4py_conformance.proxy import Proxy
 
 #: Kinds of faults: a worker is killed; it is stopped for longer than the lease, and goes on; one
@@ -155,7 +155,7 @@ class ChaosRun:
         self._commands = Commands(self._folder, {"D4PY_KEY": secrets.token_urlsafe(32)})
         self._resumable = "driver" in kinds
         self._frozen: dict[int, float] = {}
-        self._guests: list[subprocess.Popen[str]] = []
+        self._guests: list[Command] = []
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._outputs: dict[str, list[Any]] = {}
         self._results = 0
@@ -199,7 +199,7 @@ class ChaosRun:
         )
         self._join()
 
-    def _drive(self, *arguments: Any) -> subprocess.Popen[str]:
+    def _drive(self, *arguments: Any) -> Command:
         self._files += 1
         lines = self._folder / f"results-{self._files}.jsonl"
         lines.touch()

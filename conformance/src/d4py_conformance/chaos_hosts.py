@@ -11,13 +11,14 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from d4py_conformance.hanging import stacks
+from d4py_conformance.programs import Command
 
 _COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 _HOST = "127.0.0.1"
@@ -87,29 +88,25 @@ class Commands:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._environment = {**os.environ, **environment}
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Command] = []
 
-    def start(self, *arguments: Any) -> subprocess.Popen[str]:
-        """Start one, as the leader of a process group."""
+    def start(self, *arguments: Any) -> Command:
+        """Start one."""
         with (self._folder / f"said-{len(self._started)}").open("w") as said:
-            process = subprocess.Popen(
-                [_COMMAND, *map(str, arguments)],
+            process = Command(
+                [str(_COMMAND), *map(str, arguments)],
+                self._environment,
                 cwd=self._folder,
-                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
-                text=True,
-                process_group=0,
             )
         self._started.append(process)
         return process
 
-    def workers(self, command: subprocess.Popen[str]) -> list[int]:
+    def workers(self, command: Command) -> list[int]:
         """The worker processes of one that live; not what Python has started for itself."""
-        found = [
-            process for process in self._processes({command.pid}) if process.pid != command.pid
-        ]
+        found = [process for process in self._processes([command]) if process.pid != command.pid]
         parents = {process.info["ppid"] for process in found}
         return [
             process.pid
@@ -125,7 +122,7 @@ class Commands:
         """The stacks of all of them."""
         return "\n".join(stacks(process) for process in self._all())
 
-    def said(self, process: subprocess.Popen[str]) -> str:
+    def said(self, process: Command) -> str:
         """What one has written to its standard error output."""
         number = self._started.index(process)
         return (self._folder / f"said-{number}").read_text(errors="replace").strip()
@@ -138,26 +135,20 @@ class Commands:
             command.wait()
 
     def _all(self) -> list[psutil.Process]:
-        return self._processes({process.pid for process in self._started})
+        return self._processes(self._started)
 
-    def _processes(self, groups: set[int]) -> list[psutil.Process]:
-        """Processes of some groups that live."""
+    def _processes(self, commands: Iterable[Command]) -> list[psutil.Process]:
+        """Processes of some commands that live."""
+        members = {pid for command in commands for pid in command.members()}
         return [
             process
             for process in psutil.process_iter(["ppid", "cmdline", "status"])
-            if process.info["status"] != psutil.STATUS_ZOMBIE and _group(process.pid) in groups
+            if process.pid in members
         ]
 
 
 def _line(process: psutil.Process) -> str:
     return " ".join(process.info["cmdline"] or ())
-
-
-def _group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None
 
 
 def send(pid: int, number: signal.Signals) -> bool:

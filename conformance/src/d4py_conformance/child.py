@@ -33,6 +33,7 @@ def main(order_file: Path, answer_file: Path) -> int:
         answer["outputs"] = run(
             order["graph"], mapping, order["inputs"], **order["options"]
         ).outputs
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # whatever a mapping may raise is the answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from d4py_conformance.rules.arrival import ArrivalRules
+from d4py_conformance.rules.children import ChildrenRules
 from d4py_conformance.rules.completion import CompletionRules
 from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
@@ -16,6 +17,7 @@ from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.order import OrderRules
+from d4py_conformance.rules.output import OutputRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
@@ -35,6 +37,7 @@ class MappingConformance(
     CompletionRules,
     StatisticsRules,
     StoppingRules,
+    ChildrenRules,
     MemoryRules,
     DeclarationRules,
     OwnershipRules,
@@ -45,6 +48,7 @@ class MappingConformance(
     KeyRules,
     EndingRules,
     ThreadRules,
+    OutputRules,
     StateRules,
     ArrivalRules,
     WorkflowRuns,

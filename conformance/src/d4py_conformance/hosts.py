@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from d4py_conformance.programs import wait_until
+from d4py_conformance.programs import Command, wait_until
 
 #: The addresses of the two hosts; nobody uses them, RFC 5737 sets them aside for documentation.
 ADDRESSES = "192.0.2.1", "192.0.2.2"
@@ -60,17 +60,8 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
 
 
-def group_lives(group: int) -> bool:
-    """A process of the group lives; one that is only still listed (a zombie) does not."""
-    listed = subprocess.run(
-        ["ps", "-A", "-o", "pgid=,stat="], capture_output=True, text=True, check=True
-    )
-    entries = (line.split() for line in listed.stdout.splitlines())
-    return any(number == str(group) and state[0] != "Z" for number, state in entries)
-
-
-def ended(process: subprocess.Popen[str], status: int, seconds: float = 30.0) -> tuple[str, str]:
-    """Wait for the end of a command that leads a process group; its output.
+def ended(process: Command, status: int, seconds: float = 30.0) -> tuple[str, str]:
+    """Wait for the end of a command; its output.
 
     Its status is checked, and that nothing of it is left.
     """
@@ -79,5 +70,5 @@ def ended(process: subprocess.Popen[str], status: int, seconds: float = 30.0) ->
     except subprocess.TimeoutExpired:
         raise AssertionError(f"it still runs after {seconds} s") from None
     assert process.returncode == status, err
-    wait_until(lambda: not group_lives(process.pid), "processes are left", 3.0)
+    wait_until(lambda: not process.members(), "processes are left", 3.0)
     return out, err

@@ -7,16 +7,20 @@ are looked for in ``/proc``.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 #: Seconds after which something that should happen soon has not.
 LIMIT = 30.0
+#: All processes of a command have this variable, with a value of its own for each command.
+_MARK = "D4PY_TEST_COMMAND"
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMIT) -> None:
@@ -25,6 +29,48 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMI
     while not condition():
         assert time.monotonic() < until, f"waited {seconds} s in vain: {what}"
         time.sleep(0.005)
+
+
+class Command(subprocess.Popen[str]):
+    """A command in a session of its own, with all that it starts, whatever becomes of itself.
+
+    Args:
+        arguments: what to run.
+        env: its environment.
+        settings: see `subprocess.Popen`.
+    """
+
+    def __init__(self, arguments: Sequence[str], env: Mapping[str, str], **settings: Any) -> None:
+        mark = secrets.token_hex(8)
+        self._mark = f"{_MARK}={mark}".encode()
+        super().__init__(
+            arguments,
+            env={**env, _MARK: mark},
+            start_new_session=True,
+            text=True,
+            **settings,
+        )
+
+    def members(self) -> list[int]:
+        """Numbers of its processes that live, its own among them."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                # A process that was forked shows what its parent was started with.
+                if self._mark not in (folder / "environ").read_bytes().split(b"\0"):
+                    continue
+                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:  # it has ended, or is none of ours
+                continue
+            if state != "Z":
+                found.append(int(folder.name))
+        return found
+
+    def send_to_all(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        for pid in self.members():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 class Program:
@@ -44,28 +90,18 @@ class Program:
         environment: Mapping[str, str],
         standard_input: IO[str] | None = None,
     ) -> None:
-        self.process = subprocess.Popen(
+        self.process = Command(
             [sys.executable, *map(str, arguments)],
+            environment,
             cwd=folder,
-            env=environment,
             stdin=subprocess.DEVNULL if standard_input is None else standard_input,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
         )
 
     def members(self) -> list[int]:
         """Numbers of its processes that live, its own among them."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                found.append(int(folder.name))
-        return found
+        return self.process.members()
 
     def end(self, timeout: float = LIMIT) -> tuple[int, str, str]:
         """Its status, output and error output, when it has ended."""
@@ -74,8 +110,7 @@ class Program:
 
     def clean_up(self) -> None:
         """Kill what is left of it."""
-        for pid in self.members():
-            os.kill(pid, signal.SIGKILL)
+        self.process.send_to_all(signal.SIGKILL)
         self.process.wait()
         for pipe in (self.process.stdout, self.process.stderr):
             assert pipe is not None

@@ -94,13 +94,18 @@ class Suite:
             inputs: Any = None,
             *,
             environment: dict[str, str] | None = None,
+            stdin: str = "",
+            stdout: int | None = None,
             **more: Any,
         ) -> Apart:
             _check_mapping(mapping)
             _check_options(options)
             folder = tmp_path / f"run{next(numbers)}"
             folder.mkdir()
-            started.append(Apart(folder, mapping, graph, inputs, {**options, **more}, environment))
+            run_options = {**options, **more}
+            started.append(
+                Apart(folder, mapping, graph, inputs, run_options, environment, stdin, stdout)
+            )
             return started[-1]
 
         yield run_apart

@@ -67,7 +67,7 @@ class Done:
 
 
 def environment(**more):
-    hidden = ("PYTHONPATH", "PYTHONHASHSEED", "REDIS_URL", "COLUMNS", "TERM")
+    hidden = ("PYTHONPATH", "PYTHONHASHSEED", "PYTHONUNBUFFERED", "REDIS_URL", "COLUMNS", "TERM")
     return {name: value for name, value in os.environ.items() if name not in hidden} | more
 
 

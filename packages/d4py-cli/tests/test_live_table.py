@@ -134,6 +134,29 @@ def test_what_any_process_prints_stays_whole_and_in_order(start, write):
     assert printed == expected
 
 
+def test_the_table_waits_for_the_rest_of_a_line(start, write):
+    write(
+        "wf.py",
+        """
+        import os, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Tick(ProducerPE):
+            def _process(self, inputs):
+                time.sleep(0.3)
+                os.write(1, b"a line that ")
+                time.sleep(0.3)  # in which a table is due
+                os.write(1, b"comes in parts\\n")
+                return 1
+        graph = WorkflowGraph()
+        graph.add(Tick())
+        """,
+    )
+    status, screen, _ = on_a_terminal(start, "multi", "wf.py", "-i", 3)
+    assert status == 0
+    assert screen.tables > 1
+    assert screen.lines.count("a line that comes in parts") == 3
+
+
 def test_results_go_to_stdout_alone(start, write):
     write("wf.py", TALKING)
     _, screen, out = on_a_terminal(start, "simple", "wf.py", "-i", 5, stdout_too=False)

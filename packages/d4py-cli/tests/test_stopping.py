@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import sys
+import textwrap
 import time
 
 import pytest
@@ -135,6 +137,66 @@ def test_a_full_disk_is_told(start, write, target):
     assert err.decode() == message
 
 
+TALKING = """
+    import time
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+    class Count(ProducerPE):
+        total = 0
+        def _process(self, inputs):
+            self.total += 1
+            return self.total
+    class Show(IterativePE):
+        def _process(self, data):
+            print("item", data, "x" * 5000)
+            return data
+    graph = WorkflowGraph()
+    graph.connect(Count(), "output", Show(), "input")
+"""
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_a_disk_that_is_full_when_pes_print_is_told(start, write, folder, mapping):
+    write("wf.py", TALKING)
+    with open("/dev/full", "w") as full:
+        process = start(mapping, "wf.py", "--output", "out.jsonl", "-q", stdout=full)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    last = err.decode().splitlines()[-1]
+    assert last.startswith("dispel4py: error: ")
+    assert last.endswith("No space left on device")
+
+
+@pytest.mark.parametrize("mapping", ["multi", "hybrid_redis"])
+def test_workers_that_print_to_a_reader_that_has_had_enough_are_no_error(start, write, mapping):
+    write("wf.py", TALKING)
+    process = start(mapping, "wf.py", "-i", 10_000_000, "-n", 3, "-q")
+    assert process.stdout.read(4) == b"item"
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=10) == 1
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("mapping", ["simple", "multi"])
+def test_lines_and_results_are_whole_in_a_pipe_that_is_read_slowly(start, write, mapping):
+    """Also if it was set not to block, as some programs do with what they start others with."""
+    write("wf.py", TALKING)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, mapping == "simple")  # as Python itself writes there
+    options = ["-i", 200, "-n", 4, "-q", "--output", "-"]
+    process = start(mapping, "wf.py", *options, stdout=writer, stderr=writer)
+    os.close(writer)
+    with open(reader, encoding="utf-8") as pipe:
+        time.sleep(0.5)
+        assert process.poll() is None
+        lines = sorted(pipe.read().splitlines())
+    assert process.wait(timeout=10) == 0
+    assert sorted(line for line in lines if line[0] != "{") == sorted(
+        f"item {n} {'x' * 5000}" for n in range(1, 201)
+    )
+    assert sum(line.startswith('{"pe": "Show1"') and line[-1] == "}" for line in lines) == 200
+
+
 def test_a_full_disk_under_stdout_is_told(start, write):
     write("wf.py")
     with open("/dev/full", "w") as full:
@@ -142,3 +204,86 @@ def test_a_full_disk_under_stdout_is_told(start, write):
     _, err = process.communicate(timeout=10)
     assert process.returncode == 1
     assert err.startswith(b"dispel4py: error: cannot write results to standard output: No space")
+
+
+def test_processes_that_a_pe_forks_are_ended_by_sigterm_at_any_time(start, write):
+    """As a pool ends its processes, which may be just starting; it waits for them for ever."""
+    write(
+        "wf.py",
+        """
+        import multiprocessing, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Forks(ProducerPE):
+            def _process(self, inputs):
+                fork = multiprocessing.get_context("fork")
+                children = [fork.Process(target=time.sleep, args=(60,)) for _ in range(40)]
+                for number, child in enumerate(children):
+                    child.start()
+                    time.sleep(number * 0.0001)
+                    child.terminate()
+                for child in children:
+                    child.join(10)
+                return {child.exitcode for child in children}
+        graph = WorkflowGraph()
+        graph.add(Forks())
+        """,
+    )
+    process = start("simple", "wf.py", "-q")
+    out, err = process.communicate(timeout=60)
+    assert "{-15}" in out.decode()
+    assert err.decode() == ""
+
+
+def test_a_signal_that_comes_during_a_fork_is_not_lost(tmp_path):
+    script = """
+        import os, signal, time
+        os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        from d4py_cli.signals import signals_as_interrupts
+        try:
+            with signals_as_interrupts():
+                if os.fork() == 0:
+                    os._exit(0)
+                time.sleep(30)
+                print("not interrupted")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
+@pytest.mark.parametrize("how", ["a signal", "an error"])
+def test_c4_what_a_pe_of_simple_has_started_ends_with_the_command(start, write, folder, how):
+    write(
+        "wf.py",
+        f"""
+        import subprocess, time
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Starts(ProducerPE):
+            def _process(self, inputs):
+                started = [
+                    subprocess.Popen(["sleep", "60"], start_new_session=own).pid
+                    for own in (False, True)
+                ]
+                with open("part", "w") as file:
+                    print(*started, file=file)
+                import os
+                os.rename("part", "pids")
+                if {how == "an error"}:
+                    raise ValueError("with all that still running")
+                time.sleep(60)
+        graph = WorkflowGraph()
+        graph.add(Starts())
+        """,
+    )
+    process = start("simple", "wf.py")
+    wait_for_line(folder / "pids", process) if how == "a signal" else process.wait(30)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    for pid in (folder / "pids").read_text().split():
+        assert not os.path.exists(f"/proc/{pid}/fd/1"), "it still runs"

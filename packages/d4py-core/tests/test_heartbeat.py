@@ -1,5 +1,6 @@
-"""What the state of a process is, as the system tells it."""
+"""What the state of a process is, as the system tells it, and who is told of a stopped one."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,7 +9,10 @@ import time
 
 import pytest
 
-from dispel4py.heartbeat import State, is_running, state_of
+from dispel4py import heartbeat
+from dispel4py.errors import OptionError, WorkerLostError
+from dispel4py.heartbeat import FrozenWatch, State, is_running, state_of
+from dispel4py.processes import Crew
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
@@ -52,3 +56,83 @@ def test_a_long_call_in_which_no_other_thread_gets_on_counts_as_running():
         process.stdout.readline()
         assert all(is_running(process.pid) for _ in range(100))
         process.kill()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands until it is moved: its first item is the time."""
+    now = [100.0]
+    monkeypatch.setattr(heartbeat, "monotonic", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def stopped(sleeper):
+    """The number of a process that was stopped."""
+    sleeper.send_signal(signal.SIGSTOP)
+    await_state(sleeper.pid, State.STOPPED)
+    return sleeper.pid
+
+
+def look(watch, clock, pid, times, step=1.0):
+    found = []
+    for _ in range(times):
+        clock[0] += step
+        found += watch.look([(3, pid)])
+    return found
+
+
+def test_c5_a_stopped_worker_is_named_once_after_ten_seconds(clock, stopped, caplog):
+    watch = FrozenWatch(name=lambda number: f"worker {number}, which ran Work1")
+    with caplog.at_level(logging.WARNING, "dispel4py.run"):
+        assert look(watch, clock, stopped, 9) == []
+        assert caplog.messages == []
+        assert look(watch, clock, stopped, 30) == []
+    (message,) = caplog.messages
+    assert message.startswith("worker 3, which ran Work1: its process has been stopped (SIGSTOP")
+    assert message.endswith(f"for 10 s; to let it go on: kill -CONT {stopped}")
+
+
+def test_c5_it_is_given_up_after_the_limit(clock, stopped):
+    watch = FrozenWatch.of({"frozen_timeout": 5.0})
+    assert look(watch, clock, stopped, 4) == []
+    ((number, pid, cause),) = look(watch, clock, stopped, 1)
+    assert (number, pid) == (3, stopped)
+    assert cause == "it was stopped (SIGSTOP or a debugger) for 5 s"
+
+
+def test_a_limit_of_0_is_none(clock, stopped):
+    assert look(FrozenWatch.of({"frozen_timeout": 0}), clock, stopped, 1000) == []
+
+
+def test_a_worker_that_goes_on_begins_anew(clock, stopped, sleeper):
+    watch = FrozenWatch(5.0)
+    look(watch, clock, stopped, 4)
+    sleeper.send_signal(signal.SIGCONT)
+    await_state(stopped, State.RUNNING)
+    assert look(watch, clock, stopped, 100) == []
+
+
+def test_the_time_for_which_the_driver_was_stopped_as_well_does_not_count(clock, stopped):
+    watch = FrozenWatch(5.0)
+    assert look(watch, clock, stopped, 2, step=3600.0) == []
+
+
+@pytest.mark.parametrize("limit", [-1.0, float("nan")])
+def test_a_limit_below_0_is_refused(limit):
+    with pytest.raises(OptionError, match="it must be at least 0 seconds"):
+        FrozenWatch.of({"frozen_timeout": limit})
+
+
+def _stop(side):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_c5_a_crew_kills_a_worker_that_it_gives_up():
+    crew = Crew(_stop, [()], "fork", FrozenWatch(1.0))
+    try:
+        with pytest.raises(WorkerLostError, match="it was stopped"):
+            crew.wait_until_ended()
+        assert crew.join(5.0)
+    finally:
+        crew.stop()

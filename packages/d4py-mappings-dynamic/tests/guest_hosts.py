@@ -15,8 +15,8 @@ from pathlib import Path
 
 import redis
 
-from d4py_conformance.hosts import ADDRESSES, group_lives, in_namespace
-from d4py_conformance.programs import wait_until
+from d4py_conformance.hosts import ADDRESSES, in_namespace
+from d4py_conformance.programs import Command, wait_until
 from d4py_dynamic.redis_server import server_binary
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
@@ -145,15 +145,15 @@ class Hosts:
         return subprocess.run(
             [*self.prefixes[1], COMMAND, *map(str, arguments)],
             **self._settings("there", environment),
+            text=True,
             timeout=30,
             check=False,
         )
 
     def _start(self, host, folder, arguments, environment):
-        process = subprocess.Popen(
+        process = Command(
             [*self.prefixes[host], COMMAND, *map(str, arguments)],
             **self._settings(folder, environment),
-            start_new_session=True,
         )
         self.started.append(process)
         return process
@@ -166,7 +166,6 @@ class Hosts:
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "text": True,
         }
 
     def open_gate(self):
@@ -214,8 +213,7 @@ class Hosts:
 
     def stop(self):
         for process in self.started:
-            if group_lives(process.pid):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.send_to_all(signal.SIGKILL)
             process.communicate()
         self.client.close()
         self.server.kill()

@@ -230,7 +230,7 @@ class TestDying:
         driver = hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 1.5)
         guest = hosts.guest("-n", 2)
         hosts.await_work(hosts.await_ranks(3))
-        os.killpg(guest.pid, signal.SIGKILL)
+        guest.send_to_all(signal.SIGKILL)
         hosts.await_ranks(1)
         err = finish(hosts, driver, "collected", 1000)
         assert len(re.findall(r"worker \d died: no sign of life for \d s", err)) >= 2
@@ -247,9 +247,9 @@ class TestDying:
         driver = hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 1.5)
         guest = hosts.guest("-n", 2)
         hosts.await_work(hosts.await_ranks(3))
-        os.killpg(guest.pid, signal.SIGSTOP)
+        guest.send_to_all(signal.SIGSTOP)
         hosts.await_ranks(1)
-        os.killpg(guest.pid, signal.SIGCONT)
+        guest.send_to_all(signal.SIGCONT)
         _, err = ended(guest, 1, 5.0)
         assert "the run has given it up; others go on with its work" in err
         finish(hosts, driver, "collected", 1000)

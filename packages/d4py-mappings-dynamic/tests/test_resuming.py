@@ -4,14 +4,13 @@ import os
 import re
 import secrets
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended, group_lives
-from d4py_conformance.programs import wait_until
+from d4py_conformance.hosts import ended
+from d4py_conformance.programs import Command, wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import SECRET, Hosts, assert_exact, fetched
@@ -49,7 +48,7 @@ print("Outputs:", resume(None, RunOptions(extra={"redis_url": url}), inputs).out
 def feed_again(hosts, path):
     command = [sys.executable, "-c", RESUME, hosts.url, str(path)]
     settings = hosts._settings("there", {})
-    hosts.started.append(subprocess.Popen(command, **settings, start_new_session=True))
+    hosts.started.append(Command(command, **settings))
     return hosts.started[-1]
 
 
@@ -64,7 +63,7 @@ def kill(driver):
     """Kill a driver, and wait for the end of its workers."""
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    wait_until(lambda: not group_lives(driver.pid), "workers outlive their driver")
+    wait_until(lambda: not driver.members(), "workers outlive their driver")
 
 
 def assert_finished(hosts, process, graph, count):

@@ -70,6 +70,27 @@ class Sample:
 show(mapping=MAPPING)
 """
 
+PRINTING = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+class One(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+class Says(IterativePE):
+    def _process(self, data):
+        print("a", "line", "of", "many", "pieces")
+        try:
+            input("a question\\n")
+        except EOFError:
+            print("an end")
+
+graph, says = WorkflowGraph(), Says()
+says.numprocesses = 3
+graph.connect(One(), "output", says, "input")
+done = run(graph, inputs=20, processes=4, mapping="multi")
+"""
+
 
 @pytest.fixture(
     params=["multi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zmq_multi", "mpi"))]
@@ -89,3 +110,13 @@ def test_the_cells_of_a_notebook_travel(start, write, wait_until, mapping):
     assert status == 0, err
     assert [ast.literal_eval(line) for line in out.splitlines()] == [[22, 24, 26], [42, 44, 46]]
     wait_until(lambda: not program.members(), "the end of all processes")
+
+
+def test_i11_lines_that_workers_print_are_whole_and_none_waits_for_an_answer(start, write):
+    write("notebook.py", NOTEBOOK)
+    write("cells.txt", PRINTING)
+    status, out, err = start("notebook.py").end(timeout=60)
+    assert status == 0, err
+    expected = ["a line of many pieces", "a question", "an end"] * 20
+    assert sorted(out.splitlines()) == sorted(expected)
+    assert err.count("Says1 reads standard input") == 1

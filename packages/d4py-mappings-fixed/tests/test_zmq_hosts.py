@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended, group_lives, in_namespace, ip, two_namespaces
-from d4py_conformance.programs import wait_until
+from d4py_conformance.hosts import ended, in_namespace, ip, two_namespaces
+from d4py_conformance.programs import Command, wait_until
 
 pytest.importorskip("zmq")
 
@@ -143,14 +143,12 @@ class Hosts:
         return self._start(1, self.folder / "there", arguments, environment)
 
     def _start(self, host, folder, arguments, environment):
-        process = subprocess.Popen(
+        process = Command(
             [*self.prefixes[host], *map(str, arguments)],
             cwd=folder,
             env={**os.environ, "D4PY_KEY": SECRET, "PYTHONHASHSEED": str(host), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
         )
         self.started.append(process)
         return process
@@ -169,8 +167,7 @@ class Hosts:
 
     def stop(self):
         for process in self.started:
-            if group_lives(process.pid):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.send_to_all(signal.SIGKILL)
             process.communicate()
 
 

@@ -19,7 +19,7 @@ from textwrap import dedent
 import pytest
 
 from d4py_conformance.hosts import ADDRESSES, in_namespace, two_namespaces
-from d4py_conformance.programs import wait_until
+from d4py_conformance.programs import Command, wait_until
 from d4py_conformance.suite import Require, Suite
 from dispel4py.registry import Capabilities
 
@@ -96,7 +96,7 @@ class _Commands:
         self.notes.touch()
         self._prefixes = [in_namespace(name) for name in names]
         self._environment = {**os.environ, **two_hosts.environment, "NOTES": str(self.notes)}
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Command] = []
         # Only the one who leads has the file.
         self._folders = folder / "here", folder / "there"
         for place in self._folders:
@@ -125,7 +125,7 @@ class _Commands:
         command = [*self._prefixes[0], sys.executable, "-c", connect]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
-    def _start(self, host: int, command: Sequence[str]) -> subprocess.Popen[str]:
+    def _start(self, host: int, command: Sequence[str]) -> Command:
         words = [word.format_map(self._words) for word in command]
         environment = {
             name: text.format_map(self._words) if name in self._two_hosts.environment else text
@@ -133,15 +133,13 @@ class _Commands:
         }
         output = (self._folders[host] / f"output{len(self._started)}").open("w")
         with output:
-            process = subprocess.Popen(
+            process = Command(
                 [*self._prefixes[host], *words],
+                {**environment, "PYTHONHASHSEED": str(host + 1)},
                 cwd=self._folders[host],
-                env={**environment, "PYTHONHASHSEED": str(host + 1)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
             )
         self._started.append(process)
         return process
@@ -159,8 +157,7 @@ class _Commands:
 
     def __exit__(self, *raised: object) -> None:
         for process in self._started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.send_to_all(signal.SIGKILL)
             process.wait()
 
 

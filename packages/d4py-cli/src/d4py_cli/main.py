@@ -12,10 +12,12 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from d4py_cli.results import OutputClosedError
+from d4py_cli.results import OutputClosedError, flush_output
 from d4py_cli.signals import signals_as_interrupts
+from dispel4py.children import end_what_was_started_here, mark_environment, ticks_now
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.registry import load_command
+from dispel4py.standard_output import write_whole_lines
 
 INTERRUPTED = 130
 
@@ -29,12 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if argv is not None:
+        return _run(argv)
+    # This process is the command's own, and PEs of `simple` run here.
+    began_at = ticks_now()
+    mark_environment()
+    status = _run(sys.argv[1:])
+    if status:
+        end_what_was_started_here(began_at)
+    return status
+
+
+def _run(argv: Sequence[str]) -> int:
     own_argv = sys.argv
     _prepare_streams()
     try:
         with signals_as_interrupts():
-            status = _dispatch(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            status = _dispatch(list(argv))
+            flush_output()
             return status
     except KeyboardInterrupt:
         _complain("interrupted")
@@ -102,6 +116,7 @@ def _prepare_streams() -> None:
     # A result that the terminal has no letters for is no reason to lose all results.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
+    write_whole_lines(at_once=False)  # both, and what workers print, may go to one place
 
 
 def _is_a_print_to_nobody(error: D4pyError) -> bool:

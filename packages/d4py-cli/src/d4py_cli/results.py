@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from dispel4py.errors import OptionError, RunError
 from dispel4py.result import RunResult
+from dispel4py.standard_output import write_line
 
 
 class OutputClosedError(Exception):
@@ -27,7 +28,7 @@ def print_outputs(result: RunResult) -> None:
         RunError: they cannot be written.
     """
     try:
-        print(f"Outputs: {result.outputs}", flush=True)
+        write_line(sys.stdout, f"Outputs: {result.outputs}")
     except BrokenPipeError:
         raise  # `head` and the like
     except OSError as error:
@@ -85,13 +86,26 @@ class JsonLines(AbstractContextManager["JsonLines"]):
         if self._ascii:
             line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
         try:
-            self._file.write(f"{line}\n")
-            self._file.flush()
+            write_line(self._file, line)
         except BrokenPipeError as error:
             self.is_closed = True
             raise OutputClosedError from error
         except OSError as error:
             raise _not_written(self._name, error) from error
+
+
+def flush_output() -> None:
+    """Write what PEs have printed in this process.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RunError(f"cannot write to standard output: {error.strerror}") from error
 
 
 def _not_written(name: str, error: OSError) -> RunError:

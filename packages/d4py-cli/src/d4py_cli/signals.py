@@ -1,7 +1,11 @@
-"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up."""
+"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up.
+
+Processes that are forked meanwhile, by a PE say, take them as any program does.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,6 +16,8 @@ from typing import Any
 
 #: Seconds in which a second signal is ignored, so that it does not cut the cleaning up short.
 GRACE = 2.0
+#: Seconds after which a signal that came during a fork is sent again.
+_AGAIN_SECONDS = 0.01
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -29,7 +35,9 @@ def signals_as_interrupts() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal raised_at
-        if monotonic() - raised_at >= GRACE:
+        if _forks.under_way:
+            _forks.pending = number
+        elif monotonic() - raised_at >= GRACE:
             raised_at = monotonic()
             raise KeyboardInterrupt
 
@@ -37,8 +45,61 @@ def signals_as_interrupts() -> Iterator[None]:
     try:
         for number in _STOPPING:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                _forks.taken.add(number)
                 before[number] = signal.signal(number, interrupt)
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+            _forks.taken.discard(number)
+
+
+class _Forks:
+    """Lets forked processes take signals as any program does: they have no run to clean up after.
+
+    An exception there could be swallowed, as by a pool's process that is just starting, for whose
+    end the pool would wait for ever.  Python forgets signals that come while it forks, so they are
+    held back meanwhile.
+
+    Attributes:
+        taken: the signals that raise `KeyboardInterrupt` in this process.
+        under_way: how many threads fork; an exception would be swallowed here, too.
+        pending: a signal that has come meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.taken: set[signal.Signals] = set()
+        self.under_way = 0
+        self.pending: int | None = None
+        self._blocked = threading.local()
+        os.register_at_fork(
+            before=self._begin, after_in_parent=self._end, after_in_child=self._end_in_child
+        )
+
+    def _begin(self) -> None:
+        if self.taken:
+            self.under_way += 1
+            self._blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+
+    def _end(self) -> None:
+        before = vars(self._blocked).pop("before", None)
+        if before is None:
+            return
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.under_way -= 1
+        pending, self.pending = self.pending, None
+        if pending is not None:
+            again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), pending))
+            again.daemon = True
+            again.start()
+
+    def _end_in_child(self) -> None:
+        for number in self.taken:
+            signal.signal(number, signal.SIG_DFL)
+        self.taken.clear()
+        self.pending = None
+        self._end()
+        self.under_way = 0
+
+
+_forks = _Forks()

@@ -14,9 +14,14 @@ import sys
 import termios
 import threading
 from contextlib import AbstractContextManager, suppress
+from time import monotonic
 from types import TracebackType
 
+from dispel4py.standard_output import write_all
+
 _OFLAG = 1
+#: Seconds for which the rest of a line is waited for that has come in part.
+_LINE_SECONDS = 0.5
 
 
 class Terminal(AbstractContextManager["Terminal"]):
@@ -25,6 +30,7 @@ class Terminal(AbstractContextManager["Terminal"]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._height = 0
+        self._arrived_at = 0.0
         self._in_line = False  # what was printed last did not end its line
 
     def __enter__(self) -> Terminal:
@@ -61,11 +67,14 @@ class Terminal(AbstractContextManager["Terminal"]):
     def show(self, text: str) -> None:
         """Let `text`, whole lines, stand at the end, instead of what stands there."""
         with self._lock:
+            if text and self._in_line and monotonic() - self._arrived_at < _LINE_SECONDS:
+                return  # the next time, below the rest of that line
             self._erase()
             if text:
-                self._write(("\n" if self._in_line else "") + text)
-                self._in_line = False
-                self._height = text.count("\n")
+                start = "\n" if self._in_line else ""
+                # First: a signal may raise KeyboardInterrupt as soon as the text is there.
+                self._height, self._in_line = text.count("\n"), False
+                self._write(start + text)
 
     def _copy(self) -> None:
         while True:
@@ -80,6 +89,7 @@ class Terminal(AbstractContextManager["Terminal"]):
                 self._erase()
                 self._write(data)
                 self._in_line = not data.endswith(b"\n")
+                self._arrived_at = monotonic()
 
     def _erase(self) -> None:
         if self._height:
@@ -87,10 +97,9 @@ class Terminal(AbstractContextManager["Terminal"]):
             self._height = 0
 
     def _write(self, data: str | bytes) -> None:
-        rest = data.encode() if isinstance(data, str) else data
-        with suppress(OSError):  # the terminal has gone away: nobody to tell
-            while rest:
-                rest = rest[os.write(self._real, rest) :]
+        shown = data.encode() if isinstance(data, str) else data
+        with suppress(OSError):  # the terminal has gone away
+            write_all(self._real, shown)
 
 
 def _flush() -> None:

@@ -18,10 +18,10 @@ through the PE runner (`dispel4py.runner`) and nowhere else.
 
 from __future__ import annotations
 
-import logging
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from dispel4py.logs import RUN_LOG
 
 NAME = "name"
 TYPE = "type"
@@ -32,8 +32,6 @@ WRITER = "writer"
 OPTIONAL = "optional"
 ORDERED = "ordered"
 
-_RUN_LOG = logging.getLogger("dispel4py.run")
-
 #: Attributes that a run puts on its own copy of a PE and that are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
 #: Attributes that it puts there for the time of a call, if the PE asks for them.
@@ -41,11 +39,8 @@ TOLD_ATTRIBUTES = ("item_id", "sent_before")
 
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
-    """Show what a PE logged: through `logging` where that is set up, else on standard error."""
-    if _RUN_LOG.hasHandlers():
-        _RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
-    else:
-        print(f"{pe_id} (rank {rank}): {message}", file=sys.stderr, flush=True)
+    """Show what a PE logged: through `logging` where that takes it, else on standard error."""
+    RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
 
 
 class _Told:
@@ -243,7 +238,11 @@ class GenericPE:
             self.outputconnections[name][WRITER].write(data)
 
     def log(self, message: Any) -> None:
-        """Report a line to whoever watches the run, whichever process this instance is in."""
+        """Show a line where the run was started, whichever process this instance is in.
+
+        It goes to the handlers of the logger ``dispel4py.run``, and to standard error if none of
+        them takes it.
+        """
         if self._run_log is not None:
             self._run_log(self.id, self.rank, str(message))
         else:

@@ -23,6 +23,8 @@ from typing import Any
 
 from dispel4py.errors import RunError
 from dispel4py.held_files import flush_left_open
+from dispel4py.standard_input import leave_standard_input
+from dispel4py.standard_output import flush_standard_streams, write_whole_lines
 
 #: The process that imported this module; another one that finds it so was forked.
 _IMPORTED_BY = os.getpid()
@@ -31,15 +33,21 @@ _IMPORTED_BY = os.getpid()
 _problems: list[str] = []
 
 
-def begin_as_a_program() -> None:
+def begin_as_a_program(may_warn: Callable[[], object] = lambda: True) -> None:
     """Make this process one that can end as a program; call it at the start of a worker process.
 
     The exit handlers and thread pools that were inherited by a fork are forgotten, and the
-    exceptions that end threads are noted from now on.
+    exceptions that end threads are noted from now on.  Lines are printed whole, and standard input
+    is empty.
+
+    Args:
+        may_warn: see `dispel4py.standard_input.leave_standard_input`.
     """
     if os.getpid() != _IMPORTED_BY:
         _leave_exit_handlers_to_parent()
         _leave_thread_pools_to_parent()
+    write_whole_lines()
+    leave_standard_input(may_warn)
     threading.excepthook = partial(_note_exception, threading.excepthook)
 
 
@@ -53,7 +61,7 @@ def end_as_a_program(report: Callable[[list[str]], None] = lambda names: None) -
         report: gets the names of the threads that still run, before they are waited for.
 
     Raises:
-        RunError: a thread has raised, or what waited in a file could not be written.
+        RunError: a thread has raised, or what waited in a file or was printed could not be written.
     """
     names = running_threads()
     if names:
@@ -65,9 +73,7 @@ def end_as_a_program(report: Callable[[list[str]], None] = lambda names: None) -
         reason = traceback.format_exception_only(error)[-1].strip()
         _problems.append(f"what waited in a file could not be written: {reason}")
     atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
+    _problems.extend(flush_standard_streams())
     if _problems:
         raise RunError("; ".join(_problems))
 

@@ -6,7 +6,6 @@ once.
 
 from __future__ import annotations
 
-import logging
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,11 @@ from typing import Any, overload
 
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.isolation import Isolate, copy_item
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan, PlannedPE
 from dispel4py.sizes import SLICE_BYTES, ByteCounter
 
-_LOG = logging.getLogger("dispel4py.inputs")
+_LOG = get_logger("inputs")
 
 RootInput = int | Iterable[dict[str, Any]]
 

@@ -1,13 +1,12 @@
 """The worker processes of a run on this machine: started together, watched, and always stopped.
 
 A worker that fails sends its error to the parent and ends; one that loses its parent (kill -9)
-ends too, after a last clean-up.  Workers ignore Ctrl-C: the parent, which gets it as well, stops
-them.
+ends too, after a last clean-up.  Whatever way it ends, what its PEs have started ends with it.
+Workers have a session of their own, so Ctrl-C reaches the parent alone, which stops them.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import shutil
@@ -31,10 +30,15 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
+from dispel4py.children import end_what_was_started_here, lead_session
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads, when_stuck
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
-from dispel4py.heartbeat import is_running
+from dispel4py.families import Families
+from dispel4py.heartbeat import FrozenWatch, is_running
+from dispel4py.logs import RUN_LOG
+from dispel4py.once import Once
 from dispel4py.socket_folder import let_multiprocessing_use_short_paths
+from dispel4py.standard_output import flush_standard_streams
 
 START_METHODS = ("fork", "forkserver", "spawn")
 
@@ -49,8 +53,9 @@ _DONE = b""
 _FINISHING = b"finishing "
 #: Seconds between two looks at workers that are to end, and until what they wait for is logged.
 _TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
+#: Seconds between two looks of a worker whether its parent is still the same.
+_ORPHAN_SECONDS = 0.5
 
-_LOG = logging.getLogger("dispel4py.run")
 _UNREPORTED = (
     " before it began, for the reason that it printed; workers that are not forked import the main"
     " script, which has to call run() under: if __name__ == '__main__':"
@@ -78,9 +83,12 @@ class WorkerSide:
         self._on_orphaned = clean_up
 
     def _watch_parent(self) -> None:
-        parent = parent_process()
+        parent, number = parent_process(), os.getppid()
         if parent is not None:
-            connection.wait([parent.sentinel])
+            # Workers that were forked later hold the sentinel open too, even if they are stopped.
+            while not connection.wait([parent.sentinel], _ORPHAN_SECONDS):
+                if os.getppid() != number:
+                    break
             try:
                 self._on_orphaned()
                 # Where a fork server has its socket: its owner, the parent, cannot remove it now.
@@ -88,6 +96,7 @@ class WorkerSide:
                 if folder is not None:
                     shutil.rmtree(folder, ignore_errors=True)
             finally:
+                end_what_was_started_here()
                 os._exit(1)
 
 
@@ -98,6 +107,7 @@ class Crew:
         main: the workers' main function, importable; called as ``main(side, *arguments)``.
         arguments: one tuple per worker; must be picklable.
         start_method: one of `START_METHODS`; None takes the quickest that is safe.
+        frozen: notices workers that are stopped; None takes the default limit.
 
     Raises:
         OptionError: there is no such start method here.
@@ -108,6 +118,7 @@ class Crew:
         main: Callable[..., None],
         arguments: Sequence[tuple[Any, ...]],
         start_method: str | None = None,
+        frozen: FrozenWatch | None = None,
     ) -> None:
         if start_method not in (None, *get_all_start_methods()):
             raise OptionError(
@@ -120,6 +131,9 @@ class Crew:
         self._reports: list[connection.Connection] = []
         self._threads: dict[int, list[str]] = {}
         self._ended: set[int] = set()
+        self._families = Families()
+        self._frozen = frozen or FrozenWatch()
+        self._warning = Once()
         try:
             self._start_together(arguments)
         except BaseException:
@@ -134,6 +148,7 @@ class Crew:
         """End a worker; `check` says nothing of it."""
         self._ended.add(number)
         self._processes[number].kill()
+        self._families.lost(self.pids[number])
 
     def is_running(self, number: int) -> bool:
         """Return whether a worker is known to live and not to be stopped; see `heartbeat`."""
@@ -152,7 +167,7 @@ class Crew:
         receiver, sender = context.Pipe(duplex=False)
         process = context.Process(
             target=_worker_main,
-            args=(self._main, sender, arguments),
+            args=(self._main, sender, arguments, self._warning),
             name=f"d4py-worker-{len(self._processes)}",
         )
         with no_script_where_there_is_none():
@@ -160,6 +175,7 @@ class Crew:
         sender.close()
         self._processes.append(process)
         self._reports.append(receiver)
+        self._families.begin(process.pid or 0)
 
     @property
     def pids(self) -> list[int]:
@@ -171,7 +187,7 @@ class Crew:
 
         Raises:
             D4pyError: a worker's own error.
-            WorkerLostError: a worker ended without a word.
+            WorkerLostError: a worker ended without a word, or is stopped and was given up.
         """
         for rank, (process, report) in enumerate(zip(self._processes, self._reports, strict=True)):
             if rank in self._ended:
@@ -187,12 +203,27 @@ class Crew:
                     raise pickle.loads(message)
             elif gone:
                 self._ended.add(rank)
+                self._families.lost(process.pid or 0)
                 cause = cause_of(process.exitcode or 0)
                 if process.exitcode == 1 and self._imports_main:
                     cause += _UNREPORTED
                 if rank in self._threads:
                     cause += f", while {name_threads(self._threads[rank])} still ran"
                 raise WorkerLostError(rank, process.pid or 0, cause)
+        for number, pid, cause in self._frozen.look(self._not_ended()):
+            self.kill(number)
+            raise WorkerLostError(number, pid, cause)
+        self._families.ended(
+            [
+                self.pids[rank]
+                for rank in self._ended
+                if self.pids[rank] in self._families and not self._processes[rank].is_alive()
+            ]
+        )
+
+    def _not_ended(self) -> Iterator[tuple[int, int]]:
+        """Return number and process of each worker whose end is not known."""
+        return (entry for entry in enumerate(self.pids) if entry[0] not in self._ended)
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves for so long; False if some have not."""
@@ -212,6 +243,8 @@ class Crew:
     ) -> None:
         """Wait for all workers to end by themselves, however long; say for what if it takes long.
 
+        What PEs have left running then has a few seconds to finish.
+
         Args:
             look: called meanwhile, in place of `check`, which is to be called there.
             name: what to call a worker in a message, by its number.
@@ -229,19 +262,29 @@ class Crew:
                 if process.is_alive()
             )
         look()
+        self.see_off()
+
+    def see_off(self) -> None:
+        """Let what PEs have left running finish, if all workers have ended well."""
+        self._families.see_off()
 
     def stop(self) -> None:
-        """End all workers that still run: SIGTERM, then SIGKILL."""
+        """End all workers that still run, and all that they have started: SIGTERM, then SIGKILL."""
+        started = self._families.running()
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
+        self._families.send(started, signal.SIGTERM)
+        until = monotonic() + GRACE_SECONDS
         if not self.join(GRACE_SECONDS):
             for process in self._processes:
                 if process.is_alive():
                     process.kill()
             self.join(GRACE_SECONDS)
+        self._families.end(started, until - monotonic())
         for report in self._reports:
             report.close()
+        self._warning.close()
 
 
 class EndWarning:
@@ -265,7 +308,7 @@ class EndWarning:
             if threads:
                 run = "runs" if len(threads) == 1 else "run"
                 what = f": {name_threads(threads)} still {run}"
-            _LOG.warning("all items are done; waiting for %s%s", worker, what)
+            RUN_LOG.warning("all items are done; waiting for %s%s", worker, what)
 
 
 def usable_cores() -> int:
@@ -301,21 +344,24 @@ def _has_main_script() -> bool:
 
 
 def _worker_main(
-    main: Callable[..., None], report: connection.Connection, arguments: tuple[Any, ...]
+    main: Callable[..., None],
+    report: connection.Connection,
+    arguments: tuple[Any, ...],
+    warning: Once,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    leave_signals_to_parent()
+    lead_session()
     with signals_held_back():
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     _leave_fork_server_to_parent()
-    begin_as_a_program()
+    begin_as_a_program(warning.take)
 
     def fail(error: BaseException) -> None:
         report.send_bytes(portable(error))
         report.close()
+        flush_standard_streams()
         # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
         os._exit(1)
 
@@ -327,6 +373,14 @@ def _worker_main(
         report.send_bytes(_DONE)
     except BaseException as error:
         fail(error)
+
+
+def leave_signals_to_parent() -> None:
+    """Let it be the parent who ends this process when the user asks for the end of the run."""
+    # Unlike SIG_IGN, this is not handed on to programs, which would not heed SIGINT either.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _leave_fork_server_to_parent() -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
 from dispel4py.call_checks import check_graph, check_mapping
 from dispel4py.errors import UndeclaredStateError
+from dispel4py.logs import RUN_LOG
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
 from dispel4py.silent_pes import silent_pes
 from dispel4py.undeclared import UndeclaredReporter, describe_files, shared_files
 from dispel4py.workflow_graph import WorkflowGraph
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 def run(
@@ -92,7 +90,7 @@ def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOpti
     """
     result = mapping.run(graph, inputs, options)
     for note in silent_pes(graph, result, streamed=options.on_result is not None):
-        _LOG.warning("%s", note)
+        RUN_LOG.warning("%s", note)
         result.stats.notes.append(note)
     return result
 

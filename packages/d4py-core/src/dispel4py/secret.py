@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.logs import get_logger
 
-_LOG = logging.getLogger("dispel4py.run")
+_LOG = get_logger("secret")
 
 #: Environment variable that holds the secret.
 VARIABLE = "D4PY_KEY"

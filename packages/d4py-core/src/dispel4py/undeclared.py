@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import logging
 import pickle
 import random
 import zlib
@@ -24,9 +23,8 @@ from typing import Any, NamedTuple
 
 from dispel4py.core import RUNTIME_ATTRIBUTES, TOLD_ATTRIBUTES, GenericPE
 from dispel4py.errors import UndeclaredStateError, name_list
+from dispel4py.logs import RUN_LOG
 from dispel4py.result import RunStats
-
-_LOG = logging.getLogger("dispel4py.run")
 
 #: What a run or `GenericPE.__init__` puts there.
 _NOT_THE_AUTHORS = {*RUNTIME_ATTRIBUTES, *TOLD_ATTRIBUTES, *vars(GenericPE()), "rank"}
@@ -337,8 +335,8 @@ class UndeclaredReporter:
         for entry in stats.instances:
             if entry.changed and entry.pe_id not in self._reported:
                 self._reported.add(entry.pe_id)
-                _LOG.warning("%s", describe(entry.pe_id, entry.changed))
+                RUN_LOG.warning("%s", describe(entry.pe_id, entry.changed))
         for pe_id, names in shared_files(stats).items():
             if pe_id not in self._reported_files:
                 self._reported_files.add(pe_id)
-                _LOG.warning("%s", describe_files(pe_id, names))
+                RUN_LOG.warning("%s", describe_files(pe_id, names))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -36,10 +35,11 @@ from d4py_dynamic.tasks import ANY, LEAVE, Task
 from dispel4py.ending import name_threads
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
 from dispel4py.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.logs import get_logger
 from dispel4py.processes import START_METHODS, Crew, signals_held_back, usable_cores
 from dispel4py.secret import secret_of_guest
 
-_LOG = logging.getLogger("dispel4py.worker")
+_LOG = get_logger("worker")
 
 #: Seconds between two looks at the workers, and at the server while there is no run.
 _TICK_SECONDS, _LOOK_SECONDS = 0.05, 0.2
@@ -188,8 +188,10 @@ class Guests:
                     if self._is_taken_over():
                         return False
             # A call that goes on now is for nobody; a worker that waited ends by itself.
-            self._crew.join(_FAREWELL_SECONDS)
+            have_ended = self._crew.join(_FAREWELL_SECONDS)
             self._see_lost()
+            if have_ended:
+                self._crew.see_off()
         except ServiceError:  # this is how a worker learns that it was given up
             if not self._is_taken_over():
                 raise

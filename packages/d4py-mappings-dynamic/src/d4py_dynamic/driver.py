@@ -5,7 +5,6 @@ It runs no PE.  It learns of everything from the store's events, and of the work
 
 from __future__ import annotations
 
-import logging
 import pickle
 from collections.abc import Callable
 from time import monotonic, perf_counter
@@ -33,11 +32,10 @@ from dispel4py.core import show_log
 from dispel4py.errors import WorkerLostError
 from dispel4py.feeding import at_hand
 from dispel4py.inputs import CallRange, RootInput, calls
+from dispel4py.logs import RUN_LOG
 from dispel4py.plan import Plan
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.undeclared import undeclared
-
-_RUN_LOG = logging.getLogger("dispel4py.run")
 
 #: Seconds between two looks at the workers while nothing happens.
 _TICK_SECONDS = 0.05
@@ -229,7 +227,7 @@ class Driver:
             case Finishing(rank, threads):
                 self._staff.finishing(rank, threads)
             case note:
-                _RUN_LOG.warning("%s", note.text)
+                RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)
 
     def _update_stats(self) -> None:

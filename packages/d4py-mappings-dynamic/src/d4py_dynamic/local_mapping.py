@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -11,6 +12,7 @@ from d4py_dynamic.broker import Broker, Caller
 from d4py_dynamic.mapping import DynamicMapping, Scales, Terms
 from d4py_dynamic.table import Table
 from d4py_dynamic.table_store import TableRunStore, TableTaskStore
+from dispel4py.heartbeat import add_frozen_argument
 from dispel4py.plan import Plan
 from dispel4py.processes import WorkerSide
 from dispel4py.registry import Capabilities
@@ -55,6 +57,11 @@ class DynMultiMapping(DynamicMapping):
 
     name = "dyn_multi"
     capabilities = Capabilities(survives_worker_death=True, shares_calls=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        super().add_arguments(parser)
+        add_frozen_argument(parser)
 
     @contextmanager
     def backend(self, plan: Plan, terms: Terms, options: RunOptions) -> Iterator[LocalBackend]:

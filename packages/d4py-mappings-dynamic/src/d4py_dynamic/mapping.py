@@ -22,6 +22,7 @@ from d4py_dynamic.tasks import REDELIVERIES
 from d4py_dynamic.worker import Worker
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import RootInput, root_inputs
 from dispel4py.plan import Plan, make_plan, refusal, share_stateless
 from dispel4py.processes import START_METHODS, Crew
@@ -195,7 +196,8 @@ class DynamicMapping:
                 make_room(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]
                 orders = [backend.orders(rank) for rank in ranks]
-                crew = Crew(backend.work, orders, extra.get("start_method"))
+                frozen = FrozenWatch.of(extra)
+                crew = Crew(backend.work, orders, extra.get("start_method"), frozen)
                 backend.started()
                 staff = Staff(
                     plan,

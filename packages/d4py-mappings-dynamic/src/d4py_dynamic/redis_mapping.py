@@ -6,7 +6,6 @@ A run finds its server, or starts a private one, and leaves nothing behind on it
 from __future__ import annotations
 
 import argparse
-import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +20,13 @@ from d4py_dynamic.redis_worker import RedisOrders, SignsOfLife, work
 from d4py_dynamic.staff import LEASE_SECONDS
 from d4py_dynamic.tasks import pins_of
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions
 from dispel4py.secret import VARIABLE, secret_of_driver
 
-_LOG = logging.getLogger("dispel4py.redis")
+_LOG = get_logger("redis")
 
 
 class RedisBackend:

@@ -7,7 +7,6 @@ up the workers of the old one, which can commit nothing from then on, and has ne
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import socket
 from collections.abc import Mapping
@@ -37,12 +36,13 @@ from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Progress
 from dispel4py.errors import InputError, OptionError, ServiceError, name_list
 from dispel4py.inputs import RootInput, root_inputs
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.registry import load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.secret import removed_with_run, secret_of_guest
 
-_LOG = logging.getLogger("dispel4py.resume")
+_LOG = get_logger("resume")
 
 #: Seconds without a sign of life after which a driver counts as dead.
 _DEAD_SECONDS = 5 * SIGN_SECONDS

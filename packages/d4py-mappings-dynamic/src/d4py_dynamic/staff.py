@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
@@ -11,10 +10,11 @@ from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.ending import name_threads
 from dispel4py.errors import WorkerLostError
+from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.processes import EndWarning
 
-_LOG = logging.getLogger("dispel4py.staff")
+_LOG = get_logger("staff")
 
 #: Seconds between two signs of life of a worker, and after which a silent one is given up.
 SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0

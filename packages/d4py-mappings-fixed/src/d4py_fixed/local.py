@@ -22,6 +22,7 @@ from d4py_fixed.rank import Rank
 from d4py_fixed.shared import SharedBuffers, shared_recipe
 from d4py_fixed.transport import Transport
 from dispel4py.errors import WorkerLostError
+from dispel4py.heartbeat import FrozenWatch, add_frozen_argument
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan
 from dispel4py.processes import START_METHODS, Crew, WorkerSide
@@ -56,6 +57,7 @@ class Wiring(Protocol):
 def add_local_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of mappings that start processes on this machine."""
     add_simple(parser)
+    add_frozen_argument(parser)
     parser.add_argument(
         "--start-method",
         choices=START_METHODS,
@@ -108,6 +110,7 @@ def run_locally(
         options: the run's options.
     """
     placement = placed(graph, options)
+    frozen = FrozenWatch.of(options.extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     parcel = pack(placement.plan, CODEC, options.extra.get("start_method"))
     wiring = wire(placement)
@@ -128,7 +131,7 @@ def run_locally(
             )
             for rank in range(placement.ranks)
         ]
-        crew = Crew(work, orders, options.extra.get("start_method"))
+        crew = Crew(work, orders, options.extra.get("start_method"), frozen)
         del parcel, orders  # whoever runs a PE has it now
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)

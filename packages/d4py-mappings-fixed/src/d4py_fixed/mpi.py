@@ -36,6 +36,7 @@ from d4py_fixed.mpi_rank import follow_all, follow_one, is_running
 from d4py_fixed.mpi_world import WAIT_SECONDS, World
 from d4py_fixed.placement import Placement
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
+from dispel4py.heartbeat import FrozenWatch, add_frozen_argument
 from dispel4py.inputs import root_inputs
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -58,6 +59,7 @@ class MpiMapping:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
         add_simple(parser)
+        add_frozen_argument(parser)
         parser.add_argument(
             "--mpiexec",
             metavar="COMMAND",
@@ -154,6 +156,7 @@ def _wait_of(options: RunOptions) -> float:
 def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:
     """Be the driver of a run."""
     given = root_inputs(placement.plan, inputs)
+    frozen = FrozenWatch.of(options.extra, rank_name(placement))
     orders = pack_orders(placement, options)
     stats = RunStats(MpiMapping.name, placement.ranks, seed=placement.plan.seed)
     with suppress(OSError, ValueError, AttributeError):
@@ -161,7 +164,7 @@ def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOption
     world: World = make_world()
     try:
         world.size(_wait_of(options))
-        world.begin(orders)
+        world.begin(orders, frozen)
         del orders  # whoever runs a PE has it now
         result = Driver(placement, given, world, world.check, options, stats).run()
         world.finish()

@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from d4py_fixed.mpi_output import Forwarder
+from dispel4py.children import MARK, kill_all, make_mark, marked, started_by
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
@@ -100,6 +101,9 @@ class Processes(Protocol):
     def stop(self, number: signal.Signals) -> None:
         """Have them end, and show nothing more of what mpiexec has to say about that."""
 
+    def end_left(self) -> None:
+        """They have ended: end what PEs have started there and what is left of it here."""
+
     def see_off(self) -> None:
         """They have ended: show the last of what they have printed."""
 
@@ -116,9 +120,11 @@ class Launched:
     def __init__(self, mpiexec: Sequence[str], size: int, message: dict[str, str]) -> None:
         self._mpiexec = mpiexec
         self._size = size
+        self._mark = make_mark()
         environment = launch_environment(os.environ, os.geteuid())
         for name in _launchers_own(environment):  # it would start as a part of that launcher's job
             del environment[name]
+        environment[MARK] = marked(self._mark)
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
@@ -181,6 +187,10 @@ class Launched:
         if number == signal.SIGKILL:  # and what else it has started, if it is a script
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, number)
+        _send_to_all(self._mark, number)
+
+    def end_left(self) -> None:
+        kill_all([], [self._mark])
 
     def see_off(self) -> None:
         for output in self._outputs:
@@ -198,10 +208,11 @@ class OwnRank:
     """
 
     def __init__(self, message: dict[str, str]) -> None:
+        self._mark = make_mark()
         # What the launcher has opened for its process must reach the one that becomes the rank.
         self._process = subprocess.Popen(
             [*_rank_command(), "--child"],
-            env={**os.environ, **message},
+            env={**os.environ, **message, MARK: marked(self._mark)},
             stdin=subprocess.PIPE,  # closes when we end, however we do
             close_fds=False,
         )
@@ -242,10 +253,20 @@ class OwnRank:
 
     def stop(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
+        _send_to_all(self._mark, number)
+
+    def end_left(self) -> None:
+        kill_all([], [self._mark])
 
     def see_off(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def _send_to_all(mark: str, number: signal.Signals) -> None:
+    """Send a signal to all processes of this machine that carry a mark."""
+    for process in started_by([], [mark]):
+        process.send(number)
 
 
 @functools.cache

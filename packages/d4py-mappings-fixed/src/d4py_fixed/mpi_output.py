@@ -17,6 +17,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import IO
 
+from dispel4py.standard_output import write_whole_lines
+
 #: Seconds without output after which a pipe that somebody holds open is given up.
 _IDLE_SECONDS = 0.5
 _READ_BYTES = 1 << 16
@@ -53,6 +55,7 @@ def borrow(line: socket.socket) -> None:
             stream.flush()
         os.dup2(file, number)
         os.close(file)
+    write_whole_lines()
 
 
 class Forwarder:

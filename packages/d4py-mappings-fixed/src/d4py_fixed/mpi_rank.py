@@ -11,7 +11,6 @@ import functools
 import os
 import pickle
 import select
-import signal
 import socket
 import sys
 import threading
@@ -24,9 +23,14 @@ from d4py_fixed.mpi_launch import VARIABLE, launched_rank, launched_size, spare_
 from d4py_fixed.mpi_line import DRIVER, Hello, Kind, Lines, Message, borrow_streams, dial
 from d4py_fixed.mpi_orders import prepared
 from d4py_fixed.mpi_shared_memory import mapped_files, unlink
+from dispel4py.children import (
+    end_what_was_started_here,
+    mark_environment,
+    see_off_what_was_started_here,
+)
 from dispel4py.ending import begin_as_a_program, end_as_a_program, when_stuck
 from dispel4py.errors import RunError, ServiceError
-from dispel4py.processes import portable
+from dispel4py.processes import leave_signals_to_parent, portable
 from dispel4py.result import RunResult, RunStats
 
 #: Seconds that a rank has to come out of a PE when the driver is gone.
@@ -150,7 +154,7 @@ class Member:
             # So mpiexec ends us: the driver has ended, or somebody has called MPI_Abort.  Only if
             # it does not, we do.
             sleep(_GRACE_SECONDS)
-            os._exit(1)
+            _exit_with_all()
         self._bell.close()
         if not self._may_exit:  # a script, which ends as any other
             self._lines.close()
@@ -161,6 +165,7 @@ class Member:
         self._tell_threads([])
         try:
             end_as_a_program(self._tell_threads)
+            see_off_what_was_started_here()
         except RunError as error:
             with suppress(OSError):
                 self._lines.send(DRIVER, Kind.OUT, [portable(error)])
@@ -193,10 +198,6 @@ def main() -> NoReturn:
         _end_with_parent()
     else:
         _read_nothing()
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # whole lines, at once: what ranks print meets in one stream
-            reconfigure(line_buffering=True)
     _serve(borrows=not is_child)
     sys.exit()
 
@@ -314,7 +315,7 @@ def _watch(line: socket.socket) -> None:
     poll.poll()
     sleep(_GRACE_SECONDS)
     if _RUNNING.is_set():
-        os._exit(1)
+        _exit_with_all()
 
 
 def _read_nothing() -> None:
@@ -333,7 +334,7 @@ def _end_with_parent() -> None:
     def wait() -> None:
         os.read(parent, 1)
         sleep(_GRACE_SECONDS)  # see `Member.end`
-        os._exit(1)
+        _exit_with_all()
 
     threading.Thread(target=wait, name="d4py-parent-watch", daemon=True).start()
 
@@ -358,9 +359,16 @@ def _no_exit_is_good() -> Iterator[None]:
 
 def _leave_signals_to_the_driver() -> None:
     """Ctrl-C reaches the driver too, and it is the driver who stops the ranks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    leave_signals_to_parent()
+    mark_environment()
+
+
+def _exit_with_all() -> NoReturn:
+    """End this process and all that PEs have started in it."""
+    try:
+        end_what_was_started_here()
+    finally:
+        os._exit(1)
 
 
 def _flush() -> None:

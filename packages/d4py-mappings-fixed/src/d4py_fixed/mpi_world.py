@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import secrets
 import signal
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -17,6 +16,8 @@ from d4py_fixed.mpi_line import DRIVER, Door, Kind, Lines
 from d4py_fixed.transport import Parts
 from dispel4py.ending import name_threads
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
+from dispel4py.heartbeat import FrozenWatch
+from dispel4py.logs import RUN_LOG
 from dispel4py.processes import EndWarning
 
 #: Seconds to wait for all ranks, by default; and until what is waited for is logged.
@@ -27,8 +28,6 @@ _LOOK_SECONDS = 0.05
 #: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
 #: told to end; and the same after a failure, or at a signal.
 _END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 class World:
@@ -49,6 +48,8 @@ class World:
         self._closed = False
         self._expected = expected
         self._size: int | None = None
+        self._is_wide = False
+        self._frozen = FrozenWatch()
         self._pids: dict[int, int] = {}
         self._frames: deque[tuple[int, Parts]] = deque()
         #: Names of the threads for which ranks stay that have left MPI.
@@ -85,7 +86,7 @@ class World:
                 )
             if waited > _NOTICE_SECONDS and not is_said:
                 is_said = True
-                _LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
+                RUN_LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
             over = self._processes.is_over()
             self._let_in(_LOOK_SECONDS)
             if over and not self._are_all_there():
@@ -97,12 +98,14 @@ class World:
         assert self._size is not None
         return self._size
 
-    def begin(self, orders: Sequence[Parts]) -> None:
+    def begin(self, orders: Sequence[Parts], frozen: FrozenWatch) -> None:
         """Begin a run on the first ranks.
 
         Args:
             orders: for each rank, what to run.
+            frozen: notices those that are stopped.
         """
+        self._frozen = frozen
         if self.failed:
             raise ServiceError("these MPI processes were given up when an earlier run failed")
         self._out = dict.fromkeys(range(len(orders)))
@@ -136,8 +139,15 @@ class World:
             rank, cause = self._processes.loss(lost, self._wait)
             self._raise_reported()
             raise WorkerLostError(rank, self._pids[rank], cause)
+        for rank, pid, cause in self._frozen.look(self._running_here()):
+            raise WorkerLostError(rank, pid, cause)
         if over and not self._are_out():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
+
+    def _running_here(self) -> Iterator[tuple[int, int]]:
+        """Return the ranks in the run and their processes, if all are on this machine."""
+        ranks = [] if self._is_wide else self._pids.items()
+        return (entry for entry in ranks if self._out.get(entry[0], b"") is None)
 
     def stop(self) -> None:
         """Give the run up."""
@@ -228,6 +238,7 @@ class World:
             if rank not in self._lines.gone and self._processes.is_ours(rank):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+        self._processes.end_left()
 
     def _let_in(self, seconds: float) -> None:
         for line, hello in self._door.callers(seconds):
@@ -238,6 +249,7 @@ class World:
                     " mpi4py uses are of different kinds"
                 )
             self._size = hello.size
+            self._is_wide |= hello.is_wide
             self._pids[hello.rank] = hello.pid
             self._lines.connect(hello.rank, line)
             if hello.rank == 0 and hello.is_wide:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
@@ -25,9 +24,10 @@ from d4py_fixed.zmq_words import (
     versions,
 )
 from dispel4py.errors import D4pyError, ServiceError
+from dispel4py.logs import get_logger
 from dispel4py.processes import EndWarning
 
-logger = logging.getLogger("dispel4py.zmq_multi")
+logger = get_logger("zmq_multi")
 
 _TICK_SECONDS = 0.1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from contextlib import ExitStack
@@ -31,10 +30,11 @@ from d4py_fixed.zmq_words import (
     versions,
 )
 from dispel4py.errors import D4pyError, RunError, ServiceError, WorkerLostError
+from dispel4py.logs import get_logger
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions
 
-logger = logging.getLogger("dispel4py.zmq_multi")
+logger = get_logger("zmq_multi")
 
 #: How the transport here calls the driver.
 _DRIVER = 0
@@ -144,6 +144,7 @@ class HostSide:
             self._hear(_TICK_SECONDS)
             ended = self._crew.join(0.0)
             self._check()
+        self._crew.see_off()
 
     def _start(self, orders: Orders) -> None:
         self._orders = orders

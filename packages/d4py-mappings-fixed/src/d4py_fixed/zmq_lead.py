@@ -6,7 +6,6 @@ Some ranks may run here; the others go to the hosts that join, in the order in w
 
 from __future__ import annotations
 
-import logging
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -21,14 +20,16 @@ from d4py_fixed.zmq_keys import Keys, keys_of_driver
 from d4py_fixed.zmq_transport import ZmqTransport
 from d4py_fixed.zmq_words import RankPlace
 from dispel4py.errors import WorkerLostError
+from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import root_inputs
+from dispel4py.logs import get_logger
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.secret import VARIABLE
 from dispel4py.shipping import pack
 from dispel4py.workflow_graph import WorkflowGraph
 
-logger = logging.getLogger("dispel4py.zmq_multi")
+logger = get_logger("zmq_multi")
 
 #: Seconds after which a broken connection is an error to the driver, and to a rank, which will
 #: mostly be stopped before: others know better why it broke.
@@ -39,6 +40,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
     """Run a graph; see `dispel4py.registry.Mapping.run`."""
     extra = options.extra
     placement = placed(graph, options)
+    frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     parcel = pack(placement.plan, CODEC, extra.get("start_method"), elsewhere=True)
     host, port = host_and_port(extra["bind"], "--bind")
@@ -78,6 +80,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                     for place, of_rank in zip(places, local, strict=False)
                 ],
                 extra.get("start_method"),
+                frozen,
             )
             stack.callback(crew.stop)
             del parcel, places  # whoever runs a PE has it now

@@ -1,0 +1,94 @@
+"""Standard input in a worker process: empty, with a warning to whoever reads it.
+
+It belongs to the process that was asked for the run.  Several workers could not share it, and a
+background process that reads a terminal is stopped.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import sys
+from collections.abc import Callable
+from types import BuiltinFunctionType
+from typing import Any
+
+from dispel4py.core import GenericPE
+from dispel4py.logs import RUN_LOG
+
+
+def leave_standard_input(may_warn: Callable[[], object] = lambda: True) -> None:
+    """Give this process an empty standard input, and the programs that it starts.
+
+    Args:
+        may_warn: whether to warn of the first read here; asked then.
+    """
+    is_there = sys.__stdin__ is not None  # else descriptor 0 may be anything
+    if is_there:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+    empty = io.BufferedReader(_Nothing(may_warn, 0 if is_there else None))
+    sys.stdin = io.TextIOWrapper(empty, encoding="utf-8")
+    if not isinstance(builtins.input, BuiltinFunctionType):
+        # A notebook's, which would ask the browser and wait for an answer that goes elsewhere.
+        builtins.input = _input
+
+
+class _Nothing(io.RawIOBase):
+    """An empty file that warns of its first read.
+
+    Args:
+        may_warn: see `leave_standard_input`.
+        descriptor: of a file that is empty too.
+    """
+
+    name = "<stdin>"
+    mode = "rb"
+
+    def __init__(self, may_warn: Callable[[], object], descriptor: int | None) -> None:
+        self._may_warn: Callable[[], object] | None = may_warn
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        if self._descriptor is None:
+            raise io.UnsupportedOperation("there is no standard input")
+        return self._descriptor
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read nothing, and warn if nothing has done so yet."""
+        may_warn, self._may_warn = self._may_warn, None
+        if may_warn is not None and may_warn():
+            RUN_LOG.warning(
+                "%s reads standard input, which is empty in worker processes: read it before the"
+                " run and pass what it holds as inputs, or run this on the mapping `simple`",
+                _reader(),
+            )
+        return 0
+
+
+def _input(prompt: object = "", /) -> str:
+    """Do what the built-in `input` does where standard input is no terminal."""
+    print(prompt, end="", flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError("EOF when reading a line")
+    return line.removesuffix("\n")
+
+
+def _reader() -> str:
+    """Return the id of the PE whose method has called this."""
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        names = frame.f_code.co_varnames
+        owner = frame.f_locals.get(names[0]) if names else None
+        if isinstance(owner, GenericPE):
+            return owner.id
+    return "a thread of a PE"
