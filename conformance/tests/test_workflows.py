@@ -9,8 +9,8 @@ import pytest
 
 from d4py_conformance import WORKFLOWS, MappingConformance, TwoHosts, WorkflowsInProcesses
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
-from dispel4py.processes import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
+from dispel4py.starting import safe_start_method
 
 #: Those that come with a test file of their own, as their author would write it.
 ELSEWHERE = {"threads"}

@@ -13,6 +13,7 @@ from dispel4py import children
 from dispel4py.children import started_by
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes import Crew
+from dispel4py.starting import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
@@ -169,7 +170,7 @@ def _leaves(side, command):
 
 
 def test_c5_what_a_lost_worker_has_started_is_gone_when_its_loss_is_reported(tmp_path):
-    crew = Crew(_lost, [(tmp_path / "pid",)], "fork")
+    crew = Crew(_lost, [(tmp_path / "pid",)], Start("fork"))
     try:
         with pytest.raises(WorkerLostError, match="SIGKILL"):
             crew.wait_until_ended()
@@ -179,7 +180,7 @@ def test_c5_what_a_lost_worker_has_started_is_gone_when_its_loss_is_reported(tmp
 
 
 def test_c4_what_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
-    crew = Crew(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], "fork")
+    crew = Crew(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], Start("fork"))
     crew.wait_until_ended()
     crew.stop()
     assert (tmp_path / "out").read_text() == "done\n"
@@ -188,7 +189,7 @@ def test_c4_what_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog)
 
 def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
     monkeypatch.setattr(children, "LEFT_SECONDS", 0.1)
-    crew = Crew(_leaves, [("exec sleep 61",)], "fork")
+    crew = Crew(_leaves, [("exec sleep 61",)], Start("fork"))
     with caplog.at_level(logging.WARNING, "dispel4py.run"):
         crew.wait_until_ended()
     crew.stop()

@@ -11,6 +11,7 @@ PROGRAM = """
     import atexit, logging, logging.handlers, os, sys, tempfile, threading, weakref
     from concurrent.futures import ThreadPoolExecutor
     from dispel4py.processes import Crew
+    from dispel4py.starting import Start
 
     def note(*words):
         with open("notes", "a") as file:
@@ -29,7 +30,7 @@ PROGRAM = """
         weakref.finalize(THING, note, "finalizer of the parent")
         logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=Noting()))
         logging.warning("logged by the parent")
-        crew = Crew(work, [()], "{method}")
+        crew = Crew(work, [()], Start("{method}"))
         crew.wait_until_ended()
         note("seen off")
 """
@@ -111,13 +112,14 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
     program = """
         from concurrent.futures import ThreadPoolExecutor
         from dispel4py.processes import Crew
+        from dispel4py.starting import Start
 
         def work(side):
             with ThreadPoolExecutor(1) as pool:
                 print(pool.submit(int, "7").result(), flush=True)
 
         def run():
-            crew = Crew(work, [()], "fork")
+            crew = Crew(work, [()], Start("fork"))
             crew.wait_until_ended()
             crew.stop()
 

@@ -13,6 +13,7 @@ from dispel4py import heartbeat
 from dispel4py.errors import OptionError, WorkerLostError
 from dispel4py.heartbeat import FrozenWatch, State, is_running, state_of
 from dispel4py.processes import Crew
+from dispel4py.starting import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
@@ -129,7 +130,7 @@ def _stop(side):
 
 
 def test_c5_a_crew_kills_a_worker_that_it_gives_up():
-    crew = Crew(_stop, [()], "fork", FrozenWatch(1.0))
+    crew = Crew(_stop, [()], Start("fork"), FrozenWatch(1.0))
     try:
         with pytest.raises(WorkerLostError, match="it was stopped"):
             crew.wait_until_ended()

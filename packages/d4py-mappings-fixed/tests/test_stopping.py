@@ -132,6 +132,7 @@ def test_no_signal_comes_between_while_processes_are_being_started(start, write,
         """
         import operator, signal, sys
         from dispel4py.processes import Crew
+        from dispel4py.starting import Start
 
         class Noting:
             def __reduce__(self):  # called while its process is being started
@@ -140,7 +141,7 @@ def test_no_signal_comes_between_while_processes_are_being_started(start, write,
 
         seen = []
         if __name__ == "__main__":
-            crew = Crew(operator.is_, [(Noting(),), (Noting(),)], sys.argv[1])
+            crew = Crew(operator.is_, [(Noting(),), (Noting(),)], Start(sys.argv[1]))
             crew.join(20)
             crew.check()
             crew.stop()

@@ -14,6 +14,7 @@
         ├── ProcessingError         a PE raised; knows PE, instance and item
         ├── UndeclaredStateError    a PE keeps state and does not say so (under `strict`)
         ├── WorkerLostError         a worker process died
+        │   └── WorkerStartError    it was started and never began
         └── ServiceError            a service (Redis, MPI) failed or is not there
 
 `ItemError`, `GroupingError` and `UnknownOutputError` are raised while a PE runs, so they reach
@@ -102,6 +103,8 @@ class WorkerLostError(RunError):
         ran: what it was running, where the mapping knows.
     """
 
+    _what = "died"
+
     def __init__(self, rank: int, pid: int, cause: str, ran: str = "") -> None:
         self.rank, self.pid, self.cause, self.ran = rank, pid, cause, ran
         super().__init__(rank, pid, cause, ran)
@@ -109,7 +112,13 @@ class WorkerLostError(RunError):
     def __str__(self) -> str:
         process = f" (process {self.pid})" if self.pid else ""
         at_work = f"; it ran {self.ran}" if self.ran else ""
-        return f"worker {self.rank}{process} died: {self.cause}{at_work}"
+        return f"worker {self.rank}{process} {self._what}: {self.cause}{at_work}"
+
+
+class WorkerStartError(WorkerLostError):
+    """A worker process was started and did not begin within the time that it had."""
+
+    _what = "did not begin"
 
 
 class UndeclaredStateError(RunError):

@@ -7,47 +7,50 @@ Workers have a session of their own, so Ctrl-C reaches the parent alone, which s
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import (
-    connection,
-    current_process,
-    forkserver,
-    get_all_start_methods,
-    get_context,
-    parent_process,
-    resource_tracker,
-)
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from multiprocessing import connection, current_process, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
 from dispel4py.children import end_what_was_started_here, lead_session
 from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads, when_stuck
-from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
+from dispel4py.errors import (
+    D4pyError,
+    OptionError,
+    RunError,
+    WorkerLostError,
+    WorkerStartError,
+)
 from dispel4py.families import Families
 from dispel4py.heartbeat import FrozenWatch, is_running
 from dispel4py.logs import RUN_LOG
 from dispel4py.once import Once
-from dispel4py.socket_folder import let_multiprocessing_use_short_paths
 from dispel4py.standard_output import flush_standard_streams
-
-START_METHODS = ("fork", "forkserver", "spawn")
-
-_ON_LINUX = sys.platform == "linux"
+from dispel4py.start_watch import StartWatch
+from dispel4py.starting import (
+    HELD_BACK,
+    Start,
+    forget_inherited_fork_server,
+    ready_to_start,
+    signals_held_back,
+)
+from dispel4py.zygote import Zygote, leave_zygotes_to_parent
 
 #: Seconds that a worker has to end after SIGTERM before it is killed.
 GRACE_SECONDS = 1.0
-_HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-#: A worker's last word when it is done.
+#: A worker's first word.
+_BEGUN = b"begun"
+#: Its last word when it is done.
 _DONE = b""
 #: What its last word but one begins with, if threads still run: their names follow.
 _FINISHING = b"finishing "
@@ -57,8 +60,8 @@ _TICK_SECONDS, _WARN_SECONDS = 0.05, 5.0
 _ORPHAN_SECONDS = 0.5
 
 _UNREPORTED = (
-    " before it began, for the reason that it printed; workers that are not forked import the main"
-    " script, which has to call run() under: if __name__ == '__main__':"
+    ", for the reason that it printed; workers that are not forked import the main script, which"
+    " has to call run() under: if __name__ == '__main__':"
 )
 
 
@@ -106,27 +109,29 @@ class Crew:
     Args:
         main: the workers' main function, importable; called as ``main(side, *arguments)``.
         arguments: one tuple per worker; must be picklable.
-        start_method: one of `START_METHODS`; None takes the quickest that is safe.
+        start: how they are started; None is as `Start.of` says by default.
         frozen: notices workers that are stopped; None takes the default limit.
+        common: what all of them are started with, if others may have to be started later; those
+            that are forked have it without its being copied.
 
     Raises:
-        OptionError: there is no such start method here.
+        OptionError: this system does not let processes be started.
+        RunError: nor as many.
     """
 
     def __init__(
         self,
         main: Callable[..., None],
         arguments: Sequence[tuple[Any, ...]],
-        start_method: str | None = None,
+        start: Start | None = None,
         frozen: FrozenWatch | None = None,
+        common: Any = None,
     ) -> None:
-        if start_method not in (None, *get_all_start_methods()):
-            raise OptionError(
-                f"no start method {start_method!r} here (there are: {name_list(START_METHODS)})"
-            )
         self._main = main
-        self._start_method = start_method
-        self._imports_main = False
+        self._how = start or Start.of({})
+        self._watch = StartWatch(self._how)
+        self._zygote: Zygote | None = None
+        self._started = False  # those that are started at first
         self._processes: list[BaseProcess] = []
         self._reports: list[connection.Connection] = []
         self._threads: dict[int, list[str]] = {}
@@ -135,18 +140,22 @@ class Crew:
         self._frozen = frozen or FrozenWatch()
         self._warning = Once()
         try:
+            if common is not None and self._how.method == "fork":
+                with ready_to_start("fork"):
+                    self._zygote = Zygote(_worker_main, common)
             self._start_together(arguments)
         except BaseException:
             self.stop()
             raise
 
     def add(self, arguments: tuple[Any, ...]) -> None:
-        """Start another worker; its number is the next one."""
+        """Start another worker, in the way of the others; its number is the next one."""
         self._start_together([arguments])
 
     def kill(self, number: int) -> None:
         """End a worker; `check` says nothing of it."""
         self._ended.add(number)
+        self._watch.begun(number)
         self._processes[number].kill()
         self._families.lost(self.pids[number])
 
@@ -155,27 +164,39 @@ class Crew:
         return is_running(self._processes[number].pid or 0)
 
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
-        start_method = self._start_method or safe_start_method()
-        _start_helpers(start_method)
-        with signals_held_back():
+        with ready_to_start(self._how.method):
             for argument in arguments:
-                self._start(argument, start_method)
+                self._start(argument)
+        self._started = True
 
-    def _start(self, arguments: tuple[Any, ...], start_method: str) -> None:
-        self._imports_main |= start_method != "fork"
-        context: Any = get_context(start_method)
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_worker_main,
-            args=(self._main, sender, arguments, self._warning),
-            name=f"d4py-worker-{len(self._processes)}",
-        )
-        with no_script_where_there_is_none():
-            process.start()
-        sender.close()
+    def _start(self, arguments: tuple[Any, ...]) -> None:
+        number = len(self._processes)
+        receiver, sender = connection.Pipe(duplex=False)
+        try:
+            process = self._start_process(
+                f"d4py-worker-{number}", (self._main, sender, arguments, self._warning)
+            )
+        except BaseException as error:
+            receiver.close()
+            if isinstance(error, OSError | ImportError):
+                raise _as_ours(error, number) from error
+            raise
+        finally:
+            sender.close()
+        self._watch.started(number)
         self._processes.append(process)
         self._reports.append(receiver)
         self._families.begin(process.pid or 0)
+
+    def _start_process(self, name: str, arguments: tuple[Any, ...]) -> BaseProcess:
+        if self._zygote is not None and self._started:
+            return self._zygote.start(name, arguments)
+        context: Any = get_context(self._how.method)
+        process: BaseProcess = context.Process(
+            target=_worker_main, args=arguments, name=name, daemon=False
+        )
+        process.start()
+        return process
 
     @property
     def pids(self) -> list[int]:
@@ -187,13 +208,17 @@ class Crew:
 
         Raises:
             D4pyError: a worker's own error.
-            WorkerLostError: a worker ended without a word, or is stopped and was given up.
+            WorkerLostError: a worker ended without a word, has not begun in time, or is stopped
+                and was given up.
         """
         for rank, (process, report) in enumerate(zip(self._processes, self._reports, strict=True)):
             if rank in self._ended:
                 continue
             gone = not process.is_alive()
             message = _received(report)
+            if message == _BEGUN:
+                self._watch.begun(rank)
+                message = _received(report)
             if message is not None and message.startswith(_FINISHING):
                 self._threads[rank] = pickle.loads(message.removeprefix(_FINISHING))
                 message = _received(report)
@@ -205,11 +230,15 @@ class Crew:
                 self._ended.add(rank)
                 self._families.lost(process.pid or 0)
                 cause = cause_of(process.exitcode or 0)
-                if process.exitcode == 1 and self._imports_main:
-                    cause += _UNREPORTED
+                if process.exitcode == 1 and self._watch.is_starting(rank):
+                    cause += " before it began"
+                    if self._how.method != "fork":
+                        cause += _UNREPORTED
                 if rank in self._threads:
                     cause += f", while {name_threads(self._threads[rank])} still ran"
                 raise WorkerLostError(rank, process.pid or 0, cause)
+            else:
+                self._watch_start(rank)
         for number, pid, cause in self._frozen.look(self._not_ended()):
             self.kill(number)
             raise WorkerLostError(number, pid, cause)
@@ -224,6 +253,14 @@ class Crew:
     def _not_ended(self) -> Iterator[tuple[int, int]]:
         """Return number and process of each worker whose end is not known."""
         return (entry for entry in enumerate(self.pids) if entry[0] not in self._ended)
+
+    def _watch_start(self, number: int) -> None:
+        """Give a worker up if it takes too long to begin."""
+        try:
+            self._watch.look(number, self._processes[number].pid or 0)
+        except WorkerStartError:
+            self.kill(number)
+            raise
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves for so long; False if some have not."""
@@ -285,6 +322,8 @@ class Crew:
         for report in self._reports:
             report.close()
         self._warning.close()
+        if self._zygote is not None:
+            self._zygote.close()
 
 
 class EndWarning:
@@ -318,31 +357,6 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def safe_start_method() -> str:
-    """``fork`` on Linux while there is one thread (a fork copies locks but no threads).
-
-    Also where the main program is a prompt or a notebook, which no other process could import.
-    """
-    if not _ON_LINUX:
-        return "spawn"
-    by_fork = threading.active_count() == 1 or not _has_main_script()
-    return "fork" if by_fork else "forkserver"
-
-
-def imports_main() -> bool:
-    """This is a process that imports the main script before it becomes a worker."""
-    return getattr(current_process(), "_inheriting", False)
-
-
-def main_is_shared(start_method: str | None = None) -> bool:
-    """Workers know what the main program defines: they are forked, or import its script."""
-    return (start_method or safe_start_method()) == "fork" or _has_main_script()
-
-
-def _has_main_script() -> bool:
-    return os.path.exists(getattr(sys.modules["__main__"], "__file__", None) or "")
-
-
 def _worker_main(
     main: Callable[..., None],
     report: connection.Connection,
@@ -354,8 +368,9 @@ def _worker_main(
     with signals_held_back():
         # Tries the folder out with a file, which a worker that is ended would leave there.
         tempfile.gettempdir()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
-    _leave_fork_server_to_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+    forget_inherited_fork_server()
+    leave_zygotes_to_parent()
     begin_as_a_program(warning.take)
 
     def fail(error: BaseException) -> None:
@@ -367,6 +382,8 @@ def _worker_main(
 
     when_stuck(fail)
     try:
+        with suppress(OSError):  # the parent is gone, which the next line sees to
+            report.send_bytes(_BEGUN)
         side = WorkerSide(report)
         main(side, *arguments)
         end_as_a_program(side.finishing)
@@ -381,55 +398,6 @@ def leave_signals_to_parent() -> None:
     signal.signal(signal.SIGINT, lambda number, frame: None)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
-
-
-def _leave_fork_server_to_parent() -> None:
-    """Let this process start a fork server of its own when it needs one.
-
-    One that was inherited by a fork is no child of this process, so multiprocessing, which asks
-    whether it still runs, would raise `ChildProcessError`.
-    """
-    server: Any = vars(forkserver)["_forkserver"]
-    server._forkserver_pid = None
-
-
-def _start_helpers(start_method: str) -> None:
-    """Start what multiprocessing itself needs, while no signal is held back.
-
-    Its resource tracker lets signals in again when it starts.  And a fork server hands on what it
-    holds back to all its processes, those of the user's own code too.
-    """
-    if start_method != "fork":
-        let_multiprocessing_use_short_paths()
-        resource_tracker.ensure_running()
-    if start_method == "forkserver":
-        with no_script_where_there_is_none():
-            forkserver.ensure_running()
-
-
-@contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Signals wait, here and in processes started here, until those deal with them their way."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def no_script_where_there_is_none() -> Iterator[None]:
-    """Workers do not look for the script of a main program that was typed or piped in."""
-    main = sys.modules["__main__"]
-    name = getattr(main, "__file__", None)
-    if name is None or _has_main_script():
-        yield
-        return
-    del main.__file__
-    try:
-        yield
-    finally:
-        main.__file__ = name
 
 
 def _received(report: connection.Connection) -> bytes | None:
@@ -451,6 +419,19 @@ def portable(error: BaseException) -> bytes:
     except Exception:  # an error of somebody's own subclass may not travel
         data = pickle.dumps(RunError(str(error)))
     return data
+
+
+def _as_ours(error: Exception, number: int) -> D4pyError:
+    """Return why a worker could not be started, as an error of ours."""
+    if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM):
+        return RunError(
+            f"worker {number} cannot be started: {error}; take fewer processes, or have the limit"
+            " on processes (ulimit -u) or on memory raised"
+        )
+    return OptionError(
+        f"this system does not let processes be started ({error}); the mapping that runs here is"
+        " 'simple'"
+    )
 
 
 def cause_of(exitcode: int) -> str:

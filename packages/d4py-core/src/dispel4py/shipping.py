@@ -29,10 +29,10 @@ from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_mo
 from dispel4py.local_copies import reduce_for_elsewhere
 from dispel4py.open_files import REFUSED, Reducers
 from dispel4py.plan import Plan, PlannedPE
-from dispel4py.processes import imports_main, main_is_shared
 from dispel4py.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
 from dispel4py.runner import modules_of
 from dispel4py.sharing import is_array
+from dispel4py.starting import imports_main, main_is_shared
 
 #: Arrays and bytearrays of so many bytes are left out of the bytes of a PE.
 _LARGE_BYTES = 1 << 20

@@ -36,8 +36,9 @@ from dispel4py.ending import name_threads
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
 from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.logs import get_logger
-from dispel4py.processes import START_METHODS, Crew, signals_held_back, usable_cores
+from dispel4py.processes import Crew, usable_cores
 from dispel4py.secret import secret_of_guest
+from dispel4py.starting import Start, add_start_arguments, signals_held_back
 
 _LOG = get_logger("worker")
 
@@ -74,17 +75,14 @@ class WorkerCommand:
             metavar="SECONDS",
             help="how long to wait for a run (default: %(default)g)",
         )
-        parser.add_argument(
-            "--start-method",
-            choices=START_METHODS,
-            help="how worker processes are started (default: the quickest that is safe)",
-        )
+        add_start_arguments(parser)
 
     def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
         """See `dispel4py.registry.Command`."""
         count = usable_cores() if options.num is None else options.num
         if count < 1:
             raise OptionError(f"-n is {count}; it must be at least 1")
+        start = Start.of(vars(options))
         secret = secret_of_guest(options.key_file)
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:
@@ -92,7 +90,7 @@ class WorkerCommand:
             key = run_key(secret, info.run_id)
             keys, terms, lease = read_terms(client, info, key)
         make_room(FILES_PER_WORKER * count, f"{count} worker processes")
-        guests = Guests(address, keys, key, terms, lease, count, options.start_method)
+        guests = Guests(address, keys, key, terms, lease, count, start)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
         status = guests.serve()
         _LOG.info("run %s has ended", info.run_id)
@@ -109,7 +107,7 @@ class Guests:
         terms: what workers are started with.
         lease: seconds after which a silent driver counts as dead.
         count: how many.
-        start_method: how they are started.
+        start: how they are started.
     """
 
     def __init__(
@@ -120,7 +118,7 @@ class Guests:
         terms: Terms,
         lease: float,
         count: int,
-        start_method: str | None,
+        start: Start,
     ) -> None:
         self._address = address
         self._keys = keys
@@ -128,12 +126,12 @@ class Guests:
         self._terms = terms
         self._lease = lease
         self._count = count
-        self._start_method = start_method
+        self._how = start
         self._store = RedisRunStore(address, keys, key)
         self._ranks: list[int] = []
         self._lost: set[int] = set()
         self._driver = ""
-        self._crew = Crew(work_as_guest, [])
+        self._crew = Crew(work_as_guest, [], start)
 
     def serve(self) -> int:
         """Work to the end of the run; the exit status.
@@ -168,7 +166,7 @@ class Guests:
             (RedisOrders(self._address, self._keys, self._key, rank, self._terms),)
             for rank in self._ranks
         ]
-        self._crew = Crew(work_as_guest, orders, self._start_method)
+        self._crew = Crew(work_as_guest, orders, self._how)
 
     def _watch(self) -> bool:
         """See to the workers until they have ended, or the run is over.

@@ -25,10 +25,11 @@ from dispel4py.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.heartbeat import FrozenWatch
 from dispel4py.inputs import RootInput, root_inputs
 from dispel4py.plan import Plan, make_plan, refusal, share_stateless
-from dispel4py.processes import START_METHODS, Crew
+from dispel4py.processes import Crew
 from dispel4py.registry import Capabilities
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.shipping import Parcel, pack
+from dispel4py.starting import Start, add_start_arguments
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Workers where ``-n`` is not given.
@@ -113,11 +114,7 @@ class DynamicMapping:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
-        parser.add_argument(
-            "--start-method",
-            choices=START_METHODS,
-            help="how worker processes are started (default: the quickest that is safe)",
-        )
+        add_start_arguments(parser)
         parser.add_argument(
             "--redeliveries",
             type=int,
@@ -157,21 +154,23 @@ class DynamicMapping:
         plan = self._plan(graph, options)
         given = root_inputs(plan, inputs)
         extra = options.extra
+        start = Start.of(extra)
         terms = Terms(
-            pack(plan, CODEC, extra.get("start_method")),
+            pack(plan, CODEC, start.method),
             options.on_error,
             options.share_items,
             _interval(extra),
             _redeliveries(extra),
         )
         with self.backend(plan, terms, options) as backend:
-            return self.drive(plan, given, terms, backend, options)
+            return self.drive(plan, given, terms, start, backend, options)
 
     def drive(
         self,
         plan: Plan,
         given: dict[int, RootInput],
         terms: Terms,
+        start: Start,
         backend: Backend,
         options: RunOptions,
         progress: Progress | None = None,
@@ -182,6 +181,7 @@ class DynamicMapping:
             plan: the plan; shared PEs have one instance in it.
             given: inputs of the roots that are still to be fed.
             terms: what workers are started with.
+            start: how.
             backend: where the tasks wait.
             options: the run's options.
             progress: how far the run has come; None if it begins.
@@ -197,7 +197,7 @@ class DynamicMapping:
                 ranks = [backend.store.join() for _ in range(count)]
                 orders = [backend.orders(rank) for rank in ranks]
                 frozen = FrozenWatch.of(extra)
-                crew = Crew(backend.work, orders, extra.get("start_method"), frozen)
+                crew = Crew(backend.work, orders, start, frozen, common=terms)
                 backend.started()
                 staff = Staff(
                     plan,

@@ -41,6 +41,7 @@ from dispel4py.plan import Plan
 from dispel4py.registry import load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.secret import removed_with_run, secret_of_guest
+from dispel4py.starting import Start
 
 _LOG = get_logger("resume")
 
@@ -79,13 +80,14 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     count = resumption.processes if options.processes is None else options.processes
     options = replace(options, processes=count, extra=extra)
     given = root_inputs(plan, inputs) if inputs is not None else {}
+    start = Start.of(extra)
     backend = RedisBackend(address, keys, key, plan, terms, resumption)
     with removed_with_run(key_file, resumption.key_file), backend.cleared():
         progress = backend.store.take_over(info.last_sign)
         _LOG.info("taking up run %s", info.run_id)
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
-        return mapping.drive(plan, still, terms, backend, options, progress)
+        return mapping.drive(plan, still, terms, start, backend, options, progress)
 
 
 def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from d4py_dynamic.store import RunStore
 from d4py_dynamic.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.ending import name_threads
-from dispel4py.errors import WorkerLostError
+from dispel4py.errors import WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
 from dispel4py.plan import Plan
 from dispel4py.processes import EndWarning
@@ -248,7 +248,7 @@ class Staff:
         self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
 
     def _as_ranked(self, error: WorkerLostError) -> WorkerLostError:
-        return WorkerLostError(self._ranks[error.rank], error.pid, error.cause)
+        return type(error)(self._ranks[error.rank], error.pid, error.cause)
 
     def _replace(self, number: int, error: WorkerLostError) -> None:
         """Start another process in place of one that is gone."""
@@ -268,7 +268,9 @@ class Staff:
 
     def _count_false_starts(self, number: int, error: WorkerLostError, *, has_worked: bool) -> None:
         at_start = monotonic() - self._started_at[number] < _START_SECONDS
-        false_start = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
+        never_began = isinstance(error, WorkerStartError)
+        by_itself = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
+        false_start = never_began or by_itself
         self._false_starts = self._false_starts + 1 if false_start else 0
         if self._false_starts >= _MOST_FALSE_STARTS:
             raise error
@@ -300,7 +302,7 @@ class Staff:
             if losses > self._redeliveries and (lost.starting or not self._skips):
                 at = self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
                 ran = f"{at}, as {losses - 1} workers before it that died"
-                raise WorkerLostError(error.rank, error.pid, error.cause, ran)
+                raise type(error)(error.rank, error.pid, error.cause, ran)
         self._unowned += pins
         if blame:
             self.notes.append(f"{error}; others went on with its work")
@@ -310,4 +312,4 @@ class Staff:
 
 
 def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:
-    return WorkerLostError(error.rank, error.pid, error.cause, f"{what}; this cannot be done again")
+    return type(error)(error.rank, error.pid, error.cause, f"{what}; this cannot be done again")

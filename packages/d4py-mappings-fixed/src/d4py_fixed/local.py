@@ -25,9 +25,10 @@ from dispel4py.errors import WorkerLostError
 from dispel4py.heartbeat import FrozenWatch, add_frozen_argument
 from dispel4py.inputs import root_inputs
 from dispel4py.plan import make_plan
-from dispel4py.processes import START_METHODS, Crew, WorkerSide
+from dispel4py.processes import Crew, WorkerSide
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.shipping import Parcel, pack
+from dispel4py.starting import Start, add_start_arguments
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -58,11 +59,7 @@ def add_local_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of mappings that start processes on this machine."""
     add_simple(parser)
     add_frozen_argument(parser)
-    parser.add_argument(
-        "--start-method",
-        choices=START_METHODS,
-        help="how worker processes are started (default: the quickest that is safe)",
-    )
+    add_start_arguments(parser)
 
 
 def add_simple(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +109,8 @@ def run_locally(
     placement = placed(graph, options)
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
-    parcel = pack(placement.plan, CODEC, options.extra.get("start_method"))
+    start = Start.of(options.extra)
+    parcel = pack(placement.plan, CODEC, start.method)
     wiring = wire(placement)
     arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
     peers = peers_of(placement)
@@ -131,7 +129,7 @@ def run_locally(
             )
             for rank in range(placement.ranks)
         ]
-        crew = Crew(work, orders, options.extra.get("start_method"), frozen)
+        crew = Crew(work, orders, start, frozen)
         del parcel, orders  # whoever runs a PE has it now
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
         transport = SharedBuffers(wiring.driver(crew.check), arenas, placement.ranks)
@@ -140,7 +138,7 @@ def run_locally(
         crew.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
         ran = placement.describe(error.rank)
-        raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
+        raise type(error)(error.rank, error.pid, error.cause, ran) from None
     else:
         return result
     finally:

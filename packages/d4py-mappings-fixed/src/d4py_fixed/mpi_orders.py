@@ -13,9 +13,9 @@ from d4py_fixed.local import RankOrders
 from d4py_fixed.placement import Placement, peers_of
 from d4py_fixed.transport import Parts
 from dispel4py.errors import D4pyError, GraphError, RunError
-from dispel4py.processes import no_script_where_there_is_none
 from dispel4py.result import RunOptions
 from dispel4py.shipping import Parcel, pack
+from dispel4py.starting import no_script_where_there_is_none
 
 
 def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:

@@ -33,6 +33,7 @@ from dispel4py.errors import D4pyError, RunError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes import Crew
 from dispel4py.result import RunOptions
+from dispel4py.starting import Start
 
 logger = get_logger("zmq_multi")
 
@@ -50,6 +51,7 @@ def join(options: RunOptions) -> None:
     """
     extra = options.extra
     host, port = host_and_port(extra["connect"], "--connect")
+    start = Start.of(extra)
     keys = keys_of_guest(extra.get("key_file"))
     own, driver = way_to(host, port, extra["wait"])
     with ExitStack() as stack:
@@ -57,7 +59,7 @@ def join(options: RunOptions) -> None:
         offers = [
             stack.enter_context(listen_at_host(own)) for _ in range(options.processes or _cores())
         ]
-        guest = HostSide(listener, offers, driver, keys, extra.get("start_method"))
+        guest = HostSide(listener, offers, driver, keys, start)
         stack.callback(guest.close)
         guest.run(min(_ANSWER_SECONDS, extra["wait"]))
 
@@ -70,7 +72,7 @@ class HostSide:
         offers: where its ranks will be.
         driver: the driver's address.
         keys: the run's keys.
-        start_method: how ranks are started.
+        start: how ranks are started.
     """
 
     def __init__(
@@ -79,14 +81,14 @@ class HostSide:
         offers: list[socket.socket],
         driver: str,
         keys: Keys,
-        start_method: str | None,
+        start: Start,
     ) -> None:
         self._name = socket.gethostname()
         self._address = address_of(listener)
         self._offers = offers
         self._driver = driver
         self._keys = keys
-        self._start_method = start_method
+        self._how = start
         self._transport = ZmqTransport(HOST, listener, {}, keys, patience=0.0)
         self._transport.connect(_DRIVER, driver, heartbeat=True)
         self._crew: Crew | None = None
@@ -151,7 +153,7 @@ class HostSide:
         arguments = [
             rank_arguments(place, self._offers[place.offer], self._keys) for place in orders.ranks
         ]
-        self._crew = Crew(work, arguments, self._start_method)
+        self._crew = Crew(work, arguments, self._how)
         for offer in self._offers:
             offer.close()
         ranks = ", ".join(str(place.orders.rank) for place in orders.ranks)
@@ -164,7 +166,7 @@ class HostSide:
             self._crew.check()
         except WorkerLostError as error:
             rank = self._orders.ranks[error.rank].orders.rank
-            raise WorkerLostError(rank, error.pid, f"{error.cause}, on {self._name}") from None
+            raise type(error)(rank, error.pid, f"{error.cause}, on {self._name}") from None
 
     def _answer(self, seconds: float) -> Word | None:
         """The driver's first word; None if there is none."""

@@ -27,6 +27,7 @@ from dispel4py.processes import Crew
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.secret import VARIABLE
 from dispel4py.shipping import pack
+from dispel4py.starting import Start
 from dispel4py.workflow_graph import WorkflowGraph
 
 logger = get_logger("zmq_multi")
@@ -42,7 +43,8 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
     placement = placed(graph, options)
     frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
-    parcel = pack(placement.plan, CODEC, extra.get("start_method"), elsewhere=True)
+    start = Start.of(extra)
+    parcel = pack(placement.plan, CODEC, start.method, elsewhere=True)
     host, port = host_and_port(extra["bind"], "--bind")
     with ExitStack() as stack:
         keys, to_tell = stack.enter_context(keys_of_driver(extra.get("key_file")))
@@ -79,7 +81,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
                     rank_arguments(place, of_rank, keys)
                     for place, of_rank in zip(places, local, strict=False)
                 ],
-                extra.get("start_method"),
+                start,
                 frozen,
             )
             stack.callback(crew.stop)
@@ -102,7 +104,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
         except WorkerLostError as error:
             hosts.stop(f"the run failed: {error}")
             ran = placement.describe(error.rank)
-            raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
+            raise type(error)(error.rank, error.pid, error.cause, ran) from None
         except KeyboardInterrupt:
             hosts.stop("the run was interrupted")
             raise

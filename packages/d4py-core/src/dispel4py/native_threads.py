@@ -1,0 +1,92 @@
+"""Threads that Python does not know, because a library has started them: may this process fork?
+
+A fork copies the memory of a library, but none of its threads, so in the child it waits for ever
+for what they would do.  Libraries that are prepared for forks either end their threads before one
+(OpenBLAS, and so NumPy), which a trial shows, or are known by the names of their threads (ZeroMQ).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import connection
+from pathlib import Path
+from time import monotonic, sleep
+
+_TASKS = Path("/proc/self/task")
+#: How threads are called that nothing in a forked child waits for.
+_HARMLESS = ("ZMQbg/",)
+#: Seconds that a child has for doing nothing, and that threads take at most to end or be named.
+_TRIAL_SECONDS, _SETTLING_SECONDS = 2.0, 0.05
+
+
+def lost_by_fork() -> bool:
+    """Return whether libraries here have threads that they would miss in a forked process.
+
+    It forks once to find out, if there are threads that Python does not know.  Where nobody can
+    say which threads there are, it returns False.
+    """
+    if not _foreign():
+        return False
+    if not _forks():
+        return True
+    until = monotonic() + _SETTLING_SECONDS
+    while _foreign():
+        if monotonic() >= until:
+            return True
+        sleep(0.001)
+    return False
+
+
+def _foreign() -> bool:
+    """Return whether there are threads that neither Python nor a well-known library has started."""
+    known = {
+        thread.native_id
+        for thread in threading.enumerate()
+        if not isinstance(thread, threading._DummyThread)
+    }
+    try:
+        return any(
+            int(task.name) not in known and not _name(task).startswith(_HARMLESS)
+            for task in _TASKS.iterdir()
+        )
+    except OSError:  # not Linux
+        return False
+
+
+def _name(task: Path) -> str:
+    try:
+        return (task / "comm").read_text()
+    except OSError:  # it has ended
+        return _HARMLESS[0]
+
+
+def _forks() -> bool:
+    """Fork a child that does nothing; return whether it could do that."""
+    watched, held = os.pipe()
+    with no_warning_of_threads():
+        child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.close(held)
+    ended = bool(connection.wait([watched], _TRIAL_SECONDS))
+    os.close(watched)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return ended
+
+
+@contextmanager
+def no_warning_of_threads() -> Iterator[None]:
+    """Fork without Python's warning that there are threads; they were looked at before."""
+    with ExitStack() as stack:
+        if sys.version_info >= (3, 12):
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of .*fork", DeprecationWarning)
+        yield
