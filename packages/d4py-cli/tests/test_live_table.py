@@ -226,6 +226,77 @@ def test_the_workers_of_hybrid_redis_are_counted_together(start):
     assert [row[2] for row in table_rows(screen)] == ["20"] * 6
 
 
+@pytest.mark.parametrize("mapping", ["multi", "dyn_multi", "hybrid_redis"])
+def test_workers_are_started_as_they_are_without_a_terminal(start, dispel4py, write, mapping):
+    """A thread that shows the table would keep them from being forked, which is quickest."""
+    write(
+        "wf.py",
+        """
+        import multiprocessing
+        from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+        class Tick(ProducerPE):
+            def _process(self, inputs):
+                return type(multiprocessing.current_process()).__name__
+        class Pass(IterativePE):
+            def _process(self, data):
+                return data, type(multiprocessing.current_process()).__name__
+        graph = WorkflowGraph()
+        graph.connect(Tick(), "output", Pass(), "input")
+        """,
+    )
+    job = (mapping, "wf.py", "-n", 2)
+    status, screen, out = on_a_terminal(start, *job, stdout_too=False)
+    assert status == 0
+    assert table_rows(screen)
+    assert out == dispel4py(*job, "-q").out
+
+
+def test_a_child_that_a_pe_waits_for_is_not_ours(start, write):
+    write(
+        "wf.py",
+        """
+        import os
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Waits(ProducerPE):
+            def _process(self, inputs):
+                try:
+                    return os.wait()
+                except ChildProcessError:
+                    return "no child"
+        graph = WorkflowGraph()
+        graph.add(Waits())
+        """,
+    )
+    status, _, out = on_a_terminal(start, "simple", "wf.py", stdout_too=False)
+    assert (status, out) == (0, "Outputs: {'Waits0': {'output': ['no child']}}\n")
+
+
+def test_nothing_is_left_that_copies_to_the_terminal_when_the_command_is_killed(
+    start, write, tmp_path
+):
+    write(
+        "wf.py",
+        """
+        import os
+        from dispel4py import ProducerPE, WorkflowGraph
+        class Kills(ProducerPE):
+            def _process(self, inputs):
+                os.kill(os.getpid(), 9)
+        graph = WorkflowGraph()
+        graph.add(Kills())
+        """,
+    )
+    outer, inner = os.openpty()
+    process = start("simple", "wf.py", stderr=inner, env={**os.environ, "TERM": "xterm"})
+    os.close(inner)
+    try:
+        assert process.wait(timeout=30) == -signal.SIGKILL
+        with pytest.raises(OSError, match="Input/output error"):  # nobody has the other end open
+            b"".join(iter(lambda: os.read(outer, 1 << 16), b""))
+    finally:
+        os.close(outer)
+
+
 def stats(seconds, *counts):
     return RunStats("any", 1, seconds, [InstanceStats(*count) for count in counts])
 

@@ -2,50 +2,46 @@
 
 Worker processes print to the terminal too, so this process cannot know where the cursor is.  While
 a `Terminal` is open, standard output and error of this process and of those that it starts
-therefore lead into a pseudo-terminal, and a thread copies what arrives to the real one, around the
-lines at the end.
+therefore lead into a pseudo-terminal.  A process of its own copies what arrives to the real one,
+around the lines at the end: a thread would keep workers from being forked.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import sys
 import termios
-import threading
 from contextlib import AbstractContextManager, suppress
-from time import monotonic
+from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
+from typing import NoReturn
 
-from dispel4py.standard_output import write_all
+from dispel4py.native_threads import no_warning_of_threads
+from dispel4py.starting import signals_held_back
 
 _OFLAG = 1
-#: Seconds for which the rest of a line is waited for that has come in part.
-_LINE_SECONDS = 0.5
+#: Seconds between two looks of the copying process whether this one is still there.
+_LOOK_SECONDS = 0.5
+#: How often it reads at the end, at the most: more than a pseudo-terminal holds.
+_MOST_READS = 64
 
 
 class Terminal(AbstractContextManager["Terminal"]):
     """Open while something stands at the end of the terminal that is standard error."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._height = 0
-        self._arrived_at = 0.0
-        self._in_line = False  # what was printed last did not end its line
-
     def __enter__(self) -> Terminal:
         _flush()
-        self._real = os.dup(2)
-        self._copied, inner = os.openpty()
-        _make_alike(inner, self._real)
+        copied, inner = os.openpty()
+        _make_alike(inner, 2)
+        line, self._line = Pipe()
+        _start_copying(copied, inner, line, self._line)
         same = os.path.samestat(os.fstat(1), os.fstat(2))
         self._saved = {fd: os.dup(fd) for fd in ((1, 2) if same else (2,))}
         for fd in self._saved:
             os.dup2(inner, fd)
-        os.close(inner)
-        self._stop, self._stopper = os.pipe()
-        self._thread = threading.Thread(target=self._copy, name="d4py-terminal", daemon=True)
-        self._thread.start()
+        for fd in (copied, inner):
+            os.close(fd)
+        line.close()
         return self
 
     def __exit__(
@@ -54,52 +50,107 @@ class Terminal(AbstractContextManager["Terminal"]):
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        self.show("")
         _flush()
-        os.write(self._stopper, b".")
-        self._thread.join()
+        with suppress(OSError, EOFError):
+            self._line.send_bytes(b"")
+            self._line.recv_bytes()  # all that was printed so far is on the real one
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
-        for fd in (self._real, self._copied, self._stop, self._stopper):
-            os.close(fd)
+        self._line.close()
 
     def show(self, text: str) -> None:
         """Let `text`, whole lines, stand at the end, instead of what stands there."""
-        with self._lock:
-            if text and self._in_line and monotonic() - self._arrived_at < _LINE_SECONDS:
-                return  # the next time, below the rest of that line
-            self._erase()
-            if text:
-                start = "\n" if self._in_line else ""
-                # First: a signal may raise KeyboardInterrupt as soon as the text is there.
-                self._height, self._in_line = text.count("\n"), False
-                self._write(start + text)
+        with suppress(OSError):  # the terminal has gone away: nobody to tell
+            self._line.send_bytes(text.encode())
+
+
+class _Copier:
+    """Copies to the real terminal, standard error, what arrives at the other one.
+
+    Args:
+        copied: where it arrives.
+        line: to the process that shows something at the end.
+        parent: the number of that process.
+    """
+
+    def __init__(self, copied: int, line: Connection, parent: int) -> None:
+        self._copied = copied
+        self._line = line
+        self._parent = parent
+        self._height = 0
+        self._in_line = False  # what was printed last did not end its line
+
+    def run(self) -> None:
+        """Go on until asked to end, or the other process is gone."""
+        while True:
+            ready = wait([self._copied, self._line], _LOOK_SECONDS)
+            if self._copied in ready:
+                self._copy()
+            if self._line in ready:
+                text = self._line.recv_bytes()
+                self._show(text)
+                if not text:
+                    self._finish()
+                    return
+            if not ready:
+                os.kill(self._parent, 0)  # raises if it is not
+
+    def _finish(self) -> None:
+        """Copy what has arrived, but not for ever, and say that this is done."""
+        for _ in range(_MOST_READS):
+            if not wait([self._copied], 0):
+                break
+            self._copy()
+        self._line.send_bytes(b"")
 
     def _copy(self) -> None:
-        while True:
-            ready, _, _ = select.select([self._copied, self._stop], [], [])
-            if self._copied not in ready:
-                return
-            try:
-                data = os.read(self._copied, 1 << 16)
-            except OSError:
-                return
-            with self._lock:
-                self._erase()
-                self._write(data)
-                self._in_line = not data.endswith(b"\n")
-                self._arrived_at = monotonic()
+        data = os.read(self._copied, 1 << 16)
+        self._erase()
+        self._write(data)
+        self._in_line = not data.endswith(b"\n")
+
+    def _show(self, text: bytes) -> None:
+        self._erase()
+        if text:
+            self._write((b"\n" if self._in_line else b"") + text)
+            self._in_line = False
+            self._height = text.count(b"\n")
 
     def _erase(self) -> None:
         if self._height:
-            self._write(f"\r\x1b[{self._height}A\x1b[J")
+            self._write(b"\r\x1b[%dA\x1b[J" % self._height)
             self._height = 0
 
-    def _write(self, data: str | bytes) -> None:
-        shown = data.encode() if isinstance(data, str) else data
-        with suppress(OSError):  # the terminal has gone away
-            write_all(self._real, shown)
+    def _write(self, rest: bytes) -> None:
+        with suppress(OSError):  # the terminal has gone away: nobody to tell
+            while rest:
+                rest = rest[os.write(2, rest) :]
+
+
+def _start_copying(copied: int, inner: int, line: Connection, other_end: Connection) -> None:
+    """Fork the copying process.
+
+    It is no child of this one, for which the user's code may wait: what it forks forks it.
+    """
+    parent = os.getpid()
+    with signals_held_back(), no_warning_of_threads():
+        between = os.fork()
+        if between == 0:
+            _copy_in_another(copied, inner, line, other_end, parent)
+    os.waitpid(between, 0)
+
+
+def _copy_in_another(
+    copied: int, inner: int, line: Connection, other_end: Connection, parent: int
+) -> NoReturn:
+    try:
+        if os.fork() == 0:
+            os.close(inner)
+            other_end.close()
+            _Copier(copied, line, parent).run()
+    finally:
+        os._exit(0)
 
 
 def _flush() -> None:
