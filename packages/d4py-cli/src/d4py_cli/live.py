@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from dispel4py.result import InstanceStats, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 COLOURS = {"running": "cyan", "done": "green", "failed": "red"}
@@ -85,12 +85,12 @@ class LiveReporter(Reporter):
             pes = graph.flatten().get_contained_objects()
             self._progress = Progress(f"{getattr(pe, 'name', '')}{i}" for i, pe in enumerate(pes))
         self._terminal: Terminal | None = None
-        self._console: Console | None = None
+        self._has_shown = False
         self.on_progress = self._show
 
     def __enter__(self) -> LiveReporter:
         super().__enter__()
-        self._terminal = Terminal().__enter__()
+        self._terminal = Terminal(partial(make_renderer, self._mapping)).__enter__()
         return self
 
     def __exit__(
@@ -109,51 +109,62 @@ class LiveReporter(Reporter):
 
     def fail(self, error: Exception) -> None:
         self._progress.fail(error.pe_id if isinstance(error, ProcessingError) else None)
-        if self._console is not None:  # else nothing had been shown: it hardly began
+        if self._has_shown:  # else it hardly began
             self._leave_table()
 
     def _show(self, stats: RunStats) -> None:
         self._progress.update(stats)
+        self._has_shown = True
         if self._terminal is not None:
-            console = self._make_console()
-            with console.capture() as text:
-                console.print(self._table(most=max(1, console.height - 6)))
-            self._terminal.show(text.get())
+            self._terminal.show(self._progress, False)
 
     def _leave_table(self) -> None:
+        if self._terminal is not None:
+            self._terminal.show(self._progress, True, stays=True)
         self._close_terminal()
-        self._make_console().print(self._table())
 
     def _close_terminal(self) -> None:
         if self._terminal is not None:
             terminal, self._terminal = self._terminal, None
             terminal.__exit__(None, None, None)
 
-    def _make_console(self) -> Console:
-        if self._console is None:
-            from rich.console import Console
 
-            self._console = Console(stderr=True)
-        return self._console
+def make_renderer(mapping: str) -> Callable[[Progress, bool], str]:
+    """Return what makes the table's text, for the terminal that is standard error.
 
-    def _table(self, most: int | None = None) -> Table:
-        from rich import box
-        from rich.table import Table
-        from rich.text import Text
+    It takes the progress, and whether the table may be higher than the terminal.
+    """
+    from rich.console import Console
 
-        rows = list(self._progress.rows.items())
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for title in "PE", "instances", "items", "items/s", "state":
-            right = title in ("instances", "items", "items/s")
-            table.add_column(title, justify="right" if right else "left", no_wrap=True)
-        for name, row in rows[:most]:
-            state = Text(row.state, style=COLOURS.get(row.state, "dim"))
-            table.add_row(Text(name), *_numbers(row), state)
-        hidden = len(rows) - len(rows[:most])
-        table.caption = f"{self._mapping}, {self._progress.seconds:.1f} s"
-        if hidden:
-            table.caption += f", and {hidden} more PEs"
-        return table
+    console = Console(stderr=True)
+
+    def render(progress: Progress, whole: bool) -> str:
+        most = None if whole else max(1, console.height - 6)
+        with console.capture() as text:
+            console.print(_table(mapping, progress, most))
+        return text.get()
+
+    return render
+
+
+def _table(mapping: str, progress: Progress, most: int | None) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = list(progress.rows.items())
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in "PE", "instances", "items", "items/s", "state":
+        right = title in ("instances", "items", "items/s")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
+    for name, row in rows[:most]:
+        state = Text(row.state, style=COLOURS.get(row.state, "dim"))
+        table.add_row(Text(name), *_numbers(row), state)
+    hidden = len(rows) - len(rows[:most])
+    table.caption = f"{mapping}, {progress.seconds:.1f} s"
+    if hidden:
+        table.caption += f", and {hidden} more PEs"
+    return table
 
 
 def _numbers(row: Row) -> tuple[str, str, str]:

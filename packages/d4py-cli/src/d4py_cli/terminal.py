@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import sys
 import termios
+import traceback
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
-from typing import NoReturn
+from typing import Any
 
 from dispel4py.native_threads import no_warning_of_threads
 from dispel4py.starting import signals_held_back
@@ -26,15 +28,26 @@ _LOOK_SECONDS = 0.5
 _MOST_READS = 64
 
 
+#: Makes the text, whole lines, that is to stand at the end.
+Render = Callable[..., str]
+
+
 class Terminal(AbstractContextManager["Terminal"]):
-    """Open while something stands at the end of the terminal that is standard error."""
+    """Open while something stands at the end of the terminal that is standard error.
+
+    Args:
+        prepare: gives what makes the text; both are called in the process that copies.
+    """
+
+    def __init__(self, prepare: Callable[[], Render]) -> None:
+        self._prepare = prepare
 
     def __enter__(self) -> Terminal:
         _flush()
         copied, inner = os.openpty()
         _make_alike(inner, 2)
         line, self._line = Pipe()
-        _start_copying(copied, inner, line, self._line)
+        self._start_copying(copied, inner, line)
         same = os.path.samestat(os.fstat(1), os.fstat(2))
         self._saved = {fd: os.dup(fd) for fd in ((1, 2) if same else (2,))}
         for fd in self._saved:
@@ -52,17 +65,40 @@ class Terminal(AbstractContextManager["Terminal"]):
     ) -> None:
         _flush()
         with suppress(OSError, EOFError):
-            self._line.send_bytes(b"")
-            self._line.recv_bytes()  # all that was printed so far is on the real one
+            self._line.send(None)
+            self._line.recv()  # all that was printed so far is on the real one
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
         self._line.close()
 
-    def show(self, text: str) -> None:
-        """Let `text`, whole lines, stand at the end, instead of what stands there."""
-        with suppress(OSError):  # the terminal has gone away: nobody to tell
-            self._line.send_bytes(text.encode())
+    def show(self, *what: Any, stays: bool = False) -> None:
+        """Let something stand at the end, instead of what stands there.
+
+        Args:
+            *what: arguments for what `prepare` gave; picklable.
+            stays: it is left there for good.
+        """
+        with suppress(OSError):  # the process was killed
+            self._line.send((what, stays))
+
+    def _start_copying(self, copied: int, inner: int, line: Connection) -> None:
+        """Fork the process that copies.
+
+        It is no child of this one, for which the user's code may wait: what it forks forks it.
+        """
+        parent = os.getpid()
+        with signals_held_back(), no_warning_of_threads():
+            between = os.fork()
+            if between == 0:
+                try:
+                    if os.fork() == 0:
+                        os.close(inner)
+                        self._line.close()
+                        _Copier(copied, line, parent).run(self._prepare())
+                finally:
+                    os._exit(0)
+        os.waitpid(between, 0)
 
 
 class _Copier:
@@ -81,18 +117,25 @@ class _Copier:
         self._height = 0
         self._in_line = False  # what was printed last did not end its line
 
-    def run(self) -> None:
+    def run(self, render: Render) -> None:
         """Go on until asked to end, or the other process is gone."""
         while True:
             ready = wait([self._copied, self._line], _LOOK_SECONDS)
             if self._copied in ready:
                 self._copy()
             if self._line in ready:
-                text = self._line.recv_bytes()
-                self._show(text)
-                if not text:
+                message = self._line.recv()
+                if message is None:
                     self._finish()
                     return
+                what, stays = message
+                try:
+                    text = render(*what)
+                except Exception:  # what is printed still has to be copied
+                    text = traceback.format_exc()
+                self._show(text.encode())
+                if stays:
+                    self._height = 0
             if not ready:
                 os.kill(self._parent, 0)  # raises if it is not
 
@@ -102,7 +145,8 @@ class _Copier:
             if not wait([self._copied], 0):
                 break
             self._copy()
-        self._line.send_bytes(b"")
+        self._erase()
+        self._line.send(None)
 
     def _copy(self) -> None:
         data = os.read(self._copied, 1 << 16)
@@ -112,10 +156,9 @@ class _Copier:
 
     def _show(self, text: bytes) -> None:
         self._erase()
-        if text:
-            self._write((b"\n" if self._in_line else b"") + text)
-            self._in_line = False
-            self._height = text.count(b"\n")
+        self._write((b"\n" if self._in_line else b"") + text)
+        self._in_line = False
+        self._height = text.count(b"\n")
 
     def _erase(self) -> None:
         if self._height:
@@ -126,31 +169,6 @@ class _Copier:
         with suppress(OSError):  # the terminal has gone away: nobody to tell
             while rest:
                 rest = rest[os.write(2, rest) :]
-
-
-def _start_copying(copied: int, inner: int, line: Connection, other_end: Connection) -> None:
-    """Fork the copying process.
-
-    It is no child of this one, for which the user's code may wait: what it forks forks it.
-    """
-    parent = os.getpid()
-    with signals_held_back(), no_warning_of_threads():
-        between = os.fork()
-        if between == 0:
-            _copy_in_another(copied, inner, line, other_end, parent)
-    os.waitpid(between, 0)
-
-
-def _copy_in_another(
-    copied: int, inner: int, line: Connection, other_end: Connection, parent: int
-) -> NoReturn:
-    try:
-        if os.fork() == 0:
-            os.close(inner)
-            other_end.close()
-            _Copier(copied, line, parent).run()
-    finally:
-        os._exit(0)
 
 
 def _flush() -> None:
