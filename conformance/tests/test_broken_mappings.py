@@ -69,6 +69,7 @@ CAUGHT_BY = {
     "StopsAfterTheCall": "test_c4_a_stop_during_a_long_call",
     "LeaksAThread": "test_c4_no_thread_is_left",
     "WaitsForAStoppedWorker": "test_c5_a_stopped_worker_is_reported",
+    "ForksBesideThreads": "test_c1_a_run_starts_beside_native_threads",
 }
 #: Those that are tried by `make test`; each takes a session of pytest.
 QUICK = {"DropsAnItem", "LastEdgeOnly", "UnstableHash", "SwallowsExceptions", "SkipsPostprocess"}

@@ -29,6 +29,13 @@ from dispel4py.registry import Mapping
 _MARK = "D4PY_CONFORMANCE_RUN"
 #: Seconds in which a process that is on its way out may still be seen.
 _ON_ITS_WAY = 2.0
+#: A script of the kind that users write who have never used processes.
+_WITHOUT_GUARD = """
+import sys
+from pathlib import Path
+from d4py_conformance.child import main
+sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
 
 
 class ApartError(Exception):
@@ -70,6 +77,7 @@ class Apart:
         environment: variables to set beside.
         stdin: what it reads from standard input.
         stdout: descriptor of its standard output; None is a file.
+        guarded: a process that imports its main script does not run the graph again.
     """
 
     def __init__(
@@ -82,6 +90,8 @@ class Apart:
         environment: dict[str, str] | None = None,
         stdin: str = "",
         stdout: int | None = None,
+        *,
+        guarded: bool = True,
     ) -> None:
         self._mark = secrets.token_hex(16)
         self._answer_file = folder / "answer"
@@ -103,6 +113,10 @@ class Apart:
         order_file = folder / "order"
         order_file.write_bytes(pickle.dumps(order))
         command = [sys.executable, "-m", "d4py_conformance.child"]
+        if not guarded:
+            script = folder / "script.py"
+            script.write_text(_WITHOUT_GUARD)
+            command = [sys.executable, str(script)]
         with (
             self._stderr_file.open("wb") as stderr,
             self._stdout_file.open("wb") as stdout_file,

@@ -21,6 +21,7 @@ from d4py_conformance.rules.output import OutputRules
 from d4py_conformance.rules.ownership import OwnershipRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
+from d4py_conformance.rules.starting import StartingRules
 from d4py_conformance.rules.state import StateRules
 from d4py_conformance.rules.statistics import StatisticsRules
 from d4py_conformance.rules.stopping import StoppingRules
@@ -38,6 +39,7 @@ class MappingConformance(
     StatisticsRules,
     StoppingRules,
     ChildrenRules,
+    StartingRules,
     MemoryRules,
     DeclarationRules,
     OwnershipRules,

@@ -96,6 +96,7 @@ class Suite:
             environment: dict[str, str] | None = None,
             stdin: str = "",
             stdout: int | None = None,
+            guarded: bool = True,
             **more: Any,
         ) -> Apart:
             _check_mapping(mapping)
@@ -104,7 +105,17 @@ class Suite:
             folder.mkdir()
             run_options = {**options, **more}
             started.append(
-                Apart(folder, mapping, graph, inputs, run_options, environment, stdin, stdout)
+                Apart(
+                    folder,
+                    mapping,
+                    graph,
+                    inputs,
+                    run_options,
+                    environment,
+                    stdin,
+                    stdout,
+                    guarded=guarded,
+                )
             )
             return started[-1]
 

@@ -7,5 +7,6 @@ came later have a module each.
 from d4py_conformance.broken.children import *  # noqa: F403
 from d4py_conformance.broken.known import *  # noqa: F403
 from d4py_conformance.broken.output import *  # noqa: F403
+from d4py_conformance.broken.starting import *  # noqa: F403
 from d4py_conformance.broken.statistics import *  # noqa: F403
 from d4py_conformance.broken.threads import *  # noqa: F403
