@@ -1,0 +1,288 @@
+"""How the start method is chosen, and what is said of workers that do not begin."""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from dispel4py import processes
+from dispel4py.errors import OptionError, RunError
+from dispel4py.processes import Crew
+from dispel4py.starting import Start
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux")
+
+#: A thread that Python does not know, and its end.
+NATIVE = """
+    import ctypes, threading
+    library = ctypes.CDLL(None)
+    semaphore = ctypes.create_string_buffer(64)
+    library.sem_init(semaphore, 0, 0)
+    thread = ctypes.c_ulong()
+
+    def begin():
+        wait = ctypes.cast(library.sem_wait, ctypes.c_void_p)
+        assert library.pthread_create(ctypes.byref(thread), None, wait, semaphore) == 0
+        assert threading.active_count() == 1
+
+    def end():
+        library.sem_post(semaphore)
+        library.pthread_join(thread, None)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Runs a script, with warnings as errors; gives its status, output and error output."""
+
+    def run(*parts, **environment):
+        script = tmp_path / "script.py"
+        script.write_text("".join(map(textwrap.dedent, parts)), encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", script],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+@linux
+def test_a_program_with_native_threads_is_not_forked(program):
+    choosing = """
+        from dispel4py.starting import safe_start_method
+        methods = [safe_start_method()]
+        begin()
+        methods.append(safe_start_method())
+        end()
+        print(*methods, safe_start_method())
+    """
+    assert program(NATIVE, choosing) == (0, "fork spawn fork\n", "")
+
+
+@linux
+def test_threads_that_end_before_a_fork_are_no_hindrance(program):
+    pytest.importorskip("numpy")
+    choosing = """
+        import os
+        import numpy
+        from dispel4py.starting import safe_start_method
+        numpy.ones((300, 300)) @ numpy.ones((300, 300))
+        assert len(os.listdir("/proc/self/task")) > 1, "this shows nothing"
+        print(safe_start_method())
+    """
+    assert program(choosing, OPENBLAS_NUM_THREADS="3") == (0, "fork\n", "")
+
+
+@linux
+def test_nor_are_those_of_zeromq(program):
+    pytest.importorskip("zmq")
+    choosing = """
+        import zmq
+        from dispel4py.starting import safe_start_method
+        with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
+            print(safe_start_method())
+    """
+    assert program(choosing) == (0, "fork\n", "")
+
+
+@linux
+def test_a_prompt_with_native_threads_is_not_forked_either():
+    choosing = "begin()\nfrom dispel4py.starting import safe_start_method as s\nprint(s()); end()"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(NATIVE) + choosing],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert done.stdout == "spawn\n"
+
+
+#: A script without a guard, so that its workers have to be forked.
+REPLACING = """
+    import os, signal, threading, time
+    from dispel4py.errors import D4pyError
+    from dispel4py.processes import Crew
+    from dispel4py.starting import Start
+
+    class Common:
+        def __reduce__(self):
+            raise AssertionError("it is copied")
+
+    def work(side, number, common):
+        print("worker", number, common is COMMON, flush=True)
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 4:
+            os._exit(7)
+        if number == 5:
+            raise ValueError("five")
+        while number == 6:
+            time.sleep(1)
+
+    def until_lost(number):
+        while True:
+            try:
+                crew.check()
+            except D4pyError as error:
+                return str(error).replace(str(crew.pids[-1]), "PID").strip()
+            time.sleep(0.01)
+
+    COMMON = Common()
+    crew = Crew(work, [(1, COMMON)], Start.of({}), common=COMMON)
+    threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+"""
+
+
+@linux
+def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(program):
+    adding = """
+        crew.add((2, COMMON))
+        assert crew.join(20)
+        crew.check()
+        for number in (3, 4):
+            crew.add((number, COMMON))
+            print(until_lost(number))
+        crew.add((5, COMMON))
+        assert "ValueError: five" in until_lost(5)
+        crew.add((6, COMMON))
+        crew.stop()
+        print(crew.join(0))
+    """
+    status, out, err = program(REPLACING, adding)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert [line for line in lines if line.startswith("worker 6")] in ([], ["worker 6 True"])
+    assert [line for line in lines if not line.startswith("worker 6")] == [
+        "worker 1 True",
+        "worker 2 True",
+        "worker 3 True",
+        "worker 2 (process PID) died: killed by SIGKILL",
+        "worker 4 True",
+        "worker 3 (process PID) died: exit status 7",
+        "worker 5 True",
+        "True",
+    ]
+
+
+@linux
+def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_worker(program):
+    killing = """
+        crew.add((6, COMMON))
+        while not crew._processes[-1].is_alive():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    # Waits until its output has no other writer, which is when all processes have ended.
+    status, out, err = program(REPLACING, killing)
+    assert (status, err) == (-9, "")
+    assert out.splitlines()[0] == "worker 1 True"
+
+
+@linux
+def test_a_killed_zygote_is_told(program):
+    killing = """
+        os.kill(crew._zygote._pid, signal.SIGKILL)
+        try:
+            crew.add((2, COMMON))
+        except D4pyError as error:
+            print(error)
+        crew.stop()
+    """
+    status, out, err = program(REPLACING, killing)
+    assert (status, err) == (0, "")
+    assert "no other worker can be started: the process that forks them (process " in out
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program, method):
+    script = f"""
+        import multiprocessing
+        from dispel4py.processes import Crew
+        from dispel4py.starting import Start
+
+        def work(side):
+            print(multiprocessing.current_process().daemon, flush=True)
+
+        def run():
+            crew = Crew(work, [()], Start("{method}"))
+            crew.wait_until_ended()
+            crew.stop()
+            return multiprocessing.current_process().daemon
+
+        if __name__ == "__main__":
+            multiprocessing.get_context("forkserver").Process(target=len, args=("",)).start()
+            with multiprocessing.get_context("fork").Pool(1) as pool:
+                print(pool.apply(run))
+    """
+    assert program(script) == (0, "False\nTrue\n", "")
+
+
+def test_a_worker_that_does_not_begin_is_logged_and_then_given_up(program):
+    script = """
+        import time
+        from dispel4py import start_watch
+        from dispel4py.errors import WorkerStartError
+        from dispel4py.processes import Crew
+        from dispel4py.starting import Start
+
+        if __name__ != "__main__":
+            time.sleep(100)
+        else:
+            start_watch._WARN_SECONDS = 0.1
+            crew = Crew(len, [("",)], Start("spawn", 0.5))
+            try:
+                crew.wait_until_ended()
+            except WorkerStartError as error:
+                print(str(error).replace(str(error.pid), "PID"))
+            crew.stop()
+    """
+    status, out, err = program(script)
+    assert status == 0, err
+    advice = (
+        "it imports the main script first: put what takes long there under"
+        " if __name__ == '__main__':"
+    )
+    assert out == (
+        "worker 0 (process PID) did not begin: it was started by spawn and has not begun within"
+        f" 0.5 s; {advice}, or give it more time by --start-timeout\n"
+    )
+    assert "), started by spawn, has not begun after 0 s; " in err
+
+
+@pytest.mark.parametrize("options", [{"start_timeout": 0}, {"start_timeout": float("nan")}])
+def test_a_timeout_that_cannot_be_is_wrong_usage(options):
+    with pytest.raises(OptionError, match=r"the start timeout is .*; it has to be more than 0"):
+        Start.of(options)
+
+
+def test_a_platform_without_processes_is_told_which_mapping_runs(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    with pytest.raises(OptionError, match="cannot start processes; the mapping that runs here"):
+        Start.of({})
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "message"),
+    [
+        (errno.ENOSYS, OptionError, "does not let processes be started .* is 'simple'"),
+        (errno.EAGAIN, RunError, "worker 0 cannot be started: .* take fewer processes"),
+    ],
+)
+def test_a_system_that_starts_no_process_is_told_of(monkeypatch, number, kind, message):
+    def refuse(self, name, arguments):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(processes.Crew, "_start_process", refuse)
+    with pytest.raises(kind, match=message):
+        Crew(len, [("",)], Start("spawn"))
