@@ -19,7 +19,7 @@ from d4py_dynamic.tasks import (
     pins_of,
 )
 from dispel4py import WorkflowGraph
-from dispel4py.errors import WorkerLostError
+from dispel4py.errors import WorkerLostError, WorkerStartError
 from dispel4py.plan import make_plan, share_stateless
 
 KILLED = "killed by SIGKILL"
@@ -34,8 +34,8 @@ class Workers:
 
     def check(self):
         if self.lost:
-            number, cause = self.lost.pop(0)
-            raise WorkerLostError(number, 4000 + number, cause)
+            number, cause, *kind = self.lost.pop(0)
+            raise (*kind, WorkerLostError)[0](number, 4000 + number, cause)
 
     def add(self, arguments):
         self.added.append(arguments)
@@ -92,8 +92,8 @@ class Company:
                 side.adopt(pins[-1])
         return pins
 
-    def lose(self, number, cause=KILLED):
-        self.workers.lost.append((number, cause))
+    def lose(self, number, cause=KILLED, kind=WorkerLostError):
+        self.workers.lost.append((number, cause, kind))
         self.staff.check()
 
 
@@ -217,6 +217,14 @@ def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
     company.lose(3, cause)
     with pytest.raises(WorkerLostError, match=cause):
         company.lose(4, cause)
+
+
+def test_so_do_workers_that_never_begin_however_long_they_had(company, monkeypatch):
+    monkeypatch.setattr(staff, "_START_SECONDS", 0.0)
+    company.lose(0, "too slow", WorkerStartError)
+    company.lose(3, "too slow", WorkerStartError)
+    with pytest.raises(WorkerStartError, match=r"worker 4 .* did not begin: too slow"):
+        company.lose(4, "too slow", WorkerStartError)
 
 
 def test_d2_a_replica_with_a_postprocess_fails_the_run_when_it_is_lost(company):
