@@ -272,6 +272,23 @@ def test_a_platform_without_processes_is_told_which_mapping_runs(monkeypatch):
         Start.of({})
 
 
+def test_so_does_a_python_that_lacks_the_module(program):
+    asking = """
+        import sys
+        sys.modules["_multiprocessing"] = None
+        from dispel4py.errors import UnknownMappingError
+        from dispel4py.registry import available, load_mapping
+        for name in {*available()} & {"multi", "dyn_multi"}:
+            try:
+                load_mapping(name)
+            except UnknownMappingError as error:
+                assert "needs processes" in str(error), error
+                assert str(error).endswith("the mapping that runs here is 'simple'"), error
+        print(load_mapping("simple").name)
+    """
+    assert program(asking) == (0, "simple\n", "")
+
+
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
@@ -241,6 +242,11 @@ def load_mapping(name: str) -> Mapping:
     try:
         mapping: Mapping = entry.load()()
     except ImportError as error:
+        if error.name == "_multiprocessing":
+            raise UnknownMappingError(
+                f"mapping {name!r} needs processes, which this Python ({sys.platform}) has not;"
+                " the mapping that runs here is 'simple'"
+            ) from error
         wanted = KNOWN_DISTRIBUTIONS.get(name) or getattr(entry.dist, "name", name)
         raise UnknownMappingError(
             f"mapping {name!r} is installed but cannot be imported ({error});"
