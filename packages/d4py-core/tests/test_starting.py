@@ -70,6 +70,17 @@ def test_a_program_with_native_threads_is_not_forked(program):
 
 
 @linux
+def test_nor_is_one_with_python_threads_whoever_has_started_them(program):
+    choosing = """
+        import _thread, time
+        from dispel4py.starting import safe_start_method
+        _thread.start_new_thread(lambda: time.sleep(100), ())
+        print(safe_start_method())
+    """
+    assert program(choosing) == (0, "forkserver\n", "")
+
+
+@linux
 def test_threads_that_end_before_a_fork_are_no_hindrance(program):
     pytest.importorskip("numpy")
     choosing = """

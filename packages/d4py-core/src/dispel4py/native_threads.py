@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -43,20 +42,18 @@ def lost_by_fork() -> bool:
     return False
 
 
+def python_threads() -> int:
+    """Return how many threads Python knows, those included that `threading` does not."""
+    return len(sys._current_frames())
+
+
 def _foreign() -> bool:
     """Return whether there are threads that neither Python nor a well-known library has started."""
-    known = {
-        thread.native_id
-        for thread in threading.enumerate()
-        if not isinstance(thread, threading._DummyThread)
-    }
     try:
-        return any(
-            int(task.name) not in known and not _name(task).startswith(_HARMLESS)
-            for task in _TASKS.iterdir()
-        )
+        names = [_name(task) for task in _TASKS.iterdir()]
     except OSError:  # not Linux
         return False
+    return sum(not name.startswith(_HARMLESS) for name in names) > python_threads()
 
 
 def _name(task: Path) -> str:

@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from multiprocessing import (
 from typing import Any
 
 from dispel4py.errors import OptionError, name_list
-from dispel4py.native_threads import lost_by_fork, no_warning_of_threads
+from dispel4py.native_threads import lost_by_fork, no_warning_of_threads, python_threads
 from dispel4py.socket_folder import let_multiprocessing_use_short_paths
 
 START_METHODS = ("fork", "forkserver", "spawn")
@@ -104,7 +103,7 @@ def safe_start_method() -> str:
     with signals_held_back():
         if lost_by_fork():
             return "spawn"
-    return "forkserver" if threading.active_count() > 1 and has_main_script() else "fork"
+    return "forkserver" if python_threads() > 1 and has_main_script() else "fork"
 
 
 def imports_main() -> bool:
