@@ -20,7 +20,9 @@ from time import monotonic, sleep
 _TASKS = Path("/proc/self/task")
 #: How threads are called that nothing in a forked child waits for.
 _HARMLESS = ("ZMQbg/",)
-#: Seconds that a child has for doing nothing, and that threads take at most to end or be named.
+#: Where a thread's flags stand behind its name in its `stat`, and the one that it is ending.
+_FLAGS, _PF_EXITING = 6, 0x4
+#: Seconds that a child has for doing nothing, and that new threads take at most to be named.
 _TRIAL_SECONDS, _SETTLING_SECONDS = 2.0, 0.05
 
 
@@ -50,17 +52,20 @@ def python_threads() -> int:
 def _foreign() -> bool:
     """Return whether there are threads that neither Python nor a well-known library has started."""
     try:
-        names = [_name(task) for task in _TASKS.iterdir()]
+        count = sum(map(_matters, _TASKS.iterdir()))
     except OSError:  # not Linux
         return False
-    return sum(not name.startswith(_HARMLESS) for name in names) > python_threads()
+    return count > python_threads()
 
 
-def _name(task: Path) -> str:
+def _matters(task: Path) -> bool:
+    """Return whether a thread is none of the harmless ones and does not end just now."""
     try:
-        return (task / "comm").read_text()
+        front, _, rest = (task / "stat").read_text().rpartition(")")
     except OSError:  # it has ended
-        return _HARMLESS[0]
+        return False
+    flags = int(rest.split()[_FLAGS])
+    return not front.partition("(")[2].startswith(_HARMLESS) and not flags & _PF_EXITING
 
 
 def _forks() -> bool:
