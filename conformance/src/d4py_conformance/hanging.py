@@ -18,6 +18,8 @@ from types import FrameType
 import psutil
 import pytest
 
+from dispel4py.native_threads import harmless_threads
+
 #: Seconds between two attempts to stop a test that goes on.
 AGAIN_SECONDS = 10.0
 #: Attempts before the whole test process is ended, with the stacks of its threads.
@@ -39,9 +41,10 @@ class Deadline:
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
         # A library may never come back to Python, and then no handler of ours is called.
-        faulthandler.dump_traceback_later(
-            seconds + ATTEMPTS * AGAIN_SECONDS, exit=True, file=stderr
-        )
+        with harmless_threads():
+            faulthandler.dump_traceback_later(
+                seconds + ATTEMPTS * AGAIN_SECONDS, exit=True, file=stderr
+            )
 
     def cancel(self) -> None:
         """The test is over."""

@@ -70,6 +70,22 @@ def test_a_program_with_native_threads_is_not_forked(program):
 
 
 @linux
+def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
+    choosing = """
+        import faulthandler
+        from dispel4py.native_threads import harmless_threads
+        from dispel4py.starting import safe_start_method
+        with harmless_threads():
+            faulthandler.dump_traceback_later(100)
+        methods = [safe_start_method()]
+        begin()
+        print(*methods, safe_start_method())
+        end()
+    """
+    assert program(NATIVE, choosing) == (0, "fork spawn\n", "")
+
+
+@linux
 def test_nor_is_one_with_python_threads_whoever_has_started_them(program):
     choosing = """
         import _thread, time

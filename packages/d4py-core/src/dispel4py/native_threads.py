@@ -20,6 +20,8 @@ from time import monotonic, sleep
 _TASKS = Path("/proc/self/task")
 #: How threads are called that nothing in a forked child waits for.
 _HARMLESS = ("ZMQbg/",)
+#: Numbers of threads that somebody has declared harmless.
+_declared: set[str] = set()
 #: Where a thread's flags stand behind its name in its `stat`, and the one that it is ending.
 _FLAGS, _PF_EXITING = 6, 0x4
 #: Seconds that a child has for doing nothing, and that new threads take at most to be named.
@@ -44,6 +46,22 @@ def lost_by_fork() -> bool:
     return False
 
 
+@contextmanager
+def harmless_threads() -> Iterator[None]:
+    """Declare that what is started inside is nothing that a forked process would miss."""
+    before = _tasks()
+    yield
+    _declared.intersection_update(before)
+    _declared.update(_tasks() - before)
+
+
+def _tasks() -> set[str]:
+    try:
+        return set(os.listdir(_TASKS))
+    except OSError:  # not Linux
+        return set()
+
+
 def python_threads() -> int:
     """Return how many threads Python knows, those included that `threading` does not."""
     return len(sys._current_frames())
@@ -64,8 +82,9 @@ def _matters(task: Path) -> bool:
         front, _, rest = (task / "stat").read_text().rpartition(")")
     except OSError:  # it has ended
         return False
-    flags = int(rest.split()[_FLAGS])
-    return not front.partition("(")[2].startswith(_HARMLESS) and not flags & _PF_EXITING
+    if task.name in _declared or int(rest.split()[_FLAGS]) & _PF_EXITING:
+        return False
+    return not front.partition("(")[2].startswith(_HARMLESS)
 
 
 def _forks() -> bool:
