@@ -132,7 +132,7 @@ class DynamicMapping:
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        pack(self._plan(graph, options), CODEC, options.extra.get("start_method"))
+        pack(self._plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
 
     def missing(self, options: RunOptions) -> str | None:

@@ -87,7 +87,7 @@ def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
     """Do what `run_locally` does before it starts anything; see `dispel4py.registry.Checks`."""
-    pack(placed(graph, options).plan, CODEC, options.extra.get("start_method"))
+    pack(placed(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 
 def run_locally(
