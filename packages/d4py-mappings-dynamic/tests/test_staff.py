@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from d4py_conformance.pes import Diary, Numbers, Relay, Talker
+from d4py_dynamic import staff
 from d4py_dynamic.staff import Staff
 from d4py_dynamic.tasks import (
     ANY,

@@ -15,15 +15,19 @@ import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from dispel4py.native_threads import no_warning_of_threads
+from dispel4py.standard_output import write_all
 from dispel4py.starting import signals_held_back
 
 _OFLAG = 1
 #: Seconds between two looks of the copying process whether this one is still there.
 _LOOK_SECONDS = 0.5
+#: Seconds for which the rest of a line is waited for that has come in part.
+_LINE_SECONDS = 0.5
 #: How often it reads at the end, at the most: more than a pseudo-terminal holds.
 _MOST_READS = 64
 
@@ -115,6 +119,7 @@ class _Copier:
         self._line = line
         self._parent = parent
         self._height = 0
+        self._arrived_at = 0.0
         self._in_line = False  # what was printed last did not end its line
 
     def run(self, render: Render) -> None:
@@ -129,6 +134,8 @@ class _Copier:
                     self._finish()
                     return
                 what, stays = message
+                if not stays and self._is_amid_a_line():
+                    continue  # the next time, below the rest of that line
                 try:
                     text = render(*what)
                 except Exception:  # what is printed still has to be copied
@@ -153,6 +160,10 @@ class _Copier:
         self._erase()
         self._write(data)
         self._in_line = not data.endswith(b"\n")
+        self._arrived_at = monotonic()
+
+    def _is_amid_a_line(self) -> bool:
+        return self._in_line and monotonic() - self._arrived_at < _LINE_SECONDS
 
     def _show(self, text: bytes) -> None:
         self._erase()
@@ -165,10 +176,9 @@ class _Copier:
             self._write(b"\r\x1b[%dA\x1b[J" % self._height)
             self._height = 0
 
-    def _write(self, rest: bytes) -> None:
-        with suppress(OSError):  # the terminal has gone away: nobody to tell
-            while rest:
-                rest = rest[os.write(2, rest) :]
+    def _write(self, data: bytes) -> None:
+        with suppress(OSError):  # the terminal has gone away
+            write_all(2, data)
 
 
 def _flush() -> None:

@@ -5,16 +5,14 @@ It may hang in a library that does not bear being forked, or in the import of th
 
 from __future__ import annotations
 
-import logging
 from time import monotonic
 
 from dispel4py.errors import WorkerStartError
+from dispel4py.logs import RUN_LOG
 from dispel4py.starting import Start, has_main_script
 
 #: Seconds after which a worker that has not begun is logged.
 _WARN_SECONDS = 10.0
-
-_LOG = logging.getLogger("dispel4py.run")
 
 
 class StartWatch:
@@ -64,7 +62,7 @@ class StartWatch:
             )
         if seconds >= _WARN_SECONDS and number not in self._warned:
             self._warned.add(number)
-            _LOG.warning(
+            RUN_LOG.warning(
                 "worker %d (process %d), started by %s, has not begun after %.0f s; %s",
                 number,
                 pid,
