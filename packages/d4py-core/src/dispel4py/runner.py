@@ -49,6 +49,7 @@ from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
 from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.undeclared import StateWatch, undeclared
+from dispel4py.unwinding import let_pass
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
 _DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingIsolate, ByteCounter]
@@ -211,7 +212,7 @@ class Runner:
                 self._stream.take()
                 self.pe.preprocess()
                 self._draws = self._stream.look()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
         if self.planned.is_watched:
@@ -418,7 +419,7 @@ class Runner:
                     is_large = is_large or counter.bytes > self._most_bytes
                 if is_large:
                     self._hand_on()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self.fail(error, item)
             return False
         return True
@@ -457,7 +458,7 @@ class Runner:
                 out.append(data)
                 if counter.bytes > most_bytes:
                     hand_on()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self.fail(error, item)
             return False
         return True
@@ -480,7 +481,7 @@ class Runner:
         started_at = self._sent_at = perf_counter()
         try:
             self.pe.postprocess()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._on_error(self._error(error, "postprocess"), None)
         self._add_seconds(started_at)
 
@@ -513,6 +514,7 @@ class Runner:
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
+        let_pass(error)
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
 
     def _write(self, name: str, data: Any) -> None:
