@@ -27,6 +27,7 @@ from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import (
     GraphError,
+    ItemError,
     ProcessingError,
     RunError,
     UndeclaredStateError,
@@ -49,6 +50,7 @@ from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
 from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.undeclared import StateWatch, undeclared
+from dispel4py.unsent import name_output
 from dispel4py.unwinding import let_pass
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
@@ -415,7 +417,10 @@ class Runner:
                     if name not in written:
                         raise self._unknown_output(name, returned)
                     counter = counters[name]
-                    written[name].append(_kept(value, isolate, counter))
+                    try:
+                        written[name].append(_kept(value, isolate, counter))
+                    except ItemError as error:
+                        raise name_output(self.planned, name, error) from error.__cause__
                     is_large = is_large or counter.bytes > self._most_bytes
                 if is_large:
                     self._hand_on()
@@ -511,6 +516,9 @@ class Runner:
 
     def fail(self, error: BaseException, item: Any) -> None:
         """Hand an exception that belongs to an item of this instance to `on_error`."""
+        if type(error) is ItemError and error.output is None and self._direct is not None:
+            output: str = getattr(self.pe, "OUTPUT_NAME", "")
+            error = name_output(self.planned, output, error)
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
@@ -521,7 +529,10 @@ class Runner:
         if name not in self.written:
             raise self._unknown_output(name)
         items, counter = self.written[name], self.counters[name]
-        items.append(_kept(data, self._isolate, counter))
+        try:
+            items.append(_kept(data, self._isolate, counter))
+        except ItemError as error:
+            raise name_output(self.planned, name, error) from error.__cause__
         if (
             len(items) >= self._chunk
             or counter.bytes >= SLICE_BYTES
