@@ -1,4 +1,4 @@
-"""Items of a commit that cannot be pickled: left out of it, as failures of those that wrote them."""
+"""Items of a commit that cannot be pickled: they are left out, as failures of their writers."""
 
 from __future__ import annotations
 
