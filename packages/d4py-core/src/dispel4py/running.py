@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from dispel4py.call_checks import check_graph, check_mapping
-from dispel4py.errors import UndeclaredStateError
-from dispel4py.logs import RUN_LOG
+from dispel4py.errors import ProcessingError, UndeclaredStateError
 from dispel4py.failures import complete_failures
+from dispel4py.logs import RUN_LOG
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
@@ -69,21 +69,23 @@ def run(
 
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
-    return carry_out(
-        lambda options: run_on(chosen, graph, inputs, options),
-        RunOptions(
-            processes=processes,
-            on_result=on_result,
-            on_error=on_error,
-            on_failure=on_failure,
-            share_items=share_items,
-            on_progress=on_progress,
-            extra=mapping_options(chosen, options),
-            least_processes=getattr(chosen, "least_processes", 1),
-            strict=strict,
-            seed=seed,
-        ),
+    run_options = RunOptions(
+        processes=processes,
+        on_result=on_result,
+        on_error=on_error,
+        on_failure=on_failure,
+        share_items=share_items,
+        on_progress=on_progress,
+        extra=mapping_options(chosen, options),
+        least_processes=getattr(chosen, "least_processes", 1),
+        strict=strict,
+        seed=seed,
     )
+    try:
+        return carry_out(lambda how: run_on(chosen, graph, inputs, how), run_options)
+    except ProcessingError as error:
+        # What lies between here and the PE is d4py's own, and would hide the frames of the PE.
+        raise error.with_traceback(None)
 
 
 def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
