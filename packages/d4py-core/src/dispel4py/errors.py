@@ -260,6 +260,7 @@ def _made_again(
 ) -> ProcessingError:
     """Return an error that was pickled in another process."""
     error = kind(*arguments)
+    error.user_traceback = tracebacks.with_source(error.user_traceback)
     error.__cause__ = unpack(cause)
     for note in notes:
         error.add_note(note)

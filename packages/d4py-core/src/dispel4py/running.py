@@ -85,7 +85,8 @@ def run(
         return carry_out(lambda how: run_on(chosen, graph, inputs, how), run_options)
     except ProcessingError as error:
         # What lies between here and the PE is d4py's own, and would hide the frames of the PE.
-        raise error.with_traceback(None)
+        error.__traceback__ = None
+        raise
 
 
 def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:

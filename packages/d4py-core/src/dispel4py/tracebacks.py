@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 import os
+import re
 import traceback
 
 #: Folders of core with PEs that users run, so their frames are shown.
@@ -10,6 +12,8 @@ _WITH_PES = ("examples", "new")
 #: Modules of core that call what users have written; a call that fails at once ends in them.
 _CALLERS = ("base.py", "core.py", "runner.py")
 _OWN_FOLDER = os.path.dirname(__file__) + os.sep
+#: A frame in the text of a traceback, without its source line.
+_BARE_FRAME = re.compile(r'^(\s*)File "(.+)", line (\d+), in .*\n(?!\1  )', re.MULTILINE)
 
 
 def format_user_traceback(exception: BaseException, hides_links: type[BaseException]) -> str:
@@ -32,6 +36,19 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
     if isinstance(exception, hides_links) or last in ("", *_CALLERS):
         return "".join(lines.format_exception_only())
     return "".join(lines.format())
+
+
+def with_source(text: str) -> str:
+    """Return the text of a traceback with source lines that only this process knows.
+
+    A worker that was not forked has no cells of a notebook.
+    """
+
+    def completed(frame: re.Match[str]) -> str:
+        source = linecache.getline(frame[2], int(frame[3])).strip()
+        return f"{frame[0]}{frame[1]}  {source}\n" if source else frame[0]
+
+    return _BARE_FRAME.sub(completed, text)
 
 
 def _leave_out_own(
