@@ -30,15 +30,19 @@ def pack(exception: BaseException | None) -> bytes | None:
     """
     if exception is None:
         return None
-    for with_links in (True, False):
+    for with_links, in_doubt in ((True, False), (True, True), (False, True)):
+        data = io.BytesIO()
+        packer = _Packer(data, with_links, in_doubt)
         try:
-            data = io.BytesIO()
-            _Packer(data, with_links).dump(exception)
-            packed = data.getvalue()
+            packer.dump(exception)
         except BaseException as error:  # a user's class may raise anything
             let_pass(error)
             continue
+        packed = data.getvalue()
+        if packer.kinds <= _carried_before:
+            return packed
         if type(unpack(packed)) is type(exception):
+            _carried_before.update(packer.kinds)
             return packed
     return None
 
@@ -55,28 +59,47 @@ def unpack(packed: bytes | None) -> BaseException | None:
     return exception if isinstance(exception, BaseException) else None
 
 
+#: Classes of which some exception could be made again.
+_carried_before: set[type] = set()
+
+
 class _Packer(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, with_links: bool) -> None:
+    """Pickles an exception.
+
+    Args:
+        file: for the bytes.
+        with_links: what led to it goes along.
+        in_doubt: each exception is tried out before, so that what cannot be pickled is left out.
+
+    Attributes:
+        kinds: classes of the exceptions in it.
+    """
+
+    def __init__(self, file: io.BytesIO, with_links: bool, in_doubt: bool) -> None:
         super().__init__(file, protocol=5)
+        self.kinds: set[type] = set()
         self._with_links = with_links
+        self._in_doubt = in_doubt
 
     def reducer_override(self, value: Any) -> Any:
         if not isinstance(value, BaseException):
             return NotImplemented
-        make, arguments, state = _taken_apart(value)
+        self.kinds.add(type(value))
+        make, arguments, state = _taken_apart(value, in_doubt=self._in_doubt)
         links: Any = (None, None, True)
         if self._with_links:
             links = (value.__cause__, value.__context__, value.__suppress_context__)
         return make, arguments, (state, links), None, None, _fill
 
 
-def _taken_apart(exception: BaseException) -> tuple[Any, tuple[Any, ...], Any]:
+def _taken_apart(exception: BaseException, *, in_doubt: bool) -> tuple[Any, tuple[Any, ...], Any]:
     """Return what makes the exception again: a callable, its arguments, a state."""
     kind = type(exception)
     reduced: Any = ()
     try:
         reduced = exception.__reduce_ex__(5)
-        _Probe().dump((kind, *reduced[:2]))
+        if in_doubt:
+            _Probe().dump((kind, *reduced[:2]))
     except BaseException as error:  # a user's class may raise anything
         let_pass(error)
         text = "".join(traceback.format_exception_only(exception)).strip()
@@ -85,7 +108,7 @@ def _taken_apart(exception: BaseException) -> tuple[Any, tuple[Any, ...], Any]:
     base = _base_to_make(kind)
     if make is kind and base is not None:
         make, arguments = _made, (kind, base, arguments)
-    if isinstance(state, dict):
+    if in_doubt and isinstance(state, dict):
         state = {name: value for name, value in state.items() if _can_be_pickled(value)}
     return make, arguments, state
 

@@ -30,7 +30,11 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
         no line of the user's has led to.
     """
     lines = traceback.TracebackException.from_exception(exception)
-    if _leave_out_own(lines, exception, hides_links):
+    try:
+        has_frames = _leave_out_own(lines, exception, hides_links)
+    except RecursionError:  # a chain of a thousand causes
+        has_frames = True
+    if has_frames:
         return "".join(lines.format())
     last = lines.stack[-1].filename.removeprefix(_OWN_FOLDER) if lines.stack else ""
     if isinstance(exception, hides_links) or last in ("", *_CALLERS):
