@@ -39,7 +39,7 @@ def pack(exception: BaseException | None) -> bytes | None:
             let_pass(error)
             continue
         packed = data.getvalue()
-        if packer.kinds <= _carried_before:
+        if not in_doubt and packer.kinds <= _carried_before:
             return packed
         if type(unpack(packed)) is type(exception):
             _carried_before.update(packer.kinds)
@@ -102,6 +102,8 @@ def _taken_apart(exception: BaseException, *, in_doubt: bool) -> tuple[Any, tupl
             _Probe().dump((kind, *reduced[:2]))
     except BaseException as error:  # a user's class may raise anything
         let_pass(error)
+        if not in_doubt:
+            raise
         text = "".join(traceback.format_exception_only(exception)).strip()
         return UncarriedError, (text,), None
     make, arguments, state = (*reduced[:3], None)[:3]
