@@ -225,15 +225,11 @@ class ProcessingError(RunError):
         """The traceback shows lines of the user's code; else `reason` says all that it does."""
         return "\n" in self.user_traceback.strip()
 
-    def without_frames(self) -> ProcessingError:
-        """Return this error once it refers to no frame, and so to nothing that the PE had in hand.
-
-        What is kept of the traceback is its text.
-        """
+    def leave_frames(self) -> None:
+        """Let go of the frames, here and in what led to this error; their text is kept."""
         for exception in _all_of(self):
             exception.__traceback__ = None
         self._note_traceback()
-        return self
 
     def _note_traceback(self) -> None:
         note = f"The traceback of {self.pe_id}:\n{self.user_traceback.rstrip()}"

@@ -30,6 +30,9 @@ class Failure:
     error: ProcessingError
     item: Any = None
 
+    def __post_init__(self) -> None:
+        self.error.leave_frames()  # they refer to the PE and all that it had in hand
+
     @property
     def pe_id(self) -> str:
         return self.error.pe_id

@@ -77,7 +77,7 @@ class SimpleMapping:
             isolate=isolate,
             on_error=raise_error
             if options.on_error == "stop"
-            else lambda error, item: failures.add([Failure(error.without_frames(), item)]),
+            else lambda error, item: failures.add([Failure(error, item)]),
             between=None if options.on_progress is None else report,
         )
         with executor.closing():

@@ -177,7 +177,7 @@ class Worker:
     def _skip(self, error: Any, item: Any) -> None:
         with self._lock:
             self._executor.keep_whole()
-            self._outbox.add_failure(Failure(error.without_frames(), item))
+            self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """An item for this PE is followed here; never into a PE that is in the middle of a call.

@@ -150,7 +150,7 @@ class Rank:
         self._outgoing.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
-        self._outgoing.add_failure(Failure(error.without_frames(), item))
+        self._outgoing.add_failure(Failure(error, item))
 
     def _log(self, pe_id: str, rank: int, message: str) -> None:
         line = LogLine(pe_id, rank, message)
