@@ -23,6 +23,14 @@ class Divide(IterativePE):
 graph = WorkflowGraph()
 graph.connect(Count(), "output", Divide(), "input")
 """
+#: Fails in the call of `_process` itself.
+SIZED = """
+class Size(IterativePE):
+    _process = staticmethod(len)
+
+graph = WorkflowGraph()
+graph.connect(Count(), "output", Size(), "input")
+"""
 HOPELESS = WORKFLOW.replace("data % 3 - 2", "0")
 
 
@@ -120,11 +128,10 @@ def test_a_file_that_cannot_be_written_is_refused(skipping):
 
 
 def test_a_mistake_with_no_line_to_show_is_said_once(dispel4py, write):
-    write("wf.py", WORKFLOW.replace("_process(self, data):", "_process(self):"))
+    write("wf.py", WORKFLOW.partition("class Divide")[0] + SIZED)
     done = dispel4py("multi", "wf.py", "-i", 1, "-q")
 
     assert done.status == 1
-    assert done.err.startswith(
-        "dispel4py: error: Divide1 (instance 0) failed in process at item 1:"
-    )
+    where = "Size1 (instance 0) failed in process at item 1: "
+    assert done.err.startswith(f"dispel4py: error: {where}TypeError: ")
     assert done.err.count("TypeError") == 1
