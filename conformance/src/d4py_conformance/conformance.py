@@ -25,6 +25,7 @@ from d4py_conformance.rules.routing import RoutingRules
 from d4py_conformance.rules.state import StateRules
 from d4py_conformance.rules.statistics import StatisticsRules
 from d4py_conformance.rules.stopping import StoppingRules
+from d4py_conformance.rules.threads import ThreadRules
 from d4py_conformance.rules.workflows import WorkflowRuns
 
 
@@ -48,6 +49,7 @@ class MappingConformance(
     CopyRules,
     KeyRules,
     EndingRules,
+    ThreadRules,
     OutputRules,
     StateRules,
     ArrivalRules,

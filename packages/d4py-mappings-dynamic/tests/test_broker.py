@@ -82,29 +82,6 @@ def test_what_is_not_for_workers_ends_the_line(office, method):
     assert len(office.driver.load().hungry) == 1
 
 
-def test_i4_threads_of_a_pe_may_log_while_its_worker_works(office):
-    store = TableTaskStore(Caller(office.line()))
-
-    def talk(number):
-        for line in range(100):
-            store.log("IterativePE0", 0, f"{number} {line}")
-
-    threads = [threading.Thread(target=talk, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for number in range(100):
-        office.driver.put([Task(ITEMS, 0, ANY, "input", [number])])
-        (lease,) = store.take()
-        assert lease.task.load == [number]
-        store.commit(Commit(leases=[lease]))
-    for thread in threads:
-        thread.join()
-    said = [event.message.split() for event in office.driver.events(0.0)]
-    assert len(said) == 400
-    for number in range(4):
-        assert [line for who, line in said if who == str(number)] == [*map(str, range(100))]
-
-
 def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(office):
     store = TableTaskStore(Caller(office.line()))
     office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])

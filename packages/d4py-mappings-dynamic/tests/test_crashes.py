@@ -9,6 +9,7 @@ gives, item by item, and something has to come out in any case.
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -96,7 +97,6 @@ class Crashes:
 @pytest.fixture
 def quick(monkeypatch):
     """Everything travels as soon as possible, in calls too, and losses are seen at once."""
-    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
@@ -289,6 +289,60 @@ class TestManyCalls:
                     raise
             else:
                 assert_outputs(result.outputs, expected)
+
+
+class Threaded(IterativePE):
+    """Writes each item in its call, then four times by two threads, then again."""
+
+    def _process(self, data):
+        with ThreadPoolExecutor(2) as pool:
+            self.write("output", (data, 0))
+            for number in (1, 2, 3, 4):
+                pool.submit(self.write, "output", (data, number))
+        return data, 5
+
+
+class ThreadedRoot(ProducerPE):
+    """Does the same with its number."""
+
+    number = 0
+
+    def _process(self, inputs):
+        self.number += 1
+        return Threaded._process(self, self.number)
+
+
+@pytest.mark.slow
+@settings(some_runs, max_examples=60)
+@given(
+    st.sampled_from(["shared", "kept", "root"]),
+    st.sampled_from([0, 100, 10**6]),
+    calls_of_the_store,
+    calls_of_the_store,
+    st.integers(1, 3),
+)
+def test_i5_a_call_whose_threads_write_is_right_or_fails_clearly(
+    crash, monkeypatch, pe, heavy, before, after, processes
+):
+    graph = WorkflowGraph()
+    threaded = ThreadedRoot() if pe == "root" else Threaded()
+    if pe == "kept":
+        threaded.stateful = True
+    if pe == "root":
+        graph.connect(threaded, "output", SimpleFunctionPE(tuple), "input")
+    else:
+        graph.connect(Tell(), "output", threaded, "input")
+        graph.connect(threaded, "output", SimpleFunctionPE(tuple), "input")
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "HEAVY", heavy)
+        try:
+            outputs = crash(graph, 12, processes, before, after).outputs
+        except RunError as error:
+            if "sent too much" not in str(error) and "cannot be told" not in str(error):
+                raise
+        else:
+            (got,) = (items["output"] for items in outputs.values())
+            assert sorted(got) == [(call, number) for call in range(1, 13) for number in range(6)]
 
 
 class Expands(IterativePE):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from d4py_conformance.compare import assert_outputs
 from d4py_conformance.pes import Diary, Emit, Fails, Numbers, Relay, Talker, Total
-from d4py_dynamic import outbox, worker
+from d4py_dynamic import demand, outbox, worker
 from d4py_dynamic.owned import Owned
 from d4py_dynamic.packing import CODEC
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, OWN, Position, Task
+from d4py_dynamic.tasks import ANY, CALLS, ITEMS, OWN, Position, Pressure, Task
 from d4py_dynamic.worker import Worker
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ProcessingError, ServiceError
@@ -30,10 +30,18 @@ from random_graphs import graphs
 sys.path.pop(0)
 
 
+def look_up_always(patch):
+    """Have workers look up between any two batches."""
+    patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
+    known = demand.Demand()
+    known.note(Pressure(0))
+    assert known.is_to_be_looked_at, "this has lost its effect"
+
+
 @pytest.fixture
 def small_batches(monkeypatch):
     """Everything travels as soon as possible."""
-    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    look_up_always(monkeypatch)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(outbox, "HEAVY", 500)
 
@@ -117,7 +125,7 @@ def test_c2_a_random_graph_gives_what_simple_gives(
     expected = run(graph, inputs=calls).outputs
     with monkeypatch.context() as patch:
         if small:
-            patch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+            look_up_always(patch)
             patch.setattr(worker, "COMMIT_SECONDS", 0.0)
             patch.setattr(outbox, "HEAVY", 100)
         result = execute(graph, calls, processes, most_waiting, most_results=2)
@@ -367,7 +375,7 @@ def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
     }
     processes = data.draw(st.integers(1, 4))
     with monkeypatch.context() as patch:
-        patch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+        look_up_always(patch)
         patch.setattr(outbox, "HEAVY", 0)
         outputs = execute(graph, 2, processes, 0, 0).outputs
     assert {
@@ -463,7 +471,7 @@ def test_i2_no_pe_is_called_in_the_middle_of_its_call(execute, monkeypatch):
     # In the middle of a call of `shared`, what the root wrote for `last` finds no room; `side` may
     # go on meanwhile, and feeds `shared`.
     monkeypatch.setattr(outbox, "HEAVY", 0)
-    monkeypatch.setattr(worker, "LOOK_UP_SECONDS", 0.0)
+    look_up_always(monkeypatch)
     graph = WorkflowGraph()
     numbers, shared, side, last = Emit([1] * 4), Reenter(), stateful(Relay("Side")), Total()
     for destination in (last, side, shared):

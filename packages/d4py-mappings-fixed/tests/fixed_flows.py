@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
+from threading import Event, Thread
 
 from dispel4py import GenericPE, IterativePE, ProducerPE
 
@@ -33,6 +34,14 @@ def wait_for(path, seconds=30.0):
 def file_for_each(folder):
     """An ``on_result`` that makes a file in the folder for each item, named as the item is."""
     return lambda pe_id, output, item: Path(folder, str(item)).touch()
+
+
+class OnlyListens(ProducerPE):
+    """Has a thread send 1, and never returns from its call."""
+
+    def _process(self, inputs):
+        Thread(target=self.write, args=("output", 1), daemon=True).start()
+        Event().wait()
 
 
 class Numbers(ProducerPE):

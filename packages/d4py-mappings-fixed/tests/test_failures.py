@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from dispel4py import GenericPE
+from dispel4py import GenericPE, monitor
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
 #: Seconds in which a run that fails at once should have ended.
@@ -51,6 +51,16 @@ class TestPEs:
         assert 'raise ValueError("the sensor is broken")' in error.user_traceback
         if at == 7:
             assert error.item == ("{}" if place == "first" else "7")
+
+    @pytest.mark.parametrize("processes", [None, 1])
+    def test_c3_a_call_that_only_waits_for_threads_is_ended(
+        self, fails, flows, chain, monkeypatch, processes
+    ):
+        """Where what fails is in the same process, and where it is in another one."""
+        monkeypatch.setattr(monitor, "_STUCK_SECONDS", 0.1)
+        graph = chain(flows.OnlyListens(), flows.Fails(1))
+        error = fails(graph, ProcessingError, inputs=1, processes=processes)
+        assert (error.pe_id, error.item) == ("Fails1", "1")
 
     @pytest.mark.parametrize("number", [1, 2, 3])
     def test_c3_the_instance_is_told(self, fails, flows, chain, number):

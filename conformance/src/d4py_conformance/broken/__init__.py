@@ -9,3 +9,4 @@ from d4py_conformance.broken.errors import *  # noqa: F403
 from d4py_conformance.broken.known import *  # noqa: F403
 from d4py_conformance.broken.output import *  # noqa: F403
 from d4py_conformance.broken.statistics import *  # noqa: F403
+from d4py_conformance.broken.threads import *  # noqa: F403

@@ -21,7 +21,7 @@ from copy import copy, deepcopy
 from dataclasses import replace
 from io import TextIOWrapper
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, ClassVar
 
 from dispel4py import WorkflowGraph
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
@@ -50,6 +50,8 @@ class Sound:
 
     name = "sound"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
+    #: Beside those that `run` gives.
+    executor_options: ClassVar[dict[str, Any]] = {}
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """It has no options of its own."""
@@ -82,6 +84,7 @@ class Sound:
             isolate=isolate,
             on_error=self.failed,
             between=between,
+            **self.executor_options,
         )
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
         for pe, instance in reversed(instances):

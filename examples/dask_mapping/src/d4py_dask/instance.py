@@ -76,6 +76,7 @@ class Instance:
         self._calls += 1
         try:
             getattr(self, f"_{what}")(*CODEC.loads(data))
+            self._executor.flush_log()
             outcome = CODEC.dumps((None, self._taken))
         except BaseException as error:  # the driver raises it
             outcome = CODEC.dumps((portable(error), None))

@@ -231,8 +231,9 @@ class GenericPE:
         self._write(name, data, **kwargs)
 
     def _write(self, name: str, data: Any, **kwargs: Any) -> None:
-        if self._run_writer is not None:
-            self._run_writer(name, data)
+        run_writer = self._run_writer
+        if run_writer is not None:
+            run_writer(name, data)
         else:  # outside a run: a test that put a writer of its own on the output
             self.outputconnections[name][WRITER].write(data)
 

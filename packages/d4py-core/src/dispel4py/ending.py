@@ -8,9 +8,11 @@ parent by a fork is left to the parent.  A thread that raised makes this an erro
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -74,6 +76,37 @@ def end_as_a_program(report: Callable[[list[str]], None] = lambda names: None) -
     _problems.extend(flush_standard_streams())
     if _problems:
         raise RunError("; ".join(_problems))
+
+
+#: See `when_stuck`; by the process that has said so, not one that a PE has forked.
+_fail: dict[int, Callable[[BaseException], None]] = {}
+
+
+def when_stuck(fail: Callable[[BaseException], None]) -> None:
+    """Say how to end this process, a worker, where a run has failed and a PE does not return.
+
+    Args:
+        fail: gets the error to report; called from a thread of the run's own.
+    """
+    _fail[os.getpid()] = fail
+
+
+def end_stuck(error: BaseException, caller: int) -> None:
+    """End a call of a PE that goes on though the run has failed, or this process if it is a worker.
+
+    Args:
+        error: the reason why the run has failed.
+        caller: the thread that is in the call.  In a program of the user's own, the main thread is
+            interrupted as by Ctrl-C; any other one cannot be.
+    """
+    fail = _fail.get(os.getpid())
+    if fail is not None:
+        fail(error)
+    elif caller == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(caller, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
 
 
 def running_threads() -> list[str]:

@@ -14,17 +14,19 @@ one by one, depth first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from dispel4py.core import GenericPE
+from dispel4py.ending import end_stuck
 from dispel4py.inputs import CallRange, take
 from dispel4py.isolation import Isolate, copy_item, share_item
 from dispel4py.item_ids import Kept, bare
+from dispel4py.log_lines import Log, LogLines
 from dispel4py.ordered import places
 from dispel4py.ordered.reorder_buffer import KeptInOrder
 from dispel4py.ordered.router import OrderedRouter, take_way
@@ -32,13 +34,10 @@ from dispel4py.ordered.runner import OrderedRunner
 from dispel4py.plan import Plan, Route
 from dispel4py.result import InstanceStats
 from dispel4py.routing import Router, copy_items, fork_items
-from dispel4py.runner import Cut, Log, OnError, Runner, Team, raise_error
+from dispel4py.runner import Cut, OnError, Runner, Team, raise_error
 from dispel4py.sizes import SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.telling import TellingRunner
 from dispel4py.unwinding import Unwind
-
-if TYPE_CHECKING:
-    from threading import RLock  # a class for type checkers, a function otherwise
 
 #: Most items in a batch.
 CHUNK = 1024
@@ -82,8 +81,12 @@ class Executor:
             `drain` return although items wait.
         one_by_one: items travel one at a time.  None keeps the order of results, one by one where
             the plan says so; False gives it up for speed.
-        lock: held by whoever uses the executor; let go while a PE is called, so that another thread
-            can take what waits meanwhile (`part`).
+        leased: what runs here has been leased, so calls are settled as soon as they end; and in the
+            middle of one, another thread can take what waits behind it (`visiting`, `part`).
+        waits: says whether something waits to leave this process, so that `between` is called now
+            and then in the middle of a long call of a PE with threads.  None if nothing ever does.
+        any_thread: `Exits` and `between` may be called by one thread after another; without, what
+            threads of a PE write waits for the one that calls the PE.
 
     Attributes:
         item_bytes: about how many bytes each of the items takes that `Exits` gets at the moment.
@@ -101,7 +104,9 @@ class Executor:
         log: Log | None = None,
         between: Callable[[], bool] | None = None,
         one_by_one: bool | None = None,
-        lock: RLock | None = None,
+        leased: bool = False,
+        waits: Callable[[], bool] | None = None,
+        any_thread: bool = True,
     ) -> None:
         self.plan = plan
         self._exits = exits
@@ -109,7 +114,7 @@ class Executor:
         self._rank = rank
         self._isolate = isolate
         self._on_error = on_error
-        self._log = log
+        self._lines = None if log is None else LogLines(log)
         self._between = between
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
         self._in_teams = one_by_one is None and is_local is None and not self._one_by_one
@@ -125,7 +130,9 @@ class Executor:
         self._floor = 0
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
-        self._lock = lock
+        self._leased = leased
+        self._waits = waits
+        self._any_thread = any_thread
         self._parting: tuple[Runner, str | None, list[Any], Batch] | None = None
 
     @property
@@ -196,7 +203,10 @@ class Executor:
                 rank=self._rank,
                 isolate=self._isolate,
                 on_error=self._on_error,
-                log=self._log,
+                on_thread_written=self._on_thread_written if self._any_thread else None,
+                on_stuck=self._on_stuck,
+                leased=self._leased,
+                log=self._lines,
                 chunk=1 if self._one_by_one else CHUNK,
                 written=None if first is None else first.written,
                 counters=None if first is None else first.counters,
@@ -204,7 +214,7 @@ class Executor:
                 seed=self.plan.seed,
                 strict=self.plan.strict,
             )
-            runner.marks = self._lock is not None and make is Runner
+            runner.marks = runner.monitor.is_shared = self._leased and make is Runner
             if sent_before is not None:
                 runner.track(sent_before, cut)
             self._runners[pe, instance] = runner
@@ -326,6 +336,7 @@ class Executor:
             ProcessingError: see `Runner.close`.
         """
         failure = None
+        self._stack.clear()
         for pe, instance in [*self._runners]:
             try:
                 self.close(pe, instance)
@@ -420,8 +431,25 @@ class Executor:
         """Something came of those items of the batch in hand that are done."""
         return self._parting is not None and self._parting[0].has_written
 
+    @contextmanager
+    def visiting(self, in_hand: object) -> Iterator[bool]:
+        """Run the engine in a block, from another thread, while a batch is in hand.
+
+        Args:
+            in_hand: the batch, as `in_hand` has given it.
+
+        Returns:
+            False if it is not in hand any more.
+        """
+        parting = self._parting
+        if parting is None or parting is not in_hand:
+            yield False
+            return
+        with parting[0].monitor.visiting() as is_there:
+            yield is_there and self._parting is parting
+
     def part(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
-        """Leave the batch in hand alone: from another thread, which holds the lock, if `in_hand`.
+        """Leave the batch in hand alone: from another thread, in `visiting`.
 
         What came of those of its items that are done goes on its way.
 
@@ -458,15 +486,17 @@ class Executor:
         """Call a PE with a batch; `seconds` were spent on it before."""
         items: Any = batch
         try:
-            if self._lock is None:
-                seconds += runner.process(input_name, items)
+            if self._leased:
+                seconds += self._process_parting(runner, input_name, batch)
             else:
-                seconds += self._process_unlocked(self._lock, runner, input_name, batch)
+                seconds += runner.process(input_name, items)
         except BaseException:
             if self._failure is None:
                 raise
         if self._failure is not None:
             raise self._unwind()
+        if self._lines:
+            self._lines.flush()
         if not self._one_by_one:
             if seconds > SLICE_SECONDS:
                 slower = int(len(batch) * SLICE_SECONDS / seconds)
@@ -479,19 +509,17 @@ class Executor:
                 runner.slice *= 2
         self._collect(runner)
 
-    def _process_unlocked(
-        self, lock: RLock, runner: Runner | Team, input_name: str | None, source: Batch
+    def _process_parting(
+        self, runner: Runner | Team, input_name: str | None, source: Batch
     ) -> float:
         batch: Any = source
         if isinstance(runner, Runner) and runner.marks:
             batch = source if isinstance(source, list) else list(source)
             if not self._calling and (input_name is not None or batch is not source):
                 self._parting = runner, input_name, batch, source
-        lock.release()
         try:
             return runner.process(input_name, batch)
         finally:
-            lock.acquire()
             self._parting = None
 
     def _guarded(self, call: Callable[[], None]) -> None:
@@ -502,6 +530,21 @@ class Executor:
                 raise
         if self._failure is not None:
             raise self._unwind()
+        if self._lines:
+            self._lines.flush()
+
+    def flush_log(self) -> None:
+        """Send what threads of PEs have logged; a mapping calls this where it waits, and at last.
+
+        In between it is sent with everything else.
+        """
+        if self._lines:
+            self._lines.flush()
+
+    def end_log(self) -> None:
+        """Show in this process what threads of PEs log from now on, when the run is over."""
+        if self._lines is not None:
+            self._lines.end()
 
     def _unwind(self) -> BaseException:
         """What to raise once the run has failed, whatever the PEs in mid-call made of it."""
@@ -513,10 +556,20 @@ class Executor:
         """In the middle of a call: run on what was written so far."""
         if self._failure is not None:
             raise Unwind
-        if len(self._calling) >= DEEPEST_NESTING:
-            return
-        with self._lock or nullcontext():
+        if len(self._calling) < DEEPEST_NESTING:
             self._run_on(runner)
+
+    def _on_thread_written(self, runner: Runner) -> bool:
+        """In the middle of a call: run on what threads of the PE have written or logged."""
+        if self._lines:
+            self._lines.flush()
+        if any(runner.written.values()) or (self._waits is not None and self._waits()):
+            self._on_written(runner)
+        return self._waits is not None and self._waits()
+
+    def _on_stuck(self, caller: int) -> None:
+        if self._failure is not None:
+            end_stuck(self._failure, caller)
 
     def _run_on(self, runner: Runner) -> None:
         self._parting = None
@@ -540,11 +593,16 @@ class Executor:
         """Take what an instance wrote and put it on its way; so many items of each output."""
         works: list[_Work] = []
         for i, (output, written, counter, outlets) in enumerate(self._outlets[runner]):
+            # In a call its threads may go on writing: they append, and what is first stays so.
             items = written[:] if numbers is None else written[: numbers[i]]
             if not items:
                 continue
-            each = counter.bytes // len(written)
-            counter.bytes -= each * len(items)
+            if numbers is None:
+                each = counter.bytes // len(items)
+                counter.bytes = 0
+            else:
+                each = counter.bytes // len(written)
+                counter.bytes -= each * len(items)
             self.item_bytes = SMALL_BYTES + each
             del written[: len(items)]
             if runner.sent is not None:

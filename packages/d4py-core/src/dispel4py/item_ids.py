@@ -16,6 +16,7 @@ by `Route.with_ids`).
 from __future__ import annotations
 
 from hashlib import blake2b
+from itertools import count
 from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
@@ -48,23 +49,29 @@ class Kept(NamedTuple):
 class Written(list[Any]):
     """What is written to one output: each item gets its id as it comes.
 
+    Threads of a PE may write at the same time, so a number is taken in one step.
+
     Args:
         output: name of the output.
-
-    Attributes:
-        call: id of the call that writes now.
-        number: how many items of that call have come, or went out before it was repeated.
     """
 
     def __init__(self, output: str) -> None:
         super().__init__()
         self.output = output
-        self.call = ""
-        self.number = 0
+        self.begin("")
+
+    def begin(self, call: str, number: int = 0) -> None:
+        """Begin a call.
+
+        Args:
+            call: its id.
+            number: how many items of it went out before it was repeated.
+        """
+        self._call = call, count(number)
 
     def append(self, data: Any) -> None:
-        super().append(Item(child_id(self.call, self.output, self.number), data))
-        self.number += 1
+        call, numbers = self._call
+        super().append(Item(child_id(call, self.output, next(numbers)), data))
 
 
 def call_id(origin: str, what: int | str) -> str:

@@ -31,7 +31,7 @@ from time import monotonic
 from typing import Any
 
 from dispel4py.children import end_what_was_started_here, lead_session
-from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads
+from dispel4py.ending import begin_as_a_program, end_as_a_program, name_threads, when_stuck
 from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError, name_list
 from dispel4py.families import Families
 from dispel4py.heartbeat import FrozenWatch, is_running
@@ -357,17 +357,22 @@ def _worker_main(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     _leave_fork_server_to_parent()
     begin_as_a_program(warning.take)
+
+    def fail(error: BaseException) -> None:
+        report.send_bytes(portable(error))
+        report.close()
+        flush_standard_streams()
+        # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
+        os._exit(1)
+
+    when_stuck(fail)
     try:
         side = WorkerSide(report)
         main(side, *arguments)
         end_as_a_program(side.finishing)
         report.send_bytes(_DONE)
     except BaseException as error:
-        report.send_bytes(portable(error))
-        report.close()
-        flush_standard_streams()
-        # Not sys.exit: nothing of the parent's that was forked along may run its clean-up here.
-        os._exit(1)
+        fail(error)
 
 
 def leave_signals_to_parent() -> None:

@@ -12,9 +12,10 @@ import copy
 import os
 import sys
 import weakref
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from math import inf
@@ -24,7 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
-from dispel4py.core import RUNTIME_ATTRIBUTES, GenericPE
+from dispel4py.core import GenericPE
 from dispel4py.errors import (
     GraphError,
     ItemError,
@@ -43,6 +44,8 @@ from dispel4py.isolation import (
     counting,
 )
 from dispel4py.item_ids import Kept
+from dispel4py.log_lines import Log, LogLines
+from dispel4py.monitor import CallMonitor
 from dispel4py.output_errors import no_outputs, unknown_output
 from dispel4py.plan import Plan, PlannedPE
 from dispel4py.random_streams import Drawn, Stream
@@ -59,8 +62,9 @@ _DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingIsolate
 OnError = Callable[[ProcessingError, Any], None]
 #: Called in the middle of a PE's call when what it wrote should go on its way.
 OnWritten = Callable[["Runner"], None]
-#: Gets what a PE logs: id of the PE, rank, message.
-Log = Callable[[str, int, str], None]
+#: Called by a thread of the run's own, in the middle of a PE's call, to send on what threads of
+#: the PE have written; returns whether something still waits to leave the process.
+OnThreadWritten = Callable[["Runner"], bool]
 
 
 class Cut(NamedTuple):
@@ -81,11 +85,15 @@ _CallEach = Callable[[str | None, Iterator[Any]], bool]
 _CONTAINERS = frozenset({tuple, dict, list})
 #: What cannot change and may be large all the same.
 _TEXTS = frozenset({str, bytes})
+#: What cannot change and is small.
+_SMALL = IMMUTABLE - _TEXTS
 #: Marks in a slice; and items between two of them where items are as quick as they can be.
 _MARKS, _STEP = 100, 256
 #: In so many batches an instance is watched for whether it draws random numbers, and in all that
 #: take so many seconds, beside which the watching is nothing.
 _WATCHED_BATCHES, _WATCHED_SECONDS = 3, 0.005
+#: So many items that threads of a PE have written may wait before such a thread waits too.
+_MOST_QUEUED = 1024
 
 
 class Parts(NamedTuple):
@@ -107,6 +115,16 @@ def raise_error(error: ProcessingError, item: Any) -> None:
     raise error
 
 
+class ThreadUnwind(SystemExit):
+    """Ends a thread of a PE that writes once the run has failed, without a word."""
+
+
+class _Untied:
+    """What stands for a runner in the pickle of its PE."""
+
+    _write = _log = None
+
+
 class Runner:
     """One instance of a PE.
 
@@ -117,6 +135,10 @@ class Runner:
         isolate: copies a written item.
         on_error: what happens to an exception of the PE.
         on_written: see `OnWritten`.
+        on_thread_written: see `OnThreadWritten`; None leaves it to the calling thread, and queues
+            without a limit meanwhile.
+        on_stuck: see `CallMonitor`.
+        leased: its calls are settled as soon as they end, so between calls nothing can be written.
         log: see `Log`; None logs as the PE does outside a run.
         chunk: how many written items are gathered before `on_written` is called in mid-call.
         linger: seconds after which they go on their way even if they are fewer.
@@ -136,6 +158,9 @@ class Runner:
         team: the team that it is in, if it is in one.
         batch: the batch in hand, or the last one; where there are marks.
         marks: note in the middle of a batch what is done of it, for `part`.
+        monitor: says who may run the engine in the middle of a call.
+        varies: threads of the PE have written since `track`, so a repeated call may write the same
+            in another order.
 
     Raises:
         GraphError: the PE cannot be copied.
@@ -150,7 +175,10 @@ class Runner:
         rank: int = 0,
         isolate: Isolate = copy_item,
         on_error: OnError = raise_error,
-        log: Log | None = None,
+        on_thread_written: OnThreadWritten | None = None,
+        on_stuck: Callable[[int], None] = lambda caller: None,
+        leased: bool = False,
+        log: Log | LogLines | None = None,
         chunk: int = 1024,
         linger: float = 0.01,
         written: dict[str, list[Any]] | None = None,
@@ -172,6 +200,13 @@ class Runner:
         self.team: Team | None = None
         self._on_written = on_written
         self._on_error = on_error
+        self.monitor = CallMonitor(
+            None if on_thread_written is None else partial(on_thread_written, self), on_stuck
+        )
+        self.varies = False
+        self._leased = leased
+        self._is_complete = False
+        self._late = ""
         self._isolate = counting(isolate)
         self._chunk = chunk
         self._most_bytes = MOST_BYTES if chunk > 1 else sys.maxsize
@@ -197,8 +232,9 @@ class Runner:
         self.pe = pe = _copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = rank
+        self._lines = log if isinstance(log, LogLines) else None if log is None else LogLines(log)
         pe._run_writer = self._write
-        pe._run_log = log
+        pe._run_log = None if log is None else self._log
         self._direct: _DirectWay | None = None
         _runners.add(self)
 
@@ -212,7 +248,8 @@ class Runner:
         try:
             if not self._is_prepared and self.planned.has_preprocess:
                 self._stream.take()
-                self.pe.preprocess()
+                with self._calling():
+                    self.pe.preprocess()
                 self._draws = self._stream.look()
         except BaseException as error:
             raise self._error(error, "preprocess") from error
@@ -246,11 +283,23 @@ class Runner:
         started_at = self._sent_at = perf_counter()
         to_come = self._each(input_name, items)
         call_each = self._call if self._direct is None else self._call_directly
-        if self.marks:
-            self._call_in_steps(call_each, input_name, items, to_come)
-        else:
-            while not call_each(input_name, to_come):
-                pass  # an item was skipped; go on with the next
+        monitor = self.monitor  # as `_calling`, in place
+        monitor.caller = get_ident()
+        if monitor.is_shared:
+            self._begin_shared()
+        try:
+            if self.marks:
+                self._call_in_steps(call_each, input_name, items, to_come)
+            else:
+                while not call_each(input_name, to_come):
+                    pass  # an item was skipped; go on with the next
+        except KeyboardInterrupt:
+            monitor.abandon()
+            raise
+        finally:
+            monitor.caller = 0
+            if monitor.is_shared:
+                monitor.end()
         seconds = perf_counter() - started_at
         if self._nested_seconds:
             seconds -= self._nested_seconds
@@ -263,6 +312,33 @@ class Runner:
         if stats.items >= self._next_look:
             self._look_for_state()
         return seconds
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Call the PE in a block: meanwhile its threads may write, and visitors may come."""
+        monitor = self.monitor
+        monitor.caller = get_ident()
+        if monitor.is_shared:
+            self._begin_shared()
+        try:
+            yield
+        except KeyboardInterrupt:
+            monitor.abandon()
+            raise
+        finally:
+            monitor.caller = 0
+            if monitor.is_shared:
+                monitor.end()
+
+    def _begin_shared(self) -> None:
+        self._check_late()
+        self.monitor.begin()
+
+    def _check_late(self) -> None:
+        """Fail the run if a thread has written between two calls where that cannot be kept."""
+        if self._late:
+            self.monitor.caller = 0
+            raise RunError(self._late)
 
     def _look_for_draws(self, seconds: float) -> None:
         """Check whether the last batch, which took so long, has drawn random numbers."""
@@ -333,6 +409,7 @@ class Runner:
                 for the first time; so many are dropped now.
             cut: where that ended; a PE that seeks is told, and nothing is dropped of that call.
         """
+        self.varies = self.varies and self.monitor.caller != 0
         self.sent = dict.fromkeys(self.written, 0)
         self._sent_before = dict(sent_before or {})
 
@@ -385,12 +462,14 @@ class Runner:
         Args:
             dumps: makes bytes of it.
         """
-        attributes = vars(self.pe)
-        ties = {name: attributes.pop(name) for name in RUNTIME_ATTRIBUTES if name in attributes}
-        try:
-            return dumps(self._kept())
-        finally:
-            attributes.update(ties)
+        return dumps(self._kept())
+
+    def __reduce__(self) -> tuple[type[_Untied], tuple[()]]:
+        """Pickle as nothing: a PE may carry what ties it to a run, if its `__getstate__` does.
+
+        So the ties need not be taken off while the PE is pickled, when a thread of it may write.
+        """
+        return _Untied, ()
 
     def _kept(self) -> GenericPE | Kept:
         """Return what goes to another process: of a replica, its name too."""
@@ -425,7 +504,7 @@ class Runner:
                 if is_large:
                     self._hand_on()
         except BaseException as error:
-            self.fail(error, item)
+            self._fail_in_call(error, item)
             return False
         return True
 
@@ -464,7 +543,7 @@ class Runner:
                 if counter.bytes > most_bytes:
                     hand_on()
         except BaseException as error:
-            self.fail(error, item)
+            self._fail_in_call(error, item)
             return False
         return True
 
@@ -483,9 +562,14 @@ class Runner:
         if self.planned.has_postprocess:
             self._takes = True
             self._stream.take()
+        self._check_late()
         started_at = self._sent_at = perf_counter()
         try:
-            self.pe.postprocess()
+            with self._calling():
+                try:
+                    self.pe.postprocess()
+                finally:
+                    self._is_complete = True
         except BaseException as error:
             self._on_error(self._error(error, "postprocess"), None)
         self._add_seconds(started_at)
@@ -508,11 +592,20 @@ class Runner:
         if self.planned.is_watched:
             self._note_files(files)
         _detach(self.pe, partial(_write_too_late, self.planned.id))
+        self.monitor.close()
         del self.pe
         try:
             finish_files(files)
         except Exception as error:
             self._on_error(self._error(error, "postprocess"), None)
+        self._check_late()
+
+    def _fail_in_call(self, error: BaseException, item: Any) -> None:
+        self.monitor.enter()
+        try:
+            self.fail(error, item)
+        finally:
+            self.monitor.leave()
 
     def fail(self, error: BaseException, item: Any) -> None:
         """Hand an exception that belongs to an item of this instance to `on_error`."""
@@ -526,19 +619,86 @@ class Runner:
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
 
     def _write(self, name: str, data: Any) -> None:
-        if name not in self.written:
+        if get_ident() != self.monitor.caller:
+            self._write_from_thread(name, data)
+            return
+        items = self.written.get(name)
+        if items is None:
             raise self._unknown_output(name)
-        items, counter = self.written[name], self.counters[name]
-        try:
-            items.append(_kept(data, self._isolate, counter))
-        except ItemError as error:
-            raise name_output(self.planned, name, error) from error.__cause__
+        counter = self.counters[name]
+        items.append(data if type(data) in _SMALL else self._copied(name, data, counter))
         if (
             len(items) >= self._chunk
             or counter.bytes >= SLICE_BYTES
             or perf_counter() - self._sent_at >= self._linger
         ):
             self._send_on()
+
+    def _copied(self, name: str, data: Any, counter: ByteCounter) -> Any:
+        """Return what is written to an output as it is kept; what cannot be is named with it."""
+        try:
+            return _kept(data, self._isolate, counter)
+        except ItemError as error:
+            raise name_output(self.planned, name, error) from error.__cause__
+
+    def _write_from_thread(self, name: str, data: Any) -> None:
+        """Take what a thread of the PE writes; wait while too much of that has not left.
+
+        Whatever is appended while a call lasts belongs to it, as its marks and counts have it.
+        """
+        if name not in self.written:
+            raise self._unknown_output(name)
+        monitor, items, counter = self.monitor, self.written[name], self.counters[name]
+        if monitor.has_failed:
+            raise ThreadUnwind
+        monitor.is_shared = True  # before looking whether a call lasts; see `CallMonitor`
+        own = ByteCounter()
+        data = self._copied(name, data, own)
+        with monitor.changed:
+            self._refuse_late(name)
+            items.append(data)
+            counter.bytes += own.bytes
+            self.varies = True
+            visit = monitor.wake()
+            monitor.wait_for_room(
+                visit, lambda: len(items) < _MOST_QUEUED and counter.bytes < SLICE_BYTES
+            )
+
+    def _refuse_late(self, name: str) -> None:
+        """Refuse what a thread writes at a time when it cannot be kept."""
+        if self._is_complete:
+            _write_too_late(self.planned.id, name, None)
+        if not self._leased:
+            return
+        if not self.monitor.caller:
+            self._late = (
+                f"{self.planned.id} wrote to output {name!r} from a thread while it was not called;"
+                " what a call writes is complete when it returns, so wait for the thread before"
+                " that"
+            )
+        elif self._sent_before.get(name, 0) > len(self.written[name]):
+            self._late = (
+                f"{self.planned.id} was in the middle of a call when its worker was lost; it writes"
+                " from threads, so what that call had sent already cannot be told from the rest"
+            )
+        if self._late:
+            raise RunError(self._late)
+
+    def _log(self, pe_id: str, rank: int, message: str) -> None:
+        """Send a line; that of a thread of the PE is sent by a visitor, or when the engine runs."""
+        assert self._lines is not None
+        self._lines.put(pe_id, rank, message)
+        monitor = self.monitor
+        if get_ident() == monitor.caller:
+            monitor.enter()
+            try:
+                self._lines.flush()
+            finally:
+                monitor.leave()
+            return
+        monitor.is_shared = True
+        with monitor.changed:
+            monitor.wake()
 
     def _hand_on(self) -> None:
         """Send between two calls what is larger than was planned for so many of them."""
@@ -549,7 +709,11 @@ class Runner:
     def _send_on(self) -> None:
         """Have what was written go on its way, in the middle of a batch."""
         started_at = perf_counter()
-        self._on_written(self)
+        self.monitor.enter()
+        try:
+            self._on_written(self)
+        finally:
+            self.monitor.leave()
         if self._takes:
             self._stream.take()
         self._sent_at = perf_counter()
@@ -635,10 +799,9 @@ def _copy_pe(planned: PlannedPE) -> GenericPE:
 
 def _detach(pe: GenericPE, write: Callable[[str, Any], None]) -> None:
     """Take away what ties a PE, and one that it wraps, to a run; `write` refuses what it writes."""
-    for part in [pe, *(value for value in vars(pe).values() if isinstance(value, GenericPE))]:
-        for name in RUNTIME_ATTRIBUTES:
-            vars(part).pop(name, None)
-        part._run_writer = write
+    for part in [pe, *(value for value in [*vars(pe).values()] if isinstance(value, GenericPE))]:
+        part._run_writer = write  # in one step, as a thread of the PE may be about to write
+        vars(part).pop("_run_log", None)
 
 
 def _write_too_late(pe_id: str, name: str, data: Any) -> None:

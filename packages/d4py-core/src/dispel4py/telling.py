@@ -110,8 +110,7 @@ class TellingRunner(Runner):
     def _begin(self, call: str, sent_before: Mapping[str, int] | None = None) -> None:
         """A call begins: tell its id."""
         for items in self._with_ids:
-            items.call = call
-            items.number = sent_before.get(items.output, 0) if sent_before else 0
+            items.begin(call, sent_before.get(items.output, 0) if sent_before else 0)
         if self.planned.asks_for_ids:
             self.pe.item_id = call
 
@@ -119,9 +118,11 @@ class TellingRunner(Runner):
         """A call begins: tell what it had sent before, which is sent once and for all now."""
         sent_before = dict.fromkeys(self.written, 0)
         if self.sent is not None:
+            self.monitor.enter()
             self._sent_at_begin = {
                 output: count + len(self.written[output]) for output, count in self.sent.items()
             }
+            self.monitor.leave()
             if self._cut is not None and self._cut.calls == self._begun:
                 sent_before.update(self._cut.sent)
                 self._cut = None

@@ -76,15 +76,13 @@ class Caller:
 
     def __init__(self, line: Connection) -> None:
         self._line = line
-        self._lock = threading.Lock()  # PEs may log from threads of their own
 
     def __call__(self, method: str, *arguments: Any) -> Any:
-        with self._lock:
-            try:
-                self._line.send_bytes(pickle.dumps((method, arguments), protocol=5))
-                reply = pickle.loads(self._line.recv_bytes())
-            except (EOFError, OSError) as error:
-                raise ServiceError(f"the driver of this run is gone ({error})") from error
+        try:
+            self._line.send_bytes(pickle.dumps((method, arguments), protocol=5))
+            reply = pickle.loads(self._line.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise ServiceError(f"the driver of this run is gone ({error})") from error
         if isinstance(reply, Exception):
             raise reply
         return reply

@@ -118,6 +118,11 @@ class Owned:
         """No owner has left a state of it, so it has to be preprocessed."""
         return self._state is None
 
+    @property
+    def is_torn(self) -> bool:
+        """It has committed something of a call that cannot be repeated, in this call."""
+        return self._can_be_saved and self._told.sent is None
+
     def gets_on(self, position: Position) -> bool:
         """Whether it is further than its last commit, now that it commits this position."""
         is_further = bool(self.held) or position != self._told

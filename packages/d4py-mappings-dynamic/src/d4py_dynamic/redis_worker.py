@@ -16,7 +16,7 @@ from d4py_dynamic.redis_keys import RunKeys
 from d4py_dynamic.redis_store import RedisTaskStore
 from d4py_dynamic.staff import SIGN_SECONDS
 from d4py_dynamic.store import Failed, Finishing, Gone
-from dispel4py.ending import end_as_a_program
+from dispel4py.ending import end_as_a_program, when_stuck
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.processes import WorkerSide, portable
 
@@ -64,6 +64,11 @@ def work_as_guest(side: WorkerSide, orders: RedisOrders) -> None:
         side.finishing(threads)
         store.tell(Finishing(orders.rank, threads))
 
+    def fail(error: BaseException) -> None:
+        store.tell(Failed(portable(error)))
+        os._exit(1)
+
+    when_stuck(fail)
     side.on_orphaned(lambda: store.tell(last_word))
     SignsOfLife(orders.address, orders.keys, orders.rank).start()
     try:

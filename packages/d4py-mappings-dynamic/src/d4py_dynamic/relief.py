@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 #: A batch that is still in hand after so many seconds, or twice that, holds up what waits.
@@ -21,24 +22,23 @@ class HasBatches(Protocol):
     def in_hand(self) -> object | None:
         """The batch in hand; a new object for each one."""
 
+    def visiting(self, in_hand: object) -> AbstractContextManager[bool]:
+        """Run the engine in a block while this batch is in hand; False if it is not any more."""
+
 
 class Relief:
     """Watches the batches of a worker.
 
     Args:
-        lock: what the worker holds except in the middle of a call.
         watched: says which batch is in hand.
-        relieve: called with the lock held, while the worker is in the middle of a call; again and
-            again as long as it has done nothing.
+        relieve: called as a visitor, while the worker is in the middle of a call; again and again
+            as long as it has done nothing.
 
     Attributes:
         error: what `relieve` raised; nothing is relieved any more.
     """
 
-    def __init__(
-        self, lock: threading.RLock, watched: HasBatches, relieve: Callable[[], None]
-    ) -> None:
-        self._lock = lock
+    def __init__(self, watched: HasBatches, relieve: Callable[[], None]) -> None:
         self._watched = watched
         self._relieve = relieve
         self._on_duty = threading.Event()
@@ -58,7 +58,7 @@ class Relief:
             self._on_duty.clear()
 
     def stop(self) -> None:
-        """Watch no more; the caller does not hold the lock."""
+        """Watch no more."""
         self._stopped.set()
         self._on_duty.set()
         self._thread.join()
@@ -70,8 +70,8 @@ class Relief:
             if in_hand is None or in_hand is not seen:
                 seen = in_hand
                 continue
-            with self._lock:
-                if self._watched.in_hand is not seen:
+            with self._watched.visiting(in_hand) as is_there:
+                if not is_there or self._watched.in_hand is not seen:
                     continue
                 try:
                     self._relieve()

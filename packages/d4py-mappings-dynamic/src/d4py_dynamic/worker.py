@@ -10,7 +10,6 @@ The loop knows nothing of Redis; whatever keeps the rules of `TaskStore` will do
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from itertools import islice
 from time import monotonic, perf_counter
 from typing import Any
 
-from d4py_dynamic.demand import LOOK_UP_SECONDS, Demand
+from d4py_dynamic import demand
 from d4py_dynamic.entries import TooLargeError
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
@@ -108,7 +107,7 @@ class Worker:
         self._depth = 0
         self._in_hand: list[int] = []
         self._room = Room(plan, store, self._owned, self._in_hand, self)
-        self._demand = Demand()
+        self._demand = demand.Demand()
         self._giving = self._isolated = False
         self._parked = self._stopped = self._aside = False
         self.leaving = False
@@ -116,7 +115,6 @@ class Worker:
         self._committed_at = monotonic()
         self._tally = Tally(plan, self._pinned)
         self._skips = on_error == "skip"
-        self._lock = threading.RLock()
         self._executor = Executor(
             plan,
             self,
@@ -124,12 +122,13 @@ class Worker:
             rank=rank,
             isolate=share_item if share_items else copy_item,
             on_error=self._skip if self._skips else raise_error,
-            log=self._say,
+            log=store.log,
             between=self._between,
             one_by_one=False,
-            lock=self._lock,
+            leased=True,
+            waits=lambda: not self._outbox.is_empty,
         )
-        self._relief = Relief(self._lock, self._executor, self._relieve)
+        self._relief = Relief(self._executor, self._relieve)
 
     def serve(self) -> None:
         """Take and do tasks until one says stop.
@@ -140,7 +139,7 @@ class Worker:
         """
         self._relief.start()
         try:
-            with self._lock, self._executor.closing():
+            with self._executor.closing():
                 self._serve()
         finally:
             self._relief.stop()
@@ -151,6 +150,7 @@ class Worker:
             if lease is not None:
                 self.do(lease)
             self.save_what_is_due(at_rest=lease is None)
+            self._executor.flush_log()
         if self.leaving:
             self._leave()
         self._end()
@@ -171,14 +171,9 @@ class Worker:
         """See `dispel4py.executor.Exits`."""
         self._outbox.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
-    def _say(self, pe_id: str, rank: int, message: str) -> None:
-        with self._lock:
-            self._store.log(pe_id, rank, message)
-
     def _skip(self, error: Any, item: Any) -> None:
-        with self._lock:
-            self._executor.keep_whole()
-            self._outbox.add_failure(Failure(error, item))
+        self._executor.keep_whole()
+        self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """An item for this PE is followed here; never into a PE that is in the middle of a call.
@@ -223,7 +218,7 @@ class Worker:
         """Return the oldest lease of what is below a PE in the graph; wait a little for one."""
         below = {*self._plan.order[self._plan.order.index(pe) + 1 :]}
         below.difference_update(root.index for root in self._plan.roots)
-        for seconds in (0.0, LOOK_UP_SECONDS):
+        for seconds in (0.0, demand.LOOK_UP_SECONDS):
             self._take([pin for pin in self._owned if pin[0] in below])
             for i, lease in enumerate(self._taken):
                 if lease.task.pe in below:
@@ -478,7 +473,7 @@ class Worker:
 
         At once if others are hungry, and if the next items may take long as the last ones did.
         """
-        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > LOOK_UP_SECONDS:
+        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
@@ -510,12 +505,14 @@ class Worker:
         assert lease is not None
         pin = lease.task.pe, max(lease.task.instance, 0)
         owned = self._owned.get((lease.task.pe, lease.task.instance))
-        # What the lease's own PE has sent is known by its number; further down it is not.
-        can_be_repeated = self._executor.calling[self._depth :] == [pin]
-        waited = monotonic() - self._committed_at
-        if not (can_be_repeated or self._outbox.heavy or waited > _TORN_SECONDS):
-            return
         runner = self._executor.start(*pin)
+        # What the lease's own PE has sent is known by its number; further down it is not, nor where
+        # threads have written, in an order that is another one next time.
+        can_be_repeated = self._executor.calling[self._depth :] == [pin] and not runner.varies
+        waited = monotonic() - self._committed_at
+        is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
+        if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
+            return
         commit = self._outbox.take([], self._demand.hungry)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
@@ -625,6 +622,7 @@ class Worker:
         """Let go of the instances that are still here, which have no postprocess."""
         self._outbox = Outbox()
         self._executor.close_all()
+        self._executor.flush_log()
         self._tell_changed()
         commit = self._outbox.take([], 0)
         if commit.failures:

@@ -177,8 +177,8 @@ class RankOrders:
             options.on_progress is not None,
         )
 
-    def carry_out(self, transport: Transport) -> None:
-        """Run the rank to its end.
+    def carry_out(self, transport: Transport, *, any_thread: bool = True) -> None:
+        """Run the rank to its end; see `Rank`.
 
         Raises:
             ProcessingError: a PE raised, and the run stops at errors.
@@ -189,7 +189,13 @@ class RankOrders:
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(
-                placement, self.rank, transport, self.on_error, self.share_items, self.report
+                placement,
+                self.rank,
+                transport,
+                self.on_error,
+                self.share_items,
+                self.report,
+                any_thread,
             ).run()
         finally:
             transport.close()

@@ -28,7 +28,7 @@ from dispel4py.children import (
     mark_environment,
     see_off_what_was_started_here,
 )
-from dispel4py.ending import begin_as_a_program, end_as_a_program
+from dispel4py.ending import begin_as_a_program, end_as_a_program, when_stuck
 from dispel4py.errors import RunError, ServiceError
 from dispel4py.processes import leave_signals_to_parent, portable
 from dispel4py.result import RunResult, RunStats
@@ -124,8 +124,9 @@ class Member:
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
+            when_stuck(lambda error: self._report(portable(error)))
             with _no_exit_is_good():
-                orders.carry_out(transport)
+                orders.carry_out(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
             transport.settle(peers)
             done = True
         except RunStopped:
@@ -134,11 +135,14 @@ class Member:
             report = portable(ServiceError(f"MPI failed: {error}"))
         except BaseException as error:
             report = portable(error)
+        self._report(report)
+        _RUNNING.clear()
+        return done
+
+    def _report(self, report: bytes) -> None:
         _flush()
         with suppress(OSError):
             self._lines.send(DRIVER, Kind.OUT, [report])
-        _RUNNING.clear()
-        return done
 
     def end(self) -> None:
         """Leave the others; does not come back if the driver has not said that all is well."""

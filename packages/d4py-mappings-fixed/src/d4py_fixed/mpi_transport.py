@@ -1,6 +1,6 @@
 """`Transport` of an MPI rank: by MPI to the other ranks, by its line to the driver.
 
-One thread alone calls MPI, and it never waits inside MPI, which would keep a core busy: it asks
+One thread at a time calls MPI, and it never waits inside MPI, which would keep a core busy: it asks
 whether something has come, and sleeps in between until its bell rings.  A frame of one part is one
 message; of another frame the sizes go first, and its parts follow by a communicator of their own.
 """

@@ -13,10 +13,9 @@ could wait for, and nothing that keeps it from the receiver.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain
 from time import monotonic
 from typing import Any
@@ -39,7 +38,6 @@ from d4py_fixed.frames import (
 from d4py_fixed.outgoing import Outgoing
 from d4py_fixed.placement import Instance, Placement
 from d4py_fixed.transport import Transport
-from dispel4py.core import show_log
 from dispel4py.errors import ItemError
 from dispel4py.executor import Executor
 from dispel4py.inputs import CallRange
@@ -63,6 +61,7 @@ class Rank:
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
         report: send what was done so far to the driver now and then.
+        any_thread: the transport can be used by one thread after another; see `Executor`.
     """
 
     def __init__(
@@ -73,6 +72,7 @@ class Rank:
         on_error: str = "stop",
         share_items: bool = False,
         report: bool = False,
+        any_thread: bool = True,
     ) -> None:
         self._placement = placement
         self._plan = placement.plan
@@ -100,9 +100,6 @@ class Rank:
         self._told_ahead: dict[Instance, tuple[int, ...]] = {}
         self._ahead: dict[Instance, tuple[int, ...]] = {}
         self._farewell = False
-        self._thread = threading.get_ident()
-        self._said: deque[LogLine] = deque()
-        self._is_over = False
         self._on_error: OnError = raise_error if on_error == "stop" else self._skip
         self._executor = Executor(
             self._plan,
@@ -114,6 +111,8 @@ class Rank:
             log=self._log,
             between=self._between,
             one_by_one=False,
+            waits=self._outgoing.waits,
+            any_thread=any_thread,
         )
 
     def run(self) -> None:
@@ -131,12 +130,11 @@ class Rank:
                 if not (self._work() or self._finish_one()):
                     self._wait()
         self._send_all()
-        self._tell_said()
+        self._executor.flush_log()
         self._send(self._driver, Progress(self._executor.stats, ended=True))
         while not self._farewell:
             self._take_in(_TICK_SECONDS)
-        self._is_over = True
-        self._show_said()
+        self._executor.end_log()
 
     # What the executor calls: `Exits` and its hooks.
 
@@ -153,28 +151,11 @@ class Rank:
         self._outgoing.add_failure(Failure(error, item))
 
     def _log(self, pe_id: str, rank: int, message: str) -> None:
-        line = LogLine(pe_id, rank, message)
-        if threading.get_ident() == self._thread:
-            self._send(self._driver, line)
-            return
-        self._said.append(line)  # a PE's own thread: the transport is for one alone
-        if self._is_over:
-            self._show_said()
-
-    def _show_said(self) -> None:
-        """Show what threads log that go on after the run, where the driver hears no more of it."""
-        with suppress(IndexError):  # another thread is quicker
-            while self._said:
-                show_log(*self._said.popleft())
-
-    def _tell_said(self) -> None:
-        """Send what threads of PEs have logged."""
-        while self._said:
-            self._send(self._driver, self._said.popleft())
+        self._send(self._driver, LogLine(pe_id, rank, message))
 
     def _between(self) -> bool:
         self._outgoing.flush()
-        self._tell_said()
+        self._executor.flush_log()
         self._tell_ahead()
         if self._outgoing.waits() or self._ahead:
             self._take_in(0.0)
@@ -316,7 +297,7 @@ class Rank:
 
     def _wait(self) -> None:
         self._outgoing.flush(idle=True)
-        self._tell_said()
+        self._executor.flush_log()
         self._take_in(_TICK_SECONDS)
 
     def _take_in(self, seconds: float) -> None:

@@ -18,6 +18,7 @@ class Transport(Protocol):
       its way is the loop's business, which stops at a limit per receiving instance.
     - The parts may be used again when `send` returns.  Received parts can be written to, and are
       the receiver's own.
+    - It is used by one thread at a time, but not always by the same one.
     - What is sent to a rank that has ended is dropped without a word: whoever started the rank
       knows why it ended.
     """

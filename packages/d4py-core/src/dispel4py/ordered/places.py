@@ -14,6 +14,7 @@ Items travel with their places only to where an input is declared ordered (`Rout
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any, NamedTuple
 
 #: A place: the number of the root, or `LATE`; the number of what it wrote; then, by turns, the way
@@ -45,7 +46,7 @@ class Elsewhere(NamedTuple):
 
 
 class Call:
-    """Gives what a PE writes in a call its places.
+    """Gives what a PE writes in a call its places; threads of the PE may write at the same time.
 
     Args:
         root: number of the PE if it is a root: all its calls are one sequence.
@@ -62,29 +63,37 @@ class Call:
         self._place: Place = () if root is None else (root,)
         self._is_late = False
         self._kept: tuple[Written, Any] | None = None
+        self._lock = Lock()
 
     def begin(self, place: Place, number: int = 0) -> None:
         """Begin a call with the item at a place; `number` items were sent of it before."""
-        if not self._counts_on:
+        if self._counts_on:
+            return
+        with self._lock:
             self._place, self.number = place, number
             self._is_late = place[0] == LATE
+            if self._is_late and self._kept is not None:  # a thread has written it between calls
+                kept, self._kept = self._kept, None
+                self._put(*kept, self.number)
 
     def write(self, output: Written, data: Any) -> None:
         """Take an item; it is kept back until it is known whether it is the last one."""
-        if self._counts_on or self._is_late:
-            self._put(output, data, self.number)
-            return
-        if self._kept is not None:
-            self._put(*self._kept, self.number)
-        self._kept = output, data
+        with self._lock:
+            if self._counts_on or self._is_late:
+                self._put(output, data, self.number)
+                return
+            if self._kept is not None:
+                self._put(*self._kept, self.number)
+            self._kept = output, data
 
     def end(self) -> None:
         """End the call: the item that is kept back is the last one, or there is none."""
         if self._counts_on or self._is_late:
             return
-        output, data = self._kept or (None, None)
-        self._kept = None
-        self._put(output, data, ~self.number)
+        with self._lock:
+            output, data = self._kept or (None, None)
+            self._kept = None
+            self._put(output, data, ~self.number)
 
     def _put(self, output: Written | None, data: Any, number: int) -> None:
         # Each place has something on each way, so that a receiver need not know the ways.
