@@ -204,7 +204,10 @@ def test_a_class_that_is_not_there_leaves_the_error_as_it_is():
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", script], input=pickle.dumps(error), capture_output=True, check=True
+        [sys.executable, "-P", "-c", script],
+        input=pickle.dumps(error),
+        capture_output=True,
+        check=True,
     )
 
     assert done.stdout.decode().startswith("None Read1 (instance 0) failed in process at item 3: ")

@@ -18,7 +18,6 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from d4py_dynamic import demand
-from d4py_dynamic.entries import TooLargeError
 from d4py_dynamic.outbox import Outbox
 from d4py_dynamic.owned import COMMIT_INTERVAL, Owned
 from d4py_dynamic.packing import CODEC, reduced, remaining
@@ -684,11 +683,9 @@ class Worker:
         started_at = perf_counter()
         try:
             pressure = self._store.commit(commit)
-        except ItemError as error:
-            ways = _ways(self._plan, commit)
-            leave_out_unsent(self._plan, commit, skips=self._skips)
-            if isinstance(error, TooLargeError):  # it can be pickled, and was not left out
-                raise ItemError(f"an item on its way {ways}: {error}") from error
+        except ItemError:
+            largest = self._store.largest
+            leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
             pressure = self._store.commit(commit)
         if owned is not None:
             owned.saved(perf_counter() - started_at)
@@ -707,10 +704,3 @@ def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:
     shown = None if task.kind == FINISH else shorten(item)
     pe_id = plan.pes[task.pe].id
     return Failure(ProcessingError(pe_id, max(task.instance, 0), phase, shown, reason), item)
-
-
-def _ways(plan: Plan, commit: Commit) -> str:
-    """Return where the items of a commit are going."""
-    to = {f"to {plan.pes[task.pe].id}" for task in commit.tasks}
-    out_of = {f"out of {pe_id}" for pe_id, _, _ in commit.results}
-    return " or ".join(sorted(to | out_of))
