@@ -10,6 +10,7 @@ from d4py_conformance.rules.declarations import DeclarationRules
 from d4py_conformance.rules.drawn import DrawnGraphs
 from d4py_conformance.rules.elsewhere import HostRules
 from d4py_conformance.rules.ending import EndingRules
+from d4py_conformance.rules.errors import ErrorRules
 from d4py_conformance.rules.graph import GraphRules
 from d4py_conformance.rules.inputs import InputRules
 from d4py_conformance.rules.instances import InstanceRules
@@ -37,6 +38,7 @@ class MappingConformance(
     ItemRules,
     CompletionRules,
     StatisticsRules,
+    ErrorRules,
     StoppingRules,
     ChildrenRules,
     StartingRules,

@@ -5,6 +5,7 @@ import decimal
 import json
 import pathlib
 from collections import OrderedDict, namedtuple
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from d4py_cli.results import JsonLines, as_json
+from dispel4py.errors import GraphError, RunError
 
 
 @dataclass
@@ -27,6 +29,23 @@ class Odd:
 
 CYCLE = []
 CYCLE.append(CYCLE)
+
+
+class Measured:
+    """As NumPy arrays with units are, which make no list of themselves."""
+
+    def tolist(self):
+        raise NotImplementedError("lists have no units")
+
+
+class Table:
+    """As data frames are: `repr` leaves most of them out."""
+
+    def __dataframe__(self):
+        raise AssertionError
+
+    def __repr__(self):
+        return "0 … 999"
 
 
 @pytest.mark.parametrize(
@@ -87,3 +106,47 @@ def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
 
 def test_text_that_holds_line_ends_stays_on_one_line(tmp_path):
     assert "\n" not in as_json("a\nb\r\u2028")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(Measured(), "NotImplementedError: lists have no units"), (Table(), "it has no tolist()")],
+    ids=["measured", "table"],
+)
+def test_what_json_has_no_form_for_is_refused_by_name(tmp_path, value, reason, inside):
+    with JsonLines(str(tmp_path / "out.jsonl")) as lines:
+        lines.write("PE0", "output", 1)
+        with pytest.raises(RunError) as caught:
+            lines.write("PE0", "output", {"a": [float("nan"), value]} if inside else value)
+
+    kind = f"{__name__}.{type(value).__name__}"
+    for word in ("PE0", "'output'", kind, reason, "lists and dicts"):
+        assert word in str(caught.value)
+
+
+class TestWhatTheFileHeld:
+    """It is kept until there is something to take its place."""
+
+    def test_a_run_that_is_refused_leaves_it(self, tmp_path):
+        (tmp_path / "old").write_text("yesterday")
+        for name in ("old", "new"):
+            with pytest.raises(GraphError), JsonLines(str(tmp_path / name)):
+                raise GraphError(["no graph"])
+
+        assert (tmp_path / "old").read_text() == "yesterday"
+        assert not (tmp_path / "new").exists()
+
+    def test_the_first_result_takes_its_place(self, tmp_path):
+        (tmp_path / "old").write_text("yesterday\n" * 100)
+        with suppress(RunError), JsonLines(str(tmp_path / "old")) as lines:
+            lines.write("PE0", "output", 1)
+            raise RunError
+
+        assert json.loads((tmp_path / "old").read_text())["data"] == 1
+
+    def test_so_does_a_run_without_results(self, tmp_path):
+        for name in ("old", "new"):
+            with JsonLines(str(tmp_path / name)):
+                pass
+            assert (tmp_path / name).read_text() == ""

@@ -292,7 +292,7 @@ print([name for name in slow if name in sys.modules])
         assert capsys.readouterr().out == "Outputs: {'Square1': {'output': [1, 4]}}\n"
 
 
-class TestSkippedFailures:
+class TestFailures:
     FAILING = """
     from dispel4py import IterativePE, ProducerPE, WorkflowGraph
     class Count(ProducerPE):
@@ -307,17 +307,7 @@ class TestSkippedFailures:
     graph.connect(Count(), "output", Divide(), "input")
     """
 
-    def test_they_are_listed_with_a_count_and_the_run_goes_on(self, dispel4py, write, mapping):
-        write("wf.py", self.FAILING)
-        done = dispel4py(mapping, "wf.py", "-i", 4, "--on-error", "skip", "-q")
-        assert sorted(done.outputs["Divide1"]["output"]) == [-12, 6, 12]
-        assert re.fullmatch(
-            r"skipped: Divide1 \(instance \d+\) failed in process at item 2: ZeroDivisionError: .*"
-            r"\n1 failure was skipped\n",
-            done.err,
-        )
-
-    def test_the_first_one_ends_the_run_otherwise(self, dispel4py, write, mapping):
+    def test_the_first_one_ends_the_run(self, dispel4py, write, mapping):
         write("wf.py", self.FAILING)
         done = dispel4py(mapping, "wf.py", "-i", 4)
         assert done.status == 1
@@ -348,7 +338,7 @@ class TestOutputFile:
         assert done.out == '{"pe": "Square1", "output": "output", "data": 1}\n'
 
     def test_results_that_came_before_a_failure_are_kept(self, dispel4py, write, folder):
-        write("wf.py", TestSkippedFailures.FAILING)
+        write("wf.py", TestFailures.FAILING)
         done = dispel4py("simple", "wf.py", "-i", 4, "--output", "out.jsonl")
         assert done.status == 1
         assert json.loads((folder / "out.jsonl").read_text())["data"] == -12

@@ -1,6 +1,7 @@
 """Copies of items: nobody sees what another does to its own."""
 
 import collections
+import re
 import threading
 import types
 
@@ -186,8 +187,10 @@ def test_numpy_scalars_are_handed_on_as_they_are():
         (types.SimpleNamespace(guard=threading.Lock()), "because of attribute 'guard' (a lock)"),
         (holding(threading.Lock()), "because of variable 'held' (a lock): cannot pickle"),
         (Stubborn(), "cannot be handed on: I stay"),
+        # Python copies it, but no pickle carries it to where another mapping would have it go.
+        ([re.match("a", "a")], "because of element 0 (a Match): cannot pickle 're.Match' object"),
     ],
-    ids=["dict", "list", "object", "function", "stubborn"],
+    ids=["dict", "list", "object", "function", "stubborn", "copied by itself"],
 )
 def test_item_that_cannot_be_copied_names_what_is_to_blame(item, place):
     with pytest.raises(ItemError) as raised:

@@ -1,6 +1,7 @@
 """Items, states and inputs that are larger than what the server takes at once."""
 
 import logging
+import re
 from itertools import pairwise
 
 import pytest
@@ -76,6 +77,17 @@ class Grow(IterativePE):
         return data * 2 * LIMIT
 
 
+class GrowAt(IterativePE):
+    """Makes one of its items too large."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def _process(self, data):
+        return data * 2 * LIMIT if data == bytes([self.number]) else data
+
+
 class Size(IterativePE):
     def _process(self, data):
         return len(data)
@@ -105,6 +117,20 @@ def test_m2_so_is_a_result(execute):
 def test_m2_items_that_are_too_large_together_arrive(execute):
     assert execute(Make(HALF, 5), Pass(), Size()) == [HALF] * 5
     assert [len(item) for item in execute(Make(HALF, 5), Pass())] == [HALF] * 5
+
+
+def test_c3_one_that_is_too_large_is_skipped_as_its_writers_failure(small_server):
+    graph = WorkflowGraph()
+    grow, size = GrowAt(2), Size()
+    size.stateful = True
+    graph.connect(Read(), "output", grow, "input")
+    graph.connect(grow, "output", size, "input")
+    inputs = [{"data": bytes([n])} for n in range(5)]
+    result = run(graph, "hybrid_redis", inputs, 2, redis_url=small_server.url, on_error="skip")
+    assert result.outputs["Size2"]["output"] == [1] * 4
+    (failure,) = result.failures
+    assert failure.pe_id == "GrowAt1"
+    assert re.search(SIZES, str(failure.error))
 
 
 @pytest.mark.parametrize("read", [list, iter])

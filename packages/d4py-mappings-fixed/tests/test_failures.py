@@ -225,17 +225,52 @@ class TestPickling:
         for word in ("generator", "cannot be handed on"):
             assert word in error.reason
 
-    def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
+    def test_an_item_that_was_not_copied_is_named_with_its_sender_and_receiver(
+        self, fails, flows, chain
+    ):
         makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})
-        error = fails(chain(makes, flows.Relay()), ItemError, [{"input": 1}], share_items=True)
-        for word in ("generator", "'g'", "input 'input' of Relay1", "preprocess()"):
+        graph = chain(makes, flows.Relay())
+        error = fails(graph, ProcessingError, [{"input": 1}], share_items=True)
+        assert (error.pe_id, error.item) == ("Makes0", None)
+        for word in ("generator", "'g'", "'output'", "input 'input' of Relay1", "preprocess()"):
             assert word in str(error)
 
     def test_a_result_that_was_not_copied_is_named_with_its_sender(self, fails, flows, chain):
         makes = flows.Makes(lambda n: [1, (m for m in ())])
-        error = fails(chain(flows.Numbers(), makes), ItemError, 1, share_items=True)
-        for word in ("generator", "element 1", "output 'output' of Makes1"):
+        error = fails(chain(flows.Numbers(), makes), ProcessingError, 1, share_items=True)
+        assert error.pe_id == "Makes1"
+        for word in ("generator", "element 1", "output 'output', for the results"):
             assert word in str(error)
+
+    def test_c3_those_that_were_not_copied_are_skipped(self, execute, flows, chain):
+        makes = flows.Makes(lambda n: (m for m in ()) if n == 3 else n)
+        for pes, last in [([flows.Relay()], "Relay2"), ([], "Makes1")]:
+            graph = chain(flows.Numbers(), makes, *pes)
+            result = execute(graph, 5, on_error="skip", share_items=True)
+            assert sorted(result.outputs[last]["output"]) == [1, 2, 4, 5]
+            (failure,) = result.failures
+            assert (failure.pe_id, failure.item) == ("Makes1", None)
+
+    def test_m6_one_that_was_skipped_leaves_no_gap(self, execute, flows, chain):
+        makes = flows.Makes(lambda n: (m for m in ()) if n == 3 else n)
+        makes.numprocesses = 2
+        ordered = flows.Relay()
+        ordered._add_input("input", ordered=True)
+        graph = chain(flows.Numbers(), makes, ordered)
+        result = execute(graph, 5, on_error="skip", share_items=True)
+        assert result.outputs["Relay2"]["output"] == [1, 2, 4, 5]
+
+    def test_c3_a_failure_leaves_out_an_item_that_cannot_be_pickled(self, execute, flows, chain):
+        makes = flows.Makes(lambda n: (m for m in ()))
+        result = execute(
+            chain(flows.Numbers(), makes, flows.Makes(len)),
+            *(1, 1),
+            on_error="skip",
+            share_items=True,
+        )
+        (failure,) = result.failures
+        assert (failure.pe_id, failure.item) == ("Makes2", None)
+        assert "generator object" in failure.error.item
 
     def test_an_input_is_named(self, fails, flows, chain):
         graph = chain(flows.Relay(), flows.Relay())

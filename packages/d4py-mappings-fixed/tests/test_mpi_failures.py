@@ -12,7 +12,6 @@ pytest.importorskip("mpi4py")
 
 from dispel4py.errors import (
     GraphError,
-    ItemError,
     ProcessingError,
     RunError,
     ServiceError,
@@ -314,7 +313,9 @@ class TestTheCaller:
 
     def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
         makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})
-        error = fails(chain(makes, flows.Relay()), ItemError, [{"input": 1}], share_items=True)
+        graph = chain(makes, flows.Relay())
+        error = fails(graph, ProcessingError, [{"input": 1}], share_items=True)
+        assert error.pe_id == "Makes0"
         for word in ("generator", "'g'", "input 'input' of Relay1", "preprocess()"):
             assert word in str(error)
 

@@ -1,6 +1,7 @@
 """What the cells of a notebook define runs on every mapping, and so do cells that run it again."""
 
 import ast
+import re
 
 import pytest
 
@@ -120,3 +121,36 @@ def test_i11_lines_that_workers_print_are_whole_and_none_waits_for_an_answer(sta
     expected = ["a line of many pieces", "a question", "an end"] * 20
     assert sorted(out.splitlines()) == sorted(expected)
     assert err.count("Says1 reads standard input") == 1
+
+
+FAILING = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+class Make(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+class Fail(IterativePE):
+    def _process(self, data):
+        return {}["of the cell"]
+
+graph = WorkflowGraph()
+graph.connect(Make(), "output", Fail(), "input")
+# next cell
+for options in {"start_method": "fork"}, {"start_method": "forkserver"}:
+    try:
+        run(graph, "multi", **options)
+    except Exception:
+        get_ipython().showtraceback()
+"""
+
+
+def test_c3_the_line_of_the_cell_at_which_a_pe_failed_is_shown(start, write):
+    write("notebook.py", NOTEBOOK)
+    write("cells.txt", FAILING)
+    status, _, err = start("notebook.py").end(timeout=60)
+    assert status == 0, err
+    shown = re.sub(r"\x1b\[[\d;]*m", "", err)
+    assert shown.count("Fail1 (instance 0) failed in process at item 1: KeyError") == 2
+    assert len(re.findall(r", line \d+, in _process\n    return {}\[.of the cell.\]", shown)) == 2
+    assert "driver.py" not in shown

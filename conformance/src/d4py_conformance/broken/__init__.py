@@ -5,6 +5,7 @@ came later have a module each.
 """
 
 from d4py_conformance.broken.children import *  # noqa: F403
+from d4py_conformance.broken.errors import *  # noqa: F403
 from d4py_conformance.broken.known import *  # noqa: F403
 from d4py_conformance.broken.output import *  # noqa: F403
 from d4py_conformance.broken.starting import *  # noqa: F403

@@ -73,7 +73,8 @@ class DaskMapping:
         try:
             return asyncio.run(run.run(self.name))
         except ExceptionGroup as group:  # the first one; all others were cancelled because of it
-            raise group.exceptions[0] from None
+            first = group.exceptions[0]
+            raise first from first.__cause__
 
 
 class _Run:

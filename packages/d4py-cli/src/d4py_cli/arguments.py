@@ -52,7 +52,8 @@ options:
   --version   the versions of what is installed
 
 exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot run,
-130 interrupted
+130 interrupted; under --on-error skip 1 if no item got through one of the PEs, and with
+--fail-on-skipped if anything was skipped
 """
 
 #: Names of the commands that are not a mapping's.
@@ -239,7 +240,8 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
-        help="when a PE raises: stop (default), or skip the item and list it at the end",
+        help="when a PE raises: stop (default), or skip the item and count it at the end; a run is"
+        " done then, with exit status 0, unless no item got through one of its PEs",
     )
     how.add_argument(
         "--share-items",
@@ -271,6 +273,17 @@ def add_shown(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE",
         help="write results there as they come, one JSON object per line; - is standard output",
+    )
+    shown.add_argument(
+        "--failures",
+        metavar="FILE",
+        help="write each failure there as it comes, one JSON object per line, with PE, item, type,"
+        " message and traceback; - is standard output",
+    )
+    shown.add_argument(
+        "--fail-on-skipped",
+        action="store_true",
+        help="exit status 1 if anything was skipped (--on-error skip)",
     )
     shown.add_argument(
         "-q", "--quiet", action="store_true", help="neither messages of PEs nor progress"

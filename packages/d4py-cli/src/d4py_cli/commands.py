@@ -71,7 +71,7 @@ def run_installed(name: str, command: Command | JobCommand, arguments: list[str]
         add_shown(parser)
         options = parser.parse_args(arguments)
         job = partial(command.run_job, options)
-        return hand_out(job, Reporter(quiet=options.quiet), options.output)
+        return hand_out(job, Reporter(quiet=options.quiet), options)
     options = parser.parse_args(arguments)
     with Reporter(quiet=False):
         return command.run(options, _print_table)

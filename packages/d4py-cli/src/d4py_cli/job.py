@@ -11,8 +11,10 @@ from typing import Any
 
 from d4py_cli.arguments import check_mapping_name, describe_example, parse_job
 from d4py_cli.inputs import read_inputs
+from d4py_cli.lines import OutputClosedError
 from d4py_cli.reporting import Reporter, make_reporter
-from d4py_cli.results import JsonLines, OutputClosedError, print_outputs
+from d4py_cli.results import JsonLines, print_outputs
+from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import InStep, Mapping, TakesPart, load_mapping
 from dispel4py.result import RunOptions, RunResult
@@ -76,13 +78,13 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
         return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
-    return hand_out(run, reporter, options.output, how)
+    return hand_out(run, reporter, options, how)
 
 
 def hand_out(
     run: Callable[[RunOptions], RunResult],
     reporter: Reporter,
-    output: str | None,
+    options: argparse.Namespace,
     how: RunOptions | None = None,
 ) -> int:
     """Do a run, and say where its results and messages go; the exit status.
@@ -90,32 +92,36 @@ def hand_out(
     Args:
         run: does it, given where results and progress go.
         reporter: gets the messages.
-        output: a file for the results; None prints them at the end.
+        options: what `add_shown` adds.
         how: what the run is asked for beside; None if nothing.
 
     Raises:
-        D4pyError: see `run_job`.
+        D4pyError: see `run_job`; also where a run is done of which too much was skipped.
         OutputClosedError: nobody reads the results any more.
     """
     with ExitStack() as stack:
-        lines = stack.enter_context(JsonLines(output)) if output else None
+        lines = stack.enter_context(JsonLines(options.output)) if options.output else None
+        failures = stack.enter_context(FailureLines(options.failures)) if options.failures else None
         stack.enter_context(reporter)
         where = replace(
             how or RunOptions(),
             on_result=None if lines is None else lines.write,
+            on_failure=None if failures is None else failures.write,
             on_progress=reporter.on_progress,
         )
         try:
             result = carry_out(run, where)
         except Exception as error:
-            if lines is not None and lines.is_closed:
+            if any(file is not None and file.is_closed for file in (lines, failures)):
                 raise OutputClosedError from error
             reporter.fail(error)
             raise
         reporter.finish(result)
-    _list_failures(result)
+    for line in summary(result.failure_counts, all_are_written=failures is not None):
+        print(line, file=sys.stderr)
     if lines is None:
         print_outputs(result)
+    check_skipped(result, fail_on_skipped=options.fail_on_skipped)
     return 0
 
 
@@ -131,12 +137,3 @@ def _remarks(
         yield "-i is not used: -f or -d says how often each root is called"
     if options.simple and "simple" not in extra:
         yield "-s has no effect on this mapping"
-
-
-def _list_failures(result: RunResult) -> None:
-    if not result.failures:
-        return
-    for failure in result.failures:
-        print(f"skipped: {failure}", file=sys.stderr)
-    count = len(result.failures)
-    print(f"{count} {'failure was' if count == 1 else 'failures were'} skipped", file=sys.stderr)

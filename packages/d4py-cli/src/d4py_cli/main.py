@@ -12,7 +12,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from d4py_cli.results import OutputClosedError, flush_output
+from d4py_cli.lines import OutputClosedError
+from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.children import end_what_was_started_here, mark_environment, ticks_now
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
@@ -60,8 +61,8 @@ def _run(argv: Sequence[str]) -> int:
     except D4pyError as error:
         if _is_a_print_to_nobody(error):
             return 1
-        if isinstance(error, WorkflowLoadError | ProcessingError) and error.user_traceback:
-            print(error.user_traceback.rstrip("\n"), end="\n\n", file=sys.stderr)
+        if shown := _traceback_of(error):
+            print(shown.rstrip("\n"), end="\n\n", file=sys.stderr)
         _complain(f"error: {error}")
         return error.exit_status
     except Exception as error:
@@ -117,6 +118,13 @@ def _prepare_streams() -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
     write_whole_lines(at_once=False)  # both, and what workers print, may go to one place
+
+
+def _traceback_of(error: D4pyError) -> str:
+    """Return the traceback of the user's own code, where it says more than the error."""
+    if isinstance(error, ProcessingError):
+        return error.user_traceback if error.has_frames else ""
+    return error.user_traceback if isinstance(error, WorkflowLoadError) else ""
 
 
 def _is_a_print_to_nobody(error: D4pyError) -> bool:

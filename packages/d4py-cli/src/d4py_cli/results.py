@@ -8,17 +8,12 @@ import json
 import math
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Any, TextIO
+from typing import Any
 
-from dispel4py.errors import OptionError, RunError
+from d4py_cli.lines import LinesFile, not_written
+from dispel4py.errors import RunError
 from dispel4py.result import RunResult
 from dispel4py.standard_output import write_line
-
-
-class OutputClosedError(Exception):
-    """Whoever read standard output has gone away before the run was done."""
 
 
 def print_outputs(result: RunResult) -> None:
@@ -32,66 +27,37 @@ def print_outputs(result: RunResult) -> None:
     except BrokenPipeError:
         raise  # `head` and the like
     except OSError as error:
-        raise _not_written("standard output", error) from error
+        raise not_written("results", "standard output", error) from error
 
 
-class JsonLines(AbstractContextManager["JsonLines"]):
+class JsonLines(LinesFile):
     """Writes each result at once as a line ``{"pe": …, "output": …, "data": …}``.
 
     Args:
         target: name of a file; ``-`` is standard output.
-
-    Attributes:
-        is_closed: nobody reads standard output any more.
 
     Raises:
         OptionError: the file cannot be written.
     """
 
     def __init__(self, target: str) -> None:
-        self._name = "standard output" if target == "-" else target
-        self.is_closed = False
-        self._file: TextIO = sys.stdout
-        if target != "-":
-            try:
-                self._file = open(  # noqa: SIM115 - __exit__ closes it
-                    target, "w", encoding="utf-8", errors="backslashreplace"
-                )
-            except OSError as error:
-                raise OptionError(f"cannot write {target} (--output): {error.strerror}") from error
-        self._ascii = (self._file.encoding or "").lower() != "utf-8"
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        if self._file is sys.stdout:
-            return
-        try:
-            self._file.close()
-        except OSError as closing:
-            if error is None:
-                raise _not_written(self._name, closing) from closing
+        super().__init__(target, "--output", "results")
 
     def write(self, pe_id: str, output: str, data: Any) -> None:
         """Write one result.
 
         Raises:
             OutputClosedError: nobody reads standard output any more.
-            RunError: it cannot be written.
+            RunError: JSON has no form for it, or it cannot be written.
         """
-        line = as_json({"pe": pe_id, "output": output, "data": data})
-        if self._ascii:
-            line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
         try:
-            write_line(self._file, line)
-        except BrokenPipeError as error:
-            self.is_closed = True
-            raise OutputClosedError from error
-        except OSError as error:
-            raise _not_written(self._name, error) from error
+            line = as_json({"pe": pe_id, "output": output, "data": data})
+        except NoFormError as error:
+            raise RunError(
+                f"--output: {pe_id} wrote to output {output!r} what JSON cannot hold, a {error};"
+                " let it write numbers, texts, lists and dicts instead"
+            ) from error
+        self.write_line(line)
 
 
 def flush_output() -> None:
@@ -108,8 +74,17 @@ def flush_output() -> None:
         raise RunError(f"cannot write to standard output: {error.strerror}") from error
 
 
-def _not_written(name: str, error: OSError) -> RunError:
-    return RunError(f"cannot write results to {name}: {error.strerror}")
+class NoFormError(Exception):
+    """JSON has no form for an object.
+
+    Args:
+        value: the object.
+        reason: why.
+    """
+
+    def __init__(self, value: Any, reason: str) -> None:
+        kind = type(value)
+        super().__init__(f"{kind.__module__}.{kind.__qualname__}: {reason}")
 
 
 def as_json(value: Any) -> str:
@@ -117,6 +92,10 @@ def as_json(value: Any) -> str:
 
     Arrays and sets become lists, dates ISO text, bytes base64, NaN and infinities null, and other
     objects their `repr`.
+
+    Raises:
+        NoFormError: an object raises an exception when it is asked, or is a table or an array that
+            makes no list of itself: what `repr` shows of those leaves most of them out.
     """
     try:
         return _encode(value)
@@ -126,6 +105,15 @@ def as_json(value: Any) -> str:
 
 
 def _default(value: Any) -> Any:
+    try:
+        return _nearest(value)
+    except NoFormError:
+        raise
+    except Exception as error:  # a class of the user's may raise anything
+        raise NoFormError(value, f"{type(error).__name__}: {error}") from error
+
+
+def _nearest(value: Any) -> Any:
     for method in ("tolist", "isoformat"):  # numpy, pandas and what is alike; dates
         if callable(getattr(value, method, None)):
             return getattr(value, method)()
@@ -137,8 +125,13 @@ def _default(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
+    if any(hasattr(type(value), name) for name in _OF_DATA):
+        raise NoFormError(value, "it has no tolist(), and its repr() may leave data out")
     return repr(value)
 
+
+#: What arrays and tables have for others to take their data by.
+_OF_DATA = ("__array__", "__dataframe__", "__arrow_c_stream__")
 
 _encode = json.JSONEncoder(default=_default, allow_nan=False, ensure_ascii=False).encode
 

@@ -27,7 +27,7 @@ from dispel4py.base import (
 )
 from dispel4py.core import GenericPE
 from dispel4py.errors import D4pyError, ProcessingError, RunError, UsageError
-from dispel4py.result import Failure, RunOptions, RunResult, RunStats
+from dispel4py.result import Failure, FailureCount, RunOptions, RunResult, RunStats
 from dispel4py.running import run
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -37,6 +37,7 @@ __all__ = [
     "ConsumerPE",
     "D4pyError",
     "Failure",
+    "FailureCount",
     "GenericPE",
     "IterativePE",
     "ProcessingError",

@@ -20,6 +20,7 @@ from dispel4py.identity import PrimedMemo, TakeBuffer
 from dispel4py.isolation import cannot_carry
 from dispel4py.open_files import CARRIED, REFUSED, OpenFileError, Reducers
 from dispel4py.pickling import dispatch_table, dumps
+from dispel4py.unwinding import let_pass
 
 #: States of more objects than that are not looked through each time; see `PrimedMemo`.
 MOST_OBJECTS = 10_000
@@ -62,14 +63,16 @@ class Codec:
         """
         try:
             return dumps(value, beside)
-        except Exception as error:  # a user's __reduce__ may raise anything
+        except BaseException as error:  # a user's __reduce__ may raise anything
+            let_pass(error)
             reason = error
             for fallback in self._fallbacks:
                 file = BytesIO()
                 try:
                     fallback(file, REFUSED, None).dump(value)
                     return file.getvalue()
-                except Exception as another:
+                except BaseException as another:
+                    let_pass(another)
                     reason = another
                     if not isinstance(another, RecursionError):
                         break

@@ -26,8 +26,11 @@ from __future__ import annotations
 
 import reprlib
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from dispel4py import tracebacks
+from dispel4py.carried import pack, unpack
 
 
 class D4pyError(Exception):
@@ -143,7 +146,13 @@ class ServiceError(RunError):
 
 
 class ItemError(D4pyError):
-    """An item can be neither copied nor carried to another process."""
+    """An item can be neither copied nor carried to another process.
+
+    Attributes:
+        output: the output that it was written to, where the message says so.
+    """
+
+    output: str | None = None
 
 
 class GroupingError(D4pyError):
@@ -160,8 +169,9 @@ class UnknownOutputError(D4pyError, KeyError):
 class ProcessingError(RunError):
     """A PE raised an exception.
 
-    The original exception is `__cause__` where it could be carried; its traceback as text is
-    `user_traceback` in any case.  The object can be pickled.
+    The original exception is `__cause__`, with its own causes, context and notes, on every mapping;
+    None where it cannot be pickled.  Its traceback as text is `user_traceback` in any case; where
+    it was raised in another process, Python shows that text below this error.
 
     Args:
         pe_id: id of the PE in the run, such as ``"TestProducer0"``.
@@ -169,7 +179,9 @@ class ProcessingError(RunError):
         phase: ``"preprocess"``, ``"process"`` or ``"postprocess"``.
         item: the item, shortened; None outside ``process``.
         reason: type and message of the original exception.
-        user_traceback: the original traceback.
+        user_traceback: the original traceback, without frames of d4py.
+        exception_type: name of the original exception's type, with its module unless that is
+            Python's own; read from `reason` if it is not given.
     """
 
     def __init__(
@@ -180,6 +192,7 @@ class ProcessingError(RunError):
         item: str | None,
         reason: str,
         user_traceback: str = "",
+        exception_type: str = "",
     ) -> None:
         self.pe_id = pe_id
         self.instance = instance
@@ -187,7 +200,12 @@ class ProcessingError(RunError):
         self.item = item
         self.reason = reason
         self.user_traceback = user_traceback
-        super().__init__(pe_id, instance, phase, item, reason, user_traceback)
+        self.exception_type = exception_type or reason.partition(":")[0]
+        super().__init__(pe_id, instance, phase, item, reason, user_traceback, self.exception_type)
+
+    def __reduce__(self) -> Any:
+        notes = getattr(self, "__notes__", ())
+        return _made_again, (type(self), self.args, pack(self.__cause__), notes)
 
     def __str__(self) -> str:
         where = f"{self.pe_id} (instance {self.instance}) failed in {self.phase}"
@@ -206,9 +224,26 @@ class ProcessingError(RunError):
             shorten(item) if phase == "process" else None,
             "".join(traceback.format_exception_only(exception)).strip(),
             format_user_traceback(exception),
+            _type_name(exception),
         )
         error.__cause__ = exception
         return error
+
+    @property
+    def has_frames(self) -> bool:
+        """The traceback shows lines of the user's code; else `reason` says all that it does."""
+        return "\n" in self.user_traceback.strip()
+
+    def leave_frames(self) -> None:
+        """Let go of the frames, here and in what led to this error; their text is kept."""
+        for exception in _all_of(self):
+            exception.__traceback__ = None
+        self._note_traceback()
+
+    def _note_traceback(self) -> None:
+        note = f"The traceback of {self.pe_id}:\n{self.user_traceback.rstrip()}"
+        if self.has_frames and note not in getattr(self, "__notes__", ()):
+            self.add_note(note)
 
 
 def shorten(value: Any, limit: int = 200) -> str:
@@ -221,20 +256,42 @@ def shorten(value: Any, limit: int = 200) -> str:
 
 
 def format_user_traceback(exception: BaseException) -> str:
-    """The traceback as Python prints it, without the leading frames that are d4py's own."""
-    lines = traceback.TracebackException.from_exception(exception)
-    frames = list(lines.stack)
-    while frames and _is_own_frame(frames[0]):
-        frames.pop(0)
-    if frames:
-        lines.stack = traceback.StackSummary.from_list(frames)
-    return "".join(lines.format())
+    """Return the traceback as Python prints it, without d4py's own frames; see `tracebacks`."""
+    return tracebacks.format_user_traceback(exception, D4pyError)
 
 
-def _is_own_frame(frame: traceback.FrameSummary) -> bool:
-    return frame.filename.startswith(_OWN_FOLDER) and not frame.filename.startswith(
-        _OWN_FOLDER + "examples"
-    )
+def _made_again(
+    kind: type[ProcessingError], arguments: tuple[Any, ...], cause: bytes | None, notes: list[str]
+) -> ProcessingError:
+    """Return an error that was pickled in another process."""
+    error = kind(*arguments)
+    error.user_traceback = tracebacks.with_source(error.user_traceback)
+    error.__cause__ = unpack(cause)
+    for note in notes:
+        error.add_note(note)
+    error._note_traceback()
+    return error
+
+
+def _type_name(exception: BaseException) -> str:
+    """Return the name of an exception's type as a traceback shows it."""
+    kind = type(exception)
+    if kind.__module__ in ("builtins", "__main__", "__mp_main__"):
+        return kind.__qualname__
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _all_of(exception: BaseException) -> Iterator[BaseException]:
+    """Return an exception, those that led to it, and those that are in it if it is a group."""
+    waiting: list[BaseException | None] = [exception]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+        yield one
 
 
 def name_list(names: Sequence[str]) -> str:
@@ -245,7 +302,6 @@ def name_list(names: Sequence[str]) -> str:
     return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
 
 
-_OWN_FOLDER = __file__.removesuffix("errors.py")
 _SHORT_REPR = reprlib.Repr()
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = 160
 _SHORT_REPR.maxlist = _SHORT_REPR.maxtuple = _SHORT_REPR.maxdict = 8

@@ -37,6 +37,7 @@ from dispel4py.routing import Router, copy_items, fork_items
 from dispel4py.runner import Cut, OnError, Runner, Team, raise_error
 from dispel4py.sizes import SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.telling import TellingRunner
+from dispel4py.unwinding import Unwind
 
 #: Most items in a batch.
 CHUNK = 1024
@@ -55,14 +56,6 @@ class Exits(Protocol):
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
         """Hand results to the caller of the run."""
-
-
-class _Unwind(BaseException):
-    """Leaves the calls of PEs that are still on the stack when the run has failed.
-
-    Not an `Exception`, so that no ``except Exception`` in a PE swallows it.  The executor keeps
-    the error itself, so that no bare ``except:`` does either.
-    """
 
 
 #: Items, or calls of a root, which come in by no input.
@@ -556,12 +549,13 @@ class Executor:
     def _unwind(self) -> BaseException:
         """What to raise once the run has failed, whatever the PEs in mid-call made of it."""
         assert self._failure is not None
-        return _Unwind() if self._calling else self._failure
+        # It keeps the error itself, so that no bare `except:` of a PE swallows it.
+        return Unwind() if self._calling else self._failure
 
     def _on_written(self, runner: Runner) -> None:
         """In the middle of a call: run on what was written so far."""
         if self._failure is not None:
-            raise _Unwind
+            raise Unwind
         if len(self._calling) < DEEPEST_NESTING:
             self._run_on(runner)
 
@@ -590,7 +584,7 @@ class Executor:
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
-            raise _Unwind from None
+            raise Unwind from None
         finally:
             self._floor = outer_floor
             self._calling.pop()

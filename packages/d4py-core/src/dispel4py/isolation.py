@@ -145,6 +145,7 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
                 counter.add(item)
             return copy_locally(item, IMMUTABLE)
         except Exception as error:
+            error.__context__ = None  # what was tried before failed for the same reason
             raise cannot_carry(item, error) from error
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
+from dispel4py.unwinding import let_pass
 from dispel4py.workflow_graph import WorkflowGraph
 from dispel4py.workflow_graph import _all_graphs as all_graphs
 
@@ -239,7 +240,7 @@ def _load_file(target: str, filename: str) -> ModuleType:
             return sys.modules[name]
     try:
         return _execute(_Source(name, text, filename))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _raised(target, error) from error
 
 
@@ -267,12 +268,13 @@ def _execute(source: _Source) -> ModuleType:
 def _import(target: str, name: str) -> ModuleType:
     try:
         __import__(name)  # unlike importlib.import_module leaves no frames of its own in tracebacks
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _raised(target, error) from error
     return sys.modules[name]
 
 
 def _raised(target: str, error: BaseException) -> WorkflowLoadError:
+    let_pass(error)
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
         frames = frames.tb_next
@@ -294,7 +296,7 @@ def _module_exists(name: str) -> bool:
         raise _raised(name, error) from error
     except ValueError:  # in sys.modules without a spec, such as __main__
         return False
-    except (Exception, SystemExit) as error:  # a package around it raised
+    except BaseException as error:  # a package around it raised
         raise _raised(name, error) from error
     # A mere folder (namespace package) is no workflow.
     return spec is not None and (spec.origin is not None or not spec.submodule_search_locations)

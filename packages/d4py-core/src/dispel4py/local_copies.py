@@ -115,7 +115,11 @@ class _Copier(pickle.Pickler):
 
 
 class _DeepCopier(_Copier):
-    """The same, where classes that say by ``__deepcopy__`` how they are copied have their way."""
+    """The same, where classes that say by ``__deepcopy__`` how they are copied have their way.
+
+    Not where an object says that it cannot be taken apart, as a ``re.Match`` does: no pickle could
+    carry it to another process, and what runs in one process is to run in several.
+    """
 
     def __init__(self, unchangeable: frozenset[type]) -> None:
         super().__init__(unchangeable)
@@ -127,6 +131,7 @@ class _DeepCopier(_Copier):
         if has_own_way or not hasattr(kind, "__deepcopy__"):
             return super().persistent_id(value)
         if id(value) not in self._places:
+            value.__reduce_ex__(5)
             self._places[id(value)] = value, self._keep(copy.deepcopy(value))
         return self._places[id(value)][1]
 

@@ -57,6 +57,7 @@ class Route:
             number of the way that they take here; if the grouping is `ALL`, that of the way to
             instance 0, and the others follow.  -1 if items travel without.
         ordered: the input is ordered.
+        receiver: id of the receiving PE, for messages.
     """
 
     source: int
@@ -67,6 +68,7 @@ class Route:
     with_ids: bool = False
     way: int = -1
     ordered: bool = False
+    receiver: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,11 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
         i, j = position[id(edge.source)], position[id(edge.destination)]
         grouping = grouping_of(pes[j], edge.input)
         is_ordered = bool(pes[j].inputconnections[edge.input].get(ORDERED))
-        route = Route(i, edge.output, j, edge.input, grouping, with_ids[j], ordered=is_ordered)
+        route = Route(
+            *(i, edge.output, j, edge.input, grouping, with_ids[j]),
+            ordered=is_ordered,
+            receiver=ids[j],
+        )
         routes[i][edge.output].append(route)
         upstream[j][i] = None
         if is_ordered and (reason := f"its input {edge.input!r} is ordered") not in stateful[j]:

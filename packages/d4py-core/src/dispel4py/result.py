@@ -22,12 +22,16 @@ class Failure:
     """An item that was given up under ``on_error="skip"``.
 
     Attributes:
-        error: what the PE raised, with PE, instance, phase and traceback.
-        item: the item itself; None outside ``process``.
+        error: what the PE raised, with PE, instance, phase and traceback; its `__cause__` is the
+            exception itself, see `ProcessingError`.
+        item: the item itself; None outside ``process``, and where it cannot be pickled.
     """
 
     error: ProcessingError
     item: Any = None
+
+    def __post_init__(self) -> None:
+        self.error.leave_frames()  # they refer to the PE and all that it had in hand
 
     @property
     def pe_id(self) -> str:
@@ -39,6 +43,29 @@ class Failure:
 
     def __str__(self) -> str:
         return str(self.error)
+
+
+#: Gets each failure as it comes.
+OnFailure = Callable[[Failure], None]
+
+
+@dataclass
+class FailureCount:
+    """How often calls of a PE failed in the same way.
+
+    Attributes:
+        pe_id: id of the PE.
+        phase: ``"preprocess"``, ``"process"`` or ``"postprocess"``.
+        exception_type: see `ProcessingError`.
+        first: the first of these failures, as text.
+        failures: how many there were.
+    """
+
+    pe_id: str
+    phase: str
+    exception_type: str
+    first: str
+    failures: int = 0
 
 
 @dataclass
@@ -119,13 +146,16 @@ class RunResult:
     Attributes:
         outputs: PE id → output name → data written to that output, for outputs with no edge;
             empty where `RunOptions.on_result` took the results.
-        failures: items given up under ``on_error="skip"``.
+        failures: items given up under ``on_error="skip"``: the first 10,000, or fewer if items and
+            tracebacks take more than 64 MiB; empty where `RunOptions.on_failure` took them.
         stats: counts and times.
+        failure_counts: how many items were given up in all, by PE, phase and type of exception.
     """
 
     outputs: dict[str, dict[str, list[Any]]]
     failures: list[Failure]
     stats: RunStats
+    failure_counts: list[FailureCount] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -137,6 +167,8 @@ class RunOptions:
         on_result: gets results as they come, instead of `RunResult.outputs`.
         on_error: ``"stop"`` ends the run at the first exception of a PE, ``"skip"`` gives up the
             item and carries on.
+        on_failure: gets the items that were given up as they come, instead of
+            `RunResult.failures`.
         share_items: True hands mutable items on without copying, for PEs that are known not to
             change what they got or sent.
         on_progress: called a few times a second with the stats so far.
@@ -155,6 +187,7 @@ class RunOptions:
     processes: int | None = None
     on_result: OnResult | None = None
     on_error: Literal["stop", "skip"] = "stop"
+    on_failure: OnFailure | None = None
     share_items: bool = False
     on_progress: Callable[[RunStats], None] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)

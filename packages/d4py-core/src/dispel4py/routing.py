@@ -17,6 +17,7 @@ from dispel4py.grouping import stable_hash
 from dispel4py.isolation import IMMUTABLE, Isolate, share_item
 from dispel4py.item_ids import Item, bare, forked_id
 from dispel4py.plan import ALL, GLOBAL, GROUP_BY, Route
+from dispel4py.unwinding import let_pass
 
 #: A batch's items by receiving instance.
 Parts = Iterable[tuple[int, list[Any]]]
@@ -127,7 +128,7 @@ class Router:
         data = items[0].data if self.route.with_ids else items[0]
         try:
             key = self._key_of(data)
-        except Exception as error:  # a user's __getitem__ may raise anything
+        except BaseException as error:  # a user's __getitem__ may raise anything
             self._on_error(self._explain(_NOT_READ, data, error), data)
             return ()
         instance = self._placed(key, items[0])
@@ -147,7 +148,7 @@ class Router:
                 instance = self._instance_of.get(key)
                 return self._find(key) if instance is None else instance
             return stable_hash(key) % self.instances
-        except Exception as error:  # a user's class may raise anything
+        except BaseException as error:  # a user's class may raise anything
             data = item.data if self.route.with_ids else item
             self._on_error(self._explain(_NOT_HASHED, data, error), data)
             return None
@@ -157,14 +158,14 @@ class Router:
         with_ids, key_of = self.route.with_ids, self._key_of
         try:
             return items, [*map(key_of, bare(items) if with_ids else items)]
-        except Exception:  # a user's __getitem__ may raise anything
-            pass  # there is one that has none: see which
+        except BaseException as error:  # a user's __getitem__ may raise anything
+            let_pass(error)  # else there is one that has none: see which
         found, keys = [], []
         for item in items:
             data = item.data if with_ids else item
             try:
                 keys.append(key_of(data))
-            except Exception as error:
+            except BaseException as error:
                 self._on_error(self._explain(_NOT_READ, data, error), data)
                 continue
             found.append(item)
@@ -178,6 +179,7 @@ class Router:
         return instance
 
     def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
+        let_pass(error)
         of = f" of {self._receiver}" if self._receiver else ""
         advice = "" if what == _NOT_HASHED else f"; {_missing(item, self.route.grouping.keys)}"
         explained = GroupingError(

@@ -28,6 +28,7 @@ from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import GenericPE
 from dispel4py.errors import (
     GraphError,
+    ItemError,
     ProcessingError,
     RunError,
     UndeclaredStateError,
@@ -52,6 +53,8 @@ from dispel4py.result import InstanceStats
 from dispel4py.sharing import is_unreachable
 from dispel4py.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
 from dispel4py.undeclared import StateWatch, undeclared
+from dispel4py.unsent import name_output
+from dispel4py.unwinding import let_pass
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
 _DirectWay = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingIsolate, ByteCounter]
@@ -248,7 +251,7 @@ class Runner:
                 with self._calling():
                     self.pe.preprocess()
                 self._draws = self._stream.look()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
         if self.planned.is_watched:
@@ -493,11 +496,14 @@ class Runner:
                     if name not in written:
                         raise self._unknown_output(name, returned)
                     counter = counters[name]
-                    written[name].append(_kept(value, isolate, counter))
+                    try:
+                        written[name].append(_kept(value, isolate, counter))
+                    except ItemError as error:
+                        raise name_output(self.planned, name, error) from error.__cause__
                     is_large = is_large or counter.bytes > self._most_bytes
                 if is_large:
                     self._hand_on()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._fail_in_call(error, item)
             return False
         return True
@@ -536,7 +542,7 @@ class Runner:
                 out.append(data)
                 if counter.bytes > most_bytes:
                     hand_on()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._fail_in_call(error, item)
             return False
         return True
@@ -564,7 +570,7 @@ class Runner:
                     self.pe.postprocess()
                 finally:
                     self._is_complete = True
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             self._on_error(self._error(error, "postprocess"), None)
         self._add_seconds(started_at)
 
@@ -603,9 +609,13 @@ class Runner:
 
     def fail(self, error: BaseException, item: Any) -> None:
         """Hand an exception that belongs to an item of this instance to `on_error`."""
+        if type(error) is ItemError and error.output is None and self._direct is not None:
+            output: str = getattr(self.pe, "OUTPUT_NAME", "")
+            error = name_output(self.planned, output, error)
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
+        let_pass(error)
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
 
     def _write(self, name: str, data: Any) -> None:
@@ -616,13 +626,20 @@ class Runner:
         if items is None:
             raise self._unknown_output(name)
         counter = self.counters[name]
-        items.append(data if type(data) in _SMALL else _kept(data, self._isolate, counter))
+        items.append(data if type(data) in _SMALL else self._copied(name, data, counter))
         if (
             len(items) >= self._chunk
             or counter.bytes >= SLICE_BYTES
             or perf_counter() - self._sent_at >= self._linger
         ):
             self._send_on()
+
+    def _copied(self, name: str, data: Any, counter: ByteCounter) -> Any:
+        """Return what is written to an output as it is kept; what cannot be is named with it."""
+        try:
+            return _kept(data, self._isolate, counter)
+        except ItemError as error:
+            raise name_output(self.planned, name, error) from error.__cause__
 
     def _write_from_thread(self, name: str, data: Any) -> None:
         """Take what a thread of the PE writes; wait while too much of that has not left.
@@ -636,7 +653,7 @@ class Runner:
             raise ThreadUnwind
         monitor.is_shared = True  # before looking whether a call lasts; see `CallMonitor`
         own = ByteCounter()
-        data = _kept(data, self._isolate, own)
+        data = self._copied(name, data, own)
         with monitor.changed:
             self._refuse_late(name)
             items.append(data)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from dispel4py.call_checks import check_graph, check_mapping
-from dispel4py.errors import UndeclaredStateError
+from dispel4py.errors import ProcessingError, UndeclaredStateError
+from dispel4py.failures import complete_failures
 from dispel4py.logs import RUN_LOG
 from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
-from dispel4py.result import OnResult, RunOptions, RunResult, RunStats
+from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
 from dispel4py.silent_pes import silent_pes
 from dispel4py.undeclared import UndeclaredReporter, describe_files, shared_files
 from dispel4py.workflow_graph import WorkflowGraph
@@ -25,6 +26,7 @@ def run(
     *,
     on_result: OnResult | None = None,
     on_error: Literal["stop", "skip"] = "stop",
+    on_failure: OnFailure | None = None,
     share_items: bool = False,
     on_progress: Callable[[RunStats], None] | None = None,
     strict: bool = False,
@@ -43,6 +45,8 @@ def run(
         on_result: ``on_result(pe_id, output, data)`` gets results as they come; nothing is
             collected then.
         on_error: ``"stop"`` or ``"skip"``.
+        on_failure: ``on_failure(failure)`` gets each `Failure` as it comes where errors are
+            skipped; `RunResult.failures`, which has the first 10,000 otherwise, is empty then.
         share_items: do not copy mutable items between PEs.
         on_progress: called a few times a second with the `RunStats` so far.
         strict: refuse PEs that keep state and do not say so.  They change their own attributes
@@ -65,20 +69,24 @@ def run(
 
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
-    return carry_out(
-        lambda options: run_on(chosen, graph, inputs, options),
-        RunOptions(
-            processes=processes,
-            on_result=on_result,
-            on_error=on_error,
-            share_items=share_items,
-            on_progress=on_progress,
-            extra=mapping_options(chosen, options),
-            least_processes=getattr(chosen, "least_processes", 1),
-            strict=strict,
-            seed=seed,
-        ),
+    run_options = RunOptions(
+        processes=processes,
+        on_result=on_result,
+        on_error=on_error,
+        on_failure=on_failure,
+        share_items=share_items,
+        on_progress=on_progress,
+        extra=mapping_options(chosen, options),
+        least_processes=getattr(chosen, "least_processes", 1),
+        strict=strict,
+        seed=seed,
     )
+    try:
+        return carry_out(lambda how: run_on(chosen, graph, inputs, how), run_options)
+    except ProcessingError as error:
+        # What lies between here and the PE is d4py's own, and would hide the frames of the PE.
+        error.__traceback__ = None
+        raise
 
 
 def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
@@ -112,6 +120,7 @@ def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> Run
     if options.strict:
         for pe_id, names in shared_files(result.stats).items():
             raise UndeclaredStateError(pe_id, names, describe_files(pe_id, names))
+    complete_failures(result, options.on_failure)
     reporter.report(result.stats)
     if result.stats.seed is None:
         result.stats.seed = options.seed

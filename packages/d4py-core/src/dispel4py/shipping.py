@@ -33,6 +33,7 @@ from dispel4py.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
 from dispel4py.runner import modules_of
 from dispel4py.sharing import is_array
 from dispel4py.starting import imports_main, main_is_shared
+from dispel4py.unwinding import let_pass
 
 #: Arrays and bytearrays of so many bytes are left out of the bytes of a PE.
 _LARGE_BYTES = 1 << 20
@@ -177,7 +178,8 @@ def _made_again() -> Iterator[None]:
         yield
     except RunError:
         raise
-    except (Exception, SystemExit) as error:  # a user's module may raise anything
+    except BaseException as error:  # a user's module may raise anything
+        let_pass(error)
         reason = traceback.format_exception_only(error)[-1].strip()
         raise RunError(
             f"a worker process cannot make the workflow again: {reason}; what is defined at a"

@@ -12,6 +12,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from dispel4py.executor import Executor
+from dispel4py.failures import FailureCollector
 from dispel4py.inputs import calls, root_inputs
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import Plan, make_plan
@@ -57,7 +58,7 @@ class SimpleMapping:
         isolate = share_item if options.share_items else copy_item
         exits = _Exits(options, callers)
         stats = RunStats(self.name, seed=plan.seed)
-        failures: list[Failure] = []
+        failures = FailureCollector(options.on_failure)
         next_report = monotonic() + PROGRESS_SECONDS
 
         def report() -> bool:
@@ -76,7 +77,7 @@ class SimpleMapping:
             isolate=isolate,
             on_error=raise_error
             if options.on_error == "stop"
-            else lambda error, item: failures.append(Failure(error, item)),
+            else lambda error, item: failures.add([Failure(error, item)]),
             between=None if options.on_progress is None else report,
         )
         with executor.closing():
@@ -94,7 +95,7 @@ class SimpleMapping:
                     executor.finish(pe, instance)
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
-        return RunResult(exits.results.outputs, failures, stats)
+        return RunResult(exits.results.outputs, failures.kept, stats, failures.counts)
 
 
 def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:

@@ -30,11 +30,12 @@ from d4py_dynamic.store import (
 from d4py_dynamic.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from dispel4py.core import show_log
 from dispel4py.errors import WorkerLostError
+from dispel4py.failures import FailureCollector
 from dispel4py.feeding import at_hand
 from dispel4py.inputs import CallRange, RootInput, calls
 from dispel4py.logs import RUN_LOG
 from dispel4py.plan import Plan
-from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.undeclared import undeclared
 
 #: Seconds between two looks at the workers while nothing happens.
@@ -80,7 +81,7 @@ class Driver:
         self._options = options
         self._stats = stats
         self._results = ResultCollector(options.on_result)
-        self._failures: list[Failure] = []
+        self._failures = FailureCollector(options.on_failure)
         self._changed: dict[str, tuple[str, ...]] = {}
         self._files: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self._feeders: list[Feeder] = []
@@ -128,7 +129,8 @@ class Driver:
                 self._scaler.report(self._stats)
         self._update_stats()
         self._stats.notes += self._staff.notes
-        return RunResult(self._results.outputs, self._failures, self._stats)
+        failures = self._failures
+        return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
 
     def _loop(self) -> None:
         next_progress = monotonic() + _PROGRESS_SECONDS
@@ -209,7 +211,7 @@ class Driver:
             case Results(results, failures):
                 for pe_id, output, items in results:
                     self._results.add(pe_id, output, items)
-                self._failures += failures
+                self._failures.add(failures)
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
             case Changed(pe_id, rank, attributes, files):

@@ -7,12 +7,16 @@ that are fine each by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from d4py_dynamic.packing import dumps
 from d4py_dynamic.store import Results
 from d4py_dynamic.tasks import CALLS, ITEMS, Task
 from dispel4py.errors import ItemError
 
 _MIB = 1 << 20
+#: How many bytes an entry has at most around its items.
+_AROUND_BYTES = 1 << 12
 
 
 class TooLargeError(ItemError):
@@ -31,6 +35,17 @@ def check_size(size: int, largest: int | None) -> None:
             f" {_in_mib(largest)} at once; split it, hand on the name of a file instead, or raise"
             " the server's proto-max-bulk-len (up to 1gb)"
         )
+
+
+def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
+    """Return a function that pickles an item, or refuses one that is too large; see `dumps`."""
+
+    def limited(value: Any) -> bytes:
+        data = dumps(value)
+        check_size(len(data) + _AROUND_BYTES, largest)
+        return data
+
+    return limited
 
 
 def cut_task(

@@ -7,6 +7,7 @@ from typing import Any
 
 from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Commit, Lease, Task
 from dispel4py.executor import Batch
+from dispel4py.failures import failure_bytes
 from dispel4py.inputs import CallRange
 from dispel4py.result import Failure
 from dispel4py.sizes import about_bytes
@@ -74,6 +75,7 @@ class Outbox:
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
+        self.weight += failure_bytes(failure)
 
     def take(self, leases: Sequence[Lease], hungry: int) -> Commit:
         """Everything gathered, as a commit that ends these leases; the outbox is empty then.

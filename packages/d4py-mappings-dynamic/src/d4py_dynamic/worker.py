@@ -45,6 +45,7 @@ from d4py_dynamic.tasks import (
     is_pinned,
     left_of,
 )
+from d4py_dynamic.unsent_items import leave_out_unsent
 from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
 from dispel4py.executor import Executor
 from dispel4py.isolation import copy_item, share_item
@@ -112,13 +113,14 @@ class Worker:
         self._orphans = 0
         self._committed_at = monotonic()
         self._tally = Tally(plan, self._pinned)
+        self._skips = on_error == "skip"
         self._executor = Executor(
             plan,
             self,
             is_local=self._is_local,
             rank=rank,
             isolate=share_item if share_items else copy_item,
-            on_error=raise_error if on_error == "stop" else self._skip,
+            on_error=self._skip if self._skips else raise_error,
             log=store.log,
             between=self._between,
             one_by_one=False,
@@ -681,8 +683,10 @@ class Worker:
         started_at = perf_counter()
         try:
             pressure = self._store.commit(commit)
-        except ItemError as error:
-            raise ItemError(f"an item on its way {_ways(self._plan, commit)}: {error}") from error
+        except ItemError:
+            largest = self._store.largest
+            leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
+            pressure = self._store.commit(commit)
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._committed_at = monotonic()
@@ -700,10 +704,3 @@ def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:
     shown = None if task.kind == FINISH else shorten(item)
     pe_id = plan.pes[task.pe].id
     return Failure(ProcessingError(pe_id, max(task.instance, 0), phase, shown, reason), item)
-
-
-def _ways(plan: Plan, commit: Commit) -> str:
-    """Where the items of a commit are going."""
-    to = {f"to {plan.pes[task.pe].id}" for task in commit.tasks}
-    out_of = {f"out of {pe_id}" for pe_id, _, _ in commit.results}
-    return " or ".join(sorted(to | out_of))

@@ -25,9 +25,9 @@ from d4py_fixed.placement import Placement
 from d4py_fixed.transport import Transport
 from dispel4py.core import show_log
 from dispel4py.errors import ItemError
+from dispel4py.failures import FailureCollector
 from dispel4py.inputs import RootInput
 from dispel4py.result import (
-    Failure,
     InstanceStats,
     ResultCollector,
     RunOptions,
@@ -67,7 +67,7 @@ class Driver:
         self._options = options
         self._stats = stats
         self._results = ResultCollector(options.on_result)
-        self._failures: list[Failure] = []
+        self._failures = FailureCollector(options.on_failure)
         pes = placement.plan.pes
         dispatchers = {root: CallDispatcher(pes[root], value) for root, value in given.items()}
         # What is at hand goes first: a root that is slow to take large inputs holds up the driver.
@@ -102,7 +102,8 @@ class Driver:
             for dispatcher in self._dispatchers.values():
                 dispatcher.stop()
         self._update_stats()
-        return RunResult(self._results.outputs, self._failures, self._stats)
+        failures = self._failures
+        return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
 
     def _feed(self) -> None:
         for dispatcher in self._dispatchers.values():
@@ -129,7 +130,7 @@ class Driver:
                 self._send(rank, Credit(RESULTS, 0))
                 for pe_id, output, items in results:
                     self._results.add(pe_id, output, items)
-                self._failures += failures
+                self._failures.add(failures)
             case LogLine(pe_id, of_rank, message):
                 show_log(pe_id, of_rank, message)
             case Progress(stats, ended):

@@ -19,6 +19,7 @@ from mpi4py import MPI
 from d4py_fixed.mpi_bell import Bell
 from d4py_fixed.mpi_line import DRIVER, Kind, Lines
 from d4py_fixed.transport import Parts
+from dispel4py.unwinding import Unwind
 
 #: Tags: a frame of one part, the sizes of a frame's parts, and the last message of a run.
 _ONE, _MANY, _LAST = 1, 2, 3
@@ -27,11 +28,8 @@ PIECE_BYTES = 1 << 30
 _SIZE = struct.Struct("!Q")
 
 
-class RunStopped(BaseException):
-    """The driver has given the run up, or is gone.
-
-    Not an `Exception`, so that no ``except Exception`` in a PE swallows it.
-    """
+class RunStopped(Unwind):
+    """The driver has given the run up, or is gone."""
 
 
 class MpiTransport:

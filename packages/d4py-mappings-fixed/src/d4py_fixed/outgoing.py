@@ -20,6 +20,7 @@ from typing import Any
 
 from d4py_fixed.placement import Instance
 from dispel4py.executor import CHUNK, SLICE_SECONDS
+from dispel4py.failures import failure_bytes
 from dispel4py.result import Failure
 from dispel4py.sizes import SLICE_BYTES, about_bytes
 
@@ -106,7 +107,9 @@ class Outgoing:
         self._results_fill += _fill(len(items), size)
 
     def add_failure(self, failure: Failure) -> None:
+        """Add a failure, which goes the way of the results."""
         self._failures.append(failure)
+        self._results_fill += _fill(1, failure_bytes(failure))
 
     def waits(self, pes: Container[int] | None = None) -> bool:
         """Something waits to be sent, for some PEs or at all."""

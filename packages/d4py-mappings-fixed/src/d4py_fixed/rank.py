@@ -44,7 +44,8 @@ from dispel4py.inputs import CallRange
 from dispel4py.isolation import copy_item, share_item
 from dispel4py.plan import SHUFFLE, Ancestors
 from dispel4py.result import Failure
-from dispel4py.runner import raise_error
+from dispel4py.runner import OnError, raise_error
+from dispel4py.unsent import sendable, sendable_failures, unsent, unsent_result
 
 _TICK_SECONDS = 0.5
 _PROGRESS_SECONDS = 0.2
@@ -99,13 +100,14 @@ class Rank:
         self._told_ahead: dict[Instance, tuple[int, ...]] = {}
         self._ahead: dict[Instance, tuple[int, ...]] = {}
         self._farewell = False
+        self._on_error: OnError = raise_error if on_error == "stop" else self._skip
         self._executor = Executor(
             self._plan,
             self,
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
             rank=rank,
             isolate=share_item if share_items else copy_item,
-            on_error=raise_error if on_error == "stop" else self._skip,
+            on_error=self._on_error,
             log=self._log,
             between=self._between,
             one_by_one=False,
@@ -342,21 +344,29 @@ class Rank:
         rank = self._placement.rank_of[pe, instance]
         try:
             return self._send(rank, Items(pe, instance, input_name, items))
-        except ItemError as error:
-            place = f"input {input_name!r} of {self._plan.pes[pe].id}"
-            raise _culprit(items, f"on its way to {place}") or error from None
+        except ItemError:
+            writers = dict.fromkeys(number for number, _ in self._mine)
+
+            def refuse(error: ItemError) -> None:
+                self._on_error(unsent(self._plan, pe, input_name, writers, error), None)
+
+            items = sendable(items, CODEC.dumps, refuse)
+            return self._send(rank, Items(pe, instance, input_name, items))
 
     def _send_results(
         self, results: list[tuple[str, str, list[Any]]], failures: list[Failure]
     ) -> None:
         try:
             self._send(self._driver, Results(results, failures))
-        except ItemError as error:
+        except ItemError:
+            kept = []
             for pe_id, output, items in results:
-                culprit = _culprit(items, f"from output {output!r} of {pe_id}")
-                if culprit is not None:
-                    raise culprit from None
-            raise error
+
+                def refuse(error: ItemError, pe_id: str = pe_id, output: str = output) -> None:
+                    self._on_error(unsent_result(self._plan, pe_id, output, error), None)
+
+                kept.append((pe_id, output, sendable(items, CODEC.dumps, refuse)))
+            self._send(self._driver, Results(kept, sendable_failures(failures, CODEC.dumps)))
 
     def _shared(self) -> dict[tuple[int, str], list[int]]:
         """(PE number, input) → the instances elsewhere, where any may have any item.
@@ -380,13 +390,3 @@ class Rank:
         fed = self._fed_by[pe]
         ranks = {rank for (number, _), rank in self._placement.rank_of.items() if number in fed}
         return sorted(ranks - {self._rank})
-
-
-def _culprit(items: list[Any], where: str) -> ItemError | None:
-    """The error for the first of some items that cannot be pickled."""
-    for item in items:
-        try:
-            CODEC.dumps(item)
-        except ItemError as error:
-            return ItemError(f"{where}: {error}")
-    return None

@@ -1,0 +1,112 @@
+"""Files that a run writes line by line; what they held is kept until there is a first line."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Self, TextIO
+
+from dispel4py.errors import OptionError, RunError
+from dispel4py.standard_output import write_line
+
+
+class OutputClosedError(Exception):
+    """Whoever read standard output has gone away before the run was done."""
+
+
+class LinesFile:
+    """Writes each line at once.
+
+    A run that is refused, or fails before its first line, leaves the file as it was; one that is
+    done without a line leaves it empty.
+
+    Args:
+        target: name of a file; ``-`` is standard output.
+        option: the option that named it.
+        what: what the lines are, for messages.
+
+    Attributes:
+        is_closed: nobody reads standard output any more.
+
+    Raises:
+        OptionError: the file cannot be written.
+    """
+
+    def __init__(self, target: str, option: str, what: str) -> None:
+        self._name = "standard output" if target == "-" else target
+        self._what = what
+        self.is_closed = False
+        self._file: TextIO = sys.stdout
+        self._has_begun = target == "-"
+        self._is_new = not os.path.lexists(target)
+        if target != "-":
+            try:
+                self._file = open(  # noqa: SIM115 - __exit__ closes it
+                    target, "w", encoding="utf-8", errors="backslashreplace", opener=_as_it_is
+                )
+            except OSError as error:
+                raise OptionError(f"cannot write {target} ({option}): {error.strerror}") from error
+        self._ascii = (self._file.encoding or "").lower() != "utf-8"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        if self._file is sys.stdout:
+            return
+        try:
+            if error is None:
+                self._begin()
+            self._file.close()
+        except OSError as closing:
+            if error is None:
+                raise self._not_written(closing) from closing
+        if self._is_new and not self._has_begun:
+            with suppress(OSError):
+                os.unlink(self._name)
+
+    def write_line(self, line: str) -> None:
+        """Write a line.
+
+        Raises:
+            OutputClosedError: nobody reads standard output any more.
+            RunError: it cannot be written.
+        """
+        if self._ascii:
+            line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
+        try:
+            self._begin()
+            write_line(self._file, line)
+        except BrokenPipeError as error:
+            self.is_closed = True
+            raise OutputClosedError from error
+        except OSError as error:
+            raise self._not_written(error) from error
+
+    def _begin(self) -> None:
+        """Empty the file, once."""
+        if not self._has_begun:
+            self._has_begun = True
+            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+                self._file.truncate(0)
+
+    def _not_written(self, error: OSError) -> RunError:
+        return not_written(self._what, self._name, error)
+
+
+def not_written(what: str, name: str, error: OSError) -> RunError:
+    """Return the error for what cannot be written, such as ``"results"``, to a file."""
+    return RunError(f"cannot write {what} to {name}: {error.strerror}")
+
+
+def _as_it_is(name: str, flags: int) -> int:
+    return os.open(name, flags & ~os.O_TRUNC, 0o666)
