@@ -4,11 +4,11 @@ import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import pytest
 
-from d4py_conformance.suite import chain
-from dispel4py import GenericPE, IterativePE, ProducerPE, run
+from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py import monitor as monitor_module
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.executor import Executor
@@ -18,6 +18,13 @@ from dispel4py.plan import make_plan
 from dispel4py.runner import Runner
 
 LIMIT = 30.0
+
+
+def chain(*pes):
+    graph = WorkflowGraph()
+    for source, destination in pairwise(pes):
+        graph.connect(source, "output", destination, "input")
+    return graph
 
 
 class Each(IterativePE):
