@@ -162,6 +162,9 @@ class Slow:
     def stop(self, number):
         self.stopped.append(number)
 
+    def end_left(self):
+        pass
+
     def status(self):
         return 0
 

@@ -168,6 +168,9 @@ class Absent:
     def stop(self, number):
         self.stopped = True
 
+    def end_left(self):
+        pass
+
     def is_ours(self, rank):
         return False
 
