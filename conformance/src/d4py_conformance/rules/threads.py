@@ -32,9 +32,11 @@ class ThreadRules(Suite):
     def test_i5_threads_may_log_in_all_three_phases(
         self,
         execute: Execute,
+        require: Require,
         caplog: pytest.LogCaptureFixture,
         capfd: pytest.CaptureFixture[str],
     ) -> None:
+        require("lifecycle")
         with caplog.at_level("INFO", logger="dispel4py.run"):
             result = execute(chain(Numbers(), LogsInThreads(), Relay()), 30)
         assert_outputs(result.outputs, {"Relay2": {"output": [*range(1, 31)]}})
@@ -72,9 +74,10 @@ class ThreadRules(Suite):
         assert_outputs(result.outputs, {"Relay2": {"output": [*range(1, 51)]}})
 
     def test_i5_a_write_between_two_calls_is_kept_or_fails_the_run(
-        self, execute: Execute, tmp_path: Path
+        self, execute: Execute, require: Require, tmp_path: Path
     ) -> None:
         """Never is it lost in silence."""
+        require("lifecycle")
         marker = tmp_path / "written"
 
         def inputs() -> Iterator[dict[str, Any]]:
