@@ -277,8 +277,9 @@ class TestPickling:
         relay = flows.Relay()
         relay.stateful = kept
         graph = chain(flows.Numbers(), flows.Makes(lambda n: {"n": n, "g": (m for m in ())}), relay)
-        error = fails(graph, ProcessingError, 1, share_items=True)
-        # What may be followed on the spot is handed on as it is, and met where it leaves.
+        error = fails(graph, ProcessingError, 1, processes=1, share_items=True)
+        # What may be followed on the spot is handed on as it is, and met where it leaves: at the
+        # end, where there is no other worker to give it to.
         assert error.pe_id == ("Makes1" if kept else "Relay2")
         for word in ("generator", "'g'", "'output'", "Relay2"):
             assert word in str(error)
