@@ -197,3 +197,29 @@ def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
     assert "(sleep 61); let its postprocess() wait for it, or end it" in message
     pid = int(message.split("process ")[1].split()[0])
     assert not runs(pid)
+
+
+#: A program that ends what was started there, except for a child that it keeps; that has started
+#: another program.
+KEEPER = """
+import subprocess
+from dispel4py.children import end_what_was_started_here, keep, mark_environment, ticks_now
+
+began_at = ticks_now()
+mark_environment()
+kept = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait; read line; echo $line"],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+keep(kept.pid)
+print(kept.stdout.readline(), end="")
+end_what_was_started_here(began_at)
+print(kept.communicate("well", timeout=30)[0], kept.returncode)
+"""
+
+
+def test_a_child_that_ends_in_good_order_is_left_alone_and_what_it_has_started_is_not():
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, text=True, check=True, timeout=60
+    )
+    started, *rest = done.stdout.split()
+    assert not runs(int(started))
+    assert rest == ["well", "0"]

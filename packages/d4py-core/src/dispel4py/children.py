@@ -31,6 +31,8 @@ _ENDED = (b"Z", b"X", b"x")
 #: Processes of multiprocessing itself, which end with those that use them.  A tracker removes what
 #: others have left that were killed, so it is left alone.
 _TRACKER, _SERVER = "resource_tracker", "multiprocessing.forkserver"
+#: What the program has started for its own use, by `Process.mark`; see `keep`.
+_kept: set[str] = set()
 
 
 class Process(NamedTuple):
@@ -141,9 +143,20 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
     return [process for process in found if _TRACKER not in process.command]
 
 
+def keep(pid: int) -> None:
+    """Leave a child of this process to whoever has started it, who ends it in good order.
+
+    It is no PE's; what it starts itself may well be, and is ended with the rest.
+    """
+    process = seen(pid)
+    if process is not None:
+        _kept.add(process.mark)
+
+
 def started_here() -> list[Process]:
-    """Return what still runs of all that this process has started."""
-    return started_by([os.getpid()], _own_marks())
+    """Return what still runs of all that this process has started, except what it is to `keep`."""
+    started = started_by([os.getpid()], _own_marks())
+    return [process for process in started if process.mark not in _kept]
 
 
 def end_what_was_started_here(since: int = 0) -> None:

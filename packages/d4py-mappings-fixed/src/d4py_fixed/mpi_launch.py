@@ -22,7 +22,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from d4py_fixed.mpi_output import Forwarder
-from dispel4py.children import MARK, kill_all, make_mark, marked, started_by
+from dispel4py.children import MARK, keep, kill_all, make_mark, marked, started_by
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
 from dispel4py.processes import cause_of
 
@@ -216,6 +216,7 @@ class OwnRank:
             stdin=subprocess.PIPE,  # closes when we end, however we do
             close_fds=False,
         )
+        keep(self._process.pid)  # a command that fails must not end it while others wait for it
         _forget_the_launcher()
 
     def is_over(self) -> bool:
