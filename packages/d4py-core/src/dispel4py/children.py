@@ -144,7 +144,7 @@ def started_by(workers: Collection[int], marks: Collection[str] = ()) -> list[Pr
 
 
 def keep(pid: int) -> None:
-    """Leave a child of this process to whoever has started it, who ends it in good order.
+    """Leave a child of this process to the code that has started it and ends it in good order.
 
     It is no PE's; what it starts itself may well be, and is ended with the rest.
     """

@@ -25,7 +25,7 @@ _AGAIN_SECONDS = 0.05
 
 
 class CallMonitor:
-    """Says who may run the engine while an instance is called.
+    """Decides which thread may run the engine while an instance is called.
 
     Args:
         visit: runs the engine with what threads of the PE have written; returns whether it has to
