@@ -56,13 +56,14 @@ class Command(subprocess.Popen[str]):
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                # A process that was forked shows what its parent was started with.
-                if self._mark not in (folder / "environ").read_bytes().split(b"\0"):
-                    continue
-                state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+                # A process that was forked shows what its parent was started with; one that has
+                # written a title over it, as Redis does, shows nothing, but is in the session.
+                mark = self._mark in (folder / "environ").read_bytes().split(b"\0")
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:  # it has ended, or is none of ours
                 continue
-            if state != "Z":
+            state, session = fields[0], int(fields[3])
+            if state != "Z" and (mark or session == self.pid):
                 found.append(int(folder.name))
         return found
 

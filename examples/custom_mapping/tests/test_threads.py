@@ -19,3 +19,11 @@ class TestThreads(MappingConformance):
     )
     def test_c4_a_stop_during_a_long_call(self):
         """A mapping with worker processes can, by a signal."""
+
+    @pytest.mark.xfail(
+        reason="threads of one process print in pieces, as those of any Python program do",
+        strict=True,
+        run=False,
+    )
+    def test_c2_lines_are_whole(self):
+        """A line of another thread may come between the words of one print()."""
