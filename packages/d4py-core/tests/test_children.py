@@ -63,6 +63,8 @@ def worker():
     )
     process.found = [*map(int, process.stdout.readline().split())]
     process.mark = children.seen(process.pid).mark
+    # The last one is a program of its own from its exec on; until then nothing leads to it.
+    wait_until(lambda: children.seen(process.found[-1]).command.startswith("sleep"))
     yield process
     for pid in (process.pid, *process.found):
         if children.seen(pid):
