@@ -20,7 +20,7 @@ from dispel4py import (
     run,
 )
 from dispel4py.base import BasePE
-from dispel4py.unwinding import Unwind, is_foreign
+from dispel4py.unwinding import Unwind, is_foreign, take_no_notice
 
 
 class Count(ProducerPE):
@@ -125,9 +125,10 @@ def test_c3_what_leaves_a_call_for_d4py_is_not_the_pes():
     assert is_foreign(Unwind())
 
 
-def test_a_keyboard_interrupt_is_the_pes_where_ctrl_c_is_ignored(monkeypatch):
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, take_no_notice])
+def test_a_keyboard_interrupt_is_the_pes_where_ctrl_c_is_ignored(handler):
     assert is_foreign(KeyboardInterrupt())
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, handler)
     try:
         assert not is_foreign(KeyboardInterrupt())
     finally:

@@ -171,6 +171,8 @@ class Trouble:
                 raise ValueError("the sensor is broken")
             case "sys.exit":
                 sys.exit("enough")
+            case "KeyboardInterrupt":
+                raise KeyboardInterrupt("no key was pressed")
             case "os._exit(0)":
                 os._exit(0)
             case "os._exit(3)":

@@ -88,9 +88,16 @@ class TestPEs:
         inputs = {slow: ({"input": bytes(5_000_000)} for _ in range(9)), "Numbers2": 20}
         assert fails(graph, ProcessingError, inputs).item == "7"
 
-    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
-        graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
-        assert fails(graph, ProcessingError).reason == "SystemExit: enough"
+    @pytest.mark.parametrize(
+        ("how", "reason"),
+        [
+            ("sys.exit", "SystemExit: enough"),
+            ("KeyboardInterrupt", "KeyboardInterrupt: no key was pressed"),
+        ],
+    )
+    def test_c3_they_are_exceptions_like_any_others(self, fails, flows, chain, how, reason):
+        graph = chain(flows.Numbers(), flows.Fails(7, how))
+        assert fails(graph, ProcessingError).reason == reason
 
     @pytest.mark.parametrize("processes", [1, 2, None])
     def test_c3_skipped_items_are_listed(self, execute, flows, chain, processes):

@@ -44,6 +44,7 @@ from dispel4py.starting import (
     ready_to_start,
     signals_held_back,
 )
+from dispel4py.unwinding import take_no_notice
 from dispel4py.zygote import Zygote, leave_zygotes_to_parent
 
 #: Seconds that a worker has to end after SIGTERM before it is killed.
@@ -394,8 +395,7 @@ def _worker_main(
 
 def leave_signals_to_parent() -> None:
     """Let it be the parent who ends this process when the user asks for the end of the run."""
-    # Unlike SIG_IGN, this is not handed on to programs, which would not heed SIGINT either.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.signal(signal.SIGINT, take_no_notice)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 

@@ -10,6 +10,7 @@ import signal
 import threading
 import traceback
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 
@@ -18,6 +19,13 @@ class Unwind(BaseException):
 
     Not an `Exception`, so that no ``except Exception`` in a PE swallows it.  A mapping that leaves
     the calls of PEs by an exception of its own derives it from this one.
+    """
+
+
+def take_no_notice(number: int, frame: FrameType | None) -> None:
+    """Handle a signal by doing nothing: that of workers for Ctrl-C, which their parent deals with.
+
+    Unlike `signal.SIG_IGN`, it is not handed on to programs, which would not heed Ctrl-C either.
     """
 
 
@@ -35,9 +43,13 @@ def is_foreign(error: BaseException) -> bool:
     if threading.current_thread() is not threading.main_thread():
         return False  # only the main thread deals with signals
     if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, signal.SIG_DFL, None)
+        return signal.getsignal(signal.SIGINT) not in _WITHOUT_AN_EXCEPTION
     handlers = _codes_of_handlers()
     return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+#: Ways of dealing with a signal that raise nothing.
+_WITHOUT_AN_EXCEPTION = (signal.SIG_IGN, signal.SIG_DFL, None, take_no_notice)
 
 
 def let_pass(error: BaseException) -> None:
