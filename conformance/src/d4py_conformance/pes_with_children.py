@@ -1,15 +1,18 @@
-"""PEs that start programs and processes, take long, or stop their worker: for rules C4 and C5."""
+"""PEs that start programs and processes, take long, or stop their worker: rules I10, C4, C5."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 from d4py_conformance.pes import DRIVER, Relay
+from dispel4py import IterativePE
 
 #: How long what they start would last, in seconds.
 LONG = 60
@@ -109,3 +112,29 @@ class StopsItsWorker(Relay):
         if self.marker.read_text() == str(own):
             os.kill(own, signal.SIGSTOP)
         return data
+
+
+class ForkedWorkers(IterativePE):
+    """Has a forked process do something with each item, and sends the item and its exit status.
+
+    Attributes:
+        ends: what these processes do last; none of them ends itself.
+    """
+
+    ends = ("return", "return nothing", "raise", "sys.exit")
+
+    def _process(self, data: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a process that has threads forks
+            child = os.fork()
+        if not child:
+            match self.ends[data % len(self.ends)]:
+                case "return":
+                    return -data
+                case "return nothing":
+                    return None
+                case "raise":
+                    raise ValueError("in a process of its own")
+                case "sys.exit":
+                    sys.exit(3)
+        return data, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

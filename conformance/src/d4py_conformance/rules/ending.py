@@ -15,9 +15,11 @@ from d4py_conformance.pes import (
     KeepsCsv,
     KeepsDirectly,
     Numbers,
+    Relay,
     Submits,
     WorksOn,
 )
+from d4py_conformance.pes_with_children import ForkedWorkers
 from d4py_conformance.suite import Execute, RunApart, Suite, chain
 from dispel4py.errors import ProcessingError
 
@@ -70,3 +72,11 @@ class EndingRules(Suite):
         """What its parent has written would come twice."""
         result = execute(chain(Numbers(), Forks()), 5)
         assert_outputs(result.outputs, {"Forks1": {"output": [1, 2, 3, 4, 5]}})
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+    def test_i10_a_process_that_a_pe_forks_never_goes_on_as_the_run(self, execute: Execute) -> None:
+        """One that comes back from the PE's method would take its parent's items, or report it."""
+        result = execute(chain(Numbers(), ForkedWorkers(), Relay()), 8, on_error="skip")
+        expected = [(n, (0, 0, 1, 3)[n % 4]) for n in range(1, 9)]
+        assert_outputs(result.outputs, {"Relay2": {"output": expected}})
+        assert result.failures == []

@@ -34,6 +34,7 @@ from dispel4py.errors import (
     UndeclaredStateError,
     UnknownOutputError,
 )
+from dispel4py.forks import end_child, leave_loops
 from dispel4py.held_files import finish_files, held_files, overwritten
 from dispel4py.isolation import (
     IMMUTABLE,
@@ -225,6 +226,7 @@ class Runner:
         self._stream = Stream(seed, self._origin, drawn)
         self._draws = drawn is not None
         self._takes = True
+        self._is_forked = False
         self._batches = 0
         self._strict = strict
         self._watch: StateWatch | None = None
@@ -293,6 +295,8 @@ class Runner:
             else:
                 while not call_each(input_name, to_come):
                     pass  # an item was skipped; go on with the next
+            if self._is_forked:
+                end_child()
         except KeyboardInterrupt:
             monitor.abandon()
             raise
@@ -322,8 +326,13 @@ class Runner:
             self._begin_shared()
         try:
             yield
-        except KeyboardInterrupt:
-            monitor.abandon()
+            if self._is_forked:
+                end_child()
+        except BaseException as error:
+            if self._is_forked:
+                end_child(error)
+            if isinstance(error, KeyboardInterrupt):
+                monitor.abandon()
             raise
         finally:
             monitor.caller = 0
@@ -399,6 +408,8 @@ class Runner:
             items = islice(to_come, step)
             while not call_each(input_name, items):
                 pass
+            if self._is_forked:
+                end_child()
             done += step
 
     def track(self, sent_before: Mapping[str, int] | None = None, cut: Cut | None = None) -> None:
@@ -601,6 +612,8 @@ class Runner:
         self._check_late()
 
     def _fail_in_call(self, error: BaseException, item: Any) -> None:
+        if self._is_forked:
+            end_child(error)
         self.monitor.enter()
         try:
             self.fail(error, item)
@@ -702,6 +715,8 @@ class Runner:
 
     def _hand_on(self) -> None:
         """Send between two calls what is larger than was planned for so many of them."""
+        if self._is_forked:
+            end_child()
         planned = self.team or self
         planned.slice = max(1, planned.slice // 2)
         self._send_on()
@@ -820,7 +835,9 @@ def _leave_runs_to_parent() -> None:
 
     It would send what its parent has written once more, by its parent's connections.
     """
+    leave_loops((Runner._call.__code__, Runner._call_directly.__code__))
     for runner in [*_runners]:
+        runner._is_forked = True
         pe = vars(runner).get("pe")
         if pe is not None:
             _detach(pe, partial(_write_elsewhere, runner.planned.id))
