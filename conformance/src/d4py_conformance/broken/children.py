@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from d4py_conformance.broken.known import Sound
+from d4py_conformance.broken.known import Sound, run_in_worker
 from dispel4py import WorkflowGraph
-from dispel4py.errors import RunError
-from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.result import RunOptions, RunResult
 
 __all__ = ["LeaksAThread", "LeavesPrograms", "StopsAfterTheCall", "WaitsForAStoppedWorker"]
 
@@ -21,7 +18,7 @@ class LeavesPrograms(Sound):
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        return _run_in_worker(graph, inputs, BaseProcess.kill)
+        return run_in_worker(graph, inputs)
 
 
 class StopsAfterTheCall(Sound):
@@ -29,7 +26,7 @@ class StopsAfterTheCall(Sound):
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        return _run_in_worker(graph, inputs, BaseProcess.join)
+        return run_in_worker(graph, inputs, stop=BaseProcess.join)
 
 
 class WaitsForAStoppedWorker(LeavesPrograms):
@@ -42,26 +39,3 @@ class LeaksAThread(Sound):
     def end(self) -> None:
         """See `Sound.end`."""
         threading.Thread(target=threading.Event().wait, daemon=True).start()
-
-
-def _run_in_worker(
-    graph: WorkflowGraph, inputs: Any, stop: Callable[[BaseProcess], None]
-) -> RunResult:
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    worker = context.Process(target=_work, args=(sender, graph, inputs))
-    worker.start()
-    sender.close()
-    try:
-        outputs = receiver.recv()
-    except EOFError:
-        raise RunError("the worker has failed") from None
-    except BaseException:
-        stop(worker)
-        raise
-    worker.join()
-    return RunResult(outputs, [], RunStats("in_worker"))
-
-
-def _work(sender: Any, graph: WorkflowGraph, inputs: Any) -> None:
-    sender.send(Sound().run(graph, inputs, RunOptions()).outputs)

@@ -16,15 +16,16 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
 from io import TextIOWrapper
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from typing import Any, ClassVar
 
 from dispel4py import WorkflowGraph
-from dispel4py.errors import ProcessingError, UnsupportedGraphError
+from dispel4py.errors import ProcessingError, RunError, UnsupportedGraphError
 from dispel4py.executor import Executor
 from dispel4py.grouping import group_key
 from dispel4py.inputs import CallRange, calls, root_inputs
@@ -437,14 +438,7 @@ class CutsThreads(Sound):
     """Has a worker process that ends at the last result, whatever still runs there."""
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        context = get_context("spawn")
-        receiver, sender = context.Pipe(duplex=False)
-        worker = context.Process(target=_work_and_go, args=(sender, graph, inputs))
-        worker.start()
-        sender.close()
-        outputs = receiver.recv()
-        worker.join()
-        return RunResult(outputs, [], RunStats(self.name))
+        return run_in_worker(graph, inputs, main=_work_and_go)
 
 
 class UnboundedQueue(Sound):
@@ -572,17 +566,7 @@ class LosesWhatADeadWorkerHad(Sound):
     capabilities = replace(Sound.capabilities, survives_worker_death=True)
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        context = get_context("spawn")
-        receiver, sender = context.Pipe(duplex=False)
-        worker = context.Process(target=_work, args=(sender, graph, inputs))
-        worker.start()
-        sender.close()
-        try:
-            outputs = receiver.recv()
-        except EOFError:
-            outputs = {}
-        worker.join()
-        return RunResult(outputs, [], RunStats(self.name))
+        return run_in_worker(graph, inputs, lost=dict)
 
 
 def _work(sender: Any, graph: WorkflowGraph, inputs: Any) -> None:
@@ -592,3 +576,43 @@ def _work(sender: Any, graph: WorkflowGraph, inputs: Any) -> None:
 def _work_and_go(sender: Any, graph: WorkflowGraph, inputs: Any) -> None:
     _work(sender, graph, inputs)
     os._exit(0)
+
+
+def run_in_worker(
+    graph: WorkflowGraph,
+    inputs: Any,
+    *,
+    start_method: str = "spawn",
+    main: Callable[[Any, WorkflowGraph, Any], None] = _work,
+    stop: Callable[[BaseProcess], None] = BaseProcess.kill,
+    lost: Callable[[], dict[str, Any]] | None = None,
+) -> RunResult:
+    """Run a graph in a worker process.
+
+    Args:
+        graph: the graph.
+        inputs: those of the run.
+        start_method: how the worker is started.
+        main: runs the graph in the worker, and sends the outputs.
+        stop: ends the worker when this process is to stop.
+        lost: gives the outputs if the worker is lost.
+
+    Raises:
+        RunError: the worker is lost.
+    """
+    context: Any = get_context(start_method)
+    receiver, sender = context.Pipe(duplex=False)
+    worker = context.Process(target=main, args=(sender, graph, inputs))
+    worker.start()
+    sender.close()
+    try:
+        outputs = receiver.recv()
+    except EOFError:
+        if lost is None:
+            raise RunError("the worker has failed") from None
+        outputs = lost()
+    except BaseException:
+        stop(worker)
+        raise
+    worker.join()
+    return RunResult(outputs, [], RunStats(Sound.name))
