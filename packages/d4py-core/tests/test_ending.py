@@ -135,3 +135,33 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "7\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_i10_a_forked_worker_leaves_what_waits_in_files_of_its_parent_to_the_parent(tmp_path):
+    """The parent has run a PE before that left its file open, and goes on writing to it."""
+    program = """
+        from dispel4py import IterativePE, WorkflowGraph, run
+        from dispel4py.processes import Crew
+        from dispel4py.starting import Start
+
+        class Opens(IterativePE):
+            def _process(self, data):
+                self.file = open("lines", "w")
+                files.append(self.file)
+
+        files = []
+        graph = WorkflowGraph()
+        opens = Opens()
+        graph.add(opens)
+        run(graph, "simple", {opens: [{"input": 1}]})
+        files[0].write("once\\n")
+        crew = Crew(lambda side: None, [(), ()], Start("fork"))
+        crew.wait_until_ended()
+        crew.stop()
+        files[0].close()
+        """
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, timeout=60, check=True
+    )
+    assert (tmp_path / "lines").read_text() == "once\n"

@@ -35,6 +35,9 @@ _CONTAINERS = (list, tuple, set, frozenset, deque)
 _NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
 _left_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # What waits in a parent's files is the parent's to write, and would be written by each child.
+    os.register_at_fork(after_in_child=_left_open.clear)
 
 
 def held_files(owner: object) -> list[Any]:
