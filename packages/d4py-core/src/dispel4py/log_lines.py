@@ -1,4 +1,4 @@
-"""`LogLines`: what PEs log, on its way to whoever shows it.
+"""`LogLines`: what PEs log, on its way to where it is shown.
 
 Any thread of a PE may log, and what carries the lines may be used by one thread at a time alone.
 So each line is queued, and the engine sends what is queued.

@@ -394,7 +394,7 @@ def _worker_main(
 
 
 def leave_signals_to_parent() -> None:
-    """Let it be the parent who ends this process when the user asks for the end of the run."""
+    """Leave it to the parent to end this process when the user asks for the end of the run."""
     signal.signal(signal.SIGINT, take_no_notice)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -65,7 +65,7 @@ class Parcel:
         modules: name, source and file name of modules that were loaded from files.
         argv: ``sys.argv`` as those modules saw it.
         process: number of the process that packed it.
-        origin: where whoever opens it finds a graph of his own.
+        origin: where the process that opens it finds a graph of its own.
     """
 
     plan: bytes

@@ -1,4 +1,4 @@
-"""Standard input in a worker process: empty, with a warning to whoever reads it.
+"""Standard input in a worker process: empty, with a warning at the first read.
 
 It belongs to the process that was asked for the run.  Several workers could not share it, and a
 background process that reads a terminal is stopped.

@@ -241,7 +241,7 @@ class OwnRank:
 
     def failed_to_start(self) -> Exception | None:
         return ServiceError(
-            f"MPI could not be started in this process: {self.cause()}; what it had to say stands"
+            f"MPI could not be started in this process: {self.cause()}; see its messages"
             f" above.  {_rank_variable()} is in the environment, so it is one that an MPI launcher"
             f" has started; if none has: unset {_rank_variable()}"
         )

@@ -150,7 +150,7 @@ def borrow_streams(port: int, key: bytes, hello: Hello) -> None:
     Args:
         port: `Door.port` of the driver.
         key: the run's key.
-        hello: who this is.
+        hello: which rank this is.
     """
     # Without such sockets, or across a border between containers, mpiexec forwards what is printed.
     with suppress(OSError), socket.socket(socket.AF_UNIX) as line:

@@ -81,19 +81,19 @@ class World:
             waited = monotonic() - began_at
             if waited > wait:
                 raise ServiceError(
-                    f"{self._who_came()} after {wait:g} s (--wait); missing: {self._missing()}; MPI"
+                    f"{self._arrived()} after {wait:g} s (--wait); missing: {self._missing()}; MPI"
                     " does not start there, or mpiexec does not start anything"
                 )
             if waited > _NOTICE_SECONDS and not is_said:
                 is_said = True
-                RUN_LOG.warning("%s; waiting for %s", self._who_came(), self._missing())
+                RUN_LOG.warning("%s; waiting for %s", self._arrived(), self._missing())
             over = self._processes.is_over()
             self._let_in(_LOOK_SECONDS)
             if over and not self._are_all_there():
                 error = self._processes.failed_to_start()
                 raise error or ServiceError(
-                    f"the MPI processes could not be started: {self._processes.cause()}; what they"
-                    " had to say stands above"
+                    f"the MPI processes could not be started: {self._processes.cause()}; see"
+                    " their messages above"
                 )
         assert self._size is not None
         return self._size
@@ -256,7 +256,7 @@ class World:
                 port = self._door.open_wide()
                 self._lines.send(0, Kind.LISTENING, [port.to_bytes(2, "big")])
 
-    def _who_came(self) -> str:
+    def _arrived(self) -> str:
         size = self._size or self._expected
         number = f"{len(self._pids)} of {size}" if size else str(len(self._pids))
         return f"{number} MPI ranks have come"
