@@ -390,6 +390,7 @@ def _worker_main(
         end_as_a_program(side.finishing)
         report.send_bytes(_DONE)
     except BaseException as error:
+        flush_standard_streams()  # the parent, once it has the error, ends this process
         fail(error)
 
 
