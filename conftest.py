@@ -12,7 +12,7 @@ from collections import defaultdict
 import pytest
 
 #: They start MPI when they are imported, as for doctests; beside its threads no test would fork.
-collect_ignore_glob = ["packages/d4py-mappings-fixed/src/d4py_fixed/mpi_*.py"]
+collect_ignore_glob = ["packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py"]
 
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")

@@ -9,7 +9,7 @@ import time
 import pytest
 import redis
 
-from d4py_conformance.benching import by_turns
+from d4py_conformance.bench.measure import by_turns
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.registry import available
 

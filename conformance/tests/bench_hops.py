@@ -8,9 +8,9 @@ import importlib.util
 
 import pytest
 
-from d4py_conformance import probes
-from d4py_conformance.benching import by_turns
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.bench import baselines as probes
+from d4py_conformance.bench.measure import by_turns
+from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import chain
 from dispel4py import run
 

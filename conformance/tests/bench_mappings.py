@@ -1,6 +1,6 @@
 """All mappings side by side: throughput, waiting, computing, latency, memory, beginning and end.
 
-Each test measures the ground in the same rounds (`d4py_conformance.probes`), and, if
+Each test measures the ground in the same rounds (`d4py_conformance.bench.baselines`), and, if
 D4PY_PEER_PYTHON names the Python of an environment that holds dispel4py of old, what that does with
 the same workflow.
 """
@@ -16,8 +16,8 @@ from threading import Thread
 
 import pytest
 
-from d4py_conformance import probes
-from d4py_conformance.benching import (
+from d4py_conformance.bench import baselines as probes
+from d4py_conformance.bench.measure import (
     PEER,
     by_turns,
     command,
@@ -28,11 +28,12 @@ from d4py_conformance.benching import (
     reported,
     seconds,
 )
-from d4py_conformance.programs import wait_until
+from d4py_conformance.subprocesses.programs import wait_until
 from dispel4py import run
+from dispel4py.engine.capabilities import refusal
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import WorkerLostError
 from dispel4py.loading import load_module
-from dispel4py.plan import make_plan, refusal
 from dispel4py.registry import available, load_mapping
 
 FILE = Path(__file__).with_name("bench_flows.py")

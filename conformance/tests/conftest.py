@@ -6,7 +6,7 @@ other runs are marked `slow`: `make test` leaves them out, `make test-slow` runs
 
 import pytest
 
-from d4py_conformance.workflows import WORKFLOWS
+from d4py_conformance.expected.workflows import WORKFLOWS
 
 #: Of runs that start their processes otherwise: whatever has to travel there, and what ends them.
 OF_STARTING = (

@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from d4py_conformance.rules import drawn
-from dispel4py.registry import Capabilities
+from d4py_conformance.rules import random_graphs as drawn
+from dispel4py.engine.capabilities import Capabilities
 
 pytest_plugins = ["pytester"]
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from d4py_conformance.command import main
+from d4py_conformance.cli import main
 
 
 @pytest.fixture

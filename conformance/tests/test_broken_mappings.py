@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance import MappingConformance, broken
-from d4py_conformance.broken import DeclaresNothing, Sound
+from d4py_conformance import MappingConformance
+from d4py_conformance import mutants as broken
+from d4py_conformance.mutants import DeclaresNothing, Sound
 
 pytest_plugins = ["pytester"]
 
@@ -107,7 +108,7 @@ AUTHORS_FILE = """
     import pytest
 
     from d4py_conformance import MappingConformance
-    from d4py_conformance.broken import {name}
+    from d4py_conformance.mutants import {name}
 
     class TestBroken(MappingConformance):
         timeout = {timeout}
@@ -178,7 +179,7 @@ def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
         import signal
         import threading
 
-        from d4py_conformance import hanging
+        from d4py_conformance.subprocesses import deadline as hanging
 
         hanging.AGAIN_SECONDS = 0.2
 

@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from d4py_conformance.command import main
+from d4py_conformance.cli import main
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report, put_into, together
 
 pytest_plugins = ["pytester"]
@@ -14,7 +14,7 @@ FILE = """
     import pytest
 
     from d4py_conformance import MappingConformance
-    from d4py_conformance.broken import DeclaresNothing, LastEdgeOnly
+    from d4py_conformance.mutants import DeclaresNothing, LastEdgeOnly
 
 
     class TestSimple(MappingConformance):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 
-from d4py_conformance import MappingConformance, broken, differences
-from d4py_conformance.random_graphs import random_graphs
+from d4py_conformance import MappingConformance, differences
+from d4py_conformance import mutants as broken
+from d4py_conformance.expected.random_graphs import random_graphs
 from dispel4py import run
 
 #: The rules of the section *Semantics* of DESIGN.md.

@@ -9,8 +9,8 @@ import pytest
 
 from d4py_conformance import WORKFLOWS, MappingConformance, TwoHosts, WorkflowsInProcesses
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
+from dispel4py.processes.start_methods import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
-from dispel4py.starting import safe_start_method
 
 #: Those that come with a test file of their own, as their author would write it.
 ELSEWHERE = {"threads"}
@@ -59,7 +59,7 @@ class TestInstalledMappings(MappingConformance):
             join = [*COMMAND, mapping, "--connect", address, "-n", "3"]
             return TwoHosts(lead, join, environment=key)
         if "redis" in mapping:
-            from d4py_dynamic.redis_server import server_binary
+            from d4py_dynamic.store.redis.server import server_binary
 
             server = [server_binary(), "--bind", "{host}", "--port", "{port}", "--save", ""]
             lead = [*run, *SERVER, "-n", "2"]

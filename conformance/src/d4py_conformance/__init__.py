@@ -20,13 +20,13 @@ The whole of an author's test file::
 import pytest
 
 # So that a failed assert in there shows its values, as it does in a test file.
-pytest.register_assert_rewrite("d4py_conformance.compare", "d4py_conformance.rules")
+pytest.register_assert_rewrite("d4py_conformance.expected.compare", "d4py_conformance.rules")
 
-from d4py_conformance.compare import assert_outputs, differences  # noqa: E402
-from d4py_conformance.conformance import MappingConformance  # noqa: E402
-from d4py_conformance.rules.elsewhere import TwoHosts  # noqa: E402
+from d4py_conformance.expected.compare import assert_outputs, differences  # noqa: E402
+from d4py_conformance.expected.workflows import WORKFLOWS, Case  # noqa: E402
+from d4py_conformance.mapping_suite import MappingConformance  # noqa: E402
+from d4py_conformance.rules.multi_host import TwoHosts  # noqa: E402
 from d4py_conformance.rules.workflows import WorkflowsInProcesses  # noqa: E402
-from d4py_conformance.workflows import WORKFLOWS, Case  # noqa: E402
 
 __all__ = [
     "WORKFLOWS",

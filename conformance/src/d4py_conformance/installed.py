@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.conformance import MappingConformance
+from d4py_conformance.mapping_suite import MappingConformance
 from dispel4py.registry import ENTRY_POINT_GROUP
 
 #: Processes of a run, on mappings that have any.

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.hanging import Deadline
+from d4py_conformance.expected.workflows import WORKFLOWS
 from d4py_conformance.report import Outcome, Record, Report, put_into
+from d4py_conformance.subprocesses.deadline import Deadline
 from d4py_conformance.suite import NOT_DECLARED, Suite, part_of, problem_of
-from d4py_conformance.workflows import WORKFLOWS
 from dispel4py.errors import UnknownMappingError
 from dispel4py.registry import Mapping, load_mapping
 

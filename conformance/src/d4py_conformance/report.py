@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from d4py_conformance.workflows import WORKFLOWS
-from dispel4py.registry import Capabilities
+from d4py_conformance.expected.workflows import WORKFLOWS
+from dispel4py.engine.capabilities import Capabilities
 
 #: What stands before and behind the matrix in a file that `put_into` keeps up to date.
 BEGIN = "<!-- conformance matrix: begin; written by `dispel4py-conformance report` -->"

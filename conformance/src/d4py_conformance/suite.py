@@ -9,14 +9,15 @@ from typing import Any, final
 
 import pytest
 
-from d4py_conformance.apart import Apart
+from d4py_conformance.subprocesses.isolated_run import IsolatedRun
 from dispel4py import GenericPE, RunResult, WorkflowGraph, run
-from dispel4py.registry import Capabilities, Mapping, load_mapping
+from dispel4py.engine.capabilities import Capabilities
+from dispel4py.registry import Mapping, load_mapping
 
 #: Runs a graph: ``execute(graph, inputs, **options of run)``.
 Execute = Callable[..., RunResult]
 #: The same in a process of its own: ``run_apart(graph, inputs, **options of run)``.
-RunApart = Callable[..., Apart]
+RunApart = Callable[..., IsolatedRun]
 #: Skips a test of what the mapping does not declare: ``require("stateful", …)``.
 Require = Callable[..., None]
 
@@ -87,7 +88,7 @@ class Suite:
     ) -> Iterator[RunApart]:
         """See `RunApart`."""
         numbers = count()
-        started: list[Apart] = []
+        started: list[IsolatedRun] = []
 
         def run_apart(
             graph: WorkflowGraph,
@@ -98,14 +99,14 @@ class Suite:
             stdout: int | None = None,
             guarded: bool = True,
             **more: Any,
-        ) -> Apart:
+        ) -> IsolatedRun:
             _check_mapping(mapping)
             _check_options(options)
             folder = tmp_path / f"run{next(numbers)}"
             folder.mkdir()
             run_options = {**options, **more}
             started.append(
-                Apart(
+                IsolatedRun(
                     folder,
                     mapping,
                     graph,
@@ -170,7 +171,7 @@ def problem_of(mapping: object) -> str | None:
         "name": (lambda value: isinstance(value, str), '    name = "my_mapping"'),
         "capabilities": (
             lambda value: isinstance(value, Capabilities),
-            "    capabilities = Capabilities(stateful=True)  # dispel4py.registry.Capabilities",
+            "    capabilities = Capabilities(stateful=True)",
         ),
         "add_arguments": (callable, "    def add_arguments(self, parser): ..."),
         "run": (callable, "    def run(self, graph, inputs, options): ..."),

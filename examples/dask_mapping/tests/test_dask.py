@@ -4,7 +4,7 @@ import psutil
 import pytest
 
 from d4py_conformance import MappingConformance
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import chain
 from dispel4py import run
 from dispel4py.errors import ServiceError

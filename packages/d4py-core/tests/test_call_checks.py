@@ -6,7 +6,7 @@ import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import InputError, OptionError
-from dispel4py.simple import SimpleMapping
+from dispel4py.mappings.simple import SimpleMapping
 
 MODULE = types.ModuleType("my_workflow")
 MODULE.graph = WorkflowGraph()

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dispel4py.carried import UncarriedError, pack, unpack
 from dispel4py.errors import ProcessingError
+from dispel4py.exceptions.pickled import UncarriedError, pack, unpack
 
 
 class DetectorError(Exception):

@@ -9,18 +9,18 @@ import time
 
 import pytest
 
-from dispel4py import children
-from dispel4py.children import started_by
 from dispel4py.errors import WorkerLostError
-from dispel4py.processes import Crew
-from dispel4py.starting import Start
+from dispel4py.processes import children
+from dispel4py.processes.children import started_by
+from dispel4py.processes.pool import WorkerPool
+from dispel4py.processes.start_methods import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
 #: A worker that starts everything that can be started, and says what.
 WORKER = """
 import os, subprocess, sys, time
-from dispel4py.children import lead_session
+from dispel4py.processes.children import lead_session
 
 lead_session()
 found = [subprocess.Popen(["sleep", "60"]).pid]
@@ -93,7 +93,7 @@ def test_what_others_have_started_is_not(worker):
 def test_marks_are_added_to_those_that_were_inherited(worker):
     line = f"import os; print(os.environ['{children.MARK}'])"
     more = {children.MARK: "outer"}
-    code = f"from dispel4py.children import lead_session; lead_session(); {line}"
+    code = f"from dispel4py.processes.children import lead_session; lead_session(); {line}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | more,
@@ -129,7 +129,7 @@ def test_another_process_of_the_same_number_gets_no_signal(worker, monkeypatch):
 #: A program with three workers, the last of which is stopped; each starts another program.
 PARENT = """
 import os, signal, subprocess, time
-from dispel4py.processes import Crew
+from dispel4py.processes.pool import WorkerPool
 
 def work(side, path, is_last):
     subprocess.Popen(["sleep", "60"], start_new_session=True)
@@ -140,7 +140,7 @@ def work(side, path, is_last):
         os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(60)
 
-crew = Crew(work, [(str(number), number == 2) for number in range(3)])
+pool = WorkerPool(work, [(str(number), number == 2) for number in range(3)])
 time.sleep(60)
 """
 
@@ -172,29 +172,29 @@ def _leaves(side, command):
 
 
 def test_c5_what_a_lost_worker_has_started_is_gone_when_its_loss_is_reported(tmp_path):
-    crew = Crew(_lost, [(tmp_path / "pid",)], Start("fork"))
+    pool = WorkerPool(_lost, [(tmp_path / "pid",)], Start("fork"))
     try:
         with pytest.raises(WorkerLostError, match="SIGKILL"):
-            crew.wait_until_ended()
+            pool.wait_until_ended()
         assert not runs(int((tmp_path / "pid").read_text()))
     finally:
-        crew.stop()
+        pool.stop()
 
 
 def test_c4_what_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
-    crew = Crew(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], Start("fork"))
-    crew.wait_until_ended()
-    crew.stop()
+    pool = WorkerPool(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], Start("fork"))
+    pool.wait_until_ended()
+    pool.stop()
     assert (tmp_path / "out").read_text() == "done\n"
     assert not caplog.records
 
 
 def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
     monkeypatch.setattr(children, "LEFT_SECONDS", 0.1)
-    crew = Crew(_leaves, [("exec sleep 61",)], Start("fork"))
+    pool = WorkerPool(_leaves, [("exec sleep 61",)], Start("fork"))
     with caplog.at_level(logging.WARNING, "dispel4py.run"):
-        crew.wait_until_ended()
-    crew.stop()
+        pool.wait_until_ended()
+    pool.stop()
     (message,) = caplog.messages
     assert "(sleep 61); let its postprocess() wait for it, or end it" in message
     pid = int(message.split("process ")[1].split()[0])
@@ -205,7 +205,7 @@ def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
 #: another program.
 KEEPER = """
 import subprocess
-from dispel4py.children import end_what_was_started_here, keep, mark_environment, ticks_now
+from dispel4py.processes.children import end_descendants, keep, mark_environment, ticks_now
 
 began_at = ticks_now()
 mark_environment()
@@ -213,7 +213,7 @@ kept = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait; read line; echo 
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 keep(kept.pid)
 print(kept.stdout.readline(), end="")
-end_what_was_started_here(began_at)
+end_descendants(began_at)
 print(kept.communicate("well", timeout=30)[0], kept.returncode)
 """
 

@@ -10,8 +10,8 @@ import pytest
 PROGRAM = """
     import atexit, logging, logging.handlers, os, sys, tempfile, threading, weakref
     from concurrent.futures import ThreadPoolExecutor
-    from dispel4py.processes import Crew
-    from dispel4py.starting import Start
+    from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.start_methods import Start
 
     def note(*words):
         with open("notes", "a") as file:
@@ -30,8 +30,8 @@ PROGRAM = """
         weakref.finalize(THING, note, "finalizer of the parent")
         logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=Noting()))
         logging.warning("logged by the parent")
-        crew = Crew(work, [()], Start("{method}"))
-        crew.wait_until_ended()
+        pool = WorkerPool(work, [()], Start("{method}"))
+        pool.wait_until_ended()
         note("seen off")
 """
 NOTING = """
@@ -111,17 +111,17 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
     """It inherits the pool's list of threads, of which it is one itself."""
     program = """
         from concurrent.futures import ThreadPoolExecutor
-        from dispel4py.processes import Crew
-        from dispel4py.starting import Start
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
 
         def work(side):
             with ThreadPoolExecutor(1) as pool:
                 print(pool.submit(int, "7").result(), flush=True)
 
         def run():
-            crew = Crew(work, [()], Start("fork"))
-            crew.wait_until_ended()
-            crew.stop()
+            pool = WorkerPool(work, [()], Start("fork"))
+            pool.wait_until_ended()
+            pool.stop()
 
         with ThreadPoolExecutor(1) as pool:
             pool.submit(run).result()
@@ -142,8 +142,8 @@ def test_i10_a_forked_worker_leaves_what_waits_in_files_of_its_parent_to_the_par
     """The parent has run a PE before that left its file open, and goes on writing to it."""
     program = """
         from dispel4py import IterativePE, WorkflowGraph, run
-        from dispel4py.processes import Crew
-        from dispel4py.starting import Start
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
 
         class Opens(IterativePE):
             def _process(self, data):
@@ -156,9 +156,9 @@ def test_i10_a_forked_worker_leaves_what_waits_in_files_of_its_parent_to_the_par
         graph.add(opens)
         run(graph, "simple", {opens: [{"input": 1}]})
         files[0].write("once\\n")
-        crew = Crew(lambda side: None, [(), ()], Start("fork"))
-        crew.wait_until_ended()
-        crew.stop()
+        pool = WorkerPool(lambda side: None, [(), ()], Start("fork"))
+        pool.wait_until_ended()
+        pool.stop()
         files[0].close()
         """
     subprocess.run(

@@ -6,15 +6,15 @@ from contextlib import suppress
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py import executor as executor_module
-from dispel4py import runner as runner_module
+from dispel4py.engine import executor as executor_module
+from dispel4py.engine import runner as runner_module
+from dispel4py.engine.executor import CHUNK, Executor
+from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ProcessingError
-from dispel4py.executor import CHUNK, Executor
-from dispel4py.inputs import CallRange
-from dispel4py.plan import make_plan
 
 
-class Exits:
+class OutputHandler:
     """Notes what leaves."""
 
     def __init__(self):
@@ -89,8 +89,8 @@ def chain(*nodes) -> WorkflowGraph:
     return graph
 
 
-def make_executor(graph: WorkflowGraph, **options) -> tuple[Executor, Exits]:
-    exits = Exits()
+def make_executor(graph: WorkflowGraph, **options) -> tuple[Executor, OutputHandler]:
+    exits = OutputHandler()
     return Executor(make_plan(graph), exits, **options), exits
 
 

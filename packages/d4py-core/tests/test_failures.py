@@ -13,11 +13,11 @@ from dispel4py import (
     RunResult,
     RunStats,
     WorkflowGraph,
-    failures,
     run,
 )
-from dispel4py.failures import FailureCollector, failed_throughout
-from dispel4py.registry import Capabilities
+from dispel4py.engine import failures
+from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.failures import FailureCollector, failed_throughout
 from dispel4py.result import InstanceStats
 
 

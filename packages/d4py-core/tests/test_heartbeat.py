@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from dispel4py import heartbeat
 from dispel4py.errors import OptionError, WorkerLostError
-from dispel4py.heartbeat import FrozenWatch, State, is_running, state_of
-from dispel4py.processes import Crew
-from dispel4py.starting import Start
+from dispel4py.processes import heartbeat
+from dispel4py.processes.heartbeat import FrozenWatch, State, is_running, state_of
+from dispel4py.processes.pool import WorkerPool
+from dispel4py.processes.start_methods import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
@@ -130,10 +130,10 @@ def _stop(side):
 
 
 def test_c5_a_crew_kills_a_worker_that_it_gives_up():
-    crew = Crew(_stop, [()], Start("fork"), FrozenWatch(1.0))
+    pool = WorkerPool(_stop, [()], Start("fork"), FrozenWatch(1.0))
     try:
         with pytest.raises(WorkerLostError, match="it was stopped"):
-            crew.wait_until_ended()
-        assert crew.join(5.0)
+            pool.wait_until_ended()
+        assert pool.join(5.0)
     finally:
-        crew.stop()
+        pool.stop()

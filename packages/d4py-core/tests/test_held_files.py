@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py import held_files as held_files_module
 from dispel4py.errors import ProcessingError, RunError, UndeclaredStateError
-from dispel4py.held_files import finish_files, flush_left_open, held_files, overwritten
+from dispel4py.files import held_files as held_files_module
+from dispel4py.files.held_files import finish_files, flush_left_open, held_files, overwritten
 from dispel4py.new.monitoring import ProcessTimingPE
 
 #: Files that are left in a cycle are closed by Python's collector, which warns.

@@ -7,8 +7,8 @@ from io import BytesIO
 import pytest
 
 from dispel4py.base import IterativePE
-from dispel4py.codec import MOST_OBJECTS, Codec
-from dispel4py.identity import PrimedMemo, is_interned, loads_with
+from dispel4py.engine.codec import MOST_OBJECTS, Codec
+from dispel4py.pickling.interned_strings import PrimedMemo, is_interned, loads_with
 
 MEAN, WORDS = "mean", sys.intern("two words, and a dash - é\ud800")
 CODEC = Codec()

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispel4py.engine.copying import IMMUTABLE, cannot_carry, copy_item, is_numpy_scalar, share_item
 from dispel4py.errors import ItemError
-from dispel4py.isolation import IMMUTABLE, cannot_carry, copy_item, is_numpy_scalar, share_item
 
 items = st.recursive(
     st.none()

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine.call_context import ContextRunner
+from dispel4py.engine.copying import cannot_carry
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.item_ids import InstanceSnapshot, Item, bare, call_id, child_id
+from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError, ProcessingError
-from dispel4py.executor import Executor
-from dispel4py.inputs import CallRange
-from dispel4py.isolation import cannot_carry
-from dispel4py.item_ids import Item, Kept, bare, call_id, child_id
 from dispel4py.new.monitoring import ProcessTimingPE
-from dispel4py.plan import make_plan, share_stateless
-from dispel4py.runner import Runner
-from dispel4py.telling import TellingRunner
 
 
 class Count(ProducerPE):
@@ -149,7 +149,7 @@ def test_m5_ids_go_along_with_groupings():
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=3), st.integers(0, 6), st.booleans())
 def test_m5_ids_do_not_depend_on_how_items_travel(times, calls, one_by_one):
-    class Exits:
+    class OutputHandler:
         def __init__(self):
             self.results = []
 
@@ -157,7 +157,7 @@ def test_m5_ids_do_not_depend_on_how_items_travel(times, calls, one_by_one):
             self.results += items
 
     graph = chain(Count(), *map(Write, times), Ask())
-    exits = Exits()
+    exits = OutputHandler()
     executor = Executor(make_plan(graph), exits, one_by_one=one_by_one)
     inputs = iter([{}] * calls)
     while executor.call_root(0, inputs):
@@ -178,7 +178,7 @@ def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
     planned = share_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
     ids = set()
     for rank in (0, 1, 1):
-        runner = TellingRunner(planned, 0, lambda runner: None, rank=rank)
+        runner = ContextRunner(planned, 0, lambda runner: None, rank=rank)
         runner.preprocess()
         ids.add(runner.written["ends"][0])
     assert len(ids) == 2
@@ -191,7 +191,7 @@ def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
     planned = share(make_plan(chain(count, Ask()))).pes[0]
     found = {}
     for number, first in enumerate([4, 0, 7]):
-        runner = TellingRunner(planned, number, lambda runner: None, rank=number)
+        runner = ContextRunner(planned, number, lambda runner: None, rank=number)
         runner.preprocess()
         for calls in (CallRange(first, 2), CallRange(first + 2, 1)):
             runner.process(None, calls)
@@ -349,7 +349,7 @@ def test_h2_a_root_that_moves_goes_on_counting_its_calls():
     planned = plan.pes[0]
 
     def make(restored=None):
-        runner = TellingRunner(planned, 0, lambda runner: None, restored=restored)
+        runner = ContextRunner(planned, 0, lambda runner: None, restored=restored)
         runner.preprocess()
         return runner
 
@@ -357,7 +357,7 @@ def test_h2_a_root_that_moves_goes_on_counting_its_calls():
     calm.process(None, [{}] * 5)
     lost.process(None, [{}] * 2)
     kept = pickle.loads(lost.snapshot(pickle.dumps))
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, InstanceSnapshot)
     heir = make(kept)
     heir.process(None, [{}] * 3)
     assert lost.written["output"] + heir.written["output"] == calm.written["output"]
@@ -366,12 +366,12 @@ def test_h2_a_root_that_moves_goes_on_counting_its_calls():
 
 def test_d2_a_replica_that_is_left_to_others_keeps_its_name():
     planned = share_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
-    left = TellingRunner(planned, 0, lambda runner: None, rank=3)
+    left = ContextRunner(planned, 0, lambda runner: None, rank=3)
     left.preprocess()
     kept = pickle.loads(left.snapshot(pickle.dumps))
     ends = []
     for rank in (4, 5):
-        heir = TellingRunner(planned, 7, lambda runner: None, rank=rank, restored=kept)
+        heir = ContextRunner(planned, 7, lambda runner: None, rank=rank, restored=kept)
         heir.preprocess()
         heir.postprocess()
         ends.append(heir.written["ends"])

@@ -27,7 +27,7 @@ from dispel4py import ConsumerPE, GenericPE
 from dispel4py.logs import get_logger
 {set_up}
 GenericPE().log("half way")
-get_logger("staff").warning("careful")
+get_logger("supervisor").warning("careful")
 """
 
 
@@ -69,16 +69,16 @@ class TestHandlers:
         logging.root.handlers.clear()
         logging.getLogger("dispel4py").setLevel(logging.ERROR)
         RUN_LOG.info("hidden")
-        get_logger("staff").warning("hidden")
+        get_logger("supervisor").warning("hidden")
         RUN_LOG.error("shown")
         assert capsys.readouterr().err == "shown\n"
 
     def test_what_is_no_warning_follows_the_levels_of_the_program(self, capsys):
         logging.root.handlers.clear()
         logging.root.setLevel(logging.WARNING)
-        get_logger("staff").info("hidden")
+        get_logger("supervisor").info("hidden")
         logging.root.setLevel(logging.INFO)
-        get_logger("staff").info("shown")
+        get_logger("supervisor").info("shown")
         assert capsys.readouterr().err == "shown\n"
 
     def test_a_filter_that_rejects_a_message_does_not_hide_it(self, capsys):

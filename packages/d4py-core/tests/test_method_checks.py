@@ -13,8 +13,8 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError
-from dispel4py.plan import make_plan
 
 YIELD = "has a yield, so that calling it runs none of its code; "
 WRITE = YIELD + "write each item with self.write('output', item) instead"

@@ -34,7 +34,7 @@ PATHS = {
 
 # A mapping that runs like simple, under the name of another, and says what it was asked for.
 MAPPING = """
-    from dispel4py.simple import SimpleMapping
+    from dispel4py.mappings.simple import SimpleMapping
 
     asked = []
 

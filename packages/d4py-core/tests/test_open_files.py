@@ -11,9 +11,9 @@ import pytest
 
 from dispel4py import WorkflowGraph, run
 from dispel4py.base import IterativePE
-from dispel4py.codec import Codec
+from dispel4py.engine.codec import Codec
+from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
 from dispel4py.errors import GraphError, ItemError, RunError
-from dispel4py.ordered.reorder_buffer import KeptInOrder
 
 LINES = [f"{n} é\n" for n in range(3000)]
 CODEC = Codec()

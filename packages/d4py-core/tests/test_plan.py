@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import CompositePE, ConsumerPE, GenericPE, ProducerPE, WorkflowGraph
+from dispel4py.engine.capabilities import Capabilities, refusal
+from dispel4py.engine.plan import Grouping, grouping_of, make_plan, share_stateless
 from dispel4py.errors import GraphError
-from dispel4py.plan import Grouping, grouping_of, make_plan, refusal, share_stateless
-from dispel4py.registry import Capabilities
 
 
 class Node(GenericPE):

@@ -10,11 +10,11 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.random_streams import Stream, callers_generators_kept, draw_seed
 from dispel4py.errors import OptionError
-from dispel4py.executor import Executor
-from dispel4py.item_ids import Kept
-from dispel4py.plan import make_plan, share_stateless
-from dispel4py.random_streams import Stream, callers_generators_kept, draw_seed
 from dispel4py.result import RunOptions
 
 
@@ -279,7 +279,7 @@ class TestMoving:
             self.push(first, range(5))
             before = self.results
             state = pickle.loads(first.start(1, 0).snapshot(pickle.dumps))
-            assert isinstance(state, Kept)
+            assert isinstance(state, InstanceSnapshot)
             second = self.executor(kind())
             second.start(1, 0, restored=state)
             self.push(second, range(5, 10))

@@ -7,7 +7,7 @@ import pytest
 
 from dispel4py import loading
 from dispel4py.loading import Origin, load_module
-from dispel4py.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
+from dispel4py.pickling.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
 
 WORKFLOW = """
 import threading

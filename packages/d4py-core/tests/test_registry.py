@@ -7,9 +7,10 @@ import textwrap
 import pytest
 
 from dispel4py import ProducerPE, WorkflowGraph, run
+from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.mappings.simple import SimpleMapping
 from dispel4py.registry import (
-    Capabilities,
     Mapping,
     available,
     available_commands,
@@ -18,10 +19,9 @@ from dispel4py.registry import (
     load_mapping,
     mapping_options,
 )
-from dispel4py.simple import SimpleMapping
 
 LOUD = """
-    from dispel4py.simple import SimpleMapping
+    from dispel4py.mappings.simple import SimpleMapping
 
     class LoudMapping(SimpleMapping):
         name = "loud"
@@ -105,7 +105,7 @@ def test_listing_imports_no_mapping(loud):
 
 
 def test_importing_dispel4py_imports_no_mapping():
-    code = "import dispel4py, sys; print('dispel4py.simple' in sys.modules)"
+    code = "import dispel4py, sys; print('dispel4py.mappings.simple' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

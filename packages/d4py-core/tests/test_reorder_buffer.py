@@ -1,4 +1,4 @@
-"""M6: what comes in any order is given in the order of the root; see `dispel4py.ordered.places`."""
+"""M6: what comes in any order is given in the order of the root; see `engine.ordered.places`."""
 
 import pickle
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.ordered.places import LATE, Elsewhere, Placed, Void
+from dispel4py.engine.ordered.reorder_buffer import MOST_EARLY, ReorderBuffer
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError, RunError
-from dispel4py.executor import Executor
-from dispel4py.ordered.places import LATE, Elsewhere, Placed, Void
-from dispel4py.ordered.reorder_buffer import MOST_EARLY, ReorderBuffer
-from dispel4py.plan import make_plan
 
 WAY = 3
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.plan import Grouping, Route
+from dispel4py.engine.routing import Router, copy_items
 from dispel4py.errors import GroupingError
-from dispel4py.grouping import stable_hash
-from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import Grouping, Route
-from dispel4py.routing import Router, copy_items
 
 batches = st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=8)
 instances = st.integers(1, 6)
@@ -300,7 +300,7 @@ def test_key_that_an_item_lacks_is_answered_with_the_receiver_and_what_to_send(i
 
 
 def test_remembered_keys_are_limited():
-    from dispel4py import routing
+    from dispel4py.engine import routing
 
     way = router("group_by", 3, keys=[0])
     limit = routing._REMEMBERED_KEYS

@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py import runner as runner_module
+from dispel4py.engine import runner as runner_module
+from dispel4py.engine.copying import share_item
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.runner import Runner
 from dispel4py.errors import GraphError, ItemError, ProcessingError, UnknownOutputError
-from dispel4py.isolation import share_item
-from dispel4py.plan import make_plan
-from dispel4py.runner import Runner
 
 
 class Work(GenericPE):

@@ -4,8 +4,9 @@ import argparse
 
 import pytest
 
-from dispel4py import WorkflowGraph, processes, run, running
+from dispel4py import WorkflowGraph, run, running
 from dispel4py.errors import OptionError
+from dispel4py.processes import start_methods as processes
 from dispel4py.result import RunResult, RunStats
 
 

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.secret import VARIABLE, removed_with_run, secret_of_driver, secret_of_guest
+from dispel4py.processes.run_secret import VARIABLE, driver_secret, joining_secret, removed_with_run
 
 
 @pytest.fixture(autouse=True)
@@ -29,22 +29,22 @@ def own(path):
 
 
 def test_a_file_that_is_not_there_is_written_and_removed_again(path):
-    with secret_of_driver(str(path)) as (secret, is_new, _):
+    with driver_secret(str(path)) as (secret, is_new, _):
         assert path.stat().st_mode & 0o777 == 0o600
-        assert (secret_of_guest(str(path)), is_new) == (secret, False)
+        assert (joining_secret(str(path)), is_new) == (secret, False)
     assert not path.exists()
 
 
 def test_a_file_that_was_there_stays(own):
-    with secret_of_driver(str(own)) as (secret, _, written):
+    with driver_secret(str(own)) as (secret, _, written):
         assert secret == own.read_text()
         assert written is None
     assert own.exists()
 
 
 def test_a_file_that_another_run_uses_stays(path):
-    with secret_of_driver(str(path)) as (secret, _, _):
-        another = secret_of_driver(str(path))
+    with driver_secret(str(path)) as (secret, _, _):
+        another = driver_secret(str(path))
         assert another.__enter__().secret == secret
     assert path.exists()
     another.__exit__(None, None, None)
@@ -52,22 +52,22 @@ def test_a_file_that_another_run_uses_stays(path):
 
 
 def test_a_file_that_another_run_has_used_goes(path):
-    with secret_of_driver(str(path)):
-        with secret_of_driver(str(path)):
+    with driver_secret(str(path)):
+        with driver_secret(str(path)):
             pass
         assert path.exists()
     assert not path.exists()
 
 
 def test_a_file_that_the_user_has_put_in_its_place_stays(path):
-    with secret_of_driver(str(path)):
+    with driver_secret(str(path)):
         path.unlink()
         path.write_text("something else")
     assert path.exists()
 
 
 def test_what_lasts_stays_when_the_service_fails_and_goes_with_the_run_elsewhere(path):
-    with pytest.raises(ServiceError), secret_of_driver(str(path), lasting=True) as (_, _, written):
+    with pytest.raises(ServiceError), driver_secret(str(path), lasting=True) as (_, _, written):
         raise ServiceError
     assert path.exists()
     with pytest.raises(ServiceError), removed_with_run(str(path), written):
@@ -79,7 +79,7 @@ def test_what_lasts_stays_when_the_service_fails_and_goes_with_the_run_elsewhere
 
 
 def test_a_copy_of_a_file_that_a_run_has_written_stays(path, tmp_path):
-    with pytest.raises(ServiceError), secret_of_driver(str(path), lasting=True) as (_, _, written):
+    with pytest.raises(ServiceError), driver_secret(str(path), lasting=True) as (_, _, written):
         raise ServiceError
     copy = tmp_path / "copy.key"
     shutil.copy(path, copy)
@@ -97,7 +97,7 @@ def test_a_copy_of_a_file_that_a_run_has_written_stays(path, tmp_path):
     ("text", "mode", "message"),
     [("short", 0o600, "has 5 characters; it needs 32"), ("x" * 40, 0o644, "others can read")],
 )
-@pytest.mark.parametrize("read", [secret_of_guest, lambda path: secret_of_driver(path).__enter__()])
+@pytest.mark.parametrize("read", [joining_secret, lambda path: driver_secret(path).__enter__()])
 def test_a_file_that_cannot_be_used_is_refused(path, text, mode, message, read):
     path.write_text(text)
     path.chmod(mode)
@@ -108,6 +108,6 @@ def test_a_file_that_cannot_be_used_is_refused(path, text, mode, message, read):
 
 def test_a_guest_needs_a_secret(path):
     with pytest.raises(OptionError, match="there is no file"):
-        secret_of_guest(str(path))
+        joining_secret(str(path))
     with pytest.raises(OptionError, match="the run's key is missing"):
-        secret_of_guest(None)
+        joining_secret(None)

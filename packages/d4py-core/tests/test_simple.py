@@ -14,8 +14,8 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py import executor as executor_module
-from dispel4py import runner as runner_module
+from dispel4py.engine import executor as executor_module
+from dispel4py.engine import runner as runner_module
 from dispel4py.errors import GraphError
 
 
@@ -550,7 +550,7 @@ def test_error_in_the_callers_generator_is_the_callers():
 
 
 def test_progress_is_told_with_the_stats_so_far(monkeypatch):
-    from dispel4py import simple
+    from dispel4py.mappings import simple
 
     now = 0.0
 

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py import executor as executor_module
-from dispel4py import runner as runner_module
-from dispel4py.executor import Executor
-from dispel4py.plan import make_plan
+from dispel4py.engine import executor as executor_module
+from dispel4py.engine import runner as runner_module
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.plan import make_plan
 
 GROUPINGS = [None, [0], "all", "global"]
 

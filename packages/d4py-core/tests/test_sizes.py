@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.feeding import Reader, at_hand
-from dispel4py.isolation import copy_item, counting, share_item
-from dispel4py.plan import make_plan
-from dispel4py.sizes import MOST_BYTES, ByteCounter, about_bytes, size_of
+from dispel4py.engine.copying import copy_item, counting, share_item
+from dispel4py.engine.input_reader import Reader, is_in_memory
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.sizes import MOST_BYTES, ByteCounter, about_bytes, size_of
 
 MIB = 1 << 20
 #: Items of 1 MiB that may be somewhere between two PEs: one in 32 is measured where they are cheap
@@ -316,5 +316,7 @@ def test_c6_a_reader_reads_large_inputs_little_ahead(make_large, small):
 
 
 def test_c6_inputs_are_at_hand_only_if_they_are_small(make_large):
-    assert at_hand([{"input": number} for number in range(1000)])
-    assert not at_hand([*({"input": number} for number in range(1000)), {"input": make_large()}])
+    assert is_in_memory([{"input": number} for number in range(1000)])
+    assert not is_in_memory(
+        [*({"input": number} for number in range(1000)), {"input": make_large()}]
+    )

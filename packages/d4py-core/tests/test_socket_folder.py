@@ -9,9 +9,9 @@ import tempfile
 
 import pytest
 
-from dispel4py import socket_folder
 from dispel4py.errors import OptionError
-from dispel4py.socket_folder import make_socket_folder
+from dispel4py.files import socket_folder
+from dispel4py.files.socket_folder import make_socket_folder
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_where_there_is_no_short_one_it_says_what_to_set(monkeypatch):
 def test_c4_a_fork_server_has_its_socket_there_and_leaves_nothing(long_folder):
     code = (
         "from multiprocessing import forkserver, util;"
-        "from dispel4py.socket_folder import let_multiprocessing_use_short_paths;"
+        "from dispel4py.files.socket_folder import let_multiprocessing_use_short_paths;"
         "let_multiprocessing_use_short_paths();"
         "forkserver.ensure_running();"
         "print(util.get_temp_dir())"

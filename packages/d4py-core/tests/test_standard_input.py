@@ -9,7 +9,7 @@ import pytest
 BEGIN = """
 import os, subprocess, sys
 from dispel4py import ProducerPE
-from dispel4py.standard_input import leave_standard_input
+from dispel4py.standard_streams.input import leave_standard_input
 
 class Reads(ProducerPE):
     def _process(self, inputs):
@@ -100,13 +100,13 @@ def test_one_of_several_processes_takes_what_can_be_taken_once(method, tmp_path)
             f"""
             import os
             from multiprocessing import get_context
-            from dispel4py.once import Once
+            from dispel4py.processes.once import OneTimeClaim
 
             def take(once):
                 os.write(1, b"%r\\n" % once.take())
 
             if __name__ == "__main__":
-                once, context = Once(), get_context({method!r})
+                once, context = OneTimeClaim(), get_context({method!r})
                 processes = [context.Process(target=take, args=(once,)) for _ in range(3)]
                 for process in processes:
                     process.start()

@@ -11,7 +11,7 @@ import pytest
 
 BEGIN = """
 import contextlib, io, logging, os, sys
-from dispel4py.standard_output import flush_standard_streams, write_line, write_whole_lines
+from dispel4py.standard_streams.output import flush_standard_streams, write_line, write_whole_lines
 """
 #: Lines of all lengths, by four processes, on both streams.
 MANY = """

@@ -8,10 +8,10 @@ import textwrap
 
 import pytest
 
-from dispel4py import processes
 from dispel4py.errors import OptionError, RunError
-from dispel4py.processes import Crew
-from dispel4py.starting import Start
+from dispel4py.processes import pool as processes
+from dispel4py.processes.pool import WorkerPool
+from dispel4py.processes.start_methods import Start
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux")
 
@@ -59,7 +59,7 @@ def program(tmp_path):
 @linux
 def test_a_program_with_native_threads_is_not_forked(program):
     choosing = """
-        from dispel4py.starting import safe_start_method
+        from dispel4py.processes.start_methods import safe_start_method
         methods = [safe_start_method()]
         begin()
         methods.append(safe_start_method())
@@ -73,8 +73,8 @@ def test_a_program_with_native_threads_is_not_forked(program):
 def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
     choosing = """
         import faulthandler
-        from dispel4py.native_threads import harmless_threads
-        from dispel4py.starting import safe_start_method
+        from dispel4py.processes.native_threads import harmless_threads
+        from dispel4py.processes.start_methods import safe_start_method
         with harmless_threads():
             faulthandler.dump_traceback_later(100)
         methods = [safe_start_method()]
@@ -89,7 +89,7 @@ def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
 def test_nor_is_one_with_python_threads_whoever_has_started_them(program):
     choosing = """
         import _thread, time
-        from dispel4py.starting import safe_start_method
+        from dispel4py.processes.start_methods import safe_start_method
         _thread.start_new_thread(lambda: time.sleep(100), ())
         print(safe_start_method())
     """
@@ -102,7 +102,7 @@ def test_threads_that_end_before_a_fork_are_no_hindrance(program):
     choosing = """
         import os
         import numpy
-        from dispel4py.starting import safe_start_method
+        from dispel4py.processes.start_methods import safe_start_method
         numpy.ones((300, 300)) @ numpy.ones((300, 300))
         assert len(os.listdir("/proc/self/task")) > 1, "this shows nothing"
         print(safe_start_method())
@@ -115,7 +115,7 @@ def test_nor_are_those_of_zeromq(program):
     pytest.importorskip("zmq")
     choosing = """
         import zmq
-        from dispel4py.starting import safe_start_method
+        from dispel4py.processes.start_methods import safe_start_method
         with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
             print(safe_start_method())
     """
@@ -124,7 +124,11 @@ def test_nor_are_those_of_zeromq(program):
 
 @linux
 def test_a_prompt_with_native_threads_is_not_forked_either():
-    choosing = "begin()\nfrom dispel4py.starting import safe_start_method as s\nprint(s()); end()"
+    choosing = (
+        "begin()\n"
+        "from dispel4py.processes.start_methods import safe_start_method as s\n"
+        "print(s()); end()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(NATIVE) + choosing],
         capture_output=True,
@@ -139,8 +143,8 @@ def test_a_prompt_with_native_threads_is_not_forked_either():
 REPLACING = """
     import os, signal, threading, time
     from dispel4py.errors import D4pyError
-    from dispel4py.processes import Crew
-    from dispel4py.starting import Start
+    from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.start_methods import Start
 
     class Common:
         def __reduce__(self):
@@ -160,13 +164,13 @@ REPLACING = """
     def until_lost(number):
         while True:
             try:
-                crew.check()
+                pool.check()
             except D4pyError as error:
-                return str(error).replace(str(crew.pids[-1]), "PID").strip()
+                return str(error).replace(str(pool.pids[-1]), "PID").strip()
             time.sleep(0.01)
 
     COMMON = Common()
-    crew = Crew(work, [(1, COMMON)], Start.of({}), common=COMMON)
+    pool = WorkerPool(work, [(1, COMMON)], Start.of({}), common=COMMON)
     threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
 """
 
@@ -174,17 +178,17 @@ REPLACING = """
 @linux
 def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(program):
     adding = """
-        crew.add((2, COMMON))
-        assert crew.join(20)
-        crew.check()
+        pool.add((2, COMMON))
+        assert pool.join(20)
+        pool.check()
         for number in (3, 4):
-            crew.add((number, COMMON))
+            pool.add((number, COMMON))
             print(until_lost(number))
-        crew.add((5, COMMON))
+        pool.add((5, COMMON))
         assert "ValueError: five" in until_lost(5)
-        crew.add((6, COMMON))
-        crew.stop()
-        print(crew.join(0))
+        pool.add((6, COMMON))
+        pool.stop()
+        print(pool.join(0))
     """
     status, out, err = program(REPLACING, adding)
     assert (status, err) == (0, "")
@@ -205,8 +209,8 @@ def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(
 @linux
 def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_worker(program):
     killing = """
-        crew.add((6, COMMON))
-        while not crew._processes[-1].is_alive():
+        pool.add((6, COMMON))
+        while not pool._processes[-1].is_alive():
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -219,12 +223,12 @@ def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_w
 @linux
 def test_a_killed_zygote_is_told(program):
     killing = """
-        os.kill(crew._zygote._pid, signal.SIGKILL)
+        os.kill(pool._zygote._pid, signal.SIGKILL)
         try:
-            crew.add((2, COMMON))
+            pool.add((2, COMMON))
         except D4pyError as error:
             print(error)
-        crew.stop()
+        pool.stop()
     """
     status, out, err = program(REPLACING, killing)
     assert (status, err) == (0, "")
@@ -235,16 +239,16 @@ def test_a_killed_zygote_is_told(program):
 def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program, method):
     script = f"""
         import multiprocessing
-        from dispel4py.processes import Crew
-        from dispel4py.starting import Start
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
 
         def work(side):
             print(multiprocessing.current_process().daemon, flush=True)
 
         def run():
-            crew = Crew(work, [()], Start("{method}"))
-            crew.wait_until_ended()
-            crew.stop()
+            pool = WorkerPool(work, [()], Start("{method}"))
+            pool.wait_until_ended()
+            pool.stop()
             return multiprocessing.current_process().daemon
 
         if __name__ == "__main__":
@@ -258,21 +262,21 @@ def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program,
 def test_a_worker_that_does_not_begin_is_logged_and_then_given_up(program):
     script = """
         import time
-        from dispel4py import start_watch
+        from dispel4py.processes import start_watch
         from dispel4py.errors import WorkerStartError
-        from dispel4py.processes import Crew
-        from dispel4py.starting import Start
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
 
         if __name__ != "__main__":
             time.sleep(100)
         else:
             start_watch._WARN_SECONDS = 0.1
-            crew = Crew(len, [("",)], Start("spawn", 0.5))
+            pool = WorkerPool(len, [("",)], Start("spawn", 0.5))
             try:
-                crew.wait_until_ended()
+                pool.wait_until_ended()
             except WorkerStartError as error:
                 print(str(error).replace(str(error.pid), "PID"))
-            crew.stop()
+            pool.stop()
     """
     status, out, err = program(script)
     assert status == 0, err
@@ -327,6 +331,6 @@ def test_a_system_that_starts_no_process_is_told_of(monkeypatch, number, kind, m
     def refuse(self, name, arguments):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(processes.Crew, "_start_process", refuse)
+    monkeypatch.setattr(processes.WorkerPool, "_start_process", refuse)
     with pytest.raises(kind, match=message):
-        Crew(len, [("",)], Start("spawn"))
+        WorkerPool(len, [("",)], Start("spawn"))

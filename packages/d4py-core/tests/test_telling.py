@@ -3,11 +3,11 @@
 import pytest
 
 from dispel4py import GenericPE, WorkflowGraph, run
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.runner import CallOffset
+from dispel4py.engine.sizes import MOST_BYTES
 from dispel4py.errors import ProcessingError
-from dispel4py.executor import Executor
-from dispel4py.plan import make_plan
-from dispel4py.runner import Cut
-from dispel4py.sizes import MOST_BYTES
 
 
 class Reads(GenericPE):
@@ -36,7 +36,7 @@ class Reads(GenericPE):
         self.write("output", "last")
 
 
-class Exits:
+class OutputHandler:
     def __init__(self):
         self.results = []
 
@@ -57,7 +57,7 @@ def _written(times, call):
 def make(times, sent_before=None, cut=None, **options):
     graph = WorkflowGraph()
     graph.add(Reads(times))
-    exits = Exits()
+    exits = OutputHandler()
     executor = Executor(make_plan(graph), exits, one_by_one=True, **options)
     runner = executor.start(0, 0, None, sent_before or {}, cut)
     return executor, runner, exits
@@ -97,19 +97,19 @@ def test_c5_wherever_it_is_lost_it_goes_on_from_there():
 
 
 def test_c5_nothing_of_the_call_that_goes_on_is_dropped():
-    _, runner, _ = make(4, {"output": 9, "odd": 2}, Cut(1, (("output", 4), ("odd", 0))))
+    _, runner, _ = make(4, {"output": 9, "odd": 2}, CallOffset(1, (("output", 4), ("odd", 0))))
     runner.process(None, [{}, {}])
     assert runner.still_to_drop == {}
     assert runner.sent_in_all == {"output": 9, "odd": 4}
-    assert runner.cut == Cut(2)
+    assert runner.cut == CallOffset(2)
 
 
 def test_h2_a_checkpoint_in_between_moves_the_place_nearer():
-    cut = Cut(2, (("output", 1), ("odd", 0)))
+    cut = CallOffset(2, (("output", 1), ("odd", 0)))
     _, runner, _ = make(4, {"output": 10, "odd": 4}, cut)
     runner.process(None, [{}])
     assert runner.cut == cut  # as long as it is not reached
-    assert runner.still_cut == Cut(1, cut.sent)
+    assert runner.still_cut == CallOffset(1, cut.sent)
     runner.track(runner.still_to_drop, runner.still_cut)
     runner.process(None, [{}, {}])
     assert [began["output"] for began in runner.pe.began] == [0, 0, 1]
@@ -141,7 +141,7 @@ def test_m5_ids_of_what_is_written_after_a_cut_are_the_same():
     def written(sent_before, cut):
         graph = WorkflowGraph()
         graph.connect(Reads(4), "output", Ask(), "input")
-        exits = Exits()
+        exits = OutputHandler()
         executor = Executor(make_plan(graph), exits)
         executor.start(0, 0, None, sent_before, cut)
         executor.feed(0, 0, None, iter([{}]))
@@ -149,7 +149,7 @@ def test_m5_ids_of_what_is_written_after_a_cut_are_the_same():
         return [found for found in exits.results if isinstance(found[0], str)]
 
     calm = written({}, None)
-    late = written({"output": 4, "odd": 0}, Cut(0, (("output", 3), ("odd", 0))))
+    late = written({"output": 4, "odd": 0}, CallOffset(0, (("output", 3), ("odd", 0))))
     assert late == calm[-1:]
 
 
@@ -169,7 +169,7 @@ class Returns(GenericPE):
 def test_c6_where_a_batch_is_cut_its_calls_are_complete():
     cuts = []
 
-    class Looks(Exits):
+    class Looks(OutputHandler):
         def result(self, pe_id, output, items):
             cuts.append((len(items), executor.start(0, 0).cut))
 
@@ -178,4 +178,4 @@ def test_c6_where_a_batch_is_cut_its_calls_are_complete():
     executor = Executor(make_plan(graph), Looks(), one_by_one=False)
     executor.start(0, 0, sent_before={}).slice = 3
     assert executor.feed(0, 0, None, iter([{}, {}, {}])) == 3
-    assert cuts == [(1, Cut(1)), (1, Cut(2)), (1, Cut(3))]
+    assert cuts == [(1, CallOffset(1)), (1, CallOffset(2)), (1, CallOffset(3))]

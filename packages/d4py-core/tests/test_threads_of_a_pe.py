@@ -9,13 +9,13 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py import monitor as monitor_module
+from dispel4py.engine import call_monitor as monitor_module
+from dispel4py.engine.call_monitor import CallMonitor
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.log_lines import LogLines
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.runner import Runner
 from dispel4py.errors import ProcessingError, RunError
-from dispel4py.executor import Executor
-from dispel4py.log_lines import LogLines
-from dispel4py.monitor import CallMonitor
-from dispel4py.plan import make_plan
-from dispel4py.runner import Runner
 
 LIMIT = 30.0
 
@@ -341,11 +341,11 @@ def test_m6_what_threads_write_has_a_place():
     graph = chain(Root(lambda pe: None), Late(), Ordered())
     executor_results = []
 
-    class Exits:
+    class OutputHandler:
         def result(self, pe_id, output, items):
             executor_results.extend(items)
 
-    executor = Executor(make_plan(graph), Exits())
+    executor = Executor(make_plan(graph), OutputHandler())
     root = executor.start(0, 0).pe
     root.work = lambda pe: [pe.write("output", number) for number in (1, 2, 3)] and None
     executor.call_root(0, iter([{}]))

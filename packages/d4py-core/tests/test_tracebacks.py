@@ -8,7 +8,7 @@ import pytest
 
 from dispel4py import IterativePE, ProcessingError, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import format_user_traceback, name_list
-from dispel4py.tracebacks import with_source
+from dispel4py.exceptions.tracebacks import with_source
 
 
 class Count(ProducerPE):

@@ -20,7 +20,7 @@ from dispel4py import (
     run,
 )
 from dispel4py.base import BasePE
-from dispel4py.unwinding import Unwind, is_foreign, take_no_notice
+from dispel4py.exceptions.unwinding import Unwind, is_foreign, take_no_notice
 
 
 class Count(ProducerPE):

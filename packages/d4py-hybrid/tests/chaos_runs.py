@@ -10,8 +10,8 @@ import sys
 import time
 from collections import Counter
 
-from d4py_conformance.chaos import KINDS, ChaosRun
-from d4py_dynamic.redis_server import server_binary
+from d4py_conformance.chaos.run import KINDS, ChaosRun
+from d4py_dynamic.store.redis.server import server_binary
 
 
 def main():

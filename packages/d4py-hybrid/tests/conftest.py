@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from d4py_conformance import suite
-from d4py_conformance.programs import LIMIT, Program, wait_until
-from d4py_dynamic.redis_server import server_binary
+from d4py_conformance.subprocesses.programs import LIMIT, Program, wait_until
+from d4py_dynamic.store.redis.server import server_binary
 from dispel4py import run
 from dispel4py.errors import ServiceError
 from dispel4py.loading import load_module
@@ -150,7 +150,7 @@ def temporary(monkeypatch, tmp_path_factory):
 #: The command, blind to any server at the usual place.
 COMMAND = """
 import sys
-from d4py_dynamic import redis_server
+from d4py_dynamic.store.redis import server as redis_server
 redis_server.DEFAULT_PORT = 1
 from d4py_cli.main import main
 sys.exit(main())

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from d4py_conformance.faults import Killer, RunningSum, Ticks
+from d4py_conformance.chaos.faults import Killer, RunningSum, Ticks
 from d4py_conformance.suite import chain
 from dispel4py import IterativePE
 from dispel4py.errors import RunError

@@ -5,7 +5,7 @@ A few seeds of each kind of fault; ``hatch run chaos`` does as many as one likes
 
 import pytest
 
-from d4py_conformance.chaos import ChaosRun
+from d4py_conformance.chaos.run import ChaosRun
 
 
 @pytest.fixture

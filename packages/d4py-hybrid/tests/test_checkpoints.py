@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from d4py_conformance.faults import Killer, RunningSum, Ticks
+from d4py_conformance.chaos.faults import Killer, RunningSum, Ticks
 from dispel4py import WorkflowGraph
 
 ITEMS, STATE_BYTES = 400, 50_000_000

@@ -7,8 +7,8 @@ from multiprocessing import active_children
 
 import pytest
 
-from d4py_conformance.faults import Deadly, Ticks
-from d4py_conformance.order_pes import TellsProcess, TwoOutputs, Uneven
+from d4py_conformance.chaos.faults import Deadly, Ticks
+from d4py_conformance.pes.order import TellsProcess, TwoOutputs, Uneven
 from dispel4py import WorkflowGraph
 from dispel4py.errors import RunError
 

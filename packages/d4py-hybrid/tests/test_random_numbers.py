@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import VICTIMS, Killer, Ticks
+from d4py_conformance.chaos.faults import VICTIMS, Killer, Ticks
+from d4py_conformance.expected.compare import assert_outputs
 from dispel4py import GenericPE, WorkflowGraph, run
 
 CALLS = 300

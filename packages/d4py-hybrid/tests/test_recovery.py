@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import (
+from d4py_conformance.chaos.faults import (
     VICTIMS,
     Count,
     Fetched,
@@ -19,7 +18,8 @@ from d4py_conformance.faults import (
     some_faults,
     written_files,
 )
-from d4py_conformance.pes import Relay, Total
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Relay, Total
 from dispel4py import WorkflowGraph, run
 
 CALLS = 300

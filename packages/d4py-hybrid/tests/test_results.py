@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
+from d4py_conformance.expected.compare import assert_outputs
 from dispel4py import WorkflowGraph, run
 
 
@@ -58,7 +58,12 @@ class TestAsSimple:
 
     def test_g1_fan_out_and_fan_in(self, same, flows):
         graph = WorkflowGraph()
-        numbers, left, right, end = flows.Numbers(), flows.Relay(), flows.Relay(), flows.Kept()
+        numbers, left, right, end = (
+            flows.Numbers(),
+            flows.Relay(),
+            flows.Relay(),
+            flows.Kept(),
+        )
         join(graph, numbers, left, right)
         join(graph, left, end)
         join(graph, right, end)
@@ -67,7 +72,12 @@ class TestAsSimple:
         assert outputs["Kept3"]["output"] == [sorted([*range(1, 51)] * 3)]
 
     def test_c1_stateful_behind_stateful(self, same, flows, chain):
-        graph = chain(flows.Numbers(), flows.Kept(None, 1), flows.Relay(), flows.Kept())
+        graph = chain(
+            flows.Numbers(),
+            flows.Kept(None, 1),
+            flows.Relay(),
+            flows.Kept(),
+        )
         assert same(graph, 20)["Kept3"]["output"] == [[[*range(1, 21)]]]
 
     def test_i3_nothing_at_all(self, same, flows, chain):

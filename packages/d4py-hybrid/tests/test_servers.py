@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from d4py_dynamic import redis_server
-from d4py_dynamic.redis_address import Address
-from d4py_dynamic.redis_client import connect
+from d4py_dynamic.store.redis import server as redis_server
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.client import connect
 from dispel4py.errors import ServiceError
 
 WORKFLOW = """

@@ -16,23 +16,23 @@ from typing import NamedTuple
 import pytest
 import redis
 
-from d4py_conformance.programs import LIMIT, wait_until
-from d4py_dynamic.broker import Broker, Caller
-from d4py_dynamic.driver import Driver
-from d4py_dynamic.redis_address import Address
-from d4py_dynamic.redis_keys import RunKeys
-from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_server import server_binary
-from d4py_dynamic.redis_store import RedisTaskStore
-from d4py_dynamic.staff import Staff
-from d4py_dynamic.table import Table
-from d4py_dynamic.table_store import TableRunStore, TableTaskStore
-from d4py_dynamic.tasks import MOST_RESULTS, MOST_WAITING, pins_of
-from d4py_dynamic.worker import Worker
+from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_dynamic.driver.driver import Driver
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
+from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
+from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.run_store import RedisRunStore
+from d4py_dynamic.store.redis.server import server_binary
+from d4py_dynamic.store.redis.task_store import RedisTaskStore
+from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
+from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
+from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import ServiceError, WorkerLostError
-from dispel4py.inputs import root_inputs
-from dispel4py.plan import make_plan, share_stateless
 from dispel4py.result import RunOptions, RunStats
 
 
@@ -179,7 +179,7 @@ def open_redis_store():
         store.driver.delete()
 
 
-class Noting(TableTaskStore):
+class Noting(InMemoryTaskStore):
     """A worker's side of a table; keeps the commits that became true."""
 
     def __init__(self, table, rank, commits):
@@ -203,8 +203,8 @@ class Local:
 
     def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
         self.plan = plan
-        self.table = Table(len(plan.pes), most_waiting, most_results)
-        self.driver = TableRunStore(self.table, plan)
+        self.table = InMemoryStore(len(plan.pes), most_waiting, most_results)
+        self.driver = InMemoryRunStore(self.table, plan)
         self.commits = []
 
     def worker(self, rank):
@@ -238,17 +238,17 @@ def open_broker_store():
     tables, brokers, lines = [], [], []
 
     def open_store(plan, owners):
-        tables.append(Table(len(plan.pes)))
-        broker = Broker(tables[-1])
+        tables.append(InMemoryStore(len(plan.pes)))
+        broker = StoreServer(tables[-1])
         brokers.append(broker)
 
         def worker(rank):
             # The broker closes its copy of the worker's end, since a process has its own.
             lines.append(Connection(os.dup(broker.line(rank).fileno())))
             broker.serve()
-            return TableTaskStore(Caller(lines[-1]))
+            return InMemoryTaskStore(StoreClient(lines[-1]))
 
-        return opened(TableRunStore(tables[-1], plan), worker, owners)
+        return opened(InMemoryRunStore(tables[-1], plan), worker, owners)
 
     before = {*threading.enumerate()}
     yield open_store
@@ -262,7 +262,7 @@ def open_broker_store():
 
 
 class Threads:
-    """Workers as threads, as the driver's staff sees processes.
+    """Workers as threads, as the driver's supervisor sees processes.
 
     Args:
         make_worker: makes the worker of a number in the store.
@@ -353,12 +353,12 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
             for rank, own in zip(ranks, owned, strict=True)
         }
     given = root_inputs(plan, inputs)
-    staff = Staff(
+    supervisor = WorkerSupervisor(
         *(plan, driver, threads, ranks, lambda rank: (rank,), lambda: None, owners),
         redeliveries=NOTHING_TO_BLAME,
     )
     stats = RunStats("threads", count)
-    return Driver(plan, given, driver, lambda: driver, staff, options, stats).run()
+    return Driver(plan, given, driver, lambda: driver, supervisor, options, stats).run()
 
 
 @pytest.fixture(name="run_in_threads", scope="session")

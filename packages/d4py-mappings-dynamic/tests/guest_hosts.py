@@ -15,9 +15,9 @@ from pathlib import Path
 
 import redis
 
-from d4py_conformance.hosts import ADDRESSES, in_namespace
-from d4py_conformance.programs import Command, wait_until
-from d4py_dynamic.redis_server import server_binary
+from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_namespace
+from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_dynamic.store.redis.server import server_binary
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 SECRET, PASSWORD = secrets.token_urlsafe(32), secrets.token_urlsafe(16)

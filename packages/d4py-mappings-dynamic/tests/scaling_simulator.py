@@ -9,7 +9,7 @@ import itertools
 from collections import deque
 from typing import NamedTuple
 
-from d4py_dynamic.scaling import Metrics
+from d4py_dynamic.autoscaling.policies import Metrics
 
 #: Seconds from the decision to wake a worker until it can take a task.
 WAKE_SECONDS = 0.002

@@ -6,14 +6,14 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from d4py_dynamic.broker import Broker, Caller
-from d4py_dynamic.store import LogLine
-from d4py_dynamic.table import Table
-from d4py_dynamic.table_store import TableRunStore, TableTaskStore
-from d4py_dynamic.tasks import ANY, ITEMS, Commit, Task
+from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
+from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
+from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.protocols import LogLine
+from d4py_dynamic.store.tasks import ANY, ITEMS, Commit, Task
 from dispel4py import IterativePE, WorkflowGraph
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ServiceError
-from dispel4py.plan import make_plan
 
 
 class Office:
@@ -22,9 +22,9 @@ class Office:
     def __init__(self):
         graph = WorkflowGraph()
         graph.add(IterativePE())
-        self.table = Table(1)
-        self.driver = TableRunStore(self.table, make_plan(graph))
-        self.broker = Broker(self.table)
+        self.table = InMemoryStore(1)
+        self.driver = InMemoryRunStore(self.table, make_plan(graph))
+        self.broker = StoreServer(self.table)
         self.lines = []
 
     def line(self):
@@ -54,16 +54,16 @@ def office(wait_until):
 
 def test_c5_a_line_that_is_closed_ends_its_thread_and_no_other(office, wait_until):
     first, second = office.line(), office.line()
-    TableTaskStore(Caller(first)).pressure()
+    InMemoryTaskStore(StoreClient(first)).pressure()
     first.close()
     wait_until(lambda: len(answering()) == 1, "the end of a thread")
     office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
-    (lease,) = TableTaskStore(Caller(second)).take()
+    (lease,) = InMemoryTaskStore(StoreClient(second)).take()
     assert lease.task.load == [1]
 
 
 def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
-    store = TableTaskStore(Caller(office.line()))
+    store = InMemoryTaskStore(StoreClient(office.line()))
     store.pressure()
     office.table.close("the run is over")
     with pytest.raises(ServiceError, match="the run is over"):
@@ -78,12 +78,12 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
 @pytest.mark.parametrize("method", ["join", "lose", "put", "close", "_check", "__init__"])
 def test_what_is_not_for_workers_ends_the_line(office, method):
     with pytest.raises(ServiceError, match="is gone"):
-        Caller(office.line())(method)
+        StoreClient(office.line())(method)
     assert len(office.driver.load().hungry) == 1
 
 
 def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(office):
-    store = TableTaskStore(Caller(office.line()))
+    store = InMemoryTaskStore(StoreClient(office.line()))
     office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
     (lease,) = store.take()
     store.commit(Commit(leases=[lease]))

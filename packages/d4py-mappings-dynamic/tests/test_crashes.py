@@ -17,20 +17,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from d4py_conformance.compare import assert_outputs
-from d4py_dynamic import demand, driver, outbox, relief, worker
-from d4py_dynamic.worker import Worker
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_dynamic.driver import driver
+from d4py_dynamic.worker import load as demand
+from d4py_dynamic.worker import loop as worker
+from d4py_dynamic.worker import outbox
+from d4py_dynamic.worker import preemption as relief
+from d4py_dynamic.worker.loop import Worker
 from dispel4py import (
     GenericPE,
     IterativePE,
     ProducerPE,
     SimpleFunctionPE,
     WorkflowGraph,
-    executor,
     run,
 )
+from dispel4py.engine import executor
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import RunError
-from dispel4py.plan import make_plan, share_stateless
 from dispel4py.result import RunOptions
 
 sys.path.insert(0, str(Path(__file__).parent))

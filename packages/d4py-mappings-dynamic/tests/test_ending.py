@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended
-from d4py_conformance.programs import wait_until
+from d4py_conformance.subprocesses.network_namespaces import ended
+from d4py_conformance.subprocesses.programs import wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import Hosts, children

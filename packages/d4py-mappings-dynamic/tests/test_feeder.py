@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from d4py_dynamic.feeder import Feeder
-from d4py_dynamic.tasks import ANY, CALLS, Commit
+from d4py_dynamic.driver.input_feeder import InputFeeder
+from d4py_dynamic.store.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import InputError, ServiceError
-from dispel4py.plan import make_plan, share_stateless
 
 
 class Feeding:
@@ -22,7 +22,7 @@ class Feeding:
         plan = make_plan(graph)
         opened = local_store(plan).open([[(0, 0)]])
         self.driver, (self.worker,) = opened.driver, opened.workers
-        self.feeder = Feeder(plan.pes[0], given, lambda: self.driver)
+        self.feeder = InputFeeder(plan.pes[0], given, lambda: self.driver)
 
     def take(self):
         """The calls that are there, as data; their tasks are done then."""
@@ -194,7 +194,7 @@ class TestSharedCalls:
             plan = share_stateless(make_plan(graph))
             opened = local_store(plan).open([[]] * workers)
             calls = ({"input": data} for data in given)
-            feeders.append(Feeder(plan.pes[0], calls, lambda: opened.driver))
+            feeders.append(InputFeeder(plan.pes[0], calls, lambda: opened.driver))
             feeders[-1].start()
             return opened, feeders[-1]
 

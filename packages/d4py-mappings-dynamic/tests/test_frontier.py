@@ -5,9 +5,9 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from d4py_dynamic.frontier import Frontier
+from d4py_dynamic.driver.frontier import Frontier
 from dispel4py import GenericPE, WorkflowGraph
-from dispel4py.plan import make_plan
+from dispel4py.engine.plan import make_plan
 
 
 class Plain(GenericPE):

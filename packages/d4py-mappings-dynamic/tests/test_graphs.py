@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.workflows import WORKFLOWS
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.expected.workflows import WORKFLOWS
 from dispel4py import run
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import UnsupportedGraphError
-from dispel4py.plan import make_plan
 
 STATELESS = [name for name, case in WORKFLOWS.items() if "stateful" not in case.needs]
 STATEFUL = [name for name, case in WORKFLOWS.items() if "stateful" in case.needs]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import CABLE, ended, ip, two_namespaces
-from d4py_conformance.programs import wait_until
-from d4py_dynamic.redis_address import Address
-from d4py_dynamic.redis_errors import RunGoneError
-from d4py_dynamic.redis_keys import RunKeys
-from d4py_dynamic.redis_run import RedisRunStore
+from d4py_conformance.subprocesses.network_namespaces import CABLE, ended, ip, two_namespaces
+from d4py_conformance.subprocesses.programs import wait_until
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.errors import RunGoneError
+from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.run_store import RedisRunStore
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children, fetched
@@ -125,7 +125,7 @@ class TestRuns:
 class TestLeaving:
     @pytest.mark.parametrize(("mapping", "graph"), [MAPPINGS[1], MAPPINGS[3]])
     def test_c4_what_guests_held_goes_on_elsewhere(self, hosts, mapping, graph):
-        """Guests come and go; the first ones own the root and stateful instances."""
+        """RemoteWorkers come and go; the first ones own the root and stateful instances."""
         driver = hosts.driver(mapping, graph, "-i", 3000, "-n", 0)
         left = set()
         guest = hosts.guest("-n", 2)

@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from d4py_dynamic.entries import TooLargeError, cut_results, cut_task
-from d4py_dynamic.packing import dumps
-from d4py_dynamic.redis_client import connect
-from d4py_dynamic.redis_server import find_server
-from d4py_dynamic.store import Results
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Task
+from d4py_dynamic.store.entries import TooLargeError, cut_results, cut_task
+from d4py_dynamic.store.protocols import Results
+from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.server import find_server
+from d4py_dynamic.store.serialization import dumps
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import D4pyError, InputError, OptionError
 
@@ -169,7 +169,7 @@ def test_a_workflow_that_is_too_large_for_workers_elsewhere_is_refused(small_ser
 
 def test_a_private_server_takes_a_gigabyte(need_server, monkeypatch):
     monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setattr("d4py_dynamic.redis_server.DEFAULT_PORT", 1)
+    monkeypatch.setattr("d4py_dynamic.store.redis.server.DEFAULT_PORT", 1)
     with find_server({}) as address, connect(address) as client:
         assert client.config_get("proto-max-bulk-len") == {"proto-max-bulk-len": str(1 << 30)}
         assert address.largest < 1 << 30

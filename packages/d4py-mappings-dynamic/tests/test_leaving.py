@@ -5,14 +5,14 @@ import threading
 
 import pytest
 
-from d4py_dynamic.driver import Driver
-from d4py_dynamic.staff import Staff
-from d4py_dynamic.table import Table
-from d4py_dynamic.table_store import TableRunStore, TableTaskStore
-from d4py_dynamic.tasks import ITEMS, Commit, Task, counts
+from d4py_dynamic.driver.driver import Driver
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
+from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.tasks import ITEMS, Commit, Task, counts
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import WorkerLostError
-from dispel4py.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
 
 LIMIT = 20.0
@@ -52,14 +52,16 @@ class Run:
         graph = WorkflowGraph()
         graph.connect(ProducerPE(), "output", Tally(), "input")
         self.plan = make_plan(graph)
-        table = Table(len(self.plan.pes))
-        self.store = TableRunStore(table, self.plan)
+        table = InMemoryStore(len(self.plan.pes))
+        self.store = InMemoryRunStore(table, self.plan)
         ranks = [self.store.join() for _ in range(2)]
         self.workers = [
-            TableTaskStore(lambda method, *rest, rank=rank: getattr(table, method)(rank, *rest))
+            InMemoryTaskStore(lambda method, *rest, rank=rank: getattr(table, method)(rank, *rest))
             for rank in ranks
         ]
-        self.staff = Staff(self.plan, self.store, NoProcesses(), ranks, tuple, lambda: None)
+        self.supervisor = WorkerSupervisor(
+            self.plan, self.store, NoProcesses(), ranks, tuple, lambda: None
+        )
         self.workers[0].commit(Commit(replicas=[1]))
         self.result = self.error = None
         self.thread = threading.Thread(target=self._drive, daemon=True)
@@ -75,7 +77,7 @@ class Run:
             self.workers[number].commit(Commit(leases=leases))
 
     def _drive(self):
-        arguments = self.plan, {}, self.store, None, self.staff, RunOptions(), RunStats("test")
+        arguments = self.plan, {}, self.store, None, self.supervisor, RunOptions(), RunStats("test")
         try:
             self.result = Driver(*arguments).run()
         except Exception as error:
@@ -94,7 +96,7 @@ def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_els
     # When it leaves instead
     replica = pickle.dumps("the replica")
     made.workers[0].commit(Commit(orphans=[(1, replica)]))
-    made.staff.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+    made.supervisor.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
     # Then another worker gets the replica, and the run ends when that is done
     (lease,) = made.take_work(1)
     assert lease.task.load == replica
@@ -107,7 +109,7 @@ def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_els
 def test_c5_a_worker_that_leaves_with_its_replica_is_an_error(made):
     made.take_work(0)
     with pytest.raises(WorkerLostError, match="Tally1, with what its postprocess would have told"):
-        made.staff.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+        made.supervisor.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
 
 
 @pytest.mark.parametrize(("has_left", "losses"), [(True, 0), (False, 1)])
@@ -115,7 +117,7 @@ def test_who_left_is_not_counted_among_those_that_a_task_has_killed(made, has_le
     made.take_work(0)
     made.workers[0].commit(Commit(orphans=[(1, b"")], tasks=[Task(ITEMS, 1, load=["an item"])]))
     (lease,) = made.take_work(0)
-    made.staff.see_off(WorkerLostError(0, 1, "gone"), has_left=has_left)
+    made.supervisor.see_off(WorkerLostError(0, 1, "gone"), has_left=has_left)
     (again,) = made.take_work(1)
     assert again.task == lease.task
     assert again.losses == losses

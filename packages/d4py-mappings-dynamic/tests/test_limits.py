@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from d4py_dynamic import redis_server
-from d4py_dynamic.redis_client import connect
-from d4py_dynamic.redis_server import find_server
+from d4py_dynamic.store.redis import server as redis_server
+from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.server import find_server
 
 SCRIPT = """
 import resource, sys

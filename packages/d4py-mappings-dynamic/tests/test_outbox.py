@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_dynamic.outbox import HEAVY, Outbox
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Lease, Task
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Lease, Task
+from d4py_dynamic.worker.outbox import HEAVY, Outbox
+from dispel4py.engine.inputs import CallRange
 from dispel4py.errors import ProcessingError
-from dispel4py.inputs import CallRange
 from dispel4py.result import Failure
 
 

@@ -2,19 +2,19 @@
 
 import pytest
 
-from d4py_conformance.pes import Numbers, Total
-from d4py_dynamic import owned
-from d4py_dynamic.owned import Owned
-from d4py_dynamic.packing import CODEC
-from d4py_dynamic.tasks import ITEMS, Adopted, Lease, Position, Task
-from d4py_dynamic.worker import Worker
+from d4py_conformance.pes.common import Numbers, Total
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import ITEMS, Adopted, Lease, ResumePoint, Task
+from d4py_dynamic.worker import pinned_instance as owned
+from d4py_dynamic.worker.loop import Worker
+from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import WorkflowGraph
+from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.runner import Runner
 from dispel4py.errors import RunError
-from dispel4py.plan import make_plan, share_stateless
-from dispel4py.runner import Runner
 
 PIN = (1, 0)
-NEW = Adopted(None, Position(), [])
+NEW = Adopted(None, ResumePoint(), [])
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_h2_what_a_commit_takes_is_a_cost_as_far_as_the_state_makes_it(
     runner, clock, size, least, most
 ):
     runner.pe.kept = bytes(size)
-    it = Owned(PIN, NEW, interval=1000.0)
+    it = PinnedInstance(PIN, NEW, interval=1000.0)
     it.checkpoint(runner)
     it.saved(1.0)
     assert least <= it.cost <= most
@@ -83,7 +83,7 @@ def test_h2_what_a_commit_takes_is_a_cost_as_far_as_the_state_makes_it(
 
 @pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01])
 def test_h2_checkpoints_take_five_percent_of_the_time_at_most(runner, clock, cost):
-    it = Owned(PIN, NEW, interval=1.0)
+    it = PinnedInstance(PIN, NEW, interval=1.0)
     spent, started_at = 0.0, clock.now
     for _ in range(100):
         clock.now = max(clock.now, it.due_at)
@@ -93,19 +93,19 @@ def test_h2_checkpoints_take_five_percent_of_the_time_at_most(runner, clock, cos
 
 
 def test_h2_no_result_waits_longer_than_the_commit_interval(runner, clock):
-    it = Owned(PIN, NEW, interval=1.0)
+    it = PinnedInstance(PIN, NEW, interval=1.0)
     checkpoint(it, runner, clock, 3.0)
     assert it.due_at == it.due_at_rest == clock.now + 1.0
 
 
 def test_h2_a_checkpoint_is_due_sooner_while_there_is_nothing_else_to_do(runner, clock):
-    it = Owned(PIN, NEW, interval=1.0)
+    it = PinnedInstance(PIN, NEW, interval=1.0)
     checkpoint(it, runner, clock, 0.01)
     assert clock.now < it.due_at_rest < it.due_at
 
 
 def test_c6_what_is_held_back_is_bounded(runner, clock):
-    it = Owned(PIN, NEW, interval=1000.0)
+    it = PinnedInstance(PIN, NEW, interval=1000.0)
     checkpoint(it, runner, clock, 10.0)
     lease = Lease(Task(ITEMS, *PIN, "input", [1]), 0)
     while it.due_at > clock.now:
@@ -117,44 +117,44 @@ def test_c6_what_is_held_back_is_bounded(runner, clock):
 
 
 def test_c5_one_whose_owner_was_lost_is_saved_each_time_for_a_while(runner, clock):
-    it = Owned(PIN, Adopted(None, Position(), [], losses=1), interval=1000.0)
+    it = PinnedInstance(PIN, Adopted(None, ResumePoint(), [], losses=1), interval=1000.0)
     it.begin()
     while it.in_doubt:
         assert it.due_at <= clock.now
         checkpoint(it, runner, clock, 0.1)
     assert it.due_at > clock.now
-    assert not Owned(PIN, NEW).in_doubt
+    assert not PinnedInstance(PIN, NEW).in_doubt
 
 
 def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
     runner.pe.total = 42
-    state, position = Owned(PIN, NEW).checkpoint(runner)
-    assert position == Position()
-    restored = Owned(PIN, Adopted(state, position, [])).restored()
+    state, position = PinnedInstance(PIN, NEW).checkpoint(runner)
+    assert position == ResumePoint()
+    restored = PinnedInstance(PIN, Adopted(state, position, [])).restored()
     assert (type(restored), restored.total) == (Total, 42)
     assert "total" in vars(CODEC.loads(state))
     assert runner.pe.total == 42
 
 
 def test_h2_one_that_had_not_begun_is_made_anew():
-    assert Owned(PIN, NEW).restored() is None
+    assert PinnedInstance(PIN, NEW).restored() is None
 
 
 def test_h2_what_a_lost_owner_had_sent_stays_known_until_it_was_dropped(runner):
     runner.track({"output": 6})
     assert runner.to_send("output", [1, 2]) == []
-    it = Owned(PIN, Adopted(None, Position(0, (("output", 6),)), []))
-    assert it.position(runner) == Position(0, (("output", 6),))
+    it = PinnedInstance(PIN, Adopted(None, ResumePoint(0, (("output", 6),)), []))
+    assert it.position(runner) == ResumePoint(0, (("output", 6),))
     _, position = it.checkpoint(runner)
-    assert position == Position(0, (("output", 4),))
+    assert position == ResumePoint(0, (("output", 4),))
     assert runner.to_send("output", [3, 4, 5, 6, 7]) == [7]
-    assert it.position(runner) == Position(0, (("output", 5),))
-    assert it.checkpoint(runner)[1] == Position()
+    assert it.position(runner) == ResumePoint(0, (("output", 5),))
+    assert it.checkpoint(runner)[1] == ResumePoint()
 
 
 @pytest.mark.parametrize("interval", [1.0, None])
 def test_h2_a_state_that_cannot_be_or_is_not_to_be_kept_is_known_to_be_lost(runner, interval):
-    it = Owned(PIN, NEW, interval)
+    it = PinnedInstance(PIN, NEW, interval)
     if interval is not None:
         runner.pe.stream = (number for number in ())
     state, position = it.checkpoint(runner)
@@ -184,7 +184,7 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     first = opened.workers[0]
     store.driver.put([Task(ITEMS, *PIN, "input", [1])])
     leases = first.take(only=[PIN])
-    it = Owned(PIN, NEW)
+    it = PinnedInstance(PIN, NEW)
     runner = Runner(plan.pes[1], 0, lambda runner: None)
     runner.track()
     runner.preprocess()

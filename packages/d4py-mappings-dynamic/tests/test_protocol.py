@@ -24,18 +24,20 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from d4py_dynamic import redis_client, redis_run, redis_store
-from d4py_dynamic.packing import CODEC
-from d4py_dynamic.redis_keys import RunKeys
-from d4py_dynamic.redis_run import RedisRunStore
-from d4py_dynamic.redis_store import RedisTaskStore
-from d4py_dynamic.store import Results
-from d4py_dynamic.table import Table
-from d4py_dynamic.table_store import TableRunStore, TableTaskStore
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Commit, Position, Task, pins_of
+from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
+from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.protocols import Results
+from d4py_dynamic.store.redis import client as redis_client
+from d4py_dynamic.store.redis import run_store as redis_run
+from d4py_dynamic.store.redis import task_store as redis_store
+from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.run_store import RedisRunStore
+from d4py_dynamic.store.redis.task_store import RedisTaskStore
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Commit, ResumePoint, Task, pins_of
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ServiceError
-from dispel4py.plan import make_plan
 
 ROOT, SHARED, KEPT = range(3)
 PINS = [(ROOT, 0), (KEPT, 0), (KEPT, 1)]
@@ -101,12 +103,12 @@ class Instance:
     def send(self):
         """A commit in the middle of a call: what was sent, and how much that is; no state."""
         self.sent = max(self.sent, self.made)
-        position = Position(self.saved_done, (("output", self.sent),))
+        position = ResumePoint(self.saved_done, (("output", self.sent),))
         return Commit(pinned=[(self.pin, position)], **self._outgoing())
 
     def save(self):
         """A checkpoint."""
-        position = Position(self.done, (("output", self.to_drop),))
+        position = ResumePoint(self.done, (("output", self.to_drop),))
         commit = Commit(
             leases=self.held,
             states=[(self.pin, CODEC.dumps(self.kept))],
@@ -153,7 +155,7 @@ class Worker:
     def send(self, lease, count):
         """A commit in the middle of a shared lease."""
         sent = self._sent(lease) + len(self._made(lease, count)["tasks"])
-        position = Position(0, (("output", sent),))
+        position = ResumePoint(0, (("output", sent),))
         return Commit(begun=[(lease, position)], **self._made(lease, count)), position
 
     def _sent(self, lease):
@@ -438,12 +440,12 @@ def check_table():
     plan = make_plan(make_graph())
 
     def make():
-        table = Table(len(plan.pes))
+        table = InMemoryStore(len(plan.pes))
 
         def make_worker(rank):
-            return TableTaskStore(lambda name, *rest: getattr(table, name)(rank, *rest))
+            return InMemoryTaskStore(lambda name, *rest: getattr(table, name)(rank, *rest))
 
-        return Protocol(TableRunStore(table, plan), make_worker)
+        return Protocol(InMemoryRunStore(table, plan), make_worker)
 
     return lambda how: run_state_machine_as_test(make, settings=how)
 
@@ -460,7 +462,7 @@ def on_redis(server):
         return Protocol(driver, partial(RedisTaskStore, server.address, keys, secret), repeat)
 
     def repeat(store, commit):
-        store._once._number -= 1  # as `Patience` does, below the store
+        store._once._number -= 1  # as `RetryUntilDeadline` does, below the store
         store.commit(commit)
 
     return make
@@ -565,8 +567,16 @@ BREAKS = {
         "redis.call('HSET', prefix .. ':begun'",
         "do end --",
     ),
-    "leases that stay with who was lost": ("lose", "redis.call('XADD', shared", "do end --"),
-    "positions that go with who was lost": ("lose", "'n', losses, 'r', position", "'n', losses"),
+    "leases that stay with who was lost": (
+        "evict_worker",
+        "redis.call('XADD', shared",
+        "do end --",
+    ),
+    "positions that go with who was lost": (
+        "evict_worker",
+        "'n', losses, 'r', position",
+        "'n', losses",
+    ),
     "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
 }
 

@@ -11,13 +11,13 @@ from time import monotonic, sleep
 import pytest
 import redis
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import Count, Name, RunningSum, Ticks
-from d4py_dynamic.redis_address import Address
-from d4py_dynamic.redis_client import Once, Patience, broken, connect
-from d4py_dynamic.redis_errors import service_errors
-from d4py_dynamic.redis_server import find_server
-from d4py_dynamic.redis_socket import process_here
+from d4py_conformance.chaos.faults import Count, Name, RunningSum, Ticks
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.client import IdempotentScripts, RetryUntilDeadline, broken, connect
+from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.server import find_server
+from d4py_dynamic.store.redis.waiting_socket import process_here
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -109,7 +109,7 @@ class TestOnce:
         with server.client() as client:
             client.hset("d4py:x:unfinished", "intact", 1)
             client.hset("d4py:x:answers", "intact", 1)
-            yield Once(client, "d4py:x", "somebody")
+            yield IdempotentScripts(client, "d4py:x", "somebody")
             client.flushall()
 
     def test_c5_a_call_that_is_sent_again_has_its_answer_and_no_other_effect(self, once):
@@ -150,7 +150,7 @@ class TestOnce:
 
 class TestPatience:
     def tried(self, seconds, error):
-        patience, failures = Patience(seconds), []
+        patience, failures = RetryUntilDeadline(seconds), []
 
         def fail():
             raise error
@@ -167,7 +167,7 @@ class TestPatience:
         assert self.tried(0.2, redis.ConnectionError()) > 2
 
     def test_it_begins_with_the_first_failure(self):
-        patience, tries = Patience(0.1), []
+        patience, tries = RetryUntilDeadline(0.1), []
 
         def fail_late_once():
             tries.append(monotonic())
@@ -179,7 +179,7 @@ class TestPatience:
         assert patience.call_with_retry(fail_late_once, lambda error: None) == "an answer"
 
     def test_further_tries_take_no_longer_than_it(self):
-        patience, limits = Patience(0.2), []
+        patience, limits = RetryUntilDeadline(0.2), []
 
         def fail():
             limits.append(patience.limit(3.0))

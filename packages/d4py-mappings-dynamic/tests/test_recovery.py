@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import (
+from d4py_conformance.chaos.faults import (
     VICTIMS,
     Deadly,
     Files,
@@ -18,7 +17,8 @@ from d4py_conformance.faults import (
     some_faults,
     written_files,
 )
-from d4py_conformance.pes import Relay
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Relay
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import WorkerLostError
 

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from d4py_dynamic.packing import CODEC
-from d4py_dynamic.redis_keys import Envelope, RunKeys
-from d4py_dynamic.tasks import ANY, FINISH, ITEMS, Task
-from dispel4py.codec import ForeignBytesError
+from d4py_dynamic.store.redis.keys import Envelope, RunKeys
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Task
+from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import ItemError
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from d4py_conformance.faults import RunningSum, Ticks
-from d4py_dynamic import redis_server
-from d4py_dynamic.redis_address import Address
-from d4py_dynamic.redis_client import connect
-from d4py_dynamic.redis_errors import service_errors
-from d4py_dynamic.redis_server import find_server
+from d4py_conformance.chaos.faults import RunningSum, Ticks
+from d4py_dynamic.store.redis import server as redis_server
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.server import find_server
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
 

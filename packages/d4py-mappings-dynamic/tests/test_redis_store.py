@@ -7,12 +7,12 @@ import threading
 
 import pytest
 
-from d4py_dynamic.redis_keys import RUNS, Envelope
-from d4py_dynamic.store import Note
-from d4py_dynamic.tasks import ANY, ITEMS, STOP, Commit, Position, Task
+from d4py_dynamic.store.protocols import Note
+from d4py_dynamic.store.redis.keys import RUNS, Envelope
+from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ServiceError
-from dispel4py.plan import make_plan
 
 ROOT, SHARED, PINNED = range(3)
 OWNERS = [[(ROOT, 0)], [(PINNED, 0)]]
@@ -138,8 +138,8 @@ def use_every_key(opened):
     worker.commit(
         Commit(
             states=[((ROOT, 0), b"state")],
-            pinned=[((ROOT, 0), Position(3))],
-            begun=[(lease, Position(0, (("output", 1),)))],
+            pinned=[((ROOT, 0), ResumePoint(3))],
+            begun=[(lease, ResumePoint(0, (("output", 1),)))],
             tasks=[items(3)],
             results=[("IterativePE1", "output", [1])],
             counters=[(SHARED, 1, 1.0)],
@@ -392,7 +392,7 @@ class TestAFullServer:
                         tasks=[items(2)],
                         results=[("IterativePE1", "output", [3])],
                         states=[((ROOT, 0), b"state")],
-                        pinned=[((ROOT, 0), Position())],
+                        pinned=[((ROOT, 0), ResumePoint())],
                     )
                 )
             assert opened.driver.unfinished([]) == before
@@ -410,9 +410,9 @@ class TestABrokenConnection:
         self, opened, client, monkeypatch, wait_until
     ):
         """The server may notice late that a connection is gone whose read still waits there."""
-        monkeypatch.setattr("d4py_dynamic.redis_store.TAKE_SECONDS", 0.05)
+        monkeypatch.setattr("d4py_dynamic.store.redis.task_store.TAKE_SECONDS", 0.05)
         worker, _ = opened.workers
-        monkeypatch.setattr("d4py_dynamic.redis_store.broken", lambda client: 1)
+        monkeypatch.setattr("d4py_dynamic.store.redis.task_store.broken", lambda client: 1)
         assert worker.take(seconds=0.0) == []
         opened.driver.put([items(1)])
         stream = opened.keys.shared

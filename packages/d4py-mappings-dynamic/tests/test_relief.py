@@ -5,15 +5,15 @@ from time import monotonic
 
 import pytest
 
-from d4py_conformance.pes import Relay
+from d4py_conformance.pes.common import Relay
 from d4py_conformance.suite import chain
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, Task
-from d4py_dynamic.worker import Worker
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
+from d4py_dynamic.worker.loop import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
+from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import ServiceError
-from dispel4py.inputs import CallRange
-from dispel4py.plan import make_plan, share_stateless
 
 LIMIT = 60.0
 LONG = "long"

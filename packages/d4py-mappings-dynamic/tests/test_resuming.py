@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended
-from d4py_conformance.programs import Command, wait_until
+from d4py_conformance.subprocesses.network_namespaces import ended
+from d4py_conformance.subprocesses.programs import Command, wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
 from guest_hosts import SECRET, Hosts, assert_exact, fetched
@@ -35,7 +35,7 @@ def resume(hosts, *arguments, **environment):
 #: Takes a run up from Python, which can be given the inputs once more.
 RESUME = """
 import json, sys
-from d4py_dynamic.resuming import resume
+from d4py_dynamic.remote.resume import resume
 from dispel4py import RunOptions
 
 url, path = sys.argv[1:]

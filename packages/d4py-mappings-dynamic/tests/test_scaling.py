@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_dynamic.scaling import DEFAULT_STRATEGY, STRATEGIES, Metrics, make_policy
+from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Metrics, make_policy
 from dispel4py.errors import OptionError
 
 sys.path.insert(0, str(Path(__file__).parent))

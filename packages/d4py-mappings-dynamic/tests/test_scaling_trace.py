@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_dynamic.scaling_trace import ScalingTrace, write_trace
+from d4py_dynamic.autoscaling.trace import ScalingTrace, write_trace
 from dispel4py.errors import OptionError
 from dispel4py.result import RunStats, ScalingPoint
 

@@ -10,9 +10,16 @@ import time
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.faults import VICTIMS, Fetched, Files, Killer, some_faults, written_files
-from d4py_conformance.pes import Fetch, MeetingFetch, Relay, TalkingFetch
+from d4py_conformance.chaos.faults import (
+    VICTIMS,
+    Fetched,
+    Files,
+    Killer,
+    some_faults,
+    written_files,
+)
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Fetch, MeetingFetch, Relay, TalkingFetch
 from d4py_conformance.suite import chain
 from dispel4py import run
 from dispel4py.errors import ProcessingError, WorkerLostError

@@ -7,15 +7,15 @@ from multiprocessing import get_context
 
 import pytest
 
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import chain
-from d4py_dynamic.packing import CODEC
+from d4py_dynamic.store.serialization import CODEC
 from dispel4py import GenericPE, IterativePE
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.runner import Runner
 from dispel4py.errors import GraphError
-from dispel4py.executor import Executor
-from dispel4py.plan import make_plan
-from dispel4py.runner import Runner
-from dispel4py.shipping import pack
 
 np = pytest.importorskip("numpy")
 SIZE = 1 << 18
@@ -46,21 +46,21 @@ def in_another_process(work, *arguments):
     return given
 
 
-def made(parcel, pe, instance=0, **how):
-    return Runner(parcel.open(CODEC, **how).pes[pe], instance, lambda runner: None).pe
+def made(bundle, pe, instance=0, **how):
+    return Runner(bundle.open(CODEC, **how).pes[pe], instance, lambda runner: None).pe
 
 
 def test_c7_a_parcel_has_the_pes_that_it_was_asked_for():
     weights = np.ones(SIZE)
-    parcel = pack(planned(Model(weights), Relay()), CODEC)
-    assert len(pickle.dumps(parcel.of({1}))) > weights.nbytes
-    assert len(pickle.dumps(parcel.of({0, 2}))) < weights.nbytes / 10
+    bundle = pack(planned(Model(weights), Relay()), CODEC)
+    assert len(pickle.dumps(bundle.of({1}))) > weights.nbytes
+    assert len(pickle.dumps(bundle.of({0, 2}))) < weights.nbytes / 10
 
 
 def test_c7_a_forked_worker_goes_on_with_the_memory_of_its_parent():
     weights = np.ones(SIZE)
-    parcel = pack(planned(Model(weights)), CODEC)
-    assert in_another_process(lambda: made(parcel, 1).weights is weights)
+    bundle = pack(planned(Model(weights)), CODEC)
+    assert in_another_process(lambda: made(bundle, 1).weights is weights)
 
 
 def test_g5_the_process_of_the_graph_gets_a_copy():
@@ -72,10 +72,10 @@ def test_g5_the_process_of_the_graph_gets_a_copy():
 
 def test_i2_each_instance_of_a_process_has_its_own():
     weights = np.ones(SIZE)
-    parcel = pack(planned(Model(weights, numprocesses=3, stateful=True)), CODEC)
+    bundle = pack(planned(Model(weights, numprocesses=3, stateful=True)), CODEC)
 
     def work():
-        plan = parcel.open(CODEC, {1: 3}, last=True)
+        plan = bundle.open(CODEC, {1: 3}, last=True)
         pes = [Runner(plan.pes[1], i, lambda runner: None).pe for i in range(3)]
         for i, pe in enumerate(pes):
             assert pe.weights.sum() == SIZE
@@ -88,10 +88,10 @@ def test_i2_each_instance_of_a_process_has_its_own():
 @pytest.mark.parametrize("part", [slice(None), slice(0, None, 2)], ids=["the-same", "a-view"])
 def test_i2_so_have_pes_that_were_given_the_same_array(part):
     weights = np.ones(2 * SIZE)
-    parcel = pack(planned(Model(weights), Model(weights[part])), CODEC)
+    bundle = pack(planned(Model(weights), Model(weights[part])), CODEC)
 
     def work():
-        plan = parcel.open(CODEC)
+        plan = bundle.open(CODEC)
         first, second = (Runner(plan.pes[i], 0, lambda runner: None).pe for i in (1, 2))
         first.weights[:] = 5
         return second.weights.max()
@@ -100,9 +100,9 @@ def test_i2_so_have_pes_that_were_given_the_same_array(part):
 
 
 def test_c7_what_was_opened_is_let_go_of():
-    parcel = pack(planned(Model(np.ones(SIZE))), CODEC)
-    plan = parcel.open(CODEC, last=True)
-    assert parcel.pes == {}
+    bundle = pack(planned(Model(np.ones(SIZE))), CODEC)
+    plan = bundle.open(CODEC, last=True)
+    assert bundle.pes == {}
     assert type(plan.pes[1].pe) is GenericPE
     executor = Executor(plan, None, is_local=lambda pe, instance: True)
     assert executor.start(1, 0).pe.weights.sum() == SIZE
@@ -111,10 +111,10 @@ def test_c7_what_was_opened_is_let_go_of():
 
 def test_i2_memory_that_processes_share_is_copied():
     shared = np.frombuffer(mmap.mmap(-1, 8 * SIZE))
-    parcel = pack(planned(Model(shared)), CODEC)
+    bundle = pack(planned(Model(shared)), CODEC)
 
     def work():
-        made(parcel, 1).weights[:] = 3
+        made(bundle, 1).weights[:] = 3
 
     in_another_process(work)
     assert not shared.any()
@@ -123,8 +123,8 @@ def test_i2_memory_that_processes_share_is_copied():
 def test_a_read_only_array_arrives_as_a_writable_copy():
     weights = np.ones(SIZE)
     weights.flags.writeable = False
-    parcel = pack(planned(Model(weights)), CODEC)
-    assert in_another_process(lambda: made(parcel, 1).weights.flags.writeable)
+    bundle = pack(planned(Model(weights)), CODEC)
+    assert in_another_process(lambda: made(bundle, 1).weights.flags.writeable)
     assert not weights.flags.writeable
 
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from d4py_conformance.pes import Diary, Numbers, Relay, Talker
-from d4py_dynamic import staff
-from d4py_dynamic.staff import Staff
-from d4py_dynamic.tasks import (
+from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
+from d4py_dynamic.driver import supervisor
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.tasks import (
     ANY,
     ITEMS,
     OWN,
@@ -15,13 +15,13 @@ from d4py_dynamic.tasks import (
     STOP,
     Attempt,
     Commit,
-    Position,
+    ResumePoint,
     Task,
     pins_of,
 )
 from dispel4py import WorkflowGraph
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import WorkerLostError, WorkerStartError
-from dispel4py.plan import make_plan, share_stateless
 
 KILLED = "killed by SIGKILL"
 
@@ -55,7 +55,7 @@ class Workers:
 
 
 class Company:
-    """A staff of workers that do only what a test does in their name."""
+    """A supervisor of workers that do only what a test does in their name."""
 
     def __init__(self, local_store, count=3, **options):
         graph = WorkflowGraph()
@@ -68,7 +68,7 @@ class Company:
         self.workers = Workers()
         ranks = [self.driver.join() for _ in range(count)]
         self.started = 0
-        self.staff = Staff(
+        self.supervisor = WorkerSupervisor(
             self.plan,
             self.driver,
             self.workers,
@@ -95,7 +95,7 @@ class Company:
 
     def lose(self, number, cause=KILLED, kind=WorkerLostError):
         self.workers.lost.append((number, cause, kind))
-        self.staff.check()
+        self.supervisor.check()
 
 
 @pytest.fixture
@@ -119,11 +119,11 @@ def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(com
     company.lose(1)
     assert company.workers.added == [("orders 3",)]
     assert company.started == 1
-    assert company.staff.ranks == [0, 2, 3]
+    assert company.supervisor.ranks == [0, 2, 3]
     now = {rank: owned.get(rank, []) + company.obey(rank) for rank in (0, 2, 3)}
     assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
     assert sorted(map(len, now.values())) == [1, 2, 2]
-    assert company.staff.notes == [
+    assert company.supervisor.notes == [
         f"worker 1 (process 4001) died: {KILLED}; others went on with its work"
     ]
 
@@ -131,8 +131,8 @@ def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(com
 def test_c5_all_may_be_lost_at_once_and_their_heirs_before_they_begin(company):
     for number in range(9):
         company.workers.lost.append((number, KILLED))
-    company.staff.check()
-    assert company.staff.ranks == [9, 10, 11]
+    company.supervisor.check()
+    assert company.supervisor.ranks == [9, 10, 11]
     owned = [company.obey(rank) for rank in (9, 10, 11)]
     assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
 
@@ -155,7 +155,7 @@ def lose_over_a_shared_task(company, *, in_call=True):
 def lose_over_an_instance(company, *, in_call=True, pin=(3, 1)):
     company.driver.put([Task(ITEMS, *pin, "input", [1])])
     for number in range(1 + REDELIVERIES):
-        rank = next(rank for rank in company.staff.ranks if pin in company.obey(rank))
+        rank = next(rank for rank in company.supervisor.ranks if pin in company.obey(rank))
         side = company.store.worker(rank)
         if number:
             side.commit(Commit(attempt=Attempt(pin, in_call)))
@@ -177,7 +177,7 @@ def test_c5_so_do_owners_of_an_instance(company):
 @pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
 def test_c3_where_items_are_skipped_it_is_left_to_the_next_worker(skipping_company, lose):
     lose(skipping_company)
-    assert len(skipping_company.staff.notes) == 1 + REDELIVERIES
+    assert len(skipping_company.supervisor.notes) == 1 + REDELIVERIES
 
 
 @pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
@@ -189,7 +189,7 @@ def test_c3_but_not_if_no_item_is_to_blame(skipping_company, lose):
 def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
     company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
     for number in range(10):
-        rank = company.staff.ranks[-1]
+        rank = company.supervisor.ranks[-1]
         company.obey(rank)
         (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
         assert lease.losses == min(number, 1)
@@ -200,15 +200,15 @@ def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
     for number in range(12):
         company.obey(number)
         company.lose(number)
-    assert len(company.staff.notes) == 12
+    assert len(company.supervisor.notes) == 12
 
 
 def test_c5_a_process_of_this_machine_that_runs_is_not_given_up(company, monkeypatch):
     """It may take long to start, or be in a call that keeps Python's lock."""
-    silent = dict.fromkeys(company.staff.ranks, 1000.0)
+    silent = dict.fromkeys(company.supervisor.ranks, 1000.0)
     monkeypatch.setattr(company.driver, "silent", lambda: silent)
     company.workers.running = {0, 2}
-    company.staff.check()
+    company.supervisor.check()
     assert company.workers.killed == [1]
 
 
@@ -221,7 +221,7 @@ def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
 
 
 def test_so_do_workers_that_never_begin_however_long_they_had(company, monkeypatch):
-    monkeypatch.setattr(staff, "_START_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "_START_SECONDS", 0.0)
     company.lose(0, "too slow", WorkerStartError)
     company.lose(3, "too slow", WorkerStartError)
     with pytest.raises(WorkerStartError, match=r"worker 4 .* did not begin: too slow"):
@@ -239,18 +239,18 @@ def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company)
     side = company.store.worker(2)
     company.obey(2)
     (lease,) = side.take(None, 0.0)
-    side.commit(Commit(begun=[(lease, Position(0, None))]))
+    side.commit(Commit(begun=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
         company.lose(2)
 
 
 def test_c4_all_are_told_to_stop_and_are_waited_for(company):
     company.lose(0)
-    for rank in company.staff.ranks:
+    for rank in company.supervisor.ranks:
         company.obey(rank)
     looks = []
-    company.staff.dismiss(lambda: looks.append(1))
-    for rank in company.staff.ranks:
+    company.supervisor.dismiss(lambda: looks.append(1))
+    for rank in company.supervisor.ranks:
         (lease,) = company.store.worker(rank).take([])
         assert lease.task.kind == STOP
     assert looks
@@ -260,16 +260,16 @@ def test_i10_a_worker_that_is_lost_after_its_work_is_noted_and_not_replaced(comp
     def look():
         company.workers.lost.append((1, KILLED))
 
-    company.staff.dismiss(look)
+    company.supervisor.dismiss(look)
     assert company.workers.added == []
-    assert "files that its PEs had not closed may be incomplete" in company.staff.notes[-1]
+    assert "files that its PEs had not closed may be incomplete" in company.supervisor.notes[-1]
 
 
 def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
     company.workers.threads[1] = ["upload"]
     company.workers.lost.append((1, KILLED))
     with pytest.raises(WorkerLostError, match="worker 1"):
-        company.staff.dismiss(lambda: None)
+        company.supervisor.dismiss(lambda: None)
 
 
 def guests(company, monkeypatch, count):
@@ -286,22 +286,24 @@ def test_i10_workers_elsewhere_are_waited_for(company, monkeypatch):
     def look():
         match next(events, None):
             case "finishing":
-                company.staff.finishing(rank, ["upload"])
+                company.supervisor.finishing(rank, ["upload"])
             case "gone":
-                company.staff.see_off(WorkerLostError(rank, 5, "its work is done"), has_left=True)
+                company.supervisor.see_off(
+                    WorkerLostError(rank, 5, "its work is done"), has_left=True
+                )
 
-    company.staff.dismiss(look)
+    company.supervisor.dismiss(look)
     assert next(events, None) is None
-    assert rank not in company.staff.ranks
-    assert company.staff.notes == []
+    assert rank not in company.supervisor.ranks
+    assert company.supervisor.notes == []
 
 
 def test_i10_one_elsewhere_that_is_lost_with_a_thread_fails_the_run(company, monkeypatch):
     (rank,) = guests(company, monkeypatch, 1)
 
     def look():
-        company.staff.finishing(rank, ["upload"])
-        company.staff.see_off(WorkerLostError(rank, 5, KILLED), has_left=False)
+        company.supervisor.finishing(rank, ["upload"])
+        company.supervisor.see_off(WorkerLostError(rank, 5, KILLED), has_left=False)
 
     with pytest.raises(WorkerLostError, match=f"{KILLED}, while its thread 'upload' still ran"):
-        company.staff.dismiss(look)
+        company.supervisor.dismiss(look)

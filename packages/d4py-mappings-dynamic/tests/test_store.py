@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from d4py_dynamic.store import Drained, LogLine, Results
-from d4py_dynamic.tasks import (
+from d4py_dynamic.store.protocols import Drained, LogLine, Results
+from d4py_dynamic.store.tasks import (
     ANY,
     CALLS,
     FINISH,
@@ -25,12 +25,12 @@ from d4py_dynamic.tasks import (
     Commit,
     Lease,
     Lost,
-    Position,
+    ResumePoint,
     Task,
 )
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ItemError, ProcessingError, ServiceError
-from dispel4py.plan import make_plan
 from dispel4py.result import Failure
 
 ROOT, SHARED, PINNED = range(3)
@@ -463,7 +463,7 @@ class StoreContract:
         leases = []
         while len(leases) < 3:
             leases += workers[1].take(only=[PIN])
-        sent = Position(0, (("output", 7),))
+        sent = ResumePoint(0, (("output", 7),))
         workers[1].commit(
             Commit(leases=leases[:1], states=[(PIN, b"a state")], pinned=[(PIN, sent)])
         )
@@ -481,30 +481,30 @@ class StoreContract:
         assert driver.unfinished([])[PINNED] == 0
 
     def test_h2_an_instance_that_nobody_owned_is_as_in_the_plan(self, opened):
-        assert opened.join().adopt((ROOT, 0)) == Adopted(None, Position(), [])
+        assert opened.join().adopt((ROOT, 0)) == Adopted(None, ResumePoint(), [])
 
     def test_c6_others_see_which_roots_are_too_far_ahead(self, opened):
         owner, other = opened.join(), opened.join()
         owner.adopt(PIN)
-        assert other.positions([PIN, (ROOT, 0)]) == [Position(), Position()]
-        ahead = Position(1, ahead=(ROOT,))
+        assert other.positions([PIN, (ROOT, 0)]) == [ResumePoint(), ResumePoint()]
+        ahead = ResumePoint(1, ahead=(ROOT,))
         owner.commit(Commit(states=[(PIN, b"1")], pinned=[(PIN, ahead)]))
-        assert other.positions([(ROOT, 0), PIN]) == [Position(), ahead]
+        assert other.positions([(ROOT, 0), PIN]) == [ResumePoint(), ahead]
 
     def test_h2_each_owner_goes_on_where_the_last_one_left_it(self, driver, opened, workers):
         driver.put([items(*range(10), pe=PINNED, instance=0)])
         owner, rank = workers[1], 1
         leases = owner.take(only=[PIN])
         for done in range(1, 4):
-            owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, Position(done))]))
+            owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, ResumePoint(done))]))
             lose(driver, rank)
             owner, rank = opened.join(), rank + 2 if done == 1 else rank + 1
             adopted = owner.adopt(PIN)
-            assert (adopted.state, adopted.position) == (b"%d" % done, Position(done))
+            assert (adopted.state, adopted.position) == (b"%d" % done, ResumePoint(done))
             assert loads(adopted.leases) == loads(leases)
 
     def test_h2_a_state_that_cannot_be_kept_is_known_to_be_lost(self, driver, opened, workers):
-        lost = Position(0, None)
+        lost = ResumePoint(0, None)
         workers[1].commit(Commit(states=[(PIN, None)], pinned=[(PIN, lost)]))
         lose(driver, 1)
         assert opened.join().adopt(PIN).position == lost
@@ -513,19 +513,19 @@ class StoreContract:
         driver.put([items(1), items(2)])
         (first,) = take(workers[2])
         (second,) = take(workers[2])
-        sent = Position(0, (("output", 3),))
+        sent = ResumePoint(0, (("output", 3),))
         workers[2].commit(Commit(begun=[(first, sent)]))
         lost = lose(driver, 2)
         assert [lease[:1] + lease[2:] for lease in lost.leases] == [
             (first.task, sent, 1),
-            (second.task, Position(), 1),
+            (second.task, ResumePoint(), 1),
         ]
         assert driver.unfinished([])[SHARED] == 2
         again = take(workers[0]) + take(workers[0])
         assert sorted(loads(again)) == [[1], [2]]
         found = {lease.task.load[0]: lease for lease in again}
         assert (found[1].position, found[1].losses) == (sent, 1)
-        assert (found[2].position, found[2].losses) == (Position(), 1)
+        assert (found[2].position, found[2].losses) == (ResumePoint(), 1)
         workers[0].commit(Commit(leases=again))
         assert driver.unfinished([])[SHARED] == 0
 
@@ -564,7 +564,7 @@ class StoreContract:
             worker = opened.join()
             (lease,) = take(worker)
             assert lease.losses == min(rank - 3, 1)
-            commit = Commit(begun=[(lease, Position(1))], got_on=[lease])
+            commit = Commit(begun=[(lease, ResumePoint(1))], got_on=[lease])
             worker.commit(commit)
             assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
 
@@ -601,7 +601,7 @@ class StoreContract:
         assert driver.lose(5, OWNED).pins == [(PIN, 3)]
         worker = opened.join()
         assert worker.adopt(PIN).losses == 3
-        got_on = Commit(states=[(PIN, b"")], pinned=[(PIN, Position(1))], got_on=[PIN])
+        got_on = Commit(states=[(PIN, b"")], pinned=[(PIN, ResumePoint(1))], got_on=[PIN])
         worker.commit(got_on)
         assert driver.lose(6, OWNED).pins == [(PIN, 1)]
 
@@ -656,7 +656,7 @@ class StoreContract:
         for commit in (
             Commit(),
             Commit(leases=[lease]),
-            Commit(begun=[(lease, Position(0, (("output", 1),)))]),
+            Commit(begun=[(lease, ResumePoint(0, (("output", 1),)))]),
             Commit(tasks=[items(4)], results=[("IterativePE1", "output", [5])]),
             Commit(counters=[(SHARED, 1, 1.0)], replicas=[SHARED]),
         ):
@@ -664,7 +664,7 @@ class StoreContract:
                 workers[2].commit(commit)
         with pytest.raises(ServiceError):
             workers[1].commit(
-                Commit(leases=[own], states=[(PIN, b"late")], pinned=[(PIN, Position(9))])
+                Commit(leases=[own], states=[(PIN, b"late")], pinned=[(PIN, ResumePoint(9))])
             )
         with pytest.raises(ServiceError):
             workers[2].adopt(PIN)
@@ -678,12 +678,12 @@ class StoreContract:
         assert driver.stats() == []
         assert driver.replicas(SHARED) == []
         adopted = workers[0].adopt(PIN)
-        assert (adopted.state, adopted.position) == (None, Position())
+        assert (adopted.state, adopted.position) == (None, ResumePoint())
         again = []
         while len(again) < 2:
             again += take(workers[0])
         assert sorted(loads(again)) == [[1], [3]]
-        assert {lease.position for lease in again} == {Position()}
+        assert {lease.position for lease in again} == {ResumePoint()}
 
     def test_h2_a_worker_that_waits_while_it_is_given_up_gets_nothing(
         self, driver, workers, wait_until

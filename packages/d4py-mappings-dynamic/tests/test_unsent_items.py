@@ -3,12 +3,12 @@
 import pytest
 
 from d4py_conformance.suite import chain
-from d4py_dynamic.packing import CODEC
-from d4py_dynamic.tasks import ANY, FINISH, ITEMS, Commit, Task
-from d4py_dynamic.unsent_items import leave_out_unsent
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Commit, Task
+from d4py_dynamic.worker.unsent_items import leave_out_unsent
 from dispel4py import Failure, IterativePE, ProcessingError, ProducerPE
-from dispel4py.ordered.places import Placed, Void
-from dispel4py.plan import make_plan
+from dispel4py.engine.ordered.places import Placed, Void
+from dispel4py.engine.plan import make_plan
 
 
 class Count(ProducerPE):

@@ -13,16 +13,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Diary, Emit, Fails, Numbers, Relay, Talker, Total
-from d4py_dynamic import demand, outbox, worker
-from d4py_dynamic.owned import Owned
-from d4py_dynamic.packing import CODEC
-from d4py_dynamic.tasks import ANY, CALLS, ITEMS, OWN, Position, Pressure, Task
-from d4py_dynamic.worker import Worker
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, Pressure, ResumePoint, Task
+from d4py_dynamic.worker import load as demand
+from d4py_dynamic.worker import loop as worker
+from d4py_dynamic.worker import outbox
+from d4py_dynamic.worker.loop import Worker
+from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import ProcessingError, ServiceError
-from dispel4py.plan import make_plan, share_stateless
 
 sys.path.insert(0, str(Path(__file__).parent))
 from random_graphs import graphs
@@ -33,7 +35,7 @@ sys.path.pop(0)
 def look_up_always(patch):
     """Have workers look up between any two batches."""
     patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
-    known = demand.Demand()
+    known = demand.LoadMonitor()
     known.note(Pressure(0))
     assert known.is_to_be_looked_at, "this has lost its effect"
 
@@ -576,10 +578,10 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
     sent = 0
     for commit in before:
         sent += len(results_of([commit]))
-        assert commit.pinned == [((0, 0), Position(sent, ()))]
+        assert commit.pinned == [((0, 0), ResumePoint(sent, ()))]
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
-    assert last.pinned == [((0, 0), Position())]
+    assert last.pinned == [((0, 0), ResumePoint())]
     assert [lease.task.load for lease in last.leases] == [80]
     assert results_of(script.commits) == [*range(1, 81)]
 
@@ -625,7 +627,7 @@ def test_c6_who_waits_for_room_does_any_number_of_leases_meanwhile(execute, monk
     graph.connect(relay, "output", slow, "input")
     graph.connect(relay, "output", busy, "input")
     # One item at a time, each saved: as after a loss.
-    monkeypatch.setattr(Owned, "in_doubt", property(lambda self: self.pin[0] == 3))
+    monkeypatch.setattr(PinnedInstance, "in_doubt", property(lambda self: self.pin[0] == 3))
     owned = [[busy], [numbers, slow]]
     outputs = execute(graph, 1, most_waiting=0, owned=owned).outputs
     assert sorted(outputs["SlowAtFirst2"]["output"]) == [*range(800)]

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from d4py_conformance import programs, suite
-from d4py_conformance.programs import LIMIT, wait_until
+from d4py_conformance import suite
+from d4py_conformance.subprocesses import programs
+from d4py_conformance.subprocesses.programs import LIMIT, wait_until
 from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
@@ -168,7 +169,7 @@ class MpiProcesses:
         stdout=subprocess.PIPE,
         **more,
     ):
-        from d4py_fixed.mpi_launch import launch_environment
+        from d4py_fixed.mpi.launcher import launch_environment
 
         environment = {n: v for n, v in os.environ.items() if n not in ("PYTHONHASHSEED", "TERM")}
         environment["PYTHONPATH"] = str(HERE)
@@ -245,7 +246,7 @@ def mpi(monkeypatch, tmp_path):
     try:
         import mpi4py  # noqa: F401
 
-        from d4py_fixed.mpi_launch import find_mpiexec
+        from d4py_fixed.mpi.launcher import find_mpiexec
 
         mpiexec = find_mpiexec(None)
     except (ImportError, UsageError) as error:

@@ -8,14 +8,14 @@ import socket
 import sys
 import time
 
-from d4py_fixed.mpi_rank import start_mpi
+from d4py_fixed.mpi.rank_process import start_mpi
 
 MPI = start_mpi()
 
-from d4py_fixed import mpi_transport  # noqa: E402
-from d4py_fixed.mpi_bell import Bell  # noqa: E402
-from d4py_fixed.mpi_line import Lines  # noqa: E402
-from d4py_fixed.mpi_transport import MpiTransport  # noqa: E402
+from d4py_fixed.mpi import transport as mpi_transport  # noqa: E402
+from d4py_fixed.mpi.control_channel import ControlChannels  # noqa: E402
+from d4py_fixed.mpi.transport import MpiTransport  # noqa: E402
+from d4py_fixed.mpi.wakeup_socket import WakeupSocket  # noqa: E402
 
 MIB = 1 << 20
 SOON = 30.0
@@ -135,10 +135,10 @@ def main():
     world = MPI.COMM_WORLD
     rank, size = world.Get_rank(), world.Get_size()
     line, _other = socket.socketpair()
-    bell = Bell(world, line)
+    bell = WakeupSocket(world, line)
     heads, bodies = world.Dup(), world.Dup()
     for _ in range(2):  # runs follow each other
-        transport = MpiTransport(heads, bodies, Lines(rank, b"key"), bell, size)
+        transport = MpiTransport(heads, bodies, ControlChannels(rank, b"key"), bell, size)
         globals()[sys.argv[1]](rank, transport)
         transport.settle([peer for peer in range(size) if peer != rank])
         assert transport.receive(0.0) is None

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from d4py_fixed import arena as arena_module
-from d4py_fixed.arena import ARENA_BYTES, Arena, ArenaFile
+from d4py_fixed.shared_memory import arena as arena_module
+from d4py_fixed.shared_memory.arena import ARENA_BYTES, Arena, ArenaFile
 
 
 @pytest.fixture

@@ -6,30 +6,30 @@ import threading
 
 import pytest
 
-from d4py_conformance.pes import Fetch, Numbers, Relay
+from d4py_conformance.pes.common import Fetch, Numbers, Relay
 from d4py_conformance.suite import chain
-from d4py_fixed import driver as driver_module
-from d4py_fixed.driver import Driver
-from d4py_fixed.frames import (
+from d4py_fixed.engine import driver as driver_module
+from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frames import (
     RESULTS,
     Calls,
     Credit,
-    Farewell,
     LogLine,
-    Progress,
+    ProgressReport,
     Results,
+    Shutdown,
     from_parts,
     to_parts,
 )
-from d4py_fixed.placement import place
+from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
+from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
-from dispel4py.feeding import Reader
-from dispel4py.inputs import root_inputs
-from dispel4py.plan import make_plan
 from dispel4py.result import InstanceStats, RunOptions, RunStats
 
-ENDED = Progress([], ended=True)
+ENDED = ProgressReport([], ended=True)
 
 
 class Ranks:
@@ -99,7 +99,7 @@ def test_c1_the_end_is_when_all_ranks_have_ended_and_then_all_are_told():
     ranks.say(1, ENDED)
     result = drive(ranks)
     assert result.outputs == {"Numbers0": {"output": [1]}}
-    assert ranks.heard[-2:] == [(0, Farewell()), (1, Farewell())]
+    assert ranks.heard[-2:] == [(0, Shutdown()), (1, Shutdown())]
 
 
 def test_c6_results_are_answered_one_by_one():
@@ -259,12 +259,12 @@ def test_progress_is_told_as_the_ranks_tell_it(monkeypatch):
     monkeypatch.setattr(driver_module, "_PROGRESS_SECONDS", 0.0)
     told = []
     ranks = Ranks()
-    ranks.say(0, Progress([InstanceStats("Numbers0", 0, 5, 0.1)], ended=False))
+    ranks.say(0, ProgressReport([InstanceStats("Numbers0", 0, 5, 0.1)], ended=False))
 
     def on_progress(stats):
         told.append(stats.items_per_pe())
         for rank in (0, 1):
-            ranks.say(rank, Progress([InstanceStats("Numbers0", rank, 7, 0.1)], ended=True))
+            ranks.say(rank, ProgressReport([InstanceStats("Numbers0", rank, 7, 0.1)], ended=True))
 
     result = drive(ranks, on_progress=on_progress)
     assert told[0] == {"Numbers0": 5}

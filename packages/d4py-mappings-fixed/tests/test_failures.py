@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from dispel4py import GenericPE, monitor
+from dispel4py import GenericPE
+from dispel4py.engine import call_monitor as monitor
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
 #: Seconds in which a run that fails at once should have ended.

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_fixed.frames import (
+from d4py_fixed.engine.frames import (
     RESULTS,
     Calls,
     Credit,
     Done,
-    Farewell,
     Items,
     LogLine,
-    Progress,
+    ProgressReport,
     Results,
+    Shutdown,
     from_parts,
     to_parts,
 )
@@ -53,8 +53,8 @@ def test_m2_items_arrive_as_they_were_sent(items):
         Credit(RESULTS, 0),
         Done(4),
         LogLine("A0", 2, "żółw"),
-        Progress([InstanceStats("A0", 1, 5, 0.5)], ended=True),
-        Farewell(),
+        ProgressReport([InstanceStats("A0", 1, 5, 0.5)], ended=True),
+        Shutdown(),
     ],
     ids=lambda frame: type(frame).__name__,
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from d4py_conformance.pes import Numbers
+from d4py_conformance.pes.common import Numbers
 from d4py_conformance.suite import chain, results
 from dispel4py import run
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from d4py_fixed.lending import Lender
-from dispel4py.sharing import is_unreachable
+from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
+from dispel4py.engine.unique_arrays import is_unreachable
 
 SIZE = 1 << 16
 
@@ -25,7 +25,7 @@ def memory() -> mmap.mmap:
 def test_a_block_is_used_where_it_lies_and_given_back_by_the_last_that_lies_in_it(
     memory: mmap.mmap,
 ) -> None:
-    lender = Lender(memory)
+    lender = BorrowedBlocks(memory)
     taken = lender.lend(SIZE, 1000)
     assert len(taken) == 1000
     part = taken[10:20]
@@ -39,7 +39,7 @@ def test_a_block_is_used_where_it_lies_and_given_back_by_the_last_that_lies_in_i
 
 
 def test_a_block_at_the_very_end_of_the_memory_is_copied(memory: mmap.mmap) -> None:
-    lender = Lender(memory)
+    lender = BorrowedBlocks(memory)
     taken = lender.lend(3 * SIZE + 1, SIZE - 1)
     assert lender.read() == [3 * SIZE + 1]
     taken[-1] = 9
@@ -47,7 +47,7 @@ def test_a_block_at_the_very_end_of_the_memory_is_copied(memory: mmap.mmap) -> N
 
 
 def test_c6_what_is_kept_for_long_is_copied_beyond_a_bound(memory: mmap.mmap) -> None:
-    lender = Lender(memory, 2 * SIZE)
+    lender = BorrowedBlocks(memory, 2 * SIZE)
     kept = [lender.lend(0, SIZE), lender.lend(SIZE, SIZE)]
     copy = lender.lend(2 * SIZE, SIZE)
     assert lender.read() == [2 * SIZE]
@@ -63,7 +63,7 @@ def test_m2_an_array_computed_from_a_lent_block_is_moved_on_without_a_copy(
     memory: mmap.mmap,
 ) -> None:
     numpy = pytest.importorskip("numpy")
-    lender = Lender(memory)
+    lender = BorrowedBlocks(memory)
     array = numpy.frombuffer(lender.lend(0, SIZE), dtype="u1").reshape(2, -1)
     assert is_unreachable(array, None)
     other = array.base
@@ -80,7 +80,7 @@ def test_m2_an_array_computed_from_a_lent_block_is_moved_on_without_a_copy(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_m2_a_forked_process_has_its_own_copy_of_what_is_lent(memory: mmap.mmap) -> None:
-    lender = Lender(memory)
+    lender = BorrowedBlocks(memory)
     taken = lender.lend(SIZE, SIZE)
     taken[:2] = b"ab"
     fork = multiprocessing.get_context("fork")
@@ -105,7 +105,7 @@ def test_m2_a_forked_process_has_its_own_copy_of_what_is_lent(memory: mmap.mmap)
 
 
 def test_blocks_given_back_by_another_thread_are_counted(memory: mmap.mmap) -> None:
-    lender = Lender(memory, SIZE)
+    lender = BorrowedBlocks(memory, SIZE)
     kept: list[Any] = [lender.lend(0, SIZE)]
     thread = Thread(target=kept.clear)
     thread.start()

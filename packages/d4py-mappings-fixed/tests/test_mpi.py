@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed import mpi_launch
-from d4py_fixed.mpi import MpiMapping
-from d4py_fixed.multi import MultiMapping
+from d4py_fixed.local.multi import MultiMapping
+from d4py_fixed.mpi import launcher as mpi_launch
+from d4py_fixed.mpi.mapping import MpiMapping
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import OptionError, UsageError
 

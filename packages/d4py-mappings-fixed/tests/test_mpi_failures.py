@@ -225,7 +225,7 @@ class TestRanks:
                 (pid, *_) = [
                     pid
                     for pid, environment in mpi.alive().items()
-                    if b"d4py_fixed.mpi_rank" in environment[b"command"]
+                    if b"d4py_fixed.mpi.rank_process" in environment[b"command"]
                     and not environment.keys() & set(mpi.RANK)
                 ]
                 killed.append(pid)

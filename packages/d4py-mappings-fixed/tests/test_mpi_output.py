@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed import mpi_world
-from d4py_fixed.mpi_line import Hello, dial
-from d4py_fixed.mpi_output import Forwarder
-from d4py_fixed.mpi_world import World
+from d4py_fixed.mpi import rank_supervisor as mpi_world
+from d4py_fixed.mpi.control_channel import Hello, dial
+from d4py_fixed.mpi.output import Forwarder
+from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 
 WORKFLOW = """
 import os, sys
@@ -187,7 +187,7 @@ class TestTheEnd:
         monkeypatch.setattr(mpi_world, "_END_SECONDS", 0.2)
         processes = Slow()
         message = {}
-        world = World(lambda given: message.update(given) or processes)
+        world = RankSupervisor(lambda given: message.update(given) or processes)
         ((port, key),) = (text.split(":") for text in message.values())
         line = dial(("127.0.0.1", int(port)), bytes.fromhex(key), Hello(0, 1, 1, is_wide=False))
         assert world.size() == 1

@@ -10,9 +10,10 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed import mpi_launch, mpi_world
-from d4py_fixed.mpi_line import Hello, dial
-from d4py_fixed.mpi_world import World
+from d4py_fixed.mpi import launcher as mpi_launch
+from d4py_fixed.mpi import rank_supervisor as mpi_world
+from d4py_fixed.mpi.control_channel import Hello, dial
+from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 from dispel4py.errors import ServiceError
 
 SEGMENTS = """
@@ -22,7 +23,7 @@ from multiprocessing.shared_memory import SharedMemory
 import mpi4py
 mpi4py.rc.initialize = False
 from mpi4py import MPI
-from d4py_fixed.mpi_rank import start_mpi
+from d4py_fixed.mpi.rank_process import start_mpi
 
 init, own = MPI.Init_thread, []
 
@@ -141,7 +142,7 @@ class TestRanksThatDoNotCome:
     def test_those_that_are_missing_are_named(self, monkeypatch, caplog):
         monkeypatch.setattr(mpi_world, "_NOTICE_SECONDS", 0.1)
         message, lines = {}, []
-        world = World(lambda given: message.update(given) or Absent(), 4)
+        world = RankSupervisor(lambda given: message.update(given) or Absent(), 4)
         ((port, key),) = (text.split(":") for text in message.values())
         for rank in (0, 2):
             hello = Hello(rank, 4, 1, is_wide=False)

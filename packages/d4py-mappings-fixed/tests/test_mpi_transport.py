@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi_line import DRIVER, Door, Hello, Kind, Lines, dial
+from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Hello, Kind, Listener, dial
 from dispel4py.errors import ServiceError
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def lines():
         ours, _ = a.accept()
     finally:
         a.close()
-    driver, rank = Lines(DRIVER, KEY), Lines(1, KEY)
+    driver, rank = ControlChannels(DRIVER, KEY), ControlChannels(1, KEY)
     driver.connect(1, ours)
     rank.connect(DRIVER, b)
     yield driver, rank, ours
@@ -77,7 +77,7 @@ class TestLines:
 class TestDoor:
     @pytest.fixture
     def door(self):
-        door = Door(KEY)
+        door = Listener(KEY)
         yield door
         door.close()
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_fixed import outgoing as outgoing_module
-from d4py_fixed.frames import RESULTS
-from d4py_fixed.outgoing import RESULTS_WINDOW, WINDOW, Outgoing
+from d4py_fixed.engine import send_buffers as outgoing_module
+from d4py_fixed.engine.frames import RESULTS
+from d4py_fixed.engine.send_buffers import RESULTS_WINDOW, WINDOW, SendBuffers
+from dispel4py.engine.sizes import SLICE_BYTES
 from dispel4py.errors import ProcessingError
 from dispel4py.result import Failure
-from dispel4py.sizes import SLICE_BYTES
 
 FULL = 10
 
@@ -23,7 +23,7 @@ class Wire:
         self.batches = []
         self.results = []
         self.bytes = 0
-        self.outgoing = Outgoing(
+        self.outgoing = SendBuffers(
             lambda *batch: self.batches.append(batch) or self.bytes,
             lambda *results: self.results.append(results),
             shared,

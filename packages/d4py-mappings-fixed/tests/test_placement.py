@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_conformance.order_pes import InOrder
-from d4py_conformance.pes import Diary, Fails, KeptDiary, Numbers, Relay, Talker
+from d4py_conformance.pes.common import Diary, Fails, KeptDiary, Numbers, Relay, Talker
+from d4py_conformance.pes.order import InOrder
 from d4py_conformance.suite import chain
-from d4py_fixed.placement import (
+from d4py_fixed.engine.placement import (
     Placement,
     may_multiply,
     peers_of,
@@ -20,7 +20,7 @@ from d4py_fixed.placement import (
 )
 from dispel4py import IterativePE, WorkflowGraph
 from dispel4py.base import CompositePE
-from dispel4py.plan import make_plan
+from dispel4py.engine.plan import make_plan
 
 
 class Opens(IterativePE):

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from d4py_conformance.order_pes import InOrder, SeveralNumbers, TwoOutputs
-from d4py_conformance.pes import Relay
-from d4py_fixed import driver as driver_module
-from d4py_fixed import outgoing as outgoing_module
-from d4py_fixed import rank as rank_module
-from d4py_fixed.driver import Driver
-from d4py_fixed.frames import (
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.order import InOrder, SeveralNumbers, TwoOutputs
+from d4py_fixed.engine import driver as driver_module
+from d4py_fixed.engine import rank as rank_module
+from d4py_fixed.engine import send_buffers as outgoing_module
+from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frames import (
     RESULTS,
     Ahead,
     Calls,
@@ -32,15 +32,15 @@ from d4py_fixed.frames import (
     from_parts,
     to_parts,
 )
-from d4py_fixed.outgoing import Outgoing
-from d4py_fixed.placement import Placement, place
-from d4py_fixed.rank import Rank
+from d4py_fixed.engine.placement import Placement, place
+from d4py_fixed.engine.rank import Rank
+from d4py_fixed.engine.send_buffers import SendBuffers
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py import executor as executor_module
-from dispel4py import runner as runner_module
-from dispel4py.inputs import root_inputs
-from dispel4py.ordered import reorder_buffer
-from dispel4py.plan import make_plan
+from dispel4py.engine import executor as executor_module
+from dispel4py.engine import runner as runner_module
+from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.ordered import reorder_buffer
+from dispel4py.engine.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
 
 # The simulation.
@@ -163,7 +163,7 @@ class Clock:
         return self._now
 
 
-class WatchedOutgoing(Outgoing):
+class WatchedOutgoing(SendBuffers):
     """Tells how much waits in a rank."""
 
     net: Net
@@ -201,7 +201,7 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
         patch.setattr(outgoing_module, "RESULTS_WINDOW", sizes.results_window)
         patch.setattr(outgoing_module, "_FULL_ITEMS", sizes.full)
         patch.setattr(executor_module, "CHUNK", sizes.chunk)
-        patch.setattr(rank_module, "Outgoing", type("Watched", (WatchedOutgoing,), {"net": net}))
+        patch.setattr(rank_module, "SendBuffers", type("Watched", (WatchedOutgoing,), {"net": net}))
         for module in (executor_module, runner_module):
             patch.setattr(module, "perf_counter", clock)
         for module in (outgoing_module, rank_module, driver_module):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from d4py_fixed.outgoing import WINDOW
+from d4py_fixed.engine.send_buffers import WINDOW
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
 
 
@@ -64,7 +64,7 @@ class TestInstances:
 
     @pytest.mark.parametrize("cores", [1, 3, 5])
     def test_auto_is_no_more_processes_than_cores(self, execute, flows, chain, monkeypatch, cores):
-        monkeypatch.setattr("dispel4py.processes.usable_cores", lambda: cores)
+        monkeypatch.setattr("dispel4py.processes.start_methods.usable_cores", lambda: cores)
         graph = chain(flows.Numbers(), flows.Instances(), flows.Kept(), flows.Relay())
         assert execute(graph, 10, "auto").stats.processes == cores
 
@@ -228,7 +228,7 @@ class TestTheCaller:
         assert [entry.rank for entry in result.stats.instances] == [0, 1]
 
     def test_i4_logs_arrive(self, execute, flows, chain, caplog):
-        from d4py_conformance.pes import Identity
+        from d4py_conformance.pes.common import Identity
 
         caplog.set_level("INFO")
         execute(chain(flows.Numbers(), Identity()), 3)

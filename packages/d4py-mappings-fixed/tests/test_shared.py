@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from d4py_fixed.arena import ArenaFile
-from d4py_fixed.pipes import PipeTransport
-from d4py_fixed.shared import SharedBuffers
+from d4py_fixed.local.socket_transport import SocketTransport
+from d4py_fixed.shared_memory.arena import ArenaFile
+from d4py_fixed.shared_memory.transport import SharedBuffers
 
 
 class Pair:
@@ -20,7 +20,7 @@ class Pair:
     def __init__(self) -> None:
         self.files = [ArenaFile(), ArenaFile()]
         ends = socket.socketpair()
-        self.inner = [PipeTransport({1: ends[0]}), PipeTransport({0: ends[1]})]
+        self.inner = [SocketTransport({1: ends[0]}), SocketTransport({0: ends[1]})]
         self.ranks = [SharedBuffers(self.inner[i], dict(enumerate(self.files)), i) for i in (0, 1)]
 
     def close(self) -> None:

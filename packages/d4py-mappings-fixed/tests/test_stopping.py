@@ -131,8 +131,8 @@ def test_no_signal_comes_between_while_processes_are_being_started(start, write,
         "script.py",
         """
         import operator, signal, sys
-        from dispel4py.processes import Crew
-        from dispel4py.starting import Start
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
 
         class Noting:
             def __reduce__(self):  # called while its process is being started
@@ -141,10 +141,10 @@ def test_no_signal_comes_between_while_processes_are_being_started(start, write,
 
         seen = []
         if __name__ == "__main__":
-            crew = Crew(operator.is_, [(Noting(),), (Noting(),)], Start(sys.argv[1]))
-            crew.join(20)
-            crew.check()
-            crew.stop()
+            pool = WorkerPool(operator.is_, [(Noting(),), (Noting(),)], Start(sys.argv[1]))
+            pool.join(20)
+            pool.check()
+            pool.stop()
             held_back = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
             print([held_back <= blocked for blocked in seen])
         """,

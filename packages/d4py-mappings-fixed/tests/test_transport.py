@@ -11,10 +11,10 @@ from itertools import combinations
 
 import pytest
 
-from d4py_fixed.arena import ArenaFile
-from d4py_fixed.memory import MemoryTransport
-from d4py_fixed.pipes import PipeTransport
-from d4py_fixed.shared import SharedBuffers
+from d4py_fixed.engine.in_process import InProcessTransport
+from d4py_fixed.local.socket_transport import SocketTransport
+from d4py_fixed.shared_memory.arena import ArenaFile
+from d4py_fixed.shared_memory.transport import SharedBuffers
 
 #: Longer than anything here takes on a slow machine.
 SOON = 30.0
@@ -24,7 +24,7 @@ MIB = 1 << 20
 @contextmanager
 def memory(ranks):
     """All ranks in one process."""
-    yield MemoryTransport.connected(ranks)
+    yield InProcessTransport.connected(ranks)
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def pipes(ranks):
     ends = [{} for _ in range(ranks)]
     for a, b in combinations(range(ranks), 2):
         ends[a][b], ends[b][a] = socket.socketpair()
-    yield [PipeTransport(of_rank) for of_rank in ends]
+    yield [SocketTransport(of_rank) for of_rank in ends]
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def shared(ranks):
 def zmq_local(ranks):
     """What `zmq_multi` uses on one host, without shared memory."""
     pytest.importorskip("zmq")
-    from d4py_fixed.zmq_addresses import listen_at_path
-    from dispel4py.socket_folder import make_socket_folder
+    from d4py_fixed.zmq.addresses import listen_at_path
+    from dispel4py.files.socket_folder import make_socket_folder
 
     folder = make_socket_folder("d4py-zmq-")
     try:
@@ -64,16 +64,16 @@ def zmq_local(ranks):
 def zmq_hosts(ranks):
     """What `zmq_multi` uses between hosts."""
     pytest.importorskip("zmq")
-    from d4py_fixed.zmq_addresses import listen_at_host
-    from d4py_fixed.zmq_keys import Keys
+    from d4py_fixed.zmq.addresses import listen_at_host
+    from d4py_fixed.zmq.curve_keys import CurveKeys
 
     listeners = [listen_at_host("127.0.0.1") for _ in range(ranks)]
-    yield zmq_ranks(listeners, Keys(secrets.token_urlsafe(32)))
+    yield zmq_ranks(listeners, CurveKeys(secrets.token_urlsafe(32)))
 
 
 def zmq_ranks(listeners, keys):
-    from d4py_fixed.zmq_addresses import address_of
-    from d4py_fixed.zmq_transport import ZmqTransport
+    from d4py_fixed.zmq.addresses import address_of
+    from d4py_fixed.zmq.transport import ZmqTransport
 
     where = {rank: address_of(listener) for rank, listener in enumerate(listeners)}
     return [

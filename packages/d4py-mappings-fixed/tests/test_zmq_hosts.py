@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.hosts import ended, in_namespace, ip, two_namespaces
-from d4py_conformance.programs import Command, wait_until
+from d4py_conformance.subprocesses.network_namespaces import ended, in_namespace, ip, two_namespaces
+from d4py_conformance.subprocesses.programs import Command, wait_until
 
 pytest.importorskip("zmq")
 

@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("zmq")
 
-from d4py_fixed.multi import MultiMapping
-from d4py_fixed.zmq_multi import ZmqMultiMapping
+from d4py_fixed.local.multi import MultiMapping
+from d4py_fixed.zmq.mapping import ZmqMultiMapping
 from dispel4py import run
 from dispel4py.errors import OptionError
 from dispel4py.result import RunOptions
@@ -44,7 +44,7 @@ def test_options_of_several_hosts_need_an_address(graph):
     with pytest.raises(OptionError, match="--connect takes no workflow"):
         run(graph, "zmq_multi", 5, connect="tcp://127.0.0.1:5555")
     with pytest.raises(OptionError, match="a WORKFLOW is missing"):
-        ZmqMultiMapping().take_part(RunOptions())
+        ZmqMultiMapping().join_run(RunOptions())
 
 
 def test_it_can_do_what_multi_can():

@@ -14,16 +14,16 @@ import pytest
 
 zmq = pytest.importorskip("zmq")
 
-from d4py_conformance.programs import wait_until  # noqa: E402
-from d4py_fixed.zmq_addresses import (  # noqa: E402
+from d4py_conformance.subprocesses.programs import wait_until  # noqa: E402
+from d4py_fixed.zmq.addresses import (  # noqa: E402
     address_of,
     host_and_port,
     listen_at_host,
     listen_at_path,
     way_to,
 )
-from d4py_fixed.zmq_keys import Keys, keys_of_driver, keys_of_guest  # noqa: E402
-from d4py_fixed.zmq_transport import ConnectionLostError, ZmqTransport  # noqa: E402
+from d4py_fixed.zmq.curve_keys import CurveKeys, keys_of_driver, keys_of_guest  # noqa: E402
+from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport  # noqa: E402
 from dispel4py.errors import OptionError, ServiceError  # noqa: E402
 
 SOON = 10.0
@@ -44,9 +44,9 @@ def pair(stack):
     def make(*, patience=None, through=lambda address: address):
         listeners = [listen_at_host("127.0.0.1") for _ in range(2)]
         zero_at, one_at = map(address_of, listeners)
-        one = ZmqTransport(1, listeners[1], {0: zero_at}, Keys(SECRET), patience)
+        one = ZmqTransport(1, listeners[1], {0: zero_at}, CurveKeys(SECRET), patience)
         stack.callback(one.close)
-        zero = ZmqTransport(0, listeners[0], {1: through(one_at)}, Keys(SECRET), patience)
+        zero = ZmqTransport(0, listeners[0], {1: through(one_at)}, CurveKeys(SECRET), patience)
         stack.callback(zero.close)
         return zero, one, one_at
 
@@ -111,7 +111,7 @@ def foreign_keys(client):
 
 def half_the_keys(client):
     """Somehow they know the one public key, but the other secret they do not have."""
-    Keys(SECRET).connect(client)
+    CurveKeys(SECRET).connect(client)
     client.curve_publickey, client.curve_secretkey = zmq.curve_keypair()
 
 
@@ -160,7 +160,7 @@ def test_nobody_else_is_sent_anything(stack):
     listener = socket.create_server(("127.0.0.1", 0))
     stack.callback(listener.close)
     zero = ZmqTransport(
-        0, listen_at_host("127.0.0.1"), {1: address_of(listener)}, Keys(SECRET), None
+        0, listen_at_host("127.0.0.1"), {1: address_of(listener)}, CurveKeys(SECRET), None
     )
     zero.send(1, [b"the secret recipe"])
     impostor, _ = listener.accept()
@@ -305,7 +305,7 @@ class TestKeys:
         monkeypatch.setenv("D4PY_KEY", SECRET)
         with keys_of_driver(None) as (keys, to_tell):
             assert not to_tell
-            assert keys == keys_of_guest(None) == Keys(SECRET)
+            assert keys == keys_of_guest(None) == CurveKeys(SECRET)
 
     def test_a_file_is_written_for_the_run_and_removed(self, tmp_path):
         path = str(tmp_path / "key")
@@ -320,7 +320,7 @@ class TestKeys:
         path.write_text(SECRET + "\n")
         path.chmod(0o600)
         with keys_of_driver(str(path)) as (keys, _):
-            assert keys == Keys(SECRET)
+            assert keys == CurveKeys(SECRET)
         assert path.exists()
 
     def test_a_file_that_others_can_read_is_refused(self, tmp_path):

@@ -1,1 +1,1 @@
-"""The rules of the design, one module per group; `d4py_conformance.conformance` joins them."""
+"""The rules of the design, one module per group; `d4py_conformance.mapping_suite` joins them."""

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.arriving import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.arrival import (
     MEAN,
     MEDIAN,
     Asked,
@@ -18,8 +19,7 @@ from d4py_conformance.arriving import (
     is_mean,
     megabytes_of_run,
 )
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, Relay
+from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import D4pyError

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.apart import Apart
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Fails, Numbers, Relay
-from d4py_conformance.pes_with_children import IN_CALLER, LongCall, StartsPrograms, StopsItsWorker
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.children import IN_CALLER, LongCall, StartsPrograms, StopsItsWorker
+from d4py_conformance.pes.common import Fails, Numbers, Relay
 from d4py_conformance.rules.stopping import LOST_SECONDS, STOP_SECONDS
+from d4py_conformance.subprocesses.isolated_run import IsolatedRun
 from d4py_conformance.suite import Execute, RunApart, Suite, assert_soon, chain
+from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import ProcessingError
-from dispel4py.registry import Capabilities
 
 #: Seconds in which all is gone after the calling process was killed, and threads after a run.
 _KILLED_SECONDS, _THREADS_SECONDS = 5.0, 2.0
@@ -120,7 +120,7 @@ class ChildrenRules(Suite):
         assert apart.left_behind() == []
 
 
-def _skip_in_caller(apart: Apart, trace: Path) -> None:
+def _skip_in_caller(apart: IsolatedRun, trace: Path) -> None:
     apart.wait_for(trace)
     if trace.read_text() == IN_CALLER:
         pytest.skip("PEs run in the process that calls run(), and so does what they start")

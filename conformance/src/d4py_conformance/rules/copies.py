@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.copies import CallEach, Columns, Double, Ends, Fit, Refill
-from d4py_conformance.pes import Apply
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Apply
+from d4py_conformance.pes.copies import CallEach, Columns, Double, Ends, Fit, Refill
 from d4py_conformance.suite import Execute, Require, Suite, chain
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Relay, Traced, TracedNumbers, TracedTalker
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Relay, Traced, TracedNumbers, TracedTalker
 from d4py_conformance.suite import Execute, Suite, chain
+from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import UnsupportedGraphError, UsageError
-from dispel4py.registry import Capabilities
 
 #: Makes a PE that needs something; what that is; how often each item comes out of it.
 _Need = tuple[Callable[[Path], Traced], set[str], int]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.children import ForkedWorkers
+from d4py_conformance.pes.common import (
     Forks,
     Keeps,
     KeepsCsv,
@@ -19,7 +20,6 @@ from d4py_conformance.pes import (
     Submits,
     WorksOn,
 )
-from d4py_conformance.pes_with_children import ForkedWorkers
 from d4py_conformance.suite import Execute, RunApart, Suite, chain
 from dispel4py.errors import ProcessingError
 

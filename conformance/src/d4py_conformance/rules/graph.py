@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Identity, Numbers, Ports, Relay, Sorter, Tag
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Identity, Numbers, Ports, Relay, Sorter, Tag
 from d4py_conformance.suite import Execute, Suite, chain, results
 from dispel4py import WorkflowGraph, create_iterative_chain
 from dispel4py.base import CompositePE

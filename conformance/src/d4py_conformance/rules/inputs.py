@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, Ports, Relay, Tag
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Numbers, Ports, Relay, Tag
 from d4py_conformance.suite import Execute, Suite, chain
 from dispel4py import WorkflowGraph
 from dispel4py.errors import InputError

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import (
     Diary,
     Identity,
     KeptDiary,

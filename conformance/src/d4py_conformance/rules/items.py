@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.mistaken_pes import Awaits, ReturnsData, Yields
-from d4py_conformance.pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import (
     Apply,
     Emit,
     Numbers,
@@ -23,6 +22,7 @@ from d4py_conformance.pes import (
     Tag,
     WrongOutput,
 )
+from d4py_conformance.pes.mistaken import Awaits, ReturnsData, Yields
 from d4py_conformance.suite import Execute, Require, Suite, chain
 from dispel4py import ProcessingError, SimpleFunctionPE, WorkflowGraph
 from dispel4py.errors import GraphError

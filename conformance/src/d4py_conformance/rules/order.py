@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.order_pes import (
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.order import (
     Copied,
     Ends,
     GateForFirst,
@@ -22,7 +23,6 @@ from d4py_conformance.order_pes import (
     TwoOutputs,
     Uneven,
 )
-from d4py_conformance.pes import Numbers, Relay
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py import GenericPE, ProcessingError, WorkflowGraph, create_iterative_chain
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.apart import Answer, Apart
-from d4py_conformance.pes import Identity, Numbers, Relay
-from d4py_conformance.printing_pes import Prints, ReadsInput, printed
+from d4py_conformance.pes.common import Identity, Numbers, Relay
+from d4py_conformance.pes.printing import Prints, ReadsInput, printed
+from d4py_conformance.subprocesses.isolated_run import Answer, IsolatedRun
 from d4py_conformance.suite import Execute, RunApart, Suite, chain, results
 
 #: A device on which there is never any space.
@@ -95,7 +95,7 @@ class OutputRules(Suite):
         assert "ReadsInput0" in said[0]
 
 
-def _read(start: Callable[[int], Apart], pause: float = 0.0) -> tuple[list[str], Answer]:
+def _read(start: Callable[[int], IsolatedRun], pause: float = 0.0) -> tuple[list[str], Answer]:
     """Return the lines that a run prints to a pipe, and how it ends.
 
     Args:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, PartialSum, PlacedNumbers, Relay, Where
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Numbers, PartialSum, PlacedNumbers, Relay, Where
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py import WorkflowGraph
 

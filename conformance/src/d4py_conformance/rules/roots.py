@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import (
     CrashingFetch,
     FailingFetch,
     Fetch,
@@ -26,8 +26,8 @@ from d4py_conformance.pes import (
 from d4py_conformance.rules.memory import ITEMS
 from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
 from dispel4py import ProcessingError
-from dispel4py.item_ids import call_id
-from dispel4py.registry import Capabilities
+from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.item_ids import call_id
 
 #: Calls of a run; more than any mapping reads of an iterator at once.
 CALLS = 1500

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from d4py_conformance.pes import Diary, Emit, KeptDiary, Numbers, Relay
+from d4py_conformance.pes.common import Diary, Emit, KeptDiary, Numbers, Relay
 from d4py_conformance.rules.instances import check_diaries
 from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
 from dispel4py import WorkflowGraph

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.native_pool import Computes
-from d4py_conformance.pes import Numbers
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Numbers
+from d4py_conformance.pes.native_threads import Computes
 from d4py_conformance.rules.stopping import ITEMS, crashing_graph
 from d4py_conformance.suite import Require, RunApart, Suite, chain
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, OverwritingFetch, Relay
-from d4py_conformance.pes_with_state import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Numbers, OverwritingFetch, Relay
+from d4py_conformance.pes.state import (
     AddsDraw,
     AddsNumpyDraw,
     Best,

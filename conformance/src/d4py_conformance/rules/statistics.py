@@ -9,7 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from d4py_conformance.pes import Clock, Diary, Fails, Numbers, Pause, Relay, Silent, Sorter, Tag
+from d4py_conformance.pes.common import (
+    Clock,
+    Diary,
+    Fails,
+    Numbers,
+    Pause,
+    Relay,
+    Silent,
+    Sorter,
+    Tag,
+)
 from d4py_conformance.suite import ATTEMPTS, Execute, Require, Suite, chain
 from dispel4py import RunStats, WorkflowGraph
 from dispel4py.registry import Mapping

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import (
     Crashing,
     CrashingCounter,
     CrashingNumbers,
@@ -22,7 +22,7 @@ from d4py_conformance.pes import (
 )
 from d4py_conformance.suite import Require, RunApart, Suite, assert_soon, chain
 from dispel4py import WorkflowGraph
-from dispel4py.registry import Capabilities
+from dispel4py.engine.capabilities import Capabilities
 
 #: Seconds within which everything has to stop.
 STOP_SECONDS = 2.0

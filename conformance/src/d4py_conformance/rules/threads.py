@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
-from d4py_conformance.pes import Numbers, Relay
-from d4py_conformance.suite import Execute, Require, Suite, chain, results
-from d4py_conformance.threaded_pes import (
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.threads import (
     Doubles,
     Listens,
     LogsInThreads,
@@ -21,6 +20,7 @@ from d4py_conformance.threaded_pes import (
     WritesLate,
     wait_until,
 )
+from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py.errors import RunError
 
 CONNECTIONS, MESSAGES = 4, 1500

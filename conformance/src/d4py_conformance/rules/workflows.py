@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from d4py_conformance.compare import assert_outputs
+from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.expected.workflows import WORKFLOWS
 from d4py_conformance.suite import Execute, Suite
-from d4py_conformance.workflows import WORKFLOWS
+from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import UnsupportedGraphError
-from dispel4py.plan import make_plan
-from dispel4py.registry import Capabilities
 
 _RUNS = [
     pytest.param(name, size, id=f"{name}-{size}", marks=pytest.mark.timeout(case.timeout))

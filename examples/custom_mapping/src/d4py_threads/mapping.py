@@ -11,12 +11,13 @@ from typing import Any
 
 from d4py_threads.inbox import Inbox, StoppedError
 from dispel4py import WorkflowGraph
+from dispel4py.engine.capabilities import Capabilities, refusal
+from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.runner import check_copies, raise_error
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
-from dispel4py.executor import Executor
-from dispel4py.inputs import calls, root_inputs
-from dispel4py.isolation import copy_item, share_item
-from dispel4py.plan import Plan, make_plan, refusal
-from dispel4py.registry import Capabilities
 from dispel4py.result import (
     Failure,
     InstanceStats,
@@ -25,7 +26,6 @@ from dispel4py.result import (
     RunResult,
     RunStats,
 )
-from dispel4py.runner import check_copies, raise_error
 
 #: Seconds between two calls of `RunOptions.on_progress`.
 PROGRESS_SECONDS = 0.2
@@ -204,9 +204,9 @@ class Seat:
         return [self._run.seats[pe, i] for pe in pes for i in self._run.instances(pe)]
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.executor.Exits`."""
+        """See `dispel4py.engine.executor.Exits`."""
         self._run.seats[pe, instance].inbox.put((input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.executor.Exits`."""
+        """See `dispel4py.engine.executor.Exits`."""
         self._run.inbox.put((pe_id, output, items))

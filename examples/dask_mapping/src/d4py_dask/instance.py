@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec
+from dispel4py.engine.runner import raise_error
 from dispel4py.errors import ProcessingError
-from dispel4py.executor import Executor
-from dispel4py.isolation import copy_item, share_item
-from dispel4py.processes import portable
+from dispel4py.processes.pool import picklable_error
 from dispel4py.result import Failure, InstanceStats
-from dispel4py.runner import raise_error
-from dispel4py.shipping import Parcel, WorkerCodec
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
 CODEC = WorkerCodec("dill")
@@ -30,7 +30,7 @@ class Instance:
     """An instance at work.  Each method gives the bytes of an `Outcome`, or of an error.
 
     Args:
-        parcel: the plan.
+        bundle: the plan.
         pe: number of its PE.
         instance: number of the instance.
         rank: number among all instances.
@@ -39,14 +39,20 @@ class Instance:
     """
 
     def __init__(
-        self, parcel: Parcel, pe: int, instance: int, rank: int, on_error: str, share_items: bool
+        self,
+        bundle: PlanBundle,
+        pe: int,
+        instance: int,
+        rank: int,
+        on_error: str,
+        share_items: bool,
     ) -> None:
         self._me = pe, instance
         self._calls = 0
         self._taken: Outcome = ([], [], [], [])
         self._stops = on_error == "stop"
         self._executor = Executor(
-            parcel.open(CODEC),
+            bundle.open(CODEC),
             self,
             is_local=lambda *other: other == self._me,
             rank=rank,
@@ -79,7 +85,7 @@ class Instance:
             self._executor.flush_log()
             outcome = CODEC.dumps((None, self._taken))
         except BaseException as error:  # the driver raises it
-            outcome = CODEC.dumps((portable(error), None))
+            outcome = CODEC.dumps((picklable_error(error), None))
         self._taken = ([], [], [], [])
         return outcome
 
@@ -112,9 +118,9 @@ class Instance:
         self._taken[3].append((pe_id, rank, message))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.executor.Exits`."""
+        """See `dispel4py.engine.executor.Exits`."""
         self._taken[0].append((pe, instance, input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.executor.Exits`."""
+        """See `dispel4py.engine.executor.Exits`."""
         self._taken[1].append((pe_id, output, items))

@@ -23,12 +23,12 @@ from distributed.scheduler import KilledWorker
 from d4py_dask.instance import CODEC, Instance
 from dispel4py import WorkflowGraph
 from dispel4py.core import show_log
+from dispel4py.engine.capabilities import Capabilities, refusal
+from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.plan_bundle import pack
 from dispel4py.errors import ServiceError, UnsupportedGraphError, WorkerLostError
-from dispel4py.inputs import calls, root_inputs
-from dispel4py.plan import Plan, make_plan, refusal
-from dispel4py.registry import Capabilities
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
-from dispel4py.shipping import pack
 
 #: Workers of a cluster of our own.
 DEFAULT_WORKERS = 4
@@ -82,7 +82,7 @@ class _Run:
 
     def __init__(self, plan: Plan, options: RunOptions) -> None:
         self.plan = plan
-        self.parcel = pack(plan, CODEC, start_method="spawn")
+        self.bundle = pack(plan, CODEC, start_method="spawn")
         self.options = options
         self.results = ResultCollector(options.on_result)
         self.failures: list[Failure] = []
@@ -151,7 +151,7 @@ class Seat:
         # Kept: an actor goes when nobody has its future any more.
         self._future = client.submit(
             Instance,
-            self.run.parcel,
+            self.run.bundle,
             self.pe,
             self.instance,
             self.rank,

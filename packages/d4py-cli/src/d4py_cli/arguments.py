@@ -14,8 +14,8 @@ from dispel4py.errors import OptionError
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
+    JoinsRun,
     Mapping,
-    TakesPart,
     available,
     available_commands,
     mapping_options,
@@ -208,7 +208,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         allow_abbrev=False,
         conflict_handler="resolve",  # a mapping may say more about an option of ours
     )
-    add_workflow(parser, optional=isinstance(mapping, TakesPart))
+    add_workflow(parser, optional=isinstance(mapping, JoinsRun))
     given = parser.add_argument_group("what the workflow is fed")
     given.add_argument(
         "-i", "--iter", type=count_of, metavar="N", help="iterations of each root (default: 1)"
@@ -320,7 +320,7 @@ def _whole(text: str) -> int:
 
 def _processes(text: str) -> int:
     if text == "auto":
-        from dispel4py.processes import usable_cores
+        from dispel4py.processes.start_methods import usable_cores
 
         return usable_cores()
     return _whole(text)

@@ -12,9 +12,11 @@ from d4py_cli.arguments import Parser, add_shown, add_workflow, count_of, descri
 from d4py_cli.job import hand_out
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
+from dispel4py.checks.undeclared_state import describe
+from dispel4py.engine.capabilities import refusal
+from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingError
 from dispel4py.loading import load_module
-from dispel4py.plan import Plan, make_plan, refusal
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
     Checks,
@@ -26,7 +28,6 @@ from dispel4py.registry import (
     mapping_options,
 )
 from dispel4py.result import RunOptions
-from dispel4py.undeclared import describe
 from dispel4py.workflow_graph import WorkflowGraph
 
 

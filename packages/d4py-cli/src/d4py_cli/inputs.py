@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from dispel4py import inputs
+from dispel4py.engine import inputs
 
 
 def read_inputs(options: argparse.Namespace) -> int | dict[str, Any]:

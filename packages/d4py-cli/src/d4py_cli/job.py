@@ -16,7 +16,7 @@ from d4py_cli.reporting import Reporter, make_reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.registry import InStep, Mapping, TakesPart, load_mapping
+from dispel4py.registry import Collective, JoinsRun, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import carry_out, run_on
 
@@ -43,8 +43,8 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
         name = mapping_name(name)
     check_mapping_name(name, arguments)
     mapping = load_mapping(name)
-    if isinstance(mapping, InStep):
-        with mapping.in_step() as status:
+    if isinstance(mapping, Collective):
+        with mapping.collective() as status:
             return _lead_job(name, mapping, arguments, for_workflow) if status is None else status
     return _lead_job(name, mapping, arguments, for_workflow)
 
@@ -52,9 +52,9 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
 def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: list[str]) -> int:
     options, extra = parse_job(name, mapping, arguments)
     if options.workflow is None:
-        assert isinstance(mapping, TakesPart)
+        assert isinstance(mapping, JoinsRun)
         with Reporter(quiet=options.quiet):
-            mapping.take_part(RunOptions(processes=options.num, extra=extra))
+            mapping.join_run(RunOptions(processes=options.num, extra=extra))
         return 0
     inputs = read_inputs(options)
     sys.argv = [options.workflow, *for_workflow]

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from dispel4py.errors import OptionError, RunError
-from dispel4py.standard_output import write_line
+from dispel4py.standard_streams.output import write_line
 
 
 class OutputClosedError(Exception):

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
-from dispel4py.children import end_what_was_started_here, mark_environment, ticks_now
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
+from dispel4py.processes.children import end_descendants, mark_environment, ticks_now
 from dispel4py.registry import load_command
-from dispel4py.standard_output import write_whole_lines
+from dispel4py.standard_streams.output import write_whole_lines
 
 INTERRUPTED = 130
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     mark_environment()
     status = _run(sys.argv[1:])
     if status:
-        end_what_was_started_here(began_at)
+        end_descendants(began_at)
     return status
 
 

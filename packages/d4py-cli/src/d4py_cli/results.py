@@ -13,7 +13,7 @@ from typing import Any
 from d4py_cli.lines import LinesFile, not_written
 from dispel4py.errors import RunError
 from dispel4py.result import RunResult
-from dispel4py.standard_output import write_line
+from dispel4py.standard_streams.output import write_line
 
 
 def print_outputs(result: RunResult) -> None:

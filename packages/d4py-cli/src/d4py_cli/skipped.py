@@ -6,8 +6,8 @@ import json
 from types import TracebackType
 
 from d4py_cli.lines import LinesFile
+from dispel4py.engine.failures import failed_throughout
 from dispel4py.errors import ProcessingError, RunError
-from dispel4py.failures import failed_throughout
 from dispel4py.result import Failure, FailureCount, RunResult
 
 #: Kinds of failures that the summary shows.

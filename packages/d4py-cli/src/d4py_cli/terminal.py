@@ -19,9 +19,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from dispel4py.native_threads import no_warning_of_threads
-from dispel4py.standard_output import write_all
-from dispel4py.starting import signals_held_back
+from dispel4py.processes.native_threads import no_warning_of_threads
+from dispel4py.processes.start_methods import signals_held_back
+from dispel4py.standard_streams.output import write_all
 
 _OFLAG = 1
 #: Seconds between two looks of the copying process whether this one is still there.

@@ -2,7 +2,7 @@
 
 A PE declares named inputs and outputs, overrides `process` (or `_process`) and hands data on by
 returning a dict or by calling `write`.  It knows nothing of how it is run: a mapping calls it
-through the PE runner (`dispel4py.runner`) and nowhere else.
+through the PE runner (`dispel4py.engine.runner`) and nowhere else.
 
     >>> class Double(GenericPE):
     ...     def __init__(self):
@@ -43,7 +43,7 @@ def show_log(pe_id: str, rank: int, message: str) -> None:
     RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
 
 
-class _Told:
+class _CallContext:
     """An attribute that a PE has only in a run, during a call, and only if it asks for it.
 
     Args:
@@ -118,8 +118,8 @@ class GenericPE:
         item_id: str
         sent_before: Mapping[str, int]
     else:
-        item_id = _Told("item_ids")
-        sent_before = _Told("seeks")
+        item_id = _CallContext("item_ids")
+        sent_before = _CallContext("seeks")
     _run_writer: Callable[[str, Any], None] | None = None
     _run_log: Callable[[str, int, str], None] | None = None
 

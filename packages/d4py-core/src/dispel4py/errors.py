@@ -29,8 +29,8 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dispel4py import tracebacks
-from dispel4py.carried import pack, unpack
+from dispel4py.exceptions import tracebacks
+from dispel4py.exceptions.pickled import pack, unpack
 
 
 class D4pyError(Exception):

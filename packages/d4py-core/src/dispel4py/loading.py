@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
-from dispel4py.unwinding import let_pass
+from dispel4py.exceptions.unwinding import let_pass
 from dispel4py.workflow_graph import WorkflowGraph
 from dispel4py.workflow_graph import _all_graphs as all_graphs
 

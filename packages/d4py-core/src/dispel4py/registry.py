@@ -12,9 +12,9 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError, UnknownMappingError, name_list
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
@@ -60,39 +60,6 @@ _RUN_KEYWORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Capabilities:
-    """What a mapping declares that it can do; what it does not declare it must refuse.
-
-    Attributes:
-        stateful: runs PEs that keep state.
-        group_by: runs inputs grouped by keys or ``"global"``.
-        broadcast: runs inputs grouped ``"all"``.
-        ordered: runs ordered inputs.
-        lifecycle: calls preprocess and postprocess.
-        any_pickle: carries whatever pickle or dill can carry.
-        survives_worker_death: carries on when a worker process is killed.
-        multi_host: workers may be on other machines.
-        bounded_memory: a fast producer waits for a slow consumer.
-        shares_calls: several processes make the calls of a root with ``independent_calls = True``.
-    """
-
-    stateful: bool = False
-    group_by: bool = False
-    broadcast: bool = False
-    ordered: bool = False
-    lifecycle: bool = True
-    any_pickle: bool = True
-    survives_worker_death: bool = False
-    multi_host: bool = False
-    bounded_memory: bool = True
-    shares_calls: bool = False
-
-    def declared(self) -> list[str]:
-        """Names of what is declared."""
-        return [entry.name for entry in fields(self) if getattr(self, entry.name)]
-
-
 @runtime_checkable
 class Mapping(Protocol):
     """The four things that a mapping offers."""
@@ -131,13 +98,13 @@ class Checks(Protocol):
 
 
 @runtime_checkable
-class TakesPart(Protocol):
+class JoinsRun(Protocol):
     """What a mapping may offer beside: a run may be started elsewhere, and take part in from here.
 
     The command calls it when it is given no workflow.
     """
 
-    def take_part(self, options: RunOptions) -> None:
+    def join_run(self, options: RunOptions) -> None:
         """Take part in a run, to its end.
 
         Raises:
@@ -199,13 +166,13 @@ class JobCommand(Protocol):
 
 
 @runtime_checkable
-class InStep(Protocol):
+class Collective(Protocol):
     """What a mapping may offer beside: several processes may be started as one command.
 
     A launcher such as mpiexec does so.  One of them leads, the others do what it says.
     """
 
-    def in_step(self) -> AbstractContextManager[int | None]:
+    def collective(self) -> AbstractContextManager[int | None]:
         """Around everything that the command does once it knows its mapping.
 
         Gives None in the process that leads, and in a process that was started by itself.  In the

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
+from dispel4py.engine.random_streams import SEEDS
 from dispel4py.errors import OptionError, ProcessingError, shorten
-from dispel4py.random_streams import SEEDS
 
 if TYPE_CHECKING:
     from dispel4py.loading import Origin

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
-from dispel4py.call_checks import check_graph, check_mapping
+from dispel4py.checks.calls import check_graph, check_mapping
+from dispel4py.checks.silent_pes import silent_pes
+from dispel4py.checks.undeclared_state import UndeclaredReporter, describe_files, shared_files
+from dispel4py.engine.failures import complete_failures
+from dispel4py.engine.random_streams import callers_generators_kept, draw_seed
 from dispel4py.errors import ProcessingError, UndeclaredStateError
-from dispel4py.failures import complete_failures
 from dispel4py.logs import RUN_LOG
-from dispel4py.random_streams import callers_generators_kept, draw_seed
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
-from dispel4py.silent_pes import silent_pes
-from dispel4py.undeclared import UndeclaredReporter, describe_files, shared_files
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -65,7 +65,7 @@ def run(
     if not isinstance(mapping, str):
         check_mapping(mapping)
     if isinstance(processes, str) and processes == "auto":
-        from dispel4py.processes import usable_cores
+        from dispel4py.processes.start_methods import usable_cores
 
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 
-from d4py_dynamic.owned import COMMIT_INTERVAL
-from d4py_dynamic.redis_mapping import RedisMapping
-from dispel4py.registry import Capabilities
+from d4py_dynamic.mappings.redis import RedisMapping
+from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
+from dispel4py.engine.capabilities import Capabilities
 
 
 class HybridRedisMapping(RedisMapping):

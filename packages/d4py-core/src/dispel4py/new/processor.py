@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn
 
-from dispel4py.inputs import read_inputs
+from dispel4py.engine.inputs import read_inputs
 from dispel4py.new.mappings import config
 from dispel4py.utils import load_graph
 from dispel4py.workflow_graph import WorkflowGraph

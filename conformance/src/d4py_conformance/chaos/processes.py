@@ -1,0 +1,160 @@
+"""What the chaos tests start: a server that can be killed and come back, and commands.
+
+Everything is on this host, and everything is gone after `stop`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from d4py_conformance.subprocesses.deadline import stacks
+from d4py_conformance.subprocesses.programs import Command
+
+_COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
+_HOST = "127.0.0.1"
+_STARTS = 20.0
+
+
+class Server:
+    """A Redis or Valkey server on a port of this host.
+
+    Args:
+        program: the server program.
+        folder: where it keeps what it is to keep.
+        keeps: what it has answered is on the disk (an append-only file, synchronous).
+
+    Attributes:
+        port: its port, the same after each start.
+    """
+
+    def __init__(self, program: str, folder: Path, *, keeps: bool) -> None:
+        with socket.create_server((_HOST, 0)) as probe:
+            self.port: int = probe.getsockname()[1]
+        appends = ["--appendonly", "yes", "--appendfsync", "always"]
+        self._command = [program, "--bind", _HOST, "--port", str(self.port)]
+        self._command += ["--dir", str(folder), "--save", "", "--loglevel", "warning"]
+        self._command += appends if keeps else ["--appendonly", "no"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        until = time.monotonic() + _STARTS
+        while self._ask("PING") != b"+PONG\r\n":
+            assert time.monotonic() < until, "the server does not start"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End it at once; it says and saves nothing any more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    stop = kill
+
+    def keys(self) -> int:
+        """How many keys lie there."""
+        return int(self._ask("DBSIZE")[1:])
+
+    def _ask(self, command: str) -> bytes:
+        try:
+            with socket.create_connection((_HOST, self.port), timeout=5) as line:
+                line.sendall(f"{command}\r\n".encode())
+                return line.recv(100)
+        except OSError:
+            return b""
+
+
+class Commands:
+    """``dispel4py`` commands, each with the processes that it starts.
+
+    Args:
+        folder: where they run.
+        environment: variables of their environment beside ours.
+    """
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **environment}
+        self._started: list[Command] = []
+
+    def start(self, *arguments: Any) -> Command:
+        """Start one."""
+        with (self._folder / f"said-{len(self._started)}").open("w") as said:
+            process = Command(
+                [str(_COMMAND), *map(str, arguments)],
+                self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+            )
+        self._started.append(process)
+        return process
+
+    def workers(self, command: Command) -> list[int]:
+        """The worker processes of one that live; not what Python has started for itself."""
+        found = [process for process in self._processes([command]) if process.pid != command.pid]
+        parents = {process.info["ppid"] for process in found}
+        return [
+            process.pid
+            for process in found
+            if process.pid not in parents and "resource_tracker" not in _line(process)
+        ]
+
+    def left(self) -> list[str]:
+        """The processes that live, of all commands."""
+        return [f"{process.pid} ({_line(process)[:200]})" for process in self._all()]
+
+    def stacks(self) -> str:
+        """The stacks of all of them."""
+        return "\n".join(stacks(process) for process in self._all())
+
+    def said(self, process: Command) -> str:
+        """What one has written to its standard error output."""
+        number = self._started.index(process)
+        return (self._folder / f"said-{number}").read_text(errors="replace").strip()
+
+    def stop(self) -> None:
+        """End all of them, with all that they have started."""
+        for process in self._all():
+            send(process.pid, signal.SIGKILL)
+        for command in self._started:
+            command.wait()
+
+    def _all(self) -> list[psutil.Process]:
+        return self._processes(self._started)
+
+    def _processes(self, commands: Iterable[Command]) -> list[psutil.Process]:
+        """Processes of some commands that live."""
+        members = {pid for command in commands for pid in command.members()}
+        return [
+            process
+            for process in psutil.process_iter(["ppid", "cmdline", "status"])
+            if process.pid in members
+        ]
+
+
+def _line(process: psutil.Process) -> str:
+    return " ".join(process.info["cmdline"] or ())
+
+
+def send(pid: int, number: signal.Signals) -> bool:
+    """Send a signal; False if there is no such process."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,91 @@
+"""The command ``dispel4py-conformance``.
+
+``dispel4py-conformance report`` tests all installed mappings and says what each can do.  What
+follows ``--`` goes to pytest, such as tests of a mapping of your own:
+``dispel4py-conformance report --output here -- -n 2 tests/test_my_mapping.py``.
+``bench-table`` and ``bench-compare`` show what benchmarks have measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from d4py_conformance.bench import tables as bench_tables
+from dispel4py.errors import OptionError
+
+#: So that no settings of the folder that we are in matter to the tests of installed mappings.
+_ANYWHERE = ("-c", os.devnull, "--rootdir", os.curdir, "--import-mode=importlib")
+_INSTALLED = Path(__file__).with_name("installed.py")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; gives the exit status, which is that of pytest where it runs tests."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.do(arguments)
+    except OptionError as error:
+        print(f"dispel4py-conformance: error: {error}", file=sys.stderr)
+        return error.exit_status
+    return status
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    given: list[str] = arguments.pytest[arguments.pytest[:1] == ["--"] :]
+    if not any(Path(argument.partition("::")[0]).exists() for argument in given):
+        given = [*_ANYWHERE, *given, str(_INSTALLED)]
+    if arguments.output:
+        given.append(f"--conformance-report={arguments.output}")
+    if arguments.into:
+        given.append(f"--conformance-matrix={arguments.into}")
+    # A process of its own: pytest has to be there before what it looks into is imported.
+    return subprocess.call([sys.executable, "-m", "pytest", *given])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dispel4py-conformance")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    report = commands.add_parser("report", help="test mappings and say what each can do")
+    report.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="write conformance.json, conformance.md and conformance.html there",
+    )
+    report.add_argument(
+        "--into",
+        metavar="FILE",
+        help="put the matrix into a Markdown file, between the marks that are there for it",
+    )
+    report.add_argument("pytest", nargs=argparse.REMAINDER, help="after --: arguments of pytest")
+    report.set_defaults(do=_report)
+    table = commands.add_parser("bench-table", help="show what benchmarks have measured")
+    table.add_argument("file", metavar="FILE", help="what pytest's --benchmark-json has written")
+    table.add_argument("--picture", metavar="FILE", help="draw the ratios, too (.png, .svg, …)")
+    table.set_defaults(do=_bench_table)
+    compare = commands.add_parser("bench-compare", help="compare two sessions of benchmarks")
+    compare.add_argument("before", metavar="FILE", help="the earlier one")
+    compare.add_argument("after", metavar="FILE", help="the later one")
+    compare.set_defaults(do=_bench_compare)
+    return parser
+
+
+def _bench_table(arguments: argparse.Namespace) -> int:
+    figures = bench_tables.read_figures(arguments.file)
+    bench_tables.print_figures(figures)
+    if arguments.picture:
+        bench_tables.draw_figures(figures, arguments.picture)
+    return 0
+
+
+def _bench_compare(arguments: argparse.Namespace) -> int:
+    before, after = map(bench_tables.read_figures, (arguments.before, arguments.after))
+    bench_tables.print_comparison(before, after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What runs have to give: the workflows' results, models of random graphs, and comparisons."""

@@ -1,0 +1,104 @@
+"""PEs that report how they have arrived where they run, and how much memory a run takes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from d4py_conformance.pes.common import crash_once
+from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE
+
+#: Words of this program, which Python interns.
+MEAN, MEDIAN, NORM = "mean", "median", "norm"
+
+
+class Options(IterativePE):
+    """Sends, for each of its options, whether it is the very string that it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = MEAN
+        self.more: dict[str, Any] = {"norm": NORM, "modes": [MEAN, (MEDIAN, {"deep": NORM})]}
+
+    def _process(self, data: Any) -> list[bool]:
+        first, (second, rest) = self.more["modes"]
+        norms = self.more["norm"] is NORM, rest["deep"] is NORM
+        return [self.mode is MEAN, first is MEAN, second is MEDIAN, *norms]
+
+
+class Asked(ProducerPE):
+    """A root that sends whether what it is called with is the very string that it should be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._add_input("mode", optional=True)
+
+    def _process(self, inputs: dict[str, Any]) -> bool:
+        return inputs["mode"] is MEDIAN
+
+
+def is_mean(data: Any, mode: str) -> bool:
+    """For a `SimpleFunctionPE` with the parameter `mode`."""
+    return mode is MEAN
+
+
+class Weight(IterativePE):
+    """Holds so many bytes, and sends in which process."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.held = bytearray(b"\x01") * size
+
+    def _process(self, data: Any) -> int:
+        assert self.held[-1] == 1
+        return os.getpid()
+
+
+def megabytes_of_run() -> float:
+    """Return what this process and all that it has started take; shared memory counts once."""
+    own = psutil.Process()
+    total = 0.0
+    for process in (own, *own.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss / 1e6
+        except psutil.Error:  # it has ended
+            continue
+    return total
+
+
+class HoldsFile(ConsumerPE):
+    """Has a file open from the beginning, which no other process can have."""
+
+    def __init__(self, path: Path, mode: str) -> None:
+        super().__init__()
+        self.file = path.open(mode)
+
+    def _process(self, data: Any) -> None:
+        pass
+
+
+class Lines(GenericPE):
+    """A root that reads a number from each line of a file, and kills its process once.
+
+    Args:
+        path: the file.
+        at: the number after which it does.
+        marker: see `crash_once`.
+    """
+
+    def __init__(self, path: Path, at: int, marker: Path) -> None:
+        super().__init__()
+        self._add_output("output")
+        self.path, self.at, self.marker = path, at, marker
+
+    def _preprocess(self) -> None:
+        self.file = self.path.open()
+
+    def process(self, inputs: Any) -> dict[str, Any]:
+        number = int(self.file.readline())
+        if number == self.at:
+            crash_once(self.marker)
+        return {"output": number}

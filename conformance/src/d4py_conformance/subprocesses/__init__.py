@@ -1,0 +1,1 @@
+"""Processes that tests start, interrupt, kill, and look at from outside."""

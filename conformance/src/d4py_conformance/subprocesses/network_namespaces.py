@@ -1,0 +1,74 @@
+"""Helps tests of runs on several hosts: network namespaces, and commands with all that they start.
+
+A network namespace has addresses of its own, so to the commands in it the other one is another
+host.  Making one takes root and `ip`, which is in Debian's package iproute2.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from d4py_conformance.subprocesses.programs import Command, wait_until
+
+#: The addresses of the two hosts; nobody uses them, RFC 5737 sets them aside for documentation.
+ADDRESSES = "192.0.2.1", "192.0.2.2"
+#: What their ends of the cable are called.
+CABLE = "cable"
+
+
+@contextmanager
+def two_namespaces() -> Iterator[list[str]]:
+    """The names of two network namespaces with an Ethernet cable between them.
+
+    Where they cannot be made the test is skipped; where only `ip` is missing, it fails in CI.
+    """
+    unshare = shutil.which("unshare")
+    if unshare is None or subprocess.run([unshare, "-n", "true"], check=False).returncode:
+        pytest.skip("this user may not make network namespaces here")
+    if shutil.which("ip") is None:
+        missing = "there is no `ip` (Debian package iproute2)"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    names = [f"d4py-{os.getpid()}-{end}" for end in "ab"]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        here, there = [["name", CABLE, "netns", name] for name in names]
+        ip("link", "add", *here, "type", "veth", "peer", *there)
+        for name, address in zip(names, ADDRESSES, strict=True):
+            ip("-n", name, "address", "add", f"{address}/24", "dev", CABLE)
+            for device in ("lo", CABLE):
+                ip("-n", name, "link", "set", device, "up")
+        yield names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
+
+
+def in_namespace(name: str) -> list[str]:
+    """What a command begins with that is to run in a namespace."""
+    return ["ip", "netns", "exec", name]
+
+
+def ip(*arguments: str) -> None:
+    """Call `ip`."""
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
+
+
+def ended(process: Command, status: int, seconds: float = 30.0) -> tuple[str, str]:
+    """Wait for the end of a command; its output.
+
+    Its status is checked, and that nothing of it is left.
+    """
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"it still runs after {seconds} s") from None
+    assert process.returncode == status, err
+    wait_until(lambda: not process.members(), "processes are left", 3.0)
+    return out, err

@@ -1,0 +1,204 @@
+"""Copies of items, so that a receiver never sees what a sender or a sibling does later.
+
+What cannot change is handed on as it is; a flat list or dict is copied in one step; anything else
+goes through pickle with its large buffers copied once, or, where pickle refuses, through
+`dispel4py.pickling.local_copies`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import pickle
+import uuid
+from collections.abc import Callable, Coroutine, Generator
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from dispel4py.engine.item_ids import InstanceSnapshot, Item
+from dispel4py.engine.ordered.places import Placed
+from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
+from dispel4py.engine.unique_arrays import is_array
+from dispel4py.errors import ItemError, shorten
+from dispel4py.files.open_files import REFUSED, OpenFileError, described
+from dispel4py.pickling.local_copies import closed_over, copy_locally
+from dispel4py.pickling.writable_arrays import dumps
+
+#: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
+IMMUTABLE = frozenset(
+    {
+        int,
+        float,
+        str,
+        bytes,
+        bool,
+        complex,
+        range,
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+        datetime.timedelta,
+        decimal.Decimal,
+        fractions.Fraction,
+        uuid.UUID,
+    }
+)
+_IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
+_ADVICE = "send plain data, and open files, locks and connections in preprocess()"
+
+Copier = Callable[[Any], Any]
+#: The same, and counts the bytes of the item.
+CountingCopier = Callable[[Any, ByteCounter], Any]
+
+
+def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
+    """Return an item that shares nothing changeable with the one given; arrays can be written to.
+
+    Args:
+        item: the item.
+        counter: counts how large it is.
+
+    Raises:
+        ItemError: it can be copied neither by pickle nor by `copy_locally`.
+    """
+    kind: Any = type(item)
+    if kind in _IMMUTABLE_INSIDE:
+        return item
+    flat: Any = None
+    if kind is list:
+        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            flat = item[:]
+    elif kind is tuple:
+        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+            flat = item
+    elif (
+        kind is dict
+        and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
+        and _IMMUTABLE_INSIDE.issuperset(map(type, item))
+    ):
+        flat = item.copy()
+    if flat is not None:
+        if counter is not None:
+            if counter.to_come:  # as `ByteCounter.add`, without a call
+                counter.to_come -= 1
+                counter.bytes += counter.last
+            else:
+                counter.measure(item)
+        return flat
+    if is_numpy_scalar(kind):
+        return item
+    if is_array(item):
+        if counter is not None:
+            counter.bytes += item.nbytes
+        return item.copy(order="K")
+    return _copy_any(item, counter)
+
+
+def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
+    """Return the item itself: what `copy_item` is replaced by under ``share_items=True``."""
+    if counter is not None:
+        if is_array(item):
+            counter.bytes += item.nbytes
+        else:
+            counter.add(item)
+    return item
+
+
+def counting(isolate: Copier) -> CountingCopier:
+    """Return an `Copier` that counts, too."""
+    if isolate is copy_item or isolate is share_item:
+        return isolate
+
+    def isolate_and_count(item: Any, counter: ByteCounter) -> Any:
+        return isolate(share_item(item, counter))
+
+    return isolate_and_count
+
+
+@cache
+def is_numpy_scalar(kind: type) -> bool:
+    """A NumPy number, string or time, which cannot change; told without importing NumPy."""
+    names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
+    return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
+
+
+def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
+    try:
+        buffers: list[pickle.PickleBuffer] = []
+        data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
+        views = [buffer.raw() for buffer in buffers]
+        if any(view.readonly and is_array(view.obj) for view in views):
+            buffers = []
+            data = dumps(item, buffers.append)
+            views = [buffer.raw() for buffer in buffers]
+        if counter is not None:
+            counter.bytes += unpickled_bytes(data)
+            if views:
+                counter.bytes += sum(view.nbytes for view in views)
+        return pickle.loads(data, buffers=map(bytearray, views))
+    except Exception:  # a user's __reduce__ may raise anything
+        try:
+            if counter is not None:
+                counter.add(item)
+            return copy_locally(item, IMMUTABLE)
+        except Exception as error:
+            error.__context__ = None  # what was tried before failed for the same reason
+            raise cannot_carry(item, error) from error
+
+
+def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
+    """The error for an item or PE that cannot be pickled; names the attribute to blame."""
+    while type(item) in (Item, Placed, InstanceSnapshot, KeptInOrder):
+        item = item.data if type(item) in (Item, Placed) else item.pe
+    reason: Any = error
+    where = ""
+    is_file = isinstance(error, OpenFileError)
+    if (culprit := _find_culprit(item, is_file=is_file)) is not None:
+        place, value = culprit
+        where = f" because of {place} (a {type(value).__name__})"
+        if type(value) in REFUSED and not is_file:
+            reason = f"{described(value)} is open"
+    elif isinstance(item, Generator):
+        advice = "write each item with self.write() instead, or send a list of them"
+    elif isinstance(item, Coroutine):
+        advice = "send what it comes to: await it, in a function that asyncio.run() calls"
+    return ItemError(
+        f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {reason};"
+        f" {advice}"
+    )
+
+
+def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None:
+    """Return the first attribute or element that cannot be copied, one level down.
+
+    Args:
+        item: the item.
+        is_file: an open file is the reason, so that one is to blame if it is on that level.
+    """
+    if isinstance(item, dict):
+        parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
+    elif isinstance(item, list | tuple | set | frozenset):
+        parts = [(f"element {i}", value) for i, value in enumerate(item)]
+    elif isinstance(item, FunctionType):
+        parts = [(f"variable {name!r}", value) for name, value in closed_over(item)]
+    else:
+        parts = [
+            (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
+        ]
+    blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
+    if is_file:
+        blamed = [part for part in blamed if type(part[1]) in REFUSED] or blamed
+    # Functions and the like are carried by other means, so what nothing copies is rather to blame.
+    blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
+    return blamed[0] if blamed else None
+
+
+def _carries(means: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        means(value)
+    except Exception:  # a user's __reduce__ or __deepcopy__ may raise anything
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""What becomes of the failures of a run that skips them: all are counted, the first are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dispel4py.engine.sizes import size_of
+from dispel4py.errors import GroupingError
+from dispel4py.result import Failure, FailureCount, OnFailure, RunResult
+
+#: So many failures are kept with item and traceback, or as many as fit into so many bytes.
+MOST_FAILURES, MOST_FAILURE_BYTES = 10_000, 64 << 20
+_IN_GROUPING = f"{GroupingError.__module__}.{GroupingError.__qualname__}"
+
+
+class FailureCollector:
+    """Takes failures and hands them to `on_failure`, or keeps the first ones for `RunResult`.
+
+    Args:
+        on_failure: see `dispel4py.RunOptions`.
+
+    Attributes:
+        kept: the first failures, up to `MOST_FAILURES` and `MOST_FAILURE_BYTES`; none if
+            `on_failure` takes them.
+    """
+
+    def __init__(self, on_failure: OnFailure | None = None) -> None:
+        self.kept: list[Failure] = []
+        self._on_failure = on_failure
+        self._counts: dict[tuple[str, str, str], FailureCount] = {}
+        self._bytes = 0
+
+    def add(self, failures: Iterable[Failure]) -> None:
+        """Take failures."""
+        for failure in failures:
+            self._count(failure)
+            if self._on_failure is not None:
+                self._on_failure(failure)
+            elif len(self.kept) < MOST_FAILURES and self._bytes < MOST_FAILURE_BYTES:
+                self.kept.append(failure)
+                self._bytes += failure_bytes(failure)
+
+    def _count(self, failure: Failure) -> None:
+        error = failure.error
+        key = error.pe_id, error.phase, error.exception_type
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = FailureCount(*key, first=str(error))
+        count.failures += 1
+
+    @property
+    def counts(self) -> list[FailureCount]:
+        """How many failures there were of each kind, the most frequent first."""
+        return sorted(self._counts.values(), key=lambda count: -count.failures)
+
+
+def failure_bytes(failure: Failure) -> int:
+    """Return about how many bytes a failure takes."""
+    # The text is there twice, in the error and in its note, and its cause is about as large.
+    return size_of(failure.item) + 3 * len(failure.error.user_traceback) + 1000
+
+
+def complete_failures(result: RunResult, on_failure: OnFailure | None) -> None:
+    """Count the failures of a run, where its mapping has only listed them.
+
+    Args:
+        result: what the run gave back; it is changed.
+        on_failure: see `dispel4py.RunOptions`.
+    """
+    if result.failures and not result.failure_counts:
+        collector = FailureCollector(on_failure)
+        collector.add(result.failures)
+        result.failures, result.failure_counts = collector.kept, collector.counts
+
+
+def failed_throughout(result: RunResult) -> dict[str, int]:
+    """Return the PEs of which each call failed, and how many calls that were."""
+    failed: dict[str, int] = {}
+    for count in result.failure_counts:
+        # Of what one call has written, several items may lack their group key.
+        if count.phase == "process" and count.exception_type != _IN_GROUPING:
+            failed[count.pe_id] = failed.get(count.pe_id, 0) + count.failures
+    calls = result.stats.items_per_pe()
+    return {pe_id: n for pe_id, n in failed.items() if n >= calls.get(pe_id, 0) > 0}

@@ -1,0 +1,243 @@
+"""What the roots of a run are called with, from whatever the caller gave.
+
+A number n means n calls with ``{}``; an iterable of dicts means one call each and is read lazily,
+once.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, repeat, starmap
+from pathlib import Path
+from typing import Any, overload
+
+from dispel4py.engine.copying import Copier, copy_item
+from dispel4py.engine.plan import Plan, PlannedPE
+from dispel4py.engine.sizes import SLICE_BYTES, ByteCounter
+from dispel4py.errors import InputError, name_list, shorten
+from dispel4py.logs import get_logger
+
+_LOG = get_logger("inputs")
+
+RootInput = int | Iterable[dict[str, Any]]
+
+
+def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
+    """Number of each root → how often it is called, or with what.
+
+    Args:
+        plan: the plan.
+        inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.  Keys of a
+            dict that name no root are left out, with a warning.
+
+    Raises:
+        InputError: no key of the inputs names a root, or they cannot be what a root is called with.
+    """
+    roots = plan.roots
+    if inputs is None:
+        inputs = 1
+    if not isinstance(inputs, Mapping):
+        return _give(roots, inputs)
+    given: dict[int, RootInput] = {root.index: 0 for root in roots}
+    unknown: list[str] = []
+    for key, value in inputs.items():
+        named = [root for root in roots if key is root.pe or key == root.id]
+        named = named or [root for root in roots if key == root.pe.name]
+        if not named:
+            unknown.append(_key_name(key))
+            continue
+        given |= _give(named, value)
+    if unknown:
+        what = "which is no root" if len(unknown) == 1 else "which are no roots"
+        message = (
+            f"the inputs name {', '.join(unknown)}, {what} of this graph"
+            f" (roots: {name_list([root.id for root in roots])})"
+        )
+        if len(unknown) == len(inputs):
+            raise InputError(message)
+        _LOG.warning("%s; that part of the inputs is not used", message)
+    return given
+
+
+def calls(
+    root: PlannedPE, given: RootInput, isolate: Copier = copy_item
+) -> Iterator[dict[str, Any]]:
+    """The inputs of a root's calls, one dict each, which the root may change as it likes.
+
+    Raises:
+        InputError: an element is no dict, or names an input that the root does not have.
+    """
+    if isinstance(given, int):
+        return starmap(dict, repeat((), given))
+    return _checked_calls(root, given, isolate)
+
+
+def take(made: Iterator[Any], most: int, counter: ByteCounter) -> list[Any]:
+    """Take up to so many of the `calls` of a root; fewer if they are large, but one.
+
+    Args:
+        made: the calls.
+        most: how many.
+        counter: has measured those before.
+    """
+    if isinstance(made, starmap):  # calls with nothing
+        return list(islice(made, most))
+    taken: list[Any] = []
+    counter.bytes = 0
+    for call in islice(made, most):
+        taken.append(call)
+        counter.add(call)
+        if counter.bytes > SLICE_BYTES:
+            break
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class CallRange(Sequence[dict[str, Any]]):
+    """Some calls of a root in a row, each with the dict that it is called with.
+
+    A slice is one too, so calls can be dealt out and are still known by their numbers.  The dicts
+    are made, or copied, when they are read: the root may change them as it likes.
+
+        >>> calls = CallRange(0, 1_000_000)[10:]
+        >>> calls.first, len(calls), calls[0]
+        (10, 999990, {})
+
+    Args:
+        first: number of the first one.
+        inputs: the dicts; a number n means n calls with ``{}``.
+    """
+
+    first: int
+    inputs: int | Sequence[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return self.inputs if isinstance(self.inputs, int) else len(self.inputs)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        if isinstance(self.inputs, int):
+            return starmap(dict, repeat((), self.inputs))
+        return map(copy_item, self.inputs)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> CallRange: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | CallRange:
+        if not isinstance(place, slice):
+            return {} if isinstance(self.inputs, int) else copy_item(self.inputs[place])
+        start, stop, step = place.indices(len(self))
+        if step != 1:
+            raise ValueError("calls in a row cannot be sliced by steps")
+        stop = max(start, stop)
+        inputs = stop - start if isinstance(self.inputs, int) else self.inputs[start:stop]
+        return CallRange(self.first + start, inputs)
+
+
+def _checked_calls(
+    root: PlannedPE, given: Iterable[Any], isolate: Copier
+) -> Iterator[dict[str, Any]]:
+    for number, element in enumerate(given):
+        _check_element(root, number, element)
+        yield isolate(element)
+
+
+def _give(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:
+    if isinstance(value, Iterator) and len(roots) > 1:
+        raise InputError(
+            "an iterator can feed one root only; give each its own, by"
+            f" {name_list([root.id for root in roots])}"
+        )
+    return {root.index: _checked(root, value) for root in roots}
+
+
+def _checked(root: PlannedPE, value: Any) -> RootInput:
+    if isinstance(value, numbers.Integral):
+        count = int(value)
+        if count < 0:
+            raise InputError(f"{root.id} cannot be called {count} times")
+        if count and root.reads_input is not None:
+            name = root.reads_input
+            raise InputError(
+                f"nothing feeds input {name!r} of {root.id}: connect it, or give it data, such as"
+                f' inputs={{{root.id!r}: [{{{name!r}: …}}]}} or -d \'{{"{root.id}":'
+                f' [{{"{name}": …}}]}}\''
+            )
+        return count
+    if isinstance(value, list | tuple):  # what can be checked at once is
+        for number, element in enumerate(value):
+            _check_element(root, number, element)
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
+        return value
+    advice = f"; for one call: [{shorten(value)}]" if isinstance(value, dict) else ""
+    raise InputError(
+        f"the input of {root.id} is {shorten(value)}; it has to be a number of calls or a list"
+        f" of dicts, one per call{advice}"
+    )
+
+
+def _check_element(root: PlannedPE, number: int, element: Any) -> None:
+    inputs = root.pe.inputconnections
+    if not isinstance(element, dict):
+        raise InputError(
+            f"input number {number} of {root.id} is {shorten(element)}; each has to be a dict of"
+            f" input name and data (inputs: {name_list(list(inputs))})"
+        )
+    unknown = [str(name) for name in element if inputs and name not in inputs]
+    if unknown:
+        raise InputError(
+            f"input number {number} of {root.id} names {name_list(unknown)}"
+            f" (inputs: {name_list(list(inputs))})"
+        )
+
+
+def _key_name(key: Any) -> str:
+    if isinstance(key, type):
+        return f"the class {key.__name__} in place of a PE"
+    return repr(key) if isinstance(key, str) else repr(getattr(key, "name", key))
+
+
+def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
+    """Return the inputs that a command line has, as JSON: in a file (``-f``), or else ``-d``.
+
+    Args:
+        file: path of the file, or None.
+        data: the text itself, or None; without either, the inputs are ``{}``.
+
+    Raises:
+        InputError: the file cannot be read, or it is no JSON object.
+    """
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise InputError(f"cannot read {file} (-f): {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file} (-f) is not JSON: {error}") from error
+        return _parse(text, f"{file} (-f)")
+    return {} if data is None else _parse(data, "-d")
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    import json  # which few runs need
+
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = (text.splitlines() or [""])[min(error.lineno, len(text.splitlines()) or 1) - 1]
+        raise InputError(
+            f"{name} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}\n"
+            f"  {line}\n  {' ' * (error.colno - 1)}^"
+        ) from error
+    except RecursionError as error:
+        raise InputError(f"{name} is nested too deeply") from error
+    if not isinstance(given, dict):
+        raise InputError(
+            f"{name} is no JSON object but {json.dumps(given)[:60]}; it names roots, each with a"
+            ' number of calls or a list of objects: {"TestProducer0": 10}'
+        )
+    return given

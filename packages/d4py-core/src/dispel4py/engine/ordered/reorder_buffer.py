@@ -1,0 +1,135 @@
+"""The reorder buffer of an instance with ordered inputs: it gives the order that the roots made.
+
+What comes early is held until all before it has come; see `dispel4py.engine.ordered.places`.
+
+    >>> from dispel4py.engine.ordered.places import Placed
+    >>> buffer = ReorderBuffer({7: (0, True)})
+    >>> list(buffer.take("input", Placed((0, 1, 7), "second")))
+    []
+    >>> [item.data for _, item in buffer.take("input", Placed((0, 0, 7), "first"))]
+    ['first', 'second']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from dispel4py.core import GenericPE
+from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.ordered.places import LATE, Elsewhere, Place, Placed
+from dispel4py.engine.sizes import size_of
+from dispel4py.errors import RunError
+
+#: With so many items that came early, or about so many bytes of them, roots are to wait.
+MOST_EARLY, MOST_EARLY_BYTES = 8192, 16 << 20
+
+
+class ReorderBuffer:
+    """Holds what has come early to one instance, and knows what comes next.
+
+    Args:
+        ways: by the number of a way (see `Route`), which of those ways it is that lead here from
+            the same PE, and whether it is the last of them.
+    """
+
+    def __init__(self, ways: Mapping[int, tuple[int, bool]]) -> None:
+        self._ways = dict(ways)
+        self._next: dict[int, Place] = {}
+        self._held: dict[int, dict[Place, tuple[Place, str, Any, int]]] = {}
+        self._late: list[tuple[Place, str, Any]] = []
+        self._early = self._early_bytes = 0
+
+    @property
+    def ahead(self) -> tuple[int, ...]:
+        """Roots that should wait: those of which items are held, while these are too many."""
+        if self._early < MOST_EARLY and self._early_bytes < MOST_EARLY_BYTES:
+            return ()
+        return tuple(root for root, held in self._held.items() if held)
+
+    def take(self, input_name: str, item: Any) -> Iterator[tuple[str, Any]]:
+        """Take what has come by an input.
+
+        Yields:
+            (input, item or void) of all that are next in order now.
+
+        Raises:
+            RunError: it has come before.
+        """
+        root = item.place[0]
+        if root == LATE:
+            self._late.append((item.place, input_name, item))
+            return
+        place, after = self._read(item.place)
+        following = self._next.get(root, ())
+        held = self._held.setdefault(root, {})
+        if place != following:
+            if place < following or place in held:
+                raise RunError(f"an item of an ordered input has come twice (place {item.place})")
+            size = size_of(item.data) if type(item) is Placed else 0
+            held[place] = after, input_name, item, size
+            self._early += 1
+            self._early_bytes += size
+            return
+        while True:
+            self._next[root] = after
+            if type(item) is not Elsewhere:
+                yield input_name, item
+            if after not in held:
+                return
+            after, input_name, item, size = held.pop(after)
+            self._early -= 1
+            self._early_bytes -= size
+
+    def finish(self) -> Iterator[tuple[str, Any]]:
+        """Give what comes after all else, as `take` does; nothing more will come.
+
+        Raises:
+            RunError: something is missing.
+        """
+        for held in self._held.values():
+            if held:
+                place = held[min(held)][2].place
+                raise RunError(
+                    "an item of an ordered input has not come, though one that follows it has"
+                    f" (place {place}): the mapping has lost it"
+                )
+        late, self._late = sorted(self._late, key=lambda entry: entry[0]), []
+        for _, input_name, item in late:
+            yield input_name, item
+
+    def _read(self, place: Place) -> tuple[Place, Place]:
+        """Return a place and the one that follows it, in the form compared here: no last zeros."""
+        numbers = [place[1]]
+        open_at = 0  # the deepest number that is not the last one of its kind
+        is_way = True
+        for part in place[2:]:
+            if is_way:
+                number, is_last = self._ways[part]
+            else:
+                number, is_last = (~part, True) if part < 0 else (part, False)
+            is_way = not is_way
+            if not is_last:
+                open_at = len(numbers)
+            numbers.append(number)
+        after = numbers[: open_at + 1]
+        after[-1] += 1
+        while numbers and not numbers[-1]:
+            numbers.pop()
+        return tuple(numbers), tuple(after)
+
+
+class KeptInOrder(NamedTuple):
+    """An instance that moves to another process, with its part of the order.
+
+    Attributes:
+        pe: the PE, or that with what else is kept of it.
+        number: see `Call`.
+        source: number of the instance, or of the process that has the replica.
+        buffer: what has come to it, if it has an ordered input.
+    """
+
+    pe: GenericPE | InstanceSnapshot
+    number: int
+    source: int
+    buffer: ReorderBuffer | None

@@ -1,0 +1,99 @@
+"""The router of items that travel with their places; see `dispel4py.engine.ordered.places`.
+
+Voids are routed as well.  Where an ordered input has several instances, those that do not get an
+item get an `Elsewhere`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
+from dispel4py.engine.ordered.places import LATE, Elsewhere, Placed, Void
+from dispel4py.engine.plan import ALL
+from dispel4py.engine.routing import Parts, Router
+
+
+class OrderedRouter(Router):
+    """See `Router`."""
+
+    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
+        way = super()._way_of(kind)
+        if not self.route.ordered or self.instances == 1 or kind == ALL:
+            return way
+        return lambda items: self._punctuate_others(way(items))
+
+    def _to_all(self, items: list[Any]) -> Parts:
+        # All copies are made before the first receiver can touch its own.
+        first = self.route.way
+        others = range(first + 1, first + self.instances)
+        copies = [take_way([_off(item) for item in items], way, self._isolate) for way in others]
+        if self._in_order:
+            together = zip(items, *copies, strict=True)
+            return [(i, [item]) for same in together for i, item in enumerate(same)]
+        return enumerate([items, *copies])
+
+    def _by_key(self, items: list[Any]) -> Parts:
+        parts: list[tuple[int, list[Any]]] = []
+        for given in items:
+            item, instance = given, 0
+            if type(item) is Placed:
+                found = [*super()._by_key([item.data])]
+                if found:
+                    ((instance, _),) = found
+                elif item.place[0] == LATE:
+                    continue
+                else:
+                    item = Void(item.place)  # its key cannot be read
+            if parts and parts[-1][0] == instance:
+                parts[-1][1].append(item)
+            else:
+                parts.append((instance, [item]))
+        return parts if self._in_order else _together(parts)
+
+    def _punctuate_others(self, parts: Parts) -> Parts:
+        all_parts: list[tuple[int, list[Any]]] = []
+        for instance, items in parts:
+            all_parts.append((instance, items))
+            elsewhere = [Elsewhere(item.place) for item in items if item.place[0] != LATE]
+            if elsewhere:
+                others = (other for other in range(self.instances) if other != instance)
+                all_parts += [(other, elsewhere) for other in others]
+        return all_parts if self._in_order else _together(all_parts)
+
+
+def take_way(items: list[Any], way: int, isolate: Copier) -> list[Any]:
+    """Return items and voids with the number of one of the ways that they go.
+
+    Args:
+        items: as they were written.
+        way: number of the way.
+        isolate: copies an item, if there are other ways.
+    """
+    taken: list[Any] = []
+    for item in items:
+        place = (*item.place, way)
+        if type(item) is not Placed:
+            taken.append(Void(place))
+        elif isolate is share_item or type(item.data) in IMMUTABLE:
+            taken.append(Placed(place, item.data))
+        else:
+            taken.append(Placed(place, isolate(item.data)))
+    return taken
+
+
+def _off(item: Any) -> Any:
+    """Return an item as it was before it took a way."""
+    return item._replace(place=item.place[:-1])
+
+
+def _together(parts: Parts) -> list[tuple[int, list[Any]]]:
+    """One part for each instance."""
+    found: dict[int, list[Any]] = {}
+    for instance, items in parts:
+        if instance in found:
+            found[instance] += items
+        else:
+            found[instance] = [*items]
+    return [*found.items()]

@@ -1,0 +1,112 @@
+"""Which edges lead to ordered inputs, so that items travel there with their places.
+
+A way is one of the edges, or one of the instances that an edge with the grouping ``"all"`` leads
+to: an item that goes several ways to the same ordered input takes one place after the other there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from dispel4py.errors import GraphError
+
+if TYPE_CHECKING:
+    from dispel4py.engine.plan import PlannedPE, Route
+
+
+def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedPE]:
+    """Return the same PEs with their ordered inputs, and with the ways to them.
+
+    Args:
+        pes: all PEs of a plan, by number.
+        order: their numbers, each behind all that feed it.
+
+    Raises:
+        GraphError: a PE on a way does what cannot be kept in order.
+    """
+    if not any(route.ordered for pe in pes for route in _routes(pe)):
+        return [*pes]
+    leads = [False] * len(pes)
+    for i in reversed(order):
+        leads[i] = any(route.ordered or leads[route.destination] for route in _routes(pes[i]))
+    found = [*pes]
+    number = 0
+    for turn, i in enumerate(order):
+        routes: dict[str, tuple[Route, ...]] = {}
+        for output, edges in pes[i].routes.items():
+            routes[output] = ()
+            for route in edges:
+                leads_on = route.ordered or leads[route.destination]
+                numbered = replace(route, way=number) if leads_on else route
+                routes[output] += (numbered,)
+                number += len(_ways(numbered, pes)) if leads_on else 0
+        found[i] = replace(pes[i], routes=routes, turn=turn)
+    inputs = [_inputs(found, i) for i in range(len(found))]
+    found = [
+        replace(
+            pe,
+            ordered=inputs[i],
+            has_places=leads[i] or bool(inputs[i]),
+            ways=_ways_to(found, order, i) if inputs[i] else {},
+        )
+        for i, pe in enumerate(found)
+    ]
+    if problems := [*_problems(found)]:
+        raise GraphError(problems)
+    return found
+
+
+def _inputs(pes: Sequence[PlannedPE], i: int) -> tuple[str, ...]:
+    routes = (route for pe in pes for route in _routes(pe))
+    names = {route.input: None for route in routes if route.destination == i and route.ordered}
+    return tuple(names)
+
+
+def _ways_to(
+    pes: Sequence[PlannedPE], order: Sequence[int], target: int
+) -> dict[int, tuple[int, bool]]:
+    """Return what a `ReorderBuffer` has to know of the ways to a PE."""
+    found: dict[int, tuple[int, bool]] = {}
+    leads = [False] * len(pes)
+    for i in reversed(order):
+        ways: list[list[int]] = []
+        for route in _routes(pes[i]):
+            if route.destination == target and route.ordered:
+                ways.append(_ways(route, pes))  # each instance of the target sees one of them
+            elif leads[route.destination]:
+                ways += [[way] for way in _ways(route, pes)]
+        leads[i] = bool(ways)
+        for rank, same in enumerate(ways):
+            found |= dict.fromkeys(same, (rank, rank == len(ways) - 1))
+    return found
+
+
+def _ways(route: Route, pes: Sequence[PlannedPE]) -> list[int]:
+    count = pes[route.destination].instances if route.grouping.kind == "all" else 1
+    return [*range(route.way, route.way + count)]
+
+
+def _problems(pes: Sequence[PlannedPE]) -> Iterable[str]:
+    for pe in pes:
+        if pe.has_places and pe.with_ids:
+            yield (
+                f"{pe.id} has, or leads to, an ordered input, and also has, or leads to a PE with,"
+                " item_ids = True: items travel either in order or with their ids"
+            )
+        if pe.has_places and pe.has_independent_calls:
+            yield (
+                f"{pe.id} leads to an ordered input, so it cannot have independent_calls = True:"
+                " its calls have to be made in order"
+            )
+        if pe.has_places and pe.seeks:
+            yield (
+                f"{pe.id} has, or leads to, an ordered input, so it cannot have seeks = True:"
+                " leave it out, and a call that is repeated begins at its beginning"
+            )
+
+
+def _routes(pe: PlannedPE) -> Iterable[Route]:
+    return chain.from_iterable(pe.routes.values())

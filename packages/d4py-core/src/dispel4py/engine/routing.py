@@ -1,0 +1,239 @@
+"""Which instance of its destination each item of a route goes to.
+
+A `Router` belongs to one sending instance.  It splits a batch of written items by receiving
+instance; items keep their order on the way to each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice, repeat
+from operator import itemgetter
+from typing import Any
+
+from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
+from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.item_ids import Item, bare, forked_id
+from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
+from dispel4py.errors import GroupingError, name_list, shorten
+from dispel4py.exceptions.unwinding import let_pass
+
+#: A batch's items by receiving instance.
+Parts = Iterable[tuple[int, list[Any]]]
+
+#: What may be wrong with a group key.
+_NOT_READ, _NOT_HASHED = "cannot be read", "cannot be hashed"
+#: How many keys of a dict a message names.
+_MOST_NAMED = 10
+#: How many keys a router remembers the instance of.
+_REMEMBERED_KEYS = 1 << 16
+
+
+class Router:
+    """Splits what one instance writes to one route.
+
+    Args:
+        route: the route.
+        instances: number of instances of the destination.
+        sender: number of the sending instance; senders start shuffling at different receivers.
+        isolate: copies an item that goes to several instances.
+        on_error: gets an exception and the item that cannot be routed; raises, or drops it.
+        in_order: the parts follow each other as the items do, so that there is one per item or
+            run of items; else there is one per instance.
+        receiver: id of the destination, for messages.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        instances: int,
+        sender: int,
+        isolate: Copier,
+        on_error: Callable[[BaseException, Any], None],
+        in_order: bool = False,
+        receiver: str = "",
+    ) -> None:
+        self.route = route
+        self._receiver = receiver
+        self.instances = instances
+        self._next = sender % instances
+        self._isolate = isolate
+        self._on_error = on_error
+        self._in_order = in_order
+        self._instance_of: dict[Any, int] = {}
+        keys = route.grouping.keys
+        #: As `group_key`.
+        self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
+        #: Splits a batch; items keep their order on the way to each instance.
+        self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
+
+    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
+        if kind == GROUP_BY:
+            return self._by_key
+        if kind == GLOBAL or self.instances == 1:
+            return self._to_first
+        return self._to_all if kind == ALL else self._in_turn
+
+    def _to_first(self, items: list[Any]) -> Parts:
+        return ((0, items),)
+
+    def _to_all(self, items: list[Any]) -> Parts:
+        # All copies are made before the first receiver can touch its own.
+        if self.route.with_ids:
+            copies = [fork_items(items, i, self._isolate) for i in range(1, self.instances)]
+            items = fork_items(items, 0, share_item)
+        else:
+            copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+        if self._in_order:
+            together = zip(items, *copies, strict=True)
+            return [(i, [item]) for same in together for i, item in enumerate(same)]
+        return enumerate([items, *copies])
+
+    def _in_turn(self, items: list[Any]) -> Parts:
+        n, first = self.instances, self._next
+        self._next = (first + len(items)) % n
+        if len(items) == 1:
+            return ((first, items),)
+        parts = []
+        if self._in_order:
+            for i, item in enumerate(items, first):
+                parts.append((i % n, [item]))
+        else:
+            for i in range(min(n, len(items))):
+                parts.append(((first + i) % n, items[i::n]))
+        return parts
+
+    def _by_key(self, items: list[Any]) -> Parts:
+        if len(items) == 1:
+            return self._one_by_key(items)
+        parts: list[tuple[int, list[Any]]] = []
+        part_of: dict[int, list[Any]] = {}
+        items, keys = self._keys(items)
+        for item, key, known in zip(items, keys, self._known(keys), strict=True):
+            instance = self._placed(key, item) if known is None else known
+            if instance is None:
+                continue
+            if instance in part_of:
+                part_of[instance].append(item)
+                continue
+            if self._in_order:
+                part_of.clear()  # another instance ends the run
+            part_of[instance] = [item]
+            parts.append((instance, part_of[instance]))
+        return parts
+
+    def _one_by_key(self, items: list[Any]) -> Parts:
+        """Do the same for one item, with less work."""
+        data = items[0].data if self.route.with_ids else items[0]
+        try:
+            key = self._key_of(data)
+        except BaseException as error:  # a user's __getitem__ may raise anything
+            self._on_error(self._explain(_NOT_READ, data, error), data)
+            return ()
+        instance = self._placed(key, items[0])
+        return () if instance is None else ((instance, items),)
+
+    def _known(self, keys: list[Any]) -> Iterable[int | None]:
+        """Return the instances of keys that were met before, else None for each."""
+        if _are_plain(keys):
+            with suppress(Exception):  # of a user's time zone, say; handled where it is met
+                return [*map(self._instance_of.get, keys)]
+        return repeat(None, len(keys))
+
+    def _placed(self, key: Any, item: Any) -> int | None:
+        """Return the instance of a key; None if it has none and that is to be skipped."""
+        try:
+            if _is_plain(key):
+                instance = self._instance_of.get(key)
+                return self._find(key) if instance is None else instance
+            return stable_hash(key) % self.instances
+        except BaseException as error:  # a user's class may raise anything
+            data = item.data if self.route.with_ids else item
+            self._on_error(self._explain(_NOT_HASHED, data, error), data)
+            return None
+
+    def _keys(self, items: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Return the items that have a key, and their keys."""
+        with_ids, key_of = self.route.with_ids, self._key_of
+        try:
+            return items, [*map(key_of, bare(items) if with_ids else items)]
+        except BaseException as error:  # a user's __getitem__ may raise anything
+            let_pass(error)  # else there is one that has none: see which
+        found, keys = [], []
+        for item in items:
+            data = item.data if with_ids else item
+            try:
+                keys.append(key_of(data))
+            except BaseException as error:
+                self._on_error(self._explain(_NOT_READ, data, error), data)
+                continue
+            found.append(item)
+        return found, keys
+
+    def _find(self, key: Any) -> int:
+        instance = stable_hash(key) % self.instances
+        # Only plain keys are remembered: they are cheap to compare and stay equal.
+        if len(self._instance_of) < _REMEMBERED_KEYS:
+            self._instance_of[key] = instance
+        return instance
+
+    def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
+        let_pass(error)
+        of = f" of {self._receiver}" if self._receiver else ""
+        advice = "" if what == _NOT_HASHED else f"; {_missing(item, self.route.grouping.keys)}"
+        explained = GroupingError(
+            f"the group key {what} from {shorten(item)}: input {self.route.input!r}{of} is grouped"
+            f" by {self.route.grouping} ({type(error).__name__}: {error}){advice}"
+        )
+        explained.__cause__ = error
+        return explained
+
+
+def _missing(item: Any, keys: Sequence[Any]) -> str:
+    """Return what an item lacks of the keys of a grouping, and what to do."""
+    advice = "send items that have it, or change the grouping"
+    if isinstance(item, Mapping):
+        names = name_list([*islice(item, _MOST_NAMED)]) + (" …" if len(item) > _MOST_NAMED else "")
+        return f"this dict has the keys {names}: {advice}"
+    if isinstance(item, Sequence) and not isinstance(item, str | bytes):
+        if all(isinstance(key, int) for key in keys):
+            return f"this {type(item).__name__} has {len(item)} elements, from 0: {advice}"
+        return f"a {type(item).__name__} has elements by number: send dicts, or group by numbers"
+    if hasattr(item, "__getitem__"):
+        return f"its __getitem__() has to take the keys of the grouping: {advice}"
+    return "items that are grouped have to be tuples, lists or dicts, or have a __getitem__()"
+
+
+def _is_plain(key: Any) -> bool:
+    """Return True if a key is of a type that cannot change, or a tuple of such.
+
+    Another type may call itself equal to a plain key by a rule of its own.
+    """
+    kind = type(key)
+    return kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, key)))
+
+
+def _are_plain(keys: list[Any]) -> bool:
+    """Return True if all keys are plain."""
+    kinds = set(map(type, keys))
+    if tuple in kinds:
+        tuples = keys if len(kinds) == 1 else [key for key in keys if type(key) is tuple]
+        kinds.discard(tuple)
+        kinds.update(map(type, chain.from_iterable(tuples)))
+    return kinds <= IMMUTABLE
+
+
+def copy_items(items: list[Any], isolate: Copier) -> list[Any]:
+    """A batch for one more receiver; batches are read, never changed, so they can be shared."""
+    if IMMUTABLE.issuperset(map(type, items)):
+        return items
+    return [isolate(item) for item in items]
+
+
+def fork_items(items: list[Item], way: int, isolate: Copier) -> list[Item]:
+    """The same for items with ids, which have other ones on each of several ways."""
+    return [
+        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else isolate(data))
+        for item_id, data in items
+    ]

@@ -1,0 +1,1 @@
+"""The mappings that d4py-core brings along: `simple`."""

@@ -1,0 +1,120 @@
+"""The mapping `simple`: the whole graph in this process, on this thread, without any dependency.
+
+All instances live in one `Executor`.  Roots take turns; when they are exhausted, the PEs are
+postprocessed in topological order, each after all that feeds it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from time import monotonic, perf_counter
+from typing import Any
+
+from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.failures import FailureCollector
+from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.random_streams import Stream, callers_generators_kept
+from dispel4py.engine.runner import check_copies, raise_error
+from dispel4py.engine.shared_parts import SharingMaker
+from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.workflow_graph import WorkflowGraph
+
+#: Seconds between two calls of `RunOptions.on_progress`.
+PROGRESS_SECONDS = 0.2
+
+
+class SimpleMapping:
+    """Runs a graph in this process."""
+
+    name = "simple"
+    capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """It has no options of its own."""
+
+    def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
+        """See `dispel4py.registry.Mapping`."""
+        with callers_generators_kept() as callers:
+            return self._run(graph, inputs, options, callers)
+
+    def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
+        """See `dispel4py.registry.Checks`."""
+        check_copies(_planned(graph, options))
+        return None
+
+    def _run(
+        self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
+    ) -> RunResult:
+        started_at = perf_counter()
+        plan = _planned(graph, options)
+        given = {
+            root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
+            for root, value in root_inputs(plan, inputs).items()
+        }
+        isolate = share_item if options.share_items else copy_item
+        exits = _OutputHandler(options, callers)
+        stats = RunStats(self.name, seed=plan.seed)
+        failures = FailureCollector(options.on_failure)
+        next_report = monotonic() + PROGRESS_SECONDS
+
+        def report() -> bool:
+            nonlocal next_report
+            if options.on_progress is not None and monotonic() >= next_report:
+                next_report = monotonic() + PROGRESS_SECONDS
+                stats.instances = executor.stats
+                stats.seconds = perf_counter() - started_at
+                callers.take()
+                options.on_progress(stats)
+            return False
+
+        executor = Executor(
+            plan,
+            exits,
+            isolate=isolate,
+            on_error=raise_error
+            if options.on_error == "stop"
+            else lambda error, item: failures.add([Failure(error, item)]),
+            between=None if options.on_progress is None else report,
+        )
+        with executor.closing():
+            # Receivers first: a preprocess may write.
+            for pe in reversed(plan.order):
+                for instance in range(plan.pes[pe].instances):
+                    executor.start(pe, instance)
+            waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
+            while waiting:
+                for root, iterator in list(waiting.items()):
+                    if not executor.call_root(root, iterator):
+                        del waiting[root]
+            for pe in plan.order:
+                for instance in range(plan.pes[pe].instances):
+                    executor.finish(pe, instance)
+        stats.instances = executor.stats
+        stats.seconds = perf_counter() - started_at
+        return RunResult(exits.results.outputs, failures.kept, stats, failures.counts)
+
+
+def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:
+    plan = make_plan(graph, options)
+    pes = (replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
+    return replace(plan, pes=tuple(pes))
+
+
+class _OutputHandler:
+    """Everything is local, so only results leave."""
+
+    def __init__(self, options: RunOptions, callers: Stream) -> None:
+        self.results = ResultCollector(options.on_result)
+        self._callers = callers
+        self.result = self.results.add if options.on_result is None else self._hand_on
+
+    def _hand_on(self, pe_id: str, output: str, items: list[Any]) -> None:
+        self._callers.take()
+        self.results.add(pe_id, output, items)
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        raise AssertionError("`simple` has no instance elsewhere")

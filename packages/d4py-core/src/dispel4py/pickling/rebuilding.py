@@ -1,0 +1,43 @@
+"""PEs that cannot be pickled, made again by the process that runs them.
+
+The command runs a workflow that other processes can import as well.  There a PE that holds a lock,
+a socket or a generator is taken from the graph that this import makes, as every process of an MPI
+run once made its own.  Where a program has made the graph, and may have changed it, it is refused.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from dispel4py.core import GenericPE
+from dispel4py.files.open_files import REFUSED
+from dispel4py.loading import Origin
+from dispel4py.workflow_graph import WorkflowGraph
+
+
+def may_be_rebuilt(pe: GenericPE) -> bool:
+    """Return whether it harms nothing to make a PE in several processes: it has no file open."""
+    return not any(type(value) in REFUSED and not value.closed for value in vars(pe).values())
+
+
+def pes_made_by(origin: Origin) -> list[Any]:
+    """Return the PEs of the graph that is made here by importing its module, by number."""
+    graph: WorkflowGraph = getattr(import_module(origin.module), origin.graph)
+    return graph.flatten().get_contained_objects()
+
+
+class OwnPE:
+    """Hands out a PE of this process, for the one instance that it has here.
+
+    Args:
+        pe: the PE.
+    """
+
+    def __init__(self, pe: GenericPE) -> None:
+        self._pe: GenericPE | None = pe
+
+    def __call__(self) -> GenericPE:
+        pe, self._pe = self._pe, None
+        assert pe is not None
+        return pe

@@ -1,0 +1,31 @@
+"""What one of several processes may do, and no other one after that."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import Pipe
+
+
+class OneTimeClaim:
+    """A permission that several processes have together, to be taken once.
+
+    It can be an argument of a process that multiprocessing starts.  It is a byte in a pipe, so it
+    stays right whenever a process is ended.
+    """
+
+    def __init__(self) -> None:
+        self._reader, writer = Pipe(duplex=False)
+        os.set_blocking(self._reader.fileno(), False)
+        os.write(writer.fileno(), b".")
+        writer.close()
+
+    def take(self) -> bool:
+        """Return whether this is the first call in any of the processes."""
+        try:
+            return bool(os.read(self._reader.fileno(), 1))
+        except OSError:  # closed
+            return False
+
+    def close(self) -> None:
+        """Release it in this process."""
+        self._reader.close()

@@ -1,0 +1,1 @@
+"""How many workers should be active: policies, and a trace of what they decided."""

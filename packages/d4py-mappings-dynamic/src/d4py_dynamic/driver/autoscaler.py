@@ -1,0 +1,76 @@
+"""Parks and wakes the workers of a run as a policy says, and keeps the trace of it."""
+
+from __future__ import annotations
+
+from d4py_dynamic.autoscaling.policies import Metrics, Policy
+from d4py_dynamic.autoscaling.trace import ScalingTrace
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.protocols import RunStore
+from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
+from dispel4py.result import RunStats
+
+#: Seconds between two observations.
+STEP_SECONDS = 0.02
+
+
+class Autoscaler:
+    """Sees that as many workers are active as a policy says.
+
+    Args:
+        policy: says how many.
+        store: the store.
+        supervisor: the workers.
+        now: when the run begins, in seconds of the clock that `step` is called with.
+    """
+
+    def __init__(
+        self, policy: Policy, store: RunStore, supervisor: WorkerSupervisor, now: float
+    ) -> None:
+        self._policy = policy
+        self._store = store
+        self._supervisor = supervisor
+        self._began_at = self._stepped_at = now
+        self._trace = ScalingTrace()
+        self._trace.add(0.0, len(supervisor.ranks), 0)  # however soon the run ends
+        self._parked: set[int] = set()
+        self._idle_since: dict[int, float] = {}
+        self._worker_seconds = 0.0
+
+    def step(self, now: float) -> None:
+        """Observe, and park or wake workers."""
+        load = self._store.load()
+        ranks = self._supervisor.ranks
+        self._parked.intersection_update(ranks)
+        self._policy.most = max(1, len(ranks))
+        active = len(ranks) - len(load.parked & self._parked)
+        self._worker_seconds += active * (now - self._stepped_at)
+        self._stepped_at = now
+        self._trace.add(now - self._began_at, active, load.backlog)
+        # Who was woken and has not noticed yet is about to be hungry.
+        hungry = (load.hungry | load.parked).intersection(ranks) - self._parked
+        self._idle_since = {rank: self._idle_since.get(rank, now) for rank in hungry}
+        longest = now - min(self._idle_since.values(), default=now)
+        active = len(ranks) - len(self._parked)
+        target = self._policy.target(Metrics(now, load.backlog, active, len(hungry), longest))
+        if target > active:
+            self._tell(sorted(self._parked)[: target - active], WAKE)
+        elif target < active:
+            self._tell(self._dispensable()[: active - target], PARK)
+
+    def report(self, stats: RunStats) -> None:
+        """Put the trace so far into the run's statistics."""
+        stats.scaling = self._trace.points
+        stats.worker_seconds = self._worker_seconds
+
+    def _dispensable(self) -> list[int]:
+        """Workers that wait for work, first those that could do least and have waited longest."""
+        since = self._idle_since
+        return sorted(since, key=lambda rank: (self._supervisor.owns(rank), since[rank], -rank))
+
+    def _tell(self, ranks: list[int], kind: str) -> None:
+        for rank in ranks:
+            self._store.put([Task(kind, ANY)], rank)
+        if kind == PARK:
+            self._parked.update(ranks)
+        else:
+            self._parked.difference_update(ranks)

@@ -1,0 +1,82 @@
+"""How far a run has come: which PEs are complete, and which are to be postprocessed next.
+
+A PE is complete when everything upstream of it is, none of its tasks is unfinished, and its
+instances were postprocessed.  It is known by counting; there is no clock in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+
+from dispel4py.engine.plan import Plan
+
+
+class _State(Enum):
+    OPEN = auto()
+    FINISHING = auto()
+    COMPLETE = auto()
+
+
+class Frontier:
+    """Moves down the graph as PEs complete.
+
+    Args:
+        plan: the plan.
+        feeding: roots that still get tasks from the driver; the caller removes them.
+        finishing: PEs for which the caller has put such tasks already.
+    """
+
+    def __init__(self, plan: Plan, feeding: set[int], finishing: Iterable[int] = ()) -> None:
+        self._plan = plan
+        self._state = [_State.OPEN] * len(plan.pes)
+        for pe in finishing:
+            self._state[pe] = _State.FINISHING
+        self.feeding = feeding
+
+    @property
+    def complete(self) -> bool:
+        """The run has ended."""
+        return all(state is _State.COMPLETE for state in self._state)
+
+    @property
+    def finishing(self) -> list[int]:
+        """PEs whose instances are being postprocessed."""
+        return [pe for pe in self._plan.order if self._state[pe] is _State.FINISHING]
+
+    @property
+    def watched(self) -> list[int]:
+        """PEs that nothing more can come to: their count of unfinished tasks is what matters."""
+        return [
+            pe
+            for pe in self._plan.order
+            if self._state[pe] is not _State.COMPLETE and self._fed(pe)
+        ]
+
+    def advance(self, unfinished: Mapping[int, int]) -> list[int]:
+        """Take note of the counts.
+
+        Args:
+            unfinished: unfinished tasks per PE, read after `watched`.
+
+        Returns:
+            PEs whose instances are to be postprocessed now; the caller puts a task for each.
+        """
+        to_finish: list[int] = []
+        for pe in self._plan.order:
+            if self._state[pe] is _State.COMPLETE or not self._fed(pe) or unfinished[pe]:
+                continue
+            planned = self._plan.pes[pe]
+            if self._state[pe] is _State.OPEN and planned.has_end:
+                self._state[pe] = _State.FINISHING
+                to_finish.append(pe)
+            else:
+                self._state[pe] = _State.COMPLETE
+        return to_finish
+
+    def _fed(self, pe: int) -> bool:
+        """Nothing more can come to it."""
+        upstream = self._plan.pes[pe].upstream
+        return pe not in self.feeding and all(
+            self._state[source] is _State.COMPLETE for source in upstream
+        )

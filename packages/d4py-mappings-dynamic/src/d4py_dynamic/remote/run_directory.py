@@ -1,0 +1,272 @@
+"""Runs that workers can join from anywhere: how a run offers itself on a server, and is found.
+
+Anybody who can reach the server sees that there is a run and how far it has come.  Its code and
+its items are encrypted with a key that follows from the run's secret, which is never on the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import socket
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import version
+from time import time
+from typing import Any, NamedTuple
+
+import redis
+
+from d4py_dynamic.mappings.base import WorkerSpec
+from d4py_dynamic.store.entries import TooLargeError, check_size
+from d4py_dynamic.store.redis.keys import RUNS, Envelope, RunKeys
+from d4py_dynamic.store.tasks import Pin
+from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.errors import OptionError, ServiceError
+from dispel4py.processes.run_secret import KeyFile
+
+
+class Resumption(NamedTuple):
+    """What a driver needs, beside `WorkerSpec`, to take up a run whose driver is dead.
+
+    Attributes:
+        mapping: name of the mapping.
+        processes: number of worker processes; see `dispel4py.RunOptions`.
+        extra: the mapping's own options.
+        feeding: roots that were fed from iterables.
+        key_file: the file with the key that the run has written, and that goes with it.
+    """
+
+    mapping: str
+    processes: int | None
+    extra: dict[str, Any]
+    feeding: tuple[int, ...] = ()
+    key_file: KeyFile | None = None
+
+
+def run_key(secret: str, run_id: str) -> bytes:
+    """The key of a run, which follows from a secret that several runs may share."""
+    return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
+
+
+def add_key_argument(parser: argparse.ArgumentParser) -> None:
+    """The option that says where the key is of a run that was started elsewhere."""
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="where the run's key is; the variable D4PY_KEY may hold the key instead",
+    )
+
+
+def offer(
+    client: redis.Redis,
+    keys: RunKeys,
+    key: bytes,
+    terms: WorkerSpec,
+    lease: float,
+    largest: int | None = None,
+) -> None:
+    """Let workers that know the key join a run.
+
+    Args:
+        client: a client.
+        keys: the run's keys.
+        key: the run's key.
+        terms: what workers are started with.
+        lease: seconds after which they give up a silent driver.
+        largest: how many bytes a value may have on the server.
+
+    Raises:
+        OptionError: the workflow is larger.
+    """
+    sealed = Envelope(key).wrap((keys.pins, terms, lease), keys.named("terms"))
+    try:
+        check_size(len(sealed), largest)
+    except TooLargeError as error:
+        raise OptionError(
+            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
+        ) from None
+    client.set(keys.named("terms"), sealed)
+    client.hset(keys.named("info"), "open", 1)
+
+
+def announce(client: redis.Redis, keys: RunKeys, mapping: str, mark: str) -> None:
+    """Put a run on the list of all runs; its driver has a mark of its own."""
+    info: dict[Any, Any] = {
+        "mapping": mapping,
+        "started": time(),
+        "driver": mark,
+        **driver_info(),
+        "versions": versions(),
+        "open": 0,
+        "resumable": 0,
+    }
+    client.hset(keys.named("info"), mapping=info)
+    client.sadd(RUNS, keys.run_id)
+
+
+def driver_info() -> dict[str, Any]:
+    """Where the driver is: this process."""
+    return {"host": socket.gethostname(), "process": os.getpid()}
+
+
+def versions() -> str:
+    """What has to be alike where a worker joins, for it unpickles what the driver made."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-dynamic")]
+    return ", ".join([f"Python {python}", *ours])
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What anybody can see of a run.
+
+    Attributes:
+        run_id: its name.
+        mapping: the mapping.
+        host: the driver's host.
+        process: number of the driver's process there.
+        seconds: for how long it has been running.
+        workers: number of its workers.
+        calls: how often PEs were called so far.
+        unfinished: tasks that wait or are being done.
+        silent: for how many seconds the driver has given no sign of life.
+        last_sign: when it gave the last one, in milliseconds of the server's clock.
+        driver: its mark; another driver that takes over has another one.
+        is_open: workers can join.
+        is_resumable: another driver can take over when this one is dead.
+        versions: see `versions`.
+    """
+
+    run_id: str
+    mapping: str
+    host: str
+    process: int
+    seconds: float
+    workers: int
+    calls: int
+    unfinished: int
+    silent: float
+    last_sign: int
+    driver: str
+    is_open: bool
+    is_resumable: bool
+    versions: str
+
+
+def runs(client: redis.Redis) -> list[RunInfo]:
+    """All runs on a server, oldest first."""
+    members: Any = client.smembers(RUNS)
+    found = [run_info(client, member.decode()) for member in members]
+    return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
+
+
+def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
+    """One run, or None if it is over."""
+    keys = RunKeys(run_id, ())
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hgetall(keys.named("info"))
+        pipe.hgetall(keys.named("unfinished"))
+        pipe.hvals(keys.named("calls"))
+        pipe.hgetall(keys.named("members"))
+        pipe.time()
+        info, unfinished, calls, members, (seconds, micro) = pipe.execute()
+    if not info or not unfinished:
+        return None
+    now = seconds + micro / 1e6
+    driver = members.pop(b"driver", None)
+    return RunInfo(
+        run_id=run_id,
+        mapping=info[b"mapping"].decode(),
+        host=info[b"host"].decode(),
+        process=int(info[b"process"]),
+        seconds=max(0.0, now - float(info[b"started"])),
+        workers=len(members),
+        calls=sum(map(int, calls)),
+        unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
+        silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        last_sign=0 if driver is None else int(driver),
+        driver=info[b"driver"].decode(),
+        is_open=info[b"open"] == b"1",
+        is_resumable=info[b"resumable"] == b"1",
+        versions=info[b"versions"].decode(),
+    )
+
+
+def choose(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
+    """Return the run of that name, or the one that is open to a secret; None if there is none.
+
+    Raises:
+        OptionError: it cannot be joined, or there are several.
+    """
+    found = runs(client)
+    if run_id is not None:
+        found = [info for info in found if info.run_id == run_id]
+        if found and not found[0].is_open:
+            raise OptionError(
+                f"run {run_id} was started without a key: give its driver one by --key-file or"
+                " $D4PY_KEY"
+            )
+        return found[0] if found else None
+    found = [info for info in found if info.is_open and _is_open_to(client, info, secret)]
+    if len(found) > 1:
+        names = ", ".join(info.run_id for info in found)
+        raise OptionError(f"several runs are open; choose one by --run: {names}")
+    return found[0] if found else None
+
+
+def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
+    place = RunKeys(info.run_id, ()).named("terms")
+    sealed: Any = client.get(place)
+    try:
+        Envelope(run_key(secret, info.run_id)).unseal(sealed or b"", place)
+    except ForeignBytesError:
+        return False
+    return True
+
+
+def closed_to(client: redis.Redis) -> OptionError | None:
+    """Return what to say of open runs where a key opens none of them; None if there are none."""
+    names = ", ".join(info.run_id for info in runs(client) if info.is_open)
+    return _wrong_key(names) if names else None
+
+
+def _wrong_key(names: str) -> OptionError:
+    return OptionError(f"this is not the key of run {names} (--key-file or $D4PY_KEY)")
+
+
+def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
+    """What the driver has left for the next one.
+
+    Raises:
+        ServiceError: the run has ended.
+    """
+    sealed: Any = client.get(keys.named("resumption"))
+    if sealed is None:
+        raise ServiceError(f"run {keys.run_id} has ended")
+    found: Resumption = Envelope(key).open(sealed, keys.named("resumption"))
+    return found
+
+
+def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
+    """What a worker needs to take part in a run: its keys, and what `offer` was given.
+
+    Raises:
+        OptionError: the key is not this run's, or versions differ.
+        ServiceError: the run has ended.
+    """
+    if info.versions != versions():
+        raise OptionError(f"the run is on {info.versions}, and this is {versions()}")
+    keys = RunKeys(info.run_id, ())
+    sealed: Any = client.get(keys.named("terms"))
+    if sealed is None:
+        raise ServiceError(f"run {info.run_id} has ended")
+    try:
+        pins: tuple[Pin, ...]
+        terms: WorkerSpec
+        lease: float
+        pins, terms, lease = Envelope(key).open(sealed, keys.named("terms"))
+    except ForeignBytesError:
+        raise _wrong_key(info.run_id) from None
+    return RunKeys(info.run_id, pins), terms, lease

@@ -1,0 +1,94 @@
+"""Entries of a store that takes none larger than some size: batches are cut, single items refused.
+
+A batch grows by the number of its items while their sizes are not known, so it may hold several
+that are fine each by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from d4py_dynamic.store.protocols import Results
+from d4py_dynamic.store.serialization import dumps
+from d4py_dynamic.store.tasks import CALLS, ITEMS, Task
+from dispel4py.errors import ItemError
+
+_MIB = 1 << 20
+#: How many bytes an entry has at most around its items.
+_AROUND_BYTES = 1 << 12
+
+
+class TooLargeError(ItemError):
+    """Something is larger than an entry may be."""
+
+
+def check_size(size: int, largest: int | None) -> None:
+    """Refuse what is larger than the server takes.
+
+    Raises:
+        TooLargeError: it is; the message has both sizes and what to do.
+    """
+    if largest is not None and size > largest:
+        raise TooLargeError(
+            f"it takes {_in_mib(size)}, and the Redis server takes no more than"
+            f" {_in_mib(largest)} at once; split it, hand on the name of a file instead, or raise"
+            " the server's proto-max-bulk-len (up to 1gb)"
+        )
+
+
+def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
+    """Return a function that pickles an item, or refuses one that is too large; see `dumps`."""
+
+    def limited(value: Any) -> bytes:
+        data = dumps(value)
+        check_size(len(data) + _AROUND_BYTES, largest)
+        return data
+
+    return limited
+
+
+def cut_task(
+    task: Task, seal: Callable[[Task], bytes], largest: int | None
+) -> Iterator[tuple[Task, bytes]]:
+    """Give a task sealed, as several ones if it is too large for one.
+
+    Raises:
+        TooLargeError: one item is; see `check_size`.
+    """
+    data = seal(task)
+    if largest is not None and len(data) > largest and _can_be_cut(task):
+        half = len(task.load) // 2
+        for load in (task.load[:half], task.load[half:]):
+            yield from cut_task(task._replace(load=load), seal, largest)
+        return
+    check_size(len(data), largest)
+    yield task, data
+
+
+def cut_results(
+    results: Results, seal: Callable[[Results], bytes], largest: int | None
+) -> Iterator[bytes]:
+    """Do the same with results."""
+    data = seal(results)
+    if largest is not None and len(data) > largest:
+        parts = [
+            *(Results([(pe, name, [item])], []) for pe, name, items in results.results
+              for item in items),
+            *(Results([], [failure]) for failure in results.failures),
+        ]  # fmt: skip
+        if len(parts) > 1:
+            for part in parts:
+                yield from cut_results(part, seal, largest)
+            return
+    check_size(len(data), largest)
+    yield data
+
+
+def _can_be_cut(task: Task) -> bool:
+    is_batch = task.kind in (ITEMS, CALLS) and not isinstance(task.load, int)
+    return is_batch and len(task.load) > 1
+
+
+def _in_mib(size: int) -> str:
+    return f"{size / _MIB:.0f} MiB" if size >= 10 * _MIB else f"{size / _MIB:.1f} MiB"

@@ -1,0 +1,1 @@
+"""Tasks in the memory of the driver's process, for workers of the same machine."""

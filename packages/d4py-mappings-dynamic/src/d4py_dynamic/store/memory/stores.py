@@ -1,0 +1,206 @@
+"""`TaskStore` and `RunStore` on an `InMemoryStore`: tasks are serialized on one side of it.
+
+A worker reaches the table by calls of its methods, in the same process or over a connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from d4py_dynamic.store.memory.table import (
+    InMemoryStore,
+    SerializedAdopted,
+    SerializedCommit,
+    SerializedTask,
+)
+from d4py_dynamic.store.protocols import (
+    TAKE_SECONDS,
+    Changed,
+    Drained,
+    Event,
+    Fed,
+    Load,
+    LogLine,
+    Note,
+    Orphan,
+    Results,
+)
+from d4py_dynamic.store.serialization import CODEC, dumps, remaining
+from d4py_dynamic.store.tasks import (
+    ANY,
+    Adopted,
+    Commit,
+    Lease,
+    Lost,
+    Pin,
+    Pressure,
+    ResumePoint,
+    Suspect,
+    Task,
+    counts,
+    is_replica_end,
+)
+from dispel4py.engine.plan import Plan
+from dispel4py.result import InstanceStats
+
+#: Calls a method of the table, by name, for one worker.
+Ask = Callable[..., Any]
+
+
+class InMemoryTaskStore:
+    """See `TaskStore`.
+
+    Args:
+        ask: see `Ask`.
+    """
+
+    largest: int | None = None
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def take(
+        self,
+        only: Sequence[Pin] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+        own: bool = True,
+    ) -> list[Lease]:
+        return self._leases(self._ask("take", only, seconds, shared, own))
+
+    def adopt(self, pin: Pin) -> Adopted:
+        packed: SerializedAdopted = self._ask("adopt", pin)
+        leases = self._leases(packed.leases)
+        return Adopted(packed.state, packed.position, leases, packed.losses)
+
+    def commit(self, commit: Commit) -> Pressure:
+        result = None
+        if commit.results or commit.failures:
+            result = dumps(Results(commit.results, commit.failures))
+        done = SerializedCommit(
+            leases=[lease.token for lease in commit.leases],
+            states=commit.states,
+            pinned=commit.pinned,
+            begun=[(lease.token, position) for lease, position in commit.begun],
+            got_on=[_name(suspect) for suspect in commit.got_on],
+            attempt=commit.attempt and (_name(commit.attempt.suspect), commit.attempt.in_call),
+            tasks=[_packed(task) for task in commit.tasks],
+            result=result,
+            counters=commit.counters,
+            replicas=commit.replicas,
+            orphans=commit.orphans,
+            finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
+        )
+        pressure: Pressure = self._ask("commit", done)
+        return pressure
+
+    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
+        pressure: Pressure = self._ask("pressure", tuple(watched))
+        return pressure
+
+    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+        positions: list[ResumePoint] = self._ask("positions", pins)
+        return positions
+
+    def log(self, pe_id: str, rank: int, message: str) -> None:
+        self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
+
+    def changed(self, changed: Changed) -> None:
+        self._ask("tell", CODEC.dumps(changed))
+
+    def close(self) -> None:
+        """See `TaskStore`; whoever made the connection closes it."""
+
+    def _leases(self, taken: list[tuple[int, SerializedTask]]) -> list[Lease]:
+        return [_lease(packed, token) for token, packed in taken]
+
+
+class InMemoryRunStore:
+    """See `RunStore`.
+
+    Args:
+        table: the table.
+        plan: the plan.
+    """
+
+    def __init__(self, table: InMemoryStore, plan: Plan) -> None:
+        self._table = table
+        self._plan = plan
+        self._results_seen = 0
+
+    def join(self) -> int:
+        return self._table.join()
+
+    def put(
+        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+    ) -> None:
+        self._table.put([_packed(task, rank) for task in tasks])
+
+    def finish(
+        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+    ) -> None:
+        packed = [_packed(task, rank) for task, rank in tasks]
+        self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
+
+    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+        given_back, replicas, at_work, starting = self._table.lose(rank, pins, blame=blame)
+        return Lost([_lease(packed) for packed in given_back], replicas, at_work, starting)
+
+    def silent(self) -> None:
+        return None
+
+    def waiting(self, pe: int, instance: int) -> int:
+        return self._table.waiting((pe, instance))
+
+    def load(self) -> Load:
+        return self._table.load()
+
+    def events(self, seconds: float) -> list[Event]:
+        events: list[Event] = []
+        for found in self._table.events(seconds):
+            if isinstance(found, int):
+                events.append(Drained(found))
+                continue
+            event: Results | LogLine | Changed | Note = CODEC.loads(found)
+            self._results_seen += isinstance(event, Results)
+            events.append(event)
+        return events
+
+    def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
+        return self._table.unfinished(watched)
+
+    def missing_results(self) -> int:
+        return self._table.results_made - self._results_seen
+
+    def replicas(self, pe: int) -> list[int]:
+        return self._table.replicas(pe)
+
+    def orphans(self, pe: int) -> list[Orphan]:
+        return [Orphan(pe, replica) for replica in self._table.orphans(pe)]
+
+    def stats(self) -> list[InstanceStats]:
+        return [
+            InstanceStats(self._plan.pes[pe].id, rank, calls, seconds)
+            for pe, rank, calls, seconds in self._table.counters()
+        ]
+
+    def delete(self) -> None:
+        self._table.close()
+
+
+def _name(suspect: Suspect) -> Pin | int:
+    return suspect.token if isinstance(suspect, Lease) else suspect
+
+
+def _lease(packed: SerializedTask, token: int | None = None) -> Lease:
+    task = remaining(CODEC.loads(packed.data), packed.position)
+    return Lease(task, token, packed.position, packed.losses)
+
+
+def _packed(task: Task, rank: int | None = None) -> SerializedTask:
+    place: Pin | int | None = rank
+    if rank is None and task.instance != ANY:
+        place = (task.pe, task.instance)
+    return SerializedTask(place, task.pe if counts(task) else None, dumps(task))

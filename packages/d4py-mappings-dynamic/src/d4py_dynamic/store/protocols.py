@@ -1,0 +1,302 @@
+"""`TaskStore`: where tasks wait, as a worker sees it; and `RunStore`, as the driver does.
+
+The lease rules, which every store keeps:
+
+- A task is taken by one worker at a time, and stays the store's until a commit that names its
+  lease; a worker that is lost loses no task.
+- A commit is atomic: what follows from the leases it names, their end, states, positions and the
+  counts move in one step or not at all.
+- A worker that was given up commits nothing any more, however alive it turns out to be.
+- The store counts unfinished tasks per PE.  A task counts from the commit that puts it until the
+  commit that ends it, so "nothing upstream is unfinished" means that nothing more can come.
+- Tasks for one instance keep their order, for its next owner too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from d4py_dynamic.store.tasks import Adopted, Commit, Lease, Lost, Pin, Pressure, ResumePoint, Task
+from dispel4py.result import Failure, InstanceStats
+
+#: How long `TaskStore.take` waits for a task, in seconds, unless told.
+TAKE_SECONDS = 0.5
+
+
+class TaskStore(Protocol):
+    """A worker's side of a store.
+
+    Attributes:
+        largest: how many bytes the pickle of one item or state may have; None if any number.
+    """
+
+    largest: int | None
+
+    def take(
+        self,
+        only: Sequence[Pin] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+        own: bool = True,
+    ) -> list[Lease]:
+        """Take tasks: of the instances that this worker owns, its own orders, or shared ones.
+
+        Args:
+            only: take tasks of these pinned instances and orders alone, and do not wait.
+            seconds: how long to wait if there are none; may return none before that, too.
+            shared: take shared tasks; without, this worker is not hungry while it waits.
+            own: take tasks of the instances that this worker owns.
+        """
+
+    def adopt(self, pin: Pin) -> Adopted:
+        """Own an instance from now on, with everything that its last owner has not ended."""
+
+    def commit(self, commit: Commit) -> Pressure:
+        """Make a commit true, in one step.
+
+        Raises:
+            ItemError: something in it cannot be pickled.
+            ServiceError: the store failed, or a lease of the commit is no longer this worker's.
+        """
+
+    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
+        """How the store stands now.
+
+        Args:
+            watched: instances to look at for `Pressure.full`.
+        """
+
+    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+        """Return how far pinned instances had come at their last commits."""
+
+    def log(self, pe_id: str, rank: int, message: str) -> None:
+        """Send what a PE logs to the driver."""
+
+    def changed(self, changed: Changed) -> None:
+        """Send the driver what a PE does that does not say that it keeps state."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+class Results(NamedTuple):
+    """Event: results of a commit."""
+
+    results: list[tuple[str, str, list[Any]]]
+    failures: list[Failure]
+
+
+class LogLine(NamedTuple):
+    """Event: a PE logged something."""
+
+    pe_id: str
+    rank: int
+    message: str
+
+
+class Changed(NamedTuple):
+    """Event: what a PE that does not say that it keeps state does all the same.
+
+    Attributes:
+        pe_id: id of the PE.
+        rank: number of its worker.
+        attributes: those that it has changed; see `InstanceStats.changed`.
+        files: those that it writes; see `InstanceStats.files`.
+    """
+
+    pe_id: str
+    rank: int
+    attributes: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+
+
+class Drained(NamedTuple):
+    """Event: a watched PE has no unfinished task at the moment."""
+
+    pe: int
+
+
+class Failed(NamedTuple):
+    """Event: a worker that the driver has not started failed.
+
+    Attributes:
+        error: its error; see `dispel4py.processes.pool.picklable_error`.
+    """
+
+    error: bytes
+
+
+class Gone(NamedTuple):
+    """Event: a worker that the driver has not started is gone.
+
+    Attributes:
+        rank: its number.
+        process: number of its process.
+        cause: why.
+        has_left: it was told to, and has left what it had to others.
+    """
+
+    rank: int
+    process: int
+    cause: str
+    has_left: bool = False
+
+
+class Finishing(NamedTuple):
+    """Event: a worker that the driver has not started is done, but threads still run in it.
+
+    Attributes:
+        rank: its number.
+        threads: their names.
+    """
+
+    rank: int
+    threads: list[str]
+
+
+class Note(NamedTuple):
+    """Event: something to tell the user, such as foreign bytes that were dropped."""
+
+    text: str
+
+
+Event = Results | LogLine | Changed | Drained | Failed | Gone | Finishing | Note
+
+
+class Fed(NamedTuple):
+    """How far a root was fed from an iterable.
+
+    Attributes:
+        root: number of the PE.
+        calls: how many calls of it were put, in all.
+        ended: there will be no more.
+    """
+
+    root: int
+    calls: int
+    ended: bool
+
+
+class Progress(NamedTuple):
+    """How far a run had come whose driver is dead.
+
+    Attributes:
+        finishing: PEs that were to be postprocessed.
+        fed: how far roots were fed from iterables.
+        ranks: the workers that it had.
+    """
+
+    finishing: frozenset[int]
+    fed: Mapping[int, Fed]
+    ranks: tuple[int, ...]
+
+
+class Orphan(NamedTuple):
+    """A replica that its worker has left.
+
+    Attributes:
+        token: the store's own mark.
+        replica: the PE, pickled.
+    """
+
+    token: Any
+    replica: bytes
+
+
+class Load(NamedTuple):
+    """How much there is to do.
+
+    Attributes:
+        backlog: shared tasks that wait.
+        hungry: workers that wait for them.
+        parked: workers that were told not to, and do not.
+    """
+
+    backlog: int
+    hungry: frozenset[int]
+    parked: frozenset[int]
+
+
+class RunStore(Protocol):
+    """The driver's side of a store."""
+
+    def join(self) -> int:
+        """There is one worker more; its number.  It is hungry until it has taken something."""
+
+    def put(
+        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+    ) -> None:
+        """Add tasks; with `rank`, for that worker alone.
+
+        Args:
+            tasks: the tasks.
+            rank: number of the worker; if it is gone, so are they.
+            fed: how far the root has been fed with them, for who goes on with the run.
+        """
+
+    def finish(
+        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+    ) -> None:
+        """Add tasks that postprocess a PE, and note that it is to be, in one step.
+
+        Args:
+            pe: number of the PE.
+            tasks: each with the worker it is for alone, as in `put`.
+            orphans: what some of them postprocess; it is left to nobody any more.
+        """
+
+    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+        """Give a worker up: it can commit nothing from now on, and others can have its tasks.
+
+        Args:
+            rank: its number.
+            pins: the instances that it owns; somebody will adopt them.
+            blame: what it had may be the reason why it is lost.
+        """
+
+    def silent(self) -> Mapping[int, float] | None:
+        """For how many seconds each worker has given no sign of life; the driver gives one here.
+
+        None where all workers are processes of this machine, so that the operating system tells.
+        """
+
+    def waiting(self, pe: int, instance: int) -> int:
+        """How many tasks of a pinned instance wait."""
+
+    def load(self) -> Load:
+        """How much there is to do."""
+
+    def events(self, seconds: float) -> list[Event]:
+        """What has happened since the last call; waits up to `seconds` for something."""
+
+    def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
+        """Unfinished tasks per PE.  From now on a watched PE makes `Drained` events.
+
+        Raises:
+            ServiceError: the store has lost tasks, results or counts.
+        """
+
+    def missing_results(self) -> int:
+        """How many batches of results were committed and have not come as events yet.
+
+        Raises:
+            ServiceError: the store has lost them.
+        """
+
+    def replicas(self, pe: int) -> list[int]:
+        """Workers with a replica of a shared PE that has a life cycle and was not finished."""
+
+    def orphans(self, pe: int) -> list[Orphan]:
+        """Replicas of a shared PE that their workers have left, until `finish` names them.
+
+        Raises:
+            ServiceError: the store has lost them.
+        """
+
+    def stats(self) -> list[InstanceStats]:
+        """What each worker has done of each PE."""
+
+    def delete(self) -> None:
+        """Leave nothing of the run behind."""

@@ -1,0 +1,109 @@
+"""What a Redis server or its client library refuses, as errors of ours.
+
+They say where the server is, what the cause is, and what would help.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from d4py_dynamic.store.redis.address import Address
+from dispel4py.errors import ServiceError
+
+
+class RunGoneError(ServiceError):
+    """The run has ended as far as this worker is concerned, or somebody deleted its keys."""
+
+
+@contextmanager
+def service_errors(address: Address) -> Iterator[None]:
+    """Turn redis-py's exceptions into `ServiceError`, with the address and what would help."""
+    try:
+        yield
+    except redis.AuthenticationError as error:
+        raise ServiceError(
+            f"the Redis server at {address} refused the user name or password ({error});"
+            " give them in the URL: redis://USER:PASSWORD@HOST:PORT"
+        ) from error
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        if "max number of clients" in str(error):
+            raise ServiceError(
+                f"the Redis server at {address} has no room for another connection ({error});"
+                " raise its maxclients and its limit of open files (ulimit -n), or use fewer"
+                " processes (-n)"
+            ) from error
+        advice = ""
+        if isinstance(error, redis.TimeoutError):
+            advice = "; if it is only busy, or far away, give it more time: --reconnect SECONDS"
+        raise ServiceError(
+            f"the Redis server at {address} does not answer: {error}{advice}"
+        ) from error
+    except redis.RedisError as error:
+        text = _cause(error)
+        kind = RunGoneError if _is_over(text) else ServiceError
+        raise kind(f"the Redis server at {address} {_explain(text)}") from error
+
+
+def _cause(error: redis.RedisError) -> str:
+    """Return what the server said, without what the library puts before it in a pipeline."""
+    return re.sub(r"^Command # \d+ \(.*\) of pipeline caused error: ", "", str(error), flags=re.S)
+
+
+def _is_over(text: str) -> bool:
+    codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
+    return text.startswith(codes) or "no such key" in text.lower()
+
+
+def _explain(text: str) -> str:
+    if "OOM" in text or "maxmemory" in text:
+        return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
+    if text.startswith("LOST"):
+        return f"gave a task of this worker to another one ({text})"
+    if text.startswith("BACK"):
+        return (
+            f"has forgotten what it had confirmed ({text}): it was restarted from an older state;"
+            " a server that may be restarted during a run needs 'appendfsync always'"
+        )
+    if _is_over(text):
+        return f"has lost keys of this run: somebody deleted or evicted them ({text})"
+    for sign, explanation in _KINDS_OF_SERVER:
+        if sign.search(text):
+            return f"{explanation} ({text})"
+    return f"refused a command: {text}"
+
+
+#: Servers on which a run cannot work, by what they say to its commands.
+_KINDS_OF_SERVER = [
+    (re.compile(pattern), explanation)
+    for pattern, explanation in (
+        (
+            r"hash to the same slot|CROSSSLOT|^MOVED |CLUSTERDOWN",
+            "is a node of a Redis Cluster, over which the keys of a run cannot be spread; name a"
+            " server that is none",
+        ),
+        (
+            r"unknown command '?`?HELLO|^NOPROTO",
+            "does not know protocol 3; add ?protocol=2 to its URL",
+        ),
+        (
+            r"^READONLY|read only replica",
+            "is a read-only replica; name its primary",
+        ),
+        (
+            r"(?i)unknown command '?`?(EVAL|EVALSHA|SCRIPT)\b|no permissions.*(eval|script)",
+            "does not allow Lua scripts, which runs need (EVAL, EVALSHA, SCRIPT LOAD)",
+        ),
+        (
+            r"(?i)unknown command '?`?(MULTI|EXEC|XADD|XGROUP|DEL|HSET)\b",
+            "lacks commands that runs need, as a Sentinel does; name a Redis or Valkey server",
+        ),
+        (
+            r"string exceeds maximum allowed size|proto-max-bulk-len|invalid bulk length",
+            "takes no value that large; raise its proto-max-bulk-len, or send smaller items",
+        ),
+    )
+]

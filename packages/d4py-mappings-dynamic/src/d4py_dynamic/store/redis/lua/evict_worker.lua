@@ -1,0 +1,94 @@
+-- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
+--
+-- KEYS[1]  prefix of the run's keys
+-- ARGV     see idempotent.lua; the driver's mark, worker's consumer name, worker's rank, its inbox, 1 if
+--          what it had may be to blame and 0 if it has left, then the pinned instances it owns, each
+--          with its stream
+-- Returns  the shared tasks that it had, each as sealed task, losses, sealed position; the numbers
+--          of the PEs of which it had a replica; for each of its instances, how many owners were
+--          lost over it, or 0 if it had no tasks; and '0' if it was in an
+--          attempt that was not in a call
+--
+--          -- or an error reply that starts with GONE when the run is over
+--
+-- The first loss counts for all that the worker had, and for what it was at it counts once more.
+
+local prefix = KEYS[1]
+local group = 'workers'
+local worker, rank, inbox, blame = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local shared, begun = prefix .. ':shared', prefix .. ':begun'
+local unfinished = prefix .. ':unfinished'
+
+local before = gone() or refused(ARGV[3]) or answered()
+if before then return before end
+if redis.call('HDEL', prefix .. ':members', rank) == 0 then
+  return answer({ {}, {}, {}, '' })
+end
+redis.call('HDEL', prefix .. ':answers', rank)
+local attempt = redis.call('HGET', prefix .. ':attempts', rank) or ''
+redis.call('HDEL', prefix .. ':attempts', rank)
+redis.call('SREM', prefix .. ':hungry', rank)
+redis.call('SREM', prefix .. ':parked', rank)
+
+local function losses_of(suspect, told)
+  local before = tonumber(redis.call('HGET', prefix .. ':losses', suspect) or told) or 0
+  if blame == 0 then return before end
+  return math.max(before, 1) + (string.sub(attempt, 2) == suspect and 1 or 0)
+end
+
+local given_back = {}
+repeat
+  local pending = redis.call('XPENDING', shared, group, '-', '+', 100, worker)
+  for _, entry in ipairs(pending) do
+    local id = entry[1]
+    local field = shared .. ' ' .. id
+    for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
+      local task = {}
+      for i = 1, #found[2], 2 do task[found[2][i]] = found[2][i + 1] end
+      if task['d'] and task['p'] then
+        local losses = losses_of(id, task['n'])
+        local position = redis.call('HGET', begun, field) or task['r'] or ''
+        redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', losses, 'r', position)
+        given_back[#given_back + 1] = { task['d'], losses, position }
+      end
+    end
+    redis.call('XACK', shared, group, id)
+    redis.call('XDEL', shared, id)
+    redis.call('HDEL', begun, field)
+    redis.call('HDEL', prefix .. ':losses', id)
+  end
+until #pending == 0
+
+for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
+  for i = 1, #found[2], 2 do
+    if found[2][i] == 'p' then
+      local pe = found[2][i + 1]
+      if redis.call('HINCRBY', unfinished, pe, -1) == 0
+        and redis.call('SISMEMBER', prefix .. ':watched', pe) == 1 then
+        redis.call('XADD', prefix .. ':out', '*', 'drained', pe)
+      end
+    end
+  end
+end
+redis.call('DEL', inbox)
+
+local replicas = {}
+for _, name in ipairs(redis.call('SMEMBERS', prefix .. ':replicas')) do
+  local pe, of = string.match(name, '(%d+)/(%d+)')
+  if of == rank then
+    redis.call('SREM', prefix .. ':replicas', name)
+    redis.call('HINCRBY', unfinished, 'replicas', -1)
+    replicas[#replicas + 1] = tonumber(pe)
+  end
+end
+
+local losses = {}
+for i = 8, #ARGV, 2 do
+  local count = 0
+  if #redis.call('XPENDING', ARGV[i + 1], group, '-', '+', 1, worker) > 0 then
+    count = losses_of(ARGV[i], 0)
+    redis.call('HSET', prefix .. ':losses', ARGV[i], count)
+  end
+  losses[#losses + 1] = count
+end
+return answer({ given_back, replicas, losses, string.sub(attempt, 1, 1) })

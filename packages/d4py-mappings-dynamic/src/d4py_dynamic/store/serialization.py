@@ -1,0 +1,65 @@
+"""Tasks, results and plans as bytes: pickle, and dill for what pickle refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from operator import is_
+from typing import Any
+
+from d4py_dynamic.store.protocols import Results
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, ResumePoint, Task
+from dispel4py.engine.executor import Batch
+from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.plan_bundle import WorkerCodec
+from dispel4py.errors import ItemError
+
+CODEC = WorkerCodec("dill")
+
+
+def dumps(value: Any) -> bytes:
+    """Bytes of a task, of results or of anything else.
+
+    Raises:
+        ItemError: it cannot be pickled; the message is about the item that is to blame.
+    """
+    try:
+        if isinstance(value, Task) and value.kind == CALLS and isinstance(value.load, list):
+            return CODEC.dumps_calls(value, value.load)
+        return CODEC.dumps(value)
+    except ItemError:
+        for item in _items_of(value):
+            CODEC.dumps(item)  # raises for the one that is to blame
+        raise
+
+
+def reduced(task: Task, pe: int, input_name: str, items: Batch) -> ResumePoint:
+    """Where a task is of which nothing is left but these items, which wait for a PE."""
+    if isinstance(items, CallRange):
+        start = items.first - task.load.first
+        return ResumePoint(start, until=start + len(items))
+    if pe != task.pe:
+        return ResumePoint(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
+    size = len(items)
+    # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
+    start = next(
+        start
+        for start in range(len(task.load) - size, -1, -1)
+        if all(map(is_, items, task.load[start : start + size]))
+    )
+    return ResumePoint(start, until=start + size)
+
+
+def remaining(task: Task, position: ResumePoint) -> Task:
+    """What is left of a task after its worker has given away the rest; see `ResumePoint`."""
+    if position.instead is not None:
+        task = CODEC.loads(position.instead)
+    return task if position.until is None else task._replace(load=task.load[: position.until])
+
+
+def _items_of(value: Any) -> Iterable[Any]:
+    if isinstance(value, Task) and isinstance(value.load, list):
+        return value.load
+    if isinstance(value, Results):
+        return chain.from_iterable(items for _, _, items in value.results)
+    return ()

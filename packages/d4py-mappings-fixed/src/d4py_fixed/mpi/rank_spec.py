@@ -1,0 +1,89 @@
+"""What the driver of an MPI run sends to each rank: what to run, and how to become like itself."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from collections import Counter
+from multiprocessing import spawn
+
+from d4py_fixed.engine.frames import CODEC
+from d4py_fixed.engine.placement import Placement, peers_of
+from d4py_fixed.engine.transport import Parts
+from d4py_fixed.local.launch import RankSpec
+from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.errors import D4pyError, GraphError, RunError
+from dispel4py.processes.start_methods import no_script_where_there_is_none
+from dispel4py.result import RunOptions
+
+
+def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
+    """Return what the driver sends to each rank, for `prepared`.
+
+    Large arrays of PEs are parts of their own, so that neither side has a copy of them.
+    """
+    # Ranks have what the script has, and no more.
+    bundle = pack(placement.plan, CODEC, "spawn", origin=options.origin)
+    _check_rebuilt(placement, bundle)
+    with no_script_where_there_is_none():
+        preparation = spawn.get_preparation_data("d4py-mpi")
+    for name in ("authkey", "start_method"):  # for children only
+        preparation.pop(name, None)
+    peers = peers_of(placement)
+    packed: list[Parts] = []
+    for rank in range(placement.ranks):
+        buffers: list[pickle.PickleBuffer] = []
+        orders = pickle.dumps(
+            RankSpec.of(placement, bundle, rank, options),
+            protocol=5,
+            buffer_callback=buffers.append,
+        )
+        others = [peer for peer in peers[rank] if peer != placement.ranks]
+        front = pickle.dumps((preparation, others))
+        packed.append([front, orders, *(buffer.raw() for buffer in buffers)])
+    return packed
+
+
+def _check_rebuilt(placement: Placement, bundle: PlanBundle) -> None:
+    """Refuse PEs that each rank makes for itself where one is to run several instances of one.
+
+    Raises:
+        GraphError: there are some.
+    """
+    own = {pe for pe, packed in bundle.pes.items() if packed is None}
+    problems = []
+    for rank in range(placement.ranks):
+        counts = Counter(pe for pe, _ in placement.instances_on(rank) if pe in own)
+        problems += [
+            f"{placement.plan.pes[pe].id} cannot be pickled, so a process can have one instance of"
+            f" it, and here one is to have {count}; start more processes (-n), or make in"
+            " preprocess() what it holds"
+            for pe, count in counts.items()
+            if count > 1
+        ]
+    if problems:
+        raise GraphError(list(dict.fromkeys(problems)))
+
+
+def prepared(parts: Parts) -> tuple[RankSpec, list[int]]:
+    """The orders, once this process is made like the driver's, and the ranks to speak with.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    front, orders, *buffers = parts
+    preparation, peers = pickle.loads(front)
+    if not os.path.isdir(preparation.get("dir", "")):  # on another machine
+        preparation.pop("dir", None)
+    try:
+        spawn.prepare(preparation)
+    except D4pyError:
+        raise
+    except BaseException as error:
+        text = "".join(traceback.format_exception(error))
+        raise RunError(
+            "an MPI rank cannot import the main script, which has to call run() under: if"
+            f" __name__ == '__main__':\n{text}"
+        ) from error
+    return pickle.loads(orders, buffers=buffers), peers
