@@ -345,7 +345,7 @@ class TestStrangers:
         guest.send_signal(signal.SIGSTOP)  # so that nobody takes results while we look
         driver.send_signal(signal.SIGSTOP)
         kinds = {key.split(b":")[2] for key in hosts.values() if key.count(b":") > 1}
-        assert kinds >= {b"states", b"positions", b"terms", b"info", b"pin", b"inbox"}
+        assert kinds >= {b"states", b"positions", b"spec", b"info", b"pin", b"inbox"}
         for key, value in hosts.values().items():
             for word in (MARKER, "Middle", "Collect", "dispel4py.", "wf.py", SECRET):
                 assert word not in value, key
@@ -393,7 +393,7 @@ class TestWrongUse:
     def test_several_runs_have_to_be_told_apart(self, hosts):
         drivers = [hosts.driver("dyn_redis", "plain", "-i", 1, "-n", 0) for _ in range(2)]
         wait_until(lambda: hosts.client.scard("d4py:runs") == 2, "not both have started")
-        wait_until(lambda: len(hosts.client.keys("*:terms")) == 2, "not both are open")
+        wait_until(lambda: len(hosts.client.keys("*:spec")) == 2, "not both are open")
         names = {name.decode() for name in hosts.client.smembers("d4py:runs")}
         done = hosts.command("worker", "--redis-url", hosts.url)
         assert done.returncode == 2
@@ -410,7 +410,7 @@ class TestWrongUse:
             hosts.driver(mapping, "plain", "-i", 1, "-n", 0, D4PY_KEY=key)
             for mapping, key in keys.items()
         ]
-        wait_until(lambda: len(hosts.client.keys("*:terms")) == 2, "not both are open")
+        wait_until(lambda: len(hosts.client.keys("*:spec")) == 2, "not both are open")
         done = hosts.command("worker", "--redis-url", hosts.url)
         assert done.returncode == 2
         assert re.search(r"this is not the key of run \w+, \w+ ", done.stderr)

@@ -8,22 +8,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.supervisor import LEASE_SECONDS, SIGN_SECONDS, WorkerSupervisor
-from d4py_dynamic.store.protocols import Progress, RunStore, TaskStore
+from d4py_dynamic.store.protocols import Progress, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
-from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
 from dispel4py.engine.plan import Plan, make_plan, share_stateless
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import pack
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.processes.heartbeat import FrozenWatch
@@ -34,43 +33,6 @@ from dispel4py.workflow_graph import WorkflowGraph
 
 #: Workers where ``-n`` is not given.
 DEFAULT_WORKERS = 4
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What every worker of a run is started with; picklable in any start method.
-
-    Attributes:
-        bundle: the plan.
-        on_error: ``"stop"`` or ``"skip"``.
-        share_items: see `dispel4py.RunOptions`.
-        interval: see `d4py_dynamic.worker.pinned_instance.PinnedInstance`.
-        redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
-    """
-
-    bundle: PlanBundle
-    on_error: str = "stop"
-    share_items: bool = False
-    interval: float | None = COMMIT_INTERVAL
-    redeliveries: int = REDELIVERIES
-
-    def serve(self, store: TaskStore, rank: int) -> None:
-        """Be a worker, to the end of the run.
-
-        Raises:
-            ProcessingError: a PE raised, and the run stops at errors.
-            ServiceError: the store failed.
-        """
-        plan = self.bundle.open(CODEC, last=True)
-        Worker(
-            plan,
-            store,
-            rank,
-            self.on_error,
-            self.share_items,
-            self.interval,
-            self.redeliveries,
-        ).serve()
 
 
 class Backend(Protocol):
@@ -107,7 +69,7 @@ class DynamicMapping:
     least_processes: ClassVar[int] = 1
 
     def backend(
-        self, plan: Plan, terms: WorkerSpec, options: RunOptions
+        self, plan: Plan, spec: WorkerSpec, options: RunOptions
     ) -> AbstractContextManager[Backend]:
         """Where the tasks of a run wait; leaves nothing behind."""
         raise NotImplementedError
@@ -155,21 +117,21 @@ class DynamicMapping:
         given = root_inputs(plan, inputs)
         extra = options.extra
         start = Start.of(extra)
-        terms = WorkerSpec(
+        spec = WorkerSpec(
             pack(plan, CODEC, start.method),
             options.on_error,
             options.share_items,
             _interval(extra),
             _redeliveries(extra),
         )
-        with self.backend(plan, terms, options) as backend:
-            return self.drive(plan, given, terms, start, backend, options)
+        with self.backend(plan, spec, options) as backend:
+            return self.drive(plan, given, spec, start, backend, options)
 
     def drive(
         self,
         plan: Plan,
         given: dict[int, RootInput],
-        terms: WorkerSpec,
+        spec: WorkerSpec,
         start: Start,
         backend: Backend,
         options: RunOptions,
@@ -180,7 +142,7 @@ class DynamicMapping:
         Args:
             plan: the plan; shared PEs have one instance in it.
             given: inputs of the roots that are still to be fed.
-            terms: what workers are started with.
+            spec: what workers are started with.
             start: how.
             backend: where the tasks wait.
             options: the run's options.
@@ -197,7 +159,7 @@ class DynamicMapping:
                 ranks = [backend.store.join() for _ in range(count)]
                 orders = [backend.orders(rank) for rank in ranks]
                 frozen = FrozenWatch.of(extra)
-                pool = WorkerPool(backend.work, orders, start, frozen, common=terms)
+                pool = WorkerPool(backend.work, orders, start, frozen, common=spec)
                 backend.started()
                 supervisor = WorkerSupervisor(
                     plan,
@@ -207,8 +169,8 @@ class DynamicMapping:
                     backend.orders,
                     backend.started,
                     lease=lease(extra),
-                    redeliveries=terms.redeliveries,
-                    skips=terms.on_error == "skip",
+                    redeliveries=spec.redeliveries,
+                    skips=spec.on_error == "skip",
                     former=() if progress is None else progress.ranks,
                 )
                 return Driver(

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from d4py_dynamic.mappings.base import DynamicMapping, Scales, WorkerSpec
+from d4py_dynamic.mappings.base import DynamicMapping, Scales
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
 from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.processes.heartbeat import add_frozen_argument
@@ -24,11 +25,11 @@ class LocalBackend:
 
     Args:
         plan: the plan.
-        terms: what workers are started with.
+        spec: what workers are started with.
     """
 
-    def __init__(self, plan: Plan, terms: WorkerSpec) -> None:
-        self._terms = terms
+    def __init__(self, plan: Plan, spec: WorkerSpec) -> None:
+        self._spec = spec
         table = InMemoryStore(len(plan.pes))
         self.store = InMemoryRunStore(table, plan)
         self.broker = StoreServer(table)
@@ -37,13 +38,13 @@ class LocalBackend:
         return self.store
 
     def orders(self, rank: int) -> tuple[Any, ...]:
-        return self.broker.line(rank), rank, self._terms
+        return self.broker.line(rank), rank, self._spec
 
     @staticmethod
-    def work(side: WorkerContext, line: Connection, rank: int, terms: WorkerSpec) -> None:
+    def work(side: WorkerContext, line: Connection, rank: int, spec: WorkerSpec) -> None:
         """See `Backend`."""
         with line:
-            terms.serve(InMemoryTaskStore(StoreClient(line)), rank)
+            spec.serve(InMemoryTaskStore(StoreClient(line)), rank)
 
     def started(self) -> None:
         self.broker.serve()
@@ -64,8 +65,8 @@ class DynMultiMapping(DynamicMapping):
         add_frozen_argument(parser)
 
     @contextmanager
-    def backend(self, plan: Plan, terms: WorkerSpec, options: RunOptions) -> Iterator[LocalBackend]:
-        backend = LocalBackend(plan, terms)
+    def backend(self, plan: Plan, spec: WorkerSpec, options: RunOptions) -> Iterator[LocalBackend]:
+        backend = LocalBackend(plan, spec)
         try:
             yield backend
         finally:

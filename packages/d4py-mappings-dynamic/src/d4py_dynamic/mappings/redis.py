@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from d4py_dynamic.driver.supervisor import LEASE_SECONDS
-from d4py_dynamic.mappings.base import DynamicMapping, Scales, WorkerSpec, lease
+from d4py_dynamic.mappings.base import DynamicMapping, Scales, lease
 from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, work
 from d4py_dynamic.remote.run_directory import Resumption, run_key
 from d4py_dynamic.store.redis.address import Address
@@ -19,6 +19,7 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import add_server_arguments, find_server, missing_server
 from d4py_dynamic.store.tasks import pins_of
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import OptionError, ServiceError
@@ -37,7 +38,7 @@ class RedisBackend:
         keys: the run's keys.
         secret: the run's key.
         plan: the plan.
-        terms: what workers are started with.
+        spec: what workers are started with.
         resumption: what another driver needs to take the run up, if it may; see `resuming`.
     """
 
@@ -49,14 +50,14 @@ class RedisBackend:
         keys: RunKeys,
         secret: bytes,
         plan: Plan,
-        terms: WorkerSpec,
+        spec: WorkerSpec,
         resumption: Resumption | None = None,
     ) -> None:
         self._address = address
         self._keys = keys
         self._secret = secret
         self._plan = plan
-        self._terms = terms
+        self._spec = spec
         self._resumption = resumption
         self._mark = secrets.token_hex(8)
         self._signs: Heartbeat | None = None
@@ -68,11 +69,11 @@ class RedisBackend:
         return RedisRunStore(self._address, self._keys, self._secret, self._plan, self._mark, keeps)
 
     def orders(self, rank: int) -> tuple[RedisWorkerSpec]:
-        return (RedisWorkerSpec(self._address, self._keys, self._secret, rank, self._terms),)
+        return (RedisWorkerSpec(self._address, self._keys, self._secret, rank, self._spec),)
 
     def offer(self, lease: float) -> None:
         """Let workers join; see `d4py_dynamic.remote.run_directory.offer`."""
-        self.store.offer(self._terms, lease)
+        self.store.offer(self._spec, lease)
         self.is_open = True
 
     def started(self) -> None:
@@ -116,7 +117,7 @@ class RedisMapping(DynamicMapping):
     least_processes = 0
 
     @contextmanager
-    def backend(self, plan: Plan, terms: WorkerSpec, options: RunOptions) -> Iterator[RedisBackend]:
+    def backend(self, plan: Plan, spec: WorkerSpec, options: RunOptions) -> Iterator[RedisBackend]:
         """See `DynamicMapping`."""
         extra = options.extra
         lasting = bool(extra.get("resumable"))
@@ -132,7 +133,7 @@ class RedisMapping(DynamicMapping):
             if lasting:
                 _check_lasting(address, is_new=is_new)
                 resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
-            backend = RedisBackend(address, keys, key, plan, terms, resumption)
+            backend = RedisBackend(address, keys, key, plan, spec, resumption)
             with backend.cleared():
                 backend.store.create(self.name)
                 if options.processes == 0 or key_file:

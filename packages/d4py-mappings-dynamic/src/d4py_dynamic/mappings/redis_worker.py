@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import redis
 
 from d4py_dynamic.driver.supervisor import SIGN_SECONDS
-from d4py_dynamic.mappings.base import WorkerSpec
 from d4py_dynamic.store.protocols import Failed, Finishing, Gone
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect, load_script
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.processes.ending import end_worker_process, when_stuck
 from dispel4py.processes.pool import WorkerContext, picklable_error
@@ -30,14 +30,14 @@ class RedisWorkerSpec:
         keys: the run's keys.
         secret: the run's key.
         rank: number of this worker.
-        terms: see `WorkerSpec`.
+        spec: see `WorkerSpec`.
     """
 
     address: Address
     keys: RunKeys
     secret: bytes
     rank: int
-    terms: WorkerSpec
+    spec: WorkerSpec
 
     def store(self) -> RedisTaskStore:
         """This worker's side of the store."""
@@ -50,7 +50,7 @@ def work(side: WorkerContext, orders: RedisWorkerSpec) -> None:
     side.on_orphaned(store.delete)
     Heartbeat(orders.address, orders.keys, orders.rank).start()
     try:
-        orders.terms.serve(store, orders.rank)
+        orders.spec.serve(store, orders.rank)
     finally:
         store.close()
 
@@ -72,7 +72,7 @@ def work_as_guest(side: WorkerContext, orders: RedisWorkerSpec) -> None:
     side.on_orphaned(lambda: store.tell(last_word))
     Heartbeat(orders.address, orders.keys, orders.rank).start()
     try:
-        orders.terms.serve(store, orders.rank)
+        orders.spec.serve(store, orders.rank)
         # Here already, while it is a member, whom the driver waits for.
         end_worker_process(tell)
         store.tell(Gone(orders.rank, os.getpid(), "its work is done", has_left=True))

@@ -23,7 +23,7 @@ from d4py_dynamic.remote.run_directory import (
     RunInfo,
     add_key_argument,
     read_resumption,
-    read_terms,
+    read_spec,
     run_info,
     run_key,
     runs,
@@ -71,9 +71,9 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     with service_errors(address), connect(address) as client:
         info = _await_death(client, _choose(client, run_id, address), address)
         key = run_key(secret, info.run_id)
-        keys, terms, _ = read_terms(client, info, key)
+        keys, spec, _ = read_spec(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = terms.bundle.look(CODEC)
+    plan = spec.bundle.look(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}
@@ -81,13 +81,13 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     options = replace(options, processes=count, extra=extra)
     given = root_inputs(plan, inputs) if inputs is not None else {}
     start = Start.of(extra)
-    backend = RedisBackend(address, keys, key, plan, terms, resumption)
+    backend = RedisBackend(address, keys, key, plan, spec, resumption)
     with removed_with_run(key_file, resumption.key_file), backend.cleared():
         progress = backend.store.take_over(info.last_sign)
         _LOG.info("taking up run %s", info.run_id)
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
-        return mapping.drive(plan, still, terms, start, backend, options, progress)
+        return mapping.drive(plan, still, spec, start, backend, options, progress)
 
 
 def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:

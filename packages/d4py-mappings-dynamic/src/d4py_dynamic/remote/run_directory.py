@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import redis
 
-from d4py_dynamic.mappings.base import WorkerSpec
 from d4py_dynamic.store.entries import TooLargeError, check_size
 from d4py_dynamic.store.redis.keys import RUNS, Envelope, RunKeys
 from d4py_dynamic.store.tasks import Pin
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.processes.run_secret import KeyFile
@@ -63,7 +63,7 @@ def offer(
     client: redis.Redis,
     keys: RunKeys,
     key: bytes,
-    terms: WorkerSpec,
+    spec: WorkerSpec,
     lease: float,
     largest: int | None = None,
 ) -> None:
@@ -73,21 +73,21 @@ def offer(
         client: a client.
         keys: the run's keys.
         key: the run's key.
-        terms: what workers are started with.
+        spec: what workers are started with.
         lease: seconds after which they give up a silent driver.
         largest: how many bytes a value may have on the server.
 
     Raises:
         OptionError: the workflow is larger.
     """
-    sealed = Envelope(key).wrap((keys.pins, terms, lease), keys.named("terms"))
+    sealed = Envelope(key).wrap((keys.pins, spec, lease), keys.named("spec"))
     try:
         check_size(len(sealed), largest)
     except TooLargeError as error:
         raise OptionError(
             f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
         ) from None
-    client.set(keys.named("terms"), sealed)
+    client.set(keys.named("spec"), sealed)
     client.hset(keys.named("info"), "open", 1)
 
 
@@ -217,7 +217,7 @@ def choose(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | No
 
 
 def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
-    place = RunKeys(info.run_id, ()).named("terms")
+    place = RunKeys(info.run_id, ()).named("spec")
     sealed: Any = client.get(place)
     try:
         Envelope(run_key(secret, info.run_id)).unseal(sealed or b"", place)
@@ -249,7 +249,7 @@ def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumptio
     return found
 
 
-def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
+def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
     """What a worker needs to take part in a run: its keys, and what `offer` was given.
 
     Raises:
@@ -259,14 +259,14 @@ def read_terms(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys,
     if info.versions != versions():
         raise OptionError(f"the run is on {info.versions}, and this is {versions()}")
     keys = RunKeys(info.run_id, ())
-    sealed: Any = client.get(keys.named("terms"))
+    sealed: Any = client.get(keys.named("spec"))
     if sealed is None:
         raise ServiceError(f"run {info.run_id} has ended")
     try:
         pins: tuple[Pin, ...]
-        terms: WorkerSpec
+        spec: WorkerSpec
         lease: float
-        pins, terms, lease = Envelope(key).open(sealed, keys.named("terms"))
+        pins, spec, lease = Envelope(key).open(sealed, keys.named("spec"))
     except ForeignBytesError:
         raise _wrong_key(info.run_id) from None
-    return RunKeys(info.run_id, pins), terms, lease
+    return RunKeys(info.run_id, pins), spec, lease

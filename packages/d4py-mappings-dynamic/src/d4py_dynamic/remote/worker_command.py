@@ -12,14 +12,13 @@ from time import monotonic, sleep
 import redis
 
 from d4py_dynamic.driver.supervisor import SIGN_SECONDS
-from d4py_dynamic.mappings.base import WorkerSpec
 from d4py_dynamic.mappings.redis_worker import RedisWorkerSpec, work_as_guest
 from d4py_dynamic.remote.run_directory import (
     RunInfo,
     add_key_argument,
     choose,
     closed_to,
-    read_terms,
+    read_spec,
     run_info,
     run_key,
     runs,
@@ -32,6 +31,7 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from d4py_dynamic.store.tasks import ANY, LEAVE, Task
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.logs import get_logger
@@ -93,9 +93,9 @@ class WorkerCommand:
         with service_errors(address), connect(address) as client:
             info = _await_run(client, options.run, secret, options.wait, address)
             key = run_key(secret, info.run_id)
-            keys, terms, lease = read_terms(client, info, key)
+            keys, spec, lease = read_spec(client, info, key)
         make_room(FILES_PER_WORKER * count, f"{count} worker processes")
-        guests = RemoteWorkers(address, keys, key, terms, lease, count, start)
+        guests = RemoteWorkers(address, keys, key, spec, lease, count, start)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
         status = guests.serve()
         _LOG.info("run %s has ended", info.run_id)
@@ -109,7 +109,7 @@ class RemoteWorkers:
         address: the server.
         keys: the run's keys.
         key: the run's key.
-        terms: what workers are started with.
+        spec: what workers are started with.
         lease: seconds after which a silent driver counts as dead.
         count: how many.
         start: how they are started.
@@ -120,7 +120,7 @@ class RemoteWorkers:
         address: Address,
         keys: RunKeys,
         key: bytes,
-        terms: WorkerSpec,
+        spec: WorkerSpec,
         lease: float,
         count: int,
         start: Start,
@@ -128,7 +128,7 @@ class RemoteWorkers:
         self._address = address
         self._keys = keys
         self._key = key
-        self._terms = terms
+        self._spec = spec
         self._lease = lease
         self._count = count
         self._how = start
@@ -168,7 +168,7 @@ class RemoteWorkers:
         except RunGoneError as error:
             raise ServiceError(f"run {self._keys.run_id} has ended") from error
         orders = [
-            (RedisWorkerSpec(self._address, self._keys, self._key, rank, self._terms),)
+            (RedisWorkerSpec(self._address, self._keys, self._key, rank, self._spec),)
             for rank in self._ranks
         ]
         self._pool = WorkerPool(work_as_guest, orders, self._how)

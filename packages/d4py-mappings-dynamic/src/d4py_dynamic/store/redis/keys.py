@@ -92,7 +92,7 @@ class RunKeys:
 #: Keys that are no streams.
 _OTHERS = (
     *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
-    *("members", "states", "positions", "losses", "attempts", "begun", "orphans", "info", "terms"),
+    *("members", "states", "positions", "losses", "attempts", "begun", "orphans", "info", "spec"),
     *("answers", "finishing", "fed", "kept", "resumption"),
 )
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.mappings.base import WorkerSpec
 from d4py_dynamic.remote.run_directory import announce, driver_info, offer
 from d4py_dynamic.store.entries import TooLargeError, cut_task
 from d4py_dynamic.store.protocols import (
@@ -53,6 +52,7 @@ from d4py_dynamic.store.redis.task_store import (
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import Lease, Lost, Pin, ResumePoint, Task, counts
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError
@@ -117,10 +117,10 @@ class RedisRunStore:
             announce(self._redis, keys, mapping, self._mark)
             self._sign(keys=[keys.prefix], args=["driver", self._mark])
 
-    def offer(self, terms: WorkerSpec, lease: float) -> None:
+    def offer(self, spec: WorkerSpec, lease: float) -> None:
         """Let workers that know the run's key join it; see `run_directory.offer`."""
         with service_errors(self._address):
-            offer(self._redis, self._keys, self._secret, terms, lease, self._address.largest)
+            offer(self._redis, self._keys, self._secret, spec, lease, self._address.largest)
 
     def tell(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""

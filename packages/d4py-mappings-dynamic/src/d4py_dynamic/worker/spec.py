@@ -1,0 +1,52 @@
+"""What a worker is started with, the same for all workers of a run.
+
+The driver makes one `WorkerSpec`, and every worker process, wherever it runs, calls its `serve`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from d4py_dynamic.store.protocols import TaskStore
+from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.tasks import REDELIVERIES
+from d4py_dynamic.worker.loop import Worker
+from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
+from dispel4py.engine.plan_bundle import PlanBundle
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """What every worker of a run is started with; picklable in any start method.
+
+    Attributes:
+        bundle: the plan.
+        on_error: ``"stop"`` or ``"skip"``.
+        share_items: see `dispel4py.RunOptions`.
+        interval: see `d4py_dynamic.worker.pinned_instance.PinnedInstance`.
+        redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
+    """
+
+    bundle: PlanBundle
+    on_error: str = "stop"
+    share_items: bool = False
+    interval: float | None = COMMIT_INTERVAL
+    redeliveries: int = REDELIVERIES
+
+    def serve(self, store: TaskStore, rank: int) -> None:
+        """Be a worker, to the end of the run.
+
+        Raises:
+            ProcessingError: a PE raised, and the run stops at errors.
+            ServiceError: the store failed.
+        """
+        plan = self.bundle.open(CODEC, last=True)
+        Worker(
+            plan,
+            store,
+            rank,
+            self.on_error,
+            self.share_items,
+            self.interval,
+            self.redeliveries,
+        ).serve()
