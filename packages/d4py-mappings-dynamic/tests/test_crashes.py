@@ -6,14 +6,13 @@ the real one: it gives lost workers up and starts others.  What comes out has to
 gives, item by item, and something has to come out in any case.
 """
 
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from dynamic_helpers.replayed_graphs import graphs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,11 +35,6 @@ from dispel4py.engine import executor
 from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import RunError
 from dispel4py.result import RunOptions
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_graphs import graphs
-
-sys.path.pop(0)
 
 
 class Crashing:
