@@ -9,8 +9,8 @@ from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
     ITEMS,
-    OWN,
     REDELIVERIES,
     STOP,
     Attempt,
@@ -88,7 +88,7 @@ class Company:
         while leases := side.take([]):
             side.commit(Commit(leases=leases))
             for lease in leases:
-                assert lease.task.kind == OWN
+                assert lease.task.kind == ASSIGN
                 pins.append((lease.task.pe, lease.task.instance))
                 side.adopt(pins[-1])
         return pins

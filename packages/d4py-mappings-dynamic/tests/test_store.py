@@ -12,14 +12,14 @@ import pytest
 from d4py_dynamic.store.protocols import Drained, LogLine, Results
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
     CALLS,
+    CONTROL_MESSAGES,
     FINISH,
     ITEMS,
     MOST_BYTES,
-    ORDERS,
-    OWN,
-    PARK,
-    WAKE,
+    PAUSE,
+    RESUME,
     Adopted,
     Attempt,
     Commit,
@@ -379,7 +379,7 @@ class StoreContract:
             thread.join(5)
         assert workers[0].pressure().hungry == 0
 
-    @pytest.mark.parametrize("kind", [PARK, WAKE])
+    @pytest.mark.parametrize("kind", [PAUSE, RESUME])
     def test_who_has_got_nothing_but_orders_is_hungry_still(self, driver, workers, kind):
         settle(driver, workers)
         driver.put([Task(kind, ANY)], 1)
@@ -396,7 +396,7 @@ class StoreContract:
         driver.put([items(1, pe=PINNED, instance=0)])
         take(workers[1])
         lose(driver, 1)
-        driver.put([Task(OWN, PINNED, 0)], 2)
+        driver.put([Task(ASSIGN, PINNED, 0)], 2)
         take(workers[2])
         assert workers[0].pressure().hungry == 1
         assert len(workers[2].adopt(PIN).leases) == 1
@@ -615,7 +615,7 @@ class StoreContract:
 
     def test_c5_the_inbox_of_a_lost_worker_counts_no_more(self, driver, workers):
         driver.unfinished([SHARED])
-        driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PARK, ANY)], rank=2)
+        driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PAUSE, ANY)], rank=2)
         take(workers[2])
         assert driver.unfinished([])[SHARED] == 2
         assert lose(driver, 2) == Lost([], [], [])
@@ -711,9 +711,9 @@ class StoreContract:
 
     # Orders, and how much there is to do.
 
-    @pytest.mark.parametrize("kind", ORDERS)
+    @pytest.mark.parametrize("kind", CONTROL_MESSAGES)
     def test_orders_are_no_work(self, driver, workers, kind):
-        order = Task(kind, PINNED, 0) if kind == OWN else Task(kind, ANY)
+        order = Task(kind, PINNED, 0) if kind == ASSIGN else Task(kind, ANY)
         driver.unfinished([ROOT, SHARED, PINNED])
         driver.put([order], rank=2)
         assert driver.load().backlog == 0
@@ -762,9 +762,9 @@ class StoreContract:
         assert not driver.load().hungry
         wait_until(lambda: workers[0].pressure().hungry == 1, "its being counted")
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
-        driver.put([Task(WAKE, ANY)], rank=1)
+        driver.put([Task(RESUME, ANY)], rank=1)
         wait_until(lambda: len(taken) == 2, "its tasks")
-        assert sorted(taken) == sorted([ITEMS, WAKE])
+        assert sorted(taken) == sorted([ITEMS, RESUME])
         assert driver.load().backlog == 1
         stopped.set()
         thread.join(5)
@@ -773,9 +773,9 @@ class StoreContract:
 
     def test_own_tasks_wait_while_they_are_not_wanted(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
-        driver.put([Task(WAKE, ANY)], rank=1)
+        driver.put([Task(RESUME, ANY)], rank=1)
         taken = workers[1].take(seconds=SOON, own=False) + workers[1].take(seconds=SOON, own=False)
-        assert sorted(lease.task.kind for lease in taken) == sorted([WAKE, ITEMS])
+        assert sorted(lease.task.kind for lease in taken) == sorted([RESUME, ITEMS])
         assert [lease.task.load for lease in taken if lease.task.kind == ITEMS] == [[1]]
         assert loads(take(workers[1])) == [[2]]
 

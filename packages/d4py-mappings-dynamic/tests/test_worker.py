@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, Pressure, ResumePoint, Task
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
@@ -530,7 +530,7 @@ class Script:
         self.driver = self.store.driver
         for rank, own in enumerate(owners):
             self.driver.join()
-            self.driver.put([Task(OWN, *pin) for pin in own], rank)
+            self.driver.put([Task(ASSIGN, *pin) for pin in own], rank)
 
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
@@ -551,7 +551,7 @@ class Script:
 
 
 def ordered(commit):
-    return [lease.task.kind for lease in commit.leases] == [OWN]
+    return [lease.task.kind for lease in commit.leases] == [ASSIGN]
 
 
 @pytest.fixture

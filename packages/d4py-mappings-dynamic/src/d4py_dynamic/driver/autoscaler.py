@@ -6,7 +6,7 @@ from d4py_dynamic.autoscaling.policies import Metrics, Policy
 from d4py_dynamic.autoscaling.trace import ScalingTrace
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
+from d4py_dynamic.store.tasks import ANY, PAUSE, RESUME, Task
 from dispel4py.result import RunStats
 
 
@@ -50,9 +50,9 @@ class Autoscaler:
         active = len(ranks) - len(self._parked)
         target = self._policy.target(Metrics(now, load.backlog, active, len(hungry), longest))
         if target > active:
-            self._tell(sorted(self._parked)[: target - active], WAKE)
+            self._tell(sorted(self._parked)[: target - active], RESUME)
         elif target < active:
-            self._tell(self._dispensable()[: active - target], PARK)
+            self._tell(self._dispensable()[: active - target], PAUSE)
 
     def report(self, stats: RunStats) -> None:
         """Put the trace so far into the run's statistics."""
@@ -67,7 +67,7 @@ class Autoscaler:
     def _tell(self, ranks: list[int], kind: str) -> None:
         for rank in ranks:
             self._store.put([Task(kind, ANY)], rank)
-        if kind == PARK:
+        if kind == PAUSE:
             self._parked.update(ranks)
         else:
             self._parked.difference_update(ranks)

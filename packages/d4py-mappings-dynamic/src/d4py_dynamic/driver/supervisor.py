@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
+from d4py_dynamic.store.tasks import ANY, ASSIGN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
@@ -243,7 +243,7 @@ class WorkerSupervisor:
 
     def _assign(self, rank: int, pins: Sequence[Pin]) -> None:
         self._pins_of[rank] += pins
-        self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
+        self._store.put([Task(ASSIGN, pe, instance) for pe, instance in pins], rank)
 
     def _as_ranked(self, error: WorkerLostError) -> WorkerLostError:
         return type(error)(self._ranks[error.rank], error.pid, error.cause)

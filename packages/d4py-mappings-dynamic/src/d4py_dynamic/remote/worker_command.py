@@ -30,7 +30,7 @@ from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
-from d4py_dynamic.store.tasks import ANY, LEAVE, Task
+from d4py_dynamic.store.tasks import ANY, DRAIN, Task
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, OptionError, ServiceError, WorkerLostError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
@@ -245,7 +245,7 @@ class RemoteWorkers:
         """Let workers end what they have in hand, and give back everything else."""
         with suppress(ServiceError):
             for rank in self._ranks:
-                self._store.put([Task(LEAVE, ANY)], rank)
+                self._store.put([Task(DRAIN, ANY)], rank)
         has_left = self._pool.join(_LEAVE_SECONDS)
         with suppress(D4pyError):  # there is one already, or this is Ctrl-C
             self._see_lost()

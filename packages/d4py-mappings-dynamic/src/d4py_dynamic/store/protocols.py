@@ -41,10 +41,10 @@ class TaskStore(Protocol):
         shared: bool = True,
         own: bool = True,
     ) -> list[Lease]:
-        """Take tasks: of the instances that this worker owns, its own orders, or shared ones.
+        """Take tasks: of the instances that this worker owns, its control messages, or shared ones.
 
         Args:
-            only: take tasks of these pinned instances and orders alone, and do not wait.
+            only: take tasks of these pinned instances and control messages alone, and do not wait.
             seconds: how long to wait if there are none; may return none before that, too.
             shared: take shared tasks; without, this worker is not hungry while it waits.
             own: take tasks of the instances that this worker owns.

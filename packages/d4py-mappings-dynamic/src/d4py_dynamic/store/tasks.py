@@ -18,19 +18,19 @@ ITEMS = "items"
 CALLS = "calls"
 #: Postprocess an instance.
 FINISH = "finish"
-#: Own a pinned instance from now on: whoever owned it before is gone.
-OWN = "own"
-#: Take no shared tasks until told to go on.
-PARK = "park"
-#: Go on with shared tasks.
-WAKE = "wake"
-#: End as soon as what is in hand is done; others go on with the rest.
-LEAVE = "leave"
-#: End the worker.
+#: Take ownership of a pinned instance; its previous owner, if any, is gone.
+ASSIGN = "assign"
+#: Take no shared tasks until `RESUME`.
+PAUSE = "pause"
+#: Take shared tasks again.
+RESUME = "resume"
+#: Finish the tasks in hand, return the rest to the store, and exit.
+DRAIN = "drain"
+#: Exit.
 STOP = "stop"
 
-#: What is told to a worker and is no work: it counts nowhere.
-ORDERS = (OWN, PARK, WAKE, LEAVE, STOP)
+#: Kinds of control messages, which are no work and are not counted.
+CONTROL_MESSAGES = (ASSIGN, PAUSE, RESUME, DRAIN, STOP)
 
 #: What was lost with its worker may be begun again so many times; then it is to blame.
 REDELIVERIES = 3
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     """Work for one PE.
 
     Attributes:
-        kind: `ITEMS`, `CALLS`, `FINISH`, or one of `ORDERS`.
+        kind: `ITEMS`, `CALLS`, `FINISH`, or one of `CONTROL_MESSAGES`.
         pe: number of the PE; `ANY` where it is about none.
         instance: number of the instance that must do it, or `ANY`.
         input_name: the input by which items come in.
@@ -199,14 +199,14 @@ class Pressure(NamedTuple):
             where shared tasks wait for them, be it that they are just starting, they are served.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
-        orders: something waits that is for this worker alone.
+        has_messages: tasks or control messages wait in this worker's inbox.
         backlog: number of shared tasks that wait.
     """
 
     hungry: int
     full: tuple[Pin, ...] = ()
     results_full: bool = False
-    orders: bool = False
+    has_messages: bool = False
     backlog: int = 0
 
 
@@ -225,7 +225,7 @@ def pins_of(plan: Plan) -> list[Pin]:
 
 def counts(task: Task) -> bool:
     """It is work, and unfinished until its lease has ended."""
-    return task.kind not in ORDERS
+    return task.kind not in CONTROL_MESSAGES
 
 
 def is_replica_end(task: Task) -> bool:

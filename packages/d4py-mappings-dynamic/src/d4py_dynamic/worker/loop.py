@@ -21,11 +21,11 @@ from d4py_dynamic.store.protocols import TAKE_SECONDS, TaskStore
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
+    CONTROL_MESSAGES,
+    DRAIN,
     FINISH,
-    LEAVE,
-    ORDERS,
-    OWN,
-    PARK,
+    PAUSE,
     REDELIVERIES,
     STOP,
     Attempt,
@@ -241,19 +241,19 @@ class Worker:
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
         for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
-            if lease.task.kind in ORDERS:
+            if lease.task.kind in CONTROL_MESSAGES:
                 self._obey(lease)
             else:
                 self._taken.append(lease)
 
     def _obey(self, lease: Lease) -> None:
         task = lease.task
-        if task.kind == OWN:
+        if task.kind == ASSIGN:
             self._adopt((task.pe, task.instance))
-        elif task.kind in (LEAVE, STOP):
-            self.leaving, self._stopped = task.kind == LEAVE, True
+        elif task.kind in (DRAIN, STOP):
+            self.leaving, self._stopped = task.kind == DRAIN, True
         else:
-            self._parked = task.kind == PARK
+            self._parked = task.kind == PAUSE
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
     def _adopt(self, pin: Pin) -> None:
@@ -544,7 +544,7 @@ class Worker:
     def _note(self, pressure: Pressure) -> None:
         """Take note of how things are elsewhere, and of orders."""
         self._demand.note(pressure)
-        if pressure.orders:
+        if pressure.has_messages:
             self._take(())
         self._giving = self.leaving or self._demand.hungry > 0 or self._is_to_feed()
 

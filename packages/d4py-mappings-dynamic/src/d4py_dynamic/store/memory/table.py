@@ -174,7 +174,7 @@ class InMemoryStore:
             self._hungry.discard(rank)
             self._parked.discard(rank)
             if taken and all(packed.pe is None for _, packed in taken):
-                self._hungry.add(rank)  # orders are done in no time
+                self._hungry.add(rank)  # control messages are handled in no time
             if self._queues[None].waiting:
                 self._wake()  # whom this one was woken instead of
             return taken

@@ -70,9 +70,9 @@ class RedisRunStore:
         address: the server.
         keys: the run's keys.
         secret: the run's secret.
-        plan: the plan; None for who only sends orders.
+        plan: the plan; None for a client that only sends control messages.
         mark: the driver's own mark, which differs from that of every other driver of the run;
-            nothing for who only sends orders.
+            nothing for a client that only sends control messages.
         keeps: results stay on the server to the end of the run, for the next driver.
     """
 

@@ -113,7 +113,7 @@ class RedisTaskStore:
             found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
             found = found or self._safely(self._wait_and_read(pins, seconds, shared))
             leases = self._leases(found)
-            if leases:  # orders are done in no time
+            if leases:  # control messages are handled in no time
                 self._set_free(not any(counts(lease.task) for lease in leases))
             return leases
 
@@ -172,7 +172,7 @@ class RedisTaskStore:
             check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, waiting, orders, *lengths = self._once("commit", *arguments)
+            hungry, backlog, waiting, messages, *lengths = self._once("commit", *arguments)
         self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
         for (task, data), length in zip(sealed, lengths, strict=True):
@@ -181,7 +181,7 @@ class RedisTaskStore:
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
         is_full = waiting > self._most_results()
-        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+        return Pressure(hungry, tuple(full), is_full, messages > 0, backlog)
 
     def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
         stream = self._keys.stream_of(task)
@@ -197,7 +197,7 @@ class RedisTaskStore:
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
             pipe.xpending(self._keys.shared, GROUP)
-            hungry, parked, shared, results, orders, *lengths, taken = pipe.execute()
+            hungry, parked, shared, results, messages, *lengths, taken = pipe.execute()
         backlog = max(0, shared - taken["pending"])
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
@@ -207,7 +207,7 @@ class RedisTaskStore:
         ]
         is_full = results > self._most_results() // 2
         hungry = max(0, hungry + parked - backlog)
-        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+        return Pressure(hungry, tuple(full), is_full, messages > 0, backlog)
 
     def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
         place = self._keys.named("positions")
