@@ -79,7 +79,7 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
 def test_what_is_not_for_workers_ends_the_line(office, method):
     with pytest.raises(ServiceError, match="is gone"):
         StoreClient(office.line())(method)
-    assert len(office.driver.load().hungry) == 1
+    assert len(office.driver.load().idle) == 1
 
 
 def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(office):

@@ -304,7 +304,7 @@ class TestALossyServer:
 
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
-        wait_until(lambda: client.exists(opened.keys.named("hungry")), "waiting")
+        wait_until(lambda: client.exists(opened.keys.named("idle")), "waiting")
         client.flushall()
         thread.join(5)
         assert "has lost keys of this run" in str(caught[0])
@@ -358,7 +358,7 @@ class TestALossyServer:
     def test_keys_that_only_help_may_go(self, opened, client):
         opened.driver.put([items(1)])
         opened.driver.unfinished([SHARED])
-        for name in ("watched", "hungry", "calls", "busy"):
+        for name in ("watched", "idle", "calls", "busy"):
             client.delete(opened.keys.named(name))
         opened.workers[0].commit(Commit(leases=opened.workers[0].take()))
         assert opened.driver.unfinished([])[SHARED] == 0

@@ -192,7 +192,7 @@ class Returns(IterativePE):
 
 
 @pytest.mark.parametrize(("pe", "each"), [(Held, 2), (Returns, 1)])
-def test_results_do_not_wait_for_it_though_nobody_is_hungry(small_office, pe, each):
+def test_results_do_not_wait_for_it_though_no_worker_is_idle(small_office, pe, each):
     """Given a batch with something before it, and nothing else that waits to be sent."""
     office = small_office(pe())
     office.put([*range(16)])

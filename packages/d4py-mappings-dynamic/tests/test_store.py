@@ -82,7 +82,7 @@ def events(driver, *, count=1, within=10.0):
 
 
 def settle(driver, workers):
-    """Have each worker take something, so that none is hungry."""
+    """Have each worker take something, so that none is idle."""
     for worker in workers:
         driver.put([items(0)])
         worker.commit(Commit(leases=take(worker)))
@@ -94,9 +94,9 @@ def lose(driver, rank):
 
 
 def sizes(driver):
-    """Backlog, and how many workers are hungry and parked."""
+    """Backlog, and how many workers are idle and paused."""
     load = driver.load()
-    return load.backlog, len(load.hungry), len(load.parked)
+    return load.backlog, len(load.idle), len(load.paused)
 
 
 class StoreContract:
@@ -213,7 +213,7 @@ class StoreContract:
         taken = []
         thread = threading.Thread(target=lambda: taken.extend(take(workers[0])))
         thread.start()
-        wait_until(lambda: workers[1].pressure().hungry, "waiting")
+        wait_until(lambda: workers[1].pressure().idle, "waiting")
         driver.put([items(1)])
         put_at = time.monotonic()
         thread.join(5)
@@ -361,9 +361,9 @@ class StoreContract:
 
     # Pressure.
 
-    def test_who_waits_for_work_is_hungry(self, driver, workers, wait_until):
+    def test_a_worker_that_waits_for_work_is_idle(self, driver, workers, wait_until):
         settle(driver, workers)
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].pressure().idle == 0
 
         def wait(worker):
             while not worker.take():
@@ -372,21 +372,21 @@ class StoreContract:
         threads = [threading.Thread(target=wait, args=(worker,)) for worker in workers[1:]]
         for thread in threads:
             thread.start()
-        wait_until(lambda: workers[0].pressure().hungry == 2, "being hungry")
-        assert workers[0].commit(Commit(tasks=[items(1)])).hungry > 0
+        wait_until(lambda: workers[0].pressure().idle == 2, "being idle")
+        assert workers[0].commit(Commit(tasks=[items(1)])).idle > 0
         workers[0].commit(Commit(tasks=[items(2)]))
         for thread in threads:
             thread.join(5)
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].pressure().idle == 0
 
     @pytest.mark.parametrize("kind", [PAUSE, RESUME])
-    def test_who_has_got_nothing_but_orders_is_hungry_still(self, driver, workers, kind):
+    def test_a_worker_that_got_only_control_messages_is_still_idle(self, driver, workers, kind):
         settle(driver, workers)
         driver.put([Task(kind, ANY)], 1)
         (lease,) = take(workers[1])
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].pressure().idle == 1
         workers[1].commit(Commit(leases=[lease]))
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].pressure().idle == 1
         driver.put([items(1)])
         take(workers[1])
         assert sizes(driver) == (0, 0, 0)
@@ -398,9 +398,9 @@ class StoreContract:
         lose(driver, 1)
         driver.put([Task(ASSIGN, PINNED, 0)], 2)
         take(workers[2])
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].pressure().idle == 1
         assert len(workers[2].adopt(PIN).leases) == 1
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].pressure().idle == 0
 
     def test_c6_an_instance_with_many_tasks_is_full_until_it_has_caught_up(self, driver, workers):
         place = (PINNED, 0)
@@ -700,14 +700,14 @@ class StoreContract:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        wait_until(lambda: workers[0].pressure().hungry, "waiting")
+        wait_until(lambda: workers[0].pressure().idle, "waiting")
         lose(driver, 2)
         driver.put([items(1)])
         assert loads(take(workers[0])) == [[1]]
         thread.join(5)
         (error,) = caught
         assert isinstance(error, ServiceError)
-        assert not driver.load().hungry
+        assert not driver.load().idle
 
     # Orders, and how much there is to do.
 
@@ -730,20 +730,20 @@ class StoreContract:
         take(workers[2])
         assert driver.load().backlog == 2
 
-    def test_a_worker_that_has_joined_is_hungry_until_it_has_taken_something(
+    def test_a_worker_that_has_joined_is_idle_until_it_has_taken_something(
         self, driver, opened, workers
     ):
         settle(driver, workers)
         assert sizes(driver) == (0, 0, 0)
         worker = opened.join()
         assert sizes(driver) == (0, 1, 0)
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].pressure().idle == 1
         driver.put([items(1)])
-        assert workers[0].pressure().hungry == 0  # it is served
+        assert workers[0].pressure().idle == 0  # it is served
         take(worker)
         assert sizes(driver) == (0, 0, 0)
 
-    def test_a_parked_worker_gets_its_orders_and_its_own_tasks_alone(
+    def test_a_paused_worker_gets_only_its_messages_and_the_tasks_of_its_instances(
         self, driver, workers, wait_until
     ):
         settle(driver, workers)
@@ -758,9 +758,9 @@ class StoreContract:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        wait_until(lambda: len(driver.load().parked) == 1, "being parked")
-        assert not driver.load().hungry
-        wait_until(lambda: workers[0].pressure().hungry == 1, "its being counted")
+        wait_until(lambda: len(driver.load().paused) == 1, "being paused")
+        assert not driver.load().idle
+        wait_until(lambda: workers[0].pressure().idle == 1, "its being counted")
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
         driver.put([Task(RESUME, ANY)], rank=1)
         wait_until(lambda: len(taken) == 2, "its tasks")

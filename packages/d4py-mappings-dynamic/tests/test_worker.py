@@ -180,7 +180,7 @@ def test_stats_count_every_call_once(execute, small_batches):
 # Balance.
 
 
-def test_work_is_given_away_while_others_are_hungry(execute):
+def test_work_is_given_away_while_others_are_idle(execute):
     started_at = time.monotonic()
     result = execute(chain(Numbers(), Slow(0.01)), 80, 4)
     assert time.monotonic() - started_at < 0.8 * 0.7  # alone it would take 0.8 s
@@ -603,8 +603,8 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
     assert CODEC.loads(state).counter == 10
 
 
-def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
-    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
+def test_a_root_gives_its_followers_to_the_idle_at_once(script, small_batches):
+    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so idle
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )

@@ -95,7 +95,7 @@ class Driver:
                 continue
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if not is_pinned(plan.pes[root]):
-                shared = pieces(CallRange(0, made), len(store.load().hungry))
+                shared = pieces(CallRange(0, made), len(store.load().idle))
                 first += [Task(CALLS, root, ANY, None, piece) for piece in shared]
             elif made:
                 first.append(Task(CALLS, root, 0, None, made))

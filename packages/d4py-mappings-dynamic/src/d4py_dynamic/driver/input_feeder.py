@@ -90,5 +90,5 @@ class InputFeeder:
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:
         if self._is_pinned:
             return [Task(CALLS, self.root, 0, None, batch)]
-        shared = pieces(CallRange(self._fed, batch), len(store.load().hungry))
+        shared = pieces(CallRange(self._fed, batch), len(store.load().idle))
         return [Task(CALLS, self.root, ANY, None, piece) for piece in shared]

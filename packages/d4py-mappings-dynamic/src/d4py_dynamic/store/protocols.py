@@ -46,7 +46,7 @@ class TaskStore(Protocol):
         Args:
             only: take tasks of these pinned instances and control messages alone, and do not wait.
             seconds: how long to wait if there are none; may return none before that, too.
-            shared: take shared tasks; without, this worker is not hungry while it waits.
+            shared: take shared tasks; without, this worker is not idle while it waits.
             own: take tasks of the instances that this worker owns.
         """
 
@@ -210,20 +210,20 @@ class Load(NamedTuple):
 
     Attributes:
         backlog: shared tasks that wait.
-        hungry: workers that wait for them.
-        parked: workers that were told not to, and do not.
+        idle: workers that wait for them.
+        paused: workers that were told not to, and do not.
     """
 
     backlog: int
-    hungry: frozenset[int]
-    parked: frozenset[int]
+    idle: frozenset[int]
+    paused: frozenset[int]
 
 
 class RunStore(Protocol):
     """The driver's side of a store."""
 
     def join(self) -> int:
-        """There is one worker more; its number.  It is hungry until it has taken something."""
+        """There is one worker more; its number.  It is idle until it has taken something."""
 
     def put(
         self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None

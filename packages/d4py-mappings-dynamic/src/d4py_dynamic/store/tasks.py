@@ -195,7 +195,7 @@ class Pressure(NamedTuple):
     """How the store stands after a commit.
 
     Attributes:
-        hungry: number of workers that wait for work, or would if they were woken, and find none:
+        idle: number of workers that wait for work, or would if they were woken, and find none:
             where shared tasks wait for them, be it that they are just starting, they are served.
         full: instances whose tasks wait in such number that their senders should pause.
         results_full: the same for results that the caller has not taken yet.
@@ -203,7 +203,7 @@ class Pressure(NamedTuple):
         backlog: number of shared tasks that wait.
     """
 
-    hungry: int
+    idle: int
     full: tuple[Pin, ...] = ()
     results_full: bool = False
     has_messages: bool = False

@@ -1,7 +1,7 @@
 """The task loop: a worker that takes leases from a task store until it is told to stop.
 
 An item that no place is fixed for is followed down the graph here, in this process, to the end of
-its path; that costs nothing per hop.  Only while other workers are hungry is work handed back to
+its path; that costs nothing per hop.  Only while other workers are idle is work handed back to
 the store, in pieces.  What a lease has produced is committed together with its end, and what a
 pinned instance has produced together with its state, so a worker may be lost at any moment.
 
@@ -108,7 +108,7 @@ class Worker:
         self._room = Backpressure(plan, store, self._owned, self._in_hand, self)
         self._demand = demand.LoadMonitor()
         self._giving = self._isolated = False
-        self._parked = self._stopped = self._aside = False
+        self._paused = self._stopped = self._aside = False
         self.leaving = False
         self._orphans = 0
         self._committed_at = monotonic()
@@ -185,7 +185,7 @@ class Worker:
             or self._isolated
             or (
                 self._executor.in_call
-                and (self._demand.hungry > 0 or pe in self._executor.pes_in_call)
+                and (self._demand.idle > 0 or pe in self._executor.pes_in_call)
             )
         )
 
@@ -202,7 +202,7 @@ class Worker:
 
     def next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
-        if only is None and self._aside and not self._parked:
+        if only is None and self._aside and not self._paused:
             self._take(None, 0.0, own=False)
             if self._taken and self._taken[-1].task.instance == ANY:
                 return self._taken.pop()
@@ -240,7 +240,7 @@ class Worker:
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
+        for lease in self._store.take(only, seconds, shared=not self._paused, own=own):
             if lease.task.kind in CONTROL_MESSAGES:
                 self._obey(lease)
             else:
@@ -253,7 +253,7 @@ class Worker:
         elif task.kind in (DRAIN, STOP):
             self.leaving, self._stopped = task.kind == DRAIN, True
         else:
-            self._parked = task.kind == PAUSE
+            self._paused = task.kind == PAUSE
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
     def _adopt(self, pin: Pin) -> None:
@@ -279,11 +279,11 @@ class Worker:
         self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if self._demand.is_to_be_looked_at:
-            self._look_at_hungry()
+            self._look_at_idle()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
         self._giving = self.leaving or (
-            owned is not None and (self._demand.hungry > 0 or owned.in_doubt or self._is_to_feed())
+            owned is not None and (self._demand.idle > 0 or owned.in_doubt or self._is_to_feed())
         )
         try:
             with self._executor.fresh_stack():
@@ -328,7 +328,7 @@ class Worker:
             self._relief.on_duty(False)
         self._in_hand.pop()
         if is_done:
-            self._commit(self._outbox.take([lease], self._demand.hungry), at_end=True)
+            self._commit(self._outbox.take([lease], self._demand.idle), at_end=True)
 
     def _do_one_by_one(self, lease: Lease) -> bool:
         """Do what a worker was lost over, so that it is known which item is to blame.
@@ -348,7 +348,7 @@ class Worker:
             position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
-            commit = self._outbox.take([], self._demand.hungry)
+            commit = self._outbox.take([], self._demand.idle)
             commit.begun, commit.got_on = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
             if self.leaving:
@@ -404,7 +404,7 @@ class Worker:
                     self._step_aside(owned, lease)
                     return
                 if self._demand.is_to_be_looked_at:
-                    self._look_at_hungry()
+                    self._look_at_idle()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
                     self._room.hold(task.pe)
@@ -470,9 +470,9 @@ class Worker:
     def _due_at(self, owned: PinnedInstance, began_at: float) -> float:
         """When to save an instance in the middle of a lease.
 
-        At once if others are hungry, and if the next items may take long as the last ones did.
+        At once if others are idle, and if the next items may take long as the last ones did.
         """
-        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
+        if self._demand.idle or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
@@ -480,21 +480,21 @@ class Worker:
         """Run what waits here to its end, or hand it back if it takes long.
 
         Returns:
-            True if something was handed back though nobody was hungry.
+            True if something was handed back though nobody was idle.
         """
         has_left_some = False
         while not self._executor.drain():
-            hungry = self._look_at_hungry()
-            if hungry or self._outbox.heavy or self._is_commit_due():
-                has_left_some |= self._hand_back() and not hungry
+            idle = self._look_at_idle()
+            if idle or self._outbox.heavy or self._is_commit_due():
+                has_left_some |= self._hand_back() and not idle
         return has_left_some
 
     def _is_commit_due(self) -> bool:
         return monotonic() - self._committed_at > COMMIT_SECONDS
 
     def _look_up_in_call(self) -> None:
-        """In the middle of a call: feed the hungry, and let results flow."""
-        if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
+        """In the middle of a call: feed idle workers, and let results flow."""
+        if not (self._look_at_idle() or self._outbox.heavy or self._is_commit_due()):
             return
         if self._giving or not self._demand.backlog or self._outbox.weight > _TOO_HEAVY:
             self._hand_back()
@@ -514,7 +514,7 @@ class Worker:
         is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
         if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
             return
-        commit = self._outbox.take([], self._demand.hungry)
+        commit = self._outbox.take([], self._demand.idle)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
         for failure in failures:
@@ -536,7 +536,7 @@ class Worker:
         if self._executor.call_stack == [pin]:
             self._room.hold(lease.task.pe)
 
-    def _look_at_hungry(self) -> bool:
+    def _look_at_idle(self) -> bool:
         """Whether others should have what waits here."""
         self._note(self._store.pressure())
         return self._giving
@@ -546,10 +546,10 @@ class Worker:
         self._demand.note(pressure)
         if pressure.has_messages:
             self._take(())
-        self._giving = self.leaving or self._demand.hungry > 0 or self._is_to_feed()
+        self._giving = self.leaving or self._demand.idle > 0 or self._is_to_feed()
 
     def _is_to_feed(self) -> bool:
-        """Others were hungry a moment ago, and only here can there be more for them.
+        """Others were idle a moment ago, and only here can there be more for them.
 
         So they get something in stock before a root is held up by what follows from it.
         """
@@ -589,7 +589,7 @@ class Worker:
             return
         has_results = self._executor.has_written or not self._outbox.is_empty
         is_due = self._is_commit_due() and has_results
-        if not is_due and not (self._executor.has_pending and self._store.pressure().hungry):
+        if not is_due and not (self._executor.has_pending and self._store.pressure().idle):
             return
         (pe, _, input_name, batch), rest = self._executor.split_batch(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
@@ -661,7 +661,7 @@ class Worker:
             self._store.log(pe_id, self._rank, f"the run fails if this worker is lost: {why}")
         if close:
             self._executor.close(*owned.pin)
-        commit = owned.outbox.take(owned.held, self._demand.hungry)
+        commit = owned.outbox.take(owned.held, self._demand.idle)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
         commit.got_on = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)

@@ -135,8 +135,8 @@ class InMemoryStore:
         self._next_token = 0
         self._unfinished = Counter(dict.fromkeys(range(pes), 0))
         self._watched: set[int] = set()
-        self._hungry: set[int] = set()
-        self._parked: set[int] = set()
+        self._idle: set[int] = set()
+        self._paused: set[int] = set()
         self._waiting: dict[int, None] = {}
         self._turn = 0
         self._attempts: dict[int, tuple[Pin | int, bool]] = {}
@@ -162,19 +162,19 @@ class InMemoryStore:
             taken = self._take_any(rank, shared, own)
             while not taken and (left := until - monotonic()) > 0:
                 if shared:
-                    self._hungry.add(rank)
+                    self._idle.add(rank)
                     self._waiting[rank] = None
                 else:
-                    self._hungry.discard(rank)
-                    self._parked.add(rank)
+                    self._idle.discard(rank)
+                    self._paused.add(rank)
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
                 taken = self._take_any(rank, shared, own)
-            self._hungry.discard(rank)
-            self._parked.discard(rank)
+            self._idle.discard(rank)
+            self._paused.discard(rank)
             if taken and all(packed.pe is None for _, packed in taken):
-                self._hungry.add(rank)  # control messages are handled in no time
+                self._idle.add(rank)  # control messages are handled in no time
             if self._queues[None].waiting:
                 self._wake()  # whom this one was woken instead of
             return taken
@@ -191,7 +191,7 @@ class InMemoryStore:
                     self._leases[token] = (rank, packed)
                     leases.append((token, packed))
             if leases:
-                self._hungry.discard(rank)
+                self._idle.discard(rank)
             return SerializedAdopted(kept.state, kept.position, leases, kept.losses)
 
     def commit(self, rank: int, commit: SerializedCommit) -> Pressure:
@@ -268,7 +268,7 @@ class InMemoryStore:
             self._joined += 1
             self._arrived[rank] = threading.Condition(self._lock)
             self._queues[rank] = _Queue()
-            self._hungry.add(rank)
+            self._idle.add(rank)
             return rank
 
     def put(
@@ -295,7 +295,7 @@ class InMemoryStore:
             def losses(suspect: Pin | int, before: int) -> int:
                 return max(before, 1) + (suspect == attempt) if blame else before
 
-            for ranks in (self._hungry, self._parked):
+            for ranks in (self._idle, self._paused):
                 ranks.discard(rank)
             self._waiting.pop(rank, None)
             given_back = []
@@ -332,7 +332,7 @@ class InMemoryStore:
         """See `RunStore.load`."""
         with self._lock:
             backlog = len(self._queues[None].waiting)
-            return Load(backlog, frozenset(self._hungry), frozenset(self._parked))
+            return Load(backlog, frozenset(self._idle), frozenset(self._paused))
 
     def events(self, seconds: float) -> list[bytes | int]:
         """What has happened: events, and numbers of PEs that are drained."""
@@ -454,5 +454,5 @@ class InMemoryStore:
         too_many = len(results) > self._most_results // part
         too_large = len(results) > 1 and sum(map(len, results)) > size
         backlog = len(self._queues[None].waiting)
-        hungry = max(0, len(self._hungry) + len(self._parked) - backlog)
-        return Pressure(hungry, full, too_many or too_large, backlog=backlog)
+        idle = max(0, len(self._idle) + len(self._paused) - backlog)
+        return Pressure(idle, full, too_many or too_large, backlog=backlog)

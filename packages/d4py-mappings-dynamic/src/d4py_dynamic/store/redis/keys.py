@@ -91,7 +91,7 @@ class RunKeys:
 
 #: Keys that are no streams.
 _OTHERS = (
-    *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
+    *("unfinished", "watched", "idle", "paused", "replicas", "calls", "busy"),
     *("members", "states", "positions", "losses", "attempts", "begun", "orphans", "info", "spec"),
     *("answers", "finishing", "fed", "kept", "resumption"),
 )

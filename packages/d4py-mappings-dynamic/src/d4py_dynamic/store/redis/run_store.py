@@ -208,11 +208,11 @@ class RedisRunStore:
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             pipe.xlen(keys.shared)
             pipe.xpending(keys.shared, GROUP)
-            pipe.smembers(keys.named("hungry"))
-            pipe.smembers(keys.named("parked"))
-            length, pending, hungry, parked = pipe.execute()
+            pipe.smembers(keys.named("idle"))
+            pipe.smembers(keys.named("paused"))
+            length, pending, idle, paused = pipe.execute()
         waiting = max(0, length - pending["pending"])
-        return Load(waiting, frozenset(map(int, hungry)), frozenset(map(int, parked)))
+        return Load(waiting, frozenset(map(int, idle)), frozenset(map(int, paused)))
 
     def waiting(self, pe: int, instance: int) -> int:
         with service_errors(self._address):

@@ -80,7 +80,7 @@ class RedisTaskStore:
         self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
         self._pins: dict[Any, Any] = {}
         self._turn = 0
-        self._is_free = True  # counted among the hungry, though it does not wait
+        self._is_free = True  # counted among idle workers, though it does not wait
         self._task_size: dict[Pin, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
@@ -172,7 +172,7 @@ class RedisTaskStore:
             check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, waiting, messages, *lengths = self._once("commit", *arguments)
+            idle, backlog, waiting, messages, *lengths = self._once("commit", *arguments)
         self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
         for (task, data), length in zip(sealed, lengths, strict=True):
@@ -181,7 +181,7 @@ class RedisTaskStore:
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
         is_full = waiting > self._most_results()
-        return Pressure(hungry, tuple(full), is_full, messages > 0, backlog)
+        return Pressure(idle, tuple(full), is_full, messages > 0, backlog)
 
     def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
         stream = self._keys.stream_of(task)
@@ -189,15 +189,15 @@ class RedisTaskStore:
 
     def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
-            pipe.scard(self._keys.named("hungry"))
-            pipe.scard(self._keys.named("parked"))
+            pipe.scard(self._keys.named("idle"))
+            pipe.scard(self._keys.named("paused"))
             pipe.xlen(self._keys.shared)
             pipe.xlen(self._keys.out)
             pipe.xlen(self._keys.inbox(self._rank))
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
             pipe.xpending(self._keys.shared, GROUP)
-            hungry, parked, shared, results, messages, *lengths, taken = pipe.execute()
+            idle, paused, shared, results, messages, *lengths, taken = pipe.execute()
         backlog = max(0, shared - taken["pending"])
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
@@ -206,8 +206,8 @@ class RedisTaskStore:
             if length > self._most_tasks(pin) // 2
         ]
         is_full = results > self._most_results() // 2
-        hungry = max(0, hungry + parked - backlog)
-        return Pressure(hungry, tuple(full), is_full, messages > 0, backlog)
+        idle = max(0, idle + paused - backlog)
+        return Pressure(idle, tuple(full), is_full, messages > 0, backlog)
 
     def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
         place = self._keys.named("positions")
@@ -251,7 +251,7 @@ class RedisTaskStore:
         reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
         milliseconds = int(seconds * 1000)
         if not reply and milliseconds > 0:
-            waiting = self._keys.named("hungry" if shared else "parked")
+            waiting = self._keys.named("idle" if shared else "paused")
             if not shared:
                 self._set_free(False)
             with self._redis.pipeline(transaction=False) as pipe:

@@ -16,7 +16,7 @@
 --   begun     stream, entry id, sealed position
 --   got_on    pinned instance or entry id
 --   orphans   PE number, sealed replica
--- Returns    number of hungry workers beyond the shared tasks that wait for them, number of shared
+-- Returns    number of idle workers beyond the shared tasks that wait for them, number of shared
 --            tasks that wait, number of result entries that wait, number of tasks in this worker's
 --            inbox, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
@@ -113,9 +113,9 @@ end
 
 local shared = prefix .. ':shared'
 local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
-local hungry = redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked')
+local idle = redis.call('SCARD', prefix .. ':idle') + redis.call('SCARD', prefix .. ':paused')
 local reply = {
-  math.max(0, hungry - math.max(0, waiting)),
+  math.max(0, idle - math.max(0, waiting)),
   math.max(0, waiting),
   redis.call('XLEN', out),
   redis.call('XLEN', prefix .. ':inbox:' .. rank),

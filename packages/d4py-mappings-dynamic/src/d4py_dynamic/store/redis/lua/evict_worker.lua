@@ -27,8 +27,8 @@ end
 redis.call('HDEL', prefix .. ':answers', rank)
 local attempt = redis.call('HGET', prefix .. ':attempts', rank) or ''
 redis.call('HDEL', prefix .. ':attempts', rank)
-redis.call('SREM', prefix .. ':hungry', rank)
-redis.call('SREM', prefix .. ':parked', rank)
+redis.call('SREM', prefix .. ':idle', rank)
+redis.call('SREM', prefix .. ':paused', rank)
 
 local function losses_of(suspect, told)
   local before = tonumber(redis.call('HGET', prefix .. ':losses', suspect) or told) or 0
