@@ -75,7 +75,7 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
         store.take()
 
 
-@pytest.mark.parametrize("method", ["join", "lose", "put", "close", "_check", "__init__"])
+@pytest.mark.parametrize("method", ["join", "evict", "put", "close", "_check", "__init__"])
 def test_what_is_not_for_workers_ends_the_line(office, method):
     with pytest.raises(ServiceError, match="is gone"):
         StoreClient(office.line())(method)

@@ -117,7 +117,7 @@ def test_c6_what_is_held_back_is_bounded(runner, clock):
 
 
 def test_c5_one_whose_owner_was_lost_is_saved_each_time_for_a_while(runner, clock):
-    it = PinnedInstance(PIN, Adopted(None, ResumePoint(), [], losses=1), interval=1000.0)
+    it = PinnedInstance(PIN, Adopted(None, ResumePoint(), [], delivery_count=1), interval=1000.0)
     it.begin()
     while it.in_doubt:
         assert it.due_at <= clock.now
@@ -192,7 +192,7 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     commit = it.outbox.take(leases, 0)
     commit.states, commit.pinned = [(PIN, state)], [(PIN, position)]
     first.commit(commit)
-    store.driver.lose(0, [PIN])
+    store.driver.evict(0, [PIN])
 
     rank = store.driver.join()
     store.driver.put([Task("own", *PIN)], rank)

@@ -240,7 +240,7 @@ class Protocol(RuleBasedStateMachine):
         """A worker that has crashed, or one that lives and is only slow."""
         rank = [*self.members][which % len(self.members)]
         pins = self.members.pop(rank)
-        self.driver.lose(rank, pins)
+        self.driver.evict(rank, pins)
         self.unowned += pins
 
     @precondition(lambda self: self.members)
@@ -574,8 +574,8 @@ BREAKS = {
     ),
     "positions that go with who was lost": (
         "evict_worker",
-        "'n', losses, 'r', position",
-        "'n', losses",
+        "'n', delivery_count, 'r', position",
+        "'n', delivery_count",
     ),
     "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
 }

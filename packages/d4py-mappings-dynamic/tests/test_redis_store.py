@@ -109,7 +109,7 @@ class TestKeys:
     def test_c4_a_driver_whose_run_another_one_has_ended_makes_none_again(self, opened, client):
         opened.driver.delete()
         for attempt in (
-            lambda: opened.driver.lose(0, []),
+            lambda: opened.driver.evict(0, []),
             lambda: opened.driver.put([items(1)]),
             lambda: opened.driver.unfinished([SHARED]),
             opened.driver.join,
@@ -149,7 +149,7 @@ def use_every_key(opened):
     worker.log("IterativePE1", 0, "a line")
     owner.take(only=[(PINNED, 0)])
     opened.join()
-    opened.driver.lose(1, [(PINNED, 0)])
+    opened.driver.evict(1, [(PINNED, 0)])
 
 
 class TestForeignBytes:

@@ -144,7 +144,7 @@ def lose_over_a_shared_task(company, *, in_call=True):
         company.obey(number)
         side = company.store.worker(number)
         (lease,) = side.take(None, 0.0, own=False)
-        assert (lease.task.pe, lease.losses) == (1, number)
+        assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
         if number < REDELIVERIES:
@@ -192,7 +192,7 @@ def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
         rank = company.supervisor.ranks[-1]
         company.obey(rank)
         (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
-        assert lease.losses == min(number, 1)
+        assert lease.delivery_count == min(number, 1)
         company.lose(rank)
 
 

@@ -23,8 +23,8 @@ from d4py_dynamic.store.tasks import (
     Adopted,
     Attempt,
     Commit,
+    Eviction,
     Lease,
-    Lost,
     ResumePoint,
     Task,
 )
@@ -88,9 +88,9 @@ def settle(driver, workers):
         worker.commit(Commit(leases=take(worker)))
 
 
-def lose(driver, rank):
+def evict(driver, rank):
     """Give a worker up, with what it owns at first."""
-    return driver.lose(rank, OWNED if rank == 1 else [])
+    return driver.evict(rank, OWNED if rank == 1 else [])
 
 
 def sizes(driver):
@@ -395,7 +395,7 @@ class StoreContract:
         settle(driver, workers)
         driver.put([items(1, pe=PINNED, instance=0)])
         take(workers[1])
-        lose(driver, 1)
+        evict(driver, 1)
         driver.put([Task(ASSIGN, PINNED, 0)], 2)
         take(workers[2])
         assert workers[0].pressure().idle == 1
@@ -467,7 +467,7 @@ class StoreContract:
         workers[1].commit(
             Commit(leases=leases[:1], states=[(PIN, b"a state")], pinned=[(PIN, sent)])
         )
-        lose(driver, 1)
+        evict(driver, 1)
         adopted = workers[0].adopt(PIN)
         assert adopted.state == b"a state"
         assert adopted.position == sent
@@ -497,7 +497,7 @@ class StoreContract:
         leases = owner.take(only=[PIN])
         for done in range(1, 4):
             owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, ResumePoint(done))]))
-            lose(driver, rank)
+            evict(driver, rank)
             owner, rank = opened.join(), rank + 2 if done == 1 else rank + 1
             adopted = owner.adopt(PIN)
             assert (adopted.state, adopted.position) == (b"%d" % done, ResumePoint(done))
@@ -506,7 +506,7 @@ class StoreContract:
     def test_h2_a_state_that_cannot_be_kept_is_known_to_be_lost(self, driver, opened, workers):
         lost = ResumePoint(0, None)
         workers[1].commit(Commit(states=[(PIN, None)], pinned=[(PIN, lost)]))
-        lose(driver, 1)
+        evict(driver, 1)
         assert opened.join().adopt(PIN).position == lost
 
     def test_c5_shared_tasks_of_a_lost_worker_are_taken_again(self, driver, workers):
@@ -515,7 +515,7 @@ class StoreContract:
         (second,) = take(workers[2])
         sent = ResumePoint(0, (("output", 3),))
         workers[2].commit(Commit(begun=[(first, sent)]))
-        lost = lose(driver, 2)
+        lost = evict(driver, 2)
         assert [lease[:1] + lease[2:] for lease in lost.leases] == [
             (first.task, sent, 1),
             (second.task, ResumePoint(), 1),
@@ -524,8 +524,8 @@ class StoreContract:
         again = take(workers[0]) + take(workers[0])
         assert sorted(loads(again)) == [[1], [2]]
         found = {lease.task.load[0]: lease for lease in again}
-        assert (found[1].position, found[1].losses) == (sent, 1)
-        assert (found[2].position, found[2].losses) == (ResumePoint(), 1)
+        assert (found[1].position, found[1].delivery_count) == (sent, 1)
+        assert (found[2].position, found[2].delivery_count) == (ResumePoint(), 1)
         workers[0].commit(Commit(leases=again))
         assert driver.unfinished([])[SHARED] == 0
 
@@ -538,8 +538,8 @@ class StoreContract:
             about = {"it": one, "the other": other}.get(attempts)
             if about is not None:
                 worker.commit(Commit(attempt=Attempt(about, in_call=True)))
-            lost = driver.lose(rank, []).leases
-            told.append(sorted((lease.task.load[0], lease.losses) for lease in lost))
+            lost = driver.evict(rank, []).leases
+            told.append(sorted((lease.task.load[0], lease.delivery_count) for lease in lost))
         assert told == [
             [(1, 1), (2, 1)],
             [(1, 1), (2, 1)],
@@ -556,17 +556,17 @@ class StoreContract:
             (lease,) = take(worker)
             worker.commit(Commit(attempt=Attempt(lease, in_call=True)))
             worker.commit(Commit(results=[("IterativePE1", "output", [1])]))
-            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+            assert [lease.delivery_count for lease in driver.evict(rank, []).leases] == [1]
 
     def test_c5_losses_of_a_shared_task_that_got_on_are_forgotten(self, driver, opened):
         driver.put([items(1, 2)])
         for rank in range(3, 6):
             worker = opened.join()
             (lease,) = take(worker)
-            assert lease.losses == min(rank - 3, 1)
-            commit = Commit(begun=[(lease, ResumePoint(1))], got_on=[lease])
+            assert lease.delivery_count == min(rank - 3, 1)
+            commit = Commit(begun=[(lease, ResumePoint(1))], progressed=[lease])
             worker.commit(commit)
-            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+            assert [lease.delivery_count for lease in driver.evict(rank, []).leases] == [1]
 
     @pytest.mark.parametrize("in_call", [True, False])
     def test_c5_it_is_known_whether_the_last_attempt_was_in_a_call(self, driver, opened, in_call):
@@ -575,57 +575,57 @@ class StoreContract:
         worker.adopt(PIN)
         worker.take(only=[PIN])
         worker.commit(Commit(attempt=Attempt(PIN, in_call)))
-        assert driver.lose(3, OWNED) == Lost([], [], [(PIN, 2)], starting=not in_call)
+        assert driver.evict(3, OWNED) == Eviction([], [], [(PIN, 2)], starting=not in_call)
 
     def test_c5_a_worker_is_lost_once(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
         workers[1].take(only=[PIN])
-        assert lose(driver, 1).pins == [(PIN, 1)]
+        assert evict(driver, 1).pins == [(PIN, 1)]
         before = driver.unfinished([])
-        assert lose(driver, 1) == Lost([], [], [])
+        assert evict(driver, 1) == Eviction([], [], [])
         assert driver.unfinished([]) == before
-        assert workers[0].adopt(PIN).losses == 1
+        assert workers[0].adopt(PIN).delivery_count == 1
 
     def test_c5_losses_of_an_instance_count_from_its_last_commit(self, driver, opened, workers):
         driver.put([items(1, pe=PINNED, instance=0)])
         workers[1].take(only=[PIN])
-        assert lose(driver, 1).pins == [(PIN, 1)]
-        for rank, losses in ((3, 2), (4, 3)):
+        assert evict(driver, 1).pins == [(PIN, 1)]
+        for rank, delivery_count in ((3, 2), (4, 3)):
             worker = opened.join()
-            assert worker.adopt(PIN).losses == losses - 1
+            assert worker.adopt(PIN).delivery_count == delivery_count - 1
             worker.commit(Commit(attempt=Attempt(PIN, in_call=True)))
-            assert driver.lose(rank, OWNED).pins == [(PIN, losses)]
+            assert driver.evict(rank, OWNED).pins == [(PIN, delivery_count)]
         worker = opened.join()
-        assert worker.adopt(PIN).losses == 3
+        assert worker.adopt(PIN).delivery_count == 3
         worker.commit(Commit(attempt=Attempt(OTHER_PIN, in_call=True)))
-        assert driver.lose(5, OWNED).pins == [(PIN, 3)]
+        assert driver.evict(5, OWNED).pins == [(PIN, 3)]
         worker = opened.join()
-        assert worker.adopt(PIN).losses == 3
-        got_on = Commit(states=[(PIN, b"")], pinned=[(PIN, ResumePoint(1))], got_on=[PIN])
-        worker.commit(got_on)
-        assert driver.lose(6, OWNED).pins == [(PIN, 1)]
+        assert worker.adopt(PIN).delivery_count == 3
+        progressed = Commit(states=[(PIN, b"")], pinned=[(PIN, ResumePoint(1))], progressed=[PIN])
+        worker.commit(progressed)
+        assert driver.evict(6, OWNED).pins == [(PIN, 1)]
 
     def test_c5_an_instance_that_had_nothing_to_do_is_not_to_blame(self, driver, opened, workers):
         driver.put([items(1, pe=PINNED, instance=1)])
         for rank in (1, 3, 4, 5):
             if rank > 1:
                 worker = opened.join()
-                assert [worker.adopt(pin).losses for pin in OWNED] == [0, 0]
-            assert driver.lose(rank, OWNED).pins == []
+                assert [worker.adopt(pin).delivery_count for pin in OWNED] == [0, 0]
+            assert driver.evict(rank, OWNED).pins == []
 
     def test_c5_the_inbox_of_a_lost_worker_counts_no_more(self, driver, workers):
         driver.unfinished([SHARED])
         driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PAUSE, ANY)], rank=2)
         take(workers[2])
         assert driver.unfinished([])[SHARED] == 2
-        assert lose(driver, 2) == Lost([], [], [])
+        assert evict(driver, 2) == Eviction([], [], [])
         assert driver.unfinished([])[SHARED] == 0
         assert events(driver) == [Drained(SHARED)]
 
     def test_d2_replicas_of_a_lost_worker_are_told_and_forgotten(self, driver, workers):
         workers[2].commit(Commit(replicas=[SHARED, PINNED]))
         workers[0].commit(Commit(replicas=[SHARED]))
-        assert lose(driver, 2).replicas == [SHARED, PINNED]
+        assert evict(driver, 2).replicas == [SHARED, PINNED]
         assert driver.replicas(SHARED) == [0]
         assert driver.replicas(PINNED) == []
         driver.unfinished([])
@@ -636,7 +636,7 @@ class StoreContract:
             driver.put([Task(FINISH, SHARED)], rank)
         workers[2].commit(Commit(leases=take(workers[2])))
         assert driver.replicas(SHARED) == [0]
-        assert lose(driver, 2).replicas == []
+        assert evict(driver, 2).replicas == []
         # One that is made to be finished, and finished, in one commit:
         driver.put([Task(FINISH, SHARED)])
         (lease,) = take(workers[1])
@@ -650,8 +650,8 @@ class StoreContract:
         driver.put([items(3)])
         take(workers[2])
         (own,) = take(workers[1])
-        assert loads(lose(driver, 2).leases) == [[1], [3]]
-        lose(driver, 1)
+        assert loads(evict(driver, 2).leases) == [[1], [3]]
+        evict(driver, 1)
         before = driver.unfinished([])
         for commit in (
             Commit(),
@@ -701,7 +701,7 @@ class StoreContract:
         thread = threading.Thread(target=wait)
         thread.start()
         wait_until(lambda: workers[0].pressure().idle, "waiting")
-        lose(driver, 2)
+        evict(driver, 2)
         driver.put([items(1)])
         assert loads(take(workers[0])) == [[1]]
         thread.join(5)

@@ -161,7 +161,7 @@ class WorkerSupervisor:
             return
         self._gone.add(error.rank)
         self._pins_of.pop(error.rank, None)
-        self._store.lose(error.rank, [], blame=False)
+        self._store.evict(error.rank, [], count_delivery=False)
         if not has_ended:
             self.notes.append(
                 f"{error}, at the end of the run; no result is missing, but files that its PEs had"
@@ -284,7 +284,7 @@ class WorkerSupervisor:
             return False
         self._gone.add(rank)
         pins = self._pins_of.pop(rank, [])  # it may have come and gone between two looks
-        lost = self._store.lose(rank, pins, blame=blame)
+        lost = self._store.evict(rank, pins, count_delivery=blame)
         for pe in lost.replicas:
             if self._plan.pes[pe].has_postprocess:
                 raise _lost_for_good(
@@ -294,7 +294,7 @@ class WorkerSupervisor:
             pe_id = self._plan.pes[lease.task.pe].id
             if lease.position.sent is None:
                 raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
-        suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
+        suspects = [(lease.task.pe, ANY, lease.delivery_count) for lease in lost.leases]
         suspects += [(*pin, losses) for pin, losses in lost.pins]
         for pe, instance, losses in suspects:
             if losses > self._redeliveries and (lost.starting or not self._skips):

@@ -17,7 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from d4py_dynamic.store.tasks import Adopted, Commit, Lease, Lost, Pin, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import (
+    Adopted,
+    Commit,
+    Eviction,
+    Lease,
+    Pin,
+    Pressure,
+    ResumePoint,
+    Task,
+)
 from dispel4py.result import Failure, InstanceStats
 
 #: How long `TaskStore.take` waits for a task, in seconds, unless told.
@@ -247,13 +256,13 @@ class RunStore(Protocol):
             orphans: what some of them postprocess; it is left to nobody any more.
         """
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
         """Give a worker up: it can commit nothing from now on, and others can have its tasks.
 
         Args:
             rank: its number.
             pins: the instances that it owns; somebody will adopt them.
-            blame: what it had may be the reason why it is lost.
+            count_delivery: increase the delivery counts of what it had: it may be the reason for the loss.
         """
 
     def silent(self) -> Mapping[int, float] | None:

@@ -32,7 +32,7 @@ STOP = "stop"
 #: Kinds of control messages, which are no work and are not counted.
 CONTROL_MESSAGES = (ASSIGN, PAUSE, RESUME, DRAIN, STOP)
 
-#: What was lost with its worker may be begun again so many times; then it is to blame.
+#: How often what was lost with its worker is delivered again; beyond that it is a poison message.
 REDELIVERIES = 3
 
 #: Tasks of a pinned instance that may wait before their senders pause, and batches of results.
@@ -97,29 +97,29 @@ class Lease(NamedTuple):
         task: the task, or what is left of it.
         token: the store's own mark.
         position: how far a worker had come with it that is gone; for shared tasks.
-        losses: 0 if no worker was lost with it since it last got any further; else 1, and one more
-            for each that was lost in an `Attempt` at it.
+        delivery_count: 0 if no worker was lost with it since it last made progress; else 1, plus 1
+            for each worker that was lost during an `Attempt` at it.
     """
 
     task: Task
     token: Any
     position: ResumePoint = ResumePoint()
-    losses: int = 0
+    delivery_count: int = 0
 
 
-#: What may be to blame for the loss of a worker: a pinned instance, or a lease of a shared task.
-Suspect = Pin | Lease
+#: What has a delivery count: a pinned instance, or a lease of a shared task.
+Delivery = Pin | Lease
 
 
 class Attempt(NamedTuple):
     """What a worker is about to do, and might not survive as others before it did not.
 
     Attributes:
-        suspect: the instance or lease.
+        delivery: the instance or lease.
         in_call: an item is processed, or an instance postprocessed; before that it is only made.
     """
 
-    suspect: Suspect
+    delivery: Delivery
     in_call: bool
 
 
@@ -130,18 +130,18 @@ class Adopted(NamedTuple):
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
         leases: what it was given since then, oldest first.
-        losses: 0 if no owner was lost with some of these since it last got any further; else 1,
-            and one more for each that was lost in an `Attempt` at it.
+        delivery_count: 0 if no owner was lost with some of these since it last made progress; else
+            1, plus 1 for each owner that was lost during an `Attempt` at it.
     """
 
     state: bytes | None
     position: ResumePoint
     leases: list[Lease]
-    losses: int = 0
+    delivery_count: int = 0
 
 
-class Lost(NamedTuple):
-    """What a lost worker had.
+class Eviction(NamedTuple):
+    """What an evicted worker had.
 
     Attributes:
         leases: shared tasks, which others can take again.
@@ -166,7 +166,7 @@ class Commit:
             that it is lost with its worker.
         pinned: how far pinned instances have come since their last state.
         begun: leases that are not done, of shared tasks, and how far they have come.
-        got_on: those of both that got any further: what was lost before was not their fault.
+        progressed: instances and leases that made progress; their delivery counts are reset.
         attempt: what the worker is about to do; None if there is no doubt about it.
         tasks: tasks that follow from them.
         results: (PE id, output, items).
@@ -181,7 +181,7 @@ class Commit:
     states: list[tuple[Pin, bytes | None]] = field(default_factory=list)
     pinned: list[tuple[Pin, ResumePoint]] = field(default_factory=list)
     begun: list[tuple[Lease, ResumePoint]] = field(default_factory=list)
-    got_on: list[Suspect] = field(default_factory=list)
+    progressed: list[Delivery] = field(default_factory=list)
     attempt: Attempt | None = None
     tasks: list[Task] = field(default_factory=list)
     results: list[tuple[str, str, list[Any]]] = field(default_factory=list)

@@ -30,11 +30,11 @@ from d4py_dynamic.store.tasks import (
     STOP,
     Attempt,
     Commit,
+    Delivery,
     Lease,
     Pin,
     Pressure,
     ResumePoint,
-    Suspect,
     Task,
     is_pinned,
     left_of,
@@ -276,7 +276,7 @@ class Worker:
         outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
         self._outbox = Outbox() if owned is None else owned.outbox
         self._lease, self._depth, self._attempt = lease, len(self._executor.call_stack), None
-        self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
+        self._isolated = lease.delivery_count > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if self._demand.is_to_be_looked_at:
             self._look_at_idle()
@@ -305,7 +305,7 @@ class Worker:
         else:
             at = lease.position
             self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
-        if lease.losses > self._redeliveries:
+        if lease.delivery_count > self._redeliveries:
             lease = self._skip_deadly(lease)
         is_done = True
         if len(self._in_hand) == 1:
@@ -349,7 +349,7 @@ class Worker:
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
             commit = self._outbox.take([], self._demand.idle)
-            commit.begun, commit.got_on = [(lease, position)], [lease]
+            commit.begun, commit.progressed = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
             if self.leaving:
                 return False
@@ -361,7 +361,7 @@ class Worker:
         task = lease.task
         position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
         item = None if task.kind == FINISH else task.load[lease.position.done]
-        self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
+        self._outbox.add_failure(_deadly(self._plan, task, item, lease.delivery_count))
         if task.kind == FINISH:
             self._executor.start(task.pe, 0).track()
         else:
@@ -369,7 +369,7 @@ class Worker:
         self._lease = lease = lease._replace(position=position)
         return lease
 
-    def _try(self, suspect: Suspect, *, in_call: bool = True) -> None:
+    def _try(self, suspect: Delivery, *, in_call: bool = True) -> None:
         """Tell what is about to be done, in case that this worker does not survive it either."""
         if self._isolated:
             self._attempt = Attempt(suspect, in_call)
@@ -379,7 +379,7 @@ class Worker:
         task = lease.task
         owned.in_hand = True
         self._begin(owned)
-        if owned.losses > self._redeliveries:
+        if owned.delivery_count > self._redeliveries:
             self._skip_deadly_of(owned, task)
             if task.kind != FINISH:
                 self._step_aside(owned, lease)
@@ -453,15 +453,15 @@ class Worker:
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
-                    f" {owned.losses} times: its input {task.input_name!r} is ordered, so the item"
+                    f" {owned.delivery_count} times: its input {task.input_name!r} is ordered, so the item"
                     " to blame is not known and none can be skipped"
                 )
             owned.done += 1
             self._start(owned)
             self._executor.skip(*owned.pin, item)
             self._drain()
-        self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
-        owned.losses = 0
+        self._outbox.add_failure(_deadly(self._plan, task, item, owned.delivery_count))
+        owned.delivery_count = 0
 
     def _start(self, owned: PinnedInstance) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -525,12 +525,12 @@ class Worker:
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
-            commit.got_on = [owned.pin] if owned.gets_on(position) else []
+            commit.progressed = [owned.pin] if owned.gets_on(position) else []
         else:
             sent = tuple(runner.replay.sent_in_total.items()) if can_be_repeated else None
             position = lease.position._replace(sent=sent, cut=runner.replay.call_offset)
             commit.begun = [(lease, position)]
-            commit.got_on = [lease] if position != lease.position else []
+            commit.progressed = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
         if self._executor.call_stack == [pin]:
@@ -663,7 +663,7 @@ class Worker:
             self._executor.close(*owned.pin)
         commit = owned.outbox.take(owned.held, self._demand.idle)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
-        commit.got_on = [owned.pin] if owned.gets_on(position) else []
+        commit.progressed = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
     def _commit(

@@ -73,8 +73,8 @@ class PinnedInstance:
         self.cut = adopted.position.cut
         self.cost = 0.0
         self.unsaved: str | None = None
-        self.losses = adopted.losses
-        self._doubt_seconds = _DOUBT_SECONDS if adopted.losses else 0.0
+        self.delivery_count = adopted.delivery_count
+        self._doubt_seconds = _DOUBT_SECONDS if adopted.delivery_count else 0.0
         self._in_doubt_until: float | None = None
         self._state = adopted.state
         self._state_bytes = self._count = 0
@@ -130,7 +130,7 @@ class PinnedInstance:
         is_further = bool(self.held) or position != self._told
         self._told = position
         if is_further:
-            self.losses = 0
+            self.delivery_count = 0
         return is_further
 
     @property

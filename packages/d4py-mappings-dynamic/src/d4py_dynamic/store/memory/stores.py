@@ -31,12 +31,12 @@ from d4py_dynamic.store.tasks import (
     ANY,
     Adopted,
     Commit,
+    Delivery,
+    Eviction,
     Lease,
-    Lost,
     Pin,
     Pressure,
     ResumePoint,
-    Suspect,
     Task,
     counts,
     is_replica_end,
@@ -73,7 +73,7 @@ class InMemoryTaskStore:
     def adopt(self, pin: Pin) -> Adopted:
         packed: SerializedAdopted = self._ask("adopt", pin)
         leases = self._leases(packed.leases)
-        return Adopted(packed.state, packed.position, leases, packed.losses)
+        return Adopted(packed.state, packed.position, leases, packed.delivery_count)
 
     def commit(self, commit: Commit) -> Pressure:
         result = None
@@ -84,8 +84,8 @@ class InMemoryTaskStore:
             states=commit.states,
             pinned=commit.pinned,
             begun=[(lease.token, position) for lease, position in commit.begun],
-            got_on=[_name(suspect) for suspect in commit.got_on],
-            attempt=commit.attempt and (_name(commit.attempt.suspect), commit.attempt.in_call),
+            progressed=[_name(delivery) for delivery in commit.progressed],
+            attempt=commit.attempt and (_name(commit.attempt.delivery), commit.attempt.in_call),
             tasks=[_packed(task) for task in commit.tasks],
             result=result,
             counters=commit.counters,
@@ -144,9 +144,11 @@ class InMemoryRunStore:
         packed = [_packed(task, rank) for task, rank in tasks]
         self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
-        given_back, replicas, at_work, starting = self._table.lose(rank, pins, blame=blame)
-        return Lost([_lease(packed) for packed in given_back], replicas, at_work, starting)
+    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
+        given_back, replicas, at_work, starting = self._table.evict(
+            rank, pins, count_delivery=count_delivery
+        )
+        return Eviction([_lease(packed) for packed in given_back], replicas, at_work, starting)
 
     def silent(self) -> None:
         return None
@@ -190,13 +192,13 @@ class InMemoryRunStore:
         self._table.close()
 
 
-def _name(suspect: Suspect) -> Pin | int:
-    return suspect.token if isinstance(suspect, Lease) else suspect
+def _name(delivery: Delivery) -> Pin | int:
+    return delivery.token if isinstance(delivery, Lease) else delivery
 
 
 def _lease(packed: SerializedTask, token: int | None = None) -> Lease:
     task = remaining(CODEC.loads(packed.data), packed.position)
-    return Lease(task, token, packed.position, packed.losses)
+    return Lease(task, token, packed.position, packed.delivery_count)
 
 
 def _packed(task: Task, rank: int | None = None) -> SerializedTask:

@@ -37,14 +37,14 @@ class SerializedTask(NamedTuple):
         pe: number of its PE; None if it counts nowhere.
         data: the task, pickled.
         position: see `Lease`.
-        losses: see `Lease`.
+        delivery_count: see `Lease`.
     """
 
     place: Place
     pe: int | None
     data: bytes
     position: ResumePoint = ResumePoint()
-    losses: int = 0
+    delivery_count: int = 0
 
 
 @dataclass
@@ -52,7 +52,7 @@ class SerializedCommit:
     """A `Commit` in bytes; leases by their tokens.
 
     Attributes:
-        got_on: instances and tokens of leases.
+        progressed: instances and tokens of leases.
         attempt: an instance or the token of a lease, and whether it is in a call.
         finished: PEs of which this worker's replica was postprocessed.
         result: results and failures, if there are any.
@@ -62,7 +62,7 @@ class SerializedCommit:
     states: list[tuple[Pin, bytes | None]]
     pinned: list[tuple[Pin, ResumePoint]]
     begun: list[tuple[int, ResumePoint]]
-    got_on: list[Pin | int]
+    progressed: list[Pin | int]
     attempt: tuple[Pin | int, bool] | None
     tasks: list[SerializedTask]
     result: bytes | None
@@ -78,7 +78,7 @@ class SerializedAdopted(NamedTuple):
     state: bytes | None
     position: ResumePoint
     leases: list[tuple[int, SerializedTask]]
-    losses: int
+    delivery_count: int
 
 
 @dataclass
@@ -109,7 +109,7 @@ class _Kept:
     owner: int | None = None
     state: bytes | None = None
     position: ResumePoint = field(default_factory=ResumePoint)
-    losses: int = 0
+    delivery_count: int = 0
 
 
 class InMemoryStore:
@@ -192,7 +192,7 @@ class InMemoryStore:
                     leases.append((token, packed))
             if leases:
                 self._idle.discard(rank)
-            return SerializedAdopted(kept.state, kept.position, leases, kept.losses)
+            return SerializedAdopted(kept.state, kept.position, leases, kept.delivery_count)
 
     def commit(self, rank: int, commit: SerializedCommit) -> Pressure:
         """See `TaskStore.commit`."""
@@ -224,12 +224,12 @@ class InMemoryStore:
             for token, position in commit.begun:
                 packed = self._leases[token][1]
                 self._leases[token] = (rank, packed._replace(position=position))
-            for suspect in commit.got_on:
-                if isinstance(suspect, int):
-                    packed = self._leases[suspect][1]
-                    self._leases[suspect] = (rank, packed._replace(losses=0))
+            for delivery in commit.progressed:
+                if isinstance(delivery, int):
+                    packed = self._leases[delivery][1]
+                    self._leases[delivery] = (rank, packed._replace(delivery_count=0))
                 else:
-                    self._kept[suspect].losses = 0
+                    self._kept[delivery].delivery_count = 0
             self._attempts.pop(rank, None)
             if commit.attempt is not None:
                 self._attempts[rank] = commit.attempt
@@ -281,10 +281,10 @@ class InMemoryStore:
             for pe, replica in orphans:
                 self._orphans[pe].remove(replica)
 
-    def lose(
-        self, rank: int, pins: Iterable[Pin], *, blame: bool = True
+    def evict(
+        self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True
     ) -> tuple[list[SerializedTask], list[int], list[tuple[Pin, int]], bool]:
-        """See `RunStore.lose`; what a `Lost` tells."""
+        """See `RunStore.evict`; the fields of an `Eviction`."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
             if arrived is None:
@@ -292,8 +292,8 @@ class InMemoryStore:
             arrived.notify_all()
             attempt, in_call = self._attempts.pop(rank, (None, True))
 
-            def losses(suspect: Pin | int, before: int) -> int:
-                return max(before, 1) + (suspect == attempt) if blame else before
+            def counted(delivery: Pin | int, before: int) -> int:
+                return max(before, 1) + (delivery == attempt) if count_delivery else before
 
             for ranks in (self._idle, self._paused):
                 ranks.discard(rank)
@@ -306,7 +306,9 @@ class InMemoryStore:
                 elif owner == rank:
                     del self._leases[token]
                     if packed.place is None:
-                        again = packed._replace(losses=losses(token, packed.losses))
+                        again = packed._replace(
+                            delivery_count=counted(token, packed.delivery_count)
+                        )
                         given_back.append(again)
                         self._queues[None].end(packed)
                         self._add(again, is_new=False)
@@ -317,11 +319,11 @@ class InMemoryStore:
             for pin in pins:
                 self._kept_of(pin).owner = None
             for pin in at_work:
-                self._kept[pin].losses = losses(pin, self._kept[pin].losses)
+                self._kept[pin].delivery_count = counted(pin, self._kept[pin].delivery_count)
             replicas = sorted(pe for pe, owner in self._replicas if owner == rank)
             self._replicas.difference_update((pe, rank) for pe in replicas)
-            suspects = [(pin, self._kept[pin].losses) for pin in sorted(at_work)]
-            return given_back, replicas, suspects, not in_call
+            pins_at_work = [(pin, self._kept[pin].delivery_count) for pin in sorted(at_work)]
+            return given_back, replicas, pins_at_work, not in_call
 
     def waiting(self, pin: Pin) -> int:
         """See `RunStore.waiting`."""

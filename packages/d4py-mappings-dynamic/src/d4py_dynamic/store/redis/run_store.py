@@ -51,7 +51,7 @@ from d4py_dynamic.store.redis.task_store import (
     tell,
 )
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Lease, Lost, Pin, ResumePoint, Task, counts
+from d4py_dynamic.store.tasks import Eviction, Lease, Pin, ResumePoint, Task, counts
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
@@ -175,25 +175,25 @@ class RedisRunStore:
         except TooLargeError as error:
             raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
         keys, pins = self._keys, [*pins]
         with service_errors(self._address):
-            given_back, replicas, losses, attempt = self._once(
+            given_back, replicas, delivery_count, attempt = self._once(
                 "evict_worker",
-                *(self._mark, consumer(rank), rank, keys.inbox(rank), int(blame)),
+                *(self._mark, consumer(rank), rank, keys.inbox(rank), int(count_delivery)),
                 *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
             )
-        at_work = [(pin, count) for pin, count in zip(pins, losses, strict=False) if count]
-        return Lost([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
+        at_work = [(pin, count) for pin, count in zip(pins, delivery_count, strict=False) if count]
+        return Eviction([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
 
     def _given_back(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
-        for sealed, losses, position in entries:
+        for sealed, delivery_count, position in entries:
             with suppress(ForeignBytesError):  # who takes it next drops it
                 task: Task = self._envelope.open(sealed, self._keys.shared)
                 at = ResumePoint()
                 if position:
                     at = self._envelope.open(position, self._keys.named("positions"))
-                yield Lease(remaining(task, at), None, at, losses)
+                yield Lease(remaining(task, at), None, at, delivery_count)
 
     def silent(self) -> dict[int, float]:
         prefix = self._keys.prefix

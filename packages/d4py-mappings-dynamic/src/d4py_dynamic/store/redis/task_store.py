@@ -21,18 +21,18 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, broken, connect, load_script
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
+    DELIVERY_COUNT,
     FIELD,
     GROUP,
     JOINED,
-    LOSSES,
     POSITION,
     RUNS,
     Envelope,
     RunKeys,
     consumer,
+    delivery_name,
     pin_name,
     room_for,
-    suspect_name,
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import (
@@ -120,7 +120,7 @@ class RedisTaskStore:
     def adopt(self, pin: Pin) -> Adopted:
         stream = self._keys.pin(*pin)
         with service_errors(self._address):
-            state, position, losses, entries = self._adopt(
+            state, position, delivery_count, entries = self._adopt(
                 keys=[self._keys.prefix],
                 args=[self._consumer, self._rank, pin_name(pin), stream],
             )
@@ -132,15 +132,15 @@ class RedisTaskStore:
             None if state is None else opened(state, kept("states")),
             ResumePoint() if position is None else self._envelope.open(position, kept("positions")),
             self._leases([(stream.encode(), [(i, _fields(flat)) for i, flat in entries])]),
-            int(losses),
+            int(delivery_count),
         )
 
     def commit(self, commit: Commit) -> Pressure:
         keys, wrap = self._keys, self._envelope.wrap
         arguments: list[Any] = [self._consumer, self._rank, "", 0]
         if commit.attempt is not None:
-            suspect, in_call = commit.attempt
-            arguments[2:] = suspect_name(suspect), int(in_call)
+            delivery, in_call = commit.attempt
+            arguments[2:] = delivery_name(delivery), int(in_call)
 
         def add(rows: Iterable[Sequence[Any]]) -> None:
             rows = [*rows]
@@ -167,7 +167,7 @@ class RedisTaskStore:
         )
         add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
         add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
-        add((suspect_name(suspect),) for suspect in commit.got_on)
+        add((delivery_name(delivery),) for delivery in commit.progressed)
         for _, left in commit.orphans:
             check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
@@ -307,9 +307,9 @@ class RedisTaskStore:
                     self._redis.xdel(stream, entry_id)
                     self.tell(Note(f"dropped {error}"))
                 else:
-                    losses = int(fields.get(LOSSES, 0))
+                    delivery_count = int(fields.get(DELIVERY_COUNT, 0))
                     token = stream, entry_id, task.pe if counts(task) else ""
-                    leases.append(Lease(remaining(task, position), token, position, losses))
+                    leases.append(Lease(remaining(task, position), token, position, delivery_count))
                     self._outstanding.add((stream, entry_id))
                     self._entry_size = _lately(self._entry_size, len(fields[FIELD]))
         return leases
