@@ -206,7 +206,7 @@ def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
 def test_c5_a_process_of_this_machine_that_runs_is_not_given_up(company, monkeypatch):
     """It may take long to start, or be in a call that keeps Python's lock."""
     silent = dict.fromkeys(company.supervisor.ranks, 1000.0)
-    monkeypatch.setattr(company.driver, "silent", lambda: silent)
+    monkeypatch.setattr(company.driver, "seconds_since_heartbeat", lambda: silent)
     company.workers.running = {0, 2}
     company.supervisor.check()
     assert company.workers.killed == [1]
@@ -275,7 +275,9 @@ def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
 def guests(company, monkeypatch, count):
     """Workers that have joined from elsewhere."""
     ranks = [company.driver.join() for _ in range(count)]
-    monkeypatch.setattr(company.driver, "silent", lambda: dict.fromkeys(ranks, 0.0))
+    monkeypatch.setattr(
+        company.driver, "seconds_since_heartbeat", lambda: dict.fromkeys(ranks, 0.0)
+    )
     return ranks
 
 

@@ -198,7 +198,7 @@ class WorkerSupervisor:
 
     def _look_around(self) -> None:
         """Who has joined or fallen silent elsewhere?"""
-        silent = self._store.silent()
+        silent = self._store.seconds_since_heartbeat()
         if silent is None:
             return
         known = self._pins_of.keys() | self._gone

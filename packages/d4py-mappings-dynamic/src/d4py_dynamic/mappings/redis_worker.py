@@ -113,14 +113,14 @@ class Heartbeat(threading.Thread):
         """Go on until stopped, the run is over, the server is gone, or this worker was given up."""
         try:
             with service_errors(self._address), connect(self._address) as client:
-                sign = client.register_script(load_script("heartbeat"))
+                heartbeat = client.register_script(load_script("heartbeat"))
                 arguments = {"keys": [self._keys.prefix], "args": [self._who, self._mark]}
-                while sign(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
+                while heartbeat(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
                     pass
         except (D4pyError, redis.RedisError):
             pass  # the main thread meets the same, and says so
 
     def stop(self) -> None:
-        """Give no sign any more."""
+        """Stop sending heartbeats."""
         self._stopped.set()
         self.join()

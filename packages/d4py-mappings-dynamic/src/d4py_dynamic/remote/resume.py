@@ -83,7 +83,7 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     start = Start.of(extra)
     backend = RedisBackend(address, keys, key, plan, spec, resumption)
     with removed_with_run(key_file, resumption.key_file), backend.cleared():
-        progress = backend.store.take_over(info.last_sign)
+        progress = backend.store.take_over(info.last_heartbeat)
         _LOG.info("taking up run %s", info.run_id)
         still = _still_to_feed(plan, resumption.feeding, progress, given)
         backend.offer(lease(extra))
@@ -116,12 +116,16 @@ def _await_death(client: redis.Redis, info: RunInfo, address: Address) -> RunInf
     until = monotonic() + _DEAD_SECONDS
     found: RunInfo | None = info
     while found is not None:
-        if found.last_sign != info.last_sign:
+        if found.last_heartbeat != info.last_heartbeat:
             raise OptionError(
                 f"run {info.run_id} has a driver that is alive: process {found.process} on"
                 f" {found.host}"
             )
-        if found.silent >= _DEAD_SECONDS or _is_gone(found) or monotonic() >= until:
+        if (
+            found.seconds_since_heartbeat >= _DEAD_SECONDS
+            or _is_gone(found)
+            or monotonic() >= until
+        ):
             return found
         sleep(_LOOK_SECONDS)
         found = run_info(client, info.run_id)

@@ -131,8 +131,8 @@ class RunInfo:
         workers: number of its workers.
         calls: how often PEs were called so far.
         unfinished: tasks that wait or are being done.
-        silent: for how many seconds the driver has given no sign of life.
-        last_sign: when it gave the last one, in milliseconds of the server's clock.
+        seconds_since_heartbeat: age of the driver's last heartbeat.
+        last_heartbeat: time of that heartbeat, in milliseconds of the server's clock.
         driver: its mark; another driver that takes over has another one.
         is_open: workers can join.
         is_resumable: another driver can take over when this one is dead.
@@ -147,8 +147,8 @@ class RunInfo:
     workers: int
     calls: int
     unfinished: int
-    silent: float
-    last_sign: int
+    seconds_since_heartbeat: float
+    last_heartbeat: int
     driver: str
     is_open: bool
     is_resumable: bool
@@ -185,8 +185,8 @@ def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
         workers=len(members),
         calls=sum(map(int, calls)),
         unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
-        silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
-        last_sign=0 if driver is None else int(driver),
+        seconds_since_heartbeat=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        last_heartbeat=0 if driver is None else int(driver),
         driver=info[b"driver"].decode(),
         is_open=info[b"open"] == b"1",
         is_resumable=info[b"resumable"] == b"1",

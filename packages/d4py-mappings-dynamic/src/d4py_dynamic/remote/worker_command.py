@@ -185,7 +185,7 @@ class RemoteWorkers:
                 self._see_lost()
                 if monotonic() >= look_at:
                     look_at = monotonic() + HEARTBEAT_SECONDS
-                    self._sign()
+                    self._heartbeat()
                     if not self._is_run_there():
                         break
                     if self._is_taken_over():
@@ -216,18 +216,20 @@ class RemoteWorkers:
             ServiceError: its driver is dead.
         """
         info = self._info()
-        if info is not None and info.silent > self._lease:
+        if info is not None and info.seconds_since_heartbeat > self._lease:
             raise ServiceError(
                 f"the driver of run {info.run_id} ({info.host}, process {info.process}) has given"
-                f" no sign of life for {info.silent:.0f} s; what the run has done so far stays on"
-                f" the server at {self._address}"
+                f" no sign of life for {info.seconds_since_heartbeat:.0f} s; what the run has done"
+                f" so far stays on the server at {self._address}"
             )
         return info is not None
 
-    def _sign(self) -> None:
-        """Give the sign of life of workers that run, which may be in a call that keeps the GIL."""
+    def _heartbeat(self) -> None:
+        """Send the heartbeats of workers that run, which may be in a call that keeps the GIL."""
         numbers = enumerate(self._ranks)
-        self._store.sign(rank for number, rank in numbers if self._pool.is_running(number))
+        self._store.send_heartbeats(
+            rank for number, rank in numbers if self._pool.is_running(number)
+        )
 
     def _see_lost(self) -> None:
         """Tell the driver at once of workers that died."""
@@ -290,9 +292,9 @@ class RunsCommand:
 
 def _row(info: RunInfo) -> list[str]:
     driver = f"{info.host}, process {info.process}"
-    if info.silent > 5:
+    if info.seconds_since_heartbeat > 5:
         resumable = "; can be resumed" if info.is_resumable else ""
-        driver += f" (silent for {info.silent:.0f} s{resumable})"
+        driver += f" (silent for {info.seconds_since_heartbeat:.0f} s{resumable})"
     return [
         info.run_id,
         info.mapping,

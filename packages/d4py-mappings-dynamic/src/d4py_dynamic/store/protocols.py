@@ -262,13 +262,14 @@ class RunStore(Protocol):
         Args:
             rank: its number.
             pins: the instances that it owns; somebody will adopt them.
-            count_delivery: increase the delivery counts of what it had: it may be the reason for the loss.
+            count_delivery: whether to increase the delivery counts of the tasks and instances that
+                it had, which may be the reason for its loss.
         """
 
-    def silent(self) -> Mapping[int, float] | None:
-        """For how many seconds each worker has given no sign of life; the driver gives one here.
+    def seconds_since_heartbeat(self) -> Mapping[int, float] | None:
+        """Return the age of each worker's last heartbeat in seconds, and send the driver's own.
 
-        None where all workers are processes of this machine, so that the operating system tells.
+        None where all workers are processes of this machine, which the operating system watches.
         """
 
     def waiting(self, pe: int, instance: int) -> int:

@@ -453,8 +453,8 @@ class Worker:
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
-                    f" {owned.delivery_count} times: its input {task.input_name!r} is ordered, so the item"
-                    " to blame is not known and none can be skipped"
+                    f" {owned.delivery_count} times: its input {task.input_name!r} is ordered,"
+                    " so the item to blame is not known and none can be skipped"
                 )
             owned.done += 1
             self._start(owned)

@@ -150,7 +150,7 @@ class InMemoryRunStore:
         )
         return Eviction([_lease(packed) for packed in given_back], replicas, at_work, starting)
 
-    def silent(self) -> None:
+    def seconds_since_heartbeat(self) -> None:
         return None
 
     def waiting(self, pe: int, instance: int) -> int:

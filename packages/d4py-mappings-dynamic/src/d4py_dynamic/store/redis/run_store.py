@@ -93,7 +93,7 @@ class RedisRunStore:
         self._pes = () if plan is None else plan.pes
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("audit"))
-        self._sign = self._redis.register_script(load_script("heartbeat"))
+        self._heartbeat = self._redis.register_script(load_script("heartbeat"))
         self._keep = self._redis.register_script(load_script("archive_results"))
         self._once = IdempotentScripts(self._redis, keys.prefix, f"driver-{secrets.token_hex(8)}")
         self._mark = mark
@@ -115,7 +115,7 @@ class RedisRunStore:
             pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
             announce(self._redis, keys, mapping, self._mark)
-            self._sign(keys=[keys.prefix], args=["driver", self._mark])
+            self._heartbeat(keys=[keys.prefix], args=["driver", self._mark])
 
     def offer(self, spec: WorkerSpec, lease: float) -> None:
         """Let workers that know the run's key join it; see `run_directory.offer`."""
@@ -127,11 +127,11 @@ class RedisRunStore:
         with service_errors(self._address):
             tell(self._once, self._keys, self._envelope, event)
 
-    def sign(self, ranks: Iterable[int]) -> None:
-        """Give the sign of life of workers whose processes are seen to run, from their host."""
+    def send_heartbeats(self, ranks: Iterable[int]) -> None:
+        """Send the heartbeats of workers whose processes run on this host."""
         with service_errors(self._address):
             for rank in ranks:
-                self._sign(keys=[self._keys.prefix], args=[rank, ""])
+                self._heartbeat(keys=[self._keys.prefix], args=[rank, ""])
 
     def join(self) -> int:
         with service_errors(self._address):
@@ -195,10 +195,10 @@ class RedisRunStore:
                     at = self._envelope.open(position, self._keys.named("positions"))
                 yield Lease(remaining(task, at), None, at, delivery_count)
 
-    def silent(self) -> dict[int, float]:
+    def seconds_since_heartbeat(self) -> dict[int, float]:
         prefix = self._keys.prefix
         with service_errors(self._address):
-            self._sign(keys=[prefix], args=["driver", self._mark])
+            self._heartbeat(keys=[prefix], args=["driver", self._mark])
             members: Any = self._redis.hgetall(self._keys.named("members"))
         now = int(members.pop(b"driver", 0))
         return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
@@ -259,18 +259,18 @@ class RedisRunStore:
             self._redis.set(place, self._envelope.wrap(resumption, place))
             self._redis.hset(self._keys.named("info"), "resumable", 1)
 
-    def take_over(self, last_sign: int) -> Progress:
+    def take_over(self, last_heartbeat: int) -> Progress:
         """Be the driver from now on; `events` begins with all results that there were.
 
         Args:
-            last_sign: the last sign of life of the driver that is dead, as the server has it.
+            last_heartbeat: the last heartbeat of the dead driver, as the server has it.
 
         Raises:
             OptionError: it is not dead, or another one has taken over.
         """
         keys = self._keys
         with service_errors(self._address):
-            taken = self._once("take_over", self._mark, last_sign, *driver_info().values())
+            taken = self._once("take_over", self._mark, last_heartbeat, *driver_info().values())
             if taken == 0:
                 raise OptionError(f"run {keys.run_id} has a driver that is alive")
             finishing: Any = self._redis.smembers(keys.named("finishing"))
