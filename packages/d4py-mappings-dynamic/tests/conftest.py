@@ -188,9 +188,9 @@ class Noting(InMemoryTaskStore):
         self._rank, self._commits = rank, commits
 
     def commit(self, commit):
-        pressure = super().commit(commit)
+        status = super().commit(commit)
         self._commits.append((self._rank, commit))
-        return pressure
+        return status
 
 
 class Local:

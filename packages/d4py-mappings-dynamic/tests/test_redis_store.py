@@ -85,7 +85,7 @@ class TestKeys:
                 late.commit(commit)
         late.log("IterativePE1", 0, "a last word")
         with pytest.raises(ServiceError, match="has lost keys of this run"):
-            late.pressure([(PINNED, 0)])
+            late.status([(PINNED, 0)])
         with pytest.raises(ServiceError, match="has lost keys of this run"):
             idle.take()
         assert client.keys("*") == []

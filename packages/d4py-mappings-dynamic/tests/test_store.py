@@ -213,7 +213,7 @@ class StoreContract:
         taken = []
         thread = threading.Thread(target=lambda: taken.extend(take(workers[0])))
         thread.start()
-        wait_until(lambda: workers[1].pressure().idle, "waiting")
+        wait_until(lambda: workers[1].status().idle, "waiting")
         driver.put([items(1)])
         put_at = time.monotonic()
         thread.join(5)
@@ -359,11 +359,11 @@ class StoreContract:
         got = events(driver, count=100)
         assert got == [LogLine("IterativePE1", 0, f"line {number}") for number in range(100)]
 
-    # Pressure.
+    # Status.
 
     def test_a_worker_that_waits_for_work_is_idle(self, driver, workers, wait_until):
         settle(driver, workers)
-        assert workers[0].pressure().idle == 0
+        assert workers[0].status().idle == 0
 
         def wait(worker):
             while not worker.take():
@@ -372,21 +372,21 @@ class StoreContract:
         threads = [threading.Thread(target=wait, args=(worker,)) for worker in workers[1:]]
         for thread in threads:
             thread.start()
-        wait_until(lambda: workers[0].pressure().idle == 2, "being idle")
+        wait_until(lambda: workers[0].status().idle == 2, "being idle")
         assert workers[0].commit(Commit(tasks=[items(1)])).idle > 0
         workers[0].commit(Commit(tasks=[items(2)]))
         for thread in threads:
             thread.join(5)
-        assert workers[0].pressure().idle == 0
+        assert workers[0].status().idle == 0
 
     @pytest.mark.parametrize("kind", [PAUSE, RESUME])
     def test_a_worker_that_got_only_control_messages_is_still_idle(self, driver, workers, kind):
         settle(driver, workers)
         driver.put([Task(kind, ANY)], 1)
         (lease,) = take(workers[1])
-        assert workers[0].pressure().idle == 1
+        assert workers[0].status().idle == 1
         workers[1].commit(Commit(leases=[lease]))
-        assert workers[0].pressure().idle == 1
+        assert workers[0].status().idle == 1
         driver.put([items(1)])
         take(workers[1])
         assert sizes(driver) == (0, 0, 0)
@@ -398,9 +398,9 @@ class StoreContract:
         evict(driver, 1)
         driver.put([Task(ASSIGN, PINNED, 0)], 2)
         take(workers[2])
-        assert workers[0].pressure().idle == 1
+        assert workers[0].status().idle == 1
         assert len(workers[2].adopt(PIN).leases) == 1
-        assert workers[0].pressure().idle == 0
+        assert workers[0].status().idle == 0
 
     def test_c6_an_instance_with_many_tasks_is_full_until_it_has_caught_up(self, driver, workers):
         place = (PINNED, 0)
@@ -408,14 +408,14 @@ class StoreContract:
         full = ()
         while not full:
             assert put < 1000, "nothing is ever full"
-            pressure = workers[0].commit(Commit(tasks=[items(put, pe=PINNED, instance=0)]))
-            full = pressure.full
+            status = workers[0].commit(Commit(tasks=[items(put, pe=PINNED, instance=0)]))
+            full = status.full
             put += 1
         assert full == (place,)
-        assert workers[0].pressure([place, (PINNED, 1)]).full == (place,)
-        assert workers[0].pressure().full == ()
+        assert workers[0].status([place, (PINNED, 1)]).full == (place,)
+        assert workers[0].status().full == ()
         done = 0
-        while workers[0].pressure([place]).full:
+        while workers[0].status([place]).full:
             leases = workers[1].take(only=[place])
             done += len(leases)
             workers[1].commit(Commit(leases=leases))
@@ -430,9 +430,9 @@ class StoreContract:
         leases = []
         for _ in range(1000):
             leases += workers[1].take(only=[place])
-        assert workers[0].pressure([place]).full == (place,)
+        assert workers[0].status([place]).full == (place,)
         workers[1].commit(Commit(leases=leases))
-        assert workers[0].pressure([place]).full == ()
+        assert workers[0].status([place]).full == ()
 
     def test_c6_an_instance_is_full_of_large_tasks_though_small_ones_follow(self, driver, workers):
         size = MOST_BYTES // 16
@@ -440,14 +440,14 @@ class StoreContract:
             workers[0].commit(Commit(tasks=[items(bytes(size), pe=PINNED, instance=0)]))
         assert workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)])).full
 
-    def test_c6_results_that_nobody_takes_are_pressure(self, driver, workers):
+    def test_c6_many_results_that_are_not_taken_make_the_results_full(self, driver, workers):
         commits = 0
         while not workers[0].commit(Commit(results=[("IterativePE1", "output", [1])])).results_full:
             commits += 1
             assert commits < 1000, "results are never too many"
-        assert workers[2].pressure().results_full
+        assert workers[2].status().results_full
         events(driver, count=commits + 1)
-        assert not workers[2].pressure().results_full
+        assert not workers[2].status().results_full
 
     def test_waiting_tasks_of_an_instance_are_counted(self, driver, workers):
         assert driver.waiting(ROOT, 0) == 0
@@ -700,7 +700,7 @@ class StoreContract:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        wait_until(lambda: workers[0].pressure().idle, "waiting")
+        wait_until(lambda: workers[0].status().idle, "waiting")
         evict(driver, 2)
         driver.put([items(1)])
         assert loads(take(workers[0])) == [[1]]
@@ -737,9 +737,9 @@ class StoreContract:
         assert sizes(driver) == (0, 0, 0)
         worker = opened.join()
         assert sizes(driver) == (0, 1, 0)
-        assert workers[0].pressure().idle == 1
+        assert workers[0].status().idle == 1
         driver.put([items(1)])
-        assert workers[0].pressure().idle == 0  # it is served
+        assert workers[0].status().idle == 0  # it is served
         take(worker)
         assert sizes(driver) == (0, 0, 0)
 
@@ -760,7 +760,7 @@ class StoreContract:
         thread.start()
         wait_until(lambda: len(driver.load().paused) == 1, "being paused")
         assert not driver.load().idle
-        wait_until(lambda: workers[0].pressure().idle == 1, "its being counted")
+        wait_until(lambda: workers[0].status().idle == 1, "its being counted")
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
         driver.put([Task(RESUME, ANY)], rank=1)
         wait_until(lambda: len(taken) == 2, "its tasks")

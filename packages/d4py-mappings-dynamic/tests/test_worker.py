@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, ResumePoint, StoreStatus, Task
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
@@ -30,7 +30,7 @@ def look_up_always(patch):
     """Have workers look up between any two batches."""
     patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     known = demand.LoadMonitor()
-    known.note(Pressure(0))
+    known.note(StoreStatus(0))
     assert known.is_to_be_looked_at, "this has lost its effect"
 
 

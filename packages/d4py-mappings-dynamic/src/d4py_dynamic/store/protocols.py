@@ -23,8 +23,8 @@ from d4py_dynamic.store.tasks import (
     Eviction,
     Lease,
     Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
     Task,
 )
 from dispel4py.result import Failure, InstanceStats
@@ -62,7 +62,7 @@ class TaskStore(Protocol):
     def adopt(self, pin: Pin) -> Adopted:
         """Own an instance from now on, with everything that its last owner has not ended."""
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         """Make a commit true, in one step.
 
         Raises:
@@ -70,11 +70,11 @@ class TaskStore(Protocol):
             ServiceError: the store failed, or a lease of the commit is no longer this worker's.
         """
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
-        """How the store stands now.
+    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
+        """Return the store's status.
 
         Args:
-            watched: instances to look at for `Pressure.full`.
+            watched: instances to look at for `StoreStatus.full`.
         """
 
     def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:

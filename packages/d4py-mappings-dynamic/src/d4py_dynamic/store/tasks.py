@@ -191,14 +191,14 @@ class Commit:
     orphans: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-class Pressure(NamedTuple):
-    """How the store stands after a commit.
+class StoreStatus(NamedTuple):
+    """How much waits in a store, and how many workers are idle.
 
     Attributes:
-        idle: number of workers that wait for work, or would if they were woken, and find none:
-            where shared tasks wait for them, be it that they are just starting, they are served.
-        full: instances whose tasks wait in such number that their senders should pause.
-        results_full: the same for results that the caller has not taken yet.
+        idle: number of idle workers, paused ones included, beyond the shared tasks that are queued
+            for them.
+        full: pinned instances with so many queued tasks that their senders should pause.
+        results_full: so many results are queued for the driver that workers should pause.
         has_messages: tasks or control messages wait in this worker's inbox.
         backlog: number of shared tasks that wait.
     """

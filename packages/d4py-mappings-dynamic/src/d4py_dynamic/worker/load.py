@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from d4py_dynamic.store.tasks import Pressure
+from d4py_dynamic.store.tasks import StoreStatus
 
 #: How often a worker in the middle of a lease looks whether others are idle, in seconds.
 LOOK_UP_SECONDS = 0.02
@@ -36,9 +36,9 @@ class LoadMonitor:
         """Others were idle a moment ago and have little in stock since."""
         return monotonic() - self._idle_at < _STOCK_SECONDS and self.backlog < _STOCK
 
-    def note(self, pressure: Pressure) -> None:
+    def note(self, status: StoreStatus) -> None:
         """Take note of a look."""
         self._noted_at = monotonic()
-        self.idle, self.backlog = pressure.idle, pressure.backlog
+        self.idle, self.backlog = status.idle, status.backlog
         if self.idle > 0:
             self._idle_at = self._noted_at

@@ -33,8 +33,8 @@ from d4py_dynamic.store.tasks import (
     Delivery,
     Lease,
     Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
     Task,
     is_pinned,
     left_of,
@@ -538,13 +538,13 @@ class Worker:
 
     def _look_at_idle(self) -> bool:
         """Whether others should have what waits here."""
-        self._note(self._store.pressure())
+        self._note(self._store.status())
         return self._giving
 
-    def _note(self, pressure: Pressure) -> None:
+    def _note(self, status: StoreStatus) -> None:
         """Take note of how things are elsewhere, and of orders."""
-        self._demand.note(pressure)
-        if pressure.has_messages:
+        self._demand.note(status)
+        if status.has_messages:
             self._take(())
         self._giving = self.leaving or self._demand.idle > 0 or self._is_to_feed()
 
@@ -589,7 +589,7 @@ class Worker:
             return
         has_results = self._executor.has_written or not self._outbox.is_empty
         is_due = self._is_commit_due() and has_results
-        if not is_due and not (self._executor.has_pending and self._store.pressure().idle):
+        if not is_due and not (self._executor.has_pending and self._store.status().idle):
             return
         (pe, _, input_name, batch), rest = self._executor.split_batch(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
@@ -689,18 +689,18 @@ class Worker:
         commit.attempt = self._attempt
         started_at = perf_counter()
         try:
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         except ItemError:
             largest = self._store.largest
             leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._committed_at = monotonic()
-        self._room.note(pressure)
-        self._note(pressure)
+        self._room.note(status)
+        self._note(status)
         if waits:
-            self._room.wait(pressure, at_end=at_end)
+            self._room.wait(status, at_end=at_end)
 
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:

@@ -35,8 +35,8 @@ from d4py_dynamic.store.tasks import (
     Eviction,
     Lease,
     Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
     Task,
     counts,
     is_replica_end,
@@ -75,7 +75,7 @@ class InMemoryTaskStore:
         leases = self._leases(packed.leases)
         return Adopted(packed.state, packed.position, leases, packed.delivery_count)
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         result = None
         if commit.results or commit.failures:
             result = dumps(Results(commit.results, commit.failures))
@@ -93,12 +93,12 @@ class InMemoryTaskStore:
             orphans=commit.orphans,
             finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
         )
-        pressure: Pressure = self._ask("commit", done)
-        return pressure
+        status: StoreStatus = self._ask("commit", done)
+        return status
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
-        pressure: Pressure = self._ask("pressure", tuple(watched))
-        return pressure
+    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
+        status: StoreStatus = self._ask("status", tuple(watched))
+        return status
 
     def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
         positions: list[ResumePoint] = self._ask("positions", pins)

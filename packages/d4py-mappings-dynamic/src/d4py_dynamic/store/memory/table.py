@@ -20,8 +20,8 @@ from d4py_dynamic.store.tasks import (
     MOST_WAITING,
     TURNS,
     Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
 )
 from dispel4py.errors import ServiceError
 
@@ -194,7 +194,7 @@ class InMemoryStore:
                 self._idle.discard(rank)
             return SerializedAdopted(kept.state, kept.position, leases, kept.delivery_count)
 
-    def commit(self, rank: int, commit: SerializedCommit) -> Pressure:
+    def commit(self, rank: int, commit: SerializedCommit) -> StoreStatus:
         """See `TaskStore.commit`."""
         with self._lock:
             self._check(rank)
@@ -238,14 +238,14 @@ class InMemoryStore:
                 self._queue(packed.place).end(packed)
                 self._end(packed)
             pins = {packed.place for packed in commit.tasks if isinstance(packed.place, tuple)}
-            return self._pressure(sorted(pins), 1)
+            return self._status(sorted(pins), 1)
 
-    def pressure(self, rank: int, watched: Sequence[Pin]) -> Pressure:
-        """See `TaskStore.pressure`."""
+    def status(self, rank: int, watched: Sequence[Pin]) -> StoreStatus:
+        """See `TaskStore.status`."""
         with self._lock:
             self._check(rank)
             # Half the limit, so that a paused sender does not start and stop at every task.
-            return self._pressure(watched, 2)
+            return self._status(watched, 2)
 
     def positions(self, rank: int, pins: Sequence[Pin]) -> list[ResumePoint]:
         """Return positions; see `TaskStore.positions`."""
@@ -448,7 +448,7 @@ class InMemoryStore:
         self._events.append(event)
         self._happened.notify_all()
 
-    def _pressure(self, pins: Iterable[Pin], part: int) -> Pressure:
+    def _status(self, pins: Iterable[Pin], part: int) -> StoreStatus:
         """How things stand; limits are divided by `part`."""
         length, size = self._most_waiting // part, MOST_BYTES // part
         full = tuple(pin for pin in pins if self._queue(pin).is_over(length, size))
@@ -457,4 +457,4 @@ class InMemoryStore:
         too_large = len(results) > 1 and sum(map(len, results)) > size
         backlog = len(self._queues[None].waiting)
         idle = max(0, len(self._idle) + len(self._paused) - backlog)
-        return Pressure(idle, full, too_many or too_large, backlog=backlog)
+        return StoreStatus(idle, full, too_many or too_large, backlog=backlog)

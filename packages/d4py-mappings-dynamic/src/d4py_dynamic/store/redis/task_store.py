@@ -45,8 +45,8 @@ from d4py_dynamic.store.tasks import (
     Commit,
     Lease,
     Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
     Task,
     counts,
     is_replica_end,
@@ -135,7 +135,7 @@ class RedisTaskStore:
             int(delivery_count),
         )
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         keys, wrap = self._keys, self._envelope.wrap
         arguments: list[Any] = [self._consumer, self._rank, "", 0]
         if commit.attempt is not None:
@@ -181,13 +181,13 @@ class RedisTaskStore:
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
         is_full = waiting > self._most_results()
-        return Pressure(idle, tuple(full), is_full, messages > 0, backlog)
+        return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
 
     def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
         stream = self._keys.stream_of(task)
         return cut_task(task, lambda part: self._envelope.wrap(part, stream), self.largest)
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
+    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("idle"))
             pipe.scard(self._keys.named("paused"))
@@ -207,7 +207,7 @@ class RedisTaskStore:
         ]
         is_full = results > self._most_results() // 2
         idle = max(0, idle + paused - backlog)
-        return Pressure(idle, tuple(full), is_full, messages > 0, backlog)
+        return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
 
     def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
         place = self._keys.named("positions")
