@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from d4py_dynamic.store.protocols import Note
+from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis.keys import RUNS, Envelope
 from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -172,17 +172,17 @@ class TestForeignBytes:
         assert (tmp_path / "boom").exists()
 
     def test_an_event_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
-        boom = pickle.dumps(Note(Bomb(tmp_path / "boom")))
+        boom = pickle.dumps(Notice(Bomb(tmp_path / "boom")))
         client.xadd(opened.keys.out, {"d": boom})
         client.xadd(opened.keys.out, {"d": b"\0" * 16 + boom})
-        assert all(isinstance(event, Note) for event in opened.driver.events(0.0))
+        assert all(isinstance(event, Notice) for event in opened.driver.events(0.0))
         assert not (tmp_path / "boom").exists()
 
     def test_it_is_reported_with_its_place_and_size(self, opened, client):
         client.xadd(opened.keys.shared, {"d": b"x" * 123})
         assert opened.workers[0].take() == []
         assert opened.driver.events(0.0) == [
-            Note(f"dropped 123 foreign bytes at {opened.keys.shared}")
+            Notice(f"dropped 123 foreign bytes at {opened.keys.shared}")
         ]
 
     def test_it_is_gone_from_the_server(self, opened, client):
@@ -194,7 +194,7 @@ class TestForeignBytes:
         assert client.xlen(opened.keys.out) == 0
 
     @pytest.mark.parametrize(
-        "fields", [{"other": b"1"}, {"drained": b"x"}, {"drained": b"-1"}, {"drained": b""}]
+        "fields", [{"other": b"1"}, {"quiescent": b"x"}, {"quiescent": b"-1"}, {"quiescent": b""}]
     )
     def test_an_entry_without_our_fields_is_dropped_and_reported(self, opened, client, fields):
         client.xadd(opened.keys.shared, fields)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from d4py_dynamic.store.protocols import Drained, LogLine, Results
+from d4py_dynamic.store.protocols import LogLine, Quiescent, Results
 from d4py_dynamic.store.tasks import (
     ANY,
     ASSIGN,
@@ -20,7 +20,7 @@ from d4py_dynamic.store.tasks import (
     MOST_BYTES,
     PAUSE,
     RESUME,
-    Adopted,
+    AdoptedInstance,
     Attempt,
     Commit,
     Eviction,
@@ -249,7 +249,7 @@ class StoreContract:
         for left in range(8, -1, -1):
             (lease,) = take(workers[0])
             workers[0].commit(Commit(leases=[lease], tasks=[items(left)] if left else []))
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_results_failures_and_counters_arrive(self, driver, workers):
         error = ProcessingError("IterativePE1", 0, "process", "7", "ValueError: no", "Traceback")
@@ -344,7 +344,7 @@ class StoreContract:
             assert driver.events(0.0) == []
             workers[0].commit(Commit(leases=take(workers[0])))
         workers[1].commit(Commit(leases=take(workers[1])))  # nobody watches this one
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_replicas_are_named_by_their_workers(self, driver, workers):
         workers[2].commit(Commit(replicas=[SHARED]))
@@ -481,7 +481,7 @@ class StoreContract:
         assert driver.unfinished([])[PINNED] == 0
 
     def test_h2_an_instance_that_nobody_owned_is_as_in_the_plan(self, opened):
-        assert opened.join().adopt((ROOT, 0)) == Adopted(None, ResumePoint(), [])
+        assert opened.join().adopt((ROOT, 0)) == AdoptedInstance(None, ResumePoint(), [])
 
     def test_c6_others_see_which_roots_are_too_far_ahead(self, opened):
         owner, other = opened.join(), opened.join()
@@ -620,7 +620,7 @@ class StoreContract:
         assert driver.unfinished([])[SHARED] == 2
         assert evict(driver, 2) == Eviction([], [], [])
         assert driver.unfinished([])[SHARED] == 0
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_d2_replicas_of_a_lost_worker_are_told_and_forgotten(self, driver, workers):
         workers[2].commit(Commit(replicas=[SHARED, PINNED]))

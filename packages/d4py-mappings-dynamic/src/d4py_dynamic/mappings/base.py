@@ -15,7 +15,7 @@ from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
-from d4py_dynamic.store.protocols import Progress, RunStore
+from d4py_dynamic.store.protocols import DriverState, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
@@ -136,7 +136,7 @@ class DynamicMapping:
         start: Start,
         backend: Backend,
         options: RunOptions,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
     ) -> RunResult:
         """Start workers and drive a run to its end.
 
@@ -147,7 +147,7 @@ class DynamicMapping:
             start: how.
             backend: where the tasks wait.
             options: the run's options.
-            progress: how far the run has come; None if it begins.
+            previous: state of the driver that this one takes over from; None if the run begins.
         """
         extra = options.extra
         count = DEFAULT_WORKERS if options.processes is None else options.processes
@@ -172,7 +172,7 @@ class DynamicMapping:
                     lease=lease(extra),
                     redeliveries=spec.redeliveries,
                     skips=spec.on_error == "skip",
-                    former=() if progress is None else progress.ranks,
+                    former=() if previous is None else previous.ranks,
                 )
                 return Driver(
                     plan,
@@ -184,7 +184,7 @@ class DynamicMapping:
                     stats,
                     policy,
                     backend.begun,
-                    progress,
+                    previous,
                 ).run()
             finally:
                 if pool is not None:

@@ -87,7 +87,7 @@ class RedisBackend:
     def begun(self, feeding: list[int]) -> None:
         """See `Backend`."""
         if self._resumption is not None:
-            self.store.begun(self._resumption._replace(feeding=tuple(feeding)))
+            self.store.make_resumable(self._resumption._replace(feeding=tuple(feeding)))
 
     @contextmanager
     def cleared(self) -> Iterator[RedisBackend]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import redis
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
-from d4py_dynamic.store.protocols import Failed, Finishing, Gone
+from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect, load_script
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
@@ -58,24 +58,24 @@ def work(side: WorkerContext, orders: RedisWorkerSpec) -> None:
 def work_as_guest(side: WorkerContext, orders: RedisWorkerSpec) -> None:
     """Main function of a worker process elsewhere: tells the driver of errors through the store."""
     store = orders.store()
-    last_word = Gone(orders.rank, os.getpid(), "its parent was killed")
+    last_word = WorkerExited(orders.rank, os.getpid(), "its parent was killed")
 
-    def tell(threads: list[str]) -> None:
+    def report_threads(threads: list[str]) -> None:
         side.finishing(threads)
-        store.tell(Finishing(orders.rank, threads))
+        store.send_event(WorkerStopping(orders.rank, threads))
 
     def fail(error: BaseException) -> None:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         os._exit(1)
 
     when_stuck(fail)
-    side.on_orphaned(lambda: store.tell(last_word))
+    side.on_orphaned(lambda: store.send_event(last_word))
     Heartbeat(orders.address, orders.keys, orders.rank).start()
     try:
         orders.spec.serve(store, orders.rank)
         # Here already, while it is a member, whom the driver waits for.
-        end_worker_process(tell)
-        store.tell(Gone(orders.rank, os.getpid(), "its work is done", has_left=True))
+        end_worker_process(report_threads)
+        store.send_event(WorkerExited(orders.rank, os.getpid(), "its work is done", drained=True))
     except RunGoneError as error:
         if store.is_run_there():
             raise ServiceError(
@@ -85,7 +85,7 @@ def work_as_guest(side: WorkerContext, orders: RedisWorkerSpec) -> None:
     except ServiceError:
         raise  # this host cannot reach the server, which is no reason to end the run
     except Exception as error:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         raise
     finally:
         store.close()

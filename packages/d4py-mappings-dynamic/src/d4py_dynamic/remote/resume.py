@@ -28,7 +28,7 @@ from d4py_dynamic.remote.run_directory import (
     run_key,
     runs,
 )
-from d4py_dynamic.store.protocols import Progress
+from d4py_dynamic.store.protocols import DriverState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
@@ -83,11 +83,11 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     start = Start.of(extra)
     backend = RedisBackend(address, keys, key, plan, spec, resumption)
     with removed_with_run(key_file, resumption.key_file), backend.cleared():
-        progress = backend.store.take_over(info.last_heartbeat)
+        previous = backend.store.take_over(info.last_heartbeat)
         _LOG.info("taking up run %s", info.run_id)
-        still = _still_to_feed(plan, resumption.feeding, progress, given)
+        still = _still_to_feed(plan, resumption.feeding, previous, given)
         backend.offer(lease(extra))
-        return mapping.drive(plan, still, spec, start, backend, options, progress)
+        return mapping.drive(plan, still, spec, start, backend, options, previous)
 
 
 def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
@@ -146,9 +146,9 @@ def _is_gone(info: RunInfo) -> bool:
 
 
 def _still_to_feed(
-    plan: Plan, feeding: tuple[int, ...], progress: Progress, given: Mapping[int, RootInput]
+    plan: Plan, feeding: tuple[int, ...], previous: DriverState, given: Mapping[int, RootInput]
 ) -> dict[int, RootInput]:
-    roots = [pe for pe in feeding if not (pe in progress.fed and progress.fed[pe].ended)]
+    roots = [pe for pe in feeding if not (pe in previous.offsets and previous.offsets[pe].ended)]
     missing = [plan.pes[pe].id for pe in roots if pe not in given]
     if missing:
         raise InputError(

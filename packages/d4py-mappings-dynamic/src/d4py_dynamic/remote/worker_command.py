@@ -23,7 +23,7 @@ from d4py_dynamic.remote.run_directory import (
     run_key,
     runs,
 )
-from d4py_dynamic.store.protocols import Gone
+from d4py_dynamic.store.protocols import WorkerExited
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
@@ -240,7 +240,7 @@ class RemoteWorkers:
             except WorkerLostError as error:
                 rank = self._ranks[error.rank]
                 self._lost.add(rank)
-                self._store.tell(Gone(rank, error.pid, f"{error.cause}{_here()}"))
+                self._store.send_event(WorkerExited(rank, error.pid, f"{error.cause}{_here()}"))
                 _LOG.warning("%s; others go on with its work", error)
 
     def _leave(self) -> None:
@@ -261,7 +261,7 @@ class RemoteWorkers:
                 threads = [] if has_left else self._pool.finishing(number)
                 if threads:
                     _LOG.warning("stopped while %s still ran", name_threads(threads))
-                self._store.tell(Gone(rank, process, cause, has_left=not threads))
+                self._store.send_event(WorkerExited(rank, process, cause, drained=not threads))
 
 
 def _here() -> str:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from d4py_dynamic.store.tasks import (
-    Adopted,
+    AdoptedInstance,
     Commit,
     Eviction,
     Lease,
@@ -59,7 +59,7 @@ class TaskStore(Protocol):
             own: take tasks of the instances that this worker owns.
         """
 
-    def adopt(self, pin: Pin) -> Adopted:
+    def adopt(self, pin: Pin) -> AdoptedInstance:
         """Own an instance from now on, with everything that its last owner has not ended."""
 
     def commit(self, commit: Commit) -> StoreStatus:
@@ -83,7 +83,7 @@ class TaskStore(Protocol):
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
-    def changed(self, changed: Changed) -> None:
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
         """Send the driver what a PE does that does not say that it keeps state."""
 
     def close(self) -> None:
@@ -105,8 +105,8 @@ class LogLine(NamedTuple):
     message: str
 
 
-class Changed(NamedTuple):
-    """Event: what a PE that does not say that it keeps state does all the same.
+class UndeclaredState(NamedTuple):
+    """Event: a PE that is not declared stateful keeps state.
 
     Attributes:
         pe_id: id of the PE.
@@ -121,13 +121,13 @@ class Changed(NamedTuple):
     files: tuple[tuple[str, str], ...]
 
 
-class Drained(NamedTuple):
-    """Event: a watched PE has no unfinished task at the moment."""
+class Quiescent(NamedTuple):
+    """Event: a watched PE has no unfinished task now."""
 
     pe: int
 
 
-class Failed(NamedTuple):
+class WorkerFailed(NamedTuple):
     """Event: a worker that the driver has not started failed.
 
     Attributes:
@@ -137,23 +137,23 @@ class Failed(NamedTuple):
     error: bytes
 
 
-class Gone(NamedTuple):
-    """Event: a worker that the driver has not started is gone.
+class WorkerExited(NamedTuple):
+    """Event: a worker that the driver has not started exited.
 
     Attributes:
         rank: its number.
         process: number of its process.
         cause: why.
-        has_left: it was told to, and has left what it had to others.
+        drained: whether the worker returned its work before it stopped.
     """
 
     rank: int
     process: int
     cause: str
-    has_left: bool = False
+    drained: bool = False
 
 
-class Finishing(NamedTuple):
+class WorkerStopping(NamedTuple):
     """Event: a worker that the driver has not started is done, but threads still run in it.
 
     Attributes:
@@ -165,17 +165,26 @@ class Finishing(NamedTuple):
     threads: list[str]
 
 
-class Note(NamedTuple):
-    """Event: something to tell the user, such as foreign bytes that were dropped."""
+class Notice(NamedTuple):
+    """Event: a notice for the user, for example that foreign bytes were dropped."""
 
     text: str
 
 
-Event = Results | LogLine | Changed | Drained | Failed | Gone | Finishing | Note
+Event = (
+    Results
+    | LogLine
+    | UndeclaredState
+    | Quiescent
+    | WorkerFailed
+    | WorkerExited
+    | WorkerStopping
+    | Notice
+)
 
 
-class Fed(NamedTuple):
-    """How far a root was fed from an iterable.
+class InputOffset(NamedTuple):
+    """How many calls of a root were put from an iterable.
 
     Attributes:
         root: number of the PE.
@@ -188,21 +197,21 @@ class Fed(NamedTuple):
     ended: bool
 
 
-class Progress(NamedTuple):
-    """How far a run had come whose driver is dead.
+class DriverState(NamedTuple):
+    """State of a driver, for the next one if it dies.
 
     Attributes:
         finishing: PEs that were to be postprocessed.
-        fed: how far roots were fed from iterables.
+        offsets: how many calls of each root were put from an iterable.
         ranks: the workers that it had.
     """
 
     finishing: frozenset[int]
-    fed: Mapping[int, Fed]
+    offsets: Mapping[int, InputOffset]
     ranks: tuple[int, ...]
 
 
-class Orphan(NamedTuple):
+class OrphanedReplica(NamedTuple):
     """A replica that its worker has left.
 
     Attributes:
@@ -235,18 +244,21 @@ class RunStore(Protocol):
         """There is one worker more; its number.  It is idle until it has taken something."""
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
         """Add tasks; with `rank`, for that worker alone.
 
         Args:
             tasks: the tasks.
             rank: number of the worker; if it is gone, so are they.
-            fed: how far the root has been fed with them, for who goes on with the run.
+            offset: how many calls of the root are put with them, for a driver that takes over.
         """
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         """Add tasks that postprocess a PE, and note that it is to be, in one step.
 
@@ -282,7 +294,7 @@ class RunStore(Protocol):
         """What has happened since the last call; waits up to `seconds` for something."""
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
-        """Unfinished tasks per PE.  From now on a watched PE makes `Drained` events.
+        """Unfinished tasks per PE.  From now on a watched PE makes `Quiescent` events.
 
         Raises:
             ServiceError: the store has lost tasks, results or counts.
@@ -298,7 +310,7 @@ class RunStore(Protocol):
     def replicas(self, pe: int) -> list[int]:
         """Workers with a replica of a shared PE that has a life cycle and was not finished."""
 
-    def orphans(self, pe: int) -> list[Orphan]:
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
         """Replicas of a shared PE that their workers have left, until `finish` names them.
 
         Raises:

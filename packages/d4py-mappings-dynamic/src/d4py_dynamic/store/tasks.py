@@ -123,7 +123,7 @@ class Attempt(NamedTuple):
     in_call: bool
 
 
-class Adopted(NamedTuple):
+class AdoptedInstance(NamedTuple):
     """A pinned instance as its last owner has left it.
 
     Attributes:
@@ -146,7 +146,7 @@ class Eviction(NamedTuple):
     Attributes:
         leases: shared tasks, which others can take again.
         replicas: PEs with a life cycle of which it had a replica.
-        pins: its instances that had tasks, and how many owners were lost over them; see `Adopted`.
+        pins: its pinned instances that had tasks, with their delivery counts.
         starting: it was lost in an `Attempt` that was not in a call, so there is no item to skip.
     """
 

@@ -156,7 +156,7 @@ class Worker:
 
     def _tell_changed(self) -> None:
         for changed in self._tally.changed(self._executor):
-            self._store.changed(changed)
+            self._store.report_undeclared_state(changed)
 
     # What the executor calls: `OutputHandler` and its hooks.
 

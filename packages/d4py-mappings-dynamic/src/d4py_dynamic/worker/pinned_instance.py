@@ -11,7 +11,7 @@ from time import monotonic, thread_time
 
 from d4py_dynamic.store.entries import check_size
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import Adopted, Lease, Pin, ResumePoint
+from d4py_dynamic.store.tasks import AdoptedInstance, Lease, Pin, ResumePoint
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
 from dispel4py.engine.codec import MOST_OBJECTS
@@ -53,14 +53,14 @@ class PinnedInstance:
         sent_before: see `Runner.track`; for the first start.
         cut: see there.
         cost: how long the last checkpoint took to make, in seconds.
-        losses: see `Adopted`.
+        losses: see `AdoptedInstance`.
         unsaved: why it cannot be saved, until that was told.
     """
 
     def __init__(
         self,
         pin: Pin,
-        adopted: Adopted,
+        adopted: AdoptedInstance,
         interval: float | None = COMMIT_INTERVAL,
         largest: int | None = None,
     ) -> None:

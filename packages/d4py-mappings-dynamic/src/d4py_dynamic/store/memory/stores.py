@@ -10,26 +10,26 @@ from typing import Any
 
 from d4py_dynamic.store.memory.table import (
     InMemoryStore,
-    SerializedAdopted,
     SerializedCommit,
+    SerializedInstance,
     SerializedTask,
 )
 from d4py_dynamic.store.protocols import (
     TAKE_SECONDS,
-    Changed,
-    Drained,
     Event,
-    Fed,
+    InputOffset,
     Load,
     LogLine,
-    Note,
-    Orphan,
+    Notice,
+    OrphanedReplica,
+    Quiescent,
     Results,
+    UndeclaredState,
 )
 from d4py_dynamic.store.serialization import CODEC, dumps, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
-    Adopted,
+    AdoptedInstance,
     Commit,
     Delivery,
     Eviction,
@@ -70,10 +70,10 @@ class InMemoryTaskStore:
     ) -> list[Lease]:
         return self._leases(self._ask("take", only, seconds, shared, own))
 
-    def adopt(self, pin: Pin) -> Adopted:
-        packed: SerializedAdopted = self._ask("adopt", pin)
+    def adopt(self, pin: Pin) -> AdoptedInstance:
+        packed: SerializedInstance = self._ask("adopt", pin)
         leases = self._leases(packed.leases)
-        return Adopted(packed.state, packed.position, leases, packed.delivery_count)
+        return AdoptedInstance(packed.state, packed.position, leases, packed.delivery_count)
 
     def commit(self, commit: Commit) -> StoreStatus:
         result = None
@@ -105,10 +105,10 @@ class InMemoryTaskStore:
         return positions
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
+        self._ask("send_event", CODEC.dumps(LogLine(pe_id, rank, message)))
 
-    def changed(self, changed: Changed) -> None:
-        self._ask("tell", CODEC.dumps(changed))
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
+        self._ask("send_event", CODEC.dumps(found))
 
     def close(self) -> None:
         """See `TaskStore`; whoever made the connection closes it."""
@@ -134,12 +134,15 @@ class InMemoryRunStore:
         return self._table.join()
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
         self._table.put([_packed(task, rank) for task in tasks])
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         packed = [_packed(task, rank) for task, rank in tasks]
         self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
@@ -163,9 +166,9 @@ class InMemoryRunStore:
         events: list[Event] = []
         for found in self._table.events(seconds):
             if isinstance(found, int):
-                events.append(Drained(found))
+                events.append(Quiescent(found))
                 continue
-            event: Results | LogLine | Changed | Note = CODEC.loads(found)
+            event: Results | LogLine | UndeclaredState | Notice = CODEC.loads(found)
             self._results_seen += isinstance(event, Results)
             events.append(event)
         return events
@@ -179,8 +182,8 @@ class InMemoryRunStore:
     def replicas(self, pe: int) -> list[int]:
         return self._table.replicas(pe)
 
-    def orphans(self, pe: int) -> list[Orphan]:
-        return [Orphan(pe, replica) for replica in self._table.orphans(pe)]
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
+        return [OrphanedReplica(pe, replica) for replica in self._table.orphans(pe)]
 
     def stats(self) -> list[InstanceStats]:
         return [

@@ -72,8 +72,8 @@ class SerializedCommit:
     finished: list[int]
 
 
-class SerializedAdopted(NamedTuple):
-    """An `Adopted` in bytes."""
+class SerializedInstance(NamedTuple):
+    """An `AdoptedInstance` in bytes."""
 
     state: bytes | None
     position: ResumePoint
@@ -179,7 +179,7 @@ class InMemoryStore:
                 self._wake()  # whom this one was woken instead of
             return taken
 
-    def adopt(self, rank: int, pin: Pin) -> SerializedAdopted:
+    def adopt(self, rank: int, pin: Pin) -> SerializedInstance:
         """See `TaskStore.adopt`."""
         with self._lock:
             self._check(rank)
@@ -192,7 +192,7 @@ class InMemoryStore:
                     leases.append((token, packed))
             if leases:
                 self._idle.discard(rank)
-            return SerializedAdopted(kept.state, kept.position, leases, kept.delivery_count)
+            return SerializedInstance(kept.state, kept.position, leases, kept.delivery_count)
 
     def commit(self, rank: int, commit: SerializedCommit) -> StoreStatus:
         """See `TaskStore.commit`."""
@@ -253,7 +253,7 @@ class InMemoryStore:
             self._check(rank)
             return [self._kept_of(pin).position for pin in pins]
 
-    def tell(self, rank: int, event: bytes) -> None:
+    def send_event(self, rank: int, event: bytes) -> None:
         """An event for the driver."""
         with self._lock:
             self._check(rank)

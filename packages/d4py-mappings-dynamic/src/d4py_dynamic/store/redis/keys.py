@@ -26,7 +26,7 @@ RUNS = "d4py:runs"
 GROUP = "workers"
 #: Fields of entries: what is in it, delivery_count and position of a lease.
 FIELD, DELIVERY_COUNT, POSITION = b"d", b"n", b"r"
-DRAINED_FIELD = b"drained"
+QUIESCENT_FIELD = b"quiescent"
 #: Field of the hashes of counts and of answers, there as long as nobody has deleted the hash.
 INTACT = "intact"
 #: Field of the same hash: how many workers have joined so far.
@@ -103,7 +103,7 @@ _OTHERS = (
         "info",
         "spec",
     ),
-    *("answers", "finishing", "fed", "kept", "resumption"),
+    *("answers", "finishing", "offsets", "kept", "resumption"),
 )
 
 

@@ -14,29 +14,29 @@ import redis
 from d4py_dynamic.remote.run_directory import announce, driver_info, offer
 from d4py_dynamic.store.entries import TooLargeError, cut_task
 from d4py_dynamic.store.protocols import (
-    Changed,
-    Drained,
+    DriverState,
     Event,
-    Failed,
-    Fed,
-    Finishing,
-    Gone,
+    InputOffset,
     Load,
     LogLine,
-    Note,
-    Orphan,
-    Progress,
+    Notice,
+    OrphanedReplica,
+    Quiescent,
     Results,
+    UndeclaredState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStopping,
 )
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, connect, load_script
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
-    DRAINED_FIELD,
     FIELD,
     GROUP,
     INTACT,
     JOINED,
+    QUIESCENT_FIELD,
     Envelope,
     RunKeys,
     consumer,
@@ -48,7 +48,7 @@ from d4py_dynamic.store.redis.task_store import (
     at_most,
     delete_run,
     entries_by_stream,
-    tell,
+    send_event,
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import Eviction, Lease, Pin, ResumePoint, Task, counts
@@ -122,10 +122,10 @@ class RedisRunStore:
         with service_errors(self._address):
             offer(self._redis, self._keys, self._secret, spec, lease, self._address.largest)
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""
         with service_errors(self._address):
-            tell(self._once, self._keys, self._envelope, event)
+            send_event(self._once, self._keys, self._envelope, event)
 
     def send_heartbeats(self, ranks: Iterable[int]) -> None:
         """Send the heartbeats of workers whose processes run on this host."""
@@ -138,13 +138,16 @@ class RedisRunStore:
             return int(self._once("join", self._mark))
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
-        rows = [] if fed is None else [(fed.root, fed.calls, int(fed.ended))]
+        rows = [] if offset is None else [(offset.root, offset.calls, int(offset.ended))]
         self._put([(task, rank) for task in tasks], [], [], rows)
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         self._put([*tasks], [(pe,)], [(orphan.token,) for orphan in orphans], [])
 
@@ -153,7 +156,7 @@ class RedisRunStore:
         tasks: list[tuple[Task, int | None]],
         finishing: list[tuple[int]],
         orphans: list[tuple[Any]],
-        fed: list[tuple[int, int, int]],
+        offsets: list[tuple[int, int, int]],
     ) -> None:
         """What `put.lua` does."""
         keys = self._keys
@@ -162,7 +165,7 @@ class RedisRunStore:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
             counted = task.pe if counts(task) else ""
             rows += [(stream, counted, data) for data in self._cut(task, stream)]
-        lists: tuple[list[Any], ...] = (rows, finishing, orphans, fed)
+        lists: tuple[list[Any], ...] = (rows, finishing, orphans, offsets)
         arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
         with service_errors(self._address):
             self._once("put", self._mark, *arguments)
@@ -252,14 +255,14 @@ class RedisRunStore:
         self._results_seen += len(found)
         return [self._event(fields) for _, fields in found]
 
-    def begun(self, resumption: Any) -> None:
+    def make_resumable(self, resumption: Any) -> None:
         """Let another driver take the run up when this one is dead; it gets `resumption`."""
         place = self._keys.named("resumption")
         with service_errors(self._address):
             self._redis.set(place, self._envelope.wrap(resumption, place))
             self._redis.hset(self._keys.named("info"), "resumable", 1)
 
-    def take_over(self, last_heartbeat: int) -> Progress:
+    def take_over(self, last_heartbeat: int) -> DriverState:
         """Be the driver from now on; `events` begins with all results that there were.
 
         Args:
@@ -274,12 +277,15 @@ class RedisRunStore:
             if taken == 0:
                 raise OptionError(f"run {keys.run_id} has a driver that is alive")
             finishing: Any = self._redis.smembers(keys.named("finishing"))
-            fed: Any = self._redis.hgetall(keys.named("fed"))
+            offsets: Any = self._redis.hgetall(keys.named("offsets"))
             members: Any = self._redis.hkeys(keys.named("members"))
         self._last_kept = b"0"
-        return Progress(
+        return DriverState(
             frozenset(map(int, finishing)),
-            {int(pe): Fed(int(pe), int(n.rstrip(b".")), n.endswith(b".")) for pe, n in fed.items()},
+            {
+                int(pe): InputOffset(int(pe), int(n.rstrip(b".")), n.endswith(b"."))
+                for pe, n in offsets.items()
+            },
             tuple(sorted(int(rank) for rank in members if rank.isdigit())),
         )
 
@@ -321,12 +327,12 @@ class RedisRunStore:
         pairs = [member.decode().split("/") for member in members]
         return sorted(int(rank) for number, rank in pairs if int(number) == pe)
 
-    def orphans(self, pe: int) -> list[Orphan]:
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
         name = self._keys.named("orphans")
         with service_errors(self._address):
             found: Any = self._redis.hgetall(name)
         return [
-            Orphan(key, self._envelope.unseal(sealed, name))
+            OrphanedReplica(key, self._envelope.unseal(sealed, name))
             for key, sealed in found.items()
             if key.split(b"/")[0] == b"%d" % pe
         ]
@@ -358,14 +364,20 @@ class RedisRunStore:
                 delete_run(client, self._keys)
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:
-        if fields.get(DRAINED_FIELD, b"").isdigit():
-            return Drained(int(fields[DRAINED_FIELD]))
+        if fields.get(QUIESCENT_FIELD, b"").isdigit():
+            return Quiescent(int(fields[QUIESCENT_FIELD]))
         try:
-            event: Results | LogLine | Changed | Failed | Gone | Finishing | Note = (
-                self._envelope.unwrap(fields, self._keys.out)
-            )
+            event: (
+                Results
+                | LogLine
+                | UndeclaredState
+                | WorkerFailed
+                | WorkerExited
+                | WorkerStopping
+                | Notice
+            ) = self._envelope.unwrap(fields, self._keys.out)
         except ForeignBytesError as error:
-            return Note(f"dropped {error}")
+            return Notice(f"dropped {error}")
         return event
 
     def _lost(self, what: str) -> ServiceError:

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 
 from d4py_dynamic.store.entries import check_size, cut_results, cut_task
-from d4py_dynamic.store.protocols import TAKE_SECONDS, Changed, LogLine, Note, Results
+from d4py_dynamic.store.protocols import TAKE_SECONDS, LogLine, Notice, Results, UndeclaredState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, broken, connect, load_script
 from d4py_dynamic.store.redis.errors import service_errors
@@ -41,7 +41,7 @@ from d4py_dynamic.store.tasks import (
     MOST_RESULTS,
     MOST_WAITING,
     TURNS,
-    Adopted,
+    AdoptedInstance,
     Commit,
     Lease,
     Pin,
@@ -117,7 +117,7 @@ class RedisTaskStore:
                 self._set_free(not any(counts(lease.task) for lease in leases))
             return leases
 
-    def adopt(self, pin: Pin) -> Adopted:
+    def adopt(self, pin: Pin) -> AdoptedInstance:
         stream = self._keys.pin(*pin)
         with service_errors(self._address):
             state, position, delivery_count, entries = self._adopt(
@@ -128,7 +128,7 @@ class RedisTaskStore:
                 self._set_free(False)
         self._pins[stream] = ">"
         opened, kept = self._envelope.unseal, self._keys.named
-        return Adopted(
+        return AdoptedInstance(
             None if state is None else opened(state, kept("states")),
             ResumePoint() if position is None else self._envelope.open(position, kept("positions")),
             self._leases([(stream.encode(), [(i, _fields(flat)) for i, flat in entries])]),
@@ -216,10 +216,10 @@ class RedisTaskStore:
         return [ResumePoint() if at is None else self._envelope.open(at, place) for at in found]
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        self.tell(LogLine(pe_id, rank, message))
+        self.send_event(LogLine(pe_id, rank, message))
 
-    def changed(self, changed: Changed) -> None:
-        self.tell(changed)
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
+        self.send_event(found)
 
     def close(self) -> None:
         self._redis.close()
@@ -305,7 +305,7 @@ class RedisTaskStore:
                 except ForeignBytesError as error:
                     self._redis.xack(stream, GROUP, entry_id)
                     self._redis.xdel(stream, entry_id)
-                    self.tell(Note(f"dropped {error}"))
+                    self.send_event(Notice(f"dropped {error}"))
                 else:
                     delivery_count = int(fields.get(DELIVERY_COUNT, 0))
                     token = stream, entry_id, task.pe if counts(task) else ""
@@ -314,10 +314,10 @@ class RedisTaskStore:
                     self._entry_size = _lately(self._entry_size, len(fields[FIELD]))
         return leases
 
-    def tell(self, event: Any) -> None:
+    def send_event(self, event: Any) -> None:
         """Send an event to the driver."""
         with service_errors(self._address):
-            tell(self._tell, self._keys, self._envelope, event)
+            send_event(self._tell, self._keys, self._envelope, event)
 
     def is_run_there(self) -> bool:
         """The run is not over."""
@@ -325,13 +325,13 @@ class RedisTaskStore:
             return bool(self._redis.exists(self._keys.named("unfinished")))
 
 
-def tell(once: IdempotentScripts, keys: RunKeys, envelope: Envelope, event: Any) -> None:
+def send_event(once: IdempotentScripts, keys: RunKeys, envelope: Envelope, event: Any) -> None:
     """Send an event to the driver of a run."""
     try:
         sealed = envelope.wrap(event, keys.out)
     except ItemError:
-        sealed = envelope.wrap(Note(repr(event)), keys.out)
-    once("tell", sealed)
+        sealed = envelope.wrap(Notice(repr(event)), keys.out)
+    once("send_event", sealed)
 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:

@@ -107,7 +107,7 @@ for _, lease in ipairs(leases) do
   redis.call('HDEL', prefix .. ':delivery_counts', lease[2])
   if lease[3] ~= '' and redis.call('HINCRBY', unfinished, lease[3], -1) == 0
     and redis.call('SISMEMBER', prefix .. ':watched', lease[3]) == 1 then
-    redis.call('XADD', out, '*', 'drained', lease[3])
+    redis.call('XADD', out, '*', 'quiescent', lease[3])
   end
 end
 

@@ -65,7 +65,7 @@ for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
       local pe = found[2][i + 1]
       if redis.call('HINCRBY', unfinished, pe, -1) == 0
         and redis.call('SISMEMBER', prefix .. ':watched', pe) == 1 then
-        redis.call('XADD', prefix .. ':out', '*', 'drained', pe)
+        redis.call('XADD', prefix .. ':out', '*', 'quiescent', pe)
       end
     end
   end
