@@ -76,7 +76,9 @@ class DynMultiMapping(DynamicMapping):
         add_frozen_argument(parser)
 
     @contextmanager
-    def backend(self, plan: Plan, spec: WorkerSpec, options: RunOptions) -> Iterator[InMemoryBackend]:
+    def backend(
+        self, plan: Plan, spec: WorkerSpec, options: RunOptions
+    ) -> Iterator[InMemoryBackend]:
         with closing(InMemoryBackend(plan, spec)) as backend:
             yield backend
 
