@@ -231,15 +231,13 @@ class RemoteWorkers:
 
     def _see_lost(self) -> None:
         """Tell the driver at once of workers that died."""
-        while True:
-            try:
-                self._pool.check()
-                return
-            except WorkerLostError as error:
-                rank = self._ranks[error.rank]
-                self._lost.add(rank)
-                self._store.tell(Gone(rank, error.pid, f"{error.cause}{_here()}"))
-                _LOG.warning("%s; others go on with its work", error)
+        for failure in self._pool.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            rank = self._ranks[failure.rank]
+            self._lost.add(rank)
+            self._store.tell(Gone(rank, failure.pid, f"{failure.cause}{_here()}"))
+            _LOG.warning("%s; others go on with its work", failure)
 
     def _leave(self) -> None:
         """Let workers end what they have in hand, and give back everything else."""
