@@ -10,7 +10,7 @@ from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverL
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, ASSIGN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import WorkerLostError, WorkerStartError
+from dispel4py.errors import D4pyError, WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
 from dispel4py.processes.ending import name_threads
 from dispel4py.processes.pool import EndWarning
@@ -24,8 +24,8 @@ _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 class Workers(Protocol):
     """Worker processes, numbered from 0 in the order in which they were started."""
 
-    def check(self) -> None:
-        """Raise what a worker reported, or `WorkerLostError` for each that was lost, once."""
+    def check(self) -> list[D4pyError]:
+        """Return the errors that workers reported, and a `WorkerLostError` for each lost one."""
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another one."""
@@ -123,12 +123,10 @@ class WorkerSupervisor:
         Raises:
             RunError: a worker reported an error, or was lost with something that only it had.
         """
-        while True:
-            try:
-                self._workers.check()
-                break
-            except WorkerLostError as error:
-                self._replace(error.rank, self._as_ranked(error))
+        for failure in self._workers.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            self._replace(failure.rank, self._as_ranked(failure))
         if monotonic() >= self._look_at:
             hasty = self._limits.join_poll_seconds
             self._look_at = monotonic() + (HEARTBEAT_SECONDS if self._pins_of else hasty)
