@@ -38,6 +38,11 @@ RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
 TOLD_ATTRIBUTES = ("item_id", "sent_before")
 
 
+def make_pe_id(pe: GenericPE, number: int) -> str:
+    """Return the id of a PE in a run, from its number in the flattened graph."""
+    return f"{pe.name}{number}"
+
+
 def show_log(pe_id: str, rank: int, message: str) -> None:
     """Show what a PE logged: through `logging` where that takes it, else on standard error."""
     RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.checks.calls import check_graph
 from dispel4py.checks.methods import method_problems
-from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
+from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE, make_pe_id
 from dispel4py.engine.ordered.ways import with_places
 from dispel4py.engine.random_streams import draw_seed
 from dispel4py.errors import GraphError, name_list
@@ -199,7 +199,7 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
     flat, problems = flatten(graph)
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}
-    ids = [f"{pe.name}{i}" for i, pe in enumerate(pes)]
+    ids = [make_pe_id(pe, i) for i, pe in enumerate(pes)]
     problems += [
         *_graph_problems(pes, ids),
         *_port_problems(flat, position, ids),
