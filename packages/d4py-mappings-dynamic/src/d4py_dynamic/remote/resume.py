@@ -73,7 +73,7 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
         key = run_key(secret, info.run_id)
         keys, spec, _ = read_spec(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = spec.bundle.look(CODEC)
+    plan = spec.bundle.load_plan(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}
