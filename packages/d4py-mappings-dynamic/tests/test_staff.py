@@ -124,7 +124,7 @@ def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(com
     assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
     assert sorted(map(len, now.values())) == [1, 2, 2]
     assert company.supervisor.notes == [
-        f"worker 1 (process 4001) died: {KILLED}; others went on with its work"
+        f"worker 1 (process 4001) died: {KILLED}; other workers continued its work"
     ]
 
 

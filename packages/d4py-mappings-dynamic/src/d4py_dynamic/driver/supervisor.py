@@ -219,7 +219,7 @@ class WorkerSupervisor:
         Not so a process of this machine that runs, as the system sees it: it is about to start on a
         busy machine, or in a call that keeps Python's lock, for which its sign of life waits.
         """
-        error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
+        error = WorkerLostError(rank, 0, f"no heartbeat for {seconds:.0f} s")
         if rank not in self._ranks:
             self.see_off(error, has_left=False)
             return
@@ -230,7 +230,7 @@ class WorkerSupervisor:
         elif rank not in self._quiet:
             self._quiet.add(rank)
             _LOG.info(
-                "worker %d has given no sign of life for %.0f s, but its process runs: waiting for"
+                "worker %d has sent no heartbeat for %.0f s, but its process runs: waiting for"
                 " what it does, such as a call that keeps Python's lock (GIL)",
                 *(rank, seconds),
             )
@@ -303,7 +303,7 @@ class WorkerSupervisor:
                 raise type(error)(error.rank, error.pid, error.cause, ran)
         self._unowned += pins
         if blame:
-            self.notes.append(f"{error}; others went on with its work")
+            self.notes.append(f"{error}; other workers continued its work")
         else:
             _LOG.info("worker %d left", rank)
         return bool(suspects or lost.replicas)
