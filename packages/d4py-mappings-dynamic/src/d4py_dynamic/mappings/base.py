@@ -16,7 +16,7 @@ from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
-from d4py_dynamic.store.protocols import Progress, RunStore
+from d4py_dynamic.store.protocols import DriverState, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.spec import WorkerSpec
@@ -141,7 +141,7 @@ class DynamicMapping:
         start: Start,
         backend: Backend,
         options: RunOptions,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
     ) -> RunResult:
         """Start workers and drive a run to its end.
 
@@ -152,7 +152,7 @@ class DynamicMapping:
             start: how worker processes are started.
             backend: where the tasks are queued.
             options: the run's options.
-            progress: how far another driver has come; None for a new run.
+            previous: how far another driver has come; None for a new run.
 
         Raises:
             OptionError: an option has an invalid value.
@@ -185,7 +185,7 @@ class DynamicMapping:
                     lease=lease_seconds(extra),
                     redeliveries=spec.redeliveries,
                     skips=spec.on_error == "skip",
-                    former=() if progress is None else progress.ranks,
+                    former=() if previous is None else previous.ranks,
                 )
                 return Driver(
                     plan,
@@ -197,7 +197,7 @@ class DynamicMapping:
                     stats,
                     policy,
                     backend.on_run_started,
-                    progress,
+                    previous,
                 ).run()
             finally:
                 if pool is not None:

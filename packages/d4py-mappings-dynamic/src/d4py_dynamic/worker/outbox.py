@@ -15,12 +15,12 @@ from dispel4py.result import Failure
 #: Weight, about in bytes, beyond which an outbox should be committed.
 HEAVY = 1 << 20
 #: Tasks that a batch of shared items is cut into, per worker that waits for work.
-_PIECES_PER_HUNGRY = 2
+_PIECES_PER_IDLE_WORKER = 2
 
 
-def pieces(items: Batch, hungry: int) -> list[Any]:
+def pieces(items: Batch, idle: int) -> list[Any]:
     """Cut what any worker may have, so that each of those that wait for work gets some."""
-    size = -(-len(items) // max(1, _PIECES_PER_HUNGRY * hungry))
+    size = -(-len(items) // max(1, _PIECES_PER_IDLE_WORKER * idle))
     return [items[i : i + size] for i in range(0, len(items), max(1, size))]
 
 
@@ -77,20 +77,20 @@ class Outbox:
         self._failures.append(failure)
         self.weight += failure_bytes(failure)
 
-    def take(self, leases: Sequence[Lease], hungry: int) -> Commit:
+    def take(self, leases: Sequence[Lease], idle: int) -> Commit:
         """Everything gathered, as a commit that ends these leases; the outbox is empty then.
 
         Args:
             leases: what is done.
-            hungry: number of workers that wait for work; shared items are cut so that each of
+            idle: number of workers that wait for work; shared items are cut so that each of
                 them gets some.
         """
         tasks = self._tasks
         for (pe, instance, input_name), items in self._items.items():
-            cut = [items] if instance != ANY else pieces(items, hungry)
+            cut = [items] if instance != ANY else pieces(items, idle)
             tasks += [Task(ITEMS, pe, instance, input_name, piece) for piece in cut]
         for pe, calls in self._calls:
-            tasks += [Task(CALLS, pe, ANY, None, piece) for piece in pieces(calls, hungry)]
+            tasks += [Task(CALLS, pe, ANY, None, piece) for piece in pieces(calls, idle)]
         commit = Commit(
             leases=list(leases),
             tasks=tasks,
