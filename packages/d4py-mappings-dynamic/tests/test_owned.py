@@ -9,7 +9,7 @@ from d4py_dynamic.worker import pinned_instance as owned
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import RunError
 
@@ -37,7 +37,7 @@ def clock(monkeypatch):
 def plan():
     graph = WorkflowGraph()
     graph.connect(Numbers(), "output", Total(), "input")
-    return share_stateless(make_plan(graph))
+    return replicate_stateless(make_plan(graph))
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_h2_a_pe_that_cannot_be_pickled_runs_as_long_as_its_owner_lives(execute)
 def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     graph = WorkflowGraph()
     graph.connect(Numbers(), "output", Streams(), "input")
-    plan = share_stateless(make_plan(graph))
+    plan = replicate_stateless(make_plan(graph))
     store = local_store(plan)
     opened = store.open([[PIN]])
     first = opened.workers[0]

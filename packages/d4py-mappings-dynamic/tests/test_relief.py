@@ -12,7 +12,7 @@ from d4py_dynamic.worker.loop import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError
 
 LIMIT = 60.0
@@ -115,7 +115,7 @@ def store_kind(request):
 def office(request, store_kind):
     """See `Office`; two workers."""
     root, held = request.param
-    plan = share_stateless(make_plan(chain(root(), held(), Relay())))
+    plan = replicate_stateless(make_plan(chain(root(), held(), Relay())))
     if store_kind == "table":
         opened = request.getfixturevalue("local_store")(plan).open([(), ()])
     else:
@@ -172,7 +172,7 @@ def small_office(local_store):
     made = []
 
     def make(held):
-        plan = share_stateless(make_plan(chain(Root(), held)))
+        plan = replicate_stateless(make_plan(chain(Root(), held)))
         made.append(Office(local_store(plan).open([(), ()]), plan))
         return made[-1]
 

@@ -20,7 +20,7 @@ from d4py_dynamic.store.tasks import (
     pins_of,
 )
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
 KILLED = "killed by SIGKILL"
@@ -64,7 +64,7 @@ class Company:
         pes = Numbers(), Relay(), Talker(), Diary([0], 4)
         for source, destination in itertools.pairwise(pes):
             graph.connect(source, "output", destination, "input")
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.driver = self.store.driver
         self.workers = Workers()

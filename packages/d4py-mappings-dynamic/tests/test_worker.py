@@ -22,7 +22,7 @@ from d4py_dynamic.worker import outbox
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ProcessingError, ServiceError
 
 
@@ -524,7 +524,7 @@ class Script:
     """A table with some workers, of which one works."""
 
     def __init__(self, local_store, threads, graph, owners):
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.threads = threads
         self.driver = self.store.driver

@@ -14,7 +14,7 @@ from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.store.protocols import InputOffset, RunStore
 from d4py_dynamic.store.tasks import ANY, CALLS, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
-from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
@@ -49,7 +49,7 @@ class InputFeeder:
         self.done = False
         self.error: BaseException | None = None
         self._fed = fed
-        self._reader = Reader(root, islice(calls(root, given), fed, None) if fed else given)
+        self._reader = InputReader(root, islice(calls(root, given), fed, None) if fed else given)
         self._make_store = make_store
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._put, name=f"d4py-put-{root.id}", daemon=True)

@@ -22,8 +22,8 @@ from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
-from dispel4py.engine.plan import Plan, make_plan, share_stateless
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.processes.heartbeat import FrozenWatch
@@ -82,7 +82,7 @@ class DynamicMapping:
             OptionError: an option has an invalid value.
         """
         return WorkerSpec(
-            pack(plan, CODEC, start.method),
+            make_bundle(plan, CODEC, start.method),
             options.on_error,
             options.share_items,
             redeliveries=_redeliveries(options.extra),
@@ -121,7 +121,7 @@ class DynamicMapping:
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        pack(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
+        make_bundle(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
@@ -211,7 +211,7 @@ class DynamicMapping:
                 f"mapping {self.name!r} cannot run this graph: {refused};"
                 " try hybrid_redis, multi, zmq_multi or mpi"
             )
-        return share_stateless(plan)
+        return replicate_stateless(plan)
 
 
 def lease_seconds(extra: Mapping[str, Any]) -> float:

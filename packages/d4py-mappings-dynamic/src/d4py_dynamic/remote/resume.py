@@ -75,7 +75,7 @@ def resume(
         key = run_key(secret, info.run_id)
         keys, spec, _ = read_spec(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = spec.bundle.look(CODEC)
+    plan = spec.bundle.load_plan(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}

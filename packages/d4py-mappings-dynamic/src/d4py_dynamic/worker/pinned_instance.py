@@ -14,9 +14,9 @@ from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import AdoptedInstance, Lease, Pin, ResumePoint
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
-from dispel4py.engine.codec import MOST_OBJECTS
+from dispel4py.engine.codec import MAX_OBJECTS
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import PrimedMemo
@@ -85,12 +85,12 @@ class PinnedInstance:
         self._interval = interval
         self._largest = largest
         self._can_be_saved = interval is not None
-        self._known = PrimedMemo(MOST_OBJECTS)
+        self._known = PrimedMemo(MAX_OBJECTS)
 
-    def restored(self) -> GenericPE | InstanceSnapshot | KeptInOrder | None:
+    def restored(self) -> GenericPE | InstanceSnapshot | OrderedSnapshot | None:
         """The PE as the last owner left it; None if it had not begun."""
         state, self._state = self._state, None
-        pe: GenericPE | InstanceSnapshot | KeptInOrder | None = (
+        pe: GenericPE | InstanceSnapshot | OrderedSnapshot | None = (
             None if state is None else CODEC.loads(state)
         )
         return pe
