@@ -195,7 +195,7 @@ class Driver:
         """Have the replicas postprocessed that their workers have left; how many there are."""
         left = self._store.orphans(pe)
         if left:
-            tasks = [(Task(FINISH, pe, load=orphan.replica), None) for orphan in left]
+            tasks = [(Task(FINISH, pe, payload=orphan.replica), None) for orphan in left]
             self._store.finish(pe, tasks, left)
         return len(left)
 

@@ -84,7 +84,7 @@ class InputFeeder:
             self.error = error
 
     def _is_far_ahead(self, store: RunStore) -> bool:
-        waiting = store.waiting(self.root, 0) if self._is_pinned else store.load().backlog
+        waiting = store.queue_length(self.root, 0) if self._is_pinned else store.load().backlog
         return waiting >= self._limits.queued_tasks
 
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:

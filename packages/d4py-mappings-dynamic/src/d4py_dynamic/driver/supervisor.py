@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, ASSIGN, REDELIVERIES, STOP, Pin, Task, pins_of
+from d4py_dynamic.store.tasks import ANY, ASSIGN, REDELIVERIES, STOP, InstanceId, Task, pins_of
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import D4pyError, WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
@@ -75,7 +75,7 @@ class WorkerSupervisor:
         ranks: Sequence[int],
         orders: Callable[[int], tuple[Any, ...]],
         started: Callable[[], None],
-        owners: Mapping[int, Sequence[Pin]] | None = None,
+        owners: Mapping[int, Sequence[InstanceId]] | None = None,
         lease: float = LEASE_SECONDS,
         redeliveries: int = REDELIVERIES,
         skips: bool = False,
@@ -100,8 +100,8 @@ class WorkerSupervisor:
         self._quiet: set[int] = set()
         self._finishing: dict[int, list[str]] = {}
         self._dismissed = False
-        self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
-        self._unowned: list[Pin] = [] if owners else pins_of(plan)
+        self._pins_of: dict[int, list[InstanceId]] = {rank: [] for rank in ranks}
+        self._unowned: list[InstanceId] = [] if owners else pins_of(plan)
         for rank, own in (owners or {}).items():
             self._assign(rank, own)
         for rank in former:
@@ -239,7 +239,7 @@ class WorkerSupervisor:
             heir = min(self._pins_of, key=lambda rank: (len(self._pins_of[rank]), rank))
             self._assign(heir, [self._unowned.pop(0)])
 
-    def _assign(self, rank: int, pins: Sequence[Pin]) -> None:
+    def _assign(self, rank: int, pins: Sequence[InstanceId]) -> None:
         self._pins_of[rank] += pins
         self._store.put([Task(ASSIGN, pe, instance) for pe, instance in pins], rank)
 
