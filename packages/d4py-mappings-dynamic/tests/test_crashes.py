@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_dynamic.driver import driver
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
@@ -92,14 +92,16 @@ class Crashes:
         raise self._error
 
 
+#: Losses are seen at once.
+QUICK_DRIVER = DriverLimits(tick_seconds=0.002, check_seconds=0.05)
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    """Everything travels as soon as possible, in calls too, and losses are seen at once."""
+    """Everything travels as soon as possible, in calls too."""
     monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
-    monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)
-    monkeypatch.setattr(driver, "_CHECK_SECONDS", 0.05)
     monkeypatch.setattr(executor, "CHUNK", 2)
     monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
 
@@ -119,7 +121,9 @@ def crashing(open_store, run_in_threads, error):
             # Workers are lost by chance, and no item is to blame.
             return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
 
-        return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
+        return run_in_threads(
+            plan, inputs, store.driver, make_worker, processes, chosen, QUICK_DRIVER
+        )
 
     return crash
 

@@ -51,11 +51,11 @@ def run_key(secret: str, run_id: str) -> bytes:
 
 
 def add_key_argument(parser: argparse.ArgumentParser) -> None:
-    """The option that says where the key is of a run that was started elsewhere."""
+    """Add the option that names the file with the key of a run that is joined."""
     parser.add_argument(
         "--key-file",
         metavar="FILE",
-        help="where the run's key is; the variable D4PY_KEY may hold the key instead",
+        help="file with the run's key; the variable D4PY_KEY may hold the key instead",
     )
 
 
@@ -120,20 +120,20 @@ def versions() -> str:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What anybody can see of a run.
+    """What can be read of a run without its key.
 
     Attributes:
         run_id: its name.
         mapping: the mapping.
         host: the driver's host.
         process: number of the driver's process there.
-        seconds: for how long it has been running.
+        seconds: time since the run has started.
         workers: number of its workers.
-        calls: how often PEs were called so far.
-        unfinished: tasks that wait or are being done.
-        silent: for how many seconds the driver has given no sign of life.
-        last_sign: when it gave the last one, in milliseconds of the server's clock.
-        driver: its mark; another driver that takes over has another one.
+        calls: number of calls of PEs so far.
+        unfinished: tasks that are queued or being processed.
+        seconds_since_heartbeat: time since the driver's last heartbeat.
+        last_heartbeat: time of that heartbeat, in milliseconds of the server's clock.
+        driver_id: the driver's id; another driver that takes over has another one.
         is_open: workers can join.
         is_resumable: another driver can take over when this one is dead.
         versions: see `versions`.
@@ -147,23 +147,23 @@ class RunInfo:
     workers: int
     calls: int
     unfinished: int
-    silent: float
-    last_sign: int
-    driver: str
+    seconds_since_heartbeat: float
+    last_heartbeat: int
+    driver_id: str
     is_open: bool
     is_resumable: bool
     versions: str
 
 
-def runs(client: redis.Redis) -> list[RunInfo]:
-    """All runs on a server, oldest first."""
+def list_runs(client: redis.Redis) -> list[RunInfo]:
+    """Return all runs on a server, oldest first."""
     members: Any = client.smembers(RUNS)
-    found = [run_info(client, member.decode()) for member in members]
+    found = [read_run(client, member.decode()) for member in members]
     return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
 
 
-def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
-    """One run, or None if it is over."""
+def read_run(client: redis.Redis, run_id: str) -> RunInfo | None:
+    """Return what can be read of a run; None if it is over."""
     keys = RunKeys(run_id, ())
     with client.pipeline(transaction=True) as pipe:
         pipe.hgetall(keys.named("info"))
@@ -185,22 +185,22 @@ def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
         workers=len(members),
         calls=sum(map(int, calls)),
         unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
-        silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
-        last_sign=0 if driver is None else int(driver),
-        driver=info[b"driver"].decode(),
+        seconds_since_heartbeat=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        last_heartbeat=0 if driver is None else int(driver),
+        driver_id=info[b"driver"].decode(),
         is_open=info[b"open"] == b"1",
         is_resumable=info[b"resumable"] == b"1",
         versions=info[b"versions"].decode(),
     )
 
 
-def choose(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
-    """Return the run of that name, or the one that is open to a secret; None if there is none.
+def find_run(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
+    """Return the run of that name, or the one that a secret opens; None if there is none.
 
     Raises:
-        OptionError: it cannot be joined, or there are several.
+        OptionError: the run cannot be joined, or there are several.
     """
-    found = runs(client)
+    found = list_runs(client)
     if run_id is not None:
         found = [info for info in found if info.run_id == run_id]
         if found and not found[0].is_open:
@@ -226,9 +226,9 @@ def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
     return True
 
 
-def closed_to(client: redis.Redis) -> OptionError | None:
-    """Return what to say of open runs where a key opens none of them; None if there are none."""
-    names = ", ".join(info.run_id for info in runs(client) if info.is_open)
+def wrong_key_of_open_runs(client: redis.Redis) -> OptionError | None:
+    """Return the error of a key that opens none of the open runs; None if no run is open."""
+    names = ", ".join(info.run_id for info in list_runs(client) if info.is_open)
     return _wrong_key(names) if names else None
 
 
@@ -237,7 +237,7 @@ def _wrong_key(names: str) -> OptionError:
 
 
 def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
-    """What the driver has left for the next one.
+    """Return what a driver has stored for the next one.
 
     Raises:
         ServiceError: the run has ended.
@@ -250,7 +250,7 @@ def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumptio
 
 
 def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
-    """What a worker needs to take part in a run: its keys, and what `offer` was given.
+    """Return a run's keys, what its workers are started with, and its lease in seconds.
 
     Raises:
         OptionError: the key is not this run's, or versions differ.
