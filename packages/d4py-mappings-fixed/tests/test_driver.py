@@ -23,7 +23,7 @@ from d4py_fixed.engine.frames import (
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
-from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
@@ -84,7 +84,7 @@ def two_roots():
 
 def test_g4_inputs_in_memory_are_sent_before_those_that_are_read(monkeypatch):
     """A root that is slow to receive large inputs blocks the driver."""
-    monkeypatch.setattr(Reader, "start", Reader._read)  # so that some are there at once
+    monkeypatch.setattr(InputReader, "start", InputReader._read)  # so that some are there at once
     ranks = Ranks(lambda rank, frame: [ENDED] if isinstance(frame, Calls) and frame.last else [])
     inputs = {"First0": iter([{"input": n} for n in range(9)]), "Second1": [{"input": 0}]}
     drive(ranks, inputs, graph=two_roots())

@@ -8,7 +8,7 @@ from typing import Any
 from d4py_fixed.engine.batch_sizer import BatchSizer
 from d4py_fixed.engine.limits import RankLimits
 from dispel4py.engine.failures import failure_bytes
-from dispel4py.engine.sizes import about_bytes
+from dispel4py.engine.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 
@@ -90,7 +90,7 @@ class ItemBuffer(Batch):
     def add(self, items: list[Any], size: float | None) -> None:
         self.items.extend(items)
         if size is None:
-            size = about_bytes(items)
+            size = estimate_bytes(items)
         # Of items that were written together, all large ones may have the same receiver.
         self._add_fill(len(items), max(size, self.item_bytes * len(items)))
 
@@ -132,7 +132,7 @@ class ResultBuffer(Batch):
 
     def add(self, pe_id: str, output: str, items: list[Any], size: float | None) -> None:
         self._results.setdefault((pe_id, output), []).extend(items)
-        self._add_fill(len(items), about_bytes(items) if size is None else size)
+        self._add_fill(len(items), estimate_bytes(items) if size is None else size)
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)

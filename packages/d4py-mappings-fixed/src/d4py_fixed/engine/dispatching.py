@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from d4py_fixed.engine.frames import Calls
 from d4py_fixed.engine.limits import RankLimits
-from dispel4py.engine.input_reader import Reader, is_in_memory
+from dispel4py.engine.input_reader import InputReader, is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
@@ -36,12 +36,12 @@ class CallDispatcher:
         is_shared = root.instances > 1
         self._window = limits.shared_call_window if is_shared else limits.call_window
         self._waiting = CallRange(0, 0)
-        self._reader: Reader | None = None
+        self._reader: InputReader | None = None
         if is_in_memory(inputs):
             in_memory = inputs if isinstance(inputs, int) else list(calls(root, inputs))
             self._waiting = CallRange(0, in_memory)
         else:
-            self._reader = Reader(root, inputs)
+            self._reader = InputReader(root, inputs)
 
     @property
     def is_lazy(self) -> bool:

@@ -8,7 +8,12 @@ from d4py_fixed.engine.frames import CODEC, Frame, Items, Results, to_parts
 from d4py_fixed.engine.placement import Placement
 from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.runner import OnError
-from dispel4py.engine.unsent_items import sendable, sendable_failures, unsent, unsent_result
+from dispel4py.engine.unsent_items import (
+    drop_unpicklable,
+    unpicklable_item_error,
+    unpicklable_result_error,
+    without_unpicklable,
+)
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
@@ -57,9 +62,9 @@ class FrameSender:
             writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(self._rank))
 
             def refuse(error: ItemError) -> None:
-                self._on_error(unsent(plan, pe, input_name, writers, error), None)
+                self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
 
-            items = sendable(items, CODEC.dumps, refuse)
+            items = drop_unpicklable(items, CODEC.dumps, refuse)
             return self.send(rank, Items(pe, instance, input_name, items))
 
     def send_results(
@@ -70,13 +75,15 @@ class FrameSender:
             self.send_to_driver(Results(results, failures))
         except ItemError:
             kept = [
-                (pe_id, output, self._sendable_results(pe_id, output, items))
+                (pe_id, output, self._without_unpicklable(pe_id, output, items))
                 for pe_id, output, items in results
             ]
-            self.send_to_driver(Results(kept, sendable_failures(failures, CODEC.dumps)))
+            self.send_to_driver(Results(kept, without_unpicklable(failures, CODEC.dumps)))
 
-    def _sendable_results(self, pe_id: str, output: str, items: list[Any]) -> list[Any]:
+    def _without_unpicklable(self, pe_id: str, output: str, items: list[Any]) -> list[Any]:
         def refuse(error: ItemError) -> None:
-            self._on_error(unsent_result(self._placement.plan, pe_id, output, error), None)
+            self._on_error(
+                unpicklable_result_error(self._placement.plan, pe_id, output, error), None
+            )
 
-        return sendable(items, CODEC.dumps, refuse)
+        return drop_unpicklable(items, CODEC.dumps, refuse)

@@ -24,7 +24,7 @@ from d4py_fixed.shared_memory.malloc import keep_freed_memory
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
 from dispel4py.processes.pool import WorkerContext, WorkerPool
@@ -91,7 +91,7 @@ def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
     """Check whether `run_locally` can run a graph; see `dispel4py.registry.Checks`."""
-    pack(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
+    make_bundle(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 
 def run_locally(
@@ -114,7 +114,7 @@ def run_locally(
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
     of_roots = root_inputs(placement.plan, inputs)
     start = Start.of(options.extra)
-    bundle = pack(placement.plan, CODEC, start.method)
+    bundle = make_bundle(placement.plan, CODEC, start.method)
     factory = make_factory(placement)
     arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
     peers = peers_of(placement)
@@ -137,8 +137,10 @@ def run_locally(
         pool = WorkerPool(run_rank, arguments, start, frozen)
         del bundle, arguments  # by now held by the processes that run the PEs
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
-        transport = SharedMemoryTransport(factory.for_driver(pool.check), arenas, placement.ranks)
-        result = Driver(placement, of_roots, transport, pool.check, options, stats).run()
+        transport = SharedMemoryTransport(
+            factory.for_driver(pool.raise_on_failure), arenas, placement.ranks
+        )
+        result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, stats).run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
         raise name_lost_rank(error, placement) from None
@@ -195,7 +197,7 @@ class RankSpec:
     ) -> RankSpec:
         """Return the specification of one rank of a run."""
         return cls(
-            bundle.of({pe for pe, _ in placement.instances_on(rank)}),
+            bundle.subset({pe for pe, _ in placement.instances_on(rank)}),
             placement.rank_of,
             placement.ranks,
             rank,
@@ -213,7 +215,7 @@ class RankSpec:
         """
         keep_freed_memory()
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
-        plan = self.bundle.open(CODEC, times, last=True)
+        plan = self.bundle.load(CODEC, times, last=True)
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(
