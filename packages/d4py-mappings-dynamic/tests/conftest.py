@@ -288,10 +288,11 @@ class Threads:
         thread.start()
 
     def check(self):
-        if self.errors:
-            raise self.errors[0]
-        if self.lost:
-            raise WorkerLostError(self.lost.pop(0), 0, "killed by SIGKILL")
+        lost = [self.lost.pop(0) for _ in range(len(self.lost))]
+        return [
+            *self.errors,
+            *(WorkerLostError(number, 0, "killed by SIGKILL") for number in lost),
+        ]
 
     def join(self, seconds):
         until = time.monotonic() + seconds

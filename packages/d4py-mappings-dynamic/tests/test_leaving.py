@@ -27,7 +27,7 @@ class NoProcesses:
     """Workers that the test plays itself."""
 
     def check(self):
-        pass
+        return []
 
     def add(self, arguments):
         raise AssertionError("nobody was lost")

@@ -200,4 +200,4 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     wait_until(lambda: heirs.errors, "the error")
     message = r"Streams1 \(instance 0\) was lost .* its state could not be saved"
     with pytest.raises(RunError, match=message):
-        heirs.check()
+        raise heirs.errors[0]

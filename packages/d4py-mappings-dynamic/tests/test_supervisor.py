@@ -34,9 +34,11 @@ class Workers:
         self.running = set()
 
     def check(self):
-        if self.lost:
-            number, cause, *kind = self.lost.pop(0)
-            raise (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+        lost, self.lost = self.lost, []
+        return [
+            (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+            for number, cause, *kind in lost
+        ]
 
     def add(self, arguments):
         self.added.append(arguments)

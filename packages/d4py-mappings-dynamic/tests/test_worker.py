@@ -538,7 +538,7 @@ class Script:
         threads = self.threads(lambda rank: Worker(self.plan, self.store.worker(rank), rank), [0])
         end = time.monotonic() + 10
         while not until(self.store):
-            threads.check()
+            assert threads.check() == []
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.002)
         self.driver.delete()

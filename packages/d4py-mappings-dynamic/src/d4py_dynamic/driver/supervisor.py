@@ -16,7 +16,7 @@ from d4py_dynamic.driver.losses import Loss, StartFailures
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import WorkerLostError
+from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.ending import name_threads
 from dispel4py.processes.pool import EndWarning
@@ -27,8 +27,8 @@ _LOG = get_logger("supervisor")
 class WorkerProcesses(Protocol):
     """Worker processes, numbered from 0 in the order in which they were started."""
 
-    def check(self) -> None:
-        """Raise what a worker reported, or `WorkerLostError` for each that was lost, once."""
+    def check(self) -> list[D4pyError]:
+        """Return the errors that workers reported, and a `WorkerLostError` for each lost one."""
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another process."""
@@ -128,12 +128,10 @@ class WorkerSupervisor:
         Raises:
             RunError: a worker reported an error, or was lost with what cannot be replaced.
         """
-        while True:
-            try:
-                self._processes.check()
-                break
-            except WorkerLostError as error:
-                self._replace(error.rank, self._with_rank(error))
+        for failure in self._processes.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            self._replace(failure.rank, self._with_rank(failure))
         if monotonic() >= self._heartbeat_check_at:
             poll_seconds = self._limits.join_poll_seconds
             interval = HEARTBEAT_SECONDS if self._owners.ranks else poll_seconds

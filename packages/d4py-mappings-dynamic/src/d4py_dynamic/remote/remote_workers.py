@@ -168,15 +168,13 @@ class RemoteWorkers:
         Raises:
             D4pyError: a worker failed.
         """
-        while True:
-            try:
-                self._pool.check()
-                return
-            except WorkerLostError as error:
-                rank = self._ranks[error.rank]
-                self._lost.add(rank)
-                self._store.tell(Gone(rank, error.pid, f"{error.cause}{_on_this_host()}"))
-                _LOG.warning("%s; other workers continue its work", error)
+        for failure in self._pool.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            rank = self._ranks[failure.rank]
+            self._lost.add(rank)
+            self._store.tell(Gone(rank, failure.pid, f"{failure.cause}{_on_this_host()}"))
+            _LOG.warning("%s; other workers continue its work", failure)
 
     def _leave(self) -> None:
         """Have workers drain: finish the call in progress, and return everything else."""

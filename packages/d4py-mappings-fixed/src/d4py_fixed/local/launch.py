@@ -132,8 +132,8 @@ def run_locally(
         pool = WorkerPool(work, orders, start, frozen)
         del bundle, orders  # whoever runs a PE has it now
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
-        transport = SharedBuffers(wiring.driver(pool.check), arenas, placement.ranks)
-        driver = Driver(placement, given, transport, pool.check, options, stats)
+        transport = SharedBuffers(wiring.driver(pool.raise_on_failure), arenas, placement.ranks)
+        driver = Driver(placement, given, transport, pool.raise_on_failure, options, stats)
         result = driver.run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:

@@ -88,7 +88,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             del bundle, places  # whoever runs a PE has it now
 
             def check() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.check()
 
             transport.check = check
@@ -96,7 +96,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             hosts.let_ranks_go()
 
             def attend() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.attend()
 
             pool.wait_until_ended(attend, rank_name(placement))
