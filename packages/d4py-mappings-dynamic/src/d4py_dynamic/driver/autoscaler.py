@@ -8,7 +8,7 @@ from d4py_dynamic.autoscaling.policies import Metrics, Policy
 from d4py_dynamic.autoscaling.trace import ScalingTrace
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
+from d4py_dynamic.store.tasks import ANY, PAUSE, RESUME, Task
 from dispel4py.result import RunStats
 
 
@@ -48,12 +48,12 @@ class Autoscaler:
         ranks = self._supervisor.ranks
         self._paused.intersection_update(ranks)
         self._policy.most = max(1, len(ranks))
-        active = len(ranks) - len(load.parked & self._paused)
+        active = len(ranks) - len(load.paused & self._paused)
         self._worker_seconds += active * (now - self._stepped_at)
         self._stepped_at = now
         self._trace.add(now - self._began_at, active, load.backlog)
         # A worker that was told to resume and has not yet done so is about to be idle.
-        idle = (load.hungry | load.parked).intersection(ranks) - self._paused
+        idle = (load.idle | load.paused).intersection(ranks) - self._paused
         self._idle_since = {rank: self._idle_since.get(rank, now) for rank in idle}
         longest = now - min(self._idle_since.values(), default=now)
         active = len(ranks) - len(self._paused)
@@ -75,10 +75,10 @@ class Autoscaler:
 
     def _pause(self, ranks: Iterable[int]) -> None:
         for rank in ranks:
-            self._store.put([Task(PARK, ANY)], rank)
+            self._store.put([Task(PAUSE, ANY)], rank)
             self._paused.add(rank)
 
     def _resume(self, ranks: Iterable[int]) -> None:
         for rank in ranks:
-            self._store.put([Task(WAKE, ANY)], rank)
+            self._store.put([Task(RESUME, ANY)], rank)
             self._paused.discard(rank)

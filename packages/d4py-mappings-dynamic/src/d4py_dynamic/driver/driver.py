@@ -17,16 +17,16 @@ from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import (
-    Changed,
-    Drained,
+    DriverState,
     Event,
-    Failed,
-    Finishing,
-    Gone,
     LogLine,
-    Progress,
+    Quiescent,
     Results,
     RunStore,
+    UndeclaredState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStopping,
 )
 from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
@@ -55,7 +55,7 @@ class Driver:
         policy: decides how many workers are active; None leaves all of them active.
         on_started: called when all inputs are queued that are given at once, with the roots that
             are still to be fed.
-        progress: how far another driver has come; None for a new run.
+        previous: state of the driver that this one takes over from; None for a new run.
         limits: intervals and limits.
     """
 
@@ -70,7 +70,7 @@ class Driver:
         stats: RunStats,
         policy: Policy | None = None,
         on_started: Callable[[list[int]], None] = lambda roots: None,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
         limits: DriverLimits = DriverLimits(),
     ) -> None:
         self._plan = plan
@@ -87,19 +87,19 @@ class Driver:
         self._started_at = perf_counter()
         self._first_tasks: list[Task] = []
         self._feeders: list[InputFeeder] = []
-        fed = {} if progress is None else progress.fed
+        offsets = {} if previous is None else previous.offsets
         for root, value in given.items():
-            if is_in_memory(value) and progress is None:
+            if is_in_memory(value) and previous is None:
                 self._first_tasks += self._tasks_of(plan.pes[root], value)
             else:
-                before = fed[root].calls if root in fed else 0
+                before = offsets[root].calls if root in offsets else 0
                 feeder = InputFeeder(plan.pes[root], value, open_store, before, limits)
                 self._feeders.append(feeder)
         self._autoscaler = (
             None if policy is None else Autoscaler(policy, store, supervisor, self._started_at)
         )
         feeding = {feeder.root for feeder in self._feeders}
-        self._frontier = Frontier(plan, feeding, () if progress is None else progress.finishing)
+        self._frontier = Frontier(plan, feeding, () if previous is None else previous.finishing)
 
     def run(self) -> RunResult:
         """Run to the end.
@@ -131,7 +131,7 @@ class Driver:
         """Return the tasks of a root whose inputs are given at once."""
         load = value if isinstance(value, int) else list(calls(root, value))
         if not is_pinned(root):
-            shared = pieces(CallRange(0, load), len(self._store.load().hungry))
+            shared = pieces(CallRange(0, load), len(self._store.load().idle))
             return [Task(CALLS, root.index, ANY, None, piece) for piece in shared]
         return [Task(CALLS, root.index, 0, None, load)] if load else []
 
@@ -214,11 +214,11 @@ class Driver:
 
     def _take_events(self, seconds: float) -> bool:
         """Process the events of some time; return whether the frontier may have moved."""
-        drained = False
+        is_quiescent = False
         for event in self._store.events(seconds):
-            drained |= isinstance(event, Drained)
+            is_quiescent |= isinstance(event, Quiescent)
             self._handle(event)
-        return drained
+        return is_quiescent
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -228,22 +228,22 @@ class Driver:
                 self._failures.add(failures)
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
-            case Changed():
+            case UndeclaredState():
                 self._note_change(event)
-            case Drained():
+            case Quiescent():
                 pass
-            case Failed(error):
+            case WorkerFailed(error):
                 raise pickle.loads(error)
-            case Gone(rank, process, cause, has_left):
+            case WorkerExited(rank, process, cause, drained):
                 lost = WorkerLostError(rank, process, cause)
-                self._supervisor.on_worker_left(lost, has_drained=has_left)
-            case Finishing(rank, threads):
-                self._supervisor.on_worker_finishing(rank, threads)
+                self._supervisor.on_worker_exited(lost, drained=drained)
+            case WorkerStopping(rank, threads):
+                self._supervisor.on_worker_stopping(rank, threads)
             case note:
                 RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)
 
-    def _note_change(self, change: Changed) -> None:
+    def _note_change(self, change: UndeclaredState) -> None:
         """Take note of state that a PE keeps without declaring it.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import KeysView, Sequence
 
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import OWN, Pin, Task
+from d4py_dynamic.store.tasks import ASSIGN, Pin, Task
 
 
 class InstanceOwners:
@@ -45,7 +45,7 @@ class InstanceOwners:
     def assign(self, rank: int, pins: Sequence[Pin]) -> None:
         """Have a worker own instances."""
         self._instances[rank] += pins
-        self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
+        self._store.put([Task(ASSIGN, pe, instance) for pe, instance in pins], rank)
 
     def assign_unowned(self) -> None:
         """Assign each instance without an owner to the worker that owns fewest."""

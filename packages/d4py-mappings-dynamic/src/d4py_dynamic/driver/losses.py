@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from d4py_dynamic.driver.limits import DriverLimits
-from d4py_dynamic.store.tasks import ANY, Lost
+from d4py_dynamic.store.tasks import ANY, Eviction
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
@@ -20,16 +20,16 @@ class Loss:
 
     Attributes:
         error: which worker, and why it ended.
-        lost: what the worker held.
+        eviction: what the worker held.
     """
 
     error: WorkerLostError
-    lost: Lost
+    eviction: Eviction
 
     @property
     def had_work(self) -> bool:
         """Whether the worker held anything."""
-        return bool(self.lost.leases or self.lost.pins or self.lost.replicas)
+        return bool(self.eviction.leases or self.eviction.pins or self.eviction.replicas)
 
     def fatal_error(self, plan: Plan, redeliveries: int, *, skips: bool) -> WorkerLostError | None:
         """Return the error that ends the run, or None if other workers can continue the work.
@@ -43,11 +43,11 @@ class Loss:
 
     def _irreplaceable(self, plan: Plan) -> WorkerLostError | None:
         """Return the error if only the worker had some of what it held."""
-        for pe in self.lost.replicas:
+        for pe in self.eviction.replicas:
             if plan.pes[pe].has_postprocess:
                 what = f"{plan.pes[pe].id}, with what its postprocess would have told"
                 return self._error(f"{what}; this cannot be done again")
-        for lease in self.lost.leases:
+        for lease in self.eviction.leases:
             if lease.position.sent is None:
                 what = f"{plan.pes[lease.task.pe].id}, in a call that had sent too much already"
                 return self._error(f"{what}; this cannot be done again")
@@ -55,14 +55,14 @@ class Loss:
 
     def _poisoned(self, plan: Plan, redeliveries: int, skips: bool) -> WorkerLostError | None:
         """Return the error if a task was delivered too often to workers that were lost."""
-        if skips and not self.lost.starting:
+        if skips and not self.eviction.starting:
             return None
-        deliveries = [(lease.task.pe, ANY, lease.losses) for lease in self.lost.leases]
-        deliveries += [(*pin, losses) for pin, losses in self.lost.pins]
-        for pe, instance, losses in deliveries:
-            if losses > redeliveries:
+        deliveries = [(lease.task.pe, ANY, lease.delivery_count) for lease in self.eviction.leases]
+        deliveries += [(*pin, count) for pin, count in self.eviction.pins]
+        for pe, instance, count in deliveries:
+            if count > redeliveries:
                 of_instance = f" (instance {instance})" if instance != ANY else ""
-                before = f"as {losses - 1} workers before it that died"
+                before = f"as {count - 1} workers before it that died"
                 return self._error(f"{plan.pes[pe].id}{of_instance}, {before}")
         return None
 

@@ -102,7 +102,7 @@ class WorkerSupervisor:
         self._heartbeat_check_at = 0.0
         self._ended: set[int] = set()
         self._late: set[int] = set()
-        self._finishing: dict[int, list[str]] = {}
+        self._stopping: dict[int, list[str]] = {}
         self._is_shutting_down = False
         self._owners = InstanceOwners(store, [] if owners else pins_of(plan))
         for rank in ranks:
@@ -139,29 +139,29 @@ class WorkerSupervisor:
             self._check_heartbeats()
         self._owners.assign_unowned()
 
-    def on_worker_left(self, error: WorkerLostError, *, has_drained: bool) -> None:
+    def on_worker_exited(self, error: WorkerLostError, *, drained: bool) -> None:
         """Take note that a remote worker has ended.
 
         Args:
             error: which worker, and why.
-            has_drained: the worker has returned its work to the run before.
+            drained: the worker has returned its work to the run before.
 
         Raises:
             RunError: it was lost with what cannot be replaced.
         """
-        threads = self._finishing.pop(error.rank, None)
-        if threads and not has_drained:
+        threads = self._stopping.pop(error.rank, None)
+        if threads and not drained:
             cause = f"{error.cause}, while {name_threads(threads)} still ran"
             raise WorkerLostError(error.rank, error.pid, cause)
         if self._is_shutting_down:
-            self._note_end(error, has_failed=not has_drained)
+            self._note_end(error, has_failed=not drained)
         else:
-            self._evict(error, failed=not has_drained)
+            self._evict(error, failed=not drained)
             self._owners.assign_unowned()
 
-    def on_worker_finishing(self, rank: int, threads: list[str]) -> None:
+    def on_worker_stopping(self, rank: int, threads: list[str]) -> None:
         """Take note of a remote worker that waits for threads though its work is done."""
-        self._finishing[rank] = threads
+        self._stopping[rank] = threads
 
     def shutdown(self, take_events: Callable[[], object]) -> None:
         """Let all workers end, and wait until they have, however long their threads take.
@@ -185,19 +185,19 @@ class WorkerSupervisor:
         warning = EndWarning()
         while remote := self._owners.ranks - set(self._local_ranks):
             poll()
-            warning.look((f"worker {i}", self._finishing.get(i, ())) for i in sorted(remote))
+            warning.look((f"worker {i}", self._stopping.get(i, ())) for i in sorted(remote))
 
     def _check_heartbeats(self) -> None:
         """Take in remote workers that have joined, and evict workers whose lease is over."""
-        silent = self._store.silent()
-        if silent is None:
+        ages = self._store.seconds_since_heartbeat()
+        if ages is None:
             return
-        for rank in silent.keys() - (self._owners.ranks | self._ended):
+        for rank in ages.keys() - (self._owners.ranks | self._ended):
             self._owners.add_worker(rank)
             _LOG.info("worker %d joined", rank)
             if self._is_shutting_down:
                 self._store.put([Task(STOP, ANY)], rank)
-        for rank, seconds in silent.items():
+        for rank, seconds in ages.items():
             if self._is_shutting_down and rank in self._local_ranks:
                 continue  # it may have ended; its process is watched
             if seconds > self._lease:
@@ -212,7 +212,7 @@ class WorkerSupervisor:
         """
         error = WorkerLostError(rank, 0, f"no heartbeat for {seconds:.0f} s")
         if rank not in self._local_ranks:
-            self.on_worker_left(error, has_drained=False)
+            self.on_worker_exited(error, drained=False)
             return
         number = self._local_ranks.index(rank)
         if not self._processes.is_running(number):
@@ -265,7 +265,7 @@ class WorkerSupervisor:
             return None
         self._ended.add(rank)
         pins = self._owners.remove_worker(rank)  # none if it has joined since the last check
-        loss = Loss(error, self._store.lose(rank, pins, blame=failed))
+        loss = Loss(error, self._store.evict(rank, pins, count_delivery=failed))
         fatal = loss.fatal_error(self._plan, self._redeliveries, skips=self._skips)
         if fatal is not None:
             raise fatal
@@ -282,7 +282,7 @@ class WorkerSupervisor:
             return
         self._ended.add(error.rank)
         self._owners.remove_worker(error.rank)
-        self._store.lose(error.rank, [], blame=False)
+        self._store.evict(error.rank, [], count_delivery=False)
         if has_failed:
             self.notes.append(
                 f"{error}, at the end of the run; no result is missing, but files that its PEs had"

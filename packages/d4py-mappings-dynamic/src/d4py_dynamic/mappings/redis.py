@@ -100,7 +100,7 @@ class RedisBackend:
 
     def on_run_started(self, feeding: list[int]) -> None:
         if self._resumption is not None:
-            self.store.begun(self._resumption._replace(feeding=tuple(feeding)))
+            self.store.make_resumable(self._resumption._replace(feeding=tuple(feeding)))
 
     @contextmanager
     def deleted_at_end(self) -> Iterator[RedisBackend]:

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from d4py_dynamic.store.serialization import CODEC, dumps
-from d4py_dynamic.store.tasks import ANY, Lease, Pin, Suspect, Task
+from d4py_dynamic.store.tasks import ANY, Delivery, Lease, Pin, Task
 from dispel4py.engine.codec import ForeignBytesError
 
 #: As long as AES-GCM wants it.
@@ -24,9 +24,9 @@ _NONCE_BYTES = 12
 #: The set of all runs on a server.
 RUNS = "d4py:runs"
 GROUP = "workers"
-#: Fields of entries: what is in it, losses and position of a lease.
-FIELD, LOSSES, POSITION = b"d", b"n", b"r"
-DRAINED_FIELD = b"drained"
+#: Fields of entries: what is in it, delivery_count and position of a lease.
+FIELD, DELIVERY_COUNT, POSITION = b"d", b"n", b"r"
+QUIESCENT_FIELD = b"quiescent"
 #: Field of the hashes of counts and of answers, there as long as nobody has deleted the hash.
 INTACT = "intact"
 #: Field of the same hash: how many workers have joined so far.
@@ -91,9 +91,19 @@ class RunKeys:
 
 #: Keys that are no streams.
 _OTHERS = (
-    *("unfinished", "watched", "hungry", "parked", "replicas", "calls", "busy"),
-    *("members", "states", "positions", "losses", "attempts", "begun", "orphans", "info", "spec"),
-    *("answers", "finishing", "fed", "kept", "resumption"),
+    *("unfinished", "watched", "idle", "paused", "replicas", "calls", "busy"),
+    *(
+        "members",
+        "states",
+        "positions",
+        "delivery_counts",
+        "attempts",
+        "begun",
+        "orphans",
+        "info",
+        "spec",
+    ),
+    *("answers", "finishing", "offsets", "kept", "resumption"),
 )
 
 
@@ -112,11 +122,11 @@ def room_for(largest: int | None) -> int | None:
     return None if largest is None else largest - _SEAL_BYTES
 
 
-def suspect_name(suspect: Suspect) -> str:
-    """Name of what may be to blame in the hashes of losses and attempts."""
-    if not isinstance(suspect, Lease):
-        return pin_name(suspect)
-    entry_id = suspect.token[1]
+def delivery_name(delivery: Delivery) -> str:
+    """Name of what may be to blame in the hashes of delivery_count and attempts."""
+    if not isinstance(delivery, Lease):
+        return pin_name(delivery)
+    entry_id = delivery.token[1]
     return str(entry_id, "ascii")
 
 

@@ -1,4 +1,4 @@
--- A sign of life of a worker, or of the driver.
+-- Records the heartbeat of a worker, or of the driver.
 --
 -- KEYS[1]  prefix of the run's keys
 -- ARGV     worker's rank, or 'driver'; the driver's mark, or nothing

@@ -15,6 +15,6 @@ local rank = redis.call('HINCRBY', unfinished, 'joined', 1) - 1
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('XGROUP', 'CREATE', prefix .. ':inbox:' .. rank, 'workers', '0', 'MKSTREAM')
-redis.call('SADD', prefix .. ':hungry', rank)
+redis.call('SADD', prefix .. ':idle', rank)
 redis.call('HSET', prefix .. ':members', rank, now)
 return answer(rank)
