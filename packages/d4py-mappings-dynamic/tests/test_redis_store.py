@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from d4py_dynamic.store.protocols import Notice
-from d4py_dynamic.store.redis.keys import RUNS, Envelope
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan

@@ -26,12 +26,12 @@ from d4py_dynamic.remote.run_directory import (
     read_resumption,
     read_run,
     read_spec,
-    run_key,
 )
 from d4py_dynamic.store.protocols import DriverState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py.engine.inputs import RootInput, root_inputs

@@ -215,7 +215,7 @@ class OrphanedReplica(NamedTuple):
     """A replica that its worker has left.
 
     Attributes:
-        token: the store's own mark.
+        token: identifies it in the store.
         replica: the PE, pickled.
     """
 

@@ -95,7 +95,7 @@ class Lease(NamedTuple):
 
     Attributes:
         task: the task, or what is left of it.
-        token: the store's own mark.
+        token: identifies it in the store.
         position: how far a worker had come with it that is gone; for shared tasks.
         delivery_count: 0 if no worker was lost with it since it last made progress; else 1, plus 1
             for each worker that was lost during an `Attempt` at it.

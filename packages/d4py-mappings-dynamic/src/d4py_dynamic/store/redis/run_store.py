@@ -11,7 +11,6 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.remote.run_directory import announce, driver_info, offer
 from d4py_dynamic.store.entries import TooLargeError, cut_task
 from d4py_dynamic.store.protocols import (
     DriverState,
@@ -30,6 +29,7 @@ from d4py_dynamic.store.protocols import (
 )
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, connect, load_script
+from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
     FIELD,
@@ -37,12 +37,11 @@ from d4py_dynamic.store.redis.keys import (
     INTACT,
     JOINED,
     QUIESCENT_FIELD,
-    Envelope,
     RunKeys,
     consumer,
     pin_name,
-    room_for,
 )
+from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.task_store import (
     READ_BYTES,
     at_most,
@@ -52,7 +51,6 @@ from d4py_dynamic.store.redis.task_store import (
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import Eviction, Lease, Pin, ResumePoint, Task, counts
-from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError
@@ -71,8 +69,8 @@ class RedisRunStore:
         keys: the run's keys.
         secret: the run's secret.
         plan: the plan; None for a client that only sends control messages.
-        mark: the driver's own mark, which differs from that of every other driver of the run;
-            nothing for a client that only sends control messages.
+        driver_id: id of the driver, unique among all drivers of the run;
+            empty for a client that only sends control messages.
         keeps: results stay on the server to the end of the run, for the next driver.
     """
 
@@ -82,7 +80,7 @@ class RedisRunStore:
         keys: RunKeys,
         secret: bytes,
         plan: Plan | None = None,
-        mark: str = "",
+        driver_id: str = "",
         keeps: bool = False,
     ) -> None:
         self._address = address
@@ -96,7 +94,7 @@ class RedisRunStore:
         self._heartbeat = self._redis.register_script(load_script("heartbeat"))
         self._keep = self._redis.register_script(load_script("archive_results"))
         self._once = IdempotentScripts(self._redis, keys.prefix, f"driver-{secrets.token_hex(8)}")
-        self._mark = mark
+        self._driver_id = driver_id
         self._keeps = keeps
         self._last_kept: bytes | None = None
         self._last_event = b"0"
@@ -114,11 +112,11 @@ class RedisRunStore:
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
-            announce(self._redis, keys, mapping, self._mark)
-            self._heartbeat(keys=[keys.prefix], args=["driver", self._mark])
+            announce(self._redis, keys, mapping, self._driver_id)
+            self._heartbeat(keys=[keys.prefix], args=["driver", self._driver_id])
 
-    def offer(self, spec: WorkerSpec, lease: float) -> None:
-        """Let workers that know the run's key join it; see `run_directory.offer`."""
+    def offer(self, spec: object, lease: float) -> None:
+        """Let workers that know the run's key join it; see `run_info.offer`."""
         with service_errors(self._address):
             offer(self._redis, self._keys, self._secret, spec, lease, self._address.largest)
 
@@ -135,7 +133,7 @@ class RedisRunStore:
 
     def join(self) -> int:
         with service_errors(self._address):
-            return int(self._once("join", self._mark))
+            return int(self._once("join", self._driver_id))
 
     def put(
         self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
@@ -168,7 +166,7 @@ class RedisRunStore:
         lists: tuple[list[Any], ...] = (rows, finishing, orphans, offsets)
         arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
         with service_errors(self._address):
-            self._once("put", self._mark, *arguments)
+            self._once("put", self._driver_id, *arguments)
 
     def _cut(self, task: Task, stream: str) -> Iterator[bytes]:
         parts = cut_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
@@ -183,7 +181,7 @@ class RedisRunStore:
         with service_errors(self._address):
             given_back, replicas, delivery_count, attempt = self._once(
                 "evict_worker",
-                *(self._mark, consumer(rank), rank, keys.inbox(rank), int(count_delivery)),
+                *(self._driver_id, consumer(rank), rank, keys.inbox(rank), int(count_delivery)),
                 *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
             )
         at_work = [(pin, count) for pin, count in zip(pins, delivery_count, strict=False) if count]
@@ -201,7 +199,7 @@ class RedisRunStore:
     def seconds_since_heartbeat(self) -> dict[int, float]:
         prefix = self._keys.prefix
         with service_errors(self._address):
-            self._heartbeat(keys=[prefix], args=["driver", self._mark])
+            self._heartbeat(keys=[prefix], args=["driver", self._driver_id])
             members: Any = self._redis.hgetall(self._keys.named("members"))
         now = int(members.pop(b"driver", 0))
         return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
@@ -238,7 +236,7 @@ class RedisRunStore:
                     events[entry_id] = self._event(fields)
             results = [i for i, event in events.items() if isinstance(event, Results)]
             if self._keeps and results:
-                self._keep(keys=[self._keys.prefix], args=[self._mark, *results])
+                self._keep(keys=[self._keys.prefix], args=[self._driver_id, *results])
             if events:
                 self._last_event = [*events][-1]
                 self._redis.xdel(out, *events)
@@ -273,7 +271,9 @@ class RedisRunStore:
         """
         keys = self._keys
         with service_errors(self._address):
-            taken = self._once("take_over", self._mark, last_heartbeat, *driver_info().values())
+            taken = self._once(
+                "take_over", self._driver_id, last_heartbeat, *driver_info().values()
+            )
             if taken == 0:
                 raise OptionError(f"run {keys.run_id} has a driver that is alive")
             finishing: Any = self._redis.smembers(keys.named("finishing"))

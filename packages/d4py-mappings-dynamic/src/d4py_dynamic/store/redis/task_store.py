@@ -19,6 +19,7 @@ from d4py_dynamic.store.entries import check_size, cut_results, cut_task
 from d4py_dynamic.store.protocols import TAKE_SECONDS, LogLine, Notice, Results, UndeclaredState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, broken, connect, load_script
+from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
     DELIVERY_COUNT,
@@ -27,12 +28,10 @@ from d4py_dynamic.store.redis.keys import (
     JOINED,
     POSITION,
     RUNS,
-    Envelope,
     RunKeys,
     consumer,
     delivery_name,
     pin_name,
-    room_for,
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import (

@@ -1,7 +1,7 @@
 -- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the driver's mark, worker's consumer name, worker's rank, its inbox, 1 if
+-- ARGV     see idempotent.lua; the driver's id, worker's consumer name, worker's rank, its inbox, 1 if
 --          what it had may be to blame and 0 if it has left, then the pinned instances it owns, each
 --          with its stream
 -- Returns  the shared tasks that it had, each as sealed task, delivery_count, sealed position; the numbers

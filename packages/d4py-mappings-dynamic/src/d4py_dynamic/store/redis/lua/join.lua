@@ -1,7 +1,7 @@
 -- Makes a worker known to a run.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the driver's mark, or nothing
+-- ARGV     see idempotent.lua; the driver's id, or nothing
 -- Returns  the worker's rank
 --          -- or an error reply that starts with GONE when the run is over, of which nothing must
 --          be made anew

@@ -1,7 +1,7 @@
 -- Adds tasks.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the driver's mark, or nothing; then four lists, each as its length and
+-- ARGV     see idempotent.lua; the driver's id, or nothing; then four lists, each as its length and
 --          members:
 --   tasks     stream, PE number or nothing if it counts nowhere, sealed task
 --   finishing PE number: its instances are postprocessed from now on

@@ -1,7 +1,7 @@
 -- Makes another driver the driver of a run.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the new driver's mark, the last heartbeat of its predecessor, in
+-- ARGV     see idempotent.lua; the new driver's id, the last heartbeat of its predecessor, in
 --          milliseconds, then the new one's host and process
 -- Returns  1, or 0 if there was a later heartbeat
 
