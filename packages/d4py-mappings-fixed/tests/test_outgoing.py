@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from d4py_fixed.engine import send_buffers as outgoing_module
 from d4py_fixed.engine.frames import RESULTS
 from d4py_fixed.engine.send_buffers import RESULTS_WINDOW, WINDOW, SendBuffers
-from dispel4py.engine.sizes import SLICE_BYTES
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.errors import ProcessingError
 from dispel4py.result import Failure
 
@@ -302,16 +302,16 @@ def test_m3_whatever_happens_nothing_is_lost_or_overtakes(steps, shares):
 def test_c6_known_sizes_fill_a_batch(wire):
     add(wire, 1)
     wire.outgoing.flush()
-    wire.outgoing.add_items(1, 0, "input", [2], SLICE_BYTES)
+    wire.outgoing.add_items(1, 0, "input", [2], EngineLimits().batch_bytes)
     assert not wire.outgoing.overfull()
-    wire.outgoing.add_items(1, 0, "input", [3], SLICE_BYTES)
+    wire.outgoing.add_items(1, 0, "input", [3], EngineLimits().batch_bytes)
     assert wire.outgoing.overfull() == {1}
-    wire.outgoing.add_results("A0", "output", [1], 2 * SLICE_BYTES)
+    wire.outgoing.add_results("A0", "output", [1], 2 * EngineLimits().batch_bytes)
     assert wire.outgoing.results_overfull
 
 
 def test_c6_what_was_sent_shows_who_gets_the_large_items(wire):
-    wire.bytes = SLICE_BYTES
+    wire.bytes = EngineLimits().batch_bytes
     add(wire, 1)
     add(wire, 1, instance=1)
     wire.outgoing.flush()

@@ -8,7 +8,7 @@ on.  Windows and batches are tiny, clocks are made up, and every frame is looked
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -39,7 +39,7 @@ from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py.engine import executor as executor_module
 from dispel4py.engine import runner as runner_module
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.ordered import reorder_buffer
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
 
@@ -192,6 +192,8 @@ class Sizes:
 def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop"):
     """Run a placed graph; its result and the net it ran over."""
     sizes = sizes or Sizes()
+    limits = replace(placement.plan.limits, batch_items=sizes.chunk)
+    placement = replace(placement, plan=replace(placement.plan, limits=limits))
     chooser = random.Random(seed)
     clock = Clock(chooser)
     net = Net(placement.ranks, chooser)
@@ -200,7 +202,6 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
         patch.setattr(outgoing_module, "WINDOW", sizes.window)
         patch.setattr(outgoing_module, "RESULTS_WINDOW", sizes.results_window)
         patch.setattr(outgoing_module, "_FULL_ITEMS", sizes.full)
-        patch.setattr(executor_module, "CHUNK", sizes.chunk)
         patch.setattr(rank_module, "SendBuffers", type("Watched", (WatchedOutgoing,), {"net": net}))
         for module in (executor_module, runner_module):
             patch.setattr(module, "perf_counter", clock)
@@ -647,14 +648,13 @@ def came_last(result):
 @pytest.mark.parametrize(
     "seeds", [range(12), pytest.param(range(12, 80), marks=pytest.mark.slow)], ids=repr
 )
-def test_m6_c6_roots_that_wait_for_an_ordered_input_go_on(monkeypatch, seeds):
+def test_m6_c6_roots_that_wait_for_an_ordered_input_go_on(seeds):
     far = 10**6
     expected = [came_last(run(ordered_graph([start]), inputs=3)) for start in (0, far)]
-    monkeypatch.setattr(reorder_buffer, "MOST_EARLY", 1)
     waits = 0
     for seed in seeds:
         chooser = random.Random(seed)
-        plan = make_plan(ordered_graph([0, far]))
+        plan = make_plan(ordered_graph([0, far]), limits=EngineLimits(early_items=1))
         instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
         ranks = 1 + seed % 4
         at = {instance: chooser.randrange(ranks) for instance in instances}
@@ -691,12 +691,12 @@ class DeafLink:
         return None
 
 
-def test_c6_a_root_whose_receiver_is_deaf_leaves_its_neighbour_in_peace(monkeypatch):
-    monkeypatch.setattr(executor_module, "CHUNK", 16)  # thousands of batches
+def test_c6_a_root_whose_receiver_is_deaf_leaves_its_neighbour_in_peace():
     # Two roots on rank 0, each with a receiver on rank 1.
     shape = Shape([(1, False, 0, 1)] * 4, [(0, "x", 1, "a", None), (2, "x", 3, "a", None)])
     graph, _ = shape.build()
-    placement = Placement(make_plan(graph), 2, {(0, 0): 0, (1, 0): 1, (2, 0): 0, (3, 0): 1})
+    plan = make_plan(graph, limits=EngineLimits(batch_items=16))  # thousands of batches
+    placement = Placement(plan, 2, {(0, 0): 0, (1, 0): 1, (2, 0): 0, (3, 0): 1})
     link = DeafLink([Calls(0, 30_000, last=True), Calls(2, 30_000, last=True)], deaf=3)
     with pytest.raises(Stopped):
         Rank(placement, 0, link).run()

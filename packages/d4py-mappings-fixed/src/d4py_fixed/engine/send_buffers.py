@@ -19,20 +19,22 @@ from time import monotonic
 from typing import Any
 
 from d4py_fixed.engine.placement import Instance
-from dispel4py.engine.executor import CHUNK, SLICE_SECONDS
 from dispel4py.engine.failures import failure_bytes
-from dispel4py.engine.sizes import SLICE_BYTES, estimate_bytes
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 #: Batches on their way to one receiving instance that it has not answered yet.
 WINDOW = 3
 #: The same for results on their way to the driver.
 RESULTS_WINDOW = 8
+#: Most items in a batch of the engine.
+_BATCH_ITEMS = EngineLimits().batch_items
 #: A batch is full with so many items, or about so many bytes.
-_FULL_ITEMS, _FULL_BYTES = CHUNK, SLICE_BYTES
+_FULL_ITEMS, _FULL_BYTES = _BATCH_ITEMS, EngineLimits().batch_bytes
 
 #: What comes this much later than the last batch for the same receiver is held back no longer.
-_LINGER = SLICE_SECONDS
+_LINGER = EngineLimits().batch_seconds
 
 #: What any instance may have goes to one in batches that it does in about so many seconds.
 _AHEAD_SECONDS = 0.1
@@ -261,7 +263,7 @@ class _Pace:
         sent_at, count = self._unanswered.popleft()
         seconds = now - max(sent_at, self._answered_at)
         self._answered_at = now
-        self.most = max(1, min(CHUNK, int(count * _AHEAD_SECONDS / max(seconds, 1e-6))))
+        self.most = max(1, min(_BATCH_ITEMS, int(count * _AHEAD_SECONDS / max(seconds, 1e-6))))
 
 
 def _fill(count: int, size: float) -> float:
