@@ -11,7 +11,7 @@ from typing import Protocol
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.tasks import InstanceId, Lease, StoreStatus
-from dispel4py.engine.executor import DEEPEST_NESTING
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import Ancestors, Plan
 
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
@@ -88,7 +88,7 @@ class Backpressure:
             return  # who waits already sees to it
         if not self._in_hand:
             self._wait_for(self._overfull, status.results_full)
-        elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
+        elif not at_end and len(self._in_hand) < EngineLimits().nested_calls:
             self._wait_for(set(status.full), status.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
