@@ -111,7 +111,7 @@ def test_h2_so_it_does_when_all_was_done_but_the_end(hosts):
 
 def test_h2_results_that_the_dead_driver_had_are_handed_out_again(hosts):
     driver = begin(hosts, "dyn_redis", "plain", 300, "--output", "-")
-    kept = f"{hosts.prefix()}:kept"
+    kept = f"{hosts.prefix()}:archive"
     wait_until(lambda: hosts.client.xlen(kept) > 3, "no results")
     kill(driver)
     assert_finished(hosts, resume(hosts), "plain", 300)

@@ -17,7 +17,8 @@ from itertools import islice
 from time import monotonic, perf_counter
 from typing import Any
 
-from d4py_dynamic.store.protocols import TAKE_SECONDS, TaskStore
+from d4py_dynamic.store.limits import TAKE_SECONDS
+from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
