@@ -12,8 +12,8 @@ from d4py_dynamic.store.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pi
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import D4pyError, WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
-from dispel4py.processes.ending import name_threads
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.worker_exit import describe_threads
 
 _LOG = get_logger("supervisor")
 
@@ -145,7 +145,7 @@ class WorkerSupervisor:
         """
         threads = self._finishing.pop(error.rank, None)
         if threads and not has_left:
-            cause = f"{error.cause}, while {name_threads(threads)} still ran"
+            cause = f"{error.cause}, while {describe_threads(threads)} still ran"
             raise WorkerLostError(error.rank, error.pid, cause)
         if not self._dismissed:
             self._give_up(error.rank, error, blame=not has_left)
@@ -189,10 +189,10 @@ class WorkerSupervisor:
             self.check()
 
         self._workers.wait_until_ended(attend, lambda number: f"worker {self._ranks[number]}")
-        warning = EndWarning()
+        warning = ShutdownWatch()
         while elsewhere := self._pins_of.keys() - set(self._ranks):
             attend()
-            warning.look((f"worker {i}", self._finishing.get(i, ())) for i in sorted(elsewhere))
+            warning.check((f"worker {i}", self._finishing.get(i, ())) for i in sorted(elsewhere))
 
     def _look_around(self) -> None:
         """Who has joined or fallen silent elsewhere?"""
