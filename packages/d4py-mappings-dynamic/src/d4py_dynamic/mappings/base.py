@@ -16,14 +16,14 @@ from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
-from d4py_dynamic.store.protocols import Progress, RunStore
+from d4py_dynamic.store.protocols import DriverState, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
-from dispel4py.engine.plan import Plan, make_plan, share_stateless
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
 from dispel4py.processes.frozen_watch import FrozenWatch
@@ -82,7 +82,7 @@ class DynamicMapping:
             OptionError: an option has an invalid value.
         """
         return WorkerSpec(
-            pack(plan, CODEC, start.method),
+            make_bundle(plan, CODEC, start.method),
             options.on_error,
             options.share_items,
             redeliveries=_redeliveries(options.extra),
@@ -121,7 +121,7 @@ class DynamicMapping:
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        pack(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
+        make_bundle(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
@@ -141,7 +141,7 @@ class DynamicMapping:
         start: Start,
         backend: Backend,
         options: RunOptions,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
     ) -> RunResult:
         """Start workers and drive a run to its end.
 
@@ -152,7 +152,7 @@ class DynamicMapping:
             start: how worker processes are started.
             backend: where the tasks are queued.
             options: the run's options.
-            progress: how far another driver has come; None for a new run.
+            previous: how far another driver has come; None for a new run.
 
         Raises:
             OptionError: an option has an invalid value.
@@ -185,7 +185,7 @@ class DynamicMapping:
                     lease=lease_seconds(extra),
                     redeliveries=spec.redeliveries,
                     skips=spec.on_error == "skip",
-                    former=() if progress is None else progress.ranks,
+                    former=() if previous is None else previous.ranks,
                 )
                 return Driver(
                     plan,
@@ -197,7 +197,7 @@ class DynamicMapping:
                     stats,
                     policy,
                     backend.on_run_started,
-                    progress,
+                    previous,
                 ).run()
             finally:
                 if pool is not None:
@@ -211,7 +211,7 @@ class DynamicMapping:
                 f"mapping {self.name!r} cannot run this graph: {refused};"
                 " try hybrid_redis, multi, zmq_multi or mpi"
             )
-        return share_stateless(plan)
+        return replicate_stateless(plan)
 
 
 def lease_seconds(extra: Mapping[str, Any]) -> float:

@@ -15,9 +15,9 @@ from d4py_dynamic.driver.limits import LEASE_SECONDS
 from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
 from d4py_dynamic.mappings.base import DynamicMapping, lease_seconds
 from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, worker_main
-from d4py_dynamic.remote.run_directory import Resumption, run_key
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.run_info import Resumption, run_key
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import add_server_arguments, find_server, missing_server
 from d4py_dynamic.store.tasks import pins_of
@@ -100,7 +100,7 @@ class RedisBackend:
 
     def on_run_started(self, feeding: list[int]) -> None:
         if self._resumption is not None:
-            self.store.begun(self._resumption._replace(feeding=tuple(feeding)))
+            self.store.make_resumable(self._resumption._replace(feeding=tuple(feeding)))
 
     @contextmanager
     def deleted_at_end(self) -> Iterator[RedisBackend]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import redis
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
-from d4py_dynamic.store.protocols import Failed, Finishing, Gone
+from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect, load_script
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
@@ -74,22 +74,22 @@ def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
 
     def report_threads(threads: list[str]) -> None:
         context.finishing(threads)
-        store.tell(Finishing(spec.rank, threads))
+        store.send_event(WorkerStopping(spec.rank, threads))
 
     def fail(error: BaseException) -> None:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         os._exit(1)
 
     set_abort_handler(fail)
-    orphaned = Gone(spec.rank, os.getpid(), "its parent was killed")
-    context.on_orphaned(lambda: store.tell(orphaned))
+    orphaned = WorkerExited(spec.rank, os.getpid(), "its parent was killed")
+    context.on_orphaned(lambda: store.send_event(orphaned))
     spec.start_heartbeat()
     try:
         spec.serve(store)
         # Wait for threads of PEs while this worker is a member of the run: the driver waits for
         # members.
         end_worker_process(report_threads)
-        store.tell(Gone(spec.rank, os.getpid(), "its work is done", has_left=True))
+        store.send_event(WorkerExited(spec.rank, os.getpid(), "its work is done", drained=True))
     except RunGoneError as error:
         if store.is_run_there():
             raise ServiceError(
@@ -99,7 +99,7 @@ def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
     except ServiceError:
         raise  # this host cannot reach the server, which is no reason to end the run
     except Exception as error:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         raise
     finally:
         store.close()

@@ -15,13 +15,13 @@ from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.mappings.redis_worker import RedisWorkerSpec, remote_worker_main
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.run_directory import RunInfo, read_run
-from d4py_dynamic.store.protocols import Gone
+from d4py_dynamic.store.protocols import WorkerExited
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-from d4py_dynamic.store.tasks import ANY, LEAVE, Task
+from d4py_dynamic.store.tasks import ANY, DRAIN, Task
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
@@ -96,9 +96,7 @@ class RemoteWorkers:
         info = self._read_run()
         self._driver_id = "" if info is None else info.driver_id
         try:
-            with (
-                stop_signals_blocked()
-            ):  # an interrupt finds all workers in _ranks that have joined
+            with stop_signals_blocked():  # an interrupt finds all joined workers in _ranks
                 self._ranks = [self._store.join() for _ in range(self._count)]
         except RunGoneError as error:
             raise ServiceError(f"run {self._keys.run_id} has ended") from error
@@ -162,7 +160,9 @@ class RemoteWorkers:
     def _send_heartbeats(self) -> None:
         """Send heartbeats for workers that run: a call that holds the GIL keeps them from it."""
         numbers = enumerate(self._ranks)
-        self._store.sign(rank for number, rank in numbers if self._pool.is_running(number))
+        self._store.send_heartbeats(
+            rank for number, rank in numbers if self._pool.is_running(number)
+        )
 
     def _report_lost(self) -> None:
         """Report workers that died to the driver.
@@ -175,14 +175,16 @@ class RemoteWorkers:
                 raise failure
             rank = self._ranks[failure.rank]
             self._lost.add(rank)
-            self._store.tell(Gone(rank, failure.pid, f"{failure.cause}{_on_this_host()}"))
+            self._store.send_event(
+                WorkerExited(rank, failure.pid, f"{failure.cause}{_on_this_host()}")
+            )
             _LOG.warning("%s; other workers continue its work", failure)
 
     def _leave(self) -> None:
         """Have workers drain: finish the call in progress, and return everything else."""
         with suppress(ServiceError):
             for rank in self._ranks:
-                self._store.put([Task(LEAVE, ANY)], rank)
+                self._store.put([Task(DRAIN, ANY)], rank)
         have_drained = self._pool.join(self._limits.drain_seconds)
         with suppress(D4pyError):  # an error, or an interrupt, is being raised already
             self._report_lost()
@@ -196,7 +198,7 @@ class RemoteWorkers:
                 threads = [] if have_drained else self._pool.finishing(number)
                 if threads:
                     _LOG.warning("stopped while %s still ran", describe_threads(threads))
-                self._store.tell(Gone(rank, process, cause, has_left=not threads))
+                self._store.send_event(WorkerExited(rank, process, cause, drained=not threads))
 
 
 def _on_this_host() -> str:

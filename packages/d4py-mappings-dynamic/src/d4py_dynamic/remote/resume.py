@@ -26,12 +26,12 @@ from d4py_dynamic.remote.run_directory import (
     read_resumption,
     read_run,
     read_spec,
-    run_key,
 )
-from d4py_dynamic.store.protocols import Progress
+from d4py_dynamic.store.protocols import DriverState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py.engine.inputs import RootInput, root_inputs
@@ -75,7 +75,7 @@ def resume(
         key = run_key(secret, info.run_id)
         keys, spec, _ = read_spec(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = spec.bundle.look(CODEC)
+    plan = spec.bundle.load_plan(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}
@@ -85,11 +85,11 @@ def resume(
     start = Start.of(extra)
     backend = RedisBackend(address, keys, key, plan, spec, resumption)
     with removed_with_run(key_file, resumption.key_file), backend.deleted_at_end():
-        progress = backend.store.take_over(info.last_heartbeat)
+        previous = backend.store.take_over(info.last_heartbeat)
         _LOG.info("resuming run %s", info.run_id)
-        unfed = _unfed_inputs(plan, resumption.feeding, progress, given)
+        unfed = _unfed_inputs(plan, resumption.feeding, previous, given)
         backend.accept_workers(lease_seconds(extra))
-        return mapping.drive(plan, unfed, spec, start, backend, options, progress)
+        return mapping.drive(plan, unfed, spec, start, backend, options, previous)
 
 
 def _find_resumable(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
@@ -154,14 +154,14 @@ def _has_ended(info: RunInfo) -> bool:
 
 
 def _unfed_inputs(
-    plan: Plan, feeding: tuple[int, ...], progress: Progress, given: Mapping[int, RootInput]
+    plan: Plan, feeding: tuple[int, ...], previous: DriverState, given: Mapping[int, RootInput]
 ) -> dict[int, RootInput]:
     """Return the inputs of the roots that were not fed to the end.
 
     Raises:
         InputError: some of these inputs are not given.
     """
-    roots = [pe for pe in feeding if not (pe in progress.fed and progress.fed[pe].ended)]
+    roots = [pe for pe in feeding if not (pe in previous.offsets and previous.offsets[pe].ended)]
     missing = [plan.pes[pe].id for pe in roots if pe not in given]
     if missing:
         raise InputError(

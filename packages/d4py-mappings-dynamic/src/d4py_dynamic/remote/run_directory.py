@@ -7,47 +7,18 @@ its items are encrypted with a key that follows from the run's secret, which is 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import socket
 from dataclasses import dataclass
-from hashlib import blake2b
-from importlib.metadata import version
-from time import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
-from d4py_dynamic.store.entries import TooLargeError, check_size
-from d4py_dynamic.store.redis.keys import RUNS, Envelope, RunKeys
-from d4py_dynamic.store.tasks import Pin
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import RUNS, RunKeys
+from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions
+from d4py_dynamic.store.tasks import InstanceId
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.processes.run_secret import KeyFile
-
-
-class Resumption(NamedTuple):
-    """What a driver needs, beside `WorkerSpec`, to take up a run whose driver is dead.
-
-    Attributes:
-        mapping: name of the mapping.
-        processes: number of worker processes; see `dispel4py.RunOptions`.
-        extra: the mapping's own options.
-        feeding: roots that were fed from iterables.
-        key_file: the file with the key that the run has written, and that goes with it.
-    """
-
-    mapping: str
-    processes: int | None
-    extra: dict[str, Any]
-    feeding: tuple[int, ...] = ()
-    key_file: KeyFile | None = None
-
-
-def run_key(secret: str, run_id: str) -> bytes:
-    """The key of a run, which follows from a secret that several runs may share."""
-    return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
 
 
 def add_key_argument(parser: argparse.ArgumentParser) -> None:
@@ -57,65 +28,6 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file with the run's key; the variable D4PY_KEY may hold the key instead",
     )
-
-
-def offer(
-    client: redis.Redis,
-    keys: RunKeys,
-    key: bytes,
-    spec: WorkerSpec,
-    lease: float,
-    largest: int | None = None,
-) -> None:
-    """Let workers that know the key join a run.
-
-    Args:
-        client: a client.
-        keys: the run's keys.
-        key: the run's key.
-        spec: what workers are started with.
-        lease: seconds after which they give up a silent driver.
-        largest: how many bytes a value may have on the server.
-
-    Raises:
-        OptionError: the workflow is larger.
-    """
-    sealed = Envelope(key).wrap((keys.pins, spec, lease), keys.named("spec"))
-    try:
-        check_size(len(sealed), largest)
-    except TooLargeError as error:
-        raise OptionError(
-            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
-        ) from None
-    client.set(keys.named("spec"), sealed)
-    client.hset(keys.named("info"), "open", 1)
-
-
-def announce(client: redis.Redis, keys: RunKeys, mapping: str, mark: str) -> None:
-    """Put a run on the list of all runs; its driver has a mark of its own."""
-    info: dict[Any, Any] = {
-        "mapping": mapping,
-        "started": time(),
-        "driver": mark,
-        **driver_info(),
-        "versions": versions(),
-        "open": 0,
-        "resumable": 0,
-    }
-    client.hset(keys.named("info"), mapping=info)
-    client.sadd(RUNS, keys.run_id)
-
-
-def driver_info() -> dict[str, Any]:
-    """Where the driver is: this process."""
-    return {"host": socket.gethostname(), "process": os.getpid()}
-
-
-def versions() -> str:
-    """What has to be alike where a worker joins, for it unpickles what the driver made."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-dynamic")]
-    return ", ".join([f"Python {python}", *ours])
 
 
 @dataclass(frozen=True)
@@ -263,7 +175,7 @@ def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, 
     if sealed is None:
         raise ServiceError(f"run {info.run_id} has ended")
     try:
-        pins: tuple[Pin, ...]
+        pins: tuple[InstanceId, ...]
         spec: WorkerSpec
         lease: float
         pins, spec, lease = Envelope(key).open(sealed, keys.named("spec"))

@@ -15,13 +15,13 @@ from d4py_dynamic.remote.run_directory import (
     add_key_argument,
     find_run,
     read_spec,
-    run_key,
     wrong_key_of_open_runs,
 )
 from d4py_dynamic.remote.runs_command import RunsCommand as RunsCommand  # noqa: PLC0414
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
