@@ -29,7 +29,7 @@ class Feeding:
         leases = self.worker.take(only=[(0, 0)])
         assert all(lease.task[:4] == (CALLS, 0, 0, None) for lease in leases)
         self.worker.commit(Commit(leases=leases))
-        return [call["input"] for lease in leases for call in lease.task.load]
+        return [call["input"] for lease in leases for call in lease.task.payload]
 
 
 @pytest.fixture
@@ -80,9 +80,9 @@ def test_an_empty_iterable_ends(feed, wait_until):
 
 def test_c6_reading_stops_while_the_queue_is_full(feed, counted, wait_until):
     feeding = feed(counted.of(itertools.count()))
-    wait_until(lambda: feeding.driver.waiting(0, 0) == 4, "a full queue")
+    wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "a full queue")
     time.sleep(0.1)  # in which an unbounded reader would read far ahead
-    assert feeding.driver.waiting(0, 0) == 4
+    assert feeding.driver.queue_length(0, 0) == 4
     # Reading continues as far as the root uses the calls.
     while counted.used < 20_000:
         counted.used += len(feeding.take())
@@ -91,7 +91,7 @@ def test_c6_reading_stops_while_the_queue_is_full(feed, counted, wait_until):
 
 def test_c6_few_large_inputs_are_read_ahead(feed, counted, wait_until):
     feeding = feed(counted.of(b"x" * (1 << 20) for _ in range(1000)))
-    wait_until(lambda: feeding.driver.waiting(0, 0) == 4, "feeding")
+    wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "feeding")
     time.sleep(0.1)  # in which an unbounded reader would read far ahead
     assert counted.read < 20
 
@@ -137,7 +137,7 @@ def test_a_call_that_is_not_a_dict_is_an_error(local_store, wait_until):
 
 def test_an_error_of_the_store_is_reported(local_store, wait_until):
     feeding = Feeding(local_store, [{"input": 1}] * 5000)
-    feeding.driver.waiting = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
+    feeding.driver.queue_length = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
     feeding.feeder.start()
     wait_until(lambda: feeding.feeder.error, "the error")
     feeding.feeder.stop()
@@ -147,7 +147,7 @@ def test_an_error_of_the_store_is_reported(local_store, wait_until):
 def test_c4_stop_ends_both_threads_whatever_is_left_to_read(feed, wait_until):
     before = {*threading.enumerate()}
     feeding = feed(itertools.count())
-    wait_until(lambda: feeding.driver.waiting(0, 0) == 4, "feeding")
+    wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "feeding")
     started = {*threading.enumerate()} - before
     assert len(started) == 2
     feeding.feeder.stop()
@@ -207,8 +207,8 @@ class TestSharedCalls:
                 worker.commit(Commit(leases=leases))
                 for lease in leases:
                     assert lease.task[:4] == (CALLS, 0, ANY, None)
-                    numbers = range(lease.task.load.first, lease.task.load.first + 10**6)
-                    data = [call["input"] for call in lease.task.load]
+                    numbers = range(lease.task.payload.first, lease.task.payload.first + 10**6)
+                    data = [call["input"] for call in lease.task.payload]
                     got.update(zip(numbers, data, strict=False))
             return len(got) == 5000
 
@@ -228,5 +228,5 @@ class TestSharedCalls:
         while counted.used < 20_000:
             leases = worker.take()
             worker.commit(Commit(leases=leases))
-            counted.used += sum(len(lease.task.load) for lease in leases)
+            counted.used += sum(len(lease.task.payload) for lease in leases)
         assert feeder.error is None

@@ -145,7 +145,7 @@ def lose_over_a_shared_task(run, *, in_call=True):
     for number in range(1 + REDELIVERIES):
         run.adopt_assigned(number)
         side = run.store.worker(number)
-        (lease,) = side.take(None, 0.0, own=False)
+        (lease,) = side.take(None, 0.0, pinned=False)
         assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
@@ -194,7 +194,7 @@ def test_c5_losses_before_a_task_is_processed_do_not_add_up(run):
     for number in range(10):
         rank = run.supervisor.ranks[-1]
         run.adopt_assigned(rank)
-        (lease,) = run.store.worker(rank).take(None, 0.0, own=False)
+        (lease,) = run.store.worker(rank).take(None, 0.0, pinned=False)
         assert lease.delivery_count == min(number, 1)
         run.lose(rank)
 
@@ -242,7 +242,7 @@ def test_h2_the_loss_of_a_call_that_had_sent_too_much_fails_the_run(run):
     side = run.store.worker(2)
     run.adopt_assigned(2)
     (lease,) = side.take(None, 0.0)
-    side.commit(Commit(begun=[(lease, ResumePoint(0, None))]))
+    side.commit(Commit(lease_positions=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
         run.lose(2)
 
