@@ -142,7 +142,7 @@ class Agent:
             self._receive(_CHECK_SECONDS)
             has_ended = self._pool.join(0.0)
             self._raise_on_failure()
-        self._pool.see_off()
+        self._pool.wait_for_descendants()
 
     def _start(self, assigned: StartRanks) -> None:
         self._assigned = assigned

@@ -25,7 +25,7 @@ from d4py_fixed.zmq.control_messages import (
 from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.logs import get_logger
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.shutdown_watch import ShutdownWatch
 
 logger = get_logger("zmq_multi")
 
@@ -162,10 +162,10 @@ class RemoteHosts:
         Raises:
             D4pyError: a rank failed on its host, or a host was lost.
         """
-        warning = EndWarning()
+        watch = ShutdownWatch()
         while running := [host for host in self._hosts.values() if not host.has_ended]:
             self.handle_messages(_CHECK_SECONDS)
-            warning.look((self._describe(host), ()) for host in running)
+            watch.check((self._describe(host), ()) for host in running)
         self._ignore_disconnects()
 
     def stop(self, reason: str) -> None:
