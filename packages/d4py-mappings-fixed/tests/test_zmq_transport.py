@@ -332,7 +332,7 @@ class TestKeys:
             agent_keys(None)
 
     def test_an_agent_needs_a_key(self, tmp_path):
-        with pytest.raises(OptionError, match="set D4PY_KEY, or name a --key-file"):
+        with pytest.raises(OptionError, match="set D4PY_KEY or use --key-file"):
             agent_keys(None)
         with pytest.raises(OptionError, match="there is no file"):
             agent_keys(str(tmp_path / "key"))
