@@ -29,6 +29,7 @@ from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import server_binary
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
@@ -380,7 +381,8 @@ def threads():
 def execute(local_store):
     """Runs a graph in this process: ``execute(graph, inputs, processes, …)``.
 
-    `owned` says which PEs each worker owns; there are as many workers then.
+    `owned` says which PEs each worker owns; there are as many workers then.  `limits` are those of
+    the workers.
     """
 
     def execute(
@@ -390,6 +392,7 @@ def execute(local_store):
         most_waiting=MOST_WAITING,
         most_results=MOST_RESULTS,
         owned=None,
+        limits=WorkerLimits(),
         **options,
     ):
         plan = share_stateless(make_plan(graph))
@@ -398,7 +401,7 @@ def execute(local_store):
         chosen = RunOptions(**options)
 
         def make_worker(rank):
-            return Worker(plan, store.worker(rank), rank, chosen.on_error)
+            return Worker(plan, store.worker(rank), rank, chosen.on_error, limits=limits)
 
         return run_in_threads(plan, inputs, store.driver, make_worker, owned or processes, chosen)
 

@@ -6,6 +6,7 @@ The driver is the real one, so that whole runs are seen, and compared with `simp
 import functools
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from dynamic_helpers.replayed_graphs import graphs
@@ -15,31 +16,16 @@ from hypothesis import strategies as st
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, Pressure, ResumePoint, Task
-from d4py_dynamic.worker import load as demand
-from d4py_dynamic.worker import loop as worker
-from d4py_dynamic.worker import outbox
+from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, ResumePoint, Task
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import ProcessingError, ServiceError
 
-
-def look_up_always(patch):
-    """Have workers look up between any two batches."""
-    patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
-    known = demand.LoadMonitor()
-    known.note(Pressure(0))
-    assert known.is_to_be_looked_at, "this has lost its effect"
-
-
-@pytest.fixture
-def small_batches(monkeypatch):
-    """Everything travels as soon as possible."""
-    look_up_always(monkeypatch)
-    monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(outbox, "HEAVY", 500)
+#: Everything travels as soon as possible.
+SMALL = WorkerLimits(load_seconds=0.0, commit_seconds=0.0, outbox_bytes=500)
 
 
 def chain(*pes):
@@ -114,23 +100,24 @@ class SlowNumbers(Numbers):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(graphs(), st.integers(0, 5), st.integers(1, 4), st.sampled_from([0, 1, 32]), st.booleans())
+@given(
+    graphs(),
+    st.integers(0, 5),
+    st.integers(1, 4),
+    st.sampled_from([0, 1, 32]),
+    st.sampled_from([WorkerLimits(), replace(SMALL, outbox_bytes=100)]),
+)
 def test_c2_a_random_graph_gives_what_simple_gives(
-    execute, monkeypatch, graph, calls, processes, most_waiting, small
+    execute, graph, calls, processes, most_waiting, limits
 ):
     expected = run(graph, inputs=calls).outputs
-    with monkeypatch.context() as patch:
-        if small:
-            look_up_always(patch)
-            patch.setattr(worker, "COMMIT_SECONDS", 0.0)
-            patch.setattr(outbox, "HEAVY", 100)
-        result = execute(graph, calls, processes, most_waiting, most_results=2)
+    result = execute(graph, calls, processes, most_waiting, most_results=2, limits=limits)
     assert_outputs(result.outputs, expected)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])
-def test_i2_every_replica_is_prepared_and_finished_once(execute, processes, small_batches):
-    result = execute(chain(Numbers(), Slow(0.001), Talker()), 50, processes)
+def test_i2_every_replica_is_prepared_and_finished_once(execute, processes):
+    result = execute(chain(Numbers(), Slow(0.001), Talker()), 50, processes, limits=SMALL)
     got = result.outputs["Talker2"]["output"]
     assert sorted(item for item in got if not isinstance(item, str)) == [*range(1, 51)]
     replicas = got.count("pre")
@@ -159,15 +146,15 @@ def test_i2_a_replica_is_made_for_items_and_not_just_to_be_finished(execute):
         assert sorted(greetings) == sorted(at_work)
 
 
-def test_i1_a_single_pe_has_one_instance_though_it_is_stateless(execute, small_batches):
+def test_i1_a_single_pe_has_one_instance_though_it_is_stateless(execute):
     talker = Talker()
     talker.single = True
-    result = execute(chain(Numbers(), Slow(0.001), talker), 40, 4)
+    result = execute(chain(Numbers(), Slow(0.001), talker), 40, 4, limits=SMALL)
     assert result.outputs["Talker2"]["output"].count("pre") == 1
 
 
-def test_stats_count_every_call_once(execute, small_batches):
-    result = execute(chain(Numbers(), Relay(), stateful(Relay(), 3), Relay()), 500, 3)
+def test_stats_count_every_call_once(execute):
+    result = execute(chain(Numbers(), Relay(), stateful(Relay(), 3), Relay()), 500, 3, limits=SMALL)
     assert result.stats.items_per_pe() == {
         "Numbers0": 500,
         "Relay1": 500,
@@ -232,7 +219,7 @@ class Label(ProducerPE):
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("most_waiting", [0, 2, 32])
-def test_m3_items_stay_in_order_however_much_waits(execute, small_batches, processes, most_waiting):
+def test_m3_items_stay_in_order_however_much_waits(execute, processes, most_waiting):
     # Pinned instances that write to each other's owners, so that senders wait in mid-call and
     # work on what they own meanwhile.
     graph = WorkflowGraph()
@@ -242,7 +229,7 @@ def test_m3_items_stay_in_order_however_much_waits(execute, small_batches, proce
         graph.connect(source, "output", middle, "input")
         graph.connect(middle, "output", end, "input")
         graph.connect(end, "output", last, "input")
-    result = execute(graph, 30, processes, most_waiting)
+    result = execute(graph, 30, processes, most_waiting, limits=SMALL)
 
     ((_, outputs),) = result.outputs.items()
     ((seen, wrong),) = outputs["output"]
@@ -277,8 +264,7 @@ def test_c6_a_root_waits_for_slow_followers_that_any_worker_may_run(execute, pro
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatch, processes):
-    monkeypatch.setattr(outbox, "HEAVY", 10_000)
+def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, processes):
     most = 0
 
     class Watch(Total):
@@ -287,13 +273,18 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatc
             most = max(most, execute.stores[0].driver.waiting(1, 0))
             super()._process(data)
 
-    result = execute(chain(Emit(range(50_000)), Watch()), 1, processes, most_waiting=4)
+    result = execute(
+        chain(Emit(range(50_000)), Watch()),
+        1,
+        processes,
+        most_waiting=4,
+        limits=WorkerLimits(outbox_bytes=10_000),
+    )
     assert result.outputs == {"Watch1": {"output": [sum(range(50_000))]}}
     assert 2 <= most <= 6
 
 
-def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
-    monkeypatch.setattr(outbox, "HEAVY", 10_000)
+def test_c6_results_wait_for_a_slow_caller(execute):
     waiting = []
     seen = []
 
@@ -303,7 +294,14 @@ def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
             time.sleep(0.02)
             waiting.append(execute.stores[0].driver.missing_results())
 
-    execute(chain(Emit(range(50_000)), Relay()), 1, 3, most_results=4, on_result=look)
+    execute(
+        chain(Emit(range(50_000)), Relay()),
+        1,
+        3,
+        most_results=4,
+        on_result=look,
+        limits=WorkerLimits(outbox_bytes=10_000),
+    )
     assert sorted(seen) == [*range(50_000)]
     assert 0 < max(waiting) <= 4 + 3
 
@@ -312,19 +310,21 @@ def test_c6_results_wait_for_a_slow_caller(execute, monkeypatch):
     ("processes", "depth"),
     [(1, 3), (3, 3), pytest.param(1, 199, marks=pytest.mark.slow), (3, 40)],
 )
-def test_c6_a_chain_of_stateful_pes_with_next_to_no_room_ends(
-    execute, small_batches, processes, depth
-):
+def test_c6_a_chain_of_stateful_pes_with_next_to_no_room_ends(execute, processes, depth):
     pes = [stateful(Relay()) for _ in range(depth)]
-    result = execute(chain(Numbers(), *pes), 100, processes, most_waiting=0, most_results=0)
+    result = execute(
+        chain(Numbers(), *pes), 100, processes, most_waiting=0, most_results=0, limits=SMALL
+    )
     (outputs,) = result.outputs.values()
     assert len(outputs["output"]) == 100
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
-def test_c6_calls_that_write_much_all_the_way_down_end(execute, small_batches, processes):
+def test_c6_calls_that_write_much_all_the_way_down_end(execute, processes):
     pes = [stateful(Burst(6)) for _ in range(4)]
-    result = execute(chain(Numbers(), *pes, stateful(Relay())), 3, processes, most_waiting=0)
+    result = execute(
+        chain(Numbers(), *pes, stateful(Relay())), 3, processes, most_waiting=0, limits=SMALL
+    )
     assert sorted(result.outputs["Relay5"]["output"]) == [*range(6**4, 4 * 6**4)]
 
 
@@ -370,10 +370,8 @@ def test_c6_owners_that_wait_for_each_other_go_on(execute, monkeypatch, data):
         for pe, outputs in run(graph, inputs=2).outputs.items()
     }
     processes = data.draw(st.integers(1, 4))
-    with monkeypatch.context() as patch:
-        look_up_always(patch)
-        patch.setattr(outbox, "HEAVY", 0)
-        outputs = execute(graph, 2, processes, 0, 0).outputs
+    limits = WorkerLimits(load_seconds=0.0, outbox_bytes=0)
+    outputs = execute(graph, 2, processes, 0, 0, limits=limits).outputs
     assert {
         pe: {name: len(items) for name, items in named.items()} for pe, named in outputs.items()
     } == expected
@@ -412,12 +410,9 @@ class Begins(Relay):
             self.write("output", data)
 
 
-def test_c6_two_owners_that_hold_up_each_other_in_what_they_began_meanwhile_go_on(
-    execute, monkeypatch
-):
+def test_c6_two_owners_that_hold_up_each_other_in_what_they_began_meanwhile_go_on(execute):
     # H and K wait for receivers that are shut.  Their owners could begin Y and Z meanwhile; if both
     # did, Y would wait for K, Z for H, and neither H nor K could go on.
-    monkeypatch.setattr(outbox, "HEAVY", 0)
     graph = WorkflowGraph()
     root, h, k, y, z = Numbers(), Begins(), Begins(), Begins(), Begins()
     shut_h, shut_k = Shut(y, z), Shut(y, z)
@@ -426,7 +421,7 @@ def test_c6_two_owners_that_hold_up_each_other_in_what_they_began_meanwhile_go_o
     graph.connect(h, "output", shut_h, "input")
     graph.connect(k, "output", shut_k, "input")
     owned = [[root], [h, y], [k, z], [shut_h], [shut_k]]
-    result = execute(graph, 1, most_waiting=1, owned=owned)
+    result = execute(graph, 1, most_waiting=1, owned=owned, limits=WorkerLimits(outbox_bytes=0))
     assert len(result.outputs) == 2
 
 
@@ -463,18 +458,22 @@ class Reenter(Relay):
         self.inside = False
 
 
-def test_i2_no_pe_is_called_in_the_middle_of_its_call(execute, monkeypatch):
+def test_i2_no_pe_is_called_in_the_middle_of_its_call(execute):
     # In the middle of a call of `shared`, what the root wrote for `last` finds no room; `side` may
     # go on meanwhile, and feeds `shared`.
-    monkeypatch.setattr(outbox, "HEAVY", 0)
-    look_up_always(monkeypatch)
     graph = WorkflowGraph()
     numbers, shared, side, last = Emit([1] * 4), Reenter(), stateful(Relay("Side")), Total()
     for destination in (last, side, shared):
         graph.connect(numbers, "output", destination, "input")
     graph.connect(side, "output", shared, "input")
     for processes in (1, 2, 3):
-        result = execute(graph, 2, processes, most_waiting=0)
+        result = execute(
+            graph,
+            2,
+            processes,
+            most_waiting=0,
+            limits=WorkerLimits(load_seconds=0.0, outbox_bytes=0),
+        )
         assert result.outputs["Total1"]["output"] == [8]
         assert result.outputs["Reenter3"]["output"] == [1] * 48
 
@@ -490,17 +489,17 @@ def test_c3_an_exception_ends_the_worker_and_the_run(execute, at, kept):
         execute(chain(Numbers(), pe, Relay()), 20)
 
 
-def test_c3_an_exception_below_a_call_that_waits_is_not_blamed_on_that_call(execute, small_batches):
+def test_c3_an_exception_below_a_call_that_waits_is_not_blamed_on_that_call(execute):
     graph = chain(Emit(range(3000)), stateful(Fails([2000])), stateful(Relay()))
     with pytest.raises(ProcessingError) as caught:
-        execute(graph, 1, 1, most_waiting=0)
+        execute(graph, 1, 1, most_waiting=0, limits=SMALL)
     assert caught.value.pe_id == "Fails1"
     assert caught.value.item == "2000"
 
 
-def test_c3_skipped_items_are_listed_once(execute, small_batches):
+def test_c3_skipped_items_are_listed_once(execute):
     graph = chain(Numbers(), Fails([3, 6]), stateful(Fails([4])), Relay())
-    result = execute(graph, 10, 3, on_error="skip")
+    result = execute(graph, 10, 3, on_error="skip", limits=SMALL)
     assert sorted((f.pe_id, f.item) for f in result.failures) == [
         ("Fails1", 3),
         ("Fails1", 6),
@@ -523,8 +522,9 @@ def test_a_store_that_fails_ends_the_worker_in_the_middle_of_a_lease(execute):
 class Script:
     """A table with some workers, of which one works."""
 
-    def __init__(self, local_store, threads, graph, owners):
+    def __init__(self, local_store, threads, graph, owners, limits=WorkerLimits()):
         self.plan = share_stateless(make_plan(graph))
+        self.limits = limits
         self.store = local_store(self.plan)
         self.threads = threads
         self.driver = self.store.driver
@@ -535,7 +535,11 @@ class Script:
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
         self.driver.put(tasks)
-        threads = self.threads(lambda rank: Worker(self.plan, self.store.worker(rank), rank), [0])
+
+        def make_worker(rank):
+            return Worker(self.plan, self.store.worker(rank), rank, limits=self.limits)
+
+        threads = self.threads(make_worker, [0])
         end = time.monotonic() + 10
         while not until(self.store):
             threads.check()
@@ -603,8 +607,9 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
     assert CODEC.loads(state).counter == 10
 
 
-def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
-    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
+def test_a_root_gives_its_followers_to_the_hungry_at_once(script):
+    # The second worker is new, so it is idle.
+    script = script(chain(Numbers(), Relay()), [[(0, 0)], []], SMALL)
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )
@@ -621,7 +626,7 @@ def test_c6_who_waits_for_room_does_any_number_of_leases_meanwhile(execute, monk
     graph.connect(relay, "output", slow, "input")
     graph.connect(relay, "output", busy, "input")
     # One item at a time, each saved: as after a loss.
-    monkeypatch.setattr(PinnedInstance, "in_doubt", property(lambda self: self.pin[0] == 3))
+    monkeypatch.setattr(PinnedInstance, "on_probation", property(lambda self: self.pin[0] == 3))
     owned = [[busy], [numbers, slow]]
     outputs = execute(graph, 1, most_waiting=0, owned=owned).outputs
     assert sorted(outputs["SlowAtFirst2"]["output"]) == [*range(800)]
