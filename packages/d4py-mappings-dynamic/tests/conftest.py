@@ -182,16 +182,21 @@ def open_redis_store():
 
 
 class Noting(InMemoryTaskStore):
-    """A worker's side of a table; keeps the commits that became true."""
+    """A worker's side of a table; keeps the commits that became true, and counts looks."""
 
-    def __init__(self, table, rank, commits):
+    def __init__(self, local, rank):
+        table = local.table
         super().__init__(lambda method, *arguments: getattr(table, method)(rank, *arguments))
-        self._rank, self._commits = rank, commits
+        self._local, self._rank = local, rank
 
     def commit(self, commit):
         pressure = super().commit(commit)
-        self._commits.append((self._rank, commit))
+        self._local.commits.append((self._rank, commit))
         return pressure
+
+    def pressure(self, watched=()):
+        self._local.looks += 1
+        return super().pressure(watched)
 
 
 class Local:
@@ -201,16 +206,17 @@ class Local:
         table: the table.
         driver: the driver's side of it.
         commits: (rank, commit), as they came.
+        looks: how often workers asked for the pressure.
     """
 
     def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
         self.plan = plan
         self.table = InMemoryStore(len(plan.pes), most_waiting, most_results)
         self.driver = InMemoryRunStore(self.table, plan)
-        self.commits = []
+        self.commits, self.looks = [], 0
 
     def worker(self, rank):
-        return Noting(self.table, rank, self.commits)
+        return Noting(self, rank)
 
     def open(self, owners):
         return opened(self.driver, self.worker, owners)

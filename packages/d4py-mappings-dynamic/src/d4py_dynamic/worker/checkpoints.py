@@ -8,7 +8,6 @@ from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.tasks import Pressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
-from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
 from dispel4py.engine.executor import Executor
@@ -25,7 +24,6 @@ class Checkpoints:
         executor: has the instances.
         stack: the leases being processed.
         inbox: knows which instances this worker owns.
-        load: says how many workers are idle.
         session: makes the commits.
     """
 
@@ -37,7 +35,6 @@ class Checkpoints:
         executor: Executor,
         stack: RunStack,
         inbox: Inbox,
-        load: LoadMonitor,
         session: StoreSession,
     ) -> None:
         self._plan = plan
@@ -46,7 +43,6 @@ class Checkpoints:
         self._executor = executor
         self._stack = stack
         self._inbox = inbox
-        self._load = load
         self._session = session
 
     def save(self, instance: PinnedInstance, *, close: bool = False) -> Pressure:
@@ -65,7 +61,7 @@ class Checkpoints:
             self._log(instance, f"the run fails if this worker is lost: {reason}")
         if close:
             self._executor.close(*instance.pin)
-        commit = instance.outbox.take(instance.ended, self._load.idle)
+        commit = instance.outbox.take(instance.ended, self._session.load.idle)
         commit.states, commit.pinned = [(instance.pin, state)], [(instance.pin, position)]
         commit.got_on = [instance.pin] if instance.advance(position) else []
         pressure = self._session.commit(commit)

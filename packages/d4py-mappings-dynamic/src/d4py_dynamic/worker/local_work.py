@@ -10,7 +10,6 @@ from __future__ import annotations
 from d4py_dynamic.store.tasks import Pressure
 from d4py_dynamic.worker.lease_run import LeaseRun
 from d4py_dynamic.worker.limits import WorkerLimits
-from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.session import StoreSession
 from dispel4py.engine.executor import Executor
 
@@ -21,7 +20,6 @@ class LocalWork:
     Args:
         executor: the executor.
         session: asked for the load, and for commits in the middle of a call.
-        load: the load as of the last look.
         pinned: by PE number: its instances are pinned.
         limits: of the worker.
     """
@@ -30,13 +28,11 @@ class LocalWork:
         self,
         executor: Executor,
         session: StoreSession,
-        load: LoadMonitor,
         pinned: list[bool],
         limits: WorkerLimits,
     ) -> None:
         self._executor = executor
         self._session = session
-        self._load = load
         self._pinned = pinned
         self._limits = limits
 
@@ -65,11 +61,11 @@ class LocalWork:
         if not (run.shares_followers or is_due):
             return None
         is_full = run.outbox.weight > self._limits.held_outbox_bytes
-        if run.shares_followers or not self._load.backlog or is_full:
+        if run.shares_followers or not self._session.load.backlog or is_full:
             self._hand_back(run)
         if not (self._executor.is_drained and self._may_commit(run)):
             return None  # what follows from the same items goes first
-        return self._session.commit(run.partial_commit(self._load.idle))
+        return self._session.commit(run.partial_commit(self._session.load.idle))
 
     def _may_commit(self, run: LeaseRun) -> bool:
         """Whether to commit in the middle of a call: such a commit may make it unrepeatable."""

@@ -24,7 +24,7 @@ from d4py_dynamic.worker.outbox import Outbox
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from d4py_dynamic.worker.pinned_run import PinnedRun
 from d4py_dynamic.worker.preemption import Preemptor
-from d4py_dynamic.worker.services import make_services
+from d4py_dynamic.worker.services import WorkerServices
 from d4py_dynamic.worker.shared_run import SharedRun
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
@@ -78,7 +78,7 @@ class Worker:
             leased=True,
             has_unsent=lambda: not stack.outbox.is_empty,
         )
-        self._services = services = make_services(
+        self._services = services = WorkerServices(
             *(plan, store, rank, executor, stack, load, self._pinned),
             *(interval, redeliveries, limits),
             skips=skips,

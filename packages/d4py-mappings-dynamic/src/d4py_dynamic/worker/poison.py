@@ -12,12 +12,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.tasks import FINISH, Attempt, Commit, Task, left_of
 from d4py_dynamic.worker.backpressure import Backpressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
-from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
@@ -34,10 +32,8 @@ class PoisonGuard:
 
     Args:
         plan: the plan.
-        store: attempts are announced there.
         executor: processes items.
         inbox: says whether the worker is draining.
-        load: says how many workers are idle.
         session: makes commits.
         backpressure: what to wait for after them.
         local_work: processes what follows from an item.
@@ -47,20 +43,16 @@ class PoisonGuard:
     def __init__(
         self,
         plan: Plan,
-        store: TaskStore,
         executor: Executor,
         inbox: Inbox,
-        load: LoadMonitor,
         session: StoreSession,
         backpressure: Backpressure,
         local_work: LocalWork,
         redeliveries: int,
     ) -> None:
         self._plan = plan
-        self._store = store
         self._executor = executor
         self._inbox = inbox
-        self._load = load
         self._session = session
         self._backpressure = backpressure
         self._local_work = local_work
@@ -70,7 +62,7 @@ class PoisonGuard:
         """Announce what a run on probation does next, in case that this worker is lost over it."""
         if run.on_probation:
             run.attempt = Attempt(run.suspect, in_call)
-            self._store.commit(Commit(attempt=run.attempt))
+            self._session.announce(run.attempt)
 
     def is_poison(self, losses: int) -> bool:
         """Return whether so many losses are too many."""
@@ -131,7 +123,7 @@ class PoisonGuard:
         run.runner.track(sent, offset)
         position = run.lease.position._replace(done=done, sent=tuple(sent.items()), cut=offset)
         run.lease = run.lease._replace(position=position)
-        commit = run.outbox.take([], self._load.idle)
+        commit = run.outbox.take([], self._session.load.idle)
         commit.begun, commit.got_on = [(run.lease, position)], [run.lease]
         return commit
 

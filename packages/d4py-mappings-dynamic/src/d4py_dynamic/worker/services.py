@@ -1,9 +1,7 @@
-"""The parts of a worker that its lease runs use."""
+"""The parts of a worker that its lease runs use, connected with each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import count
 
 from d4py_dynamic.store.protocols import TaskStore
@@ -21,72 +19,59 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan import Plan
 
 
-@dataclass(frozen=True)
 class WorkerServices:
     """The parts of a worker; each is described in the module of its class.
 
-    Attributes:
+    Args:
+        plan: the plan.
+        store: the store.
+        rank: number of the worker.
+        executor: processes items.
+        stack: the leases being processed.
+        load: the load as of the last look.
         pinned: by PE number: its instances are pinned.
+        interval: see `PinnedInstance`.
+        redeliveries: see `PoisonGuard`.
+        limits: of the worker.
+        skips: errors are skipped.
+
+    Attributes:
         orphan_numbers: numbers for adopted replicas, beside 0, the number of a worker's own.
     """
 
-    plan: Plan
-    store: TaskStore
-    limits: WorkerLimits
-    executor: Executor
-    stack: RunStack
-    inbox: Inbox
-    load: LoadMonitor
-    usage: UsageReport
-    backpressure: Backpressure
-    session: StoreSession
-    local_work: LocalWork
-    checkpoints: Checkpoints
-    guard: PoisonGuard
-    pinned: list[bool]
-    orphan_numbers: Iterator[int]
-
-
-def make_services(
-    plan: Plan,
-    store: TaskStore,
-    rank: int,
-    executor: Executor,
-    stack: RunStack,
-    load: LoadMonitor,
-    pinned: list[bool],
-    interval: float | None,
-    redeliveries: int,
-    limits: WorkerLimits,
-    *,
-    skips: bool,
-) -> WorkerServices:
-    """Return the parts of a worker, connected with each other."""
-    inbox = Inbox(plan, store, stack, interval, limits)
-    usage = UsageReport(plan, executor)
-    backpressure = Backpressure(plan, store, inbox, stack, limits)
-    session = StoreSession(
-        plan, store, stack, inbox, load, usage, backpressure, limits, skips=skips
-    )
-    local_work = LocalWork(executor, session, load, pinned, limits)
-    checkpoints = Checkpoints(plan, store, rank, executor, stack, inbox, load, session)
-    guard = PoisonGuard(
-        *(plan, store, executor, inbox, load, session, backpressure, local_work), redeliveries
-    )
-    return WorkerServices(
-        plan=plan,
-        store=store,
-        limits=limits,
-        executor=executor,
-        stack=stack,
-        inbox=inbox,
-        load=load,
-        usage=usage,
-        backpressure=backpressure,
-        session=session,
-        local_work=local_work,
-        checkpoints=checkpoints,
-        guard=guard,
-        pinned=pinned,
-        orphan_numbers=count(1),
-    )
+    def __init__(
+        self,
+        plan: Plan,
+        store: TaskStore,
+        rank: int,
+        executor: Executor,
+        stack: RunStack,
+        load: LoadMonitor,
+        pinned: list[bool],
+        interval: float | None,
+        redeliveries: int,
+        limits: WorkerLimits,
+        *,
+        skips: bool,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.executor = executor
+        self.stack = stack
+        self.load = load
+        self.pinned = pinned
+        self.limits = limits
+        self.orphan_numbers = count(1)
+        self.usage = UsageReport(plan, executor)
+        self.inbox = Inbox(plan, store, stack, interval, limits)
+        self.backpressure = Backpressure(plan, store, self.inbox, stack, limits)
+        self.session = StoreSession(
+            *(plan, store, stack, self.inbox, load, self.usage, self.backpressure, limits),
+            skips=skips,
+        )
+        self.local_work = LocalWork(executor, self.session, pinned, limits)
+        self.checkpoints = Checkpoints(plan, store, rank, executor, stack, self.inbox, self.session)
+        self.guard = PoisonGuard(
+            *(plan, executor, self.inbox, self.session, self.backpressure, self.local_work),
+            redeliveries,
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic, perf_counter
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Commit, Pressure
+from d4py_dynamic.store.tasks import Attempt, Commit, Pressure
 from d4py_dynamic.worker.backpressure import Backpressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
@@ -32,6 +32,7 @@ class StoreSession:
         skips: errors are skipped.
 
     Attributes:
+        load: see the arguments.
         error: an error of another thread of the worker, which the next commit raises.
         committed_at: when the last commit was made, on the monotonic clock.
         commit_seconds: how long the store took for it.
@@ -57,7 +58,7 @@ class StoreSession:
         self._store = store
         self._stack = stack
         self._inbox = inbox
-        self._load = load
+        self.load = load
         self._usage = usage
         self._backpressure = backpressure
         self._limits = limits
@@ -87,6 +88,10 @@ class StoreSession:
         self._note(pressure)
         return pressure
 
+    def announce(self, attempt: Attempt) -> None:
+        """Record what the worker is about to do, in case that it is lost over it."""
+        self._store.commit(Commit(attempt=attempt))
+
     def report_changes(self) -> None:
         """Report undeclared state of PEs that has been found since the last time."""
         for changed in self._usage.changed():
@@ -98,19 +103,15 @@ class StoreSession:
 
     def look_if_due(self) -> None:
         """Do so if the last look is too long ago."""
-        if self._load.is_due:
+        if self.load.is_due:
             self.look()
 
     def _note(self, pressure: Pressure) -> None:
-        self._load.note(pressure)
+        self.load.note(pressure)
         if pressure.orders:
             self._inbox.take_messages()
-        self.update_sharing()
-
-    def update_sharing(self) -> None:
-        """Have the run on top decide anew whether it shares followers."""
         if self._stack.top is not None:
-            self._stack.top.note_load(self._load, is_draining=self._inbox.is_draining)
+            self._stack.top.note_load(self.load, is_draining=self._inbox.is_draining)
 
     @property
     def is_commit_due(self) -> bool:
