@@ -33,7 +33,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 
@@ -190,13 +190,13 @@ class Noting(InMemoryTaskStore):
         self._local, self._rank = local, rank
 
     def commit(self, commit):
-        pressure = super().commit(commit)
+        status = super().commit(commit)
         self._local.commits.append((self._rank, commit))
-        return pressure
+        return status
 
-    def pressure(self, watched=()):
+    def status(self, watched=()):
         self._local.looks += 1
-        return super().pressure(watched)
+        return super().status(watched)
 
 
 class Local:
@@ -206,7 +206,7 @@ class Local:
         table: the table.
         driver: the driver's side of it.
         commits: (rank, commit), as they came.
-        looks: how often workers asked for the pressure.
+        looks: how often workers asked for its status.
     """
 
     def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
@@ -295,10 +295,11 @@ class Threads:
         thread.start()
 
     def check(self):
-        if self.errors:
-            raise self.errors[0]
-        if self.lost:
-            raise WorkerLostError(self.lost.pop(0), 0, "killed by SIGKILL")
+        lost = [self.lost.pop(0) for _ in range(len(self.lost))]
+        return [
+            *self.errors,
+            *(WorkerLostError(number, 0, "killed by SIGKILL") for number in lost),
+        ]
 
     def join(self, seconds):
         until = time.monotonic() + seconds
@@ -401,7 +402,7 @@ def execute(local_store):
         limits=WorkerLimits(),
         **options,
     ):
-        plan = share_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph))
         store = local_store(plan, most_waiting, most_results)
         execute.stores.append(store)
         chosen = RunOptions(**options)

@@ -9,24 +9,24 @@ from dynamic_helpers.loop_pes import EAGER, Slow, SlowNumbers, stateful
 from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
 from d4py_conformance.suite import chain
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, ITEMS, LEAVE, OWN, ResumePoint, Task
+from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, DRAIN, FINISH, ITEMS, ResumePoint, Task
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 
 
 class Script:
     """A table with some workers, of which one works."""
 
     def __init__(self, local_store, threads, graph, owners, limits=WorkerLimits()):
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.limits = limits
         self.store = local_store(self.plan)
         self.threads = threads
         self.driver = self.store.driver
         for rank, own in enumerate(owners):
             self.driver.join()
-            self.driver.put([Task(OWN, *pin) for pin in own], rank)
+            self.driver.put([Task(ASSIGN, *pin) for pin in own], rank)
 
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
@@ -38,7 +38,7 @@ class Script:
         threads = self.threads(make_worker, [0])
         end = time.monotonic() + 10
         while not until(self.store):
-            threads.check()
+            assert threads.check() == []
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.002)
         self.driver.delete()
@@ -51,7 +51,7 @@ class Script:
 
 
 def ordered(commit):
-    return [lease.task.kind for lease in commit.leases] == [OWN]
+    return [lease.task.kind for lease in commit.leases] == [ASSIGN]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_a_root_gives_its_followers_to_idle_workers_at_once(script):
 
 def test_c2_a_worker_that_drains_leaves_an_instance_that_it_has_not_started_as_it_was(script):
     script = script(chain(Numbers(), stateful(Talker())), [[(1, 0)]])
-    script.driver.put([Task(LEAVE, ANY)], 0)
+    script.driver.put([Task(DRAIN, ANY)], 0)
     Worker(script.plan, script.store.worker(0), 0).serve()
     assert [commit.states for commit in script.commits if commit.states] == []
     rank = script.driver.join()

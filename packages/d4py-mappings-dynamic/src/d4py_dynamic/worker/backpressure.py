@@ -9,7 +9,7 @@ from __future__ import annotations
 from time import sleep
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Lease, Pin, Pressure
+from d4py_dynamic.store.tasks import Lease, Pin, StoreStatus
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack, Wait
 from d4py_dynamic.worker.limits import WorkerLimits
@@ -49,22 +49,22 @@ class Backpressure:
             if any(root.index in self._upstream[pe.index] for pe in ordered)
         }
 
-    def note(self, pressure: Pressure) -> None:
+    def note(self, status: StoreStatus) -> None:
         """Take note of receivers that are behind after a commit."""
-        self.overfull.update(pressure.full)
+        self.overfull.update(status.full)
 
-    def after(self, pressure: Pressure) -> Wait | None:
+    def after(self, status: StoreStatus) -> Wait | None:
         """Return what a lease has to wait for after a commit in the middle of it.
 
         A wait at the deepest level is left to the leases further out.
         """
-        if len(self._stack) >= DEEPEST_NESTING or not (pressure.full or pressure.results_full):
+        if len(self._stack) >= DEEPEST_NESTING or not (status.full or status.results_full):
             return None
-        return self._wait({*pressure.full})
+        return self._wait({*status.full})
 
-    def between_leases(self, pressure: Pressure | None) -> Wait | None:
+    def between_leases(self, status: StoreStatus | None) -> Wait | None:
         """Return what a worker has to wait for before its next lease, after its last commit."""
-        if pressure is None or not (self.overfull or pressure.results_full):
+        if status is None or not (self.overfull or status.results_full):
             return None
         return self._wait(None)
 
@@ -132,11 +132,11 @@ class ReceiverWait:
     def is_over(self) -> bool:
         """See `Wait`."""
         overfull = self._backpressure.overfull
-        pressure = self._store.pressure(tuple(overfull))
-        overfull.intersection_update(pressure.full)
+        status = self._store.status(tuple(overfull))
+        overfull.intersection_update(status.full)
         awaited = overfull if self._awaited is None else self._awaited & overfull
         self._has_overfull = bool(awaited)
-        return not awaited and not pressure.results_full
+        return not awaited and not status.results_full
 
     def next_lease(self) -> Lease | None:
         """See `Wait`."""

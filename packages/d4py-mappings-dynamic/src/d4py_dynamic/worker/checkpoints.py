@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Pressure
+from d4py_dynamic.store.tasks import StoreStatus
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
@@ -45,7 +45,7 @@ class Checkpoints:
         self._inbox = inbox
         self._session = session
 
-    def save(self, instance: PinnedInstance, *, close: bool = False) -> Pressure:
+    def save(self, instance: PinnedInstance, *, close: bool = False) -> StoreStatus:
         """Commit all that an instance has done, with its state.
 
         Args:
@@ -63,20 +63,20 @@ class Checkpoints:
             self._executor.close(*instance.pin)
         commit = instance.outbox.take(instance.ended, self._session.load.idle)
         commit.states, commit.pinned = [(instance.pin, state)], [(instance.pin, position)]
-        commit.got_on = [instance.pin] if instance.advance(position) else []
-        pressure = self._session.commit(commit)
+        commit.progressed = [instance.pin] if instance.advance(position) else []
+        status = self._session.commit(commit)
         instance.saved(self._session.commit_seconds)
-        return pressure
+        return status
 
-    def save_last(self, instance: PinnedInstance) -> Pressure:
+    def save_last(self, instance: PinnedInstance) -> StoreStatus:
         """Commit an instance that has been postprocessed, and let go of it."""
-        pressure = self.save(instance, close=True)
+        status = self.save(instance, close=True)
         del self._inbox.instances[instance.pin]
         if (summary := instance.summary()) is not None:
             self._log(instance, summary)
-        return pressure
+        return status
 
-    def save_due(self, *, at_rest: bool) -> Pressure | None:
+    def save_due(self, *, at_rest: bool) -> StoreStatus | None:
         """Save the instances whose checkpoint is due, and that no lease is being processed of.
 
         Args:
@@ -85,12 +85,12 @@ class Checkpoints:
         Returns:
             What the last commit has shown; None if there was none.
         """
-        pressure = None
+        status = None
         for instance in [*self._inbox.instances.values()]:
             due_at = instance.due_at_rest if at_rest else instance.due_at
             if instance.ended and instance.pin not in self._stack and monotonic() >= due_at:
-                pressure = self.save(instance)
-        return pressure
+                status = self.save(instance)
+        return status
 
     def _log(self, instance: PinnedInstance, message: str) -> None:
         self._store.log(self._plan.pes[instance.pin[0]].id, self._rank, message)

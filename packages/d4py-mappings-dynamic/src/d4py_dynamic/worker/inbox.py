@@ -12,7 +12,17 @@ from enum import Enum, auto
 from time import monotonic
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import ANY, LEAVE, ORDERS, OWN, PARK, STOP, Commit, Lease, Pin
+from d4py_dynamic.store.tasks import (
+    ANY,
+    ASSIGN,
+    CONTROL_MESSAGES,
+    DRAIN,
+    PAUSE,
+    STOP,
+    Commit,
+    Lease,
+    Pin,
+)
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
@@ -132,19 +142,19 @@ class Inbox:
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
         for lease in self._store.take(only, seconds, shared=self.is_active, own=own):
-            if lease.task.kind in ORDERS:
+            if lease.task.kind in CONTROL_MESSAGES:
                 self._carry_out(lease)
             else:
                 self._leases.append(lease)
 
     def _carry_out(self, message: Lease) -> None:
         kind = message.task.kind
-        if kind == OWN:
+        if kind == ASSIGN:
             self._adopt((message.task.pe, message.task.instance))
-        elif kind in (LEAVE, STOP):
-            self.state = WorkerState.DRAINING if kind == LEAVE else WorkerState.STOPPED
+        elif kind in (DRAIN, STOP):
+            self.state = WorkerState.DRAINING if kind == DRAIN else WorkerState.STOPPED
         elif not self.is_ending:
-            self.state = WorkerState.PAUSED if kind == PARK else WorkerState.ACTIVE
+            self.state = WorkerState.PAUSED if kind == PAUSE else WorkerState.ACTIVE
         self._store.commit(Commit(leases=[message], attempt=self._stack.attempt))
 
     def _adopt(self, pin: Pin) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import ClassVar, Protocol
 
-from d4py_dynamic.store.tasks import Attempt, Commit, Lease, Pin, Pressure, Suspect
+from d4py_dynamic.store.tasks import Attempt, Commit, Delivery, Lease, Pin, StoreStatus
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.engine.executor import Executor
@@ -85,7 +85,7 @@ class LeaseRun(ABC):
 
     @property
     @abstractmethod
-    def suspect(self) -> Suspect:
+    def delivery(self) -> Delivery:
         """What a loss during an attempt counts against."""
 
     @property
@@ -132,7 +132,7 @@ class LeaseRun(ABC):
         """Process the lease; stop at each wait that is due before it goes on."""
 
     @abstractmethod
-    def finish(self) -> Pressure | None:
+    def finish(self) -> StoreStatus | None:
         """Commit the end of the lease, if a commit is due; no lease may be pushed before that."""
 
     def split_batch(self) -> Commit | None:

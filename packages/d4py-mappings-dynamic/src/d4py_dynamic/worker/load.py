@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from d4py_dynamic.store.tasks import Pressure
+from d4py_dynamic.store.tasks import StoreStatus
 from d4py_dynamic.worker.limits import WorkerLimits
 
 
@@ -37,9 +37,9 @@ class LoadMonitor:
         is_recent = monotonic() - self._idle_at < self._stock_seconds
         return is_recent and self.backlog < self._stock_tasks
 
-    def note(self, pressure: Pressure) -> None:
+    def note(self, status: StoreStatus) -> None:
         """Take note of a look."""
         self._noted_at = monotonic()
-        self.idle, self.backlog = pressure.hungry, pressure.backlog
+        self.idle, self.backlog = status.idle, status.backlog
         if self.idle > 0:
             self._idle_at = self._noted_at

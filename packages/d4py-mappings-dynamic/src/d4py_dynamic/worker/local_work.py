@@ -7,7 +7,7 @@ back, in pieces.
 
 from __future__ import annotations
 
-from d4py_dynamic.store.tasks import Pressure
+from d4py_dynamic.store.tasks import StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.session import StoreSession
@@ -50,7 +50,7 @@ class LocalWork:
                 has_handed_back |= self._hand_back(run) and not is_shared
         return has_handed_back
 
-    def look_in_call(self, run: LeaseRun) -> Pressure | None:
+    def look_in_call(self, run: LeaseRun) -> StoreStatus | None:
         """Hand items back and commit, in the middle of a call, if either is due.
 
         Returns:

@@ -16,7 +16,7 @@ from typing import Any
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, REDELIVERIES, Commit, Lease, Pressure, is_pinned
+from d4py_dynamic.store.tasks import ANY, REDELIVERIES, Commit, Lease, StoreStatus, is_pinned
 from d4py_dynamic.worker.lease_run import LeaseRun, RunStack, Wait
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.load import LoadMonitor
@@ -106,10 +106,10 @@ class Worker:
         lease = self._inbox.next()
         if lease is not None:
             self._wait(self._backpressure.between_leases(self._process(lease)))
-        pressure = self._services.checkpoints.save_due(at_rest=lease is None)
-        self._wait(self._backpressure.between_leases(pressure))
+        status = self._services.checkpoints.save_due(at_rest=lease is None)
+        self._wait(self._backpressure.between_leases(status))
 
-    def _process(self, lease: Lease) -> Pressure | None:
+    def _process(self, lease: Lease) -> StoreStatus | None:
         """Process a lease on top of those that are being processed, as far as it goes now.
 
         Returns:
@@ -207,9 +207,9 @@ class Worker:
             return True
         run = self._stack.top
         assert run is not None
-        pressure = self._services.local_work.look_in_call(run)
-        if pressure is not None:
-            self._wait(self._backpressure.after(pressure))
+        status = self._services.local_work.look_in_call(run)
+        if status is not None:
+            self._wait(self._backpressure.after(status))
             if self._executor.call_stack == [run.instance]:
                 self._wait(self._backpressure.of_root(run.instance[0]))
         return False

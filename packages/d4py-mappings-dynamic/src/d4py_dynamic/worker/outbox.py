@@ -14,7 +14,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py.engine.executor import Batch
 from dispel4py.engine.failures import failure_bytes
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.sizes import about_bytes
+from dispel4py.engine.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 #: Tasks that a batch of shared items is cut into, per idle worker.
@@ -65,7 +65,7 @@ class Outbox:
     ) -> None:
         """Add items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
-        self.weight += about_bytes(items) if size is None else size
+        self.weight += estimate_bytes(items) if size is None else size
 
     def add_shared(self, pe: int, input_name: str | None, items: Batch) -> None:
         """Add items, or calls of a root, that any worker may process."""
@@ -79,7 +79,7 @@ class Outbox:
     ) -> None:
         """Add results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
-        self.weight += about_bytes(items) if size is None else size
+        self.weight += estimate_bytes(items) if size is None else size
 
     def add_failure(self, failure: Failure) -> None:
         """Add an item that was skipped."""

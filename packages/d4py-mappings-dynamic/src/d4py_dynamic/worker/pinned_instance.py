@@ -11,14 +11,14 @@ from time import monotonic, thread_time
 
 from d4py_dynamic.store.entries import check_size
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import Adopted, Lease, Pin, ResumePoint
+from d4py_dynamic.store.tasks import AdoptedInstance, Lease, Pin, ResumePoint
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
-from dispel4py.engine.codec import MOST_OBJECTS
+from dispel4py.engine.codec import MAX_OBJECTS
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import PrimedMemo
@@ -46,14 +46,14 @@ class PinnedInstance:
         ended: leases that have ended since the last checkpoint.
         done: how much of its current lease is done, in items or calls.
         cost: how long the last checkpoint took to make, in seconds.
-        losses: see `Adopted`.
+        delivery_count: see `AdoptedInstance`.
         save_error: why it cannot be saved, until that was reported.
     """
 
     def __init__(
         self,
         pin: Pin,
-        adopted: Adopted,
+        adopted: AdoptedInstance,
         interval: float | None = COMMIT_INTERVAL,
         largest: int | None = None,
         limits: WorkerLimits = WorkerLimits(),
@@ -64,11 +64,11 @@ class PinnedInstance:
         self.done = adopted.position.done
         self.cost = 0.0
         self.save_error: str | None = None
-        self.losses = adopted.losses
+        self.delivery_count = adopted.delivery_count
         self._limits = limits.checkpoints
         self._sent_before = dict(adopted.position.sent or ())
         self._call_offset = adopted.position.cut
-        self._probation_seconds = self._limits.probation_seconds if adopted.losses else 0.0
+        self._probation_seconds = self._limits.probation_seconds if adopted.delivery_count else 0.0
         self._probation_end: float | None = None
         self._state = adopted.state
         self._state_bytes = self._count = 0
@@ -79,7 +79,7 @@ class PinnedInstance:
         self._interval = interval
         self._largest = largest
         self._can_be_saved = interval is not None
-        self._known = PrimedMemo(MOST_OBJECTS)
+        self._known = PrimedMemo(MAX_OBJECTS)
 
     # Its start.
 
@@ -87,10 +87,10 @@ class PinnedInstance:
         """Return its runner; the first call makes it, and preprocesses the PE if it is new."""
         return executor.start(*self.pin, self.restored(), self._sent_before, self._call_offset)
 
-    def restored(self) -> GenericPE | InstanceSnapshot | KeptInOrder | None:
+    def restored(self) -> GenericPE | InstanceSnapshot | OrderedSnapshot | None:
         """Return the PE as the last owner left it, once; None if it had not been started."""
         state, self._state = self._state, None
-        pe: GenericPE | InstanceSnapshot | KeptInOrder | None = (
+        pe: GenericPE | InstanceSnapshot | OrderedSnapshot | None = (
             None if state is None else CODEC.loads(state)
         )
         return pe
@@ -132,7 +132,7 @@ class PinnedInstance:
         is_further = bool(self.ended) or position != self._committed
         self._committed = position
         if is_further:
-            self.losses = 0
+            self.delivery_count = 0
         return is_further
 
     def position(self, runner: Runner) -> ResumePoint:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
 
-from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, Pressure, left_of
+from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, StoreStatus, left_of
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import UNREPEATABLE, PinnedInstance
@@ -34,7 +34,7 @@ class PinnedRun(LeaseRun):
         return self._owned.pin
 
     @property
-    def suspect(self) -> Pin:
+    def delivery(self) -> Pin:
         return self._owned.pin
 
     @property
@@ -50,7 +50,7 @@ class PinnedRun(LeaseRun):
         owned, guard = self._owned, self._services.guard
         is_finish = self.lease.task.kind == FINISH
         yield from self._start()
-        if guard.is_poison(owned.losses):
+        if guard.is_poison(owned.delivery_count):
             guard.skip_of_instance(self, owned)
             if not is_finish:
                 self.state = RunState.PUT_BACK
@@ -63,7 +63,7 @@ class PinnedRun(LeaseRun):
         if self.state is RunState.ACTIVE:
             self.state = RunState.DONE
 
-    def finish(self) -> Pressure | None:
+    def finish(self) -> StoreStatus | None:
         owned, checkpoints = self._owned, self._services.checkpoints
         if self.state is RunState.LEFT:
             return None
@@ -133,4 +133,4 @@ class PinnedRun(LeaseRun):
         owned = self._owned
         position = owned.position(self.runner) if is_repeatable else UNREPEATABLE
         commit.pinned = [(owned.pin, position)]
-        commit.got_on = [owned.pin] if owned.advance(position) else []
+        commit.progressed = [owned.pin] if owned.advance(position) else []

@@ -61,12 +61,12 @@ class PoisonGuard:
     def announce(self, run: LeaseRun, *, in_call: bool = True) -> None:
         """Announce what a run on probation does next, in case that this worker is lost over it."""
         if run.on_probation:
-            run.attempt = Attempt(run.suspect, in_call)
+            run.attempt = Attempt(run.delivery, in_call)
             self._session.announce(run.attempt)
 
-    def is_poison(self, losses: int) -> bool:
-        """Return whether so many losses are too many."""
-        return losses > self._redeliveries
+    def is_poison(self, delivery_count: int) -> bool:
+        """Return whether workers were lost over it too often."""
+        return delivery_count > self._redeliveries
 
     def skip_of_lease(self, run: LeaseRun) -> None:
         """Skip the next item of a shared lease."""
@@ -76,7 +76,7 @@ class PoisonGuard:
             run.runner.track()
         else:
             item = task.load[lease.position.done]
-        run.outbox.add_failure(self._failure(task, item, lease.losses))
+        run.outbox.add_failure(self._failure(task, item, lease.delivery_count))
         if task.kind != FINISH:
             self._executor.skip(*run.instance, item)
         position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
@@ -90,15 +90,15 @@ class PoisonGuard:
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
-                    f" {instance.losses} times: its input {task.input_name!r} is ordered, so the"
-                    " item to blame is not known and none can be skipped"
+                    f" {instance.delivery_count} times: its input {task.input_name!r} is ordered,"
+                    " so the item that caused it is not known and cannot be skipped"
                 )
             instance.done += 1
             instance.start(self._executor)
             self._executor.skip(*instance.pin, item)
             self._local_work.process(run)
-        run.outbox.add_failure(self._failure(task, item, instance.losses))
-        instance.losses = 0
+        run.outbox.add_failure(self._failure(task, item, instance.delivery_count))
+        instance.delivery_count = 0
 
     def process_singly(self, run: LeaseRun) -> Iterator[Wait | None]:
         """Process the items of a shared lease one by one, each with a commit."""
@@ -124,14 +124,14 @@ class PoisonGuard:
         position = run.lease.position._replace(done=done, sent=tuple(sent.items()), cut=offset)
         run.lease = run.lease._replace(position=position)
         commit = run.outbox.take([], self._session.load.idle)
-        commit.begun, commit.got_on = [(run.lease, position)], [run.lease]
+        commit.begun, commit.progressed = [(run.lease, position)], [run.lease]
         return commit
 
-    def _failure(self, task: Task, item: Any, losses: int) -> Failure:
+    def _failure(self, task: Task, item: Any, delivery_count: int) -> Failure:
         """Return the failure of an item that was skipped because workers were lost over it."""
         item = item.data if isinstance(item, Item | Placed) else item
         phase = "postprocess" if task.kind == FINISH else "process"
-        reason = f"WorkerLostError: {losses} workers died of it, one after the other"
+        reason = f"WorkerLostError: {delivery_count} workers died of it, one after the other"
         shown = None if task.kind == FINISH else shorten(item)
         pe_id = self._plan.pes[task.pe].id
         return Failure(ProcessingError(pe_id, max(task.instance, 0), phase, shown, reason), item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic, perf_counter
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Attempt, Commit, Pressure
+from d4py_dynamic.store.tasks import Attempt, Commit, StoreStatus
 from d4py_dynamic.worker.backpressure import Backpressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
@@ -64,7 +64,7 @@ class StoreSession:
         self._limits = limits
         self._skips = skips
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         """Make a commit, of the run on top of the stack.
 
         Raises:
@@ -77,16 +77,16 @@ class StoreSession:
         commit.attempt = self._stack.attempt
         started_at = perf_counter()
         try:
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         except ItemError:
             largest = self._store.largest
             leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         self.commit_seconds = perf_counter() - started_at
         self.committed_at = monotonic()
-        self._backpressure.note(pressure)
-        self._note(pressure)
-        return pressure
+        self._backpressure.note(status)
+        self._note(status)
+        return status
 
     def announce(self, attempt: Attempt) -> None:
         """Record what the worker is about to do, in case that it is lost over it."""
@@ -95,20 +95,20 @@ class StoreSession:
     def report_changes(self) -> None:
         """Report undeclared state of PEs that has been found since the last time."""
         for changed in self._usage.changed():
-            self._store.changed(changed)
+            self._store.report_undeclared_state(changed)
 
     def look(self) -> None:
         """Ask the store for the load and for control messages."""
-        self._note(self._store.pressure())
+        self._note(self._store.status())
 
     def look_if_due(self) -> None:
         """Do so if the last look is too long ago."""
         if self.load.is_due:
             self.look()
 
-    def _note(self, pressure: Pressure) -> None:
-        self.load.note(pressure)
-        if pressure.orders:
+    def _note(self, status: StoreStatus) -> None:
+        self.load.note(status)
+        if status.has_messages:
             self._inbox.take_messages()
         if self._stack.top is not None:
             self._stack.top.note_load(self.load, is_draining=self._inbox.is_draining)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
-from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, Pressure
+from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
@@ -25,7 +25,7 @@ class SharedRun(LeaseRun):
 
     def __init__(self, lease: Lease, services: WorkerServices) -> None:
         super().__init__(
-            lease, Outbox(services.limits), services.executor, on_probation=lease.losses > 0
+            lease, Outbox(services.limits), services.executor, on_probation=lease.delivery_count > 0
         )
         self._services = services
         #: A postprocess of a replica that another worker has left.
@@ -37,7 +37,7 @@ class SharedRun(LeaseRun):
         return self.lease.task.pe, self._number
 
     @property
-    def suspect(self) -> Lease:
+    def delivery(self) -> Lease:
         return self.lease
 
     @property
@@ -61,7 +61,7 @@ class SharedRun(LeaseRun):
         services, task = self._services, self.lease.task
         services.guard.announce(self, in_call=False)
         self._start()
-        if services.guard.is_poison(self.lease.losses):
+        if services.guard.is_poison(self.lease.delivery_count):
             services.guard.skip_of_lease(self)
         if task.kind == FINISH:
             self._postprocess()
@@ -75,7 +75,7 @@ class SharedRun(LeaseRun):
         if self.state is RunState.ACTIVE:
             self.state = RunState.DONE
 
-    def finish(self) -> Pressure | None:
+    def finish(self) -> StoreStatus | None:
         if self.state is RunState.LEFT:
             return None
         commit = self.outbox.take([self.lease], self._services.load.idle)
@@ -104,7 +104,7 @@ class SharedRun(LeaseRun):
         sent = tuple(replay.sent_in_total.items()) if is_repeatable else None
         position = lease.position._replace(sent=sent, cut=replay.call_offset)
         commit.begun = [(lease, position)]
-        commit.got_on = [lease] if position != lease.position else []
+        commit.progressed = [lease] if position != lease.position else []
         self.lease = lease._replace(position=position)
 
     # Splitting, by the preemption thread.
@@ -146,4 +146,4 @@ class SharedRun(LeaseRun):
         has_output = executor.has_written or not self.outbox.is_empty
         if has_output and self._services.session.is_commit_due:
             return True
-        return executor.has_pending and self._services.store.pressure().hungry > 0
+        return executor.has_pending and self._services.store.status().idle > 0

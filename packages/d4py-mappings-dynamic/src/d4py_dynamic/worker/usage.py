@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from d4py_dynamic.store.protocols import Changed
+from d4py_dynamic.store.protocols import UndeclaredState
 from d4py_dynamic.store.tasks import Commit
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan import Plan
@@ -26,14 +26,14 @@ class UsageReport:
         self._executor = executor
         self._reported: dict[int, tuple[int, float]] = {}
         self._reported_pes: set[int] = set()
-        self._reported_changes: set[Changed] = set()
+        self._reported_changes: set[UndeclaredState] = set()
         self.replicas: set[int] = set()
 
-    def changed(self) -> Iterator[Changed]:
+    def changed(self) -> Iterator[UndeclaredState]:
         """Return undeclared state of PEs, and files that instances share; each once."""
         for entry in self._executor.stats:
             if entry.changed or entry.files:
-                changed = Changed(entry.pe_id, entry.rank, entry.changed, entry.files)
+                changed = UndeclaredState(entry.pe_id, entry.rank, entry.changed, entry.files)
                 if changed not in self._reported_changes:
                     self._reported_changes.add(changed)
                     yield changed
