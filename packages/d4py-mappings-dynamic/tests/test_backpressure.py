@@ -38,7 +38,7 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, processes)
     class Watch(Total):
         def _process(self, data):
             nonlocal most
-            most = max(most, execute.stores[0].driver.waiting(1, 0))
+            most = max(most, execute.stores[0].driver.queue_length(1, 0))
             super()._process(data)
 
     result = execute(
@@ -200,9 +200,9 @@ def test_c6_an_owner_that_waits_for_a_receiver_begins_nothing_that_feeds_it(exec
         def _process(self, data):
             store = execute.stores[0]
             if not self.total:
-                wait_until(lambda: store.driver.waiting(2, 0) >= 5, "senders that are stopped")
+                wait_until(lambda: store.driver.queue_length(2, 0) >= 5, "senders that are stopped")
                 time.sleep(0.1)  # in which they could send more
-            most.append(store.driver.waiting(2, 0))
+            most.append(store.driver.queue_length(2, 0))
             super()._process(data)
 
     most = []

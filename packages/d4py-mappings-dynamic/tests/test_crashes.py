@@ -29,7 +29,7 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine import executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import RunError
 from dispel4py.result import RunOptions
@@ -98,17 +98,11 @@ QUICK_DRIVER = DriverLimits(tick_seconds=0.002, check_seconds=0.05)
 QUICK = WorkerLimits(take_seconds=0.01, load_seconds=0.0, commit_seconds=0.0, preempt_seconds=0.001)
 
 
-@pytest.fixture
-def small_chunks(monkeypatch):
-    """What a call writes goes on its way after two items."""
-    monkeypatch.setattr(executor, "CHUNK", 2)
-
-
 def crashing(open_store, run_in_threads, error):
     """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
     def crash(graph, inputs, processes, before=(), after=(), interval=1.0, limits=QUICK, **options):
-        plan = replicate_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph, limits=EngineLimits(batch_items=2)))
         store = open_store(plan)
         crashes = Crashes(error, before, after)
         crash.last = crashes
@@ -132,13 +126,13 @@ def crashing(open_store, run_in_threads, error):
 
 
 @pytest.fixture
-def crash(local_store, run_in_threads, Crash, small_chunks):
+def crash(local_store, run_in_threads, Crash):
     """See `crashing`; on a table."""
     return crashing(local_store, run_in_threads, Crash())
 
 
 @pytest.fixture
-def crash_on_redis(server, open_redis_store, run_in_threads, Crash, small_chunks):
+def crash_on_redis(server, open_redis_store, run_in_threads, Crash):
     """The same on Redis."""
     return crashing(lambda plan: open_redis_store(server, plan, []), run_in_threads, Crash())
 

@@ -72,11 +72,11 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
     sent = 0
     for commit in before:
         sent += len(results_of([commit]))
-        assert commit.pinned == [((0, 0), ResumePoint(sent, ()))]
+        assert commit.instance_positions == [((0, 0), ResumePoint(sent, ()))]
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
     assert last.pinned == [((0, 0), ResumePoint())]
-    assert [lease.task.load for lease in last.leases] == [80]
+    assert [lease.task.payload for lease in last.leases] == [80]
     assert results_of(script.commits) == [*range(1, 81)]
 
 
@@ -85,7 +85,7 @@ def test_h2_so_is_that_of_calls_that_were_listed(script):
     given = [{"input": number} for number in range(80)]
     script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 80)
     assert results_of(script.commits) == [*range(80)]
-    done = [position.done for commit in script.commits for _, position in commit.pinned]
+    done = [position.done for commit in script.commits for _, position in commit.instance_positions]
     assert done[-1] == 0
     assert done[:-1] == sorted({*done[:-1]})
     assert 0 < done[0] < 80
@@ -109,7 +109,7 @@ def test_a_root_gives_its_followers_to_idle_workers_at_once(script):
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )
-    first, *_ = (commit for commit in script.commits if commit.pinned)
+    first, *_ = (commit for commit in script.commits if commit.instance_positions)
     assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
     assert first.results == []
     assert sorted(results_of(script.commits)) == [*range(1, 11)]

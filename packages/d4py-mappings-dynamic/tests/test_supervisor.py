@@ -145,7 +145,7 @@ def lose_over_a_shared_task(company, *, in_call=True):
     for number in range(1 + REDELIVERIES):
         company.obey(number)
         side = company.store.worker(number)
-        (lease,) = side.take(None, 0.0, own=False)
+        (lease,) = side.take(None, 0.0, pinned=False)
         assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
@@ -193,7 +193,7 @@ def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
     for number in range(10):
         rank = company.supervisor.ranks[-1]
         company.obey(rank)
-        (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
+        (lease,) = company.store.worker(rank).take(None, 0.0, pinned=False)
         assert lease.delivery_count == min(number, 1)
         company.lose(rank)
 
@@ -241,7 +241,7 @@ def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company)
     side = company.store.worker(2)
     company.obey(2)
     (lease,) = side.take(None, 0.0)
-    side.commit(Commit(begun=[(lease, ResumePoint(0, None))]))
+    side.commit(Commit(lease_positions=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
         company.lose(2)
 

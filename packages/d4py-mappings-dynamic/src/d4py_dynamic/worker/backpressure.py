@@ -9,11 +9,10 @@ from __future__ import annotations
 from time import sleep
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Lease, Pin, StoreStatus
+from d4py_dynamic.store.tasks import InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack, Wait
 from d4py_dynamic.worker.limits import WorkerLimits
-from dispel4py.engine.executor import DEEPEST_NESTING
 from dispel4py.engine.plan import Ancestors, Plan
 
 
@@ -34,7 +33,7 @@ class Backpressure:
     def __init__(
         self, plan: Plan, store: TaskStore, inbox: Inbox, stack: RunStack, limits: WorkerLimits
     ) -> None:
-        self.overfull: set[Pin] = set()
+        self.overfull: set[InstanceId] = set()
         self._plan = plan
         self._store = store
         self._inbox = inbox
@@ -58,7 +57,8 @@ class Backpressure:
 
         A wait at the deepest level is left to the leases further out.
         """
-        if len(self._stack) >= DEEPEST_NESTING or not (status.full or status.results_full):
+        is_deepest = len(self._stack) >= self._plan.limits.nested_calls
+        if is_deepest or not (status.full or status.results_full):
             return None
         return self._wait({*status.full})
 
@@ -68,7 +68,7 @@ class Backpressure:
             return None
         return self._wait(None)
 
-    def _wait(self, awaited: set[Pin] | None) -> Wait:
+    def _wait(self, awaited: set[InstanceId] | None) -> Wait:
         return ReceiverWait(self, self._store, self._inbox, self._limits, awaited)
 
     def of_root(self, root: int) -> Wait | None:
@@ -81,7 +81,7 @@ class Backpressure:
             return None
         return OrderedInputWait(self._store, self._inbox, root, pins)
 
-    def startable(self) -> list[Pin]:
+    def startable(self) -> list[InstanceId]:
         """Return instances of this worker that may be worked on while others are overfull.
 
         They are not upstream of those, and further down the graph than all that is processed.
@@ -119,7 +119,7 @@ class ReceiverWait:
         store: TaskStore,
         inbox: Inbox,
         limits: WorkerLimits,
-        awaited: set[Pin] | None,
+        awaited: set[InstanceId] | None,
     ) -> None:
         self._backpressure = backpressure
         self._store = store
@@ -163,7 +163,9 @@ class OrderedInputWait:
         pins: the instances with ordered inputs below the root.
     """
 
-    def __init__(self, store: TaskStore, inbox: Inbox, root: int, pins: tuple[Pin, ...]) -> None:
+    def __init__(
+        self, store: TaskStore, inbox: Inbox, root: int, pins: tuple[InstanceId, ...]
+    ) -> None:
         self._store = store
         self._inbox = inbox
         self._root = root

@@ -62,7 +62,10 @@ class Checkpoints:
         if close:
             self._executor.close(*instance.pin)
         commit = instance.outbox.take(instance.ended, self._session.load.idle)
-        commit.states, commit.pinned = [(instance.pin, state)], [(instance.pin, position)]
+        commit.states, commit.instance_positions = (
+            [(instance.pin, state)],
+            [(instance.pin, position)],
+        )
         commit.progressed = [instance.pin] if instance.advance(position) else []
         status = self._session.commit(commit)
         instance.saved(self._session.commit_seconds)

@@ -20,8 +20,8 @@ from d4py_dynamic.store.tasks import (
     PAUSE,
     STOP,
     Commit,
+    InstanceId,
     Lease,
-    Pin,
 )
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
@@ -66,7 +66,7 @@ class Inbox:
         interval: float | None,
         limits: WorkerLimits,
     ) -> None:
-        self.instances: dict[Pin, PinnedInstance] = {}
+        self.instances: dict[InstanceId, PinnedInstance] = {}
         self.state = WorkerState.ACTIVE
         self._plan = plan
         self._store = store
@@ -91,7 +91,7 @@ class Inbox:
     def next(self) -> Lease | None:
         """Return the oldest lease; None if there is none for a while."""
         if self._takes_shared_first and self.is_active:
-            self._take(None, 0.0, own=False)
+            self._take(None, 0.0, pinned=False)
             if self._leases and self._leases[-1].task.instance == ANY:
                 return self._leases.pop()
             self._takes_shared_first = False
@@ -99,7 +99,7 @@ class Inbox:
             self._take(None, self._limits.take_seconds)
         return self._leases.popleft() if self._leases else None
 
-    def next_of(self, pins: Sequence[Pin]) -> Lease | None:
+    def next_of(self, pins: Sequence[InstanceId]) -> Lease | None:
         """Return the oldest lease of some pinned instances; None if there is none now."""
         lease = self._find(pins)
         if lease is None:
@@ -117,7 +117,7 @@ class Inbox:
                 if lease.task.pe in below:
                     del self._leases[i]
                     return lease
-            self._take(None, seconds, own=False)
+            self._take(None, seconds, pinned=False)
         return None
 
     def put_back(self, lease: Lease) -> None:
@@ -129,19 +129,21 @@ class Inbox:
         """Take control messages, and carry them out."""
         self._take(())
 
-    def _find(self, pins: Sequence[Pin]) -> Lease | None:
+    def _find(self, pins: Sequence[InstanceId]) -> Lease | None:
         for i, lease in enumerate(self._leases):
             if (lease.task.pe, lease.task.instance) in pins:
                 del self._leases[i]
                 return lease
         return None
 
-    def _take(self, only: Sequence[Pin] | None, seconds: float = 0.0, *, own: bool = True) -> None:
+    def _take(
+        self, only: Sequence[InstanceId] | None, seconds: float = 0.0, *, pinned: bool = True
+    ) -> None:
         """Take leases, not longer than until a checkpoint is due; see `TaskStore.take`."""
         due = [instance.due_at_rest for instance in self.instances.values() if instance.ended]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=self.is_active, own=own):
+        for lease in self._store.take(only, seconds, shared=self.is_active, pinned=pinned):
             if lease.task.kind in CONTROL_MESSAGES:
                 self._carry_out(lease)
             else:
@@ -157,7 +159,7 @@ class Inbox:
             self.state = WorkerState.PAUSED if kind == PAUSE else WorkerState.ACTIVE
         self._store.commit(Commit(leases=[message], attempt=self._stack.attempt))
 
-    def _adopt(self, pin: Pin) -> None:
+    def _adopt(self, pin: InstanceId) -> None:
         adopted = self._store.adopt(pin)
         if adopted.position.sent is None:
             raise RunError(

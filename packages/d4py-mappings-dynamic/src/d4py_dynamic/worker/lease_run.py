@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from typing import ClassVar, Protocol
 
-from d4py_dynamic.store.tasks import Attempt, Commit, Delivery, Lease, Pin, StoreStatus
+from d4py_dynamic.store.tasks import Attempt, Commit, Delivery, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.engine.executor import Executor
@@ -80,7 +80,7 @@ class LeaseRun(ABC):
 
     @property
     @abstractmethod
-    def instance(self) -> Pin:
+    def instance(self) -> InstanceId:
         """(PE number, number in the executor) of the instance that processes the lease."""
 
     @property
@@ -181,7 +181,7 @@ class RunStack:
     def __len__(self) -> int:
         return len(self._runs)
 
-    def __contains__(self, instance: Pin) -> bool:
+    def __contains__(self, instance: InstanceId) -> bool:
         """Whether a lease of an instance is being processed."""
         return any(run.instance == instance for run in self._runs)
 

@@ -11,7 +11,7 @@ from time import monotonic, thread_time
 
 from d4py_dynamic.store.entries import check_size
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import AdoptedInstance, Lease, Pin, ResumePoint
+from d4py_dynamic.store.tasks import AdoptedInstance, InstanceId, Lease, ResumePoint
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
@@ -52,7 +52,7 @@ class PinnedInstance:
 
     def __init__(
         self,
-        pin: Pin,
+        pin: InstanceId,
         adopted: AdoptedInstance,
         interval: float | None = COMMIT_INTERVAL,
         largest: int | None = None,
@@ -67,7 +67,7 @@ class PinnedInstance:
         self.delivery_count = adopted.delivery_count
         self._limits = limits.checkpoints
         self._sent_before = dict(adopted.position.sent or ())
-        self._call_offset = adopted.position.cut
+        self._call_offset = adopted.position.call_offset
         self._probation_seconds = self._limits.probation_seconds if adopted.delivery_count else 0.0
         self._probation_end: float | None = None
         self._state = adopted.state

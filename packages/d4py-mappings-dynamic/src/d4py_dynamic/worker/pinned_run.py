@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
 
-from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, StoreStatus, left_of
+from d4py_dynamic.store.tasks import FINISH, Commit, InstanceId, Lease, StoreStatus, left_of
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import UNREPEATABLE, PinnedInstance
@@ -30,11 +30,11 @@ class PinnedRun(LeaseRun):
         self._services = services
 
     @property
-    def instance(self) -> Pin:
+    def instance(self) -> InstanceId:
         return self._owned.pin
 
     @property
-    def delivery(self) -> Pin:
+    def delivery(self) -> InstanceId:
         return self._owned.pin
 
     @property
@@ -132,5 +132,5 @@ class PinnedRun(LeaseRun):
     def _add_position(self, commit: Commit, *, is_repeatable: bool) -> None:
         owned = self._owned
         position = owned.position(self.runner) if is_repeatable else UNREPEATABLE
-        commit.pinned = [(owned.pin, position)]
+        commit.instance_positions = [(owned.pin, position)]
         commit.progressed = [owned.pin] if owned.advance(position) else []

@@ -75,11 +75,11 @@ class PoisonGuard:
             item = None
             run.runner.track()
         else:
-            item = task.load[lease.position.done]
+            item = task.payload[lease.position.done]
         run.outbox.add_failure(self._failure(task, item, lease.delivery_count))
         if task.kind != FINISH:
             self._executor.skip(*run.instance, item)
-        position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
+        position = lease.position._replace(done=lease.position.done + 1, sent=(), call_offset=None)
         run.lease = lease._replace(position=position)
 
     def skip_of_instance(self, run: LeaseRun, instance: PinnedInstance) -> None:
@@ -102,10 +102,10 @@ class PoisonGuard:
 
     def process_singly(self, run: LeaseRun) -> Iterator[Wait | None]:
         """Process the items of a shared lease one by one, each with a commit."""
-        task, size = run.lease.task, len(run.lease.task.load)
+        task, size = run.lease.task, len(run.lease.task.payload)
         self.announce(run)
         for done in range(run.lease.position.done + 1, size + 1):
-            self._executor.push(*run.instance, task.input_name, task.load[done - 1 : done])
+            self._executor.push(*run.instance, task.input_name, task.payload[done - 1 : done])
             self._local_work.process(run)
             if done == size:
                 break
@@ -121,10 +121,12 @@ class PoisonGuard:
         replay = run.runner.replay
         sent, offset = replay.left_to_drop, replay.next_call_offset
         run.runner.track(sent, offset)
-        position = run.lease.position._replace(done=done, sent=tuple(sent.items()), cut=offset)
+        position = run.lease.position._replace(
+            done=done, sent=tuple(sent.items()), call_offset=offset
+        )
         run.lease = run.lease._replace(position=position)
         commit = run.outbox.take([], self._session.load.idle)
-        commit.begun, commit.progressed = [(run.lease, position)], [run.lease]
+        commit.lease_positions, commit.progressed = [(run.lease, position)], [run.lease]
         return commit
 
     def _failure(self, task: Task, item: Any, delivery_count: int) -> Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
-from d4py_dynamic.store.tasks import FINISH, Commit, Lease, Pin, StoreStatus
+from d4py_dynamic.store.tasks import FINISH, Commit, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
@@ -29,11 +29,11 @@ class SharedRun(LeaseRun):
         )
         self._services = services
         #: A postprocess of a replica that another worker has left.
-        self._is_orphan = lease.task.kind == FINISH and lease.task.load is not None
+        self._is_orphan = lease.task.kind == FINISH and lease.task.payload is not None
         self._number = next(services.orphan_numbers) if self._is_orphan else 0
 
     @property
-    def instance(self) -> Pin:
+    def instance(self) -> InstanceId:
         return self.lease.task.pe, self._number
 
     @property
@@ -69,7 +69,7 @@ class SharedRun(LeaseRun):
             yield from services.guard.process_singly(self)
         else:
             done = self.lease.position.done
-            load = task.load[done:] if done else task.load
+            load = task.payload[done:] if done else task.payload
             services.executor.push(*self.instance, task.input_name, load)
         services.local_work.process(self)
         if self.state is RunState.ACTIVE:
@@ -85,9 +85,9 @@ class SharedRun(LeaseRun):
         """Make the instance, or have the worker's own replica drop what was sent before."""
         executor, position = self._services.executor, self.lease.position
         if self._is_orphan:
-            executor.start(*self.instance, CODEC.loads(self.lease.task.load))
+            executor.start(*self.instance, CODEC.loads(self.lease.task.payload))
         else:
-            self.runner.track(dict(position.sent or ()), position.cut)
+            self.runner.track(dict(position.sent or ()), position.call_offset)
 
     def _postprocess(self) -> None:
         services = self._services
@@ -102,8 +102,8 @@ class SharedRun(LeaseRun):
     def _add_position(self, commit: Commit, *, is_repeatable: bool) -> None:
         lease, replay = self.lease, self.runner.replay
         sent = tuple(replay.sent_in_total.items()) if is_repeatable else None
-        position = lease.position._replace(sent=sent, cut=replay.call_offset)
-        commit.begun = [(lease, position)]
+        position = lease.position._replace(sent=sent, call_offset=replay.call_offset)
+        commit.lease_positions = [(lease, position)]
         commit.progressed = [lease] if position != lease.position else []
         self.lease = lease._replace(position=position)
 
@@ -122,7 +122,7 @@ class SharedRun(LeaseRun):
         self.lease = lease._replace(task=remaining(lease.task, position), position=position)
         self.runner.track()
         commit = self.outbox.take([], 1)
-        commit.begun = [(lease, position)]
+        commit.lease_positions = [(lease, position)]
         return commit
 
     def _can_be_split(self) -> bool:

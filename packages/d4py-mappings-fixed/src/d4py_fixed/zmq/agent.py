@@ -146,7 +146,7 @@ class Agent:
             self._hear(_TICK_SECONDS)
             ended = self._pool.join(0.0)
             self._check()
-        self._pool.see_off()
+        self._pool.wait_for_descendants()
 
     def _start(self, orders: StartRanks) -> None:
         self._orders = orders

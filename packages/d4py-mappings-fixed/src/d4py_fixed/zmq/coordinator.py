@@ -23,9 +23,9 @@ from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.heartbeat import FrozenWatch
+from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.run_secret import VARIABLE
+from dispel4py.processes.run_secret import KEY_VARIABLE
 from dispel4py.processes.start_methods import Start
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -131,7 +131,7 @@ def _invite(ranks: int, address: str, keys: CurveKeys, to_tell: bool) -> None:
         logger.warning(
             "waiting for hosts to run %s; keep the key secret:\n  %s=%s %s",
             processes,
-            VARIABLE,
+            KEY_VARIABLE,
             keys.secret,
             command,
         )
