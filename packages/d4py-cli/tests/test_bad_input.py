@@ -14,11 +14,11 @@ graph.connect(work, "output", two, "left")
 
 
 @pytest.fixture
-def refused(dispel4py):
+def refused(invoke):
     """Runs a command that is refused; returns what it said."""
 
     def run(*arguments):
-        done = dispel4py(*arguments)
+        done = invoke(*arguments)
         assert done.status == 2, f"{done.out}\n{done.err}"
         assert done.out == ""
         assert "dispel4py: error: " in done.err
@@ -124,9 +124,9 @@ class TestWorkflow:
         assert 'wf.py", line 2' in message
         assert "Traceback" not in message
 
-    def test_one_that_leaves_python_is_told(self, dispel4py, write):
+    def test_one_that_leaves_python_is_told(self, invoke, write):
         write("wf.py", "import sys\nsys.exit(0)")
-        done = dispel4py("simple", "wf.py")
+        done = invoke("simple", "wf.py")
         assert done.status == 2
         assert "SystemExit" in done.err
 
@@ -134,12 +134,12 @@ class TestWorkflow:
         write("wf.py", "x = 1")
         assert "there is no WorkflowGraph in wf.py" in refused("simple", "wf.py")
 
-    def test_several_graphs_are_told_with_their_names(self, refused, write, dispel4py):
+    def test_several_graphs_are_told_with_their_names(self, refused, write, invoke):
         text = write("wf.py").read_text()
         write("wf.py", text + "other = WorkflowGraph()\n")
         message = refused("simple", "wf.py")
         assert "2 graphs in wf.py: 'graph' and 'other'" in message
-        assert dispel4py("simple", "wf.py", "-a", "graph").outputs
+        assert invoke("simple", "wf.py", "-a", "graph").outputs
 
     def test_a_name_that_is_not_there_is_told_with_those_that_are(self, refused, write):
         write("wf.py")
@@ -278,7 +278,7 @@ class TestGraph:
 
 
 class TestWhileItRuns:
-    def test_a_group_key_that_an_item_lacks_names_key_and_item(self, dispel4py, write):
+    def test_a_group_key_that_an_item_lacks_names_key_and_item(self, invoke, write):
         write(
             "wf.py",
             """
@@ -297,7 +297,7 @@ class TestWhileItRuns:
             graph.connect(Source(), "output", Sink(), "input")
             """,
         )
-        done = dispel4py("simple", "wf.py")
+        done = invoke("simple", "wf.py")
         assert done.status == 1
         for word in ("Source0", "input 'input' of Sink1", "'town'", "'x'"):
             assert word in done.err

@@ -88,9 +88,9 @@ def test_each_one_is_a_json_object_on_a_line(skipping, folder):
     }
 
 
-def test_the_one_that_ends_a_run_is_written_too(dispel4py, write, folder):
+def test_the_one_that_ends_a_run_is_written_too(invoke, write, folder):
     write("wf.py", WORKFLOW)
-    done = dispel4py("simple", "wf.py", "-i", 10, "--failures", "failed.jsonl")
+    done = invoke("simple", "wf.py", "-i", 10, "--failures", "failed.jsonl")
 
     assert done.status == 1
     (line,) = (folder / "failed.jsonl").read_text().splitlines()

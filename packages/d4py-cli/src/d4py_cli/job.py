@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,13 +13,14 @@ from typing import Any
 from d4py_cli.arguments import check_mapping_name, describe_example, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
-from d4py_cli.reporting import Reporter, make_reporter
+from d4py_cli.reporting import Reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import Collective, JoinsRun, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import carry_out, run_on
+from dispel4py.workflow_graph import WorkflowGraph
 
 
 def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
@@ -79,6 +81,15 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
 
     how = RunOptions(strict=options.strict, seed=options.seed)
     return hand_out(run, reporter, options, how)
+
+
+def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
+    """Return a live table where standard error is a terminal that can show one, or else plain lines."""
+    if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from d4py_cli.live import LiveReporter
+
+        return LiveReporter(mapping, graph)
+    return Reporter(quiet=quiet)
 
 
 def hand_out(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,19 +10,9 @@ from types import TracebackType
 from typing import TextIO
 
 from dispel4py.result import RunResult, RunStats
-from dispel4py.workflow_graph import WorkflowGraph
 
 #: Everything that d4py logs is below it; what PEs say by `log` comes as ``dispel4py.run``.
 LOGGER = "dispel4py"
-
-
-def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
-    """A live table where standard error is a terminal that can show one, otherwise plain lines."""
-    if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from d4py_cli.live import LiveReporter
-
-        return LiveReporter(mapping, graph)
-    return Reporter(quiet=quiet)
 
 
 class Reporter(AbstractContextManager["Reporter"]):
