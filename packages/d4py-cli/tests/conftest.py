@@ -1,7 +1,8 @@
 """The real command in an empty folder: in a process of its own, as users run it, or in this one.
 
-A process of its own is for what depends on one: signals, terminals, worker processes, the end of the
-interpreter, libraries that are hidden.  All else calls `main`, which takes a hundredth of the time.
+A process of its own is for what depends on one: signals, terminals, worker processes, the end of
+the interpreter, libraries that are hidden.  All else calls `main`, which takes a hundredth of the
+time.
 """
 
 import ast

@@ -84,7 +84,7 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
 
 
 def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
-    """Return a live table where standard error is a terminal that can show one, or else plain lines."""
+    """Return a live table if standard error is a terminal that can show one, else plain lines."""
     if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         from d4py_cli.live import LiveReporter
 
