@@ -212,7 +212,7 @@ def test_stats_are_those_of_the_local_instances():
 def test_between_may_stop_drain_and_what_waits_can_be_taken():
     stops = iter([True, False])
     executor, exits = make_executor(
-        chain(Count(), Same(), Same()), between=lambda: next(stops, False)
+        chain(Count(), Same(), Same()), on_batch_end=lambda: next(stops, False)
     )
     executor.push(1, 0, "input", [1, 2, 3])
 
@@ -223,7 +223,7 @@ def test_between_may_stop_drain_and_what_waits_can_be_taken():
 
 
 def test_d3_calls_that_wait_are_still_known_by_their_numbers():
-    executor, exits = make_executor(chain(Count(), Same()), between=lambda: True)
+    executor, exits = make_executor(chain(Count(), Same()), on_batch_end=lambda: True)
     executor.push(0, 0, None, CallRange(30, 8))
     executor.drain()
     executor.drain()
@@ -248,7 +248,7 @@ def test_aside_leaves_alone_what_waited_before():
     executor, exits = make_executor(chain(Count(), Same()))
     executor.push(1, 0, "input", ["outer"])
 
-    with executor.aside():
+    with executor.fresh_stack():
         executor.push(1, 0, "input", ["inner"])
         executor.drain()
         assert exits.results == ["inner"]

@@ -174,13 +174,13 @@ def test_m6_what_has_no_place_comes_last_in_its_own_order():
 def test_c6_a_root_is_ahead_while_too_much_of_it_is_held():
     buffer = ReorderBuffer({WAY: (0, True)})
     for number in range(1, MOST_EARLY + 1):
-        assert buffer.ahead == ()
+        assert buffer.roots_to_pause == ()
         single_way(buffer, Void((5, number, WAY)))
-    assert buffer.ahead == (5,)
+    assert buffer.roots_to_pause == (5,)
     assert len(single_way(buffer, Void((5, 0, WAY)))) == MOST_EARLY + 1
-    assert buffer.ahead == ()
+    assert buffer.roots_to_pause == ()
     single_way(buffer, Placed((5, MOST_EARLY + 2, WAY), bytes(100 << 20)))
-    assert buffer.ahead == (5,)
+    assert buffer.roots_to_pause == (5,)
 
 
 def test_m6_an_item_that_is_lost_or_doubled_by_a_mapping_is_noticed():

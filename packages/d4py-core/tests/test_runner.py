@@ -300,7 +300,7 @@ def test_m2_sender_may_change_what_it_wrote():
 def test_shared_items_are_not_copied():
     item = [1]
 
-    assert written(Each(lambda data: data), [item], isolate=share_item)["output"][0] is item
+    assert written(Each(lambda data: data), [item], copier=share_item)["output"][0] is item
 
 
 # When written items go on their way

@@ -89,10 +89,10 @@ def test_c6_a_copied_item_is_counted(make_large):
         assert MIB <= counter.bytes < 2 * MIB
 
 
-@pytest.mark.parametrize("isolate", [share_item, counting(lambda item: item)])
-def test_c6_so_is_a_shared_one(make_large, isolate):
+@pytest.mark.parametrize("copier", [share_item, counting(lambda item: item)])
+def test_c6_so_is_a_shared_one(make_large, copier):
     counter = ByteCounter()
-    isolate(make_large(), counter)
+    copier(make_large(), counter)
     assert MIB <= counter.bytes < 2 * MIB
 
 

@@ -75,16 +75,16 @@ def monitor():
 
 
 def test_nobody_visits_between_two_calls_or_while_the_caller_runs_the_engine(monitor):
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert not is_there
     monitor.caller = threading.get_ident()
     monitor.enter()
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert not is_there
     monitor.leave()
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert is_there
-        with monitor.visiting() as is_another:
+        with monitor.entered() as is_another:
             assert not is_another
 
 
@@ -94,7 +94,7 @@ def test_the_caller_comes_back_when_the_visitor_has_gone(monitor, comes_back):
     there, may_go = threading.Event(), threading.Event()
 
     def visit():
-        with monitor.visiting() as is_there:
+        with monitor.entered() as is_there:
             assert is_there
             there.set()
             assert may_go.wait(LIMIT)
@@ -228,10 +228,10 @@ def test_i5_it_is_when_all_that_was_sent_came_before():
     runner = make_runner(Each(work), leased=True)
     runner.track({"output": 1})
     runner.process("input", [7])
-    assert runner.varies
-    assert runner.to_send("output", runner.written["output"]) == [7]
+    assert runner.is_unrepeatable
+    assert runner.replay.to_send("output", runner.written["output"]) == [7]
     runner.track()
-    assert not runner.varies
+    assert not runner.is_unrepeatable
 
 
 # Whole runs.

@@ -18,6 +18,7 @@ import redis
 
 from d4py_conformance.subprocesses.programs import LIMIT, wait_until
 from d4py_dynamic.driver.driver import Driver
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
@@ -331,7 +332,7 @@ def _crash():
 NOTHING_TO_BLAME = 1000
 
 
-def run_in_threads(plan, inputs, driver, make_worker, owned, options):
+def run_in_threads(plan, inputs, driver, make_worker, owned, options, limits=DriverLimits()):
     """A whole run with the real driver.
 
     Args:
@@ -341,6 +342,7 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
         make_worker: makes the worker of a number in the store.
         owned: a number of workers, or which PEs each of them owns.
         options: the run's options.
+        limits: of the driver.
     """
     count = owned if isinstance(owned, int) else len(owned)
     ranks = [driver.join() for _ in range(count)]
@@ -358,7 +360,9 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
         redeliveries=NOTHING_TO_BLAME,
     )
     stats = RunStats("threads", count)
-    return Driver(plan, given, driver, lambda: driver, supervisor, options, stats).run()
+    return Driver(
+        *(plan, given, driver, lambda: driver, supervisor, options, stats), limits=limits
+    ).run()
 
 
 @pytest.fixture(name="run_in_threads", scope="session")

@@ -6,11 +6,18 @@ import re
 import secrets
 import signal
 import socket
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.remote_hosts import (
+    MARKER,
+    PASSWORD,
+    SECRET,
+    Hosts,
+    assert_exact,
+    children,
+    fetched,
+)
 
 from d4py_conformance.subprocesses.network_namespaces import CABLE, ended, ip, two_namespaces
 from d4py_conformance.subprocesses.programs import wait_until
@@ -18,11 +25,6 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.errors import RunGoneError
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-
-sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children, fetched
-
-sys.path.pop(0)
 
 #: How long C4 gives a command to be gone, and what we allow a loaded machine beside.
 AT_ONCE = 2.0 + 0.5

@@ -142,12 +142,12 @@ def test_h2_one_that_had_not_begun_is_made_anew():
 
 def test_h2_what_a_lost_owner_had_sent_stays_known_until_it_was_dropped(runner):
     runner.track({"output": 6})
-    assert runner.to_send("output", [1, 2]) == []
+    assert runner.replay.to_send("output", [1, 2]) == []
     it = PinnedInstance(PIN, Adopted(None, ResumePoint(0, (("output", 6),)), []))
     assert it.position(runner) == ResumePoint(0, (("output", 6),))
     _, position = it.checkpoint(runner)
     assert position == ResumePoint(0, (("output", 4),))
-    assert runner.to_send("output", [3, 4, 5, 6, 7]) == [7]
+    assert runner.replay.to_send("output", [3, 4, 5, 6, 7]) == [7]
     assert it.position(runner) == ResumePoint(0, (("output", 5),))
     assert it.checkpoint(runner)[1] == ResumePoint()
 

@@ -5,17 +5,12 @@ import re
 import secrets
 import signal
 import sys
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.remote_hosts import SECRET, Hosts, assert_exact, fetched
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.subprocesses.programs import Command, wait_until
-
-sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import SECRET, Hosts, assert_exact, fetched
-
-sys.path.pop(0)
 
 FLOWS = [("dyn_redis", "plain"), ("hybrid_redis", "collected")]
 

@@ -2,20 +2,14 @@
 
 import itertools
 import random
-import sys
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.scaling_simulator import TICK_SECONDS, Arrival, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Metrics, make_policy
 from dispel4py.errors import OptionError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scaling_simulator import TICK_SECONDS, Arrival, simulate
-
-sys.path.pop(0)
 
 MOST = 8
 

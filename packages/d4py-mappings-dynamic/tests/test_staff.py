@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
-from d4py_dynamic.driver import supervisor
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.tasks import (
     ANY,
@@ -220,8 +220,8 @@ def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
         company.lose(4, cause)
 
 
-def test_so_do_workers_that_never_begin_however_long_they_had(company, monkeypatch):
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 0.0)
+def test_so_do_workers_that_never_begin_however_long_they_had(local_store):
+    company = Company(local_store, limits=DriverLimits(start_seconds=0.0))
     company.lose(0, "too slow", WorkerStartError)
     company.lose(3, "too slow", WorkerStartError)
     with pytest.raises(WorkerStartError, match=r"worker 4 .* did not begin: too slow"):

@@ -5,11 +5,10 @@ The driver is the real one, so that whole runs are seen, and compared with `simp
 
 import functools
 import itertools
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.replayed_graphs import graphs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +24,6 @@ from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.plan import make_plan, share_stateless
 from dispel4py.errors import ProcessingError, ServiceError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_graphs import graphs
-
-sys.path.pop(0)
 
 
 def look_up_always(patch):

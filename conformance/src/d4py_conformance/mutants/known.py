@@ -82,9 +82,9 @@ class Sound:
             plan,
             self,
             is_local=_nowhere,
-            isolate=isolate,
+            copier=isolate,
             on_error=self.failed,
-            between=between,
+            on_batch_end=between,
             **self.executor_options,
         )
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]

@@ -56,7 +56,7 @@ class Instance:
             self,
             is_local=lambda *other: other == self._me,
             rank=rank,
-            isolate=share_item if share_items else copy_item,
+            copier=share_item if share_items else copy_item,
             on_error=self._failed,
             log=self._log,
         )
@@ -118,9 +118,9 @@ class Instance:
         self._taken[3].append((pe_id, rank, message))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._taken[0].append((pe, instance, input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._taken[1].append((pe_id, output, items))

@@ -111,7 +111,7 @@ class CallMonitor:
     # What other threads do.
 
     @contextmanager
-    def visiting(self) -> Iterator[bool]:
+    def entered(self) -> Iterator[bool]:
         """Run the engine in a block, if the caller is in the PE's code; False if it is not."""
         with self.changed:
             may_visit = self._may_visit()

@@ -107,15 +107,15 @@ def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
     return item
 
 
-def counting(isolate: Copier) -> CountingCopier:
-    """Return an `Copier` that counts, too."""
-    if isolate is copy_item or isolate is share_item:
-        return isolate
+def counting(copier: Copier) -> CountingCopier:
+    """Return a `Copier` that counts, too."""
+    if copier is copy_item or copier is share_item:
+        return copier
 
-    def isolate_and_count(item: Any, counter: ByteCounter) -> Any:
-        return isolate(share_item(item, counter))
+    def copy_and_count(item: Any, counter: ByteCounter) -> Any:
+        return copier(share_item(item, counter))
 
-    return isolate_and_count
+    return copy_and_count
 
 
 @cache

@@ -62,7 +62,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
 
 
 def calls(
-    root: PlannedPE, given: RootInput, isolate: Copier = copy_item
+    root: PlannedPE, given: RootInput, copier: Copier = copy_item
 ) -> Iterator[dict[str, Any]]:
     """The inputs of a root's calls, one dict each, which the root may change as it likes.
 
@@ -71,7 +71,7 @@ def calls(
     """
     if isinstance(given, int):
         return starmap(dict, repeat((), given))
-    return _checked_calls(root, given, isolate)
+    return _checked_calls(root, given, copier)
 
 
 def take(made: Iterator[Any], most: int, counter: ByteCounter) -> list[Any]:
@@ -139,11 +139,11 @@ class CallRange(Sequence[dict[str, Any]]):
 
 
 def _checked_calls(
-    root: PlannedPE, given: Iterable[Any], isolate: Copier
+    root: PlannedPE, given: Iterable[Any], copier: Copier
 ) -> Iterator[dict[str, Any]]:
     for number, element in enumerate(given):
         _check_element(root, number, element)
-        yield isolate(element)
+        yield copier(element)
 
 
 def _give(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:

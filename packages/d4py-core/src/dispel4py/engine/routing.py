@@ -37,7 +37,7 @@ class Router:
         route: the route.
         instances: number of instances of the destination.
         sender: number of the sending instance; senders start shuffling at different receivers.
-        isolate: copies an item that goes to several instances.
+        copier: copies an item that goes to several instances.
         on_error: gets an exception and the item that cannot be routed; raises, or drops it.
         in_order: the parts follow each other as the items do, so that there is one per item or
             run of items; else there is one per instance.
@@ -49,7 +49,7 @@ class Router:
         route: Route,
         instances: int,
         sender: int,
-        isolate: Copier,
+        copier: Copier,
         on_error: Callable[[BaseException, Any], None],
         in_order: bool = False,
         receiver: str = "",
@@ -58,7 +58,7 @@ class Router:
         self._receiver = receiver
         self.instances = instances
         self._next = sender % instances
-        self._isolate = isolate
+        self._copier = copier
         self._on_error = on_error
         self._in_order = in_order
         self._instance_of: dict[Any, int] = {}
@@ -81,10 +81,10 @@ class Router:
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
         if self.route.with_ids:
-            copies = [fork_items(items, i, self._isolate) for i in range(1, self.instances)]
+            copies = [fork_items(items, i, self._copier) for i in range(1, self.instances)]
             items = fork_items(items, 0, share_item)
         else:
-            copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+            copies = [copy_items(items, self._copier) for _ in range(1, self.instances)]
         if self._in_order:
             together = zip(items, *copies, strict=True)
             return [(i, [item]) for same in together for i, item in enumerate(same)]
@@ -224,16 +224,16 @@ def _are_plain(keys: list[Any]) -> bool:
     return kinds <= IMMUTABLE
 
 
-def copy_items(items: list[Any], isolate: Copier) -> list[Any]:
+def copy_items(items: list[Any], copier: Copier) -> list[Any]:
     """A batch for one more receiver; batches are read, never changed, so they can be shared."""
     if IMMUTABLE.issuperset(map(type, items)):
         return items
-    return [isolate(item) for item in items]
+    return [copier(item) for item in items]
 
 
-def fork_items(items: list[Item], way: int, isolate: Copier) -> list[Item]:
+def fork_items(items: list[Item], way: int, copier: Copier) -> list[Item]:
     """The same for items with ids, which have other ones on each of several ways."""
     return [
-        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else isolate(data))
+        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else copier(data))
         for item_id, data in items
     ]

@@ -55,7 +55,7 @@ class SimpleMapping:
             root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
         }
-        isolate = share_item if options.share_items else copy_item
+        copier = share_item if options.share_items else copy_item
         exits = _OutputHandler(options, callers)
         stats = RunStats(self.name, seed=plan.seed)
         failures = FailureCollector(options.on_failure)
@@ -74,18 +74,18 @@ class SimpleMapping:
         executor = Executor(
             plan,
             exits,
-            isolate=isolate,
+            copier=copier,
             on_error=raise_error
             if options.on_error == "stop"
             else lambda error, item: failures.add([Failure(error, item)]),
-            between=None if options.on_progress is None else report,
+            on_batch_end=None if options.on_progress is None else report,
         )
         with executor.closing():
             # Receivers first: a preprocess may write.
             for pe in reversed(plan.order):
                 for instance in range(plan.pes[pe].instances):
                     executor.start(pe, instance)
-            waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
+            waiting = {root: calls(plan.pes[root], given[root], copier) for root in given}
             while waiting:
                 for root, iterator in list(waiting.items()):
                     if not executor.call_root(root, iterator):

@@ -9,9 +9,6 @@ from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
 from dispel4py.result import RunStats
 
-#: Seconds between two observations.
-STEP_SECONDS = 0.02
-
 
 class Autoscaler:
     """Sees that as many workers are active as a policy says.

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 
 from d4py_dynamic.autoscaling.policies import Policy
-from d4py_dynamic.driver.autoscaler import STEP_SECONDS, Autoscaler
+from d4py_dynamic.driver.autoscaler import Autoscaler
 from d4py_dynamic.driver.frontier import Frontier
 from d4py_dynamic.driver.input_feeder import InputFeeder
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import (
     Changed,
@@ -39,11 +40,6 @@ from dispel4py.errors import WorkerLostError
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 
-#: Seconds between two looks at the workers while nothing happens.
-_TICK_SECONDS = 0.05
-#: Seconds between two reports of progress, and two checks that the store has lost nothing.
-_PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
-
 
 class Driver:
     """Runs a plan to its end over a store and some workers.
@@ -60,6 +56,7 @@ class Driver:
         begun: called when everything is in the store that is given at once, with the roots that
             are still to be fed.
         progress: how far the run has come; None if it begins.
+        limits: intervals and limits.
     """
 
     def __init__(
@@ -74,7 +71,9 @@ class Driver:
         policy: Policy | None = None,
         begun: Callable[[list[int]], None] = lambda roots: None,
         progress: Progress | None = None,
+        limits: DriverLimits = DriverLimits(),
     ) -> None:
+        self._limits = limits
         self._begun = begun
         self._plan = plan
         self._store = store
@@ -92,7 +91,7 @@ class Driver:
         for root, value in given.items():
             if not is_in_memory(value) or progress is not None:
                 before = fed[root].calls if root in fed else 0
-                self._feeders.append(InputFeeder(plan.pes[root], value, make_store, before))
+                self._feeders.append(InputFeeder(plan.pes[root], value, make_store, before, limits))
                 continue
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if not is_pinned(plan.pes[root]):
@@ -134,15 +133,16 @@ class Driver:
         return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
 
     def _loop(self) -> None:
-        next_progress = monotonic() + _PROGRESS_SECONDS
+        limits = self._limits
+        next_progress = monotonic() + limits.progress_seconds
         next_check = monotonic()
-        tick = _TICK_SECONDS if self._scaler is None else STEP_SECONDS
+        tick = limits.tick_seconds if self._scaler is None else limits.scaling_seconds
         next_step = 0.0
         while True:
             look = self._take_events(tick)
             self._supervisor.check()
             if self._scaler is not None and perf_counter() >= next_step:
-                next_step = perf_counter() + STEP_SECONDS
+                next_step = perf_counter() + limits.scaling_seconds
                 self._scaler.step(perf_counter())
             for feeder in self._feeders:
                 if feeder.error is not None:
@@ -151,16 +151,16 @@ class Driver:
                     self._frontier.feeding.discard(feeder.root)
                     look = True
             if look or monotonic() >= next_check:
-                next_check = monotonic() + _CHECK_SECONDS
+                next_check = monotonic() + limits.check_seconds
                 self._advance()
                 if self._frontier.complete:
                     break
             if self._options.on_progress is not None and monotonic() >= next_progress:
-                next_progress = monotonic() + _PROGRESS_SECONDS
+                next_progress = monotonic() + limits.progress_seconds
                 self._update_stats()
                 self._options.on_progress(self._stats)
         while self._store.missing_results() > 0:
-            self._take_events(_TICK_SECONDS)
+            self._take_events(limits.tick_seconds)
             self._supervisor.check()
 
     def _advance(self) -> None:

@@ -10,16 +10,13 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.store.protocols import Fed, RunStore
 from d4py_dynamic.store.tasks import ANY, CALLS, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
 from dispel4py.engine.input_reader import Reader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
-
-#: Tasks that may wait for the root, or for any worker where all may have its calls.
-_AHEAD = 4
-_PAUSE_SECONDS = 0.002
 
 
 class InputFeeder:
@@ -30,6 +27,8 @@ class InputFeeder:
         given: its inputs.
         make_store: makes a connection that only the feeder uses.
         fed: how many calls of it were put by another driver.
+        limits: how many tasks may be queued for the root, or for all workers where they share its
+            calls, and how often that is asked.
 
     Attributes:
         done: everything was put.
@@ -37,8 +36,14 @@ class InputFeeder:
     """
 
     def __init__(
-        self, root: PlannedPE, given: RootInput, make_store: Callable[[], RunStore], fed: int = 0
+        self,
+        root: PlannedPE,
+        given: RootInput,
+        make_store: Callable[[], RunStore],
+        fed: int = 0,
+        limits: DriverLimits = DriverLimits(),
     ) -> None:
+        self._limits = limits
         self.root = root.index
         self._is_pinned = is_pinned(root)
         self.done = False
@@ -66,7 +71,7 @@ class InputFeeder:
             while not self._stopped.is_set() and not self._reader.ended:
                 batch = self._reader.take(0.1)
                 while batch and self._is_far_ahead(store):
-                    if self._stopped.wait(_PAUSE_SECONDS):
+                    if self._stopped.wait(self._limits.feed_poll_seconds):
                         return
                 if batch:
                     tasks = self._tasks(store, batch)
@@ -80,7 +85,7 @@ class InputFeeder:
 
     def _is_far_ahead(self, store: RunStore) -> bool:
         waiting = store.waiting(self.root, 0) if self._is_pinned else store.load().backlog
-        return waiting >= _AHEAD
+        return waiting >= self._limits.queued_tasks
 
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:
         if self._is_pinned:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.engine.plan import Plan
@@ -16,13 +17,6 @@ from dispel4py.processes.pool import EndWarning
 
 _LOG = get_logger("supervisor")
 
-#: Seconds between two signs of life of a worker, and after which a silent one is given up.
-SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
-#: Seconds between two looks whether somebody has joined, while there is no worker.
-_HASTY_SECONDS = 0.1
-#: Workers in a row that may end by themselves, in less than so many seconds and without having
-#: taken anything, before we give up.
-_MOST_FALSE_STARTS, _START_SECONDS = 3, 30.0
 #: What ends a worker that has done nothing wrong.
 _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
@@ -64,6 +58,7 @@ class WorkerSupervisor:
         redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
         skips: workers skip an item that is to blame; see `dispel4py.RunOptions`.
         former: workers of a driver that is dead; what they had is for those that there are now.
+        limits: intervals and limits.
 
     Attributes:
         notes: what happened to workers, for the user.
@@ -85,7 +80,9 @@ class WorkerSupervisor:
         redeliveries: int = REDELIVERIES,
         skips: bool = False,
         former: Sequence[int] = (),
+        limits: DriverLimits = DriverLimits(),
     ) -> None:
+        self._limits = limits
         self._plan = plan
         self._store = store
         self._workers = workers
@@ -133,7 +130,8 @@ class WorkerSupervisor:
             except WorkerLostError as error:
                 self._replace(error.rank, self._as_ranked(error))
         if monotonic() >= self._look_at:
-            self._look_at = monotonic() + (SIGN_SECONDS if self._pins_of else _HASTY_SECONDS)
+            hasty = self._limits.join_poll_seconds
+            self._look_at = monotonic() + (HEARTBEAT_SECONDS if self._pins_of else hasty)
             self._look_around()
         self._deal()
 
@@ -267,12 +265,12 @@ class WorkerSupervisor:
         self._started()
 
     def _count_false_starts(self, number: int, error: WorkerLostError, *, has_worked: bool) -> None:
-        at_start = monotonic() - self._started_at[number] < _START_SECONDS
+        at_start = monotonic() - self._started_at[number] < self._limits.start_seconds
         never_began = isinstance(error, WorkerStartError)
         by_itself = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
         false_start = never_began or by_itself
         self._false_starts = self._false_starts + 1 if false_start else 0
-        if self._false_starts >= _MOST_FALSE_STARTS:
+        if self._false_starts >= self._limits.failed_starts:
             raise error
 
     def _give_up(self, rank: int, error: WorkerLostError, *, blame: bool = True) -> bool:

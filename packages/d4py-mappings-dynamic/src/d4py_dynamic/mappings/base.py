@@ -13,7 +13,8 @@ from typing import Any, ClassVar, Protocol
 from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
-from d4py_dynamic.driver.supervisor import LEASE_SECONDS, SIGN_SECONDS, WorkerSupervisor
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import Progress, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
@@ -198,10 +199,10 @@ def lease(extra: Any) -> float:
     seconds = extra.get("lease")
     if seconds is None:
         return LEASE_SECONDS
-    if not seconds > SIGN_SECONDS:
+    if not seconds > HEARTBEAT_SECONDS:
         raise OptionError(
-            f"the lease is {seconds!r} seconds; it has to be more than {SIGN_SECONDS:g}, which is"
-            " how often workers give a sign of life"
+            f"the lease is {seconds!r} seconds; it must be more than {HEARTBEAT_SECONDS:g}, the"
+            " time between two heartbeats of a worker"
         )
     return float(seconds)
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from d4py_dynamic.driver.supervisor import LEASE_SECONDS
+from d4py_dynamic.driver.limits import LEASE_SECONDS
 from d4py_dynamic.mappings.base import DynamicMapping, Scales, lease
 from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, work
 from d4py_dynamic.remote.run_directory import Resumption, run_key

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import redis
 
-from d4py_dynamic.driver.supervisor import SIGN_SECONDS
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.store.protocols import Failed, Finishing, Gone
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect, load_script
@@ -115,7 +115,7 @@ class Heartbeat(threading.Thread):
             with service_errors(self._address), connect(self._address) as client:
                 sign = client.register_script(load_script("heartbeat"))
                 arguments = {"keys": [self._keys.prefix], "args": [self._who, self._mark]}
-                while sign(**arguments) and not self._stopped.wait(SIGN_SECONDS):
+                while sign(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
                     pass
         except (D4pyError, redis.RedisError):
             pass  # the main thread meets the same, and says so

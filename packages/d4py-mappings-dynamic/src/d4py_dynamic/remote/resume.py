@@ -16,7 +16,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.driver.supervisor import SIGN_SECONDS
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.mappings.base import lease
 from d4py_dynamic.mappings.redis import RedisBackend, RedisMapping
 from d4py_dynamic.remote.run_directory import (
@@ -46,7 +46,7 @@ from dispel4py.result import RunOptions, RunResult
 _LOG = get_logger("resume")
 
 #: Seconds without a sign of life after which a driver counts as dead.
-_DEAD_SECONDS = 5 * SIGN_SECONDS
+_DEAD_SECONDS = 5 * HEARTBEAT_SECONDS
 _LOOK_SECONDS = 0.1
 
 

@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 import redis
 
-from d4py_dynamic.driver.supervisor import SIGN_SECONDS
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.mappings.redis_worker import RedisWorkerSpec, work_as_guest
 from d4py_dynamic.remote.run_directory import (
     RunInfo,
@@ -179,12 +179,12 @@ class RemoteWorkers:
         Returns:
             False if the run has another driver, which has given up all workers.
         """
-        look_at = monotonic() + SIGN_SECONDS
+        look_at = monotonic() + HEARTBEAT_SECONDS
         try:
             while not self._pool.join(_TICK_SECONDS):
                 self._see_lost()
                 if monotonic() >= look_at:
-                    look_at = monotonic() + SIGN_SECONDS
+                    look_at = monotonic() + HEARTBEAT_SECONDS
                     self._sign()
                     if not self._is_run_there():
                         break

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from dispel4py.engine.inputs import calls
 from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.runner import CallOffset
+from dispel4py.engine.replay import CallOffset
 from dispel4py.result import Failure
 
 #: Process items: `Task.load` is a list of items.

@@ -119,13 +119,13 @@ class Worker:
             self,
             is_local=self._is_local,
             rank=rank,
-            isolate=share_item if share_items else copy_item,
+            copier=share_item if share_items else copy_item,
             on_error=self._skip if self._skips else raise_error,
             log=store.log,
-            between=self._between,
+            on_batch_end=self._between,
             one_by_one=False,
             leased=True,
-            waits=lambda: not self._outbox.is_empty,
+            has_unsent=lambda: not self._outbox.is_empty,
         )
         self._relief = Preemptor(self._executor, self._relieve)
 
@@ -171,7 +171,7 @@ class Worker:
         self._outbox.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
-        self._executor.keep_whole()
+        self._executor.forbid_split()
         self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
@@ -275,7 +275,7 @@ class Worker:
         owned = self._owned.get((task.pe, task.instance))
         outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
         self._outbox = Outbox() if owned is None else owned.outbox
-        self._lease, self._depth, self._attempt = lease, len(self._executor.calling), None
+        self._lease, self._depth, self._attempt = lease, len(self._executor.call_stack), None
         self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if self._demand.is_to_be_looked_at:
@@ -286,7 +286,7 @@ class Worker:
             owned is not None and (self._demand.hungry > 0 or owned.in_doubt or self._is_to_feed())
         )
         try:
-            with self._executor.aside():
+            with self._executor.fresh_stack():
                 if owned is None:
                     self._do_shared(lease)
                 else:
@@ -344,7 +344,7 @@ class Worker:
             if done == len(task.load):
                 break
             runner = self._executor.start(task.pe, 0)
-            sent, cut = runner.still_to_drop, runner.still_cut
+            sent, cut = runner.replay.left_to_drop, runner.replay.next_call_offset
             position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
@@ -365,7 +365,7 @@ class Worker:
         if task.kind == FINISH:
             self._executor.start(task.pe, 0).track()
         else:
-            self._executor.give_up(task.pe, 0, item)
+            self._executor.skip(task.pe, 0, item)
         self._lease = lease = lease._replace(position=position)
         return lease
 
@@ -458,7 +458,7 @@ class Worker:
                 )
             owned.done += 1
             self._start(owned)
-            self._executor.give_up(*owned.pin, item)
+            self._executor.skip(*owned.pin, item)
             self._drain()
         self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
         owned.losses = 0
@@ -507,7 +507,9 @@ class Worker:
         runner = self._executor.start(*pin)
         # What the lease's own PE has sent is known by its number; further down it is not, nor where
         # threads have written, in an order that is another one next time.
-        can_be_repeated = self._executor.calling[self._depth :] == [pin] and not runner.varies
+        can_be_repeated = (
+            self._executor.call_stack[self._depth :] == [pin] and not runner.is_unrepeatable
+        )
         waited = monotonic() - self._committed_at
         is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
         if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
@@ -525,13 +527,13 @@ class Worker:
             commit.pinned = [(owned.pin, position)]
             commit.got_on = [owned.pin] if owned.gets_on(position) else []
         else:
-            sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            position = lease.position._replace(sent=sent, cut=runner.cut)
+            sent = tuple(runner.replay.sent_in_total.items()) if can_be_repeated else None
+            position = lease.position._replace(sent=sent, cut=runner.replay.call_offset)
             commit.begun = [(lease, position)]
             commit.got_on = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
-        if self._executor.calling == [pin]:
+        if self._executor.call_stack == [pin]:
             self._room.hold(lease.task.pe)
 
     def _look_at_hungry(self) -> bool:
@@ -564,7 +566,7 @@ class Worker:
             lease is not None
             and lease.position.sent
             and not self._pinned[lease.task.pe]
-            and self._executor.start(lease.task.pe, 0).still_to_drop
+            and self._executor.start(lease.task.pe, 0).replay.left_to_drop
         ):  # some of what a lost worker had sent is still to be dropped; only here is it known
             resumed = lease.task.pe
         waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == resumed)
@@ -581,15 +583,15 @@ class Worker:
         if lease is None or lease.task.kind == FINISH or len(self._in_hand) != 1 or self._isolated:
             return
         first = self._executor.start(lease.task.pe, 0)
-        if first.still_to_drop or first.still_cut is not None:
+        if first.replay.left_to_drop or first.replay.next_call_offset is not None:
             return  # only here is it known what a lost worker had sent already
         if not self._can_be_written_down(lease.task):
             return
         has_results = self._executor.has_written or not self._outbox.is_empty
         is_due = self._is_commit_due() and has_results
-        if not is_due and not (self._executor.has_more and self._store.pressure().hungry):
+        if not is_due and not (self._executor.has_pending and self._store.pressure().hungry):
             return
-        (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
+        (pe, _, input_name, batch), rest = self._executor.split_batch(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
             self._outbox.give_away(waiting, name, items)
         position = reduced(lease.task, pe, input_name or "", batch)
@@ -604,7 +606,7 @@ class Worker:
 
         Items of the task itself are told by their place in it; others must be unchangeable.
         """
-        pe, items = self._executor.in_hand_items
+        pe, items = self._executor.current_items
         return pe == task.pe or all(copy_item(item) is item for item in items)
 
     def _leave(self) -> None:

@@ -151,8 +151,10 @@ class PinnedInstance:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return ResumePoint(0, None)
-        sent = tuple(runner.sent_in_all.items())
-        return ResumePoint(self._saved_done, sent, runner.cut, ahead=runner.ahead)
+        sent = tuple(runner.replay.sent_in_total.items())
+        return ResumePoint(
+            self._saved_done, sent, runner.replay.call_offset, ahead=runner.roots_to_pause
+        )
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, ResumePoint]:
         """The state now, between two calls, and the position that goes with it."""
@@ -168,12 +170,12 @@ class PinnedInstance:
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
         # Another owner may have come further than this state; what it sent is still to be dropped.
-        sent, cut = runner.still_to_drop, runner.still_cut
+        sent, cut = runner.replay.left_to_drop, runner.replay.next_call_offset
         runner.track(sent, cut)
         self.cost = thread_time() - started_at
         self._count += 1
         has_sent = tuple(sent.items()) if self._can_be_saved else None
-        return state, ResumePoint(self.done, has_sent, cut, ahead=runner.ahead)
+        return state, ResumePoint(self.done, has_sent, cut, ahead=runner.roots_to_pause)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds."""

@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from dispel4py.engine.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import TakeBuffer
@@ -96,7 +96,7 @@ CODEC = WorkerCodec("dill")
 _LARGE_BYTES = 1 << 15
 
 
-def to_parts(frame: Frame) -> Parts:
+def to_parts(frame: Frame) -> MessageParts:
     """A frame as bytes.
 
     Raises:
@@ -120,7 +120,7 @@ def to_parts(frame: Frame) -> Parts:
     return [CODEC.dumps(frame, beside), *buffers]
 
 
-def from_parts(parts: Parts) -> Frame:
+def from_parts(parts: MessageParts) -> Frame:
     """The frame; large buffers are used as they lie.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 
 
 class InProcessTransport:
@@ -23,7 +23,9 @@ class InProcessTransport:
     (0, [bytearray(b'hello')])
     """
 
-    def __init__(self, rank: int, inboxes: dict[int, queue.SimpleQueue[tuple[int, Parts]]]) -> None:
+    def __init__(
+        self, rank: int, inboxes: dict[int, queue.SimpleQueue[tuple[int, MessageParts]]]
+    ) -> None:
         self._rank = rank
         self._inboxes = inboxes
         self._arrived = inboxes.setdefault(rank, queue.SimpleQueue())
@@ -31,15 +33,15 @@ class InProcessTransport:
     @classmethod
     def connected(cls, ranks: int) -> list[InProcessTransport]:
         """So many ranks that can all send to each other."""
-        inboxes: dict[int, queue.SimpleQueue[tuple[int, Parts]]] = {}
+        inboxes: dict[int, queue.SimpleQueue[tuple[int, MessageParts]]] = {}
         return [cls(rank, inboxes) for rank in range(ranks)]
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         inbox = self._inboxes.get(rank)
         if inbox is not None:
             inbox.put((self._rank, [bytearray(part) for part in parts]))
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         try:
             return self._arrived.get(timeout=seconds) if seconds else self._arrived.get_nowait()
         except queue.Empty:

@@ -106,12 +106,12 @@ class Rank:
             self,
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
             rank=rank,
-            isolate=share_item if share_items else copy_item,
+            copier=share_item if share_items else copy_item,
             on_error=self._on_error,
             log=self._log,
-            between=self._between,
+            on_batch_end=self._between,
             one_by_one=False,
-            waits=self._outgoing.waits,
+            has_unsent=self._outgoing.waits,
             any_thread=any_thread,
         )
 
@@ -231,7 +231,7 @@ class Rank:
         """A batch of this PE is in hand: no later one may overtake it."""
         self._in_hand.append(pe)
         try:
-            with self._executor.aside():
+            with self._executor.fresh_stack():
                 yield
         finally:
             self._in_hand.pop()
@@ -243,7 +243,7 @@ class Rank:
 
     def _tell_ahead(self) -> None:
         """Tell roots that they are too far ahead of an instance here, or are so no more."""
-        now = self._executor.ahead
+        now = self._executor.roots_to_pause
         if now == self._told_ahead:
             return
         before, self._told_ahead = self._told_ahead, now

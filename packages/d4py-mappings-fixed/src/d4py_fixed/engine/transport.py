@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 #: A frame on its way: its pickle, then the large buffers that belong to it.
-Parts = Sequence[bytes | bytearray | memoryview]
+MessageParts = Sequence[bytes | bytearray | memoryview]
 
 
 class Transport(Protocol):
@@ -23,10 +23,10 @@ class Transport(Protocol):
       knows why it ended.
     """
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """Send a frame to a rank."""
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """The next frame and the rank it comes from; None if there is none for so long."""
 
     def close(self) -> None:

@@ -57,12 +57,12 @@ class TransportFactory(Protocol):
 
 def add_local_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of mappings that start processes on this machine."""
-    add_simple(parser)
+    add_simple_argument(parser)
     add_frozen_argument(parser)
     add_start_arguments(parser)
 
 
-def add_simple(parser: argparse.ArgumentParser) -> None:
+def add_simple_argument(parser: argparse.ArgumentParser) -> None:
     """The option of all fixed mappings."""
     parser.add_argument(
         "-s",
@@ -72,7 +72,7 @@ def add_simple(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
+def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
     """The plan of a graph and its place in the processes that the options ask for.
 
     Raises:
@@ -87,7 +87,7 @@ def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
     """Do what `run_locally` does before it starts anything; see `dispel4py.registry.Checks`."""
-    pack(placed(graph, options).plan, CODEC, Start.of(options.extra).method)
+    pack(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 
 def run_locally(
@@ -106,7 +106,7 @@ def run_locally(
         inputs: the run's inputs.
         options: the run's options.
     """
-    placement = placed(graph, options)
+    placement = make_placement(graph, options)
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     start = Start.of(options.extra)
@@ -177,7 +177,7 @@ class RankSpec:
             options.on_progress is not None,
         )
 
-    def carry_out(self, transport: Transport, *, any_thread: bool = True) -> None:
+    def run(self, transport: Transport, *, any_thread: bool = True) -> None:
         """Run the rank to its end; see `Rank`.
 
         Raises:
@@ -217,4 +217,4 @@ def work(
     """Main function of a rank's process."""
     if folder is not None:
         side.on_orphaned(partial(shutil.rmtree, folder, ignore_errors=True))
-    orders.carry_out(recipe())
+    orders.run(recipe())

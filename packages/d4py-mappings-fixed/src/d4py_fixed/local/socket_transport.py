@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import islice
 from time import monotonic
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 
 _COUNT = struct.Struct("!I")
 _LENGTH = struct.Struct("!Q")
@@ -31,7 +31,7 @@ class SocketTransport:
         check: called now and then while `send` waits; may raise.
 
     Attributes:
-        gone: ranks that have ended, in that order.
+        disconnected: ranks that have ended, in that order.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class SocketTransport:
         self._peers: dict[int, socket.socket] = {}
         self._check = check
         self._selector = selectors.DefaultSelector()
-        self._arrived: deque[tuple[int, Parts]] = deque()
+        self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._incoming: dict[int, Incoming] = {}
-        self.gone: list[int] = []
+        self.disconnected: list[int] = []
         for rank, peer in peers.items():
             self.connect(rank, peer)
 
@@ -53,7 +53,7 @@ class SocketTransport:
         self._incoming[rank] = Incoming()
         self._selector.register(peer, selectors.EVENT_READ, rank)
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         rest = on_the_wire(parts)
         try:
             while not write(self._peers[rank], rest):
@@ -61,12 +61,12 @@ class SocketTransport:
         except (BrokenPipeError, ConnectionResetError):
             return  # the peer has ended
 
-    def send_at_once(self, rank: int, parts: Parts) -> None:
+    def send_nowait(self, rank: int, parts: MessageParts) -> None:
         """Send a small frame if there is room for it, and else do not."""
         with suppress(OSError):
             write(self._peers[rank], on_the_wire(parts))
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
         while not self._arrived:
             self._take_in(max(0.0, until - monotonic()))
@@ -119,7 +119,7 @@ class SocketTransport:
             if count == 0:
                 self._selector.unregister(peer)
                 del self._incoming[rank]
-                self.gone.append(rank)
+                self.disconnected.append(rank)
                 return
             parts = incoming.got(count)
             if parts is not None:
@@ -130,7 +130,7 @@ class SocketTransport:
 _MOST_PARTS = 16
 
 
-def on_the_wire(parts: Parts) -> deque[memoryview]:
+def on_the_wire(parts: MessageParts) -> deque[memoryview]:
     """The bytes of a frame."""
     sizes = [memoryview(part).nbytes for part in parts]
     header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))

@@ -134,7 +134,7 @@ class RankProcess:
             )
             when_stuck(lambda error: self._report(picklable_error(error)))
             with _no_exit_is_good():
-                orders.carry_out(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
+                orders.run(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
             transport.settle(peers)
             done = True
         except RunStopped:

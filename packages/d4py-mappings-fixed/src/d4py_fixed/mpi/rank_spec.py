@@ -10,7 +10,7 @@ from multiprocessing import spawn
 
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Placement, peers_of
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.engine.plan_bundle import PlanBundle, pack
 from dispel4py.errors import D4pyError, GraphError, RunError
@@ -18,7 +18,7 @@ from dispel4py.processes.start_methods import no_script_where_there_is_none
 from dispel4py.result import RunOptions
 
 
-def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
+def pack_orders(placement: Placement, options: RunOptions) -> list[MessageParts]:
     """Return what the driver sends to each rank, for `prepared`.
 
     Large arrays of PEs are parts of their own, so that neither side has a copy of them.
@@ -31,7 +31,7 @@ def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
     for name in ("authkey", "start_method"):  # for children only
         preparation.pop(name, None)
     peers = peers_of(placement)
-    packed: list[Parts] = []
+    packed: list[MessageParts] = []
     for rank in range(placement.ranks):
         buffers: list[pickle.PickleBuffer] = []
         orders = pickle.dumps(
@@ -66,7 +66,7 @@ def _check_rebuilt(placement: Placement, bundle: PlanBundle) -> None:
         raise GraphError(list(dict.fromkeys(problems)))
 
 
-def prepared(parts: Parts) -> tuple[RankSpec, list[int]]:
+def prepared(parts: MessageParts) -> tuple[RankSpec, list[int]]:
     """The orders, once this process is made like the driver's, and the ranks to speak with.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind, Listener
 from d4py_fixed.mpi.launcher import VARIABLE, Processes
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
@@ -51,7 +51,7 @@ class RankSupervisor:
         self._is_wide = False
         self._frozen = FrozenWatch()
         self._pids: dict[int, int] = {}
-        self._frames: deque[tuple[int, Parts]] = deque()
+        self._frames: deque[tuple[int, MessageParts]] = deque()
         #: Names of the threads for which ranks stay that have left MPI.
         self._threads: dict[int, list[str]] = {}
         #: Ranks in the run: None, or their last word.
@@ -98,7 +98,7 @@ class RankSupervisor:
         assert self._size is not None
         return self._size
 
-    def begin(self, orders: Sequence[Parts], frozen: FrozenWatch) -> None:
+    def begin(self, orders: Sequence[MessageParts], frozen: FrozenWatch) -> None:
         """Begin a run on the first ranks.
 
         Args:
@@ -161,11 +161,11 @@ class RankSupervisor:
         for rank in self._pids:
             self._lines.send_at_once(rank, Kind.ABORT)
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`."""
         self._lines.send(rank, Kind.FRAME, parts)
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`."""
         if not self._frames:
             self._look(seconds)

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
 
-from d4py_fixed.engine.transport import Parts, Transport
+from d4py_fixed.engine.transport import MessageParts, Transport
 from d4py_fixed.shared_memory.arena import Arena, ArenaFile
 from d4py_fixed.shared_memory.borrowed_blocks import MOST_LENT_BYTES, BorrowedBlocks
 from dispel4py.engine.unique_arrays import is_array
 
-#: Parts of at least so many bytes go through shared memory.
+#: MessageParts of at least so many bytes go through shared memory.
 _LARGE_BYTES = 1 << 15
 _NUMBER = struct.Struct("!Q")
 _PLACE = struct.Struct("!QQ?")
@@ -45,7 +45,7 @@ class SharedBuffers:
         self._arena = Arena(files[rank]) if rank in files else None
         self._lenders: dict[int, BorrowedBlocks] = {}
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         places, carried = bytearray(), []
         for part in parts:
             view = memoryview(part)
@@ -60,7 +60,7 @@ class SharedBuffers:
         lender = self._lenders.get(rank)
         self._inner.send(rank, [_word(lender.read() if lender else ()) + places, *carried])
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
         arrived = self._inner.receive(0.0)
         while True:

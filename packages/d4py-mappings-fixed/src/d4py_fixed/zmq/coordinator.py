@@ -13,7 +13,7 @@ from typing import Any
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import peers_of
-from d4py_fixed.local.launch import RankSpec, placed, rank_name, work
+from d4py_fixed.local.launch import RankSpec, make_placement, rank_name, work
 from d4py_fixed.zmq.addresses import address_of, host_and_port, listen_at_host
 from d4py_fixed.zmq.control_messages import RankPlace
 from d4py_fixed.zmq.curve_keys import CurveKeys, keys_of_driver
@@ -40,7 +40,7 @@ _PATIENCE, RANK_PATIENCE = 1.0, 5.0
 def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
     """Run a graph; see `dispel4py.registry.Mapping.run`."""
     extra = options.extra
-    placement = placed(graph, options)
+    placement = make_placement(graph, options)
     frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     start = Start.of(extra)

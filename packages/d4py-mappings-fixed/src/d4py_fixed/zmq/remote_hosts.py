@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.zmq.control_messages import (
     HOST,
     Failed,
@@ -70,7 +70,7 @@ class RemoteHosts:
 
     # As a transport.
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`.
 
         Raises:
@@ -81,7 +81,7 @@ class RemoteHosts:
         except ConnectionLostError as error:
             raise self._explained(error) from None
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`.
 
         Raises:

@@ -41,7 +41,7 @@ class ReorderBuffer:
         self._early = self._early_bytes = 0
 
     @property
-    def ahead(self) -> tuple[int, ...]:
+    def roots_to_pause(self) -> tuple[int, ...]:
         """Roots that should wait: those of which items are held, while these are too many."""
         if self._early < MOST_EARLY and self._early_bytes < MOST_EARLY_BYTES:
             return ()

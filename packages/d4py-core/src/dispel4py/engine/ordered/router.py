@@ -28,7 +28,7 @@ class OrderedRouter(Router):
         # All copies are made before the first receiver can touch its own.
         first = self.route.way
         others = range(first + 1, first + self.instances)
-        copies = [take_way([_off(item) for item in items], way, self._isolate) for way in others]
+        copies = [take_way([_off(item) for item in items], way, self._copier) for way in others]
         if self._in_order:
             together = zip(items, *copies, strict=True)
             return [(i, [item]) for same in together for i, item in enumerate(same)]
@@ -63,23 +63,23 @@ class OrderedRouter(Router):
         return all_parts if self._in_order else _together(all_parts)
 
 
-def take_way(items: list[Any], way: int, isolate: Copier) -> list[Any]:
+def take_way(items: list[Any], way: int, copier: Copier) -> list[Any]:
     """Return items and voids with the number of one of the ways that they go.
 
     Args:
         items: as they were written.
         way: number of the way.
-        isolate: copies an item, if there are other ways.
+        copier: copies an item, if there are other ways.
     """
     taken: list[Any] = []
     for item in items:
         place = (*item.place, way)
         if type(item) is not Placed:
             taken.append(Void(place))
-        elif isolate is share_item or type(item.data) in IMMUTABLE:
+        elif copier is share_item or type(item.data) in IMMUTABLE:
             taken.append(Placed(place, item.data))
         else:
-            taken.append(Placed(place, isolate(item.data)))
+            taken.append(Placed(place, copier(item.data)))
     return taken
 
 

@@ -65,8 +65,8 @@ class OrderedRunner(Runner):
         )
 
     @property
-    def ahead(self) -> tuple[int, ...]:
-        return () if self._buffer is None else self._buffer.ahead
+    def roots_to_pause(self) -> tuple[int, ...]:
+        return () if self._buffer is None else self._buffer.roots_to_pause
 
     def preprocess(self) -> None:
         self._begin_late(0)
@@ -84,7 +84,7 @@ class OrderedRunner(Runner):
         buffer, name = self._buffer, input_name
         return self._call_in_turn(came for item in items for came in buffer.take(name, item))
 
-    def give_up(self, item: Any, sent: Mapping[str, int]) -> None:
+    def skip(self, item: Any, sent: Mapping[str, int]) -> None:
         for output, items in self.written.items():
             if isinstance(items, PlacedOutput):
                 if self.planned.is_root:
