@@ -17,7 +17,7 @@ from dispel4py import (
 )
 from dispel4py.engine import failures
 from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.failures import FailureCollector, failed_throughout
+from dispel4py.engine.failures import FailureCollector, pes_without_success
 from dispel4py.result import InstanceStats
 
 
@@ -140,4 +140,4 @@ def test_a_pe_through_which_nothing_got_is_known(given, expected):
     collector.add(given)
     stats = RunStats("x", instances=[InstanceStats("Read1", rank, items=2) for rank in (0, 1)])
 
-    assert failed_throughout(RunResult({}, [], stats, collector.counts)) == expected
+    assert pes_without_success(RunResult({}, [], stats, collector.counts)) == expected

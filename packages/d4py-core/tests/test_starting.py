@@ -142,7 +142,6 @@ def test_a_prompt_with_native_threads_is_not_forked_either():
 #: A script without a guard, so that its workers have to be forked.
 REPLACING = """
     import os, signal, threading, time
-    from dispel4py.errors import D4pyError
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.start_methods import Start
 
@@ -163,10 +162,8 @@ REPLACING = """
 
     def until_lost(number):
         while True:
-            try:
-                pool.check()
-            except D4pyError as error:
-                return str(error).replace(str(pool.pids[-1]), "PID").strip()
+            for failure in pool.check():
+                return str(failure).replace(str(pool.pids[-1]), "PID").strip()
             time.sleep(0.01)
 
     COMMON = Common()
@@ -180,7 +177,7 @@ def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(
     adding = """
         pool.add((2, COMMON))
         assert pool.join(20)
-        pool.check()
+        assert pool.check() == []
         for number in (3, 4):
             pool.add((number, COMMON))
             print(until_lost(number))

@@ -32,7 +32,7 @@ from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 
@@ -188,9 +188,9 @@ class Noting(InMemoryTaskStore):
         self._rank, self._commits = rank, commits
 
     def commit(self, commit):
-        pressure = super().commit(commit)
+        status = super().commit(commit)
         self._commits.append((self._rank, commit))
-        return pressure
+        return status
 
 
 class Local:
@@ -288,10 +288,11 @@ class Threads:
         thread.start()
 
     def check(self):
-        if self.errors:
-            raise self.errors[0]
-        if self.lost:
-            raise WorkerLostError(self.lost.pop(0), 0, "killed by SIGKILL")
+        lost = [self.lost.pop(0) for _ in range(len(self.lost))]
+        return [
+            *self.errors,
+            *(WorkerLostError(number, 0, "killed by SIGKILL") for number in lost),
+        ]
 
     def join(self, seconds):
         until = time.monotonic() + seconds
@@ -392,7 +393,7 @@ def execute(local_store):
         owned=None,
         **options,
     ):
-        plan = share_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph))
         store = local_store(plan, most_waiting, most_results)
         execute.stores.append(store)
         chosen = RunOptions(**options)

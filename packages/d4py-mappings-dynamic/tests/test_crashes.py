@@ -32,7 +32,7 @@ from dispel4py import (
     run,
 )
 from dispel4py.engine import executor
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import RunError
 from dispel4py.result import RunOptions
 
@@ -110,7 +110,7 @@ def crashing(open_store, run_in_threads, error):
     """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
     def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
-        plan = share_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph))
         store = open_store(plan)
         crashes = Crashes(error, before, after)
         crash.last = crashes

@@ -9,7 +9,7 @@ import pytest
 from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.store.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import InputError, ServiceError
 
 
@@ -191,7 +191,7 @@ class TestSharedCalls:
             root.independent_calls = True
             graph = WorkflowGraph()
             graph.add(root)
-            plan = share_stateless(make_plan(graph))
+            plan = replicate_stateless(make_plan(graph))
             opened = local_store(plan).open([[]] * workers)
             calls = ({"input": data} for data in given)
             feeders.append(InputFeeder(plan.pes[0], calls, lambda: opened.driver))

@@ -82,7 +82,7 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
         wait_until(lambda rank=gone: min(hosts.ranks(), default=0) > rank, "nobody has taken up")
         hosts.await_work(hosts.await_ranks(2))
     err = assert_finished(hosts, driver, graph, 600)
-    assert "taking up run" in err
+    assert "resuming run" in err
 
 
 @pytest.mark.parametrize("mapping", ["dyn_redis", "hybrid_redis"])
@@ -158,7 +158,7 @@ def test_h2_a_run_that_is_not_resumable_leaves_nothing(hosts):
     kill(driver)
     wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
     _, err = ended(resume(hosts), 1)
-    assert "there is no run to take up" in err
+    assert "there is no run to resume" in err
 
 
 def test_d2_a_replica_that_is_lost_with_its_driver_is_said_to_be(hosts):

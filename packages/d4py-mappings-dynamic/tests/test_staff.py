@@ -9,8 +9,8 @@ from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
     ITEMS,
-    OWN,
     REDELIVERIES,
     STOP,
     Attempt,
@@ -20,7 +20,7 @@ from d4py_dynamic.store.tasks import (
     pins_of,
 )
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
 KILLED = "killed by SIGKILL"
@@ -34,9 +34,11 @@ class Workers:
         self.running = set()
 
     def check(self):
-        if self.lost:
-            number, cause, *kind = self.lost.pop(0)
-            raise (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+        lost, self.lost = self.lost, []
+        return [
+            (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+            for number, cause, *kind in lost
+        ]
 
     def add(self, arguments):
         self.added.append(arguments)
@@ -62,7 +64,7 @@ class Company:
         pes = Numbers(), Relay(), Talker(), Diary([0], 4)
         for source, destination in itertools.pairwise(pes):
             graph.connect(source, "output", destination, "input")
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.driver = self.store.driver
         self.workers = Workers()
@@ -88,7 +90,7 @@ class Company:
         while leases := side.take([]):
             side.commit(Commit(leases=leases))
             for lease in leases:
-                assert lease.task.kind == OWN
+                assert lease.task.kind == ASSIGN
                 pins.append((lease.task.pe, lease.task.instance))
                 side.adopt(pins[-1])
         return pins
@@ -124,7 +126,7 @@ def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(com
     assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
     assert sorted(map(len, now.values())) == [1, 2, 2]
     assert company.supervisor.notes == [
-        f"worker 1 (process 4001) died: {KILLED}; others went on with its work"
+        f"worker 1 (process 4001) died: {KILLED}; other workers continued its work"
     ]
 
 
@@ -144,7 +146,7 @@ def lose_over_a_shared_task(company, *, in_call=True):
         company.obey(number)
         side = company.store.worker(number)
         (lease,) = side.take(None, 0.0, own=False)
-        assert (lease.task.pe, lease.losses) == (1, number)
+        assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
         if number < REDELIVERIES:
@@ -192,7 +194,7 @@ def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
         rank = company.supervisor.ranks[-1]
         company.obey(rank)
         (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
-        assert lease.losses == min(number, 1)
+        assert lease.delivery_count == min(number, 1)
         company.lose(rank)
 
 
@@ -206,7 +208,7 @@ def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
 def test_c5_a_process_of_this_machine_that_runs_is_not_given_up(company, monkeypatch):
     """It may take long to start, or be in a call that keeps Python's lock."""
     silent = dict.fromkeys(company.supervisor.ranks, 1000.0)
-    monkeypatch.setattr(company.driver, "silent", lambda: silent)
+    monkeypatch.setattr(company.driver, "seconds_since_heartbeat", lambda: silent)
     company.workers.running = {0, 2}
     company.supervisor.check()
     assert company.workers.killed == [1]
@@ -275,7 +277,9 @@ def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
 def guests(company, monkeypatch, count):
     """Workers that have joined from elsewhere."""
     ranks = [company.driver.join() for _ in range(count)]
-    monkeypatch.setattr(company.driver, "silent", lambda: dict.fromkeys(ranks, 0.0))
+    monkeypatch.setattr(
+        company.driver, "seconds_since_heartbeat", lambda: dict.fromkeys(ranks, 0.0)
+    )
     return ranks
 
 

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, ResumePoint, StoreStatus, Task
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ProcessingError, ServiceError
 
 
@@ -30,7 +30,7 @@ def look_up_always(patch):
     """Have workers look up between any two batches."""
     patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     known = demand.LoadMonitor()
-    known.note(Pressure(0))
+    known.note(StoreStatus(0))
     assert known.is_to_be_looked_at, "this has lost its effect"
 
 
@@ -180,7 +180,7 @@ def test_stats_count_every_call_once(execute, small_batches):
 # Balance.
 
 
-def test_work_is_given_away_while_others_are_hungry(execute):
+def test_work_is_given_away_while_others_are_idle(execute):
     started_at = time.monotonic()
     result = execute(chain(Numbers(), Slow(0.01)), 80, 4)
     assert time.monotonic() - started_at < 0.8 * 0.7  # alone it would take 0.8 s
@@ -524,13 +524,13 @@ class Script:
     """A table with some workers, of which one works."""
 
     def __init__(self, local_store, threads, graph, owners):
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.threads = threads
         self.driver = self.store.driver
         for rank, own in enumerate(owners):
             self.driver.join()
-            self.driver.put([Task(OWN, *pin) for pin in own], rank)
+            self.driver.put([Task(ASSIGN, *pin) for pin in own], rank)
 
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
@@ -538,7 +538,7 @@ class Script:
         threads = self.threads(lambda rank: Worker(self.plan, self.store.worker(rank), rank), [0])
         end = time.monotonic() + 10
         while not until(self.store):
-            threads.check()
+            assert threads.check() == []
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.002)
         self.driver.delete()
@@ -551,7 +551,7 @@ class Script:
 
 
 def ordered(commit):
-    return [lease.task.kind for lease in commit.leases] == [OWN]
+    return [lease.task.kind for lease in commit.leases] == [ASSIGN]
 
 
 @pytest.fixture
@@ -603,8 +603,8 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
     assert CODEC.loads(state).counter == 10
 
 
-def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
-    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
+def test_a_root_gives_its_followers_to_the_idle_at_once(script, small_batches):
+    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so idle
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )

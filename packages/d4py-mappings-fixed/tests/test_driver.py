@@ -23,7 +23,7 @@ from d4py_fixed.engine.frames import (
 )
 from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
-from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
@@ -75,7 +75,7 @@ def two_roots():
 
 def test_g4_roots_whose_inputs_are_at_hand_get_them_before_any_that_is_read(monkeypatch):
     """To send large inputs can take as long as their root takes for others."""
-    monkeypatch.setattr(Reader, "start", Reader._read)  # so that some are there at once
+    monkeypatch.setattr(InputReader, "start", InputReader._read)  # so that some are there at once
     ranks = Ranks(lambda rank, frame: [ENDED] if isinstance(frame, Calls) and frame.last else [])
     inputs = {"First0": iter([{"input": n} for n in range(9)]), "Second1": [{"input": 0}]}
     drive(ranks, inputs, graph=two_roots())

@@ -52,7 +52,7 @@ class Instance:
         self._taken: Outcome = ([], [], [], [])
         self._stops = on_error == "stop"
         self._executor = Executor(
-            bundle.open(CODEC),
+            bundle.load(CODEC),
             self,
             is_local=lambda *other: other == self._me,
             rank=rank,

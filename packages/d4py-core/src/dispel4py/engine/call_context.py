@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
+from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, GenericPE
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.item_ids import IdentifiedOutput, InstanceSnapshot, call_id
 from dispel4py.engine.plan import PlannedPE
@@ -25,7 +25,7 @@ class ContextRunner(Runner):
         planned: as there.
         instance: as there.
         on_written: as there.
-        rank: as there; a replica of a shared PE is known by it.
+        rank: as there; a replica of a replicated PE is known by it.
         restored: as there, or what `snapshot` of this class has kept.
         written: as there, of another `ContextRunner`.
         options: as there.
@@ -115,5 +115,5 @@ class ContextRunner(Runner):
     def _end(self) -> None:
         if self._seeking is not None:
             self._seeking.end_call()
-        for name in TOLD_ATTRIBUTES:
+        for name in CALL_CONTEXT_ATTRIBUTES:
             vars(self.pe).pop(name, None)

@@ -19,7 +19,7 @@ from typing import Any
 
 from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.ordered.places import Placed
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import ItemError, shorten
@@ -151,7 +151,7 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
-    while type(item) in (Item, Placed, InstanceSnapshot, KeptInOrder):
+    while type(item) in (Item, Placed, InstanceSnapshot, OrderedSnapshot):
         item = item.data if type(item) in (Item, Placed) else item.pe
     reason: Any = error
     where = ""

@@ -28,8 +28,8 @@ from dispel4py.engine.inputs import CallRange, take
 from dispel4py.engine.item_ids import InstanceSnapshot, bare
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.ordered import places
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
-from dispel4py.engine.ordered.router import OrderedRouter, take_way
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
+from dispel4py.engine.ordered.router import OrderedRouter, take_path
 from dispel4py.engine.ordered.runner import OrderedRunner
 from dispel4py.engine.plan import Plan, Route
 from dispel4py.engine.replay import CallOffset
@@ -175,7 +175,7 @@ class Executor:
         self,
         pe: int,
         instance: int,
-        restored: GenericPE | InstanceSnapshot | KeptInOrder | None = None,
+        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None = None,
         sent_before: Mapping[str, int] | None = None,
         call_offset: CallOffset | None = None,
     ) -> Runner:
@@ -664,9 +664,9 @@ class Executor:
 
     def _make_outlets(self, routes: Sequence[Route], runner: Runner) -> list[_Outlet]:
         outlets = []
-        for way, route in enumerate(routes):
+        for branch, route in enumerate(routes):
             receiver = self.plan.pes[route.destination]
-            make = Router if route.way < 0 else OrderedRouter
+            make = Router if route.path < 0 else OrderedRouter
             router = make(
                 route,
                 receiver.instances,
@@ -676,7 +676,7 @@ class Executor:
                 self._in_teams,
                 receiver.id,
             )
-            outlets.append(_Outlet(router, _taker(routes, way, self._copier)))
+            outlets.append(_Outlet(router, _taker(routes, branch, self._copier)))
         return outlets
 
 
@@ -686,27 +686,27 @@ _Output = tuple[str, list[Any], ByteCounter, "list[_Outlet]"]
 _Take = Callable[[list[Any]], list[Any]]
 
 
-def _taker(routes: Sequence[Route], way: int, copier: Copier) -> _Take | None:
+def _taker(routes: Sequence[Route], branch: int, copier: Copier) -> _Take | None:
     """See `_Outlet.take`.
 
     The last way takes the items themselves, the others take copies; nobody else can have touched
     them yet.
     """
-    is_last = way == len(routes) - 1
-    if any(route.way >= 0 for route in routes):
+    is_last = branch == len(routes) - 1
+    if any(route.path >= 0 for route in routes):
         if len(routes) == 1:
             return None  # the places were given with this way
         keep = share_item if is_last else copier
-        if routes[way].way < 0:
-            return lambda items: copy_items(places.bare(items), keep)
-        return partial(take_way, way=routes[way].way, copier=keep)
+        if routes[branch].path < 0:
+            return lambda items: copy_items(places.without_places(items), keep)
+        return partial(take_path, path=routes[branch].path, copier=keep)
     if not any(route.with_ids for route in routes):
         return None if is_last else partial(copy_items, copier=copier)
-    if not routes[way].with_ids:
+    if not routes[branch].with_ids:
         return bare if is_last else lambda items: copy_items(bare(items), copier)
     if len(routes) == 1:
         return None
-    return partial(fork_items, way=way, copier=share_item if is_last else copier)
+    return partial(fork_items, branch=branch, copier=share_item if is_last else copier)
 
 
 class _Outlet:

@@ -60,7 +60,7 @@ def failure_bytes(failure: Failure) -> int:
     return size_of(failure.item) + 3 * len(failure.error.user_traceback) + 1000
 
 
-def complete_failures(result: RunResult, on_failure: OnFailure | None) -> None:
+def count_failures(result: RunResult, on_failure: OnFailure | None) -> None:
     """Count the failures of a run, where its mapping has only listed them.
 
     Args:
@@ -73,7 +73,7 @@ def complete_failures(result: RunResult, on_failure: OnFailure | None) -> None:
         result.failures, result.failure_counts = collector.kept, collector.counts
 
 
-def failed_throughout(result: RunResult) -> dict[str, int]:
+def pes_without_success(result: RunResult) -> dict[str, int]:
     """Return the PEs of which each call failed, and how many calls that were."""
     failed: dict[str, int] = {}
     for count in result.failure_counts:

@@ -17,7 +17,7 @@ from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter, size_of
 _MOST_AHEAD, _MOST_BYTES = 1024, 1 << 20
 
 
-class Reader:
+class InputReader:
     """The calls of one root, read a little ahead of their use.
 
     Args:
@@ -92,7 +92,7 @@ class Reader:
 
 
 def is_in_memory(value: RootInput) -> bool:
-    """The inputs can be handed over at once; anything else wants a `Reader`."""
+    """The inputs can be handed over at once; anything else wants a `InputReader`."""
     return isinstance(value, int) or (
         isinstance(value, list | tuple) and len(value) <= _MOST_AHEAD and _fit(value)
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import stable_hash
-from dispel4py.engine.item_ids import Item, bare, forked_id
+from dispel4py.engine.item_ids import Item, bare, branch_id
 from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
 from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.exceptions.unwinding import let_pass
@@ -66,9 +66,9 @@ class Router:
         #: As `group_key`.
         self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
         #: Splits a batch; items keep their order on the way to each instance.
-        self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
+        self.split: Callable[[list[Any]], Parts] = self._split_for(route.grouping.kind)
 
-    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
+    def _split_for(self, kind: str) -> Callable[[list[Any]], Parts]:
         if kind == GROUP_BY:
             return self._by_key
         if kind == GLOBAL or self.instances == 1:
@@ -231,9 +231,9 @@ def copy_items(items: list[Any], copier: Copier) -> list[Any]:
     return [copier(item) for item in items]
 
 
-def fork_items(items: list[Item], way: int, copier: Copier) -> list[Item]:
-    """The same for items with ids, which have other ones on each of several ways."""
+def fork_items(items: list[Item], branch: int, copier: Copier) -> list[Item]:
+    """The same for items with ids, which have others on each of several branches."""
     return [
-        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else copier(data))
+        Item(branch_id(item_id, branch), data if type(data) in IMMUTABLE else copier(data))
         for item_id, data in items
     ]

@@ -437,7 +437,7 @@ class Runner:
 
     def _kept(self) -> GenericPE | InstanceSnapshot:
         """Return what goes to another process: of a replica, its name too."""
-        if not (self._draws or self.planned.shared):
+        if not (self._draws or self.planned.replicated):
             return self.pe
         return InstanceSnapshot(self.pe, 0, self._origin, self._stream.drawn)
 
@@ -757,8 +757,8 @@ def check_copies(plan: Plan) -> None:
 
 
 def _copy_pe(planned: PlannedPE) -> GenericPE:
-    if planned.make is not None:
-        return planned.make()
+    if planned.factory is not None:
+        return planned.factory()
     try:
         return copy.deepcopy(planned.pe, modules_of(planned.pe))
     except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything

@@ -67,7 +67,7 @@ def unpickled_bytes(data: bytes) -> int:
     return len(data) + _OBJECT_BYTES * (len(data) - len(data.translate(None, _OBJECTS)))
 
 
-def about_bytes(items: Sequence[Any]) -> int:
+def estimate_bytes(items: Sequence[Any]) -> int:
     """Return about how many bytes a batch takes, judged from a few of its items."""
     if not items:
         return 0

@@ -17,9 +17,9 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.random_streams import Stream, callers_generators_kept
+from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.runner import check_copies, raise_error
-from dispel4py.engine.shared_parts import SharingMaker
+from dispel4py.engine.shared_parts import PartialCopyFactory
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -38,7 +38,7 @@ class SimpleMapping:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        with callers_generators_kept() as callers:
+        with preserved_generators() as callers:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
@@ -100,7 +100,7 @@ class SimpleMapping:
 
 def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:
     plan = make_plan(graph, options)
-    pes = (replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
+    pes = (replace(planned, factory=PartialCopyFactory(planned)) for planned in plan.pes)
     return replace(plan, pes=tuple(pes))
 
 

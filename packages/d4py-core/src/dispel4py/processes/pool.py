@@ -209,45 +209,21 @@ class WorkerPool:
         """Process numbers by rank."""
         return [process.pid or 0 for process in self._processes]
 
-    def check(self) -> None:
-        """Raise what a worker reported, or say that one was lost.
+    def check(self) -> list[D4pyError]:
+        """Return what has gone wrong in workers since the last call, by their numbers.
 
-        Raises:
-            D4pyError: a worker's own error.
-            WorkerLostError: a worker ended without a word, has not begun in time, or is stopped
-                and was given up.
+        Returns:
+            The errors that workers reported, and a `WorkerLostError` for each that ended without
+            a report, has not begun in time, or was stopped for too long; the last two are killed.
         """
-        for rank, (process, report) in enumerate(zip(self._processes, self._reports, strict=True)):
-            if rank in self._ended:
-                continue
-            gone = not process.is_alive()
-            message = _received(report)
-            if message == _BEGUN:
-                self._watch.begun(rank)
-                message = _received(report)
-            if message is not None and message.startswith(_FINISHING):
-                self._threads[rank] = pickle.loads(message.removeprefix(_FINISHING))
-                message = _received(report)
-            if message is not None:
-                self._ended.add(rank)
-                if message != _DONE:
-                    raise pickle.loads(message)
-            elif gone:
-                self._ended.add(rank)
-                self._families.lost(process.pid or 0)
-                cause = exit_cause(process.exitcode or 0)
-                if process.exitcode == 1 and self._watch.is_starting(rank):
-                    cause += " before it began"
-                    if self._how.method != "fork":
-                        cause += _UNREPORTED
-                if rank in self._threads:
-                    cause += f", while {name_threads(self._threads[rank])} still ran"
-                raise WorkerLostError(rank, process.pid or 0, cause)
-            else:
-                self._watch_start(rank)
+        failures = [
+            failure
+            for number in range(len(self._processes))
+            if number not in self._ended and (failure := self._check_worker(number)) is not None
+        ]
         for number, pid, cause in self._frozen.look(self._not_ended()):
             self.kill(number)
-            raise WorkerLostError(number, pid, cause)
+            failures.append(WorkerLostError(number, pid, cause))
         self._families.ended(
             [
                 self.pids[rank]
@@ -255,18 +231,63 @@ class WorkerPool:
                 if self.pids[rank] in self._families and not self._processes[rank].is_alive()
             ]
         )
+        return failures
+
+    def raise_on_failure(self) -> None:
+        """Raise the first failure that `check` returns, for a run that no worker can leave.
+
+        Raises:
+            D4pyError: see `check`.
+        """
+        for failure in self.check():
+            raise failure
+
+    def _check_worker(self, number: int) -> D4pyError | None:
+        """Read what a worker has reported; return its failure, if there is one."""
+        process = self._processes[number]
+        gone = not process.is_alive()  # asked before its last message is read
+        message = self._last_message(number)
+        if message is not None:
+            self._ended.add(number)
+            failure: D4pyError | None = pickle.loads(message) if message != _DONE else None
+            return failure
+        if gone:
+            self._ended.add(number)
+            self._families.lost(process.pid or 0)
+            return WorkerLostError(number, process.pid or 0, self._cause_of_loss(number))
+        try:
+            self._watch.look(number, process.pid or 0)
+        except WorkerStartError as error:
+            self.kill(number)
+            return error
+        return None
+
+    def _last_message(self, number: int) -> bytes | None:
+        """Return the message with which a worker ends, if it has come; note those before it."""
+        report = self._reports[number]
+        message = _received(report)
+        if message == _BEGUN:
+            self._watch.begun(number)
+            message = _received(report)
+        if message is not None and message.startswith(_FINISHING):
+            self._threads[number] = pickle.loads(message.removeprefix(_FINISHING))
+            message = _received(report)
+        return message
+
+    def _cause_of_loss(self, number: int) -> str:
+        exitcode = self._processes[number].exitcode or 0
+        cause = exit_cause(exitcode)
+        if exitcode == 1 and self._watch.is_starting(number):
+            cause += " before it began"
+            if self._how.method != "fork":
+                cause += _UNREPORTED
+        if number in self._threads:
+            cause += f", while {name_threads(self._threads[number])} still ran"
+        return cause
 
     def _not_ended(self) -> Iterator[tuple[int, int]]:
         """Return number and process of each worker whose end is not known."""
         return (entry for entry in enumerate(self.pids) if entry[0] not in self._ended)
-
-    def _watch_start(self, number: int) -> None:
-        """Give a worker up if it takes too long to begin."""
-        try:
-            self._watch.look(number, self._processes[number].pid or 0)
-        except WorkerStartError:
-            self.kill(number)
-            raise
 
     def join(self, seconds: float) -> bool:
         """Wait for all workers to end by themselves for so long; False if some have not."""
@@ -289,13 +310,13 @@ class WorkerPool:
         What PEs have left running then has a few seconds to finish.
 
         Args:
-            look: called meanwhile, in place of `check`, which is to be called there.
+            look: called meanwhile, in place of `raise_on_failure`; it has to call `check`.
             name: what to call a worker in a message, by its number.
 
         Raises:
             D4pyError: see `check`.
         """
-        look = look or self.check
+        look = look or self.raise_on_failure
         warning = EndWarning()
         while not self.join(_TICK_SECONDS):
             look()

@@ -6,7 +6,7 @@ from d4py_dynamic.autoscaling.policies import Metrics, Policy
 from d4py_dynamic.autoscaling.trace import ScalingTrace
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
+from d4py_dynamic.store.tasks import ANY, PAUSE, RESUME, Task
 from dispel4py.result import RunStats
 
 
@@ -29,7 +29,7 @@ class Autoscaler:
         self._began_at = self._stepped_at = now
         self._trace = ScalingTrace()
         self._trace.add(0.0, len(supervisor.ranks), 0)  # however soon the run ends
-        self._parked: set[int] = set()
+        self._paused: set[int] = set()
         self._idle_since: dict[int, float] = {}
         self._worker_seconds = 0.0
 
@@ -37,22 +37,22 @@ class Autoscaler:
         """Observe, and park or wake workers."""
         load = self._store.load()
         ranks = self._supervisor.ranks
-        self._parked.intersection_update(ranks)
+        self._paused.intersection_update(ranks)
         self._policy.most = max(1, len(ranks))
-        active = len(ranks) - len(load.parked & self._parked)
+        active = len(ranks) - len(load.paused & self._paused)
         self._worker_seconds += active * (now - self._stepped_at)
         self._stepped_at = now
         self._trace.add(now - self._began_at, active, load.backlog)
-        # Who was woken and has not noticed yet is about to be hungry.
-        hungry = (load.hungry | load.parked).intersection(ranks) - self._parked
-        self._idle_since = {rank: self._idle_since.get(rank, now) for rank in hungry}
+        # Who was woken and has not noticed yet is about to be idle.
+        idle = (load.idle | load.paused).intersection(ranks) - self._paused
+        self._idle_since = {rank: self._idle_since.get(rank, now) for rank in idle}
         longest = now - min(self._idle_since.values(), default=now)
-        active = len(ranks) - len(self._parked)
-        target = self._policy.target(Metrics(now, load.backlog, active, len(hungry), longest))
+        active = len(ranks) - len(self._paused)
+        target = self._policy.target(Metrics(now, load.backlog, active, len(idle), longest))
         if target > active:
-            self._tell(sorted(self._parked)[: target - active], WAKE)
+            self._tell(sorted(self._paused)[: target - active], RESUME)
         elif target < active:
-            self._tell(self._dispensable()[: active - target], PARK)
+            self._tell(self._dispensable()[: active - target], PAUSE)
 
     def report(self, stats: RunStats) -> None:
         """Put the trace so far into the run's statistics."""
@@ -67,7 +67,7 @@ class Autoscaler:
     def _tell(self, ranks: list[int], kind: str) -> None:
         for rank in ranks:
             self._store.put([Task(kind, ANY)], rank)
-        if kind == PARK:
-            self._parked.update(ranks)
+        if kind == PAUSE:
+            self._paused.update(ranks)
         else:
-            self._parked.difference_update(ranks)
+            self._paused.difference_update(ranks)

@@ -17,16 +17,16 @@ from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import (
-    Changed,
-    Drained,
+    DriverState,
     Event,
-    Failed,
-    Finishing,
-    Gone,
     LogLine,
-    Progress,
+    Quiescent,
     Results,
     RunStore,
+    UndeclaredState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStopping,
 )
 from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
@@ -55,7 +55,7 @@ class Driver:
         policy: says how many workers are to be active; None leaves all of them so.
         begun: called when everything is in the store that is given at once, with the roots that
             are still to be fed.
-        progress: how far the run has come; None if it begins.
+        previous: state of the driver that this one takes over from; None if the run begins.
         limits: intervals and limits.
     """
 
@@ -70,7 +70,7 @@ class Driver:
         stats: RunStats,
         policy: Policy | None = None,
         begun: Callable[[list[int]], None] = lambda roots: None,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
         limits: DriverLimits = DriverLimits(),
     ) -> None:
         self._limits = limits
@@ -87,15 +87,15 @@ class Driver:
         self._feeders: list[InputFeeder] = []
         self._started_at = perf_counter()
         first: list[Task] = []
-        fed = {} if progress is None else progress.fed
+        fed = {} if previous is None else previous.offsets
         for root, value in given.items():
-            if not is_in_memory(value) or progress is not None:
+            if not is_in_memory(value) or previous is not None:
                 before = fed[root].calls if root in fed else 0
                 self._feeders.append(InputFeeder(plan.pes[root], value, make_store, before, limits))
                 continue
             made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
             if not is_pinned(plan.pes[root]):
-                shared = pieces(CallRange(0, made), len(store.load().hungry))
+                shared = pieces(CallRange(0, made), len(store.load().idle))
                 first += [Task(CALLS, root, ANY, None, piece) for piece in shared]
             elif made:
                 first.append(Task(CALLS, root, 0, None, made))
@@ -103,7 +103,7 @@ class Driver:
             None if policy is None else Autoscaler(policy, store, supervisor, self._started_at)
         )
         feeding = {feeder.root for feeder in self._feeders}
-        self._frontier = Frontier(plan, feeding, () if progress is None else progress.finishing)
+        self._frontier = Frontier(plan, feeding, () if previous is None else previous.finishing)
         self._first = first
 
     def run(self) -> RunResult:
@@ -203,7 +203,7 @@ class Driver:
         """Deal with what has happened; True if the frontier may have moved."""
         drained = False
         for event in self._store.events(seconds):
-            drained |= isinstance(event, Drained)
+            drained |= isinstance(event, Quiescent)
             self._deal_with(event)
         return drained
 
@@ -215,19 +215,19 @@ class Driver:
                 self._failures.add(failures)
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
-            case Changed(pe_id, rank, attributes, files):
+            case UndeclaredState(pe_id, rank, attributes, files):
                 self._files[pe_id, rank] = files
                 if attributes:
                     self._changed.setdefault(pe_id, attributes)
                 if attributes and self._plan.strict:
                     raise undeclared(pe_id, attributes)
-            case Drained():
+            case Quiescent():
                 pass
-            case Failed(error):
+            case WorkerFailed(error):
                 raise pickle.loads(error)
-            case Gone(rank, process, cause, has_left):
+            case WorkerExited(rank, process, cause, has_left):
                 self._supervisor.see_off(WorkerLostError(rank, process, cause), has_left=has_left)
-            case Finishing(rank, threads):
+            case WorkerStopping(rank, threads):
                 self._supervisor.finishing(rank, threads)
             case note:
                 RUN_LOG.warning("%s", note.text)

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from d4py_dynamic.driver.limits import DriverLimits
-from d4py_dynamic.store.protocols import Fed, RunStore
+from d4py_dynamic.store.protocols import InputOffset, RunStore
 from d4py_dynamic.store.tasks import ANY, CALLS, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
-from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
@@ -49,7 +49,7 @@ class InputFeeder:
         self.done = False
         self.error: BaseException | None = None
         self._fed = fed
-        self._reader = Reader(root, islice(calls(root, given), fed, None) if fed else given)
+        self._reader = InputReader(root, islice(calls(root, given), fed, None) if fed else given)
         self._make_store = make_store
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._put, name=f"d4py-put-{root.id}", daemon=True)
@@ -76,9 +76,9 @@ class InputFeeder:
                 if batch:
                     tasks = self._tasks(store, batch)
                     self._fed += len(batch)
-                    store.put(tasks, fed=Fed(self.root, self._fed, False))
+                    store.put(tasks, offset=InputOffset(self.root, self._fed, False))
             if self._reader.ended:
-                store.put([], fed=Fed(self.root, self._fed, True))
+                store.put([], offset=InputOffset(self.root, self._fed, True))
                 self.done = True
         except BaseException as error:  # raised where the driver looks
             self.error = error
@@ -90,5 +90,5 @@ class InputFeeder:
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:
         if self._is_pinned:
             return [Task(CALLS, self.root, 0, None, batch)]
-        shared = pieces(CallRange(self._fed, batch), len(store.load().hungry))
+        shared = pieces(CallRange(self._fed, batch), len(store.load().idle))
         return [Task(CALLS, self.root, ANY, None, piece) for piece in shared]

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
+from d4py_dynamic.store.tasks import ANY, ASSIGN, REDELIVERIES, STOP, Pin, Task, pins_of
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import WorkerLostError, WorkerStartError
+from dispel4py.errors import D4pyError, WorkerLostError, WorkerStartError
 from dispel4py.logs import get_logger
 from dispel4py.processes.ending import name_threads
 from dispel4py.processes.pool import EndWarning
@@ -24,8 +24,8 @@ _FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 class Workers(Protocol):
     """Worker processes, numbered from 0 in the order in which they were started."""
 
-    def check(self) -> None:
-        """Raise what a worker reported, or `WorkerLostError` for each that was lost, once."""
+    def check(self) -> list[D4pyError]:
+        """Return the errors that workers reported, and a `WorkerLostError` for each lost one."""
 
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another one."""
@@ -123,12 +123,10 @@ class WorkerSupervisor:
         Raises:
             RunError: a worker reported an error, or was lost with something that only it had.
         """
-        while True:
-            try:
-                self._workers.check()
-                break
-            except WorkerLostError as error:
-                self._replace(error.rank, self._as_ranked(error))
+        for failure in self._workers.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            self._replace(failure.rank, self._as_ranked(failure))
         if monotonic() >= self._look_at:
             hasty = self._limits.join_poll_seconds
             self._look_at = monotonic() + (HEARTBEAT_SECONDS if self._pins_of else hasty)
@@ -161,7 +159,7 @@ class WorkerSupervisor:
             return
         self._gone.add(error.rank)
         self._pins_of.pop(error.rank, None)
-        self._store.lose(error.rank, [], blame=False)
+        self._store.evict(error.rank, [], count_delivery=False)
         if not has_ended:
             self.notes.append(
                 f"{error}, at the end of the run; no result is missing, but files that its PEs had"
@@ -198,7 +196,7 @@ class WorkerSupervisor:
 
     def _look_around(self) -> None:
         """Who has joined or fallen silent elsewhere?"""
-        silent = self._store.silent()
+        silent = self._store.seconds_since_heartbeat()
         if silent is None:
             return
         known = self._pins_of.keys() | self._gone
@@ -219,7 +217,7 @@ class WorkerSupervisor:
         Not so a process of this machine that runs, as the system sees it: it is about to start on a
         busy machine, or in a call that keeps Python's lock, for which its sign of life waits.
         """
-        error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
+        error = WorkerLostError(rank, 0, f"no heartbeat for {seconds:.0f} s")
         if rank not in self._ranks:
             self.see_off(error, has_left=False)
             return
@@ -230,7 +228,7 @@ class WorkerSupervisor:
         elif rank not in self._quiet:
             self._quiet.add(rank)
             _LOG.info(
-                "worker %d has given no sign of life for %.0f s, but its process runs: waiting for"
+                "worker %d has sent no heartbeat for %.0f s, but its process runs: waiting for"
                 " what it does, such as a call that keeps Python's lock (GIL)",
                 *(rank, seconds),
             )
@@ -243,7 +241,7 @@ class WorkerSupervisor:
 
     def _assign(self, rank: int, pins: Sequence[Pin]) -> None:
         self._pins_of[rank] += pins
-        self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
+        self._store.put([Task(ASSIGN, pe, instance) for pe, instance in pins], rank)
 
     def _as_ranked(self, error: WorkerLostError) -> WorkerLostError:
         return type(error)(self._ranks[error.rank], error.pid, error.cause)
@@ -284,7 +282,7 @@ class WorkerSupervisor:
             return False
         self._gone.add(rank)
         pins = self._pins_of.pop(rank, [])  # it may have come and gone between two looks
-        lost = self._store.lose(rank, pins, blame=blame)
+        lost = self._store.evict(rank, pins, count_delivery=blame)
         for pe in lost.replicas:
             if self._plan.pes[pe].has_postprocess:
                 raise _lost_for_good(
@@ -294,7 +292,7 @@ class WorkerSupervisor:
             pe_id = self._plan.pes[lease.task.pe].id
             if lease.position.sent is None:
                 raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
-        suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
+        suspects = [(lease.task.pe, ANY, lease.delivery_count) for lease in lost.leases]
         suspects += [(*pin, losses) for pin, losses in lost.pins]
         for pe, instance, losses in suspects:
             if losses > self._redeliveries and (lost.starting or not self._skips):
@@ -303,7 +301,7 @@ class WorkerSupervisor:
                 raise type(error)(error.rank, error.pid, error.cause, ran)
         self._unowned += pins
         if blame:
-            self.notes.append(f"{error}; others went on with its work")
+            self.notes.append(f"{error}; other workers continued its work")
         else:
             _LOG.info("worker %d left", rank)
         return bool(suspects or lost.replicas)

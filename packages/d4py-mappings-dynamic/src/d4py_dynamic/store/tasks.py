@@ -18,21 +18,21 @@ ITEMS = "items"
 CALLS = "calls"
 #: Postprocess an instance.
 FINISH = "finish"
-#: Own a pinned instance from now on: whoever owned it before is gone.
-OWN = "own"
-#: Take no shared tasks until told to go on.
-PARK = "park"
-#: Go on with shared tasks.
-WAKE = "wake"
-#: End as soon as what is in hand is done; others go on with the rest.
-LEAVE = "leave"
-#: End the worker.
+#: Take ownership of a pinned instance; its previous owner, if any, is gone.
+ASSIGN = "assign"
+#: Take no shared tasks until `RESUME`.
+PAUSE = "pause"
+#: Take shared tasks again.
+RESUME = "resume"
+#: Finish the tasks in hand, return the rest to the store, and exit.
+DRAIN = "drain"
+#: Exit.
 STOP = "stop"
 
-#: What is told to a worker and is no work: it counts nowhere.
-ORDERS = (OWN, PARK, WAKE, LEAVE, STOP)
+#: Kinds of control messages, which are no work and are not counted.
+CONTROL_MESSAGES = (ASSIGN, PAUSE, RESUME, DRAIN, STOP)
 
-#: What was lost with its worker may be begun again so many times; then it is to blame.
+#: How often what was lost with its worker is delivered again; beyond that it is a poison message.
 REDELIVERIES = 3
 
 #: Tasks of a pinned instance that may wait before their senders pause, and batches of results.
@@ -53,7 +53,7 @@ class Task(NamedTuple):
     """Work for one PE.
 
     Attributes:
-        kind: `ITEMS`, `CALLS`, `FINISH`, or one of `ORDERS`.
+        kind: `ITEMS`, `CALLS`, `FINISH`, or one of `CONTROL_MESSAGES`.
         pe: number of the PE; `ANY` where it is about none.
         instance: number of the instance that must do it, or `ANY`.
         input_name: the input by which items come in.
@@ -95,58 +95,58 @@ class Lease(NamedTuple):
 
     Attributes:
         task: the task, or what is left of it.
-        token: the store's own mark.
+        token: identifies it in the store.
         position: how far a worker had come with it that is gone; for shared tasks.
-        losses: 0 if no worker was lost with it since it last got any further; else 1, and one more
-            for each that was lost in an `Attempt` at it.
+        delivery_count: 0 if no worker was lost with it since it last made progress; else 1, plus 1
+            for each worker that was lost during an `Attempt` at it.
     """
 
     task: Task
     token: Any
     position: ResumePoint = ResumePoint()
-    losses: int = 0
+    delivery_count: int = 0
 
 
-#: What may be to blame for the loss of a worker: a pinned instance, or a lease of a shared task.
-Suspect = Pin | Lease
+#: What has a delivery count: a pinned instance, or a lease of a shared task.
+Delivery = Pin | Lease
 
 
 class Attempt(NamedTuple):
     """What a worker is about to do, and might not survive as others before it did not.
 
     Attributes:
-        suspect: the instance or lease.
+        delivery: the instance or lease.
         in_call: an item is processed, or an instance postprocessed; before that it is only made.
     """
 
-    suspect: Suspect
+    delivery: Delivery
     in_call: bool
 
 
-class Adopted(NamedTuple):
+class AdoptedInstance(NamedTuple):
     """A pinned instance as its last owner has left it.
 
     Attributes:
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
         leases: what it was given since then, oldest first.
-        losses: 0 if no owner was lost with some of these since it last got any further; else 1,
-            and one more for each that was lost in an `Attempt` at it.
+        delivery_count: 0 if no owner was lost with some of these since it last made progress; else
+            1, plus 1 for each owner that was lost during an `Attempt` at it.
     """
 
     state: bytes | None
     position: ResumePoint
     leases: list[Lease]
-    losses: int = 0
+    delivery_count: int = 0
 
 
-class Lost(NamedTuple):
-    """What a lost worker had.
+class Eviction(NamedTuple):
+    """What an evicted worker had.
 
     Attributes:
         leases: shared tasks, which others can take again.
         replicas: PEs with a life cycle of which it had a replica.
-        pins: its instances that had tasks, and how many owners were lost over them; see `Adopted`.
+        pins: its pinned instances that had tasks, with their delivery counts.
         starting: it was lost in an `Attempt` that was not in a call, so there is no item to skip.
     """
 
@@ -166,7 +166,7 @@ class Commit:
             that it is lost with its worker.
         pinned: how far pinned instances have come since their last state.
         begun: leases that are not done, of shared tasks, and how far they have come.
-        got_on: those of both that got any further: what was lost before was not their fault.
+        progressed: instances and leases that made progress; their delivery counts are reset.
         attempt: what the worker is about to do; None if there is no doubt about it.
         tasks: tasks that follow from them.
         results: (PE id, output, items).
@@ -181,7 +181,7 @@ class Commit:
     states: list[tuple[Pin, bytes | None]] = field(default_factory=list)
     pinned: list[tuple[Pin, ResumePoint]] = field(default_factory=list)
     begun: list[tuple[Lease, ResumePoint]] = field(default_factory=list)
-    got_on: list[Suspect] = field(default_factory=list)
+    progressed: list[Delivery] = field(default_factory=list)
     attempt: Attempt | None = None
     tasks: list[Task] = field(default_factory=list)
     results: list[tuple[str, str, list[Any]]] = field(default_factory=list)
@@ -191,22 +191,22 @@ class Commit:
     orphans: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-class Pressure(NamedTuple):
-    """How the store stands after a commit.
+class StoreStatus(NamedTuple):
+    """How much waits in a store, and how many workers are idle.
 
     Attributes:
-        hungry: number of workers that wait for work, or would if they were woken, and find none:
-            where shared tasks wait for them, be it that they are just starting, they are served.
-        full: instances whose tasks wait in such number that their senders should pause.
-        results_full: the same for results that the caller has not taken yet.
-        orders: something waits that is for this worker alone.
+        idle: number of idle workers, paused ones included, beyond the shared tasks that are queued
+            for them.
+        full: pinned instances with so many queued tasks that their senders should pause.
+        results_full: so many results are queued for the driver that workers should pause.
+        has_messages: tasks or control messages wait in this worker's inbox.
         backlog: number of shared tasks that wait.
     """
 
-    hungry: int
+    idle: int
     full: tuple[Pin, ...] = ()
     results_full: bool = False
-    orders: bool = False
+    has_messages: bool = False
     backlog: int = 0
 
 
@@ -225,7 +225,7 @@ def pins_of(plan: Plan) -> list[Pin]:
 
 def counts(task: Task) -> bool:
     """It is work, and unfinished until its lease has ended."""
-    return task.kind not in ORDERS
+    return task.kind not in CONTROL_MESSAGES
 
 
 def is_replica_end(task: Task) -> bool:

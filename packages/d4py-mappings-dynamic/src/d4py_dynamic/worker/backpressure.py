@@ -10,7 +10,7 @@ from time import sleep
 from typing import Protocol
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Lease, Pin, Pressure
+from d4py_dynamic.store.tasks import Lease, Pin, StoreStatus
 from dispel4py.engine.executor import DEEPEST_NESTING
 from dispel4py.engine.plan import Ancestors, Plan
 
@@ -73,23 +73,23 @@ class Backpressure:
         self._overfull: set[Pin] = set()
         self._waits_at: int | None = None
 
-    def note(self, pressure: Pressure) -> None:
+    def note(self, status: StoreStatus) -> None:
         """Take note of who is behind after a commit."""
-        self._overfull.update(pressure.full)
+        self._overfull.update(status.full)
 
-    def wait(self, pressure: Pressure, *, at_end: bool) -> None:
+    def wait(self, status: StoreStatus, *, at_end: bool) -> None:
         """Wait after a commit, if it has to be.
 
         Args:
-            pressure: what the commit has shown.
+            status: what the commit has shown.
             at_end: no lease goes on that has not ended.
         """
         if at_end and self._waits_at == len(self._in_hand):
             return  # who waits already sees to it
         if not self._in_hand:
-            self._wait_for(self._overfull, pressure.results_full)
+            self._wait_for(self._overfull, status.results_full)
         elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
-            self._wait_for(set(pressure.full), pressure.results_full)
+            self._wait_for(set(status.full), status.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
     def hold(self, root: int) -> None:
@@ -132,10 +132,10 @@ class Backpressure:
     def _pause(self, awaited: set[Pin]) -> None:
         pause = _PAUSE_SECONDS
         while not self._worker.leaving:
-            pressure = self._store.pressure(tuple(self._overfull))
-            self._overfull.intersection_update(pressure.full)
+            status = self._store.status(tuple(self._overfull))
+            self._overfull.intersection_update(status.full)
             no_room = not self._overfull.isdisjoint(awaited)
-            if not no_room and not pressure.results_full:
+            if not no_room and not status.results_full:
                 return
             # What is done fills its instance until it is saved, and others may wait for that.
             self._worker.save_what_is_due(at_rest=True, waits=False)

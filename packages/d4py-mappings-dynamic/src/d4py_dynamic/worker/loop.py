@@ -1,7 +1,7 @@
 """The task loop: a worker that takes leases from a task store until it is told to stop.
 
 An item that no place is fixed for is followed down the graph here, in this process, to the end of
-its path; that costs nothing per hop.  Only while other workers are hungry is work handed back to
+its path; that costs nothing per hop.  Only while other workers are idle is work handed back to
 the store, in pieces.  What a lease has produced is committed together with its end, and what a
 pinned instance has produced together with its state, so a worker may be lost at any moment.
 
@@ -21,20 +21,20 @@ from d4py_dynamic.store.protocols import TAKE_SECONDS, TaskStore
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
+    CONTROL_MESSAGES,
+    DRAIN,
     FINISH,
-    LEAVE,
-    ORDERS,
-    OWN,
-    PARK,
+    PAUSE,
     REDELIVERIES,
     STOP,
     Attempt,
     Commit,
+    Delivery,
     Lease,
     Pin,
-    Pressure,
     ResumePoint,
-    Suspect,
+    StoreStatus,
     Task,
     is_pinned,
     left_of,
@@ -108,7 +108,7 @@ class Worker:
         self._room = Backpressure(plan, store, self._owned, self._in_hand, self)
         self._demand = demand.LoadMonitor()
         self._giving = self._isolated = False
-        self._parked = self._stopped = self._aside = False
+        self._paused = self._stopped = self._aside = False
         self.leaving = False
         self._orphans = 0
         self._committed_at = monotonic()
@@ -156,7 +156,7 @@ class Worker:
 
     def _tell_changed(self) -> None:
         for changed in self._tally.changed(self._executor):
-            self._store.changed(changed)
+            self._store.report_undeclared_state(changed)
 
     # What the executor calls: `OutputHandler` and its hooks.
 
@@ -185,7 +185,7 @@ class Worker:
             or self._isolated
             or (
                 self._executor.in_call
-                and (self._demand.hungry > 0 or pe in self._executor.pes_in_call)
+                and (self._demand.idle > 0 or pe in self._executor.pes_in_call)
             )
         )
 
@@ -202,7 +202,7 @@ class Worker:
 
     def next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
-        if only is None and self._aside and not self._parked:
+        if only is None and self._aside and not self._paused:
             self._take(None, 0.0, own=False)
             if self._taken and self._taken[-1].task.instance == ANY:
                 return self._taken.pop()
@@ -240,20 +240,20 @@ class Worker:
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
-            if lease.task.kind in ORDERS:
+        for lease in self._store.take(only, seconds, shared=not self._paused, own=own):
+            if lease.task.kind in CONTROL_MESSAGES:
                 self._obey(lease)
             else:
                 self._taken.append(lease)
 
     def _obey(self, lease: Lease) -> None:
         task = lease.task
-        if task.kind == OWN:
+        if task.kind == ASSIGN:
             self._adopt((task.pe, task.instance))
-        elif task.kind in (LEAVE, STOP):
-            self.leaving, self._stopped = task.kind == LEAVE, True
+        elif task.kind in (DRAIN, STOP):
+            self.leaving, self._stopped = task.kind == DRAIN, True
         else:
-            self._parked = task.kind == PARK
+            self._paused = task.kind == PAUSE
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
     def _adopt(self, pin: Pin) -> None:
@@ -276,14 +276,14 @@ class Worker:
         outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
         self._outbox = Outbox() if owned is None else owned.outbox
         self._lease, self._depth, self._attempt = lease, len(self._executor.call_stack), None
-        self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
+        self._isolated = lease.delivery_count > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if self._demand.is_to_be_looked_at:
-            self._look_at_hungry()
+            self._look_at_idle()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
         self._giving = self.leaving or (
-            owned is not None and (self._demand.hungry > 0 or owned.in_doubt or self._is_to_feed())
+            owned is not None and (self._demand.idle > 0 or owned.in_doubt or self._is_to_feed())
         )
         try:
             with self._executor.fresh_stack():
@@ -305,7 +305,7 @@ class Worker:
         else:
             at = lease.position
             self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
-        if lease.losses > self._redeliveries:
+        if lease.delivery_count > self._redeliveries:
             lease = self._skip_deadly(lease)
         is_done = True
         if len(self._in_hand) == 1:
@@ -328,7 +328,7 @@ class Worker:
             self._relief.on_duty(False)
         self._in_hand.pop()
         if is_done:
-            self._commit(self._outbox.take([lease], self._demand.hungry), at_end=True)
+            self._commit(self._outbox.take([lease], self._demand.idle), at_end=True)
 
     def _do_one_by_one(self, lease: Lease) -> bool:
         """Do what a worker was lost over, so that it is known which item is to blame.
@@ -348,8 +348,8 @@ class Worker:
             position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
-            commit = self._outbox.take([], self._demand.hungry)
-            commit.begun, commit.got_on = [(lease, position)], [lease]
+            commit = self._outbox.take([], self._demand.idle)
+            commit.begun, commit.progressed = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
             if self.leaving:
                 return False
@@ -361,7 +361,7 @@ class Worker:
         task = lease.task
         position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
         item = None if task.kind == FINISH else task.load[lease.position.done]
-        self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
+        self._outbox.add_failure(_deadly(self._plan, task, item, lease.delivery_count))
         if task.kind == FINISH:
             self._executor.start(task.pe, 0).track()
         else:
@@ -369,7 +369,7 @@ class Worker:
         self._lease = lease = lease._replace(position=position)
         return lease
 
-    def _try(self, suspect: Suspect, *, in_call: bool = True) -> None:
+    def _try(self, suspect: Delivery, *, in_call: bool = True) -> None:
         """Tell what is about to be done, in case that this worker does not survive it either."""
         if self._isolated:
             self._attempt = Attempt(suspect, in_call)
@@ -379,7 +379,7 @@ class Worker:
         task = lease.task
         owned.in_hand = True
         self._begin(owned)
-        if owned.losses > self._redeliveries:
+        if owned.delivery_count > self._redeliveries:
             self._skip_deadly_of(owned, task)
             if task.kind != FINISH:
                 self._step_aside(owned, lease)
@@ -404,7 +404,7 @@ class Worker:
                     self._step_aside(owned, lease)
                     return
                 if self._demand.is_to_be_looked_at:
-                    self._look_at_hungry()
+                    self._look_at_idle()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
                     self._room.hold(task.pe)
@@ -453,15 +453,15 @@ class Worker:
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
-                    f" {owned.losses} times: its input {task.input_name!r} is ordered, so the item"
-                    " to blame is not known and none can be skipped"
+                    f" {owned.delivery_count} times: its input {task.input_name!r} is ordered,"
+                    " so the item to blame is not known and none can be skipped"
                 )
             owned.done += 1
             self._start(owned)
             self._executor.skip(*owned.pin, item)
             self._drain()
-        self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
-        owned.losses = 0
+        self._outbox.add_failure(_deadly(self._plan, task, item, owned.delivery_count))
+        owned.delivery_count = 0
 
     def _start(self, owned: PinnedInstance) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -470,9 +470,9 @@ class Worker:
     def _due_at(self, owned: PinnedInstance, began_at: float) -> float:
         """When to save an instance in the middle of a lease.
 
-        At once if others are hungry, and if the next items may take long as the last ones did.
+        At once if others are idle, and if the next items may take long as the last ones did.
         """
-        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
+        if self._demand.idle or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
@@ -480,21 +480,21 @@ class Worker:
         """Run what waits here to its end, or hand it back if it takes long.
 
         Returns:
-            True if something was handed back though nobody was hungry.
+            True if something was handed back though nobody was idle.
         """
         has_left_some = False
         while not self._executor.drain():
-            hungry = self._look_at_hungry()
-            if hungry or self._outbox.heavy or self._is_commit_due():
-                has_left_some |= self._hand_back() and not hungry
+            idle = self._look_at_idle()
+            if idle or self._outbox.heavy or self._is_commit_due():
+                has_left_some |= self._hand_back() and not idle
         return has_left_some
 
     def _is_commit_due(self) -> bool:
         return monotonic() - self._committed_at > COMMIT_SECONDS
 
     def _look_up_in_call(self) -> None:
-        """In the middle of a call: feed the hungry, and let results flow."""
-        if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
+        """In the middle of a call: feed idle workers, and let results flow."""
+        if not (self._look_at_idle() or self._outbox.heavy or self._is_commit_due()):
             return
         if self._giving or not self._demand.backlog or self._outbox.weight > _TOO_HEAVY:
             self._hand_back()
@@ -514,7 +514,7 @@ class Worker:
         is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
         if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
             return
-        commit = self._outbox.take([], self._demand.hungry)
+        commit = self._outbox.take([], self._demand.idle)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
         for failure in failures:
@@ -525,31 +525,31 @@ class Worker:
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
             commit.pinned = [(owned.pin, position)]
-            commit.got_on = [owned.pin] if owned.gets_on(position) else []
+            commit.progressed = [owned.pin] if owned.gets_on(position) else []
         else:
             sent = tuple(runner.replay.sent_in_total.items()) if can_be_repeated else None
             position = lease.position._replace(sent=sent, cut=runner.replay.call_offset)
             commit.begun = [(lease, position)]
-            commit.got_on = [lease] if position != lease.position else []
+            commit.progressed = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
         if self._executor.call_stack == [pin]:
             self._room.hold(lease.task.pe)
 
-    def _look_at_hungry(self) -> bool:
+    def _look_at_idle(self) -> bool:
         """Whether others should have what waits here."""
-        self._note(self._store.pressure())
+        self._note(self._store.status())
         return self._giving
 
-    def _note(self, pressure: Pressure) -> None:
+    def _note(self, status: StoreStatus) -> None:
         """Take note of how things are elsewhere, and of orders."""
-        self._demand.note(pressure)
-        if pressure.orders:
+        self._demand.note(status)
+        if status.has_messages:
             self._take(())
-        self._giving = self.leaving or self._demand.hungry > 0 or self._is_to_feed()
+        self._giving = self.leaving or self._demand.idle > 0 or self._is_to_feed()
 
     def _is_to_feed(self) -> bool:
-        """Others were hungry a moment ago, and only here can there be more for them.
+        """Others were idle a moment ago, and only here can there be more for them.
 
         So they get something in stock before a root is held up by what follows from it.
         """
@@ -589,7 +589,7 @@ class Worker:
             return
         has_results = self._executor.has_written or not self._outbox.is_empty
         is_due = self._is_commit_due() and has_results
-        if not is_due and not (self._executor.has_pending and self._store.pressure().hungry):
+        if not is_due and not (self._executor.has_pending and self._store.status().idle):
             return
         (pe, _, input_name, batch), rest = self._executor.split_batch(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
@@ -661,9 +661,9 @@ class Worker:
             self._store.log(pe_id, self._rank, f"the run fails if this worker is lost: {why}")
         if close:
             self._executor.close(*owned.pin)
-        commit = owned.outbox.take(owned.held, self._demand.hungry)
+        commit = owned.outbox.take(owned.held, self._demand.idle)
         commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
-        commit.got_on = [owned.pin] if owned.gets_on(position) else []
+        commit.progressed = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
     def _commit(
@@ -689,18 +689,18 @@ class Worker:
         commit.attempt = self._attempt
         started_at = perf_counter()
         try:
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         except ItemError:
             largest = self._store.largest
             leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._committed_at = monotonic()
-        self._room.note(pressure)
-        self._note(pressure)
+        self._room.note(status)
+        self._note(status)
         if waits:
-            self._room.wait(pressure, at_end=at_end)
+            self._room.wait(status, at_end=at_end)
 
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:

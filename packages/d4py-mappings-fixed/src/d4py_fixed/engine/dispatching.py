@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from d4py_fixed.engine.frames import Calls
-from dispel4py.engine.input_reader import Reader, is_in_memory
+from dispel4py.engine.input_reader import InputReader, is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
@@ -34,12 +34,12 @@ class CallDispatcher:
         self._unused = [0] * root.instances
         self._window = _WINDOW if root.instances == 1 else _SHARED_WINDOW
         self._left = CallRange(0, 0)
-        self._reader: Reader | None = None
+        self._reader: InputReader | None = None
         if is_in_memory(given):
             made = given if isinstance(given, int) else list(calls(root, given))
             self._left = CallRange(0, made)
         else:
-            self._reader = Reader(root, given)
+            self._reader = InputReader(root, given)
 
     @property
     def reads(self) -> bool:

@@ -43,7 +43,12 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import SHUFFLE, Ancestors
 from dispel4py.engine.runner import OnError, raise_error
-from dispel4py.engine.unsent_items import sendable, sendable_failures, unsent, unsent_result
+from dispel4py.engine.unsent_items import (
+    drop_unpicklable,
+    unpicklable_item_error,
+    unpicklable_result_error,
+    without_unpicklable,
+)
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
@@ -348,9 +353,11 @@ class Rank:
             writers = dict.fromkeys(number for number, _ in self._mine)
 
             def refuse(error: ItemError) -> None:
-                self._on_error(unsent(self._plan, pe, input_name, writers, error), None)
+                self._on_error(
+                    unpicklable_item_error(self._plan, pe, input_name, writers, error), None
+                )
 
-            items = sendable(items, CODEC.dumps, refuse)
+            items = drop_unpicklable(items, CODEC.dumps, refuse)
             return self._send(rank, Items(pe, instance, input_name, items))
 
     def _send_results(
@@ -363,10 +370,10 @@ class Rank:
             for pe_id, output, items in results:
 
                 def refuse(error: ItemError, pe_id: str = pe_id, output: str = output) -> None:
-                    self._on_error(unsent_result(self._plan, pe_id, output, error), None)
+                    self._on_error(unpicklable_result_error(self._plan, pe_id, output, error), None)
 
-                kept.append((pe_id, output, sendable(items, CODEC.dumps, refuse)))
-            self._send(self._driver, Results(kept, sendable_failures(failures, CODEC.dumps)))
+                kept.append((pe_id, output, drop_unpicklable(items, CODEC.dumps, refuse)))
+            self._send(self._driver, Results(kept, without_unpicklable(failures, CODEC.dumps)))
 
     def _shared(self) -> dict[tuple[int, str], list[int]]:
         """(PE number, input) → the instances elsewhere, where any may have any item.

@@ -21,7 +21,7 @@ from typing import Any
 from d4py_fixed.engine.placement import Instance
 from dispel4py.engine.executor import CHUNK, SLICE_SECONDS
 from dispel4py.engine.failures import failure_bytes
-from dispel4py.engine.sizes import SLICE_BYTES, about_bytes
+from dispel4py.engine.sizes import SLICE_BYTES, estimate_bytes
 from dispel4py.result import Failure
 
 #: Batches on their way to one receiving instance that it has not answered yet.
@@ -92,7 +92,7 @@ class SendBuffers:
         key = (pe, instance, input_name)
         self._batches.setdefault(key, []).extend(items)
         if size is None:
-            size = about_bytes(items)
+            size = estimate_bytes(items)
         # Of what was written together, large items may all go to one instance.
         size = max(size, self._item_bytes.get(key, 0.0) * len(items))
         self._fill[key] = self._fill.get(key, 0.0) + _fill(len(items), size)
@@ -103,7 +103,7 @@ class SendBuffers:
         """Add results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
         if size is None:
-            size = about_bytes(items)
+            size = estimate_bytes(items)
         self._results_fill += _fill(len(items), size)
 
     def add_failure(self, failure: Failure) -> None:

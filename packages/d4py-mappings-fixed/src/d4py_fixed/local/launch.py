@@ -23,7 +23,7 @@ from d4py_fixed.shared_memory.malloc import keep_freed_memory
 from d4py_fixed.shared_memory.transport import SharedBuffers, shared_recipe
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
 from dispel4py.processes.pool import WorkerContext, WorkerPool
@@ -87,7 +87,7 @@ def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
     """Do what `run_locally` does before it starts anything; see `dispel4py.registry.Checks`."""
-    pack(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
+    make_bundle(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 
 def run_locally(
@@ -110,7 +110,7 @@ def run_locally(
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     start = Start.of(options.extra)
-    bundle = pack(placement.plan, CODEC, start.method)
+    bundle = make_bundle(placement.plan, CODEC, start.method)
     wiring = wire(placement)
     arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
     peers = peers_of(placement)
@@ -132,8 +132,8 @@ def run_locally(
         pool = WorkerPool(work, orders, start, frozen)
         del bundle, orders  # whoever runs a PE has it now
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
-        transport = SharedBuffers(wiring.driver(pool.check), arenas, placement.ranks)
-        driver = Driver(placement, given, transport, pool.check, options, stats)
+        transport = SharedBuffers(wiring.driver(pool.raise_on_failure), arenas, placement.ranks)
+        driver = Driver(placement, given, transport, pool.raise_on_failure, options, stats)
         result = driver.run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
@@ -168,7 +168,7 @@ class RankSpec:
         cls, placement: Placement, bundle: PlanBundle, rank: int, options: RunOptions
     ) -> RankSpec:
         return cls(
-            bundle.of({pe for pe, _ in placement.instances_on(rank)}),
+            bundle.subset({pe for pe, _ in placement.instances_on(rank)}),
             placement.rank_of,
             placement.ranks,
             rank,
@@ -185,7 +185,7 @@ class RankSpec:
         """
         keep_freed_memory()
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
-        plan = self.bundle.open(CODEC, times, last=True)
+        plan = self.bundle.load(CODEC, times, last=True)
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(

@@ -12,7 +12,7 @@ from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Placement, peers_of
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import D4pyError, GraphError, RunError
 from dispel4py.processes.start_methods import no_script_where_there_is_none
 from dispel4py.result import RunOptions
@@ -24,7 +24,7 @@ def pack_orders(placement: Placement, options: RunOptions) -> list[MessageParts]
     Large arrays of PEs are parts of their own, so that neither side has a copy of them.
     """
     # Ranks have what the script has, and no more.
-    bundle = pack(placement.plan, CODEC, "spawn", origin=options.origin)
+    bundle = make_bundle(placement.plan, CODEC, "spawn", origin=options.origin)
     _check_rebuilt(placement, bundle)
     with no_script_where_there_is_none():
         preparation = spawn.get_preparation_data("d4py-mpi")

@@ -163,7 +163,7 @@ class Agent:
         """Raise what went wrong in a rank."""
         assert self._pool is not None
         try:
-            self._pool.check()
+            self._pool.raise_on_failure()
         except WorkerLostError as error:
             rank = self._orders.ranks[error.rank].orders.rank
             raise type(error)(rank, error.pid, f"{error.cause}, on {self._name}") from None

@@ -20,7 +20,7 @@ from d4py_fixed.zmq.curve_keys import CurveKeys, keys_of_driver
 from d4py_fixed.zmq.remote_hosts import RemoteHosts
 from d4py_fixed.zmq.transport import ZmqTransport
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.heartbeat import FrozenWatch
@@ -44,7 +44,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
     frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     start = Start.of(extra)
-    bundle = pack(placement.plan, CODEC, start.method, elsewhere=True)
+    bundle = make_bundle(placement.plan, CODEC, start.method, multi_host=True)
     host, port = host_and_port(extra["bind"], "--bind")
     with ExitStack() as stack:
         keys, to_tell = stack.enter_context(keys_of_driver(extra.get("key_file")))
@@ -88,7 +88,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             del bundle, places  # whoever runs a PE has it now
 
             def check() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.check()
 
             transport.check = check
@@ -96,7 +96,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             hosts.let_ranks_go()
 
             def attend() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.attend()
 
             pool.wait_until_ended(attend, rank_name(placement))

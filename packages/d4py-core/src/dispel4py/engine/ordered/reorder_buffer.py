@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.places import LATE, Elsewhere, Place, Placed
+from dispel4py.engine.ordered.places import LATE, OtherInstance, Place, Placed
 from dispel4py.engine.sizes import size_of
 from dispel4py.errors import RunError
 
@@ -33,8 +33,8 @@ class ReorderBuffer:
             the same PE, and whether it is the last of them.
     """
 
-    def __init__(self, ways: Mapping[int, tuple[int, bool]]) -> None:
-        self._ways = dict(ways)
+    def __init__(self, paths: Mapping[int, tuple[int, bool]]) -> None:
+        self._paths = dict(paths)
         self._next: dict[int, Place] = {}
         self._held: dict[int, dict[Place, tuple[Place, str, Any, int]]] = {}
         self._late: list[tuple[Place, str, Any]] = []
@@ -73,7 +73,7 @@ class ReorderBuffer:
             return
         while True:
             self._next[root] = after
-            if type(item) is not Elsewhere:
+            if type(item) is not OtherInstance:
                 yield input_name, item
             if after not in held:
                 return
@@ -105,7 +105,7 @@ class ReorderBuffer:
         is_way = True
         for part in place[2:]:
             if is_way:
-                number, is_last = self._ways[part]
+                number, is_last = self._paths[part]
             else:
                 number, is_last = (~part, True) if part < 0 else (part, False)
             is_way = not is_way
@@ -119,7 +119,7 @@ class ReorderBuffer:
         return tuple(numbers), tuple(after)
 
 
-class KeptInOrder(NamedTuple):
+class OrderedSnapshot(NamedTuple):
     """An instance that moves to another process, with its part of the order.
 
     Attributes:
