@@ -226,7 +226,6 @@ class TestInstalled:
     @pytest.mark.parametrize("name", ["worker", "runs"])
     def test_they_are_listed_among_the_commands(self, invoke, name):
         out = invoke("--help").out
-        assert re.search(rf"^       dispel4py {name} --redis-url URL", out, re.MULTILINE)
         assert re.search(rf"^  {name} +\w", out.partition("\ncommands:")[2], re.MULTILINE)
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
@@ -262,6 +261,13 @@ class TestInstalled:
         done = dispel4py(name, env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
         assert done.status == 2
         assert "pip install 'd4py-mappings-dynamic[redis]'" in done.err
+
+    def test_help_without_the_client_lists_them_with_the_pip_line(self, dispel4py, write, folder):
+        write("hidden/redis.py", "raise ImportError('there is no redis')")
+        done = dispel4py("--help", env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
+        assert (done.status, done.err) == (0, "")
+        pip = "pip install 'd4py-mappings-dynamic[redis]'"
+        assert re.search(rf"^  worker +.*{re.escape(pip)}$", done.out, re.MULTILINE)
 
 
 class TestHelp:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from dispel4py.errors import OptionError
+from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
@@ -18,6 +18,7 @@ from dispel4py.registry import (
     Mapping,
     available,
     available_commands,
+    load_command,
     mapping_options,
 )
 
@@ -27,7 +28,8 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py check WORKFLOW [--try N]
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
-{own_usage}
+       dispel4py COMMAND --help
+
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
 WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
 
@@ -39,7 +41,7 @@ commands:
   check         every problem of a workflow, and which mappings can run it
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
-{own_commands}
+{commands}
 examples:
   dispel4py simple pipeline_test -i 10
   dispel4py hybrid_redis split_merge.py -i 100 -n 10
@@ -58,26 +60,6 @@ exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot
 
 #: Names of the commands that are not a mapping's.
 COMMANDS = ("mappings", "check", "draw", "plot-scaling")
-#: Shown in the help of a mapping; `pipeline_test` runs on all of them.
-EXAMPLES = {
-    "simple": "dispel4py simple pipeline_test -i 10",
-    "hybrid_redis": "dispel4py hybrid_redis split_merge.py -i 100 -n 10",
-    "redis": "dispel4py redis split_merge.py -i 100 -n 10",
-}
-
-
-#: Options and summary of commands that are not ours; to ask them would mean to import them.
-_BROUGHT = {
-    "resume": (
-        "--redis-url URL [--key-file FILE] [RUN]",
-        "take up a run on a Redis server whose driver has died",
-    ),
-    "runs": ("--redis-url URL", "the runs on a Redis server, with their progress and workers"),
-    "worker": (
-        "--redis-url URL [--run ID] [-n N]",
-        "take part in a run on a Redis server, with processes of this host",
-    ),
-}
 
 
 class Parser(argparse.ArgumentParser):
@@ -116,7 +98,7 @@ def show_about(option: str) -> int:
     if option in ("-h", "--help", ""):
         names = ", ".join(available()) or "none"
         listed = textwrap.fill(names, 88, initial_indent="  ", subsequent_indent="  ")
-        text = ABOUT.format(mappings=listed, **_about_installed())
+        text = ABOUT.format(mappings=listed, commands=_installed_commands())
         print(text, end="", file=sys.stdout if option else sys.stderr)
         return 0 if option else OptionError.exit_status
     raise OptionError(
@@ -156,14 +138,19 @@ def _nearest(word: str, words: Iterable[str]) -> str:
     return next(iter(get_close_matches(word, list(words), n=1)), "")
 
 
-def _about_installed() -> dict[str, str]:
-    """What the commands are called, and do, that mappings' packages bring."""
-    usage, commands = "", ""
+def _installed_commands() -> str:
+    """Return a line for each command that another package brings, with its own summary."""
+    lines = []
     for name in available_commands():
-        options, summary = _BROUGHT.get(name, ("[options]", f"see: dispel4py {name} --help"))
-        usage += f"       dispel4py {name} {options}\n"
-        commands += f"  {name:12}  {summary}\n"
-    return {"own_usage": usage, "own_commands": commands}
+        try:
+            summary = (inspect.getdoc(type(load_command(name))) or "").partition("\n")[0]
+            summary = summary[:1].lower() + summary[1:].removesuffix(".")
+        except UnknownMappingError as error:
+            summary = str(error).partition("; ")[2] or str(error)
+        lines += textwrap.wrap(
+            f"  {name:12}  {summary}", 100, subsequent_indent=" " * 16, break_on_hyphens=False
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_job(
@@ -197,7 +184,7 @@ def parse_job(
 
 def job_parser(name: str, mapping: Mapping) -> Parser:
     """The parser for what follows the name of a mapping."""
-    example = EXAMPLES.get(name, f"dispel4py {name} pipeline_test -i 10 -n 6")
+    example = getattr(mapping, "example", f"dispel4py {name} pipeline_test -i 10 -n 6")
     parser = Parser(
         prog=f"dispel4py {name}",
         usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N]"
@@ -222,9 +209,10 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     )
     given.add_argument("-f", "--file", metavar="FILE", help="the same from a file (goes before -d)")
     how = parser.add_argument_group("how it is run")
-    processes = ["-n", "--num", *(["--num_processes"] if name == "mpi" else [])]
     how.add_argument(
-        *processes,
+        "-n",
+        "--num",
+        "--num_processes",
         dest="num",
         type=_processes,
         metavar="N",

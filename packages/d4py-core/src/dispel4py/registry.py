@@ -62,7 +62,10 @@ _RUN_KEYWORDS = {
 
 @runtime_checkable
 class Mapping(Protocol):
-    """The four things that a mapping offers."""
+    """The four things that a mapping offers.
+
+    It may have an attribute ``example``: a command line for its help text.
+    """
 
     name: str
     capabilities: Capabilities

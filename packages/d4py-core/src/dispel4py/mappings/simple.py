@@ -31,6 +31,7 @@ class SimpleMapping:
     """Runs a graph in this process."""
 
     name = "simple"
+    example = "dispel4py simple pipeline_test -i 10"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
