@@ -106,7 +106,7 @@ class TestCheck:
         assert all(answer.startswith("no: ") for answer in answers_in(done.out).values())
         assert "the file 'notes.txt' (mode 'w') is open" in answers_in(done.out)["simple"]
 
-    def test_what_a_run_would_need_is_told(self, invoke, write):
+    def test_what_a_run_would_need_is_reported(self, invoke, write):
         write("wf.py")
         done = invoke("check", "wf.py", env={"REDIS_URL": "redis://127.0.0.1:1"})
         assert done.status == 0
@@ -141,7 +141,7 @@ class TestDraw:
         assert (done.status, done.out) == (0, "")
         assert (folder / options[0]).read_text().startswith(beginning)
 
-    def test_a_file_that_cannot_be_written_is_told(self, invoke):
+    def test_a_file_that_cannot_be_written_is_reported(self, invoke):
         done = invoke("draw", "split_merge", "-o", "nowhere/a.dot")
         assert done.status == 2
         assert "cannot write nowhere/a.dot" in done.err
@@ -187,31 +187,31 @@ class TestPlotScaling:
             ("seconds,active,backlog\n0,1,0\n\n2,1\n", "line 4: it ends after '2,1'"),
         ],
     )
-    def test_what_is_no_trace_is_told_with_its_line(self, invoke, write, text, reason):
+    def test_what_is_no_trace_is_reported_with_its_line(self, invoke, write, text, reason):
         write("trace.csv", text)
         done = invoke("plot-scaling", "trace.csv")
         assert (done.status, done.out) == (2, "")
         assert f"trace.csv is no scaling trace: {reason}" in done.err
 
-    def test_a_file_that_is_not_text_is_told(self, invoke, folder):
+    def test_a_file_that_is_not_text_is_reported(self, invoke, folder):
         (folder / "trace.csv").write_bytes(b"\xff\xfe\x00")
         done = invoke("plot-scaling", "trace.csv")
         assert done.status == 2
         assert "cannot read trace.csv: it is not a text file" in done.err
 
-    def test_a_trace_that_is_not_there_is_told(self, invoke):
+    def test_a_trace_that_is_not_there_is_reported(self, invoke):
         done = invoke("plot-scaling", "trace.csv")
         assert done.status == 2
         assert "cannot read trace.csv: No such file" in done.err
 
     @pytest.mark.parametrize("picture", ["nowhere/a.png", "a.doc"])
-    def test_a_picture_that_cannot_be_written_is_told(self, invoke, write, picture):
+    def test_a_picture_that_cannot_be_written_is_reported(self, invoke, write, picture):
         write("trace.csv", TRACE)
         done = invoke("plot-scaling", "trace.csv", "-o", picture)
         assert done.status == 2
         assert f"cannot write {picture} (-o)" in done.err
 
-    def test_without_matplotlib_the_pip_line_is_told(self, dispel4py, write, folder):
+    def test_without_matplotlib_the_pip_line_is_reported(self, dispel4py, write, folder):
         write("trace.csv", TRACE)
         write("hidden/matplotlib.py", "raise ImportError")
         hidden = dict(os.environ, PYTHONPATH=str(folder / "hidden"))
@@ -256,7 +256,7 @@ class TestInstalled:
         assert "Traceback" not in done.err
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
-    def test_without_the_client_the_pip_line_is_told(self, dispel4py, write, folder, name):
+    def test_without_the_client_the_pip_line_is_reported(self, dispel4py, write, folder, name):
         write("hidden/redis.py", "raise ImportError('there is no redis')")
         done = dispel4py(name, env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
         assert done.status == 2

@@ -311,9 +311,9 @@ ELSEWHERE = {
         "test_a_worker_that_does_not_begin_is_logged_and_then_given_up"
     ),
     "no processes on this platform": (
-        "test_a_platform_without_processes_is_told_which_mapping_runs"
+        "test_a_platform_without_processes_is_reported_which_mapping_runs"
     ),
-    "no more processes allowed": "test_a_system_that_starts_no_process_is_told_of",
+    "no more processes allowed": "test_a_system_that_starts_no_process_is_reported",
     "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
     "a program left running by a PE": "test_c4_what_does_not_is_ended_and_named",
     "MPI ranks that do not come": "test_those_that_are_missing_are_named",
@@ -325,7 +325,7 @@ ELSEWHERE = {
     "a run to resume whose driver lives, or that is not resumable": (
         "test_h2_a_run_whose_driver_lives_is_not_taken_up"
     ),
-    "Redis server frozen": "test_one_that_never_answers_is_told_in_time",
+    "Redis server frozen": "test_one_that_never_answers_is_reported_in_time",
     "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
         "test_errors_of_the_library_become_ours"
     ),

@@ -117,14 +117,14 @@ class TestInputs:
         data = '{"Count0": 5}'
         done = invoke("simple", "wf.py", "-i", 9, "-d", data, "-f", "inputs.json")
         assert done.outputs == {"Square1": {"output": [1, 4]}}
-        assert "-d is not used" in done.err
-        assert "-i is not used" in done.err
+        assert "-d is ignored" in done.err
+        assert "-i is ignored" in done.err
 
     def test_an_empty_object_says_nothing(self, invoke, write):
         write("wf.py")
         done = invoke("simple", "wf.py", "-d", "{}", "-i", 2)
         assert done.outputs == {"Square1": {"output": [1, 4]}}
-        assert "not used" not in done.err
+        assert "ignored" not in done.err
 
     def test_data_reaches_the_root(self, invoke, write):
         write(

@@ -36,7 +36,7 @@ def workflow(write):
 
 @pytest.mark.parametrize("mapping", ["simple", "multi", "dyn_multi", "hybrid_redis"])
 class TestOnMappings:
-    def test_i6_undeclared_state_is_told_of_once(self, dispel4py, workflow, mapping):
+    def test_i6_undeclared_state_is_reported_once(self, dispel4py, workflow, mapping):
         done = dispel4py(mapping, workflow, "-i", 9, "-n", 4)
         assert done.status == 0
         assert done.err.count(SAID) == 1
@@ -56,7 +56,7 @@ class TestOnMappings:
         assert dispel4py("simple", "wf.py", "-i", 1, "--seed", seed).outputs == first.outputs
 
 
-def test_i6_it_is_told_to_who_wants_to_hear_no_more_than_warnings(invoke, workflow):
+def test_i6_it_is_reported_to_who_wants_to_hear_no_more_than_warnings(invoke, workflow):
     done = invoke("simple", workflow, "-i", 9, "-q")
     assert done.err.count("\n") == done.err.count(SAID) == 1
 
@@ -92,9 +92,9 @@ class TestTry:
         write("wf.py")
         done = invoke("check", "wf.py", "--try", 5)
         assert done.status == 0
-        assert "no PE was seen to keep state without saying so" in done.out
+        assert "no PE keeps undeclared state" in done.out
 
-    def test_a_workflow_that_fails_is_told(self, invoke, write):
+    def test_a_workflow_that_fails_is_reported(self, invoke, write):
         write("wf.py", MEAN.replace("random.randint(1, 10**9)", "1 / 0"))
         done = invoke("check", "wf.py", "--try", 5)
         assert done.status == 1
@@ -128,7 +128,9 @@ graph.connect(Count(), "output", write, "input")
 
 
 @pytest.mark.parametrize("mapping", ["simple", "multi"])
-def test_i6_instances_that_overwrite_one_file_are_told_of_and_refused(dispel4py, write, mapping):
+def test_i6_instances_that_overwrite_one_file_are_reported_of_and_refused(
+    dispel4py, write, mapping
+):
     write("same_file.py", SAME_FILE)
     said = "several instances of Write1 had 'written.txt' open for writing"
     done = dispel4py(mapping, "same_file.py", "-i", 9, "-n", 3)
