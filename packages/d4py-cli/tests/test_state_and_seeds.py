@@ -128,9 +128,7 @@ graph.connect(Count(), "output", write, "input")
 
 
 @pytest.mark.parametrize("mapping", ["simple", "multi"])
-def test_i6_instances_that_overwrite_one_file_are_reported_of_and_refused(
-    dispel4py, write, mapping
-):
+def test_i6_instances_that_overwrite_one_file_are_reported_and_refused(dispel4py, write, mapping):
     write("same_file.py", SAME_FILE)
     said = "several instances of Write1 had 'written.txt' open for writing"
     done = dispel4py(mapping, "same_file.py", "-i", 9, "-n", 3)

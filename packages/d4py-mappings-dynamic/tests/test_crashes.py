@@ -31,7 +31,7 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine import executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import RunError
 from dispel4py.result import RunOptions
@@ -102,7 +102,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
-    monkeypatch.setattr(executor, "CHUNK", 2)
     monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
 
 
@@ -110,7 +109,7 @@ def crashing(open_store, run_in_threads, error):
     """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
     def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
-        plan = replicate_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph, limits=EngineLimits(batch_items=2)))
         store = open_store(plan)
         crashes = Crashes(error, before, after)
         crash.last = crashes

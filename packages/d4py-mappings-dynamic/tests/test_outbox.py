@@ -47,8 +47,8 @@ def test_shared_items_are_cut_so_that_each_idle_worker_gets_some(count, idle):
     outbox = Outbox()
     outbox.add_items(1, ANY, "input", [*range(count)])
     tasks = outbox.take([], idle).tasks
-    assert [item for task in tasks for item in task.load] == [*range(count)]
-    assert all(task.load for task in tasks)
+    assert [item for task in tasks for item in task.payload] == [*range(count)]
+    assert all(task.payload for task in tasks)
     assert len(tasks) >= min(count, idle) or not idle
     assert len(tasks) <= max(1, 2 * idle)
 
@@ -62,9 +62,11 @@ def test_d3_so_are_calls_that_are_given_away(count, idle, as_number):
     tasks = outbox.take([], idle).tasks
     assert outbox.is_empty
     assert {task[:4] for task in tasks} == {(CALLS, 1, ANY, None)}
-    numbers = [task.load.first + i for task in tasks for i in range(len(task.load))]
+    numbers = [task.payload.first + i for task in tasks for i in range(len(task.payload))]
     assert numbers == [*range(20, 20 + count)]
-    assert [call for task in tasks for call in task.load] == ([{}] * count if as_number else dicts)
+    assert [call for task in tasks for call in task.payload] == (
+        [{}] * count if as_number else dicts
+    )
     assert len(tasks) >= min(count, idle) or not idle
     assert len(tasks) <= max(1, 2 * idle)
 

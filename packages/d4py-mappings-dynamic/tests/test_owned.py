@@ -192,7 +192,7 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     runner.preprocess()
     state, position = it.checkpoint(runner)
     commit = it.outbox.take(leases, 0)
-    commit.states, commit.pinned = [(PIN, state)], [(PIN, position)]
+    commit.states, commit.instance_positions = [(PIN, state)], [(PIN, position)]
     first.commit(commit)
     store.driver.evict(0, [PIN])
 

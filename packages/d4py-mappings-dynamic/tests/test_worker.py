@@ -284,7 +284,7 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatc
     class Watch(Total):
         def _process(self, data):
             nonlocal most
-            most = max(most, execute.stores[0].driver.waiting(1, 0))
+            most = max(most, execute.stores[0].driver.queue_length(1, 0))
             super()._process(data)
 
     result = execute(chain(Emit(range(50_000)), Watch()), 1, processes, most_waiting=4)
@@ -438,7 +438,7 @@ def test_c6_who_waits_for_a_receiver_begins_nothing_that_feeds_it(execute):
         def _process(self, data):
             if not self.total:
                 time.sleep(0.8)  # longer than its senders would need for everything
-            most.append(execute.stores[0].driver.waiting(2, 0))
+            most.append(execute.stores[0].driver.queue_length(2, 0))
             super()._process(data)
 
     most = []
@@ -572,11 +572,11 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
     sent = 0
     for commit in before:
         sent += len(results_of([commit]))
-        assert commit.pinned == [((0, 0), ResumePoint(sent, ()))]
+        assert commit.instance_positions == [((0, 0), ResumePoint(sent, ()))]
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
     assert last.pinned == [((0, 0), ResumePoint())]
-    assert [lease.task.load for lease in last.leases] == [80]
+    assert [lease.task.payload for lease in last.leases] == [80]
     assert results_of(script.commits) == [*range(1, 81)]
 
 
@@ -585,7 +585,7 @@ def test_h2_so_is_that_of_calls_that_were_listed(script):
     given = [{"input": number} for number in range(80)]
     script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 80)
     assert results_of(script.commits) == [*range(80)]
-    done = [position.done for commit in script.commits for _, position in commit.pinned]
+    done = [position.done for commit in script.commits for _, position in commit.instance_positions]
     assert done[-1] == 0
     assert done[:-1] == sorted({*done[:-1]})
     assert 0 < done[0] < 80
@@ -608,7 +608,7 @@ def test_a_root_gives_its_followers_to_the_idle_at_once(script, small_batches):
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )
-    first, *_ = (commit for commit in script.commits if commit.pinned)
+    first, *_ = (commit for commit in script.commits if commit.instance_positions)
     assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
     assert first.results == []
     assert sorted(results_of(script.commits)) == [*range(1, 11)]

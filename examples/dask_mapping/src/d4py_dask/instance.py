@@ -10,7 +10,7 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec
 from dispel4py.engine.runner import raise_error
 from dispel4py.errors import ProcessingError
-from dispel4py.processes.pool import picklable_error
+from dispel4py.processes.worker_reports import picklable_error
 from dispel4py.result import Failure, InstanceStats
 
 #: Objects travel as bytes of ours: Dask is not to look into them.

@@ -31,8 +31,8 @@ from d4py_dynamic.store.tasks import (
     Attempt,
     Commit,
     Delivery,
+    InstanceId,
     Lease,
-    Pin,
     ResumePoint,
     StoreStatus,
     Task,
@@ -97,7 +97,7 @@ class Worker:
         self._rank = rank
         self._interval = interval
         self._redeliveries = redeliveries
-        self._owned: dict[Pin, PinnedInstance] = {}
+        self._owned: dict[InstanceId, PinnedInstance] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
@@ -200,10 +200,10 @@ class Worker:
 
     # Taking leases.
 
-    def next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
+    def next_lease(self, only: Sequence[InstanceId] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
         if only is None and self._aside and not self._paused:
-            self._take(None, 0.0, own=False)
+            self._take(None, 0.0, pinned=False)
             if self._taken and self._taken[-1].task.instance == ANY:
                 return self._taken.pop()
             self._aside = False
@@ -223,10 +223,10 @@ class Worker:
                 if lease.task.pe in below:
                     del self._taken[i]
                     return lease
-            self._take(None, seconds, own=False)
+            self._take(None, seconds, pinned=False)
         return None
 
-    def _first_taken(self, only: Sequence[Pin] | None) -> Lease | None:
+    def _first_taken(self, only: Sequence[InstanceId] | None) -> Lease | None:
         for i, lease in enumerate(self._taken):
             if only is None or (lease.task.pe, lease.task.instance) in only:
                 del self._taken[i]
@@ -234,13 +234,17 @@ class Worker:
         return None
 
     def _take(
-        self, only: Sequence[Pin] | None, seconds: float = TAKE_SECONDS, *, own: bool = True
+        self,
+        only: Sequence[InstanceId] | None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        pinned: bool = True,
     ) -> None:
         """Take tasks, and do at once what they order."""
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._paused, own=own):
+        for lease in self._store.take(only, seconds, shared=not self._paused, pinned=pinned):
             if lease.task.kind in CONTROL_MESSAGES:
                 self._obey(lease)
             else:
@@ -256,7 +260,7 @@ class Worker:
             self._paused = task.kind == PAUSE
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
-    def _adopt(self, pin: Pin) -> None:
+    def _adopt(self, pin: InstanceId) -> None:
         adopted = self._store.adopt(pin)
         if adopted.position.sent is None:
             raise RunError(
@@ -296,15 +300,15 @@ class Worker:
 
     def _do_shared(self, lease: Lease) -> None:
         task, instance = lease.task, 0
-        if task.kind == FINISH and task.load is not None:
+        if task.kind == FINISH and task.payload is not None:
             self._orphans += 1  # beside a replica of this worker's own, if it has one
             instance = self._orphans
         self._try(lease, in_call=False)
         if instance:
-            self._executor.start(task.pe, instance, CODEC.loads(task.load))
+            self._executor.start(task.pe, instance, CODEC.loads(task.payload))
         else:
             at = lease.position
-            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
+            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.call_offset)
         if lease.delivery_count > self._redeliveries:
             lease = self._skip_deadly(lease)
         is_done = True
@@ -321,7 +325,7 @@ class Worker:
             is_done = self._do_one_by_one(lease)
         else:
             done = lease.position.done
-            load = task.load[done:] if done else task.load
+            load = task.payload[done:] if done else task.payload
             self._executor.push(task.pe, 0, task.input_name, load)
         self._drain()
         if len(self._in_hand) == 1:
@@ -338,18 +342,18 @@ class Worker:
         """
         task = lease.task
         self._try(lease)
-        for done in range(lease.position.done + 1, len(task.load) + 1):
-            self._executor.push(task.pe, 0, task.input_name, task.load[done - 1 : done])
+        for done in range(lease.position.done + 1, len(task.payload) + 1):
+            self._executor.push(task.pe, 0, task.input_name, task.payload[done - 1 : done])
             self._drain()
-            if done == len(task.load):
+            if done == len(task.payload):
                 break
             runner = self._executor.start(task.pe, 0)
             sent, cut = runner.replay.left_to_drop, runner.replay.next_call_offset
-            position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
+            position = lease.position._replace(done=done, sent=tuple(sent.items()), call_offset=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
             commit = self._outbox.take([], self._demand.idle)
-            commit.begun, commit.progressed = [(lease, position)], [lease]
+            commit.lease_positions, commit.progressed = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
             if self.leaving:
                 return False
@@ -359,8 +363,8 @@ class Worker:
     def _skip_deadly(self, lease: Lease) -> Lease:
         """Give up what workers have died of; the lease beyond it."""
         task = lease.task
-        position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
-        item = None if task.kind == FINISH else task.load[lease.position.done]
+        position = lease.position._replace(done=lease.position.done + 1, sent=(), call_offset=None)
+        item = None if task.kind == FINISH else task.payload[lease.position.done]
         self._outbox.add_failure(_deadly(self._plan, task, item, lease.delivery_count))
         if task.kind == FINISH:
             self._executor.start(task.pe, 0).track()
@@ -524,12 +528,12 @@ class Worker:
                 commit.failures.append(failure)
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
-            commit.pinned = [(owned.pin, position)]
+            commit.instance_positions = [(owned.pin, position)]
             commit.progressed = [owned.pin] if owned.gets_on(position) else []
         else:
             sent = tuple(runner.replay.sent_in_total.items()) if can_be_repeated else None
-            position = lease.position._replace(sent=sent, cut=runner.replay.call_offset)
-            commit.begun = [(lease, position)]
+            position = lease.position._replace(sent=sent, call_offset=runner.replay.call_offset)
+            commit.lease_positions = [(lease, position)]
             commit.progressed = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
@@ -598,7 +602,7 @@ class Worker:
         self._lease = lease._replace(task=remaining(lease.task, position), position=position)
         self._executor.start(pe, 0).track()
         commit = self._outbox.take([], 1)
-        commit.begun = [(lease, position)]
+        commit.lease_positions = [(lease, position)]
         self._commit(commit, waits=False)
 
     def _can_be_written_down(self, task: Task) -> bool:
@@ -662,7 +666,7 @@ class Worker:
         if close:
             self._executor.close(*owned.pin)
         commit = owned.outbox.take(owned.held, self._demand.idle)
-        commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
+        commit.states, commit.instance_positions = [(owned.pin, state)], [(owned.pin, position)]
         commit.progressed = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 

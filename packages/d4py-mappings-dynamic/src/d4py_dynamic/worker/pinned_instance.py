@@ -11,7 +11,7 @@ from time import monotonic, thread_time
 
 from d4py_dynamic.store.entries import check_size
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import AdoptedInstance, Lease, Pin, ResumePoint
+from d4py_dynamic.store.tasks import AdoptedInstance, InstanceId, Lease, ResumePoint
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
 from dispel4py.engine.codec import MAX_OBJECTS
@@ -59,7 +59,7 @@ class PinnedInstance:
 
     def __init__(
         self,
-        pin: Pin,
+        pin: InstanceId,
         adopted: AdoptedInstance,
         interval: float | None = COMMIT_INTERVAL,
         largest: int | None = None,
@@ -70,7 +70,7 @@ class PinnedInstance:
         self.in_hand = False
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
-        self.cut = adopted.position.cut
+        self.cut = adopted.position.call_offset
         self.cost = 0.0
         self.unsaved: str | None = None
         self.delivery_count = adopted.delivery_count

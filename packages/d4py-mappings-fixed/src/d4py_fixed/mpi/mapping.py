@@ -38,7 +38,7 @@ from d4py_fixed.mpi.rank_supervisor import WAIT_SECONDS, RankSupervisor
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 

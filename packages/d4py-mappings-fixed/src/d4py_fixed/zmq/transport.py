@@ -21,7 +21,7 @@ from time import monotonic
 
 import zmq
 
-from d4py_fixed.engine.transport import MessageParts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from d4py_fixed.zmq.addresses import address_of
 from d4py_fixed.zmq.curve_keys import Authenticator, CurveKeys
 from dispel4py.errors import ServiceError
@@ -37,7 +37,6 @@ _LOOK_SECONDS = 0.2
 #: Milliseconds between two signs of life, and how long one may be missing.
 _HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
 #: MessageParts of at least so many bytes are message parts of their own.
-_LARGE_BYTES = 1 << 15
 _HEAD = struct.Struct("!II")
 _PEER = b"p"
 _EVENT = struct.Struct("=H")
@@ -235,8 +234,8 @@ class ZmqTransport:
 def _packed(rank: int, parts: MessageParts) -> list[bytes | bytearray | memoryview]:
     """The parts of a message."""
     sizes = [memoryview(part).nbytes for part in parts]
-    small = [part for part, size in zip(parts, sizes, strict=True) if size < _LARGE_BYTES]
-    large = [part for part, size in zip(parts, sizes, strict=True) if size >= _LARGE_BYTES]
+    small = [part for part, size in zip(parts, sizes, strict=True) if size < LARGE_BYTES]
+    large = [part for part, size in zip(parts, sizes, strict=True) if size >= LARGE_BYTES]
     head = struct.pack(f"!II{len(sizes)}Q", rank, len(sizes), *sizes)
     return [b"".join([head, *small]), *large]
 
@@ -247,7 +246,7 @@ def _unpacked(first: memoryview, large: Iterator[memoryview]) -> tuple[int, list
     at = _HEAD.size + 8 * count
     parts: list[memoryview] = []
     for size in struct.unpack_from(f"!{count}Q", first, _HEAD.size):
-        if size < _LARGE_BYTES:
+        if size < LARGE_BYTES:
             parts.append(first[at : at + size])
             at += size
         else:

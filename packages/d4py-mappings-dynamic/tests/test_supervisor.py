@@ -145,7 +145,7 @@ def lose_over_a_shared_task(company, *, in_call=True):
     for number in range(1 + REDELIVERIES):
         company.obey(number)
         side = company.store.worker(number)
-        (lease,) = side.take(None, 0.0, own=False)
+        (lease,) = side.take(None, 0.0, pinned=False)
         assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
@@ -193,7 +193,7 @@ def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
     for number in range(10):
         rank = company.supervisor.ranks[-1]
         company.obey(rank)
-        (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
+        (lease,) = company.store.worker(rank).take(None, 0.0, pinned=False)
         assert lease.delivery_count == min(number, 1)
         company.lose(rank)
 
@@ -241,7 +241,7 @@ def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company)
     side = company.store.worker(2)
     company.obey(2)
     (lease,) = side.take(None, 0.0)
-    side.commit(Commit(begun=[(lease, ResumePoint(0, None))]))
+    side.commit(Commit(lease_positions=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
         company.lose(2)
 
@@ -251,7 +251,7 @@ def test_c4_all_are_told_to_stop_and_are_waited_for(company):
     for rank in company.supervisor.ranks:
         company.obey(rank)
     looks = []
-    company.supervisor.dismiss(lambda: looks.append(1))
+    company.supervisor.shutdown(lambda: looks.append(1))
     for rank in company.supervisor.ranks:
         (lease,) = company.store.worker(rank).take([])
         assert lease.task.kind == STOP
@@ -262,7 +262,7 @@ def test_i10_a_worker_that_is_lost_after_its_work_is_noted_and_not_replaced(comp
     def look():
         company.workers.lost.append((1, KILLED))
 
-    company.supervisor.dismiss(look)
+    company.supervisor.shutdown(look)
     assert company.workers.added == []
     assert "files that its PEs had not closed may be incomplete" in company.supervisor.notes[-1]
 
@@ -271,7 +271,7 @@ def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
     company.workers.threads[1] = ["upload"]
     company.workers.lost.append((1, KILLED))
     with pytest.raises(WorkerLostError, match="worker 1"):
-        company.supervisor.dismiss(lambda: None)
+        company.supervisor.shutdown(lambda: None)
 
 
 def guests(company, monkeypatch, count):
@@ -290,13 +290,13 @@ def test_i10_workers_elsewhere_are_waited_for(company, monkeypatch):
     def look():
         match next(events, None):
             case "finishing":
-                company.supervisor.finishing(rank, ["upload"])
+                company.supervisor.on_worker_stopping(rank, ["upload"])
             case "gone":
-                company.supervisor.see_off(
-                    WorkerLostError(rank, 5, "its work is done"), has_left=True
+                company.supervisor.on_worker_exited(
+                    WorkerLostError(rank, 5, "its work is done"), drained=True
                 )
 
-    company.supervisor.dismiss(look)
+    company.supervisor.shutdown(look)
     assert next(events, None) is None
     assert rank not in company.supervisor.ranks
     assert company.supervisor.notes == []
@@ -306,8 +306,8 @@ def test_i10_one_elsewhere_that_is_lost_with_a_thread_fails_the_run(company, mon
     (rank,) = guests(company, monkeypatch, 1)
 
     def look():
-        company.supervisor.finishing(rank, ["upload"])
-        company.supervisor.see_off(WorkerLostError(rank, 5, KILLED), has_left=False)
+        company.supervisor.on_worker_stopping(rank, ["upload"])
+        company.supervisor.on_worker_exited(WorkerLostError(rank, 5, KILLED), drained=False)
 
     with pytest.raises(WorkerLostError, match=f"{KILLED}, while its thread 'upload' still ran"):
-        company.supervisor.dismiss(look)
+        company.supervisor.shutdown(look)

@@ -436,7 +436,7 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("key", "mode", "message"),
         [
-            ("short", 0o600, "has 5 characters; it needs 32"),
+            ("short", 0o600, "has 5 characters; it must have at least 32"),
             (SECRET, 0o644, "others can read"),
         ],
         ids=["short", "readable"],
@@ -462,7 +462,7 @@ class TestWrongUse:
     def test_a_missing_key_is_told(self, hosts):
         done = hosts.command("worker", "--redis-url", hosts.url, D4PY_KEY="")
         assert done.returncode == 2
-        assert "the run's key is missing: set D4PY_KEY, or name a --key-file" in done.stderr
+        assert "the run's key is missing: set D4PY_KEY or use --key-file" in done.stderr
 
     @pytest.mark.parametrize("command", ["worker", "runs"])
     def test_no_server_is_told(self, hosts, command):
