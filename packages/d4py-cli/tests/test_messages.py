@@ -308,7 +308,7 @@ ELSEWHERE = {
         "test_i5_where_calls_are_settled_it_is_refused_and_the_run_fails"
     ),
     "a worker does not begin within `--start-timeout`": (
-        "test_a_worker_that_does_not_begin_is_logged_and_then_given_up"
+        "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
     ),
     "no processes on this platform": (
         "test_a_platform_without_processes_is_reported_which_mapping_runs"
@@ -325,7 +325,7 @@ ELSEWHERE = {
     "a run to resume whose driver lives, or that is not resumable": (
         "test_h2_a_run_whose_driver_lives_is_not_taken_up"
     ),
-    "Redis server frozen": "test_one_that_never_answers_is_reported_in_time",
+    "Redis server frozen": "test_one_that_never_answers_is_told_in_time",
     "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
         "test_errors_of_the_library_become_ours"
     ),
