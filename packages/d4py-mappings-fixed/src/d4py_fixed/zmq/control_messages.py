@@ -13,13 +13,12 @@ each rank that it offers to run::
 from __future__ import annotations
 
 import pickle
-import platform
-from importlib.metadata import version
 from typing import NamedTuple
 
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.errors import D4pyError
+from dispel4py.processes.versions import shared_versions
 
 #: The rank that agents send as.
 AGENT = (1 << 32) - 1
@@ -101,6 +100,4 @@ def from_parts(parts: MessageParts) -> ControlMessage:
 
 def versions() -> str:
     """Return the versions that have to be the same on all hosts, which exchange pickles."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    packages = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-fixed")]
-    return ", ".join([f"Python {python}", *packages])
+    return shared_versions("d4py-mappings-fixed")
