@@ -17,7 +17,7 @@ from d4py_cli.reporting import Reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.registry import Collective, JoinsRun, Mapping, load_mapping
+from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import carry_out, run_on
 from dispel4py.workflow_graph import WorkflowGraph
@@ -45,7 +45,7 @@ def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> i
         name = mapping_name(name)
     check_mapping_name(name, arguments)
     mapping = load_mapping(name)
-    if isinstance(mapping, Collective):
+    if isinstance(mapping, CollectiveMapping):
         with mapping.collective() as status:
             return (
                 _run_job_here(name, mapping, arguments, workflow_arguments)
@@ -60,7 +60,7 @@ def _run_job_here(
 ) -> int:
     options, extra = parse_job(name, mapping, arguments)
     if options.workflow is None:
-        assert isinstance(mapping, JoinsRun)
+        assert isinstance(mapping, JoiningMapping)
         with Reporter(quiet=options.quiet):
             mapping.join_run(RunOptions(processes=options.num, extra=extra))
         return 0
