@@ -129,7 +129,7 @@ class WorkerFailed(NamedTuple):
     """Event: a worker that the driver has not started failed.
 
     Attributes:
-        error: its error; see `dispel4py.processes.pool.picklable_error`.
+        error: its error; see `dispel4py.processes.worker_reports.picklable_error`.
     """
 
     error: bytes
