@@ -342,7 +342,7 @@ def test_more_open_files_than_usual_are_allowed_or_told(start, write, mapping, h
     assert (status, err) == (0, "")
     if hard:
         assert out.startswith("17 processes, connected as this graph has it, take ")
-        assert "this user may have 80: take fewer processes" in out
+        assert "the hard limit is 80; use fewer processes" in out
     else:
         assert out == "100\n"
 

@@ -25,8 +25,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
-from dispel4py.checks.outputs import no_outputs, unknown_output
-from dispel4py.checks.undeclared_state import StateWatch, undeclared
+from dispel4py.checks.outputs import invalid_return_error, unknown_output_error
+from dispel4py.checks.undeclared_state import StateWatch, undeclared_state_error
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import (
@@ -55,8 +55,8 @@ from dispel4py.errors import (
     UndeclaredStateError,
     UnknownOutputError,
 )
-from dispel4py.exceptions.unwinding import let_pass
-from dispel4py.files.held_files import finish_files, held_files, overwritten
+from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.files.reachable_files import close_or_flush, overwritable, reachable_files
 from dispel4py.result import InstanceStats
 
 #: A PE's `_process`, what takes what it returns, the copying of that, and what counts its bytes.
@@ -218,7 +218,7 @@ class Runner:
         self._batches = 0
         self._strict = strict
         self._watch: StateWatch | None = None
-        self._next_look: float = inf
+        self._next_check: float = inf
         self.pe = pe = _copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = rank
@@ -246,7 +246,7 @@ class Runner:
         self._add_seconds(started_at)
         if self.planned.is_watched:
             self._watch = StateWatch(self.pe)
-            self._next_look = self._watch.next_look
+            self._next_check = self._watch.next_check
         self._direct = _direct_way(self.planned, self.pe, self.written, self._copier, self.counters)
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
@@ -299,7 +299,7 @@ class Runner:
         stats.seconds += seconds
         if self._takes and not self._draws:
             self._look_for_draws(seconds)
-        if stats.items >= self._next_look:
+        if stats.items >= self._next_check:
             self._look_for_state()
         return seconds
 
@@ -345,17 +345,17 @@ class Runner:
     def _look_for_state(self) -> None:
         """Check whether the PE keeps undeclared state; once it is known, never again."""
         assert self._watch is not None
-        changed = self._watch.look(self.stats.items)
-        self._next_look = self._watch.next_look
+        changed = self._watch.check(self.stats.items)
+        self._next_check = self._watch.next_check
         if changed:
             self.stats.changed = changed
-            self._next_look, self._watch = inf, None
+            self._next_check, self._watch = inf, None
             if self._strict:
-                raise undeclared(self.planned.id, changed)
+                raise undeclared_state_error(self.planned.id, changed)
 
     def _note_files(self, files: list[Any]) -> None:
         """Note the files that another instance of the PE would overwrite."""
-        known = {place: name for name, place in self.stats.files} | overwritten(files)
+        known = {place: name for name, place in self.stats.files} | overwritable(files)
         self.stats.files = tuple((name, place) for place, name in known.items())
 
     @property
@@ -522,7 +522,7 @@ class Runner:
             self._look_for_state()
             self._watch = None  # which refers to all that the PE has
         if self.planned.is_watched:
-            self._note_files(held_files(self.pe))
+            self._note_files(reachable_files(self.pe))
         if self.planned.has_postprocess:
             self._takes = True
             self._stream.take()
@@ -552,14 +552,14 @@ class Runner:
                 self._look_for_state()
             self._watch = None
         self.batch, self._to_come, self._direct = [], iter(()), None
-        files = held_files(self.pe)
+        files = reachable_files(self.pe)
         if self.planned.is_watched:
             self._note_files(files)
         _detach(self.pe, partial(_write_too_late, self.planned.id))
         self.monitor.close()
         del self.pe
         try:
-            finish_files(files)
+            close_or_flush(files)
         except Exception as error:
             self._on_error(self._error(error, "postprocess"), None)
         self._check_late()
@@ -581,7 +581,7 @@ class Runner:
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
-        let_pass(error)
+        reraise_foreign(error)
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
 
     def _write(self, name: str, data: Any) -> None:
@@ -693,14 +693,14 @@ class Runner:
     def _unknown_output(
         self, name: str, returned: Mapping[str, Any] | None = None
     ) -> UnknownOutputError:
-        return unknown_output(self.planned.id, [*self.written], name, returned)
+        return unknown_output_error(self.planned.id, [*self.written], name, returned)
 
     def _as_dict(self, returned: Any) -> Mapping[str, Any]:
         if returned is None:
             return {}
         if isinstance(returned, Mapping):
             return returned
-        raise no_outputs(self.pe, returned)
+        raise invalid_return_error(self.pe, returned)
 
     def _add_seconds(self, started_at: float) -> float:
         seconds = perf_counter() - started_at
