@@ -8,7 +8,7 @@ from typing import Any
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec
-from dispel4py.engine.runner import raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ProcessingError
 from dispel4py.processes.pool import picklable_error
 from dispel4py.result import Failure, InstanceStats

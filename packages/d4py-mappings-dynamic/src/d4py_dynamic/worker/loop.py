@@ -47,11 +47,11 @@ from d4py_dynamic.worker.preemption import Preemptor
 from d4py_dynamic.worker.unsent_items import leave_out_unsent
 from d4py_dynamic.worker.usage import UsageReport
 from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import Item
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.plan import Plan
-from dispel4py.engine.runner import raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ItemError, ProcessingError, RunError, shorten
 from dispel4py.result import Failure
 
@@ -114,7 +114,7 @@ class Worker:
         self._committed_at = monotonic()
         self._tally = UsageReport(plan, self._pinned)
         self._skips = on_error == "skip"
-        self._executor = Executor(
+        self._executor = LeasedExecutor(
             plan,
             self,
             is_local=self._is_local,
@@ -124,7 +124,6 @@ class Worker:
             log=store.log,
             on_batch_end=self._between,
             one_by_one=False,
-            leased=True,
             has_unsent=lambda: not self._outbox.is_empty,
         )
         self._relief = Preemptor(self._executor, self._relieve)

@@ -42,7 +42,7 @@ from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors
-from dispel4py.engine.runner import OnError, raise_error
+from dispel4py.engine.runner_options import OnError, raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
