@@ -48,7 +48,7 @@ from dispel4py.engine.runner import Runner
 from dispel4py.engine.runner_options import OnError, RunnerOptions, raise_error
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.exceptions.unwinding import Unwind
-from dispel4py.processes.ending import end_stuck
+from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
 
 
@@ -480,7 +480,7 @@ class Executor:
 
     def _on_stuck(self, caller: int) -> None:
         if self._failure is not None:
-            end_stuck(self._failure, caller)
+            abort_call(self._failure, caller)
 
     def _run_nested(self, runner: Runner) -> None:
         self._calling.append(runner)

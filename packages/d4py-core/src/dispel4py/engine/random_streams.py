@@ -28,8 +28,6 @@ from hashlib import blake2b
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple, TypeVar
 
-#: Number of seeds: they have 64 bits.
-SEEDS = 1 << 64
 _HALF = 1 << 32
 _NUMPY = "numpy.random"
 #: In so many batches, and in all that take so many seconds, an instance is checked for whether it

@@ -39,6 +39,7 @@ class SimpleMapping:
     """
 
     name = "simple"
+    example = "dispel4py simple pipeline_test -i 10"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def __init__(
@@ -58,7 +59,7 @@ class SimpleMapping:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_copies(self._make_plan(graph, options))
         return None
 

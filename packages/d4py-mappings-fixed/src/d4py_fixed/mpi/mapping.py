@@ -38,7 +38,7 @@ from d4py_fixed.mpi.rank_supervisor import WAIT_SECONDS, RankSupervisor
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -78,7 +78,7 @@ class MpiMapping:
 
     @contextmanager
     def collective(self) -> Iterator[int | None]:
-        """See `dispel4py.registry.Collective`."""
+        """See `dispel4py.registry.CollectiveMapping`."""
         rank = launched_rank()
         if rank:
             yield follow_all()
@@ -88,7 +88,7 @@ class MpiMapping:
         yield None
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         pack_orders(make_placement(graph, options), options)
         try:
             find_mpiexec(options.extra.get("mpiexec"))
