@@ -13,8 +13,8 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.copying import cannot_carry
+from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import PlannedPE
-from dispel4py.engine.runner import modules_of
 from dispel4py.errors import GraphError
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
 from dispel4py.files.reachable_files import reachable_files
