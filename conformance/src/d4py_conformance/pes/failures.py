@@ -14,7 +14,7 @@ from typing import Any
 from dispel4py import IterativePE, ProducerPE
 
 
-class Trouble:
+class Failing:
     """What these PEs have in common.
 
     Args:
@@ -60,14 +60,14 @@ class Trouble:
                 _thread.start_new_thread(os._exit, (7,))
                 time.sleep(60)
             case _:
-                raise AssertionError(f"unknown trouble {self.how!r}")
+                raise AssertionError(f"unknown way to fail: {self.how!r}")
 
 
-class Fails(Trouble, IterativePE):
+class Fails(Failing, IterativePE):
     """Sends what it gets, but for one item."""
 
 
-class FailingNumbers(Trouble, ProducerPE):
+class FailingNumbers(Failing, ProducerPE):
     """Sends 1, 2, 3, …, but for one of them."""
 
     def _process(self, inputs: Any) -> Any:
