@@ -7,8 +7,6 @@ from resource import RUSAGE_SELF, getrusage
 from threading import Event, Thread
 
 from d4py_conformance.pes.failures import FailingNumbers, Fails  # noqa: F401
-
-# PEs that other folders use too, under the name of this module.
 from d4py_conformance.pes.samples import Makes, Samples, Values, double  # noqa: F401
 from dispel4py import GenericPE, IterativePE, ProducerPE
 
