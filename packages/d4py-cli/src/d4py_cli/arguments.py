@@ -14,7 +14,7 @@ from dispel4py.errors import OptionError
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
-    JoinsRun,
+    JoiningMapping,
     Mapping,
     available,
     available_commands,
@@ -208,7 +208,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         allow_abbrev=False,
         conflict_handler="resolve",  # a mapping may say more about an option of ours
     )
-    add_workflow(parser, optional=isinstance(mapping, JoinsRun))
+    add_workflow(parser, optional=isinstance(mapping, JoiningMapping))
     given = parser.add_argument_group("what the workflow is fed")
     given.add_argument(
         "-i", "--iter", type=count_of, metavar="N", help="iterations of each root (default: 1)"

@@ -19,7 +19,7 @@ from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingE
 from dispel4py.loading import load_module
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
-    Checks,
+    CheckingMapping,
     Command,
     JobCommand,
     available,
@@ -148,7 +148,7 @@ def _can_run(name: str, graph: WorkflowGraph, plan: Plan) -> tuple[bool, str]:
         mapping = load_mapping(name)
         reason = refusal(plan, mapping.capabilities)
         if reason is None:
-            if not isinstance(mapping, Checks):
+            if not isinstance(mapping, CheckingMapping):
                 return True, "yes, by what it declares"
             needed = mapping.check(graph, RunOptions(extra=mapping_options(mapping, {})))
             return True, "yes" if needed is None else f"yes, but: {needed}"

@@ -16,7 +16,7 @@ from d4py_cli.reporting import Reporter, make_reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.registry import Collective, JoinsRun, Mapping, load_mapping
+from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import carry_out, run_on
 
@@ -43,7 +43,7 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
         name = mapping_name(name)
     check_mapping_name(name, arguments)
     mapping = load_mapping(name)
-    if isinstance(mapping, Collective):
+    if isinstance(mapping, CollectiveMapping):
         with mapping.collective() as status:
             return _lead_job(name, mapping, arguments, for_workflow) if status is None else status
     return _lead_job(name, mapping, arguments, for_workflow)
@@ -52,7 +52,7 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
 def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: list[str]) -> int:
     options, extra = parse_job(name, mapping, arguments)
     if options.workflow is None:
-        assert isinstance(mapping, JoinsRun)
+        assert isinstance(mapping, JoiningMapping)
         with Reporter(quiet=options.quiet):
             mapping.join_run(RunOptions(processes=options.num, extra=extra))
         return 0

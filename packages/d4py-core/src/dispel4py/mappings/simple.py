@@ -50,7 +50,7 @@ class SimpleMapping:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_copies(self._make_plan(graph, options))
         return None
 

@@ -82,7 +82,7 @@ class ZmqMultiMapping:
         )
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_locally(graph, options)
         return None
 
@@ -100,7 +100,7 @@ class ZmqMultiMapping:
         return run_locally(self.name, IpcTransportFactory, graph, inputs, options)
 
     def join_run(self, options: RunOptions) -> None:
-        """See `dispel4py.registry.JoinsRun`."""
+        """See `dispel4py.registry.JoiningMapping`."""
         if not options.extra.get("connect"):
             raise OptionError("a WORKFLOW is missing (or --connect, to join a run)")
         from d4py_fixed.zmq.agent import join
