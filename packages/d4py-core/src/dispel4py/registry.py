@@ -67,6 +67,8 @@ class Mapping(Protocol):
     Attributes:
         name: name under which the mapping is registered.
         capabilities: which graphs the mapping can run.
+
+    An attribute ``example`` is optional: a command line for the help text.
     """
 
     name: str

@@ -36,6 +36,7 @@ class SimpleMapping:
     """
 
     name = "simple"
+    example = "dispel4py simple pipeline_test -i 10"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def __init__(self, limits: EngineLimits = EngineLimits()) -> None:
