@@ -234,7 +234,7 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
 
 @dataclass
 class Journal:
-    """Everything that happened, in order: (instance, what, details…).  Copies are the same one."""
+    """All events, in order: (instance, event, details…).  Copies are the same object."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     instances: int = 0
@@ -357,7 +357,7 @@ class Shape:
         return graph, journal
 
     def model(self, plan) -> tuple[dict[int, Counter], int]:
-        """What each PE writes where nobody takes it, and how many items fail: plain arithmetic."""
+        """Compute what each PE writes to unconnected outputs, and how many items fail."""
         results, failures = {}, 0
         arriving: dict[int, Counter] = defaultdict(Counter)
         for pe in plan.order:
@@ -541,13 +541,13 @@ FEW = (3, True, 0, 1)
 
 #: Name → (shape, rank of each node).
 ENTANGLED = {
-    # A → B → C, where A and C share a rank: C has to go on while A waits for B.
+    # A → B → C, where A and C share a rank: C has to make progress while A waits for B.
     "there and back": (Shape([MANY, MANY, FEW], [(0, "x", 1, "a", None), (1, "x", 2, "a", None)]),
                        [0, 1, 0]),
     # A → B and C → D, where A shares a rank with D, and B with C.
     "crossing": (Shape([MANY, FEW, MANY, FEW], [(0, "x", 1, "a", None), (2, "x", 3, "a", None)]),
                  [0, 1, 1, 0]),
-    # Two chains of three, each in the middle of a batch while the other one goes on.
+    # Two chains of three, each in the middle of a batch while the other one makes progress.
     "crossing in the middle": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW, FEW],
@@ -556,7 +556,7 @@ ENTANGLED = {
         ),
         [0, 1, 1, 0, 2, 2],
     ),
-    # A → B → C with A → D far away: what waits for C here goes ahead of what comes for B.
+    # A → B → C with A → D far away: items that wait for C here overtake those that arrive for B.
     "overtaking": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW],
@@ -565,7 +565,7 @@ ENTANGLED = {
         ),
         [0, 1, 0, 0, 1],
     ),
-    # The same where D stands further down: B's batches must not come in the middle of a call of C.
+    # The same with D further down: no batch of B may be processed in the middle of a call of C.
     "in the middle of a call": (
         Shape(
             [MANY, MANY, FEW, FEW, MANY, FEW],
@@ -611,7 +611,7 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_make_progress(name, sizes, seed
 
 
 class Numbered(SeveralNumbers):
-    """Numbers from somewhere on."""
+    """Numbers from `start` on."""
 
     def __init__(self, start):
         super().__init__(7)
@@ -622,14 +622,14 @@ class Numbered(SeveralNumbers):
 
 
 class Passes(InOrder):
-    """Sends what comes, in order."""
+    """Sends its items on, in order."""
 
     def process(self, inputs):
         return {"output": next(iter(inputs.values()))}
 
 
 def ordered_graph(starts):
-    """From each root two ways, replicas, and one ordered input behind another one."""
+    """Each root with two paths, replicas, and one ordered input behind another one."""
     graph = WorkflowGraph()
     first, second = Passes(inputs=["a", "b"]), Passes(inputs=["a", "b"])
     second.name = "Last"
