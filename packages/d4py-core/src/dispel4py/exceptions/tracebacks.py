@@ -13,7 +13,7 @@ _WITH_PES = ("examples", "new")
 _CALLERS = (
     "base.py",
     "core.py",
-    os.path.join("engine", "runner.py"),
+    *(os.path.join("engine", name) for name in ("call_loop.py", "pe_writer.py", "runner.py")),
     os.path.join("files", "held_files.py"),
 )
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
