@@ -107,7 +107,7 @@ def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
 
 
 class Heartbeat(threading.Thread):
-    """A thread that tells the store at intervals that its process runs.
+    """A thread that sends the store heartbeats of its process.
 
     Args:
         address: the server.
