@@ -307,7 +307,7 @@ def test_the_limit_of_open_files_is_raised_or_reported(start, write, mapping, ha
     assert (status, err) == (0, "")
     if hard:
         assert out.startswith("17 processes, connected as this graph has it, take ")
-        assert "this user may have 80: take fewer processes" in out
+        assert "the hard limit is 80; use fewer processes" in out
     else:
         assert out == "100\n"
 

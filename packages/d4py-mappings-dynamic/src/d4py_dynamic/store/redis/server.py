@@ -26,7 +26,7 @@ from d4py_dynamic.store.redis.client import RECONNECT_SECONDS, connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.waiting_socket import process_here
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.files.socket_folder import make_socket_folder
+from dispel4py.files.socket_directory import make_socket_directory
 
 DEFAULT_PORT = 6379
 #: How many bytes a value may have unless a server is configured otherwise; and an entry of a
@@ -192,7 +192,7 @@ def server_binary() -> str:
 @contextmanager
 def _private_server() -> Iterator[Address]:
     binary = server_binary()
-    folder = Path(make_socket_folder("d4py-"))
+    folder = Path(make_socket_directory("d4py-"))
     try:
         socket, log = folder / "redis.sock", folder / "server.log"
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
