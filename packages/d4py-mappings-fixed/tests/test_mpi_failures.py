@@ -225,7 +225,7 @@ class TestRanks:
                 (pid, *_) = [
                     pid
                     for pid, environment in mpi.alive().items()
-                    if b"d4py_fixed.mpi.rank_process" in environment[b"command"]
+                    if mpi.PROGRAM in environment[b"command"]
                     and not environment.keys() & set(mpi.RANK)
                 ]
                 killed.append(pid)
@@ -286,7 +286,7 @@ class TestStopping:
                 pid
                 for pid, environment in mpi.alive().items()
                 if b"0" in [environment.get(name) for name in mpi.RANK]
-                and b"mpi_rank" not in environment[b"command"]
+                and mpi.PROGRAM not in environment[b"command"]
             ]
             os.kill(driver, signal.SIGKILL)
         mpi.end(process)

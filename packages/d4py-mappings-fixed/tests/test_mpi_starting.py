@@ -1,18 +1,17 @@
-"""How the ranks of an `mpi` run come about where something stands in their way."""
+"""Starting the ranks of an `mpi` run in other ways than the plain one, and failing to."""
 
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi import launcher as mpi_launch
-from d4py_fixed.mpi import rank_supervisor as mpi_world
-from d4py_fixed.mpi.control_channel import Hello, dial
+from d4py_fixed.mpi import launcher_environment
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.listener import Hello, connect
 from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 from dispel4py.errors import ServiceError
 
@@ -23,7 +22,7 @@ from multiprocessing.shared_memory import SharedMemory
 import mpi4py
 mpi4py.rc.initialize = False
 from mpi4py import MPI
-from d4py_fixed.mpi.rank_process import start_mpi
+from d4py_fixed.mpi.mpi_start import start_mpi
 
 init, own = MPI.Init_thread, []
 
@@ -96,7 +95,11 @@ class TestAShellOfALauncher:
     def test_its_variables_say_which_of_how_many_this_is(self, monkeypatch, variables, rank, size):
         known = dict(variable.split("=") for variable in variables.split())
         monkeypatch.setattr(os, "environ", known)
-        read = (mpi_launch.launched_rank, mpi_launch.launched_size, mpi_launch._rank_variable)
+        read = (
+            launcher_environment.launched_rank,
+            launcher_environment.launched_size,
+            launcher_environment.rank_variable,
+        )
         for function in read:
             function.cache_clear()
         try:
@@ -139,43 +142,42 @@ class TestRanksThatDoNotCome:
         assert "0 of 3 MPI ranks have come after 0.5 s (--wait)" in err
         mpi.assert_nothing_is_left(1.0)
 
-    def test_those_that_are_missing_are_named(self, monkeypatch, caplog):
-        monkeypatch.setattr(mpi_world, "_NOTICE_SECONDS", 0.1)
-        message, lines = {}, []
-        world = RankSupervisor(lambda given: message.update(given) or Absent(), 4)
+    def test_the_missing_ranks_are_named(self, caplog):
+        message = {}
+        start = lambda given: message.update(given) or HungProcesses()  # noqa: E731
+        limits = MpiLimits(start_notice_seconds=0.1)
+        supervisor = RankSupervisor(start, 4, limits)
         ((port, key),) = (text.split(":") for text in message.values())
-        for rank in (0, 2):
-            hello = Hello(rank, 4, 1, is_wide=False)
-            lines.append(dial(("127.0.0.1", int(port)), bytes.fromhex(key), hello))
-        began_at = time.monotonic()
-        with pytest.raises(ServiceError, match=r"2 of 4 .* after 0.3 s .*missing: ranks 1, 3"):
-            world.size(0.3)
-        assert time.monotonic() - began_at >= 0.3
+        address, key = ("127.0.0.1", int(port)), bytes.fromhex(key)
+        with (
+            connect(address, key, Hello(0, 4, 1, is_remote=False)),
+            connect(address, key, Hello(2, 4, 1, is_remote=False)),
+            pytest.raises(ServiceError, match=r"2 of 4 .* after 0.3 s .*missing: ranks 1, 3"),
+        ):
+            supervisor.wait_until_started(0.3)
         assert caplog.messages == ["2 of 4 MPI ranks have come; waiting for ranks 1, 3"]
-        world.failed = True
-        world.close()
-        for line in lines:
-            line.close()
+        supervisor.failed = True
+        supervisor.close()
 
 
-class Absent:
-    """Processes that do nothing until they are stopped."""
+class HungProcesses:
+    """`RankProcesses` that do nothing until they are stopped."""
 
     stopped = False
 
-    def is_over(self):
+    def has_ended(self):
         return self.stopped
 
     def stop(self, number):
         self.stopped = True
 
-    def end_left(self):
+    def kill_descendants(self):
         pass
 
-    def is_ours(self, rank):
+    def may_kill(self, rank):
         return False
 
-    def see_off(self):
+    def finish_output(self):
         pass
 
 
