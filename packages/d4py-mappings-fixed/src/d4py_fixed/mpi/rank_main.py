@@ -39,7 +39,7 @@ def serve_all() -> int:
     _begin()
     empty_standard_input()
     begin_worker_process()
-    serve()
+    serve(is_of_job=True)
     return 0
 
 
@@ -64,7 +64,7 @@ def serve_one() -> RunResult:
 @functools.cache
 def _rank_of_script() -> RankProcess:
     empty_standard_input()
-    rank = RankProcess(is_worker=False)
+    rank = RankProcess(is_worker=False, is_of_job=True)
     atexit.register(_leave, rank)
     return rank
 

@@ -7,7 +7,7 @@ import pickle
 import socket
 import sys
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from time import sleep
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from d4py_fixed.mpi.control_channel import (
     Message,
     receive_from_driver,
 )
+from d4py_fixed.mpi.exit_status import exit_fails
 from d4py_fixed.mpi.launcher import VARIABLE
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.listener import Hello, adopt_streams_of_driver, connect
@@ -46,6 +47,7 @@ class RankProcess:
             a PE.
         adopts_streams: the driver has started this process by an mpiexec; if the driver is on the
             same machine, its standard output and error become those of this process.
+        is_of_job: an mpiexec of the user has started this process.
         limits: see `MpiLimits`.
 
     Raises:
@@ -57,6 +59,7 @@ class RankProcess:
         *,
         is_worker: bool,
         adopts_streams: bool = False,
+        is_of_job: bool = False,
         limits: MpiLimits = MpiLimits(),
     ) -> None:
         mpi = start_mpi()
@@ -66,6 +69,7 @@ class RankProcess:
         self._limits = limits
         self._is_worker = is_worker
         self._ends_well = False
+        self._exit = exit_fails if is_of_job and mpi.get_vendor()[0] != "Open MPI" else nullcontext
         self._hosts: list[str] = self._world.allgather(mpi.Get_processor_name())
         if self.rank == 0:
             self._connect_first(adopts_streams)
@@ -156,7 +160,8 @@ class RankProcess:
             self._frames, self._bodies, self._channels, self._wakeup, spec.ranks, self._limits
         )
         when_stuck(lambda error: self._report(picklable_error(error)))
-        spec.run(transport, any_thread=mpi.Query_thread() >= mpi.THREAD_SERIALIZED)
+        with self._exit():
+            spec.run(transport, any_thread=mpi.Query_thread() >= mpi.THREAD_SERIALIZED)
         transport.drain(peers)
 
     def _report(self, report: bytes) -> None:
@@ -199,10 +204,10 @@ class RankProcess:
             self._channels.send(DRIVER, Kind.THREADS, [pickle.dumps(names)])
 
 
-def serve(*, adopts_streams: bool = False) -> None:
-    """Be a rank until the driver ends the ranks."""
+def serve(*, adopts_streams: bool = False, is_of_job: bool = False) -> None:
+    """Be a rank until the driver ends the ranks; for the arguments see `RankProcess`."""
     try:
-        rank = RankProcess(is_worker=True, adopts_streams=adopts_streams)
+        rank = RankProcess(is_worker=True, adopts_streams=adopts_streams, is_of_job=is_of_job)
     except ServiceError as error:
         _exit_at_start(error)
     while (spec := rank.next_spec()) is not None:
