@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
-from dispel4py.engine.ordered.reorder_buffer import MOST_EARLY, ReorderBuffer
+from dispel4py.engine.ordered.reorder_buffer import ReorderBuffer
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError, RunError
 
@@ -173,13 +174,13 @@ def test_m6_what_has_no_place_comes_last_in_its_own_order():
 
 def test_c6_a_root_is_ahead_while_too_much_of_it_is_held():
     buffer = ReorderBuffer({WAY: (0, True)})
-    for number in range(1, MOST_EARLY + 1):
+    for number in range(1, EngineLimits().early_items + 1):
         assert buffer.roots_to_pause == ()
         single_way(buffer, EmptyPlace((5, number, WAY)))
     assert buffer.roots_to_pause == (5,)
-    assert len(single_way(buffer, EmptyPlace((5, 0, WAY)))) == MOST_EARLY + 1
+    assert len(single_way(buffer, EmptyPlace((5, 0, WAY)))) == EngineLimits().early_items + 1
     assert buffer.roots_to_pause == ()
-    single_way(buffer, Placed((5, MOST_EARLY + 2, WAY), bytes(100 << 20)))
+    single_way(buffer, Placed((5, EngineLimits().early_items + 2, WAY), bytes(100 << 20)))
     assert buffer.roots_to_pause == (5,)
 
 

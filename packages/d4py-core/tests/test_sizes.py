@@ -8,13 +8,14 @@ import pytest
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.copying import copy_item, counting, share_item
 from dispel4py.engine.input_reader import InputReader, is_in_memory
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.sizes import MOST_BYTES, ByteCounter, estimate_bytes, size_of
+from dispel4py.engine.sizes import ByteCounter, estimate_bytes, size_of
 
 MIB = 1 << 20
 #: Items of 1 MiB that may be somewhere between two PEs: one in 32 is measured where they are cheap
 #: to copy, and then a batch is cut.
-FEW = 32 + MOST_BYTES // MIB
+FEW = 32 + EngineLimits().max_batch_bytes // MIB
 
 
 class Hides:

@@ -4,9 +4,9 @@ import pytest
 
 from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.replay import CallOffset
-from dispel4py.engine.sizes import MOST_BYTES
 from dispel4py.errors import ProcessingError
 
 
@@ -163,7 +163,7 @@ class Returns(GenericPE):
         self._add_output("output")
 
     def process(self, inputs):
-        return {"output": bytes(MOST_BYTES + 1)}
+        return {"output": bytes(EngineLimits().max_batch_bytes + 1)}
 
 
 def test_c6_where_a_batch_is_cut_its_calls_are_complete():

@@ -59,7 +59,7 @@ def test_c5_a_line_that_is_closed_ends_its_thread_and_no_other(office, wait_unti
     wait_until(lambda: len(answering()) == 1, "the end of a thread")
     office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
     (lease,) = InMemoryTaskStore(StoreClient(second)).take()
-    assert lease.task.load == [1]
+    assert lease.task.payload == [1]
 
 
 def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):

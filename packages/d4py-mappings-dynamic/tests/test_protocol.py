@@ -60,7 +60,7 @@ def make_graph():
 
 def units(task):
     """What a task has to be done for, one by one."""
-    return [None] * task.load if task.kind == CALLS else task.load
+    return [None] * task.payload if task.kind == CALLS else task.payload
 
 
 class Instance:
@@ -104,7 +104,7 @@ class Instance:
         """A commit in the middle of a call: what was sent, and how much that is; no state."""
         self.sent = max(self.sent, self.made)
         position = ResumePoint(self.saved_done, (("output", self.sent),))
-        return Commit(pinned=[(self.pin, position)], **self._outgoing())
+        return Commit(instance_positions=[(self.pin, position)], **self._outgoing())
 
     def save(self):
         """A checkpoint."""
@@ -112,7 +112,7 @@ class Instance:
         commit = Commit(
             leases=self.held,
             states=[(self.pin, CODEC.dumps(self.kept))],
-            pinned=[(self.pin, position)],
+            instance_positions=[(self.pin, position)],
             **self._outgoing(),
         )
         self.held, self.saved_done = [], self.done
@@ -156,13 +156,13 @@ class Worker:
         """A commit in the middle of a shared lease."""
         sent = self._sent(lease) + len(self._made(lease, count)["tasks"])
         position = ResumePoint(0, (("output", sent),))
-        return Commit(begun=[(lease, position)], **self._made(lease, count)), position
+        return Commit(lease_positions=[(lease, position)], **self._made(lease, count)), position
 
     def _sent(self, lease):
         return dict(lease.position.sent).get("output", 0)
 
     def _made(self, lease, count):
-        items = [*islice(lease.task.load[self._sent(lease) :], count)]
+        items = [*islice(lease.task.payload[self._sent(lease) :], count)]
         return {
             "tasks": [Task(ITEMS, KEPT, item % 2, "input", [item]) for item in items],
             "results": [("shared", "output", items)],

@@ -124,7 +124,7 @@ class TestKeys:
         opened.driver.put([items("mine"), items("mine", pe=PINNED, instance=0)])
         other.driver.put([items("theirs"), items("theirs", pe=PINNED, instance=0)])
         leases = opened.workers[1].take() + opened.workers[0].take()
-        assert [lease.task.load for lease in leases] == [["mine"], ["mine"]]
+        assert [lease.task.payload for lease in leases] == [["mine"], ["mine"]]
         opened.workers[0].log("IterativePE1", 0, "mine")
         assert other.driver.events(0.0) == []
         other.driver.delete()
@@ -139,8 +139,8 @@ def use_every_key(opened):
     worker.commit(
         Commit(
             states=[((ROOT, 0), b"state")],
-            pinned=[((ROOT, 0), ResumePoint(3))],
-            begun=[(lease, ResumePoint(0, (("output", 1),)))],
+            instance_positions=[((ROOT, 0), ResumePoint(3))],
+            lease_positions=[(lease, ResumePoint(0, (("output", 1),)))],
             tasks=[items(3)],
             results=[("IterativePE1", "output", [1])],
             counters=[(SHARED, 1, 1.0)],
@@ -210,7 +210,7 @@ class TestForeignBytes:
         opened.driver.put([items(1)])
         client.xadd(opened.keys.shared, {"d": b"after"})
         taken = list(itertools.chain(*(opened.workers[0].take() for _ in range(3))))
-        assert [lease.task.load for lease in taken] == [[1]]
+        assert [lease.task.payload for lease in taken] == [[1]]
         opened.workers[0].commit(Commit(leases=taken))
         assert opened.driver.unfinished([])[SHARED] == 0
 
@@ -393,7 +393,7 @@ class TestAFullServer:
                         tasks=[items(2)],
                         results=[("IterativePE1", "output", [3])],
                         states=[((ROOT, 0), b"state")],
-                        pinned=[((ROOT, 0), ResumePoint())],
+                        instance_positions=[((ROOT, 0), ResumePoint())],
                     )
                 )
             assert opened.driver.unfinished([]) == before
@@ -420,4 +420,4 @@ class TestABrokenConnection:
         client.xreadgroup("workers", "worker-0", {stream: ">"})  # as that read does
         taken = []
         wait_until(lambda: taken.extend(worker.take(seconds=0.01)) or taken, "the task")
-        assert [lease.task.load for lease in taken] == [[1]]
+        assert [lease.task.payload for lease in taken] == [[1]]

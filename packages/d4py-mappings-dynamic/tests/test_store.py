@@ -58,7 +58,7 @@ def items(*values, pe=SHARED, instance=ANY):
 
 
 def loads(leases):
-    return [lease.task.load for lease in leases]
+    return [lease.task.payload for lease in leases]
 
 
 def take(worker, *, within=10.0):
@@ -135,7 +135,7 @@ class StoreContract:
         offset = 1
         driver.put([items(lambda number: number + offset)])
         (lease,) = take(workers[0])
-        assert lease.task.load[0](41) == 42
+        assert lease.task.payload[0](41) == 42
 
     def test_a_task_is_taken_by_one_worker_at_a_time(self, driver, workers):
         driver.put([items(1)])
@@ -150,7 +150,7 @@ class StoreContract:
         def work(rank):
             while sum(map(len, done)) < 300:
                 for lease in workers[rank].take():
-                    done[rank] += lease.task.load
+                    done[rank] += lease.task.payload
                     workers[rank].commit(Commit(leases=[lease]))
 
         threads = [threading.Thread(target=work, args=(rank,)) for rank in range(3)]
@@ -450,9 +450,9 @@ class StoreContract:
         assert not workers[2].status().results_full
 
     def test_waiting_tasks_of_an_instance_are_counted(self, driver, workers):
-        assert driver.waiting(ROOT, 0) == 0
+        assert driver.queue_length(ROOT, 0) == 0
         driver.put([Task(CALLS, ROOT, 0, None, 1)] * 3)
-        assert driver.waiting(ROOT, 0) == 3
+        assert driver.queue_length(ROOT, 0) == 3
 
     # Workers that are lost.
 
@@ -465,7 +465,7 @@ class StoreContract:
             leases += workers[1].take(only=[PIN])
         sent = ResumePoint(0, (("output", 7),))
         workers[1].commit(
-            Commit(leases=leases[:1], states=[(PIN, b"a state")], pinned=[(PIN, sent)])
+            Commit(leases=leases[:1], states=[(PIN, b"a state")], instance_positions=[(PIN, sent)])
         )
         evict(driver, 1)
         adopted = workers[0].adopt(PIN)
@@ -488,7 +488,7 @@ class StoreContract:
         owner.adopt(PIN)
         assert other.positions([PIN, (ROOT, 0)]) == [ResumePoint(), ResumePoint()]
         ahead = ResumePoint(1, ahead=(ROOT,))
-        owner.commit(Commit(states=[(PIN, b"1")], pinned=[(PIN, ahead)]))
+        owner.commit(Commit(states=[(PIN, b"1")], instance_positions=[(PIN, ahead)]))
         assert other.positions([(ROOT, 0), PIN]) == [ResumePoint(), ahead]
 
     def test_h2_each_owner_goes_on_where_the_last_one_left_it(self, driver, opened, workers):
@@ -496,7 +496,9 @@ class StoreContract:
         owner, rank = workers[1], 1
         leases = owner.take(only=[PIN])
         for done in range(1, 4):
-            owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, ResumePoint(done))]))
+            owner.commit(
+                Commit(states=[(PIN, b"%d" % done)], instance_positions=[(PIN, ResumePoint(done))])
+            )
             evict(driver, rank)
             owner, rank = opened.join(), rank + 2 if done == 1 else rank + 1
             adopted = owner.adopt(PIN)
@@ -505,7 +507,7 @@ class StoreContract:
 
     def test_h2_a_state_that_cannot_be_kept_is_known_to_be_lost(self, driver, opened, workers):
         lost = ResumePoint(0, None)
-        workers[1].commit(Commit(states=[(PIN, None)], pinned=[(PIN, lost)]))
+        workers[1].commit(Commit(states=[(PIN, None)], instance_positions=[(PIN, lost)]))
         evict(driver, 1)
         assert opened.join().adopt(PIN).position == lost
 
@@ -514,7 +516,7 @@ class StoreContract:
         (first,) = take(workers[2])
         (second,) = take(workers[2])
         sent = ResumePoint(0, (("output", 3),))
-        workers[2].commit(Commit(begun=[(first, sent)]))
+        workers[2].commit(Commit(lease_positions=[(first, sent)]))
         lost = evict(driver, 2)
         assert [lease[:1] + lease[2:] for lease in lost.leases] == [
             (first.task, sent, 1),
@@ -523,7 +525,7 @@ class StoreContract:
         assert driver.unfinished([])[SHARED] == 2
         again = take(workers[0]) + take(workers[0])
         assert sorted(loads(again)) == [[1], [2]]
-        found = {lease.task.load[0]: lease for lease in again}
+        found = {lease.task.payload[0]: lease for lease in again}
         assert (found[1].position, found[1].delivery_count) == (sent, 1)
         assert (found[2].position, found[2].delivery_count) == (ResumePoint(), 1)
         workers[0].commit(Commit(leases=again))
@@ -534,12 +536,12 @@ class StoreContract:
         told = []
         for rank, attempts in enumerate(["none", "none", "it", "the other", "it"], 3):
             worker = opened.join()
-            one, other = sorted(take(worker) + take(worker), key=lambda lease: lease.task.load)
+            one, other = sorted(take(worker) + take(worker), key=lambda lease: lease.task.payload)
             about = {"it": one, "the other": other}.get(attempts)
             if about is not None:
                 worker.commit(Commit(attempt=Attempt(about, in_call=True)))
             lost = driver.evict(rank, []).leases
-            told.append(sorted((lease.task.load[0], lease.delivery_count) for lease in lost))
+            told.append(sorted((lease.task.payload[0], lease.delivery_count) for lease in lost))
         assert told == [
             [(1, 1), (2, 1)],
             [(1, 1), (2, 1)],
@@ -564,7 +566,7 @@ class StoreContract:
             worker = opened.join()
             (lease,) = take(worker)
             assert lease.delivery_count == min(rank - 3, 1)
-            commit = Commit(begun=[(lease, ResumePoint(1))], progressed=[lease])
+            commit = Commit(lease_positions=[(lease, ResumePoint(1))], progressed=[lease])
             worker.commit(commit)
             assert [lease.delivery_count for lease in driver.evict(rank, []).leases] == [1]
 
@@ -601,7 +603,9 @@ class StoreContract:
         assert driver.evict(5, OWNED).pins == [(PIN, 3)]
         worker = opened.join()
         assert worker.adopt(PIN).delivery_count == 3
-        progressed = Commit(states=[(PIN, b"")], pinned=[(PIN, ResumePoint(1))], progressed=[PIN])
+        progressed = Commit(
+            states=[(PIN, b"")], instance_positions=[(PIN, ResumePoint(1))], progressed=[PIN]
+        )
         worker.commit(progressed)
         assert driver.evict(6, OWNED).pins == [(PIN, 1)]
 
@@ -656,7 +660,7 @@ class StoreContract:
         for commit in (
             Commit(),
             Commit(leases=[lease]),
-            Commit(begun=[(lease, ResumePoint(0, (("output", 1),)))]),
+            Commit(lease_positions=[(lease, ResumePoint(0, (("output", 1),)))]),
             Commit(tasks=[items(4)], results=[("IterativePE1", "output", [5])]),
             Commit(counters=[(SHARED, 1, 1.0)], replicas=[SHARED]),
         ):
@@ -664,7 +668,11 @@ class StoreContract:
                 workers[2].commit(commit)
         with pytest.raises(ServiceError):
             workers[1].commit(
-                Commit(leases=[own], states=[(PIN, b"late")], pinned=[(PIN, ResumePoint(9))])
+                Commit(
+                    leases=[own],
+                    states=[(PIN, b"late")],
+                    instance_positions=[(PIN, ResumePoint(9))],
+                )
             )
         with pytest.raises(ServiceError):
             workers[2].adopt(PIN)
@@ -774,9 +782,11 @@ class StoreContract:
     def test_own_tasks_wait_while_they_are_not_wanted(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
         driver.put([Task(RESUME, ANY)], rank=1)
-        taken = workers[1].take(seconds=SOON, own=False) + workers[1].take(seconds=SOON, own=False)
+        taken = workers[1].take(seconds=SOON, pinned=False) + workers[1].take(
+            seconds=SOON, pinned=False
+        )
         assert sorted(lease.task.kind for lease in taken) == sorted([RESUME, ITEMS])
-        assert [lease.task.load for lease in taken if lease.task.kind == ITEMS] == [[1]]
+        assert [lease.task.payload for lease in taken if lease.task.kind == ITEMS] == [[1]]
         assert loads(take(workers[1])) == [[2]]
 
 

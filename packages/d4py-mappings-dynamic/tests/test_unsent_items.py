@@ -59,7 +59,7 @@ def test_what_is_left_is_committed(plan):
 
     leave_out_unsent(plan, commit, skips=True)
 
-    assert [task.load for task in commit.tasks] == [[1, 2], [EmptyPlace((0, 1))], None]
+    assert [task.payload for task in commit.tasks] == [[1, 2], [EmptyPlace((0, 1))], None]
     assert commit.results == [("Show2", "output", ["3"])]
     assert [failure.pe_id for failure in commit.failures] == [
         *("Show2", "Find1", "Find1", "Count0", "Show2"),

@@ -8,7 +8,7 @@ thread can run.  Windows and batches are tiny, clocks are simulated, and every f
 import random
 import threading
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -38,7 +38,7 @@ from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py.engine import executor as executor_module
 from dispel4py.engine import runner as runner_module
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.ordered import reorder_buffer
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.result import RunOptions, RunStats
 
@@ -197,12 +197,13 @@ class Sizes:
 def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop"):
     """Run a placed graph; return its result and the net."""
     sizes = sizes or Sizes()
+    limits = replace(placement.plan.limits, batch_items=sizes.chunk)
+    placement = replace(placement, plan=replace(placement.plan, limits=limits))
     chooser = random.Random(seed)
     clock = Clock(chooser)
     net = Net(placement.ranks, chooser)
     options = RunOptions(on_error=on_error)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(executor_module, "CHUNK", sizes.chunk)
         buffers = type("Measured", (MeasuredBuffers,), {"net": net})
         patch.setattr(rank_module, "SendBuffers", buffers)
         for module in (executor_module, runner_module):
@@ -233,7 +234,7 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
 
 @dataclass
 class Journal:
-    """Everything that happened, in order: (instance, what, details…).  Copies are the same one."""
+    """All events, in order: (instance, event, details…).  Copies are the same object."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     instances: int = 0
@@ -356,7 +357,7 @@ class Shape:
         return graph, journal
 
     def model(self, plan) -> tuple[dict[int, Counter], int]:
-        """What each PE writes where nobody takes it, and how many items fail: plain arithmetic."""
+        """Compute what each PE writes to unconnected outputs, and how many items fail."""
         results, failures = {}, 0
         arriving: dict[int, Counter] = defaultdict(Counter)
         for pe in plan.order:
@@ -540,13 +541,13 @@ FEW = (3, True, 0, 1)
 
 #: Name → (shape, rank of each node).
 ENTANGLED = {
-    # A → B → C, where A and C share a rank: C has to go on while A waits for B.
+    # A → B → C, where A and C share a rank: C has to make progress while A waits for B.
     "there and back": (Shape([MANY, MANY, FEW], [(0, "x", 1, "a", None), (1, "x", 2, "a", None)]),
                        [0, 1, 0]),
     # A → B and C → D, where A shares a rank with D, and B with C.
     "crossing": (Shape([MANY, FEW, MANY, FEW], [(0, "x", 1, "a", None), (2, "x", 3, "a", None)]),
                  [0, 1, 1, 0]),
-    # Two chains of three, each in the middle of a batch while the other one goes on.
+    # Two chains of three, each in the middle of a batch while the other one makes progress.
     "crossing in the middle": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW, FEW],
@@ -555,7 +556,7 @@ ENTANGLED = {
         ),
         [0, 1, 1, 0, 2, 2],
     ),
-    # A → B → C with A → D far away: what waits for C here goes ahead of what comes for B.
+    # A → B → C with A → D far away: items that wait for C here overtake those that arrive for B.
     "overtaking": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW],
@@ -564,7 +565,7 @@ ENTANGLED = {
         ),
         [0, 1, 0, 0, 1],
     ),
-    # The same where D stands further down: B's batches must not come in the middle of a call of C.
+    # The same with D further down: no batch of B may be processed in the middle of a call of C.
     "in the middle of a call": (
         Shape(
             [MANY, MANY, FEW, FEW, MANY, FEW],
@@ -610,7 +611,7 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_make_progress(name, sizes, seed
 
 
 class Numbered(SeveralNumbers):
-    """Numbers from somewhere on."""
+    """Numbers from `start` on."""
 
     def __init__(self, start):
         super().__init__(7)
@@ -621,14 +622,14 @@ class Numbered(SeveralNumbers):
 
 
 class Passes(InOrder):
-    """Sends what comes, in order."""
+    """Sends its items on, in order."""
 
     def process(self, inputs):
         return {"output": next(iter(inputs.values()))}
 
 
 def ordered_graph(starts):
-    """From each root two ways, replicas, and one ordered input behind another one."""
+    """Each root with two paths, replicas, and one ordered input behind another one."""
     graph = WorkflowGraph()
     first, second = Passes(inputs=["a", "b"]), Passes(inputs=["a", "b"])
     second.name = "Last"
@@ -652,14 +653,13 @@ def came_last(result):
 @pytest.mark.parametrize(
     "seeds", [range(12), pytest.param(range(12, 80), marks=pytest.mark.slow)], ids=repr
 )
-def test_m6_c6_roots_that_pause_for_an_ordered_input_are_resumed(monkeypatch, seeds):
+def test_m6_c6_roots_that_pause_for_an_ordered_input_are_resumed(seeds):
     far = 10**6
     expected = [came_last(run(ordered_graph([start]), inputs=3)) for start in (0, far)]
-    monkeypatch.setattr(reorder_buffer, "MOST_EARLY", 1)
     waits = 0
     for seed in seeds:
         chooser = random.Random(seed)
-        plan = make_plan(ordered_graph([0, far]))
+        plan = make_plan(ordered_graph([0, far]), limits=EngineLimits(early_items=1))
         instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
         ranks = 1 + seed % 4
         at = {instance: chooser.randrange(ranks) for instance in instances}
@@ -696,12 +696,12 @@ class UnansweredLink:
         return None
 
 
-def test_c6_a_root_with_a_stuck_receiver_does_not_block_its_neighbour(monkeypatch):
-    monkeypatch.setattr(executor_module, "CHUNK", 16)  # thousands of batches
+def test_c6_a_root_with_a_stuck_receiver_does_not_block_its_neighbour():
     # Two roots on rank 0, each with a receiver on rank 1.
     shape = Shape([(1, False, 0, 1)] * 4, [(0, "x", 1, "a", None), (2, "x", 3, "a", None)])
     graph, _ = shape.build()
-    placement = Placement(make_plan(graph), 2, {(0, 0): 0, (1, 0): 1, (2, 0): 0, (3, 0): 1})
+    plan = make_plan(graph, limits=EngineLimits(batch_items=16))  # thousands of batches
+    placement = Placement(plan, 2, {(0, 0): 0, (1, 0): 1, (2, 0): 0, (3, 0): 1})
     link = UnansweredLink([Calls(0, 30_000, last=True), Calls(2, 30_000, last=True)], stuck=3)
     with pytest.raises(Stopped):
         Rank(placement, 0, link).run()

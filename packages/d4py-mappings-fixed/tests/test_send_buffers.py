@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from d4py_fixed.engine.frames import RESULTS
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.send_buffers import SendBuffers
-from dispel4py.engine.sizes import SLICE_BYTES
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.errors import ProcessingError
 from dispel4py.result import Failure
 
@@ -296,16 +296,16 @@ def test_m3_no_item_is_lost_or_overtaken_in_any_sequence_of_steps(steps, shares)
 def test_c6_known_sizes_fill_a_batch(wire):
     add(wire, 1)
     wire.buffers.flush()
-    wire.buffers.add_items(1, 0, "input", [2], SLICE_BYTES)
+    wire.buffers.add_items(1, 0, "input", [2], EngineLimits().batch_bytes)
     assert not wire.buffers.congested_pes()
-    wire.buffers.add_items(1, 0, "input", [3], SLICE_BYTES)
+    wire.buffers.add_items(1, 0, "input", [3], EngineLimits().batch_bytes)
     assert wire.buffers.congested_pes() == {1}
-    wire.buffers.add_results("A0", "output", [1], 2 * SLICE_BYTES)
+    wire.buffers.add_results("A0", "output", [1], 2 * EngineLimits().batch_bytes)
     assert wire.buffers.are_results_congested
 
 
 def test_c6_the_last_batch_shows_which_receiver_gets_the_large_items(wire):
-    wire.bytes = SLICE_BYTES
+    wire.bytes = EngineLimits().batch_bytes
     add(wire, 1)
     add(wire, 1, instance=1)
     wire.buffers.flush()

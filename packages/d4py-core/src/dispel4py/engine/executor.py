@@ -5,16 +5,17 @@ depth and without recursion; memory holds one batch per stage.  What leaves the 
 `OutputHandler`.  Every mapping stands on it: `simple` keeps all instances here, a rank or a worker
 of a parallel mapping keeps some.
 
-Items travel in batches that take about `SLICE_SECONDS` to process.  Where results come in order,
-that order does not depend on how batches were cut: the instances of a PE are called in the order of
-the items (`InstanceGroup`), and where items can reach a PE by two ways (`Plan.order_matters`) they
-travel one by one, depth first.
+Items travel in batches that take about `EngineLimits.batch_seconds` to process.  Where results come
+in order, that order does not depend on how batches were cut: the instances of a PE are called in
+the order of the items (`InstanceGroup`), and where items can reach a PE by two paths
+(`Plan.order_matters`) they travel one by one, depth first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -24,7 +25,7 @@ from typing import Any, Protocol
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import Copier, copy_item, share_item
-from dispel4py.engine.inputs import CallRange, take
+from dispel4py.engine.inputs import CallRange, take_calls
 from dispel4py.engine.item_ids import InstanceSnapshot, bare
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.ordered import places
@@ -35,18 +36,10 @@ from dispel4py.engine.plan import Plan, Route
 from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.routing import Router, copy_items, fork_items
 from dispel4py.engine.runner import InstanceGroup, OnError, Runner, raise_error
-from dispel4py.engine.sizes import SLICE_BYTES, SMALL_BYTES, ByteCounter
+from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.exceptions.unwinding import Unwind
-from dispel4py.processes.ending import end_stuck
+from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
-
-#: Most items in a batch.
-CHUNK = 1024
-#: A batch should keep a PE busy no longer than this, so that slow items move on one by one.
-SLICE_SECONDS = 0.005
-#: How many PEs may be in the middle of a call at once while others run on what they wrote; few
-#: enough to leave each of them some forty frames of Python's stack.
-DEEPEST_NESTING = 20
 
 
 class OutputHandler(Protocol):
@@ -78,8 +71,8 @@ class Executor:
         copier: copies what a PE writes.
         on_error: see `dispel4py.engine.runner.OnError`.
         log: gets what PEs log.
-        on_batch_end: called between batches, about every `SLICE_SECONDS` or sooner; True makes
-            `drain` return although items wait.
+        on_batch_end: called between batches, at least about every `EngineLimits.batch_seconds`;
+            if it returns True, `drain` returns although items wait.
         one_by_one: items travel one at a time.  None keeps the order of results, one by one where
             the plan says so; False gives it up for speed.
         leased: what runs here has been leased, so calls are settled as soon as they end; and in the
@@ -118,6 +111,8 @@ class Executor:
         self._lines = None if log is None else LogLines(log)
         self._on_batch_end = on_batch_end
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
+        self._limits = limits = plan.limits
+        self._runner_limits = replace(limits, batch_items=1) if self._one_by_one else limits
         self._in_teams = one_by_one is None and is_local is None and not self._one_by_one
         self._teams: dict[int, InstanceGroup] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
@@ -208,7 +203,7 @@ class Executor:
                 on_stuck=self._on_stuck,
                 leased=self._leased,
                 log=self._lines,
-                chunk=1 if self._one_by_one else CHUNK,
+                limits=self._runner_limits,
                 written=None if first is None else first.written,
                 counters=None if first is None else first.counters,
                 restored=restored,
@@ -271,7 +266,12 @@ class Executor:
         runner = self.start(pe, instance)
         started_at = perf_counter()
         if input_name is None:
-            batch = take(items, runner.slice, self._taken.setdefault(pe, ByteCounter()))
+            batch = take_calls(
+                items,
+                runner.slice,
+                self._limits.batch_bytes,
+                self._taken.setdefault(pe, ByteCounter()),
+            )
         else:
             batch = list(islice(items, runner.slice))
         if batch:
@@ -503,13 +503,15 @@ class Executor:
         if self._lines:
             self._lines.flush()
         if not self._one_by_one:
-            if seconds > SLICE_SECONDS:
-                slower = int(len(batch) * SLICE_SECONDS / seconds)
+            if seconds > self._limits.batch_seconds:
+                slower = int(len(batch) * self._limits.batch_seconds / seconds)
                 runner.slice = max(1, min(runner.slice, slower))
             elif (
-                seconds < SLICE_SECONDS / 2
-                and len(batch) == runner.slice < CHUNK
-                and all(counter.bytes < SLICE_BYTES for counter in runner.counters.values())
+                seconds < self._limits.batch_seconds / 2
+                and len(batch) == runner.slice < self._limits.batch_items
+                and all(
+                    counter.bytes < self._limits.batch_bytes for counter in runner.counters.values()
+                )
             ):
                 runner.slice *= 2
         self._collect(runner)
@@ -561,7 +563,7 @@ class Executor:
         """In the middle of a call: run on what was written so far."""
         if self._failure is not None:
             raise Unwind
-        if len(self._calling) < DEEPEST_NESTING:
+        if len(self._calling) < self._limits.nested_calls:
             self._run_on(runner)
 
     def _on_thread_written(self, runner: Runner) -> bool:
@@ -574,7 +576,7 @@ class Executor:
 
     def _on_stuck(self, caller: int) -> None:
         if self._failure is not None:
-            end_stuck(self._failure, caller)
+            abort_call(self._failure, caller)
 
     def _run_on(self, runner: Runner) -> None:
         self._parting = None

@@ -16,6 +16,7 @@ from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.checks.calls import check_graph
 from dispel4py.checks.methods import method_problems
 from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE, make_pe_id
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.ordered.paths import with_places
 from dispel4py.engine.random_streams import draw_seed
 from dispel4py.errors import GraphError, name_list
@@ -161,13 +162,15 @@ class Plan:
         pes: all PEs, by number.
         order: their numbers, each behind all that feed it.
         strict: see `dispel4py.RunOptions`.
-        seed: what random numbers follow from.
+        seed: the seed of all random numbers.
+        limits: limits of the engine in all processes of the run.
     """
 
     pes: tuple[PlannedPE, ...]
     order: tuple[int, ...]
     strict: bool = False
     seed: int = 0
+    limits: EngineLimits = field(default_factory=EngineLimits)
 
     @property
     def roots(self) -> list[PlannedPE]:
@@ -184,12 +187,17 @@ class Plan:
         return any(count > 1 for count in arrivals)
 
 
-def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
+def make_plan(
+    graph: WorkflowGraph,
+    options: RunOptions | None = None,
+    limits: EngineLimits = EngineLimits(),
+) -> Plan:
     """Plan a graph.
 
     Args:
         graph: the graph.
-        options: of the run; what every instance has to know of them goes into the plan.
+        options: options of the run; those that instances need become part of the plan.
+        limits: limits of the engine, likewise.
 
     Raises:
         GraphError: it cannot run; every problem is listed.
@@ -262,6 +270,7 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
         order=tuple(order),
         strict=options is not None and options.strict,
         seed=_seed_of(options),
+        limits=limits,
     )
 
 

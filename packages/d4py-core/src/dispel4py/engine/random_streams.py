@@ -28,8 +28,6 @@ from hashlib import blake2b
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple, TypeVar
 
-#: Seeds are below this: 64 bits.
-SEEDS = 1 << 64
 _HALF = 1 << 32
 _NUMPY = "numpy.random"
 

@@ -39,11 +39,12 @@ from dispel4py.engine.copying import (
 )
 from dispel4py.engine.forked_children import end_child, leave_loops
 from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.random_streams import Drawn, Stream
 from dispel4py.engine.replay import CallOffset, ReplayCounter, SeekingCounter
-from dispel4py.engine.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
+from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unique_arrays import is_unreachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import (
@@ -82,8 +83,6 @@ _MARKS, _STEP = 100, 256
 #: In so many batches an instance is watched for whether it draws random numbers, and in all that
 #: take so many seconds, beside which the watching is nothing.
 _WATCHED_BATCHES, _WATCHED_SECONDS = 3, 0.005
-#: So many items that threads of a PE have written may wait before such a thread waits too.
-_MOST_QUEUED = 1024
 
 
 class Parts(NamedTuple):
@@ -130,8 +129,7 @@ class Runner:
         on_stuck: see `CallMonitor`.
         leased: its calls are settled as soon as they end, so between calls nothing can be written.
         log: see `Log`; None logs as the PE does outside a run.
-        chunk: how many written items are gathered before `on_written` is called in mid-call.
-        linger: seconds after which they go on their way even if they are fewer.
+        limits: how much output of a call is gathered before `on_written` is called.
         written: where written items are gathered, if together with another instance's.
         counters: what counts their bytes, likewise.
         restored: the PE as another process left it, preprocessed already; None makes a copy of
@@ -169,8 +167,7 @@ class Runner:
         on_stuck: Callable[[int], None] = lambda caller: None,
         leased: bool = False,
         log: Log | LogLines | None = None,
-        chunk: int = 1024,
-        linger: float = 0.01,
+        limits: EngineLimits = EngineLimits(),
         written: dict[str, list[Any]] | None = None,
         counters: dict[str, ByteCounter] | None = None,
         restored: GenericPE | InstanceSnapshot | None = None,
@@ -190,16 +187,19 @@ class Runner:
         self._on_written = on_written
         self._on_error = on_error
         self.monitor = CallMonitor(
-            None if on_thread_written is None else partial(on_thread_written, self), on_stuck
+            None if on_thread_written is None else partial(on_thread_written, self),
+            on_stuck,
+            limits,
         )
         self.is_unrepeatable = False
         self._leased = leased
         self._is_complete = False
         self._late = ""
         self._copier = counting(copier)
-        self._chunk = chunk
-        self._most_bytes = MOST_BYTES if chunk > 1 else sys.maxsize
-        self._linger = linger
+        self._limits = limits
+        self._batch_items, self._batch_bytes = limits.batch_items, limits.batch_bytes
+        self._most_bytes = limits.max_batch_bytes if limits.batch_items > 1 else sys.maxsize
+        self._linger = limits.linger_seconds
         self._sent_at = 0.0
         self._nested_seconds = 0.0
         self.marks = False
@@ -387,7 +387,7 @@ class Runner:
         """Call the PE, and note in between what is done: at each item, unless items are quick."""
         self._to_come, self._mark = to_come, (0, [0] * len(self.written))
         self.batch = batch  # last: from here on another thread takes the rest to belong to it
-        step = _STEP if self.slice >= self._chunk else max(1, self.slice // _MARKS)
+        step = _STEP if self.slice >= self._batch_items else max(1, self.slice // _MARKS)
         done = 0
         while done < len(batch):
             self._mark = done, [len(items) for items in self.written.values()]
@@ -594,8 +594,8 @@ class Runner:
         counter = self.counters[name]
         items.append(data if type(data) in _SMALL else self._copied(name, data, counter))
         if (
-            len(items) >= self._chunk
-            or counter.bytes >= SLICE_BYTES
+            len(items) >= self._batch_items
+            or counter.bytes >= self._batch_bytes
             or perf_counter() - self._sent_at >= self._linger
         ):
             self._send_on()
@@ -627,7 +627,10 @@ class Runner:
             self.is_unrepeatable = True
             visit = monitor.wake()
             monitor.wait_for_room(
-                visit, lambda: len(items) < _MOST_QUEUED and counter.bytes < SLICE_BYTES
+                visit,
+                lambda: (
+                    len(items) < self._limits.thread_items and counter.bytes < self._batch_bytes
+                ),
             )
 
     def _refuse_late(self, name: str) -> None:

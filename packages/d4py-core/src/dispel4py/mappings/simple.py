@@ -16,6 +16,7 @@ from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.runner import check_copies, raise_error
@@ -28,13 +29,21 @@ PROGRESS_SECONDS = 0.2
 
 
 class SimpleMapping:
-    """Runs a graph in this process."""
+    """Runs a graph in this process.
+
+    Args:
+        limits: limits of the engine.
+    """
 
     name = "simple"
+    example = "dispel4py simple pipeline_test -i 10"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
+    def __init__(self, limits: EngineLimits = EngineLimits()) -> None:
+        self._limits = limits
+
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """It has no options of its own."""
+        """Add no arguments: this mapping has no options."""
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
@@ -42,15 +51,20 @@ class SimpleMapping:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
-        check_copies(_planned(graph, options))
+        """See `dispel4py.registry.CheckingMapping`."""
+        check_copies(self._make_plan(graph, options))
         return None
+
+    def _make_plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
+        plan = make_plan(graph, options, self._limits)
+        pes = (replace(planned, factory=PartialCopyFactory(planned)) for planned in plan.pes)
+        return replace(plan, pes=tuple(pes))
 
     def _run(
         self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
     ) -> RunResult:
         started_at = perf_counter()
-        plan = _planned(graph, options)
+        plan = self._make_plan(graph, options)
         given = {
             root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
@@ -58,7 +72,7 @@ class SimpleMapping:
         copier = share_item if options.share_items else copy_item
         exits = _OutputHandler(options, callers)
         stats = RunStats(self.name, seed=plan.seed)
-        failures = FailureCollector(options.on_failure)
+        failures = FailureCollector(options.on_failure, self._limits)
         next_report = monotonic() + PROGRESS_SECONDS
 
         def report() -> bool:
@@ -96,12 +110,6 @@ class SimpleMapping:
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
         return RunResult(exits.results.outputs, failures.kept, stats, failures.counts)
-
-
-def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:
-    plan = make_plan(graph, options)
-    pes = (replace(planned, factory=PartialCopyFactory(planned)) for planned in plan.pes)
-    return replace(plan, pes=tuple(pes))
 
 
 class _OutputHandler:

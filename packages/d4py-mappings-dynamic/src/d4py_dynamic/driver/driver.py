@@ -208,7 +208,7 @@ class Driver:
         """Have the replicas postprocessed that their workers have left; return their number."""
         orphans = self._store.orphans(pe)
         if orphans:
-            tasks = [(Task(FINISH, pe, load=orphan.replica), None) for orphan in orphans]
+            tasks = [(Task(FINISH, pe, payload=orphan.replica), None) for orphan in orphans]
             self._store.finish(pe, tasks, orphans)
         return len(orphans)
 

@@ -93,7 +93,7 @@ class InputFeeder:
             self.done = True
 
     def _is_queue_full(self, store: RunStore) -> bool:
-        queued = store.waiting(self.root, 0) if self._is_pinned else store.load().backlog
+        queued = store.queue_length(self.root, 0) if self._is_pinned else store.load().backlog
         return queued >= self._limits.queued_tasks
 
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import KeysView, Sequence
 
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ASSIGN, Pin, Task
+from d4py_dynamic.store.tasks import ASSIGN, InstanceId, Task
 
 
 class InstanceOwners:
@@ -16,10 +16,10 @@ class InstanceOwners:
         unowned: instances that have no owner yet.
     """
 
-    def __init__(self, store: RunStore, unowned: Sequence[Pin]) -> None:
+    def __init__(self, store: RunStore, unowned: Sequence[InstanceId]) -> None:
         self._store = store
         self._unowned = list(unowned)
-        self._instances: dict[int, list[Pin]] = {}
+        self._instances: dict[int, list[InstanceId]] = {}
 
     @property
     def ranks(self) -> KeysView[int]:
@@ -34,15 +34,15 @@ class InstanceOwners:
         """Take a worker in; it owns nothing yet."""
         self._instances[rank] = []
 
-    def remove_worker(self, rank: int) -> list[Pin]:
+    def remove_worker(self, rank: int) -> list[InstanceId]:
         """Take a worker out, if there is such a worker, and return the instances that it owned."""
         return self._instances.pop(rank, [])
 
-    def release(self, pins: Sequence[Pin]) -> None:
+    def release(self, pins: Sequence[InstanceId]) -> None:
         """Let instances have no owner, until `assign_unowned`."""
         self._unowned += pins
 
-    def assign(self, rank: int, pins: Sequence[Pin]) -> None:
+    def assign(self, rank: int, pins: Sequence[InstanceId]) -> None:
         """Have a worker own instances."""
         self._instances[rank] += pins
         self._store.put([Task(ASSIGN, pe, instance) for pe, instance in pins], rank)

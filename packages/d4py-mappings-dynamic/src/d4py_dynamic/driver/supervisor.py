@@ -14,12 +14,12 @@ from d4py_dynamic.driver.instance_owners import InstanceOwners
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
 from d4py_dynamic.driver.losses import Loss, StartFailures
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, Pin, Task, pins_of
+from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, InstanceId, Task, pins_of
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.ending import name_threads
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.worker_exit import describe_threads
 
 _LOG = get_logger("supervisor")
 
@@ -79,7 +79,7 @@ class WorkerSupervisor:
         ranks: Sequence[int],
         worker_arguments: Callable[[int], tuple[Any, ...]],
         on_started: Callable[[], None],
-        owners: Mapping[int, Sequence[Pin]] | None = None,
+        owners: Mapping[int, Sequence[InstanceId]] | None = None,
         lease: float = LEASE_SECONDS,
         redeliveries: int = REDELIVERIES,
         skips: bool = False,
@@ -151,7 +151,7 @@ class WorkerSupervisor:
         """
         threads = self._stopping.pop(error.rank, None)
         if threads and not drained:
-            cause = f"{error.cause}, while {name_threads(threads)} still ran"
+            cause = f"{error.cause}, while {describe_threads(threads)} still ran"
             raise WorkerLostError(error.rank, error.pid, cause)
         if self._is_shutting_down:
             self._note_end(error, has_failed=not drained)
@@ -182,10 +182,10 @@ class WorkerSupervisor:
             self.check()
 
         self._processes.wait_until_ended(poll, lambda number: f"worker {self._local_ranks[number]}")
-        warning = EndWarning()
+        warning = ShutdownWatch()
         while remote := self._owners.ranks - set(self._local_ranks):
             poll()
-            warning.look((f"worker {i}", self._stopping.get(i, ())) for i in sorted(remote))
+            warning.check((f"worker {i}", self._stopping.get(i, ())) for i in sorted(remote))
 
     def _check_heartbeats(self) -> None:
         """Take in remote workers that have joined, and evict workers whose lease is over."""

@@ -26,7 +26,7 @@ from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
 from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
-from dispel4py.processes.heartbeat import FrozenWatch
+from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -120,7 +120,7 @@ class DynamicMapping:
         )
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         make_bundle(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
 

@@ -20,8 +20,8 @@ from d4py_dynamic.store.memory.table import InMemoryStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
-from dispel4py.processes.heartbeat import add_frozen_argument
-from dispel4py.processes.pool import WorkerContext
+from dispel4py.processes.frozen_watch import add_frozen_argument
+from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions
 
 

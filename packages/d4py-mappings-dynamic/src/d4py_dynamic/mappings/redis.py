@@ -26,7 +26,7 @@ from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.logs import get_logger
-from dispel4py.processes.run_secret import VARIABLE, driver_secret
+from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
 from dispel4py.result import RunOptions
 
 _LOG = get_logger("redis")
@@ -205,7 +205,7 @@ def _check_resumable(address: Address, *, is_new: bool) -> None:
         )
     if is_new:
         raise OptionError(
-            f"a resumable run needs a key that outlives this process: --key-file or {VARIABLE}"
+            f"a resumable run needs a key that outlives this process: --key-file or {KEY_VARIABLE}"
         )
 
 
@@ -222,7 +222,7 @@ def _log_how_to_join(address: Address, run_id: str, secret: str | None) -> None:
         _LOG.info("workers can join:\n  %s", command)
     else:
         _LOG.warning(
-            "waiting for workers; keep the key secret:\n  %s=%s %s", VARIABLE, secret, command
+            "waiting for workers; keep the key secret:\n  %s=%s %s", KEY_VARIABLE, secret, command
         )
 
 

@@ -21,8 +21,9 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
-from dispel4py.processes.ending import end_worker_process, when_stuck
-from dispel4py.processes.pool import WorkerContext, picklable_error
+from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
+from dispel4py.processes.worker_process import WorkerContext
+from dispel4py.processes.worker_reports import picklable_error
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
         store.send_event(WorkerFailed(picklable_error(error)))
         os._exit(1)
 
-    when_stuck(fail)
+    set_abort_handler(fail)
     orphaned = WorkerExited(spec.rank, os.getpid(), "its parent was killed")
     context.on_orphaned(lambda: store.send_event(orphaned))
     spec.start_heartbeat()

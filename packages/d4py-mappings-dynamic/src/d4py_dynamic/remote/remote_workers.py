@@ -25,9 +25,9 @@ from d4py_dynamic.store.tasks import ANY, DRAIN, Task
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.ending import name_threads
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start, signals_held_back
+from dispel4py.processes.start_methods import Start, stop_signals_blocked
+from dispel4py.processes.worker_exit import describe_threads
 
 _LOG = get_logger("worker")
 
@@ -96,7 +96,7 @@ class RemoteWorkers:
         info = self._read_run()
         self._driver_id = "" if info is None else info.driver_id
         try:
-            with signals_held_back():  # an interrupt finds all workers in _ranks that have joined
+            with stop_signals_blocked():  # an interrupt finds all joined workers in _ranks
                 self._ranks = [self._store.join() for _ in range(self._count)]
         except RunGoneError as error:
             raise ServiceError(f"run {self._keys.run_id} has ended") from error
@@ -127,7 +127,7 @@ class RemoteWorkers:
             have_ended = self._pool.join(self._limits.end_seconds)
             self._report_lost()
             if have_ended:
-                self._pool.see_off()
+                self._pool.wait_for_descendants()
         except ServiceError:  # by which a worker learns that it was evicted
             if not self._has_another_driver():
                 raise
@@ -197,7 +197,7 @@ class RemoteWorkers:
                 cause = f"told to leave{_on_this_host()}"
                 threads = [] if have_drained else self._pool.finishing(number)
                 if threads:
-                    _LOG.warning("stopped while %s still ran", name_threads(threads))
+                    _LOG.warning("stopped while %s still ran", describe_threads(threads))
                 self._store.send_event(WorkerExited(rank, process, cause, drained=not threads))
 
 

@@ -15,7 +15,7 @@ import redis
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions
-from d4py_dynamic.store.tasks import Pin
+from d4py_dynamic.store.tasks import InstanceId
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
@@ -175,7 +175,7 @@ def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, 
     if sealed is None:
         raise ServiceError(f"run {info.run_id} has ended")
     try:
-        pins: tuple[Pin, ...]
+        pins: tuple[InstanceId, ...]
         spec: WorkerSpec
         lease: float
         pins, spec, lease = Envelope(key).open(sealed, keys.named("spec"))

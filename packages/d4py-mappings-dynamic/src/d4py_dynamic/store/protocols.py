@@ -21,8 +21,8 @@ from d4py_dynamic.store.tasks import (
     AdoptedInstance,
     Commit,
     Eviction,
+    InstanceId,
     Lease,
-    Pin,
     ResumePoint,
     StoreStatus,
     Task,
@@ -44,11 +44,11 @@ class TaskStore(Protocol):
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
         """Take tasks: of the instances that this worker owns, its control messages, or shared ones.
 
@@ -56,10 +56,10 @@ class TaskStore(Protocol):
             only: take tasks of these pinned instances and control messages alone, and do not wait.
             seconds: how long to wait if there are none; may return none before that, too.
             shared: take shared tasks; without, this worker is not idle while it waits.
-            own: take tasks of the instances that this worker owns.
+            pinned: take tasks of the instances that this worker owns.
         """
 
-    def adopt(self, pin: Pin) -> AdoptedInstance:
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
         """Own an instance from now on, with everything that its last owner has not ended."""
 
     def commit(self, commit: Commit) -> StoreStatus:
@@ -70,14 +70,14 @@ class TaskStore(Protocol):
             ServiceError: the store failed, or a lease of the commit is no longer this worker's.
         """
 
-    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
         """Return the store's status.
 
         Args:
             watched: instances to look at for `StoreStatus.full`.
         """
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         """Return how far pinned instances had come at their last commits."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
@@ -131,7 +131,7 @@ class WorkerFailed(NamedTuple):
     """Event: a worker that the driver has not started failed.
 
     Attributes:
-        error: its error; see `dispel4py.processes.pool.picklable_error`.
+        error: its error; see `dispel4py.processes.worker_reports.picklable_error`.
     """
 
     error: bytes
@@ -268,7 +268,9 @@ class RunStore(Protocol):
             orphans: what some of them postprocess; it is left to nobody any more.
         """
 
-    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
         """Give a worker up: it can commit nothing from now on, and others can have its tasks.
 
         Args:
@@ -284,8 +286,8 @@ class RunStore(Protocol):
         None where all workers are processes of this machine, which the operating system watches.
         """
 
-    def waiting(self, pe: int, instance: int) -> int:
-        """How many tasks of a pinned instance wait."""
+    def queue_length(self, pe: int, instance: int) -> int:
+        """Return the number of unfinished tasks of a pinned instance."""
 
     def load(self) -> Load:
         """How much there is to do."""

@@ -11,10 +11,10 @@ from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.replay import CallOffset
 from dispel4py.result import Failure
 
-#: Process items: `Task.load` is a list of items.
+#: Process items: `Task.payload` is a list of items.
 ITEMS = "items"
-#: Call a root: `Task.load` is a number of calls, or a list of dicts; a `CallRange` for a root whose
-#: calls any worker may have.
+#: Call a root: `Task.payload` is a number of calls, or a list of dicts; a `CallRange` for a root
+#: whose calls any worker may have.
 CALLS = "calls"
 #: Postprocess an instance.
 FINISH = "finish"
@@ -46,7 +46,7 @@ TURNS = 8
 ANY = -1
 
 #: A pinned instance: number of its PE, number of the instance.
-Pin = tuple[int, int]
+InstanceId = tuple[int, int]
 
 
 class Task(NamedTuple):
@@ -57,14 +57,14 @@ class Task(NamedTuple):
         pe: number of the PE; `ANY` where it is about none.
         instance: number of the instance that must do it, or `ANY`.
         input_name: the input by which items come in.
-        load: see the kinds; for `FINISH` a replica that its worker has left, pickled, or None.
+        payload: see the kinds; for `FINISH` a replica that its worker has left, pickled, or None.
     """
 
     kind: str
     pe: int
     instance: int = ANY
     input_name: str | None = None
-    load: Any = None
+    payload: Any = None
 
 
 class ResumePoint(NamedTuple):
@@ -75,18 +75,18 @@ class ResumePoint(NamedTuple):
         sent: outputs, and how many items were sent since then.  They are known by their number: a
             PE that is called again with the same items is expected to write the same again.  None
             where it cannot be called again without doing something twice.
-        cut: where in that it was; for a PE that seeks.
-        until: how many items of a shared task were not given away; None if all.
-        instead: what is left of a shared task further down the graph, if its worker has given away
-            all else: that task, pickled.
+        call_offset: position within that call; for a PE that seeks.
+        end: how many items of a shared task were not given away; None if all.
+        replacement: pickled task that replaces a shared task of which only items further down the
+            graph are left.
         ahead: roots that are too far ahead of a pinned instance with an ordered input.
     """
 
     done: int = 0
     sent: tuple[tuple[str, int], ...] | None = ()
-    cut: CallOffset | None = None
-    until: int | None = None
-    instead: bytes | None = None
+    call_offset: CallOffset | None = None
+    end: int | None = None
+    replacement: bytes | None = None
     ahead: tuple[int, ...] = ()
 
 
@@ -108,7 +108,7 @@ class Lease(NamedTuple):
 
 
 #: What has a delivery count: a pinned instance, or a lease of a shared task.
-Delivery = Pin | Lease
+Delivery = InstanceId | Lease
 
 
 class Attempt(NamedTuple):
@@ -152,7 +152,7 @@ class Eviction(NamedTuple):
 
     leases: list[Lease]
     replicas: list[int]
-    pins: list[tuple[Pin, int]]
+    pins: list[tuple[InstanceId, int]]
     starting: bool = False
 
 
@@ -164,8 +164,8 @@ class Commit:
         leases: tasks that are done.
         states: pinned instances as they are now, pickled; None where one cannot be pickled, so
             that it is lost with its worker.
-        pinned: how far pinned instances have come since their last state.
-        begun: leases that are not done, of shared tasks, and how far they have come.
+        instance_positions: how far pinned instances have come since their last state.
+        lease_positions: unfinished leases of shared tasks, and how far they have come.
         progressed: instances and leases that made progress; their delivery counts are reset.
         attempt: what the worker is about to do; None if there is no doubt about it.
         tasks: tasks that follow from them.
@@ -178,9 +178,9 @@ class Commit:
     """
 
     leases: list[Lease] = field(default_factory=list)
-    states: list[tuple[Pin, bytes | None]] = field(default_factory=list)
-    pinned: list[tuple[Pin, ResumePoint]] = field(default_factory=list)
-    begun: list[tuple[Lease, ResumePoint]] = field(default_factory=list)
+    states: list[tuple[InstanceId, bytes | None]] = field(default_factory=list)
+    instance_positions: list[tuple[InstanceId, ResumePoint]] = field(default_factory=list)
+    lease_positions: list[tuple[Lease, ResumePoint]] = field(default_factory=list)
     progressed: list[Delivery] = field(default_factory=list)
     attempt: Attempt | None = None
     tasks: list[Task] = field(default_factory=list)
@@ -204,7 +204,7 @@ class StoreStatus(NamedTuple):
     """
 
     idle: int
-    full: tuple[Pin, ...] = ()
+    full: tuple[InstanceId, ...] = ()
     results_full: bool = False
     has_messages: bool = False
     backlog: int = 0
@@ -218,7 +218,7 @@ def is_pinned(planned: PlannedPE) -> bool:
     return planned.is_pinned
 
 
-def pins_of(plan: Plan) -> list[Pin]:
+def pins_of(plan: Plan) -> list[InstanceId]:
     """All pinned instances."""
     return [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
 
@@ -230,12 +230,12 @@ def counts(task: Task) -> bool:
 
 def is_replica_end(task: Task) -> bool:
     """It postprocesses a worker's replica of a shared PE."""
-    return task.kind == FINISH and task.instance == ANY and task.load is None
+    return task.kind == FINISH and task.instance == ANY and task.payload is None
 
 
 def left_of(plan: Plan, task: Task, done: int) -> Iterator[Any]:
     """What is left of a task's load: items, or the inputs of a root's calls."""
     if task.kind != CALLS:
-        return iter(task.load[done:])
-    load = task.load - done if isinstance(task.load, int) else task.load[done:]
+        return iter(task.payload[done:])
+    load = task.payload - done if isinstance(task.payload, int) else task.payload[done:]
     return calls(plan.pes[task.pe], load)

@@ -55,8 +55,8 @@ class _Sifted:
         def refuse(error: ItemError) -> None:
             self._refuse(unpicklable_item_error(self._plan, pe, name, writers, error))
 
-        load = drop_unpicklable(task.load, self._dumps, refuse)
-        return task._replace(load=load) if load else None
+        load = drop_unpicklable(task.payload, self._dumps, refuse)
+        return task._replace(payload=load) if load else None
 
     def results(self, pe_id: str, output: str, items: list[Any]) -> tuple[str, str, list[Any]]:
         """Do the same with results."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dispel4py.engine.executor import CHUNK, SLICE_SECONDS
-from dispel4py.engine.sizes import SLICE_BYTES
+from dispel4py.engine.limits import EngineLimits
+
+_ENGINE = EngineLimits()
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class RankLimits:
         progress_seconds: Time between two progress reports.
     """
 
-    batch_items: int = CHUNK
-    batch_bytes: int = SLICE_BYTES
+    batch_items: int = _ENGINE.batch_items
+    batch_bytes: int = _ENGINE.batch_bytes
     window: int = 3
     results_window: int = 8
     call_window: int = 4
     shared_call_window: int = 2
-    linger_seconds: float = SLICE_SECONDS
+    linger_seconds: float = _ENGINE.batch_seconds
     shared_batch_seconds: float = 0.1
     wait_seconds: float = 0.5
     check_seconds: float = 0.05

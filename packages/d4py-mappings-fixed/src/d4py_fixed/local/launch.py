@@ -26,9 +26,10 @@ from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
-from dispel4py.processes.pool import WorkerContext, WorkerPool
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
+from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
+from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -90,7 +91,7 @@ def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
-    """Check whether `run_locally` can run a graph; see `dispel4py.registry.Checks`."""
+    """Check whether `run_locally` can run a graph; see `dispel4py.registry.CheckingMapping`."""
     make_bundle(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 

@@ -16,7 +16,8 @@ from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import rank_variable, remove_launcher_variables
 from d4py_fixed.mpi.limits import MpiLimits
 from dispel4py.errors import ServiceError
-from dispel4py.processes.children import MARK, keep, kill_all, make_mark, marked
+from dispel4py.processes.descendants import exempt_child, kill_descendants
+from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
 from dispel4py.processes.pool import exit_cause
 
 
@@ -34,11 +35,12 @@ class JobRanks:
         # The files that the launcher has opened for its process must reach the child.
         self._process = subprocess.Popen(
             [*rank_command(), "--child"],
-            env={**os.environ, **message, MARK: marked(self._mark)},
+            env={**os.environ, **message, MARK_VARIABLE: with_mark(self._mark)},
             stdin=subprocess.PIPE,  # closes when this process ends, for whatever reason
             close_fds=False,
         )
-        keep(self._process.pid)  # a command that fails must not end it while others wait for it
+        # A command that fails must not end the child while others wait for it.
+        exempt_child(self._process.pid)
         remove_launcher_variables()
 
     def has_ended(self) -> bool:
@@ -79,7 +81,7 @@ class JobRanks:
         send_to_marked(self._mark, number)
 
     def kill_descendants(self) -> None:
-        kill_all([], [self._mark])
+        kill_descendants([], [self._mark])
 
     def finish_output(self) -> None:
         if self._process.stdin is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from signal import Signals
 from typing import Protocol
 
-from dispel4py.processes.children import started_by
+from dispel4py.processes.descendants import descendants_of
 
 #: The environment variable with the driver's port and the run's key, for the first rank.
 VARIABLE = "D4PY_MPI"
@@ -72,5 +72,5 @@ def rank_command() -> list[str]:
 
 def send_to_marked(mark: str, number: Signals) -> None:
     """Send a signal to all processes of this machine that carry a mark."""
-    for process in started_by([], [mark]):
+    for process in descendants_of([], [mark]):
         process.send(number)

@@ -42,7 +42,7 @@ from d4py_fixed.mpi.rank_spec import pack_specs
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.errors import OptionError, UsageError, WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -82,7 +82,7 @@ class MpiMapping:
 
     @contextmanager
     def collective(self) -> Iterator[int | None]:
-        """See `dispel4py.registry.Collective`."""
+        """See `dispel4py.registry.CollectiveMapping`."""
         rank = launched_rank()
         if rank:
             yield serve_all()
@@ -92,7 +92,7 @@ class MpiMapping:
         yield None
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         pack_specs(make_placement(graph, options), options)
         try:
             find_mpiexec(options.extra.get("mpiexec"))

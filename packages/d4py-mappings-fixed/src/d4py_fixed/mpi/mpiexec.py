@@ -18,7 +18,8 @@ from d4py_fixed.mpi.launcher_environment import launcher_variables, mpiexec_envi
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.output import OutputForwarder
 from dispel4py.errors import OptionError, RunError, UsageError
-from dispel4py.processes.children import MARK, kill_all, make_mark, marked
+from dispel4py.processes.descendants import kill_descendants
+from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
 from dispel4py.processes.pool import exit_cause
 
 #: A shell between mpiexec and a rank, which prints the rank's exit status before mpiexec can kill
@@ -62,7 +63,7 @@ class MpiexecRanks:
         environment = mpiexec_environment(os.environ, os.geteuid())
         for name in launcher_variables(environment):  # mpiexec would become part of that job
             del environment[name]
-        environment[MARK] = marked(self._mark)
+        environment[MARK_VARIABLE] = with_mark(self._mark)
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_STATUS_SHELL, *rank_command()],
             env=environment | message,
@@ -129,7 +130,7 @@ class MpiexecRanks:
         send_to_marked(self._mark, number)
 
     def kill_descendants(self) -> None:
-        kill_all([], [self._mark])
+        kill_descendants([], [self._mark])
 
     def finish_output(self) -> None:
         for output in self._outputs:

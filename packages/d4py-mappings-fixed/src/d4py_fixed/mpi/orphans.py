@@ -11,7 +11,7 @@ from time import sleep
 from typing import NoReturn
 
 from d4py_fixed.mpi.limits import MpiLimits
-from dispel4py.processes.children import end_descendants
+from dispel4py.processes.descendants import end_own_descendants
 
 
 def exit_when_driver_ends(
@@ -61,6 +61,6 @@ def empty_standard_input() -> None:
 def exit_with_descendants() -> NoReturn:
     """End this process and all that PEs have started in it."""
     try:
-        end_descendants()
+        end_own_descendants()
     finally:
         os._exit(1)

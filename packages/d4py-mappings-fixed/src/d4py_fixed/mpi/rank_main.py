@@ -15,9 +15,9 @@ from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.orphans import empty_standard_input, exit_when_parent_ends
 from d4py_fixed.mpi.rank_process import RankProcess, serve
 from dispel4py.errors import RunError
-from dispel4py.processes.children import mark_environment
-from dispel4py.processes.ending import begin_worker_process
-from dispel4py.processes.pool import leave_signals_to_parent
+from dispel4py.processes.marks import mark_environment
+from dispel4py.processes.worker_exit import begin_worker_process
+from dispel4py.processes.worker_process import leave_signals_to_parent
 from dispel4py.result import RunResult, RunStats
 
 

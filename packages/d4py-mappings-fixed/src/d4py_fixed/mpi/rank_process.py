@@ -26,9 +26,9 @@ from d4py_fixed.mpi.mpi_start import start_mpi
 from d4py_fixed.mpi.orphans import exit_when_driver_ends, exit_with_descendants
 from d4py_fixed.mpi.rank_spec import unpack_spec
 from dispel4py.errors import RunError, ServiceError
-from dispel4py.processes.children import finish_descendants
-from dispel4py.processes.ending import end_worker_process, when_stuck
-from dispel4py.processes.pool import picklable_error
+from dispel4py.processes.descendants import wait_for_own_descendants
+from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
+from dispel4py.processes.worker_reports import picklable_error
 
 #: Set while a run is under way in this process, or while it ends after its runs.
 _RUNNING = threading.Event()
@@ -159,7 +159,7 @@ class RankProcess:
         transport = MpiTransport(
             self._frames, self._bodies, self._channels, self._wakeup, spec.ranks, self._limits
         )
-        when_stuck(lambda error: self._report(picklable_error(error)))
+        set_abort_handler(lambda error: self._report(picklable_error(error)))
         with self._exit():
             spec.run(transport, any_thread=mpi.Query_thread() >= mpi.THREAD_SERIALIZED)
         transport.drain(peers)
@@ -193,7 +193,7 @@ class RankProcess:
         self._report_threads([])
         try:
             end_worker_process(self._report_threads)
-            finish_descendants()
+            wait_for_own_descendants()
         except RunError as error:
             self._report(picklable_error(error))
             _flush()

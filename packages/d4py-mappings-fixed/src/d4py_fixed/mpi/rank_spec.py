@@ -17,7 +17,7 @@ from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import D4pyError, GraphError, RunError
-from dispel4py.processes.start_methods import no_script_where_there_is_none
+from dispel4py.processes.start_methods import missing_main_script_hidden
 from dispel4py.result import RunOptions
 
 
@@ -29,7 +29,7 @@ def pack_specs(placement: Placement, options: RunOptions) -> list[MessageParts]:
     # Ranks import the main script, as spawned processes do.
     bundle = make_bundle(placement.plan, CODEC, "spawn", origin=options.origin)
     _check_rebuilt(placement, bundle)
-    with no_script_where_there_is_none():
+    with missing_main_script_hidden():
         preparation = spawn.get_preparation_data("d4py-mpi")
     for name in ("authkey", "start_method"):  # for children only
         preparation.pop(name, None)

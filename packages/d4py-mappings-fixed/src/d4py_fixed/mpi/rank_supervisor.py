@@ -16,9 +16,9 @@ from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.rank_reports import RankReports
 from d4py_fixed.mpi.registration import Registration
 from dispel4py.errors import ServiceError, WorkerLostError
-from dispel4py.processes.ending import name_threads
-from dispel4py.processes.heartbeat import FrozenWatch
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.frozen_watch import FrozenWatch
+from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.worker_exit import describe_threads
 
 _EXIT_POLL_SECONDS = 0.005
 
@@ -110,7 +110,7 @@ class RankSupervisor:
             rank, cause = self._processes.first_lost(lost, self._wait_for_exit)
             self._reports.raise_error()
             raise WorkerLostError(rank, self._pids[rank], cause)
-        for rank, pid, cause in self._frozen.look(self._running_here()):
+        for rank, pid, cause in self._frozen.check(self._running_here()):
             raise WorkerLostError(rank, pid, cause)
         if has_ended and self._reports.running():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
@@ -194,7 +194,7 @@ class RankSupervisor:
         Only an mpiexec is that has neither ranks nor output any more.
         """
         end_seconds = self._limits.end_seconds
-        warning, until = EndWarning(), monotonic() + end_seconds
+        warning, until = ShutdownWatch(), monotonic() + end_seconds
         while not self._wait_for_exit(self._limits.check_seconds):
             ending = self._pids.keys() - set(self._channels.disconnected)
             if ending or self._processes.is_printing(end_seconds):
@@ -203,7 +203,7 @@ class RankSupervisor:
                 self._end_by_force()
                 self._reports.raise_error()
                 return
-            warning.look(
+            warning.check(
                 (name(rank), self._reports.threads.get(rank, ())) for rank in sorted(ending)
             )
         self._reports.raise_error()
@@ -215,7 +215,7 @@ class RankSupervisor:
         with_threads = [rank for rank, names in threads.items() if names]
         if with_threads and self._processes.exit_status():
             rank, cause = self._processes.first_lost(with_threads, self._wait_for_exit)
-            cause = f"{cause}, while {name_threads(threads[rank])} still ran"
+            cause = f"{cause}, while {describe_threads(threads[rank])} still ran"
             raise WorkerLostError(rank, self._pids[rank], cause)
 
     def _end_by_force(self) -> None:

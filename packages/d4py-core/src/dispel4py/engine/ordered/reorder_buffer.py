@@ -17,12 +17,10 @@ from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.ordered.places import LATE, OtherInstance, Place, Placed
 from dispel4py.engine.sizes import size_of
 from dispel4py.errors import RunError
-
-#: With so many items that came early, or about so many bytes of them, roots are to wait.
-MOST_EARLY, MOST_EARLY_BYTES = 8192, 16 << 20
 
 
 class ReorderBuffer:
@@ -33,8 +31,11 @@ class ReorderBuffer:
             the same PE, and whether it is the last of them.
     """
 
-    def __init__(self, paths: Mapping[int, tuple[int, bool]]) -> None:
+    def __init__(
+        self, paths: Mapping[int, tuple[int, bool]], limits: EngineLimits = EngineLimits()
+    ) -> None:
         self._paths = dict(paths)
+        self._max_items, self._max_bytes = limits.early_items, limits.early_bytes
         self._next: dict[int, Place] = {}
         self._held: dict[int, dict[Place, tuple[Place, str, Any, int]]] = {}
         self._late: list[tuple[Place, str, Any]] = []
@@ -43,7 +44,7 @@ class ReorderBuffer:
     @property
     def roots_to_pause(self) -> tuple[int, ...]:
         """Roots that should wait: those of which items are held, while these are too many."""
-        if self._early < MOST_EARLY and self._early_bytes < MOST_EARLY_BYTES:
+        if self._early < self._max_items and self._early_bytes < self._max_bytes:
             return ()
         return tuple(root for root, held in self._held.items() if held)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.ordered.places import LATE, Call, EmptyPlace, Place, PlacedOutput
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot, ReorderBuffer
 from dispel4py.engine.plan import PlannedPE
@@ -29,6 +30,7 @@ class OrderedRunner(Runner):
         rank: as there; a replica of a replicated PE is known by it.
         restored: as there, or what `snapshot` of this class has kept.
         written: as there, of another `OrderedRunner`.
+        limits: as there.
         options: as there.
     """
 
@@ -41,11 +43,12 @@ class OrderedRunner(Runner):
         rank: int = 0,
         restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None = None,
         written: dict[str, list[Any]] | None = None,
+        limits: EngineLimits = EngineLimits(),
         **options: Any,
     ) -> None:
         call = Call(planned.index if planned.is_root else None)
         self._source = rank if planned.replicated else instance
-        self._buffer = ReorderBuffer(planned.paths) if planned.ordered else None
+        self._buffer = ReorderBuffer(planned.paths, limits) if planned.ordered else None
         if isinstance(restored, OrderedSnapshot):
             restored, call.number, self._source, self._buffer = restored
         if written is None:
@@ -61,7 +64,14 @@ class OrderedRunner(Runner):
         self._places = call
         self._voids = 0
         super().__init__(
-            planned, instance, on_written, rank=rank, restored=restored, written=written, **options
+            planned,
+            instance,
+            on_written,
+            rank=rank,
+            restored=restored,
+            written=written,
+            limits=limits,
+            **options,
         )
 
     @property

@@ -33,8 +33,8 @@ from d4py_dynamic.store.tasks import (
     Commit,
     Delivery,
     Eviction,
+    InstanceId,
     Lease,
-    Pin,
     ResumePoint,
     StoreStatus,
     Task,
@@ -62,15 +62,15 @@ class InMemoryTaskStore:
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
-        return self._leases(self._ask("take", only, seconds, shared, own))
+        return self._leases(self._ask("take", only, seconds, shared, pinned))
 
-    def adopt(self, pin: Pin) -> AdoptedInstance:
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
         packed: SerializedInstance = self._ask("adopt", pin)
         leases = self._leases(packed.leases)
         return AdoptedInstance(packed.state, packed.position, leases, packed.delivery_count)
@@ -82,8 +82,8 @@ class InMemoryTaskStore:
         done = SerializedCommit(
             leases=[lease.token for lease in commit.leases],
             states=commit.states,
-            pinned=commit.pinned,
-            begun=[(lease.token, position) for lease, position in commit.begun],
+            instance_positions=commit.instance_positions,
+            lease_positions=[(lease.token, position) for lease, position in commit.lease_positions],
             progressed=[_name(delivery) for delivery in commit.progressed],
             attempt=commit.attempt and (_name(commit.attempt.delivery), commit.attempt.in_call),
             tasks=[_packed(task) for task in commit.tasks],
@@ -96,11 +96,11 @@ class InMemoryTaskStore:
         status: StoreStatus = self._ask("commit", done)
         return status
 
-    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
         status: StoreStatus = self._ask("status", tuple(watched))
         return status
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         positions: list[ResumePoint] = self._ask("positions", pins)
         return positions
 
@@ -147,7 +147,9 @@ class InMemoryRunStore:
         packed = [_packed(task, rank) for task, rank in tasks]
         self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
 
-    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
         given_back, replicas, at_work, starting = self._table.evict(
             rank, pins, count_delivery=count_delivery
         )
@@ -156,8 +158,8 @@ class InMemoryRunStore:
     def seconds_since_heartbeat(self) -> None:
         return None
 
-    def waiting(self, pe: int, instance: int) -> int:
-        return self._table.waiting((pe, instance))
+    def queue_length(self, pe: int, instance: int) -> int:
+        return self._table.queue_length((pe, instance))
 
     def load(self) -> Load:
         return self._table.load()
@@ -195,7 +197,7 @@ class InMemoryRunStore:
         self._table.close()
 
 
-def _name(delivery: Delivery) -> Pin | int:
+def _name(delivery: Delivery) -> InstanceId | int:
     return delivery.token if isinstance(delivery, Lease) else delivery
 
 
@@ -205,7 +207,7 @@ def _lease(packed: SerializedTask, token: int | None = None) -> Lease:
 
 
 def _packed(task: Task, rank: int | None = None) -> SerializedTask:
-    place: Pin | int | None = rank
+    place: InstanceId | int | None = rank
     if rank is None and task.instance != ANY:
         place = (task.pe, task.instance)
     return SerializedTask(place, task.pe if counts(task) else None, dumps(task))

@@ -19,14 +19,14 @@ from d4py_dynamic.store.tasks import (
     MOST_RESULTS,
     MOST_WAITING,
     TURNS,
-    Pin,
+    InstanceId,
     ResumePoint,
     StoreStatus,
 )
 from dispel4py.errors import ServiceError
 
 #: Where a task lies: a pinned instance, a worker's number, or None for what all workers share.
-Place = Pin | int | None
+Place = InstanceId | int | None
 
 
 class SerializedTask(NamedTuple):
@@ -59,11 +59,11 @@ class SerializedCommit:
     """
 
     leases: list[int]
-    states: list[tuple[Pin, bytes | None]]
-    pinned: list[tuple[Pin, ResumePoint]]
-    begun: list[tuple[int, ResumePoint]]
-    progressed: list[Pin | int]
-    attempt: tuple[Pin | int, bool] | None
+    states: list[tuple[InstanceId, bytes | None]]
+    instance_positions: list[tuple[InstanceId, ResumePoint]]
+    lease_positions: list[tuple[int, ResumePoint]]
+    progressed: list[InstanceId | int]
+    attempt: tuple[InstanceId | int, bool] | None
     tasks: list[SerializedTask]
     result: bytes | None
     counters: list[tuple[int, int, float]]
@@ -130,7 +130,7 @@ class InMemoryStore:
         self._arrived: dict[int, threading.Condition] = {}
         self._happened = threading.Condition(self._lock)
         self._queues: dict[Place, _Queue] = {None: _Queue()}
-        self._kept: dict[Pin, _Kept] = {}
+        self._kept: dict[InstanceId, _Kept] = {}
         self._leases: dict[int, tuple[int, SerializedTask]] = {}
         self._next_token = 0
         self._unfinished = Counter(dict.fromkeys(range(pes), 0))
@@ -139,7 +139,7 @@ class InMemoryStore:
         self._paused: set[int] = set()
         self._waiting: dict[int, None] = {}
         self._turn = 0
-        self._attempts: dict[int, tuple[Pin | int, bool]] = {}
+        self._attempts: dict[int, tuple[InstanceId | int, bool]] = {}
         self._replicas: set[tuple[int, int]] = set()
         self._orphans: dict[int, list[bytes]] = {}
         self._events: deque[bytes | int] = deque()
@@ -151,7 +151,12 @@ class InMemoryStore:
     # For workers.
 
     def take(
-        self, rank: int, only: Sequence[Pin] | None, seconds: float, shared: bool, own: bool
+        self,
+        rank: int,
+        only: Sequence[InstanceId] | None,
+        seconds: float,
+        shared: bool,
+        pinned: bool,
     ) -> list[tuple[int, SerializedTask]]:
         """See `TaskStore.take`."""
         with self._lock:
@@ -159,7 +164,7 @@ class InMemoryStore:
             if only is not None:
                 return self._take_from(rank, [rank, *only])
             until = monotonic() + seconds
-            taken = self._take_any(rank, shared, own)
+            taken = self._take_any(rank, shared, pinned)
             while not taken and (left := until - monotonic()) > 0:
                 if shared:
                     self._idle.add(rank)
@@ -170,7 +175,7 @@ class InMemoryStore:
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
-                taken = self._take_any(rank, shared, own)
+                taken = self._take_any(rank, shared, pinned)
             self._idle.discard(rank)
             self._paused.discard(rank)
             if taken and all(packed.pe is None for _, packed in taken):
@@ -179,7 +184,7 @@ class InMemoryStore:
                 self._wake()  # whom this one was woken instead of
             return taken
 
-    def adopt(self, rank: int, pin: Pin) -> SerializedInstance:
+    def adopt(self, rank: int, pin: InstanceId) -> SerializedInstance:
         """See `TaskStore.adopt`."""
         with self._lock:
             self._check(rank)
@@ -198,7 +203,7 @@ class InMemoryStore:
         """See `TaskStore.commit`."""
         with self._lock:
             self._check(rank)
-            for token in [*commit.leases, *(token for token, _ in commit.begun)]:
+            for token in [*commit.leases, *(token for token, _ in commit.lease_positions)]:
                 if self._leases.get(token, (None,))[0] != rank:
                     raise ServiceError("a task of this worker was given to another one")
             for packed in commit.tasks:
@@ -219,9 +224,9 @@ class InMemoryStore:
                 kept.owner, kept.state = rank, kept_state
                 if kept_state is None:
                     kept.position = ResumePoint(0, None)
-            for pin, position in commit.pinned:
+            for pin, position in commit.instance_positions:
                 self._kept[pin].position = position
-            for token, position in commit.begun:
+            for token, position in commit.lease_positions:
                 packed = self._leases[token][1]
                 self._leases[token] = (rank, packed._replace(position=position))
             for delivery in commit.progressed:
@@ -240,14 +245,14 @@ class InMemoryStore:
             pins = {packed.place for packed in commit.tasks if isinstance(packed.place, tuple)}
             return self._status(sorted(pins), 1)
 
-    def status(self, rank: int, watched: Sequence[Pin]) -> StoreStatus:
+    def status(self, rank: int, watched: Sequence[InstanceId]) -> StoreStatus:
         """See `TaskStore.status`."""
         with self._lock:
             self._check(rank)
             # Half the limit, so that a paused sender does not start and stop at every task.
             return self._status(watched, 2)
 
-    def positions(self, rank: int, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, rank: int, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         """Return positions; see `TaskStore.positions`."""
         with self._lock:
             self._check(rank)
@@ -282,8 +287,8 @@ class InMemoryStore:
                 self._orphans[pe].remove(replica)
 
     def evict(
-        self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True
-    ) -> tuple[list[SerializedTask], list[int], list[tuple[Pin, int]], bool]:
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> tuple[list[SerializedTask], list[int], list[tuple[InstanceId, int]], bool]:
         """See `RunStore.evict`; the fields of an `Eviction`."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
@@ -292,7 +297,7 @@ class InMemoryStore:
             arrived.notify_all()
             attempt, in_call = self._attempts.pop(rank, (None, True))
 
-            def counted(delivery: Pin | int, before: int) -> int:
+            def counted(delivery: InstanceId | int, before: int) -> int:
                 return max(before, 1) + (delivery == attempt) if count_delivery else before
 
             for ranks in (self._idle, self._paused):
@@ -325,8 +330,8 @@ class InMemoryStore:
             pins_at_work = [(pin, self._kept[pin].delivery_count) for pin in sorted(at_work)]
             return given_back, replicas, pins_at_work, not in_call
 
-    def waiting(self, pin: Pin) -> int:
-        """See `RunStore.waiting`."""
+    def queue_length(self, pin: InstanceId) -> int:
+        """See `RunStore.queue_length`."""
         with self._lock:
             return self._queue(pin).length
 
@@ -413,13 +418,13 @@ class InMemoryStore:
             del self._waiting[rank]
             self._arrived[rank].notify()
 
-    def _kept_of(self, pin: Pin) -> _Kept:
+    def _kept_of(self, pin: InstanceId) -> _Kept:
         return self._kept.setdefault(pin, _Kept())
 
-    def _take_any(self, rank: int, shared: bool, own: bool) -> list[tuple[int, SerializedTask]]:
+    def _take_any(self, rank: int, shared: bool, pinned: bool) -> list[tuple[int, SerializedTask]]:
         # What only this worker can do comes first, but not each time: while it always has such
         # work, the rest would never have its turn.
-        pins = [pin for pin, kept in self._kept.items() if own and kept.owner == rank]
+        pins = [pin for pin, kept in self._kept.items() if pinned and kept.owner == rank]
         taken = self._take_from(rank, [rank, *pins])
         self._turn = (self._turn + 1) % TURNS
         if shared and (not taken or not self._turn):
@@ -448,7 +453,7 @@ class InMemoryStore:
         self._events.append(event)
         self._happened.notify_all()
 
-    def _status(self, pins: Iterable[Pin], part: int) -> StoreStatus:
+    def _status(self, pins: Iterable[InstanceId], part: int) -> StoreStatus:
         """How things stand; limits are divided by `part`."""
         length, size = self._most_waiting // part, MOST_BYTES // part
         full = tuple(pin for pin in pins if self._queue(pin).is_over(length, size))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from d4py_dynamic.store.tasks import ANY, Delivery, Lease, Pin, Task
+from d4py_dynamic.store.tasks import ANY, Delivery, InstanceId, Lease, Task
 
 #: The set of all runs on a server.
 RUNS = "d4py:runs"
@@ -31,7 +31,7 @@ class RunKeys:
     """
 
     run_id: str
-    pins: tuple[Pin, ...]
+    pins: tuple[InstanceId, ...]
 
     @property
     def prefix(self) -> str:
@@ -98,7 +98,7 @@ def consumer(rank: int) -> str:
     return f"worker-{rank}"
 
 
-def pin_name(pin: Pin) -> str:
+def pin_name(pin: InstanceId) -> str:
     """Name of a pinned instance in the hashes of states and positions."""
     return f"{pin[0]}/{pin[1]}"
 

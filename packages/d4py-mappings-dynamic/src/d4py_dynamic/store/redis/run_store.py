@@ -50,7 +50,7 @@ from d4py_dynamic.store.redis.task_store import (
     send_event,
 )
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Eviction, Lease, Pin, ResumePoint, Task, counts
+from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, counts
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError
@@ -176,7 +176,9 @@ class RedisRunStore:
         except TooLargeError as error:
             raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
-    def evict(self, rank: int, pins: Iterable[Pin], *, count_delivery: bool = True) -> Eviction:
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
         keys, pins = self._keys, [*pins]
         with service_errors(self._address):
             given_back, replicas, delivery_count, attempt = self._once(
@@ -215,7 +217,7 @@ class RedisRunStore:
         waiting = max(0, length - pending["pending"])
         return Load(waiting, frozenset(map(int, idle)), frozenset(map(int, paused)))
 
-    def waiting(self, pe: int, instance: int) -> int:
+    def queue_length(self, pe: int, instance: int) -> int:
         with service_errors(self._address):
             return int(self._redis.xlen(self._keys.pin(pe, instance)))
 

@@ -42,8 +42,8 @@ from d4py_dynamic.store.tasks import (
     TURNS,
     AdoptedInstance,
     Commit,
+    InstanceId,
     Lease,
-    Pin,
     ResumePoint,
     StoreStatus,
     Task,
@@ -80,7 +80,7 @@ class RedisTaskStore:
         self._pins: dict[Any, Any] = {}
         self._turn = 0
         self._is_free = True  # counted among idle workers, though it does not wait
-        self._task_size: dict[Pin, int] = {}
+        self._task_size: dict[InstanceId, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._once = IdempotentScripts(self._redis, keys.prefix, str(rank))
@@ -95,11 +95,11 @@ class RedisTaskStore:
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
@@ -108,15 +108,17 @@ class RedisTaskStore:
             # What only this worker can do comes first, but not each time: while it always has
             # such work, the rest would never have its turn.
             self._turn = (self._turn + 1) % TURNS
-            pins = self._pins if own else {}
-            found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
+            pins = self._pins if pinned else {}
+            found = (
+                self._safely(self._read({**self._inbox, **pins})) if pinned and self._turn else []
+            )
             found = found or self._safely(self._wait_and_read(pins, seconds, shared))
             leases = self._leases(found)
             if leases:  # control messages are handled in no time
                 self._set_free(not any(counts(lease.task) for lease in leases))
             return leases
 
-    def adopt(self, pin: Pin) -> AdoptedInstance:
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
         stream = self._keys.pin(*pin)
         with service_errors(self._address):
             state, position, delivery_count, entries = self._adopt(
@@ -164,8 +166,14 @@ class RedisTaskStore:
             for pin, state in commit.states
             if state is not None
         )
-        add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
-        add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
+        add(
+            (pin_name(pin), wrap(at, keys.named("positions")))
+            for pin, at in commit.instance_positions
+        )
+        add(
+            (*lease.token[:2], wrap(at, keys.named("positions")))
+            for lease, at in commit.lease_positions
+        )
         add((delivery_name(delivery),) for delivery in commit.progressed)
         for _, left in commit.orphans:
             check_size(len(left), self.largest)
@@ -186,7 +194,7 @@ class RedisTaskStore:
         stream = self._keys.stream_of(task)
         return cut_task(task, lambda part: self._envelope.wrap(part, stream), self.largest)
 
-    def status(self, watched: Sequence[Pin] = ()) -> StoreStatus:
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
             pipe.scard(self._keys.named("idle"))
             pipe.scard(self._keys.named("paused"))
@@ -208,7 +216,7 @@ class RedisTaskStore:
         idle = max(0, idle + paused - backlog)
         return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         place = self._keys.named("positions")
         with service_errors(self._address):
             found: Any = self._redis.hmget(place, [pin_name(pin) for pin in pins])
@@ -231,7 +239,7 @@ class RedisTaskStore:
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)
 
-    def _most_tasks(self, pin: Pin) -> int:
+    def _most_tasks(self, pin: InstanceId) -> int:
         return at_most(MOST_WAITING, self._task_size.get(pin, 0), MOST_BYTES)
 
     def _most_results(self) -> int:

@@ -72,7 +72,7 @@ class Office:
 
     def items_of(self, lease):
         """What is left of a lease."""
-        left = lease.task.load[lease.position.done :]
+        left = lease.task.payload[lease.position.done :]
         return [call["item"] for call in left] if self.has_calls else left
 
     def work(self, rank, on_error="stop"):
