@@ -204,7 +204,7 @@ CASES = {
             "!multi wf.py -n 2 -q",
         )
     ],
-    "a full disk where PEs print; nobody reads": [
+    "a full disk where PEs print; standard output closed by its reader": [
         (
             two("IterativePE", "def _process(self, data):\n    print('x', flush=True)"),
             "!simple wf.py >/dev/full",
@@ -311,11 +311,11 @@ ELSEWHERE = {
         "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
     ),
     "no processes on this platform": (
-        "test_a_platform_without_processes_is_reported_which_mapping_runs"
+        "test_on_a_platform_without_processes_the_error_names_the_mapping_simple"
     ),
-    "no more processes allowed": "test_a_system_that_starts_no_process_is_reported",
+    "no more processes allowed": "test_a_failed_start_is_reported_with_advice",
     "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
-    "a program left running by a PE": "test_c4_what_does_not_is_ended_and_named",
+    "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
     "MPI ranks that do not come": "test_those_that_are_missing_are_named",
     "srun without PMI": "test_those_of_srun_are_refused",
     "mpiexec and MPI library of different kinds": "test_those_that_mpi_takes_for_one_are_refused",
@@ -323,7 +323,7 @@ ELSEWHERE = {
         "test_several_instances_in_one_process_are_refused"
     ),
     "a run to resume whose driver lives, or that is not resumable": (
-        "test_h2_a_run_whose_driver_lives_is_not_taken_up"
+        "test_h2_a_run_whose_driver_is_alive_is_not_resumed"
     ),
     "Redis server frozen": "test_one_that_never_answers_is_told_in_time",
     "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
@@ -335,7 +335,7 @@ ELSEWHERE = {
     "too few open files for `-n`": "test_too_few_open_files_for_the_workers_are_told",
     "no short folder for sockets": "test_where_there_is_no_short_one_it_says_what_to_set",
     "no run to join; the run's driver is dead": (
-        "test_a_run_that_has_ended_cannot_be_joined_and_is_not_made_anew"
+        "test_a_run_that_has_ended_cannot_be_joined_and_is_not_created_again"
     ),
     "foreign bytes on a stream": "test_foreign_bytes_are_dropped_and_reported_and_never_unpickled",
 }

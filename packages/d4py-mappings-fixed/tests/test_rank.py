@@ -35,8 +35,6 @@ from d4py_fixed.engine.placement import Placement, place
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.send_buffers import SendBuffers
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py.engine import executor as executor_module
-from dispel4py.engine import runner as runner_module
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
@@ -206,8 +204,6 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
     with pytest.MonkeyPatch.context() as patch:
         buffers = type("Measured", (MeasuredBuffers,), {"net": net})
         patch.setattr(rank_module, "SendBuffers", buffers)
-        for module in (executor_module, runner_module):
-            patch.setattr(module, "perf_counter", clock)
         for rank in range(placement.ranks):
             link = Link(net, rank)
             made = Rank(placement, rank, link, on_error, limits=sizes.limits, clock=clock)

@@ -22,9 +22,10 @@ from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec, make_bundle
-from dispel4py.engine.runner import check_copies, raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import (
     D4pyError,
     GraphError,

@@ -10,7 +10,7 @@ from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
 
 
@@ -32,7 +32,7 @@ class Checkpoints:
         plan: Plan,
         store: TaskStore,
         rank: int,
-        executor: Executor,
+        executor: LeasedExecutor,
         stack: RunStack,
         inbox: Inbox,
         session: StoreSession,

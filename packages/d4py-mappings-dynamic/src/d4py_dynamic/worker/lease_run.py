@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 from d4py_dynamic.store.tasks import Attempt, Commit, Delivery, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.runner import Runner
 
 
@@ -66,7 +66,7 @@ class LeaseRun(ABC):
     is_source: ClassVar[bool]
 
     def __init__(
-        self, lease: Lease, outbox: Outbox, executor: Executor, *, on_probation: bool
+        self, lease: Lease, outbox: Outbox, executor: LeasedExecutor, *, on_probation: bool
     ) -> None:
         self.pe = lease.task.pe
         self.lease = lease

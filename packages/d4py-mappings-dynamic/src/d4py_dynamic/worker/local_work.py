@@ -11,7 +11,7 @@ from d4py_dynamic.store.tasks import StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 
 
 class LocalWork:
@@ -26,7 +26,7 @@ class LocalWork:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: LeasedExecutor,
         session: StoreSession,
         pinned: list[bool],
         limits: WorkerLimits,

@@ -27,9 +27,9 @@ from d4py_dynamic.worker.preemption import Preemptor
 from d4py_dynamic.worker.services import WorkerServices
 from d4py_dynamic.worker.shared_run import SharedRun
 from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
-from dispel4py.engine.runner import raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
@@ -65,7 +65,7 @@ class Worker:
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._stack = stack = RunStack(Outbox(limits))
         self._load = load = LoadMonitor(limits)
-        self._executor = executor = Executor(
+        self._executor = executor = LeasedExecutor(
             plan,
             self,
             is_local=self._is_local,
@@ -75,7 +75,6 @@ class Worker:
             log=store.log,
             on_batch_end=self._on_batch_end,
             one_by_one=False,
-            leased=True,
             has_unsent=lambda: not stack.outbox.is_empty,
         )
         self._services = services = WorkerServices(

@@ -16,8 +16,8 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
 from dispel4py.engine.codec import MAX_OBJECTS
-from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError
@@ -83,7 +83,7 @@ class PinnedInstance:
 
     # Its start.
 
-    def start(self, executor: Executor) -> Runner:
+    def start(self, executor: LeasedExecutor) -> Runner:
         """Return its runner; the first call makes it, and preprocesses the PE if it is new."""
         return executor.start(*self.pin, self.restored(), self._sent_before, self._call_offset)
 

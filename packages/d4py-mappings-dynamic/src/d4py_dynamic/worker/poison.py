@@ -19,8 +19,8 @@ from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import Item
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import ProcessingError, RunError, shorten
@@ -43,7 +43,7 @@ class PoisonGuard:
     def __init__(
         self,
         plan: Plan,
-        executor: Executor,
+        executor: LeasedExecutor,
         inbox: Inbox,
         session: StoreSession,
         backpressure: Backpressure,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from d4py_dynamic.worker.lease_run import LeaseRun, RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 
 
 class Preemptor:
@@ -30,7 +30,7 @@ class Preemptor:
     """
 
     def __init__(
-        self, executor: Executor, stack: RunStack, session: StoreSession, limits: WorkerLimits
+        self, executor: LeasedExecutor, stack: RunStack, session: StoreSession, limits: WorkerLimits
     ) -> None:
         self._executor = executor
         self._stack = stack

@@ -15,7 +15,7 @@ from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.poison import PoisonGuard
 from d4py_dynamic.worker.session import StoreSession
 from d4py_dynamic.worker.usage import UsageReport
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
 
 
@@ -44,7 +44,7 @@ class WorkerServices:
         plan: Plan,
         store: TaskStore,
         rank: int,
-        executor: Executor,
+        executor: LeasedExecutor,
         stack: RunStack,
         load: LoadMonitor,
         pinned: list[bool],

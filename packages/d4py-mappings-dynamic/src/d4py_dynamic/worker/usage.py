@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from d4py_dynamic.store.protocols import UndeclaredState
 from d4py_dynamic.store.tasks import Commit
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
 
 
@@ -21,7 +21,7 @@ class UsageReport:
         replicas: PEs with a postprocess of which this worker has a replica.
     """
 
-    def __init__(self, plan: Plan, executor: Executor) -> None:
+    def __init__(self, plan: Plan, executor: LeasedExecutor) -> None:
         self._plan = plan
         self._executor = executor
         self._reported: dict[int, tuple[int, float]] = {}
