@@ -196,7 +196,7 @@ class _Spread:
         self.count = total
 
     def deviation(self) -> float | None:
-        """Return the sample standard deviation (divided by n - 1); None for fewer than two values."""
+        """Return the sample standard deviation (divided by n - 1); None for fewer than two."""
         return None if self.count < 2 else math.sqrt(self.squares / (self.count - 1))
 
 
