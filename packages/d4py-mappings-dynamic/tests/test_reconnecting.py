@@ -19,7 +19,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.retry import RetryUntilDeadline
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
-from d4py_dynamic.store.redis.waiting_socket import process_here
+from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -148,7 +148,7 @@ class TestIdempotentScripts:
     def test_c5_answers_that_were_evicted_are_no_older_state(self, scripts, join, server):
         join()
         scripts._client.delete("d4py:x:answers")
-        text = r"somebody deleted or evicted them \(GONE d4py:x:answers"
+        text = r"they were deleted or evicted \(GONE d4py:x:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
@@ -275,6 +275,8 @@ class TestAServerOfThisMachine:
             client.delete("large")
 
     def test_a_process_of_another_program_is_not_the_server(self):
-        assert process_here({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
-        assert process_here({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
-        assert process_here({}) is None
+        assert (
+            local_process({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
+        )
+        assert local_process({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
+        assert local_process({}) is None
