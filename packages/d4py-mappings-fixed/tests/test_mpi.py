@@ -106,12 +106,12 @@ class TestLaunching:
         assert sorted(results) == [*range(1, 21)]
 
     def test_ranks_on_another_machine_find_the_driver(self, mpi, items):
-        apart = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
-        if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
+        if subprocess.run([*elsewhere, "true"], check=False, capture_output=True).returncode:
             pytest.skip("this user may not name machines")
         command = [sys.executable, "-m", "dispel4py", "mpi", "wf.py", "-i", 40, "-q"]
-        elsewhere = [":", "-n", 2, *apart, *command]
-        numbers, ranks, _ = items(mpi.start_program([*command, *elsewhere], under=["-n", 2]))
+        others = [":", "-n", 2, *elsewhere, *command]
+        numbers, ranks, _ = items(mpi.start_program([*command, *others], under=["-n", 2]))
         assert numbers == [*range(1, 41)]
         assert ranks == {1, 2, 3}
 

@@ -64,7 +64,7 @@ def remote_mpiexec(mpi, write):
         pytest.skip("this user may not name machines")
     inner = 'rank=${OMPI_COMM_WORLD_RANK-$PMI_RANK}; [ $rank = 0 ] || hostname elsewhere; exec "$@"'
     command = shlex.join([*mpi.mpiexec, "-n", "2", *renamed, "sh", "-c", inner, ""])
-    return "sh " + str(write("apart.sh", f'shift 2; exec {command} "$@"\n'))
+    return "sh " + str(write("remote.sh", f'shift 2; exec {command} "$@"\n'))
 
 
 class TestOutput:
