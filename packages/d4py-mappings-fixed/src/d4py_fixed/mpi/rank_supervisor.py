@@ -80,7 +80,7 @@ class RankSupervisor:
         self._frozen = frozen
         if self.failed:
             raise ServiceError(
-                "an earlier run of these MPI processes has failed; start the command or script again"
+                "an earlier run of these MPI processes has failed; start the script again"
             )
         self._reports.begin_run(len(specs))
         for rank, spec in enumerate(specs):
