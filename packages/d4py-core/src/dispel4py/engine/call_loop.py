@@ -76,6 +76,10 @@ class CallLoop:
             self._call_directly if self.is_direct else self._call
         )
 
+    def release(self) -> None:
+        """Release the PE at once: `run` refers to this object, so only the collector would."""
+        del self.run
+
     @classmethod
     def code_objects(cls) -> tuple[CodeType, CodeType]:
         """Return the code of the functions that loop over ``items``; see `leave_loops`."""

@@ -259,7 +259,9 @@ class Runner:
         with suppress(UndeclaredStateError):  # it is reported in `stats`
             self._watch.check_last_state()
         self._watch.end()
-        self._loop = None
+        if self._loop is not None:
+            self._loop.release()
+            self._loop = None
         if self.progress is not None:
             self.progress.clear()
         files = self._watch.note_files(self.pe)
