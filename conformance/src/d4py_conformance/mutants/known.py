@@ -28,10 +28,10 @@ from dispel4py import WorkflowGraph
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.copying import Copier, copy_item, share_item
 from dispel4py.engine.executor import Executor
-from dispel4py.engine.grouping import group_key
+from dispel4py.engine.grouping import GROUP_BY, SHUFFLE, Grouping, group_key, grouping_of
 from dispel4py.engine.inputs import CallRange, calls, root_inputs
 from dispel4py.engine.ordered.places import EmptyPlace
-from dispel4py.engine.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan
+from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ProcessingError, RunError, UnsupportedGraphError
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
