@@ -71,7 +71,7 @@ class DrawnGraphs(Suite):
 def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGraph], None]) -> None:
     """Check so many graphs; one that fails is made smaller for a while."""
     # Not at the top: every start of pytest would wait for hypothesis.
-    from hypothesis import HealthCheck, given, settings
+    from hypothesis import HealthCheck, Phase, given, settings
 
     from d4py_conformance.expected.random_graphs import random_graphs
 
@@ -95,5 +95,7 @@ def _for_some(count: int, capabilities: Capabilities, check: Callable[[RandomGra
         derandomize=True,
         deadline=None,
         database=None,
+        # The explain phase would run a graph that fails a hundred times more.
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )(given(random_graphs(capabilities))(check_for_a_while))()
