@@ -8,10 +8,14 @@ import pytest
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine import executor as executor_module
 from dispel4py.engine import runner as runner_module
-from dispel4py.engine.executor import CHUNK, Executor
+from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ProcessingError
+
+#: Most items in a batch.
+BATCH = EngineLimits().batch_items
 
 
 class OutputHandler:
@@ -212,7 +216,7 @@ def test_stats_are_those_of_the_local_instances():
 def test_between_may_stop_drain_and_what_waits_can_be_taken():
     stops = iter([True, False])
     executor, exits = make_executor(
-        chain(Count(), Same(), Same()), between=lambda: next(stops, False)
+        chain(Count(), Same(), Same()), on_batch_end=lambda: next(stops, False)
     )
     executor.push(1, 0, "input", [1, 2, 3])
 
@@ -223,7 +227,7 @@ def test_between_may_stop_drain_and_what_waits_can_be_taken():
 
 
 def test_d3_calls_that_wait_are_still_known_by_their_numbers():
-    executor, exits = make_executor(chain(Count(), Same()), between=lambda: True)
+    executor, exits = make_executor(chain(Count(), Same()), on_batch_end=lambda: True)
     executor.push(0, 0, None, CallRange(30, 8))
     executor.drain()
     executor.drain()
@@ -241,14 +245,14 @@ def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time(clock):
         sizes.append(before - len(left))
 
     assert exits.results == [*range(1, 10_001)]
-    assert 1 == sizes[0] <= max(sizes) <= CHUNK
+    assert 1 == sizes[0] <= max(sizes) <= BATCH
 
 
 def test_aside_leaves_alone_what_waited_before():
     executor, exits = make_executor(chain(Count(), Same()))
     executor.push(1, 0, "input", ["outer"])
 
-    with executor.aside():
+    with executor.fresh_stack():
         executor.push(1, 0, "input", ["inner"])
         executor.drain()
         assert exits.results == ["inner"]
@@ -280,7 +284,7 @@ def test_c6_sender_is_never_far_ahead_of_its_receiver():
     class Makes(ProducerPE):
         def _process(self, inputs):
             nonlocal made, ahead
-            for _ in range(20 * CHUNK):
+            for _ in range(20 * BATCH):
                 made += 1
                 ahead = max(ahead, made - done)
                 self.write("output", made)
@@ -292,8 +296,8 @@ def test_c6_sender_is_never_far_ahead_of_its_receiver():
     executor, _ = make_executor(chain(Makes(), Same(), Each(count)))
     call(executor, 1)
 
-    assert (made, done) == (20 * CHUNK, 20 * CHUNK)
-    assert ahead <= CHUNK
+    assert (made, done) == (20 * BATCH, 20 * BATCH)
+    assert ahead <= BATCH
 
 
 def test_quick_items_travel_in_batches(clock):
@@ -301,9 +305,9 @@ def test_quick_items_travel_in_batches(clock):
     executor, exits = make_executor(chain(Count(), Same()))
     exits.result = lambda pe_id, output, items: batches.append(len(items))
 
-    call(executor, 4 * CHUNK)
+    call(executor, 4 * BATCH)
 
-    assert max(batches) == CHUNK
+    assert max(batches) == BATCH
     assert len(batches) < 20
 
 
@@ -336,9 +340,9 @@ def test_pe_that_becomes_slow_gets_small_batches_again(clock):
     executor, exits = make_executor(chain(GetsSlow(), Same()))
     exits.result = lambda pe_id, output, items: events.append(len(items))
 
-    call(executor, 5000 + CHUNK + 3)
+    call(executor, 5000 + BATCH + 3)
 
-    assert max(events) == CHUNK
+    assert max(events) == BATCH
     assert events[-3:] == [1, 1, 1]
 
 
@@ -399,9 +403,9 @@ def test_c2_instances_are_called_in_the_order_of_the_items(clock):
     )
     exits.result = lambda pe_id, output, items: batches.append(items)
 
-    call(executor, 4 * CHUNK)
+    call(executor, 4 * BATCH)
 
-    assert [item for batch in batches for item in batch] == list(range(1, 4 * CHUNK + 1))
+    assert [item for batch in batches for item in batch] == list(range(1, 4 * BATCH + 1))
     assert len(batches) < 20
 
 

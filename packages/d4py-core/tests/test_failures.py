@@ -15,9 +15,9 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine import failures
 from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.failures import FailureCollector, failed_throughout
+from dispel4py.engine.failures import FailureCollector, pes_without_success
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.result import InstanceStats
 
 
@@ -62,10 +62,9 @@ def test_all_are_counted_by_pe_phase_and_type():
 
 
 @pytest.mark.parametrize(("most", "most_bytes"), [(4, 10**9), (10**9, 40_000)])
-def test_c6_so_many_are_kept(monkeypatch, most, most_bytes):
-    monkeypatch.setattr(failures, "MOST_FAILURES", most)
-    monkeypatch.setattr(failures, "MOST_FAILURE_BYTES", most_bytes)
-    collector = FailureCollector()
+def test_c6_so_many_are_kept(most, most_bytes):
+    limits = EngineLimits(kept_failures=most, kept_failure_bytes=most_bytes)
+    collector = FailureCollector(limits=limits)
     collector.add(failure(item=bytes(10_000)) for _ in range(100))
 
     assert len(collector.kept) == 4
@@ -140,4 +139,4 @@ def test_a_pe_through_which_nothing_got_is_known(given, expected):
     collector.add(given)
     stats = RunStats("x", instances=[InstanceStats("Read1", rank, items=2) for rank in (0, 1)])
 
-    assert failed_throughout(RunResult({}, [], stats, collector.counts)) == expected
+    assert pes_without_success(RunResult({}, [], stats, collector.counts)) == expected

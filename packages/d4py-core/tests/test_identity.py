@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from dispel4py.base import IterativePE
-from dispel4py.engine.codec import MOST_OBJECTS, Codec
+from dispel4py.engine.codec import MAX_OBJECTS, Codec
 from dispel4py.pickling.interned_strings import PrimedMemo, is_interned, loads_with
 
 MEAN, WORDS = "mean", sys.intern("two words, and a dash - é\ud800")
@@ -71,7 +71,7 @@ def test_i8_calls_of_a_root_keep_what_they_are_called_with():
 
 
 def test_i8_what_joins_a_state_later_comes_back_interned_too():
-    known = PrimedMemo(MOST_OBJECTS)
+    known = PrimedMemo(MAX_OBJECTS)
     pe = Options()
     CODEC.dumps_state(pe, known)
     pe.later = WORDS
@@ -80,7 +80,7 @@ def test_i8_what_joins_a_state_later_comes_back_interned_too():
 
 
 def test_i8_a_large_state_keeps_what_was_known_before():
-    known = PrimedMemo(most=10)
+    known = PrimedMemo(max_objects=10)
     CODEC.dumps_state(pe := Options(), known)
     pe.more = [made_anew(length) for length in range(2, 100)]
     made = []
@@ -131,11 +131,11 @@ def test_an_interned_string_is_known(value, expected):
 
 def test_large_objects_are_left_out():
     large = bytearray(1000)
-    known = PrimedMemo(is_apart=lambda value: type(value) is bytearray)
+    known = PrimedMemo(is_external=lambda value: type(value) is bytearray)
     data = known.dumps([large, MEAN, large], c_pickler)
-    assert known.apart == [large]
+    assert known.external == [large]
     assert len(data) < 200
-    first, mean, second = loads_with(data, known.apart.__getitem__)
+    first, mean, second = loads_with(data, known.external.__getitem__)
     assert first is second is large
     assert mean is MEAN
 
@@ -146,11 +146,11 @@ class MakesLarge:
 
 
 def test_large_objects_that_are_made_while_they_are_pickled_stay_in():
-    known = PrimedMemo(is_apart=lambda value: type(value) is bytearray)
+    known = PrimedMemo(is_external=lambda value: type(value) is bytearray)
     loaded = pickle.loads(known.dumps(MakesLarge(), c_pickler))
     assert loaded.large == bytearray(1000)
     assert loaded.mode is MEAN
-    assert known.apart == []
+    assert known.external == []
 
 
 def test_nothing_is_in_the_way_of_buffers_that_go_beside():

@@ -13,7 +13,7 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.item_ids import InstanceSnapshot, Item, bare, call_id, child_id
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.new.monitoring import ProcessTimingPE
@@ -175,7 +175,7 @@ def test_m5_the_ends_of_an_instance_have_ids_too():
 
 
 def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
-    planned = share_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
+    planned = replicate_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
     ids = set()
     for rank in (0, 1, 1):
         runner = ContextRunner(planned, 0, lambda runner: None, rank=rank)
@@ -184,7 +184,7 @@ def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
     assert len(ids) == 2
 
 
-@pytest.mark.parametrize("share", [share_stateless, lambda plan: plan])
+@pytest.mark.parametrize("share", [replicate_stateless, lambda plan: plan])
 def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
     count = Count()
     count.independent_calls = True
@@ -365,7 +365,7 @@ def test_h2_a_root_that_moves_goes_on_counting_its_calls():
 
 
 def test_d2_a_replica_that_is_left_to_others_keeps_its_name():
-    planned = share_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
+    planned = replicate_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
     left = ContextRunner(planned, 0, lambda runner: None, rank=3)
     left.preprocess()
     kept = pickle.loads(left.snapshot(pickle.dumps))

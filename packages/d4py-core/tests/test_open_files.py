@@ -12,7 +12,7 @@ import pytest
 from dispel4py import WorkflowGraph, run
 from dispel4py.base import IterativePE
 from dispel4py.engine.codec import Codec
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.errors import GraphError, ItemError, RunError
 
 LINES = [f"{n} é\n" for n in range(3000)]
@@ -114,7 +114,7 @@ def test_i9_a_file_that_is_written_is_refused_by_name(path, mode):
 
 def test_i9_a_pe_in_order_that_writes_a_file_is_refused_by_attribute(path):
     with open(path, "r+") as file:
-        kept = KeptInOrder(Holds(file), 0, 0, None)
+        kept = OrderedSnapshot(Holds(file), 0, 0, None)
         with pytest.raises(ItemError, match=r"of type Holds .* attribute 'file'.*mode 'r\+'"):
             CODEC.dumps_state(kept)
 

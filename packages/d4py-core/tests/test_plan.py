@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dispel4py import CompositePE, ConsumerPE, GenericPE, ProducerPE, WorkflowGraph
 from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.plan import Grouping, grouping_of, make_plan, share_stateless
+from dispel4py.engine.plan import Grouping, grouping_of, make_plan, replicate_stateless
 from dispel4py.errors import GraphError
 
 
@@ -108,7 +108,7 @@ def test_d3_only_roots_have_independent_calls():
 
     assert [pe.has_independent_calls for pe in plan.pes] == [True, False]
     assert [pe.is_pinned for pe in plan.pes] == [False, False]
-    assert [pe.shared for pe in share_stateless(plan).pes] == [True, True]
+    assert [pe.replicated for pe in replicate_stateless(plan).pes] == [True, True]
 
 
 def test_d3_whoever_shares_no_calls_has_one_instance_of_the_root_as_ever():
@@ -250,7 +250,7 @@ def test_share_stateless_leaves_one_instance_of_what_keeps_no_state():
     free, keeper = Node(), grouped([0])
     free.numprocesses = keeper.numprocesses = 3
 
-    plan = share_stateless(make_plan(chain(ProducerPE(), free, keeper)))
+    plan = replicate_stateless(make_plan(chain(ProducerPE(), free, keeper)))
 
     assert [pe.instances for pe in plan.pes] == [1, 1, 3]
 

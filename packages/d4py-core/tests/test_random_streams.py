@@ -12,8 +12,8 @@ import pytest
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.plan import make_plan, share_stateless
-from dispel4py.engine.random_streams import Stream, callers_generators_kept, draw_seed
+from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.random_streams import Stream, draw_seed, preserved_generators
 from dispel4py.errors import OptionError
 from dispel4py.result import RunOptions
 
@@ -129,7 +129,7 @@ def test_i7_any_other_seed_is_refused(seed):
 def test_i7_small_seeds_are_different_series_of_both_generators():
     numpy = numpy_random()
     drawn = []
-    with callers_generators_kept():
+    with preserved_generators():
         for seed in (0, 1, 2, 1 << 32, 2 << 32 | 3):
             Stream(seed, "a").take()
             drawn.append((random.random(), numpy.random()))
@@ -141,7 +141,7 @@ def test_i7_small_seeds_are_different_series_of_both_generators():
 def test_i7_each_generator_follows_from_its_half_of_the_seed():
     numpy = numpy_random()
     drawn = []
-    with callers_generators_kept():
+    with preserved_generators():
         for seed in (5 << 32 | 6, 5 << 32 | 7, 8 << 32 | 7):
             Stream(seed, "a").take()
             drawn.append((random.random(), numpy.random()))
@@ -260,7 +260,7 @@ class TestMoving:
     def executor(self, *pes, rank=0, shared=False):
         plan = make_plan(chain(Draw(), *pes), RunOptions(seed=11))
         self.results = []
-        return Executor(share_stateless(plan) if shared else plan, self, rank=rank)
+        return Executor(replicate_stateless(plan) if shared else plan, self, rank=rank)
 
     def result(self, pe_id, output, items):
         self.results += items
@@ -272,7 +272,7 @@ class TestMoving:
 
     @pytest.mark.parametrize("kind", [Add, Gauss])
     def test_i7_its_numbers_go_along(self, kind):
-        with callers_generators_kept():
+        with preserved_generators():
             self.push(self.executor(kind()), range(10))
             expected = self.results
             first = self.executor(kind())
@@ -286,13 +286,13 @@ class TestMoving:
         assert before + self.results == expected
 
     def test_i7_who_draws_nothing_travels_light(self):
-        with callers_generators_kept():
+        with preserved_generators():
             executor = self.executor(Pass())
             self.push(executor, range(5))
             assert isinstance(pickle.loads(executor.start(1, 0).snapshot(pickle.dumps)), Pass)
 
     def test_i7_a_replica_draws_what_it_would_have_drawn_where_it_was(self):
-        with callers_generators_kept():
+        with preserved_generators():
             first = self.executor(AtTheEnds(), shared=True)
             self.push(first, range(5))
             state = pickle.loads(first.start(1, 0).snapshot(pickle.dumps))
@@ -313,13 +313,13 @@ def test_i7_a_run_on_another_thread_puts_nothing_back_that_was_drawn_since():
     entered, may_end = threading.Event(), threading.Event()
 
     def other():
-        with callers_generators_kept() as callers:
+        with preserved_generators() as callers:
             entered.set()
             may_end.wait()
             callers.take()
 
     thread = threading.Thread(target=other)
-    with callers_generators_kept():
+    with preserved_generators():
         thread.start()
         entered.wait()
     drawn = [random.random() for _ in range(10)]
@@ -340,7 +340,7 @@ def test_i7_on_two_threads_nobody_draws_the_same_number():
             stream.look()
 
     threads = [threading.Thread(target=draw, args=(name,)) for name in "ab"]
-    with callers_generators_kept():
+    with preserved_generators():
         for thread in threads:
             thread.start()
         for thread in threads:

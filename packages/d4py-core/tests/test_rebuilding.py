@@ -7,7 +7,7 @@ import pytest
 
 from dispel4py import loading
 from dispel4py.loading import Origin, load_module
-from dispel4py.pickling.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
+from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
 
 WORKFLOW = """
 import threading
@@ -48,21 +48,21 @@ def test_one_that_the_module_does_not_name_is_not(loaded):
 
 
 def test_its_pes_are_numbered_as_in_the_plan(loaded):
-    pes = pes_made_by(Origin("locks", "graph"))
+    pes = rebuild_pes(Origin("locks", "graph"))
     assert [pe.name for pe in pes] == ["ProducerPE", "Locks"]
     assert pes[1] is loaded.module.last
 
 
 def test_a_pe_with_an_open_file_is_not_rebuilt(loaded, tmp_path):
     pe = loaded.module.last
-    assert may_be_rebuilt(pe)
+    assert can_be_rebuilt(pe)
     with open(tmp_path / "locks.py") as pe.file:
-        assert not may_be_rebuilt(pe)
-    assert may_be_rebuilt(pe)
+        assert not can_be_rebuilt(pe)
+    assert can_be_rebuilt(pe)
 
 
 def test_a_process_has_one_instance_of_its_own_pe(loaded):
-    make = OwnPE(loaded.module.last)
+    make = LocalPE(loaded.module.last)
     assert make() is loaded.module.last
     with pytest.raises(AssertionError):
         make()

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
-from dispel4py.engine.ordered.places import LATE, Elsewhere, Placed, Void
-from dispel4py.engine.ordered.reorder_buffer import MOST_EARLY, ReorderBuffer
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
+from dispel4py.engine.ordered.reorder_buffer import ReorderBuffer
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError, RunError
 
@@ -146,13 +147,13 @@ def test_m6_an_item_that_comes_early_waits():
 def test_m6_what_goes_elsewhere_is_not_waited_for():
     buffer = ReorderBuffer({WAY: (0, True)})
     item = Placed((0, 1, WAY), "b")
-    assert single_way(buffer, item, Elsewhere((0, 0, WAY))) == [item]
+    assert single_way(buffer, item, OtherInstance((0, 0, WAY))) == [item]
 
 
 def test_m6_a_void_stands_for_all_that_would_follow_from_it():
     buffer = ReorderBuffer({1: (0, True), WAY: (0, True)})
     item = Placed((0, 1, 1, ~0, WAY), "b")
-    void = Void((0, 0, 1, ~0, WAY))
+    void = EmptyPlace((0, 0, 1, ~0, WAY))
     assert single_way(buffer, item, void) == [void, item]
 
 
@@ -173,14 +174,14 @@ def test_m6_what_has_no_place_comes_last_in_its_own_order():
 
 def test_c6_a_root_is_ahead_while_too_much_of_it_is_held():
     buffer = ReorderBuffer({WAY: (0, True)})
-    for number in range(1, MOST_EARLY + 1):
-        assert buffer.ahead == ()
-        single_way(buffer, Void((5, number, WAY)))
-    assert buffer.ahead == (5,)
-    assert len(single_way(buffer, Void((5, 0, WAY)))) == MOST_EARLY + 1
-    assert buffer.ahead == ()
-    single_way(buffer, Placed((5, MOST_EARLY + 2, WAY), bytes(100 << 20)))
-    assert buffer.ahead == (5,)
+    for number in range(1, EngineLimits().early_items + 1):
+        assert buffer.roots_to_pause == ()
+        single_way(buffer, EmptyPlace((5, number, WAY)))
+    assert buffer.roots_to_pause == (5,)
+    assert len(single_way(buffer, EmptyPlace((5, 0, WAY)))) == EngineLimits().early_items + 1
+    assert buffer.roots_to_pause == ()
+    single_way(buffer, Placed((5, EngineLimits().early_items + 2, WAY), bytes(100 << 20)))
+    assert buffer.roots_to_pause == (5,)
 
 
 def test_m6_an_item_that_is_lost_or_doubled_by_a_mapping_is_noticed():

@@ -28,10 +28,10 @@ class Collect:
 
 
 def router(
-    kind: str, count: int, *, keys=(), sender=0, isolate=copy_item, on_error=None, in_order=False
+    kind: str, count: int, *, keys=(), sender=0, copier=copy_item, on_error=None, in_order=False
 ) -> Router:
     route = Route(0, "output", 1, "input", Grouping(kind, tuple(keys)))
-    return Router(route, count, sender, isolate, on_error or Collect(), in_order)
+    return Router(route, count, sender, copier, on_error or Collect(), in_order)
 
 
 def deliver(way: Router, batches) -> dict[int, list]:
@@ -147,7 +147,7 @@ def test_m2_instances_get_copies_of_their_own():
 def test_shared_items_are_one_object_everywhere():
     item = [1]
 
-    parts = list(router("all", 3, isolate=share_item).split([item]))
+    parts = list(router("all", 3, copier=share_item).split([item]))
 
     assert all(part[0] is item for _, part in parts)
 

@@ -7,6 +7,7 @@ import pytest
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine import runner as runner_module
 from dispel4py.engine.copying import share_item
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import GraphError, ItemError, ProcessingError, UnknownOutputError
@@ -300,7 +301,7 @@ def test_m2_sender_may_change_what_it_wrote():
 def test_shared_items_are_not_copied():
     item = [1]
 
-    assert written(Each(lambda data: data), [item], isolate=share_item)["output"][0] is item
+    assert written(Each(lambda data: data), [item], copier=share_item)["output"][0] is item
 
 
 # When written items go on their way
@@ -317,7 +318,9 @@ def test_c6_items_are_sent_when_a_chunk_is_full():
         for i in range(7):
             pe.write("output", i)
 
-    assert written(Work(work), [1], on_written=take, chunk=3, linger=1e9) == {"output": [6]}
+    assert written(
+        Work(work), [1], on_written=take, limits=EngineLimits(batch_items=3, linger_seconds=1e9)
+    ) == {"output": [6]}
     assert sent == [[0, 1, 2], [3, 4, 5]]
 
 
@@ -333,7 +336,9 @@ def test_items_are_sent_when_they_have_waited_long(clock):
             clock.now += seconds
             pe.write("output", clock.now)
 
-    assert written(Work(work), [1], on_written=take, linger=1.0) == {"output": [1.1]}
+    assert written(Work(work), [1], on_written=take, limits=EngineLimits(linger_seconds=1.0)) == {
+        "output": [1.1]
+    }
     assert sent == [[0.0, 0.5, 0.9, 1.1]]
 
 
@@ -348,7 +353,7 @@ def test_stats_count_calls_and_the_seconds_spent_in_the_pe(clock):
     def run_on(runner):
         clock.now += 10.0
 
-    runner = make_runner(Work(work), on_written=run_on, chunk=1)
+    runner = make_runner(Work(work), on_written=run_on, limits=EngineLimits(batch_items=1))
 
     assert runner.process("input", [1, 2]) == 4.0
     assert (runner.stats.pe_id, runner.stats.items, runner.stats.seconds) == ("Work1", 2, 4.0)
@@ -366,7 +371,9 @@ def test_seconds_of_preprocess_and_postprocess_count_too(clock):
     def run_on(runner):
         clock.now += 10.0
 
-    runner = make_runner(Slow(lambda pe, inputs: None), on_written=run_on, chunk=1)
+    runner = make_runner(
+        Slow(lambda pe, inputs: None), on_written=run_on, limits=EngineLimits(batch_items=1)
+    )
     runner.process("input", [1])
     runner.postprocess()
 

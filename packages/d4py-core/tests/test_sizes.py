@@ -7,14 +7,15 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.copying import copy_item, counting, share_item
-from dispel4py.engine.input_reader import Reader, is_in_memory
+from dispel4py.engine.input_reader import InputReader, is_in_memory
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.sizes import MOST_BYTES, ByteCounter, about_bytes, size_of
+from dispel4py.engine.sizes import ByteCounter, estimate_bytes, size_of
 
 MIB = 1 << 20
 #: Items of 1 MiB that may be somewhere between two PEs: one in 32 is measured where they are cheap
 #: to copy, and then a batch is cut.
-FEW = 32 + MOST_BYTES // MIB
+FEW = 32 + EngineLimits().max_batch_bytes // MIB
 
 
 class Hides:
@@ -89,10 +90,10 @@ def test_c6_a_copied_item_is_counted(make_large):
         assert MIB <= counter.bytes < 2 * MIB
 
 
-@pytest.mark.parametrize("isolate", [share_item, counting(lambda item: item)])
-def test_c6_so_is_a_shared_one(make_large, isolate):
+@pytest.mark.parametrize("copier", [share_item, counting(lambda item: item)])
+def test_c6_so_is_a_shared_one(make_large, copier):
     counter = ByteCounter()
-    isolate(make_large(), counter)
+    copier(make_large(), counter)
     assert MIB <= counter.bytes < 2 * MIB
 
 
@@ -140,8 +141,8 @@ def test_c6_an_item_that_cannot_be_measured_is_no_error():
 def test_c6_small_items_are_small():
     assert size_of(1) == size_of(None) == size_of(1.5) < 64
     assert size_of(("word", 1)) < 200
-    assert about_bytes([]) == 0
-    assert about_bytes([1] * 1000) == 1000 * size_of(1)
+    assert estimate_bytes([]) == 0
+    assert estimate_bytes([1] * 1000) == 1000 * size_of(1)
 
 
 def test_c6_a_change_of_size_is_seen_before_long():
@@ -302,7 +303,7 @@ def test_c6_a_reader_reads_large_inputs_little_ahead(make_large, small):
             made.append(number)
             yield {"input": make_large()}
 
-    reader = Reader(root, rows())
+    reader = InputReader(root, rows())
     reader.start()
     taken = 0
     try:

@@ -4,9 +4,9 @@ import pytest
 
 from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.runner import CallOffset
-from dispel4py.engine.sizes import MOST_BYTES
+from dispel4py.engine.replay import CallOffset
 from dispel4py.errors import ProcessingError
 
 
@@ -77,9 +77,9 @@ def test_c5_wherever_it_is_lost_it_goes_on_from_there():
 
     def look():
         if runner is not None:
-            seen.append((runner.sent_in_all, runner.cut, [*exits.results]))
+            seen.append((runner.replay.sent_in_total, runner.replay.call_offset, [*exits.results]))
 
-    executor, runner, exits = make(4, between=look)
+    executor, runner, exits = make(4, on_batch_end=look)
     executor.feed(0, 0, None, iter([{}] * 3))
     for _ in range(2):
         executor.feed(0, 0, None, iter([{}]))
@@ -99,21 +99,21 @@ def test_c5_wherever_it_is_lost_it_goes_on_from_there():
 def test_c5_nothing_of_the_call_that_goes_on_is_dropped():
     _, runner, _ = make(4, {"output": 9, "odd": 2}, CallOffset(1, (("output", 4), ("odd", 0))))
     runner.process(None, [{}, {}])
-    assert runner.still_to_drop == {}
-    assert runner.sent_in_all == {"output": 9, "odd": 4}
-    assert runner.cut == CallOffset(2)
+    assert runner.replay.left_to_drop == {}
+    assert runner.replay.sent_in_total == {"output": 9, "odd": 4}
+    assert runner.replay.call_offset == CallOffset(2)
 
 
 def test_h2_a_checkpoint_in_between_moves_the_place_nearer():
     cut = CallOffset(2, (("output", 1), ("odd", 0)))
     _, runner, _ = make(4, {"output": 10, "odd": 4}, cut)
     runner.process(None, [{}])
-    assert runner.cut == cut  # as long as it is not reached
-    assert runner.still_cut == CallOffset(1, cut.sent)
-    runner.track(runner.still_to_drop, runner.still_cut)
+    assert runner.replay.call_offset == cut  # as long as it is not reached
+    assert runner.replay.next_call_offset == CallOffset(1, cut.sent)
+    runner.track(runner.replay.left_to_drop, runner.replay.next_call_offset)
     runner.process(None, [{}, {}])
     assert [began["output"] for began in runner.pe.began] == [0, 0, 1]
-    assert runner.still_cut is None
+    assert runner.replay.next_call_offset is None
 
 
 def test_who_does_not_seek_is_told_what_would_do():
@@ -163,7 +163,7 @@ class Returns(GenericPE):
         self._add_output("output")
 
     def process(self, inputs):
-        return {"output": bytes(MOST_BYTES + 1)}
+        return {"output": bytes(EngineLimits().max_batch_bytes + 1)}
 
 
 def test_c6_where_a_batch_is_cut_its_calls_are_complete():
@@ -171,7 +171,7 @@ def test_c6_where_a_batch_is_cut_its_calls_are_complete():
 
     class Looks(OutputHandler):
         def result(self, pe_id, output, items):
-            cuts.append((len(items), executor.start(0, 0).cut))
+            cuts.append((len(items), executor.start(0, 0).replay.call_offset))
 
     graph = WorkflowGraph()
     graph.add(Returns())

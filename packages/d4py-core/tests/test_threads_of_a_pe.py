@@ -9,13 +9,14 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine import call_monitor as monitor_module
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.log_lines import LogLines
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ProcessingError, RunError
+from dispel4py.mappings.simple import SimpleMapping
 
 LIMIT = 30.0
 
@@ -75,16 +76,16 @@ def monitor():
 
 
 def test_nobody_visits_between_two_calls_or_while_the_caller_runs_the_engine(monitor):
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert not is_there
     monitor.caller = threading.get_ident()
     monitor.enter()
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert not is_there
     monitor.leave()
-    with monitor.visiting() as is_there:
+    with monitor.entered() as is_there:
         assert is_there
-        with monitor.visiting() as is_another:
+        with monitor.entered() as is_another:
             assert not is_another
 
 
@@ -94,7 +95,7 @@ def test_the_caller_comes_back_when_the_visitor_has_gone(monitor, comes_back):
     there, may_go = threading.Event(), threading.Event()
 
     def visit():
-        with monitor.visiting() as is_there:
+        with monitor.entered() as is_there:
             assert is_there
             there.set()
             assert may_go.wait(LIMIT)
@@ -117,10 +118,9 @@ def test_the_caller_comes_back_when_the_visitor_has_gone(monitor, comes_back):
     assert steps == ["visitor goes", "caller is back"]
 
 
-def test_the_thread_that_visits_ends_when_nothing_is_wanted_any_more(monkeypatch):
-    monkeypatch.setattr(monitor_module, "_IDLE_SECONDS", 0.05)
+def test_the_thread_that_visits_ends_when_nothing_is_wanted_any_more():
     visited = threading.Event()
-    monitor = CallMonitor(lambda: bool(visited.set()))
+    monitor = CallMonitor(lambda: bool(visited.set()), limits=EngineLimits(flush_idle_seconds=0.05))
     monitor.is_shared, monitor.caller = True, threading.get_ident()
     before = threading.active_count()
     with monitor.changed:
@@ -228,10 +228,10 @@ def test_i5_it_is_when_all_that_was_sent_came_before():
     runner = make_runner(Each(work), leased=True)
     runner.track({"output": 1})
     runner.process("input", [7])
-    assert runner.varies
-    assert runner.to_send("output", runner.written["output"]) == [7]
+    assert runner.is_unrepeatable
+    assert runner.replay.to_send("output", runner.written["output"]) == [7]
     runner.track()
-    assert not runner.varies
+    assert not runner.is_unrepeatable
 
 
 # Whole runs.
@@ -261,8 +261,7 @@ def test_i5_a_thread_waits_for_what_is_slow():
     assert max(most) < 3 * 1024
 
 
-def test_c3_a_failure_further_down_ends_a_call_that_only_waits(monkeypatch):
-    monkeypatch.setattr(monitor_module, "_STUCK_SECONDS", 0.05)
+def test_c3_a_failure_further_down_ends_a_call_that_only_waits():
 
     def wait(pe):
         in_thread(pe.write, "output", 1)
@@ -272,7 +271,7 @@ def test_c3_a_failure_further_down_ends_a_call_that_only_waits(monkeypatch):
         raise ValueError("bad item")
 
     with pytest.raises(ProcessingError, match=r"Each1 .* bad item"):
-        run(chain(Root(wait), Each(fail)))
+        run(chain(Root(wait), Each(fail)), SimpleMapping(EngineLimits(stuck_seconds=0.05)))
 
 
 def test_c3_a_thread_that_writes_once_the_run_has_failed_ends_as_if_it_had_exited():

@@ -20,7 +20,7 @@ from dispel4py import (
     run,
 )
 from dispel4py.base import BasePE
-from dispel4py.exceptions.unwinding import Unwind, is_foreign, take_no_notice
+from dispel4py.exceptions.unwinding import Unwind, ignore_signal, is_foreign
 
 
 class Count(ProducerPE):
@@ -125,7 +125,7 @@ def test_c3_what_leaves_a_call_for_d4py_is_not_the_pes():
     assert is_foreign(Unwind())
 
 
-@pytest.mark.parametrize("handler", [signal.SIG_IGN, take_no_notice])
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, ignore_signal])
 def test_a_keyboard_interrupt_is_the_pes_where_ctrl_c_is_ignored(handler):
     assert is_foreign(KeyboardInterrupt())
     before = signal.signal(signal.SIGINT, handler)

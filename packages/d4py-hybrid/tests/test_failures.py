@@ -194,7 +194,7 @@ class TestWorkers:
         result = execute(chain(flows.Numbers(), pe), 5, 3)
         assert sorted(result.outputs["HangsOnce1"]["output"]) == [1, 2, 3, 4, 5]
         (note,) = result.stats.notes
-        assert f"died: killed by {number.name}; others went on with its work" in note
+        assert f"died: killed by {number.name}; other workers continued its work" in note
 
     def test_c5_others_go_on_when_a_worker_is_killed_while_it_waits(
         self, execute, flows, chain, tmp_path, kill

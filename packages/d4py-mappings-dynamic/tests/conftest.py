@@ -18,6 +18,7 @@ import redis
 
 from d4py_conformance.subprocesses.programs import LIMIT, wait_until
 from d4py_dynamic.driver.driver import Driver
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
@@ -31,7 +32,7 @@ from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 
@@ -187,9 +188,9 @@ class Noting(InMemoryTaskStore):
         self._rank, self._commits = rank, commits
 
     def commit(self, commit):
-        pressure = super().commit(commit)
+        status = super().commit(commit)
         self._commits.append((self._rank, commit))
-        return pressure
+        return status
 
 
 class Local:
@@ -287,10 +288,11 @@ class Threads:
         thread.start()
 
     def check(self):
-        if self.errors:
-            raise self.errors[0]
-        if self.lost:
-            raise WorkerLostError(self.lost.pop(0), 0, "killed by SIGKILL")
+        lost = [self.lost.pop(0) for _ in range(len(self.lost))]
+        return [
+            *self.errors,
+            *(WorkerLostError(number, 0, "killed by SIGKILL") for number in lost),
+        ]
 
     def join(self, seconds):
         until = time.monotonic() + seconds
@@ -331,7 +333,7 @@ def _crash():
 NOTHING_TO_BLAME = 1000
 
 
-def run_in_threads(plan, inputs, driver, make_worker, owned, options):
+def run_in_threads(plan, inputs, driver, make_worker, owned, options, limits=DriverLimits()):
     """A whole run with the real driver.
 
     Args:
@@ -341,6 +343,7 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
         make_worker: makes the worker of a number in the store.
         owned: a number of workers, or which PEs each of them owns.
         options: the run's options.
+        limits: of the driver.
     """
     count = owned if isinstance(owned, int) else len(owned)
     ranks = [driver.join() for _ in range(count)]
@@ -358,7 +361,9 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options):
         redeliveries=NOTHING_TO_BLAME,
     )
     stats = RunStats("threads", count)
-    return Driver(plan, given, driver, lambda: driver, supervisor, options, stats).run()
+    return Driver(
+        *(plan, given, driver, lambda: driver, supervisor, options, stats), limits=limits
+    ).run()
 
 
 @pytest.fixture(name="run_in_threads", scope="session")
@@ -388,7 +393,7 @@ def execute(local_store):
         owned=None,
         **options,
     ):
-        plan = share_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph))
         store = local_store(plan, most_waiting, most_results)
         execute.stores.append(store)
         chosen = RunOptions(**options)

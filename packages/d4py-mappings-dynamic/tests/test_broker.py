@@ -54,17 +54,17 @@ def office(wait_until):
 
 def test_c5_a_line_that_is_closed_ends_its_thread_and_no_other(office, wait_until):
     first, second = office.line(), office.line()
-    InMemoryTaskStore(StoreClient(first)).pressure()
+    InMemoryTaskStore(StoreClient(first)).status()
     first.close()
     wait_until(lambda: len(answering()) == 1, "the end of a thread")
     office.driver.put([Task(ITEMS, 0, ANY, "input", [1])])
     (lease,) = InMemoryTaskStore(StoreClient(second)).take()
-    assert lease.task.load == [1]
+    assert lease.task.payload == [1]
 
 
 def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
     store = InMemoryTaskStore(StoreClient(office.line()))
-    store.pressure()
+    store.status()
     office.table.close("the run is over")
     with pytest.raises(ServiceError, match="the run is over"):
         store.take()
@@ -75,11 +75,11 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
         store.take()
 
 
-@pytest.mark.parametrize("method", ["join", "lose", "put", "close", "_check", "__init__"])
+@pytest.mark.parametrize("method", ["join", "evict", "put", "close", "_check", "__init__"])
 def test_what_is_not_for_workers_ends_the_line(office, method):
     with pytest.raises(ServiceError, match="is gone"):
         StoreClient(office.line())(method)
-    assert len(office.driver.load().hungry) == 1
+    assert len(office.driver.load().idle) == 1
 
 
 def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(office):

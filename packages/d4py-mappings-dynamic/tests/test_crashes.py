@@ -6,19 +6,18 @@ the real one: it gives lost workers up and starts others.  What comes out has to
 gives, item by item, and something has to come out in any case.
 """
 
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from dynamic_helpers.replayed_graphs import graphs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_dynamic.driver import driver
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
@@ -32,15 +31,10 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine import executor
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import RunError
 from dispel4py.result import RunOptions
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_graphs import graphs
-
-sys.path.pop(0)
 
 
 class Crashing:
@@ -98,15 +92,16 @@ class Crashes:
         raise self._error
 
 
+#: Losses are seen at once.
+QUICK_DRIVER = DriverLimits(tick_seconds=0.002, check_seconds=0.05)
+
+
 @pytest.fixture
 def quick(monkeypatch):
-    """Everything travels as soon as possible, in calls too, and losses are seen at once."""
+    """Everything travels as soon as possible, in calls too."""
     monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
-    monkeypatch.setattr(driver, "_TICK_SECONDS", 0.002)
-    monkeypatch.setattr(driver, "_CHECK_SECONDS", 0.05)
-    monkeypatch.setattr(executor, "CHUNK", 2)
     monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
 
 
@@ -114,7 +109,7 @@ def crashing(open_store, run_in_threads, error):
     """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
     def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
-        plan = share_stateless(make_plan(graph))
+        plan = replicate_stateless(make_plan(graph, limits=EngineLimits(batch_items=2)))
         store = open_store(plan)
         crashes = Crashes(error, before, after)
         crash.last = crashes
@@ -125,7 +120,9 @@ def crashing(open_store, run_in_threads, error):
             # Workers are lost by chance, and no item is to blame.
             return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
 
-        return run_in_threads(plan, inputs, store.driver, make_worker, processes, chosen)
+        return run_in_threads(
+            plan, inputs, store.driver, make_worker, processes, chosen, QUICK_DRIVER
+        )
 
     return crash
 

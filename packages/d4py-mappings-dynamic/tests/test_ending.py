@@ -2,18 +2,13 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
+from dynamic_helpers.remote_hosts import Hosts, children
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.subprocesses.programs import wait_until
-
-sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import Hosts, children
-
-sys.path.pop(0)
 
 #: A thread goes on until the gate is open, and then leaves a file.
 WORKFLOW = """

@@ -180,7 +180,7 @@ class TestCutting:
         task = Task(ITEMS, 1, ANY, "input", [bytes([n]) * 100 for n in range(7)])
         parts = [*cut_task(task, dumps, 400)]
         assert all(len(data) <= 400 for _, data in parts)
-        assert [item for part, _ in parts for item in part.load] == task.load
+        assert [item for part, _ in parts for item in part.payload] == task.payload
         assert len(parts) > 1
 
     def test_one_that_fits_stays_whole(self):

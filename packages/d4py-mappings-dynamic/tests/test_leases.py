@@ -71,4 +71,4 @@ def test_c5_a_call_may_keep_the_lock_for_longer_than_the_lease(execute):
 
 def test_c5_a_worker_that_was_stopped_is_given_up(execute, tmp_path):
     (note,) = execute(StopsOnce(tmp_path / "stopped"))
-    assert "no sign of life" in note
+    assert "no heartbeat" in note

@@ -27,7 +27,7 @@ class NoProcesses:
     """Workers that the test plays itself."""
 
     def check(self):
-        pass
+        return []
 
     def add(self, arguments):
         raise AssertionError("nobody was lost")
@@ -92,14 +92,14 @@ def made():
 def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_elsewhere(made):
     # Given a worker that was told to postprocess its replica
     (lease,) = made.take_work(0)
-    assert lease.task.load is None
+    assert lease.task.payload is None
     # When it leaves instead
     replica = pickle.dumps("the replica")
     made.workers[0].commit(Commit(orphans=[(1, replica)]))
-    made.supervisor.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+    made.supervisor.on_worker_exited(WorkerLostError(0, 1, "told to leave"), drained=True)
     # Then another worker gets the replica, and the run ends when that is done
     (lease,) = made.take_work(1)
-    assert lease.task.load == replica
+    assert lease.task.payload == replica
     made.workers[1].commit(Commit(leases=[lease], results=[("Tally1", "output", ["told"])]))
     made.thread.join(LIMIT)
     assert made.error is None
@@ -109,15 +109,15 @@ def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_els
 def test_c5_a_worker_that_leaves_with_its_replica_is_an_error(made):
     made.take_work(0)
     with pytest.raises(WorkerLostError, match="Tally1, with what its postprocess would have told"):
-        made.supervisor.see_off(WorkerLostError(0, 1, "told to leave"), has_left=True)
+        made.supervisor.on_worker_exited(WorkerLostError(0, 1, "told to leave"), drained=True)
 
 
-@pytest.mark.parametrize(("has_left", "losses"), [(True, 0), (False, 1)])
-def test_who_left_is_not_counted_among_those_that_a_task_has_killed(made, has_left, losses):
+@pytest.mark.parametrize(("drained", "delivery_count"), [(True, 0), (False, 1)])
+def test_who_left_is_not_counted_among_those_that_a_task_has_killed(made, drained, delivery_count):
     made.take_work(0)
-    made.workers[0].commit(Commit(orphans=[(1, b"")], tasks=[Task(ITEMS, 1, load=["an item"])]))
+    made.workers[0].commit(Commit(orphans=[(1, b"")], tasks=[Task(ITEMS, 1, payload=["an item"])]))
     (lease,) = made.take_work(0)
-    made.supervisor.see_off(WorkerLostError(0, 1, "gone"), has_left=has_left)
+    made.supervisor.on_worker_exited(WorkerLostError(0, 1, "gone"), drained=drained)
     (again,) = made.take_work(1)
     assert again.task == lease.task
-    assert again.losses == losses
+    assert again.delivery_count == delivery_count

@@ -19,12 +19,12 @@ def test_everything_is_taken_once():
     outbox.add_task(Task(CALLS, 0, 0, None, 7))
     outbox.add_results("B1", "output", ["x"])
     outbox.add_failure(failure)
-    commit = outbox.take([lease], hungry=0)
+    commit = outbox.take([lease], idle=0)
     assert commit.leases == [lease]
     assert commit.tasks == [Task(CALLS, 0, 0, None, 7), Task(ITEMS, 1, ANY, "input", [1, 2])]
     assert commit.results == [("B1", "output", ["x"])]
     assert commit.failures == [failure]
-    empty = outbox.take([], hungry=3)
+    empty = outbox.take([], idle=3)
     assert (empty.leases, empty.tasks, empty.results, empty.failures) == ([], [], [], [])
 
 
@@ -34,7 +34,7 @@ def test_m3_items_for_one_instance_stay_together_and_in_order():
         outbox.add_items(1, 0, "input", [number])
         outbox.add_items(1, 1, "input", [-number])
         outbox.add_items(1, 0, "other", [str(number)])
-    tasks = outbox.take([], hungry=5).tasks
+    tasks = outbox.take([], idle=5).tasks
     assert tasks == [
         Task(ITEMS, 1, 0, "input", [*range(10)]),
         Task(ITEMS, 1, 1, "input", [-number for number in range(10)]),
@@ -43,30 +43,32 @@ def test_m3_items_for_one_instance_stay_together_and_in_order():
 
 
 @given(st.integers(1, 300), st.integers(0, 9))
-def test_shared_items_are_cut_so_that_each_hungry_worker_gets_some(count, hungry):
+def test_shared_items_are_cut_so_that_each_idle_worker_gets_some(count, idle):
     outbox = Outbox()
     outbox.add_items(1, ANY, "input", [*range(count)])
-    tasks = outbox.take([], hungry).tasks
-    assert [item for task in tasks for item in task.load] == [*range(count)]
-    assert all(task.load for task in tasks)
-    assert len(tasks) >= min(count, hungry) or not hungry
-    assert len(tasks) <= max(1, 2 * hungry)
+    tasks = outbox.take([], idle).tasks
+    assert [item for task in tasks for item in task.payload] == [*range(count)]
+    assert all(task.payload for task in tasks)
+    assert len(tasks) >= min(count, idle) or not idle
+    assert len(tasks) <= max(1, 2 * idle)
 
 
 @given(st.integers(1, 300), st.integers(0, 9), st.booleans())
-def test_d3_so_are_calls_that_are_given_away(count, hungry, as_number):
+def test_d3_so_are_calls_that_are_given_away(count, idle, as_number):
     outbox = Outbox()
     dicts = [{"number": number} for number in range(count)]
     outbox.give_away(1, None, CallRange(20, count if as_number else dicts))
     assert not outbox.is_empty
-    tasks = outbox.take([], hungry).tasks
+    tasks = outbox.take([], idle).tasks
     assert outbox.is_empty
     assert {task[:4] for task in tasks} == {(CALLS, 1, ANY, None)}
-    numbers = [task.load.first + i for task in tasks for i in range(len(task.load))]
+    numbers = [task.payload.first + i for task in tasks for i in range(len(task.payload))]
     assert numbers == [*range(20, 20 + count)]
-    assert [call for task in tasks for call in task.load] == ([{}] * count if as_number else dicts)
-    assert len(tasks) >= min(count, hungry) or not hungry
-    assert len(tasks) <= max(1, 2 * hungry)
+    assert [call for task in tasks for call in task.payload] == (
+        [{}] * count if as_number else dicts
+    )
+    assert len(tasks) >= min(count, idle) or not idle
+    assert len(tasks) <= max(1, 2 * idle)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_c6_an_outbox_becomes_heavy_before_it_holds_much(items):
     outbox = Outbox()
     outbox.add_results("A0", "output", items)
     assert outbox.heavy
-    outbox.take([], hungry=0)
+    outbox.take([], idle=0)
     assert not outbox.heavy
 
 

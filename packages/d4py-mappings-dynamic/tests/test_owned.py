@@ -4,17 +4,17 @@ import pytest
 
 from d4py_conformance.pes.common import Numbers, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ITEMS, Adopted, Lease, ResumePoint, Task
+from d4py_dynamic.store.tasks import ITEMS, AdoptedInstance, Lease, ResumePoint, Task
 from d4py_dynamic.worker import pinned_instance as owned
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import RunError
 
 PIN = (1, 0)
-NEW = Adopted(None, ResumePoint(), [])
+NEW = AdoptedInstance(None, ResumePoint(), [])
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def clock(monkeypatch):
 def plan():
     graph = WorkflowGraph()
     graph.connect(Numbers(), "output", Total(), "input")
-    return share_stateless(make_plan(graph))
+    return replicate_stateless(make_plan(graph))
 
 
 @pytest.fixture
@@ -117,7 +117,9 @@ def test_c6_what_is_held_back_is_bounded(runner, clock):
 
 
 def test_c5_one_whose_owner_was_lost_is_saved_each_time_for_a_while(runner, clock):
-    it = PinnedInstance(PIN, Adopted(None, ResumePoint(), [], losses=1), interval=1000.0)
+    it = PinnedInstance(
+        PIN, AdoptedInstance(None, ResumePoint(), [], delivery_count=1), interval=1000.0
+    )
     it.begin()
     while it.in_doubt:
         assert it.due_at <= clock.now
@@ -130,7 +132,7 @@ def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
     runner.pe.total = 42
     state, position = PinnedInstance(PIN, NEW).checkpoint(runner)
     assert position == ResumePoint()
-    restored = PinnedInstance(PIN, Adopted(state, position, [])).restored()
+    restored = PinnedInstance(PIN, AdoptedInstance(state, position, [])).restored()
     assert (type(restored), restored.total) == (Total, 42)
     assert "total" in vars(CODEC.loads(state))
     assert runner.pe.total == 42
@@ -142,12 +144,12 @@ def test_h2_one_that_had_not_begun_is_made_anew():
 
 def test_h2_what_a_lost_owner_had_sent_stays_known_until_it_was_dropped(runner):
     runner.track({"output": 6})
-    assert runner.to_send("output", [1, 2]) == []
-    it = PinnedInstance(PIN, Adopted(None, ResumePoint(0, (("output", 6),)), []))
+    assert runner.replay.to_send("output", [1, 2]) == []
+    it = PinnedInstance(PIN, AdoptedInstance(None, ResumePoint(0, (("output", 6),)), []))
     assert it.position(runner) == ResumePoint(0, (("output", 6),))
     _, position = it.checkpoint(runner)
     assert position == ResumePoint(0, (("output", 4),))
-    assert runner.to_send("output", [3, 4, 5, 6, 7]) == [7]
+    assert runner.replay.to_send("output", [3, 4, 5, 6, 7]) == [7]
     assert it.position(runner) == ResumePoint(0, (("output", 5),))
     assert it.checkpoint(runner)[1] == ResumePoint()
 
@@ -178,7 +180,7 @@ def test_h2_a_pe_that_cannot_be_pickled_runs_as_long_as_its_owner_lives(execute)
 def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     graph = WorkflowGraph()
     graph.connect(Numbers(), "output", Streams(), "input")
-    plan = share_stateless(make_plan(graph))
+    plan = replicate_stateless(make_plan(graph))
     store = local_store(plan)
     opened = store.open([[PIN]])
     first = opened.workers[0]
@@ -190,9 +192,9 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     runner.preprocess()
     state, position = it.checkpoint(runner)
     commit = it.outbox.take(leases, 0)
-    commit.states, commit.pinned = [(PIN, state)], [(PIN, position)]
+    commit.states, commit.instance_positions = [(PIN, state)], [(PIN, position)]
     first.commit(commit)
-    store.driver.lose(0, [PIN])
+    store.driver.evict(0, [PIN])
 
     rank = store.driver.join()
     store.driver.put([Task("own", *PIN)], rank)
@@ -200,4 +202,4 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     wait_until(lambda: heirs.errors, "the error")
     message = r"Streams1 \(instance 0\) was lost .* its state could not be saved"
     with pytest.raises(RunError, match=message):
-        heirs.check()
+        raise heirs.errors[0]

@@ -60,7 +60,7 @@ def make_graph():
 
 def units(task):
     """What a task has to be done for, one by one."""
-    return [None] * task.load if task.kind == CALLS else task.load
+    return [None] * task.payload if task.kind == CALLS else task.payload
 
 
 class Instance:
@@ -104,7 +104,7 @@ class Instance:
         """A commit in the middle of a call: what was sent, and how much that is; no state."""
         self.sent = max(self.sent, self.made)
         position = ResumePoint(self.saved_done, (("output", self.sent),))
-        return Commit(pinned=[(self.pin, position)], **self._outgoing())
+        return Commit(instance_positions=[(self.pin, position)], **self._outgoing())
 
     def save(self):
         """A checkpoint."""
@@ -112,7 +112,7 @@ class Instance:
         commit = Commit(
             leases=self.held,
             states=[(self.pin, CODEC.dumps(self.kept))],
-            pinned=[(self.pin, position)],
+            instance_positions=[(self.pin, position)],
             **self._outgoing(),
         )
         self.held, self.saved_done = [], self.done
@@ -130,14 +130,14 @@ class Worker:
     """A worker's side: what it has in hand.
 
     Attributes:
-        orders: instances that it was told to adopt.
+        assigned: instances that it was assigned and has not adopted yet.
         shared: leases of shared tasks.
         owned: by pin.
     """
 
     def __init__(self, rank, store):
         self.rank, self.store = rank, store
-        self.orders, self.shared, self.owned = [], [], {}
+        self.assigned, self.shared, self.owned = [], [], {}
 
     def take(self):
         for lease in self.store.take(seconds=0.0):
@@ -145,7 +145,7 @@ class Worker:
             (self.owned[pin].leases if pin in self.owned else self.shared).append(lease)
 
     def adopt(self):
-        pin = self.orders.pop(0)
+        pin = self.assigned.pop(0)
         self.owned[pin] = Instance(pin, self.store.adopt(pin))
 
     def finish(self, lease):
@@ -156,13 +156,13 @@ class Worker:
         """A commit in the middle of a shared lease."""
         sent = self._sent(lease) + len(self._made(lease, count)["tasks"])
         position = ResumePoint(0, (("output", sent),))
-        return Commit(begun=[(lease, position)], **self._made(lease, count)), position
+        return Commit(lease_positions=[(lease, position)], **self._made(lease, count)), position
 
     def _sent(self, lease):
         return dict(lease.position.sent).get("output", 0)
 
     def _made(self, lease, count):
-        items = [*islice(lease.task.load[self._sent(lease) :], count)]
+        items = [*islice(lease.task.payload[self._sent(lease) :], count)]
         return {
             "tasks": [Task(ITEMS, KEPT, item % 2, "input", [item]) for item in items],
             "results": [("shared", "output", items)],
@@ -198,7 +198,7 @@ class Protocol(RuleBasedStateMachine):
         for which in range(len(PINS)):
             self.order(which)
         for worker in self.workers:
-            while worker.orders:
+            while worker.assigned:
                 worker.adopt()
 
     # What the driver does.
@@ -232,7 +232,7 @@ class Protocol(RuleBasedStateMachine):
         self.members[rank].append(pin)
         for worker in self.workers:
             if worker.rank == rank:
-                worker.orders.append(pin)
+                worker.assigned.append(pin)
 
     @precondition(lambda self: self.members)
     @rule(which=st.integers(0, 9))
@@ -240,7 +240,7 @@ class Protocol(RuleBasedStateMachine):
         """A worker that has crashed, or one that lives and is only slow."""
         rank = [*self.members][which % len(self.members)]
         pins = self.members.pop(rank)
-        self.driver.lose(rank, pins)
+        self.driver.evict(rank, pins)
         self.unowned += pins
 
     @precondition(lambda self: self.members)
@@ -297,7 +297,7 @@ class Protocol(RuleBasedStateMachine):
     @rule(which=st.integers(0, 9))
     def adopt(self, which):
         worker = self.some(which)
-        if worker.orders:
+        if worker.assigned:
             self.do(worker, worker.adopt)
 
     @there_are_workers
@@ -355,7 +355,7 @@ class Protocol(RuleBasedStateMachine):
         """One that was given up, and does not know it, does what it was told long ago."""
         (worker, *_) = [worker for worker in self.workers if worker.rank not in self.members]
         if late:
-            worker.orders.append(pin)
+            worker.assigned.append(pin)
             self.do(worker, worker.adopt)
         else:
             self.do(worker, worker.take)
@@ -574,8 +574,8 @@ BREAKS = {
     ),
     "positions that go with who was lost": (
         "evict_worker",
-        "'n', losses, 'r', position",
-        "'n', losses",
+        "'n', delivery_count, 'r', position",
+        "'n', delivery_count",
     ),
     "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
 }

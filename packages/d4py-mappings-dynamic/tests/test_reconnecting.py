@@ -120,10 +120,10 @@ class TestOnce:
 
     def test_i4_a_log_line_that_is_sent_again_is_there_once(self, once):
         once._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
-        once("tell", b"a line")
+        once("send_event", b"a line")
         once._number -= 1
-        once("tell", b"a line")
-        once("tell", b"another line")
+        once("send_event", b"a line")
+        once("send_event", b"another line")
         lines = [fields[b"d"] for _, fields in once._client.xrange("d4py:x:out")]
         assert lines == [b"a line", b"another line"]
 

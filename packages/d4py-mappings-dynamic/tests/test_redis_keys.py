@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from d4py_dynamic.store.redis.keys import Envelope, RunKeys
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Task
 from dispel4py.engine.codec import ForeignBytesError

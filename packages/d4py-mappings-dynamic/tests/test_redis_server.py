@@ -121,7 +121,7 @@ class TestPrivateServer:
     @needs_proc
     def test_c4_nothing_is_left_when_the_driver_is_killed(self, temporary, wait_until):
         code = (
-            "import sys, time; from d4py_dynamic import redis_server;"
+            "import sys, time; from d4py_dynamic.store.redis import server as redis_server;"
             f"redis_server.DEFAULT_PORT = {redis_server.DEFAULT_PORT};"
             "found = redis_server.find_server({}); address = found.__enter__();"
             "print(redis_server.connect(address).info('server')['process_id'], flush=True);"

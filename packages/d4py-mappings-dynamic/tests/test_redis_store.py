@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
-from d4py_dynamic.store.protocols import Note
-from d4py_dynamic.store.redis.keys import RUNS, Envelope
+from d4py_dynamic.store.protocols import Notice
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan
@@ -85,7 +86,7 @@ class TestKeys:
                 late.commit(commit)
         late.log("IterativePE1", 0, "a last word")
         with pytest.raises(ServiceError, match="has lost keys of this run"):
-            late.pressure([(PINNED, 0)])
+            late.status([(PINNED, 0)])
         with pytest.raises(ServiceError, match="has lost keys of this run"):
             idle.take()
         assert client.keys("*") == []
@@ -109,7 +110,7 @@ class TestKeys:
     def test_c4_a_driver_whose_run_another_one_has_ended_makes_none_again(self, opened, client):
         opened.driver.delete()
         for attempt in (
-            lambda: opened.driver.lose(0, []),
+            lambda: opened.driver.evict(0, []),
             lambda: opened.driver.put([items(1)]),
             lambda: opened.driver.unfinished([SHARED]),
             opened.driver.join,
@@ -123,7 +124,7 @@ class TestKeys:
         opened.driver.put([items("mine"), items("mine", pe=PINNED, instance=0)])
         other.driver.put([items("theirs"), items("theirs", pe=PINNED, instance=0)])
         leases = opened.workers[1].take() + opened.workers[0].take()
-        assert [lease.task.load for lease in leases] == [["mine"], ["mine"]]
+        assert [lease.task.payload for lease in leases] == [["mine"], ["mine"]]
         opened.workers[0].log("IterativePE1", 0, "mine")
         assert other.driver.events(0.0) == []
         other.driver.delete()
@@ -138,8 +139,8 @@ def use_every_key(opened):
     worker.commit(
         Commit(
             states=[((ROOT, 0), b"state")],
-            pinned=[((ROOT, 0), ResumePoint(3))],
-            begun=[(lease, ResumePoint(0, (("output", 1),)))],
+            instance_positions=[((ROOT, 0), ResumePoint(3))],
+            lease_positions=[(lease, ResumePoint(0, (("output", 1),)))],
             tasks=[items(3)],
             results=[("IterativePE1", "output", [1])],
             counters=[(SHARED, 1, 1.0)],
@@ -149,7 +150,7 @@ def use_every_key(opened):
     worker.log("IterativePE1", 0, "a line")
     owner.take(only=[(PINNED, 0)])
     opened.join()
-    opened.driver.lose(1, [(PINNED, 0)])
+    opened.driver.evict(1, [(PINNED, 0)])
 
 
 class TestForeignBytes:
@@ -172,17 +173,17 @@ class TestForeignBytes:
         assert (tmp_path / "boom").exists()
 
     def test_an_event_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
-        boom = pickle.dumps(Note(Bomb(tmp_path / "boom")))
+        boom = pickle.dumps(Notice(Bomb(tmp_path / "boom")))
         client.xadd(opened.keys.out, {"d": boom})
         client.xadd(opened.keys.out, {"d": b"\0" * 16 + boom})
-        assert all(isinstance(event, Note) for event in opened.driver.events(0.0))
+        assert all(isinstance(event, Notice) for event in opened.driver.events(0.0))
         assert not (tmp_path / "boom").exists()
 
     def test_it_is_reported_with_its_place_and_size(self, opened, client):
         client.xadd(opened.keys.shared, {"d": b"x" * 123})
         assert opened.workers[0].take() == []
         assert opened.driver.events(0.0) == [
-            Note(f"dropped 123 foreign bytes at {opened.keys.shared}")
+            Notice(f"dropped 123 foreign bytes at {opened.keys.shared}")
         ]
 
     def test_it_is_gone_from_the_server(self, opened, client):
@@ -194,7 +195,7 @@ class TestForeignBytes:
         assert client.xlen(opened.keys.out) == 0
 
     @pytest.mark.parametrize(
-        "fields", [{"other": b"1"}, {"drained": b"x"}, {"drained": b"-1"}, {"drained": b""}]
+        "fields", [{"other": b"1"}, {"quiescent": b"x"}, {"quiescent": b"-1"}, {"quiescent": b""}]
     )
     def test_an_entry_without_our_fields_is_dropped_and_reported(self, opened, client, fields):
         client.xadd(opened.keys.shared, fields)
@@ -209,7 +210,7 @@ class TestForeignBytes:
         opened.driver.put([items(1)])
         client.xadd(opened.keys.shared, {"d": b"after"})
         taken = list(itertools.chain(*(opened.workers[0].take() for _ in range(3))))
-        assert [lease.task.load for lease in taken] == [[1]]
+        assert [lease.task.payload for lease in taken] == [[1]]
         opened.workers[0].commit(Commit(leases=taken))
         assert opened.driver.unfinished([])[SHARED] == 0
 
@@ -304,7 +305,7 @@ class TestALossyServer:
 
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
-        wait_until(lambda: client.exists(opened.keys.named("hungry")), "waiting")
+        wait_until(lambda: client.exists(opened.keys.named("idle")), "waiting")
         client.flushall()
         thread.join(5)
         assert "has lost keys of this run" in str(caught[0])
@@ -358,7 +359,7 @@ class TestALossyServer:
     def test_keys_that_only_help_may_go(self, opened, client):
         opened.driver.put([items(1)])
         opened.driver.unfinished([SHARED])
-        for name in ("watched", "hungry", "calls", "busy"):
+        for name in ("watched", "idle", "calls", "busy"):
             client.delete(opened.keys.named(name))
         opened.workers[0].commit(Commit(leases=opened.workers[0].take()))
         assert opened.driver.unfinished([])[SHARED] == 0
@@ -392,7 +393,7 @@ class TestAFullServer:
                         tasks=[items(2)],
                         results=[("IterativePE1", "output", [3])],
                         states=[((ROOT, 0), b"state")],
-                        pinned=[((ROOT, 0), ResumePoint())],
+                        instance_positions=[((ROOT, 0), ResumePoint())],
                     )
                 )
             assert opened.driver.unfinished([]) == before
@@ -419,4 +420,4 @@ class TestABrokenConnection:
         client.xreadgroup("workers", "worker-0", {stream: ">"})  # as that read does
         taken = []
         wait_until(lambda: taken.extend(worker.take(seconds=0.01)) or taken, "the task")
-        assert [lease.task.load for lease in taken] == [[1]]
+        assert [lease.task.payload for lease in taken] == [[1]]

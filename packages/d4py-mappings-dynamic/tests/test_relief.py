@@ -12,7 +12,7 @@ from d4py_dynamic.worker.loop import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError
 
 LIMIT = 60.0
@@ -72,7 +72,7 @@ class Office:
 
     def items_of(self, lease):
         """What is left of a lease."""
-        left = lease.task.load[lease.position.done :]
+        left = lease.task.payload[lease.position.done :]
         return [call["item"] for call in left] if self.has_calls else left
 
     def work(self, rank, on_error="stop"):
@@ -115,7 +115,7 @@ def store_kind(request):
 def office(request, store_kind):
     """See `Office`; two workers."""
     root, held = request.param
-    plan = share_stateless(make_plan(chain(root(), held(), Relay())))
+    plan = replicate_stateless(make_plan(chain(root(), held(), Relay())))
     if store_kind == "table":
         opened = request.getfixturevalue("local_store")(plan).open([(), ()])
     else:
@@ -156,7 +156,7 @@ def test_c5_its_worker_is_lost_and_only_that_item_is_done_again(office, at):
     assert Gate.begun.wait(LIMIT)
     office.work(1)
     others = office.results(lambda found: len(found) >= 2 * len(items) - 2)
-    lost = office.driver.lose(0, [])
+    lost = office.driver.evict(0, [])
     assert [office.items_of(lease) for lease in lost.leases] == [[LONG]]
     Gate.opened.set()
     assert office.results(lambda found: len(found) >= 2) == [LONG, LONG]
@@ -172,7 +172,7 @@ def small_office(local_store):
     made = []
 
     def make(held):
-        plan = share_stateless(make_plan(chain(Root(), held)))
+        plan = replicate_stateless(make_plan(chain(Root(), held)))
         made.append(Office(local_store(plan).open([(), ()]), plan))
         return made[-1]
 
@@ -192,7 +192,7 @@ class Returns(IterativePE):
 
 
 @pytest.mark.parametrize(("pe", "each"), [(Held, 2), (Returns, 1)])
-def test_results_do_not_wait_for_it_though_nobody_is_hungry(small_office, pe, each):
+def test_results_do_not_wait_for_it_though_no_worker_is_idle(small_office, pe, each):
     """Given a batch with something before it, and nothing else that waits to be sent."""
     office = small_office(pe())
     office.put([*range(16)])
@@ -221,7 +221,7 @@ def test_c5_who_does_it_again_gets_it_as_it_was_sent(small_office):
     assert Gate.begun.wait(LIMIT)
     office.work(1)
     others = office.results(lambda found: len(found) >= 40)
-    office.driver.lose(0, [])
+    office.driver.evict(0, [])
     Gate.opened.set()
     assert office.results(lambda found: found) == [LONG]
     assert others == sorted(range(40), key=str)
@@ -243,8 +243,8 @@ def test_c3_what_was_skipped_before_it_in_the_same_batch_is_listed_once(small_of
     for rank in (0, 1):
         office.work(rank, "skip")
     assert Gate.begun.wait(LIMIT)
-    office.driver.lose(0, [])
-    office.driver.lose(1, [])
+    office.driver.evict(0, [])
+    office.driver.evict(1, [])
     Gate.opened.set()
     for thread in office.threads:
         thread.join(LIMIT)

@@ -5,17 +5,12 @@ import re
 import secrets
 import signal
 import sys
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.remote_hosts import SECRET, Hosts, assert_exact, fetched
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.subprocesses.programs import Command, wait_until
-
-sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import SECRET, Hosts, assert_exact, fetched
-
-sys.path.pop(0)
 
 FLOWS = [("dyn_redis", "plain"), ("hybrid_redis", "collected")]
 
@@ -87,7 +82,7 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
         wait_until(lambda rank=gone: min(hosts.ranks(), default=0) > rank, "nobody has taken up")
         hosts.await_work(hosts.await_ranks(2))
     err = assert_finished(hosts, driver, graph, 600)
-    assert "taking up run" in err
+    assert "resuming run" in err
 
 
 @pytest.mark.parametrize("mapping", ["dyn_redis", "hybrid_redis"])
@@ -163,7 +158,7 @@ def test_h2_a_run_that_is_not_resumable_leaves_nothing(hosts):
     kill(driver)
     wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
     _, err = ended(resume(hosts), 1)
-    assert "there is no run to take up" in err
+    assert "there is no run to resume" in err
 
 
 def test_d2_a_replica_that_is_lost_with_its_driver_is_said_to_be(hosts):

@@ -2,20 +2,14 @@
 
 import itertools
 import random
-import sys
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.scaling_simulator import TICK_SECONDS, Arrival, simulate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Metrics, make_policy
 from dispel4py.errors import OptionError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scaling_simulator import TICK_SECONDS, Arrival, simulate
-
-sys.path.pop(0)
 
 MOST = 8
 
@@ -153,43 +147,43 @@ def calm(policy, start, seconds, **metrics):
 class TestDemand:
     def test_it_asks_for_as_many_as_there_is_work_for(self):
         policy = make_policy("demand", MOST)
-        assert policy.target(Metrics(at=0, backlog=4, active=2, hungry=0)) == 6
+        assert policy.target(Metrics(at=0, backlog=4, active=2, idle=0)) == 6
 
-    def test_the_hungry_are_counted_before_others_are_woken(self):
+    def test_idle_workers_are_counted_before_others_are_woken(self):
         policy = make_policy("demand", MOST)
-        assert policy.target(Metrics(at=0, backlog=3, active=5, hungry=3)) == 5
+        assert policy.target(Metrics(at=0, backlog=3, active=5, idle=3)) == 5
 
-    def test_one_is_kept_hungry_while_any_is_busy(self):
+    def test_one_is_kept_idle_while_any_is_busy(self):
         policy = make_policy("demand", MOST)
-        assert policy.target(Metrics(at=0, backlog=0, active=1, hungry=0)) == 2
+        assert policy.target(Metrics(at=0, backlog=0, active=1, idle=0)) == 2
 
     def test_the_spare_ones_double_whenever_all_found_work(self):
         policy = make_policy("demand", 30)
         numbers = [1]
         for i in range(4):
-            all_busy = Metrics(at=i * TICK_SECONDS, backlog=0, active=numbers[-1], hungry=0)
+            all_busy = Metrics(at=i * TICK_SECONDS, backlog=0, active=numbers[-1], idle=0)
             numbers.append(policy.target(all_busy))
         assert numbers == [1, 2, 4, 8, 16]
 
-    def test_one_spare_is_left_when_they_stay_hungry(self):
+    def test_one_spare_is_left_when_they_stay_idle(self):
         policy = make_policy("demand", MOST)
-        calm(policy, 0.0, 0.1, backlog=0, active=4, hungry=0)
-        assert calm(policy, 0.1, 0.1, backlog=0, active=8, hungry=4)[-1] == 5
+        calm(policy, 0.0, 0.1, backlog=0, active=4, idle=0)
+        assert calm(policy, 0.1, 0.1, backlog=0, active=8, idle=4)[-1] == 5
 
     def test_workers_stay_through_a_pause_of_some_milliseconds(self):
         policy = make_policy("demand", MOST)
-        policy.target(Metrics(at=0, backlog=50, active=8, hungry=0))
-        assert policy.target(Metrics(at=0.015, backlog=0, active=8, hungry=8)) == 8
+        policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
+        assert policy.target(Metrics(at=0.015, backlog=0, active=8, idle=8)) == 8
 
     def test_they_go_when_the_pause_lasts(self):
         policy = make_policy("demand", MOST)
-        policy.target(Metrics(at=0, backlog=50, active=8, hungry=0))
-        assert calm(policy, 0.01, 0.05, backlog=0, active=8, hungry=8)[-1] == 1
+        policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
+        assert calm(policy, 0.01, 0.05, backlog=0, active=8, idle=8)[-1] == 1
 
     def test_the_threshold_is_the_pause_in_milliseconds(self):
         policy = make_policy("demand", MOST, threshold=500)
-        policy.target(Metrics(at=0, backlog=50, active=8, hungry=0))
-        numbers = calm(policy, 0, 0.7, backlog=0, active=8, hungry=8)
+        policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
+        numbers = calm(policy, 0, 0.7, backlog=0, active=8, idle=8)
         assert numbers.index(1) in (50, 51)
 
     def test_after_releases_that_were_mistakes_workers_are_kept(self):
@@ -197,8 +191,8 @@ class TestDemand:
         policy = make_policy("demand", MOST)
         kept = []
         for round_ in range(10):
-            policy.target(Metrics(at=round_ * 0.05, backlog=50, active=8, hungry=0))
-            numbers = calm(policy, round_ * 0.05, 0.05, backlog=0, active=8, hungry=8)
+            policy.target(Metrics(at=round_ * 0.05, backlog=50, active=8, idle=0))
+            numbers = calm(policy, round_ * 0.05, 0.05, backlog=0, active=8, idle=8)
             kept.append(min(numbers))
         assert kept[0] == 1
         assert kept[-1] == 8
@@ -208,24 +202,24 @@ class TestQueue:
     def test_it_grows_by_one_while_the_queue_is_long_and_gets_no_shorter(self):
         policy = make_policy("queue", MOST)
         said = [
-            policy.target(Metrics(at=i, backlog=backlog, active=4, hungry=0))
+            policy.target(Metrics(at=i, backlog=backlog, active=4, idle=0))
             for i, backlog in enumerate([11, 12, 12, 11, 10])
         ]
         assert said == [5, 5, 5, 3, 3]
 
     def test_the_threshold_is_a_number_of_tasks(self):
         policy = make_policy("queue", MOST, threshold=3)
-        assert policy.target(Metrics(at=0, backlog=4, active=4, hungry=0)) == 5
+        assert policy.target(Metrics(at=0, backlog=4, active=4, idle=0)) == 5
 
 
 class TestIdle:
     @pytest.mark.parametrize(("seconds", "said"), [(0.0, 5), (1.0, 5), (1.01, 3)])
     def test_it_shrinks_by_one_while_a_worker_is_idle_for_a_second(self, seconds, said):
-        metrics = Metrics(at=0, backlog=0, active=4, hungry=1, idle_seconds=seconds)
+        metrics = Metrics(at=0, backlog=0, active=4, idle=1, idle_seconds=seconds)
         assert make_policy("idle", MOST).target(metrics) == said
 
     def test_the_threshold_is_in_milliseconds(self):
-        metrics = Metrics(at=0, backlog=0, active=4, hungry=1, idle_seconds=0.3)
+        metrics = Metrics(at=0, backlog=0, active=4, idle=1, idle_seconds=0.3)
         assert make_policy("idle", MOST, threshold=200).target(metrics) == 3
 
 
@@ -236,7 +230,7 @@ observations = st.lists(
         at=st.floats(0, 10),
         backlog=numbers,
         active=numbers,
-        hungry=numbers,
+        idle=numbers,
         idle_seconds=st.floats(0, 100),
         busy_seconds=st.floats(0, 100),
     )
@@ -258,9 +252,9 @@ class TestAnyStrategy:
     @given(st.integers(1, 100), st.lists(st.tuples(numbers, numbers, numbers)))
     def test_demand_never_asks_for_fewer_than_could_work_now(self, most, seen):
         policy = make_policy("demand", most)
-        for i, (backlog, active, hungry) in enumerate(seen):
-            busy = max(0, active - hungry)
-            target = policy.target(Metrics(at=i, backlog=backlog, active=active, hungry=hungry))
+        for i, (backlog, active, idle) in enumerate(seen):
+            busy = max(0, active - idle)
+            target = policy.target(Metrics(at=i, backlog=backlog, active=active, idle=idle))
             assert target >= min(most, busy + backlog)
 
 

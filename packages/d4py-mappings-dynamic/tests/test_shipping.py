@@ -13,7 +13,7 @@ from d4py_dynamic.store.serialization import CODEC
 from dispel4py import GenericPE, IterativePE
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import GraphError
 
@@ -47,35 +47,35 @@ def in_another_process(work, *arguments):
 
 
 def made(bundle, pe, instance=0, **how):
-    return Runner(bundle.open(CODEC, **how).pes[pe], instance, lambda runner: None).pe
+    return Runner(bundle.load(CODEC, **how).pes[pe], instance, lambda runner: None).pe
 
 
 def test_c7_a_parcel_has_the_pes_that_it_was_asked_for():
     weights = np.ones(SIZE)
-    bundle = pack(planned(Model(weights), Relay()), CODEC)
-    assert len(pickle.dumps(bundle.of({1}))) > weights.nbytes
-    assert len(pickle.dumps(bundle.of({0, 2}))) < weights.nbytes / 10
+    bundle = make_bundle(planned(Model(weights), Relay()), CODEC)
+    assert len(pickle.dumps(bundle.subset({1}))) > weights.nbytes
+    assert len(pickle.dumps(bundle.subset({0, 2}))) < weights.nbytes / 10
 
 
 def test_c7_a_forked_worker_goes_on_with_the_memory_of_its_parent():
     weights = np.ones(SIZE)
-    bundle = pack(planned(Model(weights)), CODEC)
+    bundle = make_bundle(planned(Model(weights)), CODEC)
     assert in_another_process(lambda: made(bundle, 1).weights is weights)
 
 
 def test_g5_the_process_of_the_graph_gets_a_copy():
     weights = np.ones(SIZE)
-    pe = made(pack(planned(Model(weights)), CODEC), 1)
+    pe = made(make_bundle(planned(Model(weights)), CODEC), 1)
     pe.weights[:] = 2
     assert weights.sum() == SIZE
 
 
 def test_i2_each_instance_of_a_process_has_its_own():
     weights = np.ones(SIZE)
-    bundle = pack(planned(Model(weights, numprocesses=3, stateful=True)), CODEC)
+    bundle = make_bundle(planned(Model(weights, numprocesses=3, stateful=True)), CODEC)
 
     def work():
-        plan = bundle.open(CODEC, {1: 3}, last=True)
+        plan = bundle.load(CODEC, {1: 3}, last=True)
         pes = [Runner(plan.pes[1], i, lambda runner: None).pe for i in range(3)]
         for i, pe in enumerate(pes):
             assert pe.weights.sum() == SIZE
@@ -88,10 +88,10 @@ def test_i2_each_instance_of_a_process_has_its_own():
 @pytest.mark.parametrize("part", [slice(None), slice(0, None, 2)], ids=["the-same", "a-view"])
 def test_i2_so_have_pes_that_were_given_the_same_array(part):
     weights = np.ones(2 * SIZE)
-    bundle = pack(planned(Model(weights), Model(weights[part])), CODEC)
+    bundle = make_bundle(planned(Model(weights), Model(weights[part])), CODEC)
 
     def work():
-        plan = bundle.open(CODEC)
+        plan = bundle.load(CODEC)
         first, second = (Runner(plan.pes[i], 0, lambda runner: None).pe for i in (1, 2))
         first.weights[:] = 5
         return second.weights.max()
@@ -100,18 +100,18 @@ def test_i2_so_have_pes_that_were_given_the_same_array(part):
 
 
 def test_c7_what_was_opened_is_let_go_of():
-    bundle = pack(planned(Model(np.ones(SIZE))), CODEC)
-    plan = bundle.open(CODEC, last=True)
+    bundle = make_bundle(planned(Model(np.ones(SIZE))), CODEC)
+    plan = bundle.load(CODEC, last=True)
     assert bundle.pes == {}
     assert type(plan.pes[1].pe) is GenericPE
     executor = Executor(plan, None, is_local=lambda pe, instance: True)
     assert executor.start(1, 0).pe.weights.sum() == SIZE
-    assert plan.pes[1].make._packed is None
+    assert plan.pes[1].factory._serialized is None
 
 
 def test_i2_memory_that_processes_share_is_copied():
     shared = np.frombuffer(mmap.mmap(-1, 8 * SIZE))
-    bundle = pack(planned(Model(shared)), CODEC)
+    bundle = make_bundle(planned(Model(shared)), CODEC)
 
     def work():
         made(bundle, 1).weights[:] = 3
@@ -123,14 +123,14 @@ def test_i2_memory_that_processes_share_is_copied():
 def test_a_read_only_array_arrives_as_a_writable_copy():
     weights = np.ones(SIZE)
     weights.flags.writeable = False
-    bundle = pack(planned(Model(weights)), CODEC)
+    bundle = make_bundle(planned(Model(weights)), CODEC)
     assert in_another_process(lambda: made(bundle, 1).weights.flags.writeable)
     assert not weights.flags.writeable
 
 
 def test_every_pe_that_cannot_be_carried_is_named(tmp_path):
     with open(tmp_path / "file", "w") as file, pytest.raises(GraphError) as refused:
-        pack(planned(Model(file), Relay(), Model([file])), CODEC)
+        make_bundle(planned(Model(file), Relay(), Model([file])), CODEC)
     first, second = refused.value.problems
     assert first.startswith("Model1: ")
     assert second.startswith("Model3: ")
@@ -139,7 +139,7 @@ def test_every_pe_that_cannot_be_carried_is_named(tmp_path):
 def test_what_no_copy_can_be_made_of_is_refused_though_dill_takes_it():
     pe = Model([1])
     pe.compute = lambda data: data
-    pack(planned(pe), CODEC)
+    make_bundle(planned(pe), CODEC)
     pe.lock = threading.Lock()
     with pytest.raises(GraphError, match=r"Model1: .*'lock'"):
-        pack(planned(pe), CODEC)
+        make_bundle(planned(pe), CODEC)

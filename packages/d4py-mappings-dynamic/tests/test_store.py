@@ -9,22 +9,22 @@ import time
 
 import pytest
 
-from d4py_dynamic.store.protocols import Drained, LogLine, Results
+from d4py_dynamic.store.protocols import LogLine, Quiescent, Results
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
     CALLS,
+    CONTROL_MESSAGES,
     FINISH,
     ITEMS,
     MOST_BYTES,
-    ORDERS,
-    OWN,
-    PARK,
-    WAKE,
-    Adopted,
+    PAUSE,
+    RESUME,
+    AdoptedInstance,
     Attempt,
     Commit,
+    Eviction,
     Lease,
-    Lost,
     ResumePoint,
     Task,
 )
@@ -58,7 +58,7 @@ def items(*values, pe=SHARED, instance=ANY):
 
 
 def loads(leases):
-    return [lease.task.load for lease in leases]
+    return [lease.task.payload for lease in leases]
 
 
 def take(worker, *, within=10.0):
@@ -82,21 +82,21 @@ def events(driver, *, count=1, within=10.0):
 
 
 def settle(driver, workers):
-    """Have each worker take something, so that none is hungry."""
+    """Have each worker take something, so that none is idle."""
     for worker in workers:
         driver.put([items(0)])
         worker.commit(Commit(leases=take(worker)))
 
 
-def lose(driver, rank):
+def evict(driver, rank):
     """Give a worker up, with what it owns at first."""
-    return driver.lose(rank, OWNED if rank == 1 else [])
+    return driver.evict(rank, OWNED if rank == 1 else [])
 
 
 def sizes(driver):
-    """Backlog, and how many workers are hungry and parked."""
+    """Backlog, and how many workers are idle and paused."""
     load = driver.load()
-    return load.backlog, len(load.hungry), len(load.parked)
+    return load.backlog, len(load.idle), len(load.paused)
 
 
 class StoreContract:
@@ -135,7 +135,7 @@ class StoreContract:
         offset = 1
         driver.put([items(lambda number: number + offset)])
         (lease,) = take(workers[0])
-        assert lease.task.load[0](41) == 42
+        assert lease.task.payload[0](41) == 42
 
     def test_a_task_is_taken_by_one_worker_at_a_time(self, driver, workers):
         driver.put([items(1)])
@@ -150,7 +150,7 @@ class StoreContract:
         def work(rank):
             while sum(map(len, done)) < 300:
                 for lease in workers[rank].take():
-                    done[rank] += lease.task.load
+                    done[rank] += lease.task.payload
                     workers[rank].commit(Commit(leases=[lease]))
 
         threads = [threading.Thread(target=work, args=(rank,)) for rank in range(3)]
@@ -213,7 +213,7 @@ class StoreContract:
         taken = []
         thread = threading.Thread(target=lambda: taken.extend(take(workers[0])))
         thread.start()
-        wait_until(lambda: workers[1].pressure().hungry, "waiting")
+        wait_until(lambda: workers[1].status().idle, "waiting")
         driver.put([items(1)])
         put_at = time.monotonic()
         thread.join(5)
@@ -249,7 +249,7 @@ class StoreContract:
         for left in range(8, -1, -1):
             (lease,) = take(workers[0])
             workers[0].commit(Commit(leases=[lease], tasks=[items(left)] if left else []))
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_results_failures_and_counters_arrive(self, driver, workers):
         error = ProcessingError("IterativePE1", 0, "process", "7", "ValueError: no", "Traceback")
@@ -344,7 +344,7 @@ class StoreContract:
             assert driver.events(0.0) == []
             workers[0].commit(Commit(leases=take(workers[0])))
         workers[1].commit(Commit(leases=take(workers[1])))  # nobody watches this one
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_replicas_are_named_by_their_workers(self, driver, workers):
         workers[2].commit(Commit(replicas=[SHARED]))
@@ -359,11 +359,11 @@ class StoreContract:
         got = events(driver, count=100)
         assert got == [LogLine("IterativePE1", 0, f"line {number}") for number in range(100)]
 
-    # Pressure.
+    # Status.
 
-    def test_who_waits_for_work_is_hungry(self, driver, workers, wait_until):
+    def test_a_worker_that_waits_for_work_is_idle(self, driver, workers, wait_until):
         settle(driver, workers)
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].status().idle == 0
 
         def wait(worker):
             while not worker.take():
@@ -372,21 +372,21 @@ class StoreContract:
         threads = [threading.Thread(target=wait, args=(worker,)) for worker in workers[1:]]
         for thread in threads:
             thread.start()
-        wait_until(lambda: workers[0].pressure().hungry == 2, "being hungry")
-        assert workers[0].commit(Commit(tasks=[items(1)])).hungry > 0
+        wait_until(lambda: workers[0].status().idle == 2, "being idle")
+        assert workers[0].commit(Commit(tasks=[items(1)])).idle > 0
         workers[0].commit(Commit(tasks=[items(2)]))
         for thread in threads:
             thread.join(5)
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].status().idle == 0
 
-    @pytest.mark.parametrize("kind", [PARK, WAKE])
-    def test_who_has_got_nothing_but_orders_is_hungry_still(self, driver, workers, kind):
+    @pytest.mark.parametrize("kind", [PAUSE, RESUME])
+    def test_a_worker_that_got_only_control_messages_is_still_idle(self, driver, workers, kind):
         settle(driver, workers)
         driver.put([Task(kind, ANY)], 1)
         (lease,) = take(workers[1])
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].status().idle == 1
         workers[1].commit(Commit(leases=[lease]))
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].status().idle == 1
         driver.put([items(1)])
         take(workers[1])
         assert sizes(driver) == (0, 0, 0)
@@ -395,12 +395,12 @@ class StoreContract:
         settle(driver, workers)
         driver.put([items(1, pe=PINNED, instance=0)])
         take(workers[1])
-        lose(driver, 1)
-        driver.put([Task(OWN, PINNED, 0)], 2)
+        evict(driver, 1)
+        driver.put([Task(ASSIGN, PINNED, 0)], 2)
         take(workers[2])
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].status().idle == 1
         assert len(workers[2].adopt(PIN).leases) == 1
-        assert workers[0].pressure().hungry == 0
+        assert workers[0].status().idle == 0
 
     def test_c6_an_instance_with_many_tasks_is_full_until_it_has_caught_up(self, driver, workers):
         place = (PINNED, 0)
@@ -408,14 +408,14 @@ class StoreContract:
         full = ()
         while not full:
             assert put < 1000, "nothing is ever full"
-            pressure = workers[0].commit(Commit(tasks=[items(put, pe=PINNED, instance=0)]))
-            full = pressure.full
+            status = workers[0].commit(Commit(tasks=[items(put, pe=PINNED, instance=0)]))
+            full = status.full
             put += 1
         assert full == (place,)
-        assert workers[0].pressure([place, (PINNED, 1)]).full == (place,)
-        assert workers[0].pressure().full == ()
+        assert workers[0].status([place, (PINNED, 1)]).full == (place,)
+        assert workers[0].status().full == ()
         done = 0
-        while workers[0].pressure([place]).full:
+        while workers[0].status([place]).full:
             leases = workers[1].take(only=[place])
             done += len(leases)
             workers[1].commit(Commit(leases=leases))
@@ -430,9 +430,9 @@ class StoreContract:
         leases = []
         for _ in range(1000):
             leases += workers[1].take(only=[place])
-        assert workers[0].pressure([place]).full == (place,)
+        assert workers[0].status([place]).full == (place,)
         workers[1].commit(Commit(leases=leases))
-        assert workers[0].pressure([place]).full == ()
+        assert workers[0].status([place]).full == ()
 
     def test_c6_an_instance_is_full_of_large_tasks_though_small_ones_follow(self, driver, workers):
         size = MOST_BYTES // 16
@@ -440,19 +440,19 @@ class StoreContract:
             workers[0].commit(Commit(tasks=[items(bytes(size), pe=PINNED, instance=0)]))
         assert workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)])).full
 
-    def test_c6_results_that_nobody_takes_are_pressure(self, driver, workers):
+    def test_c6_many_results_that_are_not_taken_make_the_results_full(self, driver, workers):
         commits = 0
         while not workers[0].commit(Commit(results=[("IterativePE1", "output", [1])])).results_full:
             commits += 1
             assert commits < 1000, "results are never too many"
-        assert workers[2].pressure().results_full
+        assert workers[2].status().results_full
         events(driver, count=commits + 1)
-        assert not workers[2].pressure().results_full
+        assert not workers[2].status().results_full
 
     def test_waiting_tasks_of_an_instance_are_counted(self, driver, workers):
-        assert driver.waiting(ROOT, 0) == 0
+        assert driver.queue_length(ROOT, 0) == 0
         driver.put([Task(CALLS, ROOT, 0, None, 1)] * 3)
-        assert driver.waiting(ROOT, 0) == 3
+        assert driver.queue_length(ROOT, 0) == 3
 
     # Workers that are lost.
 
@@ -465,9 +465,9 @@ class StoreContract:
             leases += workers[1].take(only=[PIN])
         sent = ResumePoint(0, (("output", 7),))
         workers[1].commit(
-            Commit(leases=leases[:1], states=[(PIN, b"a state")], pinned=[(PIN, sent)])
+            Commit(leases=leases[:1], states=[(PIN, b"a state")], instance_positions=[(PIN, sent)])
         )
-        lose(driver, 1)
+        evict(driver, 1)
         adopted = workers[0].adopt(PIN)
         assert adopted.state == b"a state"
         assert adopted.position == sent
@@ -481,14 +481,14 @@ class StoreContract:
         assert driver.unfinished([])[PINNED] == 0
 
     def test_h2_an_instance_that_nobody_owned_is_as_in_the_plan(self, opened):
-        assert opened.join().adopt((ROOT, 0)) == Adopted(None, ResumePoint(), [])
+        assert opened.join().adopt((ROOT, 0)) == AdoptedInstance(None, ResumePoint(), [])
 
     def test_c6_others_see_which_roots_are_too_far_ahead(self, opened):
         owner, other = opened.join(), opened.join()
         owner.adopt(PIN)
         assert other.positions([PIN, (ROOT, 0)]) == [ResumePoint(), ResumePoint()]
         ahead = ResumePoint(1, ahead=(ROOT,))
-        owner.commit(Commit(states=[(PIN, b"1")], pinned=[(PIN, ahead)]))
+        owner.commit(Commit(states=[(PIN, b"1")], instance_positions=[(PIN, ahead)]))
         assert other.positions([(ROOT, 0), PIN]) == [ResumePoint(), ahead]
 
     def test_h2_each_owner_goes_on_where_the_last_one_left_it(self, driver, opened, workers):
@@ -496,8 +496,10 @@ class StoreContract:
         owner, rank = workers[1], 1
         leases = owner.take(only=[PIN])
         for done in range(1, 4):
-            owner.commit(Commit(states=[(PIN, b"%d" % done)], pinned=[(PIN, ResumePoint(done))]))
-            lose(driver, rank)
+            owner.commit(
+                Commit(states=[(PIN, b"%d" % done)], instance_positions=[(PIN, ResumePoint(done))])
+            )
+            evict(driver, rank)
             owner, rank = opened.join(), rank + 2 if done == 1 else rank + 1
             adopted = owner.adopt(PIN)
             assert (adopted.state, adopted.position) == (b"%d" % done, ResumePoint(done))
@@ -505,8 +507,8 @@ class StoreContract:
 
     def test_h2_a_state_that_cannot_be_kept_is_known_to_be_lost(self, driver, opened, workers):
         lost = ResumePoint(0, None)
-        workers[1].commit(Commit(states=[(PIN, None)], pinned=[(PIN, lost)]))
-        lose(driver, 1)
+        workers[1].commit(Commit(states=[(PIN, None)], instance_positions=[(PIN, lost)]))
+        evict(driver, 1)
         assert opened.join().adopt(PIN).position == lost
 
     def test_c5_shared_tasks_of_a_lost_worker_are_taken_again(self, driver, workers):
@@ -514,8 +516,8 @@ class StoreContract:
         (first,) = take(workers[2])
         (second,) = take(workers[2])
         sent = ResumePoint(0, (("output", 3),))
-        workers[2].commit(Commit(begun=[(first, sent)]))
-        lost = lose(driver, 2)
+        workers[2].commit(Commit(lease_positions=[(first, sent)]))
+        lost = evict(driver, 2)
         assert [lease[:1] + lease[2:] for lease in lost.leases] == [
             (first.task, sent, 1),
             (second.task, ResumePoint(), 1),
@@ -523,9 +525,9 @@ class StoreContract:
         assert driver.unfinished([])[SHARED] == 2
         again = take(workers[0]) + take(workers[0])
         assert sorted(loads(again)) == [[1], [2]]
-        found = {lease.task.load[0]: lease for lease in again}
-        assert (found[1].position, found[1].losses) == (sent, 1)
-        assert (found[2].position, found[2].losses) == (ResumePoint(), 1)
+        found = {lease.task.payload[0]: lease for lease in again}
+        assert (found[1].position, found[1].delivery_count) == (sent, 1)
+        assert (found[2].position, found[2].delivery_count) == (ResumePoint(), 1)
         workers[0].commit(Commit(leases=again))
         assert driver.unfinished([])[SHARED] == 0
 
@@ -534,12 +536,12 @@ class StoreContract:
         told = []
         for rank, attempts in enumerate(["none", "none", "it", "the other", "it"], 3):
             worker = opened.join()
-            one, other = sorted(take(worker) + take(worker), key=lambda lease: lease.task.load)
+            one, other = sorted(take(worker) + take(worker), key=lambda lease: lease.task.payload)
             about = {"it": one, "the other": other}.get(attempts)
             if about is not None:
                 worker.commit(Commit(attempt=Attempt(about, in_call=True)))
-            lost = driver.lose(rank, []).leases
-            told.append(sorted((lease.task.load[0], lease.losses) for lease in lost))
+            lost = driver.evict(rank, []).leases
+            told.append(sorted((lease.task.payload[0], lease.delivery_count) for lease in lost))
         assert told == [
             [(1, 1), (2, 1)],
             [(1, 1), (2, 1)],
@@ -556,17 +558,17 @@ class StoreContract:
             (lease,) = take(worker)
             worker.commit(Commit(attempt=Attempt(lease, in_call=True)))
             worker.commit(Commit(results=[("IterativePE1", "output", [1])]))
-            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+            assert [lease.delivery_count for lease in driver.evict(rank, []).leases] == [1]
 
     def test_c5_losses_of_a_shared_task_that_got_on_are_forgotten(self, driver, opened):
         driver.put([items(1, 2)])
         for rank in range(3, 6):
             worker = opened.join()
             (lease,) = take(worker)
-            assert lease.losses == min(rank - 3, 1)
-            commit = Commit(begun=[(lease, ResumePoint(1))], got_on=[lease])
+            assert lease.delivery_count == min(rank - 3, 1)
+            commit = Commit(lease_positions=[(lease, ResumePoint(1))], progressed=[lease])
             worker.commit(commit)
-            assert [lease.losses for lease in driver.lose(rank, []).leases] == [1]
+            assert [lease.delivery_count for lease in driver.evict(rank, []).leases] == [1]
 
     @pytest.mark.parametrize("in_call", [True, False])
     def test_c5_it_is_known_whether_the_last_attempt_was_in_a_call(self, driver, opened, in_call):
@@ -575,57 +577,59 @@ class StoreContract:
         worker.adopt(PIN)
         worker.take(only=[PIN])
         worker.commit(Commit(attempt=Attempt(PIN, in_call)))
-        assert driver.lose(3, OWNED) == Lost([], [], [(PIN, 2)], starting=not in_call)
+        assert driver.evict(3, OWNED) == Eviction([], [], [(PIN, 2)], starting=not in_call)
 
     def test_c5_a_worker_is_lost_once(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
         workers[1].take(only=[PIN])
-        assert lose(driver, 1).pins == [(PIN, 1)]
+        assert evict(driver, 1).pins == [(PIN, 1)]
         before = driver.unfinished([])
-        assert lose(driver, 1) == Lost([], [], [])
+        assert evict(driver, 1) == Eviction([], [], [])
         assert driver.unfinished([]) == before
-        assert workers[0].adopt(PIN).losses == 1
+        assert workers[0].adopt(PIN).delivery_count == 1
 
     def test_c5_losses_of_an_instance_count_from_its_last_commit(self, driver, opened, workers):
         driver.put([items(1, pe=PINNED, instance=0)])
         workers[1].take(only=[PIN])
-        assert lose(driver, 1).pins == [(PIN, 1)]
-        for rank, losses in ((3, 2), (4, 3)):
+        assert evict(driver, 1).pins == [(PIN, 1)]
+        for rank, delivery_count in ((3, 2), (4, 3)):
             worker = opened.join()
-            assert worker.adopt(PIN).losses == losses - 1
+            assert worker.adopt(PIN).delivery_count == delivery_count - 1
             worker.commit(Commit(attempt=Attempt(PIN, in_call=True)))
-            assert driver.lose(rank, OWNED).pins == [(PIN, losses)]
+            assert driver.evict(rank, OWNED).pins == [(PIN, delivery_count)]
         worker = opened.join()
-        assert worker.adopt(PIN).losses == 3
+        assert worker.adopt(PIN).delivery_count == 3
         worker.commit(Commit(attempt=Attempt(OTHER_PIN, in_call=True)))
-        assert driver.lose(5, OWNED).pins == [(PIN, 3)]
+        assert driver.evict(5, OWNED).pins == [(PIN, 3)]
         worker = opened.join()
-        assert worker.adopt(PIN).losses == 3
-        got_on = Commit(states=[(PIN, b"")], pinned=[(PIN, ResumePoint(1))], got_on=[PIN])
-        worker.commit(got_on)
-        assert driver.lose(6, OWNED).pins == [(PIN, 1)]
+        assert worker.adopt(PIN).delivery_count == 3
+        progressed = Commit(
+            states=[(PIN, b"")], instance_positions=[(PIN, ResumePoint(1))], progressed=[PIN]
+        )
+        worker.commit(progressed)
+        assert driver.evict(6, OWNED).pins == [(PIN, 1)]
 
     def test_c5_an_instance_that_had_nothing_to_do_is_not_to_blame(self, driver, opened, workers):
         driver.put([items(1, pe=PINNED, instance=1)])
         for rank in (1, 3, 4, 5):
             if rank > 1:
                 worker = opened.join()
-                assert [worker.adopt(pin).losses for pin in OWNED] == [0, 0]
-            assert driver.lose(rank, OWNED).pins == []
+                assert [worker.adopt(pin).delivery_count for pin in OWNED] == [0, 0]
+            assert driver.evict(rank, OWNED).pins == []
 
     def test_c5_the_inbox_of_a_lost_worker_counts_no_more(self, driver, workers):
         driver.unfinished([SHARED])
-        driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PARK, ANY)], rank=2)
+        driver.put([Task(FINISH, SHARED), Task(FINISH, SHARED), Task(PAUSE, ANY)], rank=2)
         take(workers[2])
         assert driver.unfinished([])[SHARED] == 2
-        assert lose(driver, 2) == Lost([], [], [])
+        assert evict(driver, 2) == Eviction([], [], [])
         assert driver.unfinished([])[SHARED] == 0
-        assert events(driver) == [Drained(SHARED)]
+        assert events(driver) == [Quiescent(SHARED)]
 
     def test_d2_replicas_of_a_lost_worker_are_told_and_forgotten(self, driver, workers):
         workers[2].commit(Commit(replicas=[SHARED, PINNED]))
         workers[0].commit(Commit(replicas=[SHARED]))
-        assert lose(driver, 2).replicas == [SHARED, PINNED]
+        assert evict(driver, 2).replicas == [SHARED, PINNED]
         assert driver.replicas(SHARED) == [0]
         assert driver.replicas(PINNED) == []
         driver.unfinished([])
@@ -636,7 +640,7 @@ class StoreContract:
             driver.put([Task(FINISH, SHARED)], rank)
         workers[2].commit(Commit(leases=take(workers[2])))
         assert driver.replicas(SHARED) == [0]
-        assert lose(driver, 2).replicas == []
+        assert evict(driver, 2).replicas == []
         # One that is made to be finished, and finished, in one commit:
         driver.put([Task(FINISH, SHARED)])
         (lease,) = take(workers[1])
@@ -650,13 +654,13 @@ class StoreContract:
         driver.put([items(3)])
         take(workers[2])
         (own,) = take(workers[1])
-        assert loads(lose(driver, 2).leases) == [[1], [3]]
-        lose(driver, 1)
+        assert loads(evict(driver, 2).leases) == [[1], [3]]
+        evict(driver, 1)
         before = driver.unfinished([])
         for commit in (
             Commit(),
             Commit(leases=[lease]),
-            Commit(begun=[(lease, ResumePoint(0, (("output", 1),)))]),
+            Commit(lease_positions=[(lease, ResumePoint(0, (("output", 1),)))]),
             Commit(tasks=[items(4)], results=[("IterativePE1", "output", [5])]),
             Commit(counters=[(SHARED, 1, 1.0)], replicas=[SHARED]),
         ):
@@ -664,7 +668,11 @@ class StoreContract:
                 workers[2].commit(commit)
         with pytest.raises(ServiceError):
             workers[1].commit(
-                Commit(leases=[own], states=[(PIN, b"late")], pinned=[(PIN, ResumePoint(9))])
+                Commit(
+                    leases=[own],
+                    states=[(PIN, b"late")],
+                    instance_positions=[(PIN, ResumePoint(9))],
+                )
             )
         with pytest.raises(ServiceError):
             workers[2].adopt(PIN)
@@ -700,20 +708,20 @@ class StoreContract:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        wait_until(lambda: workers[0].pressure().hungry, "waiting")
-        lose(driver, 2)
+        wait_until(lambda: workers[0].status().idle, "waiting")
+        evict(driver, 2)
         driver.put([items(1)])
         assert loads(take(workers[0])) == [[1]]
         thread.join(5)
         (error,) = caught
         assert isinstance(error, ServiceError)
-        assert not driver.load().hungry
+        assert not driver.load().idle
 
     # Orders, and how much there is to do.
 
-    @pytest.mark.parametrize("kind", ORDERS)
+    @pytest.mark.parametrize("kind", CONTROL_MESSAGES)
     def test_orders_are_no_work(self, driver, workers, kind):
-        order = Task(kind, PINNED, 0) if kind == OWN else Task(kind, ANY)
+        order = Task(kind, PINNED, 0) if kind == ASSIGN else Task(kind, ANY)
         driver.unfinished([ROOT, SHARED, PINNED])
         driver.put([order], rank=2)
         assert driver.load().backlog == 0
@@ -730,20 +738,20 @@ class StoreContract:
         take(workers[2])
         assert driver.load().backlog == 2
 
-    def test_a_worker_that_has_joined_is_hungry_until_it_has_taken_something(
+    def test_a_worker_that_has_joined_is_idle_until_it_has_taken_something(
         self, driver, opened, workers
     ):
         settle(driver, workers)
         assert sizes(driver) == (0, 0, 0)
         worker = opened.join()
         assert sizes(driver) == (0, 1, 0)
-        assert workers[0].pressure().hungry == 1
+        assert workers[0].status().idle == 1
         driver.put([items(1)])
-        assert workers[0].pressure().hungry == 0  # it is served
+        assert workers[0].status().idle == 0  # it is served
         take(worker)
         assert sizes(driver) == (0, 0, 0)
 
-    def test_a_parked_worker_gets_its_orders_and_its_own_tasks_alone(
+    def test_a_paused_worker_gets_only_its_messages_and_the_tasks_of_its_instances(
         self, driver, workers, wait_until
     ):
         settle(driver, workers)
@@ -758,13 +766,13 @@ class StoreContract:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        wait_until(lambda: len(driver.load().parked) == 1, "being parked")
-        assert not driver.load().hungry
-        wait_until(lambda: workers[0].pressure().hungry == 1, "its being counted")
+        wait_until(lambda: len(driver.load().paused) == 1, "being paused")
+        assert not driver.load().idle
+        wait_until(lambda: workers[0].status().idle == 1, "its being counted")
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
-        driver.put([Task(WAKE, ANY)], rank=1)
+        driver.put([Task(RESUME, ANY)], rank=1)
         wait_until(lambda: len(taken) == 2, "its tasks")
-        assert sorted(taken) == sorted([ITEMS, WAKE])
+        assert sorted(taken) == sorted([ITEMS, RESUME])
         assert driver.load().backlog == 1
         stopped.set()
         thread.join(5)
@@ -773,10 +781,12 @@ class StoreContract:
 
     def test_own_tasks_wait_while_they_are_not_wanted(self, driver, workers):
         driver.put([items(1), items(2, pe=PINNED, instance=0)])
-        driver.put([Task(WAKE, ANY)], rank=1)
-        taken = workers[1].take(seconds=SOON, own=False) + workers[1].take(seconds=SOON, own=False)
-        assert sorted(lease.task.kind for lease in taken) == sorted([WAKE, ITEMS])
-        assert [lease.task.load for lease in taken if lease.task.kind == ITEMS] == [[1]]
+        driver.put([Task(RESUME, ANY)], rank=1)
+        taken = workers[1].take(seconds=SOON, pinned=False) + workers[1].take(
+            seconds=SOON, pinned=False
+        )
+        assert sorted(lease.task.kind for lease in taken) == sorted([RESUME, ITEMS])
+        assert [lease.task.payload for lease in taken if lease.task.kind == ITEMS] == [[1]]
         assert loads(take(workers[1])) == [[2]]
 
 

@@ -7,7 +7,7 @@ from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Commit, Task
 from d4py_dynamic.worker.unsent_items import leave_out_unsent
 from dispel4py import Failure, IterativePE, ProcessingError, ProducerPE
-from dispel4py.engine.ordered.places import Placed, Void
+from dispel4py.engine.ordered.places import EmptyPlace, Placed
 from dispel4py.engine.plan import make_plan
 
 
@@ -59,7 +59,7 @@ def test_what_is_left_is_committed(plan):
 
     leave_out_unsent(plan, commit, skips=True)
 
-    assert [task.load for task in commit.tasks] == [[1, 2], [Void((0, 1))], None]
+    assert [task.payload for task in commit.tasks] == [[1, 2], [EmptyPlace((0, 1))], None]
     assert commit.results == [("Show2", "output", ["3"])]
     assert [failure.pe_id for failure in commit.failures] == [
         *("Show2", "Find1", "Find1", "Count0", "Show2"),

@@ -5,38 +5,32 @@ The driver is the real one, so that whole runs are seen, and compared with `simp
 
 import functools
 import itertools
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.replayed_graphs import graphs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, OWN, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, ResumePoint, StoreStatus, Task
 from d4py_dynamic.worker import load as demand
 from d4py_dynamic.worker import loop as worker
 from d4py_dynamic.worker import outbox
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ProcessingError, ServiceError
-
-sys.path.insert(0, str(Path(__file__).parent))
-from random_graphs import graphs
-
-sys.path.pop(0)
 
 
 def look_up_always(patch):
     """Have workers look up between any two batches."""
     patch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
     known = demand.LoadMonitor()
-    known.note(Pressure(0))
+    known.note(StoreStatus(0))
     assert known.is_to_be_looked_at, "this has lost its effect"
 
 
@@ -186,7 +180,7 @@ def test_stats_count_every_call_once(execute, small_batches):
 # Balance.
 
 
-def test_work_is_given_away_while_others_are_hungry(execute):
+def test_work_is_given_away_while_others_are_idle(execute):
     started_at = time.monotonic()
     result = execute(chain(Numbers(), Slow(0.01)), 80, 4)
     assert time.monotonic() - started_at < 0.8 * 0.7  # alone it would take 0.8 s
@@ -290,7 +284,7 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, monkeypatc
     class Watch(Total):
         def _process(self, data):
             nonlocal most
-            most = max(most, execute.stores[0].driver.waiting(1, 0))
+            most = max(most, execute.stores[0].driver.queue_length(1, 0))
             super()._process(data)
 
     result = execute(chain(Emit(range(50_000)), Watch()), 1, processes, most_waiting=4)
@@ -444,7 +438,7 @@ def test_c6_who_waits_for_a_receiver_begins_nothing_that_feeds_it(execute):
         def _process(self, data):
             if not self.total:
                 time.sleep(0.8)  # longer than its senders would need for everything
-            most.append(execute.stores[0].driver.waiting(2, 0))
+            most.append(execute.stores[0].driver.queue_length(2, 0))
             super()._process(data)
 
     most = []
@@ -530,13 +524,13 @@ class Script:
     """A table with some workers, of which one works."""
 
     def __init__(self, local_store, threads, graph, owners):
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.threads = threads
         self.driver = self.store.driver
         for rank, own in enumerate(owners):
             self.driver.join()
-            self.driver.put([Task(OWN, *pin) for pin in own], rank)
+            self.driver.put([Task(ASSIGN, *pin) for pin in own], rank)
 
     def serve(self, tasks, until):
         """Let worker 0 do tasks until something is true."""
@@ -544,7 +538,7 @@ class Script:
         threads = self.threads(lambda rank: Worker(self.plan, self.store.worker(rank), rank), [0])
         end = time.monotonic() + 10
         while not until(self.store):
-            threads.check()
+            assert threads.check() == []
             assert time.monotonic() < end, "it did not come to that"
             time.sleep(0.002)
         self.driver.delete()
@@ -557,7 +551,7 @@ class Script:
 
 
 def ordered(commit):
-    return [lease.task.kind for lease in commit.leases] == [OWN]
+    return [lease.task.kind for lease in commit.leases] == [ASSIGN]
 
 
 @pytest.fixture
@@ -578,11 +572,11 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
     sent = 0
     for commit in before:
         sent += len(results_of([commit]))
-        assert commit.pinned == [((0, 0), ResumePoint(sent, ()))]
+        assert commit.instance_positions == [((0, 0), ResumePoint(sent, ()))]
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
     assert last.pinned == [((0, 0), ResumePoint())]
-    assert [lease.task.load for lease in last.leases] == [80]
+    assert [lease.task.payload for lease in last.leases] == [80]
     assert results_of(script.commits) == [*range(1, 81)]
 
 
@@ -591,7 +585,7 @@ def test_h2_so_is_that_of_calls_that_were_listed(script):
     given = [{"input": number} for number in range(80)]
     script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 80)
     assert results_of(script.commits) == [*range(80)]
-    done = [position.done for commit in script.commits for _, position in commit.pinned]
+    done = [position.done for commit in script.commits for _, position in commit.instance_positions]
     assert done[-1] == 0
     assert done[:-1] == sorted({*done[:-1]})
     assert 0 < done[0] < 80
@@ -609,12 +603,12 @@ def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script
     assert CODEC.loads(state).counter == 10
 
 
-def test_a_root_gives_its_followers_to_the_hungry_at_once(script, small_batches):
-    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so hungry
+def test_a_root_gives_its_followers_to_the_idle_at_once(script, small_batches):
+    script = script(chain(Numbers(), Relay()), [[(0, 0)], []])  # the second one is new, so idle
     script.serve(
         [Task(CALLS, 0, 0, None, 10)], lambda store: not any(store.driver.unfinished([]).values())
     )
-    first, *_ = (commit for commit in script.commits if commit.pinned)
+    first, *_ = (commit for commit in script.commits if commit.instance_positions)
     assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
     assert first.results == []
     assert sorted(results_of(script.commits)) == [*range(1, 11)]

@@ -1,4 +1,4 @@
-"""The driver, face to face with ranks that are made up."""
+"""The driver, with simulated ranks."""
 
 import itertools
 import queue
@@ -8,7 +8,6 @@ import pytest
 
 from d4py_conformance.pes.common import Fetch, Numbers, Relay
 from d4py_conformance.suite import chain
-from d4py_fixed.engine import driver as driver_module
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import (
     RESULTS,
@@ -21,9 +20,10 @@ from d4py_fixed.engine.frames import (
     from_parts,
     to_parts,
 )
+from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
-from dispel4py.engine.input_reader import Reader
+from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
@@ -33,21 +33,21 @@ ENDED = ProgressReport([], ended=True)
 
 
 class Ranks:
-    """All ranks of a run, as one transport: each frame of the driver is answered by a function."""
+    """All ranks of a run, as one transport; a function returns the replies to each frame."""
 
     def __init__(self, answer=lambda rank, frame: ()):
         self.answer = answer
-        self.heard = []
+        self.received = []
         self.arriving = queue.SimpleQueue()
 
-    def say(self, rank, frame):
+    def reply(self, rank, frame):
         self.arriving.put((rank, to_parts(frame)))
 
     def send(self, rank, parts):
         frame = from_parts([bytearray(part) for part in parts])
-        self.heard.append((rank, frame))
-        for reply in self.answer(rank, frame):
-            self.say(rank, reply)
+        self.received.append((rank, frame))
+        for one in self.answer(rank, frame):
+            self.reply(rank, one)
 
     def receive(self, seconds):
         try:
@@ -59,11 +59,20 @@ class Ranks:
         pass
 
 
-def drive(ranks, inputs=1, *, graph=None, processes=None, check=lambda: None, **options):
+def drive(
+    ranks,
+    inputs=1,
+    *,
+    graph=None,
+    processes=None,
+    check=lambda: None,
+    limits=RankLimits(),
+    **options,
+):
     placement = place(make_plan(graph or chain(Numbers(), Relay())), processes)
     given = root_inputs(placement.plan, inputs)
     stats = RunStats("test", placement.ranks)
-    return Driver(placement, given, ranks, check, RunOptions(**options), stats).run()
+    return Driver(placement, given, ranks, check, RunOptions(**options), stats, limits).run()
 
 
 def two_roots():
@@ -73,67 +82,67 @@ def two_roots():
     return graph
 
 
-def test_g4_roots_whose_inputs_are_at_hand_get_them_before_any_that_is_read(monkeypatch):
-    """To send large inputs can take as long as their root takes for others."""
-    monkeypatch.setattr(Reader, "start", Reader._read)  # so that some are there at once
+def test_g4_inputs_in_memory_are_sent_before_those_that_are_read(monkeypatch):
+    """A root that is slow to receive large inputs blocks the driver."""
+    monkeypatch.setattr(InputReader, "start", InputReader._read)  # so that some are there at once
     ranks = Ranks(lambda rank, frame: [ENDED] if isinstance(frame, Calls) and frame.last else [])
     inputs = {"First0": iter([{"input": n} for n in range(9)]), "Second1": [{"input": 0}]}
     drive(ranks, inputs, graph=two_roots())
-    assert next(frame.pe for _, frame in ranks.heard if isinstance(frame, Calls)) == 1
+    assert next(frame.pe for _, frame in ranks.received if isinstance(frame, Calls)) == 1
 
 
-def test_g4_each_root_is_told_its_calls_once_and_that_they_are_all():
+def test_g4_each_root_gets_its_calls_once_and_the_last_batch_is_marked():
     ranks = Ranks(lambda rank, frame: [ENDED] if isinstance(frame, Calls) else [])
     inputs = {"First0": [{"input": "a"}, {"input": "b"}], "Second1": [{"input": "c"}]}
     drive(ranks, inputs, graph=two_roots())
-    assert ranks.heard[:2] == [
+    assert ranks.received[:2] == [
         (0, Calls(0, [{"input": "a"}, {"input": "b"}], last=True)),
         (1, Calls(1, [{"input": "c"}], last=True)),
     ]
 
 
-def test_c1_the_end_is_when_all_ranks_have_ended_and_then_all_are_told():
+def test_c1_the_driver_shuts_ranks_down_when_all_have_ended():
     ranks = Ranks()
-    ranks.say(0, ENDED)
-    ranks.say(0, Results([("Numbers0", "output", [1])], []))  # one rank's end is not the run's
-    ranks.say(1, ENDED)
+    ranks.reply(0, ENDED)
+    ranks.reply(0, Results([("Numbers0", "output", [1])], []))  # the other rank is still running
+    ranks.reply(1, ENDED)
     result = drive(ranks)
     assert result.outputs == {"Numbers0": {"output": [1]}}
-    assert ranks.heard[-2:] == [(0, Shutdown()), (1, Shutdown())]
+    assert ranks.received[-2:] == [(0, Shutdown()), (1, Shutdown())]
 
 
-def test_c6_results_are_answered_one_by_one():
+def test_c6_each_batch_of_results_is_answered_by_a_credit():
     ranks = Ranks()
     for number in range(3):
-        ranks.say(1, Results([("Relay1", "output", [number])], []))
+        ranks.reply(1, Results([("Relay1", "output", [number])], []))
     for rank in (0, 1):
-        ranks.say(rank, ENDED)
+        ranks.reply(rank, ENDED)
     got = []
     result = drive(ranks, on_result=lambda *one: got.append(one))
-    assert ranks.heard.count((1, Credit(RESULTS, 0))) == 3
+    assert ranks.received.count((1, Credit(RESULTS, 0))) == 3
     assert got == [("Relay1", "output", number) for number in range(3)]
     assert result.outputs == {}
 
 
 def test_c6_an_iterator_is_read_only_as_fast_as_its_root_takes_it():
-    # Calls are not answered for a while; then one batch of them is.
+    # No batch of calls is answered for a while; then one is.
     ranks = Ranks()
-    looks = itertools.count()
+    checks = itertools.count()
 
     def check():
-        match next(looks):
+        match next(checks):
             case 30:
-                assert len(ranks.heard) == 4
-                ranks.say(0, Credit(0, 0))
+                assert len(ranks.received) == 4
+                ranks.reply(0, Credit(0, 0))
             case 60:
-                assert len(ranks.heard) == 5
+                assert len(ranks.received) == 5
                 raise EOFError
 
     with pytest.raises(EOFError):
         drive(ranks, ({"input": n} for n in range(10**9)), graph=chain(Relay()), check=check)
 
 
-def test_g4_a_root_that_answers_gets_all_of_an_iterator_in_order():
+def test_g4_a_root_that_sends_credits_gets_all_of_an_iterator_in_order():
     arrived = []
 
     def answer(rank, frame):
@@ -147,11 +156,11 @@ def test_g4_a_root_that_answers_gets_all_of_an_iterator_in_order():
 
 
 class Several:
-    """Ranks that answer each piece of calls when all of them have some, or at the end."""
+    """Ranks that answer each batch of calls with a credit."""
 
     def __init__(self, instances):
         self.made = [[] for _ in range(instances)]
-        self.told, self.unanswered = set(), []
+        self.ended = set()
 
     def __call__(self, rank, frame):
         if not isinstance(frame, Calls):
@@ -160,7 +169,7 @@ class Several:
         count = frame.calls if isinstance(frame.calls, int) else len(frame.calls)
         self.made[rank] += range(frame.first, frame.first + count)
         if frame.last:
-            self.told.add(rank)
+            self.ended.add(rank)
             yield ENDED
         if count:
             yield Credit(0, rank)
@@ -175,28 +184,28 @@ def test_d3_the_instances_of_a_root_share_its_calls(count, how):
     several = Several(3)
     drive(Ranks(several), inputs, graph=chain(root), processes=3)
     assert sorted(itertools.chain(*several.made)) == [*range(count)]
-    assert several.told == {0, 1, 2}
+    assert several.ended == {0, 1, 2}
     if count >= 3:
         assert all(several.made)
 
 
-def test_d3_none_of_them_has_more_than_its_share_in_stock():
-    """Given instances that answer nothing: so much may one slow call hold up."""
+def test_d3_no_instance_gets_more_than_its_share_in_advance():
+    """Of instances without credits: this many calls may wait for a slow one."""
     root = Fetch()
     root.numprocesses = 2
-    ranks, looks = Ranks(), itertools.count()
+    ranks, checks = Ranks(), itertools.count()
 
     def check():
-        if next(looks) == 3:
+        if next(checks) == 3:
             raise EOFError
 
     with pytest.raises(EOFError):
         drive(ranks, 1000, graph=chain(root), processes=2, check=check)
-    shares = [[f.calls for rank, f in ranks.heard if rank == i] for i in (0, 1)]
+    shares = [[f.calls for rank, f in ranks.received if rank == i] for i in (0, 1)]
     assert shares == [[250, 141], [188, 106]]
 
 
-def test_what_an_iterator_raises_ends_the_run():
+def test_an_exception_of_an_iterator_ends_the_run():
     def calls():
         yield {"input": 1}
         raise LookupError("no more files")
@@ -207,21 +216,21 @@ def test_what_an_iterator_raises_ends_the_run():
         drive(Ranks(), iter([{"input": 1}, {"wrong": 2}]), graph=chain(Relay()))
 
 
-def test_c5_a_lost_rank_ends_the_run_even_while_others_never_fall_silent():
-    # Every answer brings the next results, so there is always something more to take in.
+def test_c5_a_lost_rank_ends_the_run_although_others_send_without_pause():
+    # Each credit is answered by results, so there is always a frame to receive.
     def answer(rank, frame):
         if isinstance(frame, Credit):
             return [Results([("Relay1", "output", [1])], [])]
         return []
 
-    looks = itertools.count()
+    checks = itertools.count()
 
     def check():
-        if next(looks) == 3:
+        if next(checks) == 3:
             raise WorkerLostError(0, 1, "killed by SIGKILL")
 
     ranks = Ranks(answer)
-    ranks.say(1, Results([("Relay1", "output", [1])], []))
+    ranks.reply(1, Results([("Relay1", "output", [1])], []))
     with pytest.raises(WorkerLostError):
         drive(ranks, check=check)
 
@@ -247,44 +256,43 @@ def test_c3_an_error_stops_the_reading_of_inputs():
 def test_i4_log_lines_are_shown(caplog):
     caplog.set_level("INFO")
     ranks = Ranks()
-    ranks.say(0, LogLine("Numbers0", 0, "hello"))
+    ranks.reply(0, LogLine("Numbers0", 0, "hello"))
     for rank in (0, 1):
-        ranks.say(rank, ENDED)
+        ranks.reply(rank, ENDED)
     drive(ranks)
     assert "Numbers0" in caplog.text
     assert "hello" in caplog.text
 
 
-def test_progress_is_told_as_the_ranks_tell_it(monkeypatch):
-    monkeypatch.setattr(driver_module, "_PROGRESS_SECONDS", 0.0)
-    told = []
+def test_progress_of_all_ranks_is_reported_to_the_caller():
+    reported = []
     ranks = Ranks()
-    ranks.say(0, ProgressReport([InstanceStats("Numbers0", 0, 5, 0.1)], ended=False))
+    ranks.reply(0, ProgressReport([InstanceStats("Numbers0", 0, 5, 0.1)], ended=False))
 
     def on_progress(stats):
-        told.append(stats.items_per_pe())
+        reported.append(stats.items_per_pe())
         for rank in (0, 1):
-            ranks.say(rank, ProgressReport([InstanceStats("Numbers0", rank, 7, 0.1)], ended=True))
+            ranks.reply(rank, ProgressReport([InstanceStats("Numbers0", rank, 7, 0.1)], ended=True))
 
-    result = drive(ranks, on_progress=on_progress)
-    assert told[0] == {"Numbers0": 5}
+    result = drive(ranks, on_progress=on_progress, limits=RankLimits(progress_seconds=0.0))
+    assert reported[0] == {"Numbers0": 5}
     assert result.stats.items_per_pe() == {"Numbers0": 14}
     assert [entry.rank for entry in result.stats.instances] == [0, 1]
 
 
-class Homesick:
-    """Cannot be made again anywhere."""
+class Unloadable:
+    """Cannot be unpickled."""
 
     def __reduce__(self):
         return _never, ()
 
 
 def _never():
-    raise LookupError("not at home")
+    raise LookupError("not here")
 
 
-def test_results_that_cannot_be_read_are_told_with_their_sender():
+def test_results_that_cannot_be_unpickled_are_reported_with_their_sender():
     ranks = Ranks()
-    ranks.say(1, Results([("Relay1", "output", [Homesick()])], []))
-    with pytest.raises(ItemError, match=r"not at home.*Relay1 \(instance 0\) sent it"):
+    ranks.reply(1, Results([("Relay1", "output", [Unloadable()])], []))
+    with pytest.raises(ItemError, match=r"not here.*sent by Relay1 \(instance 0\)"):
         drive(ranks)

@@ -9,7 +9,6 @@ import time
 import pytest
 
 from dispel4py import GenericPE
-from dispel4py.engine import call_monitor as monitor
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
 #: Seconds in which a run that fails at once should have ended.
@@ -54,11 +53,8 @@ class TestPEs:
             assert error.item == ("{}" if place == "first" else "7")
 
     @pytest.mark.parametrize("processes", [None, 1])
-    def test_c3_a_call_that_only_waits_for_threads_is_ended(
-        self, fails, flows, chain, monkeypatch, processes
-    ):
+    def test_c3_a_call_that_only_waits_for_threads_is_ended(self, fails, flows, chain, processes):
         """Where what fails is in the same process, and where it is in another one."""
-        monkeypatch.setattr(monitor, "_STUCK_SECONDS", 0.1)
         graph = chain(flows.OnlyListens(), flows.Fails(1))
         error = fails(graph, ProcessingError, inputs=1, processes=processes)
         assert (error.pe_id, error.item) == ("Fails1", "1")

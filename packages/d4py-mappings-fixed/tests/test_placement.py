@@ -11,7 +11,7 @@ from d4py_conformance.pes.order import InOrder
 from d4py_conformance.suite import chain
 from d4py_fixed.engine.placement import (
     Placement,
-    may_multiply,
+    accepts_more_instances,
     peers_of,
     place,
     rank_pairs,
@@ -107,7 +107,7 @@ def test_no_process_is_left_idle_that_could_have_an_instance(graph, processes):
     placement = place(plan, processes)
     if processes is None or processes == wanted:
         assert placement.ranks == wanted
-    elif processes < wanted or any(map(may_multiply, plan.pes)):
+    elif processes < wanted or any(map(accepts_more_instances, plan.pes)):
         assert placement.ranks == processes
     loads = Counter(placement.rank_of.values())
     assert max(loads.values()) - min(loads.values()) <= 1
@@ -119,7 +119,11 @@ def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
     placed = place(plan, processes, data.draw(parts(plan))).plan
     assert placed.order == plan.order
     for before, after in zip(plan.pes, placed.pes, strict=True):
-        if processes is None or processes <= len(instances(plan)) or not may_multiply(before):
+        if (
+            processes is None
+            or processes <= len(instances(plan))
+            or not accepts_more_instances(before)
+        ):
             assert after == before
         else:
             assert after.instances >= 1
@@ -130,9 +134,9 @@ def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
 def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
     plan = share_calls(make_plan(graph))
     placed = place(plan, len(instances(plan)) + spare).plan
-    takers = [pe.index for pe in plan.pes if may_multiply(pe)]
-    got = [placed.pes[pe].instances - 1 for pe in takers]
-    assert sum(got) == (spare if takers else 0)
+    candidates = [pe.index for pe in plan.pes if accepts_more_instances(pe)]
+    got = [placed.pes[pe].instances - 1 for pe in candidates]
+    assert sum(got) == (spare if candidates else 0)
     assert not got or max(got) - min(got) <= 1
 
 
@@ -150,8 +154,8 @@ def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
 )
 def test_i1_a_pe_multiplies_only_if_nobody_would_notice(kind, may):
     plan = make_plan(chain(Numbers(), KINDS[kind]()))
-    assert may_multiply(plan.pes[1]) is may
-    assert not may_multiply(plan.pes[0]), "roots do not"
+    assert accepts_more_instances(plan.pes[1]) is may
+    assert not accepts_more_instances(plan.pes[0]), "roots do not"
 
 
 @given(st.data(), graphs(), st.integers(1, 30))

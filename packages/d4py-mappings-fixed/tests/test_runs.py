@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from d4py_fixed.engine.send_buffers import WINDOW
+from d4py_fixed.engine.limits import RankLimits
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
 
 
@@ -42,7 +42,7 @@ class TestInstances:
 
         def take(pe_id, output, data):
             got.append(data)
-            if len(got) == count - WINDOW:
+            if len(got) == count - RankLimits().window:
                 (tmp_path / "go").touch()
 
         graph = chain(flows.Numbers(), flows.WaitsFor(1, tmp_path / "go", 4))

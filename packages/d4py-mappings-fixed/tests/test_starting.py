@@ -310,7 +310,7 @@ def test_a_program_with_threads_is_not_forked(flows, chain, mapping):
 
 
 def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
-    with pytest.raises(OptionError, match=r"no start method 'clone' here \(there are: 'fork'"):
+    with pytest.raises(OptionError, match=r"the start method is 'clone'; it must be one of 'fork'"):
         execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")
 
 

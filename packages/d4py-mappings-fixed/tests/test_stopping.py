@@ -143,7 +143,7 @@ def test_no_signal_comes_between_while_processes_are_being_started(start, write,
         if __name__ == "__main__":
             pool = WorkerPool(operator.is_, [(Noting(),), (Noting(),)], Start(sys.argv[1]))
             pool.join(20)
-            pool.check()
+            assert pool.check() == []
             pool.stop()
             held_back = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
             print([held_back <= blocked for blocked in seen])

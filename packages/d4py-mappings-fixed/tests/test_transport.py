@@ -10,26 +10,26 @@ from contextlib import ExitStack, contextmanager
 from itertools import combinations
 
 import pytest
+from fixed_helpers.in_process import InProcessTransport
 
-from d4py_fixed.engine.in_process import InProcessTransport
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import ArenaFile
-from d4py_fixed.shared_memory.transport import SharedBuffers
+from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 
-#: Longer than anything here takes on a slow machine.
+#: Seconds; longer than anything here takes on a slow machine.
 SOON = 30.0
 MIB = 1 << 20
 
 
 @contextmanager
-def memory(ranks):
-    """All ranks in one process."""
+def in_process(ranks):
+    """The test double."""
     yield InProcessTransport.connected(ranks)
 
 
 @contextmanager
-def pipes(ranks):
-    """What `multi` uses, without shared memory."""
+def sockets(ranks):
+    """The sockets of `multi`, without shared memory."""
     ends = [{} for _ in range(ranks)]
     for a, b in combinations(range(ranks), 2):
         ends[a][b], ends[b][a] = socket.socketpair()
@@ -37,18 +37,21 @@ def pipes(ranks):
 
 
 @contextmanager
-def shared(ranks):
-    """What `multi` uses."""
-    with ExitStack() as stack, pipes(ranks) as inner:
+def shared_memory(ranks):
+    """The transport of `multi`."""
+    with ExitStack() as stack, sockets(ranks) as inner:
         files = [ArenaFile() for _ in range(ranks)]
         for file in files:
             stack.callback(file.close)
-        yield [SharedBuffers(inner[rank], dict(enumerate(files)), rank) for rank in range(ranks)]
+        yield [
+            SharedMemoryTransport(inner[rank], dict(enumerate(files)), rank)
+            for rank in range(ranks)
+        ]
 
 
 @contextmanager
 def zmq_local(ranks):
-    """What `zmq_multi` uses on one host, without shared memory."""
+    """ZeroMQ as `zmq_multi` uses it on one host, without shared memory."""
     pytest.importorskip("zmq")
     from d4py_fixed.zmq.addresses import listen_at_path
     from dispel4py.files.socket_folder import make_socket_folder
@@ -62,7 +65,7 @@ def zmq_local(ranks):
 
 @contextmanager
 def zmq_hosts(ranks):
-    """What `zmq_multi` uses between hosts."""
+    """ZeroMQ as `zmq_multi` uses it between hosts."""
     pytest.importorskip("zmq")
     from d4py_fixed.zmq.addresses import listen_at_host
     from d4py_fixed.zmq.curve_keys import CurveKeys
@@ -84,12 +87,12 @@ def zmq_ranks(listeners, keys):
     ]
 
 
-TRANSPORTS = [memory, pipes, shared, zmq_local, zmq_hosts]
+TRANSPORTS = [in_process, sockets, shared_memory, zmq_local, zmq_hosts]
 
 
 @pytest.fixture(params=TRANSPORTS, ids=lambda made: made.__name__)
 def connect(request):
-    """Makes so many ranks that can all send to each other; they are closed at the end."""
+    """Makes the transports of a number of ranks, all connected; closes them at the end."""
     with ExitStack() as stack:
 
         def connected(ranks):
@@ -103,7 +106,7 @@ def connect(request):
 
 @pytest.fixture
 def meanwhile():
-    """Runs functions on threads; what one raises fails the test."""
+    """Runs functions in threads; an exception in one fails the test."""
     threads, errors = [], []
 
     def start(function, *arguments):
@@ -121,19 +124,19 @@ def meanwhile():
     yield start
     for thread in threads:
         thread.join(SOON)
-        assert not thread.is_alive(), "it hangs"
+        assert not thread.is_alive(), "a thread hangs"
     if errors:
         raise errors[0]
 
 
 def take(transport, count, seconds=SOON):
-    """So many frames, as (rank, [bytes, …])."""
+    """Return the next frames, as (rank, [bytes, …])."""
     frames, until = [], time.monotonic() + seconds
     while len(frames) < count:
         arrived = transport.receive(0.5)
         if arrived is not None:
             frames.append((arrived[0], [bytes(part) for part in arrived[1]]))
-        assert time.monotonic() < until, f"{len(frames)} of {count} frames came"
+        assert time.monotonic() < until, f"{len(frames)} of {count} frames arrived"
     return frames
 
 
@@ -164,7 +167,7 @@ class TestTransport:
         meanwhile(zero.send, 1, [b"head", part])
         assert take(one, 1) == [(0, [b"head", data])]
 
-    def test_both_ways(self, connect):
+    def test_frames_can_be_sent_in_both_directions(self, connect):
         zero, one = connect(2)
         zero.send(1, [b"there"])
         assert take(one, 1) == [(0, [b"there"])]
@@ -192,7 +195,7 @@ class TestTransport:
         ((_, parts),) = take(one, 1)
         assert parts == [b"head", big]
 
-    def test_two_that_send_big_frames_to_each_other_do_not_block(self, connect, meanwhile):
+    def test_two_ranks_that_send_big_frames_to_each_other_do_not_block(self, connect, meanwhile):
         ranks = connect(2)
         big = bytes(20 * MIB)
 
@@ -205,7 +208,7 @@ class TestTransport:
         for rank in (0, 1):
             meanwhile(talk, rank)
 
-    def test_neither_do_many_that_send_small_ones_in_a_ring(self, connect, meanwhile):
+    def test_many_ranks_that_send_small_frames_in_a_ring_do_not_block(self, connect, meanwhile):
         ranks = connect(3)
 
         def talk(rank):
@@ -216,7 +219,7 @@ class TestTransport:
         for rank in range(3):
             meanwhile(talk, rank)
 
-    def test_who_waits_to_send_takes_in_what_arrives(self, connect, meanwhile):
+    def test_a_send_that_waits_goes_on_receiving(self, connect, meanwhile):
         zero, one, two = connect(3)
         held_up = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(200)])
         sending = meanwhile(lambda: [two.send(0, [b"%d" % n, bytes(MIB)]) for n in range(20)])
@@ -226,7 +229,7 @@ class TestTransport:
         held_up.join(SOON)
         assert [int(parts[0]) for _, parts in take(zero, 20)] == list(range(20))
 
-    def test_parts_may_be_used_again_when_they_were_sent(self, connect, meanwhile):
+    def test_parts_may_be_reused_when_they_were_sent(self, connect, meanwhile):
         zero, one = connect(2)
 
         def send():
@@ -241,7 +244,7 @@ class TestTransport:
         for n, (_, parts) in enumerate(take(one, 20)):
             assert [set(part) for part in parts] == [{ord(str(n % 10))}] * 2
 
-    def test_received_parts_are_the_receivers_own(self, connect, meanwhile):
+    def test_received_parts_are_writable_and_private_to_the_receiver(self, connect, meanwhile):
         zero, one, two = connect(3)
         parts = [b"small", b"small", b"large" * MIB]
         meanwhile(lambda: [zero.send(rank, parts) for rank in (1, 2)])
@@ -254,7 +257,7 @@ class TestTransport:
             assert bytes(got[2][:10]) == b"LARGElarge"
         assert parts == [b"small", b"small", b"large" * MIB]
 
-    def test_received_parts_stay_as_they_are(self, connect, meanwhile):
+    def test_received_parts_stay_valid_after_close(self, connect, meanwhile):
         zero, one = connect(2)
         meanwhile(lambda: [zero.send(1, [b"%d" % n, b"%03d" % n * 20_000]) for n in range(100)])
         kept = []
@@ -267,27 +270,24 @@ class TestTransport:
             assert bytes(small) == b"%d" % n
             assert bytes(large) == b"%03d" % n * 20_000
 
-    def test_receiving_waits_as_long_as_it_is_told(self, connect):
+    def test_receive_waits_for_the_given_time(self, connect):
         zero, one = connect(2)
         started_at = time.monotonic()
         assert zero.receive(0.3) is None
-        assert 0.25 < time.monotonic() - started_at < 2.0
-        started_at = time.monotonic()
+        assert time.monotonic() - started_at > 0.25
         assert zero.receive(0.0) is None
-        assert time.monotonic() - started_at < 0.2
         one.send(0, [b"now"])
         assert take(zero, 1) == [(1, [b"now"])]
 
-    def test_who_waits_is_woken_by_a_frame(self, connect, meanwhile):
+    def test_a_frame_ends_the_wait_of_its_receiver(self, connect, meanwhile):
         zero, one = connect(2)
-        waiting = meanwhile(take, zero, 1)
-        time.sleep(0.1)
-        sent_at = time.monotonic()
+        received = []
+        waiting = meanwhile(lambda: received.append(zero.receive(100 * SOON)))
         one.send(0, [b"wake up"])
         waiting.join(SOON)
-        assert time.monotonic() - sent_at < 0.3  # it waits for half a second at a time
+        assert [(rank, *map(bytes, parts)) for rank, parts in received] == [(1, b"wake up")]
 
-    def test_what_was_sent_before_close_arrives(self, connect, meanwhile):
+    def test_frames_sent_before_close_arrive(self, connect, meanwhile):
         zero, one = connect(2)
 
         def send():
@@ -299,39 +299,44 @@ class TestTransport:
         assert [int(parts[0]) for _, parts in take(one, 300)] == list(range(300))
         assert one.receive(0.1) is None
 
-    def test_what_is_sent_to_a_rank_that_has_ended_is_dropped(self, connect):
+    def test_frames_to_a_rank_that_has_ended_are_dropped(self, connect):
         zero, one, two = connect(3)
         one.send(0, [b"bye"])
         assert take(zero, 1) == [(1, [b"bye"])]
         one.close()
-        started_at = time.monotonic()
-        for _ in range(300):
+        for _ in range(300):  # more than fits into any queue: a send that waits would hang here
             zero.send(1, [bytes(MIB)])
-        assert time.monotonic() - started_at < 5.0
         assert zero.receive(0.0) is None
         zero.send(2, [b"still here"])
         assert take(two, 1) == [(0, [b"still here"])]
 
-    def test_so_is_what_is_being_sent_when_it_ends(self, connect, meanwhile):
+    def test_a_send_that_waits_returns_when_the_receiver_ends(self, connect, meanwhile):
         zero, one = connect(2)
         zero.send(1, [b"first"])
         take(one, 1)
-        sending = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(300)])
-        time.sleep(0.2)
+        begun = threading.Event()
+
+        def send():
+            begun.set()
+            for _ in range(300):  # more than fits into any queue
+                zero.send(1, [bytes(MIB)])
+
+        sending = meanwhile(send)
+        begun.wait(SOON)
         one.close()
-        sending.join(5.0)
+        sending.join(SOON)
         assert not sending.is_alive()
 
-    def test_closing_does_not_wait_for_who_takes_nothing(self, connect):
+    def test_closing_does_not_wait_for_a_receiver_that_does_not_read(self, connect, meanwhile):
         zero, one = connect(2)
-        for n in range(3):  # no more than fits on the way
+        for n in range(3):  # no more than fits into the queues
             zero.send(1, [b"%d" % n, bytes(10_000)])
-        started_at = time.monotonic()
-        zero.close()
+        closing = meanwhile(zero.close)
+        closing.join(SOON)
+        assert not closing.is_alive()
         one.close()
-        assert time.monotonic() - started_at < 2.0
 
-    def test_it_can_be_closed_twice(self, connect):
+    def test_a_transport_can_be_closed_twice(self, connect):
         (zero,) = connect(1)
         zero.close()
         zero.close()

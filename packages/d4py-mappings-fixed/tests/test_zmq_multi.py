@@ -32,7 +32,7 @@ def test_c4_sockets_lie_in_a_folder_of_this_user_alone(graph):
 
 
 def test_c4_nothing_is_left_when_the_processes_cannot_be_started(graph):
-    with pytest.raises(OptionError, match="no start method 'telepathy'"):
+    with pytest.raises(OptionError, match="the start method is 'telepathy'; it must be one of"):
         run(graph, "zmq_multi", 5, start_method="telepathy")
     assert list(Path(tempfile.gettempdir()).glob("d4py-*")) == []
 

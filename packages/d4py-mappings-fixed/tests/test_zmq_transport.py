@@ -332,7 +332,7 @@ class TestKeys:
 
     def test_a_key_that_could_be_guessed_is_refused(self, monkeypatch):
         monkeypatch.setenv("D4PY_KEY", "password")
-        with pytest.raises(OptionError, match="has 8 characters; it needs 32"):
+        with pytest.raises(OptionError, match="has 8 characters; it must have at least 32"):
             keys_of_guest(None)
 
     def test_a_guest_needs_a_key(self, tmp_path):

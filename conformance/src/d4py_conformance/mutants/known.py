@@ -30,7 +30,7 @@ from dispel4py.engine.copying import Copier, copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.grouping import group_key
 from dispel4py.engine.inputs import CallRange, calls, root_inputs
-from dispel4py.engine.ordered.places import Void
+from dispel4py.engine.ordered.places import EmptyPlace
 from dispel4py.engine.plan import GROUP_BY, SHUFFLE, Grouping, Plan, grouping_of, make_plan
 from dispel4py.engine.runner import raise_error
 from dispel4py.errors import ProcessingError, RunError, UnsupportedGraphError
@@ -82,9 +82,9 @@ class Sound:
             plan,
             self,
             is_local=_nowhere,
-            isolate=isolate,
+            copier=isolate,
             on_error=self.failed,
-            between=between,
+            on_batch_end=between,
             **self.executor_options,
         )
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
@@ -300,7 +300,7 @@ class IgnoresOrder(Sound):
                 ordered=(),
                 has_places=False,
                 routes={
-                    name: tuple(replace(route, way=-1, ordered=False) for route in routes)
+                    name: tuple(replace(route, path=-1, ordered=False) for route in routes)
                     for name, routes in pe.routes.items()
                 },
             )
@@ -327,7 +327,9 @@ class DropsVoids(Sound):
     """Carries items in their order, and not what tells that there is none."""
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        super().send(pe, instance, input_name, [item for item in items if type(item) is not Void])
+        super().send(
+            pe, instance, input_name, [item for item in items if type(item) is not EmptyPlace]
+        )
 
 
 class LosesIdentity(Sound):

@@ -18,7 +18,7 @@ from types import FrameType
 import psutil
 import pytest
 
-from dispel4py.processes.native_threads import harmless_threads
+from dispel4py.processes.native_threads import fork_safe_threads
 
 #: Seconds between two attempts to stop a test that goes on.
 AGAIN_SECONDS = 10.0
@@ -41,7 +41,7 @@ class Deadline:
         signal.signal(signal.SIGALRM, self._expire)
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
         # A library may never come back to Python, and then no handler of ours is called.
-        with harmless_threads():
+        with fork_safe_threads():
             faulthandler.dump_traceback_later(
                 seconds + ATTEMPTS * AGAIN_SECONDS, exit=True, file=stderr
             )

@@ -152,9 +152,9 @@ class Seat:
             run.plan,
             self,
             is_local=lambda pe, instance: (pe, instance) == (self.pe, self.instance),
-            isolate=share_item if run.options.share_items else copy_item,
+            copier=share_item if run.options.share_items else copy_item,
             on_error=run.failed,
-            between=self._between,
+            on_batch_end=self._between,
         )
 
     def work(self, inputs: Iterator[dict[str, Any]] | None) -> None:
@@ -192,7 +192,7 @@ class Seat:
         """Between batches, which is also in the middle of a call that writes much."""
         planned = self._run.plan.pes[self.pe]
         if planned.ordered:
-            roots = self.executor.ahead.get((self.pe, self.instance), ())
+            roots = self.executor.roots_to_pause.get((self.pe, self.instance), ())
             self._run.tell_ahead(self.pe, self.instance, roots)
         if planned.is_root:
             self.inbox.wait_for(lambda: not self._run.is_ahead(self.pe))
@@ -204,9 +204,9 @@ class Seat:
         return [self._run.seats[pe, i] for pe in pes for i in self._run.instances(pe)]
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._run.seats[pe, instance].inbox.put((input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._run.inbox.put((pe_id, output, items))

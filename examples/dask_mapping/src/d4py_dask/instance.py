@@ -10,7 +10,7 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec
 from dispel4py.engine.runner import raise_error
 from dispel4py.errors import ProcessingError
-from dispel4py.processes.pool import picklable_error
+from dispel4py.processes.worker_reports import picklable_error
 from dispel4py.result import Failure, InstanceStats
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
@@ -52,11 +52,11 @@ class Instance:
         self._taken: Outcome = ([], [], [], [])
         self._stops = on_error == "stop"
         self._executor = Executor(
-            bundle.open(CODEC),
+            bundle.load(CODEC),
             self,
             is_local=lambda *other: other == self._me,
             rank=rank,
-            isolate=share_item if share_items else copy_item,
+            copier=share_item if share_items else copy_item,
             on_error=self._failed,
             log=self._log,
         )
@@ -118,9 +118,9 @@ class Instance:
         self._taken[3].append((pe_id, rank, message))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._taken[0].append((pe, instance, input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.Exits`."""
+        """See `dispel4py.engine.executor.OutputHandler`."""
         self._taken[1].append((pe_id, output, items))

@@ -26,7 +26,7 @@ from dispel4py.core import show_log
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import ServiceError, UnsupportedGraphError, WorkerLostError
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 
@@ -82,7 +82,7 @@ class _Run:
 
     def __init__(self, plan: Plan, options: RunOptions) -> None:
         self.plan = plan
-        self.bundle = pack(plan, CODEC, start_method="spawn")
+        self.bundle = make_bundle(plan, CODEC, start_method="spawn")
         self.options = options
         self.results = ResultCollector(options.on_result)
         self.failures: list[Failure] = []

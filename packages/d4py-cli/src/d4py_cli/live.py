@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from d4py_cli.reporting import Reporter
 from d4py_cli.terminal import Terminal
+from dispel4py.core import make_pe_id
 from dispel4py.errors import GraphError, ProcessingError
 from dispel4py.result import InstanceStats, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -82,8 +83,8 @@ class LiveReporter(Reporter):
         self._mapping = mapping
         self._progress = Progress(())
         with suppress(GraphError):  # the mapping will say so, and better
-            pes = graph.flatten().get_contained_objects()
-            self._progress = Progress(f"{getattr(pe, 'name', '')}{i}" for i, pe in enumerate(pes))
+            pes: list[Any] = graph.flatten().get_contained_objects()
+            self._progress = Progress(make_pe_id(pe, i) for i, pe in enumerate(pes))
         self._terminal: Terminal | None = None
         self._has_shown = False
         self.on_progress = self._show

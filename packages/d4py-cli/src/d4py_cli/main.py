@@ -16,7 +16,9 @@ from d4py_cli.lines import OutputClosedError
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
-from dispel4py.processes.children import end_descendants, mark_environment, ticks_now
+from dispel4py.processes.descendants import end_own_descendants
+from dispel4py.processes.marks import mark_environment
+from dispel4py.processes.process_table import boot_ticks
 from dispel4py.registry import load_command
 from dispel4py.standard_streams.output import write_whole_lines
 
@@ -35,11 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(argv)
     # This process is the command's own, and PEs of `simple` run here.
-    began_at = ticks_now()
+    began_at = boot_ticks()
     mark_environment()
     status = _run(sys.argv[1:])
     if status:
-        end_descendants(began_at)
+        end_own_descendants(began_at)
     return status
 
 

@@ -6,7 +6,7 @@ import json
 from types import TracebackType
 
 from d4py_cli.lines import LinesFile
-from dispel4py.engine.failures import failed_throughout
+from dispel4py.engine.failures import pes_without_success
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.result import Failure, FailureCount, RunResult
 
@@ -90,7 +90,7 @@ def check_skipped(result: RunResult, *, fail_on_skipped: bool) -> None:
     Raises:
         RunError: it has.
     """
-    failed = failed_throughout(result)
+    failed = pes_without_success(result)
     if failed:
         listed = ", ".join(
             f"{pe_id} ({'its only call' if n == 1 else f'all of its {n} calls'})"

@@ -19,8 +19,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from dispel4py.processes.native_threads import no_warning_of_threads
-from dispel4py.processes.start_methods import signals_held_back
+from dispel4py.processes.native_threads import fork_warnings_suppressed
+from dispel4py.processes.start_methods import stop_signals_blocked
 from dispel4py.standard_streams.output import write_all
 
 _OFLAG = 1
@@ -92,7 +92,7 @@ class Terminal(AbstractContextManager["Terminal"]):
         It is no child of this one, for which the user's code may wait: what it forks forks it.
         """
         parent = os.getpid()
-        with signals_held_back(), no_warning_of_threads():
+        with stop_signals_blocked(), fork_warnings_suppressed():
             between = os.fork()
             if between == 0:
                 try:

@@ -35,7 +35,12 @@ ORDERED = "ordered"
 #: Attributes that a run puts on its own copy of a PE and that are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
 #: Attributes that it puts there for the time of a call, if the PE asks for them.
-TOLD_ATTRIBUTES = ("item_id", "sent_before")
+CALL_CONTEXT_ATTRIBUTES = ("item_id", "sent_before")
+
+
+def make_pe_id(pe: GenericPE, number: int) -> str:
+    """Return the id of a PE in a run, from its number in the flattened graph."""
+    return f"{pe.name}{number}"
 
 
 def show_log(pe_id: str, rank: int, message: str) -> None:

@@ -24,7 +24,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from dispel4py.core import GROUPING, GenericPE
+from dispel4py.core import GROUPING, GenericPE, make_pe_id
 from dispel4py.errors import OptionError, UsageError
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -168,7 +168,7 @@ class _Picture:
         self._index = {id(pe): i for i, pe in enumerate(nodes)}
         self.pes = [
             _PE(
-                f"{pe.name}{i}",
+                make_pe_id(pe, i),
                 1 if pe.single else pe.numprocesses,
                 list(pe.inputconnections),
                 list(pe.outputconnections),

@@ -212,7 +212,7 @@ def load_mapping(name: str) -> Mapping:
         if error.name == "_multiprocessing":
             raise UnknownMappingError(
                 f"mapping {name!r} needs processes, which this Python ({sys.platform}) has not;"
-                " the mapping that runs here is 'simple'"
+                " use the mapping 'simple'"
             ) from error
         wanted = KNOWN_DISTRIBUTIONS.get(name) or getattr(entry.dist, "name", name)
         raise UnknownMappingError(

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from dispel4py.checks.calls import check_graph, check_mapping
 from dispel4py.checks.silent_pes import silent_pes
 from dispel4py.checks.undeclared_state import UndeclaredReporter, describe_files, shared_files
-from dispel4py.engine.failures import complete_failures
-from dispel4py.engine.random_streams import callers_generators_kept, draw_seed
+from dispel4py.engine.failures import count_failures
+from dispel4py.engine.random_streams import draw_seed, preserved_generators
 from dispel4py.errors import ProcessingError, UndeclaredStateError
 from dispel4py.logs import RUN_LOG
 from dispel4py.registry import Mapping, load_mapping, mapping_options
@@ -115,12 +115,12 @@ def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> Run
         options = replace(options, on_progress=reporter.progress)
     if options.seed is None:
         options = replace(options, seed=draw_seed())
-    with callers_generators_kept():
+    with preserved_generators():
         result = do(options)
     if options.strict:
         for pe_id, names in shared_files(result.stats).items():
             raise UndeclaredStateError(pe_id, names, describe_files(pe_id, names))
-    complete_failures(result, options.on_failure)
+    count_failures(result, options.on_failure)
     reporter.report(result.stats)
     if result.stats.seed is None:
         result.stats.seed = options.seed

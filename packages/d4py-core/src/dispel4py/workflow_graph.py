@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from dispel4py.core import GenericPE
+from dispel4py.core import GenericPE, make_pe_id
 from dispel4py.errors import GraphError, name_list
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _describe_cycle(nodes: list[Any], successors: list[list[int]], waiting_for: 
         loop.append(j)
         if j == i:
             break
-    return "the graph has a cycle: " + " → ".join(f"{nodes[i].name}{i}" for i in loop)
+    return "the graph has a cycle: " + " → ".join(make_pe_id(nodes[i], i) for i in loop)
 
 
 def _pes_in(node: Node) -> list[GenericPE]:

@@ -1,21 +1,29 @@
 """The mapping `hybrid_redis`: stateless PEs shared by all workers, stateful ones pinned.
 
-Each stateful instance has a stream of its own in Redis and one owner at a time; everything else is
-done by whichever worker is free.  The machinery is that of `d4py_dynamic`; this mapping declares
-that it takes stateful PEs.
+Each stateful instance has its own stream in Redis and one owner at a time; all other tasks go to
+any idle worker.  The implementation is that of `d4py_dynamic`; this mapping declares that it takes
+stateful PEs, and adds the options for their checkpoints.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from d4py_dynamic.mappings.redis import RedisMapping
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
+from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.plan import Plan
+from dispel4py.errors import OptionError
+from dispel4py.processes.start_methods import Start
+from dispel4py.result import RunOptions
 
 
 class HybridRedisMapping(RedisMapping):
-    """Runs any graph over Redis; answers to `redis` too."""
+    """Runs any graph over Redis; its other name is `redis`."""
 
     name = "hybrid_redis"
     capabilities = Capabilities(
@@ -27,6 +35,11 @@ class HybridRedisMapping(RedisMapping):
         multi_host=True,
         shares_calls=True,
     )
+
+    def worker_spec(self, plan: Plan, start: Start, options: RunOptions) -> WorkerSpec:
+        """See `d4py_dynamic.mappings.base.DynamicMapping`."""
+        spec = super().worker_spec(plan, start, options)
+        return replace(spec, interval=_checkpoint_interval(options.extra))
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
@@ -44,3 +57,15 @@ class HybridRedisMapping(RedisMapping):
             action="store_true",
             help="take none: faster, but the run fails if the worker of a stateful PE dies",
         )
+
+
+def _checkpoint_interval(extra: Mapping[str, Any]) -> float | None:
+    """Return the longest time between two checkpoints in seconds; None if there are none."""
+    if extra.get("no_checkpoint"):
+        return None
+    interval = extra.get("commit_interval")
+    if interval is None:
+        return COMMIT_INTERVAL
+    if not interval > 0:
+        raise OptionError(f"the commit interval is {interval!r} seconds; it must be more than 0")
+    return float(interval)

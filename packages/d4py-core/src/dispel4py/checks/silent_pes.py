@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.checks.methods import is_ours
-from dispel4py.core import GenericPE
+from dispel4py.core import GenericPE, make_pe_id
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
@@ -29,7 +29,7 @@ def silent_pes(graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> It
     """
     flat, _ = flatten(graph)
     pes = [pe for pe in flat.get_contained_objects() if isinstance(pe, GenericPE)]
-    names = {id(pe): f"{pe.name}{i}" for i, pe in enumerate(pes)}
+    names = {id(pe): make_pe_id(pe, i) for i, pe in enumerate(pes)}
     feeds: dict[str, set[str]] = {name: set() for name in names.values()}
     connected: dict[str, set[str]] = {name: set() for name in names.values()}
     for edge in flat.edges:

@@ -21,13 +21,13 @@ from io import BytesIO
 from types import FunctionType
 from typing import Any, NamedTuple
 
-from dispel4py.core import RUNTIME_ATTRIBUTES, TOLD_ATTRIBUTES, GenericPE
+from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import UndeclaredStateError, name_list
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import RunStats
 
 #: What a run or `GenericPE.__init__` puts there.
-_NOT_THE_AUTHORS = {*RUNTIME_ATTRIBUTES, *TOLD_ATTRIBUTES, *vars(GenericPE()), "rank"}
+_NOT_THE_AUTHORS = {*RUNTIME_ATTRIBUTES, *CALL_CONTEXT_ATTRIBUTES, *vars(GenericPE()), "rank"}
 #: Looks after so many batches; after that each has four times as many items before it.
 _FIRST_LOOKS = 4
 #: Bytes of a value that are looked at; of larger ones, pieces from all over them.

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
+from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, GenericPE
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.item_ids import IdentifiedOutput, InstanceSnapshot, call_id
 from dispel4py.engine.plan import PlannedPE
-from dispel4py.engine.runner import CallOffset, OnWritten, Runner
+from dispel4py.engine.replay import SeekingCounter
+from dispel4py.engine.runner import OnWritten, Runner
 
 
 class ContextRunner(Runner):
@@ -24,7 +25,7 @@ class ContextRunner(Runner):
         planned: as there.
         instance: as there.
         on_written: as there.
-        rank: as there; a replica of a shared PE is known by it.
+        rank: as there; a replica of a replicated PE is known by it.
         restored: as there, or what `snapshot` of this class has kept.
         written: as there, of another `ContextRunner`.
         options: as there.
@@ -53,9 +54,7 @@ class ContextRunner(Runner):
         self._with_ids = [
             items for items in written.values() if isinstance(items, IdentifiedOutput)
         ]
-        self._cut: CallOffset | None = None
-        self._begun = 0
-        self._sent_at_begin: dict[str, int] | None = None
+        self._seeking = self.replay if isinstance(self.replay, SeekingCounter) else None
 
     def preprocess(self) -> None:
         self._begin(call_id(self._origin, "preprocess"))
@@ -67,29 +66,6 @@ class ContextRunner(Runner):
         super().postprocess()
         self._end()
 
-    def track(
-        self, sent_before: Mapping[str, int] | None = None, cut: CallOffset | None = None
-    ) -> None:
-        super().track(sent_before)
-        self._cut = cut
-        self._begun = 0
-
-    @property
-    def cut(self) -> CallOffset | None:
-        if self._cut is not None or not self.planned.seeks:
-            return self._cut  # whoever was lost had come further
-        if self._sent_at_begin is None or self.sent is None:
-            return CallOffset(self._begun)
-        before = self._sent_at_begin
-        sent = {output: count - before[output] for output, count in self.sent.items()}
-        return CallOffset(self._begun - 1, tuple(sent.items()))
-
-    @property
-    def still_cut(self) -> CallOffset | None:
-        return (
-            None if self._cut is None else CallOffset(self._cut.calls - self._begun, self._cut.sent)
-        )
-
     def _kept(self) -> GenericPE | InstanceSnapshot:
         if not self.planned.with_ids:
             return super()._kept()
@@ -98,9 +74,9 @@ class ContextRunner(Runner):
     def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         if isinstance(items, CallRange):  # which of all the root's calls these are
             self._number = items.first
-        root = f"{self.planned.id}.0"
+        root, seeking = f"{self.planned.id}.0", self._seeking
         for item in items:
-            sent_before = self._begin_seeking() if self.planned.seeks else {}
+            sent_before = {} if seeking is None else self._begin_seeking(seeking)
             if not self.planned.with_ids:
                 data = item
             elif input_name is None:
@@ -120,30 +96,24 @@ class ContextRunner(Runner):
         if self.planned.asks_for_ids:
             self.pe.item_id = call
 
-    def _begin_seeking(self) -> Mapping[str, int]:
-        """A call begins: tell what it had sent before, which is sent once and for all now."""
-        sent_before = dict.fromkeys(self.written, 0)
-        if self.sent is not None:
+    def _begin_seeking(self, seeking: SeekingCounter) -> Mapping[str, int]:
+        """Begin a call, and let the PE know how much it had sent before it was repeated."""
+        is_tracked = seeking.sent is not None
+        if is_tracked:
             self.monitor.enter()
-            self._sent_at_begin = {
-                output: count + len(self.written[output]) for output, count in self.sent.items()
-            }
+        sent_before = seeking.begin_call(self.written)
+        if is_tracked:
             self.monitor.leave()
-            if self._cut is not None and self._cut.calls == self._begun:
-                sent_before.update(self._cut.sent)
-                self._cut = None
-                for output, count in sent_before.items():
-                    self.sent[output] += count
-                    self._sent_before[output] = max(0, self._sent_before.get(output, 0) - count)
-            self._begun += 1
         self.pe.sent_before = sent_before
         return sent_before
 
     def _hand_on(self) -> None:
-        self._sent_at_begin = None  # the call is complete
+        if self._seeking is not None:
+            self._seeking.end_call()
         super()._hand_on()
 
     def _end(self) -> None:
-        self._sent_at_begin = None
-        for name in TOLD_ATTRIBUTES:
+        if self._seeking is not None:
+            self._seeking.end_call()
+        for name in CALL_CONTEXT_ATTRIBUTES:
             vars(self.pe).pop(name, None)

@@ -16,12 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-#: For so many seconds a visitor that has nothing to do waits for something, before its thread ends.
-_IDLE_SECONDS = 1.0
-#: So many seconds after a visit has failed, a call that has not come back counts as stuck.
-_STUCK_SECONDS = 1.0
-#: After so many seconds a visitor comes again if something still waits to leave the process.
-_AGAIN_SECONDS = 0.05
+from dispel4py.engine.limits import EngineLimits
 
 
 class CallMonitor:
@@ -44,6 +39,7 @@ class CallMonitor:
         self,
         visit: Callable[[], bool] | None = None,
         on_stuck: Callable[[int], None] = lambda caller: None,
+        limits: EngineLimits = EngineLimits(),
     ) -> None:
         self.caller = 0
         self.is_shared = False
@@ -52,6 +48,7 @@ class CallMonitor:
         self.changed = threading.Condition(self._lock)
         self._visit = visit
         self._on_stuck = on_stuck
+        self._limits = limits
         self._in_engine = False
         self._has_visitor = False
         self._is_closed = False
@@ -111,7 +108,7 @@ class CallMonitor:
     # What other threads do.
 
     @contextmanager
-    def visiting(self) -> Iterator[bool]:
+    def entered(self) -> Iterator[bool]:
         """Run the engine in a block, if the caller is in the PE's code; False if it is not."""
         with self.changed:
             may_visit = self._may_visit()
@@ -178,7 +175,8 @@ class CallMonitor:
         with self.changed:
             self.changed.notify_all()
             is_back = self.changed.wait_for(
-                lambda: not self.caller or self._in_engine or self._is_closed, _STUCK_SECONDS
+                lambda: not self.caller or self._in_engine or self._is_closed,
+                self._limits.stuck_seconds,
             )
             caller = self.caller
         if not is_back:
@@ -191,7 +189,10 @@ class CallMonitor:
             return self._is_closed or (self._wanted and self._may_visit())
 
         with self.changed:
-            is_due_now = self.changed.wait_for(is_due, _AGAIN_SECONDS if again else _IDLE_SECONDS)
+            is_due_now = self.changed.wait_for(
+                is_due,
+                self._limits.flush_again_seconds if again else self._limits.flush_idle_seconds,
+            )
             if self._is_closed or not (is_due_now or (again and self._may_visit())):
                 self._has_thread = False
                 return False

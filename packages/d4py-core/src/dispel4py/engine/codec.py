@@ -1,8 +1,8 @@
-"""Bytes from objects and back.
+"""`Codec`: bytes from objects and back.
 
-Pickle protocol 5 carries nearly everything; what it refuses goes to a fallback that the mapping
-brings (dill), so that core needs none.  Unpickling runs code, so a mapping whose bytes cross a
-network or a shared server makes sure first that the run itself has made them.
+Pickle protocol 5 takes nearly everything; what it refuses goes to a fallback that the mapping
+provides (dill), so that core needs none.  Unpickling runs code, so a mapping whose bytes cross a
+network or a shared server authenticates them first.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dispel4py.files.open_files import CARRIED, REFUSED, OpenFileError, Reducers
 from dispel4py.pickling.interned_strings import PrimedMemo, TakeBuffer
 from dispel4py.pickling.writable_arrays import dispatch_table, dumps
 
-#: States of more objects than that are not looked through each time; see `PrimedMemo`.
-MOST_OBJECTS = 10_000
+#: States of more objects are not searched for new strings each time; see `PrimedMemo`.
+MAX_OBJECTS = 10_000
 _STATE_ADVICE = "a state can hold plain data, and files that are read, between two calls"
-#: How many calls of a root are looked through for interned strings, which the others mostly share.
+#: How many calls of a root are searched for interned strings, which the others mostly share.
 _FIRST_CALLS = 1000
 
 
 class ForeignBytesError(D4pyError):
-    """Bytes that nobody with the run's secret has made; they were not unpickled."""
+    """The bytes are not authenticated with the run's secret; they were not unpickled."""
 
 
 #: Makes a pickler: for a file, with reducers for open files, with a `buffer_callback`.
@@ -41,28 +41,28 @@ class Codec:
     """Pickles, with fallbacks for what pickle refuses.
 
     Args:
-        fallbacks: each makes another pickler; what that writes must be readable by `pickle.loads`.
-            The second one is for what the first one follows for ever.
+        fallbacks: each makes another pickler; `pickle.loads` must be able to read its output.
+            The second one is for objects in which the first one recurses without end.
     """
 
     def __init__(self, *fallbacks: MakeFallback) -> None:
         self._fallbacks = fallbacks
 
     def dumps(
-        self, value: Any, beside: Callable[[pickle.PickleBuffer], bool] | None = None
+        self, value: Any, buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None
     ) -> bytes:
         """Return the pickle of an item.
 
         Args:
             value: the object.
-            beside: `buffer_callback` of `pickle.dumps`: takes large buffers out of the bytes.
+            buffer_callback: see `pickle.dumps`; takes large buffers out of the bytes.
 
         Raises:
-            ItemError: neither pickle nor a fallback takes it; the message names the part that is to
-                blame.
+            ItemError: neither pickle nor a fallback can pickle the object; the message names the
+                attribute or element that is the cause.
         """
         try:
-            return dumps(value, beside)
+            return dumps(value, buffer_callback)
         except BaseException as error:  # a user's __reduce__ may raise anything
             let_pass(error)
             reason = error
@@ -79,11 +79,11 @@ class Codec:
             raise cannot_carry(value, reason) from error
 
     def dumps_pe(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
-        """Return the pickle of a PE as it was made: interned strings come back interned.
+        """Return the pickle of a PE before the run; interned strings come back interned.
 
         Args:
             pe: the PE.
-            known: what it may leave out, if anything.
+            known: the initial memo, which may leave objects out.
 
         Raises:
             ItemError: see `dumps`.
@@ -91,52 +91,55 @@ class Codec:
         return self._dumps_known(pe, PrimedMemo() if known is None else known, REFUSED)
 
     def dumps_state(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
-        """Do the same for a PE in the middle of a run: files that it reads go with it.
+        """Return the pickle of a PE during a run, with the files that the PE reads.
 
         Args:
             pe: the PE.
-            known: what is known of earlier states of it.
+            known: the memo of earlier states of the PE.
 
         Raises:
-            ItemError: see `dumps`; so does any other open file.
+            ItemError: see `dumps`; or another file is open.
         """
         return self._dumps_known(pe, PrimedMemo() if known is None else known, CARRIED)
 
     def dumps_calls(
-        self, value: Any, calls: Sequence[Any], beside: Callable[[], TakeBuffer] | None = None
+        self,
+        value: Any,
+        calls: Sequence[Any],
+        make_callback: Callable[[], TakeBuffer] | None = None,
     ) -> bytes:
-        """Return the pickle of what holds calls of a root; strings come back as in a PE.
+        """Return the pickle of an object that holds calls of a root; see `dumps_pe` for strings.
 
         Args:
-            value: that, whatever it is.
+            value: the object.
             calls: the calls.
-            beside: as in `dumps`, but made anew for each pass.
+            make_callback: makes the `buffer_callback` of a pass; see `PrimedMemo.dumps`.
 
         Raises:
             ItemError: see `dumps`.
         """
-        known = PrimedMemo(MOST_OBJECTS)
+        known = PrimedMemo(MAX_OBJECTS)
         with suppress(ItemError):
             self._dumps_known(calls[:_FIRST_CALLS], known, REFUSED)
-        return self._dumps_known(value, known, REFUSED, beside)
+        return self._dumps_known(value, known, REFUSED, make_callback)
 
     def _dumps_known(
         self,
         value: Any,
         known: PrimedMemo,
         files: Reducers,
-        beside: Callable[[], TakeBuffer] | None = None,
+        make_callback: Callable[[], TakeBuffer] | None = None,
     ) -> bytes:
-        def pickler(file: Any, files: Reducers, take: TakeBuffer | None) -> Any:
+        def make_pickler(file: Any, files: Reducers, take: TakeBuffer | None) -> Any:
             made = pickle.Pickler(file, protocol=5, buffer_callback=take)
             made.dispatch_table = {**(dispatch_table() or copyreg.dispatch_table), **files}
             return made
 
         reason: Exception = ItemError()
-        for number, make in enumerate((pickler, *self._fallbacks)):
-            known.fell_back = number > 0
+        for number, make in enumerate((make_pickler, *self._fallbacks)):
+            known.used_fallback = number > 0
             try:
-                return known.dumps(value, partial(_made, make, files), beside)
+                return known.dumps(value, partial(_bind_files, make, files), make_callback)
             except Exception as error:  # a user's __reduce__ may raise anything
                 reason = error
                 if isinstance(error, OpenFileError) or (
@@ -147,9 +150,9 @@ class Codec:
         raise cannot_carry(value, reason, *advice) from reason
 
     def loads(self, data: bytes) -> Any:
-        """The object; only for bytes that are known to be our own."""
+        """Return the object; only for bytes that this run has made."""
         return pickle.loads(data)
 
 
-def _made(make: MakeFallback, files: Reducers, file: Any, take: TakeBuffer | None) -> Any:
+def _bind_files(make: MakeFallback, files: Reducers, file: Any, take: TakeBuffer | None) -> Any:
     return make(file, files, take)

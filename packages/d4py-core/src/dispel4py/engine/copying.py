@@ -19,7 +19,7 @@ from typing import Any
 
 from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.ordered.places import Placed
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import ItemError, shorten
@@ -107,15 +107,15 @@ def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
     return item
 
 
-def counting(isolate: Copier) -> CountingCopier:
-    """Return an `Copier` that counts, too."""
-    if isolate is copy_item or isolate is share_item:
-        return isolate
+def counting(copier: Copier) -> CountingCopier:
+    """Return a `Copier` that counts, too."""
+    if copier is copy_item or copier is share_item:
+        return copier
 
-    def isolate_and_count(item: Any, counter: ByteCounter) -> Any:
-        return isolate(share_item(item, counter))
+    def copy_and_count(item: Any, counter: ByteCounter) -> Any:
+        return copier(share_item(item, counter))
 
-    return isolate_and_count
+    return copy_and_count
 
 
 @cache
@@ -151,7 +151,7 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
     """The error for an item or PE that cannot be pickled; names the attribute to blame."""
-    while type(item) in (Item, Placed, InstanceSnapshot, KeptInOrder):
+    while type(item) in (Item, Placed, InstanceSnapshot, OrderedSnapshot):
         item = item.data if type(item) in (Item, Placed) else item.pe
     reason: Any = error
     where = ""

@@ -5,16 +5,17 @@ depth and without recursion; memory holds one batch per stage.  What leaves the 
 `OutputHandler`.  Every mapping stands on it: `simple` keeps all instances here, a rank or a worker
 of a parallel mapping keeps some.
 
-Items travel in batches that take about `SLICE_SECONDS` to process.  Where results come in order,
-that order does not depend on how batches were cut: the instances of a PE are called in the order of
-the items (`InstanceGroup`), and where items can reach a PE by two ways (`Plan.order_matters`) they
-travel one by one, depth first.
+Items travel in batches that take about `EngineLimits.batch_seconds` to process.  Where results come
+in order, that order does not depend on how batches were cut: the instances of a PE are called in
+the order of the items (`InstanceGroup`), and where items can reach a PE by two paths
+(`Plan.order_matters`) they travel one by one, depth first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -24,28 +25,21 @@ from typing import Any, Protocol
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import Copier, copy_item, share_item
-from dispel4py.engine.inputs import CallRange, take
+from dispel4py.engine.inputs import CallRange, take_calls
 from dispel4py.engine.item_ids import InstanceSnapshot, bare
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.ordered import places
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
-from dispel4py.engine.ordered.router import OrderedRouter, take_way
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
+from dispel4py.engine.ordered.router import OrderedRouter, take_path
 from dispel4py.engine.ordered.runner import OrderedRunner
 from dispel4py.engine.plan import Plan, Route
+from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.routing import Router, copy_items, fork_items
-from dispel4py.engine.runner import CallOffset, InstanceGroup, OnError, Runner, raise_error
-from dispel4py.engine.sizes import SLICE_BYTES, SMALL_BYTES, ByteCounter
+from dispel4py.engine.runner import InstanceGroup, OnError, Runner, raise_error
+from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.exceptions.unwinding import Unwind
-from dispel4py.processes.ending import end_stuck
+from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
-
-#: Most items in a batch.
-CHUNK = 1024
-#: A batch should keep a PE busy no longer than this, so that slow items move on one by one.
-SLICE_SECONDS = 0.005
-#: How many PEs may be in the middle of a call at once while others run on what they wrote; few
-#: enough to leave each of them some forty frames of Python's stack.
-DEEPEST_NESTING = 20
 
 
 class OutputHandler(Protocol):
@@ -74,19 +68,19 @@ class Executor:
         exits: where the rest goes.
         is_local: says whether (PE number, instance) lives here; None if all do.
         rank: number of this process.
-        isolate: copies what a PE writes.
+        copier: copies what a PE writes.
         on_error: see `dispel4py.engine.runner.OnError`.
         log: gets what PEs log.
-        between: called between batches, about every `SLICE_SECONDS` or sooner; True makes
-            `drain` return although items wait.
+        on_batch_end: called between batches, at least about every `EngineLimits.batch_seconds`;
+            if it returns True, `drain` returns although items wait.
         one_by_one: items travel one at a time.  None keeps the order of results, one by one where
             the plan says so; False gives it up for speed.
         leased: what runs here has been leased, so calls are settled as soon as they end; and in the
-            middle of one, another thread can take what waits behind it (`visiting`, `part`).
-        waits: says whether something waits to leave this process, so that `between` is called now
-            and then in the middle of a long call of a PE with threads.  None if nothing ever does.
-        any_thread: the `OutputHandler` and `between` may be called by one thread after another;
-            without, what threads of a PE write waits for the one that calls the PE.
+            middle of one, another thread can take what waits behind it (`entered`, `split_batch`).
+        has_unsent: says whether something waits to leave this process, so that `on_batch_end` is
+            called now and then during a long call of a PE with threads.  None if nothing ever does.
+        any_thread: the `OutputHandler` and `on_batch_end` may be called by one thread after
+            another; else what threads of a PE write waits for the thread that calls the PE.
 
     Attributes:
         item_bytes: about how many bytes each of the items takes that the `OutputHandler` gets now.
@@ -99,24 +93,26 @@ class Executor:
         *,
         is_local: Callable[[int, int], bool] | None = None,
         rank: int = 0,
-        isolate: Copier = copy_item,
+        copier: Copier = copy_item,
         on_error: OnError = raise_error,
         log: Log | None = None,
-        between: Callable[[], bool] | None = None,
+        on_batch_end: Callable[[], bool] | None = None,
         one_by_one: bool | None = None,
         leased: bool = False,
-        waits: Callable[[], bool] | None = None,
+        has_unsent: Callable[[], bool] | None = None,
         any_thread: bool = True,
     ) -> None:
         self.plan = plan
         self._exits = exits
         self._is_local = is_local
         self._rank = rank
-        self._isolate = isolate
+        self._copier = copier
         self._on_error = on_error
         self._lines = None if log is None else LogLines(log)
-        self._between = between
+        self._on_batch_end = on_batch_end
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
+        self._limits = limits = plan.limits
+        self._runner_limits = replace(limits, batch_items=1) if self._one_by_one else limits
         self._in_teams = one_by_one is None and is_local is None and not self._one_by_one
         self._teams: dict[int, InstanceGroup] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
@@ -131,7 +127,7 @@ class Executor:
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
         self._leased = leased
-        self._waits = waits
+        self._has_unsent = has_unsent
         self._any_thread = any_thread
         self._parting: tuple[Runner, str | None, list[Any], Batch] | None = None
 
@@ -141,7 +137,7 @@ class Executor:
         return bool(self._calling)
 
     @property
-    def calling(self) -> list[tuple[int, int]]:
+    def call_stack(self) -> list[tuple[int, int]]:
         """(PE number, instance) of those that are in the middle of a call, the first one first."""
         return [(runner.planned.index, runner.instance) for runner in self._calling]
 
@@ -174,9 +170,9 @@ class Executor:
         self,
         pe: int,
         instance: int,
-        restored: GenericPE | InstanceSnapshot | KeptInOrder | None = None,
+        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None = None,
         sent_before: Mapping[str, int] | None = None,
-        cut: CallOffset | None = None,
+        call_offset: CallOffset | None = None,
     ) -> Runner:
         """The runner of a local instance; made, and its PE preprocessed, at the first call.
 
@@ -185,7 +181,7 @@ class Executor:
             instance: number of the instance.
             restored: see `Runner`.
             sent_before: see `Runner.track`; None does not track the instance.
-            cut: see there.
+            call_offset: see there.
         """
         runner = self._runners.get((pe, instance))
         if runner is None:
@@ -201,13 +197,13 @@ class Executor:
                 instance,
                 self._on_written,
                 rank=self._rank,
-                isolate=self._isolate,
+                copier=self._copier,
                 on_error=self._on_error,
                 on_thread_written=self._on_thread_written if self._any_thread else None,
                 on_stuck=self._on_stuck,
                 leased=self._leased,
                 log=self._lines,
-                chunk=1 if self._one_by_one else CHUNK,
+                limits=self._runner_limits,
                 written=None if first is None else first.written,
                 counters=None if first is None else first.counters,
                 restored=restored,
@@ -216,7 +212,7 @@ class Executor:
             )
             runner.marks = runner.monitor.is_shared = self._leased and make is Runner
             if sent_before is not None:
-                runner.track(sent_before, cut)
+                runner.track(sent_before, call_offset)
             self._runners[pe, instance] = runner
             if planned.ordered:
                 self._ordered[pe, instance] = runner
@@ -270,14 +266,19 @@ class Executor:
         runner = self.start(pe, instance)
         started_at = perf_counter()
         if input_name is None:
-            batch = take(items, runner.slice, self._taken.setdefault(pe, ByteCounter()))
+            batch = take_calls(
+                items,
+                runner.slice,
+                self._limits.batch_bytes,
+                self._taken.setdefault(pe, ByteCounter()),
+            )
         else:
             batch = list(islice(items, runner.slice))
         if batch:
             self._process(runner, input_name, batch, perf_counter() - started_at)
         return len(batch)
 
-    def give_up(self, pe: int, instance: int, item: Any) -> None:
+    def skip(self, pe: int, instance: int, item: Any) -> None:
         """Skip an item of a tracked instance; what follows from that is run by `drain`.
 
         Args:
@@ -286,20 +287,20 @@ class Executor:
             item: the item, as it came; None for a call of a root.
         """
         runner = self.start(pe, instance)
-        sent = runner.still_to_drop
+        sent = runner.replay.left_to_drop
         runner.track()
-        runner.give_up(item, sent)
+        runner.skip(item, sent)
         self._collect(runner)
         runner.track()
 
     @property
-    def ahead(self) -> dict[tuple[int, int], tuple[int, ...]]:
+    def roots_to_pause(self) -> dict[tuple[int, int], tuple[int, ...]]:
         """Local instances that hold too many early items, with the roots that should wait.
 
         Roots are held up by nothing else than this: what an ordered input waits for may be behind
         anything that is further down the graph.
         """
-        found = {at: runner.ahead for at, runner in self._ordered.items()}
+        found = {at: runner.roots_to_pause for at, runner in self._ordered.items()}
         return {at: roots for at, roots in found.items() if roots}
 
     def finish(self, pe: int, instance: int, *, close: bool = True) -> None:
@@ -360,7 +361,7 @@ class Executor:
         """Process all local items, down to the end of every local path.
 
         Returns:
-            False if `between` stopped it.
+            False if `on_batch_end` stopped it.
 
         Raises:
             ProcessingError: a PE raised, and `on_error` says to stop.
@@ -374,12 +375,12 @@ class Executor:
                 stack.append((runner, input_name, items[size:]))
                 items = items[:size]
             self._process(runner, input_name, items)
-            if self._between is not None and self._between():
+            if self._on_batch_end is not None and self._on_batch_end():
                 return False
         return True
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def fresh_stack(self) -> Iterator[None]:
         """Leave what waits now alone: `drain` inside runs only what is pushed inside."""
         outer_floor, self._floor = self._floor, len(self._stack)
         try:
@@ -406,21 +407,21 @@ class Executor:
         return taken
 
     @property
-    def in_hand(self) -> object | None:
-        """The batch in hand, if `part` can leave all but that alone; a new object for each one."""
+    def current_batch(self) -> object | None:
+        """The current batch if `split_batch` can split it; a new object for each batch."""
         if self._parting is None or self._parting[0].batch is not self._parting[2]:
             return None
         return self._parting
 
     @property
-    def in_hand_items(self) -> tuple[int, list[Any]]:
+    def current_items(self) -> tuple[int, list[Any]]:
         """PE and items of the batch in hand; only if there is one."""
         assert self._parting is not None
         runner, _, items, _ = self._parting
         return runner.planned.index, items
 
     @property
-    def has_more(self) -> bool:
+    def has_pending(self) -> bool:
         """Something waits here, or in the batch in hand, that was not begun."""
         if self._parting is None:
             return False
@@ -432,7 +433,7 @@ class Executor:
         return self._parting is not None and self._parting[0].has_written
 
     @contextmanager
-    def visiting(self, in_hand: object) -> Iterator[bool]:
+    def entered(self, in_hand: object) -> Iterator[bool]:
         """Run the engine in a block, from another thread, while a batch is in hand.
 
         Args:
@@ -445,11 +446,11 @@ class Executor:
         if parting is None or parting is not in_hand:
             yield False
             return
-        with parting[0].monitor.visiting() as is_there:
+        with parting[0].monitor.entered() as is_there:
             yield is_there and self._parting is parting
 
-    def part(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
-        """Leave the batch in hand alone: from another thread, in `visiting`.
+    def split_batch(self, keep: Callable[[int], bool]) -> tuple[Parted, list[Parted]]:
+        """Leave the batch in hand alone: from another thread, in `entered`.
 
         What came of those of its items that are done goes on its way.
 
@@ -476,7 +477,7 @@ class Executor:
             waiting.append((*at, not_begun))
         return (*at, in_hand), waiting
 
-    def keep_whole(self) -> None:
+    def forbid_split(self) -> None:
         """Something came of the batch in hand, so it cannot be begun again."""
         self._parting = None
 
@@ -502,13 +503,15 @@ class Executor:
         if self._lines:
             self._lines.flush()
         if not self._one_by_one:
-            if seconds > SLICE_SECONDS:
-                slower = int(len(batch) * SLICE_SECONDS / seconds)
+            if seconds > self._limits.batch_seconds:
+                slower = int(len(batch) * self._limits.batch_seconds / seconds)
                 runner.slice = max(1, min(runner.slice, slower))
             elif (
-                seconds < SLICE_SECONDS / 2
-                and len(batch) == runner.slice < CHUNK
-                and all(counter.bytes < SLICE_BYTES for counter in runner.counters.values())
+                seconds < self._limits.batch_seconds / 2
+                and len(batch) == runner.slice < self._limits.batch_items
+                and all(
+                    counter.bytes < self._limits.batch_bytes for counter in runner.counters.values()
+                )
             ):
                 runner.slice *= 2
         self._collect(runner)
@@ -560,20 +563,20 @@ class Executor:
         """In the middle of a call: run on what was written so far."""
         if self._failure is not None:
             raise Unwind
-        if len(self._calling) < DEEPEST_NESTING:
+        if len(self._calling) < self._limits.nested_calls:
             self._run_on(runner)
 
     def _on_thread_written(self, runner: Runner) -> bool:
         """In the middle of a call: run on what threads of the PE have written or logged."""
         if self._lines:
             self._lines.flush()
-        if any(runner.written.values()) or (self._waits is not None and self._waits()):
+        if any(runner.written.values()) or (self._has_unsent is not None and self._has_unsent()):
             self._on_written(runner)
-        return self._waits is not None and self._waits()
+        return self._has_unsent is not None and self._has_unsent()
 
     def _on_stuck(self, caller: int) -> None:
         if self._failure is not None:
-            end_stuck(self._failure, caller)
+            abort_call(self._failure, caller)
 
     def _run_on(self, runner: Runner) -> None:
         self._parting = None
@@ -583,8 +586,8 @@ class Executor:
             self._collect(runner)
             while not self.drain():
                 pass  # the call that wrote these items cannot be left in the middle
-            if self._between is not None:
-                self._between()
+            if self._on_batch_end is not None:
+                self._on_batch_end()
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
@@ -611,8 +614,8 @@ class Executor:
                 counter.bytes -= each * len(items)
             self.item_bytes = SMALL_BYTES + each
             del written[: len(items)]
-            if runner.sent is not None:
-                items = runner.to_send(output, items)
+            if runner.replay.sent is not None:
+                items = runner.replay.to_send(output, items)
                 if not items:
                     continue
             if not outlets:
@@ -663,19 +666,19 @@ class Executor:
 
     def _make_outlets(self, routes: Sequence[Route], runner: Runner) -> list[_Outlet]:
         outlets = []
-        for way, route in enumerate(routes):
+        for branch, route in enumerate(routes):
             receiver = self.plan.pes[route.destination]
-            make = Router if route.way < 0 else OrderedRouter
+            make = Router if route.path < 0 else OrderedRouter
             router = make(
                 route,
                 receiver.instances,
                 runner.instance,
-                self._isolate,
+                self._copier,
                 runner.fail,
                 self._in_teams,
                 receiver.id,
             )
-            outlets.append(_Outlet(router, _taker(routes, way, self._isolate)))
+            outlets.append(_Outlet(router, _taker(routes, branch, self._copier)))
         return outlets
 
 
@@ -685,27 +688,27 @@ _Output = tuple[str, list[Any], ByteCounter, "list[_Outlet]"]
 _Take = Callable[[list[Any]], list[Any]]
 
 
-def _taker(routes: Sequence[Route], way: int, isolate: Copier) -> _Take | None:
+def _taker(routes: Sequence[Route], branch: int, copier: Copier) -> _Take | None:
     """See `_Outlet.take`.
 
     The last way takes the items themselves, the others take copies; nobody else can have touched
     them yet.
     """
-    is_last = way == len(routes) - 1
-    if any(route.way >= 0 for route in routes):
+    is_last = branch == len(routes) - 1
+    if any(route.path >= 0 for route in routes):
         if len(routes) == 1:
             return None  # the places were given with this way
-        keep = share_item if is_last else isolate
-        if routes[way].way < 0:
-            return lambda items: copy_items(places.bare(items), keep)
-        return partial(take_way, way=routes[way].way, isolate=keep)
+        keep = share_item if is_last else copier
+        if routes[branch].path < 0:
+            return lambda items: copy_items(places.without_places(items), keep)
+        return partial(take_path, path=routes[branch].path, copier=keep)
     if not any(route.with_ids for route in routes):
-        return None if is_last else partial(copy_items, isolate=isolate)
-    if not routes[way].with_ids:
-        return bare if is_last else lambda items: copy_items(bare(items), isolate)
+        return None if is_last else partial(copy_items, copier=copier)
+    if not routes[branch].with_ids:
+        return bare if is_last else lambda items: copy_items(bare(items), copier)
     if len(routes) == 1:
         return None
-    return partial(fork_items, way=way, isolate=share_item if is_last else isolate)
+    return partial(fork_items, branch=branch, copier=share_item if is_last else copier)
 
 
 class _Outlet:

@@ -1,42 +1,44 @@
-"""What becomes of the failures of a run that skips them: all are counted, the first are kept."""
+"""Failures of a run that skips them: all are counted, and the first ones are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.sizes import size_of
 from dispel4py.errors import GroupingError
 from dispel4py.result import Failure, FailureCount, OnFailure, RunResult
 
-#: So many failures are kept with item and traceback, or as many as fit into so many bytes.
-MOST_FAILURES, MOST_FAILURE_BYTES = 10_000, 64 << 20
 _IN_GROUPING = f"{GroupingError.__module__}.{GroupingError.__qualname__}"
 
 
 class FailureCollector:
-    """Takes failures and hands them to `on_failure`, or keeps the first ones for `RunResult`.
+    """Counts failures, and passes them to `on_failure` or keeps the first ones for `RunResult`.
 
     Args:
         on_failure: see `dispel4py.RunOptions`.
+        limits: how many failures to keep.
 
     Attributes:
-        kept: the first failures, up to `MOST_FAILURES` and `MOST_FAILURE_BYTES`; none if
-            `on_failure` takes them.
+        kept: the first failures; none if `on_failure` takes them.
     """
 
-    def __init__(self, on_failure: OnFailure | None = None) -> None:
+    def __init__(
+        self, on_failure: OnFailure | None = None, limits: EngineLimits = EngineLimits()
+    ) -> None:
+        self._max_failures, self._max_bytes = limits.kept_failures, limits.kept_failure_bytes
         self.kept: list[Failure] = []
         self._on_failure = on_failure
         self._counts: dict[tuple[str, str, str], FailureCount] = {}
         self._bytes = 0
 
     def add(self, failures: Iterable[Failure]) -> None:
-        """Take failures."""
+        """Add failures."""
         for failure in failures:
             self._count(failure)
             if self._on_failure is not None:
                 self._on_failure(failure)
-            elif len(self.kept) < MOST_FAILURES and self._bytes < MOST_FAILURE_BYTES:
+            elif len(self.kept) < self._max_failures and self._bytes < self._max_bytes:
                 self.kept.append(failure)
                 self._bytes += failure_bytes(failure)
 
@@ -50,21 +52,21 @@ class FailureCollector:
 
     @property
     def counts(self) -> list[FailureCount]:
-        """How many failures there were of each kind, the most frequent first."""
+        """Number of failures of each kind, the most frequent kind first."""
         return sorted(self._counts.values(), key=lambda count: -count.failures)
 
 
 def failure_bytes(failure: Failure) -> int:
     """Return about how many bytes a failure takes."""
-    # The text is there twice, in the error and in its note, and its cause is about as large.
+    # The error and its note both hold the text, and the cause is about as large.
     return size_of(failure.item) + 3 * len(failure.error.user_traceback) + 1000
 
 
-def complete_failures(result: RunResult, on_failure: OnFailure | None) -> None:
+def count_failures(result: RunResult, on_failure: OnFailure | None) -> None:
     """Count the failures of a run, where its mapping has only listed them.
 
     Args:
-        result: what the run gave back; it is changed.
+        result: the result of the run; it is changed.
         on_failure: see `dispel4py.RunOptions`.
     """
     if result.failures and not result.failure_counts:
@@ -73,11 +75,11 @@ def complete_failures(result: RunResult, on_failure: OnFailure | None) -> None:
         result.failures, result.failure_counts = collector.kept, collector.counts
 
 
-def failed_throughout(result: RunResult) -> dict[str, int]:
-    """Return the PEs of which each call failed, and how many calls that were."""
+def pes_without_success(result: RunResult) -> dict[str, int]:
+    """Return the ids of the PEs of which every call has failed, and how many calls there were."""
     failed: dict[str, int] = {}
     for count in result.failure_counts:
-        # Of what one call has written, several items may lack their group key.
+        # Several items of one call may lack their group key.
         if count.phase == "process" and count.exception_type != _IN_GROUPING:
             failed[count.pe_id] = failed.get(count.pe_id, 0) + count.failures
     calls = result.stats.items_per_pe()

@@ -1,35 +1,36 @@
-"""Reads an iterable of calls for a root on a thread, so that one that blocks blocks nobody else."""
+"""`InputReader`: reads the inputs of a root on a thread, so that a driver never waits for them."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 from dispel4py.engine.copying import copy_item
 from dispel4py.engine.inputs import RootInput, calls
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter, size_of
 
-#: How many calls may be read and not taken, and about how many bytes they may be.
-_MOST_AHEAD, _MOST_BYTES = 1024, 1 << 20
 
-
-class Reader:
-    """The calls of one root, read a little ahead of their use.
+class InputReader:
+    """Reads the calls of one root a little before they are used.
 
     Args:
         root: the root.
-        given: its inputs.
+        given: the inputs of the root.
+        limits: how far to read ahead.
 
     Attributes:
-        ended: everything was taken.
+        ended: all calls were taken.
     """
 
-    def __init__(self, root: PlannedPE, given: RootInput) -> None:
+    def __init__(
+        self, root: PlannedPE, given: RootInput, limits: EngineLimits = EngineLimits()
+    ) -> None:
         self.ended = False
+        self._max_items, self._max_bytes = limits.read_ahead_items, limits.read_ahead_bytes
         self._counter = ByteCounter()
         self._calls = calls(root, given, partial(copy_item, counter=self._counter))
         self._changed = threading.Condition()
@@ -40,19 +41,24 @@ class Reader:
         self._thread = threading.Thread(target=self._read, name=f"d4py-{root.id}", daemon=True)
 
     def start(self) -> None:
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Read nothing more.  A `next()` of the caller's that blocks is left alone."""
+        """Stop reading, without waiting for a `next()` of the iterable that blocks."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def take(self, seconds: float, most: int = 512) -> list[dict[str, Any]]:
-        """What was read, up to a number; waits for something for so long.
+        """Return calls that were read; wait for some if there are none.
+
+        Args:
+            seconds: longest wait.
+            most: most calls to return.
 
         Raises:
-            Exception: whatever the iterable raised.
+            Exception: the iterable has raised.
         """
         taken: list[dict[str, Any]] = []
         with self._changed:
@@ -75,34 +81,32 @@ class Reader:
                 size = SMALL_BYTES + self._counter.bytes
                 self._counter.bytes = 0
                 with self._changed:
-                    self._changed.wait_for(self._may_go_on)
+                    self._changed.wait_for(self._may_continue)
                     if self._stopped:
                         return
                     self._ahead.append((call, size))
                     self._bytes += size
                     self._changed.notify_all()
-        except BaseException as error:  # raised where it is taken
+        except BaseException as error:  # raised by `take`
             self._error = error
         with self._changed:
             self._exhausted = True
             self._changed.notify_all()
 
-    def _may_go_on(self) -> bool:
-        return self._stopped or (len(self._ahead) < _MOST_AHEAD and self._bytes < _MOST_BYTES)
+    def _may_continue(self) -> bool:
+        has_room = len(self._ahead) < self._max_items and self._bytes < self._max_bytes
+        return self._stopped or has_room
 
 
-def is_in_memory(value: RootInput) -> bool:
-    """The inputs can be handed over at once; anything else wants a `Reader`."""
-    return isinstance(value, int) or (
-        isinstance(value, list | tuple) and len(value) <= _MOST_AHEAD and _fit(value)
-    )
-
-
-def _fit(values: Iterable[Any]) -> bool:
-    """Return whether they take no more than `_MOST_BYTES`; look no further than that."""
+def is_in_memory(value: RootInput, limits: EngineLimits = EngineLimits()) -> bool:
+    """Return whether inputs need no `InputReader`: they are in memory, and few and small."""
+    if isinstance(value, int):
+        return True
+    if not isinstance(value, list | tuple) or len(value) > limits.read_ahead_items:
+        return False
     size = 0
-    for value in values:
-        size += size_of(value)
-        if size > _MOST_BYTES:
+    for call in value:
+        size += size_of(call)
+        if size > limits.read_ahead_bytes:
             return False
     return True

@@ -15,7 +15,7 @@ from typing import Any, overload
 
 from dispel4py.engine.copying import Copier, copy_item
 from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.sizes import SLICE_BYTES, ByteCounter
+from dispel4py.engine.sizes import ByteCounter
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.logs import get_logger
 
@@ -62,7 +62,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
 
 
 def calls(
-    root: PlannedPE, given: RootInput, isolate: Copier = copy_item
+    root: PlannedPE, given: RootInput, copier: Copier = copy_item
 ) -> Iterator[dict[str, Any]]:
     """The inputs of a root's calls, one dict each, which the root may change as it likes.
 
@@ -71,25 +71,28 @@ def calls(
     """
     if isinstance(given, int):
         return starmap(dict, repeat((), given))
-    return _checked_calls(root, given, isolate)
+    return _checked_calls(root, given, copier)
 
 
-def take(made: Iterator[Any], most: int, counter: ByteCounter) -> list[Any]:
-    """Take up to so many of the `calls` of a root; fewer if they are large, but one.
+def take_calls(
+    calls: Iterator[Any], max_items: int, max_bytes: int, counter: ByteCounter
+) -> list[Any]:
+    """Take some of the `calls` of a root: at least one, unless there are no more.
 
     Args:
-        made: the calls.
-        most: how many.
-        counter: has measured those before.
+        calls: the calls.
+        max_items: most calls to take.
+        max_bytes: no more are taken once they have this size.
+        counter: measures the calls; has measured those before.
     """
-    if isinstance(made, starmap):  # calls with nothing
-        return list(islice(made, most))
+    if isinstance(calls, starmap):  # calls without inputs
+        return list(islice(calls, max_items))
     taken: list[Any] = []
     counter.bytes = 0
-    for call in islice(made, most):
+    for call in islice(calls, max_items):
         taken.append(call)
         counter.add(call)
-        if counter.bytes > SLICE_BYTES:
+        if counter.bytes > max_bytes:
             break
     return taken
 
@@ -139,11 +142,11 @@ class CallRange(Sequence[dict[str, Any]]):
 
 
 def _checked_calls(
-    root: PlannedPE, given: Iterable[Any], isolate: Copier
+    root: PlannedPE, given: Iterable[Any], copier: Copier
 ) -> Iterator[dict[str, Any]]:
     for number, element in enumerate(given):
         _check_element(root, number, element)
-        yield isolate(element)
+        yield copier(element)
 
 
 def _give(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:

@@ -95,9 +95,9 @@ def child_id(parent: str, output: str, number: int) -> str:
     return _digest(f"{parent}/{output}/{number}")
 
 
-def forked_id(item_id: str, way: int) -> str:
-    """The id of an item on one of several ways: each receiver's has an id of its own."""
-    return _digest(f"{item_id}>{way}")
+def branch_id(item_id: str, branch: int) -> str:
+    """Return the id of an item on one of several branches: each receiver gets another id."""
+    return _digest(f"{item_id}>{branch}")
 
 
 def bare(items: list[Item]) -> list[Any]:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.checks.calls import check_graph
 from dispel4py.checks.methods import method_problems
-from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE
-from dispel4py.engine.ordered.ways import with_places
+from dispel4py.core import GROUPING, OPTIONAL, ORDERED, GenericPE, make_pe_id
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.ordered.paths import with_places
 from dispel4py.engine.random_streams import draw_seed
 from dispel4py.errors import GraphError, name_list
 from dispel4py.workflow_graph import WorkflowGraph, flatten, topological_order
@@ -52,7 +53,7 @@ class Route:
 
     Attributes:
         with_ids: items travel with their ids, as `dispel4py.engine.item_ids.Item`.
-        way: items travel with their places, as `engine.ordered.places.Placed`, and this is the
+        path: items travel with their places, as `engine.ordered.places.Placed`, and this is the
             number of the way that they take here; if the grouping is `ALL`, that of the way to
             instance 0, and the others follow.  -1 if items travel without.
         ordered: the input is ordered.
@@ -65,7 +66,7 @@ class Route:
     input: str
     grouping: Grouping
     with_ids: bool = False
-    way: int = -1
+    path: int = -1
     ordered: bool = False
     receiver: str = field(default="", compare=False)
 
@@ -84,15 +85,15 @@ class PlannedPE:
         routes: output name → edges; an output without edges makes results.
         upstream: numbers of the PEs that feed it directly.
         with_ids: its items come with their ids, since it asks for them or feeds one that does.
-        shared: its instances are replicas, of which each process may have one.
+        replicated: its instances are replicas, of which each process may have one.
         ordered: names of its ordered inputs that are connected.
-        ways: for `dispel4py.engine.ordered.reorder_buffer.ReorderBuffer`, if there are any.
+        paths: for `dispel4py.engine.ordered.reorder_buffer.ReorderBuffer`, if there are any.
         has_places: items come to it, or leave it, with their places.
         turn: its number in the plan's order.
         has_preprocess: its author overrode `preprocess`.
         has_postprocess: its author overrode `postprocess`.
         reads_input: the input that it reads, if it cannot be called without.
-        make: makes the PE of an instance; None copies `pe`.
+        factory: makes the PE of an instance; None copies `pe`.
     """
 
     index: int
@@ -104,15 +105,15 @@ class PlannedPE:
     routes: dict[str, tuple[Route, ...]]
     upstream: tuple[int, ...]
     with_ids: bool = False
-    shared: bool = False
+    replicated: bool = False
     ordered: tuple[str, ...] = ()
-    ways: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
+    paths: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
     has_places: bool = False
     turn: int = 0
     has_preprocess: bool = False
     has_postprocess: bool = False
     reads_input: str | None = None
-    make: Callable[[], GenericPE] | None = field(default=None, compare=False, repr=False)
+    factory: Callable[[], GenericPE] | None = field(default=None, compare=False, repr=False)
 
     @property
     def stateful(self) -> bool:
@@ -135,7 +136,7 @@ class PlannedPE:
 
     def name_of(self, instance: int, rank: int) -> str:
         """Return the name of an instance, in all processes alike; of a replica, by its process."""
-        return f"{self.id}@{rank}" if self.shared else f"{self.id}.{instance}"
+        return f"{self.id}@{rank}" if self.replicated else f"{self.id}.{instance}"
 
     @property
     def asks_for_ids(self) -> bool:
@@ -161,13 +162,15 @@ class Plan:
         pes: all PEs, by number.
         order: their numbers, each behind all that feed it.
         strict: see `dispel4py.RunOptions`.
-        seed: what random numbers follow from.
+        seed: the seed of all random numbers.
+        limits: limits of the engine in all processes of the run.
     """
 
     pes: tuple[PlannedPE, ...]
     order: tuple[int, ...]
     strict: bool = False
     seed: int = 0
+    limits: EngineLimits = field(default_factory=EngineLimits)
 
     @property
     def roots(self) -> list[PlannedPE]:
@@ -184,12 +187,17 @@ class Plan:
         return any(count > 1 for count in arrivals)
 
 
-def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
+def make_plan(
+    graph: WorkflowGraph,
+    options: RunOptions | None = None,
+    limits: EngineLimits = EngineLimits(),
+) -> Plan:
     """Plan a graph.
 
     Args:
         graph: the graph.
-        options: of the run; what every instance has to know of them goes into the plan.
+        options: options of the run; those that instances need become part of the plan.
+        limits: limits of the engine, likewise.
 
     Raises:
         GraphError: it cannot run; every problem is listed.
@@ -199,7 +207,7 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
     flat, problems = flatten(graph)
     pes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(pes)}
-    ids = [f"{pe.name}{i}" for i, pe in enumerate(pes)]
+    ids = [make_pe_id(pe, i) for i, pe in enumerate(pes)]
     problems += [
         *_graph_problems(pes, ids),
         *_port_problems(flat, position, ids),
@@ -262,6 +270,7 @@ def make_plan(graph: WorkflowGraph, options: RunOptions | None = None) -> Plan:
         order=tuple(order),
         strict=options is not None and options.strict,
         seed=_seed_of(options),
+        limits=limits,
     )
 
 
@@ -289,12 +298,12 @@ class Ancestors(dict[int, frozenset[int]]):
         return self[pe]
 
 
-def share_stateless(plan: Plan) -> Plan:
+def replicate_stateless(plan: Plan) -> Plan:
     """The same plan for a mapping whose workers share the stateless PEs: one instance of each."""
     return replace(
         plan,
         pes=tuple(
-            pe if pe.stateful else replace(pe, instances=1, shared=not pe.is_pinned)
+            pe if pe.stateful else replace(pe, instances=1, replicated=not pe.is_pinned)
             for pe in plan.pes
         ),
     )

@@ -1,8 +1,8 @@
-"""Plans and items on their way to worker processes: as bytes that can be opened there.
+"""`PlanBundle`: a plan in a form in which worker processes can load it.
 
-A plan travels without its PEs, and each PE by itself, so that a process opens those that it runs,
-when it starts them.  Large arrays are no part of those bytes: a forked worker has them already, and
-goes on with its parent's pages until it writes to them.
+A plan is serialized without its PEs, and each PE by itself, so that a process loads only the PEs
+that it runs, when it starts them.  Large arrays are left out of the bytes: a forked worker shares
+them with its parent until one of the two writes to them.
 """
 
 from __future__ import annotations
@@ -31,41 +31,41 @@ from dispel4py.exceptions.unwinding import let_pass
 from dispel4py.files.open_files import REFUSED, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
 from dispel4py.pickling.interned_strings import PrimedMemo, loads_with
-from dispel4py.pickling.local_copies import reduce_for_elsewhere
-from dispel4py.pickling.rebuilding import OwnPE, may_be_rebuilt, pes_made_by
+from dispel4py.pickling.local_copies import reduce_portably
+from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
 from dispel4py.processes.start_methods import imports_main, main_is_shared
 
-#: Arrays and bytearrays of so many bytes are left out of the bytes of a PE.
+#: Arrays and bytearrays of at least so many bytes are left out of the bytes of a PE.
 _LARGE_BYTES = 1 << 20
 
 
 @dataclass
 class SerializedPE:
-    """A PE on its way.
+    """A PE as bytes.
 
     Attributes:
-        data: its bytes.
-        apart: large objects that are left out of them.
-        is_shared: for each of those, whether something else of the plan has the same memory.
+        data: the bytes.
+        external: large objects that are left out of the bytes.
+        is_shared: for each of those, whether something else of the plan uses the same memory.
     """
 
     data: bytes
-    apart: list[Any]
+    external: list[Any]
     is_shared: list[bool]
 
 
 @dataclass
 class PlanBundle:
-    """A packed plan; picklable in any way of starting processes.
+    """A serialized plan; it can be pickled, whatever the start method of the workers.
 
     Attributes:
         plan: the plan, with stand-ins for its PEs.
         pes: the PEs, by number; None for those that are taken from the graph at `origin`.
-        definitions: what a main program defines that workers cannot import; empty if they can.
+        definitions: what the main program defines and workers cannot import; empty if they can.
         modules: name, source and file name of modules that were loaded from files.
         argv: ``sys.argv`` as those modules saw it.
-        process: number of the process that packed it.
-        origin: where the process that opens it finds a graph of its own.
+        process: id of the process that made the bundle.
+        origin: where the process that loads the bundle can import the graph.
     """
 
     plan: bytes
@@ -76,104 +76,107 @@ class PlanBundle:
     process: int
     origin: Origin | None = None
 
-    def of(self, pes: Collection[int]) -> PlanBundle:
-        """Return the same with some of its PEs alone."""
+    def subset(self, pes: Collection[int]) -> PlanBundle:
+        """Return a bundle with only some of the PEs."""
         return replace(self, pes={pe: self.pes[pe] for pe in pes})
 
-    def look(self, codec: Codec) -> Plan:
-        """Return the plan for a driver that only took it up: no PE of it can be run.
+    def load_plan(self, codec: Codec) -> Plan:
+        """Return the plan for a driver that resumes a run; no PE of the plan can be run.
 
         Raises:
-            RunError: see `open`.
+            RunError: see `load`.
         """
-        return self._looked_at(codec)[0]
+        return self._load_graph(codec)[0]
 
-    def _looked_at(self, codec: Codec) -> tuple[Plan, list[Any]]:
-        """Return the plan, and the PEs of the graph that is made here, if some are needed."""
+    def _load_graph(self, codec: Codec) -> tuple[Plan, list[Any]]:
+        """Return the plan, and the PEs of the graph as imported here, if some are needed."""
         sys.argv = list(self.argv)
-        own: list[Any] = []
-        with _made_again():
+        rebuilt: list[Any] = []
+        with _restoring():
             for module in self.modules:
                 restore_module(*module)
             if self.origin is not None and None in self.pes.values():
-                own = pes_made_by(self.origin)
+                rebuilt = rebuild_pes(self.origin)
             release_graphs()
             if self.definitions:
                 vars(sys.modules["__main__"]).update(codec.loads(self.definitions))
             plan: Plan = codec.loads(self.plan)
-        return plan, own
+        return plan, rebuilt
 
-    def open(
+    def load(
         self, codec: Codec, times: Mapping[int, int] | None = None, *, last: bool = False
     ) -> Plan:
-        """Return the plan, in a worker process; its PEs are opened when instances are started.
+        """Return the plan, in a worker process; PEs are loaded when their instances are started.
 
         Args:
-            codec: the codec that it was packed by.
-            times: number of a PE → how many instances of it are started here, at the most; None if
-                that may be all of any PE.
-            last: the bundle is not opened again, so that it keeps nothing.
+            codec: the codec that the bundle was made with.
+            times: number of a PE → how many instances of the PE are started here, at most; None if
+                all instances of any PE may be.
+            last: the bundle is not loaded again, so that it keeps nothing.
 
         Raises:
-            RunError: a module raises here, or lacks something that the plan needs; opening a PE may
+            RunError: a module raises here, or lacks something that the plan needs; loading a PE may
                 raise it as well.
         """
-        packed = self.pes
-        plan, own = self._looked_at(codec)
+        serialized_pes = self.pes
+        plan, rebuilt = self._load_graph(codec)
         if last:
             self.pes = {}
-        owns = self.process != os.getpid()
+        is_other_process = self.process != os.getpid()
         pes = list(plan.pes)
-        for number, packed_pe in packed.items():
-            if packed_pe is None:
-                pes[number] = replace(pes[number], make=OwnPE(own[number]))
+        for number, serialized in serialized_pes.items():
+            if serialized is None:
+                pes[number] = replace(pes[number], factory=LocalPE(rebuilt[number]))
                 continue
             if times is not None:
                 count: int | None = times.get(number, 0)
-            else:  # an instance may have to be made again from what another process has left
+            else:  # an instance may have to be restored from another process's state
                 count = 1 if pes[number].instances == 1 else None
-            pes[number] = replace(pes[number], make=_Maker(packed_pe, count, owns=owns))
+            pes[number] = replace(
+                pes[number], factory=_PEFactory(serialized, count, owns_arrays=is_other_process)
+            )
         return replace(plan, pes=tuple(pes))
 
 
-class _Maker:
-    """Opens a packed PE, once per instance.
+class _PEFactory:
+    """Loads a serialized PE, once per instance.
 
     Args:
-        packed: the PE.
-        times: how often, if that is known: it is released then.
-        owns: what is apart is this process's own, so that the last instance may have it.
+        serialized: the PE.
+        times: how often, if that is known: the PE is released then.
+        owns_arrays: the external objects belong to this process, so that the last instance may have
+            them without a copy.
     """
 
-    def __init__(self, packed: SerializedPE, times: int | None, *, owns: bool) -> None:
-        self._packed: SerializedPE | None = packed
+    def __init__(self, serialized: SerializedPE, times: int | None, *, owns_arrays: bool) -> None:
+        self._serialized: SerializedPE | None = serialized
         self._left = times
-        self._owns = owns
+        self._owns_arrays = owns_arrays
 
     def __call__(self) -> GenericPE:
-        packed = self._packed
-        assert packed is not None
+        serialized = self._serialized
+        assert serialized is not None
         is_last = False
         if self._left is not None:
             self._left -= 1
             is_last = self._left <= 0
         if is_last:
-            self._packed = None
-        hands_over = is_last and self._owns
+            self._serialized = None
+        hands_over = is_last and self._owns_arrays
 
-        def apart(place: int) -> Any:
-            value = packed.apart[place]
-            as_it_is = hands_over and not packed.is_shared[place] and _is_writable(value)
-            return value if as_it_is else copy.deepcopy(value)
+        def load_external(index: int) -> Any:
+            value = serialized.external[index]
+            needs_no_copy = hands_over and not serialized.is_shared[index] and _is_writable(value)
+            return value if needs_no_copy else copy.deepcopy(value)
 
-        with _made_again():
-            pe: GenericPE = loads_with(packed.data, apart)
+        with _restoring():
+            pe: GenericPE = loads_with(serialized.data, load_external)
         return pe
 
 
 @contextmanager
-def _made_again() -> Iterator[None]:
-    """Raise what goes wrong inside as an error of the run."""
+def _restoring() -> Iterator[None]:
+    """Raise any error inside the block as a `RunError`."""
     try:
         yield
     except RunError:
@@ -187,40 +190,40 @@ def _made_again() -> Iterator[None]:
         ) from error
 
 
-def pack(
+def make_bundle(
     plan: Plan,
     codec: WorkerCodec,
     start_method: str | None = None,
     *,
-    elsewhere: bool = False,
+    multi_host: bool = False,
     origin: Origin | None = None,
 ) -> PlanBundle:
-    """Pack a plan.
+    """Serialize a plan for worker processes.
 
     Args:
         plan: the plan.
-        codec: the codec of whoever opens it.
-        start_method: how workers are started; None if by default.
-        elsewhere: there may also be workers that another program has started, on another host.
-        origin: where each worker finds a graph of its own: PEs that cannot be pickled are taken
-            from there.  A worker may have one instance of each.
+        codec: the codec of the processes that load it.
+        start_method: start method of the workers; None for the default.
+        multi_host: there may be workers that another program has started, on another host.
+        origin: where a worker can import the graph: PEs that cannot be pickled are taken from
+            there.  A worker may have one instance of each.
 
     Raises:
-        GraphError: PEs that cannot be pickled; each is named with the attribute to blame.
-        RunError: this process imports the main script, to become a worker itself.
+        GraphError: PEs cannot be pickled; each is named with the attribute that cannot be.
+        RunError: this process is importing the main script, to become a worker itself.
     """
     if imports_main():  # before anything is started or written that would have to be undone
         raise RunError("run() was called while a worker process imported the main script")
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
-    shared = main_is_shared(start_method) and not elsewhere
+    shared = main_is_shared(start_method) and not multi_host
     definitions = b"" if shared else _definitions(codec)
     pes: dict[int, SerializedPE | None] = {}
     problems: list[str] = []
     for planned in plan.pes:
         try:
-            pes[planned.index] = _packed(planned, codec)
+            pes[planned.index] = _serialized(planned, codec)
         except ItemError as error:
-            if origin is not None and may_be_rebuilt(planned.pe):
+            if origin is not None and can_be_rebuilt(planned.pe):
                 pes[planned.index] = None
             else:
                 problems.append(f"{planned.id}: {error}")
@@ -232,27 +235,27 @@ def pack(
             problems.append(str(error))
     if problems:
         raise GraphError(problems)
-    pickled = [packed for packed in pes.values() if packed is not None]
-    users = Counter(id(_owner(value)) for packed in pickled for value in packed.apart)
-    for packed in pickled:
-        packed.is_shared = [users[id(_owner(value))] > 1 for value in packed.apart]
+    pickled = [serialized for serialized in pes.values() if serialized is not None]
+    users = Counter(id(_owner(value)) for serialized in pickled for value in serialized.external)
+    for serialized in pickled:
+        serialized.is_shared = [users[id(_owner(value))] > 1 for value in serialized.external]
     return PlanBundle(data, pes, definitions, modules, argv, os.getpid(), origin)
 
 
-def _packed(planned: PlannedPE, codec: Codec) -> SerializedPE:
+def _serialized(planned: PlannedPE, codec: Codec) -> SerializedPE:
     pe = planned.pe
-    known = PrimedMemo(is_apart=_is_large)
+    known = PrimedMemo(is_external=_is_large)
     data = codec.dumps_pe(pe, known)
-    if known.fell_back:  # the fallback takes locks and the like, of which there can be no copy
+    if known.used_fallback:  # the fallback pickles locks and the like, which have no copy
         try:
-            copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.apart}})
+            copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.external}})
         except Exception as error:  # a user's __deepcopy__ may raise anything
             raise cannot_carry(pe, error) from error
-    return SerializedPE(data, known.apart, [])
+    return SerializedPE(data, known.external, [])
 
 
 def _stand_in(pe: GenericPE) -> GenericPE:
-    """Return what a plan needs to know of a PE, without the PE."""
+    """Return a PE with only those attributes that a plan needs."""
     light = GenericPE(pe.numprocesses)
     light.name, light.id = pe.name, pe.id
     light.inputconnections = _described(pe.inputconnections)
@@ -272,7 +275,7 @@ def _described(ports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _is_large(value: Any) -> bool:
-    """Return whether it is a large array or bytearray, in memory that a fork copies on write."""
+    """Return whether a value is a large array or bytearray, in memory that a fork shares."""
     if type(value) is bytearray:
         return len(value) >= _LARGE_BYTES
     if not is_array(value) or value.nbytes < _LARGE_BYTES:
@@ -284,12 +287,12 @@ def _is_large(value: Any) -> bool:
 
 
 def _is_writable(value: Any) -> bool:
-    """Return whether it can be written to, as a copy can; else the way of a PE would show."""
+    """Return whether a value can be written to, as its copy could be."""
     return type(value) is bytearray or bool(value.flags.writeable)
 
 
 def _owner(value: Any) -> Any:
-    """Return the object whose memory an array shows: another array's, or a buffer's."""
+    """Return the object that owns the memory of an array: another array, or a buffer."""
     while True:
         base = value.obj if type(value) is memoryview else getattr(value, "base", None)
         if base is None:
@@ -300,13 +303,13 @@ def _owner(value: Any) -> Any:
 class WorkerCodec(Codec):
     """The codec of a mapping whose workers are processes.
 
-    What pickle refuses goes to a pickler that carries functions with all that they refer to.  It
-    leaves out the classes of the main program, which workers have too: an item would else be no
-    instance of the class that its receiver knows.
+    Objects that pickle refuses go to a pickler that pickles functions by value.  Classes of the
+    main program are still pickled by name: an item has to be an instance of the class that its
+    receiver knows.
 
     Args:
         library: name of the library with that pickler, which is written in Python, as dill's is.
-            Few items need it and it is slow to import, so that is done when it is first needed.
+            The library is imported when it is first needed: few items need it.
     """
 
     def __init__(self, library: str) -> None:
@@ -314,25 +317,27 @@ class WorkerCodec(Codec):
         self._library = library
 
     def by_value(self, value: Any) -> bytes:
-        """Bytes that bring the classes of the main program along."""
-        return PrimedMemo().dumps(value, lambda file, beside: self._pickler(file, REFUSED, beside))
+        """Return the pickle of an object, with the classes of the main program by value."""
+        return PrimedMemo().dumps(
+            value, lambda file, take_buffer: self._pickler(file, REFUSED, take_buffer)
+        )
 
-    def _by_name(self, file: Any, files: Reducers, beside: Any) -> Any:
-        return self._pickler(file, files, beside, _class_of_main)
+    def _by_name(self, file: Any, files: Reducers, buffer_callback: Any) -> Any:
+        return self._pickler(file, files, buffer_callback, _reduce_main_class)
 
-    def _without_recursion(self, file: Any, files: Reducers, beside: Any) -> Any:
-        # dill 0.4 follows a function that refers to itself for ever
-        return self._pickler(file, files, beside, _function_or_class_of_main)
+    def _without_recursion(self, file: Any, files: Reducers, buffer_callback: Any) -> Any:
+        # dill 0.4 recurses without end into a function that refers to itself
+        return self._pickler(file, files, buffer_callback, _reduce_function_or_main_class)
 
     def _pickler(
         self,
         file: Any,
         files: Reducers,
-        beside: Any,
+        buffer_callback: Any,
         reduce: Callable[[Any], Any] = lambda value: NotImplemented,
     ) -> Any:
         pickler = import_module(self._library).Pickler(
-            file, protocol=5, recurse=True, buffer_callback=beside
+            file, protocol=5, recurse=True, buffer_callback=buffer_callback
         )
 
         def reducer_override(value: Any) -> Any:
@@ -343,8 +348,8 @@ class WorkerCodec(Codec):
         return pickler
 
 
-def _class_of_main(value: Any) -> Any:
-    """The name of a class that every process has; `NotImplemented` for anything else."""
+def _reduce_main_class(value: Any) -> Any:
+    """Return the name of a class of the main program; `NotImplemented` for anything else."""
     if isinstance(value, type) and value.__module__ == "__main__":
         with suppress(AttributeError):  # a class inside a function cannot be found by name
             if attrgetter(value.__qualname__)(sys.modules["__main__"]) is value:
@@ -352,28 +357,30 @@ def _class_of_main(value: Any) -> Any:
     return NotImplemented
 
 
-def _function_or_class_of_main(value: Any) -> Any:
-    """Do the same, and take functions as `dispel4py.pickling.local_copies` takes them apart."""
+def _reduce_function_or_main_class(value: Any) -> Any:
+    """Do the same, and reduce functions as `dispel4py.pickling.local_copies` does."""
     if isinstance(value, FunctionType | CellType):
-        return reduce_for_elsewhere(value)
-    return _class_of_main(value)
+        return reduce_portably(value)
+    return _reduce_main_class(value)
 
 
 def _definitions(codec: WorkerCodec) -> bytes:
-    """The classes and functions of the main program, as far as they can be carried."""
-    own = {
+    """Return the classes and functions of the main program, as far as they can be pickled."""
+    defined = {
         name: value
         for name, value in vars(sys.modules["__main__"]).items()
         if isinstance(value, type | FunctionType) and value.__module__ == "__main__"
     }
-    if not _carries(codec, own):
-        own = {name: value for name, value in own.items() if _carries(codec, {name: value})}
-    return codec.by_value(own)
+    if not _can_pickle(codec, defined):
+        defined = {
+            name: value for name, value in defined.items() if _can_pickle(codec, {name: value})
+        }
+    return codec.by_value(defined)
 
 
-def _carries(codec: WorkerCodec, own: dict[str, Any]) -> bool:
+def _can_pickle(codec: WorkerCodec, defined: dict[str, Any]) -> bool:
     try:
-        codec.loads(codec.by_value(own))
+        codec.loads(codec.by_value(defined))
     except Exception:  # a user's metaclass may raise anything
         return False
     return True

@@ -187,7 +187,7 @@ class _CallersStream(Stream):
 
 
 @contextmanager
-def callers_generators_kept() -> Iterator[Stream]:
+def preserved_generators() -> Iterator[Stream]:
     """Leave the caller's generators as they are, whatever is drawn inside.
 
     Gives the caller's own stream: to take where code of the caller runs inside.

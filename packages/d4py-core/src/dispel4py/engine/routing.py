@@ -14,7 +14,7 @@ from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import stable_hash
-from dispel4py.engine.item_ids import Item, bare, forked_id
+from dispel4py.engine.item_ids import Item, bare, branch_id
 from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
 from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.exceptions.unwinding import let_pass
@@ -37,7 +37,7 @@ class Router:
         route: the route.
         instances: number of instances of the destination.
         sender: number of the sending instance; senders start shuffling at different receivers.
-        isolate: copies an item that goes to several instances.
+        copier: copies an item that goes to several instances.
         on_error: gets an exception and the item that cannot be routed; raises, or drops it.
         in_order: the parts follow each other as the items do, so that there is one per item or
             run of items; else there is one per instance.
@@ -49,7 +49,7 @@ class Router:
         route: Route,
         instances: int,
         sender: int,
-        isolate: Copier,
+        copier: Copier,
         on_error: Callable[[BaseException, Any], None],
         in_order: bool = False,
         receiver: str = "",
@@ -58,7 +58,7 @@ class Router:
         self._receiver = receiver
         self.instances = instances
         self._next = sender % instances
-        self._isolate = isolate
+        self._copier = copier
         self._on_error = on_error
         self._in_order = in_order
         self._instance_of: dict[Any, int] = {}
@@ -66,9 +66,9 @@ class Router:
         #: As `group_key`.
         self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
         #: Splits a batch; items keep their order on the way to each instance.
-        self.split: Callable[[list[Any]], Parts] = self._way_of(route.grouping.kind)
+        self.split: Callable[[list[Any]], Parts] = self._split_for(route.grouping.kind)
 
-    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
+    def _split_for(self, kind: str) -> Callable[[list[Any]], Parts]:
         if kind == GROUP_BY:
             return self._by_key
         if kind == GLOBAL or self.instances == 1:
@@ -81,10 +81,10 @@ class Router:
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
         if self.route.with_ids:
-            copies = [fork_items(items, i, self._isolate) for i in range(1, self.instances)]
+            copies = [fork_items(items, i, self._copier) for i in range(1, self.instances)]
             items = fork_items(items, 0, share_item)
         else:
-            copies = [copy_items(items, self._isolate) for _ in range(1, self.instances)]
+            copies = [copy_items(items, self._copier) for _ in range(1, self.instances)]
         if self._in_order:
             together = zip(items, *copies, strict=True)
             return [(i, [item]) for same in together for i, item in enumerate(same)]
@@ -224,16 +224,16 @@ def _are_plain(keys: list[Any]) -> bool:
     return kinds <= IMMUTABLE
 
 
-def copy_items(items: list[Any], isolate: Copier) -> list[Any]:
+def copy_items(items: list[Any], copier: Copier) -> list[Any]:
     """A batch for one more receiver; batches are read, never changed, so they can be shared."""
     if IMMUTABLE.issuperset(map(type, items)):
         return items
-    return [isolate(item) for item in items]
+    return [copier(item) for item in items]
 
 
-def fork_items(items: list[Item], way: int, isolate: Copier) -> list[Item]:
-    """The same for items with ids, which have other ones on each of several ways."""
+def fork_items(items: list[Item], branch: int, copier: Copier) -> list[Item]:
+    """The same for items with ids, which have others on each of several branches."""
     return [
-        Item(forked_id(item_id, way), data if type(data) in IMMUTABLE else isolate(data))
+        Item(branch_id(item_id, branch), data if type(data) in IMMUTABLE else copier(data))
         for item_id, data in items
     ]

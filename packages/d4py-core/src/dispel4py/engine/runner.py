@@ -39,10 +39,12 @@ from dispel4py.engine.copying import (
 )
 from dispel4py.engine.forked_children import end_child, leave_loops
 from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.random_streams import Drawn, Stream
-from dispel4py.engine.sizes import MOST_BYTES, SLICE_BYTES, SMALL_BYTES, ByteCounter
+from dispel4py.engine.replay import CallOffset, ReplayCounter, SeekingCounter
+from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unique_arrays import is_unreachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import (
@@ -68,18 +70,6 @@ OnWritten = Callable[["Runner"], None]
 OnThreadWritten = Callable[["Runner"], bool]
 
 
-class CallOffset(NamedTuple):
-    """Where a PE that seeks was cut off.
-
-    Attributes:
-        calls: how many calls were complete, since what is to be repeated was begun.
-        sent: outputs, and how many items the call after those had sent.
-    """
-
-    calls: int
-    sent: tuple[tuple[str, int], ...] = ()
-
-
 _CallEach = Callable[[str | None, Iterator[Any]], bool]
 
 #: What is no array, and most often met.
@@ -93,8 +83,6 @@ _MARKS, _STEP = 100, 256
 #: In so many batches an instance is watched for whether it draws random numbers, and in all that
 #: take so many seconds, beside which the watching is nothing.
 _WATCHED_BATCHES, _WATCHED_SECONDS = 3, 0.005
-#: So many items that threads of a PE have written may wait before such a thread waits too.
-_MOST_QUEUED = 1024
 
 
 class Parts(NamedTuple):
@@ -133,7 +121,7 @@ class Runner:
         planned: the PE in the plan; the runner works on a copy of its PE.
         instance: which of its instances this is.
         rank: number of the process.
-        isolate: copies a written item.
+        copier: copies a written item.
         on_error: what happens to an exception of the PE.
         on_written: see `OnWritten`.
         on_thread_written: see `OnThreadWritten`; None leaves it to the calling thread, and queues
@@ -141,8 +129,7 @@ class Runner:
         on_stuck: see `CallMonitor`.
         leased: its calls are settled as soon as they end, so between calls nothing can be written.
         log: see `Log`; None logs as the PE does outside a run.
-        chunk: how many written items are gathered before `on_written` is called in mid-call.
-        linger: seconds after which they go on their way even if they are fewer.
+        limits: how much output of a call is gathered before `on_written` is called.
         written: where written items are gathered, if together with another instance's.
         counters: what counts their bytes, likewise.
         restored: the PE as another process left it, preprocessed already; None makes a copy of
@@ -153,15 +140,15 @@ class Runner:
     Attributes:
         written: output name → items written; whoever takes them empties the list in place.
         counters: output name → how large those items are.
-        sent: output name → items that went on their way since `track`; None before that.
+        replay: counts what is sent, once the instance is tracked.
         stats: calls and seconds so far.
         slice: how many items to process at a time; the executor adapts it.
         team: the team that it is in, if it is in one.
         batch: the batch in hand, or the last one; where there are marks.
         marks: note in the middle of a batch what is done of it, for `part`.
         monitor: says who may run the engine in the middle of a call.
-        varies: threads of the PE have written since `track`, so a repeated call may write the same
-            in another order.
+        is_unrepeatable: threads of the PE have written since `track`, so a repeated call may write
+            the same items in another order.
 
     Raises:
         GraphError: the PE cannot be copied.
@@ -174,14 +161,13 @@ class Runner:
         on_written: OnWritten,
         *,
         rank: int = 0,
-        isolate: Copier = copy_item,
+        copier: Copier = copy_item,
         on_error: OnError = raise_error,
         on_thread_written: OnThreadWritten | None = None,
         on_stuck: Callable[[int], None] = lambda caller: None,
         leased: bool = False,
         log: Log | LogLines | None = None,
-        chunk: int = 1024,
-        linger: float = 0.01,
+        limits: EngineLimits = EngineLimits(),
         written: dict[str, list[Any]] | None = None,
         counters: dict[str, ByteCounter] | None = None,
         restored: GenericPE | InstanceSnapshot | None = None,
@@ -194,24 +180,26 @@ class Runner:
         if counters is None:
             counters = {name: ByteCounter() for name in planned.routes}
         self.counters = counters
-        self.sent: dict[str, int] | None = None
-        self._sent_before: dict[str, int] = {}
+        self.replay = (SeekingCounter if planned.seeks else ReplayCounter)(self.written)
         self.stats = InstanceStats(planned.id, rank)
         self.slice = 1
         self.team: InstanceGroup | None = None
         self._on_written = on_written
         self._on_error = on_error
         self.monitor = CallMonitor(
-            None if on_thread_written is None else partial(on_thread_written, self), on_stuck
+            None if on_thread_written is None else partial(on_thread_written, self),
+            on_stuck,
+            limits,
         )
-        self.varies = False
+        self.is_unrepeatable = False
         self._leased = leased
         self._is_complete = False
         self._late = ""
-        self._isolate = counting(isolate)
-        self._chunk = chunk
-        self._most_bytes = MOST_BYTES if chunk > 1 else sys.maxsize
-        self._linger = linger
+        self._copier = counting(copier)
+        self._limits = limits
+        self._batch_items, self._batch_bytes = limits.batch_items, limits.batch_bytes
+        self._most_bytes = limits.max_batch_bytes if limits.batch_items > 1 else sys.maxsize
+        self._linger = limits.linger_seconds
         self._sent_at = 0.0
         self._nested_seconds = 0.0
         self.marks = False
@@ -259,9 +247,7 @@ class Runner:
         if self.planned.is_watched:
             self._watch = StateWatch(self.pe)
             self._next_look = self._watch.next_look
-        self._direct = _direct_way(
-            self.planned, self.pe, self.written, self._isolate, self.counters
-        )
+        self._direct = _direct_way(self.planned, self.pe, self.written, self._copier, self.counters)
         if any(self.written.values()):  # goes ahead of what the first item writes
             self._on_written(self)
 
@@ -401,7 +387,7 @@ class Runner:
         """Call the PE, and note in between what is done: at each item, unless items are quick."""
         self._to_come, self._mark = to_come, (0, [0] * len(self.written))
         self.batch = batch  # last: from here on another thread takes the rest to belong to it
-        step = _STEP if self.slice >= self._chunk else max(1, self.slice // _MARKS)
+        step = _STEP if self.slice >= self._batch_items else max(1, self.slice // _MARKS)
         done = 0
         while done < len(batch):
             self._mark = done, [len(items) for items in self.written.values()]
@@ -413,29 +399,15 @@ class Runner:
             done += step
 
     def track(
-        self, sent_before: Mapping[str, int] | None = None, cut: CallOffset | None = None
+        self,
+        sent_before: Mapping[str, int] | None = None,
+        call_offset: CallOffset | None = None,
     ) -> None:
-        """Count what goes on its way from now on.
+        """Count what is sent from now on; see `ReplayCounter.begin`."""
+        self.is_unrepeatable = self.is_unrepeatable and self.monitor.caller != 0
+        self.replay.begin(sent_before, call_offset)
 
-        Args:
-            sent_before: output name → items that went on their way when what is done now was done
-                for the first time; so many are dropped now.
-            cut: where that ended; a PE that seeks is told, and nothing is dropped of that call.
-        """
-        self.varies = self.varies and self.monitor.caller != 0
-        self.sent = dict.fromkeys(self.written, 0)
-        self._sent_before = dict(sent_before or {})
-
-    def to_send(self, output: str, items: list[Any]) -> list[Any]:
-        """Those of some written items that were not sent before; for who tracks an instance."""
-        assert self.sent is not None
-        self.sent[output] += len(items)
-        before = self._sent_before.get(output, 0)
-        if before:
-            self._sent_before[output] = max(0, before - len(items))
-        return items[before:]
-
-    def give_up(self, item: Any, sent: Mapping[str, int]) -> None:
+    def skip(self, item: Any, sent: Mapping[str, int]) -> None:
         """Take note of an item that the PE is not called with again.
 
         Args:
@@ -444,30 +416,9 @@ class Runner:
         """
 
     @property
-    def ahead(self) -> tuple[int, ...]:
+    def roots_to_pause(self) -> tuple[int, ...]:
         """Numbers of the roots that should wait: items of them are held here, and too many."""
         return ()
-
-    @property
-    def still_to_drop(self) -> dict[str, int]:
-        """What is left of `sent_before`."""
-        return {output: count for output, count in self._sent_before.items() if count}
-
-    @property
-    def sent_in_all(self) -> dict[str, int]:
-        """What went on its way, now or before, since what is done now was begun."""
-        sent, left = self.sent or {}, self._sent_before
-        return {output: count + left.get(output, 0) for output, count in sent.items()}
-
-    @property
-    def cut(self) -> CallOffset | None:
-        """Where a PE that seeks is now, or where one was that had come further."""
-        return None
-
-    @property
-    def still_cut(self) -> CallOffset | None:
-        """The `cut` of `track`, if that is still to come, seen from now."""
-        return None
 
     def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
         """The PE as it is now, between two calls, without what ties it to this run.
@@ -486,7 +437,7 @@ class Runner:
 
     def _kept(self) -> GenericPE | InstanceSnapshot:
         """Return what goes to another process: of a replica, its name too."""
-        if not (self._draws or self.planned.shared):
+        if not (self._draws or self.planned.replicated):
             return self.pe
         return InstanceSnapshot(self.pe, 0, self._origin, self._stream.drawn)
 
@@ -497,7 +448,7 @@ class Runner:
     def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `process` with each item; False at one that failed."""
         process: Callable[[Any], Any] = self.pe.process
-        written, isolate, counters = self.written, self._isolate, self.counters
+        written, copier, counters = self.written, self._copier, self.counters
         item = None
         try:
             for item in items:
@@ -510,7 +461,7 @@ class Runner:
                         raise self._unknown_output(name, returned)
                     counter = counters[name]
                     try:
-                        written[name].append(_kept(value, isolate, counter))
+                        written[name].append(_kept(value, copier, counter))
                     except ItemError as error:
                         raise name_output(self.planned, name, error) from error.__cause__
                     is_large = is_large or counter.bytes > self._most_bytes
@@ -524,7 +475,7 @@ class Runner:
     def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """The same for a PE whose `process` only hands on to `_process`."""
         assert self._direct is not None
-        method, out, isolate, counter = self._direct
+        method, out, copier, counter = self._direct
         most_bytes, small, text = self._most_bytes, SMALL_BYTES, str
         unchangeable, texts, containers = IMMUTABLE, _TEXTS, _CONTAINERS
         hand_on = self._hand_on
@@ -549,7 +500,7 @@ class Runner:
                 elif data is None:
                     continue
                 elif kind in containers or not is_unreachable(data, item):
-                    data = isolate(data, counter)
+                    data = copier(data, counter)
                 else:
                     counter.bytes += data.nbytes
                 out.append(data)
@@ -643,8 +594,8 @@ class Runner:
         counter = self.counters[name]
         items.append(data if type(data) in _SMALL else self._copied(name, data, counter))
         if (
-            len(items) >= self._chunk
-            or counter.bytes >= SLICE_BYTES
+            len(items) >= self._batch_items
+            or counter.bytes >= self._batch_bytes
             or perf_counter() - self._sent_at >= self._linger
         ):
             self._send_on()
@@ -652,7 +603,7 @@ class Runner:
     def _copied(self, name: str, data: Any, counter: ByteCounter) -> Any:
         """Return what is written to an output as it is kept; what cannot be is named with it."""
         try:
-            return _kept(data, self._isolate, counter)
+            return _kept(data, self._copier, counter)
         except ItemError as error:
             raise name_output(self.planned, name, error) from error.__cause__
 
@@ -673,10 +624,13 @@ class Runner:
             self._refuse_late(name)
             items.append(data)
             counter.bytes += own.bytes
-            self.varies = True
+            self.is_unrepeatable = True
             visit = monitor.wake()
             monitor.wait_for_room(
-                visit, lambda: len(items) < _MOST_QUEUED and counter.bytes < SLICE_BYTES
+                visit,
+                lambda: (
+                    len(items) < self._limits.thread_items and counter.bytes < self._batch_bytes
+                ),
             )
 
     def _refuse_late(self, name: str) -> None:
@@ -691,7 +645,7 @@ class Runner:
                 " what a call writes is complete when it returns, so wait for the thread before"
                 " that"
             )
-        elif self._sent_before.get(name, 0) > len(self.written[name]):
+        elif self.replay.dropping(name) > len(self.written[name]):
             self._late = (
                 f"{self.planned.id} was in the middle of a call when its worker was lost; it writes"
                 " from threads, so what that call had sent already cannot be told from the rest"
@@ -771,7 +725,7 @@ class InstanceGroup:
     """
 
     instance = 0
-    sent = None
+    replay = ReplayCounter(())
 
     def __init__(self, runners: list[Runner]) -> None:
         self.runners = runners
@@ -806,8 +760,8 @@ def check_copies(plan: Plan) -> None:
 
 
 def _copy_pe(planned: PlannedPE) -> GenericPE:
-    if planned.make is not None:
-        return planned.make()
+    if planned.factory is not None:
+        return planned.factory()
     try:
         return copy.deepcopy(planned.pe, modules_of(planned.pe))
     except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
@@ -860,7 +814,7 @@ def _direct_way(
     planned: PlannedPE,
     pe: GenericPE,
     written: dict[str, list[Any]],
-    isolate: CountingCopier,
+    copier: CountingCopier,
     counters: dict[str, ByteCounter],
 ) -> _DirectWay | None:
     """`_process` and what takes its result, where `process` does no more than call it."""
@@ -875,14 +829,14 @@ def _direct_way(
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (pe._process, written[output], isolate, counters[output]) if output in written else None
+    return (pe._process, written[output], copier, counters[output]) if output in written else None
 
 
-def _kept(data: Any, isolate: CountingCopier, counter: ByteCounter) -> Any:
+def _kept(data: Any, copier: CountingCopier, counter: ByteCounter) -> Any:
     """Return what was written, as it is kept from now on, and count its bytes."""
     kind = type(data)
     if kind not in IMMUTABLE:
-        return isolate(data, counter)
+        return copier(data, counter)
     if kind in _TEXTS and len(data) > SMALL_BYTES:
         counter.bytes += len(data)
     return data

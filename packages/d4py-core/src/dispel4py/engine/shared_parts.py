@@ -20,8 +20,8 @@ from dispel4py.files.held_files import held_files
 from dispel4py.files.open_files import REFUSED, OpenFileError, described
 
 
-class SharingMaker:
-    """Makes the PEs of the instances of a planned PE; see `PlannedPE.make`.
+class PartialCopyFactory:
+    """Makes the PEs of the instances of a planned PE; see `PlannedPE.factory`.
 
     Args:
         planned: the PE in the plan.

@@ -16,10 +16,6 @@ from typing import Any
 
 from dispel4py.engine.unique_arrays import is_array
 
-#: A batch should not be larger than about this: large items are still in a cache further on.
-SLICE_BYTES = 4 << 20
-#: A batch is cut where it has become larger than this, though it was planned to be small.
-MOST_BYTES = 2 * SLICE_BYTES
 #: What any item takes; texts up to so many characters are not looked at any closer.
 SMALL_BYTES = 32
 
@@ -67,7 +63,7 @@ def unpickled_bytes(data: bytes) -> int:
     return len(data) + _OBJECT_BYTES * (len(data) - len(data.translate(None, _OBJECTS)))
 
 
-def about_bytes(items: Sequence[Any]) -> int:
+def estimate_bytes(items: Sequence[Any]) -> int:
     """Return about how many bytes a batch takes, judged from a few of its items."""
     if not items:
         return 0

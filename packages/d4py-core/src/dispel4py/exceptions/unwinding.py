@@ -22,7 +22,7 @@ class Unwind(BaseException):
     """
 
 
-def take_no_notice(number: int, frame: FrameType | None) -> None:
+def ignore_signal(number: int, frame: FrameType | None) -> None:
     """Handle a signal by doing nothing: that of workers for Ctrl-C, which their parent deals with.
 
     Unlike `signal.SIG_IGN`, it is not handed on to programs, which would not heed Ctrl-C either.
@@ -49,7 +49,7 @@ def is_foreign(error: BaseException) -> bool:
 
 
 #: Ways of dealing with a signal that raise nothing.
-_WITHOUT_AN_EXCEPTION = (signal.SIG_IGN, signal.SIG_DFL, None, take_no_notice)
+_WITHOUT_AN_EXCEPTION = (signal.SIG_IGN, signal.SIG_DFL, None, ignore_signal)
 
 
 def let_pass(error: BaseException) -> None:

@@ -16,10 +16,11 @@ from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.random_streams import Stream, callers_generators_kept
+from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.runner import check_copies, raise_error
-from dispel4py.engine.shared_parts import SharingMaker
+from dispel4py.engine.shared_parts import PartialCopyFactory
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -28,37 +29,49 @@ PROGRESS_SECONDS = 0.2
 
 
 class SimpleMapping:
-    """Runs a graph in this process."""
+    """Runs a graph in this process.
+
+    Args:
+        limits: limits of the engine.
+    """
 
     name = "simple"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
+    def __init__(self, limits: EngineLimits = EngineLimits()) -> None:
+        self._limits = limits
+
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """It has no options of its own."""
+        """Add no arguments: this mapping has no options."""
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        with callers_generators_kept() as callers:
+        with preserved_generators() as callers:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        check_copies(_planned(graph, options))
+        check_copies(self._make_plan(graph, options))
         return None
+
+    def _make_plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
+        plan = make_plan(graph, options, self._limits)
+        pes = (replace(planned, factory=PartialCopyFactory(planned)) for planned in plan.pes)
+        return replace(plan, pes=tuple(pes))
 
     def _run(
         self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
     ) -> RunResult:
         started_at = perf_counter()
-        plan = _planned(graph, options)
+        plan = self._make_plan(graph, options)
         given = {
             root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
         }
-        isolate = share_item if options.share_items else copy_item
+        copier = share_item if options.share_items else copy_item
         exits = _OutputHandler(options, callers)
         stats = RunStats(self.name, seed=plan.seed)
-        failures = FailureCollector(options.on_failure)
+        failures = FailureCollector(options.on_failure, self._limits)
         next_report = monotonic() + PROGRESS_SECONDS
 
         def report() -> bool:
@@ -74,18 +87,18 @@ class SimpleMapping:
         executor = Executor(
             plan,
             exits,
-            isolate=isolate,
+            copier=copier,
             on_error=raise_error
             if options.on_error == "stop"
             else lambda error, item: failures.add([Failure(error, item)]),
-            between=None if options.on_progress is None else report,
+            on_batch_end=None if options.on_progress is None else report,
         )
         with executor.closing():
             # Receivers first: a preprocess may write.
             for pe in reversed(plan.order):
                 for instance in range(plan.pes[pe].instances):
                     executor.start(pe, instance)
-            waiting = {root: calls(plan.pes[root], given[root], isolate) for root in given}
+            waiting = {root: calls(plan.pes[root], given[root], copier) for root in given}
             while waiting:
                 for root, iterator in list(waiting.items()):
                     if not executor.call_root(root, iterator):
@@ -96,12 +109,6 @@ class SimpleMapping:
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
         return RunResult(exits.results.outputs, failures.kept, stats, failures.counts)
-
-
-def _planned(graph: WorkflowGraph, options: RunOptions) -> Plan:
-    plan = make_plan(graph, options)
-    pes = (replace(planned, make=SharingMaker(planned)) for planned in plan.pes)
-    return replace(plan, pes=tuple(pes))
 
 
 class _OutputHandler:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dispel4py import registry
+from dispel4py.core import make_pe_id
 from dispel4py.new.processor import STATUS_TERMINATED
 from dispel4py.result import OnResult, RunResult
 from dispel4py.running import run
@@ -87,5 +88,5 @@ def run_workflow(
     )
     pes: list[Any] = workflow.flatten().get_contained_objects()
     for i, pe in enumerate(pes):
-        pe.id = f"{pe.name}{i}"
+        pe.id = make_pe_id(pe, i)
     return result

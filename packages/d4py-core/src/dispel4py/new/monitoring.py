@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from dispel4py.core import TOLD_ATTRIBUTES, GenericPE
+from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, GenericPE
 
 
 class Timer:
@@ -105,7 +105,7 @@ class ProcessTimingPE(GenericPE):
         base.rank = self.rank
         base._run_writer = self.write
         base._run_log = self._run_log
-        for name in TOLD_ATTRIBUTES:
+        for name in CALL_CONTEXT_ATTRIBUTES:
             if name in vars(self):
                 setattr(base, name, getattr(self, name))
         return base

@@ -16,7 +16,7 @@ import queue
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dispel4py.core import GenericPE
+from dispel4py.core import GenericPE, make_pe_id
 from dispel4py.errors import OptionError, name_list
 from dispel4py.new import _legacy
 from dispel4py.result import RunResult
@@ -93,19 +93,19 @@ def _run_and_select(
     pes: list[Any] = tapped.get_contained_objects()
     wanted: dict[tuple[str, str], tuple[str, str]] = {}  # where it comes out → what it is
     for i, output in _selected(pes, resultmappings):
-        result = (f"{pes[i].name}{i}", output)
+        result = (make_pe_id(pes[i], i), output)
         if any(edge.source is pes[i] and edge.output == output for edge in tapped.edges):
             tap = _Tap()
-            wanted[(f"{tap.name}{len(tapped.get_contained_objects())}", "output")] = result
+            wanted[make_pe_id(tap, len(tapped.get_contained_objects())), "output"] = result
             tapped.connect(pes[i], output, tap, "input")
         else:
             wanted[result] = result
     selected: dict[str, dict[str, list[Any]]] = {}
 
-    def take(pe_id: str, output: str, data: Any) -> None:
-        if (pe_id, output) in wanted:
-            pe_id, output = wanted[(pe_id, output)]
-            selected.setdefault(pe_id, {}).setdefault(output, []).append(data)
+    def take(source: str, output: str, data: Any) -> None:
+        if (source, output) in wanted:
+            source, output = wanted[(source, output)]
+            selected.setdefault(source, {}).setdefault(output, []).append(data)
 
     _legacy.run_workflow("simple", tapped, inputs, args, take)
     return selected
@@ -114,18 +114,20 @@ def _run_and_select(
 def _selected(pes: list[Any], resultmappings: ResultMappings) -> list[tuple[int, str]]:
     """Numbers of PEs and names of outputs that are asked for, each once."""
     found: list[tuple[int, str]] = []
+    ids = [make_pe_id(pe, i) for i, pe in enumerate(pes)]
     for key, outputs in resultmappings.items():
-        matching = [i for i, pe in enumerate(pes) if key is pe or key in (pe.name, f"{pe.name}{i}")]
+        matching = [
+            i for i, pe in enumerate(pes) if key is pe or key in (pe.name, make_pe_id(pe, i))
+        ]
         if not matching:
             raise OptionError(
-                f"resultmappings names {key!r}, which is no PE of the graph"
-                f" (PEs: {name_list([f'{pe.name}{i}' for i, pe in enumerate(pes)])})"
+                f"resultmappings names {key!r}, which is no PE of the graph (PEs: {name_list(ids)})"
             )
         for i in matching:
             for output in outputs:
                 if output not in pes[i].outputconnections:
                     raise OptionError(
-                        f"resultmappings names output {output!r} of {pes[i].name}{i}, which has"
+                        f"resultmappings names output {output!r} of {ids[i]}, which has"
                         f" {name_list(list(pes[i].outputconnections))}"
                     )
                 found.append((i, output))

@@ -1,11 +1,10 @@
 """Pickles from which interned strings come back interned, so that ``option is "mean"`` still holds.
 
-Python interns the names and words of a program, and some programs compare them by ``is``.  A
-pickle carries a string by its characters alone.  Here such strings are put into the memo of a
-pickle before it begins: its first opcodes have `sys.intern` make them, and all that follows refers
-to them.  So the pickler runs at its own speed, with no call of ours per object, and `pickle.loads`
-reads what it makes.  Large objects can be left out of a pickle by the same means, where the reader
-has them already.
+Python interns the names and string constants of a program, and some programs compare them by
+``is``, but pickle preserves only the characters of a string.  `PrimedMemo` puts such strings into
+the memo of a pickle before the pickler begins: the first opcodes create them by `sys.intern`, and
+the rest of the pickle refers to them.  So there is no Python call per object, and `pickle.loads`
+reads the result.  Large objects that the reader has already are left out by the same means.
 """
 
 from __future__ import annotations
@@ -22,118 +21,122 @@ TakeBuffer = Callable[[pickle.PickleBuffer], Any]
 MakePickler = Callable[[Any, TakeBuffer | None], Any]
 
 _START = pickle.PROTO + b"\x05"
-#: With so many strings, a collection that lasts is begun anew.
-_MOST_KNOWN = 1000
-#: Passes over a value; more than two only if each one finds objects that were just made.
+#: A memo with more strings than this is reset.
+_MAX_STRINGS = 1000
+#: Most passes over a value; more than two only if pickling creates new objects in each pass.
 _PASSES = 6
 #: How `marshal` begins the bytes of an interned string, in its versions so far.
 _INTERNED = b"tAZ"
 
 
 class PrimedMemo:
-    """Holds what is in the memo of a pickle before it begins; of use for several pickles.
+    """The initial memo of one or more pickles of the same object.
 
     Args:
-        most: a later version of a value with more objects than that is not looked through for
-            strings that have joined it, which would take longer than to pickle it; None looks
-            through all.
-        is_apart: says which objects to leave out; None leaves out none.
+        max_objects: a later version of a value with more objects is not searched for new strings,
+            which would take longer than to pickle it; None for no limit.
+        is_external: returns whether to leave an object out; None leaves out none.
 
     Attributes:
-        apart: the objects that the last pickle leaves out, for `loads_with`.
-        fell_back: the last pickle is one of a codec's fallback.
+        external: the objects that the last pickle leaves out, for `loads_with`.
+        used_fallback: the last pickle was made by a codec's fallback.
     """
 
     def __init__(
-        self, most: int | None = None, is_apart: Callable[[Any], bool] | None = None
+        self, max_objects: int | None = None, is_external: Callable[[Any], bool] | None = None
     ) -> None:
-        self._most = most
-        self._is_apart = is_apart
-        self.fell_back = False
-        self._forget()
+        self._max_objects = max_objects
+        self._is_external = is_external
+        self.used_fallback = False
+        self._reset()
 
     def dumps(
         self,
         value: Any,
         make_pickler: MakePickler,
-        beside: Callable[[], TakeBuffer] | None = None,
+        make_callback: Callable[[], TakeBuffer] | None = None,
     ) -> bytes:
-        """Return the pickle of a value; the pickler, and `beside`, are made anew for each pass."""
-        if self._is_apart is not None:  # so that large objects are never written
-            pickler = make_pickler(_Nowhere(), _drop)
+        """Return the pickle of a value; each pass makes a pickler and a `buffer_callback`."""
+        if self._is_external is not None:  # so that large objects are never written
+            pickler = make_pickler(_NullFile(), _drop)
             pickler.dump(value)
             self._learn(pickler.memo.copy())
         for left in reversed(range(_PASSES)):
             file = BytesIO()
             file.write(self._opening)
-            pickler = make_pickler(file, None if beside is None else beside())
+            pickler = make_pickler(file, None if make_callback is None else make_callback())
             pickler.memo = self._memo.copy()
             pickler.dump(value)
-            is_large = self._most is not None and self._memo and _objects(file) > self._most
+            is_large = (
+                self._max_objects is not None and self._memo and _objects(file) > self._max_objects
+            )
             if not left or is_large or not self._learn(pickler.memo.copy()):
                 break
         return file.getvalue()
 
-    def _forget(self) -> None:
-        self.apart: list[Any] = []
+    def _reset(self) -> None:
+        self.external: list[Any] = []
         self._memo: dict[int, tuple[int, Any]] = {}
         self._opening = _START
 
     def _learn(self, seen: dict[int, tuple[int, Any]]) -> bool:
-        """Take note of what a pickler has met; False if nothing of interest in it is new."""
+        """Add what a pickler has met to the memo; return False if there is nothing to add."""
         values = [value for key, (_, value) in seen.items() if key not in self._memo]
         strings = [*filter(is_interned, values)]
-        apart = [] if self._is_apart is None else [*filter(self._is_apart, values)]
-        if apart and self._memo:  # they are made while they are pickled, anew each time
-            self._is_apart = None
-            self._forget()
+        external = [] if self._is_external is None else [*filter(self._is_external, values)]
+        if external and self._memo:  # they are created by pickling, anew each time
+            self._is_external = None
+            self._reset()
             return True
-        if strings and len(self._memo) > _MOST_KNOWN:
-            self._forget()
+        if strings and len(self._memo) > _MAX_STRINGS:
+            self._reset()
             return True
         opening = [self._opening]
         for string in strings:
             data = string.encode("utf-8", "surrogatepass")
             made = pickle.BINUNICODE + _number(len(data)) + data + pickle.TUPLE1 + pickle.REDUCE
             opening += [b"csys\nintern\n", made, self._put(string)]
-        for place, value in enumerate(apart):
-            opening += [pickle.BININT + _number(place), pickle.BINPERSID, self._put(value)]
-        self.apart += apart
+        for index, value in enumerate(external):
+            opening += [pickle.BININT + _number(index), pickle.BINPERSID, self._put(value)]
+        self.external += external
         self._opening = b"".join(opening)
-        return bool(strings or apart)
+        return bool(strings or external)
 
     def _put(self, value: Any) -> bytes:
-        place = len(self._memo)
-        self._memo[id(value)] = place, value
-        return pickle.LONG_BINPUT + _number(place) + pickle.POP
+        index = len(self._memo)
+        self._memo[id(value)] = index, value
+        return pickle.LONG_BINPUT + _number(index) + pickle.POP
 
 
-def loads_with(data: bytes, apart: Callable[[int], Any]) -> Any:
+def loads_with(data: bytes, load_external: Callable[[int], Any]) -> Any:
     """Return the value of a pickle that objects were left out of.
 
     Args:
         data: the pickle.
-        apart: gives such an object, by its place in `PrimedMemo.apart`.
+        load_external: returns such an object, by its index in `PrimedMemo.external`.
     """
-    return _Unpickler(BytesIO(data), apart).load()
+    return _Unpickler(BytesIO(data), load_external).load()
 
 
 def is_interned(value: Any) -> bool:
-    """Return True for an interned string; those of one character are all alike anyway."""
+    """Return whether a value is an interned string of more than one character.
+
+    Strings of one character are always the same object.
+    """
     return type(value) is str and len(value) > 1 and marshal.dumps(value)[0] & 0x7F in _INTERNED
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BytesIO, apart: Callable[[int], Any]) -> None:
+    def __init__(self, file: BytesIO, load_external: Callable[[int], Any]) -> None:
         super().__init__(file)
-        self._apart = apart
+        self._load_external = load_external
 
     def persistent_load(self, pid: Any) -> Any:
-        return self._apart(pid)
+        return self._load_external(pid)
 
 
-class _Nowhere:
-    """A file that keeps nothing."""
+class _NullFile:
+    """A file that discards what is written."""
 
     def write(self, data: Any) -> int:
         return len(data)
@@ -144,7 +147,7 @@ def _drop(buffer: pickle.PickleBuffer) -> None:
 
 
 def _objects(file: BytesIO) -> int:
-    """Return about how many objects that may be referred to again are in a pickle, at most."""
+    """Return an upper bound of the memoized objects in a pickle."""
     return file.getvalue().count(pickle.MEMOIZE)
 
 

@@ -166,7 +166,7 @@ def closed_over(function: types.FunctionType) -> list[tuple[str, Any]]:
     return [(name, cell.cell_contents) for name, cell in cells if cell != _EMPTY]
 
 
-def reduce_for_elsewhere(value: types.FunctionType | types.CellType) -> Any:
+def reduce_portably(value: types.FunctionType | types.CellType) -> Any:
     """Return what a pickler's `reducer_override` does with a function, to be read elsewhere.
 
     The pickler has to be able to carry code.  Of a function's globals those go along that its code

@@ -16,18 +16,18 @@ from dispel4py.loading import Origin
 from dispel4py.workflow_graph import WorkflowGraph
 
 
-def may_be_rebuilt(pe: GenericPE) -> bool:
+def can_be_rebuilt(pe: GenericPE) -> bool:
     """Return whether it harms nothing to make a PE in several processes: it has no file open."""
     return not any(type(value) in REFUSED and not value.closed for value in vars(pe).values())
 
 
-def pes_made_by(origin: Origin) -> list[Any]:
+def rebuild_pes(origin: Origin) -> list[Any]:
     """Return the PEs of the graph that is made here by importing its module, by number."""
     graph: WorkflowGraph = getattr(import_module(origin.module), origin.graph)
     return graph.flatten().get_contained_objects()
 
 
-class OwnPE:
+class LocalPE:
     """Hands out a PE of this process, for the one instance that it has here.
 
     Args:

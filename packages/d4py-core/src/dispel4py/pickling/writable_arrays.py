@@ -1,7 +1,7 @@
-"""Pickles out of which every NumPy array comes writable, whatever it was when it went in.
+"""Pickles from which every NumPy array comes back writable.
 
-Pickle carries the flag of a read-only array, so whether a receiver could change what it got would
-depend on how its sender had come by it.
+Pickle preserves the flag of a read-only array, so whether a receiver may change an item would
+depend on where its sender got the array from.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from collections.abc import Callable
 from typing import Any
 
 
-def dumps(value: Any, beside: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
     """Return the pickle of an object, in which read-only arrays are pickled as writable copies.
 
     Args:
         value: the object.
-        beside: `buffer_callback` of `pickle.dumps`.
+        buffer_callback: see `pickle.dumps`.
 
     Raises:
         Exception: whatever pickle, or a class that is being pickled, raises.
     """
     table = dispatch_table()
     if table is None:
-        return pickle.dumps(value, protocol=5, buffer_callback=beside)
+        return pickle.dumps(value, protocol=5, buffer_callback=buffer_callback)
     data = io.BytesIO()
-    pickler = pickle.Pickler(data, protocol=5, buffer_callback=beside)
+    pickler = pickle.Pickler(data, protocol=5, buffer_callback=buffer_callback)
     pickler.dispatch_table = table
     pickler.dump(value)
     return data.getvalue()
 
 
 def dispatch_table() -> dict[type, Callable[[Any], Any]] | None:
-    """Return the table by which a pickler does the same; None while NumPy is not imported."""
+    """Return the dispatch table of such a pickler; None while NumPy is not imported."""
     numpy = sys.modules.get("numpy")
-    kind = getattr(numpy, "ndarray", None)  # lacks while NumPy is being imported
+    kind = getattr(numpy, "ndarray", None)  # missing while NumPy is being imported
     return None if kind is None else {**copyreg.dispatch_table, kind: _reduce_array}
 
 

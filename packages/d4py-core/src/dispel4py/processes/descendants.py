@@ -1,72 +1,124 @@
-"""What the workers of a pool have started, followed from each worker's start to its end.
+"""The programs and processes that PEs have started: finding them, waiting for them, ending them.
 
-What a lost worker has started is killed before its work is done again.  When a run is stopped, all
-that is there is ended.  When a run ends well, what PEs have left running may finish for a while.
+Descendants of a worker are found by their parents while all processes between live, by the
+worker's session, or by its mark (see `marks`).  Where there is no ``/proc``, none are found.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+import time
 from collections.abc import Collection
 
-from dispel4py.processes.children import Process, kill_all, see_off, seen, started_by, wait_for
+from dispel4py.logs import RUN_LOG
+from dispel4py.processes.limits import ProcessLimits
+from dispel4py.processes.marks import has_mark, own_marks
+from dispel4py.processes.process_table import (
+    Process,
+    find_process,
+    running_processes,
+    wait_for_exit,
+)
+
+#: Processes of multiprocessing itself, which end with those that use them.  A tracker removes the
+#: resources of processes that were killed, so it is left alone.
+_TRACKER, _SERVER = "resource_tracker", "multiprocessing.forkserver"
+#: Marks of children that `exempt_child` was called for.
+_exempt: set[str] = set()
 
 
-class Descendants:
-    """The workers that were started and what came of each, by process number."""
+def descendants_of(workers: Collection[int], marks: Collection[str] = ()) -> list[Process]:
+    """Return the running processes that some processes have started, directly or not.
 
-    def __init__(self) -> None:
-        #: Marks of those whose numbers belong to nobody else yet.
-        self._marks: dict[int, str] = {}
-        self._left: list[Process] = []
+    Args:
+        workers: pids of these processes; none may belong to another process by now.
+        marks: their marks, which find what has left the sessions of workers that have exited.
+    """
+    known = set(workers)
+    wanted = {mark.encode(): int(mark.rpartition("@")[2]) for mark in marks if mark}
+    since = min(wanted.values(), default=sys.maxsize)
+    rest = [process for process in running_processes() if process.pid not in known]
+    found: list[Process] = []
+    more = [one for one in rest if one.started >= since and has_mark(one.pid, wanted)]
+    while more or (more := [p for p in rest if p.parent in known or p.session in known]):
+        found += more
+        known.update(process.pid for process in more)
+        rest = [process for process in rest if process.pid not in known]
+        more = []
+    return [process for process in found if _TRACKER not in process.command]
 
-    def __contains__(self, pid: int) -> bool:
-        return pid in self._marks
 
-    def begin(self, pid: int) -> None:
-        """Follow a worker that was just started."""
-        process = seen(pid)
-        self._marks[pid] = "" if process is None else process.mark
+def exempt_child(pid: int) -> None:
+    """Exempt a child of this process from `own_descendants`: the code that started it ends it.
 
-    def lost(self, pid: int) -> None:
-        """Kill at once what a worker has started that was killed, for its work is done again."""
-        mark = self._marks.pop(pid, None)
-        if mark is not None:
-            kill_all([pid], [mark])
+    Only the child itself is exempt; what the child starts may belong to a PE.
+    """
+    process = find_process(pid)
+    if process is not None:
+        _exempt.add(process.mark)
 
-    def ended(self, pids: Collection[int]) -> None:
-        """Take note of what workers have left that have just ended by themselves."""
-        if pids:
-            self._left += started_by(pids, [self._marks.pop(pid) for pid in pids])
 
-    def running(self) -> list[Process]:
-        """Return all that runs."""
-        left = [process for process in self._left if process.is_there()]
-        if not (self._marks or left):
-            return []
-        known = [*self._marks, *(process.pid for process in left)]
-        return left + started_by(known, self._marks.values())
+def own_descendants() -> list[Process]:
+    """Return the running descendants of this process, except those that are exempt."""
+    started = descendants_of([os.getpid()], own_marks())
+    return [process for process in started if process.mark not in _exempt]
 
-    def see_off(self) -> None:
-        """Let what was left by workers that ended well finish; see `children.see_off`."""
-        see_off(self.running())
-        self._left.clear()
 
-    def send(self, processes: Collection[Process], number: signal.Signals) -> None:
-        """Send a signal to some of what runs."""
+def end_own_descendants(since: int = 0, limits: ProcessLimits = ProcessLimits()) -> None:
+    """End all that this process has started: by SIGTERM, then by SIGKILL.
+
+    Args:
+        since: what was started before is left alone; see `process_table.boot_ticks`.
+        limits: the time between the two signals.
+    """
+    end_processes([process for process in own_descendants() if process.started >= since], limits)
+    if not since:
+        kill_descendants([os.getpid()], own_marks(), limits)
+
+
+def wait_for_own_descendants(limits: ProcessLimits = ProcessLimits()) -> None:
+    """Wait for what this process has started; see `wait_for_descendants`."""
+    descendants = own_descendants()
+    wait_for_descendants(
+        [process for process in descendants if _SERVER not in process.command], limits
+    )
+
+
+def wait_for_descendants(
+    processes: Collection[Process], limits: ProcessLimits = ProcessLimits()
+) -> None:
+    """Wait until what PEs have left running has exited; end it if that takes long, and log that."""
+    for process in wait_for_exit(processes, limits.descendant_seconds, limits):
+        RUN_LOG.warning(
+            "ended a program that a PE had left running, process %d (%s); let its postprocess()"
+            " wait for it, or end it",
+            *(process.pid, process.command[:80]),
+        )
+    end_processes(processes, limits)
+
+
+def end_processes(processes: Collection[Process], limits: ProcessLimits = ProcessLimits()) -> None:
+    """End some processes by SIGTERM, and by SIGKILL those that run on."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:
             process.send(number)
+        processes = wait_for_exit(processes, limits.grace_seconds, limits)
 
-    def end(self, known: Collection[Process], seconds: float) -> None:
-        """Kill all that runs after some time.
 
-        Args:
-            known: what got SIGTERM, from `running`.
-            seconds: the time that this has to end.
-        """
-        remaining = wait_for(known, seconds)
-        self.send(remaining, signal.SIGKILL)
-        if self._marks:
-            kill_all(self._marks, self._marks.values())
-        self._marks.clear()
-        self._left.clear()
+def kill_descendants(
+    workers: Collection[int], marks: Collection[str], limits: ProcessLimits = ProcessLimits()
+) -> None:
+    """Kill all that some processes have started, and what that has started meanwhile.
+
+    Args:
+        workers: see `descendants_of`.
+        marks: see `descendants_of`.
+        limits: how long to look for more.
+    """
+    until = time.monotonic() + limits.grace_seconds
+    while (found := descendants_of(workers, marks)) and time.monotonic() < until:
+        for process in found:
+            process.send(signal.SIGKILL)
+        wait_for_exit(found, limits.descendant_poll_seconds, limits)

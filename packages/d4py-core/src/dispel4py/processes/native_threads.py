@@ -1,8 +1,8 @@
-"""Threads that Python does not know, because a library has started them: may this process fork?
+"""Threads of native libraries, which Python does not list: whether this process may fork.
 
-A fork copies the memory of a library, but none of its threads, so in the child it waits for ever
-for what they would do.  Libraries that are prepared for forks either end their threads before one
-(OpenBLAS, and so NumPy), which a trial shows, or are known by the names of their threads (ZeroMQ).
+A fork copies the memory of a library but none of its threads, so the library may wait for them for
+ever in the child.  Libraries that support forks either end their threads before one (OpenBLAS, and
+so NumPy), which a trial fork shows, or are known by the names of their threads (ZeroMQ).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pathlib import Path
 from time import monotonic, sleep
 
 _TASKS = Path("/proc/self/task")
-#: How threads are called that nothing in a forked child waits for.
-_HARMLESS = ("ZMQbg/",)
-#: Numbers of threads that somebody has declared harmless.
+#: Prefixes of the names of threads that nothing in a forked child waits for.
+_FORK_SAFE = ("ZMQbg/",)
+#: Ids of threads that were started in `fork_safe_threads`.
 _declared: set[str] = set()
-#: Where a thread's flags stand behind its name in its `stat`, and the one that it is ending.
+#: Position of a thread's flags behind its name in its `stat`, and the flag of one that exits.
 _FLAGS, _PF_EXITING = 6, 0x4
-#: Seconds that a child has for doing nothing, and that new threads take at most to be named.
+#: Seconds that a trial child has to exit, and that new threads take at most to be named.
 _TRIAL_SECONDS, _SETTLING_SECONDS = 2.0, 0.05
 
 
-def lost_by_fork() -> bool:
-    """Return whether libraries here have threads that they would miss in a forked process.
+def has_threads_lost_by_fork() -> bool:
+    """Return whether libraries have threads here that they need in a forked process.
 
-    It forks once to find out, if there are threads that Python does not know.  Where nobody can
-    say which threads there are, it returns False.
+    Forks once to find out, if there are threads that Python does not list.  Returns False where
+    the threads of a process cannot be listed.
     """
     if not _foreign():
         return False
-    if not _forks():
+    if not _can_fork():
         return True
     until = monotonic() + _SETTLING_SECONDS
     while _foreign():
@@ -47,8 +47,8 @@ def lost_by_fork() -> bool:
 
 
 @contextmanager
-def harmless_threads() -> Iterator[None]:
-    """Declare that what is started inside is nothing that a forked process would miss."""
+def fork_safe_threads() -> Iterator[None]:
+    """Return a context whose new threads count as not needed in a forked process."""
     before = _tasks()
     yield
     _declared.intersection_update(before)
@@ -63,34 +63,34 @@ def _tasks() -> set[str]:
 
 
 def python_threads() -> int:
-    """Return how many threads Python knows, those included that `threading` does not."""
+    """Return how many threads run Python code, those included that `threading` does not list."""
     return len(sys._current_frames())
 
 
 def _foreign() -> bool:
-    """Return whether there are threads that neither Python nor a well-known library has started."""
+    """Return whether there are threads that neither Python nor a fork-safe library has started."""
     try:
-        count = sum(map(_matters, _TASKS.iterdir()))
+        count = sum(map(_is_relevant, _TASKS.iterdir()))
     except OSError:  # not Linux
         return False
     return count > python_threads()
 
 
-def _matters(task: Path) -> bool:
-    """Return whether a thread is none of the harmless ones and does not end just now."""
+def _is_relevant(task: Path) -> bool:
+    """Return whether a thread is not fork-safe and is not exiting."""
     try:
         front, _, rest = (task / "stat").read_text().rpartition(")")
     except OSError:  # it has ended
         return False
     if task.name in _declared or int(rest.split()[_FLAGS]) & _PF_EXITING:
         return False
-    return not front.partition("(")[2].startswith(_HARMLESS)
+    return not front.partition("(")[2].startswith(_FORK_SAFE)
 
 
-def _forks() -> bool:
-    """Fork a child that does nothing; return whether it could do that."""
+def _can_fork() -> bool:
+    """Fork a child that does nothing; return whether it has exited in time."""
     watched, held = os.pipe()
-    with no_warning_of_threads():
+    with fork_warnings_suppressed():
         child = os.fork()
     if child == 0:
         os._exit(0)
@@ -104,8 +104,8 @@ def _forks() -> bool:
 
 
 @contextmanager
-def no_warning_of_threads() -> Iterator[None]:
-    """Fork without Python's warning that there are threads; they were looked at before."""
+def fork_warnings_suppressed() -> Iterator[None]:
+    """Return a context without Python's warning of forks with threads, which were checked."""
     with ExitStack() as stack:
         if sys.version_info >= (3, 12):
             stack.enter_context(warnings.catch_warnings())

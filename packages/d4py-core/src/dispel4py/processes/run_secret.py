@@ -1,7 +1,8 @@
-"""The secret of a run in which several hosts take part, and how it reaches them.
+"""The secret of a run on several hosts, and how the hosts get it.
 
-It never goes through the channel that it guards: it is in an environment variable or a file that
-only its owner can read.  A file that a run has written goes with it, unless another run uses it.
+The secret is never sent over the connections that it protects: it is in an environment variable or
+in a file that only its owner can read.  A file that a run has written is removed with the run,
+unless another run uses it.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from dispel4py.logs import get_logger
 
 _LOG = get_logger("secret")
 
-#: Environment variable that holds the secret.
-VARIABLE = "D4PY_KEY"
-#: What is shorter could be found by trial.
-_SHORTEST = 32
+#: The environment variable that holds the secret.
+KEY_VARIABLE = "D4PY_KEY"
+#: Least number of characters; a shorter secret could be guessed.
+_LEAST_LENGTH = 32
 
 
 class KeyFile(NamedTuple):
-    """A file that a run has written, so that it is not mistaken for another one of that name.
+    """The identity of a file that a run has written, so that no other file is removed.
 
     Attributes:
         path: its absolute path.
         inode: number of the file in its file system.
-        written: when it was written, in nanoseconds.
+        written: time of the last change, in nanoseconds.
     """
 
     path: str
@@ -43,8 +44,8 @@ class DriverSecret(NamedTuple):
 
     Attributes:
         secret: the secret.
-        is_new: only this process knows it, so it still has to be passed on.
-        file: the file with it, if the run has written one.
+        is_new: the secret was generated here, so the other hosts do not have it yet.
+        file: the file with the secret, if this run has written one.
     """
 
     secret: str
@@ -54,29 +55,30 @@ class DriverSecret(NamedTuple):
 
 @contextlib.contextmanager
 def driver_secret(key_file: str | None, *, lasting: bool = False) -> Iterator[DriverSecret]:
-    """Give the secret of a run that starts here.
+    """Return a context with the secret of a run that starts here.
 
-    It is that of the environment or of the file.  A file that is not there is written, and removed
-    at the end, unless another run uses it then; without either the secret is new.
+    The secret is read from the file, or else from the environment.  A file that does not exist is
+    written with a new secret, and removed at the end, unless another run uses it then.
 
     Args:
-        key_file: name of the file, if there is one.
-        lasting: what the secret guards outlasts a failure of the service, and so does the file.
+        key_file: name of the file, if one was given.
+        lasting: keep the file if the run ends by a failure of the service, since the data that the
+            secret protects is kept too.
 
     Raises:
         OptionError: the file cannot be used, or the secret is so short that it could be guessed.
     """
     if key_file is None:
-        given = os.environ.get(VARIABLE)
+        given = os.environ.get(KEY_VARIABLE)
         yield DriverSecret(
-            _checked(given) if given else secrets.token_urlsafe(_SHORTEST), not given
+            _checked(given) if given else secrets.token_urlsafe(_LEAST_LENGTH), not given
         )
         return
-    with _used(key_file) as file:
+    with _locked(key_file) as file:
         if file is not None:
             yield DriverSecret(_checked(_read(file, key_file)), False)
             return
-    secret = secrets.token_urlsafe(_SHORTEST)
+    secret = secrets.token_urlsafe(_LEAST_LENGTH)
     written = _write(key_file, secret)
     with removed_with_run(key_file, written, lasting=lasting):
         yield DriverSecret(secret, False, written)
@@ -86,16 +88,16 @@ def driver_secret(key_file: str | None, *, lasting: bool = False) -> Iterator[Dr
 def removed_with_run(
     key_file: str | None, written: KeyFile | None, *, lasting: bool = True
 ) -> Iterator[None]:
-    """Remove the file that a run has written when the run has ended, here or elsewhere.
+    """Return a context at whose end the file that a run has written is removed.
 
     Args:
-        key_file: where the secret is; it counts as used meanwhile.
-        written: the file that the run has written, if it has; a copy of it stays.
+        key_file: the file with the secret, which is locked meanwhile.
+        written: the file that the run has written, if it has; a copy of it is not removed.
         lasting: see `driver_secret`.
     """
     is_needed = False
     try:
-        with contextlib.nullcontext() if key_file is None else _used(key_file):
+        with contextlib.nullcontext() if key_file is None else _locked(key_file):
             yield
     except ServiceError:
         is_needed = lasting
@@ -112,28 +114,28 @@ def joining_secret(key_file: str | None) -> str:
         OptionError: neither the environment nor a file has it.
     """
     if key_file is None:
-        given = os.environ.get(VARIABLE)
+        given = os.environ.get(KEY_VARIABLE)
         if not given:
-            raise OptionError(f"the run's key is missing: set {VARIABLE}, or name a --key-file")
+            raise OptionError(f"the run's key is missing: set {KEY_VARIABLE} or use --key-file")
         return _checked(given)
-    with _used(key_file) as file:
+    with _locked(key_file) as file:
         if file is None:
             raise OptionError(f"there is no file {key_file} (--key-file)")
         return _checked(_read(file, key_file))
 
 
 def _checked(secret: str) -> str:
-    if len(secret) < _SHORTEST:
+    if len(secret) < _LEAST_LENGTH:
         raise OptionError(
-            f"the key ({VARIABLE} or --key-file) has {len(secret)} characters; it needs"
-            f" {_SHORTEST}: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            f"the key ({KEY_VARIABLE} or --key-file) has {len(secret)} characters; it must have at"
+            f" least {_LEAST_LENGTH}: python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     return secret
 
 
 @contextlib.contextmanager
-def _used(key_file: str) -> Iterator[int | None]:
-    """Open a file with a secret, and mark it as used; None if there is none."""
+def _locked(key_file: str) -> Iterator[int | None]:
+    """Return a context with the descriptor of a file that is locked; None if it does not exist."""
     try:
         file = os.open(key_file, os.O_RDONLY)
     except FileNotFoundError:
@@ -152,7 +154,7 @@ def _used(key_file: str) -> Iterator[int | None]:
 
 def _read(file: int, key_file: str) -> str:
     if os.fstat(file).st_mode & 0o077:
-        raise OptionError(f"others can read {key_file} (--key-file); chmod 600 {key_file}")
+        raise OptionError(f"others can read {key_file} (--key-file); run: chmod 600 {key_file}")
     try:
         return os.pread(file, 1 << 16, 0).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -171,7 +173,7 @@ def _write(key_file: str, secret: str) -> KeyFile:
 
 
 def _remove(written: KeyFile) -> None:
-    """Remove a file that a run has written, unless it is another one by now or is still used."""
+    """Remove a file that a run has written, unless it was replaced or is still used."""
     try:
         file = os.open(written.path, os.O_RDONLY)
     except OSError:
@@ -183,7 +185,7 @@ def _remove(written: KeyFile) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _LOG.info("%s stays: another run uses the key in it", written.path)
+            _LOG.info("%s is kept: another run uses its key", written.path)
             return
         except OSError:  # no locks here
             pass

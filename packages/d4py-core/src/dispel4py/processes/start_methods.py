@@ -1,7 +1,7 @@
-"""How the worker processes of a run are started.
+"""How the worker processes of a run are started, and the options for that.
 
-The start method is chosen once per run, before anything of the run's own is started, and workers
-that are started later are started in the same way.
+The start method is chosen once per run, before the run starts any thread or process, and holds for
+workers that are started later too.
 """
 
 from __future__ import annotations
@@ -23,38 +23,40 @@ from typing import Any
 
 from dispel4py.errors import OptionError, name_list
 from dispel4py.files.socket_folder import let_multiprocessing_use_short_paths
-from dispel4py.processes.native_threads import lost_by_fork, no_warning_of_threads, python_threads
+from dispel4py.processes.limits import ProcessLimits
+from dispel4py.processes.native_threads import (
+    fork_warnings_suppressed,
+    has_threads_lost_by_fork,
+    python_threads,
+)
 
 START_METHODS = ("fork", "forkserver", "spawn")
-#: Seconds that a worker may take to begin, unless the user says otherwise.
-START_SECONDS = 120.0
-
 _ON_LINUX = sys.platform == "linux"
-#: Systems whose `multiprocessing` imports but starts nothing: Python in WebAssembly.
+#: Systems on which `multiprocessing` can be imported but starts nothing: Python in WebAssembly.
 _WITHOUT_PROCESSES = ("emscripten", "wasi")
-#: Signals that stop a program, which wait while processes are started.
-HELD_BACK = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Signals that stop a program; they are blocked while processes are started.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def usable_cores() -> int:
-    """How many cores this process may use: the ``"auto"`` of `dispel4py.run`."""
+    """Return how many cores this process may use: the ``"auto"`` of `dispel4py.run`."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of whatever starts worker processes; `Start.of` reads them."""
+    """Add the options of commands and mappings that start worker processes; see `Start.of`."""
     parser.add_argument(
         "--start-method",
         choices=START_METHODS,
-        help="how worker processes are started (default: the quickest that is safe)",
+        help="how to start worker processes (default: the fastest method that is safe)",
     )
     parser.add_argument(
         "--start-timeout",
         type=float,
         metavar="SECONDS",
-        help=f"give up a worker that has not begun for so long (default: {START_SECONDS:g})",
+        help=f"how long a worker may take to begin (default: {ProcessLimits().start_seconds:g})",
     )
 
 
@@ -64,19 +66,19 @@ class Start:
 
     Attributes:
         method: one of `START_METHODS`.
-        seconds: how long a worker may take to begin.
+        seconds: time that a worker has to begin.
     """
 
     method: str
-    seconds: float = START_SECONDS
+    seconds: float = ProcessLimits.start_seconds
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Start:
-        """Return what the options ask for, or else the quickest method that is safe now.
+        """Return how the options of a run ask for workers to be started.
 
         Args:
-            options: by the names of `add_start_arguments`; those that are missing or None are
-                chosen.
+            options: by the names of `add_start_arguments`.  Without a method the fastest that is
+                safe now is chosen.
 
         Raises:
             OptionError: there is no such start method here, the time is not positive, or this
@@ -85,56 +87,56 @@ class Start:
         method, seconds = options.get("start_method"), options.get("start_timeout")
         if sys.platform in _WITHOUT_PROCESSES:
             raise OptionError(
-                f"Python on {sys.platform} cannot start processes; the mapping that runs here is"
-                " 'simple'"
+                f"Python on {sys.platform} cannot start processes; use the mapping 'simple'"
             )
         if method not in (None, *get_all_start_methods()):
             raise OptionError(
-                f"no start method {method!r} here (there are: {name_list(START_METHODS)})"
+                f"the start method is {method!r}; it must be one of {name_list(START_METHODS)}"
             )
         if seconds is not None and not seconds > 0:
-            raise OptionError(f"the start timeout is {seconds!r}; it has to be more than 0 seconds")
-        return cls(method or safe_start_method(), START_SECONDS if seconds is None else seconds)
+            raise OptionError(f"--start-timeout is {seconds!r}; it must be more than 0 seconds")
+        method = method or safe_start_method()
+        return cls(method) if seconds is None else cls(method, seconds)
 
 
 def safe_start_method() -> str:
-    """Return the quickest start method that is safe, as things are now.
+    """Return the fastest start method that is safe in the current state of this process.
 
-    ``fork`` on Linux while there is one thread (a fork copies locks but no threads).  Where the
-    main program is a prompt or a notebook, which has Python threads of its own, these are no
-    hindrance.  Threads of libraries are everywhere; then it is ``spawn``, since a fork server may
-    have imported the main program, and the library with it.
+    It is ``fork`` on Linux while there is one thread (a fork copies locks but no threads), or where
+    the main program is a prompt or a notebook, whose own Python threads are harmless.  Where
+    libraries have threads it is ``spawn``, since a fork server may have imported the main program,
+    and the library with it.
     """
     if not _ON_LINUX:
         return "spawn"
-    with signals_held_back():
-        if lost_by_fork():
+    with stop_signals_blocked():
+        if has_threads_lost_by_fork():
             return "spawn"
     return "forkserver" if python_threads() > 1 and has_main_script() else "fork"
 
 
 def imports_main() -> bool:
-    """This is a process that imports the main script before it becomes a worker."""
+    """Return whether this process imports the main script before it becomes a worker."""
     return getattr(current_process(), "_inheriting", False)
 
 
 def main_is_shared(start_method: str | None = None) -> bool:
-    """Workers know what the main program defines: they are forked, or import its script."""
+    """Return whether workers have what the main program defines, by a fork or by its script."""
     return (start_method or safe_start_method()) == "fork" or has_main_script()
 
 
 def has_main_script() -> bool:
-    """The main program is a file, which other processes can import."""
+    """Return whether the main program is a file, which other processes can import."""
     return os.path.exists(getattr(sys.modules["__main__"], "__file__", None) or "")
 
 
 @contextmanager
 def ready_to_start(start_method: str) -> Iterator[None]:
-    """Let processes be started inside, by that method.
+    """Return a context in which processes can be started by a method.
 
-    What multiprocessing itself needs is started before, while no signal is held back.  Its
-    resource tracker lets signals in again when it starts.  And a fork server hands on what it
-    holds back to all its processes, those of the user's own code too.
+    What multiprocessing itself needs is started before signals are blocked: its resource tracker
+    unblocks them when it starts, and all processes of a fork server inherit its signal mask, those
+    of the user's own code too.
     """
     with _as_no_daemon():
         if start_method != "fork":
@@ -142,17 +144,17 @@ def ready_to_start(start_method: str) -> Iterator[None]:
             resource_tracker.ensure_running()
         if start_method == "forkserver":
             forget_inherited_fork_server()
-            with no_script_where_there_is_none():
+            with missing_main_script_hidden():
                 forkserver.ensure_running()
-        with signals_held_back(), no_script_where_there_is_none(), no_warning_of_threads():
+        with stop_signals_blocked(), missing_main_script_hidden(), fork_warnings_suppressed():
             yield
 
 
 def forget_inherited_fork_server() -> None:
     """Let this process start a fork server of its own when it needs one.
 
-    One that was inherited by a fork is no child of this process, so multiprocessing, which asks
-    whether it still runs, would raise `ChildProcessError`.
+    A fork server that was inherited by a fork is no child of this process, so multiprocessing,
+    which checks whether it still runs, would raise `ChildProcessError`.
     """
     server: Any = vars(forkserver)["_forkserver"]
     if server._forkserver_pid is not None:
@@ -164,9 +166,10 @@ def forget_inherited_fork_server() -> None:
 
 @contextmanager
 def _as_no_daemon() -> Iterator[None]:
-    """Start processes also where multiprocessing calls this one daemonic, as workers of pools are.
+    """Return a context in which a daemonic process, such as a pool's worker, can start processes.
 
-    It would refuse, lest they be left behind.  Our workers end when their parent does.
+    multiprocessing refuses that, since they could outlive it.  Workers of d4py end with their
+    parent.
     """
     config = getattr(current_process(), "_config", {})
     before = config.get("daemon")
@@ -180,9 +183,9 @@ def _as_no_daemon() -> Iterator[None]:
 
 
 @contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Signals wait, here and in processes started here, until those deal with them their way."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+def stop_signals_blocked() -> Iterator[None]:
+    """Return a context that blocks `STOP_SIGNALS`, in this process and in those started there."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
@@ -190,8 +193,11 @@ def signals_held_back() -> Iterator[None]:
 
 
 @contextmanager
-def no_script_where_there_is_none() -> Iterator[None]:
-    """Workers do not look for the script of a main program that was typed or piped in."""
+def missing_main_script_hidden() -> Iterator[None]:
+    """Return a context that hides a name of the main script that is no file (``<stdin>``).
+
+    Workers that are started there do not try to import it.
+    """
     main = sys.modules["__main__"]
     name = getattr(main, "__file__", None)
     if name is None or has_main_script():

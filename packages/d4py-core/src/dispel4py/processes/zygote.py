@@ -1,8 +1,8 @@
-"""Forks worker processes for a program that has threads by now: from a process without any.
+"""Forks worker processes for a program that has threads by now, from a process without any.
 
-A zygote is forked before the threads are started, and waits.  What it is sent it hands to children
-of its own, with the open files that go along.  They have all that was in memory when the zygote was
-forked, and end when it does, which is when the program ends.
+The zygote is forked before the program starts threads, and waits for requests.  It forks a child
+for each and passes on the request's arguments and open files.  The children have all that was in
+memory when the zygote was forked, and end when it ends, which is when the program ends.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from dispel4py.errors import RunError
-from dispel4py.processes.start_methods import signals_held_back
+from dispel4py.processes.start_methods import stop_signals_blocked
 
-#: How long a request is, in front of it.
+#: Length of a request, sent before it.
 _LENGTH = struct.Struct("<Q")
-#: The most open files that go with a request; the first is where the zygote reports on the child.
+#: Most open files of a request; to the first the zygote writes the child's pid and exit code.
 _MOST_FILES = 64
 
 
 class Zygote:
-    """The program's side.
+    """The program's connection to a zygote.
 
     Args:
         target: main function of the processes.
-        common: an object that is part of their arguments; it stays where it is.
+        common: an object that is part of their arguments, and is inherited, not copied.
     """
 
     def __init__(self, target: Callable[..., None], common: Any) -> None:
         self._common = common
-        self._line, theirs = socket.socketpair()
-        with signals_held_back():  # for good: it ends when the line is closed, or is killed
+        self._connection, theirs = socket.socketpair()
+        with stop_signals_blocked():  # in the zygote for good, which ends with the connection
             self._pid = os.fork()
             if self._pid == 0:
                 try:
-                    self._line.close()
+                    self._connection.close()
                     _serve(theirs, target, common)
                 finally:
                     os._exit(0)
@@ -75,17 +75,17 @@ class Zygote:
             process.start()
         except (OSError, EOFError) as error:
             raise RunError(
-                f"no other worker can be started: the process that forks them (process"
+                f"cannot start another worker: the process that forks them (process"
                 f" {self._pid}) is gone"
             ) from error
         return process
 
     def request(self, data: bytes, files: list[int]) -> tuple[int, int]:
-        """Have a process forked; return its number, and a file that tells its end."""
+        """Have a process forked; return its pid, and a file that its exit code is read from."""
         status, theirs = os.pipe()
         try:
-            socket.send_fds(self._line, [_LENGTH.pack(len(data))], [theirs, *files])
-            self._line.sendall(data)
+            socket.send_fds(self._connection, [_LENGTH.pack(len(data))], [theirs, *files])
+            self._connection.sendall(data)
         except BaseException:
             os.close(status)
             raise
@@ -98,30 +98,30 @@ class Zygote:
             raise
 
     def close(self) -> None:
-        """End it, once there are no processes of it."""
+        """End the zygote, once there are no processes of it."""
         if self in _zygotes:
             _zygotes.remove(self)
-            self._line.close()
+            self._connection.close()
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
 
     def leave_to_parent(self) -> None:
-        """Let go of it in a process that was forked."""
-        self._line.close()
+        """Close the connection in a process that was forked."""
+        self._connection.close()
 
 
-#: Those of this process.
+#: The zygotes of this process.
 _zygotes: list[Zygote] = []
 
 
 def leave_zygotes_to_parent() -> None:
-    """Let go of the zygotes that this process has inherited by a fork."""
+    """Close the connections to zygotes that this process has inherited by a fork."""
     while _zygotes:
         _zygotes.pop().leave_to_parent()
 
 
 class _Process(BaseProcess):
-    """A process of a zygote, as `multiprocessing` sees processes."""
+    """A process of a zygote, with the interface of `multiprocessing`."""
 
     _start_method = "fork"
 
@@ -135,7 +135,7 @@ class _Process(BaseProcess):
 
 
 class _Popen(popen_forkserver.Popen):
-    """The same as by a fork server, as far as its end is concerned."""
+    """A process that is waited for as one of a fork server."""
 
     def _launch(self, process: Any) -> None:
         self.pid, self.sentinel = process.zygote.request(process.data, process.files)
@@ -143,7 +143,7 @@ class _Popen(popen_forkserver.Popen):
 
 
 class _Pickler(pickle.Pickler):
-    """Leaves out connections, of which the file numbers are noted, and what is common."""
+    """Replaces connections by file numbers, and omits the common object."""
 
     def __init__(self, file: io.BytesIO, common: Any) -> None:
         super().__init__(file, protocol=5)
@@ -151,7 +151,7 @@ class _Pickler(pickle.Pickler):
         self.files: list[int] = []
 
     def persistent_id(self, value: Any) -> int | None:
-        """Return the number of a connection from 1, 0 for what is common."""
+        """Return the number of a connection, from 1, or 0 for the common object."""
         if value is self._common:
             return 0
         if isinstance(value, connection.Connection):
@@ -170,24 +170,24 @@ class _Unpickler(pickle.Unpickler):
         return connection.Connection(self._files[number - 1]) if number else self._common
 
 
-def _serve(line: socket.socket, target: Callable[..., None], common: Any) -> None:
-    """Fork whatever is asked for, and report how it ends, until nobody can ask any more."""
+def _serve(requests: socket.socket, target: Callable[..., None], common: Any) -> None:
+    """Fork a child for each request and report how it ends, until the connection is closed."""
     children: dict[int, tuple[BaseProcess, int]] = {}
     while True:
-        for ready in connection.wait([line, *children]):
+        for ready in connection.wait([requests, *children]):
             if isinstance(ready, int):
                 child, status = children.pop(ready)
                 child.join()
                 _report(status, child.exitcode or 0)
                 os.close(status)
                 continue
-            message, files, _, _ = socket.recv_fds(line, _LENGTH.size, _MOST_FILES)
+            message, files, _, _ = socket.recv_fds(requests, _LENGTH.size, _MOST_FILES)
             if not message:
                 return
             status = files.pop(0)
-            data = _received(line, _LENGTH.unpack(message)[0])
+            data = _received(requests, _LENGTH.unpack(message)[0])
             child = get_context("fork").Process(
-                target=_begin, args=(line, target, data, files, common), daemon=False
+                target=_begin, args=(requests, target, data, files, common), daemon=False
             )
             child.start()
             for file in files:
@@ -197,22 +197,22 @@ def _serve(line: socket.socket, target: Callable[..., None], common: Any) -> Non
 
 
 def _begin(
-    line: socket.socket, target: Callable[..., None], data: bytes, files: list[int], common: Any
+    requests: socket.socket, target: Callable[..., None], data: bytes, files: list[int], common: Any
 ) -> None:
-    line.close()
+    requests.close()
     current_process().name, arguments = _Unpickler(data, files, common).load()
     target(*arguments)
 
 
 def _report(status: int, number: int) -> None:
-    with suppress(OSError):  # nobody wants to know
+    with suppress(OSError):  # the program is gone
         forkserver.write_signed(status, number)
 
 
-def _received(line: socket.socket, length: int) -> bytes:
+def _received(requests: socket.socket, length: int) -> bytes:
     data = bytearray()
     while len(data) < length:
-        part = line.recv(min(length - len(data), 1 << 20))
+        part = requests.recv(min(length - len(data), 1 << 20))
         if not part:
             break
         data += part

@@ -24,7 +24,7 @@ _LONGEST_KEEP = 32
 #: A release was a mistake if workers are wanted back sooner than that many times as long as they
 #: are kept; it held if that took longer than so many times.
 _MISTAKE, _HELD = 3, 6
-#: One spare worker is enough again when some were hungry for that many times as long as workers
+#: One spare worker is enough again when some were idle for that many times as long as workers
 #: are kept at first: time for every busy worker to see them, which it does each 20 ms.
 _CALM = 2
 
@@ -36,7 +36,7 @@ class Metrics(NamedTuple):
         at: when, in seconds of any clock that never goes back.
         backlog: shared tasks that wait; those under a lease are not counted.
         active: workers that are not parked.
-        hungry: active workers that wait for work; one that was woken a moment ago is hungry until
+        idle: active workers that wait for work; one that was woken a moment ago is idle until
             it has taken something.
         idle_seconds: how long the longest idle active worker has waited.
         busy_seconds: total time that all workers have spent inside PEs; it never falls.
@@ -45,7 +45,7 @@ class Metrics(NamedTuple):
     at: float
     backlog: int
     active: int
-    hungry: int
+    idle: int
     idle_seconds: float = 0.0
     busy_seconds: float = 0.0
 
@@ -114,9 +114,9 @@ class DemandPolicy:
     soon has a steady number; it is halved again after a release that held.
 
     While any worker is busy, one more is kept: a busy worker may hold a batch that the backlog
-    does not show, and gives of it only when it sees that another one is hungry.  Whenever none is
-    left hungry, the number kept so is doubled; it is one again after a while in which some stayed
-    hungry.
+    does not show, and gives of it only when it sees that another one is idle.  Whenever none is
+    left idle, the number kept so is doubled; it is one again after a while in which some stayed
+    idle.
 
     Args:
         most: the most workers that may be active.
@@ -146,10 +146,10 @@ class DemandPolicy:
 
     def _need(self, metrics: Metrics) -> int:
         """Workers that could be at work now."""
-        busy = max(0, metrics.active - metrics.hungry)
+        busy = max(0, metrics.active - metrics.idle)
         if busy == 0:
             return metrics.backlog
-        if metrics.hungry == 0:
+        if metrics.idle == 0:
             self._spares = max(1, min(2 * self._spares, self.most))
             self._taken_at = metrics.at
         elif metrics.at - self._taken_at > _CALM * self._shortest:

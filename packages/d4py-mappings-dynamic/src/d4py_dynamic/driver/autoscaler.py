@@ -1,23 +1,22 @@
-"""Parks and wakes the workers of a run as a policy says, and keeps the trace of it."""
+"""Pauses and resumes the workers of a run as a policy decides, and records a trace of it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from d4py_dynamic.autoscaling.policies import Metrics, Policy
 from d4py_dynamic.autoscaling.trace import ScalingTrace
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, PARK, WAKE, Task
+from d4py_dynamic.store.tasks import ANY, PAUSE, RESUME, Task
 from dispel4py.result import RunStats
-
-#: Seconds between two observations.
-STEP_SECONDS = 0.02
 
 
 class Autoscaler:
-    """Sees that as many workers are active as a policy says.
+    """Keeps as many workers active as a policy decides.
 
     Args:
-        policy: says how many.
+        policy: decides how many.
         store: the store.
         supervisor: the workers.
         now: when the run begins, in seconds of the clock that `step` is called with.
@@ -30,47 +29,56 @@ class Autoscaler:
         self._store = store
         self._supervisor = supervisor
         self._began_at = self._stepped_at = now
+        self._next_step = 0.0
         self._trace = ScalingTrace()
-        self._trace.add(0.0, len(supervisor.ranks), 0)  # however soon the run ends
-        self._parked: set[int] = set()
+        self._trace.add(0.0, len(supervisor.ranks), 0)  # the trace of a very short run has a point
+        self._paused: set[int] = set()
         self._idle_since: dict[int, float] = {}
         self._worker_seconds = 0.0
 
+    def step_if_due(self, now: float, interval: float) -> None:
+        """Observe the run and scale, unless the last time was less than `interval` seconds ago."""
+        if now >= self._next_step:
+            self._next_step = now + interval
+            self.step(now)
+
     def step(self, now: float) -> None:
-        """Observe, and park or wake workers."""
+        """Observe the run, and pause or resume workers."""
         load = self._store.load()
         ranks = self._supervisor.ranks
-        self._parked.intersection_update(ranks)
+        self._paused.intersection_update(ranks)
         self._policy.most = max(1, len(ranks))
-        active = len(ranks) - len(load.parked & self._parked)
+        active = len(ranks) - len(load.paused & self._paused)
         self._worker_seconds += active * (now - self._stepped_at)
         self._stepped_at = now
         self._trace.add(now - self._began_at, active, load.backlog)
-        # Who was woken and has not noticed yet is about to be hungry.
-        hungry = (load.hungry | load.parked).intersection(ranks) - self._parked
-        self._idle_since = {rank: self._idle_since.get(rank, now) for rank in hungry}
+        # A worker that was told to resume and has not yet done so is about to be idle.
+        idle = (load.idle | load.paused).intersection(ranks) - self._paused
+        self._idle_since = {rank: self._idle_since.get(rank, now) for rank in idle}
         longest = now - min(self._idle_since.values(), default=now)
-        active = len(ranks) - len(self._parked)
-        target = self._policy.target(Metrics(now, load.backlog, active, len(hungry), longest))
+        active = len(ranks) - len(self._paused)
+        target = self._policy.target(Metrics(now, load.backlog, active, len(idle), longest))
         if target > active:
-            self._tell(sorted(self._parked)[: target - active], WAKE)
+            self._resume(sorted(self._paused)[: target - active])
         elif target < active:
-            self._tell(self._dispensable()[: active - target], PARK)
+            self._pause(self._by_expendability()[: active - target])
 
     def report(self, stats: RunStats) -> None:
         """Put the trace so far into the run's statistics."""
         stats.scaling = self._trace.points
         stats.worker_seconds = self._worker_seconds
 
-    def _dispensable(self) -> list[int]:
-        """Workers that wait for work, first those that could do least and have waited longest."""
+    def _by_expendability(self) -> list[int]:
+        """Return idle workers: those without instances first, then those idle for longest."""
         since = self._idle_since
         return sorted(since, key=lambda rank: (self._supervisor.owns(rank), since[rank], -rank))
 
-    def _tell(self, ranks: list[int], kind: str) -> None:
+    def _pause(self, ranks: Iterable[int]) -> None:
         for rank in ranks:
-            self._store.put([Task(kind, ANY)], rank)
-        if kind == PARK:
-            self._parked.update(ranks)
-        else:
-            self._parked.difference_update(ranks)
+            self._store.put([Task(PAUSE, ANY)], rank)
+            self._paused.add(rank)
+
+    def _resume(self, ranks: Iterable[int]) -> None:
+        for rank in ranks:
+            self._store.put([Task(RESUME, ANY)], rank)
+            self._paused.discard(rank)

@@ -1,7 +1,7 @@
-"""The driver: feeds the roots, watches the workers, hands results on, and knows when it is over.
+"""The driver of a run: feeds the roots, collects the results, and knows when the run is complete.
 
-It runs no PE.  It learns of everything from the store's events, and of the workers from the
-`WorkerSupervisor`.
+It runs no PE.  It learns from the store's events what workers have done, and the `WorkerSupervisor`
+replaces those that are lost.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from collections.abc import Callable
 from time import monotonic, perf_counter
 
 from d4py_dynamic.autoscaling.policies import Policy
-from d4py_dynamic.driver.autoscaler import STEP_SECONDS, Autoscaler
+from d4py_dynamic.driver.autoscaler import Autoscaler
 from d4py_dynamic.driver.frontier import Frontier
 from d4py_dynamic.driver.input_feeder import InputFeeder
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import (
-    Changed,
-    Drained,
+    DriverState,
     Event,
-    Failed,
-    Finishing,
-    Gone,
     LogLine,
-    Progress,
+    Quiescent,
     Results,
     RunStore,
+    UndeclaredState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStopping,
 )
 from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
@@ -34,32 +35,28 @@ from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.input_reader import is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 
-#: Seconds between two looks at the workers while nothing happens.
-_TICK_SECONDS = 0.05
-#: Seconds between two reports of progress, and two checks that the store has lost nothing.
-_PROGRESS_SECONDS, _CHECK_SECONDS = 0.2, 1.0
-
 
 class Driver:
-    """Runs a plan to its end over a store and some workers.
+    """Drives a plan to its end over a store and some workers.
 
     Args:
         plan: the plan.
         given: inputs of the roots.
         store: the store.
-        make_store: makes another connection to it, for a thread.
+        open_store: opens another connection to the store, for a thread.
         supervisor: the workers.
         options: the run's options.
         stats: filled in as the run goes.
-        policy: says how many workers are to be active; None leaves all of them so.
-        begun: called when everything is in the store that is given at once, with the roots that
+        policy: decides how many workers are active; None leaves all of them active.
+        on_started: called when all inputs are queued that are given at once, with the roots that
             are still to be fed.
-        progress: how far the run has come; None if it begins.
+        previous: state of the driver that this one takes over from; None for a new run.
+        limits: intervals and limits.
     """
 
     def __init__(
@@ -67,45 +64,42 @@ class Driver:
         plan: Plan,
         given: dict[int, RootInput],
         store: RunStore,
-        make_store: Callable[[], RunStore],
+        open_store: Callable[[], RunStore],
         supervisor: WorkerSupervisor,
         options: RunOptions,
         stats: RunStats,
         policy: Policy | None = None,
-        begun: Callable[[list[int]], None] = lambda roots: None,
-        progress: Progress | None = None,
+        on_started: Callable[[list[int]], None] = lambda roots: None,
+        previous: DriverState | None = None,
+        limits: DriverLimits = DriverLimits(),
     ) -> None:
-        self._begun = begun
         self._plan = plan
         self._store = store
         self._supervisor = supervisor
         self._options = options
         self._stats = stats
+        self._on_started = on_started
+        self._limits = limits
         self._results = ResultCollector(options.on_result)
         self._failures = FailureCollector(options.on_failure)
         self._changed: dict[str, tuple[str, ...]] = {}
         self._files: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
-        self._feeders: list[InputFeeder] = []
         self._started_at = perf_counter()
-        first: list[Task] = []
-        fed = {} if progress is None else progress.fed
+        self._first_tasks: list[Task] = []
+        self._feeders: list[InputFeeder] = []
+        offsets = {} if previous is None else previous.offsets
         for root, value in given.items():
-            if not is_in_memory(value) or progress is not None:
-                before = fed[root].calls if root in fed else 0
-                self._feeders.append(InputFeeder(plan.pes[root], value, make_store, before))
-                continue
-            made = value if isinstance(value, int) else list(calls(plan.pes[root], value))
-            if not is_pinned(plan.pes[root]):
-                shared = pieces(CallRange(0, made), len(store.load().hungry))
-                first += [Task(CALLS, root, ANY, None, piece) for piece in shared]
-            elif made:
-                first.append(Task(CALLS, root, 0, None, made))
-        self._scaler = (
+            if is_in_memory(value) and previous is None:
+                self._first_tasks += self._tasks_of(plan.pes[root], value)
+            else:
+                before = offsets[root].calls if root in offsets else 0
+                feeder = InputFeeder(plan.pes[root], value, open_store, before, limits)
+                self._feeders.append(feeder)
+        self._autoscaler = (
             None if policy is None else Autoscaler(policy, store, supervisor, self._started_at)
         )
         feeding = {feeder.root for feeder in self._feeders}
-        self._frontier = Frontier(plan, feeding, () if progress is None else progress.finishing)
-        self._first = first
+        self._frontier = Frontier(plan, feeding, () if previous is None else previous.finishing)
 
     def run(self) -> RunResult:
         """Run to the end.
@@ -114,54 +108,72 @@ class Driver:
             RunError: a PE raised, a worker died, or the store failed.
         """
         try:
-            self._store.put(self._first)
-            self._begun([feeder.root for feeder in self._feeders])
+            self._store.put(self._first_tasks)
+            self._on_started([feeder.root for feeder in self._feeders])
             for feeder in self._feeders:
                 feeder.start()
             self._loop()
-            self._supervisor.dismiss(lambda: self._take_events(0.0))
+            self._supervisor.shutdown(lambda: self._take_events(0.0))
             while events := self._store.events(0.0):
                 for event in events:
-                    self._deal_with(event)
+                    self._handle(event)
         finally:
             for feeder in self._feeders:
                 feeder.stop()
-            if self._scaler is not None:
-                self._scaler.report(self._stats)
+            if self._autoscaler is not None:
+                self._autoscaler.report(self._stats)
         self._update_stats()
         self._stats.notes += self._supervisor.notes
         failures = self._failures
         return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
 
+    def _tasks_of(self, root: PlannedPE, value: RootInput) -> list[Task]:
+        """Return the tasks of a root whose inputs are given at once."""
+        load = value if isinstance(value, int) else list(calls(root, value))
+        if not is_pinned(root):
+            shared = pieces(CallRange(0, load), len(self._store.load().idle))
+            return [Task(CALLS, root.index, ANY, None, piece) for piece in shared]
+        return [Task(CALLS, root.index, 0, None, load)] if load else []
+
     def _loop(self) -> None:
-        next_progress = monotonic() + _PROGRESS_SECONDS
+        """Process events until the run is complete and all its results are here."""
+        limits = self._limits
+        wait = limits.tick_seconds if self._autoscaler is None else limits.scaling_seconds
+        next_progress = monotonic() + limits.progress_seconds
         next_check = monotonic()
-        tick = _TICK_SECONDS if self._scaler is None else STEP_SECONDS
-        next_step = 0.0
         while True:
-            look = self._take_events(tick)
+            may_advance = self._take_events(wait)
             self._supervisor.check()
-            if self._scaler is not None and perf_counter() >= next_step:
-                next_step = perf_counter() + STEP_SECONDS
-                self._scaler.step(perf_counter())
-            for feeder in self._feeders:
-                if feeder.error is not None:
-                    raise feeder.error
-                if feeder.done and feeder.root in self._frontier.feeding:
-                    self._frontier.feeding.discard(feeder.root)
-                    look = True
-            if look or monotonic() >= next_check:
-                next_check = monotonic() + _CHECK_SECONDS
+            if self._autoscaler is not None:
+                self._autoscaler.step_if_due(perf_counter(), limits.scaling_seconds)
+            may_advance |= self._check_feeders()
+            if may_advance or monotonic() >= next_check:
+                next_check = monotonic() + limits.check_seconds
                 self._advance()
                 if self._frontier.complete:
                     break
             if self._options.on_progress is not None and monotonic() >= next_progress:
-                next_progress = monotonic() + _PROGRESS_SECONDS
+                next_progress = monotonic() + limits.progress_seconds
                 self._update_stats()
                 self._options.on_progress(self._stats)
         while self._store.missing_results() > 0:
-            self._take_events(_TICK_SECONDS)
+            self._take_events(limits.tick_seconds)
             self._supervisor.check()
+
+    def _check_feeders(self) -> bool:
+        """Return whether a feeder has come to the end of its inputs.
+
+        Raises:
+            Exception: what the iterable raised.
+        """
+        any_ended = False
+        for feeder in self._feeders:
+            if feeder.error is not None:
+                raise feeder.error
+            if feeder.done and feeder.root in self._frontier.feeding:
+                self._frontier.feeding.discard(feeder.root)
+                any_ended = True
+        return any_ended
 
     def _advance(self) -> None:
         """Move the frontier as far as it goes now."""
@@ -169,7 +181,7 @@ class Driver:
             watched = self._frontier.watched
             unfinished = self._store.unfinished(watched)
             for pe in self._frontier.finishing:
-                if not unfinished[pe]:  # a worker may have left instead of postprocessing
+                if not unfinished[pe]:  # a worker may have left before it postprocessed its replica
                     unfinished[pe] = self._finish_orphans(pe)
             to_finish = self._frontier.advance(unfinished)
             for pe in to_finish:
@@ -178,6 +190,7 @@ class Driver:
                 return
 
     def _finish(self, pe: int) -> None:
+        """Have every instance of a PE postprocessed."""
         planned = self._plan.pes[pe]
         if is_pinned(planned):
             instances = range(planned.instances)
@@ -186,28 +199,28 @@ class Driver:
         replicas = self._store.replicas(pe)
         if replicas:
             self._store.finish(pe, [(Task(FINISH, pe), rank) for rank in replicas])
-        # In this order: what is a replica no more has become an orphan.
+        # In this order: a replica that its worker has left since has become an orphan.
         if not self._finish_orphans(pe) and not replicas:
-            # Even if no item came, there is one instance.
+            # There is one instance even if no item came.
             self._store.finish(pe, [(Task(FINISH, pe), None)])
 
     def _finish_orphans(self, pe: int) -> int:
-        """Have the replicas postprocessed that their workers have left; how many there are."""
-        left = self._store.orphans(pe)
-        if left:
-            tasks = [(Task(FINISH, pe, load=orphan.replica), None) for orphan in left]
-            self._store.finish(pe, tasks, left)
-        return len(left)
+        """Have the replicas postprocessed that their workers have left; return their number."""
+        orphans = self._store.orphans(pe)
+        if orphans:
+            tasks = [(Task(FINISH, pe, payload=orphan.replica), None) for orphan in orphans]
+            self._store.finish(pe, tasks, orphans)
+        return len(orphans)
 
     def _take_events(self, seconds: float) -> bool:
-        """Deal with what has happened; True if the frontier may have moved."""
-        drained = False
+        """Process the events of some time; return whether the frontier may have moved."""
+        is_quiescent = False
         for event in self._store.events(seconds):
-            drained |= isinstance(event, Drained)
-            self._deal_with(event)
-        return drained
+            is_quiescent |= isinstance(event, Quiescent)
+            self._handle(event)
+        return is_quiescent
 
-    def _deal_with(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
             case Results(results, failures):
                 for pe_id, output, items in results:
@@ -215,23 +228,32 @@ class Driver:
                 self._failures.add(failures)
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
-            case Changed(pe_id, rank, attributes, files):
-                self._files[pe_id, rank] = files
-                if attributes:
-                    self._changed.setdefault(pe_id, attributes)
-                if attributes and self._plan.strict:
-                    raise undeclared(pe_id, attributes)
-            case Drained():
+            case UndeclaredState():
+                self._note_change(event)
+            case Quiescent():
                 pass
-            case Failed(error):
+            case WorkerFailed(error):
                 raise pickle.loads(error)
-            case Gone(rank, process, cause, has_left):
-                self._supervisor.see_off(WorkerLostError(rank, process, cause), has_left=has_left)
-            case Finishing(rank, threads):
-                self._supervisor.finishing(rank, threads)
+            case WorkerExited(rank, process, cause, drained):
+                lost = WorkerLostError(rank, process, cause)
+                self._supervisor.on_worker_exited(lost, drained=drained)
+            case WorkerStopping(rank, threads):
+                self._supervisor.on_worker_stopping(rank, threads)
             case note:
                 RUN_LOG.warning("%s", note.text)
                 self._stats.notes.append(note.text)
+
+    def _note_change(self, change: UndeclaredState) -> None:
+        """Take note of state that a PE keeps without declaring it.
+
+        Raises:
+            UndeclaredStateError: the run is strict.
+        """
+        self._files[change.pe_id, change.rank] = change.files
+        if change.attributes:
+            self._changed.setdefault(change.pe_id, change.attributes)
+            if self._plan.strict:
+                raise undeclared(change.pe_id, change.attributes)
 
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()
@@ -239,7 +261,7 @@ class Driver:
             entry.changed = self._changed.get(entry.pe_id, ())
             entry.files = self._files.get((entry.pe_id, entry.rank), ())
         self._stats.seconds = perf_counter() - self._started_at
-        if self._scaler is not None:
-            self._scaler.report(self._stats)
+        if self._autoscaler is not None:
+            self._autoscaler.report(self._stats)
         else:
             self._stats.worker_seconds = self._stats.processes * self._stats.seconds

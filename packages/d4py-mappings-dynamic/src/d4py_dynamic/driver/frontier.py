@@ -1,7 +1,8 @@
-"""How far a run has come: which PEs are complete, and which are to be postprocessed next.
+"""The frontier of a run: which PEs are complete, and which are to be postprocessed next.
 
-A PE is complete when everything upstream of it is, none of its tasks is unfinished, and its
-instances were postprocessed.  It is known by counting; there is no clock in here.
+A PE is complete when all PEs upstream of it are, none of its tasks is unfinished, and its instances
+were postprocessed.  Completion is found by counting, without timeouts.  The term is that of Naiad
+and timely dataflow, where a frontier separates what can still come from what is complete.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Frontier:
     Args:
         plan: the plan.
         feeding: roots that still get tasks from the driver; the caller removes them.
-        finishing: PEs for which the caller has put such tasks already.
+        finishing: PEs whose instances are being postprocessed already.
     """
 
     def __init__(self, plan: Plan, feeding: set[int], finishing: Iterable[int] = ()) -> None:
@@ -36,7 +37,7 @@ class Frontier:
 
     @property
     def complete(self) -> bool:
-        """The run has ended."""
+        """Whether all PEs are complete."""
         return all(state is _State.COMPLETE for state in self._state)
 
     @property
@@ -46,7 +47,7 @@ class Frontier:
 
     @property
     def watched(self) -> list[int]:
-        """PEs that nothing more can come to: their count of unfinished tasks is what matters."""
+        """PEs that get no more tasks: they are complete when their last task has ended."""
         return [
             pe
             for pe in self._plan.order
@@ -54,7 +55,7 @@ class Frontier:
         ]
 
     def advance(self, unfinished: Mapping[int, int]) -> list[int]:
-        """Take note of the counts.
+        """Move the frontier as far as the counts of unfinished tasks allow.
 
         Args:
             unfinished: unfinished tasks per PE, read after `watched`.
@@ -75,7 +76,7 @@ class Frontier:
         return to_finish
 
     def _fed(self, pe: int) -> bool:
-        """Nothing more can come to it."""
+        """Return whether a PE gets no more tasks."""
         upstream = self._plan.pes[pe].upstream
         return pe not in self.feeding and all(
             self._state[source] is _State.COMPLETE for source in upstream

@@ -1,4 +1,8 @@
-"""The workers of a run: which there are, which instances each owns, and who follows a lost one."""
+"""The supervisor of a run's workers: replaces those that are lost, and shuts all of them down.
+
+Workers of this machine are processes that the supervisor starts and watches.  Remote workers join
+and leave by themselves; the store has their heartbeats.
+"""
 
 from __future__ import annotations
 
@@ -6,310 +10,281 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any, Protocol
 
+from d4py_dynamic.driver.instance_owners import InstanceOwners
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverLimits
+from d4py_dynamic.driver.losses import Loss, StartFailures
 from d4py_dynamic.store.protocols import RunStore
-from d4py_dynamic.store.tasks import ANY, OWN, REDELIVERIES, STOP, Pin, Task, pins_of
+from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, InstanceId, Task, pins_of
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import WorkerLostError, WorkerStartError
+from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.ending import name_threads
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.worker_exit import describe_threads
 
 _LOG = get_logger("supervisor")
 
-#: Seconds between two signs of life of a worker, and after which a silent one is given up.
-SIGN_SECONDS, LEASE_SECONDS = 1.0, 30.0
-#: Seconds between two looks whether somebody has joined, while there is no worker.
-_HASTY_SECONDS = 0.1
-#: Workers in a row that may end by themselves, in less than so many seconds and without having
-#: taken anything, before we give up.
-_MOST_FALSE_STARTS, _START_SECONDS = 3, 30.0
-#: What ends a worker that has done nothing wrong.
-_FROM_OUTSIDE = ("killed by SIGKILL", "killed by SIGTERM")
 
-
-class Workers(Protocol):
+class WorkerProcesses(Protocol):
     """Worker processes, numbered from 0 in the order in which they were started."""
 
-    def check(self) -> None:
-        """Raise what a worker reported, or `WorkerLostError` for each that was lost, once."""
+    def check(self) -> list[D4pyError]:
+        """Return the errors that workers reported, and a `WorkerLostError` for each lost one."""
 
     def add(self, arguments: tuple[Any, ...]) -> None:
-        """Start another one."""
+        """Start another process."""
 
     def kill(self, number: int) -> None:
-        """End one, without a word of it from `check`."""
+        """End a process without its being reported by `check`."""
 
     def is_running(self, number: int) -> bool:
-        """Return whether one is known to live and not to be stopped."""
+        """Return whether a process is known to live and not to be stopped."""
 
     def finishing(self, number: int) -> list[str]:
-        """Return the names of the threads for which one stays though its work is done."""
+        """Return the names of the threads for which a process stays though its work is done."""
 
     def wait_until_ended(self, look: Callable[[], None], name: Callable[[int], str]) -> None:
-        """Wait for all to end, however long; see `dispel4py.processes.pool.WorkerPool`."""
+        """Wait until all have ended; see `dispel4py.processes.pool.WorkerPool`."""
 
 
 class WorkerSupervisor:
-    """The workers, as the driver deals with them.
+    """Knows the workers of a run, and replaces those that are lost.
 
     Args:
         plan: the plan.
         store: the store; the workers have joined it.
-        workers: the processes on this machine.
+        processes: the worker processes of this machine.
         ranks: their numbers in the store.
-        orders: what to start another one with, given its number in the store.
-        started: called when it was started.
-        owners: which instances each worker owns at first; None deals them out evenly.
-        lease: seconds after which a silent worker is given up.
+        worker_arguments: returns what another process is started with, given its number in the
+            store.
+        on_started: called when another process was started.
+        owners: which instances each worker owns at first; None assigns them evenly.
+        lease: seconds without a heartbeat after which a worker counts as lost.
         redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
-        skips: workers skip an item that is to blame; see `dispel4py.RunOptions`.
-        former: workers of a driver that is dead; what they had is for those that there are now.
+        skips: workers skip an item that is delivered too often; see `dispel4py.RunOptions`.
+        former: workers of a dead driver; the present ones continue their work.
+        limits: intervals and limits.
 
     Attributes:
         notes: what happened to workers, for the user.
 
     Raises:
-        RunError: a former worker had something that only it had.
+        RunError: a former worker had something that cannot be replaced.
     """
 
     def __init__(
         self,
         plan: Plan,
         store: RunStore,
-        workers: Workers,
+        processes: WorkerProcesses,
         ranks: Sequence[int],
-        orders: Callable[[int], tuple[Any, ...]],
-        started: Callable[[], None],
-        owners: Mapping[int, Sequence[Pin]] | None = None,
+        worker_arguments: Callable[[int], tuple[Any, ...]],
+        on_started: Callable[[], None],
+        owners: Mapping[int, Sequence[InstanceId]] | None = None,
         lease: float = LEASE_SECONDS,
         redeliveries: int = REDELIVERIES,
         skips: bool = False,
         former: Sequence[int] = (),
+        limits: DriverLimits = DriverLimits(),
     ) -> None:
         self._plan = plan
         self._store = store
-        self._workers = workers
-        self._orders = orders
-        self._started = started
+        self._processes = processes
+        self._worker_arguments = worker_arguments
+        self._on_started = on_started
         self._lease = lease
         self._redeliveries = redeliveries
         self._skips = skips
-        self._ranks = list(ranks)
-        self._started_at = [monotonic()] * len(ranks)
-        self._false_starts = 0
-        self._look_at = 0.0
+        self._limits = limits
         self.notes: list[str] = []
-        self._gone: set[int] = set()
-        self._quiet: set[int] = set()
-        self._finishing: dict[int, list[str]] = {}
-        self._dismissed = False
-        self._pins_of: dict[int, list[Pin]] = {rank: [] for rank in ranks}
-        self._unowned: list[Pin] = [] if owners else pins_of(plan)
-        for rank, own in (owners or {}).items():
-            self._assign(rank, own)
+        self._local_ranks = list(ranks)
+        self._start_failures = StartFailures(limits)
+        self._start_failures.started(len(ranks))
+        self._heartbeat_check_at = 0.0
+        self._ended: set[int] = set()
+        self._late: set[int] = set()
+        self._stopping: dict[int, list[str]] = {}
+        self._is_shutting_down = False
+        self._owners = InstanceOwners(store, [] if owners else pins_of(plan))
+        for rank in ranks:
+            self._owners.add_worker(rank)
+        for rank, pins in (owners or {}).items():
+            self._owners.assign(rank, pins)
         for rank in former:
-            self._give_up(rank, WorkerLostError(rank, 0, "its driver died"), blame=False)
-        self._deal()
+            self._evict(WorkerLostError(rank, 0, "its driver died"), failed=False)
+        self._owners.assign_unowned()
 
     @property
     def ranks(self) -> list[int]:
         """Numbers of the workers that there are."""
-        return sorted(self._pins_of)
+        return sorted(self._owners.ranks)
 
     def owns(self, rank: int) -> bool:
-        """A worker owns an instance, so that it has work that nobody else can do."""
-        return bool(self._pins_of.get(rank))
+        """Return whether a worker owns an instance, so that it has work of its own to do."""
+        return self._owners.owns(rank)
 
     def check(self) -> None:
-        """See who has come and who is gone; replace those of this machine that are.
+        """Take note of workers that have joined or are lost, and replace those of this machine.
 
         Raises:
-            RunError: a worker reported an error, or was lost with something that only it had.
+            RunError: a worker reported an error, or was lost with what cannot be replaced.
         """
-        while True:
-            try:
-                self._workers.check()
-                break
-            except WorkerLostError as error:
-                self._replace(error.rank, self._as_ranked(error))
-        if monotonic() >= self._look_at:
-            self._look_at = monotonic() + (SIGN_SECONDS if self._pins_of else _HASTY_SECONDS)
-            self._look_around()
-        self._deal()
+        for failure in self._processes.check():
+            if not isinstance(failure, WorkerLostError):
+                raise failure
+            self._replace(failure.rank, self._with_rank(failure))
+        if monotonic() >= self._heartbeat_check_at:
+            poll_seconds = self._limits.join_poll_seconds
+            interval = HEARTBEAT_SECONDS if self._owners.ranks else poll_seconds
+            self._heartbeat_check_at = monotonic() + interval
+            self._check_heartbeats()
+        self._owners.assign_unowned()
 
-    def see_off(self, error: WorkerLostError, *, has_left: bool) -> None:
-        """A worker elsewhere is gone.
+    def on_worker_exited(self, error: WorkerLostError, *, drained: bool) -> None:
+        """Take note that a remote worker has ended.
 
         Args:
-            error: which, and why.
-            has_left: it was told to, and has left what it had to others.
+            error: which worker, and why.
+            drained: the worker has returned its work to the run before.
 
         Raises:
-            RunError: it was lost with something that only it had.
+            RunError: it was lost with what cannot be replaced.
         """
-        threads = self._finishing.pop(error.rank, None)
-        if threads and not has_left:
-            cause = f"{error.cause}, while {name_threads(threads)} still ran"
+        threads = self._stopping.pop(error.rank, None)
+        if threads and not drained:
+            cause = f"{error.cause}, while {describe_threads(threads)} still ran"
             raise WorkerLostError(error.rank, error.pid, cause)
-        if not self._dismissed:
-            self._give_up(error.rank, error, blame=not has_left)
-            self._deal()
+        if self._is_shutting_down:
+            self._note_end(error, has_failed=not drained)
         else:
-            self._note_end(error, has_ended=has_left)
+            self._evict(error, failed=not drained)
+            self._owners.assign_unowned()
 
-    def _note_end(self, error: WorkerLostError, *, has_ended: bool) -> None:
-        """Take note of the end of a worker that had nothing left to do."""
-        if error.rank in self._gone:
-            return
-        self._gone.add(error.rank)
-        self._pins_of.pop(error.rank, None)
-        self._store.lose(error.rank, [], blame=False)
-        if not has_ended:
-            self.notes.append(
-                f"{error}, at the end of the run; no result is missing, but files that its PEs had"
-                " not closed may be incomplete"
-            )
+    def on_worker_stopping(self, rank: int, threads: list[str]) -> None:
+        """Take note of a remote worker that waits for threads though its work is done."""
+        self._stopping[rank] = threads
 
-    def finishing(self, rank: int, threads: list[str]) -> None:
-        """Take note of a worker elsewhere that stays for threads though its work is done."""
-        self._finishing[rank] = threads
-
-    def dismiss(self, look: Callable[[], object]) -> None:
+    def shutdown(self, take_events: Callable[[], object]) -> None:
         """Let all workers end, and wait until they have, however long their threads take.
 
         Args:
-            look: called meanwhile; takes in what workers report.
+            take_events: called meanwhile; processes the store's events.
 
         Raises:
             RunError: a worker failed, or was lost while threads that a PE had started still ran.
         """
-        self._look_around()
-        self._dismissed = True
-        for rank in self._pins_of:
+        self._check_heartbeats()
+        self._is_shutting_down = True
+        for rank in self._owners.ranks:
             self._store.put([Task(STOP, ANY)], rank)
 
-        def attend() -> None:
-            look()
+        def poll() -> None:
+            take_events()
             self.check()
 
-        self._workers.wait_until_ended(attend, lambda number: f"worker {self._ranks[number]}")
-        warning = EndWarning()
-        while elsewhere := self._pins_of.keys() - set(self._ranks):
-            attend()
-            warning.look((f"worker {i}", self._finishing.get(i, ())) for i in sorted(elsewhere))
+        self._processes.wait_until_ended(poll, lambda number: f"worker {self._local_ranks[number]}")
+        warning = ShutdownWatch()
+        while remote := self._owners.ranks - set(self._local_ranks):
+            poll()
+            warning.check((f"worker {i}", self._stopping.get(i, ())) for i in sorted(remote))
 
-    def _look_around(self) -> None:
-        """Who has joined or fallen silent elsewhere?"""
-        silent = self._store.silent()
-        if silent is None:
+    def _check_heartbeats(self) -> None:
+        """Take in remote workers that have joined, and evict workers whose lease is over."""
+        ages = self._store.seconds_since_heartbeat()
+        if ages is None:
             return
-        known = self._pins_of.keys() | self._gone
-        for rank in silent.keys() - known:
-            self._pins_of[rank] = []
+        for rank in ages.keys() - (self._owners.ranks | self._ended):
+            self._owners.add_worker(rank)
             _LOG.info("worker %d joined", rank)
-            if self._dismissed:
+            if self._is_shutting_down:
                 self._store.put([Task(STOP, ANY)], rank)
-        for rank, seconds in silent.items():
-            if self._dismissed and rank in self._ranks:
+        for rank, seconds in ages.items():
+            if self._is_shutting_down and rank in self._local_ranks:
                 continue  # it may have ended; its process is watched
             if seconds > self._lease:
-                self._deal_with_silent(rank, seconds)
+                self._end_lease(rank, seconds)
 
-    def _deal_with_silent(self, rank: int, seconds: float) -> None:
-        """Give a worker up that has given no sign of life for longer than the lease.
+    def _end_lease(self, rank: int, seconds: float) -> None:
+        """Replace a worker that has sent no heartbeat for longer than the lease.
 
-        Not so a process of this machine that runs, as the system sees it: it is about to start on a
-        busy machine, or in a call that keeps Python's lock, for which its sign of life waits.
+        A process of this machine that runs, as the operating system sees it, is kept: it is
+        starting on a busy machine, or in a call that holds Python's lock, which its heartbeat
+        needs too.
         """
-        error = WorkerLostError(rank, 0, f"no sign of life for {seconds:.0f} s")
-        if rank not in self._ranks:
-            self.see_off(error, has_left=False)
+        error = WorkerLostError(rank, 0, f"no heartbeat for {seconds:.0f} s")
+        if rank not in self._local_ranks:
+            self.on_worker_exited(error, drained=False)
             return
-        number = self._ranks.index(rank)
-        if not self._workers.is_running(number):
-            self._workers.kill(number)
+        number = self._local_ranks.index(rank)
+        if not self._processes.is_running(number):
+            self._processes.kill(number)
             self._replace(number, error)
-        elif rank not in self._quiet:
-            self._quiet.add(rank)
+        elif rank not in self._late:
+            self._late.add(rank)
             _LOG.info(
-                "worker %d has given no sign of life for %.0f s, but its process runs: waiting for"
+                "worker %d has sent no heartbeat for %.0f s, but its process runs: waiting for"
                 " what it does, such as a call that keeps Python's lock (GIL)",
                 *(rank, seconds),
             )
 
-    def _deal(self) -> None:
-        """Give every instance without an owner to whoever has fewest."""
-        while self._unowned and self._pins_of:
-            heir = min(self._pins_of, key=lambda rank: (len(self._pins_of[rank]), rank))
-            self._assign(heir, [self._unowned.pop(0)])
-
-    def _assign(self, rank: int, pins: Sequence[Pin]) -> None:
-        self._pins_of[rank] += pins
-        self._store.put([Task(OWN, pe, instance) for pe, instance in pins], rank)
-
-    def _as_ranked(self, error: WorkerLostError) -> WorkerLostError:
-        return type(error)(self._ranks[error.rank], error.pid, error.cause)
+    def _with_rank(self, error: WorkerLostError) -> WorkerLostError:
+        """Return the error with the worker's number in the store, not that of its process."""
+        return type(error)(self._local_ranks[error.rank], error.pid, error.cause)
 
     def _replace(self, number: int, error: WorkerLostError) -> None:
-        """Start another process in place of one that is gone."""
-        if self._workers.finishing(number):
+        """Start another process in place of one that is lost."""
+        if self._processes.finishing(number):
             raise error
-        if self._dismissed:
-            self._note_end(error, has_ended=False)
+        if self._is_shutting_down:
+            self._note_end(error, has_failed=True)
             return
-        has_worked = self._give_up(error.rank, error)
-        self._count_false_starts(number, error, has_worked=has_worked)
+        loss = self._evict(error)
+        if loss is not None:
+            self._start_failures.add_loss(number, loss)
         rank = self._store.join()
-        self._ranks.append(rank)
-        self._started_at.append(monotonic())
-        self._pins_of[rank] = []
-        self._workers.add(self._orders(rank))
-        self._started()
+        self._local_ranks.append(rank)
+        self._start_failures.started()
+        self._owners.add_worker(rank)
+        self._processes.add(self._worker_arguments(rank))
+        self._on_started()
 
-    def _count_false_starts(self, number: int, error: WorkerLostError, *, has_worked: bool) -> None:
-        at_start = monotonic() - self._started_at[number] < _START_SECONDS
-        never_began = isinstance(error, WorkerStartError)
-        by_itself = at_start and not has_worked and error.cause not in _FROM_OUTSIDE
-        false_start = never_began or by_itself
-        self._false_starts = self._false_starts + 1 if false_start else 0
-        if self._false_starts >= _MOST_FALSE_STARTS:
-            raise error
+    def _evict(self, error: WorkerLostError, *, failed: bool = True) -> Loss | None:
+        """Let other workers have what a worker held; it can commit nothing from now on.
 
-    def _give_up(self, rank: int, error: WorkerLostError, *, blame: bool = True) -> bool:
-        """Let others have what a worker had; says whether it had anything.
+        Args:
+            error: which worker, and why.
+            failed: the worker may have failed because of what it held.
+
+        Returns:
+            What it held; None if it was evicted before.
 
         Raises:
-            WorkerLostError: only it had something, or it was the last of some that one item has
-                killed.
+            WorkerLostError: the run cannot go on.
         """
-        if rank in self._gone:
-            return False
-        self._gone.add(rank)
-        pins = self._pins_of.pop(rank, [])  # it may have come and gone between two looks
-        lost = self._store.lose(rank, pins, blame=blame)
-        for pe in lost.replicas:
-            if self._plan.pes[pe].has_postprocess:
-                raise _lost_for_good(
-                    error, f"{self._plan.pes[pe].id}, with what its postprocess would have told"
-                )
-        for lease in lost.leases:
-            pe_id = self._plan.pes[lease.task.pe].id
-            if lease.position.sent is None:
-                raise _lost_for_good(error, f"{pe_id}, in a call that had sent too much already")
-        suspects = [(lease.task.pe, ANY, lease.losses) for lease in lost.leases]
-        suspects += [(*pin, losses) for pin, losses in lost.pins]
-        for pe, instance, losses in suspects:
-            if losses > self._redeliveries and (lost.starting or not self._skips):
-                at = self._plan.pes[pe].id + (f" (instance {instance})" if instance != ANY else "")
-                ran = f"{at}, as {losses - 1} workers before it that died"
-                raise type(error)(error.rank, error.pid, error.cause, ran)
-        self._unowned += pins
-        if blame:
-            self.notes.append(f"{error}; others went on with its work")
+        rank = error.rank
+        if rank in self._ended:
+            return None
+        self._ended.add(rank)
+        pins = self._owners.remove_worker(rank)  # none if it has joined since the last check
+        loss = Loss(error, self._store.evict(rank, pins, count_delivery=failed))
+        fatal = loss.fatal_error(self._plan, self._redeliveries, skips=self._skips)
+        if fatal is not None:
+            raise fatal
+        self._owners.release(pins)
+        if failed:
+            self.notes.append(f"{error}; other workers continued its work")
         else:
             _LOG.info("worker %d left", rank)
-        return bool(suspects or lost.replicas)
+        return loss
 
-
-def _lost_for_good(error: WorkerLostError, what: str) -> WorkerLostError:
-    return type(error)(error.rank, error.pid, error.cause, f"{what}; this cannot be done again")
+    def _note_end(self, error: WorkerLostError, *, has_failed: bool) -> None:
+        """Take note of the end of a worker that had nothing left to do."""
+        if error.rank in self._ended:
+            return
+        self._ended.add(error.rank)
+        self._owners.remove_worker(error.rank)
+        self._store.evict(error.rank, [], count_delivery=False)
+        if has_failed:
+            self.notes.append(
+                f"{error}, at the end of the run; no result is missing, but files that its PEs had"
+                " not closed may be incomplete"
+            )

@@ -1,31 +1,32 @@
 """What all mappings with a task loop share: from a graph and options to a result.
 
-They differ in their backend alone: where tasks wait, and how a worker process reaches them.
+The mappings differ only in their `Backend`: where tasks are queued, and how worker processes reach
+them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Protocol
 
-from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
+from d4py_dynamic.autoscaling.policies import Policy
 from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
-from d4py_dynamic.driver.supervisor import LEASE_SECONDS, SIGN_SECONDS, WorkerSupervisor
-from d4py_dynamic.store.protocols import Progress, RunStore
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
+from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.protocols import DriverState, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
-from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
-from dispel4py.engine.plan import Plan, make_plan, share_stateless
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
-from dispel4py.processes.heartbeat import FrozenWatch
+from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.result import RunOptions, RunResult, RunStats
@@ -36,27 +37,27 @@ DEFAULT_WORKERS = 4
 
 
 class Backend(Protocol):
-    """Where the tasks of one run wait."""
+    """Where the tasks of one run are queued."""
 
     @property
     def store(self) -> RunStore:
-        """The driver's side."""
+        """The driver's side of the store."""
 
     @property
-    def work(self) -> Callable[..., None]:
-        """Main function of a worker's process; see `dispel4py.processes.pool.WorkerPool`."""
+    def worker_main(self) -> Callable[..., None]:
+        """Main function of a worker process; see `dispel4py.processes.pool.WorkerPool`."""
 
-    def another_store(self) -> RunStore:
-        """The driver's side once more, for another thread."""
+    def open_store(self) -> RunStore:
+        """Return the driver's side of the store for another thread."""
 
-    def orders(self, rank: int) -> tuple[Any, ...]:
-        """What a worker is started with, for `work`."""
+    def worker_arguments(self, rank: int) -> tuple[Any, ...]:
+        """Return the arguments of `worker_main` for a worker."""
 
-    def started(self) -> None:
-        """The workers that there are orders for were started."""
+    def on_workers_started(self) -> None:
+        """Take note that the worker processes were started that there are arguments for."""
 
-    def begun(self, feeding: list[int]) -> None:
-        """All is in the store that was given at once; these roots are still to be fed."""
+    def on_run_started(self, feeding: list[int]) -> None:
+        """Take note that all inputs are queued but for those of some roots, which are fed."""
 
 
 class DynamicMapping:
@@ -65,14 +66,40 @@ class DynamicMapping:
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
 
-    #: The least number of processes that will do; see `dispel4py.RunOptions`.
+    #: The smallest number of processes that can be chosen; see `dispel4py.RunOptions`.
     least_processes: ClassVar[int] = 1
 
     def backend(
         self, plan: Plan, spec: WorkerSpec, options: RunOptions
     ) -> AbstractContextManager[Backend]:
-        """Where the tasks of a run wait; leaves nothing behind."""
+        """Return where the tasks of a run are queued, as a context that cleans up at its end."""
         raise NotImplementedError
+
+    def worker_spec(self, plan: Plan, start: Start, options: RunOptions) -> WorkerSpec:
+        """Return what every worker of a run is started with.
+
+        Raises:
+            OptionError: an option has an invalid value.
+        """
+        return WorkerSpec(
+            make_bundle(plan, CODEC, start.method),
+            options.on_error,
+            options.share_items,
+            redeliveries=_redeliveries(options.extra),
+        )
+
+    def policy(self, most: int, extra: Mapping[str, Any]) -> Policy | None:
+        """Return what decides how many workers are active; None leaves all of them active.
+
+        Args:
+            most: number of workers that are started.
+            extra: the mapping's own options.
+        """
+        return None
+
+    def missing(self, options: RunOptions) -> str | None:
+        """Return what a run needs and this installation lacks; None if there is no such thing."""
+        return None
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
@@ -94,36 +121,15 @@ class DynamicMapping:
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        pack(self._plan(graph, options), CODEC, Start.of(options.extra).method)
+        make_bundle(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
-
-    def missing(self, options: RunOptions) -> str | None:
-        """Return what a run would need that is not here; None if nothing."""
-        return None
-
-    def _plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
-        plan = make_plan(graph, options)
-        refused = refusal(plan, self.capabilities)
-        if refused is not None:
-            raise UnsupportedGraphError(
-                f"mapping {self.name!r} cannot run this graph: {refused};"
-                " try hybrid_redis, multi, zmq_multi or mpi"
-            )
-        return share_stateless(plan)
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        plan = self._plan(graph, options)
+        plan = self._make_plan(graph, options)
         given = root_inputs(plan, inputs)
-        extra = options.extra
-        start = Start.of(extra)
-        spec = WorkerSpec(
-            pack(plan, CODEC, start.method),
-            options.on_error,
-            options.share_items,
-            _interval(extra),
-            _redeliveries(extra),
-        )
+        start = Start.of(options.extra)
+        spec = self.worker_spec(plan, start, options)
         with self.backend(plan, spec, options) as backend:
             return self.drive(plan, given, spec, start, backend, options)
 
@@ -135,127 +141,97 @@ class DynamicMapping:
         start: Start,
         backend: Backend,
         options: RunOptions,
-        progress: Progress | None = None,
+        previous: DriverState | None = None,
     ) -> RunResult:
         """Start workers and drive a run to its end.
 
         Args:
             plan: the plan; shared PEs have one instance in it.
             given: inputs of the roots that are still to be fed.
-            spec: what workers are started with.
-            start: how.
-            backend: where the tasks wait.
+            spec: what every worker is started with.
+            start: how worker processes are started.
+            backend: where the tasks are queued.
             options: the run's options.
-            progress: how far the run has come; None if it begins.
+            previous: how far another driver has come; None for a new run.
+
+        Raises:
+            OptionError: an option has an invalid value.
+            RunError: the run failed.
         """
         extra = options.extra
         count = DEFAULT_WORKERS if options.processes is None else options.processes
-        policy = self._policy(count, extra)
+        policy = self.policy(count, extra)
         stats = RunStats(self.name, count, seed=plan.seed)
         pool: WorkerPool | None = None
         with traced_to(extra.get("scaling_trace"), stats):
             try:
                 make_room(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]
-                orders = [backend.orders(rank) for rank in ranks]
-                frozen = FrozenWatch.of(extra)
-                pool = WorkerPool(backend.work, orders, start, frozen, common=spec)
-                backend.started()
+                pool = WorkerPool(
+                    backend.worker_main,
+                    [backend.worker_arguments(rank) for rank in ranks],
+                    start,
+                    FrozenWatch.of(extra),
+                    common=spec,
+                )
+                backend.on_workers_started()
                 supervisor = WorkerSupervisor(
                     plan,
                     backend.store,
                     pool,
                     ranks,
-                    backend.orders,
-                    backend.started,
-                    lease=lease(extra),
+                    backend.worker_arguments,
+                    backend.on_workers_started,
+                    lease=lease_seconds(extra),
                     redeliveries=spec.redeliveries,
                     skips=spec.on_error == "skip",
-                    former=() if progress is None else progress.ranks,
+                    former=() if previous is None else previous.ranks,
                 )
                 return Driver(
                     plan,
                     given,
                     backend.store,
-                    backend.another_store,
+                    backend.open_store,
                     supervisor,
                     options,
                     stats,
                     policy,
-                    backend.begun,
-                    progress,
+                    backend.on_run_started,
+                    previous,
                 ).run()
             finally:
                 if pool is not None:
                     pool.stop()
 
-    def _policy(self, most: int, extra: Any) -> Policy | None:
-        return None
+    def _make_plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
+        plan = make_plan(graph, options)
+        refused = refusal(plan, self.capabilities)
+        if refused is not None:
+            raise UnsupportedGraphError(
+                f"mapping {self.name!r} cannot run this graph: {refused};"
+                " try hybrid_redis, multi, zmq_multi or mpi"
+            )
+        return replicate_stateless(plan)
 
 
-def lease(extra: Any) -> float:
-    """Seconds after which a silent worker is given up."""
+def lease_seconds(extra: Mapping[str, Any]) -> float:
+    """Return the time without a heartbeat after which a worker counts as lost.
+
+    Raises:
+        OptionError: it is not longer than the time between two heartbeats.
+    """
     seconds = extra.get("lease")
     if seconds is None:
         return LEASE_SECONDS
-    if not seconds > SIGN_SECONDS:
+    if not seconds > HEARTBEAT_SECONDS:
         raise OptionError(
-            f"the lease is {seconds!r} seconds; it has to be more than {SIGN_SECONDS:g}, which is"
-            " how often workers give a sign of life"
+            f"the lease is {seconds!r} seconds; it must be more than {HEARTBEAT_SECONDS:g}, the"
+            " time between two heartbeats of a worker"
         )
     return float(seconds)
 
 
-class Scales(DynamicMapping):
-    """Parks workers that are not needed and wakes them again."""
-
-    #: The strategy that a threshold is for if none is named, what the threshold is, and its option.
-    old_strategy: ClassVar[tuple[str, str, str]]
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """See `dispel4py.registry.Mapping`."""
-        super().add_arguments(parser)
-        strategy, threshold, option = self.old_strategy
-        group = parser.add_argument_group("autoscaling")
-        group.add_argument(
-            "--scaling",
-            choices=[*STRATEGIES],
-            help=f"what decides how many of the -n workers are active (default: {DEFAULT_STRATEGY},"
-            f" or {strategy} if -thr is given)",
-        )
-        group.add_argument(
-            "-thr",
-            option,
-            dest="threshold",
-            type=float,
-            metavar="NUMBER",
-            help=f"threshold of the strategy: {threshold}",
-        )
-        group.add_argument(
-            "--scaling-trace",
-            metavar="FILE",
-            help="write active workers and backlog over time to FILE, as CSV",
-        )
-
-    def _policy(self, most: int, extra: Any) -> Policy:
-        threshold = extra.get("threshold")
-        default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
-        # Without workers of its own, a run has those that join it.
-        return make_policy(extra.get("scaling") or default, max(1, most), threshold)
-
-
-def _interval(extra: Any) -> float | None:
-    if extra.get("no_checkpoint"):
-        return None
-    interval = extra.get("commit_interval")
-    if interval is None:
-        return COMMIT_INTERVAL
-    if not interval > 0:
-        raise OptionError(f"the commit interval is {interval!r}; it has to be more than 0 seconds")
-    return float(interval)
-
-
-def _redeliveries(extra: Any) -> int:
+def _redeliveries(extra: Mapping[str, Any]) -> int:
     count = extra.get("redeliveries")
     if count is None:
         return REDELIVERIES

@@ -1,56 +1,67 @@
-"""The mappings `dyn_multi` and `dyn_auto_multi`: workers of this machine, tasks in the driver."""
+"""The mappings `dyn_multi` and `dyn_auto_multi`.
+
+Workers are processes of this machine; tasks are queued in the driver's memory, which workers reach
+by RPC.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from d4py_dynamic.mappings.base import DynamicMapping, Scales
+from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
+from d4py_dynamic.mappings.base import DynamicMapping
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
 from d4py_dynamic.store.memory.table import InMemoryStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
-from dispel4py.processes.heartbeat import add_frozen_argument
-from dispel4py.processes.pool import WorkerContext
+from dispel4py.processes.frozen_watch import add_frozen_argument
+from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions
 
 
-class LocalBackend:
-    """See `Backend`.
+class InMemoryBackend:
+    """Tasks in the driver's memory; see `Backend`.
 
     Args:
         plan: the plan.
-        spec: what workers are started with.
+        spec: what every worker is started with.
     """
 
     def __init__(self, plan: Plan, spec: WorkerSpec) -> None:
         self._spec = spec
-        table = InMemoryStore(len(plan.pes))
-        self.store = InMemoryRunStore(table, plan)
-        self.broker = StoreServer(table)
+        store = InMemoryStore(len(plan.pes))
+        self.store = InMemoryRunStore(store, plan)
+        self._server = StoreServer(store)
 
-    def another_store(self) -> InMemoryRunStore:
+    def open_store(self) -> InMemoryRunStore:
         return self.store
 
-    def orders(self, rank: int) -> tuple[Any, ...]:
-        return self.broker.line(rank), rank, self._spec
+    def worker_arguments(self, rank: int) -> tuple[Any, ...]:
+        return self._server.line(rank), rank, self._spec
 
     @staticmethod
-    def work(side: WorkerContext, line: Connection, rank: int, spec: WorkerSpec) -> None:
-        """See `Backend`."""
-        with line:
-            spec.serve(InMemoryTaskStore(StoreClient(line)), rank)
+    def worker_main(
+        context: WorkerContext, connection: Connection, rank: int, spec: WorkerSpec
+    ) -> None:
+        with connection:
+            spec.serve(InMemoryTaskStore(StoreClient(connection)), rank)
 
-    def started(self) -> None:
-        self.broker.serve()
+    def on_workers_started(self) -> None:
+        self._server.serve()
 
-    def begun(self, feeding: list[int]) -> None:
-        """See `Backend`; what is here ends with the driver."""
+    def on_run_started(self, feeding: list[int]) -> None:
+        """Do nothing: a run in memory cannot outlive its driver."""
+
+    def close(self) -> None:
+        """Delete the run, and stop the server."""
+        self.store.delete()
+        self._server.close()
 
 
 class DynMultiMapping(DynamicMapping):
@@ -65,17 +76,15 @@ class DynMultiMapping(DynamicMapping):
         add_frozen_argument(parser)
 
     @contextmanager
-    def backend(self, plan: Plan, spec: WorkerSpec, options: RunOptions) -> Iterator[LocalBackend]:
-        backend = LocalBackend(plan, spec)
-        try:
+    def backend(
+        self, plan: Plan, spec: WorkerSpec, options: RunOptions
+    ) -> Iterator[InMemoryBackend]:
+        with closing(InMemoryBackend(plan, spec)) as backend:
             yield backend
-        finally:
-            backend.store.delete()
-            backend.broker.close()
 
 
-class DynAutoMultiMapping(Scales, DynMultiMapping):
-    """The same, with as many workers active as there is work for."""
+class DynAutoMultiMapping(AutoscaledMapping, DynMultiMapping):
+    """The same with autoscaling."""
 
     name = "dyn_auto_multi"
-    old_strategy = "queue", "tasks that may wait (10)", "--queue_threshold"
+    old_strategy = "queue", "tasks that may be queued (10)", "--queue_threshold"

@@ -1,6 +1,7 @@
 """The mappings `dyn_redis` and `dyn_auto_redis`, and what all Redis mappings share.
 
-A run finds its server, or starts a private one, and leaves nothing behind on it.
+A run uses the server that is named or found, or starts a private one, and deletes its keys at its
+end.  Remote workers can join a run that has a key.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from d4py_dynamic.driver.supervisor import LEASE_SECONDS
-from d4py_dynamic.mappings.base import DynamicMapping, Scales, lease
-from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, work
-from d4py_dynamic.remote.run_directory import Resumption, run_key
+from d4py_dynamic.driver.limits import LEASE_SECONDS
+from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
+from d4py_dynamic.mappings.base import DynamicMapping, lease_seconds
+from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, worker_main
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.run_info import Resumption, run_key
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import add_server_arguments, find_server, missing_server
 from d4py_dynamic.store.tasks import pins_of
@@ -24,25 +26,25 @@ from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.logs import get_logger
-from dispel4py.processes.run_secret import VARIABLE, driver_secret
+from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
 from dispel4py.result import RunOptions
 
 _LOG = get_logger("redis")
 
 
 class RedisBackend:
-    """See `Backend`.
+    """Tasks on a Redis server; see `Backend`.
 
     Args:
         address: the server.
         keys: the run's keys.
         secret: the run's key.
         plan: the plan.
-        spec: what workers are started with.
-        resumption: what another driver needs to take the run up, if it may; see `resuming`.
+        spec: what every worker is started with.
+        resumption: what another driver needs to resume the run; None if it cannot be resumed.
     """
 
-    work = staticmethod(work)
+    worker_main = staticmethod(worker_main)
 
     def __init__(
         self,
@@ -59,39 +61,50 @@ class RedisBackend:
         self._plan = plan
         self._spec = spec
         self._resumption = resumption
-        self._mark = secrets.token_hex(8)
-        self._signs: Heartbeat | None = None
-        self.is_open = False
-        self.store = self.another_store()
+        self._driver_id = secrets.token_hex(8)
+        self._heartbeat: Heartbeat | None = None
+        self._is_open = False
+        self.store = self.open_store()
 
-    def another_store(self) -> RedisRunStore:
-        keeps = self._resumption is not None
-        return RedisRunStore(self._address, self._keys, self._secret, self._plan, self._mark, keeps)
+    def open_store(self) -> RedisRunStore:
+        return RedisRunStore(
+            self._address,
+            self._keys,
+            self._secret,
+            self._plan,
+            self._driver_id,
+            self._resumption is not None,
+        )
 
-    def orders(self, rank: int) -> tuple[RedisWorkerSpec]:
+    def worker_arguments(self, rank: int) -> tuple[RedisWorkerSpec]:
         return (RedisWorkerSpec(self._address, self._keys, self._secret, rank, self._spec),)
 
-    def offer(self, lease: float) -> None:
-        """Let workers join; see `d4py_dynamic.remote.run_directory.offer`."""
+    def accept_workers(self, lease: float) -> None:
+        """Let remote workers join that know the key.
+
+        Args:
+            lease: seconds without a heartbeat of the driver after which they count it as dead.
+
+        Raises:
+            OptionError: the workflow is too large for the server.
+        """
         self.store.offer(self._spec, lease)
-        self.is_open = True
+        self._is_open = True
 
-    def started(self) -> None:
-        """See `Backend`."""
-        # Whoever takes the results may keep the driver waiting for as long as they like, and the
-        # guests must not think it dead.  The thread comes after the fork.
-        if self.is_open and self._signs is None:
-            self._signs = Heartbeat(self._address, self._keys, "driver", self._mark)
-            self._signs.start()
+    def on_workers_started(self) -> None:
+        # The caller may block the driver in on_result for any time, so a thread sends the
+        # heartbeats.  It starts after the fork of the workers.
+        if self._is_open and self._heartbeat is None:
+            self._heartbeat = Heartbeat(self._address, self._keys, "driver", self._driver_id)
+            self._heartbeat.start()
 
-    def begun(self, feeding: list[int]) -> None:
-        """See `Backend`."""
+    def on_run_started(self, feeding: list[int]) -> None:
         if self._resumption is not None:
-            self.store.begun(self._resumption._replace(feeding=tuple(feeding)))
+            self.store.make_resumable(self._resumption._replace(feeding=tuple(feeding)))
 
     @contextmanager
-    def cleared(self) -> Iterator[RedisBackend]:
-        """Leave nothing behind; but what can be taken up again when the server failed us."""
+    def deleted_at_end(self) -> Iterator[RedisBackend]:
+        """Delete the run at the end, unless the server failed and the run can be resumed."""
         try:
             yield self
         except ServiceError:
@@ -103,8 +116,8 @@ class RedisBackend:
         self._close(delete=True)
 
     def _close(self, *, delete: bool) -> None:
-        if self._signs is not None:
-            self._signs.stop()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if delete:
             self.store.delete()
         else:
@@ -112,7 +125,7 @@ class RedisBackend:
 
 
 class RedisMapping(DynamicMapping):
-    """A mapping whose tasks wait on a Redis server, and whose workers may be anywhere."""
+    """A mapping with tasks on a Redis server, and with workers on any host."""
 
     least_processes = 0
 
@@ -120,29 +133,29 @@ class RedisMapping(DynamicMapping):
     def backend(self, plan: Plan, spec: WorkerSpec, options: RunOptions) -> Iterator[RedisBackend]:
         """See `DynamicMapping`."""
         extra = options.extra
-        lasting = bool(extra.get("resumable"))
+        resumable = bool(extra.get("resumable"))
         key_file = extra.get("key_file")
         with (
             find_server(extra) as address,
-            driver_secret(key_file, lasting=lasting) as (secret, is_new, file),
+            driver_secret(key_file, lasting=resumable) as (secret, is_new, file),
         ):
             run_id = secrets.token_hex(4)
             keys = RunKeys(run_id, tuple(pins_of(plan)))
             key = run_key(secret, run_id)
             resumption = None
-            if lasting:
-                _check_lasting(address, is_new=is_new)
+            if resumable:
+                _check_resumable(address, is_new=is_new)
                 resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
             backend = RedisBackend(address, keys, key, plan, spec, resumption)
-            with backend.cleared():
+            with backend.deleted_at_end():
                 backend.store.create(self.name)
                 if options.processes == 0 or key_file:
-                    _check_reach(address)
-                # A key that is in the environment anyway is no wish for guests by itself.
+                    _check_reachable(address)
+                # A key in the environment alone does not ask for remote workers.
                 if options.processes == 0 or not (is_new or address.embedded):
-                    backend.offer(lease(extra))
-                    _invite(address, run_id, secret if is_new else None)
-                if lasting:
+                    backend.accept_workers(lease_seconds(extra))
+                    _log_how_to_join(address, run_id, secret if is_new else None)
+                if resumable:
                     command = f"dispel4py resume --redis-url {address} {run_id}"
                     _LOG.info("if this process dies, with the same key: %s", command)
                 yield backend
@@ -158,24 +171,25 @@ class RedisMapping(DynamicMapping):
         parser.add_argument(
             "--key-file",
             metavar="FILE",
-            help="let workers join this run that have the key in FILE, which is written if it is"
-            " not there; the variable D4PY_KEY may hold the key instead",
+            help="let workers join this run that have the key in FILE, which is created if it does"
+            " not exist; the variable D4PY_KEY may hold the key instead",
         )
         parser.add_argument(
             "--resumable",
             action="store_true",
-            help="keep on the server what 'dispel4py resume' needs if this process dies; needs a"
-            " server of your own, and a key",
+            help="keep on the server what 'dispel4py resume' needs if this process dies; requires"
+            " a server of your own, and a key",
         )
         parser.add_argument(
             "--lease",
             type=float,
             metavar="SECONDS",
-            help=f"give up a worker that is silent for so long (default: {LEASE_SECONDS:g})",
+            help="time without a heartbeat after which a worker counts as lost"
+            f" (default: {LEASE_SECONDS:g})",
         )
 
 
-def _check_reach(address: Address) -> None:
+def _check_reachable(address: Address) -> None:
     if address.embedded:
         raise OptionError(
             "workers cannot join a run on its private Redis server; name a server that they can"
@@ -183,7 +197,7 @@ def _check_reach(address: Address) -> None:
         )
 
 
-def _check_lasting(address: Address, *, is_new: bool) -> None:
+def _check_resumable(address: Address, *, is_new: bool) -> None:
     if address.embedded:
         raise OptionError(
             "a private Redis server dies with this process, so the run would not be resumable;"
@@ -191,24 +205,24 @@ def _check_lasting(address: Address, *, is_new: bool) -> None:
         )
     if is_new:
         raise OptionError(
-            f"a resumable run needs a key that outlives this process: --key-file or {VARIABLE}"
+            f"a resumable run needs a key that outlives this process: --key-file or {KEY_VARIABLE}"
         )
 
 
-def _invite(address: Address, run_id: str, secret: str | None) -> None:
-    """Tell how workers join.
+def _log_how_to_join(address: Address, run_id: str, secret: str | None) -> None:
+    """Log the command by which workers join.
 
     Args:
         address: the server.
         run_id: the run.
-        secret: the run's secret, if nobody knows it yet.
+        secret: the run's secret if it was made for this run; None if the user has it already.
     """
     command = f"dispel4py worker --redis-url {address} --run {run_id}"
     if secret is None:
         _LOG.info("workers can join:\n  %s", command)
     else:
         _LOG.warning(
-            "waiting for workers; keep the key secret:\n  %s=%s %s", VARIABLE, secret, command
+            "waiting for workers; keep the key secret:\n  %s=%s %s", KEY_VARIABLE, secret, command
         )
 
 
@@ -219,8 +233,8 @@ class DynRedisMapping(RedisMapping):
     capabilities = Capabilities(survives_worker_death=True, multi_host=True, shares_calls=True)
 
 
-class DynAutoRedisMapping(Scales, DynRedisMapping):
-    """The same, with as many workers active as there is work for."""
+class DynAutoRedisMapping(AutoscaledMapping, DynRedisMapping):
+    """The same with autoscaling."""
 
     name = "dyn_auto_redis"
-    old_strategy = "idle", "milliseconds that a worker may wait (1000)", "--idle_time"
+    old_strategy = "idle", "milliseconds that a worker may be idle (1000)", "--idle_time"

@@ -1,4 +1,8 @@
-"""A worker process of a run on Redis, on the driver's host or on another one."""
+"""Worker processes of a run on Redis, on the driver's host and on other ones.
+
+Both kinds serve tasks and send heartbeats.  A local worker reports errors to its parent, which is
+the driver; a remote worker reports them to the driver through the store.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from dataclasses import dataclass
 
 import redis
 
-from d4py_dynamic.driver.supervisor import SIGN_SECONDS
-from d4py_dynamic.store.protocols import Failed, Finishing, Gone
+from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
+from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect, load_script
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
@@ -17,8 +21,9 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
-from dispel4py.processes.ending import end_worker_process, when_stuck
-from dispel4py.processes.pool import WorkerContext, picklable_error
+from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
+from dispel4py.processes.worker_process import WorkerContext
+from dispel4py.processes.worker_reports import picklable_error
 
 
 @dataclass(frozen=True)
@@ -29,98 +34,109 @@ class RedisWorkerSpec:
         address: the server.
         keys: the run's keys.
         secret: the run's key.
-        rank: number of this worker.
-        spec: see `WorkerSpec`.
+        rank: number of the worker.
+        worker: what every worker of the run is started with.
     """
 
     address: Address
     keys: RunKeys
     secret: bytes
     rank: int
-    spec: WorkerSpec
+    worker: WorkerSpec
 
-    def store(self) -> RedisTaskStore:
-        """This worker's side of the store."""
+    def open_store(self) -> RedisTaskStore:
+        """Return the worker's side of the store."""
         return RedisTaskStore(self.address, self.keys, self.secret, self.rank)
 
+    def start_heartbeat(self) -> None:
+        """Send heartbeats from now on, to the end of this process."""
+        Heartbeat(self.address, self.keys, self.rank).start()
 
-def work(side: WorkerContext, orders: RedisWorkerSpec) -> None:
-    """Main function of a worker process on the driver's host."""
-    store = orders.store()
-    side.on_orphaned(store.delete)
-    Heartbeat(orders.address, orders.keys, orders.rank).start()
+    def serve(self, store: RedisTaskStore) -> None:
+        """Run the worker to the end of the run; see `WorkerSpec.serve`."""
+        self.worker.serve(store, self.rank)
+
+
+def worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
+    """Run a worker process on the driver's host."""
+    store = spec.open_store()
+    context.on_orphaned(store.delete)
+    spec.start_heartbeat()
     try:
-        orders.spec.serve(store, orders.rank)
+        spec.serve(store)
     finally:
         store.close()
 
 
-def work_as_guest(side: WorkerContext, orders: RedisWorkerSpec) -> None:
-    """Main function of a worker process elsewhere: tells the driver of errors through the store."""
-    store = orders.store()
-    last_word = Gone(orders.rank, os.getpid(), "its parent was killed")
+def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
+    """Run a worker process on another host than the driver's."""
+    store = spec.open_store()
 
-    def tell(threads: list[str]) -> None:
-        side.finishing(threads)
-        store.tell(Finishing(orders.rank, threads))
+    def report_threads(threads: list[str]) -> None:
+        context.finishing(threads)
+        store.send_event(WorkerStopping(spec.rank, threads))
 
     def fail(error: BaseException) -> None:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         os._exit(1)
 
-    when_stuck(fail)
-    side.on_orphaned(lambda: store.tell(last_word))
-    Heartbeat(orders.address, orders.keys, orders.rank).start()
+    set_abort_handler(fail)
+    orphaned = WorkerExited(spec.rank, os.getpid(), "its parent was killed")
+    context.on_orphaned(lambda: store.send_event(orphaned))
+    spec.start_heartbeat()
     try:
-        orders.spec.serve(store, orders.rank)
-        # Here already, while it is a member, whom the driver waits for.
-        end_worker_process(tell)
-        store.tell(Gone(orders.rank, os.getpid(), "its work is done", has_left=True))
+        spec.serve(store)
+        # Wait for threads of PEs while this worker is a member of the run: the driver waits for
+        # members.
+        end_worker_process(report_threads)
+        store.send_event(WorkerExited(spec.rank, os.getpid(), "its work is done", drained=True))
     except RunGoneError as error:
         if store.is_run_there():
             raise ServiceError(
-                f"worker {orders.rank} was silent for so long that the run has given it up; others"
-                " go on with its work"
+                f"worker {spec.rank} sent no heartbeat for so long that the run has replaced it;"
+                " other workers continue its work"
             ) from error
     except ServiceError:
         raise  # this host cannot reach the server, which is no reason to end the run
     except Exception as error:
-        store.tell(Failed(picklable_error(error)))
+        store.send_event(WorkerFailed(picklable_error(error)))
         raise
     finally:
         store.close()
 
 
 class Heartbeat(threading.Thread):
-    """Tells the store every now and then that somebody is there, whatever the user's code does.
+    """A thread that tells the store at intervals that its process runs.
 
     Args:
         address: the server.
         keys: the run's keys.
-        who: a worker's number, or ``"driver"``.
-        mark: the driver's mark.
+        member: number of a worker, or ``"driver"``.
+        driver_id: id of the driver if it is the driver.
     """
 
-    def __init__(self, address: Address, keys: RunKeys, who: int | str, mark: str = "") -> None:
-        super().__init__(name="d4py-signs-of-life", daemon=True)
+    def __init__(
+        self, address: Address, keys: RunKeys, member: int | str, driver_id: str = ""
+    ) -> None:
+        super().__init__(name="d4py-heartbeat", daemon=True)
         self._address = address
         self._keys = keys
-        self._who = who
-        self._mark = mark
+        self._member = member
+        self._driver_id = driver_id
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Go on until stopped, the run is over, the server is gone, or this worker was given up."""
+        """Send heartbeats until stopped, or the store no longer has the run or the member."""
         try:
             with service_errors(self._address), connect(self._address) as client:
-                sign = client.register_script(load_script("heartbeat"))
-                arguments = {"keys": [self._keys.prefix], "args": [self._who, self._mark]}
-                while sign(**arguments) and not self._stopped.wait(SIGN_SECONDS):
+                send = client.register_script(load_script("heartbeat"))
+                arguments = {"keys": [self._keys.prefix], "args": [self._member, self._driver_id]}
+                while send(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
                     pass
         except (D4pyError, redis.RedisError):
-            pass  # the main thread meets the same, and says so
+            pass  # the main thread meets the same error, and reports it
 
     def stop(self) -> None:
-        """Give no sign any more."""
+        """Stop sending, and wait for the thread to end."""
         self._stopped.set()
         self.join()

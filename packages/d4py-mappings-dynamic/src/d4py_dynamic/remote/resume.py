@@ -1,7 +1,7 @@
-"""Taking up a run on Redis whose driver is dead: ``dispel4py resume``, and the same from Python.
+"""Resuming a run on Redis whose driver is dead: ``dispel4py resume``, and the same from Python.
 
-All that a run has done is on the server, up to the last commit of each worker.  A new driver gives
-up the workers of the old one, which can commit nothing from then on, and has new ones go on.
+All work of a run is on the server, up to the last commit of each worker.  A new driver evicts the
+workers of the old one, which can commit nothing from then on, and starts new ones.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.driver.supervisor import SIGN_SECONDS
-from d4py_dynamic.mappings.base import lease
+from d4py_dynamic.mappings.base import lease_seconds
 from d4py_dynamic.mappings.redis import RedisBackend, RedisMapping
+from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.run_directory import (
     RunInfo,
     add_key_argument,
+    list_runs,
     read_resumption,
+    read_run,
     read_spec,
-    run_info,
-    run_key,
-    runs,
 )
-from d4py_dynamic.store.protocols import Progress
+from d4py_dynamic.store.protocols import DriverState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py.engine.inputs import RootInput, root_inputs
@@ -45,35 +45,37 @@ from dispel4py.result import RunOptions, RunResult
 
 _LOG = get_logger("resume")
 
-#: Seconds without a sign of life after which a driver counts as dead.
-_DEAD_SECONDS = 5 * SIGN_SECONDS
-_LOOK_SECONDS = 0.1
 
+def resume(
+    run_id: str | None,
+    options: RunOptions,
+    inputs: Any = None,
+    limits: RemoteLimits = RemoteLimits(),
+) -> RunResult:
+    """Resume a run whose driver is dead, and drive it to its end.
 
-def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunResult:
-    """Take up a run whose driver is dead, and drive it to its end.
-
-    All results of the run are handed out, those too that its driver had before it died.
+    The results are all of the run's, including those that the dead driver had received.
 
     Args:
-        run_id: the run; None takes the only one that can be taken up.
-        options: how; `extra` names the server (``redis_url``, …) and the key (``key_file``).
-            Whether errors are skipped is as in the run.
+        run_id: the run; None takes the only one that can be resumed.
+        options: the new driver's options; `extra` names the server (``redis_url``, …) and the key
+            (``key_file``).  ``on_error`` is that of the run.
         inputs: for roots that were fed from an iterable: the same as before, from the beginning.
+        limits: intervals and limits.
 
     Raises:
-        UsageError: there is no such run, it cannot be taken up, or its driver lives.
+        UsageError: there is no such run, it cannot be resumed, or its driver is alive.
         RunError: the run failed.
     """
     address = known_server(options.extra)
     key_file = options.extra.get("key_file")
     secret = joining_secret(key_file)
     with service_errors(address), connect(address) as client:
-        info = _await_death(client, _choose(client, run_id, address), address)
+        info = _wait_for_death(client, _find_resumable(client, run_id, address), address, limits)
         key = run_key(secret, info.run_id)
         keys, spec, _ = read_spec(client, info, key)
         resumption = read_resumption(client, keys, key)
-    plan = spec.bundle.look(CODEC)
+    plan = spec.bundle.load_plan(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
     extra = {**resumption.extra, **{k: v for k, v in options.extra.items() if v is not None}}
@@ -82,54 +84,64 @@ def resume(run_id: str | None, options: RunOptions, inputs: Any = None) -> RunRe
     given = root_inputs(plan, inputs) if inputs is not None else {}
     start = Start.of(extra)
     backend = RedisBackend(address, keys, key, plan, spec, resumption)
-    with removed_with_run(key_file, resumption.key_file), backend.cleared():
-        progress = backend.store.take_over(info.last_sign)
-        _LOG.info("taking up run %s", info.run_id)
-        still = _still_to_feed(plan, resumption.feeding, progress, given)
-        backend.offer(lease(extra))
-        return mapping.drive(plan, still, spec, start, backend, options, progress)
+    with removed_with_run(key_file, resumption.key_file), backend.deleted_at_end():
+        previous = backend.store.take_over(info.last_heartbeat)
+        _LOG.info("resuming run %s", info.run_id)
+        unfed = _unfed_inputs(plan, resumption.feeding, previous, given)
+        backend.accept_workers(lease_seconds(extra))
+        return mapping.drive(plan, unfed, spec, start, backend, options, previous)
 
 
-def _choose(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
-    found = [info for info in runs(client) if run_id in (None, info.run_id)]
-    able = [info for info in found if info.is_resumable]
-    if not able and found and run_id is not None:
-        raise OptionError(
-            f"run {run_id} cannot be taken up: it was started without --resumable, or its driver"
-            " died before it had begun"
-        )
-    if not able:
-        what = "run to take up" if run_id is None else f"run {run_id}"
-        raise ServiceError(f"there is no {what} on the Redis server at {address}")
-    if len(able) > 1:
-        names = ", ".join(info.run_id for info in able)
-        raise OptionError(f"several runs can be taken up; name one of them: {names}")
-    return able[0]
-
-
-def _await_death(client: redis.Redis, info: RunInfo, address: Address) -> RunInfo:
-    """Be sure that the driver is dead.
+def _find_resumable(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
+    """Return the run of that name, or the only one that can be resumed.
 
     Raises:
-        OptionError: it lives.
+        OptionError: the run cannot be resumed, or several can.
+        ServiceError: there is no such run.
     """
-    until = monotonic() + _DEAD_SECONDS
+    found = [info for info in list_runs(client) if run_id in (None, info.run_id)]
+    resumable = [info for info in found if info.is_resumable]
+    if not resumable and found and run_id is not None:
+        raise OptionError(
+            f"run {run_id} cannot be resumed: it was started without --resumable, or its driver"
+            " died before it had begun"
+        )
+    if not resumable:
+        what = "run to resume" if run_id is None else f"run {run_id}"
+        raise ServiceError(f"there is no {what} on the Redis server at {address}")
+    if len(resumable) > 1:
+        names = ", ".join(info.run_id for info in resumable)
+        raise OptionError(f"several runs can be resumed; name one of them: {names}")
+    return resumable[0]
+
+
+def _wait_for_death(
+    client: redis.Redis, info: RunInfo, address: Address, limits: RemoteLimits
+) -> RunInfo:
+    """Wait until the driver is known to be dead, and return what can be read of its run then.
+
+    Raises:
+        OptionError: the driver is alive.
+        ServiceError: the run has ended.
+    """
+    until = monotonic() + limits.dead_seconds
     found: RunInfo | None = info
     while found is not None:
-        if found.last_sign != info.last_sign:
+        if found.last_heartbeat != info.last_heartbeat:
             raise OptionError(
                 f"run {info.run_id} has a driver that is alive: process {found.process} on"
                 f" {found.host}"
             )
-        if found.silent >= _DEAD_SECONDS or _is_gone(found) or monotonic() >= until:
+        is_late = found.seconds_since_heartbeat >= limits.dead_seconds
+        if is_late or _has_ended(found) or monotonic() >= until:
             return found
-        sleep(_LOOK_SECONDS)
-        found = run_info(client, info.run_id)
+        sleep(limits.driver_poll_seconds)
+        found = read_run(client, info.run_id)
     raise ServiceError(f"run {info.run_id} on the Redis server at {address} has ended")
 
 
-def _is_gone(info: RunInfo) -> bool:
-    """The driver was a process of this machine, which is not there any more."""
+def _has_ended(info: RunInfo) -> bool:
+    """Return whether the driver was a process of this machine that has ended."""
     if info.host != socket.gethostname():
         return False
     try:
@@ -141,24 +153,29 @@ def _is_gone(info: RunInfo) -> bool:
     return False
 
 
-def _still_to_feed(
-    plan: Plan, feeding: tuple[int, ...], progress: Progress, given: Mapping[int, RootInput]
+def _unfed_inputs(
+    plan: Plan, feeding: tuple[int, ...], previous: DriverState, given: Mapping[int, RootInput]
 ) -> dict[int, RootInput]:
-    roots = [pe for pe in feeding if not (pe in progress.fed and progress.fed[pe].ended)]
+    """Return the inputs of the roots that were not fed to the end.
+
+    Raises:
+        InputError: some of these inputs are not given.
+    """
+    roots = [pe for pe in feeding if not (pe in previous.offsets and previous.offsets[pe].ended)]
     missing = [plan.pes[pe].id for pe in roots if pe not in given]
     if missing:
         raise InputError(
-            f"the inputs of {name_list(missing)} are needed once more, from the beginning: they"
-            " came from an iterable, and only what was read of it is on the server"
+            f"the inputs of {name_list(missing)} are needed again, from the beginning: they came"
+            " from an iterable, and the server has only the part that was read"
         )
     return {pe: given[pe] for pe in roots}
 
 
 class ResumeCommand:
-    """Take up a run on Redis whose driver has died, and drive it to its end.
+    """Resume a run on Redis whose driver has died, and drive it to its end.
 
-    The run must have been started with --resumable.  All its results are handed out, those too that
-    the driver had before it died.
+    The run must have been started with --resumable.  The results are all of the run's, including
+    those that the driver had received before it died.
     """
 
     example = "dispel4py resume --redis-url redis://HOST:6379 --key-file run.key 5f0c1a2b"
@@ -166,7 +183,7 @@ class ResumeCommand:
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.JobCommand`."""
         parser.add_argument(
-            "run", nargs="?", metavar="RUN", help="which run (default: the one that can be)"
+            "run", nargs="?", metavar="RUN", help="which run (default: the one that can be resumed)"
         )
         add_server_arguments(parser)
         parser.add_argument(

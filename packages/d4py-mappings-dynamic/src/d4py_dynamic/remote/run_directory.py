@@ -7,133 +7,45 @@ its items are encrypted with a key that follows from the run's secret, which is 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import socket
 from dataclasses import dataclass
-from hashlib import blake2b
-from importlib.metadata import version
-from time import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
-from d4py_dynamic.store.entries import TooLargeError, check_size
-from d4py_dynamic.store.redis.keys import RUNS, Envelope, RunKeys
-from d4py_dynamic.store.tasks import Pin
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import RUNS, RunKeys
+from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions
+from d4py_dynamic.store.tasks import InstanceId
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.processes.run_secret import KeyFile
-
-
-class Resumption(NamedTuple):
-    """What a driver needs, beside `WorkerSpec`, to take up a run whose driver is dead.
-
-    Attributes:
-        mapping: name of the mapping.
-        processes: number of worker processes; see `dispel4py.RunOptions`.
-        extra: the mapping's own options.
-        feeding: roots that were fed from iterables.
-        key_file: the file with the key that the run has written, and that goes with it.
-    """
-
-    mapping: str
-    processes: int | None
-    extra: dict[str, Any]
-    feeding: tuple[int, ...] = ()
-    key_file: KeyFile | None = None
-
-
-def run_key(secret: str, run_id: str) -> bytes:
-    """The key of a run, which follows from a secret that several runs may share."""
-    return blake2b(secret.encode(), digest_size=32, person=b"d4py", key=run_id.encode()).digest()
 
 
 def add_key_argument(parser: argparse.ArgumentParser) -> None:
-    """The option that says where the key is of a run that was started elsewhere."""
+    """Add the option that names the file with the key of a run that is joined."""
     parser.add_argument(
         "--key-file",
         metavar="FILE",
-        help="where the run's key is; the variable D4PY_KEY may hold the key instead",
+        help="file with the run's key; the variable D4PY_KEY may hold the key instead",
     )
-
-
-def offer(
-    client: redis.Redis,
-    keys: RunKeys,
-    key: bytes,
-    spec: WorkerSpec,
-    lease: float,
-    largest: int | None = None,
-) -> None:
-    """Let workers that know the key join a run.
-
-    Args:
-        client: a client.
-        keys: the run's keys.
-        key: the run's key.
-        spec: what workers are started with.
-        lease: seconds after which they give up a silent driver.
-        largest: how many bytes a value may have on the server.
-
-    Raises:
-        OptionError: the workflow is larger.
-    """
-    sealed = Envelope(key).wrap((keys.pins, spec, lease), keys.named("spec"))
-    try:
-        check_size(len(sealed), largest)
-    except TooLargeError as error:
-        raise OptionError(
-            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
-        ) from None
-    client.set(keys.named("spec"), sealed)
-    client.hset(keys.named("info"), "open", 1)
-
-
-def announce(client: redis.Redis, keys: RunKeys, mapping: str, mark: str) -> None:
-    """Put a run on the list of all runs; its driver has a mark of its own."""
-    info: dict[Any, Any] = {
-        "mapping": mapping,
-        "started": time(),
-        "driver": mark,
-        **driver_info(),
-        "versions": versions(),
-        "open": 0,
-        "resumable": 0,
-    }
-    client.hset(keys.named("info"), mapping=info)
-    client.sadd(RUNS, keys.run_id)
-
-
-def driver_info() -> dict[str, Any]:
-    """Where the driver is: this process."""
-    return {"host": socket.gethostname(), "process": os.getpid()}
-
-
-def versions() -> str:
-    """What has to be alike where a worker joins, for it unpickles what the driver made."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-dynamic")]
-    return ", ".join([f"Python {python}", *ours])
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What anybody can see of a run.
+    """What can be read of a run without its key.
 
     Attributes:
         run_id: its name.
         mapping: the mapping.
         host: the driver's host.
         process: number of the driver's process there.
-        seconds: for how long it has been running.
+        seconds: time since the run has started.
         workers: number of its workers.
-        calls: how often PEs were called so far.
-        unfinished: tasks that wait or are being done.
-        silent: for how many seconds the driver has given no sign of life.
-        last_sign: when it gave the last one, in milliseconds of the server's clock.
-        driver: its mark; another driver that takes over has another one.
+        calls: number of calls of PEs so far.
+        unfinished: tasks that are queued or being processed.
+        seconds_since_heartbeat: time since the driver's last heartbeat.
+        last_heartbeat: time of that heartbeat, in milliseconds of the server's clock.
+        driver_id: the driver's id; another driver that takes over has another one.
         is_open: workers can join.
         is_resumable: another driver can take over when this one is dead.
         versions: see `versions`.
@@ -147,23 +59,23 @@ class RunInfo:
     workers: int
     calls: int
     unfinished: int
-    silent: float
-    last_sign: int
-    driver: str
+    seconds_since_heartbeat: float
+    last_heartbeat: int
+    driver_id: str
     is_open: bool
     is_resumable: bool
     versions: str
 
 
-def runs(client: redis.Redis) -> list[RunInfo]:
-    """All runs on a server, oldest first."""
+def list_runs(client: redis.Redis) -> list[RunInfo]:
+    """Return all runs on a server, oldest first."""
     members: Any = client.smembers(RUNS)
-    found = [run_info(client, member.decode()) for member in members]
+    found = [read_run(client, member.decode()) for member in members]
     return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
 
 
-def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
-    """One run, or None if it is over."""
+def read_run(client: redis.Redis, run_id: str) -> RunInfo | None:
+    """Return what can be read of a run; None if it is over."""
     keys = RunKeys(run_id, ())
     with client.pipeline(transaction=True) as pipe:
         pipe.hgetall(keys.named("info"))
@@ -185,22 +97,22 @@ def run_info(client: redis.Redis, run_id: str) -> RunInfo | None:
         workers=len(members),
         calls=sum(map(int, calls)),
         unfinished=sum(int(n) for name, n in unfinished.items() if name.isdigit()),
-        silent=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
-        last_sign=0 if driver is None else int(driver),
-        driver=info[b"driver"].decode(),
+        seconds_since_heartbeat=0.0 if driver is None else max(0.0, now - int(driver) / 1000),
+        last_heartbeat=0 if driver is None else int(driver),
+        driver_id=info[b"driver"].decode(),
         is_open=info[b"open"] == b"1",
         is_resumable=info[b"resumable"] == b"1",
         versions=info[b"versions"].decode(),
     )
 
 
-def choose(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
-    """Return the run of that name, or the one that is open to a secret; None if there is none.
+def find_run(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
+    """Return the run of that name, or the one that a secret opens; None if there is none.
 
     Raises:
-        OptionError: it cannot be joined, or there are several.
+        OptionError: the run cannot be joined, or there are several.
     """
-    found = runs(client)
+    found = list_runs(client)
     if run_id is not None:
         found = [info for info in found if info.run_id == run_id]
         if found and not found[0].is_open:
@@ -226,9 +138,9 @@ def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
     return True
 
 
-def closed_to(client: redis.Redis) -> OptionError | None:
-    """Return what to say of open runs where a key opens none of them; None if there are none."""
-    names = ", ".join(info.run_id for info in runs(client) if info.is_open)
+def wrong_key_of_open_runs(client: redis.Redis) -> OptionError | None:
+    """Return the error of a key that opens none of the open runs; None if no run is open."""
+    names = ", ".join(info.run_id for info in list_runs(client) if info.is_open)
     return _wrong_key(names) if names else None
 
 
@@ -237,7 +149,7 @@ def _wrong_key(names: str) -> OptionError:
 
 
 def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
-    """What the driver has left for the next one.
+    """Return what a driver has stored for the next one.
 
     Raises:
         ServiceError: the run has ended.
@@ -250,7 +162,7 @@ def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumptio
 
 
 def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
-    """What a worker needs to take part in a run: its keys, and what `offer` was given.
+    """Return a run's keys, what its workers are started with, and its lease in seconds.
 
     Raises:
         OptionError: the key is not this run's, or versions differ.
@@ -263,7 +175,7 @@ def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, 
     if sealed is None:
         raise ServiceError(f"run {info.run_id} has ended")
     try:
-        pins: tuple[Pin, ...]
+        pins: tuple[InstanceId, ...]
         spec: WorkerSpec
         lease: float
         pins, spec, lease = Envelope(key).open(sealed, keys.named("spec"))

@@ -58,9 +58,9 @@ def cut_task(
     """
     data = seal(task)
     if largest is not None and len(data) > largest and _can_be_cut(task):
-        half = len(task.load) // 2
-        for load in (task.load[:half], task.load[half:]):
-            yield from cut_task(task._replace(load=load), seal, largest)
+        half = len(task.payload) // 2
+        for payload in (task.payload[:half], task.payload[half:]):
+            yield from cut_task(task._replace(payload=payload), seal, largest)
         return
     check_size(len(data), largest)
     yield task, data
@@ -86,8 +86,8 @@ def cut_results(
 
 
 def _can_be_cut(task: Task) -> bool:
-    is_batch = task.kind in (ITEMS, CALLS) and not isinstance(task.load, int)
-    return is_batch and len(task.load) > 1
+    is_batch = task.kind in (ITEMS, CALLS) and not isinstance(task.payload, int)
+    return is_batch and len(task.payload) > 1
 
 
 def _in_mib(size: int) -> str:

@@ -17,7 +17,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from d4py_dynamic.store.tasks import Adopted, Commit, Lease, Lost, Pin, Pressure, ResumePoint, Task
+from d4py_dynamic.store.tasks import (
+    AdoptedInstance,
+    Commit,
+    Eviction,
+    InstanceId,
+    Lease,
+    ResumePoint,
+    StoreStatus,
+    Task,
+)
 from dispel4py.result import Failure, InstanceStats
 
 #: How long `TaskStore.take` waits for a task, in seconds, unless told.
@@ -35,25 +44,25 @@ class TaskStore(Protocol):
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
-        """Take tasks: of the instances that this worker owns, its own orders, or shared ones.
+        """Take tasks: of the instances that this worker owns, its control messages, or shared ones.
 
         Args:
-            only: take tasks of these pinned instances and orders alone, and do not wait.
+            only: take tasks of these pinned instances and control messages alone, and do not wait.
             seconds: how long to wait if there are none; may return none before that, too.
-            shared: take shared tasks; without, this worker is not hungry while it waits.
-            own: take tasks of the instances that this worker owns.
+            shared: take shared tasks; without, this worker is not idle while it waits.
+            pinned: take tasks of the instances that this worker owns.
         """
 
-    def adopt(self, pin: Pin) -> Adopted:
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
         """Own an instance from now on, with everything that its last owner has not ended."""
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         """Make a commit true, in one step.
 
         Raises:
@@ -61,20 +70,20 @@ class TaskStore(Protocol):
             ServiceError: the store failed, or a lease of the commit is no longer this worker's.
         """
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
-        """How the store stands now.
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
+        """Return the store's status.
 
         Args:
-            watched: instances to look at for `Pressure.full`.
+            watched: instances to look at for `StoreStatus.full`.
         """
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         """Return how far pinned instances had come at their last commits."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
-    def changed(self, changed: Changed) -> None:
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
         """Send the driver what a PE does that does not say that it keeps state."""
 
     def close(self) -> None:
@@ -96,8 +105,8 @@ class LogLine(NamedTuple):
     message: str
 
 
-class Changed(NamedTuple):
-    """Event: what a PE that does not say that it keeps state does all the same.
+class UndeclaredState(NamedTuple):
+    """Event: a PE that is not declared stateful keeps state.
 
     Attributes:
         pe_id: id of the PE.
@@ -112,39 +121,39 @@ class Changed(NamedTuple):
     files: tuple[tuple[str, str], ...]
 
 
-class Drained(NamedTuple):
-    """Event: a watched PE has no unfinished task at the moment."""
+class Quiescent(NamedTuple):
+    """Event: a watched PE has no unfinished task now."""
 
     pe: int
 
 
-class Failed(NamedTuple):
+class WorkerFailed(NamedTuple):
     """Event: a worker that the driver has not started failed.
 
     Attributes:
-        error: its error; see `dispel4py.processes.pool.picklable_error`.
+        error: its error; see `dispel4py.processes.worker_reports.picklable_error`.
     """
 
     error: bytes
 
 
-class Gone(NamedTuple):
-    """Event: a worker that the driver has not started is gone.
+class WorkerExited(NamedTuple):
+    """Event: a worker that the driver has not started exited.
 
     Attributes:
         rank: its number.
         process: number of its process.
         cause: why.
-        has_left: it was told to, and has left what it had to others.
+        drained: whether the worker returned its work before it stopped.
     """
 
     rank: int
     process: int
     cause: str
-    has_left: bool = False
+    drained: bool = False
 
 
-class Finishing(NamedTuple):
+class WorkerStopping(NamedTuple):
     """Event: a worker that the driver has not started is done, but threads still run in it.
 
     Attributes:
@@ -156,17 +165,26 @@ class Finishing(NamedTuple):
     threads: list[str]
 
 
-class Note(NamedTuple):
-    """Event: something to tell the user, such as foreign bytes that were dropped."""
+class Notice(NamedTuple):
+    """Event: a notice for the user, for example that foreign bytes were dropped."""
 
     text: str
 
 
-Event = Results | LogLine | Changed | Drained | Failed | Gone | Finishing | Note
+Event = (
+    Results
+    | LogLine
+    | UndeclaredState
+    | Quiescent
+    | WorkerFailed
+    | WorkerExited
+    | WorkerStopping
+    | Notice
+)
 
 
-class Fed(NamedTuple):
-    """How far a root was fed from an iterable.
+class InputOffset(NamedTuple):
+    """How many calls of a root were put from an iterable.
 
     Attributes:
         root: number of the PE.
@@ -179,25 +197,25 @@ class Fed(NamedTuple):
     ended: bool
 
 
-class Progress(NamedTuple):
-    """How far a run had come whose driver is dead.
+class DriverState(NamedTuple):
+    """State of a driver, for the next one if it dies.
 
     Attributes:
         finishing: PEs that were to be postprocessed.
-        fed: how far roots were fed from iterables.
+        offsets: how many calls of each root were put from an iterable.
         ranks: the workers that it had.
     """
 
     finishing: frozenset[int]
-    fed: Mapping[int, Fed]
+    offsets: Mapping[int, InputOffset]
     ranks: tuple[int, ...]
 
 
-class Orphan(NamedTuple):
+class OrphanedReplica(NamedTuple):
     """A replica that its worker has left.
 
     Attributes:
-        token: the store's own mark.
+        token: identifies it in the store.
         replica: the PE, pickled.
     """
 
@@ -210,34 +228,37 @@ class Load(NamedTuple):
 
     Attributes:
         backlog: shared tasks that wait.
-        hungry: workers that wait for them.
-        parked: workers that were told not to, and do not.
+        idle: workers that wait for them.
+        paused: workers that were told not to, and do not.
     """
 
     backlog: int
-    hungry: frozenset[int]
-    parked: frozenset[int]
+    idle: frozenset[int]
+    paused: frozenset[int]
 
 
 class RunStore(Protocol):
     """The driver's side of a store."""
 
     def join(self) -> int:
-        """There is one worker more; its number.  It is hungry until it has taken something."""
+        """There is one worker more; its number.  It is idle until it has taken something."""
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
         """Add tasks; with `rank`, for that worker alone.
 
         Args:
             tasks: the tasks.
             rank: number of the worker; if it is gone, so are they.
-            fed: how far the root has been fed with them, for who goes on with the run.
+            offset: how many calls of the root are put with them, for a driver that takes over.
         """
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         """Add tasks that postprocess a PE, and note that it is to be, in one step.
 
@@ -247,23 +268,26 @@ class RunStore(Protocol):
             orphans: what some of them postprocess; it is left to nobody any more.
         """
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
         """Give a worker up: it can commit nothing from now on, and others can have its tasks.
 
         Args:
             rank: its number.
             pins: the instances that it owns; somebody will adopt them.
-            blame: what it had may be the reason why it is lost.
+            count_delivery: whether to increase the delivery counts of the tasks and instances that
+                it had, which may be the reason for its loss.
         """
 
-    def silent(self) -> Mapping[int, float] | None:
-        """For how many seconds each worker has given no sign of life; the driver gives one here.
+    def seconds_since_heartbeat(self) -> Mapping[int, float] | None:
+        """Return the age of each worker's last heartbeat in seconds, and send the driver's own.
 
-        None where all workers are processes of this machine, so that the operating system tells.
+        None where all workers are processes of this machine, which the operating system watches.
         """
 
-    def waiting(self, pe: int, instance: int) -> int:
-        """How many tasks of a pinned instance wait."""
+    def queue_length(self, pe: int, instance: int) -> int:
+        """Return the number of unfinished tasks of a pinned instance."""
 
     def load(self) -> Load:
         """How much there is to do."""
@@ -272,7 +296,7 @@ class RunStore(Protocol):
         """What has happened since the last call; waits up to `seconds` for something."""
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
-        """Unfinished tasks per PE.  From now on a watched PE makes `Drained` events.
+        """Unfinished tasks per PE.  From now on a watched PE makes `Quiescent` events.
 
         Raises:
             ServiceError: the store has lost tasks, results or counts.
@@ -288,7 +312,7 @@ class RunStore(Protocol):
     def replicas(self, pe: int) -> list[int]:
         """Workers with a replica of a shared PE that has a life cycle and was not finished."""
 
-    def orphans(self, pe: int) -> list[Orphan]:
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
         """Replicas of a shared PE that their workers have left, until `finish` names them.
 
         Raises:

@@ -24,8 +24,8 @@ def dumps(value: Any) -> bytes:
         ItemError: it cannot be pickled; the message is about the item that is to blame.
     """
     try:
-        if isinstance(value, Task) and value.kind == CALLS and isinstance(value.load, list):
-            return CODEC.dumps_calls(value, value.load)
+        if isinstance(value, Task) and value.kind == CALLS and isinstance(value.payload, list):
+            return CODEC.dumps_calls(value, value.payload)
         return CODEC.dumps(value)
     except ItemError:
         for item in _items_of(value):
@@ -36,30 +36,30 @@ def dumps(value: Any) -> bytes:
 def reduced(task: Task, pe: int, input_name: str, items: Batch) -> ResumePoint:
     """Where a task is of which nothing is left but these items, which wait for a PE."""
     if isinstance(items, CallRange):
-        start = items.first - task.load.first
-        return ResumePoint(start, until=start + len(items))
+        start = items.first - task.payload.first
+        return ResumePoint(start, end=start + len(items))
     if pe != task.pe:
-        return ResumePoint(instead=dumps(Task(ITEMS, pe, ANY, input_name, items)))
+        return ResumePoint(replacement=dumps(Task(ITEMS, pe, ANY, input_name, items)))
     size = len(items)
     # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
     start = next(
         start
-        for start in range(len(task.load) - size, -1, -1)
-        if all(map(is_, items, task.load[start : start + size]))
+        for start in range(len(task.payload) - size, -1, -1)
+        if all(map(is_, items, task.payload[start : start + size]))
     )
-    return ResumePoint(start, until=start + size)
+    return ResumePoint(start, end=start + size)
 
 
 def remaining(task: Task, position: ResumePoint) -> Task:
     """What is left of a task after its worker has given away the rest; see `ResumePoint`."""
-    if position.instead is not None:
-        task = CODEC.loads(position.instead)
-    return task if position.until is None else task._replace(load=task.load[: position.until])
+    if position.replacement is not None:
+        task = CODEC.loads(position.replacement)
+    return task if position.end is None else task._replace(payload=task.payload[: position.end])
 
 
 def _items_of(value: Any) -> Iterable[Any]:
-    if isinstance(value, Task) and isinstance(value.load, list):
-        return value.load
+    if isinstance(value, Task) and isinstance(value.payload, list):
+        return value.payload
     if isinstance(value, Results):
         return chain.from_iterable(items for _, _, items in value.results)
     return ()

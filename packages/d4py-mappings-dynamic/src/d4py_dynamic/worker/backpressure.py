@@ -10,8 +10,8 @@ from time import sleep
 from typing import Protocol
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Lease, Pin, Pressure
-from dispel4py.engine.executor import DEEPEST_NESTING
+from d4py_dynamic.store.tasks import InstanceId, Lease, StoreStatus
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import Ancestors, Plan
 
 #: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
@@ -25,7 +25,7 @@ class Meanwhile(Protocol):
     def leaving(self) -> bool:
         """Another worker will go on from here."""
 
-    def next_lease(self, only: Sequence[Pin] | None) -> Lease | None:
+    def next_lease(self, only: Sequence[InstanceId] | None) -> Lease | None:
         """The oldest lease of these instances; of everything if it is None."""
 
     def next_lease_below(self, pe: int) -> Lease | None:
@@ -53,7 +53,7 @@ class Backpressure:
         self,
         plan: Plan,
         store: TaskStore,
-        owned: Collection[Pin],
+        owned: Collection[InstanceId],
         in_hand: Sequence[int],
         worker: Meanwhile,
     ) -> None:
@@ -70,26 +70,26 @@ class Backpressure:
             for root in plan.roots
             if any(root.index in self._upstream[pe.index] for pe in ordered)
         }
-        self._overfull: set[Pin] = set()
+        self._overfull: set[InstanceId] = set()
         self._waits_at: int | None = None
 
-    def note(self, pressure: Pressure) -> None:
+    def note(self, status: StoreStatus) -> None:
         """Take note of who is behind after a commit."""
-        self._overfull.update(pressure.full)
+        self._overfull.update(status.full)
 
-    def wait(self, pressure: Pressure, *, at_end: bool) -> None:
+    def wait(self, status: StoreStatus, *, at_end: bool) -> None:
         """Wait after a commit, if it has to be.
 
         Args:
-            pressure: what the commit has shown.
+            status: what the commit has shown.
             at_end: no lease goes on that has not ended.
         """
         if at_end and self._waits_at == len(self._in_hand):
             return  # who waits already sees to it
         if not self._in_hand:
-            self._wait_for(self._overfull, pressure.results_full)
-        elif not at_end and len(self._in_hand) < DEEPEST_NESTING:
-            self._wait_for(set(pressure.full), pressure.results_full)
+            self._wait_for(self._overfull, status.results_full)
+        elif not at_end and len(self._in_hand) < EngineLimits().nested_calls:
+            self._wait_for(set(status.full), status.results_full)
         # Else a lease has ended that was done while another one waits, which sees to it.
 
     def hold(self, root: int) -> None:
@@ -113,7 +113,7 @@ class Backpressure:
         finally:
             self._waits_at = outer
 
-    def _wait_for(self, awaited: set[Pin], results_full: bool) -> None:
+    def _wait_for(self, awaited: set[InstanceId], results_full: bool) -> None:
         """Pause until receivers have caught up, doing what this worker owns meanwhile.
 
         Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
@@ -129,13 +129,13 @@ class Backpressure:
         finally:
             self._waits_at = outer
 
-    def _pause(self, awaited: set[Pin]) -> None:
+    def _pause(self, awaited: set[InstanceId]) -> None:
         pause = _PAUSE_SECONDS
         while not self._worker.leaving:
-            pressure = self._store.pressure(tuple(self._overfull))
-            self._overfull.intersection_update(pressure.full)
+            status = self._store.status(tuple(self._overfull))
+            self._overfull.intersection_update(status.full)
             no_room = not self._overfull.isdisjoint(awaited)
-            if not no_room and not pressure.results_full:
+            if not no_room and not status.results_full:
                 return
             # What is done fills its instance until it is saved, and others may wait for that.
             self._worker.save_what_is_due(at_rest=True, waits=False)
@@ -147,7 +147,7 @@ class Backpressure:
                 sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _startable(self) -> list[Pin]:
+    def _startable(self) -> list[InstanceId]:
         """Own instances that may be worked on while others are overfull.
 
         They are not upstream of those, and further down the graph than all that is in hand.

@@ -1,7 +1,7 @@
 """The task loop: a worker that takes leases from a task store until it is told to stop.
 
 An item that no place is fixed for is followed down the graph here, in this process, to the end of
-its path; that costs nothing per hop.  Only while other workers are hungry is work handed back to
+its path; that costs nothing per hop.  Only while other workers are idle is work handed back to
 the store, in pieces.  What a lease has produced is committed together with its end, and what a
 pinned instance has produced together with its state, so a worker may be lost at any moment.
 
@@ -21,20 +21,20 @@ from d4py_dynamic.store.protocols import TAKE_SECONDS, TaskStore
 from d4py_dynamic.store.serialization import CODEC, reduced, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
+    CONTROL_MESSAGES,
+    DRAIN,
     FINISH,
-    LEAVE,
-    ORDERS,
-    OWN,
-    PARK,
+    PAUSE,
     REDELIVERIES,
     STOP,
     Attempt,
     Commit,
+    Delivery,
+    InstanceId,
     Lease,
-    Pin,
-    Pressure,
     ResumePoint,
-    Suspect,
+    StoreStatus,
     Task,
     is_pinned,
     left_of,
@@ -97,7 +97,7 @@ class Worker:
         self._rank = rank
         self._interval = interval
         self._redeliveries = redeliveries
-        self._owned: dict[Pin, PinnedInstance] = {}
+        self._owned: dict[InstanceId, PinnedInstance] = {}
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._outbox = Outbox()
         self._taken: deque[Lease] = deque()
@@ -108,7 +108,7 @@ class Worker:
         self._room = Backpressure(plan, store, self._owned, self._in_hand, self)
         self._demand = demand.LoadMonitor()
         self._giving = self._isolated = False
-        self._parked = self._stopped = self._aside = False
+        self._paused = self._stopped = self._aside = False
         self.leaving = False
         self._orphans = 0
         self._committed_at = monotonic()
@@ -119,13 +119,13 @@ class Worker:
             self,
             is_local=self._is_local,
             rank=rank,
-            isolate=share_item if share_items else copy_item,
+            copier=share_item if share_items else copy_item,
             on_error=self._skip if self._skips else raise_error,
             log=store.log,
-            between=self._between,
+            on_batch_end=self._between,
             one_by_one=False,
             leased=True,
-            waits=lambda: not self._outbox.is_empty,
+            has_unsent=lambda: not self._outbox.is_empty,
         )
         self._relief = Preemptor(self._executor, self._relieve)
 
@@ -156,7 +156,7 @@ class Worker:
 
     def _tell_changed(self) -> None:
         for changed in self._tally.changed(self._executor):
-            self._store.changed(changed)
+            self._store.report_undeclared_state(changed)
 
     # What the executor calls: `OutputHandler` and its hooks.
 
@@ -171,7 +171,7 @@ class Worker:
         self._outbox.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
-        self._executor.keep_whole()
+        self._executor.forbid_split()
         self._outbox.add_failure(Failure(error, item))
 
     def _is_local(self, pe: int, instance: int) -> bool:
@@ -185,7 +185,7 @@ class Worker:
             or self._isolated
             or (
                 self._executor.in_call
-                and (self._demand.hungry > 0 or pe in self._executor.pes_in_call)
+                and (self._demand.idle > 0 or pe in self._executor.pes_in_call)
             )
         )
 
@@ -200,10 +200,10 @@ class Worker:
 
     # Taking leases.
 
-    def next_lease(self, only: Sequence[Pin] | None = None) -> Lease | None:
+    def next_lease(self, only: Sequence[InstanceId] | None = None) -> Lease | None:
         """The oldest lease, of some pinned instances alone if they are given."""
-        if only is None and self._aside and not self._parked:
-            self._take(None, 0.0, own=False)
+        if only is None and self._aside and not self._paused:
+            self._take(None, 0.0, pinned=False)
             if self._taken and self._taken[-1].task.instance == ANY:
                 return self._taken.pop()
             self._aside = False
@@ -223,10 +223,10 @@ class Worker:
                 if lease.task.pe in below:
                     del self._taken[i]
                     return lease
-            self._take(None, seconds, own=False)
+            self._take(None, seconds, pinned=False)
         return None
 
-    def _first_taken(self, only: Sequence[Pin] | None) -> Lease | None:
+    def _first_taken(self, only: Sequence[InstanceId] | None) -> Lease | None:
         for i, lease in enumerate(self._taken):
             if only is None or (lease.task.pe, lease.task.instance) in only:
                 del self._taken[i]
@@ -234,29 +234,33 @@ class Worker:
         return None
 
     def _take(
-        self, only: Sequence[Pin] | None, seconds: float = TAKE_SECONDS, *, own: bool = True
+        self,
+        only: Sequence[InstanceId] | None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        pinned: bool = True,
     ) -> None:
         """Take tasks, and do at once what they order."""
         due = [owned.due_at_rest for owned in self._owned.values() if owned.held]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=not self._parked, own=own):
-            if lease.task.kind in ORDERS:
+        for lease in self._store.take(only, seconds, shared=not self._paused, pinned=pinned):
+            if lease.task.kind in CONTROL_MESSAGES:
                 self._obey(lease)
             else:
                 self._taken.append(lease)
 
     def _obey(self, lease: Lease) -> None:
         task = lease.task
-        if task.kind == OWN:
+        if task.kind == ASSIGN:
             self._adopt((task.pe, task.instance))
-        elif task.kind in (LEAVE, STOP):
-            self.leaving, self._stopped = task.kind == LEAVE, True
+        elif task.kind in (DRAIN, STOP):
+            self.leaving, self._stopped = task.kind == DRAIN, True
         else:
-            self._parked = task.kind == PARK
+            self._paused = task.kind == PAUSE
         self._store.commit(Commit(leases=[lease], attempt=self._attempt))
 
-    def _adopt(self, pin: Pin) -> None:
+    def _adopt(self, pin: InstanceId) -> None:
         adopted = self._store.adopt(pin)
         if adopted.position.sent is None:
             raise RunError(
@@ -275,18 +279,18 @@ class Worker:
         owned = self._owned.get((task.pe, task.instance))
         outer = self._outbox, self._lease, self._depth, self._isolated, self._attempt
         self._outbox = Outbox() if owned is None else owned.outbox
-        self._lease, self._depth, self._attempt = lease, len(self._executor.calling), None
-        self._isolated = lease.losses > 0 if owned is None else owned.in_doubt
+        self._lease, self._depth, self._attempt = lease, len(self._executor.call_stack), None
+        self._isolated = lease.delivery_count > 0 if owned is None else owned.in_doubt
         self._in_hand.append(task.pe)
         if self._demand.is_to_be_looked_at:
-            self._look_at_hungry()
+            self._look_at_idle()
         # A root or a stateful instance cannot move, so it gives its followers away at once;
         # anything else stays with its followers until it turns out to take long.
         self._giving = self.leaving or (
-            owned is not None and (self._demand.hungry > 0 or owned.in_doubt or self._is_to_feed())
+            owned is not None and (self._demand.idle > 0 or owned.in_doubt or self._is_to_feed())
         )
         try:
-            with self._executor.aside():
+            with self._executor.fresh_stack():
                 if owned is None:
                     self._do_shared(lease)
                 else:
@@ -296,16 +300,16 @@ class Worker:
 
     def _do_shared(self, lease: Lease) -> None:
         task, instance = lease.task, 0
-        if task.kind == FINISH and task.load is not None:
+        if task.kind == FINISH and task.payload is not None:
             self._orphans += 1  # beside a replica of this worker's own, if it has one
             instance = self._orphans
         self._try(lease, in_call=False)
         if instance:
-            self._executor.start(task.pe, instance, CODEC.loads(task.load))
+            self._executor.start(task.pe, instance, CODEC.loads(task.payload))
         else:
             at = lease.position
-            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.cut)
-        if lease.losses > self._redeliveries:
+            self._executor.start(task.pe, 0).track(dict(at.sent or ()), at.call_offset)
+        if lease.delivery_count > self._redeliveries:
             lease = self._skip_deadly(lease)
         is_done = True
         if len(self._in_hand) == 1:
@@ -321,14 +325,14 @@ class Worker:
             is_done = self._do_one_by_one(lease)
         else:
             done = lease.position.done
-            load = task.load[done:] if done else task.load
+            load = task.payload[done:] if done else task.payload
             self._executor.push(task.pe, 0, task.input_name, load)
         self._drain()
         if len(self._in_hand) == 1:
             self._relief.on_duty(False)
         self._in_hand.pop()
         if is_done:
-            self._commit(self._outbox.take([lease], self._demand.hungry), at_end=True)
+            self._commit(self._outbox.take([lease], self._demand.idle), at_end=True)
 
     def _do_one_by_one(self, lease: Lease) -> bool:
         """Do what a worker was lost over, so that it is known which item is to blame.
@@ -338,18 +342,18 @@ class Worker:
         """
         task = lease.task
         self._try(lease)
-        for done in range(lease.position.done + 1, len(task.load) + 1):
-            self._executor.push(task.pe, 0, task.input_name, task.load[done - 1 : done])
+        for done in range(lease.position.done + 1, len(task.payload) + 1):
+            self._executor.push(task.pe, 0, task.input_name, task.payload[done - 1 : done])
             self._drain()
-            if done == len(task.load):
+            if done == len(task.payload):
                 break
             runner = self._executor.start(task.pe, 0)
-            sent, cut = runner.still_to_drop, runner.still_cut
-            position = lease.position._replace(done=done, sent=tuple(sent.items()), cut=cut)
+            sent, cut = runner.replay.left_to_drop, runner.replay.next_call_offset
+            position = lease.position._replace(done=done, sent=tuple(sent.items()), call_offset=cut)
             runner.track(sent, cut)
             self._lease = lease = lease._replace(position=position)
-            commit = self._outbox.take([], self._demand.hungry)
-            commit.begun, commit.got_on = [(lease, position)], [lease]
+            commit = self._outbox.take([], self._demand.idle)
+            commit.lease_positions, commit.progressed = [(lease, position)], [lease]
             self._commit(commit)  # which tells of the next attempt
             if self.leaving:
                 return False
@@ -359,17 +363,17 @@ class Worker:
     def _skip_deadly(self, lease: Lease) -> Lease:
         """Give up what workers have died of; the lease beyond it."""
         task = lease.task
-        position = lease.position._replace(done=lease.position.done + 1, sent=(), cut=None)
-        item = None if task.kind == FINISH else task.load[lease.position.done]
-        self._outbox.add_failure(_deadly(self._plan, task, item, lease.losses))
+        position = lease.position._replace(done=lease.position.done + 1, sent=(), call_offset=None)
+        item = None if task.kind == FINISH else task.payload[lease.position.done]
+        self._outbox.add_failure(_deadly(self._plan, task, item, lease.delivery_count))
         if task.kind == FINISH:
             self._executor.start(task.pe, 0).track()
         else:
-            self._executor.give_up(task.pe, 0, item)
+            self._executor.skip(task.pe, 0, item)
         self._lease = lease = lease._replace(position=position)
         return lease
 
-    def _try(self, suspect: Suspect, *, in_call: bool = True) -> None:
+    def _try(self, suspect: Delivery, *, in_call: bool = True) -> None:
         """Tell what is about to be done, in case that this worker does not survive it either."""
         if self._isolated:
             self._attempt = Attempt(suspect, in_call)
@@ -379,7 +383,7 @@ class Worker:
         task = lease.task
         owned.in_hand = True
         self._begin(owned)
-        if owned.losses > self._redeliveries:
+        if owned.delivery_count > self._redeliveries:
             self._skip_deadly_of(owned, task)
             if task.kind != FINISH:
                 self._step_aside(owned, lease)
@@ -404,7 +408,7 @@ class Worker:
                     self._step_aside(owned, lease)
                     return
                 if self._demand.is_to_be_looked_at:
-                    self._look_at_hungry()
+                    self._look_at_idle()
                 if self._outbox.heavy or monotonic() >= self._due_at(owned, began_at):
                     self._save(owned)
                     self._room.hold(task.pe)
@@ -453,15 +457,15 @@ class Worker:
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"
-                    f" {owned.losses} times: its input {task.input_name!r} is ordered, so the item"
-                    " to blame is not known and none can be skipped"
+                    f" {owned.delivery_count} times: its input {task.input_name!r} is ordered,"
+                    " so the item to blame is not known and none can be skipped"
                 )
             owned.done += 1
             self._start(owned)
-            self._executor.give_up(*owned.pin, item)
+            self._executor.skip(*owned.pin, item)
             self._drain()
-        self._outbox.add_failure(_deadly(self._plan, task, item, owned.losses))
-        owned.losses = 0
+        self._outbox.add_failure(_deadly(self._plan, task, item, owned.delivery_count))
+        owned.delivery_count = 0
 
     def _start(self, owned: PinnedInstance) -> Any:
         """The runner of an instance; see `Executor.start`."""
@@ -470,9 +474,9 @@ class Worker:
     def _due_at(self, owned: PinnedInstance, began_at: float) -> float:
         """When to save an instance in the middle of a lease.
 
-        At once if others are hungry, and if the next items may take long as the last ones did.
+        At once if others are idle, and if the next items may take long as the last ones did.
         """
-        if self._demand.hungry or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
+        if self._demand.idle or owned.in_doubt or monotonic() - began_at > demand.LOOK_UP_SECONDS:
             return owned.due_at
         return max(owned.due_at, self._committed_at + COMMIT_SECONDS)
 
@@ -480,21 +484,21 @@ class Worker:
         """Run what waits here to its end, or hand it back if it takes long.
 
         Returns:
-            True if something was handed back though nobody was hungry.
+            True if something was handed back though nobody was idle.
         """
         has_left_some = False
         while not self._executor.drain():
-            hungry = self._look_at_hungry()
-            if hungry or self._outbox.heavy or self._is_commit_due():
-                has_left_some |= self._hand_back() and not hungry
+            idle = self._look_at_idle()
+            if idle or self._outbox.heavy or self._is_commit_due():
+                has_left_some |= self._hand_back() and not idle
         return has_left_some
 
     def _is_commit_due(self) -> bool:
         return monotonic() - self._committed_at > COMMIT_SECONDS
 
     def _look_up_in_call(self) -> None:
-        """In the middle of a call: feed the hungry, and let results flow."""
-        if not (self._look_at_hungry() or self._outbox.heavy or self._is_commit_due()):
+        """In the middle of a call: feed idle workers, and let results flow."""
+        if not (self._look_at_idle() or self._outbox.heavy or self._is_commit_due()):
             return
         if self._giving or not self._demand.backlog or self._outbox.weight > _TOO_HEAVY:
             self._hand_back()
@@ -507,12 +511,14 @@ class Worker:
         runner = self._executor.start(*pin)
         # What the lease's own PE has sent is known by its number; further down it is not, nor where
         # threads have written, in an order that is another one next time.
-        can_be_repeated = self._executor.calling[self._depth :] == [pin] and not runner.varies
+        can_be_repeated = (
+            self._executor.call_stack[self._depth :] == [pin] and not runner.is_unrepeatable
+        )
         waited = monotonic() - self._committed_at
         is_torn = lease.position.sent is None or (owned is not None and owned.is_torn)
         if not (can_be_repeated or is_torn or self._outbox.heavy or waited > _TORN_SECONDS):
             return
-        commit = self._outbox.take([], self._demand.hungry)
+        commit = self._outbox.take([], self._demand.idle)
         # Whoever does the lease again fails again at what its own PE failed at.
         failures, commit.failures = commit.failures, []
         for failure in failures:
@@ -522,32 +528,32 @@ class Worker:
                 commit.failures.append(failure)
         if owned is not None:
             position = owned.position(runner) if can_be_repeated else _TORN
-            commit.pinned = [(owned.pin, position)]
-            commit.got_on = [owned.pin] if owned.gets_on(position) else []
+            commit.instance_positions = [(owned.pin, position)]
+            commit.progressed = [owned.pin] if owned.gets_on(position) else []
         else:
-            sent = tuple(runner.sent_in_all.items()) if can_be_repeated else None
-            position = lease.position._replace(sent=sent, cut=runner.cut)
-            commit.begun = [(lease, position)]
-            commit.got_on = [lease] if position != lease.position else []
+            sent = tuple(runner.replay.sent_in_total.items()) if can_be_repeated else None
+            position = lease.position._replace(sent=sent, call_offset=runner.replay.call_offset)
+            commit.lease_positions = [(lease, position)]
+            commit.progressed = [lease] if position != lease.position else []
             self._lease = lease._replace(position=position)
         self._commit(commit)
-        if self._executor.calling == [pin]:
+        if self._executor.call_stack == [pin]:
             self._room.hold(lease.task.pe)
 
-    def _look_at_hungry(self) -> bool:
+    def _look_at_idle(self) -> bool:
         """Whether others should have what waits here."""
-        self._note(self._store.pressure())
+        self._note(self._store.status())
         return self._giving
 
-    def _note(self, pressure: Pressure) -> None:
+    def _note(self, status: StoreStatus) -> None:
         """Take note of how things are elsewhere, and of orders."""
-        self._demand.note(pressure)
-        if pressure.orders:
+        self._demand.note(status)
+        if status.has_messages:
             self._take(())
-        self._giving = self.leaving or self._demand.hungry > 0 or self._is_to_feed()
+        self._giving = self.leaving or self._demand.idle > 0 or self._is_to_feed()
 
     def _is_to_feed(self) -> bool:
-        """Others were hungry a moment ago, and only here can there be more for them.
+        """Others were idle a moment ago, and only here can there be more for them.
 
         So they get something in stock before a root is held up by what follows from it.
         """
@@ -564,7 +570,7 @@ class Worker:
             lease is not None
             and lease.position.sent
             and not self._pinned[lease.task.pe]
-            and self._executor.start(lease.task.pe, 0).still_to_drop
+            and self._executor.start(lease.task.pe, 0).replay.left_to_drop
         ):  # some of what a lost worker had sent is still to be dropped; only here is it known
             resumed = lease.task.pe
         waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == resumed)
@@ -581,22 +587,22 @@ class Worker:
         if lease is None or lease.task.kind == FINISH or len(self._in_hand) != 1 or self._isolated:
             return
         first = self._executor.start(lease.task.pe, 0)
-        if first.still_to_drop or first.still_cut is not None:
+        if first.replay.left_to_drop or first.replay.next_call_offset is not None:
             return  # only here is it known what a lost worker had sent already
         if not self._can_be_written_down(lease.task):
             return
         has_results = self._executor.has_written or not self._outbox.is_empty
         is_due = self._is_commit_due() and has_results
-        if not is_due and not (self._executor.has_more and self._store.pressure().hungry):
+        if not is_due and not (self._executor.has_pending and self._store.status().idle):
             return
-        (pe, _, input_name, batch), rest = self._executor.part(lambda pe: self._pinned[pe])
+        (pe, _, input_name, batch), rest = self._executor.split_batch(lambda pe: self._pinned[pe])
         for waiting, _, name, items in rest:
             self._outbox.give_away(waiting, name, items)
         position = reduced(lease.task, pe, input_name or "", batch)
         self._lease = lease._replace(task=remaining(lease.task, position), position=position)
         self._executor.start(pe, 0).track()
         commit = self._outbox.take([], 1)
-        commit.begun = [(lease, position)]
+        commit.lease_positions = [(lease, position)]
         self._commit(commit, waits=False)
 
     def _can_be_written_down(self, task: Task) -> bool:
@@ -604,7 +610,7 @@ class Worker:
 
         Items of the task itself are told by their place in it; others must be unchangeable.
         """
-        pe, items = self._executor.in_hand_items
+        pe, items = self._executor.current_items
         return pe == task.pe or all(copy_item(item) is item for item in items)
 
     def _leave(self) -> None:
@@ -659,9 +665,9 @@ class Worker:
             self._store.log(pe_id, self._rank, f"the run fails if this worker is lost: {why}")
         if close:
             self._executor.close(*owned.pin)
-        commit = owned.outbox.take(owned.held, self._demand.hungry)
-        commit.states, commit.pinned = [(owned.pin, state)], [(owned.pin, position)]
-        commit.got_on = [owned.pin] if owned.gets_on(position) else []
+        commit = owned.outbox.take(owned.held, self._demand.idle)
+        commit.states, commit.instance_positions = [(owned.pin, state)], [(owned.pin, position)]
+        commit.progressed = [owned.pin] if owned.gets_on(position) else []
         self._commit(commit, at_end=at_end, waits=waits, owned=owned)
 
     def _commit(
@@ -687,18 +693,18 @@ class Worker:
         commit.attempt = self._attempt
         started_at = perf_counter()
         try:
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         except ItemError:
             largest = self._store.largest
             leave_out_unsent(self._plan, commit, skips=self._skips, largest=largest)
-            pressure = self._store.commit(commit)
+            status = self._store.commit(commit)
         if owned is not None:
             owned.saved(perf_counter() - started_at)
         self._committed_at = monotonic()
-        self._room.note(pressure)
-        self._note(pressure)
+        self._room.note(status)
+        self._note(status)
         if waits:
-            self._room.wait(pressure, at_end=at_end)
+            self._room.wait(status, at_end=at_end)
 
 
 def _deadly(plan: Plan, task: Task, item: Any, losses: int) -> Failure:

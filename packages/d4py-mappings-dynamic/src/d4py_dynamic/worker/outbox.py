@@ -9,18 +9,18 @@ from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Commit, Lease, Task
 from dispel4py.engine.executor import Batch
 from dispel4py.engine.failures import failure_bytes
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.sizes import about_bytes
+from dispel4py.engine.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 #: Weight, about in bytes, beyond which an outbox should be committed.
 HEAVY = 1 << 20
 #: Tasks that a batch of shared items is cut into, per worker that waits for work.
-_PIECES_PER_HUNGRY = 2
+_PIECES_PER_IDLE_WORKER = 2
 
 
-def pieces(items: Batch, hungry: int) -> list[Any]:
+def pieces(items: Batch, idle: int) -> list[Any]:
     """Cut what any worker may have, so that each of those that wait for work gets some."""
-    size = -(-len(items) // max(1, _PIECES_PER_HUNGRY * hungry))
+    size = -(-len(items) // max(1, _PIECES_PER_IDLE_WORKER * idle))
     return [items[i : i + size] for i in range(0, len(items), max(1, size))]
 
 
@@ -54,7 +54,7 @@ class Outbox:
     ) -> None:
         """Add items for a pinned instance, or for `ANY` worker; `size` in bytes, if it is known."""
         self._items.setdefault((pe, instance, input_name), []).extend(items)
-        self.weight += about_bytes(items) if size is None else size
+        self.weight += estimate_bytes(items) if size is None else size
 
     def give_away(self, pe: int, input_name: str | None, items: Batch) -> None:
         """Add items, or calls of a root, that any worker may take from this one."""
@@ -71,26 +71,26 @@ class Outbox:
     ) -> None:
         """Add results; `size` as for items."""
         self._results.setdefault((pe_id, output), []).extend(items)
-        self.weight += about_bytes(items) if size is None else size
+        self.weight += estimate_bytes(items) if size is None else size
 
     def add_failure(self, failure: Failure) -> None:
         self._failures.append(failure)
         self.weight += failure_bytes(failure)
 
-    def take(self, leases: Sequence[Lease], hungry: int) -> Commit:
+    def take(self, leases: Sequence[Lease], idle: int) -> Commit:
         """Everything gathered, as a commit that ends these leases; the outbox is empty then.
 
         Args:
             leases: what is done.
-            hungry: number of workers that wait for work; shared items are cut so that each of
+            idle: number of workers that wait for work; shared items are cut so that each of
                 them gets some.
         """
         tasks = self._tasks
         for (pe, instance, input_name), items in self._items.items():
-            cut = [items] if instance != ANY else pieces(items, hungry)
+            cut = [items] if instance != ANY else pieces(items, idle)
             tasks += [Task(ITEMS, pe, instance, input_name, piece) for piece in cut]
         for pe, calls in self._calls:
-            tasks += [Task(CALLS, pe, ANY, None, piece) for piece in pieces(calls, hungry)]
+            tasks += [Task(CALLS, pe, ANY, None, piece) for piece in pieces(calls, idle)]
         commit = Commit(
             leases=list(leases),
             tasks=tasks,

@@ -11,12 +11,12 @@ from time import monotonic, thread_time
 
 from d4py_dynamic.store.entries import check_size
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import Adopted, Lease, Pin, ResumePoint
+from d4py_dynamic.store.tasks import AdoptedInstance, InstanceId, Lease, ResumePoint
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
-from dispel4py.engine.codec import MOST_OBJECTS
+from dispel4py.engine.codec import MAX_OBJECTS
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import PrimedMemo
@@ -53,14 +53,14 @@ class PinnedInstance:
         sent_before: see `Runner.track`; for the first start.
         cut: see there.
         cost: how long the last checkpoint took to make, in seconds.
-        losses: see `Adopted`.
+        losses: see `AdoptedInstance`.
         unsaved: why it cannot be saved, until that was told.
     """
 
     def __init__(
         self,
-        pin: Pin,
-        adopted: Adopted,
+        pin: InstanceId,
+        adopted: AdoptedInstance,
         interval: float | None = COMMIT_INTERVAL,
         largest: int | None = None,
     ) -> None:
@@ -70,11 +70,11 @@ class PinnedInstance:
         self.in_hand = False
         self.done = adopted.position.done
         self.sent_before = dict(adopted.position.sent or ())
-        self.cut = adopted.position.cut
+        self.cut = adopted.position.call_offset
         self.cost = 0.0
         self.unsaved: str | None = None
-        self.losses = adopted.losses
-        self._doubt_seconds = _DOUBT_SECONDS if adopted.losses else 0.0
+        self.delivery_count = adopted.delivery_count
+        self._doubt_seconds = _DOUBT_SECONDS if adopted.delivery_count else 0.0
         self._in_doubt_until: float | None = None
         self._state = adopted.state
         self._state_bytes = self._count = 0
@@ -85,12 +85,12 @@ class PinnedInstance:
         self._interval = interval
         self._largest = largest
         self._can_be_saved = interval is not None
-        self._known = PrimedMemo(MOST_OBJECTS)
+        self._known = PrimedMemo(MAX_OBJECTS)
 
-    def restored(self) -> GenericPE | InstanceSnapshot | KeptInOrder | None:
+    def restored(self) -> GenericPE | InstanceSnapshot | OrderedSnapshot | None:
         """The PE as the last owner left it; None if it had not begun."""
         state, self._state = self._state, None
-        pe: GenericPE | InstanceSnapshot | KeptInOrder | None = (
+        pe: GenericPE | InstanceSnapshot | OrderedSnapshot | None = (
             None if state is None else CODEC.loads(state)
         )
         return pe
@@ -130,7 +130,7 @@ class PinnedInstance:
         is_further = bool(self.held) or position != self._told
         self._told = position
         if is_further:
-            self.losses = 0
+            self.delivery_count = 0
         return is_further
 
     @property
@@ -151,8 +151,10 @@ class PinnedInstance:
         """How far it has come since the last checkpoint, in the middle of a call of its PE."""
         if not self._can_be_saved:
             return ResumePoint(0, None)
-        sent = tuple(runner.sent_in_all.items())
-        return ResumePoint(self._saved_done, sent, runner.cut, ahead=runner.ahead)
+        sent = tuple(runner.replay.sent_in_total.items())
+        return ResumePoint(
+            self._saved_done, sent, runner.replay.call_offset, ahead=runner.roots_to_pause
+        )
 
     def checkpoint(self, runner: Runner) -> tuple[bytes | None, ResumePoint]:
         """The state now, between two calls, and the position that goes with it."""
@@ -168,12 +170,12 @@ class PinnedInstance:
         self._saved_done = self.done
         self._state_bytes = len(state or b"")
         # Another owner may have come further than this state; what it sent is still to be dropped.
-        sent, cut = runner.still_to_drop, runner.still_cut
+        sent, cut = runner.replay.left_to_drop, runner.replay.next_call_offset
         runner.track(sent, cut)
         self.cost = thread_time() - started_at
         self._count += 1
         has_sent = tuple(sent.items()) if self._can_be_saved else None
-        return state, ResumePoint(self.done, has_sent, cut, ahead=runner.ahead)
+        return state, ResumePoint(self.done, has_sent, cut, ahead=runner.roots_to_pause)
 
     def saved(self, seconds: float) -> None:
         """The checkpoint was committed, which took so many seconds."""

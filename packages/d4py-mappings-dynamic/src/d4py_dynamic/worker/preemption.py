@@ -19,10 +19,10 @@ class HasBatches(Protocol):
     """What is watched; see `dispel4py.engine.executor.Executor`."""
 
     @property
-    def in_hand(self) -> object | None:
+    def current_batch(self) -> object | None:
         """The batch in hand; a new object for each one."""
 
-    def visiting(self, in_hand: object) -> AbstractContextManager[bool]:
+    def entered(self, in_hand: object) -> AbstractContextManager[bool]:
         """Run the engine in a block while this batch is in hand; False if it is not any more."""
 
 
@@ -66,12 +66,12 @@ class Preemptor:
     def _watch(self) -> None:
         seen = None
         while self._on_duty.wait() and not self._stopped.wait(RELIEF_SECONDS):
-            in_hand = self._watched.in_hand
+            in_hand = self._watched.current_batch
             if in_hand is None or in_hand is not seen:
                 seen = in_hand
                 continue
-            with self._watched.visiting(in_hand) as is_there:
-                if not is_there or self._watched.in_hand is not seen:
+            with self._watched.entered(in_hand) as is_there:
+                if not is_there or self._watched.current_batch is not seen:
                     continue
                 try:
                     self._relieve()

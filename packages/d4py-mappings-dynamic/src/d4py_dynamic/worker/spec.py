@@ -40,7 +40,7 @@ class WorkerSpec:
             ProcessingError: a PE raised, and the run stops at errors.
             ServiceError: the store failed.
         """
-        plan = self.bundle.open(CODEC, last=True)
+        plan = self.bundle.load(CODEC, last=True)
         Worker(
             plan,
             store,

@@ -8,7 +8,12 @@ from typing import Any
 from d4py_dynamic.store.entries import limited_dumps
 from d4py_dynamic.store.tasks import ITEMS, Commit, Task
 from dispel4py.engine.plan import Plan
-from dispel4py.engine.unsent_items import sendable, sendable_failures, unsent, unsent_result
+from dispel4py.engine.unsent_items import (
+    drop_unpicklable,
+    unpicklable_item_error,
+    unpicklable_result_error,
+    without_unpicklable,
+)
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.result import Failure
 
@@ -31,7 +36,7 @@ def leave_out_unsent(
     sifted = _Sifted(plan, dumps, skips)
     commit.tasks = [task for task in map(sifted.task, commit.tasks) if task is not None]
     commit.results = [sifted.results(*results) for results in commit.results]
-    commit.failures = sendable_failures(commit.failures, dumps) + sifted.failures
+    commit.failures = without_unpicklable(commit.failures, dumps) + sifted.failures
 
 
 class _Sifted:
@@ -48,18 +53,18 @@ class _Sifted:
         pe, name, writers = task.pe, task.input_name or "", range(len(self._plan.pes))
 
         def refuse(error: ItemError) -> None:
-            self._refuse(unsent(self._plan, pe, name, writers, error))
+            self._refuse(unpicklable_item_error(self._plan, pe, name, writers, error))
 
-        load = sendable(task.load, self._dumps, refuse)
-        return task._replace(load=load) if load else None
+        load = drop_unpicklable(task.payload, self._dumps, refuse)
+        return task._replace(payload=load) if load else None
 
     def results(self, pe_id: str, output: str, items: list[Any]) -> tuple[str, str, list[Any]]:
         """Do the same with results."""
 
         def refuse(error: ItemError) -> None:
-            self._refuse(unsent_result(self._plan, pe_id, output, error))
+            self._refuse(unpicklable_result_error(self._plan, pe_id, output, error))
 
-        return pe_id, output, sendable(items, self._dumps, refuse)
+        return pe_id, output, drop_unpicklable(items, self._dumps, refuse)
 
     def _refuse(self, error: ProcessingError) -> None:
         if not self._skips:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from d4py_dynamic.store.protocols import Changed
+from d4py_dynamic.store.protocols import UndeclaredState
 from d4py_dynamic.store.tasks import Commit
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.plan import Plan
@@ -26,14 +26,14 @@ class UsageReport:
         self._pinned = pinned
         self._counted: dict[int, tuple[int, float]] = {}
         self._told: set[int] = set()
-        self._told_changed: set[Changed] = set()
+        self._told_changed: set[UndeclaredState] = set()
         self.replicas: set[int] = set()
 
-    def changed(self, executor: Executor) -> Iterator[Changed]:
+    def changed(self, executor: Executor) -> Iterator[UndeclaredState]:
         """Return what PEs were found to do that do not say that they keep state; each once."""
         for entry in executor.stats:
             if entry.changed or entry.files:
-                changed = Changed(entry.pe_id, entry.rank, entry.changed, entry.files)
+                changed = UndeclaredState(entry.pe_id, entry.rank, entry.changed, entry.files)
                 if changed not in self._told_changed:
                     self._told_changed.add(changed)
                     yield changed

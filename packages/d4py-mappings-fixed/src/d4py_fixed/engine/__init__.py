@@ -1,4 +1,4 @@
-"""What all fixed mappings share: placement, the loop of a rank, the driver, and what they exchange.
+"""Mapping-independent engine of the fixed mappings: placement, ranks, the driver and their frames.
 
 A mapping adds a `Transport` and a way to start processes.
 """

@@ -1,7 +1,7 @@
 """Dispatch of the calls of a root to its instances.
 
-A root has one instance, unless its calls are independent.  Several get calls in pieces: large ones
-at first, and single calls at the end, so that no instance is left with calls while others wait.
+A root has one instance, unless its calls are independent.  Several get calls in batches: large ones
+at first, and single calls at the end, so that no instance has calls queued while others are idle.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from d4py_fixed.engine.frames import Calls
-from dispel4py.engine.input_reader import Reader, is_in_memory
+from d4py_fixed.engine.limits import RankLimits
+from dispel4py.engine.input_reader import InputReader, is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
-
-#: Pieces that one of several instances has not used up, and batches that a single one has not.
-_SHARED_WINDOW, _WINDOW = 2, 4
 
 
 class CallDispatcher:
@@ -22,66 +20,74 @@ class CallDispatcher:
 
     Args:
         root: the root.
-        given: its inputs.
+        inputs: its inputs.
+        limits: bounds the batches in flight.
 
     Attributes:
-        done: everything was dispatched.
+        is_done: All calls were dispatched.
     """
 
-    def __init__(self, root: PlannedPE, given: RootInput) -> None:
-        self.done = False
+    def __init__(
+        self, root: PlannedPE, inputs: RootInput, limits: RankLimits = RankLimits()
+    ) -> None:
+        self.is_done = False
         self._root = root
-        self._unused = [0] * root.instances
-        self._window = _WINDOW if root.instances == 1 else _SHARED_WINDOW
-        self._left = CallRange(0, 0)
-        self._reader: Reader | None = None
-        if is_in_memory(given):
-            made = given if isinstance(given, int) else list(calls(root, given))
-            self._left = CallRange(0, made)
+        self._in_flight = [0] * root.instances
+        is_shared = root.instances > 1
+        self._window = limits.shared_call_window if is_shared else limits.call_window
+        self._waiting = CallRange(0, 0)
+        self._reader: InputReader | None = None
+        if is_in_memory(inputs):
+            in_memory = inputs if isinstance(inputs, int) else list(calls(root, inputs))
+            self._waiting = CallRange(0, in_memory)
         else:
-            self._reader = Reader(root, given)
+            self._reader = InputReader(root, inputs)
 
     @property
-    def reads(self) -> bool:
-        """The inputs are read as they are used, since they are not at hand."""
+    def is_lazy(self) -> bool:
+        """The inputs are read as they are used, since they are not in memory."""
         return self._reader is not None
 
     def start(self) -> None:
-        """Begin to read the inputs."""
+        """Start reading the inputs."""
         if self._reader is not None:
             self._reader.start()
 
     def stop(self) -> None:
-        """Read nothing more of the inputs."""
+        """Stop reading the inputs."""
         if self._reader is not None:
             self._reader.stop()
 
-    def answered(self, instance: int) -> None:
-        """Take note that an instance has used a piece up."""
-        self._unused[instance] -= 1
+    def on_credit(self, instance: int) -> None:
+        """Handle the credit for one batch."""
+        self._in_flight[instance] -= 1
 
     def dispatch(self) -> Iterator[Calls]:
-        """Yield what can be sent now.
+        """Yield the batches that may be sent now.
 
         Raises:
             Exception: whatever the inputs raised.
         """
-        root, several = self._root, self._root.instances > 1
-        while not self.done:
-            instance = self._unused.index(min(self._unused))
-            if self._unused[instance] >= self._window:
+        while not self.is_done:
+            instance = self._in_flight.index(min(self._in_flight))
+            if self._in_flight[instance] >= self._window:
                 return
-            if not self._left and self._reader is not None:
-                self._left = CallRange(self._left.first, self._reader.take(0.0))
-            size = -(-len(self._left) // (2 * root.instances)) if several else len(self._left)
-            piece, self._left = self._left[:size], self._left[size:]
-            is_all = not self._left and (self._reader is None or self._reader.ended)
-            if piece or is_all:
-                self._unused[instance] += bool(piece)
-                yield Calls(root.index, piece.inputs, is_all, instance, piece.first)
-            elif not piece:
+            batch = self._next_batch()
+            self.is_done = not self._waiting and (self._reader is None or self._reader.ended)
+            if not batch and not self.is_done:
                 return
-            if is_all:
-                self.done = True
-                for other in {*range(root.instances)} - {instance}:
-                    yield Calls(root.index, 0, True, other)
+            self._in_flight[instance] += bool(batch)
+            yield Calls(self._root.index, batch.inputs, self.is_done, instance, batch.first)
+            if self.is_done:
+                for other in {*range(self._root.instances)} - {instance}:
+                    yield Calls(self._root.index, 0, True, other)
+
+    def _next_batch(self) -> CallRange:
+        """Take calls that are there; all of them for a single instance."""
+        if not self._waiting and self._reader is not None:
+            self._waiting = CallRange(self._waiting.first, self._reader.take(0.0))
+        instances, size = self._root.instances, len(self._waiting)
+        if instances > 1:
+            size = -(-size // (2 * instances))
+        batch, self._waiting = self._waiting[:size], self._waiting[size:]
+        return batch

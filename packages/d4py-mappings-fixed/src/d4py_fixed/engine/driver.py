@@ -1,7 +1,7 @@
-"""The driver of a fixed mapping: feeds the roots, takes results and logs, and sees the run end.
+"""The driver of a fixed mapping: feeds the roots, collects results and logs, and ends the run.
 
-It speaks to the ranks as one more rank, runs no PE, and learns of a rank's death from whoever
-started it.
+The driver exchanges frames with the ranks as one more rank, but runs no PE.  The mapping, which has
+started the ranks, checks whether they still run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from d4py_fixed.engine.frames import (
     from_parts,
     to_parts,
 )
+from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Placement
 from d4py_fixed.engine.transport import Transport
 from dispel4py.core import show_log
@@ -35,49 +36,53 @@ from dispel4py.result import (
     RunStats,
 )
 
-#: Seconds between two looks at the ranks while nothing arrives, and while roots are being fed.
-_TICK_SECONDS, _FEEDING_TICK_SECONDS = 0.05, 0.005
-_PROGRESS_SECONDS = 0.2
-
 
 class Driver:
-    """Takes a run to its end.
+    """Drives a run until all ranks have ended.
 
     Args:
-        placement: the plan and its place.
-        given: inputs of the roots.
+        placement: the plan, and which rank runs what.
+        inputs: inputs of the roots.
         transport: to the ranks; the driver is rank number `placement.ranks`.
         check: raises if a rank has failed or died.
         options: the run's options.
-        stats: filled in as the run goes.
+        stats: updated during the run.
+        limits: bounds and intervals.
+        clock: the time in seconds.
     """
 
     def __init__(
         self,
         placement: Placement,
-        given: dict[int, RootInput],
+        inputs: dict[int, RootInput],
         transport: Transport,
         check: Callable[[], None],
         options: RunOptions,
         stats: RunStats,
+        limits: RankLimits = RankLimits(),
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._placement = placement
         self._transport = transport
         self._check = check
         self._options = options
         self._stats = stats
+        self._limits = limits
+        self._clock = clock
         self._results = ResultCollector(options.on_result)
         self._failures = FailureCollector(options.on_failure)
         pes = placement.plan.pes
-        dispatchers = {root: CallDispatcher(pes[root], value) for root, value in given.items()}
-        # What is at hand goes first: a root that is slow to take large inputs holds up the driver.
-        self._dispatchers = dict(sorted(dispatchers.items(), key=lambda entry: entry[1].reads))
+        dispatchers = {
+            root: CallDispatcher(pes[root], of_root, limits) for root, of_root in inputs.items()
+        }
+        # Those in memory come first: a root that is slow to receive large inputs blocks the driver.
+        self._dispatchers = dict(sorted(dispatchers.items(), key=lambda entry: entry[1].is_lazy))
         self._stats_of: dict[int, list[InstanceStats]] = {}
         self._ended: set[int] = set()
         self._started_at = perf_counter()
 
     def run(self) -> RunResult:
-        """Run to the end.
+        """Feed the roots and handle the ranks' frames until all ranks have ended.
 
         Raises:
             RunError: a PE raised, or a rank died.
@@ -86,14 +91,15 @@ class Driver:
             for dispatcher in self._dispatchers.values():
                 dispatcher.start()
             self._feed()
-            next_progress = monotonic() + _PROGRESS_SECONDS
+            next_progress = self._clock() + self._limits.progress_seconds
             while len(self._ended) < self._placement.ranks:
-                is_feeding = not all(dispatcher.done for dispatcher in self._dispatchers.values())
-                self._take_in(_FEEDING_TICK_SECONDS if is_feeding else _TICK_SECONDS)
+                is_feeding = not all(one.is_done for one in self._dispatchers.values())
+                limits = self._limits
+                self._receive(limits.feeding_seconds if is_feeding else limits.check_seconds)
                 self._check()
                 self._feed()
-                if self._options.on_progress is not None and monotonic() >= next_progress:
-                    next_progress = monotonic() + _PROGRESS_SECONDS
+                if self._options.on_progress is not None and self._clock() >= next_progress:
+                    next_progress = self._clock() + limits.progress_seconds
                     self._update_stats()
                     self._options.on_progress(self._stats)
             for rank in range(self._placement.ranks):
@@ -110,23 +116,23 @@ class Driver:
             for frame in dispatcher.dispatch():
                 self._send(self._placement.rank_of[frame.pe, frame.instance], frame)
 
-    def _take_in(self, seconds: float) -> None:
-        """Wait for a frame for up to `seconds`; take in what is there, for a tick at the most."""
-        until = monotonic() + _TICK_SECONDS
+    def _receive(self, seconds: float) -> None:
+        """Wait for a frame; handle all that have arrived, until the next check is due."""
+        until = self._clock() + self._limits.check_seconds
         arrived = self._transport.receive(seconds)
         while arrived is not None:
             rank, parts = arrived
             try:
                 frame = from_parts(parts)
             except ItemError as error:
-                raise ItemError(f"{error}; {self._placement.describe(rank)} sent it") from error
-            self._deal_with(rank, frame)
-            arrived = self._transport.receive(0.0) if monotonic() < until else None
+                raise ItemError(f"{error}; sent by {self._placement.describe(rank)}") from error
+            self._handle(rank, frame)
+            arrived = self._transport.receive(0.0) if self._clock() < until else None
 
-    def _deal_with(self, rank: int, frame: Frame) -> None:
+    def _handle(self, rank: int, frame: Frame) -> None:
         match frame:
             case Results(results, failures):
-                # Answered first: the rank can go on while the caller looks at the results.
+                # Answered first: the rank can go on while the caller handles the results.
                 self._send(rank, Credit(RESULTS, 0))
                 for pe_id, output, items in results:
                     self._results.add(pe_id, output, items)
@@ -138,9 +144,9 @@ class Driver:
                 if ended:
                     self._ended.add(rank)
             case Credit(pe, instance):
-                self._dispatchers[pe].answered(instance)
+                self._dispatchers[pe].on_credit(instance)
             case _:
-                raise AssertionError(f"the driver got {frame!r}")
+                raise AssertionError(f"the driver received {frame!r}")
 
     def _update_stats(self) -> None:
         self._stats.instances = [

@@ -1,6 +1,6 @@
-"""What ranks say to each other: frames, as objects and as bytes.
+"""Frames, the messages between ranks: their types, and their encoding.
 
-The driver, which feeds the roots and takes the results, speaks as one more rank.
+The driver, which feeds the roots and receives the results, counts as one more rank.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from dispel4py.engine.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import TakeBuffer
@@ -26,9 +26,9 @@ class Items(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """Calls of a root for one instance; answered by a `Credit`.
+    """A batch of calls for one instance of a root; answered by a `Credit` unless it is empty.
 
-    `last` says that no more will come, and `first` which number the first one has.
+    `last` marks the final batch, and `first` is the number of the first call.
     """
 
     pe: int
@@ -46,20 +46,27 @@ class Results(NamedTuple):
 
 
 class Credit(NamedTuple):
-    """One frame for this instance was used up (pe -1: one `Results`)."""
+    """Permission to send one more frame to an instance, which has processed one.
+
+    `pe` is `RESULTS` for results, whose receiver is the driver.  (Kung, Blackwell, Chapman:
+    *Credit-based flow control for ATM networks*, SIGCOMM 1994.)
+    """
 
     pe: int
     instance: int
 
 
-class Done(NamedTuple):
-    """One instance of this PE is complete: all that it has sent was sent before."""
+class InstanceDone(NamedTuple):
+    """An instance of this PE is complete; all its items were sent before."""
 
     pe: int
 
 
-class Ahead(NamedTuple):
-    """An instance with an ordered input: these roots are too far ahead of it; it may be none."""
+class PauseRoots(NamedTuple):
+    """Roots that have to pause, being too far ahead of an ordered input of this instance.
+
+    An empty tuple resumes those of the last such frame.
+    """
 
     pe: int
     instance: int
@@ -67,7 +74,7 @@ class Ahead(NamedTuple):
 
 
 class LogLine(NamedTuple):
-    """A PE logged something."""
+    """A line that a PE has logged."""
 
     pe_id: str
     rank: int
@@ -75,62 +82,69 @@ class LogLine(NamedTuple):
 
 
 class ProgressReport(NamedTuple):
-    """What a rank has done so far; `ended` says that it has nothing left to do."""
+    """Statistics of a rank; `ended` if all its instances are complete."""
 
     stats: list[InstanceStats]
     ended: bool
 
 
 class Shutdown(NamedTuple):
-    """The driver to a rank: all have ended, so nobody will write to you any more."""
+    """The driver's last frame: all ranks have ended, so no more frames follow."""
 
 
-Frame = Items | Calls | Results | Credit | Done | Ahead | LogLine | ProgressReport | Shutdown
+Frame = (
+    Items
+    | Calls
+    | Results
+    | Credit
+    | InstanceDone
+    | PauseRoots
+    | LogLine
+    | ProgressReport
+    | Shutdown
+)
 
 #: The `Credit.pe` of results.
 RESULTS = -1
 
 CODEC = WorkerCodec("dill")
 
-#: Buffers of at least so many bytes travel beside the pickle, not in it.
-_LARGE_BYTES = 1 << 15
 
-
-def to_parts(frame: Frame) -> Parts:
-    """A frame as bytes.
+def to_parts(frame: Frame) -> MessageParts:
+    """Encode a frame.
 
     Raises:
         ItemError: an item cannot be pickled.
     """
     buffers: list[memoryview] = []
 
-    def beside(buffer: pickle.PickleBuffer) -> bool:
+    def keep_in_pickle(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < _LARGE_BYTES:
+        if raw.nbytes < LARGE_BYTES:
             return True
         buffers.append(raw)
         return False
 
-    def anew() -> TakeBuffer:
+    def start_again() -> TakeBuffer:
         buffers.clear()
-        return beside
+        return keep_in_pickle
 
     if isinstance(frame, Calls) and isinstance(frame.calls, list):
-        return [CODEC.dumps_calls(frame, frame.calls, anew), *buffers]
-    return [CODEC.dumps(frame, beside), *buffers]
+        return [CODEC.dumps_calls(frame, frame.calls, start_again), *buffers]
+    return [CODEC.dumps(frame, keep_in_pickle), *buffers]
 
 
-def from_parts(parts: Parts) -> Frame:
-    """The frame; large buffers are used as they lie.
+def from_parts(parts: MessageParts) -> Frame:
+    """Decode a frame; its large buffers are not copied.
 
     Raises:
-        ItemError: an item cannot be made again in this process.
+        ItemError: an item cannot be unpickled in this process.
     """
     try:
         frame: Frame = pickle.loads(parts[0], buffers=parts[1:])
     except Exception as error:  # a user's __setstate__ may raise anything
         raise ItemError(
-            "an item that was sent cannot be made again in the process that it was sent to"
+            "an item cannot be unpickled in the process that has received it"
             f" ({type(error).__name__}: {error})"
         ) from error
     return frame

@@ -1,15 +1,16 @@
-"""Which process runs which instance: decided once, before the run, by arithmetic alone.
+"""Placement: which process runs which instance, computed once, before the run.
 
-With processes to spare, PEs that may have more instances get them in turn.  With too few,
-neighbours on the graph share a process and hand items over by a call.
+Where there are more processes than instances, PEs that accept more instances get them in turn.
+Where there are fewer, neighbours on the graph share a process and pass items on by a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from dispel4py.engine.plan import Ancestors, Plan, PlannedPE
+from dispel4py.engine.plan import SHUFFLE, Ancestors, Plan, PlannedPE
 from dispel4py.workflow_graph import WorkflowGraph
 
 Instance = tuple[int, int]
@@ -17,7 +18,7 @@ Instance = tuple[int, int]
 
 @dataclass(frozen=True)
 class Placement:
-    """A plan and its place in the processes.
+    """A plan, and the process of each instance.
 
     Attributes:
         plan: the plan, with the final number of instances of each PE.
@@ -30,15 +31,41 @@ class Placement:
     rank_of: dict[Instance, int]
 
     def instances_on(self, rank: int) -> list[Instance]:
-        """What a rank runs, upstream first."""
+        """Return the instances of a rank, upstream first."""
         position = {pe: i for i, pe in enumerate(self.plan.order)}
-        own = [instance for instance, owner in self.rank_of.items() if owner == rank]
-        return sorted(own, key=lambda instance: (position[instance[0]], instance[1]))
+        placed = [instance for instance, at in self.rank_of.items() if at == rank]
+        return sorted(placed, key=lambda instance: (position[instance[0]], instance[1]))
+
+    def ranks_of(self, pes: Container[int]) -> set[int]:
+        """Return the ranks that run instances of some PEs."""
+        return {rank for (pe, _), rank in self.rank_of.items() if pe in pes}
+
+    def shared_inputs(self, rank: int) -> dict[tuple[int, str], list[int]]:
+        """Return the inputs that a rank feeds in other ranks, where any instance may have any item.
+
+        An input of a PE that keeps state or is postprocessed is left out, so that what each
+        instance has received is the same in every run.
+
+        Returns:
+            (PE number, input) → instances in other ranks, of inputs with several.
+        """
+        found: dict[tuple[int, str], list[int]] = {}
+        for pe in dict.fromkeys(pe for pe, _ in reversed(self.instances_on(rank))):
+            for route in chain.from_iterable(self.plan.pes[pe].routes.values()):
+                number, receiver = route.destination, self.plan.pes[route.destination]
+                keeps_items = receiver.stateful or receiver.has_postprocess
+                if route.grouping.kind == SHUFFLE and not keeps_items:
+                    found[number, route.input] = [
+                        instance
+                        for instance in range(receiver.instances)
+                        if self.rank_of[number, instance] != rank
+                    ]
+        return {place: instances for place, instances in found.items() if len(instances) > 1}
 
     def describe(self, rank: int) -> str:
-        """What a rank runs, as it stands in messages."""
-        own = self.instances_on(rank)
-        return ", ".join(f"{self.plan.pes[pe].id} (instance {i})" for pe, i in own)
+        """Return the names of a rank's instances, for messages."""
+        instances = self.instances_on(rank)
+        return ", ".join(f"{self.plan.pes[pe].id} (instance {i})" for pe, i in instances)
 
 
 def place(
@@ -48,9 +75,9 @@ def place(
 
     Args:
         plan: the plan.
-        processes: number of processes to use at the most; None is one per instance.
+        processes: maximum number of processes; None for one per instance.
         partitions: lists of PE numbers that should share a process when there are fewer processes
-            than instances; PEs in none of them are shared out by the mapping.
+            than instances; other PEs are distributed one by one.
     """
     plan = share_calls(plan)
     wanted = sum(pe.instances for pe in plan.pes)
@@ -60,7 +87,7 @@ def place(
     groups = [[(pe, i)] for pe in plan.order for i in range(plan.pes[pe].instances)]
     if processes < len(groups) and partitions:
         groups = _grouped(plan, partitions)
-    # Neighbours in topological order share a rank; each rank gets a like number of instances.
+    # Neighbours in topological order share a rank; ranks get about the same number of instances.
     total = sum(len(group) for group in groups)
     ranks = min(processes, len(groups))
     rank_of: dict[Instance, int] = {}
@@ -86,8 +113,11 @@ def share_calls(plan: Plan) -> Plan:
     )
 
 
-def may_multiply(pe: PlannedPE) -> bool:
-    """More instances of it would go unnoticed: it has one, keeps no state and has no life cycle."""
+def accepts_more_instances(pe: PlannedPE) -> bool:
+    """Return whether more instances of a PE have no visible effect.
+
+    That is so for a PE with one instance, without state and without pre- and postprocess.
+    """
     return not (
         (pe.is_root and not pe.has_independent_calls)
         or pe.stateful
@@ -99,12 +129,12 @@ def may_multiply(pe: PlannedPE) -> bool:
 
 
 def _spread(plan: Plan, spare: int) -> Plan:
-    """Deal spare processes out, in turn, to the PEs that may have more instances."""
-    takers = [pe.index for pe in plan.pes if may_multiply(pe)]
-    if not takers:
+    """Distribute spare processes, in turn, to the PEs that accept more instances."""
+    candidates = [pe.index for pe in plan.pes if accepts_more_instances(pe)]
+    if not candidates:
         return plan
-    each, some = divmod(spare, len(takers))
-    more = {pe: each + (i < some) for i, pe in enumerate(takers)}
+    each, rest = divmod(spare, len(candidates))
+    more = {pe: each + (i < rest) for i, pe in enumerate(candidates)}
     return replace(
         plan,
         pes=tuple(replace(pe, instances=pe.instances + more.get(pe.index, 0)) for pe in plan.pes),
@@ -112,7 +142,7 @@ def _spread(plan: Plan, spare: int) -> Plan:
 
 
 def _grouped(plan: Plan, partitions: Sequence[Sequence[int]]) -> list[list[Instance]]:
-    """Instances by partition, in the order of the most upstream PE of each; the rest one by one."""
+    """Return instances by partition, in the order of the most upstream PE; others one by one."""
     partition_of = {pe: number for number, part in enumerate(partitions) for pe in part}
     groups: dict[int | Instance, list[Instance]] = {}
     for pe in plan.order:
@@ -122,23 +152,23 @@ def _grouped(plan: Plan, partitions: Sequence[Sequence[int]]) -> list[list[Insta
 
 
 def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
-    """The pairs of ranks that have something to say to each other, the driver included."""
+    """Return the pairs of ranks that exchange frames, the driver included."""
     pairs = {(rank, placement.ranks) for rank in range(placement.ranks)}
     ranks_of: dict[int, set[int]] = {}
     for (pe, _), rank in placement.rank_of.items():
         ranks_of.setdefault(pe, set()).add(rank)
     ancestors = Ancestors(placement.plan)
     for planned in placement.plan.pes:
-        # An ordered input tells its roots when they are too far ahead.
-        held_up = {root.index for root in placement.plan.roots if planned.ordered}
-        for source in {*planned.upstream} | (held_up & ancestors[planned.index]):
+        # An ordered input pauses its roots when they are too far ahead.
+        paused = {root.index for root in placement.plan.roots if planned.ordered}
+        for source in {*planned.upstream} | (paused & ancestors[planned.index]):
             for a in ranks_of[source]:
                 pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
     return sorted(pairs)
 
 
 def peers_of(placement: Placement) -> list[list[int]]:
-    """The same by rank, the driver last."""
+    """Return the peers of each rank, with which it exchanges frames; the driver is last."""
     peers: list[list[int]] = [[] for _ in range(placement.ranks + 1)]
     for a, b in rank_pairs(placement):
         peers[a].append(b)
@@ -147,7 +177,7 @@ def peers_of(placement: Placement) -> list[list[int]]:
 
 
 def wanted_partitions(plan: Plan, graph: WorkflowGraph, *, simple: bool) -> list[list[int]] | None:
-    """Which PEs should share a process: under `simple` all but roots, else as the graph says."""
+    """Return which PEs should share a process: all but roots if `simple`, else the graph's own."""
     if simple:
         parts = [[pe.index for pe in plan.pes if pe.is_root is root] for root in (True, False)]
         return [part for part in parts if part]

@@ -1,33 +1,37 @@
-"""`Transport`: all that the worker loop needs of pipes, sockets or MPI."""
+"""`Transport`: the interface between the engine and sockets, ZeroMQ or MPI."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol
 
-#: A frame on its way: its pickle, then the large buffers that belong to it.
-Parts = Sequence[bytes | bytearray | memoryview]
+#: An encoded frame: its pickle, then the large buffers that belong to it.
+MessageParts = Sequence[bytes | bytearray | memoryview]
+
+#: Buffers of at least this many bytes are not copied into a pickle or into a message of small
+#: parts, and go through shared memory where there is some.  All ranks of a run have to agree on it.
+LARGE_BYTES = 1 << 15
 
 
 class Transport(Protocol):
-    """Carries frames between ranks, as bytes.
+    """Carries encoded frames between ranks.
 
     - Frames from one rank to another arrive whole, once, and in order.
-    - `send` may take as long as the receiver does, but a transport keeps taking in what arrives
-      meanwhile, so two ranks that send to each other never block each other.  How much may be on
-      its way is the loop's business, which stops at a limit per receiving instance.
-    - The parts may be used again when `send` returns.  Received parts can be written to, and are
-      the receiver's own.
-    - It is used by one thread at a time, but not always by the same one.
-    - What is sent to a rank that has ended is dropped without a word: whoever started the rank
-      knows why it ended.
+    - `send` may block for as long as the receiver does not read, but the transport goes on
+      receiving meanwhile, so two ranks that send to each other never block each other.  The engine
+      bounds how much is in flight, by a limit per receiving instance.
+    - The parts may be reused when `send` returns.  Received parts are writable and belong to the
+      receiver.
+    - A transport is used by one thread at a time, but not always by the same one.
+    - A frame to a rank that has ended is dropped silently: the process that started the rank knows
+      why it ended.
     """
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """Send a frame to a rank."""
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
-        """The next frame and the rank it comes from; None if there is none for so long."""
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
+        """Return the next frame and the rank that sent it; None if none arrives in time."""
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release all resources; may be called twice."""

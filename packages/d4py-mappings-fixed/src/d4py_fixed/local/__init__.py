@@ -1,1 +1,1 @@
-"""Ranks in processes of this machine, and the mapping `multi`: ranks connected by socket pairs."""
+"""Ranks in processes of this machine, and the mapping `multi`, which connects them by sockets."""

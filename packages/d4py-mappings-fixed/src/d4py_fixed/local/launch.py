@@ -1,6 +1,6 @@
-"""Runs a placed graph in processes of this machine: what `multi` and `zmq_multi` share.
+"""Runs a graph by ranks in processes of this machine, as `multi` and `zmq_multi` do.
 
-They differ in their wiring alone: how a transport comes about in the driver and in each rank.
+The two mappings differ in their `TransportFactory` alone, which connects the driver and the ranks.
 """
 
 from __future__ import annotations
@@ -15,55 +15,60 @@ from typing import Any, Protocol
 
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import CODEC
+from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
 from d4py_fixed.shared_memory.arena import ArenaFile
 from d4py_fixed.shared_memory.malloc import keep_freed_memory
-from d4py_fixed.shared_memory.transport import SharedBuffers, shared_recipe
+from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
-from dispel4py.processes.pool import WorkerContext, WorkerPool
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
+from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
+from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
+
+#: Makes the transport of a rank, in the rank's process.
+MakeTransport = Callable[[], Transport]
 
 
 class TransportFactory(Protocol):
     """Connects the driver and the ranks of one run.
 
     Attributes:
-        folder: a temporary folder, which `close` removes, and the ranks if the driver is killed.
+        folder: a temporary folder, removed by `close`, or by the ranks if the driver is killed.
     """
 
     folder: str | None
 
-    def driver(self, check: Callable[[], None]) -> Transport:
-        """The driver's transport; called once all ranks were started.
+    def for_driver(self, check: Callable[[], None]) -> Transport:
+        """Return the driver's transport; called once, after all ranks were started.
 
         Args:
-            check: raises if a rank has failed; a `send` that waits has to call it now and then.
+            check: raises if a rank has failed; called regularly while a `send` waits.
         """
 
-    def recipe(self, rank: int) -> Callable[[], Transport]:
-        """Makes the transport of a rank, in its process; picklable while a process is started."""
+    def for_rank(self, rank: int) -> MakeTransport:
+        """Return what makes the transport of a rank; picklable while a process is started."""
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Release all resources of the run."""
 
 
 def add_local_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of mappings that start processes on this machine."""
-    add_simple(parser)
+    """Add the options of mappings that start processes on this machine."""
+    add_simple_argument(parser)
     add_frozen_argument(parser)
     add_start_arguments(parser)
 
 
-def add_simple(parser: argparse.ArgumentParser) -> None:
-    """The option of all fixed mappings."""
+def add_simple_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option of all fixed mappings."""
     parser.add_argument(
         "-s",
         "--simple",
@@ -72,8 +77,8 @@ def add_simple(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
-    """The plan of a graph and its place in the processes that the options ask for.
+def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
+    """Plan a graph and place it in the processes that the options request.
 
     Raises:
         GraphError: the graph cannot run.
@@ -86,13 +91,13 @@ def placed(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
-    """Do what `run_locally` does before it starts anything; see `dispel4py.registry.Checks`."""
-    pack(placed(graph, options).plan, CODEC, Start.of(options.extra).method)
+    """Check whether `run_locally` can run a graph; see `dispel4py.registry.Checks`."""
+    make_bundle(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 
 def run_locally(
     name: str,
-    wire: Callable[[Placement], TransportFactory],
+    make_factory: Callable[[Placement], TransportFactory],
     graph: WorkflowGraph,
     inputs: Any,
     options: RunOptions,
@@ -101,44 +106,45 @@ def run_locally(
 
     Args:
         name: the mapping's name.
-        wire: connects the ranks.
+        make_factory: makes the `TransportFactory` of the run.
         graph: the graph.
         inputs: the run's inputs.
         options: the run's options.
     """
-    placement = placed(graph, options)
+    placement = make_placement(graph, options)
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
-    given = root_inputs(placement.plan, inputs)
+    of_roots = root_inputs(placement.plan, inputs)
     start = Start.of(options.extra)
-    bundle = pack(placement.plan, CODEC, start.method)
-    wiring = wire(placement)
+    bundle = make_bundle(placement.plan, CODEC, start.method)
+    factory = make_factory(placement)
     arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
     peers = peers_of(placement)
     pool: WorkerPool | None = None
     transport: Transport | None = None
     try:
-        orders = [
+        arguments = [
             (
                 RankSpec.of(placement, bundle, rank, options),
-                shared_recipe(
-                    wiring.recipe(rank),
+                partial(
+                    _share_memory,
+                    factory.for_rank(rank),
                     {peer: arenas[peer] for peer in (rank, *peers[rank]) if peer in arenas},
                     rank,
                 ),
-                wiring.folder,
+                factory.folder,
             )
             for rank in range(placement.ranks)
         ]
-        pool = WorkerPool(work, orders, start, frozen)
-        del bundle, orders  # whoever runs a PE has it now
+        pool = WorkerPool(run_rank, arguments, start, frozen)
+        del bundle, arguments  # by now held by the processes that run the PEs
         stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
-        transport = SharedBuffers(wiring.driver(pool.check), arenas, placement.ranks)
-        driver = Driver(placement, given, transport, pool.check, options, stats)
-        result = driver.run()
+        transport = SharedMemoryTransport(
+            factory.for_driver(pool.raise_on_failure), arenas, placement.ranks
+        )
+        result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, stats).run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
-        ran = placement.describe(error.rank)
-        raise type(error)(error.rank, error.pid, error.cause, ran) from None
+        raise name_lost_rank(error, placement) from None
     else:
         return result
     finally:
@@ -146,14 +152,31 @@ def run_locally(
             pool.stop()
         if transport is not None:
             transport.close()
-        wiring.close()
+        factory.close()
         for arena in arenas.values():
             arena.close()
 
 
+def _share_memory(
+    make_transport: MakeTransport, arenas: dict[int, ArenaFile], rank: int
+) -> Transport:
+    return SharedMemoryTransport(make_transport(), arenas, rank)
+
+
 @dataclass(frozen=True)
 class RankSpec:
-    """What a rank is started with; picklable in any start method."""
+    """What a rank is started with; picklable with any start method.
+
+    Attributes:
+        bundle: The PEs of the rank.
+        rank_of: (PE number, instance) → rank.
+        ranks: Number of ranks.
+        rank: Number of this rank.
+        on_error: See `Rank`.
+        share_items: See `Rank`.
+        report: See `Rank`.
+        limits: See `Rank`.
+    """
 
     bundle: PlanBundle
     rank_of: dict[Instance, int]
@@ -162,22 +185,30 @@ class RankSpec:
     on_error: str
     share_items: bool
     report: bool
+    limits: RankLimits = RankLimits()
 
     @classmethod
     def of(
-        cls, placement: Placement, bundle: PlanBundle, rank: int, options: RunOptions
+        cls,
+        placement: Placement,
+        bundle: PlanBundle,
+        rank: int,
+        options: RunOptions,
+        limits: RankLimits = RankLimits(),
     ) -> RankSpec:
+        """Return the specification of one rank of a run."""
         return cls(
-            bundle.of({pe for pe, _ in placement.instances_on(rank)}),
+            bundle.subset({pe for pe, _ in placement.instances_on(rank)}),
             placement.rank_of,
             placement.ranks,
             rank,
             options.on_error,
             options.share_items,
             options.on_progress is not None,
+            limits,
         )
 
-    def carry_out(self, transport: Transport, *, any_thread: bool = True) -> None:
+    def run(self, transport: Transport, *, any_thread: bool = True) -> None:
         """Run the rank to its end; see `Rank`.
 
         Raises:
@@ -185,7 +216,7 @@ class RankSpec:
         """
         keep_freed_memory()
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
-        plan = self.bundle.open(CODEC, times, last=True)
+        plan = self.bundle.load(CODEC, times, last=True)
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(
@@ -196,13 +227,14 @@ class RankSpec:
                 self.share_items,
                 self.report,
                 any_thread,
+                self.limits,
             ).run()
         finally:
             transport.close()
 
 
 def rank_name(placement: Placement) -> Callable[[int], str]:
-    """Return what to call a rank in a message, by its number."""
+    """Return what names a rank in messages, by its number."""
 
     def name(rank: int) -> str:
         ran = placement.describe(rank)
@@ -211,10 +243,22 @@ def rank_name(placement: Placement) -> Callable[[int], str]:
     return name
 
 
-def work(
-    side: WorkerContext, orders: RankSpec, recipe: Callable[[], Transport], folder: str | None
+def name_lost_rank(error: WorkerLostError, placement: Placement) -> WorkerLostError:
+    """Return the same error with the names of the PEs that the lost rank ran."""
+    return type(error)(error.rank, error.pid, error.cause, placement.describe(error.rank))
+
+
+def run_rank(
+    context: WorkerContext, spec: RankSpec, make_transport: MakeTransport, folder: str | None
 ) -> None:
-    """Main function of a rank's process."""
+    """Run a rank: the main function of its process.
+
+    Args:
+        context: the process.
+        spec: what the rank is started with.
+        make_transport: makes its transport.
+        folder: removed if the driver is killed.
+    """
     if folder is not None:
-        side.on_orphaned(partial(shutil.rmtree, folder, ignore_errors=True))
-    orders.carry_out(recipe())
+        context.on_orphaned(partial(shutil.rmtree, folder, ignore_errors=True))
+    spec.run(make_transport())

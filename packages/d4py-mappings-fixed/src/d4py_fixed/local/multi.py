@@ -9,7 +9,12 @@ from typing import Any
 
 from d4py_fixed.engine.placement import Placement, rank_pairs
 from d4py_fixed.engine.transport import Transport
-from d4py_fixed.local.launch import add_local_arguments, check_locally, run_locally
+from d4py_fixed.local.launch import (
+    MakeTransport,
+    add_local_arguments,
+    check_locally,
+    run_locally,
+)
 from d4py_fixed.local.socket_transport import SocketTransport
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
@@ -21,7 +26,7 @@ _Ends = dict[int, dict[int, socket.socket]]
 
 
 class MultiMapping:
-    """Runs a graph on the cores of this machine, each instance in a process of its own."""
+    """Runs a graph on the cores of this machine, by default with a process for each instance."""
 
     name = "multi"
     capabilities = Capabilities(
@@ -43,7 +48,7 @@ class MultiMapping:
 
 
 class SocketTransportFactory:
-    """A socket pair for every two ranks that have something to say; see `TransportFactory`."""
+    """Makes a socket pair for every two ranks that exchange frames; see `TransportFactory`."""
 
     folder: str | None = None
 
@@ -58,21 +63,21 @@ class SocketTransportFactory:
             self._ends.setdefault(a, {})[b] = end_a
             self._ends.setdefault(b, {})[a] = end_b
 
-    def driver(self, check: Callable[[], None]) -> Transport:
+    def for_driver(self, check: Callable[[], None]) -> Transport:
         return _connect(self._ends, self._driver, check)
 
-    def recipe(self, rank: int) -> Callable[[], Transport]:
+    def for_rank(self, rank: int) -> MakeTransport:
         return _RankTransportFactory(self._ends, rank)
 
     def close(self) -> None:
-        _close_all_but(None, self._ends)
+        _close_all_except(None, self._ends)
 
 
 class _RankTransportFactory:
     """Makes the transport of a rank.
 
-    A process that was forked has the ends of all ranks, and must not keep those of others open:
-    who sends to a rank that is gone would never know.
+    A forked process has inherited the ends of all ranks.  It has to close those of others, or
+    their peers would not notice the end of a rank.
     """
 
     def __init__(self, ends: _Ends, rank: int) -> None:
@@ -87,11 +92,11 @@ class _RankTransportFactory:
 
 
 def _connect(ends: _Ends, rank: int, check: Callable[[], None] | None = None) -> Transport:
-    _close_all_but(rank, ends)
+    _close_all_except(rank, ends)
     return SocketTransport(ends[rank], check)
 
 
-def _close_all_but(keep: int | None, ends: _Ends) -> None:
+def _close_all_except(keep: int | None, ends: _Ends) -> None:
     for rank, of_rank in ends.items():
         if rank != keep:
             for end in of_rank.values():

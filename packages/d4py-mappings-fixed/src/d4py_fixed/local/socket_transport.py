@@ -1,7 +1,7 @@
-"""`Transport` over Unix sockets in pairs, one for every two ranks that have something to say.
+"""`Transport` over Unix sockets, with a connected pair for every two ranks that exchange frames.
 
-Sockets never block: whoever waits to send takes in what arrives meanwhile.  On the wire a frame is
-the number of its parts, their lengths, and the parts.
+Sockets are non-blocking: a `send` that has to wait goes on receiving meanwhile.  A frame is encoded
+as the number of its parts, their lengths, and the parts.
 """
 
 from __future__ import annotations
@@ -15,23 +15,30 @@ from contextlib import suppress
 from itertools import islice
 from time import monotonic
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 
 _COUNT = struct.Struct("!I")
 _LENGTH = struct.Struct("!Q")
-#: Seconds between two calls of `check` while nothing arrives.
-_LOOK_SECONDS = 0.1
+#: Buffers that one system call is given; POSIX promises 16.
+_MOST_BUFFERS = 16
+#: Seconds between two calls of `check` while a `send` waits.
+_CHECK_SECONDS = 0.1
 
 
 class SocketTransport:
     """See `Transport`.
 
+    A `send` waits for as long as its peer does not read, which is backpressure, and returns when
+    the peer ends.  In a rank, which has no `check`, the driver bounds the wait: it detects ranks
+    that have died or are stopped by a signal, and ends the others; without a driver, a rank ends
+    itself (`dispel4py.processes.pool`).
+
     Args:
         peers: other rank → socket.
-        check: called now and then while `send` waits; may raise.
+        check: called regularly while `send` waits; may raise.
 
     Attributes:
-        gone: ranks that have ended, in that order.
+        disconnected: ranks that have ended, in that order.
     """
 
     def __init__(
@@ -40,36 +47,36 @@ class SocketTransport:
         self._peers: dict[int, socket.socket] = {}
         self._check = check
         self._selector = selectors.DefaultSelector()
-        self._arrived: deque[tuple[int, Parts]] = deque()
-        self._incoming: dict[int, Incoming] = {}
-        self.gone: list[int] = []
+        self._arrived: deque[tuple[int, MessageParts]] = deque()
+        self._decoders: dict[int, FrameDecoder] = {}
+        self.disconnected: list[int] = []
         for rank, peer in peers.items():
             self.connect(rank, peer)
 
     def connect(self, rank: int, peer: socket.socket) -> None:
-        """Take one more socket."""
+        """Add the socket of one more rank."""
         peer.setblocking(False)
         self._peers[rank] = peer
-        self._incoming[rank] = Incoming()
+        self._decoders[rank] = FrameDecoder()
         self._selector.register(peer, selectors.EVENT_READ, rank)
 
-    def send(self, rank: int, parts: Parts) -> None:
-        rest = on_the_wire(parts)
+    def send(self, rank: int, parts: MessageParts) -> None:
+        unsent = encode(parts)
         try:
-            while not write(self._peers[rank], rest):
-                self._take_in_until_writable(rank)
+            while not write(self._peers[rank], unsent):
+                self._receive_until_writable(rank)
         except (BrokenPipeError, ConnectionResetError):
             return  # the peer has ended
 
-    def send_at_once(self, rank: int, parts: Parts) -> None:
-        """Send a small frame if there is room for it, and else do not."""
+    def send_nowait(self, rank: int, parts: MessageParts) -> None:
+        """Send a small frame, or drop it if the socket's buffer is full."""
         with suppress(OSError):
-            write(self._peers[rank], on_the_wire(parts))
+            write(self._peers[rank], encode(parts))
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
         while not self._arrived:
-            self._take_in(max(0.0, until - monotonic()))
+            self._receive(max(0.0, until - monotonic()))
             if monotonic() >= until:
                 break
         return self._arrived.popleft() if self._arrived else None
@@ -79,89 +86,85 @@ class SocketTransport:
         for peer in self._peers.values():
             peer.close()
 
-    def _take_in_until_writable(self, rank: int) -> None:
+    def _receive_until_writable(self, rank: int) -> None:
         peer = self._peers[rank]
-        if rank in self._incoming:
+        if rank in self._decoders:
             self._selector.modify(peer, selectors.EVENT_READ | selectors.EVENT_WRITE, rank)
         else:
             self._selector.register(peer, selectors.EVENT_WRITE, rank)
         try:
-            while not self._take_in(_LOOK_SECONDS, rank):
+            while not self._receive(_CHECK_SECONDS, rank):
                 if self._check is not None:
                     self._check()
         finally:
-            if rank in self._incoming:
+            if rank in self._decoders:
                 self._selector.modify(peer, selectors.EVENT_READ, rank)
             elif peer in self._selector.get_map():
                 self._selector.unregister(peer)
 
-    def _take_in(self, seconds: float, awaited: int | None = None) -> bool:
-        """Read what is there; True if `awaited` can be written to, or has ended."""
-        writable = False
+    def _receive(self, seconds: float, awaited: int | None = None) -> bool:
+        """Read what has arrived; return True if `awaited` is writable or has ended."""
+        is_writable = False
         for key, events in self._selector.select(seconds):
             if events & selectors.EVENT_READ:
                 self._read(key.data)
             if key.data == awaited and (
-                events & selectors.EVENT_WRITE or awaited not in self._incoming
+                events & selectors.EVENT_WRITE or awaited not in self._decoders
             ):
-                writable = True
-        return writable
+                is_writable = True
+        return is_writable
 
     def _read(self, rank: int) -> None:
-        peer, incoming = self._peers[rank], self._incoming[rank]
+        peer, decoder = self._peers[rank], self._decoders[rank]
         while True:
             try:
-                count = peer.recv_into(incoming.space())
+                count = peer.recv_into(decoder.free_space())
             except BlockingIOError:
                 return
             except ConnectionResetError:
                 count = 0
             if count == 0:
                 self._selector.unregister(peer)
-                del self._incoming[rank]
-                self.gone.append(rank)
+                del self._decoders[rank]
+                self.disconnected.append(rank)
                 return
-            parts = incoming.got(count)
+            parts = decoder.advance(count)
             if parts is not None:
                 self._arrived.append((rank, parts))
 
 
-#: How many parts one system call is given; the least that POSIX promises is 16.
-_MOST_PARTS = 16
-
-
-def on_the_wire(parts: Parts) -> deque[memoryview]:
-    """The bytes of a frame."""
+def encode(parts: MessageParts) -> deque[memoryview]:
+    """Return the bytes of a frame, as buffers to be written one after the other."""
     sizes = [memoryview(part).nbytes for part in parts]
     header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))
     return deque([memoryview(header), *(memoryview(part).cast("B") for part in parts)])
 
 
-def write(peer: socket.socket, rest: deque[memoryview]) -> bool:
-    """Write what a socket takes now; what it does not take stays in `rest`.
+def write(peer: socket.socket, unsent: deque[memoryview]) -> bool:
+    """Write what a socket accepts now, and remove it from `unsent`.
 
     Returns:
-        True if it took everything.
+        Whether everything was written.
     """
-    while rest:
+    while unsent:
         try:
-            sent = peer.sendmsg(islice(rest, _MOST_PARTS))
+            sent = peer.sendmsg(islice(unsent, _MOST_BUFFERS))
         except BlockingIOError:
             return False
-        while rest and sent >= len(rest[0]):
-            sent -= len(rest.popleft())
+        while unsent and sent >= len(unsent[0]):
+            sent -= len(unsent.popleft())
         if sent:
-            rest[0] = rest[0][sent:]
+            unsent[0] = unsent[0][sent:]
     return True
 
 
-class Incoming:
-    """Puts the bytes of one peer together to frames."""
+class FrameDecoder:
+    """Decodes the byte stream of one peer into frames."""
 
     def __init__(self) -> None:
-        self._begin()
+        self._begin_frame()
 
-    def _begin(self) -> None:
+    def _begin_frame(self) -> None:
         self._lengths: list[int] | None = None
         self._parts: list[bytearray] = []
         self._expect(_COUNT.size)
@@ -170,14 +173,14 @@ class Incoming:
         self._buffer = bytearray(size)
         self._filled = 0
 
-    def space(self) -> memoryview:
-        """Where the next bytes belong."""
+    def free_space(self) -> memoryview:
+        """Return the memory for the next bytes."""
         return memoryview(self._buffer)[self._filled :]
 
-    def got(self, count: int) -> list[bytearray] | None:
-        """Take note of bytes that were put there; the frame if they complete one."""
+    def advance(self, count: int) -> list[bytearray] | None:
+        """Decode bytes that were written to `free_space`; return the frame if it is complete."""
         self._filled += count
-        while self._filled == len(self._buffer):  # again at once for a part without bytes
+        while self._filled == len(self._buffer):  # more than once if a part is empty
             if self._lengths is None:
                 if len(self._buffer) == _COUNT.size:
                     self._expect(_LENGTH.size * _COUNT.unpack(self._buffer)[0])
@@ -187,7 +190,7 @@ class Incoming:
                 self._parts.append(self._buffer)
             if len(self._parts) == len(self._lengths):
                 parts = self._parts
-                self._begin()
+                self._begin_frame()
                 return parts
             self._expect(self._lengths[len(self._parts)])
         return None

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import NamedTuple
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.mpi.output import borrow, lend
 from dispel4py.errors import ServiceError
@@ -69,20 +69,20 @@ class ControlChannels:
     @property
     def gone(self) -> list[int]:
         """Peers that have ended, in that order."""
-        return self._pipes.gone
+        return self._pipes.disconnected
 
     def connect(self, peer: int, line: socket.socket) -> None:
         """Take a line."""
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         self._pipes.connect(peer, line)
 
-    def send(self, peer: int, kind: Kind, parts: Parts = ()) -> None:
+    def send(self, peer: int, kind: Kind, parts: MessageParts = ()) -> None:
         """Send a message; see `Transport.send`."""
         self._pipes.send(peer, self._sealed(peer, kind, parts))
 
     def send_at_once(self, peer: int, kind: Kind) -> None:
         """Send a message if there is room for it, and else do not."""
-        self._pipes.send_at_once(peer, self._sealed(peer, kind, ()))
+        self._pipes.send_nowait(peer, self._sealed(peer, kind, ()))
 
     def receive(self, seconds: float) -> Message | None:
         """The next message; see `Transport.receive`.
@@ -105,12 +105,12 @@ class ControlChannels:
         """Let go of all lines."""
         self._pipes.close()
 
-    def _sealed(self, peer: int, kind: Kind, parts: Parts) -> Parts:
+    def _sealed(self, peer: int, kind: Kind, parts: MessageParts) -> MessageParts:
         seal = self._hash(peer, self._own, self._sent[peer], kind, parts)
         self._sent[peer] += 1
         return [bytes([kind]) + seal, *parts]
 
-    def _hash(self, peer: int, sender: int, number: int, kind: int, parts: Parts) -> bytes:
+    def _hash(self, peer: int, sender: int, number: int, kind: int, parts: MessageParts) -> bytes:
         # With line, direction and number in it, no message can stand for another one.
         place = _HASHED.pack(max(peer, self._own), sender, number, kind)
         made = blake2b(place, digest_size=_HASH_BYTES, key=self._key)

@@ -23,7 +23,8 @@ from typing import Protocol
 
 from d4py_fixed.mpi.output import Forwarder
 from dispel4py.errors import OptionError, RunError, ServiceError, UsageError
-from dispel4py.processes.children import MARK, keep, kill_all, make_mark, marked, started_by
+from dispel4py.processes.descendants import descendants_of, exempt_child, kill_descendants
+from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
 from dispel4py.processes.pool import exit_cause
 
 #: Seconds that mpiexec has to end, and to say why, when a rank is lost.
@@ -124,7 +125,7 @@ class Launched:
         environment = launch_environment(os.environ, os.geteuid())
         for name in _launchers_own(environment):  # it would start as a part of that launcher's job
             del environment[name]
-        environment[MARK] = marked(self._mark)
+        environment[MARK_VARIABLE] = with_mark(self._mark)
         self._process = subprocess.Popen(
             [*mpiexec, "-n", str(size), *_GUARD, *_rank_command()],
             env=environment | message,
@@ -190,7 +191,7 @@ class Launched:
         _send_to_all(self._mark, number)
 
     def end_left(self) -> None:
-        kill_all([], [self._mark])
+        kill_descendants([], [self._mark])
 
     def see_off(self) -> None:
         for output in self._outputs:
@@ -212,11 +213,11 @@ class OwnRank:
         # What the launcher has opened for its process must reach the one that becomes the rank.
         self._process = subprocess.Popen(
             [*_rank_command(), "--child"],
-            env={**os.environ, **message, MARK: marked(self._mark)},
+            env={**os.environ, **message, MARK_VARIABLE: with_mark(self._mark)},
             stdin=subprocess.PIPE,  # closes when we end, however we do
             close_fds=False,
         )
-        keep(self._process.pid)  # a command that fails must not end it while others wait for it
+        exempt_child(self._process.pid)  # a failing command must not end it for others
         _forget_the_launcher()
 
     def is_over(self) -> bool:
@@ -257,7 +258,7 @@ class OwnRank:
         _send_to_all(self._mark, number)
 
     def end_left(self) -> None:
-        kill_all([], [self._mark])
+        kill_descendants([], [self._mark])
 
     def see_off(self) -> None:
         if self._process.stdin is not None:
@@ -266,7 +267,7 @@ class OwnRank:
 
 def _send_to_all(mark: str, number: signal.Signals) -> None:
     """Send a signal to all processes of this machine that carry a mark."""
-    for process in started_by([], [mark]):
+    for process in descendants_of([], [mark]):
         process.send(number)
 
 

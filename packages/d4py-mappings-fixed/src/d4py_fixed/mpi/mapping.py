@@ -23,7 +23,7 @@ import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothi
 
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.local.launch import add_simple, placed, rank_name
+from d4py_fixed.local.launch import add_simple_argument, make_placement, rank_name
 from d4py_fixed.mpi.launcher import (
     Launched,
     OwnRank,
@@ -38,7 +38,7 @@ from d4py_fixed.mpi.rank_supervisor import WAIT_SECONDS, RankSupervisor
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
-from dispel4py.processes.heartbeat import FrozenWatch, add_frozen_argument
+from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -58,7 +58,7 @@ class MpiMapping:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
-        add_simple(parser)
+        add_simple_argument(parser)
         add_frozen_argument(parser)
         parser.add_argument(
             "--mpiexec",
@@ -89,7 +89,7 @@ class MpiMapping:
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.Checks`."""
-        pack_orders(placed(graph, options), options)
+        pack_orders(make_placement(graph, options), options)
         try:
             find_mpiexec(options.extra.get("mpiexec"))
         except UsageError as error:
@@ -113,7 +113,7 @@ class MpiMapping:
         if rank is None and not options.extra.get("mpiexec"):
             check_is_no_task()
         if rank is None or _is_alone(options):
-            placement = placed(graph, options)
+            placement = make_placement(graph, options)
             mpiexec = find_mpiexec(options.extra.get("mpiexec"))
             start = partial(Launched, mpiexec, placement.ranks)
             return _lead(
@@ -125,7 +125,7 @@ class MpiMapping:
                 f"-n {options.processes} is more than the {size} processes that mpiexec has"
                 f" started; start as many: mpiexec -n {options.processes} …"
             )
-        placement = placed(graph, replace(options, processes=options.processes or size))
+        placement = make_placement(graph, replace(options, processes=options.processes or size))
         if placement.ranks > size:
             raise OptionError(
                 f"this needs {placement.ranks} processes, and mpiexec has started {size}; start as"

@@ -32,13 +32,15 @@ from d4py_fixed.mpi.launcher import VARIABLE, launched_rank, launched_size, spar
 from d4py_fixed.mpi.rank_spec import prepared
 from d4py_fixed.mpi.shared_memory_files import mapped_files, unlink
 from dispel4py.errors import RunError, ServiceError
-from dispel4py.processes.children import (
-    end_descendants,
-    finish_descendants,
-    mark_environment,
+from dispel4py.processes.descendants import end_own_descendants, wait_for_own_descendants
+from dispel4py.processes.marks import mark_environment
+from dispel4py.processes.worker_exit import (
+    begin_worker_process,
+    end_worker_process,
+    set_abort_handler,
 )
-from dispel4py.processes.ending import begin_worker_process, end_worker_process, when_stuck
-from dispel4py.processes.pool import leave_signals_to_parent, picklable_error
+from dispel4py.processes.worker_process import leave_signals_to_parent
+from dispel4py.processes.worker_reports import picklable_error
 from dispel4py.result import RunResult, RunStats
 
 #: Seconds that a rank has to come out of a PE when the driver is gone.
@@ -132,9 +134,9 @@ class RankProcess:
             transport = MpiTransport(
                 self._heads, self._bodies, self._lines, self._bell, orders.ranks
             )
-            when_stuck(lambda error: self._report(picklable_error(error)))
+            set_abort_handler(lambda error: self._report(picklable_error(error)))
             with _no_exit_is_good():
-                orders.carry_out(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
+                orders.run(transport, any_thread=MPI.Query_thread() >= MPI.THREAD_SERIALIZED)
             transport.settle(peers)
             done = True
         except RunStopped:
@@ -173,7 +175,7 @@ class RankProcess:
         self._tell_threads([])
         try:
             end_worker_process(self._tell_threads)
-            finish_descendants()
+            wait_for_own_descendants()
         except RunError as error:
             with suppress(OSError):
                 self._lines.send(DRIVER, Kind.OUT, [picklable_error(error)])
@@ -374,7 +376,7 @@ def _leave_signals_to_the_driver() -> None:
 def _exit_with_all() -> NoReturn:
     """End this process and all that PEs have started in it."""
     try:
-        end_descendants()
+        end_own_descendants()
     finally:
         os._exit(1)
 

@@ -10,28 +10,28 @@ from multiprocessing import spawn
 
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Placement, peers_of
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
-from dispel4py.engine.plan_bundle import PlanBundle, pack
+from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import D4pyError, GraphError, RunError
-from dispel4py.processes.start_methods import no_script_where_there_is_none
+from dispel4py.processes.start_methods import missing_main_script_hidden
 from dispel4py.result import RunOptions
 
 
-def pack_orders(placement: Placement, options: RunOptions) -> list[Parts]:
+def pack_orders(placement: Placement, options: RunOptions) -> list[MessageParts]:
     """Return what the driver sends to each rank, for `prepared`.
 
     Large arrays of PEs are parts of their own, so that neither side has a copy of them.
     """
     # Ranks have what the script has, and no more.
-    bundle = pack(placement.plan, CODEC, "spawn", origin=options.origin)
+    bundle = make_bundle(placement.plan, CODEC, "spawn", origin=options.origin)
     _check_rebuilt(placement, bundle)
-    with no_script_where_there_is_none():
+    with missing_main_script_hidden():
         preparation = spawn.get_preparation_data("d4py-mpi")
     for name in ("authkey", "start_method"):  # for children only
         preparation.pop(name, None)
     peers = peers_of(placement)
-    packed: list[Parts] = []
+    packed: list[MessageParts] = []
     for rank in range(placement.ranks):
         buffers: list[pickle.PickleBuffer] = []
         orders = pickle.dumps(
@@ -66,7 +66,7 @@ def _check_rebuilt(placement: Placement, bundle: PlanBundle) -> None:
         raise GraphError(list(dict.fromkeys(problems)))
 
 
-def prepared(parts: Parts) -> tuple[RankSpec, list[int]]:
+def prepared(parts: MessageParts) -> tuple[RankSpec, list[int]]:
     """The orders, once this process is made like the driver's, and the ranks to speak with.
 
     Raises:

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind, Listener
 from d4py_fixed.mpi.launcher import VARIABLE, Processes
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.logs import RUN_LOG
-from dispel4py.processes.ending import name_threads
-from dispel4py.processes.heartbeat import FrozenWatch
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.frozen_watch import FrozenWatch
+from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.worker_exit import describe_threads
 
 #: Seconds to wait for all ranks, by default; and until what is waited for is logged.
 WAIT_SECONDS, _NOTICE_SECONDS = 300.0, 10.0
@@ -51,7 +51,7 @@ class RankSupervisor:
         self._is_wide = False
         self._frozen = FrozenWatch()
         self._pids: dict[int, int] = {}
-        self._frames: deque[tuple[int, Parts]] = deque()
+        self._frames: deque[tuple[int, MessageParts]] = deque()
         #: Names of the threads for which ranks stay that have left MPI.
         self._threads: dict[int, list[str]] = {}
         #: Ranks in the run: None, or their last word.
@@ -98,7 +98,7 @@ class RankSupervisor:
         assert self._size is not None
         return self._size
 
-    def begin(self, orders: Sequence[Parts], frozen: FrozenWatch) -> None:
+    def begin(self, orders: Sequence[MessageParts], frozen: FrozenWatch) -> None:
         """Begin a run on the first ranks.
 
         Args:
@@ -139,7 +139,7 @@ class RankSupervisor:
             rank, cause = self._processes.loss(lost, self._wait)
             self._raise_reported()
             raise WorkerLostError(rank, self._pids[rank], cause)
-        for rank, pid, cause in self._frozen.look(self._running_here()):
+        for rank, pid, cause in self._frozen.check(self._running_here()):
             raise WorkerLostError(rank, pid, cause)
         if over and not self._are_out():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
@@ -161,11 +161,11 @@ class RankSupervisor:
         for rank in self._pids:
             self._lines.send_at_once(rank, Kind.ABORT)
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`."""
         self._lines.send(rank, Kind.FRAME, parts)
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`."""
         if not self._frames:
             self._look(seconds)
@@ -213,7 +213,7 @@ class RankSupervisor:
         Their output may be read slowly, which MPI waits for: however long that takes, there is
         nothing to end by force.  Only an mpiexec that stays when all ranks have ended is.
         """
-        warning, until = EndWarning(), monotonic() + _END_SECONDS
+        warning, until = ShutdownWatch(), monotonic() + _END_SECONDS
         while not self._wait(_LOOK_SECONDS):
             ending = self._pids.keys() - set(self._lines.gone)
             if ending or self._processes.is_printing(_END_SECONDS):
@@ -222,12 +222,12 @@ class RankSupervisor:
                 self._end_by_force()
                 self._raise_reported()
                 return
-            warning.look((name(rank), self._threads.get(rank, ())) for rank in sorted(ending))
+            warning.check((name(rank), self._threads.get(rank, ())) for rank in sorted(ending))
         self._raise_reported()
         with_threads = [rank for rank, names in self._threads.items() if names]
         if with_threads and self._processes.status():
             rank, cause = self._processes.loss(with_threads, self._wait)
-            cause = f"{cause}, while {name_threads(self._threads[rank])} still ran"
+            cause = f"{cause}, while {describe_threads(self._threads[rank])} still ran"
             raise WorkerLostError(rank, self._pids[rank], cause)
 
     def _end_by_force(self) -> None:

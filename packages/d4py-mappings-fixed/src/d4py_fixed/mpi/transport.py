@@ -16,7 +16,7 @@ from typing import Any
 
 from mpi4py import MPI
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket
 from dispel4py.exceptions.unwinding import Unwind
@@ -55,13 +55,13 @@ class MpiTransport:
         self._lines = lines
         self._bell = bell
         self._driver = ranks
-        self._arrived: deque[tuple[int, Parts]] = deque()
+        self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._arriving: list[_Arriving] = []
         self._sending: deque[tuple[MPI.Request, Any]] = deque()
         self._finished: set[int] = set()
         self._status = MPI.Status()
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         if rank == self._driver:
             self._lines.send(DRIVER, Kind.FRAME, parts)
             return
@@ -77,7 +77,7 @@ class MpiTransport:
                     self._isend(self._bodies, piece, rank, 0)
         self._bell.ring(rank)
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """The next frame; see `Transport`.
 
         Raises:

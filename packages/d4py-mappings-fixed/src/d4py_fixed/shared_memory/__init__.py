@@ -1,5 +1,4 @@
-"""Large arrays between ranks of one machine, through shared memory.
+"""Large buffers between ranks of one machine, through shared memory.
 
-It is a `Transport` around another one: small items go by that one, and large buffers through an
-arena.
+`SharedMemoryTransport` wraps another transport, which carries small items.
 """

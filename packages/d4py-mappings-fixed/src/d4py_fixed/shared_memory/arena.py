@@ -1,7 +1,7 @@
-"""Memory that the ranks of one machine share: each rank has an arena that only it allocates from.
+"""Arenas: memory that the ranks of one machine share; each rank allocates from its own arena only.
 
-An arena is a file without a name, so nothing is left of it when the last process that has it open
-ends, however that ends.
+An arena is an unnamed file, which vanishes when the last process that has it open ends, however
+that process ends.
 """
 
 from __future__ import annotations
@@ -12,26 +12,35 @@ import tempfile
 from multiprocessing import reduction
 from typing import Any
 
-#: Bytes of an arena; memory is taken only as far as it is used.
-ARENA_BYTES = 128 << 20
-#: The arena's file grows by so many bytes at a time, and blocks begin at multiples of these.
-_STEP_BYTES, _ALIGNMENT = 8 << 20, 64
+from d4py_fixed.shared_memory.limits import SharedMemoryLimits
+
+#: Blocks begin at multiples of this.
+_ALIGNMENT = 64
 
 
 class ArenaFile:
-    """The nameless file of one arena; travels to worker processes."""
+    """The unnamed file of an arena; can be sent to worker processes.
 
-    def __init__(self) -> None:
+    Args:
+        limits: its size.
+
+    Attributes:
+        fd: the file descriptor; -1 when closed.
+        limits: the same.
+    """
+
+    def __init__(self, limits: SharedMemoryLimits = SharedMemoryLimits()) -> None:
         if hasattr(os, "memfd_create"):
             self.fd = os.memfd_create("d4py-arena")
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
-        os.ftruncate(self.fd, ARENA_BYTES)
+        self.limits = limits
+        os.ftruncate(self.fd, limits.arena_bytes)
 
     def map(self) -> mmap.mmap:
-        """The memory."""
-        return mmap.mmap(self.fd, ARENA_BYTES)
+        """Map the file into memory."""
+        return mmap.mmap(self.fd, self.limits.arena_bytes)
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -39,34 +48,37 @@ class ArenaFile:
             self.fd = -1
 
     def __getstate__(self) -> Any:
-        return reduction.DupFd(self.fd)
+        return reduction.DupFd(self.fd), self.limits
 
-    def __setstate__(self, duplicate: Any) -> None:
+    def __setstate__(self, state: Any) -> None:
+        duplicate, self.limits = state
         self.fd = duplicate.detach()
 
 
 class Arena:
-    """Hands out blocks of a file's memory, first fit; for its owner.
+    """A first-fit allocator of blocks; used by the rank that the arena belongs to.
 
     Args:
-        file: the file.
+        file: the arena's file.
     """
 
     def __init__(self, file: ArenaFile) -> None:
         self._file = file
         self._memory = memoryview(file.map())
-        self._backed = 0
-        self._free: list[tuple[int, int]] = [(0, ARENA_BYTES)]  # (offset, size), by offset
+        self._allocated = 0
+        self._step = file.limits.step_bytes
+        # (offset, size), by offset.
+        self._free: list[tuple[int, int]] = [(0, file.limits.arena_bytes)]
         self._sizes: dict[int, int] = {}
 
     def put(self, data: memoryview) -> int | None:
-        """Copy bytes into a block; its offset, or None if there is no room."""
+        """Copy bytes into a block and return its offset; None if there is no room."""
         size = -(-data.nbytes // _ALIGNMENT) * _ALIGNMENT
         i = next((i for i, (_, room) in enumerate(self._free) if room >= size), None)
         if i is None:
             return None
         offset, room = self._free[i]
-        if not self._back(offset + size):
+        if not self._allocate(offset + size):
             return None
         self._free[i : i + 1] = [(offset + size, room - size)] if room > size else []
         self._sizes[offset] = size
@@ -74,7 +86,7 @@ class Arena:
         return offset
 
     def release(self, offset: int) -> None:
-        """Take a block back."""
+        """Free a block."""
         size = self._sizes.pop(offset)
         i = next((i for i, (o, _) in enumerate(self._free) if o > offset), len(self._free))
         self._free.insert(i, (offset, size))
@@ -84,14 +96,14 @@ class Arena:
                 if o1 + s1 == o2:
                     self._free[left : left + 2] = [(o1, s1 + s2)]
 
-    def _back(self, size: int) -> bool:
-        """See that memory is really there up to an offset: touching what is not would kill us."""
-        while self._backed < size:
+    def _allocate(self, size: int) -> bool:
+        """Allocate memory up to an offset: a write to memory that is not there kills a process."""
+        while self._allocated < size:
             try:
-                _reserve(self._file.fd, self._backed, _STEP_BYTES)
+                _reserve(self._file.fd, self._allocated, self._step)
             except OSError:
                 return False
-            self._backed += _STEP_BYTES
+            self._allocated += self._step
         return True
 
 

@@ -1,20 +1,20 @@
-"""Tells the C library to keep freed memory for the next large array.
+"""Configures the C library to keep freed memory for the next large array.
 
-By default glibc gives blocks of a megabyte back to the kernel at once, and every new one is paid
-for with a page fault per 4 KiB: several times the cost of copying it.
+By default glibc returns freed blocks of a megabyte to the kernel at once, and every new block costs
+a page fault per 4 KiB: several times the cost of copying it.
 """
 
 from __future__ import annotations
 
 import ctypes
 
-# malloc.h; the largest threshold that glibc takes on 64-bit machines is 32 MiB.
+# malloc.h; the largest threshold that glibc accepts on 64-bit machines is 32 MiB.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _TRIM_BYTES, _MMAP_BYTES = 64 << 20, 32 << 20
 
 
 def keep_freed_memory() -> bool:
-    """Keep up to 64 MiB of freed memory in this process; False where that cannot be set."""
+    """Keep up to 64 MiB of freed memory in this process; return whether that is supported."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # not glibc

@@ -1,41 +1,39 @@
-"""Large buffers through shared memory: a `Transport` around another one of the same machine.
+"""`SharedMemoryTransport`: large buffers through shared memory, all else by another transport.
 
-The sender copies a large part into its arena and sends where it lies.  The receiver copies it out,
-or, if it is an array, uses it there; when the block is free again it sends word of that, along with
-what it sends next.  What finds no room goes the ordinary way.
+The sender copies a large part into its arena and sends its position.  The receiver copies the part
+out, or, if it is an array, borrows the block; it reports released blocks together with the next
+frame that it sends to the same rank.  Parts for which the arena has no room are sent by the other
+transport.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
-from d4py_fixed.engine.transport import Parts, Transport
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
 from d4py_fixed.shared_memory.arena import Arena, ArenaFile
-from d4py_fixed.shared_memory.borrowed_blocks import MOST_LENT_BYTES, BorrowedBlocks
+from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from dispel4py.engine.unique_arrays import is_array
 
-#: Parts of at least so many bytes go through shared memory.
-_LARGE_BYTES = 1 << 15
 _NUMBER = struct.Struct("!Q")
-_PLACE = struct.Struct("!QQ?")
+_POSITION = struct.Struct("!QQ?")
 
 Part = bytes | bytearray | memoryview
 
 
-class SharedBuffers:
+class SharedMemoryTransport:
     """See `Transport`.
 
-    In front of each frame goes a part that says which blocks of the receiver are free again, and
-    where each part of the frame is: its block's offset and size, or a size of 0 if it follows, and
-    whether it is an array's.
+    Each frame is preceded by a header: the blocks of the receiver's arena that were released, and
+    for each part of the frame the offset and size of its block (a size of 0 if the part follows),
+    and whether it is an array.
 
     Args:
-        inner: carries the rest.
-        files: the arenas of this rank and of those that it speaks with; the driver has none,
-            sends everything by `inner`, and copies what it gets, since its caller may keep that.
+        inner: carries the header and all other parts.
+        files: the arenas of this rank and of its peers.  The driver has no arena: it sends
+            everything by `inner`, and copies what it receives, since its caller may keep that.
         rank: number of this rank.
     """
 
@@ -43,36 +41,37 @@ class SharedBuffers:
         self._inner = inner
         self._files = files
         self._arena = Arena(files[rank]) if rank in files else None
-        self._lenders: dict[int, BorrowedBlocks] = {}
+        self._borrowed: dict[int, BorrowedBlocks] = {}
 
-    def send(self, rank: int, parts: Parts) -> None:
-        places, carried = bytearray(), []
+    def send(self, rank: int, parts: MessageParts) -> None:
+        positions, rest = bytearray(), []
         for part in parts:
             view = memoryview(part)
             offset = None
-            if view.nbytes >= _LARGE_BYTES and self._arena is not None:
+            if view.nbytes >= LARGE_BYTES and self._arena is not None:
                 offset = self._arena.put(view)
             if offset is None:
-                carried.append(part)
-                places += _PLACE.pack(0, 0, False)
+                rest.append(part)
+                positions += _POSITION.pack(0, 0, False)
             else:
-                places += _PLACE.pack(offset, view.nbytes, is_array(view.obj))
-        lender = self._lenders.get(rank)
-        self._inner.send(rank, [_word(lender.read() if lender else ()) + places, *carried])
+                positions += _POSITION.pack(offset, view.nbytes, is_array(view.obj))
+        borrowed = self._borrowed.get(rank)
+        released = borrowed.take_released() if borrowed else ()
+        self._inner.send(rank, [_encode_released(released) + positions, *rest])
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
         arrived = self._inner.receive(0.0)
         while True:
             if arrived is not None:
-                rank, (front, *carried) = arrived
-                parts = self._open(rank, memoryview(front), carried)
+                rank, (header, *rest) = arrived
+                parts = self._open(rank, memoryview(header), rest)
                 if parts:
                     return rank, parts
-            # About to wait: nothing will go that way soon that the word could go along with.
-            for rank, lender in self._lenders.items():
-                if read := lender.read():
-                    self._inner.send(rank, [_word(read)])
+            # About to wait: no frame that released blocks could be reported with will follow soon.
+            for rank, borrowed in self._borrowed.items():
+                if released := borrowed.take_released():
+                    self._inner.send(rank, [_encode_released(released)])
             if arrived is None and monotonic() >= until:
                 return None
             arrived = self._inner.receive(max(0.0, until - monotonic()))
@@ -80,40 +79,30 @@ class SharedBuffers:
     def close(self) -> None:
         self._inner.close()
 
-    def _open(self, rank: int, front: memoryview, carried: list[Part]) -> list[Part]:
-        """The parts of a frame; none if there was but the word of blocks that are free."""
-        end = _NUMBER.size * (1 + _NUMBER.unpack_from(front)[0])
-        for (offset,) in _NUMBER.iter_unpack(front[_NUMBER.size : end]):
+    def _open(self, rank: int, header: memoryview, rest: list[Part]) -> list[Part]:
+        """Return the parts of a frame; none if it only reports released blocks."""
+        end = _NUMBER.size * (1 + _NUMBER.unpack_from(header)[0])
+        for (offset,) in _NUMBER.iter_unpack(header[_NUMBER.size : end]):
             assert self._arena is not None
             self._arena.release(offset)
         parts: list[Part] = []
-        for offset, size, is_of_array in _PLACE.iter_unpack(front[end:]):
+        for offset, size, is_of_array in _POSITION.iter_unpack(header[end:]):
             if not size:
-                parts.append(carried.pop(0))
+                parts.append(rest.pop(0))
             elif is_of_array:
-                parts.append(self._lender(rank).lend(offset, size))
+                parts.append(self._blocks_of(rank).borrow(offset, size))
             else:
-                parts.append(self._lender(rank).copy(offset, size))
+                parts.append(self._blocks_of(rank).copy(offset, size))
         return parts
 
-    def _lender(self, rank: int) -> BorrowedBlocks:
-        if rank not in self._lenders:
-            most_bytes = 0 if self._arena is None else MOST_LENT_BYTES
-            self._lenders[rank] = BorrowedBlocks(self._files[rank].map(), most_bytes)
-        return self._lenders[rank]
+    def _blocks_of(self, rank: int) -> BorrowedBlocks:
+        if rank not in self._borrowed:
+            file = self._files[rank]
+            most_bytes = 0 if self._arena is None else file.limits.most_borrowed_bytes
+            self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
+        return self._borrowed[rank]
 
 
-def _word(read: Sequence[int]) -> bytearray:
-    """Says which blocks of a rank are free again."""
-    return bytearray(struct.pack(f"!{1 + len(read)}Q", len(read), *read))
-
-
-def shared_recipe(
-    recipe: Callable[[], Transport], files: Mapping[int, ArenaFile], rank: int
-) -> Callable[[], Transport]:
-    """A recipe for `SharedBuffers` around what another recipe makes; picklable as that one is."""
-    return partial(_share, recipe, files, rank)
-
-
-def _share(recipe: Callable[[], Transport], files: Mapping[int, ArenaFile], rank: int) -> Transport:
-    return SharedBuffers(recipe(), files, rank)
+def _encode_released(offsets: Sequence[int]) -> bytearray:
+    """Return the header of a frame without parts."""
+    return bytearray(struct.pack(f"!{1 + len(offsets)}Q", len(offsets), *offsets))

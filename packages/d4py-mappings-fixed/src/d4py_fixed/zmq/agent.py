@@ -7,7 +7,7 @@ import socket
 from contextlib import ExitStack
 from time import monotonic
 
-from d4py_fixed.local.launch import work
+from d4py_fixed.local.launch import run_rank
 from d4py_fixed.zmq.addresses import (
     address_of,
     host_and_port,
@@ -146,14 +146,14 @@ class Agent:
             self._hear(_TICK_SECONDS)
             ended = self._pool.join(0.0)
             self._check()
-        self._pool.see_off()
+        self._pool.wait_for_descendants()
 
     def _start(self, orders: StartRanks) -> None:
         self._orders = orders
         arguments = [
             rank_arguments(place, self._offers[place.offer], self._keys) for place in orders.ranks
         ]
-        self._pool = WorkerPool(work, arguments, self._how)
+        self._pool = WorkerPool(run_rank, arguments, self._how)
         for offer in self._offers:
             offer.close()
         ranks = ", ".join(str(place.orders.rank) for place in orders.ranks)
@@ -163,7 +163,7 @@ class Agent:
         """Raise what went wrong in a rank."""
         assert self._pool is not None
         try:
-            self._pool.check()
+            self._pool.raise_on_failure()
         except WorkerLostError as error:
             rank = self._orders.ranks[error.rank].orders.rank
             raise type(error)(rank, error.pid, f"{error.cause}, on {self._name}") from None

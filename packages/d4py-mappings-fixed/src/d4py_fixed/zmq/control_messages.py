@@ -16,7 +16,7 @@ import platform
 from importlib.metadata import version
 from typing import NamedTuple
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.errors import D4pyError
 
@@ -87,12 +87,12 @@ class Stop(NamedTuple):
 Word = Join | Welcome | StartRanks | Failed | Left | Stop
 
 
-def to_parts(word: Word) -> Parts:
+def to_parts(word: Word) -> MessageParts:
     """A word as bytes."""
     return [pickle.dumps(word)]
 
 
-def from_parts(parts: Parts) -> Word:
+def from_parts(parts: MessageParts) -> Word:
     """The word; only for what came over a connection that has shown the run's key."""
     word: Word = pickle.loads(parts[0])
     return word

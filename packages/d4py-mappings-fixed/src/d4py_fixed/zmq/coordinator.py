@@ -13,19 +13,19 @@ from typing import Any
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import peers_of
-from d4py_fixed.local.launch import RankSpec, placed, rank_name, work
+from d4py_fixed.local.launch import RankSpec, make_placement, rank_name, run_rank
 from d4py_fixed.zmq.addresses import address_of, host_and_port, listen_at_host
 from d4py_fixed.zmq.control_messages import RankPlace
 from d4py_fixed.zmq.curve_keys import CurveKeys, keys_of_driver
 from d4py_fixed.zmq.remote_hosts import RemoteHosts
 from d4py_fixed.zmq.transport import ZmqTransport
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan_bundle import pack
+from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.heartbeat import FrozenWatch
+from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.run_secret import VARIABLE
+from dispel4py.processes.run_secret import KEY_VARIABLE
 from dispel4py.processes.start_methods import Start
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -40,11 +40,11 @@ _PATIENCE, RANK_PATIENCE = 1.0, 5.0
 def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
     """Run a graph; see `dispel4py.registry.Mapping.run`."""
     extra = options.extra
-    placement = placed(graph, options)
+    placement = make_placement(graph, options)
     frozen = FrozenWatch.of(extra, rank_name(placement))
     given = root_inputs(placement.plan, inputs)
     start = Start.of(extra)
-    bundle = pack(placement.plan, CODEC, start.method, elsewhere=True)
+    bundle = make_bundle(placement.plan, CODEC, start.method, multi_host=True)
     host, port = host_and_port(extra["bind"], "--bind")
     with ExitStack() as stack:
         keys, to_tell = stack.enter_context(keys_of_driver(extra.get("key_file")))
@@ -76,7 +76,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             ]
             hosts.start(places)
             pool = WorkerPool(
-                work,
+                run_rank,
                 [
                     rank_arguments(place, of_rank, keys)
                     for place, of_rank in zip(places, local, strict=False)
@@ -88,7 +88,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             del bundle, places  # whoever runs a PE has it now
 
             def check() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.check()
 
             transport.check = check
@@ -96,7 +96,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
             hosts.let_ranks_go()
 
             def attend() -> None:
-                pool.check()
+                pool.raise_on_failure()
                 hosts.attend()
 
             pool.wait_until_ended(attend, rank_name(placement))
@@ -117,7 +117,7 @@ def run_on_hosts(name: str, graph: WorkflowGraph, inputs: Any, options: RunOptio
 
 
 def rank_arguments(place: RankPlace, listener: Any, keys: CurveKeys) -> tuple[Any, ...]:
-    """What a rank's process is started with: arguments of `work`."""
+    """What a rank's process is started with: arguments of `run_rank`."""
     rank = place.orders.rank
     recipe = partial(ZmqTransport, rank, listener, place.addresses, keys, RANK_PATIENCE)
     return place.orders, recipe, None
@@ -131,7 +131,7 @@ def _invite(ranks: int, address: str, keys: CurveKeys, to_tell: bool) -> None:
         logger.warning(
             "waiting for hosts to run %s; keep the key secret:\n  %s=%s %s",
             processes,
-            VARIABLE,
+            KEY_VARIABLE,
             keys.secret,
             command,
         )

@@ -129,14 +129,14 @@ class IpcTransportFactory:
             raise
         self._addresses = [address_of(listener) for listener in self._listeners]
 
-    def driver(self, check: Callable[[], None]) -> Transport:
-        transport = self.recipe(self._driver)()
+    def for_driver(self, check: Callable[[], None]) -> Transport:
+        transport = self.for_rank(self._driver)()
         transport.check = check
         self._transport = transport
         self._close_listeners()
         return transport
 
-    def recipe(self, rank: int) -> Callable[[], ZmqTransport]:
+    def for_rank(self, rank: int) -> Callable[[], ZmqTransport]:
         addresses = {peer: self._addresses[peer] for peer in self._peers[rank]}
         return partial(ZmqTransport, rank, self._listeners[rank], addresses)
 

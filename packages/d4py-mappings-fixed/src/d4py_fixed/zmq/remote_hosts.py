@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.zmq.control_messages import (
     HOST,
     Failed,
@@ -25,7 +25,7 @@ from d4py_fixed.zmq.control_messages import (
 from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.logs import get_logger
-from dispel4py.processes.pool import EndWarning
+from dispel4py.processes.shutdown_watch import ShutdownWatch
 
 logger = get_logger("zmq_multi")
 
@@ -70,7 +70,7 @@ class RemoteHosts:
 
     # As a transport.
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`.
 
         Raises:
@@ -81,7 +81,7 @@ class RemoteHosts:
         except ConnectionLostError as error:
             raise self._explained(error) from None
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`.
 
         Raises:
@@ -167,10 +167,10 @@ class RemoteHosts:
         Raises:
             D4pyError: a rank failed on its host, or a host was lost.
         """
-        warning = EndWarning()
+        warning = ShutdownWatch()
         while waiting := [guest for guest in self._guests.values() if not guest.left]:
             self.attend(_TICK_SECONDS)
-            warning.look((self._describe(guest), ()) for guest in waiting)
+            warning.check((self._describe(guest), ()) for guest in waiting)
         self._look_away()
 
     def _describe(self, guest: RemoteHost) -> str:

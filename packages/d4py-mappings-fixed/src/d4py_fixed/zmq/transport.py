@@ -21,7 +21,7 @@ from time import monotonic
 
 import zmq
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from d4py_fixed.zmq.addresses import address_of
 from d4py_fixed.zmq.curve_keys import Authenticator, CurveKeys
 from dispel4py.errors import ServiceError
@@ -36,8 +36,7 @@ _RETRY = 100
 _LOOK_SECONDS = 0.2
 #: Milliseconds between two signs of life, and how long one may be missing.
 _HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
-#: Parts of at least so many bytes are message parts of their own.
-_LARGE_BYTES = 1 << 15
+#: MessageParts of at least so many bytes are message parts of their own.
 _HEAD = struct.Struct("!II")
 _PEER = b"p"
 _EVENT = struct.Struct("=H")
@@ -94,7 +93,7 @@ class ZmqTransport:
         self._may_go: set[int] = set()
         self._addresses: dict[int, str] = {}
         self._peers: dict[int, zmq.Socket[bytes]] = {}
-        self._arrived: deque[tuple[int, Parts]] = deque()
+        self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, 1024 + len(addresses))
         if keys is not None:
@@ -144,7 +143,7 @@ class ZmqTransport:
         """Take it for no error if the connection to a rank breaks from now on."""
         self._may_go.add(rank)
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         message = [_PEER, *_packed(self._rank, parts)]
         while (peer := self._peers.get(rank)) is not None:
             try:
@@ -156,7 +155,7 @@ class ZmqTransport:
             except zmq.ZMQError as error:
                 self._lose(rank, error)
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         self._look()
         if not self._arrived:
             self._take_in(seconds)
@@ -232,11 +231,11 @@ class ZmqTransport:
                 raise ConnectionLostError(rank, self._addresses[rank])
 
 
-def _packed(rank: int, parts: Parts) -> list[bytes | bytearray | memoryview]:
+def _packed(rank: int, parts: MessageParts) -> list[bytes | bytearray | memoryview]:
     """The parts of a message."""
     sizes = [memoryview(part).nbytes for part in parts]
-    small = [part for part, size in zip(parts, sizes, strict=True) if size < _LARGE_BYTES]
-    large = [part for part, size in zip(parts, sizes, strict=True) if size >= _LARGE_BYTES]
+    small = [part for part, size in zip(parts, sizes, strict=True) if size < LARGE_BYTES]
+    large = [part for part, size in zip(parts, sizes, strict=True) if size >= LARGE_BYTES]
     head = struct.pack(f"!II{len(sizes)}Q", rank, len(sizes), *sizes)
     return [b"".join([head, *small]), *large]
 
@@ -247,7 +246,7 @@ def _unpacked(first: memoryview, large: Iterator[memoryview]) -> tuple[int, list
     at = _HEAD.size + 8 * count
     parts: list[memoryview] = []
     for size in struct.unpack_from(f"!{count}Q", first, _HEAD.size):
-        if size < _LARGE_BYTES:
+        if size < LARGE_BYTES:
             parts.append(first[at : at + size])
             at += size
         else:

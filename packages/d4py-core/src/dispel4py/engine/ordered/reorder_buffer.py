@@ -17,12 +17,10 @@ from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.places import LATE, Elsewhere, Place, Placed
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.ordered.places import LATE, OtherInstance, Place, Placed
 from dispel4py.engine.sizes import size_of
 from dispel4py.errors import RunError
-
-#: With so many items that came early, or about so many bytes of them, roots are to wait.
-MOST_EARLY, MOST_EARLY_BYTES = 8192, 16 << 20
 
 
 class ReorderBuffer:
@@ -33,17 +31,20 @@ class ReorderBuffer:
             the same PE, and whether it is the last of them.
     """
 
-    def __init__(self, ways: Mapping[int, tuple[int, bool]]) -> None:
-        self._ways = dict(ways)
+    def __init__(
+        self, paths: Mapping[int, tuple[int, bool]], limits: EngineLimits = EngineLimits()
+    ) -> None:
+        self._paths = dict(paths)
+        self._max_items, self._max_bytes = limits.early_items, limits.early_bytes
         self._next: dict[int, Place] = {}
         self._held: dict[int, dict[Place, tuple[Place, str, Any, int]]] = {}
         self._late: list[tuple[Place, str, Any]] = []
         self._early = self._early_bytes = 0
 
     @property
-    def ahead(self) -> tuple[int, ...]:
+    def roots_to_pause(self) -> tuple[int, ...]:
         """Roots that should wait: those of which items are held, while these are too many."""
-        if self._early < MOST_EARLY and self._early_bytes < MOST_EARLY_BYTES:
+        if self._early < self._max_items and self._early_bytes < self._max_bytes:
             return ()
         return tuple(root for root, held in self._held.items() if held)
 
@@ -73,7 +74,7 @@ class ReorderBuffer:
             return
         while True:
             self._next[root] = after
-            if type(item) is not Elsewhere:
+            if type(item) is not OtherInstance:
                 yield input_name, item
             if after not in held:
                 return
@@ -105,7 +106,7 @@ class ReorderBuffer:
         is_way = True
         for part in place[2:]:
             if is_way:
-                number, is_last = self._ways[part]
+                number, is_last = self._paths[part]
             else:
                 number, is_last = (~part, True) if part < 0 else (part, False)
             is_way = not is_way
@@ -119,7 +120,7 @@ class ReorderBuffer:
         return tuple(numbers), tuple(after)
 
 
-class KeptInOrder(NamedTuple):
+class OrderedSnapshot(NamedTuple):
     """An instance that moves to another process, with its part of the order.
 
     Attributes:

@@ -1,7 +1,7 @@
 """The router of items that travel with their places; see `dispel4py.engine.ordered.places`.
 
 Voids are routed as well.  Where an ordered input has several instances, those that do not get an
-item get an `Elsewhere`.
+item get an `OtherInstance`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
-from dispel4py.engine.ordered.places import LATE, Elsewhere, Placed, Void
+from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
 from dispel4py.engine.plan import ALL
 from dispel4py.engine.routing import Parts, Router
 
@@ -18,17 +18,17 @@ from dispel4py.engine.routing import Parts, Router
 class OrderedRouter(Router):
     """See `Router`."""
 
-    def _way_of(self, kind: str) -> Callable[[list[Any]], Parts]:
-        way = super()._way_of(kind)
+    def _split_for(self, kind: str) -> Callable[[list[Any]], Parts]:
+        split = super()._split_for(kind)
         if not self.route.ordered or self.instances == 1 or kind == ALL:
-            return way
-        return lambda items: self._punctuate_others(way(items))
+            return split
+        return lambda items: self._punctuate_others(split(items))
 
     def _to_all(self, items: list[Any]) -> Parts:
         # All copies are made before the first receiver can touch its own.
-        first = self.route.way
+        first = self.route.path
         others = range(first + 1, first + self.instances)
-        copies = [take_way([_off(item) for item in items], way, self._isolate) for way in others]
+        copies = [take_path([_off(item) for item in items], path, self._copier) for path in others]
         if self._in_order:
             together = zip(items, *copies, strict=True)
             return [(i, [item]) for same in together for i, item in enumerate(same)]
@@ -45,7 +45,7 @@ class OrderedRouter(Router):
                 elif item.place[0] == LATE:
                     continue
                 else:
-                    item = Void(item.place)  # its key cannot be read
+                    item = EmptyPlace(item.place)  # its key cannot be read
             if parts and parts[-1][0] == instance:
                 parts[-1][1].append(item)
             else:
@@ -56,35 +56,35 @@ class OrderedRouter(Router):
         all_parts: list[tuple[int, list[Any]]] = []
         for instance, items in parts:
             all_parts.append((instance, items))
-            elsewhere = [Elsewhere(item.place) for item in items if item.place[0] != LATE]
+            elsewhere = [OtherInstance(item.place) for item in items if item.place[0] != LATE]
             if elsewhere:
                 others = (other for other in range(self.instances) if other != instance)
                 all_parts += [(other, elsewhere) for other in others]
         return all_parts if self._in_order else _together(all_parts)
 
 
-def take_way(items: list[Any], way: int, isolate: Copier) -> list[Any]:
-    """Return items and voids with the number of one of the ways that they go.
+def take_path(items: list[Any], path: int, copier: Copier) -> list[Any]:
+    """Return items and voids with the number of one of the paths that they take.
 
     Args:
         items: as they were written.
-        way: number of the way.
-        isolate: copies an item, if there are other ways.
+        path: number of the path.
+        copier: copies an item, if there are other paths.
     """
     taken: list[Any] = []
     for item in items:
-        place = (*item.place, way)
+        place = (*item.place, path)
         if type(item) is not Placed:
-            taken.append(Void(place))
-        elif isolate is share_item or type(item.data) in IMMUTABLE:
+            taken.append(EmptyPlace(place))
+        elif copier is share_item or type(item.data) in IMMUTABLE:
             taken.append(Placed(place, item.data))
         else:
-            taken.append(Placed(place, isolate(item.data)))
+            taken.append(Placed(place, copier(item.data)))
     return taken
 
 
 def _off(item: Any) -> Any:
-    """Return an item as it was before it took a way."""
+    """Return an item as it was before it took a path."""
     return item._replace(place=item.place[:-1])
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.places import LATE, Call, Place, PlacedOutput, Void
-from dispel4py.engine.ordered.reorder_buffer import KeptInOrder, ReorderBuffer
+from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.ordered.places import LATE, Call, EmptyPlace, Place, PlacedOutput
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot, ReorderBuffer
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.runner import OnWritten, Runner
 
@@ -26,9 +27,10 @@ class OrderedRunner(Runner):
         planned: as there.
         instance: as there.
         on_written: as there.
-        rank: as there; a replica of a shared PE is known by it.
+        rank: as there; a replica of a replicated PE is known by it.
         restored: as there, or what `snapshot` of this class has kept.
         written: as there, of another `OrderedRunner`.
+        limits: as there.
         options: as there.
     """
 
@@ -39,19 +41,20 @@ class OrderedRunner(Runner):
         on_written: OnWritten,
         *,
         rank: int = 0,
-        restored: GenericPE | InstanceSnapshot | KeptInOrder | None = None,
+        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None = None,
         written: dict[str, list[Any]] | None = None,
+        limits: EngineLimits = EngineLimits(),
         **options: Any,
     ) -> None:
         call = Call(planned.index if planned.is_root else None)
-        self._source = rank if planned.shared else instance
-        self._buffer = ReorderBuffer(planned.ways) if planned.ordered else None
-        if isinstance(restored, KeptInOrder):
+        self._source = rank if planned.replicated else instance
+        self._buffer = ReorderBuffer(planned.paths, limits) if planned.ordered else None
+        if isinstance(restored, OrderedSnapshot):
             restored, call.number, self._source, self._buffer = restored
         if written is None:
             written = {
-                output: PlacedOutput(call, *([routes[0].way] if len(routes) == 1 else ()))
-                if any(route.way >= 0 for route in routes)
+                output: PlacedOutput(call, *([routes[0].path] if len(routes) == 1 else ()))
+                if any(route.path >= 0 for route in routes)
                 else []
                 for output, routes in planned.routes.items()
             }
@@ -61,12 +64,19 @@ class OrderedRunner(Runner):
         self._places = call
         self._voids = 0
         super().__init__(
-            planned, instance, on_written, rank=rank, restored=restored, written=written, **options
+            planned,
+            instance,
+            on_written,
+            rank=rank,
+            restored=restored,
+            written=written,
+            limits=limits,
+            **options,
         )
 
     @property
-    def ahead(self) -> tuple[int, ...]:
-        return () if self._buffer is None else self._buffer.ahead
+    def roots_to_pause(self) -> tuple[int, ...]:
+        return () if self._buffer is None else self._buffer.roots_to_pause
 
     def preprocess(self) -> None:
         self._begin_late(0)
@@ -84,7 +94,7 @@ class OrderedRunner(Runner):
         buffer, name = self._buffer, input_name
         return self._call_in_turn(came for item in items for came in buffer.take(name, item))
 
-    def give_up(self, item: Any, sent: Mapping[str, int]) -> None:
+    def skip(self, item: Any, sent: Mapping[str, int]) -> None:
         for output, items in self.written.items():
             if isinstance(items, PlacedOutput):
                 if self.planned.is_root:
@@ -97,7 +107,7 @@ class OrderedRunner(Runner):
     def snapshot(self, dumps: Callable[[Any], bytes]) -> bytes:
         number = self._places.number if self.planned.is_root else 0
         return super().snapshot(
-            lambda pe: dumps(KeptInOrder(pe, number, self._source, self._buffer))
+            lambda pe: dumps(OrderedSnapshot(pe, number, self._source, self._buffer))
         )
 
     def _call_in_turn(self, in_turn: Iterable[tuple[str, Any]]) -> float:
@@ -131,7 +141,7 @@ class OrderedRunner(Runner):
         for item in items:
             if has_places:
                 begin(item.place)
-            if type(item) is Void:
+            if type(item) is EmptyPlace:
                 self._voids += 1
             else:
                 yield item.data

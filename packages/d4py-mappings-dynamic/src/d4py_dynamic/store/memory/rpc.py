@@ -15,7 +15,7 @@ from d4py_dynamic.store.memory.table import InMemoryStore
 from dispel4py.errors import ServiceError
 
 #: What a worker may call.
-_METHODS = frozenset({"take", "adopt", "commit", "pressure", "positions", "tell"})
+_METHODS = frozenset({"take", "adopt", "commit", "status", "positions", "send_event"})
 
 
 class StoreServer:

@@ -10,33 +10,33 @@ from typing import Any
 
 from d4py_dynamic.store.memory.table import (
     InMemoryStore,
-    SerializedAdopted,
     SerializedCommit,
+    SerializedInstance,
     SerializedTask,
 )
 from d4py_dynamic.store.protocols import (
     TAKE_SECONDS,
-    Changed,
-    Drained,
     Event,
-    Fed,
+    InputOffset,
     Load,
     LogLine,
-    Note,
-    Orphan,
+    Notice,
+    OrphanedReplica,
+    Quiescent,
     Results,
+    UndeclaredState,
 )
 from d4py_dynamic.store.serialization import CODEC, dumps, remaining
 from d4py_dynamic.store.tasks import (
     ANY,
-    Adopted,
+    AdoptedInstance,
     Commit,
+    Delivery,
+    Eviction,
+    InstanceId,
     Lease,
-    Lost,
-    Pin,
-    Pressure,
     ResumePoint,
-    Suspect,
+    StoreStatus,
     Task,
     counts,
     is_replica_end,
@@ -62,30 +62,30 @@ class InMemoryTaskStore:
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
-        return self._leases(self._ask("take", only, seconds, shared, own))
+        return self._leases(self._ask("take", only, seconds, shared, pinned))
 
-    def adopt(self, pin: Pin) -> Adopted:
-        packed: SerializedAdopted = self._ask("adopt", pin)
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
+        packed: SerializedInstance = self._ask("adopt", pin)
         leases = self._leases(packed.leases)
-        return Adopted(packed.state, packed.position, leases, packed.losses)
+        return AdoptedInstance(packed.state, packed.position, leases, packed.delivery_count)
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         result = None
         if commit.results or commit.failures:
             result = dumps(Results(commit.results, commit.failures))
         done = SerializedCommit(
             leases=[lease.token for lease in commit.leases],
             states=commit.states,
-            pinned=commit.pinned,
-            begun=[(lease.token, position) for lease, position in commit.begun],
-            got_on=[_name(suspect) for suspect in commit.got_on],
-            attempt=commit.attempt and (_name(commit.attempt.suspect), commit.attempt.in_call),
+            instance_positions=commit.instance_positions,
+            lease_positions=[(lease.token, position) for lease, position in commit.lease_positions],
+            progressed=[_name(delivery) for delivery in commit.progressed],
+            attempt=commit.attempt and (_name(commit.attempt.delivery), commit.attempt.in_call),
             tasks=[_packed(task) for task in commit.tasks],
             result=result,
             counters=commit.counters,
@@ -93,22 +93,22 @@ class InMemoryTaskStore:
             orphans=commit.orphans,
             finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
         )
-        pressure: Pressure = self._ask("commit", done)
-        return pressure
+        status: StoreStatus = self._ask("commit", done)
+        return status
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
-        pressure: Pressure = self._ask("pressure", tuple(watched))
-        return pressure
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
+        status: StoreStatus = self._ask("status", tuple(watched))
+        return status
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         positions: list[ResumePoint] = self._ask("positions", pins)
         return positions
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        self._ask("tell", CODEC.dumps(LogLine(pe_id, rank, message)))
+        self._ask("send_event", CODEC.dumps(LogLine(pe_id, rank, message)))
 
-    def changed(self, changed: Changed) -> None:
-        self._ask("tell", CODEC.dumps(changed))
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
+        self._ask("send_event", CODEC.dumps(found))
 
     def close(self) -> None:
         """See `TaskStore`; whoever made the connection closes it."""
@@ -134,25 +134,32 @@ class InMemoryRunStore:
         return self._table.join()
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
         self._table.put([_packed(task, rank) for task in tasks])
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         packed = [_packed(task, rank) for task, rank in tasks]
         self._table.put(packed, [(pe, orphan.replica) for orphan in orphans])
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
-        given_back, replicas, at_work, starting = self._table.lose(rank, pins, blame=blame)
-        return Lost([_lease(packed) for packed in given_back], replicas, at_work, starting)
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
+        given_back, replicas, at_work, starting = self._table.evict(
+            rank, pins, count_delivery=count_delivery
+        )
+        return Eviction([_lease(packed) for packed in given_back], replicas, at_work, starting)
 
-    def silent(self) -> None:
+    def seconds_since_heartbeat(self) -> None:
         return None
 
-    def waiting(self, pe: int, instance: int) -> int:
-        return self._table.waiting((pe, instance))
+    def queue_length(self, pe: int, instance: int) -> int:
+        return self._table.queue_length((pe, instance))
 
     def load(self) -> Load:
         return self._table.load()
@@ -161,9 +168,9 @@ class InMemoryRunStore:
         events: list[Event] = []
         for found in self._table.events(seconds):
             if isinstance(found, int):
-                events.append(Drained(found))
+                events.append(Quiescent(found))
                 continue
-            event: Results | LogLine | Changed | Note = CODEC.loads(found)
+            event: Results | LogLine | UndeclaredState | Notice = CODEC.loads(found)
             self._results_seen += isinstance(event, Results)
             events.append(event)
         return events
@@ -177,8 +184,8 @@ class InMemoryRunStore:
     def replicas(self, pe: int) -> list[int]:
         return self._table.replicas(pe)
 
-    def orphans(self, pe: int) -> list[Orphan]:
-        return [Orphan(pe, replica) for replica in self._table.orphans(pe)]
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
+        return [OrphanedReplica(pe, replica) for replica in self._table.orphans(pe)]
 
     def stats(self) -> list[InstanceStats]:
         return [
@@ -190,17 +197,17 @@ class InMemoryRunStore:
         self._table.close()
 
 
-def _name(suspect: Suspect) -> Pin | int:
-    return suspect.token if isinstance(suspect, Lease) else suspect
+def _name(delivery: Delivery) -> InstanceId | int:
+    return delivery.token if isinstance(delivery, Lease) else delivery
 
 
 def _lease(packed: SerializedTask, token: int | None = None) -> Lease:
     task = remaining(CODEC.loads(packed.data), packed.position)
-    return Lease(task, token, packed.position, packed.losses)
+    return Lease(task, token, packed.position, packed.delivery_count)
 
 
 def _packed(task: Task, rank: int | None = None) -> SerializedTask:
-    place: Pin | int | None = rank
+    place: InstanceId | int | None = rank
     if rank is None and task.instance != ANY:
         place = (task.pe, task.instance)
     return SerializedTask(place, task.pe if counts(task) else None, dumps(task))

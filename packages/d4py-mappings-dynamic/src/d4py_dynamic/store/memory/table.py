@@ -19,14 +19,14 @@ from d4py_dynamic.store.tasks import (
     MOST_RESULTS,
     MOST_WAITING,
     TURNS,
-    Pin,
-    Pressure,
+    InstanceId,
     ResumePoint,
+    StoreStatus,
 )
 from dispel4py.errors import ServiceError
 
 #: Where a task lies: a pinned instance, a worker's number, or None for what all workers share.
-Place = Pin | int | None
+Place = InstanceId | int | None
 
 
 class SerializedTask(NamedTuple):
@@ -37,14 +37,14 @@ class SerializedTask(NamedTuple):
         pe: number of its PE; None if it counts nowhere.
         data: the task, pickled.
         position: see `Lease`.
-        losses: see `Lease`.
+        delivery_count: see `Lease`.
     """
 
     place: Place
     pe: int | None
     data: bytes
     position: ResumePoint = ResumePoint()
-    losses: int = 0
+    delivery_count: int = 0
 
 
 @dataclass
@@ -52,18 +52,18 @@ class SerializedCommit:
     """A `Commit` in bytes; leases by their tokens.
 
     Attributes:
-        got_on: instances and tokens of leases.
+        progressed: instances and tokens of leases.
         attempt: an instance or the token of a lease, and whether it is in a call.
         finished: PEs of which this worker's replica was postprocessed.
         result: results and failures, if there are any.
     """
 
     leases: list[int]
-    states: list[tuple[Pin, bytes | None]]
-    pinned: list[tuple[Pin, ResumePoint]]
-    begun: list[tuple[int, ResumePoint]]
-    got_on: list[Pin | int]
-    attempt: tuple[Pin | int, bool] | None
+    states: list[tuple[InstanceId, bytes | None]]
+    instance_positions: list[tuple[InstanceId, ResumePoint]]
+    lease_positions: list[tuple[int, ResumePoint]]
+    progressed: list[InstanceId | int]
+    attempt: tuple[InstanceId | int, bool] | None
     tasks: list[SerializedTask]
     result: bytes | None
     counters: list[tuple[int, int, float]]
@@ -72,13 +72,13 @@ class SerializedCommit:
     finished: list[int]
 
 
-class SerializedAdopted(NamedTuple):
-    """An `Adopted` in bytes."""
+class SerializedInstance(NamedTuple):
+    """An `AdoptedInstance` in bytes."""
 
     state: bytes | None
     position: ResumePoint
     leases: list[tuple[int, SerializedTask]]
-    losses: int
+    delivery_count: int
 
 
 @dataclass
@@ -109,7 +109,7 @@ class _Kept:
     owner: int | None = None
     state: bytes | None = None
     position: ResumePoint = field(default_factory=ResumePoint)
-    losses: int = 0
+    delivery_count: int = 0
 
 
 class InMemoryStore:
@@ -130,16 +130,16 @@ class InMemoryStore:
         self._arrived: dict[int, threading.Condition] = {}
         self._happened = threading.Condition(self._lock)
         self._queues: dict[Place, _Queue] = {None: _Queue()}
-        self._kept: dict[Pin, _Kept] = {}
+        self._kept: dict[InstanceId, _Kept] = {}
         self._leases: dict[int, tuple[int, SerializedTask]] = {}
         self._next_token = 0
         self._unfinished = Counter(dict.fromkeys(range(pes), 0))
         self._watched: set[int] = set()
-        self._hungry: set[int] = set()
-        self._parked: set[int] = set()
+        self._idle: set[int] = set()
+        self._paused: set[int] = set()
         self._waiting: dict[int, None] = {}
         self._turn = 0
-        self._attempts: dict[int, tuple[Pin | int, bool]] = {}
+        self._attempts: dict[int, tuple[InstanceId | int, bool]] = {}
         self._replicas: set[tuple[int, int]] = set()
         self._orphans: dict[int, list[bytes]] = {}
         self._events: deque[bytes | int] = deque()
@@ -151,7 +151,12 @@ class InMemoryStore:
     # For workers.
 
     def take(
-        self, rank: int, only: Sequence[Pin] | None, seconds: float, shared: bool, own: bool
+        self,
+        rank: int,
+        only: Sequence[InstanceId] | None,
+        seconds: float,
+        shared: bool,
+        pinned: bool,
     ) -> list[tuple[int, SerializedTask]]:
         """See `TaskStore.take`."""
         with self._lock:
@@ -159,27 +164,27 @@ class InMemoryStore:
             if only is not None:
                 return self._take_from(rank, [rank, *only])
             until = monotonic() + seconds
-            taken = self._take_any(rank, shared, own)
+            taken = self._take_any(rank, shared, pinned)
             while not taken and (left := until - monotonic()) > 0:
                 if shared:
-                    self._hungry.add(rank)
+                    self._idle.add(rank)
                     self._waiting[rank] = None
                 else:
-                    self._hungry.discard(rank)
-                    self._parked.add(rank)
+                    self._idle.discard(rank)
+                    self._paused.add(rank)
                 self._arrived[rank].wait(left)
                 self._waiting.pop(rank, None)
                 self._check(rank)
-                taken = self._take_any(rank, shared, own)
-            self._hungry.discard(rank)
-            self._parked.discard(rank)
+                taken = self._take_any(rank, shared, pinned)
+            self._idle.discard(rank)
+            self._paused.discard(rank)
             if taken and all(packed.pe is None for _, packed in taken):
-                self._hungry.add(rank)  # orders are done in no time
+                self._idle.add(rank)  # control messages are handled in no time
             if self._queues[None].waiting:
                 self._wake()  # whom this one was woken instead of
             return taken
 
-    def adopt(self, rank: int, pin: Pin) -> SerializedAdopted:
+    def adopt(self, rank: int, pin: InstanceId) -> SerializedInstance:
         """See `TaskStore.adopt`."""
         with self._lock:
             self._check(rank)
@@ -191,14 +196,14 @@ class InMemoryStore:
                     self._leases[token] = (rank, packed)
                     leases.append((token, packed))
             if leases:
-                self._hungry.discard(rank)
-            return SerializedAdopted(kept.state, kept.position, leases, kept.losses)
+                self._idle.discard(rank)
+            return SerializedInstance(kept.state, kept.position, leases, kept.delivery_count)
 
-    def commit(self, rank: int, commit: SerializedCommit) -> Pressure:
+    def commit(self, rank: int, commit: SerializedCommit) -> StoreStatus:
         """See `TaskStore.commit`."""
         with self._lock:
             self._check(rank)
-            for token in [*commit.leases, *(token for token, _ in commit.begun)]:
+            for token in [*commit.leases, *(token for token, _ in commit.lease_positions)]:
                 if self._leases.get(token, (None,))[0] != rank:
                     raise ServiceError("a task of this worker was given to another one")
             for packed in commit.tasks:
@@ -219,17 +224,17 @@ class InMemoryStore:
                 kept.owner, kept.state = rank, kept_state
                 if kept_state is None:
                     kept.position = ResumePoint(0, None)
-            for pin, position in commit.pinned:
+            for pin, position in commit.instance_positions:
                 self._kept[pin].position = position
-            for token, position in commit.begun:
+            for token, position in commit.lease_positions:
                 packed = self._leases[token][1]
                 self._leases[token] = (rank, packed._replace(position=position))
-            for suspect in commit.got_on:
-                if isinstance(suspect, int):
-                    packed = self._leases[suspect][1]
-                    self._leases[suspect] = (rank, packed._replace(losses=0))
+            for delivery in commit.progressed:
+                if isinstance(delivery, int):
+                    packed = self._leases[delivery][1]
+                    self._leases[delivery] = (rank, packed._replace(delivery_count=0))
                 else:
-                    self._kept[suspect].losses = 0
+                    self._kept[delivery].delivery_count = 0
             self._attempts.pop(rank, None)
             if commit.attempt is not None:
                 self._attempts[rank] = commit.attempt
@@ -238,22 +243,22 @@ class InMemoryStore:
                 self._queue(packed.place).end(packed)
                 self._end(packed)
             pins = {packed.place for packed in commit.tasks if isinstance(packed.place, tuple)}
-            return self._pressure(sorted(pins), 1)
+            return self._status(sorted(pins), 1)
 
-    def pressure(self, rank: int, watched: Sequence[Pin]) -> Pressure:
-        """See `TaskStore.pressure`."""
+    def status(self, rank: int, watched: Sequence[InstanceId]) -> StoreStatus:
+        """See `TaskStore.status`."""
         with self._lock:
             self._check(rank)
             # Half the limit, so that a paused sender does not start and stop at every task.
-            return self._pressure(watched, 2)
+            return self._status(watched, 2)
 
-    def positions(self, rank: int, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, rank: int, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         """Return positions; see `TaskStore.positions`."""
         with self._lock:
             self._check(rank)
             return [self._kept_of(pin).position for pin in pins]
 
-    def tell(self, rank: int, event: bytes) -> None:
+    def send_event(self, rank: int, event: bytes) -> None:
         """An event for the driver."""
         with self._lock:
             self._check(rank)
@@ -268,7 +273,7 @@ class InMemoryStore:
             self._joined += 1
             self._arrived[rank] = threading.Condition(self._lock)
             self._queues[rank] = _Queue()
-            self._hungry.add(rank)
+            self._idle.add(rank)
             return rank
 
     def put(
@@ -281,10 +286,10 @@ class InMemoryStore:
             for pe, replica in orphans:
                 self._orphans[pe].remove(replica)
 
-    def lose(
-        self, rank: int, pins: Iterable[Pin], *, blame: bool = True
-    ) -> tuple[list[SerializedTask], list[int], list[tuple[Pin, int]], bool]:
-        """See `RunStore.lose`; what a `Lost` tells."""
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> tuple[list[SerializedTask], list[int], list[tuple[InstanceId, int]], bool]:
+        """See `RunStore.evict`; the fields of an `Eviction`."""
         with self._lock:
             arrived = self._arrived.pop(rank, None)
             if arrived is None:
@@ -292,10 +297,10 @@ class InMemoryStore:
             arrived.notify_all()
             attempt, in_call = self._attempts.pop(rank, (None, True))
 
-            def losses(suspect: Pin | int, before: int) -> int:
-                return max(before, 1) + (suspect == attempt) if blame else before
+            def counted(delivery: InstanceId | int, before: int) -> int:
+                return max(before, 1) + (delivery == attempt) if count_delivery else before
 
-            for ranks in (self._hungry, self._parked):
+            for ranks in (self._idle, self._paused):
                 ranks.discard(rank)
             self._waiting.pop(rank, None)
             given_back = []
@@ -306,7 +311,9 @@ class InMemoryStore:
                 elif owner == rank:
                     del self._leases[token]
                     if packed.place is None:
-                        again = packed._replace(losses=losses(token, packed.losses))
+                        again = packed._replace(
+                            delivery_count=counted(token, packed.delivery_count)
+                        )
                         given_back.append(again)
                         self._queues[None].end(packed)
                         self._add(again, is_new=False)
@@ -317,14 +324,14 @@ class InMemoryStore:
             for pin in pins:
                 self._kept_of(pin).owner = None
             for pin in at_work:
-                self._kept[pin].losses = losses(pin, self._kept[pin].losses)
+                self._kept[pin].delivery_count = counted(pin, self._kept[pin].delivery_count)
             replicas = sorted(pe for pe, owner in self._replicas if owner == rank)
             self._replicas.difference_update((pe, rank) for pe in replicas)
-            suspects = [(pin, self._kept[pin].losses) for pin in sorted(at_work)]
-            return given_back, replicas, suspects, not in_call
+            pins_at_work = [(pin, self._kept[pin].delivery_count) for pin in sorted(at_work)]
+            return given_back, replicas, pins_at_work, not in_call
 
-    def waiting(self, pin: Pin) -> int:
-        """See `RunStore.waiting`."""
+    def queue_length(self, pin: InstanceId) -> int:
+        """See `RunStore.queue_length`."""
         with self._lock:
             return self._queue(pin).length
 
@@ -332,7 +339,7 @@ class InMemoryStore:
         """See `RunStore.load`."""
         with self._lock:
             backlog = len(self._queues[None].waiting)
-            return Load(backlog, frozenset(self._hungry), frozenset(self._parked))
+            return Load(backlog, frozenset(self._idle), frozenset(self._paused))
 
     def events(self, seconds: float) -> list[bytes | int]:
         """What has happened: events, and numbers of PEs that are drained."""
@@ -411,13 +418,13 @@ class InMemoryStore:
             del self._waiting[rank]
             self._arrived[rank].notify()
 
-    def _kept_of(self, pin: Pin) -> _Kept:
+    def _kept_of(self, pin: InstanceId) -> _Kept:
         return self._kept.setdefault(pin, _Kept())
 
-    def _take_any(self, rank: int, shared: bool, own: bool) -> list[tuple[int, SerializedTask]]:
+    def _take_any(self, rank: int, shared: bool, pinned: bool) -> list[tuple[int, SerializedTask]]:
         # What only this worker can do comes first, but not each time: while it always has such
         # work, the rest would never have its turn.
-        pins = [pin for pin, kept in self._kept.items() if own and kept.owner == rank]
+        pins = [pin for pin, kept in self._kept.items() if pinned and kept.owner == rank]
         taken = self._take_from(rank, [rank, *pins])
         self._turn = (self._turn + 1) % TURNS
         if shared and (not taken or not self._turn):
@@ -446,7 +453,7 @@ class InMemoryStore:
         self._events.append(event)
         self._happened.notify_all()
 
-    def _pressure(self, pins: Iterable[Pin], part: int) -> Pressure:
+    def _status(self, pins: Iterable[InstanceId], part: int) -> StoreStatus:
         """How things stand; limits are divided by `part`."""
         length, size = self._most_waiting // part, MOST_BYTES // part
         full = tuple(pin for pin in pins if self._queue(pin).is_over(length, size))
@@ -454,5 +461,5 @@ class InMemoryStore:
         too_many = len(results) > self._most_results // part
         too_large = len(results) > 1 and sum(map(len, results)) > size
         backlog = len(self._queues[None].waiting)
-        hungry = max(0, len(self._hungry) + len(self._parked) - backlog)
-        return Pressure(hungry, full, too_many or too_large, backlog=backlog)
+        idle = max(0, len(self._idle) + len(self._paused) - backlog)
+        return StoreStatus(idle, full, too_many or too_large, backlog=backlog)

@@ -11,48 +11,46 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.remote.run_directory import announce, driver_info, offer
 from d4py_dynamic.store.entries import TooLargeError, cut_task
 from d4py_dynamic.store.protocols import (
-    Changed,
-    Drained,
+    DriverState,
     Event,
-    Failed,
-    Fed,
-    Finishing,
-    Gone,
+    InputOffset,
     Load,
     LogLine,
-    Note,
-    Orphan,
-    Progress,
+    Notice,
+    OrphanedReplica,
+    Quiescent,
     Results,
+    UndeclaredState,
+    WorkerExited,
+    WorkerFailed,
+    WorkerStopping,
 )
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, connect, load_script
+from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
-    DRAINED_FIELD,
     FIELD,
     GROUP,
     INTACT,
     JOINED,
-    Envelope,
+    QUIESCENT_FIELD,
     RunKeys,
     consumer,
     pin_name,
-    room_for,
 )
+from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.task_store import (
     READ_BYTES,
     at_most,
     delete_run,
     entries_by_stream,
-    tell,
+    send_event,
 )
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Lease, Lost, Pin, ResumePoint, Task, counts
-from d4py_dynamic.worker.spec import WorkerSpec
+from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, counts
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError
@@ -70,9 +68,9 @@ class RedisRunStore:
         address: the server.
         keys: the run's keys.
         secret: the run's secret.
-        plan: the plan; None for who only sends orders.
-        mark: the driver's own mark, which differs from that of every other driver of the run;
-            nothing for who only sends orders.
+        plan: the plan; None for a client that only sends control messages.
+        driver_id: id of the driver, unique among all drivers of the run;
+            empty for a client that only sends control messages.
         keeps: results stay on the server to the end of the run, for the next driver.
     """
 
@@ -82,7 +80,7 @@ class RedisRunStore:
         keys: RunKeys,
         secret: bytes,
         plan: Plan | None = None,
-        mark: str = "",
+        driver_id: str = "",
         keeps: bool = False,
     ) -> None:
         self._address = address
@@ -93,10 +91,10 @@ class RedisRunStore:
         self._pes = () if plan is None else plan.pes
         self._redis = connect(address)
         self._unfinished = self._redis.register_script(load_script("audit"))
-        self._sign = self._redis.register_script(load_script("heartbeat"))
+        self._heartbeat = self._redis.register_script(load_script("heartbeat"))
         self._keep = self._redis.register_script(load_script("archive_results"))
         self._once = IdempotentScripts(self._redis, keys.prefix, f"driver-{secrets.token_hex(8)}")
-        self._mark = mark
+        self._driver_id = driver_id
         self._keeps = keeps
         self._last_kept: bytes | None = None
         self._last_event = b"0"
@@ -114,37 +112,40 @@ class RedisRunStore:
             pipe.hset(keys.named("unfinished"), mapping=counts)
             pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
-            announce(self._redis, keys, mapping, self._mark)
-            self._sign(keys=[keys.prefix], args=["driver", self._mark])
+            announce(self._redis, keys, mapping, self._driver_id)
+            self._heartbeat(keys=[keys.prefix], args=["driver", self._driver_id])
 
-    def offer(self, spec: WorkerSpec, lease: float) -> None:
-        """Let workers that know the run's key join it; see `run_directory.offer`."""
+    def offer(self, spec: object, lease: float) -> None:
+        """Let workers that know the run's key join it; see `run_info.offer`."""
         with service_errors(self._address):
             offer(self._redis, self._keys, self._secret, spec, lease, self._address.largest)
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         """Send an event to the driver, from somewhere else."""
         with service_errors(self._address):
-            tell(self._once, self._keys, self._envelope, event)
+            send_event(self._once, self._keys, self._envelope, event)
 
-    def sign(self, ranks: Iterable[int]) -> None:
-        """Give the sign of life of workers whose processes are seen to run, from their host."""
+    def send_heartbeats(self, ranks: Iterable[int]) -> None:
+        """Send the heartbeats of workers whose processes run on this host."""
         with service_errors(self._address):
             for rank in ranks:
-                self._sign(keys=[self._keys.prefix], args=[rank, ""])
+                self._heartbeat(keys=[self._keys.prefix], args=[rank, ""])
 
     def join(self) -> int:
         with service_errors(self._address):
-            return int(self._once("join", self._mark))
+            return int(self._once("join", self._driver_id))
 
     def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, fed: Fed | None = None
+        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
-        rows = [] if fed is None else [(fed.root, fed.calls, int(fed.ended))]
+        rows = [] if offset is None else [(offset.root, offset.calls, int(offset.ended))]
         self._put([(task, rank) for task in tasks], [], [], rows)
 
     def finish(
-        self, pe: int, tasks: Iterable[tuple[Task, int | None]], orphans: Iterable[Orphan] = ()
+        self,
+        pe: int,
+        tasks: Iterable[tuple[Task, int | None]],
+        orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
         self._put([*tasks], [(pe,)], [(orphan.token,) for orphan in orphans], [])
 
@@ -153,7 +154,7 @@ class RedisRunStore:
         tasks: list[tuple[Task, int | None]],
         finishing: list[tuple[int]],
         orphans: list[tuple[Any]],
-        fed: list[tuple[int, int, int]],
+        offsets: list[tuple[int, int, int]],
     ) -> None:
         """What `put.lua` does."""
         keys = self._keys
@@ -162,10 +163,10 @@ class RedisRunStore:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
             counted = task.pe if counts(task) else ""
             rows += [(stream, counted, data) for data in self._cut(task, stream)]
-        lists: tuple[list[Any], ...] = (rows, finishing, orphans, fed)
+        lists: tuple[list[Any], ...] = (rows, finishing, orphans, offsets)
         arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
         with service_errors(self._address):
-            self._once("put", self._mark, *arguments)
+            self._once("put", self._driver_id, *arguments)
 
     def _cut(self, task: Task, stream: str) -> Iterator[bytes]:
         parts = cut_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
@@ -175,30 +176,32 @@ class RedisRunStore:
         except TooLargeError as error:
             raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
-    def lose(self, rank: int, pins: Iterable[Pin], *, blame: bool = True) -> Lost:
+    def evict(
+        self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
+    ) -> Eviction:
         keys, pins = self._keys, [*pins]
         with service_errors(self._address):
-            given_back, replicas, losses, attempt = self._once(
+            given_back, replicas, delivery_count, attempt = self._once(
                 "evict_worker",
-                *(self._mark, consumer(rank), rank, keys.inbox(rank), int(blame)),
+                *(self._driver_id, consumer(rank), rank, keys.inbox(rank), int(count_delivery)),
                 *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
             )
-        at_work = [(pin, count) for pin, count in zip(pins, losses, strict=False) if count]
-        return Lost([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
+        at_work = [(pin, count) for pin, count in zip(pins, delivery_count, strict=False) if count]
+        return Eviction([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
 
     def _given_back(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
-        for sealed, losses, position in entries:
+        for sealed, delivery_count, position in entries:
             with suppress(ForeignBytesError):  # who takes it next drops it
                 task: Task = self._envelope.open(sealed, self._keys.shared)
                 at = ResumePoint()
                 if position:
                     at = self._envelope.open(position, self._keys.named("positions"))
-                yield Lease(remaining(task, at), None, at, losses)
+                yield Lease(remaining(task, at), None, at, delivery_count)
 
-    def silent(self) -> dict[int, float]:
+    def seconds_since_heartbeat(self) -> dict[int, float]:
         prefix = self._keys.prefix
         with service_errors(self._address):
-            self._sign(keys=[prefix], args=["driver", self._mark])
+            self._heartbeat(keys=[prefix], args=["driver", self._driver_id])
             members: Any = self._redis.hgetall(self._keys.named("members"))
         now = int(members.pop(b"driver", 0))
         return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
@@ -208,13 +211,13 @@ class RedisRunStore:
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
             pipe.xlen(keys.shared)
             pipe.xpending(keys.shared, GROUP)
-            pipe.smembers(keys.named("hungry"))
-            pipe.smembers(keys.named("parked"))
-            length, pending, hungry, parked = pipe.execute()
+            pipe.smembers(keys.named("idle"))
+            pipe.smembers(keys.named("paused"))
+            length, pending, idle, paused = pipe.execute()
         waiting = max(0, length - pending["pending"])
-        return Load(waiting, frozenset(map(int, hungry)), frozenset(map(int, parked)))
+        return Load(waiting, frozenset(map(int, idle)), frozenset(map(int, paused)))
 
-    def waiting(self, pe: int, instance: int) -> int:
+    def queue_length(self, pe: int, instance: int) -> int:
         with service_errors(self._address):
             return int(self._redis.xlen(self._keys.pin(pe, instance)))
 
@@ -235,7 +238,7 @@ class RedisRunStore:
                     events[entry_id] = self._event(fields)
             results = [i for i, event in events.items() if isinstance(event, Results)]
             if self._keeps and results:
-                self._keep(keys=[self._keys.prefix], args=[self._mark, *results])
+                self._keep(keys=[self._keys.prefix], args=[self._driver_id, *results])
             if events:
                 self._last_event = [*events][-1]
                 self._redis.xdel(out, *events)
@@ -252,34 +255,39 @@ class RedisRunStore:
         self._results_seen += len(found)
         return [self._event(fields) for _, fields in found]
 
-    def begun(self, resumption: Any) -> None:
+    def make_resumable(self, resumption: Any) -> None:
         """Let another driver take the run up when this one is dead; it gets `resumption`."""
         place = self._keys.named("resumption")
         with service_errors(self._address):
             self._redis.set(place, self._envelope.wrap(resumption, place))
             self._redis.hset(self._keys.named("info"), "resumable", 1)
 
-    def take_over(self, last_sign: int) -> Progress:
+    def take_over(self, last_heartbeat: int) -> DriverState:
         """Be the driver from now on; `events` begins with all results that there were.
 
         Args:
-            last_sign: the last sign of life of the driver that is dead, as the server has it.
+            last_heartbeat: the last heartbeat of the dead driver, as the server has it.
 
         Raises:
             OptionError: it is not dead, or another one has taken over.
         """
         keys = self._keys
         with service_errors(self._address):
-            taken = self._once("take_over", self._mark, last_sign, *driver_info().values())
+            taken = self._once(
+                "take_over", self._driver_id, last_heartbeat, *driver_info().values()
+            )
             if taken == 0:
                 raise OptionError(f"run {keys.run_id} has a driver that is alive")
             finishing: Any = self._redis.smembers(keys.named("finishing"))
-            fed: Any = self._redis.hgetall(keys.named("fed"))
+            offsets: Any = self._redis.hgetall(keys.named("offsets"))
             members: Any = self._redis.hkeys(keys.named("members"))
         self._last_kept = b"0"
-        return Progress(
+        return DriverState(
             frozenset(map(int, finishing)),
-            {int(pe): Fed(int(pe), int(n.rstrip(b".")), n.endswith(b".")) for pe, n in fed.items()},
+            {
+                int(pe): InputOffset(int(pe), int(n.rstrip(b".")), n.endswith(b"."))
+                for pe, n in offsets.items()
+            },
             tuple(sorted(int(rank) for rank in members if rank.isdigit())),
         )
 
@@ -321,12 +329,12 @@ class RedisRunStore:
         pairs = [member.decode().split("/") for member in members]
         return sorted(int(rank) for number, rank in pairs if int(number) == pe)
 
-    def orphans(self, pe: int) -> list[Orphan]:
+    def orphans(self, pe: int) -> list[OrphanedReplica]:
         name = self._keys.named("orphans")
         with service_errors(self._address):
             found: Any = self._redis.hgetall(name)
         return [
-            Orphan(key, self._envelope.unseal(sealed, name))
+            OrphanedReplica(key, self._envelope.unseal(sealed, name))
             for key, sealed in found.items()
             if key.split(b"/")[0] == b"%d" % pe
         ]
@@ -358,14 +366,20 @@ class RedisRunStore:
                 delete_run(client, self._keys)
 
     def _event(self, fields: dict[bytes, bytes]) -> Event:
-        if fields.get(DRAINED_FIELD, b"").isdigit():
-            return Drained(int(fields[DRAINED_FIELD]))
+        if fields.get(QUIESCENT_FIELD, b"").isdigit():
+            return Quiescent(int(fields[QUIESCENT_FIELD]))
         try:
-            event: Results | LogLine | Changed | Failed | Gone | Finishing | Note = (
-                self._envelope.unwrap(fields, self._keys.out)
-            )
+            event: (
+                Results
+                | LogLine
+                | UndeclaredState
+                | WorkerFailed
+                | WorkerExited
+                | WorkerStopping
+                | Notice
+            ) = self._envelope.unwrap(fields, self._keys.out)
         except ForeignBytesError as error:
-            return Note(f"dropped {error}")
+            return Notice(f"dropped {error}")
         return event
 
     def _lost(self, what: str) -> ServiceError:

@@ -16,23 +16,22 @@ from typing import Any
 import redis
 
 from d4py_dynamic.store.entries import check_size, cut_results, cut_task
-from d4py_dynamic.store.protocols import TAKE_SECONDS, Changed, LogLine, Note, Results
+from d4py_dynamic.store.protocols import TAKE_SECONDS, LogLine, Notice, Results, UndeclaredState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import IdempotentScripts, broken, connect, load_script
+from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import (
+    DELIVERY_COUNT,
     FIELD,
     GROUP,
     JOINED,
-    LOSSES,
     POSITION,
     RUNS,
-    Envelope,
     RunKeys,
     consumer,
+    delivery_name,
     pin_name,
-    room_for,
-    suspect_name,
 )
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import (
@@ -41,12 +40,12 @@ from d4py_dynamic.store.tasks import (
     MOST_RESULTS,
     MOST_WAITING,
     TURNS,
-    Adopted,
+    AdoptedInstance,
     Commit,
+    InstanceId,
     Lease,
-    Pin,
-    Pressure,
     ResumePoint,
+    StoreStatus,
     Task,
     counts,
     is_replica_end,
@@ -80,8 +79,8 @@ class RedisTaskStore:
         self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
         self._pins: dict[Any, Any] = {}
         self._turn = 0
-        self._is_free = True  # counted among the hungry, though it does not wait
-        self._task_size: dict[Pin, int] = {}
+        self._is_free = True  # counted among idle workers, though it does not wait
+        self._task_size: dict[InstanceId, int] = {}
         self._results_size = self._entry_size = 0
         self._redis = connect(address)
         self._once = IdempotentScripts(self._redis, keys.prefix, str(rank))
@@ -96,11 +95,11 @@ class RedisTaskStore:
 
     def take(
         self,
-        only: Sequence[Pin] | None = None,
+        only: Sequence[InstanceId] | None = None,
         seconds: float = TAKE_SECONDS,
         *,
         shared: bool = True,
-        own: bool = True,
+        pinned: bool = True,
     ) -> list[Lease]:
         with service_errors(self._address):
             if only is not None:
@@ -109,18 +108,20 @@ class RedisTaskStore:
             # What only this worker can do comes first, but not each time: while it always has
             # such work, the rest would never have its turn.
             self._turn = (self._turn + 1) % TURNS
-            pins = self._pins if own else {}
-            found = self._safely(self._read({**self._inbox, **pins})) if own and self._turn else []
+            pins = self._pins if pinned else {}
+            found = (
+                self._safely(self._read({**self._inbox, **pins})) if pinned and self._turn else []
+            )
             found = found or self._safely(self._wait_and_read(pins, seconds, shared))
             leases = self._leases(found)
-            if leases:  # orders are done in no time
+            if leases:  # control messages are handled in no time
                 self._set_free(not any(counts(lease.task) for lease in leases))
             return leases
 
-    def adopt(self, pin: Pin) -> Adopted:
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
         stream = self._keys.pin(*pin)
         with service_errors(self._address):
-            state, position, losses, entries = self._adopt(
+            state, position, delivery_count, entries = self._adopt(
                 keys=[self._keys.prefix],
                 args=[self._consumer, self._rank, pin_name(pin), stream],
             )
@@ -128,19 +129,19 @@ class RedisTaskStore:
                 self._set_free(False)
         self._pins[stream] = ">"
         opened, kept = self._envelope.unseal, self._keys.named
-        return Adopted(
+        return AdoptedInstance(
             None if state is None else opened(state, kept("states")),
             ResumePoint() if position is None else self._envelope.open(position, kept("positions")),
             self._leases([(stream.encode(), [(i, _fields(flat)) for i, flat in entries])]),
-            int(losses),
+            int(delivery_count),
         )
 
-    def commit(self, commit: Commit) -> Pressure:
+    def commit(self, commit: Commit) -> StoreStatus:
         keys, wrap = self._keys, self._envelope.wrap
         arguments: list[Any] = [self._consumer, self._rank, "", 0]
         if commit.attempt is not None:
-            suspect, in_call = commit.attempt
-            arguments[2:] = suspect_name(suspect), int(in_call)
+            delivery, in_call = commit.attempt
+            arguments[2:] = delivery_name(delivery), int(in_call)
 
         def add(rows: Iterable[Sequence[Any]]) -> None:
             rows = [*rows]
@@ -165,14 +166,20 @@ class RedisTaskStore:
             for pin, state in commit.states
             if state is not None
         )
-        add((pin_name(pin), wrap(at, keys.named("positions"))) for pin, at in commit.pinned)
-        add((*lease.token[:2], wrap(at, keys.named("positions"))) for lease, at in commit.begun)
-        add((suspect_name(suspect),) for suspect in commit.got_on)
+        add(
+            (pin_name(pin), wrap(at, keys.named("positions")))
+            for pin, at in commit.instance_positions
+        )
+        add(
+            (*lease.token[:2], wrap(at, keys.named("positions")))
+            for lease, at in commit.lease_positions
+        )
+        add((delivery_name(delivery),) for delivery in commit.progressed)
         for _, left in commit.orphans:
             check_size(len(left), self.largest)
         add((pe, self._envelope.seal(left, keys.named("orphans"))) for pe, left in commit.orphans)
         with service_errors(self._address):
-            hungry, backlog, waiting, orders, *lengths = self._once("commit", *arguments)
+            idle, backlog, waiting, messages, *lengths = self._once("commit", *arguments)
         self._outstanding.difference_update(lease.token[:2] for lease in commit.leases)
         full = set()
         for (task, data), length in zip(sealed, lengths, strict=True):
@@ -181,23 +188,23 @@ class RedisTaskStore:
             if task.kind == ITEMS and task.instance >= 0 and length > self._most_tasks(pin):
                 full.add(pin)
         is_full = waiting > self._most_results()
-        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+        return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
 
     def _cut(self, task: Task) -> Iterator[tuple[Task, bytes]]:
         stream = self._keys.stream_of(task)
         return cut_task(task, lambda part: self._envelope.wrap(part, stream), self.largest)
 
-    def pressure(self, watched: Sequence[Pin] = ()) -> Pressure:
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
         with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
-            pipe.scard(self._keys.named("hungry"))
-            pipe.scard(self._keys.named("parked"))
+            pipe.scard(self._keys.named("idle"))
+            pipe.scard(self._keys.named("paused"))
             pipe.xlen(self._keys.shared)
             pipe.xlen(self._keys.out)
             pipe.xlen(self._keys.inbox(self._rank))
             for pin in watched:
                 pipe.xlen(self._keys.pin(*pin))
             pipe.xpending(self._keys.shared, GROUP)
-            hungry, parked, shared, results, orders, *lengths, taken = pipe.execute()
+            idle, paused, shared, results, messages, *lengths, taken = pipe.execute()
         backlog = max(0, shared - taken["pending"])
         # Half the limit, so that a paused sender does not start and stop at every task.
         full = [
@@ -206,20 +213,20 @@ class RedisTaskStore:
             if length > self._most_tasks(pin) // 2
         ]
         is_full = results > self._most_results() // 2
-        hungry = max(0, hungry + parked - backlog)
-        return Pressure(hungry, tuple(full), is_full, orders > 0, backlog)
+        idle = max(0, idle + paused - backlog)
+        return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
 
-    def positions(self, pins: Sequence[Pin]) -> list[ResumePoint]:
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         place = self._keys.named("positions")
         with service_errors(self._address):
             found: Any = self._redis.hmget(place, [pin_name(pin) for pin in pins])
         return [ResumePoint() if at is None else self._envelope.open(at, place) for at in found]
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        self.tell(LogLine(pe_id, rank, message))
+        self.send_event(LogLine(pe_id, rank, message))
 
-    def changed(self, changed: Changed) -> None:
-        self.tell(changed)
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
+        self.send_event(found)
 
     def close(self) -> None:
         self._redis.close()
@@ -232,7 +239,7 @@ class RedisTaskStore:
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)
 
-    def _most_tasks(self, pin: Pin) -> int:
+    def _most_tasks(self, pin: InstanceId) -> int:
         return at_most(MOST_WAITING, self._task_size.get(pin, 0), MOST_BYTES)
 
     def _most_results(self) -> int:
@@ -251,7 +258,7 @@ class RedisTaskStore:
         reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
         milliseconds = int(seconds * 1000)
         if not reply and milliseconds > 0:
-            waiting = self._keys.named("hungry" if shared else "parked")
+            waiting = self._keys.named("idle" if shared else "paused")
             if not shared:
                 self._set_free(False)
             with self._redis.pipeline(transaction=False) as pipe:
@@ -305,19 +312,19 @@ class RedisTaskStore:
                 except ForeignBytesError as error:
                     self._redis.xack(stream, GROUP, entry_id)
                     self._redis.xdel(stream, entry_id)
-                    self.tell(Note(f"dropped {error}"))
+                    self.send_event(Notice(f"dropped {error}"))
                 else:
-                    losses = int(fields.get(LOSSES, 0))
+                    delivery_count = int(fields.get(DELIVERY_COUNT, 0))
                     token = stream, entry_id, task.pe if counts(task) else ""
-                    leases.append(Lease(remaining(task, position), token, position, losses))
+                    leases.append(Lease(remaining(task, position), token, position, delivery_count))
                     self._outstanding.add((stream, entry_id))
                     self._entry_size = _lately(self._entry_size, len(fields[FIELD]))
         return leases
 
-    def tell(self, event: Any) -> None:
+    def send_event(self, event: Any) -> None:
         """Send an event to the driver."""
         with service_errors(self._address):
-            tell(self._tell, self._keys, self._envelope, event)
+            send_event(self._tell, self._keys, self._envelope, event)
 
     def is_run_there(self) -> bool:
         """The run is not over."""
@@ -325,13 +332,13 @@ class RedisTaskStore:
             return bool(self._redis.exists(self._keys.named("unfinished")))
 
 
-def tell(once: IdempotentScripts, keys: RunKeys, envelope: Envelope, event: Any) -> None:
+def send_event(once: IdempotentScripts, keys: RunKeys, envelope: Envelope, event: Any) -> None:
     """Send an event to the driver of a run."""
     try:
         sealed = envelope.wrap(event, keys.out)
     except ItemError:
-        sealed = envelope.wrap(Note(repr(event)), keys.out)
-    once("tell", sealed)
+        sealed = envelope.wrap(Notice(repr(event)), keys.out)
+    once("send_event", sealed)
 
 
 def delete_run(client: redis.Redis, keys: RunKeys) -> None:

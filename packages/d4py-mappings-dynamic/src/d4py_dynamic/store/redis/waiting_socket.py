@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
-from dispel4py.processes.heartbeat import is_running
+from dispel4py.processes.process_table import is_running
 
 _T = TypeVar("_T")
 

@@ -28,6 +28,6 @@ until #pending == 0
 return {
   redis.call('HGET', prefix .. ':states', pin),
   redis.call('HGET', prefix .. ':positions', pin),
-  tonumber(redis.call('HGET', prefix .. ':losses', pin) or 0),
+  tonumber(redis.call('HGET', prefix .. ':delivery_counts', pin) or 0),
   leases,
 }

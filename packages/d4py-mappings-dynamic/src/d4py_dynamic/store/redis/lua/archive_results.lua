@@ -1,7 +1,7 @@
 -- Keeps results that the driver has seen, for the next driver if this one dies.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     the driver's mark, then ids of events that are results
+-- ARGV     the driver's id, then ids of events that are results
 -- Returns  how many were not kept before
 
 local prefix = KEYS[1]

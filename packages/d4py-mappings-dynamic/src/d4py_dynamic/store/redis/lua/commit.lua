@@ -14,9 +14,9 @@
 --   states    pinned instance, sealed state
 --   pinned    pinned instance, sealed position
 --   begun     stream, entry id, sealed position
---   got_on    pinned instance or entry id
+--   progressed    pinned instance or entry id
 --   orphans   PE number, sealed replica
--- Returns    number of hungry workers beyond the shared tasks that wait for them, number of shared
+-- Returns    number of idle workers beyond the shared tasks that wait for them, number of shared
 --            tasks that wait, number of result entries that wait, number of tasks in this worker's
 --            inbox, then the length of each stream in `tasks`
 --            -- or an error reply that starts with LOST when this worker was given up or a lease is
@@ -34,7 +34,7 @@ local function list(width) return list_of(word, width) end
 
 local leases, tasks, results, counters = list(3), list(3), list(1), list(3)
 local replicas, finished, states, pinned = list(1), list(1), list(2), list(2)
-local begun, got_on, orphans = list(3), list(1), list(2)
+local begun, progressed, orphans = list(3), list(1), list(2)
 local unfinished = prefix .. ':unfinished'
 local out = prefix .. ':out'
 
@@ -92,8 +92,8 @@ end
 for _, lease in ipairs(begun) do
   redis.call('HSET', prefix .. ':begun', lease[1] .. ' ' .. lease[2], lease[3])
 end
-for _, suspect in ipairs(got_on) do
-  redis.call('HSET', prefix .. ':losses', suspect[1], 0)
+for _, delivery in ipairs(progressed) do
+  redis.call('HSET', prefix .. ':delivery_counts', delivery[1], 0)
 end
 if attempt == '' then
   redis.call('HDEL', prefix .. ':attempts', rank)
@@ -104,18 +104,18 @@ for _, lease in ipairs(leases) do
   redis.call('XACK', lease[1], group, lease[2])
   redis.call('XDEL', lease[1], lease[2])
   redis.call('HDEL', prefix .. ':begun', lease[1] .. ' ' .. lease[2])
-  redis.call('HDEL', prefix .. ':losses', lease[2])
+  redis.call('HDEL', prefix .. ':delivery_counts', lease[2])
   if lease[3] ~= '' and redis.call('HINCRBY', unfinished, lease[3], -1) == 0
     and redis.call('SISMEMBER', prefix .. ':watched', lease[3]) == 1 then
-    redis.call('XADD', out, '*', 'drained', lease[3])
+    redis.call('XADD', out, '*', 'quiescent', lease[3])
   end
 end
 
 local shared = prefix .. ':shared'
 local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
-local hungry = redis.call('SCARD', prefix .. ':hungry') + redis.call('SCARD', prefix .. ':parked')
+local idle = redis.call('SCARD', prefix .. ':idle') + redis.call('SCARD', prefix .. ':paused')
 local reply = {
-  math.max(0, hungry - math.max(0, waiting)),
+  math.max(0, idle - math.max(0, waiting)),
   math.max(0, waiting),
   redis.call('XLEN', out),
   redis.call('XLEN', prefix .. ':inbox:' .. rank),

@@ -1,7 +1,7 @@
--- A sign of life of a worker, or of the driver.
+-- Records the heartbeat of a worker, or of the driver.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     worker's rank, or 'driver'; the driver's mark, or nothing
+-- ARGV     worker's rank, or 'driver'; the driver's id, or nothing
 -- Returns  1, or 0 if that worker was given up, another driver has taken over, or the run is over
 
 local prefix = KEYS[1]

@@ -57,10 +57,10 @@ local function answer(value)
 end
 
 -- A run has one driver: the one that took it over last, where it has been taken over.
-local function refused(mark)
+local function refused(driver_id)
   local driver = redis.call('HGET', KEYS[1] .. ':info', 'driver')
-  if driver and mark ~= '' and driver ~= mark then
-    return redis.error_reply('LOST driver ' .. mark)
+  if driver and driver_id ~= '' and driver ~= driver_id then
+    return redis.error_reply('LOST driver ' .. driver_id)
   end
   return nil
 end

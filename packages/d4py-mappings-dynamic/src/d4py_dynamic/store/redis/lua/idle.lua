@@ -7,5 +7,5 @@
 local prefix = KEYS[1]
 
 if redis.call('HEXISTS', prefix .. ':members', ARGV[1]) == 0 then return 0 end
-redis.call(ARGV[2] == '1' and 'SADD' or 'SREM', prefix .. ':hungry', ARGV[1])
+redis.call(ARGV[2] == '1' and 'SADD' or 'SREM', prefix .. ':idle', ARGV[1])
 return 1

@@ -1,7 +1,7 @@
 -- Makes a worker known to a run.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the driver's mark, or nothing
+-- ARGV     see idempotent.lua; the driver's id, or nothing
 -- Returns  the worker's rank
 --          -- or an error reply that starts with GONE when the run is over, of which nothing must
 --          be made anew
@@ -15,6 +15,6 @@ local rank = redis.call('HINCRBY', unfinished, 'joined', 1) - 1
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 redis.call('XGROUP', 'CREATE', prefix .. ':inbox:' .. rank, 'workers', '0', 'MKSTREAM')
-redis.call('SADD', prefix .. ':hungry', rank)
+redis.call('SADD', prefix .. ':idle', rank)
 redis.call('HSET', prefix .. ':members', rank, now)
 return answer(rank)

@@ -1,9 +1,9 @@
 -- Makes another driver the driver of a run.
 --
 -- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the new driver's mark, the last sign of life of the one before, in
+-- ARGV     see idempotent.lua; the new driver's id, the last heartbeat of its predecessor, in
 --          milliseconds, then the new one's host and process
--- Returns  1, or 0 if there was a later sign of life
+-- Returns  1, or 0 if there was a later heartbeat
 
 local prefix = KEYS[1]
 local before = gone() or answered()

@@ -5,12 +5,12 @@ import itertools
 import pytest
 
 from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
-from d4py_dynamic.driver import supervisor
+from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.tasks import (
     ANY,
+    ASSIGN,
     ITEMS,
-    OWN,
     REDELIVERIES,
     STOP,
     Attempt,
@@ -20,7 +20,7 @@ from d4py_dynamic.store.tasks import (
     pins_of,
 )
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
 KILLED = "killed by SIGKILL"
@@ -34,9 +34,11 @@ class Workers:
         self.running = set()
 
     def check(self):
-        if self.lost:
-            number, cause, *kind = self.lost.pop(0)
-            raise (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+        lost, self.lost = self.lost, []
+        return [
+            (*kind, WorkerLostError)[0](number, 4000 + number, cause)
+            for number, cause, *kind in lost
+        ]
 
     def add(self, arguments):
         self.added.append(arguments)
@@ -62,7 +64,7 @@ class Company:
         pes = Numbers(), Relay(), Talker(), Diary([0], 4)
         for source, destination in itertools.pairwise(pes):
             graph.connect(source, "output", destination, "input")
-        self.plan = share_stateless(make_plan(graph))
+        self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.driver = self.store.driver
         self.workers = Workers()
@@ -88,7 +90,7 @@ class Company:
         while leases := side.take([]):
             side.commit(Commit(leases=leases))
             for lease in leases:
-                assert lease.task.kind == OWN
+                assert lease.task.kind == ASSIGN
                 pins.append((lease.task.pe, lease.task.instance))
                 side.adopt(pins[-1])
         return pins
@@ -124,7 +126,7 @@ def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(com
     assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
     assert sorted(map(len, now.values())) == [1, 2, 2]
     assert company.supervisor.notes == [
-        f"worker 1 (process 4001) died: {KILLED}; others went on with its work"
+        f"worker 1 (process 4001) died: {KILLED}; other workers continued its work"
     ]
 
 
@@ -143,8 +145,8 @@ def lose_over_a_shared_task(company, *, in_call=True):
     for number in range(1 + REDELIVERIES):
         company.obey(number)
         side = company.store.worker(number)
-        (lease,) = side.take(None, 0.0, own=False)
-        assert (lease.task.pe, lease.losses) == (1, number)
+        (lease,) = side.take(None, 0.0, pinned=False)
+        assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
         if number < REDELIVERIES:
@@ -191,8 +193,8 @@ def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
     for number in range(10):
         rank = company.supervisor.ranks[-1]
         company.obey(rank)
-        (lease,) = company.store.worker(rank).take(None, 0.0, own=False)
-        assert lease.losses == min(number, 1)
+        (lease,) = company.store.worker(rank).take(None, 0.0, pinned=False)
+        assert lease.delivery_count == min(number, 1)
         company.lose(rank)
 
 
@@ -206,7 +208,7 @@ def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
 def test_c5_a_process_of_this_machine_that_runs_is_not_given_up(company, monkeypatch):
     """It may take long to start, or be in a call that keeps Python's lock."""
     silent = dict.fromkeys(company.supervisor.ranks, 1000.0)
-    monkeypatch.setattr(company.driver, "silent", lambda: silent)
+    monkeypatch.setattr(company.driver, "seconds_since_heartbeat", lambda: silent)
     company.workers.running = {0, 2}
     company.supervisor.check()
     assert company.workers.killed == [1]
@@ -220,8 +222,8 @@ def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
         company.lose(4, cause)
 
 
-def test_so_do_workers_that_never_begin_however_long_they_had(company, monkeypatch):
-    monkeypatch.setattr(supervisor, "_START_SECONDS", 0.0)
+def test_so_do_workers_that_never_begin_however_long_they_had(local_store):
+    company = Company(local_store, limits=DriverLimits(start_seconds=0.0))
     company.lose(0, "too slow", WorkerStartError)
     company.lose(3, "too slow", WorkerStartError)
     with pytest.raises(WorkerStartError, match=r"worker 4 .* did not begin: too slow"):
@@ -239,7 +241,7 @@ def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company)
     side = company.store.worker(2)
     company.obey(2)
     (lease,) = side.take(None, 0.0)
-    side.commit(Commit(begun=[(lease, ResumePoint(0, None))]))
+    side.commit(Commit(lease_positions=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
         company.lose(2)
 
@@ -249,7 +251,7 @@ def test_c4_all_are_told_to_stop_and_are_waited_for(company):
     for rank in company.supervisor.ranks:
         company.obey(rank)
     looks = []
-    company.supervisor.dismiss(lambda: looks.append(1))
+    company.supervisor.shutdown(lambda: looks.append(1))
     for rank in company.supervisor.ranks:
         (lease,) = company.store.worker(rank).take([])
         assert lease.task.kind == STOP
@@ -260,7 +262,7 @@ def test_i10_a_worker_that_is_lost_after_its_work_is_noted_and_not_replaced(comp
     def look():
         company.workers.lost.append((1, KILLED))
 
-    company.supervisor.dismiss(look)
+    company.supervisor.shutdown(look)
     assert company.workers.added == []
     assert "files that its PEs had not closed may be incomplete" in company.supervisor.notes[-1]
 
@@ -269,13 +271,15 @@ def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
     company.workers.threads[1] = ["upload"]
     company.workers.lost.append((1, KILLED))
     with pytest.raises(WorkerLostError, match="worker 1"):
-        company.supervisor.dismiss(lambda: None)
+        company.supervisor.shutdown(lambda: None)
 
 
 def guests(company, monkeypatch, count):
     """Workers that have joined from elsewhere."""
     ranks = [company.driver.join() for _ in range(count)]
-    monkeypatch.setattr(company.driver, "silent", lambda: dict.fromkeys(ranks, 0.0))
+    monkeypatch.setattr(
+        company.driver, "seconds_since_heartbeat", lambda: dict.fromkeys(ranks, 0.0)
+    )
     return ranks
 
 
@@ -286,13 +290,13 @@ def test_i10_workers_elsewhere_are_waited_for(company, monkeypatch):
     def look():
         match next(events, None):
             case "finishing":
-                company.supervisor.finishing(rank, ["upload"])
+                company.supervisor.on_worker_stopping(rank, ["upload"])
             case "gone":
-                company.supervisor.see_off(
-                    WorkerLostError(rank, 5, "its work is done"), has_left=True
+                company.supervisor.on_worker_exited(
+                    WorkerLostError(rank, 5, "its work is done"), drained=True
                 )
 
-    company.supervisor.dismiss(look)
+    company.supervisor.shutdown(look)
     assert next(events, None) is None
     assert rank not in company.supervisor.ranks
     assert company.supervisor.notes == []
@@ -302,8 +306,8 @@ def test_i10_one_elsewhere_that_is_lost_with_a_thread_fails_the_run(company, mon
     (rank,) = guests(company, monkeypatch, 1)
 
     def look():
-        company.supervisor.finishing(rank, ["upload"])
-        company.supervisor.see_off(WorkerLostError(rank, 5, KILLED), has_left=False)
+        company.supervisor.on_worker_stopping(rank, ["upload"])
+        company.supervisor.on_worker_exited(WorkerLostError(rank, 5, KILLED), drained=False)
 
     with pytest.raises(WorkerLostError, match=f"{KILLED}, while its thread 'upload' still ran"):
-        company.supervisor.dismiss(look)
+        company.supervisor.shutdown(look)

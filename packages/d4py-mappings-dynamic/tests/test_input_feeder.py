@@ -9,7 +9,7 @@ import pytest
 from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.store.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
-from dispel4py.engine.plan import make_plan, share_stateless
+from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import InputError, ServiceError
 
 
@@ -29,7 +29,7 @@ class Feeding:
         leases = self.worker.take(only=[(0, 0)])
         assert all(lease.task[:4] == (CALLS, 0, 0, None) for lease in leases)
         self.worker.commit(Commit(leases=leases))
-        return [call["input"] for lease in leases for call in lease.task.load]
+        return [call["input"] for lease in leases for call in lease.task.payload]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_c6_no_more_is_read_than_a_little_ahead(feed, counted, wait_until):
             before, until = counted.read, time.monotonic() + 0.3
         time.sleep(0.01)
     assert 0 < before < 5000
-    assert feeding.driver.waiting(0, 0) <= 4
+    assert feeding.driver.queue_length(0, 0) <= 4
     # It goes on as far as the root uses it up.
     used = 0
     wait_until(lambda: counted.read > 20_000 or feeding.take(), "reading on")
@@ -97,7 +97,7 @@ def test_c6_no_more_is_read_than_a_little_ahead(feed, counted, wait_until):
 
 def test_c6_of_large_inputs_only_a_few_are_read_ahead(feed, counted, wait_until):
     feeding = feed(counted.of(b"x" * (1 << 20) for _ in range(1000)))
-    wait_until(lambda: feeding.driver.waiting(0, 0) == 4, "feeding")
+    wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "feeding")
     time.sleep(0.2)  # so that it would have read on
     assert counted.read < 20
 
@@ -143,7 +143,7 @@ def test_a_call_that_is_no_dict_is_an_error(local_store, wait_until):
 
 def test_an_error_of_the_store_comes_out(local_store, wait_until):
     feeding = Feeding(local_store, [{"input": 1}] * 5000)
-    feeding.driver.waiting = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
+    feeding.driver.queue_length = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
     feeding.feeder.start()
     wait_until(lambda: feeding.feeder.error, "the error")
     feeding.feeder.stop()
@@ -153,7 +153,7 @@ def test_an_error_of_the_store_comes_out(local_store, wait_until):
 def test_c4_stopping_ends_its_threads_however_much_is_left(feed, wait_until):
     before = {*threading.enumerate()}
     feeding = feed(itertools.count())
-    wait_until(lambda: feeding.driver.waiting(0, 0) == 4, "feeding")
+    wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "feeding")
     own = {*threading.enumerate()} - before
     assert len(own) == 2
     feeding.feeder.stop()
@@ -191,7 +191,7 @@ class TestSharedCalls:
             root.independent_calls = True
             graph = WorkflowGraph()
             graph.add(root)
-            plan = share_stateless(make_plan(graph))
+            plan = replicate_stateless(make_plan(graph))
             opened = local_store(plan).open([[]] * workers)
             calls = ({"input": data} for data in given)
             feeders.append(InputFeeder(plan.pes[0], calls, lambda: opened.driver))
@@ -212,8 +212,8 @@ class TestSharedCalls:
                 worker.commit(Commit(leases=leases))
                 for lease in leases:
                     assert lease.task[:4] == (CALLS, 0, ANY, None)
-                    numbers = range(lease.task.load.first, lease.task.load.first + 10**6)
-                    data = [call["input"] for call in lease.task.load]
+                    numbers = range(lease.task.payload.first, lease.task.payload.first + 10**6)
+                    data = [call["input"] for call in lease.task.payload]
                     got.update(zip(numbers, data, strict=False))
             return len(got) == 5000
 
@@ -238,5 +238,5 @@ class TestSharedCalls:
         while used < 20_000:
             leases = worker.take()
             worker.commit(Commit(leases=leases))
-            used += sum(len(lease.task.load) for lease in leases)
+            used += sum(len(lease.task.payload) for lease in leases)
         assert used <= counted.read < used + 10_000

@@ -1,9 +1,8 @@
-"""The end of a worker process, which is that of a program: threads finish, exit handlers run.
+"""The end of a worker process as that of a program: threads finish, then exit handlers run.
 
-multiprocessing ends most processes without the exit handlers of what they did.  Here everything
-that began in a worker ends as in a Python program of its own: threads that are no daemons are
-waited for, however long they take, then come the exit handlers.  What was inherited from the
-parent by a fork is left to the parent.  A thread that raised makes this an error.
+multiprocessing ends most processes without exit handlers.  A worker waits for its threads that are
+no daemons, however long they take, and runs the exit handlers that were registered in it.  What was
+inherited from the parent by a fork is left to the parent.  A thread that raised is an error.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from dispel4py.files.held_files import flush_left_open
 from dispel4py.standard_streams.input import leave_standard_input
 from dispel4py.standard_streams.output import flush_standard_streams, write_whole_lines
 
-#: The process that imported this module; another one that finds it so was forked.
+#: Pid of the process that imported this module; differs from that of a process forked since.
 _IMPORTED_BY = os.getpid()
 
-
 _problems: list[str] = []
+#: See `set_abort_handler`; by pid, since processes that a PE forks are no workers.
+_abort_handlers: dict[int, Callable[[BaseException], None]] = {}
 
 
 def begin_worker_process(may_warn: Callable[[], object] = lambda: True) -> None:
-    """Make this process one that can end as a program; call it at the start of a worker process.
+    """Prepare this process for `end_worker_process`, at the start of a worker process.
 
-    The exit handlers and thread pools that were inherited by a fork are forgotten, and the
-    exceptions that end threads are noted from now on.  Lines are printed whole, and standard input
-    is empty.
+    Exit handlers and thread pools that were inherited by a fork are dropped, and exceptions that
+    end threads are noted from now on.  Lines are printed whole, and standard input is empty.
 
     Args:
         may_warn: see `dispel4py.standard_streams.input.leave_standard_input`.
@@ -52,16 +51,16 @@ def begin_worker_process(may_warn: Callable[[], object] = lambda: True) -> None:
 
 
 def end_worker_process(report: Callable[[list[str]], None] = lambda names: None) -> None:
-    """End what this process has begun, as Python does at the end of a program.
+    """Wait for threads and run exit handlers, as Python does at the end of a program.
 
     Threads that are no daemons, those of `concurrent.futures` too, are waited for, however long
-    they take.  No thread can be started, and no future be submitted, after that.
+    they take.  After that no thread can be started and no future be submitted.
 
     Args:
         report: gets the names of the threads that still run, before they are waited for.
 
     Raises:
-        RunError: a thread has raised, or what waited in a file or was printed could not be written.
+        RunError: a thread has raised, or buffered or printed data could not be written.
     """
     names = running_threads()
     if names:
@@ -71,35 +70,31 @@ def end_worker_process(report: Callable[[list[str]], None] = lambda names: None)
         flush_left_open()
     except Exception as error:
         reason = traceback.format_exception_only(error)[-1].strip()
-        _problems.append(f"what waited in a file could not be written: {reason}")
+        _problems.append(f"cannot write buffered data to a file: {reason}")
     atexit._run_exitfuncs()
     _problems.extend(flush_standard_streams())
     if _problems:
         raise RunError("; ".join(_problems))
 
 
-#: See `when_stuck`; by the process that has said so, not one that a PE has forked.
-_fail: dict[int, Callable[[BaseException], None]] = {}
-
-
-def when_stuck(fail: Callable[[BaseException], None]) -> None:
-    """Say how to end this process, a worker, where a run has failed and a PE does not return.
+def set_abort_handler(fail: Callable[[BaseException], None]) -> None:
+    """Set how `abort_call` ends this process, which is a worker.
 
     Args:
         fail: gets the error to report; called from a thread of the run's own.
     """
-    _fail[os.getpid()] = fail
+    _abort_handlers[os.getpid()] = fail
 
 
-def end_stuck(error: BaseException, caller: int) -> None:
-    """End a call of a PE that goes on though the run has failed, or this process if it is a worker.
+def abort_call(error: BaseException, caller: int) -> None:
+    """End this process, a worker, or a call of a PE that goes on though the run has failed.
 
     Args:
         error: the reason why the run has failed.
-        caller: the thread that is in the call.  In a program of the user's own, the main thread is
-            interrupted as by Ctrl-C; any other one cannot be.
+        caller: the thread that is in the call.  In the user's own program the main thread is
+            interrupted as by Ctrl-C; no other thread can be.
     """
-    fail = _fail.get(os.getpid())
+    fail = _abort_handlers.get(os.getpid())
     if fail is not None:
         fail(error)
     elif caller == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):
@@ -118,8 +113,8 @@ def running_threads() -> list[str]:
     ]
 
 
-def name_threads(names: Sequence[str]) -> str:
-    """Return the threads that are waited for as they stand in a message."""
+def describe_threads(names: Sequence[str]) -> str:
+    """Return the names of threads that are waited for, for a message."""
     if len(names) == 1:
         return f"its thread {names[0]!r}"
     return f"its threads {', '.join(map(repr, names))}"
@@ -128,7 +123,7 @@ def name_threads(names: Sequence[str]) -> str:
 def _note_exception(
     show: Callable[[threading.ExceptHookArgs], Any], arguments: threading.ExceptHookArgs
 ) -> None:
-    """Show an exception that ends a thread as always, and note it unless the thread is a daemon."""
+    """Show an exception that ends a thread, and note it unless the thread is a daemon."""
     show(arguments)
     thread = arguments.thread
     if arguments.exc_type is SystemExit or thread is None or thread.daemon:
@@ -141,7 +136,7 @@ def _note_exception(
 
 def _leave_exit_handlers_to_parent() -> None:
     atexit._clear()
-    finalize: Any = weakref.finalize  # has no public way to ask for those of the parent
+    finalize: Any = weakref.finalize  # no public way to list those of the parent
     for finalizer in [*finalize._registry]:
         finalizer.atexit = False
     if finalize._registered_with_atexit:
@@ -150,9 +145,9 @@ def _leave_exit_handlers_to_parent() -> None:
 
 
 def _leave_thread_pools_to_parent() -> None:
-    """Forget the threads of pools that were begun before the fork, which left them behind.
+    """Drop the threads of pools that were started before the fork, which do not exist here.
 
-    At its end `concurrent.futures` joins them, and this thread may be one of theirs: that of a pool
+    `concurrent.futures` would join them at exit, and this thread may be one of them: that of a pool
     in which the run was started.
     """
     pools = sys.modules.get("concurrent.futures.thread")
@@ -167,6 +162,6 @@ def _log_handlers() -> list[Any]:
 
 
 def _end_logging(inherited: list[Any]) -> None:
-    """Flush and close the log handlers that were made here."""
+    """Flush and close the log handlers that were created in this process."""
     known = set(map(id, inherited))
     logging.shutdown([reference for reference in _log_handlers() if id(reference) not in known])

@@ -1,4 +1,4 @@
-"""Large buffers between ranks of one machine: whole, writable, and the receiver's own."""
+"""`SharedMemoryTransport`: large buffers arrive whole, writable, and private to the receiver."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import pytest
 
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import ArenaFile
-from d4py_fixed.shared_memory.transport import SharedBuffers
+from d4py_fixed.shared_memory.limits import SharedMemoryLimits
+from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 
 
 class Pair:
     """Two ranks, each with an arena, and what their sockets carried."""
 
-    def __init__(self) -> None:
-        self.files = [ArenaFile(), ArenaFile()]
+    def __init__(self, limits: SharedMemoryLimits = SharedMemoryLimits()) -> None:
+        self.files = [ArenaFile(limits), ArenaFile(limits)]
         ends = socket.socketpair()
         self.inner = [SocketTransport({1: ends[0]}), SocketTransport({0: ends[1]})]
-        self.ranks = [SharedBuffers(self.inner[i], dict(enumerate(self.files)), i) for i in (0, 1)]
+        self.ranks = [
+            SharedMemoryTransport(self.inner[i], dict(enumerate(self.files)), i) for i in (0, 1)
+        ]
 
     def close(self) -> None:
         for transport in self.ranks:
@@ -48,18 +51,20 @@ def test_large_parts_arrive_as_they_were_and_can_be_written_to(pair: Pair) -> No
     parts[1][0] = 7  # type: ignore[index]
 
 
-def test_a_block_is_used_again_once_the_receiver_has_it(pair: Pair) -> None:
+def test_a_block_is_reused_once_its_receiver_has_released_it(pair: Pair) -> None:
     for number in range(300):  # 300 MiB through an arena of 128 MiB
         pair.ranks[0].send(1, [bytes([number % 256]) * (1 << 20)])
         arrived = pair.ranks[1].receive(5.0)
         assert arrived is not None
         assert bytes(arrived[1][0][:1]) == bytes([number % 256])
-        assert pair.ranks[1].receive(0.0) is None  # with nothing else to say, it sends word
-        assert pair.ranks[0].receive(0.0) is None  # which is taken in: the block is free
+        assert (
+            pair.ranks[1].receive(0.0) is None
+        )  # with no frame to send, it reports the released block
+        assert pair.ranks[0].receive(0.0) is None  # which frees the block
 
 
 @pytest.mark.parametrize("kind", ["array", "bytes"])
-def test_an_array_is_used_where_it_lies_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
+def test_an_array_is_borrowed_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
     numpy = pytest.importorskip("numpy")
     large = numpy.arange(100_000) if kind == "array" else bytes(800_000)
     pair.ranks[0].send(1, [memoryview(large).cast("B")])
@@ -70,15 +75,14 @@ def test_an_array_is_used_where_it_lies_and_anything_else_is_copied(pair: Pair, 
     assert type(part) is (memoryview if kind == "array" else bytearray)
 
 
-def test_what_finds_no_room_goes_through_the_socket(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pair.ranks[0]._arena, "put", lambda data: None)
+def test_a_part_without_room_in_the_arena_goes_through_the_socket() -> None:
+    pair = Pair(SharedMemoryLimits(arena_bytes=1 << 16))
     large = bytes(100_000)
     pair.ranks[0].send(1, [large])
     arrived = pair.ranks[1].receive(5.0)
     assert arrived is not None
     assert bytes(arrived[1][0]) == large
+    pair.close()
 
 
 @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
@@ -94,7 +98,7 @@ def test_m2_arrays_are_the_receivers_own_and_stay_valid(
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads /proc")
-def test_c4_the_caller_lets_go_of_shared_memory(execute: Any, flows: Any, chain: Any) -> None:
+def test_c4_the_caller_keeps_no_shared_memory(execute: Any, flows: Any, chain: Any) -> None:
     pytest.importorskip("numpy")
     (array,) = execute(chain(flows.Numbers(), flows.Makes(flows.array_of)), 1).outputs["Makes1"][
         "output"

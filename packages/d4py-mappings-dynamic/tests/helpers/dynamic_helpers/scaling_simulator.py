@@ -1,7 +1,7 @@
 """A run with autoscaling, simulated event by event: no clock, no process, no randomness of its own.
 
 It keeps to what the task loop does: a task is a batch of items; its worker does them one after the
-other and, now and then, hands what is left back in pieces if others are hungry.
+other and, now and then, hands what is left back in pieces if others are idle.
 """
 
 import heapq
@@ -15,9 +15,9 @@ from d4py_dynamic.autoscaling.policies import Metrics
 WAKE_SECONDS = 0.002
 #: Seconds between two observations.
 TICK_SECONDS = 0.01
-#: Seconds between two looks of a busy worker whether others are hungry.
+#: Seconds between two looks of a busy worker whether others are idle.
 LOOK_UP_SECONDS = 0.02
-PIECES_PER_HUNGRY = 2
+PIECES_PER_IDLE_WORKER = 2
 
 
 class Arrival(NamedTuple):
@@ -90,7 +90,7 @@ class Simulation:
         return [worker for worker in self.workers if worker.active_since is not None]
 
     @property
-    def hungry(self):
+    def idle(self):
         return [worker for worker in self.active if not worker.working]
 
     def arrive(self, arrival):
@@ -101,20 +101,20 @@ class Simulation:
 
     def tick(self):
         self.observe()
-        if self.to_come or self.backlog or len(self.hungry) < len(self.active):
+        if self.to_come or self.backlog or len(self.idle) < len(self.active):
             self.at(self.now + TICK_SECONDS, self.tick)
 
     def observe(self):
         if self.policy is None:
             return
-        active, hungry = self.active, self.hungry
+        active, idle = self.active, self.idle
         self.allowed = self.policy.target(
             Metrics(
                 at=self.now,
                 backlog=len(self.backlog),
                 active=len(active),
-                hungry=len(hungry),
-                idle_seconds=max((self.now - worker.idle_since for worker in hungry), default=0.0),
+                idle=len(idle),
+                idle_seconds=max((self.now - worker.idle_since for worker in idle), default=0.0),
                 busy_seconds=self.busy_seconds,
             )
         )
@@ -123,9 +123,9 @@ class Simulation:
         for worker in parked[: max(0, self.allowed - len(active))]:
             worker.active_since = worker.idle_since = self.now
             self.at(self.now + WAKE_SECONDS, self.awake, worker)
-        idle = [worker for worker in hungry if worker.ready]
-        idle.sort(key=lambda worker: worker.idle_since)
-        for worker in idle[: max(0, len(active) - self.allowed)]:
+        ready = [worker for worker in idle if worker.ready]
+        ready.sort(key=lambda worker: worker.idle_since)
+        for worker in ready[: max(0, len(active) - self.allowed)]:
             self.park(worker)
         self.most_active = max(self.most_active, len(self.active))
 
@@ -140,7 +140,7 @@ class Simulation:
         self.hand_out()
 
     def hand_out(self):
-        for worker in self.hungry:
+        for worker in self.idle:
             if self.backlog and worker.ready:
                 worker.working = True
                 worker.looked_up_at = self.now
@@ -164,7 +164,7 @@ class Simulation:
         self.hand_out()
 
     def hand_back(self, worker):
-        pieces = PIECES_PER_HUNGRY * len(self.hungry)
+        pieces = PIECES_PER_IDLE_WORKER * len(self.idle)
         if pieces:
             size = -(-worker.items // pieces)
             while worker.items:

@@ -73,9 +73,9 @@ def test_a_program_with_native_threads_is_not_forked(program):
 def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
     choosing = """
         import faulthandler
-        from dispel4py.processes.native_threads import harmless_threads
+        from dispel4py.processes.native_threads import fork_safe_threads
         from dispel4py.processes.start_methods import safe_start_method
-        with harmless_threads():
+        with fork_safe_threads():
             faulthandler.dump_traceback_later(100)
         methods = [safe_start_method()]
         begin()
@@ -142,7 +142,6 @@ def test_a_prompt_with_native_threads_is_not_forked_either():
 #: A script without a guard, so that its workers have to be forked.
 REPLACING = """
     import os, signal, threading, time
-    from dispel4py.errors import D4pyError
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.start_methods import Start
 
@@ -163,10 +162,8 @@ REPLACING = """
 
     def until_lost(number):
         while True:
-            try:
-                pool.check()
-            except D4pyError as error:
-                return str(error).replace(str(pool.pids[-1]), "PID").strip()
+            for failure in pool.check():
+                return str(failure).replace(str(pool.pids[-1]), "PID").strip()
             time.sleep(0.01)
 
     COMMON = Common()
@@ -180,7 +177,7 @@ def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(
     adding = """
         pool.add((2, COMMON))
         assert pool.join(20)
-        pool.check()
+        assert pool.check() == []
         for number in (3, 4):
             pool.add((number, COMMON))
             print(until_lost(number))
@@ -232,7 +229,7 @@ def test_a_killed_zygote_is_told(program):
     """
     status, out, err = program(REPLACING, killing)
     assert (status, err) == (0, "")
-    assert "no other worker can be started: the process that forks them (process " in out
+    assert "cannot start another worker: the process that forks them (process " in out
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
@@ -259,19 +256,19 @@ def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program,
     assert program(script) == (0, "False\nTrue\n", "")
 
 
-def test_a_worker_that_does_not_begin_is_logged_and_then_given_up(program):
+def test_a_worker_that_does_not_begin_is_logged_and_then_killed(program):
     script = """
         import time
-        from dispel4py.processes import start_watch
         from dispel4py.errors import WorkerStartError
+        from dispel4py.processes.limits import ProcessLimits
         from dispel4py.processes.pool import WorkerPool
         from dispel4py.processes.start_methods import Start
 
         if __name__ != "__main__":
             time.sleep(100)
         else:
-            start_watch._WARN_SECONDS = 0.1
-            pool = WorkerPool(len, [("",)], Start("spawn", 0.5))
+            limits = ProcessLimits(slow_start_seconds=0.1)
+            pool = WorkerPool(len, [("",)], Start("spawn", 0.5), limits=limits)
             try:
                 pool.wait_until_ended()
             except WorkerStartError as error:
@@ -281,29 +278,29 @@ def test_a_worker_that_does_not_begin_is_logged_and_then_given_up(program):
     status, out, err = program(script)
     assert status == 0, err
     advice = (
-        "it imports the main script first: put what takes long there under"
+        "it imports the main script first: move what takes long there below"
         " if __name__ == '__main__':"
     )
     assert out == (
         "worker 0 (process PID) did not begin: it was started by spawn and has not begun within"
-        f" 0.5 s; {advice}, or give it more time by --start-timeout\n"
+        f" 0.5 s; {advice}, or allow more time with --start-timeout\n"
     )
     assert "), started by spawn, has not begun after 0 s; " in err
 
 
 @pytest.mark.parametrize("options", [{"start_timeout": 0}, {"start_timeout": float("nan")}])
-def test_a_timeout_that_cannot_be_is_wrong_usage(options):
-    with pytest.raises(OptionError, match=r"the start timeout is .*; it has to be more than 0"):
+def test_an_invalid_timeout_is_a_usage_error(options):
+    with pytest.raises(OptionError, match=r"--start-timeout is .*; it must be more than 0 seconds"):
         Start.of(options)
 
 
-def test_a_platform_without_processes_is_told_which_mapping_runs(monkeypatch):
+def test_on_a_platform_without_processes_the_error_names_the_mapping_simple(monkeypatch):
     monkeypatch.setattr(sys, "platform", "emscripten")
-    with pytest.raises(OptionError, match="cannot start processes; the mapping that runs here"):
+    with pytest.raises(OptionError, match="cannot start processes; use the mapping 'simple'"):
         Start.of({})
 
 
-def test_so_does_a_python_that_lacks_the_module(program):
+def test_without_the_multiprocessing_module_the_error_names_the_mapping_simple(program):
     asking = """
         import sys
         sys.modules["_multiprocessing"] = None
@@ -314,7 +311,7 @@ def test_so_does_a_python_that_lacks_the_module(program):
                 load_mapping(name)
             except UnknownMappingError as error:
                 assert "needs processes" in str(error), error
-                assert str(error).endswith("the mapping that runs here is 'simple'"), error
+                assert str(error).endswith("use the mapping 'simple'"), error
         print(load_mapping("simple").name)
     """
     assert program(asking) == (0, "simple\n", "")
@@ -323,11 +320,15 @@ def test_so_does_a_python_that_lacks_the_module(program):
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [
-        (errno.ENOSYS, OptionError, "does not let processes be started .* is 'simple'"),
-        (errno.EAGAIN, RunError, "worker 0 cannot be started: .* take fewer processes"),
+        (
+            errno.ENOSYS,
+            OptionError,
+            "cannot start processes on this system .* 'simple'",
+        ),
+        (errno.EAGAIN, RunError, "cannot start worker 0: .* use fewer processes"),
     ],
 )
-def test_a_system_that_starts_no_process_is_told_of(monkeypatch, number, kind, message):
+def test_a_failed_start_is_reported_with_advice(monkeypatch, number, kind, message):
     def refuse(self, name, arguments):
         raise OSError(number, os.strerror(number))
 

@@ -1,13 +1,12 @@
-"""`Transport` between threads of one process.
-
-Shows the contract at its plainest, and lets the worker loop be tested without processes.
-"""
+"""A `Transport` between threads of one process: the contract in its simplest form."""
 
 from __future__ import annotations
 
 import queue
 
-from d4py_fixed.engine.transport import Parts
+from d4py_fixed.engine.transport import MessageParts
+
+_Inbox = queue.SimpleQueue[tuple[int, MessageParts]]
 
 
 class InProcessTransport:
@@ -15,7 +14,7 @@ class InProcessTransport:
 
     Args:
         rank: number of this rank.
-        inboxes: what arrives, by rank; all ranks share this dict.
+        inboxes: received frames, by rank; all ranks share this dict.
 
     >>> zero, one = InProcessTransport.connected(2)
     >>> zero.send(1, [b"hello"])
@@ -23,25 +22,25 @@ class InProcessTransport:
     (0, [bytearray(b'hello')])
     """
 
-    def __init__(self, rank: int, inboxes: dict[int, queue.SimpleQueue[tuple[int, Parts]]]) -> None:
+    def __init__(self, rank: int, inboxes: dict[int, _Inbox]) -> None:
         self._rank = rank
         self._inboxes = inboxes
-        self._arrived = inboxes.setdefault(rank, queue.SimpleQueue())
+        self._inbox = inboxes.setdefault(rank, queue.SimpleQueue())
 
     @classmethod
     def connected(cls, ranks: int) -> list[InProcessTransport]:
-        """So many ranks that can all send to each other."""
-        inboxes: dict[int, queue.SimpleQueue[tuple[int, Parts]]] = {}
+        """Return transports of this many ranks, all connected to each other."""
+        inboxes: dict[int, _Inbox] = {}
         return [cls(rank, inboxes) for rank in range(ranks)]
 
-    def send(self, rank: int, parts: Parts) -> None:
+    def send(self, rank: int, parts: MessageParts) -> None:
         inbox = self._inboxes.get(rank)
         if inbox is not None:
             inbox.put((self._rank, [bytearray(part) for part in parts]))
 
-    def receive(self, seconds: float) -> tuple[int, Parts] | None:
+    def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         try:
-            return self._arrived.get(timeout=seconds) if seconds else self._arrived.get_nowait()
+            return self._inbox.get(timeout=seconds) if seconds else self._inbox.get_nowait()
         except queue.Empty:
             return None
 

@@ -1,4 +1,4 @@
-"""What PEs have started is found, whatever it has become, and ended."""
+"""The programs and processes that PEs have started are found and ended."""
 
 import logging
 import os
@@ -10,19 +10,21 @@ import time
 import pytest
 
 from dispel4py.errors import WorkerLostError
-from dispel4py.processes import children
-from dispel4py.processes.children import started_by
+from dispel4py.processes.descendants import descendants_of, end_processes, kill_descendants
+from dispel4py.processes.limits import ProcessLimits
+from dispel4py.processes.marks import MARK_VARIABLE
 from dispel4py.processes.pool import WorkerPool
+from dispel4py.processes.process_table import find_process
 from dispel4py.processes.start_methods import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
-#: A worker that starts everything that can be started, and says what.
+#: A worker that starts processes of every kind, and prints their pids.
 WORKER = """
 import os, subprocess, sys, time
-from dispel4py.processes.children import lead_session
+from dispel4py.processes.marks import start_session
 
-lead_session()
+start_session()
 found = [subprocess.Popen(["sleep", "60"]).pid]
 found.append(subprocess.Popen(["sleep", "60"], start_new_session=True).pid)
 reader, writer = os.pipe()
@@ -51,49 +53,49 @@ def wait_until(condition, seconds=30.0):
 
 
 def runs(pid):
-    process = children.seen(pid)
+    process = find_process(pid)
     return process is not None and process.is_there()
 
 
 @pytest.fixture
 def worker():
-    """A process that has started others; its ``found`` are their numbers."""
+    """A process that has started others; its ``found`` are their pids."""
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     process.found = [*map(int, process.stdout.readline().split())]
-    process.mark = children.seen(process.pid).mark
-    # The last one is a program of its own from its exec on; until then nothing leads to it.
-    wait_until(lambda: children.seen(process.found[-1]).command.startswith("sleep"))
+    process.mark = find_process(process.pid).mark
+    # The last one has the mark in its own environment only from its exec on.
+    wait_until(lambda: find_process(process.found[-1]).command.startswith("sleep"))
     yield process
     for pid in (process.pid, *process.found):
-        if children.seen(pid):
+        if find_process(pid):
             os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
-def test_all_that_a_worker_has_started_is_found(worker):
-    found = {process.pid for process in started_by([worker.pid], [worker.mark])}
+def test_all_descendants_of_a_worker_are_found(worker):
+    found = {process.pid for process in descendants_of([worker.pid], [worker.mark])}
     assert found == set(worker.found)
 
 
-def test_so_it_is_when_the_worker_was_killed(worker):
+def test_descendants_are_found_after_the_worker_was_killed(worker):
     worker.kill()
     worker.wait()
-    found = {process.pid for process in started_by([worker.pid], [worker.mark])}
+    found = {process.pid for process in descendants_of([worker.pid], [worker.mark])}
     assert found == set(worker.found)
 
 
-def test_what_others_have_started_is_not(worker):
+def test_processes_that_others_have_started_are_not_found(worker):
     with subprocess.Popen(["sleep", "60"]) as other:
-        assert other.pid not in {one.pid for one in started_by([worker.pid], [worker.mark])}
+        assert other.pid not in {one.pid for one in descendants_of([worker.pid], [worker.mark])}
         other.kill()
 
 
-def test_marks_are_added_to_those_that_were_inherited(worker):
-    line = f"import os; print(os.environ['{children.MARK}'])"
-    more = {children.MARK: "outer"}
-    code = f"from dispel4py.processes.children import lead_session; lead_session(); {line}"
+def test_a_mark_is_added_to_inherited_ones(worker):
+    line = f"import os; print(os.environ['{MARK_VARIABLE}'])"
+    more = {MARK_VARIABLE: "outer"}
+    code = f"from dispel4py.processes.marks import start_session; start_session(); {line}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | more,
@@ -106,18 +108,18 @@ def test_marks_are_added_to_those_that_were_inherited(worker):
     assert "@" in inner
 
 
-def test_what_ignores_sigterm_is_killed(worker):
+def test_a_process_that_ignores_sigterm_is_killed(worker):
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; time.sleep(60)"], stdout=subprocess.PIPE
     ) as process:
         process.stdout.readline()
-        children.end([children.seen(process.pid)], 0.2)
+        end_processes([find_process(process.pid)], ProcessLimits(grace_seconds=0.2))
         assert process.wait(5) == -signal.SIGKILL
 
 
-def test_another_process_of_the_same_number_gets_no_signal(worker, monkeypatch):
-    seen, sent = children.seen(worker.pid), []
+def test_another_process_with_the_same_pid_gets_no_signal(worker, monkeypatch):
+    seen, sent = find_process(worker.pid), []
     monkeypatch.setattr(os, "kill", lambda *what: sent.append(what))
     seen._replace(started=seen.started - 1).send(signal.SIGKILL)
     assert sent == []
@@ -150,13 +152,13 @@ def test_c4_workers_end_with_their_parent_though_one_of_them_was_stopped(tmp_pat
         files = [tmp_path / str(number) for number in range(3)]
         wait_until(lambda: all(file.exists() for file in files))
         pids = [int(file.read_text()) for file in files]
-        marks = [children.seen(pid).mark for pid in pids[:2]]
+        marks = [find_process(pid).mark for pid in pids[:2]]
         parent.kill()
     try:
         wait_until(lambda: not any(map(runs, pids[:2])), 5.0)
-        assert started_by([], marks) == []
+        assert descendants_of([], marks) == []
     finally:
-        children.kill_all(pids[2:], [children.seen(pids[2]).mark])
+        kill_descendants(pids[2:], [find_process(pids[2]).mark])
         os.kill(pids[2], signal.SIGKILL)
 
 
@@ -171,7 +173,7 @@ def _leaves(side, command):
     subprocess.Popen(["sh", "-c", command])
 
 
-def test_c5_what_a_lost_worker_has_started_is_gone_when_its_loss_is_reported(tmp_path):
+def test_c5_descendants_of_a_lost_worker_are_gone_when_its_loss_is_reported(tmp_path):
     pool = WorkerPool(_lost, [(tmp_path / "pid",)], Start("fork"))
     try:
         with pytest.raises(WorkerLostError, match="SIGKILL"):
@@ -181,7 +183,7 @@ def test_c5_what_a_lost_worker_has_started_is_gone_when_its_loss_is_reported(tmp
         pool.stop()
 
 
-def test_c4_what_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
+def test_c4_a_program_that_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
     pool = WorkerPool(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], Start("fork"))
     pool.wait_until_ended()
     pool.stop()
@@ -189,9 +191,9 @@ def test_c4_what_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog)
     assert not caplog.records
 
 
-def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
-    monkeypatch.setattr(children, "LEFT_SECONDS", 0.1)
-    pool = WorkerPool(_leaves, [("exec sleep 61",)], Start("fork"))
+def test_c4_a_program_left_running_too_long_is_ended_and_logged(caplog):
+    limits = ProcessLimits(descendant_seconds=0.1)
+    pool = WorkerPool(_leaves, [("exec sleep 61",)], Start("fork"), limits=limits)
     with caplog.at_level(logging.WARNING, "dispel4py.run"):
         pool.wait_until_ended()
     pool.stop()
@@ -201,26 +203,27 @@ def test_c4_what_does_not_is_ended_and_named(monkeypatch, caplog):
     assert not runs(pid)
 
 
-#: A program that ends what was started there, except for a child that it keeps; that has started
-#: another program.
-KEEPER = """
+#: A program that ends its descendants, except for an exempt child, which has started another one.
+EXEMPTING = """
 import subprocess
-from dispel4py.processes.children import end_descendants, keep, mark_environment, ticks_now
+from dispel4py.processes.descendants import end_own_descendants, exempt_child
+from dispel4py.processes.marks import mark_environment
+from dispel4py.processes.process_table import boot_ticks
 
-began_at = ticks_now()
+began_at = boot_ticks()
 mark_environment()
-kept = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait; read line; echo $line"],
+child = subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait; read line; echo $line"],
     stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-keep(kept.pid)
-print(kept.stdout.readline(), end="")
-end_descendants(began_at)
-print(kept.communicate("well", timeout=30)[0], kept.returncode)
+exempt_child(child.pid)
+print(child.stdout.readline(), end="")
+end_own_descendants(began_at)
+print(child.communicate("well", timeout=30)[0], child.returncode)
 """
 
 
-def test_a_child_that_ends_in_good_order_is_left_alone_and_what_it_has_started_is_not():
+def test_an_exempt_child_is_not_ended_but_what_it_has_started_is():
     done = subprocess.run(
-        [sys.executable, "-c", KEEPER], stdout=subprocess.PIPE, text=True, check=True, timeout=60
+        [sys.executable, "-c", EXEMPTING], stdout=subprocess.PIPE, text=True, check=True, timeout=60
     )
     started, *rest = done.stdout.split()
     assert not runs(int(started))

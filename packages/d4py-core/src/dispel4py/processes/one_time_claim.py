@@ -1,4 +1,4 @@
-"""What one of several processes may do, and no other one after that."""
+"""A permission that one of several processes can take."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from multiprocessing import Pipe
 
 
 class OneTimeClaim:
-    """A permission that several processes have together, to be taken once.
+    """A permission shared by processes, which the first of them to claim it gets.
 
-    It can be an argument of a process that multiprocessing starts.  It is a byte in a pipe, so it
-    stays right whenever a process is ended.
+    A claim can be an argument of a process that multiprocessing starts.  It is a byte in a pipe, so
+    it stays consistent whenever a process is killed.
     """
 
     def __init__(self) -> None:
@@ -27,5 +27,5 @@ class OneTimeClaim:
             return False
 
     def close(self) -> None:
-        """Release it in this process."""
+        """Release the claim's file in this process."""
         self._reader.close()

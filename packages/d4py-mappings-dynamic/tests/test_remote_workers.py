@@ -6,11 +6,18 @@ import re
 import secrets
 import signal
 import socket
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from dynamic_helpers.remote_hosts import (
+    MARKER,
+    PASSWORD,
+    SECRET,
+    Hosts,
+    assert_exact,
+    children,
+    fetched,
+)
 
 from d4py_conformance.subprocesses.network_namespaces import CABLE, ended, ip, two_namespaces
 from d4py_conformance.subprocesses.programs import wait_until
@@ -18,11 +25,6 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.errors import RunGoneError
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-
-sys.path.insert(0, str(Path(__file__).parent))
-from guest_hosts import MARKER, PASSWORD, SECRET, Hosts, assert_exact, children, fetched
-
-sys.path.pop(0)
 
 #: How long C4 gives a command to be gone, and what we allow a loaded machine beside.
 AT_ONCE = 2.0 + 0.5
@@ -192,7 +194,7 @@ class TestDying:
         os.kill(children(guest)[0], signal.SIGKILL)
         wait_until(lambda: len(hosts.ranks() & ranks) == 1, "it is not given up", 3.0)
         err = finish(hosts, driver, "collected", 2000)
-        assert f"killed by SIGKILL, on {socket.gethostname()}; others went on with its" in err
+        assert f"killed by SIGKILL, on {socket.gethostname()}; other workers" in err
         _, err = ended(guest, 0)
         assert "killed by SIGKILL" in err
 
@@ -233,14 +235,14 @@ class TestDying:
         guest.send_to_all(signal.SIGKILL)
         hosts.await_ranks(1)
         err = finish(hosts, driver, "collected", 1000)
-        assert len(re.findall(r"worker \d died: no sign of life for \d s", err)) >= 2
+        assert len(re.findall(r"worker \d died: no heartbeat for \d s", err)) >= 2
 
     def test_c5_a_call_of_a_guest_may_keep_the_lock_for_longer_than_the_lease(self, hosts):
         arguments = "hybrid_redis", "collected", "-i", 20, "-n", 0, "--lease", 1.2
         driver = hosts.driver(*arguments, KEEPS_LOCK_AT="3")
         guest = hosts.guest("-n", 1)
         err = finish(hosts, driver, "collected", 20)
-        assert "no sign of life" not in err
+        assert "no heartbeat" not in err
         ended(guest, 0)
 
     def test_c5_who_was_given_up_and_wakes_again_commits_nothing(self, hosts):
@@ -251,7 +253,7 @@ class TestDying:
         hosts.await_ranks(1)
         guest.send_to_all(signal.SIGCONT)
         _, err = ended(guest, 1, 5.0)
-        assert "the run has given it up; others go on with its work" in err
+        assert "the run has replaced it; other workers continue its work" in err
         finish(hosts, driver, "collected", 1000)
 
     def test_guests_end_when_the_driver_is_silent_and_the_run_stays(self, hosts):
@@ -261,14 +263,14 @@ class TestDying:
         prefix = hosts.prefix()
         driver.kill()
         _, err = ended(guest, 1, 8.0)
-        assert f"process {driver.pid}) has given no sign of life for" in err
+        assert f"process {driver.pid}) has sent no heartbeat for" in err
         assert "stays on the server" in err
         # All that was in hand is there for whoever resumes the run.
         assert len(hosts.client.hgetall(f"{prefix}:states")) == 4
         long_ago = int((time.time() - 60) * 1000)
         hosts.client.hset(f"{prefix}:members", "driver", long_ago)
         listed = hosts.command("runs", "--redis-url", hosts.url).stdout
-        assert re.search(rf"process {driver.pid} \(silent for 6\d s\)", listed)
+        assert re.search(rf"process {driver.pid} \(no heartbeat for 6\d s\)", listed)
 
     def test_a_driver_whose_results_nobody_takes_is_not_silent(self, hosts):
         driver = hosts.driver("dyn_redis", "plain", "-i", 9000, "-n", 0, "--output", "-")
@@ -434,7 +436,7 @@ class TestWrongUse:
     @pytest.mark.parametrize(
         ("key", "mode", "message"),
         [
-            ("short", 0o600, "has 5 characters; it needs 32"),
+            ("short", 0o600, "has 5 characters; it must have at least 32"),
             (SECRET, 0o644, "others can read"),
         ],
         ids=["short", "readable"],
@@ -460,7 +462,7 @@ class TestWrongUse:
     def test_a_missing_key_is_told(self, hosts):
         done = hosts.command("worker", "--redis-url", hosts.url, D4PY_KEY="")
         assert done.returncode == 2
-        assert "the run's key is missing: set D4PY_KEY, or name a --key-file" in done.stderr
+        assert "the run's key is missing: set D4PY_KEY or use --key-file" in done.stderr
 
     @pytest.mark.parametrize("command", ["worker", "runs"])
     def test_no_server_is_told(self, hosts, command):

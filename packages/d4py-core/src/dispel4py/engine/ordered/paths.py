@@ -40,9 +40,9 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
             routes[output] = ()
             for route in edges:
                 leads_on = route.ordered or leads[route.destination]
-                numbered = replace(route, way=number) if leads_on else route
+                numbered = replace(route, path=number) if leads_on else route
                 routes[output] += (numbered,)
-                number += len(_ways(numbered, pes)) if leads_on else 0
+                number += len(_paths(numbered, pes)) if leads_on else 0
         found[i] = replace(pes[i], routes=routes, turn=turn)
     inputs = [_inputs(found, i) for i in range(len(found))]
     found = [
@@ -50,7 +50,7 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
             pe,
             ordered=inputs[i],
             has_places=leads[i] or bool(inputs[i]),
-            ways=_ways_to(found, order, i) if inputs[i] else {},
+            paths=_paths_to(found, order, i) if inputs[i] else {},
         )
         for i, pe in enumerate(found)
     ]
@@ -65,7 +65,7 @@ def _inputs(pes: Sequence[PlannedPE], i: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _ways_to(
+def _paths_to(
     pes: Sequence[PlannedPE], order: Sequence[int], target: int
 ) -> dict[int, tuple[int, bool]]:
     """Return what a `ReorderBuffer` has to know of the ways to a PE."""
@@ -75,18 +75,18 @@ def _ways_to(
         ways: list[list[int]] = []
         for route in _routes(pes[i]):
             if route.destination == target and route.ordered:
-                ways.append(_ways(route, pes))  # each instance of the target sees one of them
+                ways.append(_paths(route, pes))  # each instance of the target sees one of them
             elif leads[route.destination]:
-                ways += [[way] for way in _ways(route, pes)]
+                ways += [[way] for way in _paths(route, pes)]
         leads[i] = bool(ways)
         for rank, same in enumerate(ways):
             found |= dict.fromkeys(same, (rank, rank == len(ways) - 1))
     return found
 
 
-def _ways(route: Route, pes: Sequence[PlannedPE]) -> list[int]:
+def _paths(route: Route, pes: Sequence[PlannedPE]) -> list[int]:
     count = pes[route.destination].instances if route.grouping.kind == "all" else 1
-    return [*range(route.way, route.way + count)]
+    return [*range(route.path, route.path + count)]
 
 
 def _problems(pes: Sequence[PlannedPE]) -> Iterable[str]:

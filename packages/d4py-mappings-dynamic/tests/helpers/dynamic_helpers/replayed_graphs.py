@@ -1,4 +1,9 @@
-"""Graphs of all shapes for tests that compare a run with `simple`."""
+"""Graphs for tests in which calls are cut off and replayed; a run is compared with `simple`.
+
+The graphs of `d4py_conformance.expected.random_graphs` suit every mapping and have a model of their
+results.  These have what only a task loop replays: roots whose calls are shared, PEs that seek, and
+calls that write several items.
+"""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""Files with a run's secret: written where they lack, removed with the run that wrote them."""
+"""Key files: written where they are missing, removed with the run that has written them."""
 
 import os
 import secrets
@@ -7,12 +7,17 @@ import shutil
 import pytest
 
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.processes.run_secret import VARIABLE, driver_secret, joining_secret, removed_with_run
+from dispel4py.processes.run_secret import (
+    KEY_VARIABLE,
+    driver_secret,
+    joining_secret,
+    removed_with_run,
+)
 
 
 @pytest.fixture(autouse=True)
 def no_secret_around(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -35,14 +40,14 @@ def test_a_file_that_is_not_there_is_written_and_removed_again(path):
     assert not path.exists()
 
 
-def test_a_file_that_was_there_stays(own):
+def test_an_existing_file_is_kept(own):
     with driver_secret(str(own)) as (secret, _, written):
         assert secret == own.read_text()
         assert written is None
     assert own.exists()
 
 
-def test_a_file_that_another_run_uses_stays(path):
+def test_a_file_that_another_run_uses_is_kept(path):
     with driver_secret(str(path)) as (secret, _, _):
         another = driver_secret(str(path))
         assert another.__enter__().secret == secret
@@ -51,7 +56,7 @@ def test_a_file_that_another_run_uses_stays(path):
     assert path.exists()  # it has not written it
 
 
-def test_a_file_that_another_run_has_used_goes(path):
+def test_a_file_that_another_run_has_used_is_removed(path):
     with driver_secret(str(path)):
         with driver_secret(str(path)):
             pass
@@ -59,14 +64,14 @@ def test_a_file_that_another_run_has_used_goes(path):
     assert not path.exists()
 
 
-def test_a_file_that_the_user_has_put_in_its_place_stays(path):
+def test_a_file_that_the_user_has_replaced_is_kept(path):
     with driver_secret(str(path)):
         path.unlink()
         path.write_text("something else")
     assert path.exists()
 
 
-def test_what_lasts_stays_when_the_service_fails_and_goes_with_the_run_elsewhere(path):
+def test_a_lasting_file_is_kept_when_the_service_fails_and_removed_with_the_resumed_run(path):
     with pytest.raises(ServiceError), driver_secret(str(path), lasting=True) as (_, _, written):
         raise ServiceError
     assert path.exists()
@@ -78,7 +83,7 @@ def test_what_lasts_stays_when_the_service_fails_and_goes_with_the_run_elsewhere
     assert not path.exists()
 
 
-def test_a_copy_of_a_file_that_a_run_has_written_stays(path, tmp_path):
+def test_a_copy_of_a_file_that_a_run_has_written_is_kept(path, tmp_path):
     with pytest.raises(ServiceError), driver_secret(str(path), lasting=True) as (_, _, written):
         raise ServiceError
     copy = tmp_path / "copy.key"
@@ -95,7 +100,10 @@ def test_a_copy_of_a_file_that_a_run_has_written_stays(path, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
-    [("short", 0o600, "has 5 characters; it needs 32"), ("x" * 40, 0o644, "others can read")],
+    [
+        ("short", 0o600, "has 5 characters; it must have at least 32"),
+        ("x" * 40, 0o644, "others can read"),
+    ],
 )
 @pytest.mark.parametrize("read", [joining_secret, lambda path: driver_secret(path).__enter__()])
 def test_a_file_that_cannot_be_used_is_refused(path, text, mode, message, read):
@@ -106,7 +114,7 @@ def test_a_file_that_cannot_be_used_is_refused(path, text, mode, message, read):
     assert path.exists()
 
 
-def test_a_guest_needs_a_secret(path):
+def test_a_remote_process_needs_a_secret(path):
     with pytest.raises(OptionError, match="there is no file"):
         joining_secret(str(path))
     with pytest.raises(OptionError, match="the run's key is missing"):

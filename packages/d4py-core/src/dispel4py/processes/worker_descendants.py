@@ -1,0 +1,83 @@
+"""The descendants of a pool's workers, tracked from each worker's start until they have exited.
+
+The descendants of a lost worker are killed before its work is repeated.  When a run is stopped, all
+are ended.  After a run that ended well, they have some seconds to finish.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Collection
+
+from dispel4py.processes.descendants import (
+    descendants_of,
+    kill_descendants,
+    wait_for_descendants,
+)
+from dispel4py.processes.limits import ProcessLimits
+from dispel4py.processes.process_table import Process, find_process, wait_for_exit
+
+
+class WorkerDescendants:
+    """The workers of a pool by pid, and what they have started.
+
+    Args:
+        limits: how long to wait for descendants.
+    """
+
+    def __init__(self, limits: ProcessLimits = ProcessLimits()) -> None:
+        self._limits = limits
+        #: Marks by pid, of workers whose pids cannot belong to another process yet.
+        self._marks: dict[int, str] = {}
+        self._left: list[Process] = []
+
+    def __contains__(self, pid: int) -> bool:
+        return pid in self._marks
+
+    def add(self, pid: int) -> None:
+        """Track a worker that was just started."""
+        process = find_process(pid)
+        self._marks[pid] = "" if process is None else process.mark
+
+    def kill_of(self, pid: int) -> None:
+        """Kill what a lost worker has started, before its work is repeated."""
+        mark = self._marks.pop(pid, None)
+        if mark is not None:
+            kill_descendants([pid], [mark], self._limits)
+
+    def on_exit(self, pids: Collection[int]) -> None:
+        """Note what workers that have just exited by themselves have left running."""
+        if pids:
+            self._left += descendants_of(pids, [self._marks.pop(pid) for pid in pids])
+
+    def running(self) -> list[Process]:
+        """Return all descendants that run."""
+        left = [process for process in self._left if process.is_there()]
+        if not (self._marks or left):
+            return []
+        known = [*self._marks, *(process.pid for process in left)]
+        return left + descendants_of(known, self._marks.values())
+
+    def wait(self) -> None:
+        """Wait for all descendants, after a run that ended well; see `wait_for_descendants`."""
+        wait_for_descendants(self.running(), self._limits)
+        self._left.clear()
+
+    def send(self, processes: Collection[Process], number: signal.Signals) -> None:
+        """Send a signal to some descendants."""
+        for process in processes:
+            process.send(number)
+
+    def kill(self, known: Collection[Process], seconds: float) -> None:
+        """Kill all descendants after some time.
+
+        Args:
+            known: those that got SIGTERM, from `running`.
+            seconds: time that these have to exit.
+        """
+        remaining = wait_for_exit(known, seconds, self._limits)
+        self.send(remaining, signal.SIGKILL)
+        if self._marks:
+            kill_descendants(self._marks, self._marks.values(), self._limits)
+        self._marks.clear()
+        self._left.clear()

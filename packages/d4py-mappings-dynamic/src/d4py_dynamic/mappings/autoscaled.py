@@ -1,0 +1,52 @@
+"""Autoscaling as an addition to a mapping with a task loop.
+
+Workers that are not needed are paused: their processes stay, and resume within a millisecond.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
+from d4py_dynamic.mappings.base import DynamicMapping
+
+
+class AutoscaledMapping(DynamicMapping):
+    """A mapping that pauses workers that are not needed, and resumes them."""
+
+    #: The strategy that a threshold is for if none is named, what the threshold is, and its option.
+    old_strategy: ClassVar[tuple[str, str, str]]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Mapping`."""
+        super().add_arguments(parser)
+        strategy, threshold, option = self.old_strategy
+        group = parser.add_argument_group("autoscaling")
+        group.add_argument(
+            "--scaling",
+            choices=[*STRATEGIES],
+            help=f"what decides how many of the -n workers are active (default: {DEFAULT_STRATEGY},"
+            f" or {strategy} if -thr is given)",
+        )
+        group.add_argument(
+            "-thr",
+            option,
+            dest="threshold",
+            type=float,
+            metavar="NUMBER",
+            help=f"threshold of the strategy: {threshold}",
+        )
+        group.add_argument(
+            "--scaling-trace",
+            metavar="FILE",
+            help="write active workers and backlog over time to FILE, as CSV",
+        )
+
+    def policy(self, most: int, extra: Mapping[str, Any]) -> Policy:
+        """See `DynamicMapping`."""
+        threshold = extra.get("threshold")
+        default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
+        # A run without worker processes of its own scales the remote workers that join.
+        return make_policy(extra.get("scaling") or default, max(1, most), threshold)

@@ -1,0 +1,56 @@
+"""The command ``dispel4py runs``, which lists the runs on a Redis server."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+
+from d4py_dynamic.remote.run_directory import RunInfo, list_runs
+from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.server import add_server_arguments, known_server
+
+#: A driver whose last heartbeat is older is listed with that age.
+_LATE_SECONDS = 5
+
+PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
+
+
+class RunsCommand:
+    """List the runs on a Redis server, with their progress and workers."""
+
+    example = "dispel4py runs --redis-url redis://HOST:6379"
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """See `dispel4py.registry.Command`."""
+        add_server_arguments(parser)
+
+    def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
+        """See `dispel4py.registry.Command`."""
+        address = known_server(vars(options))
+        with service_errors(address), connect(address) as client:
+            found = list_runs(client)
+        if not found:
+            print(f"no runs at {address}")
+            return 0
+        titles = ("run", "mapping", "driver", "since", "workers", "calls", "unfinished", "open to")
+        print_table(titles, map(_row, found))
+        return 0
+
+
+def _row(info: RunInfo) -> list[str]:
+    driver = f"{info.host}, process {info.process}"
+    age = info.seconds_since_heartbeat
+    if age > _LATE_SECONDS:
+        resumable = "; can be resumed" if info.is_resumable else ""
+        driver += f" (no heartbeat for {age:.0f} s{resumable})"
+    return [
+        info.run_id,
+        info.mapping,
+        driver,
+        f"{info.seconds:.0f} s",
+        str(info.workers),
+        str(info.calls),
+        str(info.unfinished),
+        "workers with its key" if info.is_open else "no workers",
+    ]

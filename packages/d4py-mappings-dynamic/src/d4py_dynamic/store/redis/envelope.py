@@ -1,0 +1,76 @@
+"""Encryption of what a run stores on a Redis server.
+
+Only processes that have the run's key can read a value or make one that the run accepts, so bytes
+of anybody else are never unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from d4py_dynamic.store.redis.keys import FIELD
+from d4py_dynamic.store.serialization import CODEC, dumps
+from dispel4py.engine.codec import ForeignBytesError
+
+#: Length of the nonce that AES-GCM recommends.
+_NONCE_BYTES = 12
+#: Bytes that sealing adds: the nonce and the cipher's tag.
+_SEAL_BYTES = _NONCE_BYTES + 16
+
+
+def room_for(largest: int | None) -> int | None:
+    """Return how large what is sealed may be where a value may have so many bytes."""
+    return None if largest is None else largest - _SEAL_BYTES
+
+
+class Envelope:
+    """Objects as they lie on the server: encrypted, and nobody else can have made them.
+
+    AES-GCM (NIST SP 800-38D) with a key of the run's own and a random nonce for each object.
+
+    Args:
+        secret: 32 bytes that only this run's processes know.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._cipher = AESGCM(secret)
+
+    def wrap(self, value: Any, place: str) -> bytes:
+        """An object, pickled and sealed for a place, such as field `FIELD` of a stream's entry.
+
+        Raises:
+            ItemError: the object cannot be pickled.
+        """
+        return self.seal(dumps(value), place)
+
+    def seal(self, data: bytes, place: str) -> bytes:
+        """Bytes, sealed for a place."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, place.encode())
+
+    def unseal(self, sealed: bytes, place: str) -> bytes:
+        """The bytes.
+
+        Raises:
+            ForeignBytesError: they were not sealed by this run, for this place.
+        """
+        nonce, data = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return self._cipher.decrypt(nonce, data, place.encode())
+        except (InvalidTag, ValueError):
+            raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place}") from None
+
+    def open(self, sealed: bytes, place: str) -> Any:
+        """The object; raises as `unseal` does."""
+        return CODEC.loads(self.unseal(sealed, place))
+
+    def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
+        """The object in an entry of a stream; raises as `unseal` does."""
+        if FIELD not in fields:
+            raise ForeignBytesError(f"an entry without field 'd' at {stream}")
+        return self.open(fields[FIELD], stream)

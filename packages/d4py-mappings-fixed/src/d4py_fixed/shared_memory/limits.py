@@ -1,0 +1,21 @@
+"""Sizes of the memory that ranks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SharedMemoryLimits:
+    """Bounds of the arena of each rank.
+
+    Attributes:
+        arena_bytes: Size of an arena; memory is allocated only as far as it is used.
+        step_bytes: Memory that is allocated at a time.
+        most_borrowed_bytes: Memory of one arena that a receiver may borrow; what arrives beyond it
+            is copied, so that a receiver that keeps its items leaves room for others.
+    """
+
+    arena_bytes: int = 128 << 20
+    step_bytes: int = 8 << 20
+    most_borrowed_bytes: int = 16 << 20

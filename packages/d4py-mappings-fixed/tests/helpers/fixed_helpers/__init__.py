@@ -1,0 +1,1 @@
+"""Helpers of several test files of this folder."""

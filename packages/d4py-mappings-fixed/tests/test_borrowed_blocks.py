@@ -1,0 +1,115 @@
+"""`BorrowedBlocks`: arrays use blocks without a copy, and release them when they are garbage."""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import weakref
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
+from dispel4py.engine.unique_arrays import is_unreachable
+
+SIZE = 1 << 16
+
+
+@pytest.fixture
+def memory() -> mmap.mmap:
+    return mmap.mmap(-1, 4 * SIZE)
+
+
+def test_a_block_is_used_without_a_copy_and_released_by_its_last_user(
+    memory: mmap.mmap,
+) -> None:
+    blocks = BorrowedBlocks(memory, 4 * SIZE)
+    view = blocks.borrow(SIZE, 1000)
+    assert len(view) == 1000
+    part = view[10:20]
+    part[0] = 7
+    assert memory[SIZE + 10] == 7
+    del view
+    assert blocks.take_released() == []
+    del part
+    assert blocks.take_released() == [SIZE]
+    assert blocks.take_released() == []
+
+
+def test_a_block_at_the_very_end_of_the_memory_is_copied(memory: mmap.mmap) -> None:
+    blocks = BorrowedBlocks(memory, 4 * SIZE)
+    view = blocks.borrow(3 * SIZE + 1, SIZE - 1)
+    assert blocks.take_released() == [3 * SIZE + 1]
+    view[-1] = 9
+    assert memory[-1] == 0
+
+
+def test_c6_blocks_beyond_a_bound_are_copied(memory: mmap.mmap) -> None:
+    blocks = BorrowedBlocks(memory, 2 * SIZE)
+    kept = [blocks.borrow(0, SIZE), blocks.borrow(SIZE, SIZE)]
+    copy = blocks.borrow(2 * SIZE, SIZE)
+    assert blocks.take_released() == [2 * SIZE]
+    copy[0] = 5
+    assert memory[2 * SIZE] == 0
+    kept.pop()
+    assert blocks.take_released() == [SIZE]
+    blocks.borrow(SIZE, SIZE)
+    assert blocks.take_released() == [SIZE]  # borrowed again, and not kept
+
+
+def test_m2_an_array_in_a_borrowed_block_is_sent_on_without_a_copy(
+    memory: mmap.mmap,
+) -> None:
+    numpy = pytest.importorskip("numpy")
+    blocks = BorrowedBlocks(memory, 4 * SIZE)
+    array = numpy.frombuffer(blocks.borrow(0, SIZE), dtype="u1").reshape(2, -1)
+    assert is_unreachable(array, None)
+    other = array.base
+    assert not is_unreachable(array, None)
+    del other
+    assert is_unreachable(array, None)
+    part = array.base.base[10:20]
+    assert not is_unreachable(array, None)
+    del part
+    weak = weakref.ref(array.base.base.obj)
+    assert weak() is not None
+    assert not is_unreachable(array, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_m2_a_forked_process_has_private_copies_of_borrowed_blocks(memory: mmap.mmap) -> None:
+    blocks = BorrowedBlocks(memory, 4 * SIZE)
+    view = blocks.borrow(SIZE, SIZE)
+    view[:2] = b"ab"
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+
+    def child() -> None:
+        view[0:1] = b"X"
+        theirs.recv()  # by then the sender has reused the block
+        theirs.send(bytes(view[:2]))
+
+    process = fork.Process(target=child)
+    process.start()
+    try:
+        memory[SIZE : SIZE + 2] = b"cd"
+        ours.send("go on")
+        assert ours.poll(20)
+        assert ours.recv() == b"Xb"
+        assert bytes(view[:2]) == b"cd"
+    finally:
+        process.kill()
+        process.join()
+
+
+def test_blocks_released_in_another_thread_are_counted(memory: mmap.mmap) -> None:
+    blocks = BorrowedBlocks(memory, SIZE)
+    kept: list[Any] = [blocks.borrow(0, SIZE)]
+    thread = Thread(target=kept.clear)
+    thread.start()
+    thread.join()
+    assert blocks.take_released() == [0]
+    kept.append(blocks.borrow(SIZE, SIZE))
+    assert blocks.take_released() == []
