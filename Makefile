@@ -9,7 +9,7 @@ HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
 
 export HATCH_DATA_DIR := $(CURDIR)/.hatch
-# Which environment a script runs in, we say below; a shell inside another must not.
+# Which environment a script runs in is set below; that of a shell inside another must not.
 unexport HATCH_ENV
 unexport HATCH_ENV_ACTIVE
 unexport PYTHONPATH

@@ -1,4 +1,4 @@
-"""The suite can fail: every mutant, a mapping with one defect, is caught by the test meant for it."""
+"""Every mutant, a mapping with one defect, is caught by the test meant for it."""
 
 import os
 import subprocess
@@ -101,10 +101,15 @@ DEADLINES = {
     "SwallowsExceptions": 2,
     "WaitsForAStoppedWorker": 10,  # a new interpreter for each run
 }
-#: Passed by all mutants, except that the one that hangs at the end passes nothing that runs a graph.
+#: Passed by all mutants; the one that hangs at the end passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
 
+#: A session of pytest that no settings outside of its folder apply to.
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-c", os.devnull),
+    *("--rootdir=.", "-p", "no:cacheprovider"),
+)
 #: A test file with a class for each of some mutants, which inherits two groups of rules.
 SESSION = """
     import pytest
@@ -169,8 +174,7 @@ def run_mutants(folder, names):
         for test in (CAUGHT_BY[name], control_of(name))
     ]
     session = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        + ["-c", os.devnull, "--rootdir=.", f"--junitxml={results}", *tests],
+        [*PYTEST, "-p", "no:xdist", f"--junitxml={results}", *tests],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The report tells four outcomes apart: passed, refused by declaration, failed, not run."""
+"""The report distinguishes four outcomes: passed, refused by declaration, failed, not run."""
 
 import json
 import os
@@ -46,6 +46,11 @@ FILE = """
             modest.name = "modest"
             return modest
 """
+#: A session of pytest that no settings outside of its folder apply to.
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-c", os.devnull),
+    *("--rootdir=.", "-p", "no:cacheprovider"),
+)
 #: Which tests are run: two workflows, and one that asks for a capability.
 CHOSEN = "teecopy-1 or word_count-1 or i2_all_three"
 
@@ -54,8 +59,7 @@ def write_report(folder, *more, text=FILE, chosen=CHOSEN):
     """Run a part of the suite on three mappings; return the folder with the report."""
     (folder / "test_three.py").write_text(textwrap.dedent(text))
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir=.", "-p", "no:cacheprovider"]
-        + ["--conformance-report=out", "-k", chosen, *more],
+        [*PYTEST, "--conformance-report=out", "-k", chosen, *more],
         cwd=folder,
         capture_output=True,
         check=False,

@@ -67,16 +67,16 @@ class TestInstalledMappings(MappingConformance):
         key = {"D4PY_KEY": "{key}"}
         if mapping == "zmq_multi":
             address = "tcp://{host}:{port}"
-            lead = [*run, "--bind", address, "-n", "6", "--local", "3"]
-            join = [*COMMAND, mapping, "--connect", address, "-n", "3"]
-            return TwoHosts(lead, join, environment=key)
+            coordinator = [*run, "--bind", address, "-n", "6", "--local", "3"]
+            agent = [*COMMAND, mapping, "--connect", address, "-n", "3"]
+            return TwoHosts(coordinator, agent, environment=key)
         if "redis" in mapping:
             from d4py_dynamic.store.redis.server import server_binary
 
             server = [server_binary(), "--bind", "{host}", "--port", "{port}", "--save", ""]
-            lead = [*run, *SERVER, "-n", "2"]
-            join = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
-            return TwoHosts(lead, join, [*server, "--protected-mode", "no"], key)
+            coordinator = [*run, *SERVER, "-n", "2"]
+            agent = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
+            return TwoHosts(coordinator, agent, [*server, "--protected-mode", "no"], key)
         return None
 
 

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Diary, Emit, Fails, Numbers, Relay, Talker, Total
+from d4py_conformance.pes.common import Emit, Numbers, Relay
+from d4py_conformance.pes.failing import Fails
+from d4py_conformance.pes.lifecycle import Diary, Talker, Total
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, ITEMS, ResumePoint, StoreStatus, Task
 from d4py_dynamic.worker import load as demand
