@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from d4py_conformance.expected.workflows import WORKFLOWS
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.mapping import Capabilities
 
 #: What stands before and behind the matrix in a file that `put_into` keeps up to date.
 BEGIN = "<!-- conformance matrix: begin; written by `dispel4py-conformance report` -->"

@@ -11,8 +11,8 @@ import pytest
 
 from d4py_conformance.subprocesses.isolated_run import IsolatedRun
 from dispel4py import GenericPE, RunResult, WorkflowGraph, run
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.registry import Mapping, load_mapping
+from dispel4py.mapping import Capabilities, Mapping
+from dispel4py.registry import load_mapping
 
 #: Runs a graph: ``execute(graph, inputs, **options of run)``.
 Execute = Callable[..., RunResult]

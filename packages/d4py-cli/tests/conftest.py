@@ -1,15 +1,27 @@
-"""The real command, run as users run it: in a process of its own, in an empty folder."""
+"""The real command in an empty folder: in a process of its own, as users run it, or in this one.
+
+A process of its own is for what depends on one: signals, terminals, worker processes, the end of
+the interpreter, libraries that are hidden.  All else calls `main`, which takes a hundredth of the
+time.
+"""
 
 import ast
+import io
+import logging
 import os
 import re
+import signal
 import subprocess
+import sys
 import sysconfig
 import textwrap
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from d4py_cli.main import main
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 
@@ -108,6 +120,64 @@ def dispel4py(folder):
         return Done(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def invoke(folder, monkeypatch):
+    """Runs the command in this process; what it changes of the process is undone.
+
+    Workflows that it imports are forgotten, so a test may run one after another of the same name.
+    """
+
+    def run(*arguments, env=None):
+        with monkeypatch.context() as patched, interpreter_restored():
+            for name in os.environ.keys() - environment().keys():
+                patched.delenv(name)
+            for name, value in (env or {}).items():
+                patched.setenv(name, value)
+            streams = [io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2)]
+            patched.setattr(sys, "stdout", streams[0])
+            patched.setattr(sys, "stderr", streams[1])
+            patched.setattr(sys, "stdin", io.StringIO())
+            patched.setattr(sys, "dont_write_bytecode", True)  # files are written anew too fast
+            status = main([*map(str, arguments)])
+        for stream in streams:
+            stream.flush()
+        return Done(status, *(stream.buffer.getvalue().decode() for stream in streams))
+
+    return run
+
+
+def interpreter_state():
+    """What a command in this process may change of it, and has to leave as it was."""
+    loggers = [logging.getLogger(name) for name in (None, "dispel4py", "dispel4py.run")]
+    return {
+        "arguments": list(sys.argv),
+        "folder": os.getcwd(),
+        "signal handlers": {
+            number: signal.getsignal(number)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        },
+        "logging": [(it.level, it.propagate, it.disabled, [*it.handlers]) for it in loggers],
+    }
+
+
+@contextmanager
+def interpreter_restored():
+    """Check that the interpreter is left as it was, but for imports, which are undone."""
+    before = interpreter_state()
+    modules, path = dict(sys.modules), list(sys.path)
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in sys.modules.keys() - modules.keys():
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            if file.startswith(before["folder"]):
+                del sys.modules[name]
+    after = interpreter_state()
+    changed = [name for name in before if after[name] != before[name]]
+    assert not changed, f"the command has changed {changed} of this process"
 
 
 @pytest.fixture

@@ -21,33 +21,33 @@ SUBJECTS = [
 
 
 class TestMappings:
-    def test_each_is_listed_with_what_brings_it_and_what_it_can_do(self, dispel4py):
-        done = dispel4py("mappings")
+    def test_each_is_listed_with_what_brings_it_and_what_it_can_do(self, invoke):
+        done = invoke("mappings")
         assert (done.status, done.err) == (0, "")
         (line,) = [line for line in done.out.splitlines() if line.startswith("simple ")]
         assert re.search(r"d4py-core \d+\.\d+", line)
         assert "stateful, group_by, broadcast" in line
 
-    def test_an_alias_says_whose_it_is(self, dispel4py):
-        lines = dispel4py("mappings").out.splitlines()
+    def test_an_alias_says_whose_it_is(self, invoke):
+        lines = invoke("mappings").out.splitlines()
         (line,) = [line for line in lines if line.startswith("redis ")]
         assert "another name of hybrid_redis" in line
 
-    def test_every_known_mapping_is_there_or_has_its_pip_line(self, dispel4py):
-        out = dispel4py("mappings").out
+    def test_every_known_mapping_is_there_or_has_its_pip_line(self, invoke):
+        out = invoke("mappings").out
         for name in ("multi", "zmq_multi", "mpi", "dyn_multi", "dyn_redis", "hybrid_redis"):
             (line,) = [line for line in out.splitlines() if line.startswith(f"{name} ")]
             assert re.search(r"d4py-\S+ \d+\.\d+", line) or "pip install 'd4py-" in line
 
-    def test_it_takes_no_workflow(self, dispel4py):
-        done = dispel4py("mappings", "wf.py")
+    def test_it_takes_no_workflow(self, invoke):
+        done = invoke("mappings", "wf.py")
         assert done.status == 2
         assert "wf.py" in done.err
 
 
 class TestCheck:
-    def test_pes_and_mappings_are_listed(self, dispel4py):
-        done = dispel4py("check", "split_merge")
+    def test_pes_and_mappings_are_listed(self, invoke):
+        done = invoke("check", "split_merge")
         assert done.status == 0
         assert "split_merge can run: 4 PEs, 4 edges\n" in done.out
         assert re.search(
@@ -56,16 +56,16 @@ class TestCheck:
         assert re.search(r"^simple +yes$", done.out, re.MULTILINE)
         assert "this is the example" in done.err
 
-    def test_stateful_pes_are_named_with_the_reason(self, dispel4py):
-        done = dispel4py("check", "word_count")
+    def test_stateful_pes_are_named_with_the_reason(self, invoke):
+        done = invoke("check", "word_count")
         assert done.status == 0
         assert re.search(
             r"WordCounter1 .* its input 'input' has the grouping \[0\]$", done.out, re.M
         )
 
-    def test_nothing_is_run(self, dispel4py, write):
+    def test_nothing_is_run(self, invoke, write):
         write("wf.py", "from dispel4py import *\ngraph = WorkflowGraph()\ngraph.add(ProducerPE())")
-        assert dispel4py("check", "wf.py").status == 0
+        assert invoke("check", "wf.py").status == 0
 
     @pytest.fixture
     def holding(self, write):
@@ -88,9 +88,9 @@ class TestCheck:
 
         return write_workflow
 
-    def test_each_mapping_makes_of_the_pes_what_a_run_would(self, dispel4py, holding):
+    def test_each_mapping_makes_of_the_pes_what_a_run_would(self, invoke, holding):
         holding("threading.Lock()")
-        done = dispel4py("check", "wf.py")
+        done = invoke("check", "wf.py")
         assert done.status == 0
         answers = answers_in(done.out)
         assert answers["simple"] == "yes"
@@ -106,9 +106,9 @@ class TestCheck:
         assert all(answer.startswith("no: ") for answer in answers_in(done.out).values())
         assert "the file 'notes.txt' (mode 'w') is open" in answers_in(done.out)["simple"]
 
-    def test_what_a_run_would_need_is_told(self, dispel4py, write):
+    def test_what_a_run_would_need_is_reported(self, invoke, write):
         write("wf.py")
-        done = dispel4py("check", "wf.py", env=os.environ | {"REDIS_URL": "redis://127.0.0.1:1"})
+        done = invoke("check", "wf.py", env={"REDIS_URL": "redis://127.0.0.1:1"})
         assert done.status == 0
         answers = answers_in(done.out)
         assert answers["hybrid_redis"].startswith("yes, but: ")
@@ -123,26 +123,26 @@ def answers_in(out):
 
 
 class TestDraw:
-    def test_the_default_is_dot_on_stdout(self, dispel4py):
-        done = dispel4py("draw", "split_merge")
+    def test_the_default_is_dot_on_stdout(self, invoke):
+        done = invoke("draw", "split_merge")
         assert done.status == 0
         assert done.out.startswith("digraph")
         assert "TestProducer0" in done.out
 
-    def test_mermaid_can_be_asked_for(self, dispel4py):
-        assert dispel4py("draw", "split_merge", "--mermaid").out.startswith("flowchart")
+    def test_mermaid_can_be_asked_for(self, invoke):
+        assert invoke("draw", "split_merge", "--mermaid").out.startswith("flowchart")
 
     @pytest.mark.parametrize(
         ("options", "beginning"),
         [(["a.dot"], "digraph"), (["a.mmd"], "flowchart"), (["a.txt", "--mermaid"], "flowchart")],
     )
-    def test_the_file_has_the_format_of_its_suffix(self, dispel4py, folder, options, beginning):
-        done = dispel4py("draw", "split_merge", "-o", *options)
+    def test_the_file_has_the_format_of_its_suffix(self, invoke, folder, options, beginning):
+        done = invoke("draw", "split_merge", "-o", *options)
         assert (done.status, done.out) == (0, "")
         assert (folder / options[0]).read_text().startswith(beginning)
 
-    def test_a_file_that_cannot_be_written_is_told(self, dispel4py):
-        done = dispel4py("draw", "split_merge", "-o", "nowhere/a.dot")
+    def test_a_file_that_cannot_be_written_is_reported(self, invoke):
+        done = invoke("draw", "split_merge", "-o", "nowhere/a.dot")
         assert done.status == 2
         assert "cannot write nowhere/a.dot" in done.err
 
@@ -157,23 +157,23 @@ class TestPlotScaling:
         ("picture", "beginning"), [("a.png", b"\x89PNG"), ("a.svg", b"<?xml"), ("a.pdf", b"%PDF")]
     )
     def test_the_picture_has_the_format_of_its_suffix(
-        self, dispel4py, write, folder, picture, beginning
+        self, invoke, write, folder, picture, beginning
     ):
         write("trace.csv", TRACE)
-        done = dispel4py("plot-scaling", "trace.csv", "-o", picture)
+        done = invoke("plot-scaling", "trace.csv", "-o", picture)
         assert (done.status, done.out, done.err) == (0, "", "")
         assert (folder / picture).read_bytes().startswith(beginning)
 
-    def test_it_goes_beside_the_trace_unless_it_is_said_where(self, dispel4py, write, folder):
+    def test_it_goes_beside_the_trace_unless_it_is_said_where(self, invoke, write, folder):
         write("traces/trace.csv", TRACE)
-        done = dispel4py("plot-scaling", "traces/trace.csv")
+        done = invoke("plot-scaling", "traces/trace.csv")
         assert (done.status, done.out) == (0, "")
         assert "traces/trace.png" in done.err
         assert (folder / "traces/trace.png").stat().st_size > 1000
 
-    def test_columns_may_stand_in_any_order_among_others(self, dispel4py, write):
+    def test_columns_may_stand_in_any_order_among_others(self, invoke, write):
         write("trace.csv", "backlog,note,active,seconds\n3,burst,2,0.5\n")
-        assert dispel4py("plot-scaling", "trace.csv").status == 0
+        assert invoke("plot-scaling", "trace.csv").status == 0
 
     @pytest.mark.parametrize(
         ("text", "reason"),
@@ -187,31 +187,31 @@ class TestPlotScaling:
             ("seconds,active,backlog\n0,1,0\n\n2,1\n", "line 4: it ends after '2,1'"),
         ],
     )
-    def test_what_is_no_trace_is_told_with_its_line(self, dispel4py, write, text, reason):
+    def test_what_is_no_trace_is_reported_with_its_line(self, invoke, write, text, reason):
         write("trace.csv", text)
-        done = dispel4py("plot-scaling", "trace.csv")
+        done = invoke("plot-scaling", "trace.csv")
         assert (done.status, done.out) == (2, "")
         assert f"trace.csv is no scaling trace: {reason}" in done.err
 
-    def test_a_file_that_is_not_text_is_told(self, dispel4py, folder):
+    def test_a_file_that_is_not_text_is_reported(self, invoke, folder):
         (folder / "trace.csv").write_bytes(b"\xff\xfe\x00")
-        done = dispel4py("plot-scaling", "trace.csv")
+        done = invoke("plot-scaling", "trace.csv")
         assert done.status == 2
         assert "cannot read trace.csv: it is not a text file" in done.err
 
-    def test_a_trace_that_is_not_there_is_told(self, dispel4py):
-        done = dispel4py("plot-scaling", "trace.csv")
+    def test_a_trace_that_is_not_there_is_reported(self, invoke):
+        done = invoke("plot-scaling", "trace.csv")
         assert done.status == 2
         assert "cannot read trace.csv: No such file" in done.err
 
     @pytest.mark.parametrize("picture", ["nowhere/a.png", "a.doc"])
-    def test_a_picture_that_cannot_be_written_is_told(self, dispel4py, write, picture):
+    def test_a_picture_that_cannot_be_written_is_reported(self, invoke, write, picture):
         write("trace.csv", TRACE)
-        done = dispel4py("plot-scaling", "trace.csv", "-o", picture)
+        done = invoke("plot-scaling", "trace.csv", "-o", picture)
         assert done.status == 2
         assert f"cannot write {picture} (-o)" in done.err
 
-    def test_without_matplotlib_the_pip_line_is_told(self, dispel4py, write, folder):
+    def test_without_matplotlib_the_pip_line_is_reported(self, dispel4py, write, folder):
         write("trace.csv", TRACE)
         write("hidden/matplotlib.py", "raise ImportError")
         hidden = dict(os.environ, PYTHONPATH=str(folder / "hidden"))
@@ -224,14 +224,13 @@ class TestInstalled:
     """`worker` and `runs`, which the package of the Redis mappings brings."""
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
-    def test_they_are_listed_among_the_commands(self, dispel4py, name):
-        out = dispel4py("--help").out
-        assert re.search(rf"^       dispel4py {name} --redis-url URL", out, re.MULTILINE)
+    def test_they_are_listed_among_the_commands(self, invoke, name):
+        out = invoke("--help").out
         assert re.search(rf"^  {name} +\w", out.partition("\ncommands:")[2], re.MULTILINE)
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
-    def test_the_help_says_what_for_and_shows_an_example(self, dispel4py, name):
-        out = dispel4py(name, "--help").out
+    def test_the_help_says_what_for_and_shows_an_example(self, invoke, name):
+        out = invoke(name, "--help").out
         assert f"usage: dispel4py {name} " in out
         assert "on a Redis server, with" in out
         assert f"\n  dispel4py {name} --redis-url redis://HOST:6379" in out
@@ -249,46 +248,53 @@ class TestInstalled:
             (["runs", "everywhere"], "unrecognized arguments: everywhere"),
         ],
     )
-    def test_wrong_usage_ends_with_status_2(self, dispel4py, arguments, message):
+    def test_wrong_usage_ends_with_status_2(self, invoke, arguments, message):
         key = {} if message.startswith("the run's key") else {"D4PY_KEY": "k" * 32}
-        done = dispel4py(*arguments, env={**os.environ, **key})
+        done = invoke(*arguments, env={**os.environ, **key})
         assert (done.status, done.out) == (2, "")
         assert message in done.err
         assert "Traceback" not in done.err
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
-    def test_without_the_client_the_pip_line_is_told(self, dispel4py, write, folder, name):
+    def test_without_the_client_the_pip_line_is_reported(self, dispel4py, write, folder, name):
         write("hidden/redis.py", "raise ImportError('there is no redis')")
         done = dispel4py(name, env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
         assert done.status == 2
         assert "pip install 'd4py-mappings-dynamic[redis]'" in done.err
 
+    def test_help_without_the_client_lists_them_with_the_pip_line(self, dispel4py, write, folder):
+        write("hidden/redis.py", "raise ImportError('there is no redis')")
+        done = dispel4py("--help", env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
+        assert (done.status, done.err) == (0, "")
+        pip = "pip install 'd4py-mappings-dynamic[redis]'"
+        assert re.search(rf"^  worker +.*{re.escape(pip)}$", done.out, re.MULTILINE)
+
 
 class TestHelp:
-    def test_the_command_alone_shows_how_to_use_it(self, dispel4py):
-        done = dispel4py()
+    def test_the_command_alone_shows_how_to_use_it(self, invoke):
+        done = invoke()
         assert (done.status, done.out) == (2, "")
         assert "usage: dispel4py MAPPING WORKFLOW" in done.err
 
-    def test_the_version_is_that_of_the_packages(self, dispel4py):
-        done = dispel4py("--version")
+    def test_the_version_is_that_of_the_packages(self, invoke):
+        done = invoke("--version")
         assert re.fullmatch(r"dispel4py \d\S* \(d4py-core \d\S*\)\n", done.out)
 
     @pytest.mark.parametrize("subject", SUBJECTS)
     @pytest.mark.parametrize("option", ["-h", "--help"])
-    def test_it_ends_with_status_0_and_fits_a_terminal(self, dispel4py, subject, option):
-        done = dispel4py(*subject, option)
+    def test_it_ends_with_status_0_and_fits_a_terminal(self, invoke, subject, option):
+        done = invoke(*subject, option)
         assert (done.status, done.err) == (0, "")
         assert "example" in done.out
         assert max(map(len, done.out.splitlines())) <= 100
 
     @pytest.mark.slow
-    def test_the_examples_work(self, dispel4py, write):
+    def test_the_examples_work(self, invoke, write):
         write("my_workflow.py")
         write("trace.csv", TRACE)
         examples = []
         for subject in SUBJECTS:
-            text = dispel4py(*subject, "--help").out
+            text = invoke(*subject, "--help").out
             examples += re.findall(r"^  (dispel4py .*)$", text.partition("example")[2], re.M)
         assert len(examples) >= 10
         for example in examples:
@@ -298,7 +304,7 @@ class TestHelp:
                 continue
             # An image of a graph needs graphviz.
             without_graphviz = example.replace("split_merge.svg", "split_merge.dot")
-            done = dispel4py(*shlex.split(without_graphviz)[1:])
+            done = invoke(*shlex.split(without_graphviz)[1:])
             assert done.status == 0, f"{example}: {done.err}"
 
 

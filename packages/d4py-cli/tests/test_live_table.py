@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from d4py_cli.live import Progress
+from d4py_cli.live import PERows
 from dispel4py.result import InstanceStats, RunStats
 
 TALKING = """
@@ -303,19 +303,19 @@ def stats(seconds, *counts):
 
 class TestProgress:
     def test_instances_of_a_pe_are_added_up(self):
-        progress = Progress(["A0", "B1"])
+        progress = PERows(["A0", "B1"])
         progress.update(stats(1.0, ("A0", 0, 5), ("A0", 1, 7)))
         assert (progress.rows["A0"].instances, progress.rows["A0"].items) == (2, 12)
         assert progress.rows["B1"].state == "waiting"
 
     def test_the_rate_is_that_of_the_last_interval(self):
-        progress = Progress(["A0"])
+        progress = PERows(["A0"])
         progress.update(stats(1.0, ("A0", 0, 100)))
         progress.update(stats(1.5, ("A0", 0, 110)))
         assert progress.rows["A0"].rate == 20.0
 
     def test_a_pe_without_new_items_is_idle_and_in_the_end_done(self):
-        progress = Progress(["A0"])
+        progress = PERows(["A0"])
         progress.update(stats(1.0, ("A0", 0, 100)))
         assert progress.rows["A0"].state == "running"
         progress.update(stats(2.0, ("A0", 0, 100)))
@@ -324,6 +324,6 @@ class TestProgress:
         assert (progress.rows["A0"].state, progress.rows["A0"].rate) == ("done", 25.0)
 
     def test_stats_without_time_do_no_harm(self):
-        progress = Progress(["A0"])
+        progress = PERows(["A0"])
         progress.finish(stats(0.0, ("A0", 0, 1), ("new", 0, 1)))
         assert progress.rows["new"].items == 1

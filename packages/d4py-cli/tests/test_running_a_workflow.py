@@ -30,14 +30,14 @@ class TestTheMainJob:
         assert "there is no file split_merge.py here; this is the example" in done.err
 
     @pytest.mark.parametrize("workflow", ["split_merge", "split_merge.py"])
-    def test_a_bare_name_is_an_example(self, dispel4py, workflow):
-        done = dispel4py("simple", workflow, "-i", 3)
+    def test_a_bare_name_is_an_example(self, invoke, workflow):
+        done = invoke("simple", workflow, "-i", 3)
         assert done.outputs == {"TestTwoInOneOut3": {"output": ["1", "1", "2", "2", "3", "3"]}}
         assert f"there is no file {workflow} here; this is the example" in done.err
 
-    def test_a_file_of_that_name_goes_before_the_example(self, dispel4py, write):
+    def test_a_file_of_that_name_goes_before_the_example(self, invoke, write):
         write("split_merge.py")
-        done = dispel4py("simple", "split_merge.py", "-i", 3)
+        done = invoke("simple", "split_merge.py", "-i", 3)
         assert done.outputs == {"Square1": {"output": [1, 4, 9]}}
         assert "example" not in done.err
 
@@ -64,9 +64,9 @@ class TestOldSpellings:
         done = dispel4py("dispel4py.new.simple_process", "pipeline_test", "-i", 3)
         assert done.outputs == SIX_STAGES
 
-    def test_the_command_takes_the_old_module_path_of_a_workflow(self, dispel4py):
+    def test_the_command_takes_the_old_module_path_of_a_workflow(self, invoke):
         workflow = "dispel4py.examples.graph_testing.pipeline_test"
-        assert dispel4py("simple", workflow, "-i", 3).outputs == SIX_STAGES
+        assert invoke("simple", workflow, "-i", 3).outputs == SIX_STAGES
 
     @pytest.mark.parametrize(
         "options",
@@ -84,10 +84,10 @@ class TestOldSpellings:
         ],
         ids=" ".join,
     )
-    def test_options_keep_their_spelling(self, dispel4py, write, options):
+    def test_options_keep_their_spelling(self, invoke, write, options):
         write("wf.py")
         write("inputs.json", '{"Count0": [{}, {}, {}]}')
-        done = dispel4py("simple", "wf.py", *options)
+        done = invoke("simple", "wf.py", *options)
         assert done.outputs == {"Square1": {"output": [1, 4, 9]}}
 
     @pytest.mark.parametrize("target", ["dispel4py.new.dynamic_redis", "redis"])
@@ -103,30 +103,30 @@ class TestOldSpellings:
 
 
 class TestInputs:
-    def test_one_iteration_is_the_default(self, dispel4py, write):
+    def test_one_iteration_is_the_default(self, invoke, write):
         write("wf.py")
-        assert dispel4py("simple", "wf.py").outputs == {"Square1": {"output": [1]}}
+        assert invoke("simple", "wf.py").outputs == {"Square1": {"output": [1]}}
 
-    def test_no_iteration_is_possible(self, dispel4py, write):
+    def test_no_iteration_is_possible(self, invoke, write):
         write("wf.py")
-        assert dispel4py("simple", "wf.py", "-i", 0).outputs == {}
+        assert invoke("simple", "wf.py", "-i", 0).outputs == {}
 
-    def test_the_file_goes_before_the_data_and_both_before_the_iterations(self, dispel4py, write):
+    def test_the_file_goes_before_the_data_and_both_before_the_iterations(self, invoke, write):
         write("wf.py")
         write("inputs.json", '\ufeff{"Count0": 2}')
         data = '{"Count0": 5}'
-        done = dispel4py("simple", "wf.py", "-i", 9, "-d", data, "-f", "inputs.json")
+        done = invoke("simple", "wf.py", "-i", 9, "-d", data, "-f", "inputs.json")
         assert done.outputs == {"Square1": {"output": [1, 4]}}
-        assert "-d is not used" in done.err
-        assert "-i is not used" in done.err
+        assert "-d is ignored" in done.err
+        assert "-i is ignored" in done.err
 
-    def test_an_empty_object_says_nothing(self, dispel4py, write):
+    def test_an_empty_object_says_nothing(self, invoke, write):
         write("wf.py")
-        done = dispel4py("simple", "wf.py", "-d", "{}", "-i", 2)
+        done = invoke("simple", "wf.py", "-d", "{}", "-i", 2)
         assert done.outputs == {"Square1": {"output": [1, 4]}}
-        assert "not used" not in done.err
+        assert "ignored" not in done.err
 
-    def test_data_reaches_the_root(self, dispel4py, write):
+    def test_data_reaches_the_root(self, invoke, write):
         write(
             "wf.py",
             """
@@ -138,7 +138,7 @@ class TestInputs:
             graph.add(Shout())
             """,
         )
-        done = dispel4py("simple", "wf.py", "-d", '{"Shout0": [{"input": "a"}, {"input": "b"}]}')
+        done = invoke("simple", "wf.py", "-d", '{"Shout0": [{"input": "a"}, {"input": "b"}]}')
         assert done.outputs == {"Shout0": {"output": ["A", "B"]}}
 
 
@@ -193,15 +193,15 @@ class TestTheWorkflowsOwnArguments:
         done = dispel4py(mapping, "wf.py", "-q", "--", "-i", "7", "--", "x y")
         assert done.outputs == {"Show0": {"output": [["wf.py", "-i", "7", "--", "x y"]]}}
 
-    def test_without_dashes_it_has_none(self, dispel4py, write):
+    def test_without_dashes_it_has_none(self, invoke, write):
         write("wf.py", "import sys\nprint(sys.argv)\nsys.exit()")
-        assert dispel4py("simple", "wf.py", "-i", 2).out == "['wf.py']\n"
+        assert invoke("simple", "wf.py", "-i", 2).out == "['wf.py']\n"
 
 
 class TestWhatIsSaid:
-    def test_results_go_to_stdout_and_all_else_to_stderr(self, dispel4py, write):
+    def test_results_go_to_stdout_and_all_else_to_stderr(self, invoke, write):
         write("wf.py")
-        done = dispel4py("simple", "wf.py", "-i", 2)
+        done = invoke("simple", "wf.py", "-i", 2)
         assert done.out == "Outputs: {'Square1': {'output': [1, 4]}}\n"
         assert re.fullmatch(
             r"Count0 \(rank 0\): Processed 2 iterations.\n"
@@ -210,9 +210,9 @@ class TestWhatIsSaid:
             done.err,
         )
 
-    def test_one_iteration_is_said_in_the_singular(self, dispel4py, write):
+    def test_one_iteration_is_said_in_the_singular(self, invoke, write):
         write("wf.py")
-        assert "Count0 (rank 0): Processed 1 iteration.\n" in dispel4py("simple", "wf.py").err
+        assert "Count0 (rank 0): Processed 1 iteration.\n" in invoke("simple", "wf.py").err
 
     def test_what_pes_log_is_shown_once(self, dispel4py, write, mapping):
         write(
@@ -332,20 +332,20 @@ class TestOutputFile:
             {"pe": "Square1", "output": "output", "data": data} for data in (1, 4, 9)
         ]
 
-    def test_a_dash_is_stdout(self, dispel4py, write):
+    def test_a_dash_is_stdout(self, invoke, write):
         write("wf.py")
-        done = dispel4py("simple", "wf.py", "-i", 1, "--output", "-")
+        done = invoke("simple", "wf.py", "-i", 1, "--output", "-")
         assert done.out == '{"pe": "Square1", "output": "output", "data": 1}\n'
 
-    def test_results_that_came_before_a_failure_are_kept(self, dispel4py, write, folder):
+    def test_results_that_came_before_a_failure_are_kept(self, invoke, write, folder):
         write("wf.py", TestFailures.FAILING)
-        done = dispel4py("simple", "wf.py", "-i", 4, "--output", "out.jsonl")
+        done = invoke("simple", "wf.py", "-i", 4, "--output", "out.jsonl")
         assert done.status == 1
         assert json.loads((folder / "out.jsonl").read_text())["data"] == -12
 
 
 @pytest.mark.parametrize("more", [[], ["-q"]])
-def test_a_pe_that_sends_nothing_is_noted_once(dispel4py, write, more):
+def test_a_pe_that_sends_nothing_is_noted_once(invoke, write, more):
     write(
         "wf.py",
         """
@@ -368,6 +368,6 @@ def test_a_pe_that_sends_nothing_is_noted_once(dispel4py, write, more):
         graph.connect(double, "output", Sink(), "input")
         """,
     )
-    done = dispel4py("simple", "wf.py", "-i", "5", *more)
+    done = invoke("simple", "wf.py", "-i", "5", *more)
     assert done.status == 0
     assert done.err.count("Double1 got 5 items and sent none: does its _process() return") == 1

@@ -88,9 +88,9 @@ def test_each_one_is_a_json_object_on_a_line(skipping, folder):
     }
 
 
-def test_the_one_that_ends_a_run_is_written_too(dispel4py, write, folder):
+def test_the_one_that_ends_a_run_is_written_too(invoke, write, folder):
     write("wf.py", WORKFLOW)
-    done = dispel4py("simple", "wf.py", "-i", 10, "--failures", "failed.jsonl")
+    done = invoke("simple", "wf.py", "-i", 10, "--failures", "failed.jsonl")
 
     assert done.status == 1
     (line,) = (folder / "failed.jsonl").read_text().splitlines()
@@ -103,8 +103,7 @@ def test_a_run_in_which_nothing_got_through_a_pe_has_failed(skipping):
     assert done.status == 1
     assert "9 × ZeroDivisionError in Divide1" in done.err
     assert done.err.splitlines()[-1] == (
-        "dispel4py: error: no item got through Divide1 (all of its 10 calls), so this counts as a"
-        " failed run"
+        "dispel4py: error: the run counts as failed: every call failed in Divide1 (10 of 10)"
     )
     assert "Traceback" not in done.err
 
@@ -115,7 +114,7 @@ def test_a_run_that_skipped_anything_fails_on_demand(skipping):
     assert done.status == 1
     assert "Outputs: " in done.out
     assert done.err.splitlines()[-1] == (
-        "dispel4py: error: --fail-on-skipped: failures that were skipped: 4"
+        "dispel4py: error: --fail-on-skipped: 4 failures were skipped"
     )
     assert skipping("--fail-on-skipped", calls=1).status == 0
 

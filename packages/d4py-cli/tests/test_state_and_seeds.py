@@ -36,7 +36,7 @@ def workflow(write):
 
 @pytest.mark.parametrize("mapping", ["simple", "multi", "dyn_multi", "hybrid_redis"])
 class TestOnMappings:
-    def test_i6_undeclared_state_is_told_of_once(self, dispel4py, workflow, mapping):
+    def test_i6_undeclared_state_is_reported_once(self, dispel4py, workflow, mapping):
         done = dispel4py(mapping, workflow, "-i", 9, "-n", 4)
         assert done.status == 0
         assert done.err.count(SAID) == 1
@@ -56,22 +56,22 @@ class TestOnMappings:
         assert dispel4py("simple", "wf.py", "-i", 1, "--seed", seed).outputs == first.outputs
 
 
-def test_i6_it_is_told_to_who_wants_to_hear_no_more_than_warnings(dispel4py, workflow):
-    done = dispel4py("simple", workflow, "-i", 9, "-q")
+def test_i6_it_is_reported_to_who_wants_to_hear_no_more_than_warnings(invoke, workflow):
+    done = invoke("simple", workflow, "-i", 9, "-q")
     assert done.err.count("\n") == done.err.count(SAID) == 1
 
 
 @pytest.mark.parametrize("seed", ["-1", "x", "1.5", str(1 << 64)])
-def test_i7_what_is_no_seed_is_refused(dispel4py, workflow, seed):
-    done = dispel4py("simple", workflow, f"--seed={seed}")
+def test_i7_what_is_no_seed_is_refused(invoke, workflow, seed):
+    done = invoke("simple", workflow, f"--seed={seed}")
     assert done.status == 2
     assert "seed" in done.err
     assert "Traceback" not in done.err
 
 
 class TestTry:
-    def test_i6_mappings_that_would_differ_are_named(self, dispel4py, workflow):
-        done = dispel4py("check", workflow, "--try", 5)
+    def test_i6_mappings_that_would_differ_are_named(self, invoke, workflow):
+        done = invoke("check", workflow, "--try", 5)
         assert done.status == 2
         assert SAID in done.out
         rows = done.out.partition("results\n")[2].splitlines()
@@ -81,27 +81,27 @@ class TestTry:
             assert said[mapping] == "may differ: Mean1 may have several instances there"
         assert done.err == ""
 
-    def test_i6_a_mapping_that_cannot_run_it_is_not_named_again(self, dispel4py, write):
+    def test_i6_a_mapping_that_cannot_run_it_is_not_named_again(self, invoke, write):
         keeper = "keeper = IterativePE()\nkeeper.stateful = True\n"
         write("wf.py", f"{MEAN}{keeper}graph.connect(Draw(), 'output', keeper, 'input')\n")
-        done = dispel4py("check", "wf.py", "--try", 5)
+        done = invoke("check", "wf.py", "--try", 5)
         assert done.status == 2
         assert "dyn_redis" not in done.out.partition("results\n")[2]
 
-    def test_i6_nothing_to_say_is_said(self, dispel4py, write):
+    def test_i6_nothing_to_say_is_said(self, invoke, write):
         write("wf.py")
-        done = dispel4py("check", "wf.py", "--try", 5)
+        done = invoke("check", "wf.py", "--try", 5)
         assert done.status == 0
-        assert "no PE was seen to keep state without saying so" in done.out
+        assert "no PE keeps undeclared state" in done.out
 
-    def test_a_workflow_that_fails_is_told(self, dispel4py, write):
+    def test_a_workflow_that_fails_is_reported(self, invoke, write):
         write("wf.py", MEAN.replace("random.randint(1, 10**9)", "1 / 0"))
-        done = dispel4py("check", "wf.py", "--try", 5)
+        done = invoke("check", "wf.py", "--try", 5)
         assert done.status == 1
         assert "Draw0 (instance 0) failed in process" in done.err
 
-    def test_n_has_to_be_a_number(self, dispel4py, workflow):
-        done = dispel4py("check", workflow, "--try", "some")
+    def test_n_has_to_be_a_number(self, invoke, workflow):
+        done = invoke("check", workflow, "--try", "some")
         assert done.status == 2
         assert "--try" in done.err
 
@@ -128,7 +128,7 @@ graph.connect(Count(), "output", write, "input")
 
 
 @pytest.mark.parametrize("mapping", ["simple", "multi"])
-def test_i6_instances_that_overwrite_one_file_are_told_of_and_refused(dispel4py, write, mapping):
+def test_i6_instances_that_overwrite_one_file_are_reported_and_refused(dispel4py, write, mapping):
     write("same_file.py", SAME_FILE)
     said = "several instances of Write1 had 'written.txt' open for writing"
     done = dispel4py(mapping, "same_file.py", "-i", 9, "-n", 3)

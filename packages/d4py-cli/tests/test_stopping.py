@@ -126,7 +126,7 @@ def test_a_reader_that_wants_only_the_beginning_of_the_results_is_no_error(start
 
 
 @pytest.mark.parametrize("target", ["/dev/full", "-"])
-def test_a_full_disk_is_told(start, write, target):
+def test_a_full_disk_is_reported(start, write, target):
     write("wf.py")
     with open("/dev/full", "w") as full:
         process = start("simple", "wf.py", "--output", target, "-q", stdout=full)
@@ -155,7 +155,7 @@ TALKING = """
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
-def test_a_disk_that_is_full_when_pes_print_is_told(start, write, folder, mapping):
+def test_a_disk_that_is_full_when_pes_print_is_reported(start, write, folder, mapping):
     write("wf.py", TALKING)
     with open("/dev/full", "w") as full:
         process = start(mapping, "wf.py", "--output", "out.jsonl", "-q", stdout=full)
@@ -197,7 +197,7 @@ def test_lines_and_results_are_whole_in_a_pipe_that_is_read_slowly(start, write,
     assert sum(line.startswith('{"pe": "Show1"') and line[-1] == "}" for line in lines) == 200
 
 
-def test_a_full_disk_under_stdout_is_told(start, write):
+def test_a_full_disk_under_stdout_is_reported(start, write):
     write("wf.py")
     with open("/dev/full", "w") as full:
         process = start("simple", "wf.py", "-q", stdout=full)

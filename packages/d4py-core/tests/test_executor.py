@@ -6,8 +6,6 @@ from contextlib import suppress
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine import executor as executor_module
-from dispel4py.engine import runner as runner_module
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.limits import EngineLimits
@@ -42,11 +40,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(runner_module, "perf_counter", clock)
-    monkeypatch.setattr(executor_module, "perf_counter", clock)
-    return clock
+def clock():
+    return Clock()
 
 
 class Count(ProducerPE):
@@ -237,7 +232,7 @@ def test_d3_calls_that_wait_are_still_known_by_their_numbers():
 
 
 def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time(clock):
-    executor, exits = make_executor(chain(Count(), Same()))
+    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
     left = CallRange(0, 10_000)
     sizes = []
     while left:
@@ -302,7 +297,7 @@ def test_c6_sender_is_never_far_ahead_of_its_receiver():
 
 def test_quick_items_travel_in_batches(clock):
     batches = []
-    executor, exits = make_executor(chain(Count(), Same()))
+    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
     exits.result = lambda pe_id, output, items: batches.append(len(items))
 
     call(executor, 4 * BATCH)
@@ -320,7 +315,7 @@ def test_slow_items_move_on_one_by_one(clock):
             events.append("call")
             return super()._process(inputs)
 
-    executor, exits = make_executor(chain(Slow(), Same()))
+    executor, exits = make_executor(chain(Slow(), Same()), clock=clock)
     exits.result = lambda pe_id, output, items: events.append(items)
 
     call(executor, 3)
@@ -337,7 +332,7 @@ def test_pe_that_becomes_slow_gets_small_batches_again(clock):
                 clock.now += 1.0
             return super()._process(inputs)
 
-    executor, exits = make_executor(chain(GetsSlow(), Same()))
+    executor, exits = make_executor(chain(GetsSlow(), Same()), clock=clock)
     exits.result = lambda pe_id, output, items: events.append(len(items))
 
     call(executor, 5000 + BATCH + 3)
@@ -355,7 +350,7 @@ def test_batches_grow_only_where_big_ones_were_quick(clock):
                 clock.now += 1.0
             return data
 
-    executor, exits = make_executor(chain(Count(), Sized()))
+    executor, exits = make_executor(chain(Count(), Sized()), clock=clock)
     exits.result = lambda pe_id, output, items: sizes.append(len(items))
     for i in range(100):
         executor.push(1, 0, "input", [i])
@@ -375,7 +370,7 @@ def test_slow_generator_is_not_read_ahead(clock):
             events.append("read")
             yield {"n": i}
 
-    executor, exits = make_executor(chain(Count(), Same()))
+    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
     exits.result = lambda pe_id, output, items: events.append(items)
     source = rows()
     while executor.call_root(0, source):
@@ -389,7 +384,7 @@ def test_c2_one_by_one_items_go_depth_first_whatever_the_time(clock):
     graph = chain(source, left, meet)
     graph.connect(source, "output", right, "input")
     graph.connect(right, "output", meet, "input")
-    executor, exits = make_executor(graph)
+    executor, exits = make_executor(graph, clock=clock)
 
     call(executor, 4)
 
@@ -399,7 +394,8 @@ def test_c2_one_by_one_items_go_depth_first_whatever_the_time(clock):
 def test_c2_instances_are_called_in_the_order_of_the_items(clock):
     batches = []
     executor, exits = make_executor(
-        chain(Count(), Each(lambda data: data, 3), Writer(), Each(lambda data: data, 2), Same())
+        chain(Count(), Each(lambda data: data, 3), Writer(), Each(lambda data: data, 2), Same()),
+        clock=clock,
     )
     exits.result = lambda pe_id, output, items: batches.append(items)
 
@@ -434,7 +430,7 @@ def test_written_items_arrive_before_the_call_ends(clock):
             pe.write("output", i)
             events.append(f"wrote {i}")
 
-    executor, _ = make_executor(chain(Count(), Writer(slowly), Each(events.append)))
+    executor, _ = make_executor(chain(Count(), Writer(slowly), Each(events.append)), clock=clock)
     call(executor, 1)
 
     assert events == [0, "wrote 0", 1, "wrote 1", 2, "wrote 2"]
@@ -459,7 +455,9 @@ def test_writers_that_recurse_themselves_have_room(clock):
             pe.write("output", item)
 
     executor, exits = make_executor(
-        chain(Count(), *(Writer(write_from_below) for _ in range(100))), one_by_one=True
+        chain(Count(), *(Writer(write_from_below) for _ in range(100))),
+        one_by_one=True,
+        clock=clock,
     )
 
     call(executor, 3)

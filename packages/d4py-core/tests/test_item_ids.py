@@ -12,9 +12,10 @@ from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.item_ids import InstanceSnapshot, Item, bare, call_id, child_id
+from dispel4py.engine.item_ids import InstanceSnapshot, Item, call_id, child_id, without_ids
 from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.engine.runner import Runner
+from dispel4py.engine.runner_options import RunnerOptions
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.new.monitoring import ProcessTimingPE
 
@@ -178,7 +179,7 @@ def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
     planned = replicate_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
     ids = set()
     for rank in (0, 1, 1):
-        runner = ContextRunner(planned, 0, lambda runner: None, rank=rank)
+        runner = ContextRunner(planned, 0, lambda runner: None, RunnerOptions(rank=rank))
         runner.preprocess()
         ids.add(runner.written["ends"][0])
     assert len(ids) == 2
@@ -191,7 +192,7 @@ def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
     planned = share(make_plan(chain(count, Ask()))).pes[0]
     found = {}
     for number, first in enumerate([4, 0, 7]):
-        runner = ContextRunner(planned, number, lambda runner: None, rank=number)
+        runner = ContextRunner(planned, number, lambda runner: None, RunnerOptions(rank=number))
         runner.preprocess()
         for calls in (CallRange(first, 2), CallRange(first + 2, 1)):
             runner.process(None, calls)
@@ -361,17 +362,19 @@ def test_h2_a_root_that_moves_goes_on_counting_its_calls():
     heir = make(kept)
     heir.process(None, [{}] * 3)
     assert lost.written["output"] + heir.written["output"] == calm.written["output"]
-    assert bare(calm.written["output"]) == [1, 2, 3, 4, 5]
+    assert without_ids(calm.written["output"]) == [1, 2, 3, 4, 5]
 
 
 def test_d2_a_replica_that_is_left_to_others_keeps_its_name():
     planned = replicate_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
-    left = ContextRunner(planned, 0, lambda runner: None, rank=3)
+    left = ContextRunner(planned, 0, lambda runner: None, RunnerOptions(rank=3))
     left.preprocess()
     kept = pickle.loads(left.snapshot(pickle.dumps))
     ends = []
     for rank in (4, 5):
-        heir = ContextRunner(planned, 7, lambda runner: None, rank=rank, restored=kept)
+        heir = ContextRunner(
+            planned, 7, lambda runner: None, RunnerOptions(rank=rank), restored=kept
+        )
         heir.preprocess()
         heir.postprocess()
         ends.append(heir.written["ends"])

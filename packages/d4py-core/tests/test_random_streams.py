@@ -131,7 +131,7 @@ def test_i7_small_seeds_are_different_series_of_both_generators():
     drawn = []
     with preserved_generators():
         for seed in (0, 1, 2, 1 << 32, 2 << 32 | 3):
-            Stream(seed, "a").take()
+            Stream(seed, "a").activate()
             drawn.append((random.random(), numpy.random()))
     ofs_python, ofs_numpy = zip(*drawn, strict=True)
     assert len({*ofs_python}) == 5
@@ -143,7 +143,7 @@ def test_i7_each_generator_follows_from_its_half_of_the_seed():
     drawn = []
     with preserved_generators():
         for seed in (5 << 32 | 6, 5 << 32 | 7, 8 << 32 | 7):
-            Stream(seed, "a").take()
+            Stream(seed, "a").activate()
             drawn.append((random.random(), numpy.random()))
     assert drawn[0][0] == drawn[1][0] != drawn[2][0]
     assert drawn[0][1] != drawn[1][1] == drawn[2][1]
@@ -316,7 +316,7 @@ def test_i7_a_run_on_another_thread_puts_nothing_back_that_was_drawn_since():
         with preserved_generators() as callers:
             entered.set()
             may_end.wait()
-            callers.take()
+            callers.activate()
 
     thread = threading.Thread(target=other)
     with preserved_generators():
@@ -335,9 +335,9 @@ def test_i7_on_two_threads_nobody_draws_the_same_number():
         ready.wait()
         stream = Stream(1, name)
         for _ in range(200):
-            stream.take()
+            stream.activate()
             drawn.append(random.random())
-            stream.look()
+            stream.record()
 
     threads = [threading.Thread(target=draw, args=(name,)) for name in "ab"]
     with preserved_generators():

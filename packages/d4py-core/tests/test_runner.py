@@ -8,8 +8,10 @@ from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGr
 from dispel4py.engine import runner as runner_module
 from dispel4py.engine.copying import share_item
 from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.log_lines import LogLines
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.runner import Runner
+from dispel4py.engine.runner_options import RunnerOptions
 from dispel4py.errors import GraphError, ItemError, ProcessingError, UnknownOutputError
 
 
@@ -46,21 +48,20 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(runner_module, "perf_counter", clock)
-    return clock
+def clock():
+    return Clock()
 
 
-def make_runner(pe, *, root: bool = False, on_written=None, **options) -> Runner:
+def make_runner(pe, *, root: bool = False, on_written=None, log=None, **options) -> Runner:
     """A runner for a PE, preprocessed; number 0 if it is a root, number 1 behind a producer."""
+    options["lines"] = None if log is None else LogLines(log)
     graph = WorkflowGraph()
     if root:
         graph.add(pe)
     else:
         graph.connect(ProducerPE(), "output", pe, "input")
     planned = make_plan(graph).pes[-1]
-    runner = Runner(planned, 0, on_written or (lambda runner: None), **options)
+    runner = Runner(planned, 0, on_written or (lambda runner: None), RunnerOptions(**options))
     runner.preprocess()
     return runner
 
@@ -336,9 +337,9 @@ def test_items_are_sent_when_they_have_waited_long(clock):
             clock.now += seconds
             pe.write("output", clock.now)
 
-    assert written(Work(work), [1], on_written=take, limits=EngineLimits(linger_seconds=1.0)) == {
-        "output": [1.1]
-    }
+    assert written(
+        Work(work), [1], on_written=take, limits=EngineLimits(linger_seconds=1.0), clock=clock
+    ) == {"output": [1.1]}
     assert sent == [[0.0, 0.5, 0.9, 1.1]]
 
 
@@ -353,7 +354,9 @@ def test_stats_count_calls_and_the_seconds_spent_in_the_pe(clock):
     def run_on(runner):
         clock.now += 10.0
 
-    runner = make_runner(Work(work), on_written=run_on, limits=EngineLimits(batch_items=1))
+    runner = make_runner(
+        Work(work), on_written=run_on, limits=EngineLimits(batch_items=1), clock=clock
+    )
 
     assert runner.process("input", [1, 2]) == 4.0
     assert (runner.stats.pe_id, runner.stats.items, runner.stats.seconds) == ("Work1", 2, 4.0)
@@ -372,7 +375,10 @@ def test_seconds_of_preprocess_and_postprocess_count_too(clock):
         clock.now += 10.0
 
     runner = make_runner(
-        Slow(lambda pe, inputs: None), on_written=run_on, limits=EngineLimits(batch_items=1)
+        Slow(lambda pe, inputs: None),
+        on_written=run_on,
+        limits=EngineLimits(batch_items=1),
+        clock=clock,
     )
     runner.process("input", [1])
     runner.postprocess()

@@ -14,9 +14,8 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine import executor as executor_module
-from dispel4py.engine import runner as runner_module
 from dispel4py.errors import GraphError
+from dispel4py.mappings.simple import SimpleMapping
 
 
 class Count(ProducerPE):
@@ -69,10 +68,10 @@ def chain(*nodes) -> WorkflowGraph:
     return graph
 
 
-def outputs(graph, inputs=1, **options) -> list:
+def outputs(graph, inputs=1, mapping="simple", **options) -> list:
     """What the only output without an edge got."""
     ((only,),) = (
-        by_output.values() for by_output in run(graph, "simple", inputs, **options).outputs.values()
+        by_output.values() for by_output in run(graph, mapping, inputs, **options).outputs.values()
     )
     return only
 
@@ -485,12 +484,10 @@ def test_c2_order_of_results_does_not_depend_on_time(monkeypatch):
             now += chance.choice([0, 0, 0.001, 0.1])
             return now
 
-        monkeypatch.setattr(runner_module, "perf_counter", erratic)
-        monkeypatch.setattr(executor_module, "perf_counter", erratic)
-        assert outputs(order_graph(), 30) == expected
+        assert outputs(order_graph(), 30, SimpleMapping(clock=erratic)) == expected
 
 
-def test_c2_order_of_one_output_does_not_depend_on_time_where_batches_are_used(monkeypatch):
+def test_c2_order_of_one_output_does_not_depend_on_time_where_batches_are_used():
     graph = chain(Count(), Each(lambda data: data if data % 7 else None), Each())
     expected = outputs(graph, 5000)
     chance, now = random.Random(1), 0.0
@@ -500,13 +497,12 @@ def test_c2_order_of_one_output_does_not_depend_on_time_where_batches_are_used(m
         now += chance.choice([0, 0, 0, 0.004, 0.1])
         return now
 
-    monkeypatch.setattr(runner_module, "perf_counter", erratic)
-    monkeypatch.setattr(executor_module, "perf_counter", erratic)
+    found = outputs(graph, 5000, SimpleMapping(clock=erratic))
 
-    assert outputs(graph, 5000) == expected == [n for n in range(1, 5001) if n % 7]
+    assert found == expected == [n for n in range(1, 5001) if n % 7]
 
 
-def test_c2_items_of_a_slow_root_arrive_before_its_next_call(monkeypatch):
+def test_c2_items_of_a_slow_root_arrive_before_its_next_call():
     events, now = [], 0.0
 
     class Slow(Count):
@@ -516,9 +512,12 @@ def test_c2_items_of_a_slow_root_arrive_before_its_next_call(monkeypatch):
             events.append("call")
             return super()._process(inputs)
 
-    monkeypatch.setattr(runner_module, "perf_counter", lambda: now)
-    monkeypatch.setattr(executor_module, "perf_counter", lambda: now)
-    run(chain(Slow(), Each()), inputs=3, on_result=lambda pe, output, data: events.append(data))
+    run(
+        chain(Slow(), Each()),
+        SimpleMapping(clock=lambda: now),
+        inputs=3,
+        on_result=lambda pe, output, data: events.append(data),
+    )
 
     assert events == ["call", 1, "call", 2, "call", 3]
 

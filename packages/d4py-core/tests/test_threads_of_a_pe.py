@@ -15,6 +15,7 @@ from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.log_lines import LogLines
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.runner import Runner
+from dispel4py.engine.runner_options import RunnerOptions
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.mappings.simple import SimpleMapping
 
@@ -59,8 +60,10 @@ def in_thread(work, *arguments):
         return pool.submit(work, *arguments).result(LIMIT)
 
 
-def make_runner(pe, **options):
-    runner = Runner(make_plan(chain(Root(None), pe)).pes[1], 0, lambda runner: None, **options)
+def make_runner(pe, *, restored=None, **options):
+    planned = make_plan(chain(Root(None), pe)).pes[1]
+    options = RunnerOptions(**options)
+    runner = Runner(planned, 0, lambda runner: None, options, restored=restored)
     runner.preprocess()
     return runner
 
@@ -124,7 +127,7 @@ def test_the_thread_that_visits_ends_when_nothing_is_wanted_any_more():
     monitor.is_shared, monitor.caller = True, threading.get_ident()
     before = threading.active_count()
     with monitor.changed:
-        monitor.wake()
+        monitor.request_flush()
     assert visited.wait(LIMIT)
     monitor.caller = 0
     until = time.monotonic() + LIMIT
@@ -168,7 +171,7 @@ class Kept(Relay):
 
 @pytest.mark.parametrize("pe", [Kept, Relay])
 def test_i5_a_thread_may_write_while_its_pe_is_pickled(pe):
-    runner = make_runner(pe(), log=lambda *line: None)
+    runner = make_runner(pe(), lines=LogLines(lambda *line: None))
 
     def dumps(pe):
         in_thread(pe.write, "output", "meanwhile")

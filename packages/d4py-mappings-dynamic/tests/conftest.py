@@ -29,6 +29,7 @@ from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import server_binary
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
@@ -181,16 +182,21 @@ def open_redis_store():
 
 
 class Noting(InMemoryTaskStore):
-    """A worker's side of a table; keeps the commits that became true."""
+    """A worker's side of a table; keeps the commits that became true, and counts looks."""
 
-    def __init__(self, table, rank, commits):
+    def __init__(self, local, rank):
+        table = local.table
         super().__init__(lambda method, *arguments: getattr(table, method)(rank, *arguments))
-        self._rank, self._commits = rank, commits
+        self._local, self._rank = local, rank
 
     def commit(self, commit):
         status = super().commit(commit)
-        self._commits.append((self._rank, commit))
+        self._local.commits.append((self._rank, commit))
         return status
+
+    def status(self, watched=()):
+        self._local.looks += 1
+        return super().status(watched)
 
 
 class Local:
@@ -200,16 +206,17 @@ class Local:
         table: the table.
         driver: the driver's side of it.
         commits: (rank, commit), as they came.
+        looks: how often workers asked for its status.
     """
 
     def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
         self.plan = plan
         self.table = InMemoryStore(len(plan.pes), most_waiting, most_results)
         self.driver = InMemoryRunStore(self.table, plan)
-        self.commits = []
+        self.commits, self.looks = [], 0
 
     def worker(self, rank):
-        return Noting(self.table, rank, self.commits)
+        return Noting(self, rank)
 
     def open(self, owners):
         return opened(self.driver, self.worker, owners)
@@ -381,7 +388,8 @@ def threads():
 def execute(local_store):
     """Runs a graph in this process: ``execute(graph, inputs, processes, …)``.
 
-    `owned` says which PEs each worker owns; there are as many workers then.
+    `owned` says which PEs each worker owns; there are as many workers then.  `limits` are those of
+    the workers.
     """
 
     def execute(
@@ -391,6 +399,7 @@ def execute(local_store):
         most_waiting=MOST_WAITING,
         most_results=MOST_RESULTS,
         owned=None,
+        limits=WorkerLimits(),
         **options,
     ):
         plan = replicate_stateless(make_plan(graph))
@@ -399,7 +408,7 @@ def execute(local_store):
         chosen = RunOptions(**options)
 
         def make_worker(rank):
-            return Worker(plan, store.worker(rank), rank, chosen.on_error)
+            return Worker(plan, store.worker(rank), rank, chosen.on_error, limits=limits)
 
         return run_in_threads(plan, inputs, store.driver, make_worker, owned or processes, chosen)
 

@@ -1,4 +1,4 @@
-"""Whole runs with autoscaling, in processes: what the simulated ones of test_scaling.py promise."""
+"""Runs with autoscaling in processes; see test_scaling.py for simulated ones."""
 
 import csv
 import itertools
@@ -76,26 +76,26 @@ def test_active_workers_stay_within_bounds_and_all_work_is_done(execute, tmp_pat
     assert 0 < result.stats.worker_seconds <= WORKERS * result.stats.seconds
 
 
-def test_by_default_it_parks_between_bursts_and_does_not_flap(execute):
+def test_by_default_workers_are_paused_between_bursts_and_do_not_flap(execute):
     result = execute(bursts(Waits()), BURSTS)
     stats = result.stats
     numbers = [n for n, _ in itertools.groupby(point.active for point in stats.scaling)]
     assert max(numbers) == WORKERS
-    assert min(numbers[1:]) <= 2, "nobody was parked in the pauses"
+    assert min(numbers[1:]) <= 2, "no worker was paused between bursts"
     assert stats.worker_seconds < WORKERS * stats.seconds
     rises = [after > before for before, after in itertools.pairwise(numbers)]
     turns = sum(a != b for a, b in itertools.pairwise(rises))
     assert turns <= 4 * BURSTS, numbers
 
 
-def test_the_trace_is_there_when_a_run_fails_too(execute, tmp_path):
+def test_the_trace_of_a_run_that_fails_is_written(execute, tmp_path):
     trace = tmp_path / "trace.csv"
     with pytest.raises(ProcessingError):
         execute(bursts(Fails()), 1, scaling_trace=str(trace))
     assert read(trace)
 
 
-def test_a_trace_that_cannot_be_written_is_told_before_anything_runs(execute, tmp_path):
+def test_a_trace_that_cannot_be_written_is_an_error_before_any_pe_runs(execute, tmp_path):
     root = Bursts()
     root._preprocess = (tmp_path / "begun").touch
     graph = WorkflowGraph()
@@ -105,7 +105,7 @@ def test_a_trace_that_cannot_be_written_is_told_before_anything_runs(execute, tm
     assert not (tmp_path / "begun").exists()
 
 
-def test_c4_the_trace_is_there_after_ctrl_c(tmp_path, wait_until):
+def test_c4_the_trace_is_written_after_ctrl_c(tmp_path, wait_until):
     flow = """
         import time
         from pathlib import Path

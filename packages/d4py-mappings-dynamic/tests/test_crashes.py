@@ -9,6 +9,7 @@ gives, item by item, and something has to come out in any case.
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -18,10 +19,7 @@ from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_dynamic.driver.limits import DriverLimits
-from d4py_dynamic.worker import load as demand
-from d4py_dynamic.worker import loop as worker
-from d4py_dynamic.worker import outbox
-from d4py_dynamic.worker import preemption as relief
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import (
     GenericPE,
@@ -96,19 +94,14 @@ class Crashes:
 QUICK_DRIVER = DriverLimits(tick_seconds=0.002, check_seconds=0.05)
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Everything travels as soon as possible, in calls too."""
-    monkeypatch.setattr(demand, "LOOK_UP_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "TAKE_SECONDS", 0.01)
-    monkeypatch.setattr(relief, "RELIEF_SECONDS", 0.001)
+#: Everything travels as soon as possible, in calls too.
+QUICK = WorkerLimits(take_seconds=0.01, load_seconds=0.0, commit_seconds=0.0, preempt_seconds=0.001)
 
 
 def crashing(open_store, run_in_threads, error):
     """Runs a graph on a store: ``crash(graph, inputs, processes, before=…, after=…)``."""
 
-    def crash(graph, inputs, processes, before=(), after=(), interval=1.0, **options):
+    def crash(graph, inputs, processes, before=(), after=(), interval=1.0, limits=QUICK, **options):
         plan = replicate_stateless(make_plan(graph, limits=EngineLimits(batch_items=2)))
         store = open_store(plan)
         crashes = Crashes(error, before, after)
@@ -118,7 +111,12 @@ def crashing(open_store, run_in_threads, error):
         def make_worker(rank):
             side = Crashing(store.worker(rank), crashes)
             # Workers are lost by chance, and no item is to blame.
-            return Worker(plan, side, rank, chosen.on_error, interval=interval, redeliveries=1000)
+            return Worker(
+                *(plan, side, rank, chosen.on_error),
+                interval=interval,
+                redeliveries=1000,
+                limits=limits,
+            )
 
         return run_in_threads(
             plan, inputs, store.driver, make_worker, processes, chosen, QUICK_DRIVER
@@ -128,13 +126,13 @@ def crashing(open_store, run_in_threads, error):
 
 
 @pytest.fixture
-def crash(local_store, run_in_threads, Crash, quick):
+def crash(local_store, run_in_threads, Crash):
     """See `crashing`; on a table."""
     return crashing(local_store, run_in_threads, Crash())
 
 
 @pytest.fixture
-def crash_on_redis(server, open_redis_store, run_in_threads, Crash, quick):
+def crash_on_redis(server, open_redis_store, run_in_threads, Crash):
     """The same on Redis."""
     return crashing(lambda plan: open_redis_store(server, plan, []), run_in_threads, Crash())
 
@@ -278,18 +276,17 @@ class TestManyCalls:
     @settings(some_runs, max_examples=60)
     @given(graphs(), st.integers(0, 5), calls_of_the_store, calls_of_the_store, st.integers(1, 3))
     def test_h2_where_calls_send_too_much_it_is_right_or_fails_clearly(
-        self, crash, monkeypatch, graph, calls, before, after, processes
+        self, crash, graph, calls, before, after, processes
     ):
         expected = run(graph, inputs=calls).outputs
-        with monkeypatch.context() as patch:
-            patch.setattr(outbox, "HEAVY", 100)
-            try:
-                result = crash(graph, calls, processes, before, after)
-            except RunError as error:
-                if "sent too much" not in str(error):
-                    raise
-            else:
-                assert_outputs(result.outputs, expected)
+        limits = replace(QUICK, outbox_bytes=100)
+        try:
+            result = crash(graph, calls, processes, before, after, limits=limits)
+        except RunError as error:
+            if "sent too much" not in str(error):
+                raise
+        else:
+            assert_outputs(result.outputs, expected)
 
 
 class Threaded(IterativePE):
@@ -323,7 +320,7 @@ class ThreadedRoot(ProducerPE):
     st.integers(1, 3),
 )
 def test_i5_a_call_whose_threads_write_is_right_or_fails_clearly(
-    crash, monkeypatch, pe, heavy, before, after, processes
+    crash, pe, outbox_bytes, before, after, processes
 ):
     graph = WorkflowGraph()
     threaded = ThreadedRoot() if pe == "root" else Threaded()
@@ -334,16 +331,15 @@ def test_i5_a_call_whose_threads_write_is_right_or_fails_clearly(
     else:
         graph.connect(Tell(), "output", threaded, "input")
         graph.connect(threaded, "output", SimpleFunctionPE(tuple), "input")
-    with monkeypatch.context() as patch:
-        patch.setattr(outbox, "HEAVY", heavy)
-        try:
-            outputs = crash(graph, 12, processes, before, after).outputs
-        except RunError as error:
-            if "sent too much" not in str(error) and "cannot be told" not in str(error):
-                raise
-        else:
-            (got,) = (items["output"] for items in outputs.values())
-            assert sorted(got) == [(call, number) for call in range(1, 13) for number in range(6)]
+    limits = replace(QUICK, outbox_bytes=outbox_bytes)
+    try:
+        outputs = crash(graph, 12, processes, before, after, limits=limits).outputs
+    except RunError as error:
+        if "sent too much" not in str(error) and "cannot be told" not in str(error):
+            raise
+    else:
+        (got,) = (items["output"] for items in outputs.values())
+        assert sorted(got) == [(call, number) for call in range(1, 13) for number in range(6)]
 
 
 class Expands(IterativePE):

@@ -47,7 +47,7 @@ class Uploading:
         self.hosts = hosts
         count = 0 if where == "elsewhere" else 1
         self.driver = hosts.driver("dyn_redis", "plain", "-i", 1, "-n", count, **environment)
-        self.parent = self.driver if count else hosts.guest("-n", 1)
+        self.parent = self.driver if count else hosts.workers("-n", 1)
         working = Path(f"{hosts.gate}.working")
         wait_until(working.exists, "a thread at work")
         self.said = ""

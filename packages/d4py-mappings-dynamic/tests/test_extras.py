@@ -1,4 +1,4 @@
-"""Redis is an extra: who shares work between processes of one machine need not have it."""
+"""Redis is an extra: mappings of one machine do not import it."""
 
 import subprocess
 import sys

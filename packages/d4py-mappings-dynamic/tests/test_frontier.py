@@ -1,4 +1,4 @@
-"""Which PEs are complete: known by counting, in the order of the graph."""
+"""The frontier: which PEs are complete, found by counting in the order of the graph."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from dispel4py.engine.plan import make_plan
 
 
 class Plain(GenericPE):
-    """Has no life cycle, so needs no task to be finished."""
+    """Has no life cycle, so is not postprocessed."""
 
     def __init__(self):
         super().__init__()
@@ -44,7 +44,7 @@ def plans(draw):
 
 
 class Model:
-    """What a run does to the counts: tasks end one by one, and may make others downstream."""
+    """A model of the counts of a run: tasks end one by one, and may add others downstream."""
 
     def __init__(self, plan, draw):
         self.plan, self.draw = plan, draw
@@ -105,8 +105,8 @@ def test_c1_a_pe_is_finished_after_all_upstream_and_the_run_always_ends(data):
             model.end_a_task()
     assert frontier.complete
     assert not any(model.count.values())
-    wanting = {pe.index for pe in plan.pes if type(pe.pe) is not Plain}
-    assert set(model.finished) == wanting
+    expected = {pe.index for pe in plan.pes if type(pe.pe) is not Plain}
+    assert set(model.finished) == expected
 
 
 def chain(*pes):
@@ -117,12 +117,12 @@ def chain(*pes):
     return make_plan(graph)
 
 
-def test_i3_every_pe_with_a_life_cycle_is_finished_even_if_nothing_came():
+def test_i3_every_pe_with_a_life_cycle_is_finished_even_without_items():
     frontier = Frontier(chain(Opens(), Plain(), Closes()), set())
-    nothing = {0: 0, 1: 0, 2: 0}
-    assert frontier.advance(nothing) == [0]
-    assert frontier.advance(nothing) == [2]  # 1 has nothing to be called
-    assert frontier.advance(nothing) == []
+    no_tasks = {0: 0, 1: 0, 2: 0}
+    assert frontier.advance(no_tasks) == [0]
+    assert frontier.advance(no_tasks) == [2]  # 1 has no life cycle
+    assert frontier.advance(no_tasks) == []
     assert frontier.complete
 
 

@@ -1,4 +1,4 @@
-"""The example workflows on all four mappings, whatever the number of workers; or refused."""
+"""The example workflows on all four mappings, with several numbers of workers."""
 
 import multiprocessing
 import re
@@ -36,16 +36,15 @@ def test_d1_a_stateful_workflow_is_refused_before_anything_starts(in_processes, 
     graph = WORKFLOWS[name].graph()
     with pytest.raises(UnsupportedGraphError) as caught:
         in_processes(graph, 1, 2)
-    told = str(caught.value)
+    message = str(caught.value)
     for planned in make_plan(graph).pes:
-        assert (planned.id in told) == (planned.stateful and not planned.is_root), told
-    assert re.search(r"grouping|stateful", told)
-    assert "try hybrid_redis, multi, zmq_multi or mpi" in told
+        assert (planned.id in message) == (planned.stateful and not planned.is_root), message
+    assert re.search(r"grouping|stateful", message)
+    assert "try hybrid_redis, multi, zmq_multi or mpi" in message
 
 
 @pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
-def test_d1_so_it_is_where_there_is_no_server(mapping):
-    """The graph is looked at before the server is."""
+def test_d1_a_graph_is_refused_before_the_server_is_connected(mapping):
     where = {"redis_url": "redis://127.0.0.1:1"} if "redis" in mapping else {}
     with pytest.raises(UnsupportedGraphError):
         run(WORKFLOWS[STATEFUL[0]].graph(), mapping, 1, 2, **where)

@@ -108,7 +108,9 @@ def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_els
 
 def test_c5_a_worker_that_leaves_with_its_replica_is_an_error(made):
     made.take_work(0)
-    with pytest.raises(WorkerLostError, match="Tally1, with what its postprocess would have told"):
+    with pytest.raises(
+        WorkerLostError, match="Tally1, with what its postprocess would have written"
+    ):
         made.supervisor.on_worker_exited(WorkerLostError(0, 1, "told to leave"), drained=True)
 
 

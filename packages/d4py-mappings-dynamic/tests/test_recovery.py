@@ -1,4 +1,4 @@
-"""C5: workers that are killed, in processes of their own; the results are those of a calm run."""
+"""C5: workers are killed; the results are those of an undisturbed run."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ CALLS = 300
 
 @pytest.fixture(params=["dyn_multi", "dyn_redis"])
 def execute(request, wait_until):
-    """Runs a graph on each mapping; nothing may be left of it."""
+    """Runs a graph on each mapping; no process or thread may be left of it."""
     where = {}
     if request.param == "dyn_redis":
         where["redis_url"] = request.getfixturevalue("server").url
@@ -48,25 +48,25 @@ def chain(*pes):
     return graph
 
 
-def survives(execute, faults):
-    """Whatever is killed, every item comes out once."""
+def assert_exact_with(execute, faults):
+    """Assert that every item comes out once whatever is killed."""
     killer = Killer(faults)
     result = execute(chain(Ticks(), Relay(), Relay()), on_result=killer)
     assert_outputs(killer.outputs, {"Relay2": {"output": [*range(1, CALLS + 1)]}})
     assert 0 < len(result.stats.notes) <= len(killer.killed)  # the end may come before the note
 
 
-@pytest.mark.parametrize("whom", VICTIMS)
-def test_c5_some_worker_is_killed(execute, whom):
-    survives(execute, {100: whom})
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_c5_results_are_exact_when_a_worker_is_killed(execute, victim):
+    assert_exact_with(execute, {100: victim})
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_c5_workers_are_killed_again_and_again(execute, seed):
-    survives(execute, some_faults(seed, CALLS, 4))
+def test_c5_results_are_exact_when_workers_are_killed_repeatedly(execute, seed):
+    assert_exact_with(execute, some_faults(seed, CALLS, 4))
 
 
-def test_d2_a_replica_that_is_lost_with_what_it_would_have_told_fails_the_run(execute):
+def test_d2_the_loss_of_a_replica_with_a_postprocess_fails_the_run(execute):
     killed = []
 
     def kill(pe_id, output, item):
@@ -78,21 +78,21 @@ def test_d2_a_replica_that_is_lost_with_what_it_would_have_told_fails_the_run(ex
     with pytest.raises(WorkerLostError) as caught:
         execute(chain(Ticks(), Replica()), 10**6, on_result=kill)
     assert caught.value.pid == killed[0]
-    assert "it ran Replica1, with what its postprocess would have told" in str(caught.value)
+    assert "it ran Replica1, with what its postprocess would have written" in str(caught.value)
 
 
-def test_c5_a_pe_that_kills_its_worker_each_time_is_named(execute):
+def test_c5_a_pe_that_kills_every_worker_is_named(execute):
     with pytest.raises(WorkerLostError) as caught:
         execute(chain(Ticks(), Deadly(50), Relay()), on_result=lambda *result: None)
     assert "it ran Deadly1, as 3 workers before it that died" in str(caught.value)
 
 
-def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):
-    calm, killed = tmp_path / "calm", tmp_path / "killed"
-    for folder in (calm, killed):
+def test_m5_an_item_has_the_same_id_when_it_is_processed_again(execute, tmp_path):
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    for folder in (undisturbed, killed):
         folder.mkdir()
-    run(chain(Ticks(0.0), Relay(), Files(calm)), inputs=CALLS)
-    expected, _ = written_files(calm)
+    run(chain(Ticks(0.0), Relay(), Files(undisturbed)), inputs=CALLS)
+    expected, _ = written_files(undisturbed)
     assert len(expected) == CALLS
 
     killer = Killer(some_faults(5, CALLS, 3))

@@ -1,4 +1,4 @@
-"""H2: a run whose driver is killed is taken up by another one; real commands on this host."""
+"""H2: a run whose driver is killed is resumed by another one; real commands on this host."""
 
 import os
 import re
@@ -27,7 +27,7 @@ def resume(hosts, *arguments, **environment):
     return hosts._start(0, "there", arguments, environment)  # where the workflow's file is not
 
 
-#: Takes a run up from Python, which can be given the inputs once more.
+#: Resumes a run from Python, where the inputs can be given again.
 RESUME = """
 import json, sys
 from d4py_dynamic.remote.resume import resume
@@ -40,7 +40,7 @@ print("Outputs:", resume(None, RunOptions(extra={"redis_url": url}), inputs).out
 """
 
 
-def feed_again(hosts, path):
+def resume_with_inputs(hosts, path):
     command = [sys.executable, "-c", RESUME, hosts.url, str(path)]
     settings = hosts._settings("there", {})
     hosts.started.append(Command(command, **settings))
@@ -58,20 +58,20 @@ def kill(driver):
     """Kill a driver, and wait for the end of its workers."""
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    wait_until(lambda: not driver.members(), "workers outlive their driver")
+    wait_until(lambda: not driver.members(), "the end of all workers")
 
 
 def assert_finished(hosts, process, graph, count):
     hosts.open_gate()
     out, err = ended(process, 0)
     assert_exact(out, graph, count)
-    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
     return err
 
 
 @pytest.mark.parametrize(("mapping", "graph"), FLOWS)
 @pytest.mark.parametrize("times", [1, 2])
-def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
+def test_h2_a_run_is_resumed_where_its_driver_died(hosts, mapping, graph, times):
     driver = begin(hosts, mapping, graph, 600)
     for _ in range(times):
         before = hosts.calls(hosts.ranks())
@@ -79,7 +79,9 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
         assert hosts.calls(range(100)) >= before
         driver = resume(hosts)
         gone = max(hosts.ranks())
-        wait_until(lambda rank=gone: min(hosts.ranks(), default=0) > rank, "nobody has taken up")
+        wait_until(
+            lambda rank=gone: min(hosts.ranks(), default=0) > rank, "workers of the new driver"
+        )
         hosts.await_work(hosts.await_ranks(2))
     err = assert_finished(hosts, driver, graph, 600)
     assert "resuming run" in err
@@ -87,57 +89,57 @@ def test_h2_a_run_goes_on_where_its_driver_died(hosts, mapping, graph, times):
 
 @pytest.mark.parametrize("mapping", ["dyn_redis", "hybrid_redis"])
 @pytest.mark.parametrize("count", [600, 3000], ids=["at-once", "fed"])
-def test_d3_h2_so_does_one_whose_root_is_shared(hosts, mapping, count):
-    """Given a list of calls that is put at once, or fed little by little and given once more."""
+def test_d3_h2_a_run_with_a_shared_root_is_resumed(hosts, mapping, count):
+    """The calls are queued at once, or fed in batches and given again."""
     inputs = ["-f", fetched(hosts, count)]
     driver = hosts.driver(mapping, "fetched", *inputs, "--resumable", "-n", 2)
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
-    driver = resume(hosts) if count == 600 else feed_again(hosts, inputs[1])
-    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "nobody has taken up")
+    driver = resume(hosts) if count == 600 else resume_with_inputs(hosts, inputs[1])
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver")
     hosts.await_work(hosts.await_ranks(2))
     assert_finished(hosts, driver, "fetched", count)
 
 
 @pytest.mark.slow
-def test_h2_so_it_does_when_all_was_done_but_the_end(hosts):
+def test_h2_a_run_that_had_only_to_end_is_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     os.kill(driver.pid, signal.SIGSTOP)
     hosts.open_gate()
-    wait_until(lambda: hosts.calls(range(100)) == 3 * 300, "not all is done")
+    wait_until(lambda: hosts.calls(range(100)) == 3 * 300, "all calls")
     kill(driver)
     assert_finished(hosts, resume(hosts), "collected", 300)
 
 
-def test_h2_results_that_the_dead_driver_had_are_handed_out_again(hosts):
+def test_h2_results_that_the_dead_driver_had_are_delivered_again(hosts):
     driver = begin(hosts, "dyn_redis", "plain", 300, "--output", "-")
-    kept = f"{hosts.prefix()}:kept"
-    wait_until(lambda: hosts.client.xlen(kept) > 3, "no results")
+    archive = f"{hosts.prefix()}:kept"
+    wait_until(lambda: hosts.client.xlen(archive) > 3, "results")
     kill(driver)
     assert_finished(hosts, resume(hosts), "plain", 300)
 
 
 @pytest.mark.parametrize(("mapping", "graph"), FLOWS)
 @pytest.mark.slow
-def test_h2_workers_elsewhere_join_the_new_driver(hosts, mapping, graph):
+def test_h2_remote_workers_join_the_new_driver(hosts, mapping, graph):
     driver = hosts.driver(mapping, graph, "-i", 600, "--resumable", "-n", 0)
-    guest = hosts.guest("-n", 2)
+    workers = hosts.workers("-n", 2)
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
     driver = resume(hosts)
-    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "the guests have not joined")
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver")
     hosts.await_work(hosts.await_ranks(2))
     assert_finished(hosts, driver, graph, 600)
-    _, err = ended(guest, 0)
+    _, err = ended(workers, 0)
     assert "has another driver; joining it again" in err
 
 
 @pytest.mark.slow
-def test_h2_a_driver_that_was_only_slow_ends_when_it_wakes(hosts):
+def test_h2_a_stopped_driver_that_continues_ends_when_another_has_taken_over(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 600)
     os.kill(driver.pid, signal.SIGSTOP)
     following = resume(hosts)  # waits until the first one counts as dead
-    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "nobody has taken up", 20.0)
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver", 20.0)
     os.kill(driver.pid, signal.SIGCONT)
     driver.communicate(timeout=20)
     assert driver.returncode == 1
@@ -145,31 +147,31 @@ def test_h2_a_driver_that_was_only_slow_ends_when_it_wakes(hosts):
 
 
 @pytest.mark.slow
-def test_h2_a_run_whose_driver_lives_is_not_taken_up(hosts):
+def test_h2_a_run_whose_driver_is_alive_is_not_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     _, err = ended(resume(hosts), 2)
     assert re.search(r"run [0-9a-f]{8} has a driver that is alive: process \d+ on", err)
     assert_finished(hosts, driver, "collected", 300)
 
 
-def test_h2_a_run_that_is_not_resumable_leaves_nothing(hosts):
+def test_h2_a_run_that_is_not_resumable_leaves_no_keys(hosts):
     driver = hosts.driver("hybrid_redis", "collected", "-i", 300, "-n", 2)
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
-    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
     _, err = ended(resume(hosts), 1)
     assert "there is no run to resume" in err
 
 
-def test_d2_a_replica_that_is_lost_with_its_driver_is_said_to_be(hosts):
+def test_d2_a_replica_that_was_lost_with_the_driver_is_an_error(hosts):
     driver = begin(hosts, "dyn_redis", "tallied", 600)
     kill(driver)
     _, err = ended(resume(hosts), 1)
-    assert "Tally2, with what its postprocess would have told; this cannot be done again" in err
-    wait_until(lambda: not hosts.client.keys(), "keys are left", 3.0)
+    assert "Tally2, with what its postprocess would have written; this cannot be repeated" in err
+    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
 
 
-def test_c4_a_resumable_run_that_is_interrupted_leaves_nothing(hosts):
+def test_c4_a_resumable_run_that_is_interrupted_leaves_no_keys(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     os.kill(driver.pid, signal.SIGINT)
     ended(driver, 130)
@@ -206,14 +208,14 @@ def test_a_file_with_a_key_that_the_run_has_not_written_stays(hosts):
     assert key.exists()
 
 
-def test_what_cannot_be_resumable_is_refused(hosts):
+def test_a_run_without_a_lasting_key_cannot_be_resumable(hosts):
     _, err = ended(hosts.driver("dyn_redis", "plain", "--resumable", D4PY_KEY=""), 2)
     assert "a resumable run needs a key that outlives this process" in err
     assert not hosts.client.keys()
 
 
 @pytest.mark.slow
-def test_runs_says_that_it_can_be_resumed(hosts):
+def test_the_list_of_runs_says_which_can_be_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     kill(driver)
     run_id = hosts.prefix().removeprefix("d4py:")

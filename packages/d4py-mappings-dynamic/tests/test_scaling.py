@@ -1,4 +1,4 @@
-"""Scaling policies: the rules by themselves, and what becomes of whole runs, simulated."""
+"""Scaling policies: the rules by themselves, and in simulated runs."""
 
 import itertools
 import random
@@ -28,7 +28,7 @@ def bursts(tasks=100, seconds=0.01, items=1, every=0.5, apart=0.0):
 
 
 def irregular(count, per_second, mean_seconds):
-    """Arrivals and durations as chance has them."""
+    """Random arrivals and durations, from a fixed seed."""
     chance, at, arrivals = random.Random(7), 0.0, []
     for _ in range(count):
         at += chance.expovariate(per_second)
@@ -62,7 +62,7 @@ CHANGING = {
 }
 LOADS = BURSTY | STEADY | CHANGING
 
-#: What a load comes to with all workers active all the time.
+#: Outcome of each load with all workers active all the time.
 _unscaled = {}
 
 
@@ -73,7 +73,7 @@ def unscaled(load):
 
 
 def scaled(load, strategy=DEFAULT_STRATEGY):
-    """Run time and process time beside those without scaling, and the outcome itself."""
+    """Return run time and process time relative to those without scaling, and the outcome."""
     outcome, base = simulate(make_policy(strategy, MOST), LOADS[load], MOST), unscaled(load)
     return outcome.runtime / base.runtime, outcome.process_time / base.process_time, outcome
 
@@ -113,7 +113,7 @@ class TestSimulatedRuns:
         _, _, outcome = scaled("an idle tail")
         assert {target for at, target in outcome.targets if at > 1} == {2}
 
-    def test_a_burst_is_met_at_once(self):
+    def test_a_burst_raises_the_target_at_once(self):
         outcome = simulate(make_policy("demand", MOST), [Arrival(1.0, 0.01)] * 100, MOST)
         assert min(at for at, target in outcome.targets if target == MOST) == 1.0
 
@@ -138,26 +138,26 @@ class TestSimulatedRuns:
         assert outcome.most_active <= 4
 
 
-def calm(policy, start, seconds, **metrics):
-    """What the policy says through a time in which nothing changes."""
+def targets_during(policy, start, seconds, **metrics):
+    """Return the targets during a time in which the metrics do not change."""
     ticks = range(round(seconds / TICK_SECONDS))
     return [policy.target(Metrics(at=start + i * TICK_SECONDS, **metrics)) for i in ticks]
 
 
 class TestDemand:
-    def test_it_asks_for_as_many_as_there_is_work_for(self):
+    def test_the_target_is_the_busy_workers_and_the_backlog(self):
         policy = make_policy("demand", MOST)
         assert policy.target(Metrics(at=0, backlog=4, active=2, idle=0)) == 6
 
-    def test_idle_workers_are_counted_before_others_are_woken(self):
+    def test_idle_workers_are_used_before_others_are_resumed(self):
         policy = make_policy("demand", MOST)
         assert policy.target(Metrics(at=0, backlog=3, active=5, idle=3)) == 5
 
-    def test_one_is_kept_idle_while_any_is_busy(self):
+    def test_one_spare_worker_is_kept_while_any_is_busy(self):
         policy = make_policy("demand", MOST)
         assert policy.target(Metrics(at=0, backlog=0, active=1, idle=0)) == 2
 
-    def test_the_spare_ones_double_whenever_all_found_work(self):
+    def test_spare_workers_double_whenever_none_is_idle(self):
         policy = make_policy("demand", 30)
         numbers = [1]
         for i in range(4):
@@ -165,34 +165,34 @@ class TestDemand:
             numbers.append(policy.target(all_busy))
         assert numbers == [1, 2, 4, 8, 16]
 
-    def test_one_spare_is_left_when_they_stay_idle(self):
+    def test_one_spare_worker_is_left_when_some_stay_idle(self):
         policy = make_policy("demand", MOST)
-        calm(policy, 0.0, 0.1, backlog=0, active=4, idle=0)
-        assert calm(policy, 0.1, 0.1, backlog=0, active=8, idle=4)[-1] == 5
+        targets_during(policy, 0.0, 0.1, backlog=0, active=4, idle=0)
+        assert targets_during(policy, 0.1, 0.1, backlog=0, active=8, idle=4)[-1] == 5
 
-    def test_workers_stay_through_a_pause_of_some_milliseconds(self):
+    def test_workers_are_kept_through_a_gap_of_some_milliseconds(self):
         policy = make_policy("demand", MOST)
         policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
         assert policy.target(Metrics(at=0.015, backlog=0, active=8, idle=8)) == 8
 
-    def test_they_go_when_the_pause_lasts(self):
+    def test_workers_are_released_when_the_gap_lasts(self):
         policy = make_policy("demand", MOST)
         policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
-        assert calm(policy, 0.01, 0.05, backlog=0, active=8, idle=8)[-1] == 1
+        assert targets_during(policy, 0.01, 0.05, backlog=0, active=8, idle=8)[-1] == 1
 
-    def test_the_threshold_is_the_pause_in_milliseconds(self):
+    def test_the_threshold_is_the_window_in_milliseconds(self):
         policy = make_policy("demand", MOST, threshold=500)
         policy.target(Metrics(at=0, backlog=50, active=8, idle=0))
-        numbers = calm(policy, 0, 0.7, backlog=0, active=8, idle=8)
+        numbers = targets_during(policy, 0, 0.7, backlog=0, active=8, idle=8)
         assert numbers.index(1) in (50, 51)
 
-    def test_after_releases_that_were_mistakes_workers_are_kept(self):
-        """Given short pauses again and again, workers soon stay through them."""
+    def test_releases_that_were_mistakes_widen_the_window(self):
+        """Given short gaps again and again, workers are soon kept through them."""
         policy = make_policy("demand", MOST)
         kept = []
         for round_ in range(10):
             policy.target(Metrics(at=round_ * 0.05, backlog=50, active=8, idle=0))
-            numbers = calm(policy, round_ * 0.05, 0.05, backlog=0, active=8, idle=8)
+            numbers = targets_during(policy, round_ * 0.05, 0.05, backlog=0, active=8, idle=8)
             kept.append(min(numbers))
         assert kept[0] == 1
         assert kept[-1] == 8
@@ -201,11 +201,11 @@ class TestDemand:
 class TestQueue:
     def test_it_grows_by_one_while_the_queue_is_long_and_gets_no_shorter(self):
         policy = make_policy("queue", MOST)
-        said = [
+        targets = [
             policy.target(Metrics(at=i, backlog=backlog, active=4, idle=0))
             for i, backlog in enumerate([11, 12, 12, 11, 10])
         ]
-        assert said == [5, 5, 5, 3, 3]
+        assert targets == [5, 5, 5, 3, 3]
 
     def test_the_threshold_is_a_number_of_tasks(self):
         policy = make_policy("queue", MOST, threshold=3)
@@ -213,10 +213,10 @@ class TestQueue:
 
 
 class TestIdle:
-    @pytest.mark.parametrize(("seconds", "said"), [(0.0, 5), (1.0, 5), (1.01, 3)])
-    def test_it_shrinks_by_one_while_a_worker_is_idle_for_a_second(self, seconds, said):
+    @pytest.mark.parametrize(("seconds", "target"), [(0.0, 5), (1.0, 5), (1.01, 3)])
+    def test_it_shrinks_by_one_while_a_worker_is_idle_for_a_second(self, seconds, target):
         metrics = Metrics(at=0, backlog=0, active=4, idle=1, idle_seconds=seconds)
-        assert make_policy("idle", MOST).target(metrics) == said
+        assert make_policy("idle", MOST).target(metrics) == target
 
     def test_the_threshold_is_in_milliseconds(self):
         metrics = Metrics(at=0, backlog=0, active=4, idle=1, idle_seconds=0.3)
@@ -259,21 +259,21 @@ class TestAnyStrategy:
 
 
 class TestMakePolicy:
-    def test_an_unknown_strategy_is_answered_with_the_nearest_and_all(self):
+    def test_an_unknown_strategy_is_an_error_that_suggests_the_nearest_one(self):
         with pytest.raises(OptionError, match=r"'quue' \(did you mean 'queue'\?\).*demand.*idle"):
             make_policy("quue", 4)
 
     @pytest.mark.parametrize("threshold", [-1, float("nan"), float("inf")])
-    def test_a_threshold_that_cannot_be_is_refused(self, threshold):
+    def test_an_invalid_threshold_is_an_error(self, threshold):
         with pytest.raises(OptionError, match="threshold"):
             make_policy("queue", 4, threshold)
 
-    def test_there_is_at_least_one_worker(self):
-        with pytest.raises(OptionError, match="must be at least 1"):
+    def test_there_must_be_at_least_one_worker(self):
+        with pytest.raises(OptionError, match="the number of workers is 0; it must be at least 1"):
             make_policy("queue", 0)
 
 
-def test_the_simulator_does_all_the_work_with_and_without_scaling():
+def test_the_simulator_processes_all_items_with_and_without_scaling():
     for load, strategy in itertools.product(["a ramp", "bursts in one batch"], ["demand", None]):
         arrivals = LOADS[load]
         work = sum(arrival.seconds * arrival.items for arrival in arrivals)

@@ -25,7 +25,7 @@ def test_a_short_run_is_kept_as_it_was():
     assert trace.points == [ScalingPoint(0.0, 1, 0), ScalingPoint(0.5, 8, 100)]
 
 
-def test_points_in_quick_succession_are_thinned_out_but_the_latest_is_there():
+def test_points_in_quick_succession_are_dropped_except_for_the_latest():
     assert trace_of([0.0, 0.001, 0.002, 0.02, 0.021, 0.022]) == [0.0, 0.02, 0.022]
 
 
@@ -42,7 +42,7 @@ def test_a_trace_without_observations_is_empty():
 
 
 @given(st.lists(st.floats(0, 1e6)).map(sorted), st.integers(3, 20))
-def test_it_is_bounded_in_order_and_has_both_ends_whatever_comes(times, most):
+def test_a_trace_is_bounded_and_ordered_and_has_both_ends(times, most):
     seconds = trace_of(times, most=most)
     assert len(seconds) <= most
     assert seconds == sorted(seconds)
@@ -50,16 +50,16 @@ def test_it_is_bounded_in_order_and_has_both_ends_whatever_comes(times, most):
     assert seconds[-1:] == times[-1:]
 
 
-def test_it_is_written_as_csv(tmp_path):
+def test_a_trace_is_written_as_csv(tmp_path):
     target = tmp_path / "trace.csv"
     write_trace(str(target), [ScalingPoint(0.0, 1, 0), ScalingPoint(1 / 3, 8, 100)])
     assert target.read_bytes() == b"seconds,active,backlog\n0.000000,1,0\n0.333333,8,100\n"
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path):
+def test_a_file_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(OptionError, match=r"cannot write .*No such file"):
         write_trace(str(tmp_path / "nowhere" / "trace.csv"), [])
 
 
-def test_runs_without_scaling_have_none():
+def test_a_run_without_scaling_has_no_trace():
     assert RunStats("simple").scaling == []

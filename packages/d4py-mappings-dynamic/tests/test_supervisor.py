@@ -1,4 +1,4 @@
-"""Who gets the instances of a lost worker, and when it makes no sense to go on."""
+"""Replacing lost workers, assigning their instances, and losses that end the run."""
 
 import itertools
 
@@ -27,8 +27,8 @@ from dispel4py.errors import WorkerLostError, WorkerStartError
 KILLED = "killed by SIGKILL"
 
 
-class Workers:
-    """Worker processes that are lost when they are told to be."""
+class ScriptedProcesses:
+    """Worker processes that are lost when a test says so."""
 
     def __init__(self):
         self.lost, self.added, self.killed, self.threads = [], [], [], {}
@@ -57,8 +57,8 @@ class Workers:
         look()
 
 
-class Company:
-    """A supervisor of workers that do only what a test does in their name."""
+class SupervisedRun:
+    """A supervisor, and workers whose side of the store a test plays."""
 
     def __init__(self, local_store, count=3, **options):
         graph = WorkflowGraph()
@@ -68,7 +68,7 @@ class Company:
         self.plan = replicate_stateless(make_plan(graph))
         self.store = local_store(self.plan)
         self.driver = self.store.driver
-        self.workers = Workers()
+        self.workers = ScriptedProcesses()
         ranks = [self.driver.join() for _ in range(count)]
         self.started = 0
         self.supervisor = WorkerSupervisor(
@@ -76,7 +76,7 @@ class Company:
             self.driver,
             self.workers,
             ranks,
-            lambda rank: (f"orders {rank}",),
+            lambda rank: (f"arguments of {rank}",),
             self.start,
             **options,
         )
@@ -84,8 +84,8 @@ class Company:
     def start(self):
         self.started += 1
 
-    def obey(self, rank):
-        """A worker takes its orders: the instances that it owns from now on."""
+    def adopt_assigned(self, rank):
+        """Have a worker adopt the instances that it is assigned, and return these."""
         side = self.store.worker(rank)
         pins = []
         while leases := side.take([]):
@@ -102,213 +102,212 @@ class Company:
 
 
 @pytest.fixture
-def company(local_store):
-    return Company(local_store)
+def run(local_store):
+    return SupervisedRun(local_store)
 
 
 @pytest.fixture
-def skipping_company(local_store):
-    return Company(local_store, skips=True)
+def skipping_run(local_store):
+    return SupervisedRun(local_store, skips=True)
 
 
-def test_h1_every_pinned_instance_has_one_owner_and_they_are_dealt_out_evenly(company):
-    owned = [company.obey(rank) for rank in range(3)]
-    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
+def test_h1_every_pinned_instance_has_one_owner_and_they_are_assigned_evenly(run):
+    owned = [run.adopt_assigned(rank) for rank in range(3)]
+    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(run.plan))
     assert sorted(map(len, owned)) == [1, 2, 2]
 
 
-def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_who_has_fewest(company):
-    owned = {rank: company.obey(rank) for rank in range(3)}
-    company.lose(1)
-    assert company.workers.added == [("orders 3",)]
-    assert company.started == 1
-    assert company.supervisor.ranks == [0, 2, 3]
-    now = {rank: owned.get(rank, []) + company.obey(rank) for rank in (0, 2, 3)}
-    assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(company.plan))
+def test_c5_a_lost_worker_is_replaced_and_its_instances_go_to_those_that_own_fewest(run):
+    owned = {rank: run.adopt_assigned(rank) for rank in range(3)}
+    run.lose(1)
+    assert run.workers.added == [("arguments of 3",)]
+    assert run.started == 1
+    assert run.supervisor.ranks == [0, 2, 3]
+    now = {rank: owned.get(rank, []) + run.adopt_assigned(rank) for rank in (0, 2, 3)}
+    assert sorted(pin for pins in now.values() for pin in pins) == sorted(pins_of(run.plan))
     assert sorted(map(len, now.values())) == [1, 2, 2]
-    assert company.supervisor.notes == [
+    assert run.supervisor.notes == [
         f"worker 1 (process 4001) died: {KILLED}; other workers continued its work"
     ]
 
 
-def test_c5_all_may_be_lost_at_once_and_their_heirs_before_they_begin(company):
+def test_c5_all_may_be_lost_at_once_and_their_replacements_before_they_begin(run):
     for number in range(9):
-        company.workers.lost.append((number, KILLED))
-    company.supervisor.check()
-    assert company.supervisor.ranks == [9, 10, 11]
-    owned = [company.obey(rank) for rank in (9, 10, 11)]
-    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(company.plan))
+        run.workers.lost.append((number, KILLED))
+    run.supervisor.check()
+    assert run.supervisor.ranks == [9, 10, 11]
+    owned = [run.adopt_assigned(rank) for rank in (9, 10, 11)]
+    assert sorted(pin for pins in owned for pin in pins) == sorted(pins_of(run.plan))
 
 
-def lose_over_a_shared_task(company, *, in_call=True):
-    """One worker after the other is lost with it, all but the first while they were at it."""
-    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+def lose_over_a_shared_task(run, *, in_call=True):
+    """Lose one worker after the other with a shared task, all but the first while processing it."""
+    run.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
     for number in range(1 + REDELIVERIES):
-        company.obey(number)
-        side = company.store.worker(number)
+        run.adopt_assigned(number)
+        side = run.store.worker(number)
         (lease,) = side.take(None, 0.0, pinned=False)
         assert (lease.task.pe, lease.delivery_count) == (1, number)
         if number:
             side.commit(Commit(attempt=Attempt(lease, in_call)))
         if number < REDELIVERIES:
-            company.lose(number)
-    company.lose(REDELIVERIES)
+            run.lose(number)
+    run.lose(REDELIVERIES)
 
 
-def lose_over_an_instance(company, *, in_call=True, pin=(3, 1)):
-    company.driver.put([Task(ITEMS, *pin, "input", [1])])
+def lose_over_an_instance(run, *, in_call=True, pin=(3, 1)):
+    """Lose one worker after the other that owns an instance."""
+    run.driver.put([Task(ITEMS, *pin, "input", [1])])
     for number in range(1 + REDELIVERIES):
-        rank = next(rank for rank in company.supervisor.ranks if pin in company.obey(rank))
-        side = company.store.worker(rank)
+        rank = next(rank for rank in run.supervisor.ranks if pin in run.adopt_assigned(rank))
+        side = run.store.worker(rank)
         if number:
             side.commit(Commit(attempt=Attempt(pin, in_call)))
         else:
             side.take([pin])
-        company.lose(rank)
+        run.lose(rank)
 
 
-def test_c5_workers_that_are_lost_one_after_the_other_at_a_shared_task_name_its_pe(company):
+def test_c5_losses_over_a_shared_task_end_the_run_and_name_its_pe(run):
     with pytest.raises(WorkerLostError, match="it ran Relay1, as 3 workers before it that died"):
-        lose_over_a_shared_task(company)
+        lose_over_a_shared_task(run)
 
 
-def test_c5_so_do_owners_of_an_instance(company):
+def test_c5_losses_over_an_instance_end_the_run_and_name_it(run):
     with pytest.raises(WorkerLostError, match=r"it ran Diary3 \(instance 1\), as 3 workers"):
-        lose_over_an_instance(company)
+        lose_over_an_instance(run)
 
 
 @pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
-def test_c3_where_items_are_skipped_it_is_left_to_the_next_worker(skipping_company, lose):
-    lose(skipping_company)
-    assert len(skipping_company.supervisor.notes) == 1 + REDELIVERIES
+def test_c3_where_items_are_skipped_the_next_worker_decides(skipping_run, lose):
+    lose(skipping_run)
+    assert len(skipping_run.supervisor.notes) == 1 + REDELIVERIES
 
 
 @pytest.mark.parametrize("lose", [lose_over_a_shared_task, lose_over_an_instance])
-def test_c3_but_not_if_no_item_is_to_blame(skipping_company, lose):
+def test_c3_losses_outside_of_a_call_end_the_run_all_the_same(skipping_run, lose):
     with pytest.raises(WorkerLostError, match="as 3 workers before it"):
-        lose(skipping_company, in_call=False)
+        lose(skipping_run, in_call=False)
 
 
-def test_c5_workers_that_are_lost_at_something_else_blame_nothing(company):
-    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+def test_c5_losses_before_a_task_is_processed_do_not_add_up(run):
+    run.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
     for number in range(10):
-        rank = company.supervisor.ranks[-1]
-        company.obey(rank)
-        (lease,) = company.store.worker(rank).take(None, 0.0, pinned=False)
+        rank = run.supervisor.ranks[-1]
+        run.adopt_assigned(rank)
+        (lease,) = run.store.worker(rank).take(None, 0.0, pinned=False)
         assert lease.delivery_count == min(number, 1)
-        company.lose(rank)
+        run.lose(rank)
 
 
-def test_c5_a_worker_with_nothing_to_do_is_never_to_blame(company):
+def test_c5_losses_of_workers_without_tasks_do_not_end_the_run(run):
     for number in range(12):
-        company.obey(number)
-        company.lose(number)
-    assert len(company.supervisor.notes) == 12
+        run.adopt_assigned(number)
+        run.lose(number)
+    assert len(run.supervisor.notes) == 12
 
 
-def test_c5_a_process_of_this_machine_that_runs_is_not_given_up(company, monkeypatch):
-    """It may take long to start, or be in a call that keeps Python's lock."""
-    silent = dict.fromkeys(company.supervisor.ranks, 1000.0)
-    monkeypatch.setattr(company.driver, "seconds_since_heartbeat", lambda: silent)
-    company.workers.running = {0, 2}
-    company.supervisor.check()
-    assert company.workers.killed == [1]
+def test_c5_a_local_process_that_runs_is_kept_without_heartbeats(run, monkeypatch):
+    """Starting it may take long, or a call may hold Python's lock."""
+    ages = dict.fromkeys(run.supervisor.ranks, 1000.0)
+    monkeypatch.setattr(run.driver, "seconds_since_heartbeat", lambda: ages)
+    run.workers.running = {0, 2}
+    run.supervisor.check()
+    assert run.workers.killed == [1]
 
 
 @pytest.mark.parametrize("cause", ["exit status 1", "exit status 0", "killed by SIGSEGV"])
-def test_workers_that_end_as_soon_as_they_start_end_the_run(company, cause):
-    company.lose(0, cause)
-    company.lose(3, cause)
+def test_workers_that_end_as_soon_as_they_start_end_the_run(run, cause):
+    run.lose(0, cause)
+    run.lose(3, cause)
     with pytest.raises(WorkerLostError, match=cause):
-        company.lose(4, cause)
+        run.lose(4, cause)
 
 
-def test_so_do_workers_that_never_begin_however_long_they_had(local_store):
-    company = Company(local_store, limits=DriverLimits(start_seconds=0.0))
-    company.lose(0, "too slow", WorkerStartError)
-    company.lose(3, "too slow", WorkerStartError)
+def test_workers_that_never_begin_end_the_run_whatever_their_age(local_store):
+    run = SupervisedRun(local_store, limits=DriverLimits(start_seconds=0.0))
+    run.lose(0, "too slow", WorkerStartError)
+    run.lose(3, "too slow", WorkerStartError)
     with pytest.raises(WorkerStartError, match=r"worker 4 .* did not begin: too slow"):
-        company.lose(4, "too slow", WorkerStartError)
+        run.lose(4, "too slow", WorkerStartError)
 
 
-def test_d2_a_replica_with_a_postprocess_fails_the_run_when_it_is_lost(company):
-    company.store.worker(1).commit(Commit(replicas=[2]))
-    with pytest.raises(WorkerLostError, match=r"Talker2, .*; this cannot be done again"):
-        company.lose(1)
+def test_d2_the_loss_of_a_replica_with_a_postprocess_fails_the_run(run):
+    run.store.worker(1).commit(Commit(replicas=[2]))
+    with pytest.raises(WorkerLostError, match=r"Talker2, .*; this cannot be repeated"):
+        run.lose(1)
 
 
-def test_h2_a_call_that_had_sent_too_much_fails_the_run_when_it_is_lost(company):
-    company.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
-    side = company.store.worker(2)
-    company.obey(2)
+def test_h2_the_loss_of_a_call_that_had_sent_too_much_fails_the_run(run):
+    run.driver.put([Task(ITEMS, 1, ANY, "input", [1])])
+    side = run.store.worker(2)
+    run.adopt_assigned(2)
     (lease,) = side.take(None, 0.0)
     side.commit(Commit(lease_positions=[(lease, ResumePoint(0, None))]))
     with pytest.raises(WorkerLostError, match="Relay1, in a call that had sent too much"):
-        company.lose(2)
+        run.lose(2)
 
 
-def test_c4_all_are_told_to_stop_and_are_waited_for(company):
-    company.lose(0)
-    for rank in company.supervisor.ranks:
-        company.obey(rank)
-    looks = []
-    company.supervisor.shutdown(lambda: looks.append(1))
-    for rank in company.supervisor.ranks:
-        (lease,) = company.store.worker(rank).take([])
+def test_c4_shutdown_stops_all_workers_and_waits_for_them(run):
+    run.lose(0)
+    for rank in run.supervisor.ranks:
+        run.adopt_assigned(rank)
+    polls = []
+    run.supervisor.shutdown(lambda: polls.append(1))
+    for rank in run.supervisor.ranks:
+        (lease,) = run.store.worker(rank).take([])
         assert lease.task.kind == STOP
-    assert looks
+    assert polls
 
 
-def test_i10_a_worker_that_is_lost_after_its_work_is_noted_and_not_replaced(company):
-    def look():
-        company.workers.lost.append((1, KILLED))
+def test_i10_a_worker_that_is_lost_during_shutdown_is_noted_and_not_replaced(run):
+    def lose():
+        run.workers.lost.append((1, KILLED))
 
-    company.supervisor.shutdown(look)
-    assert company.workers.added == []
-    assert "files that its PEs had not closed may be incomplete" in company.supervisor.notes[-1]
+    run.supervisor.shutdown(lose)
+    assert run.workers.added == []
+    assert "files that its PEs had not closed may be incomplete" in run.supervisor.notes[-1]
 
 
-def test_i10_a_worker_that_is_lost_with_a_thread_of_a_pe_fails_the_run(company):
-    company.workers.threads[1] = ["upload"]
-    company.workers.lost.append((1, KILLED))
+def test_i10_a_worker_that_is_lost_while_its_threads_run_fails_the_run(run):
+    run.workers.threads[1] = ["upload"]
+    run.workers.lost.append((1, KILLED))
     with pytest.raises(WorkerLostError, match="worker 1"):
-        company.supervisor.shutdown(lambda: None)
+        run.supervisor.shutdown(lambda: None)
 
 
-def guests(company, monkeypatch, count):
-    """Workers that have joined from elsewhere."""
-    ranks = [company.driver.join() for _ in range(count)]
-    monkeypatch.setattr(
-        company.driver, "seconds_since_heartbeat", lambda: dict.fromkeys(ranks, 0.0)
-    )
+def join_remotely(run, monkeypatch, count):
+    """Have remote workers join, and return their numbers."""
+    ranks = [run.driver.join() for _ in range(count)]
+    monkeypatch.setattr(run.driver, "seconds_since_heartbeat", lambda: dict.fromkeys(ranks, 0.0))
     return ranks
 
 
-def test_i10_workers_elsewhere_are_waited_for(company, monkeypatch):
-    (rank,) = guests(company, monkeypatch, 1)
-    events = iter(["finishing", "nothing", "gone"])
+def test_i10_shutdown_waits_for_remote_workers(run, monkeypatch):
+    (rank,) = join_remotely(run, monkeypatch, 1)
+    events = iter(["stopping", "nothing", "exited"])
 
-    def look():
+    def take_event():
         match next(events, None):
-            case "finishing":
-                company.supervisor.on_worker_stopping(rank, ["upload"])
-            case "gone":
-                company.supervisor.on_worker_exited(
+            case "stopping":
+                run.supervisor.on_worker_stopping(rank, ["upload"])
+            case "exited":
+                run.supervisor.on_worker_exited(
                     WorkerLostError(rank, 5, "its work is done"), drained=True
                 )
 
-    company.supervisor.shutdown(look)
+    run.supervisor.shutdown(take_event)
     assert next(events, None) is None
-    assert rank not in company.supervisor.ranks
-    assert company.supervisor.notes == []
+    assert rank not in run.supervisor.ranks
+    assert run.supervisor.notes == []
 
 
-def test_i10_one_elsewhere_that_is_lost_with_a_thread_fails_the_run(company, monkeypatch):
-    (rank,) = guests(company, monkeypatch, 1)
+def test_i10_a_remote_worker_that_is_lost_while_its_threads_run_fails_the_run(run, monkeypatch):
+    (rank,) = join_remotely(run, monkeypatch, 1)
 
-    def look():
-        company.supervisor.on_worker_stopping(rank, ["upload"])
-        company.supervisor.on_worker_exited(WorkerLostError(rank, 5, KILLED), drained=False)
+    def exit_early():
+        run.supervisor.on_worker_stopping(rank, ["upload"])
+        run.supervisor.on_worker_exited(WorkerLostError(rank, 5, KILLED), drained=False)
 
     with pytest.raises(WorkerLostError, match=f"{KILLED}, while its thread 'upload' still ran"):
-        company.supervisor.shutdown(look)
+        run.supervisor.shutdown(exit_early)

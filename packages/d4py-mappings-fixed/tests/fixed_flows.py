@@ -1,4 +1,4 @@
-"""PEs for the tests of this folder; loaded as a workflow file, so that any rank can have them."""
+"""PEs for the tests of this folder; loaded as a workflow file, as all ranks can."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def peak():
-    """The most memory that this process has used, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     try:
         status = Path("/proc/self/status").read_text()
     except FileNotFoundError:  # macOS, which counts in bytes
@@ -24,20 +24,20 @@ def peak():
 
 
 def wait_for(path, seconds=30.0):
-    """Wait until somebody has made a file."""
+    """Wait until a file exists."""
     until = time.monotonic() + seconds
     while not os.path.exists(path):
-        assert time.monotonic() < until, f"nobody made {path}"
+        assert time.monotonic() < until, f"{path} does not exist"
         time.sleep(0.001)
 
 
 def file_for_each(folder):
-    """An ``on_result`` that makes a file in the folder for each item, named as the item is."""
+    """Return an ``on_result`` that makes a file in the folder for each item, by its name."""
     return lambda pe_id, output, item: Path(folder, str(item)).touch()
 
 
-class OnlyListens(ProducerPE):
-    """Has a thread send 1, and never returns from its call."""
+class NeverReturns(ProducerPE):
+    """Sends 1 from a thread, and never returns from its call."""
 
     def _process(self, inputs):
         Thread(target=self.write, args=("output", 1), daemon=True).start()
@@ -75,7 +75,7 @@ class Instances(IterativePE):
 
 
 class Kept(GenericPE):
-    """Keeps what it gets and sends it at its end."""
+    """Keeps its items and sends them in postprocess."""
 
     def __init__(self, grouping=None, instances=1):
         super().__init__(instances)
@@ -102,7 +102,7 @@ class Words(ProducerPE):
 
 
 class Blocks(ProducerPE):
-    """Writes blocks of bytes, some per call, and at last what memory it took."""
+    """Writes blocks of bytes, some per call, and in postprocess its peak memory."""
 
     def __init__(self, size, times=1):
         super().__init__()
@@ -116,15 +116,15 @@ class Blocks(ProducerPE):
         self.write("output", peak())
 
 
-class Hands(Relay):
-    """Hands on, and sends at its end what memory it took."""
+class MeasuredRelay(Relay):
+    """Sends its items on, and in postprocess its peak memory."""
 
     def _postprocess(self):
         self.write("output", peak())
 
 
 class Size(IterativePE):
-    """Counts bytes; its first item takes a while.  Sends all peaks that it knows of at its end."""
+    """Counts items and bytes, pausing at the first; sends them in postprocess, with all peaks."""
 
     stateful = True
 
@@ -145,8 +145,8 @@ class Size(IterativePE):
         self.write("output", (self.items, self.bytes, [*self.peaks, peak()]))
 
 
-class Trouble:
-    """Comes to grief at one item, or before or after all."""
+class Failing:
+    """Fails at one item, or in preprocess or postprocess."""
 
     def __init__(self, at, how="raise"):
         super().__init__()
@@ -181,18 +181,18 @@ class Trouble:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Fails(Trouble, IterativePE):
+class Fails(Failing, IterativePE):
     pass
 
 
-class FailingNumbers(Trouble, ProducerPE):
+class FailingNumbers(Failing, ProducerPE):
     def _process(self, inputs):
         self.counter += 1
         return super()._process(self.counter)
 
 
 class Sleeps(IterativePE):
-    """Sleeps at every item, or from one item on, and makes a file before if it is given one."""
+    """Sleeps at every item, or at one, and makes a file before if it has a path."""
 
     def __init__(self, seconds, at=None, path=None):
         super().__init__()
@@ -207,7 +207,7 @@ class Sleeps(IterativePE):
 
 
 class WaitsFor(Relay):
-    """Waits at one item until somebody has made a file."""
+    """Waits at one item until a file exists."""
 
     def __init__(self, at, path, instances):
         super().__init__(instances)
@@ -220,7 +220,7 @@ class WaitsFor(Relay):
 
 
 class Handshakes(ProducerPE):
-    """Writes 1, 2, …, each some time after the last and when somebody has made a file for that."""
+    """Writes 1, 2, …, each when a file for the last one exists, and some milliseconds later."""
 
     def __init__(self, folder, times):
         super().__init__()
@@ -244,7 +244,7 @@ class Large(ProducerPE):
 
 
 class Makes(IterativePE):
-    """Sends what its function makes of an item."""
+    """Sends the value of a function of each item."""
 
     def __init__(self, function):
         super().__init__()
@@ -255,7 +255,7 @@ class Makes(IterativePE):
 
 
 class Sample:
-    """An item of a class of the workflow's own."""
+    """An item of a class that the workflow defines."""
 
     def __init__(self, value):
         self.value = value
@@ -273,7 +273,7 @@ class Values(IterativePE):
 
 
 class Appends(IterativePE):
-    """Appends to the list that it gets."""
+    """Appends to its items, which are lists."""
 
     def _process(self, data):
         data.append("seen")
@@ -281,7 +281,7 @@ class Appends(IterativePE):
 
 
 class Lists(ProducerPE):
-    """Sends one and the same list, which it changes afterwards."""
+    """Sends the same list again and again, and changes it in between."""
 
     def __init__(self):
         super().__init__()
@@ -303,7 +303,7 @@ class Hashes(IterativePE):
 
 
 class PacedCalls(ProducerPE):
-    """Sends 1, 2, …, one per call, and begins none before a file was made for the last but one."""
+    """Sends 1, 2, …, one per call, each when a file for the last but one exists."""
 
     def __init__(self, folder):
         super().__init__()
@@ -318,7 +318,7 @@ class PacedCalls(ProducerPE):
 
 
 class Arrays(ProducerPE):
-    """Sends one and the same array, which it changes between two calls."""
+    """Sends the same array again and again, and changes it in between."""
 
     def _preprocess(self):
         import numpy
@@ -331,7 +331,7 @@ class Arrays(ProducerPE):
 
 
 class AddsInPlace(IterativePE):
-    """Changes the array that it gets."""
+    """Changes the array in its items."""
 
     def _process(self, data):
         data["data"] += 0.5
@@ -339,7 +339,7 @@ class AddsInPlace(IterativePE):
 
 
 class KeptArrays(Kept):
-    """Sends at its end what is in the arrays that it got, and whether they can be written to."""
+    """Sends in postprocess the range of its arrays, and whether they are writable."""
 
     def _postprocess(self):
         for array in (item["data"] for item in self.got):
@@ -365,7 +365,7 @@ def run_again(number):
 
 
 class Grows(IterativePE):
-    """Adds one to an array of its own at each item, in place, and sends a number of it."""
+    """Adds one to its array at each item, in place, and sends the mean."""
 
     def __init__(self, array, instances):
         super().__init__()

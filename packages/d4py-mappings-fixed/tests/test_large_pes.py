@@ -1,4 +1,4 @@
-"""C7, I2 and G5: each instance of a large PE has its own array, and the caller's stays as it is."""
+"""C7, I2 and G5: instances of a large PE have private arrays; the caller's array is unchanged."""
 
 import pytest
 
@@ -21,7 +21,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("instances", "processes"), [(1, 3), (2, 2)], ids=["one", "two-together"])
-def test_c7_an_array_is_the_instances_own(flows, way, instances, processes):
+def test_c7_each_instance_has_a_private_array(flows, way, instances, processes):
     array = np.zeros(SIZE, dtype=np.int64)
     graph = chain(Numbers(), flows.Grows(array, instances), flows.Grows(array, 1))
     result = run(graph, inputs=8, processes=processes, **WAYS[way])

@@ -4,8 +4,8 @@ import ast
 
 import pytest
 
-#: What no process of a run may grow beyond; all items of a test together are much larger.
-ENOUGH = 150 << 20
+#: Most bytes of memory of each process; all items of a test together are much larger.
+MOST_BYTES = 150 << 20
 
 SCRIPT = """
 import sys
@@ -37,7 +37,7 @@ def mapping(request):
 
 @pytest.fixture
 def measure(start, write, mapping):
-    """Runs PEs in a program of its own: number of items, their bytes, and all peaks of memory."""
+    """Runs PEs in a separate program; returns items, their bytes and all peaks of memory."""
 
     def measured(pes, inputs):
         write("script.py", SCRIPT.format(mapping=mapping, pes=pes, inputs=inputs))
@@ -50,10 +50,10 @@ def measure(start, write, mapping):
 
 
 def test_c6_a_slow_receiver(measure):
-    items, size, peaks = measure("Blocks(1024), Hands(), Size(pause=2.0)", 200_000)
+    items, size, peaks = measure("Blocks(1024), MeasuredRelay(), Size(pause=2.0)", 200_000)
     assert (items, size) == (200_000, 200_000 * 1024)
     assert len(peaks) == 4
-    assert max(peaks) < ENOUGH
+    assert max(peaks) < MOST_BYTES
 
 
 def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
@@ -75,9 +75,9 @@ def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
                 assert self.items < 2500, "that is enough"
 
         graph = WorkflowGraph()
-        hands = Hands()
-        graph.connect(Blocks(1024), "output", hands, "input")
-        graph.connect(hands, "output", Slow(), "input")
+        relay = MeasuredRelay()
+        graph.connect(Blocks(1024), "output", relay, "input")
+        graph.connect(relay, "output", Slow(), "input")
         if __name__ == "__main__":
             try:
                 run(graph, sys.argv[1], 1_000_000)
@@ -91,27 +91,27 @@ def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
     assert (status, err) == (0, "")
     reason, peaks = out.splitlines()
     assert reason == "AssertionError: that is enough"
-    assert max(map(int, peaks.split())) < ENOUGH
+    assert max(map(int, peaks.split())) < MOST_BYTES
 
 
 def test_c6_one_call_that_writes_everything(measure):
-    items, size, peaks = measure("Blocks(1024, 300_000), Hands(), Size(pause=2.0)", 1)
+    items, size, peaks = measure("Blocks(1024, 300_000), MeasuredRelay(), Size(pause=2.0)", 1)
     assert (items, size) == (300_000, 300_000 * 1024)
-    assert max(peaks) < ENOUGH
+    assert max(peaks) < MOST_BYTES
 
 
 def test_c6_large_items(measure):
-    items, size, peaks = measure("Blocks(MIB), Hands(), Size(pause=1.0)", 500)
+    items, size, peaks = measure("Blocks(MIB), MeasuredRelay(), Size(pause=1.0)", 500)
     assert (items, size) == (500, 500 * (1 << 20))
-    assert max(peaks) < ENOUGH
+    assert max(peaks) < MOST_BYTES
 
 
 def test_c6_inputs_wait_for_their_root(measure):
-    # The size of an input stands for what it takes: they all come by one iterator.
+    # All inputs are produced by one iterator.
     inputs = "{pes[0]: ({'input': b'x' * 10_000} for _ in range(30_000))}"
-    items, size, peaks = measure("Hands(), Size(pause=1.5)", inputs)
+    items, size, peaks = measure("MeasuredRelay(), Size(pause=1.5)", inputs)
     assert (items, size) == (30_000, 300_000_000)
-    assert max(peaks) < ENOUGH
+    assert max(peaks) < MOST_BYTES
 
 
 def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
@@ -124,7 +124,7 @@ def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
         from dispel4py import WorkflowGraph, run
 
         graph = WorkflowGraph()
-        graph.connect(Blocks(1024), "output", Hands(), "input")
+        graph.connect(Blocks(1024), "output", MeasuredRelay(), "input")
         last, count = [], 0
 
         def take(pe_id, output, data):
@@ -144,4 +144,4 @@ def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
     assert (status, err) == (0, "")
     count, peaks = ast.literal_eval(out)
     assert count == 200_002
-    assert max(peaks) < ENOUGH
+    assert max(peaks) < MOST_BYTES

@@ -1,4 +1,4 @@
-"""What the cells of a notebook define runs on every mapping, and so do cells that run it again."""
+"""Definitions of a notebook run on every mapping, also when cells are executed again."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("ipykernel")
 
-#: Starts a kernel, as a notebook does, and has it execute cells; what they print comes out here.
+#: Starts a kernel, as a notebook does, lets it execute cells, and prints their output.
 NOTEBOOK = """
 import sys
 from pathlib import Path
@@ -78,7 +78,7 @@ class One(ProducerPE):
     def _process(self, inputs):
         return 1
 
-class Says(IterativePE):
+class Prints(IterativePE):
     def _process(self, data):
         print("a", "line", "of", "many", "pieces")
         try:
@@ -86,9 +86,9 @@ class Says(IterativePE):
         except EOFError:
             print("an end")
 
-graph, says = WorkflowGraph(), Says()
-says.numprocesses = 3
-graph.connect(One(), "output", says, "input")
+graph, prints = WorkflowGraph(), Prints()
+prints.numprocesses = 3
+graph.connect(One(), "output", prints, "input")
 done = run(graph, inputs=20, processes=4, mapping="multi")
 """
 
@@ -103,7 +103,7 @@ def mapping(request):
     return request.param
 
 
-def test_the_cells_of_a_notebook_travel(start, write, wait_until, mapping):
+def test_all_ranks_can_load_definitions_of_a_notebook(start, write, wait_until, mapping):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", CELLS.replace("MAPPING", repr(mapping)))
     program = start("notebook.py")
@@ -113,14 +113,14 @@ def test_the_cells_of_a_notebook_travel(start, write, wait_until, mapping):
     wait_until(lambda: not program.members(), "the end of all processes")
 
 
-def test_i11_lines_that_workers_print_are_whole_and_none_waits_for_an_answer(start, write):
+def test_i11_workers_print_whole_lines_and_read_no_input(start, write):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", PRINTING)
     status, out, err = start("notebook.py").end(timeout=60)
     assert status == 0, err
     expected = ["a line of many pieces", "a question", "an end"] * 20
     assert sorted(out.splitlines()) == sorted(expected)
-    assert err.count("Says1 reads standard input") == 1
+    assert err.count("Prints1 reads standard input") == 1
 
 
 FAILING = """

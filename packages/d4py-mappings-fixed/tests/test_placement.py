@@ -26,7 +26,7 @@ from dispel4py.engine.plan import make_plan
 
 
 class Opens(IterativePE):
-    """Opens something before it starts."""
+    """Has a preprocess."""
 
     def _preprocess(self):
         self.file = "open"
@@ -133,7 +133,7 @@ def test_i1_only_spare_processes_give_more_instances(data, graph, processes):
 
 
 @given(graphs(), st.integers(1, 30))
-def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
+def test_i1_spare_processes_are_distributed_evenly(graph, spare):
     plan = share_calls(make_plan(graph))
     placed = place(plan, len(instances(plan)) + spare).plan
     candidates = [pe.index for pe in plan.pes if accepts_more_instances(pe)]
@@ -154,7 +154,7 @@ def test_i1_spare_processes_are_dealt_out_evenly(graph, spare):
         ("talks", False),
     ],
 )
-def test_i1_a_pe_multiplies_only_if_nobody_would_notice(kind, may):
+def test_i1_a_pe_gets_more_instances_only_without_visible_effect(kind, may):
     plan = make_plan(chain(Numbers(), KINDS[kind]()))
     assert accepts_more_instances(plan.pes[1]) is may
     assert not accepts_more_instances(plan.pes[0]), "roots do not"
@@ -173,7 +173,7 @@ def test_partitions_stay_together_when_processes_are_few(data, graph, processes)
         assert placement == place(plan, processes), "they do not count"
 
 
-def test_pes_outside_of_all_partitions_have_processes_of_their_own():
+def test_pes_outside_of_all_partitions_share_no_process():
     numbers, relay, many = Numbers(), Relay(), Relay(numprocesses=4)
     placement = place(make_plan(chain(numbers, relay, many)), 5, [[0, 1]])
     assert placement.ranks == 5
@@ -182,7 +182,7 @@ def test_pes_outside_of_all_partitions_have_processes_of_their_own():
 
 @given(st.data(), graphs(), COUNTS)
 def test_without_partitions_items_only_go_to_later_ranks(data, graph, processes):
-    # So nobody ever waits in a circle, and neighbours share.
+    # So ranks never wait in a cycle, and neighbours share a process.
     placement = place(make_plan(graph), processes)
     for pe in placement.plan.pes:
         for source in pe.upstream:
@@ -215,7 +215,7 @@ def test_ranks_are_connected_where_items_can_go_and_all_to_the_driver(data, grap
         assert sorted(peers) == sorted({b for pair in wanted if a in pair for b in pair} - {a})
 
 
-def test_d3_a_root_has_the_instances_that_it_asks_for_if_its_calls_are_independent():
+def test_d3_a_root_with_independent_calls_has_numprocesses_instances():
     plan = make_plan(chain(independent(Relay(numprocesses=3)), Relay()))
     assert [pe.instances for pe in place(plan, None).plan.pes] == [3, 1]
     plan = make_plan(chain(independent(Relay()), Relay()))
@@ -224,18 +224,18 @@ def test_d3_a_root_has_the_instances_that_it_asks_for_if_its_calls_are_independe
     assert [pe.instances for pe in place(plan, 6).plan.pes] == [1, 5], "if nobody can tell"
 
 
-def test_c6_an_ordered_input_can_tell_its_root_to_wait():
+def test_c6_an_ordered_input_is_connected_to_its_root():
     placement = place(make_plan(chain(Numbers(), Relay(), InOrder())), 3)
     assert [pair for pair in rank_pairs(placement) if 3 not in pair] == [(0, 1), (0, 2), (1, 2)]
 
 
-def test_what_ran_is_told_by_name():
+def test_a_rank_is_described_by_its_pes():
     placement = place(make_plan(chain(Numbers(), Relay(numprocesses=2))), 2)
     told = [placement.describe(rank) for rank in range(2)]
     assert ", ".join(told) == "Numbers0 (instance 0), Relay1 (instance 0), Relay1 (instance 1)"
 
 
-# What graph and options ask for.
+# Partitions of the graph, and the option --simple.
 
 
 def shares(graph, *, simple: bool, processes: int | None) -> list[set[str]]:
@@ -249,7 +249,7 @@ def shares(graph, *, simple: bool, processes: int | None) -> list[set[str]]:
     ]
 
 
-def test_simple_is_two_processes_one_for_the_roots():
+def test_simple_has_two_processes_one_for_the_roots():
     graph = chain(Numbers(), Relay(numprocesses=3), Relay())
     graph.connect(Numbers(), "output", graph.get_contained_objects()[1], "input")
     assert shares(graph, simple=True, processes=2) == [
@@ -265,7 +265,7 @@ def test_simple_with_nothing_but_roots_is_one_process():
     assert shares(graph, simple=True, processes=1) == [{"Numbers0", "Numbers1"}]
 
 
-def test_partitions_of_the_graph_are_used_composites_and_all():
+def test_partitions_of_the_graph_may_contain_composites():
     inside, composite, numbers, last = Relay(), CompositePE(), Numbers(), Relay()
     composite.connect(inside, "output", Relay("Second"), "input")
     composite._map_input("input", inside, "input")
@@ -284,7 +284,7 @@ def test_partitions_of_the_graph_are_used_composites_and_all():
     ]
 
 
-def test_partitions_that_are_too_many_share_too():
+def test_partitions_share_processes_where_there_are_too_few():
     pes = [Numbers(), Relay(), Relay(), Relay()]
     graph = chain(*pes)
     graph.partitions = [[pe] for pe in pes]

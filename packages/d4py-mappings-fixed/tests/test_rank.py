@@ -35,8 +35,6 @@ from d4py_fixed.engine.placement import Placement, place
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.send_buffers import SendBuffers
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py.engine import executor as executor_module
-from dispel4py.engine import runner as runner_module
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
@@ -206,8 +204,6 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
     with pytest.MonkeyPatch.context() as patch:
         buffers = type("Measured", (MeasuredBuffers,), {"net": net})
         patch.setattr(rank_module, "SendBuffers", buffers)
-        for module in (executor_module, runner_module):
-            patch.setattr(module, "perf_counter", clock)
         for rank in range(placement.ranks):
             link = Link(net, rank)
             made = Rank(placement, rank, link, on_error, limits=sizes.limits, clock=clock)
@@ -234,7 +230,7 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
 
 @dataclass
 class Journal:
-    """Everything that happened, in order: (instance, what, details…).  Copies are the same one."""
+    """All events, in order: (instance, event, details…).  Copies are the same object."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     instances: int = 0
@@ -357,7 +353,7 @@ class Shape:
         return graph, journal
 
     def model(self, plan) -> tuple[dict[int, Counter], int]:
-        """What each PE writes where nobody takes it, and how many items fail: plain arithmetic."""
+        """Compute what each PE writes to unconnected outputs, and how many items fail."""
         results, failures = {}, 0
         arriving: dict[int, Counter] = defaultdict(Counter)
         for pe in plan.order:
@@ -541,13 +537,13 @@ FEW = (3, True, 0, 1)
 
 #: Name → (shape, rank of each node).
 ENTANGLED = {
-    # A → B → C, where A and C share a rank: C has to go on while A waits for B.
+    # A → B → C, where A and C share a rank: C has to make progress while A waits for B.
     "there and back": (Shape([MANY, MANY, FEW], [(0, "x", 1, "a", None), (1, "x", 2, "a", None)]),
                        [0, 1, 0]),
     # A → B and C → D, where A shares a rank with D, and B with C.
     "crossing": (Shape([MANY, FEW, MANY, FEW], [(0, "x", 1, "a", None), (2, "x", 3, "a", None)]),
                  [0, 1, 1, 0]),
-    # Two chains of three, each in the middle of a batch while the other one goes on.
+    # Two chains of three, each in the middle of a batch while the other one makes progress.
     "crossing in the middle": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW, FEW],
@@ -556,7 +552,7 @@ ENTANGLED = {
         ),
         [0, 1, 1, 0, 2, 2],
     ),
-    # A → B → C with A → D far away: what waits for C here goes ahead of what comes for B.
+    # A → B → C with A → D far away: items that wait for C here overtake those that arrive for B.
     "overtaking": (
         Shape(
             [MANY, MANY, FEW, FEW, FEW],
@@ -565,7 +561,7 @@ ENTANGLED = {
         ),
         [0, 1, 0, 0, 1],
     ),
-    # The same where D stands further down: B's batches must not come in the middle of a call of C.
+    # The same with D further down: no batch of B may be processed in the middle of a call of C.
     "in the middle of a call": (
         Shape(
             [MANY, MANY, FEW, FEW, MANY, FEW],
@@ -611,7 +607,7 @@ def test_c1_c6_m3_ranks_that_wait_for_each_other_make_progress(name, sizes, seed
 
 
 class Numbered(SeveralNumbers):
-    """Numbers from somewhere on."""
+    """Numbers from `start` on."""
 
     def __init__(self, start):
         super().__init__(7)
@@ -622,14 +618,14 @@ class Numbered(SeveralNumbers):
 
 
 class Passes(InOrder):
-    """Sends what comes, in order."""
+    """Sends its items on, in order."""
 
     def process(self, inputs):
         return {"output": next(iter(inputs.values()))}
 
 
 def ordered_graph(starts):
-    """From each root two ways, replicas, and one ordered input behind another one."""
+    """Each root with two paths, replicas, and one ordered input behind another one."""
     graph = WorkflowGraph()
     first, second = Passes(inputs=["a", "b"]), Passes(inputs=["a", "b"])
     second.name = "Last"

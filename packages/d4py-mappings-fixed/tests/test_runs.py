@@ -1,4 +1,4 @@
-"""What runs on one machine do, from end to end."""
+"""Runs on one machine, from end to end."""
 
 import os
 import sys
@@ -25,19 +25,17 @@ class TestInstances:
         assert len({pid for pid, _ in result.outputs["Instances1"]["output"]}) == 3
         assert result.stats.processes == 4
 
-    def test_i1_a_single_pe_and_one_with_state_have_one_process_whatever_is_spare(
-        self, execute, flows, chain
-    ):
+    def test_i1_a_single_pe_has_one_process_although_others_are_spare(self, execute, flows, chain):
         single = flows.Instances(3)
         single.single = True
         result = execute(chain(flows.Numbers(), single), 10, 6)
         assert len({pid for pid, _ in result.outputs["Instances1"]["output"]}) == 1
         assert result.stats.processes == 2
 
-    def test_m1_an_instance_that_takes_long_does_not_keep_the_share_of_others(
+    def test_m1_a_slow_instance_does_not_keep_the_share_of_others(
         self, execute, flows, chain, tmp_path
     ):
-        # It goes on when all is done but what it has been sent already.
+        # It continues when all items are processed except those in its window.
         got, count = [], 400
 
         def take(pe_id, output, data):
@@ -49,7 +47,7 @@ class TestInstances:
         execute(graph, count, on_result=take)
         assert sorted(got) == [*range(1, count + 1)]
 
-    def test_m1_pes_that_keep_something_get_their_items_in_turn(self, execute, flows, chain):
+    def test_m1_instances_with_state_get_items_in_turn(self, execute, flows, chain):
         got = execute(chain(flows.Numbers(), flows.Kept(None, 3)), 9).outputs["Kept1"]["output"]
         assert sorted(got) == [[1, 4, 7], [2, 5, 8], [3, 6, 9]]
 
@@ -74,7 +72,7 @@ class TestInstances:
         assert result.stats.processes == 2
         assert len({pid for pid, _ in result.outputs["Instances2"]["output"]}) == 1
 
-    def test_i2_the_graph_of_the_caller_is_left_alone(self, execute, flows, chain):
+    def test_i2_the_graph_of_the_caller_is_unchanged(self, execute, flows, chain):
         numbers = flows.Numbers()
         graph = chain(numbers, flows.Relay())
         for _ in range(2):
@@ -99,19 +97,19 @@ class TestItems:
             assert sorted(map(len, got)) == [0, 0, 170]
 
     @pytest.mark.parametrize("processes", [1, 2, 3, None])
-    def test_m2_nobody_sees_what_others_do_to_an_item(self, execute, flows, chain, processes):
+    def test_m2_changes_of_an_item_are_private_to_a_pe(self, execute, flows, chain, processes):
         graph = chain(flows.Lists(), flows.Appends())
         graph.connect(graph.get_contained_objects()[0], "output", flows.Appends(), "input")
         outputs = execute(graph, 3, processes).outputs
         expected = [[1, "seen"], [1, 2, "seen"], [1, 2, 3, "seen"]]
         assert outputs == {"Appends1": {"output": expected}, "Appends2": {"output": expected}}
 
-    def test_m2_share_items_hands_on_the_very_object(self, execute, flows, chain):
+    def test_m2_share_items_passes_on_the_same_object(self, execute, flows, chain):
         graph = chain(flows.Lists(), flows.Appends())
         outputs = execute(graph, 2, 1, share_items=True).outputs
         assert outputs["Appends1"]["output"][1] == [1, "seen", 3, "seen"]
 
-    def test_m3_order_is_kept_though_one_instance_is_slow(self, execute, flows, chain):
+    def test_m3_order_is_kept_although_one_instance_is_slow(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Sleeps(0.2, at=500), flows.Kept())
         (kept,) = execute(graph, 20_000).outputs["Kept2"]["output"]
         assert kept == [*range(1, 20_001)]
@@ -122,7 +120,7 @@ class TestItems:
         ((output,),) = (o["output"] for o in execute(chain(*pes)).outputs.values())
         assert (output if graph == "items" else len(output)) == 100_000_000
 
-    def test_lambdas_and_closures_travel(self, execute, flows, chain):
+    def test_items_can_be_lambdas_and_closures(self, execute, flows, chain):
         offset = 3
         graph = chain(
             flows.Numbers(),
@@ -132,13 +130,13 @@ class TestItems:
         (outputs,) = execute(graph, 3).outputs.values()
         assert outputs["output"] == [14, 15, 16]
 
-    def test_items_of_classes_in_a_workflow_file_travel(self, execute, flows, chain):
+    def test_items_can_be_of_classes_in_a_workflow_file(self, execute, flows, chain):
         graph = chain(flows.Samples(), flows.Relay(), flows.Values())
         assert execute(graph, 3).outputs == {"Values2": {"output": [1, 2, 3]}}
 
 
 class TestLatency:
-    """What is there is not held back."""
+    """Items are not held back for a batch."""
 
     @pytest.mark.parametrize("processes", [None, 3, 1])
     def test_a_lone_item_crosses_five_hops_before_the_next_is_made(
@@ -148,7 +146,7 @@ class TestLatency:
 
         def inputs():
             for number in range(50):
-                assert arrived.acquire(timeout=20), f"{number - 1} is held back"
+                assert arrived.acquire(timeout=20), f"item {number - 1} is held back"
                 yield {"input": number}
 
         graph = chain(*(flows.Relay() for _ in range(6)))
@@ -167,10 +165,10 @@ class TestLatency:
         assert (tmp_path / "30").exists()
 
     @pytest.mark.parametrize("processes", [None, 1])
-    def test_m4_what_a_slow_call_writes_is_sent_while_it_goes_on(
+    def test_m4_items_that_a_slow_call_writes_are_sent_during_the_call(
         self, execute, flows, chain, tmp_path, processes
     ):
-        # One call of the root writes all, each when the caller has the one before.
+        # One call of the root writes all items, each when the caller has received the last one.
         graph = chain(flows.Handshakes(tmp_path, 20), flows.Relay(), flows.Relay())
         execute(graph, 1, processes, on_result=flows.file_for_each(tmp_path))
         assert (tmp_path / "20").exists()
@@ -216,18 +214,18 @@ class TestTheCaller:
         assert result.outputs == {}
         assert got == [("Relay1", "output", number) for number in range(1, 5001)]
 
-    def test_progress_is_told_while_it_runs_and_at_the_end(self, execute, flows, chain):
-        told = []
+    def test_progress_is_reported_during_the_run_and_at_its_end(self, execute, flows, chain):
+        reported = []
         result = execute(
             chain(flows.Numbers(), flows.Sleeps(0.01)),
             80,
-            on_progress=lambda stats: told.append(stats.items_per_pe()),
+            on_progress=lambda stats: reported.append(stats.items_per_pe()),
         )
-        assert any(0 < items.get("Sleeps1", 0) < 80 for items in told)
+        assert any(0 < items.get("Sleeps1", 0) < 80 for items in reported)
         assert result.stats.items_per_pe() == {"Numbers0": 80, "Sleeps1": 80}
         assert [entry.rank for entry in result.stats.instances] == [0, 1]
 
-    def test_i4_logs_arrive(self, execute, flows, chain, caplog):
+    def test_i4_log_lines_are_shown(self, execute, flows, chain, caplog):
         from d4py_conformance.pes.common import Identity
 
         caplog.set_level("INFO")
@@ -235,8 +233,8 @@ class TestTheCaller:
         for number in (1, 2, 3):
             assert f"at {number}" in caplog.text
 
-    def test_ranks_that_wait_do_not_burn_a_core(self, execute, flows, chain):
-        # One rank sleeps; its neighbours have nothing to do, or nobody to send to.
+    def test_waiting_ranks_use_little_processor_time(self, execute, flows, chain):
+        # One rank sleeps; its neighbours have no work, or no receiver that reads.
         def used(seconds):
             sleeps = flows.Sleeps(seconds, at=1)
             graph = chain(flows.Numbers(), flows.Relay(), sleeps, flows.Relay())
@@ -245,10 +243,10 @@ class TestTheCaller:
             after = os.times()
             return sum(after[:4]) - sum(before[:4])  # of this process, and of its children
 
-        # The same run without the wait shows what start and work take in this process.
+        # The same run without the sleep measures start and work in this process.
         assert used(1.5) - used(0) < 1.0
 
-    def test_runs_side_by_side_do_not_meet(self, flows, chain, mapping):
+    def test_concurrent_runs_do_not_interfere(self, flows, chain, mapping):
         results = {}
 
         def run_one(offset):

@@ -1,4 +1,4 @@
-"""Ranks start by fork, fork server or spawn, and from any kind of program."""
+"""Ranks can be started by fork, fork server or spawn, and from any kind of program."""
 
 import threading
 
@@ -61,28 +61,28 @@ def helper(write):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_pes_of_a_workflow_file_reach_every_rank(execute, write, method):
+def test_all_ranks_can_load_pes_of_a_workflow_file(execute, write, method):
     graph = load_graph(str(write("some flow.py", WORKFLOW)))
     result = execute(graph, 4, start_method=method)
     assert result.outputs["PE_<lambda>3"]["output"] == EXPECTED
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_functions_and_classes_of_items_too(execute, flows, chain, method):
+def test_all_ranks_can_load_functions_and_classes_of_items(execute, flows, chain, method):
     graph = chain(flows.Samples(), flows.Values(), SimpleFunctionPE(flows.double), flows.Kept())
     result = execute(graph, 4, start_method=method)
     assert result.outputs["Kept3"]["output"] == [[2, 4, 6, 8]]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_script_runs_its_own_pes(start, write, mapping, method):
+def test_a_script_can_run_pes_that_it_defines(start, write, mapping, method):
     status, out, err = start(write("script.py", SCRIPT), mapping, method).end()
     assert (status, err) == (0, "")
     assert out == f"{EXPECTED}\n"
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_m2_what_a_script_defines_travels_as_what_its_receiver_knows(start, write, mapping, method):
+def test_m2_definitions_of_a_script_are_the_same_in_all_ranks(start, write, mapping, method):
     write(
         "script.py",
         """
@@ -141,7 +141,7 @@ def test_m2_what_a_script_defines_travels_as_what_its_receiver_knows(start, writ
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_rank_has_tried_its_temporary_folder_out_before_it_can_be_killed(
+def test_a_rank_has_chosen_its_temporary_folder_before_it_can_be_killed(
     start, write, mapping, method
 ):
     write(
@@ -201,7 +201,7 @@ print([type(sample) is Sample and sample.value for sample in samples])
 
 @pytest.mark.parametrize("method", [None, *METHODS])
 @pytest.mark.parametrize("way", ["-c", "-", "-i"])
-def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, way, method):
+def test_a_prompt_with_threads_can_run_pes_that_it_defines(start, write, mapping, way, method):
     options = [mapping, *([f"start_method={method}"] if method else [])]
     if way == "-c":
         program = start("-c", PROMPT, *options)
@@ -213,7 +213,7 @@ def test_a_prompt_runs_its_own_pes_though_threads_live(start, write, mapping, wa
 
 
 @pytest.mark.parametrize("way", ["-c", "-"])
-def test_so_does_a_prompt_by_mpi(start, write, mpi, way):
+def test_a_prompt_can_run_pes_that_it_defines_by_mpi(start, write, mpi, way):
     if way == "-c":
         program = start("-c", PROMPT, "mpi")
     else:
@@ -224,7 +224,7 @@ def test_so_does_a_prompt_by_mpi(start, write, mpi, way):
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_what_cannot_leave_a_prompt_is_told(start, wait_until, mapping, method):
+def test_unpicklable_definitions_of_a_prompt_are_reported(start, wait_until, mapping, method):
     code = PROMPT.replace("offset = 1", "offset = 1; held = (number for number in ())")
     code = code.replace("assert type", "held; assert type")
     program = start("-c", code, mapping, f"start_method={method}")
@@ -243,7 +243,7 @@ def test_a_script_without_a_guard_runs_where_ranks_are_forked(start, write, mapp
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_elsewhere_it_is_told_what_to_do(start, write, wait_until, mapping, method):
+def test_a_script_without_a_guard_is_reported_otherwise(start, write, wait_until, mapping, method):
     script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
     program = start(write("script.py", script), mapping, method)
     status, _, err = program.end()
@@ -252,7 +252,7 @@ def test_elsewhere_it_is_told_what_to_do(start, write, wait_until, mapping, meth
     wait_until(lambda: not program.left(), "the end of all processes and files")
 
 
-def test_m1_keys_meet_though_every_process_hashes_in_its_own_way(start, write, mapping):
+def test_m1_equal_keys_meet_although_processes_hash_differently(start, write, mapping):
     write(
         "script.py",
         """
@@ -309,13 +309,13 @@ def test_a_program_with_threads_is_not_forked(flows, chain, mapping):
             thread.join()
 
 
-def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
+def test_an_unknown_start_method_is_an_error(execute, flows, chain):
     with pytest.raises(OptionError, match=r"the start method is 'clone'; it must be one of 'fork'"):
         execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")
 
 
 @pytest.mark.parametrize("hard", [False, True])
-def test_more_open_files_than_usual_are_allowed_or_told(start, write, mapping, hard):
+def test_the_limit_of_open_files_is_raised_or_reported(start, write, mapping, hard):
     # Each of 8 instances has a connection to each of 8 others.
     write(
         "script.py",
@@ -347,7 +347,7 @@ def test_more_open_files_than_usual_are_allowed_or_told(start, write, mapping, h
         assert out == "100\n"
 
 
-def test_a_forked_rank_starts_a_fork_server_of_its_own(start, write, mapping):
+def test_a_forked_rank_starts_another_fork_server(start, write, mapping):
     write(
         "script.py",
         """

@@ -1,4 +1,4 @@
-"""However a run is stopped from outside, nothing of it is left."""
+"""A run that is stopped from outside leaves nothing behind."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-#: A run that goes on for ever; it makes a file when the first item has come to the end.
+#: An endless run, which makes a file when the first item has arrived at the last PE.
 WORKFLOW = """
     from fixed_flows import Numbers, Relay, Sleeps
     from dispel4py import WorkflowGraph, run
@@ -40,7 +40,7 @@ def gone(wait_until):
 
 @pytest.fixture
 def running(write, command, start, wait_until, tmp_path, mapping):
-    """Starts an endless run as a command or a script, and waits until it is at work."""
+    """Starts an endless run as a command or a script, and waits for its first item."""
 
     def begin(way, **options):
         if way == "command":
@@ -81,7 +81,7 @@ def test_c4_a_signal_stops_everything_within_two_seconds(running, gone, way, num
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_speaks(running, gone, way):
+def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, gone, way):
     program = running(way)
     os.killpg(program.process.pid, signal.SIGINT)
     gone(program, 2)
@@ -93,17 +93,17 @@ def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_speaks(running, gon
 
 
 @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
-def test_c4_all_is_gone_soon_after_the_driver_was_killed(running, gone, start_method):
+def test_c4_nothing_is_left_when_the_driver_is_killed(running, gone, start_method):
     program = running("script", start_method=start_method)
     program.process.kill()
     gone(program, 5)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4])
-def test_c4_ctrl_c_while_it_starts_leaves_nothing_either(write, start, gone, mapping, delay):
+def test_c4_ctrl_c_during_start_leaves_nothing(write, start, gone, mapping, delay):
     write("endless.py", SCRIPT)
     program = start("endless.py", mapping, "start_method=spawn")
-    time.sleep(delay)  # it does not matter how far it has come
+    time.sleep(delay)  # any progress of the start will do
     os.killpg(program.process.pid, signal.SIGINT)
     gone(program, 3)
     _, _, err = program.end()
@@ -126,7 +126,7 @@ _HOW = {"it raises": "500", "it is killed": "500, 'kill -9'"}
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_no_signal_comes_between_while_processes_are_being_started(start, write, method):
+def test_c4_signals_are_blocked_while_processes_are_being_started(start, write, method):
     write(
         "script.py",
         """

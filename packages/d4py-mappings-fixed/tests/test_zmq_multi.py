@@ -1,4 +1,4 @@
-"""`zmq_multi` on one host: what it has of its own; the rest it shares with `multi`."""
+"""`zmq_multi` on one host, where it differs from `multi`."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ def graph(flows, chain):
     return chain(flows.Numbers(), flows.Relay(), flows.Relay())
 
 
-def test_c4_sockets_lie_in_a_folder_of_this_user_alone(graph):
+def test_c4_sockets_are_in_a_folder_that_only_this_user_can_enter(graph):
     seen = []
 
     def look(*result):
@@ -37,7 +37,7 @@ def test_c4_nothing_is_left_when_the_processes_cannot_be_started(graph):
     assert list(Path(tempfile.gettempdir()).glob("d4py-*")) == []
 
 
-def test_options_of_several_hosts_need_an_address(graph):
+def test_options_for_several_hosts_need_an_address(graph):
     for options in ({"local": 2}, {"key_file": "key"}):
         with pytest.raises(OptionError, match="--local and --key-file are for several hosts"):
             run(graph, "zmq_multi", 5, **options)
@@ -47,6 +47,6 @@ def test_options_of_several_hosts_need_an_address(graph):
         ZmqMultiMapping().join_run(RunOptions())
 
 
-def test_it_can_do_what_multi_can():
-    ours, theirs = ZmqMultiMapping().capabilities, MultiMapping().capabilities
-    assert set(theirs.declared()) | {"multi_host"} == set(ours.declared())
+def test_it_has_the_capabilities_of_multi():
+    zmq_multi, multi = ZmqMultiMapping().capabilities, MultiMapping().capabilities
+    assert set(multi.declared()) | {"multi_host"} == set(zmq_multi.declared())

@@ -1,4 +1,4 @@
-"""What is ZeroMQ's own about its transport: short queues, strangers, broken connections, keys."""
+"""`ZmqTransport` beyond the contract: short queues, rejected and lost connections, keys."""
 
 import os
 import pickle
@@ -17,12 +17,12 @@ zmq = pytest.importorskip("zmq")
 from d4py_conformance.subprocesses.programs import wait_until  # noqa: E402
 from d4py_fixed.zmq.addresses import (  # noqa: E402
     address_of,
-    host_and_port,
+    find_route,
     listen_at_host,
     listen_at_path,
-    way_to,
+    parse_address,
 )
-from d4py_fixed.zmq.curve_keys import CurveKeys, keys_of_driver, keys_of_guest  # noqa: E402
+from d4py_fixed.zmq.curve_keys import CurveKeys, agent_keys, driver_keys  # noqa: E402
 from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport  # noqa: E402
 from dispel4py.errors import OptionError, ServiceError  # noqa: E402
 
@@ -39,14 +39,14 @@ def stack():
 
 @pytest.fixture
 def pair(stack):
-    """Two ranks on TCP, and where the second listens."""
+    """Two ranks on TCP, and the address of the second."""
 
-    def make(*, patience=None, through=lambda address: address):
+    def make(*, grace_seconds=None, through=lambda address: address):
         listeners = [listen_at_host("127.0.0.1") for _ in range(2)]
         zero_at, one_at = map(address_of, listeners)
-        one = ZmqTransport(1, listeners[1], {0: zero_at}, CurveKeys(SECRET), patience)
+        one = ZmqTransport(1, listeners[1], {0: zero_at}, CurveKeys(SECRET), grace_seconds)
         stack.callback(one.close)
-        zero = ZmqTransport(0, listeners[0], {1: through(one_at)}, CurveKeys(SECRET), patience)
+        zero = ZmqTransport(0, listeners[0], {1: through(one_at)}, CurveKeys(SECRET), grace_seconds)
         stack.callback(zero.close)
         return zero, one, one_at
 
@@ -54,7 +54,7 @@ def pair(stack):
 
 
 def take(transport, seconds=SOON):
-    """The next frame's parts as bytes; None if there is none for so long."""
+    """Return the next frame's parts as bytes; None if none arrives in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         arrived = transport.receive(0.1)
@@ -63,28 +63,25 @@ def take(transport, seconds=SOON):
     return None
 
 
-def test_c6_who_sends_faster_than_the_receiver_takes_is_held(tmp_path):
+class WaitingError(Exception):
+    """Raised by the `check` of a `send` that waits."""
+
+
+def test_c6_a_sender_waits_for_a_slow_receiver(tmp_path):
+    def check():
+        raise WaitingError
+
     listeners = [listen_at_path(str(tmp_path / str(rank))) for rank in range(2)]
-    zero = ZmqTransport(0, listeners[0], {1: address_of(listeners[1])})
+    zero = ZmqTransport(0, listeners[0], {1: address_of(listeners[1])}, check=check)
     one = ZmqTransport(1, listeners[1], {})
-    sent = []
-
-    def send():
-        for n in range(300):
+    sent = 0
+    with suppress(WaitingError):
+        while sent < 300:
             zero.send(1, [bytes(MIB)])
-            sent.append(n)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    wait_until(lambda: len(sent) > 30, "the first frames")
-    count = 0
-    while count != len(sent):  # it comes to a halt
-        count = len(sent)
-        time.sleep(0.3)
-    assert count <= 70  # 32 on either side, and what the system holds
-    for _ in range(300):
+            sent += 1
+    assert sent <= 70  # 32 on either side, and what the system holds
+    for _ in range(sent):
         assert take(one) is not None
-    thread.join()
     zero.close()
     one.close()
 
@@ -110,13 +107,13 @@ def foreign_keys(client):
 
 
 def half_the_keys(client):
-    """Somehow they know the one public key, but the other secret they do not have."""
+    """The client knows the server's public key, but not the secret key of clients."""
     CurveKeys(SECRET).connect(client)
     client.curve_publickey, client.curve_secretkey = zmq.curve_keypair()
 
 
 @pytest.mark.parametrize("set_up", [no_keys, foreign_keys, half_the_keys])
-def test_a_stranger_gets_nothing_in(pair, stack, tmp_path, set_up):
+def test_data_of_a_client_without_the_key_is_never_read(pair, stack, tmp_path, set_up):
     zero, one, address = pair()
     stranger = zmq.Context()
     stack.callback(stranger.term)
@@ -127,7 +124,7 @@ def test_a_stranger_gets_nothing_in(pair, stack, tmp_path, set_up):
     trap = pickle.dumps(Trap(str(tmp_path / "sprung")))
     head = b"\0\0\0\0" + b"\0\0\0\1" + len(trap).to_bytes(8, "big")
     client.send(head + trap)
-    wait_until(lambda: one.strangers() == 1, "the stranger")
+    wait_until(lambda: one.rejected_connections() == 1, "the rejection")
     assert take(one, 0.3) is None
     assert not (tmp_path / "sprung").exists()
     zero.send(1, [b"a friend"])
@@ -146,7 +143,7 @@ def test_a_stranger_gets_nothing_in(pair, stack, tmp_path, set_up):
 )
 def test_garbage_is_dropped(pair, garbage):
     zero, one, address = pair()
-    where = host_and_port(address, "")
+    where = parse_address(address, "")
     with socket.create_connection(where) as stranger:
         with suppress(OSError):  # refused already
             stranger.sendall(garbage)
@@ -155,14 +152,13 @@ def test_garbage_is_dropped(pair, garbage):
     assert take(one, 0.2) is None
 
 
-def test_nobody_else_is_sent_anything(stack):
-    # Who listens at the address of a rank without having the key learns nothing.
+def test_nothing_is_sent_to_a_server_without_the_key(stack):
     listener = socket.create_server(("127.0.0.1", 0))
     stack.callback(listener.close)
     zero = ZmqTransport(
         0, listen_at_host("127.0.0.1"), {1: address_of(listener)}, CurveKeys(SECRET), None
     )
-    zero.send(1, [b"the secret recipe"])
+    zero.send(1, [b"the secret formula"])
     impostor, _ = listener.accept()
     # The greeting of ZeroMQ's protocol, and then a handshake that needs the key.
     impostor.sendall(b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"CURVE".ljust(20, b"\0") + b"\1")
@@ -173,17 +169,17 @@ def test_nobody_else_is_sent_anything(stack):
         while data := impostor.recv(65536):
             got += data
     assert b"HELLO" in got
-    assert b"recipe" not in got
+    assert b"formula" not in got
     zero.close()
     impostor.close()
 
 
 class Relay(threading.Thread):
-    """Passes connections on, keeps what it saw, and changes a byte if it is told to."""
+    """Forwards connections, records their data, and changes a byte if `tamper` is set."""
 
     def __init__(self, address):
         super().__init__(daemon=True)
-        self._to = host_and_port(address, "")
+        self._to = parse_address(address, "")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = address_of(self._listener)
         self.seen = b""
@@ -221,19 +217,19 @@ def relayed(pair, stack):
         stack.callback(relays[0].stop)
         return relays[0].address
 
-    zero, one, _ = pair(patience=0.0, through=through)
+    zero, one, _ = pair(grace_seconds=0.0, through=through)
     return zero, one, relays[0]
 
 
-def test_who_listens_in_reads_nothing(relayed):
+def test_frames_cannot_be_read_on_the_way(relayed):
     zero, one, relay = relayed
-    zero.send(1, [b"the secret recipe", b"a large part of the secret recipe" * 3000])
+    zero.send(1, [b"the secret formula", b"a large part of the secret formula" * 3000])
     assert take(one) is not None
     assert len(relay.seen) > 99_000
     assert b"secret" not in relay.seen
 
 
-def test_a_tampered_frame_is_dropped_and_its_sender_told(relayed):
+def test_a_changed_frame_is_dropped_and_its_sender_gets_an_error(relayed):
     zero, one, relay = relayed
     zero.send(1, [b"good"])
     assert take(one) == [b"good"]
@@ -244,15 +240,15 @@ def test_a_tampered_frame_is_dropped_and_its_sender_told(relayed):
     assert take(one, 0.2) is None
 
 
-def test_a_broken_connection_is_an_error_after_a_while(pair):
-    zero, one, _ = pair(patience=0.5)
+def test_a_lost_connection_is_an_error_after_the_grace_period(pair):
+    zero, one, _ = pair(grace_seconds=0.5)
     zero.send(1, [b"hello"])
     assert take(one) == [b"hello"]
     one.close()
     closed_at = time.monotonic()
     with pytest.raises(ConnectionLostError) as caught:
         take(zero)
-    assert 0.4 < time.monotonic() - closed_at < 3.0
+    assert time.monotonic() - closed_at > 0.4
     assert isinstance(caught.value, ServiceError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
@@ -261,31 +257,31 @@ def test_a_broken_connection_is_an_error_after_a_while(pair):
     "address",
     ["", "5555", "tcp://", "tcp://host", "tcp://:5555", "tcp://h:port", "ipc://x", "tcp://h:1/x"],
 )
-def test_an_address_that_is_none_is_told(address):
-    with pytest.raises(OptionError, match=r"--bind .* has to look like tcp://HOST:PORT"):
-        host_and_port(address, "--bind")
+def test_an_invalid_address_is_an_error(address):
+    with pytest.raises(OptionError, match=r"--bind .* must have the form tcp://HOST:PORT"):
+        parse_address(address, "--bind")
 
 
-def test_an_address_has_to_say_which_host():
-    with pytest.raises(OptionError, match="by which of its addresses"):
-        host_and_port("tcp://*:5555", "--bind")
-    assert host_and_port("tcp://[::1]:5555", "--bind") == ("::1", 5555)
-    assert host_and_port("tcp://node-7:5555", "--bind") == ("node-7", 5555)
+def test_an_address_must_name_a_single_host():
+    with pytest.raises(OptionError, match="by which other hosts reach this one"):
+        parse_address("tcp://*:5555", "--bind")
+    assert parse_address("tcp://[::1]:5555", "--bind") == ("::1", 5555)
+    assert parse_address("tcp://node-7:5555", "--bind") == ("node-7", 5555)
 
 
-def test_a_port_that_is_taken_is_told():
+def test_a_port_that_is_taken_is_an_error():
     with listen_at_host("127.0.0.1") as taken:
         port = taken.getsockname()[1]
         with pytest.raises(OptionError, match=f"cannot listen at tcp://127.0.0.1:{port}: Address"):
             listen_at_host("127.0.0.1", port)
 
 
-def test_the_way_to_another_host_is_found_once_it_listens():
+def test_the_route_to_another_host_is_found_once_it_listens():
     with listen_at_host("127.0.0.1") as listener:
         port = listener.getsockname()[1]
-        assert way_to("127.0.0.1", port, SOON) == ("127.0.0.1", f"tcp://127.0.0.1:{port}")
-    with pytest.raises(ServiceError, match=f"nobody listens at tcp://127.0.0.1:{port}"):
-        way_to("127.0.0.1", port, 0.5)
+        assert find_route("127.0.0.1", port, SOON) == ("127.0.0.1", f"tcp://127.0.0.1:{port}")
+    with pytest.raises(ServiceError, match=f"cannot connect to tcp://127.0.0.1:{port}"):
+        find_route("127.0.0.1", port, 0.5)
 
 
 @pytest.fixture
@@ -295,31 +291,31 @@ def no_variable(monkeypatch):
 
 @pytest.mark.usefixtures("no_variable")
 class TestKeys:
-    def test_a_new_key_for_every_run(self):
-        with keys_of_driver(None) as (one, to_tell), keys_of_driver(None) as (other, _):
-            assert to_tell
+    def test_each_run_has_a_new_key(self):
+        with driver_keys(None) as (one, is_new), driver_keys(None) as (other, _):
+            assert is_new
             assert one != other
             assert one.secret not in repr(one)
 
     def test_the_variable_holds_the_key(self, monkeypatch):
         monkeypatch.setenv("D4PY_KEY", SECRET)
-        with keys_of_driver(None) as (keys, to_tell):
-            assert not to_tell
-            assert keys == keys_of_guest(None) == CurveKeys(SECRET)
+        with driver_keys(None) as (keys, is_new):
+            assert not is_new
+            assert keys == agent_keys(None) == CurveKeys(SECRET)
 
     def test_a_file_is_written_for_the_run_and_removed(self, tmp_path):
         path = str(tmp_path / "key")
-        with keys_of_driver(path) as (keys, to_tell):
-            assert not to_tell
+        with driver_keys(path) as (keys, is_new):
+            assert not is_new
             assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-            assert keys_of_guest(path) == keys
+            assert agent_keys(path) == keys
         assert not os.path.exists(path)
 
-    def test_a_file_that_is_there_is_used_and_stays(self, tmp_path):
+    def test_an_existing_file_is_used_and_stays(self, tmp_path):
         path = tmp_path / "key"
         path.write_text(SECRET + "\n")
         path.chmod(0o600)
-        with keys_of_driver(str(path)) as (keys, _):
+        with driver_keys(str(path)) as (keys, _):
             assert keys == CurveKeys(SECRET)
         assert path.exists()
 
@@ -328,17 +324,17 @@ class TestKeys:
         path.write_text(SECRET)
         path.chmod(0o640)
         with pytest.raises(OptionError, match="others can read"):
-            keys_of_guest(str(path))
+            agent_keys(str(path))
 
-    def test_a_key_that_could_be_guessed_is_refused(self, monkeypatch):
+    def test_a_short_key_is_refused(self, monkeypatch):
         monkeypatch.setenv("D4PY_KEY", "password")
         with pytest.raises(OptionError, match="has 8 characters; it must have at least 32"):
-            keys_of_guest(None)
+            agent_keys(None)
 
-    def test_a_guest_needs_a_key(self, tmp_path):
-        with pytest.raises(OptionError, match="set D4PY_KEY, or name a --key-file"):
-            keys_of_guest(None)
+    def test_an_agent_needs_a_key(self, tmp_path):
+        with pytest.raises(OptionError, match="set D4PY_KEY or use --key-file"):
+            agent_keys(None)
         with pytest.raises(OptionError, match="there is no file"):
-            keys_of_guest(str(tmp_path / "key"))
-        with pytest.raises(OptionError, match="cannot write"), keys_of_driver("/nowhere/key"):
+            agent_keys(str(tmp_path / "key"))
+        with pytest.raises(OptionError, match="cannot write"), driver_keys("/nowhere/key"):
             pass

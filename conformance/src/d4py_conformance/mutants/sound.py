@@ -13,7 +13,7 @@ from dispel4py.engine.copying import Copier, copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.runner import raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 

@@ -35,10 +35,10 @@ _SERVICE_SECONDS, _RUN_SECONDS = 20.0, 60.0
 class TwoHosts:
     """The commands that make up a run on two hosts.
 
-    In the arguments ``{workflow}`` stands for the workflow's file, ``{items}`` for the number of calls
-    of its root, ``{host}`` for the address of the first host, ``{port}`` for a port that is free
-    there, and ``{key}`` for a secret.  The workflow is a root, a stateless PE, and one that asks for
-    four instances.
+    In the arguments ``{workflow}`` stands for the workflow's file, ``{items}`` for the number of
+    calls of its root, ``{host}`` for the address of the first host, ``{port}`` for a port that is
+    free there, and ``{key}`` for a secret.  The workflow is a root, a stateless PE, and one that
+    asks for four instances.
 
     Attributes:
         coordinator: starts the run, on the first host, and ends with the run.

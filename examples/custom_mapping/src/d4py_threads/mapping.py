@@ -10,21 +10,27 @@ from time import perf_counter
 from typing import Any
 
 from d4py_threads.inbox import Inbox, StoppedError
-from dispel4py import WorkflowGraph
-from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.inputs import calls, root_inputs
-from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.runner import check_copies, raise_error
-from dispel4py.errors import ProcessingError, UnsupportedGraphError
-from dispel4py.result import (
+from dispel4py.mapping import (
+    Capabilities,
+    Executor,
     Failure,
     InstanceStats,
+    Plan,
+    ProcessingError,
     ResultCollector,
     RunOptions,
     RunResult,
     RunStats,
+    UnsupportedGraphError,
+    WorkflowGraph,
+    calls,
+    check_copies,
+    copy_item,
+    make_plan,
+    raise_error,
+    refusal,
+    root_inputs,
+    share_item,
 )
 
 #: Seconds between two calls of `RunOptions.on_progress`.
@@ -41,7 +47,7 @@ class ThreadsMapping:
         """It has no options of its own."""
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.mapping.CheckingMapping`."""
         check_copies(self._plan(graph, options))
         return None
 
@@ -53,7 +59,7 @@ class ThreadsMapping:
         return plan
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        """See `dispel4py.registry.Mapping`."""
+        """See `dispel4py.mapping.Mapping`."""
         started_at = perf_counter()
         plan = self._plan(graph, options)
         isolate = share_item if options.share_items else copy_item

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec
-from dispel4py.engine.runner import raise_error
-from dispel4py.errors import ProcessingError
-from dispel4py.processes.worker_reports import picklable_error
-from dispel4py.result import Failure, InstanceStats
+from dispel4py.mapping import (
+    Executor,
+    Failure,
+    InstanceStats,
+    PlanBundle,
+    ProcessingError,
+    WorkerCodec,
+    copy_item,
+    picklable_error,
+    raise_error,
+    share_item,
+)
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
 CODEC = WorkerCodec("dill")

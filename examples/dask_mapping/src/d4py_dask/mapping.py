@@ -21,14 +21,25 @@ from distributed import Client, LocalCluster
 from distributed.scheduler import KilledWorker
 
 from d4py_dask.instance import CODEC, Instance
-from dispel4py import WorkflowGraph
-from dispel4py.core import show_log
-from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.inputs import calls, root_inputs
-from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.plan_bundle import make_bundle
-from dispel4py.errors import ServiceError, UnsupportedGraphError, WorkerLostError
-from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.mapping import (
+    Capabilities,
+    Failure,
+    Plan,
+    ResultCollector,
+    RunOptions,
+    RunResult,
+    RunStats,
+    ServiceError,
+    UnsupportedGraphError,
+    WorkerLostError,
+    WorkflowGraph,
+    calls,
+    make_bundle,
+    make_plan,
+    refusal,
+    root_inputs,
+    show_log,
+)
 
 #: Workers of a cluster of our own.
 DEFAULT_WORKERS = 4
@@ -53,7 +64,7 @@ class DaskMapping:
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """See `dispel4py.registry.Mapping`."""
+        """See `dispel4py.mapping.Mapping`."""
         parser.add_argument(
             "--dask-scheduler",
             metavar="ADDRESS",
@@ -61,7 +72,7 @@ class DaskMapping:
         )
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        """See `dispel4py.registry.Mapping`."""
+        """See `dispel4py.mapping.Mapping`."""
         plan = make_plan(graph, options)
         refused = refusal(plan, self.capabilities)
         if refused is not None:

@@ -1,4 +1,4 @@
-"""The command line: what may stand on it, and the help texts."""
+"""The command line: its options, and the help texts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from dispel4py.errors import OptionError
+from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
-    JoinsRun,
+    JoiningMapping,
     Mapping,
     available,
     available_commands,
+    load_command,
     mapping_options,
 )
 
@@ -27,7 +28,8 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py check WORKFLOW [--try N]
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
-{own_usage}
+       dispel4py COMMAND --help
+
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
 WORKFLOW is a Python file or module with a WorkflowGraph in it, or an example's name.
 
@@ -39,7 +41,7 @@ commands:
   check         every problem of a workflow, and which mappings can run it
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
-{own_commands}
+{commands}
 examples:
   dispel4py simple pipeline_test -i 10
   dispel4py hybrid_redis split_merge.py -i 100 -n 10
@@ -47,55 +49,35 @@ examples:
   dispel4py check my_workflow.py
 
 options:
-  -h, --help  this text; with a mapping or a command in front, all about that one:
+  -h, --help  show this text; after a mapping or a command, its own help:
               dispel4py simple --help
-  --version   the versions of what is installed
+  --version   show the versions of the installed packages
 
-exit status: 0 done, 1 the workflow failed, 2 wrong usage or a graph that cannot run,
-130 interrupted; under --on-error skip 1 if no item got through one of the PEs, and with
---fail-on-skipped if anything was skipped
+exit status: 0 success, 1 the workflow failed, 2 wrong usage or a graph that cannot run,
+130 interrupted; with --on-error skip, 1 if every call of a PE failed, and with
+--fail-on-skipped if any item was skipped
 """
 
 #: Names of the commands that are not a mapping's.
 COMMANDS = ("mappings", "check", "draw", "plot-scaling")
-#: Shown in the help of a mapping; `pipeline_test` runs on all of them.
-EXAMPLES = {
-    "simple": "dispel4py simple pipeline_test -i 10",
-    "hybrid_redis": "dispel4py hybrid_redis split_merge.py -i 100 -n 10",
-    "redis": "dispel4py redis split_merge.py -i 100 -n 10",
-}
-
-
-#: Options and summary of commands that are not ours; to ask them would mean to import them.
-_BROUGHT = {
-    "resume": (
-        "--redis-url URL [--key-file FILE] [RUN]",
-        "take up a run on a Redis server whose driver has died",
-    ),
-    "runs": ("--redis-url URL", "the runs on a Redis server, with their progress and workers"),
-    "worker": (
-        "--redis-url URL [--run ID] [-n N]",
-        "take part in a run on a Redis server, with processes of this host",
-    ),
-}
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises what is wrong, so that all errors look alike."""
+    """A parser that raises `OptionError`, so that all errors are shown alike."""
 
     def error(self, message: str) -> NoReturn:
         """Raise `OptionError`."""
         raise OptionError(f"{message}; see: {self.prog} --help")
 
     def like(self, option: str) -> str:
-        """Return a hint at the option that is most like one that there is not, or ``""``."""
+        """Return a hint at the option most similar to an unknown one, or ``""``."""
         word = option.partition("=")[0]
         near = _nearest(word, self._option_string_actions) if len(word) > 2 else ""
         return f"; did you mean {near!r}?" if near else ""
 
 
 def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the first ``--``, and what behind it, which is the workflow's own."""
+    """Return the arguments before the first ``--``, and the workflow's after it."""
     if "--" not in arguments:
         return arguments, []
     at = arguments.index("--")
@@ -103,10 +85,10 @@ def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def show_about(option: str) -> int:
-    """Answer a command line that has no mapping and no command; returns the exit status.
+    """Handle a command line without a mapping or command, and return the exit status.
 
     Raises:
-        OptionError: an option that there is not.
+        OptionError: The option is unknown.
     """
     if option == "--version":
         from importlib.metadata import version
@@ -116,7 +98,7 @@ def show_about(option: str) -> int:
     if option in ("-h", "--help", ""):
         names = ", ".join(available()) or "none"
         listed = textwrap.fill(names, 88, initial_indent="  ", subsequent_indent="  ")
-        text = ABOUT.format(mappings=listed, **_about_installed())
+        text = ABOUT.format(mappings=listed, commands=_installed_commands())
         print(text, end="", file=sys.stdout if option else sys.stderr)
         return 0 if option else OptionError.exit_status
     raise OptionError(
@@ -126,14 +108,14 @@ def show_about(option: str) -> int:
 
 
 def check_mapping_name(name: str, arguments: list[str]) -> None:
-    """Check that neither a workflow nor a command with a slip of the pen stands for a mapping.
+    """Refuse a workflow or a misspelt command in place of a mapping.
 
     Args:
-        name: what stands there.
-        arguments: the rest of the command line.
+        name: The first argument.
+        arguments: The rest of the command line.
 
     Raises:
-        OptionError: one does; the message has what would do.
+        OptionError: It is one of those; the message has the correct command line.
     """
     mappings = available()
     if name in mappings or name in KNOWN_DISTRIBUTIONS:
@@ -150,20 +132,25 @@ def check_mapping_name(name: str, arguments: list[str]) -> None:
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
-    """Return what is most like a word, or ``""``."""
+    """Return the most similar word, or ``""``."""
     from difflib import get_close_matches  # slow to import, and only errors need it
 
     return next(iter(get_close_matches(word, list(words), n=1)), "")
 
 
-def _about_installed() -> dict[str, str]:
-    """What the commands are called, and do, that mappings' packages bring."""
-    usage, commands = "", ""
+def _installed_commands() -> str:
+    """Return a line for each command that another package brings, with its own summary."""
+    lines = []
     for name in available_commands():
-        options, summary = _BROUGHT.get(name, ("[options]", f"see: dispel4py {name} --help"))
-        usage += f"       dispel4py {name} {options}\n"
-        commands += f"  {name:12}  {summary}\n"
-    return {"own_usage": usage, "own_commands": commands}
+        try:
+            summary = (inspect.getdoc(type(load_command(name))) or "").partition("\n")[0]
+            summary = summary[:1].lower() + summary[1:].removesuffix(".")
+        except UnknownMappingError as error:
+            summary = str(error).partition("; ")[2] or str(error)
+        lines += textwrap.wrap(
+            f"  {name:12}  {summary}", 100, subsequent_indent=" " * 16, break_on_hyphens=False
+        )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_job(
@@ -180,7 +167,7 @@ def parse_job(
         The options of the command, and the mapping's own options by name.
 
     Raises:
-        OptionError: an option that there is not, or a value that cannot be.
+        OptionError: An option is unknown, or its value is invalid.
     """
     parser = job_parser(name, mapping)
     options, unknown = parser.parse_known_args(arguments)
@@ -188,16 +175,15 @@ def parse_job(
         if unknown[0].startswith("-"):
             parser.error(f"mapping {name!r} has no option {unknown[0]!r}{parser.like(unknown[0])}")
         parser.error(
-            f"{unknown[0]!r} is one argument too many (arguments for the workflow itself come"
-            " after --)"
+            f"unexpected argument {unknown[0]!r} (arguments for the workflow itself come after --)"
         )
     own = {key: getattr(options, key) for key in mapping_options(mapping, {})}
     return options, own
 
 
 def job_parser(name: str, mapping: Mapping) -> Parser:
-    """The parser for what follows the name of a mapping."""
-    example = EXAMPLES.get(name, f"dispel4py {name} pipeline_test -i 10 -n 6")
+    """Return the parser for the arguments after the name of a mapping."""
+    example = getattr(mapping, "example", f"dispel4py {name} pipeline_test -i 10 -n 6")
     parser = Parser(
         prog=f"dispel4py {name}",
         usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N]"
@@ -208,8 +194,8 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         allow_abbrev=False,
         conflict_handler="resolve",  # a mapping may say more about an option of ours
     )
-    add_workflow(parser, optional=isinstance(mapping, JoinsRun))
-    given = parser.add_argument_group("what the workflow is fed")
+    add_workflow(parser, optional=isinstance(mapping, JoiningMapping))
+    given = parser.add_argument_group("inputs")
     given.add_argument(
         "-i", "--iter", type=count_of, metavar="N", help="iterations of each root (default: 1)"
     )
@@ -220,11 +206,12 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         help="inputs by root, id or name, such as '{\"Read0\": 3}' or"
         ' \'{"Read0": [{"path": "a.txt"}]}\'',
     )
-    given.add_argument("-f", "--file", metavar="FILE", help="the same from a file (goes before -d)")
-    how = parser.add_argument_group("how it is run")
-    processes = ["-n", "--num", *(["--num_processes"] if name == "mpi" else [])]
+    given.add_argument("-f", "--file", metavar="FILE", help="the same from a file (overrides -d)")
+    how = parser.add_argument_group("execution")
     how.add_argument(
-        *processes,
+        "-n",
+        "--num",
+        "--num_processes",
         dest="num",
         type=_processes,
         metavar="N",
@@ -234,14 +221,14 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         "-s",
         "--simple",
         action="store_true",
-        help="put neighbouring PEs into one process, where the mapping can",
+        help="put neighbouring PEs into one process, if the mapping supports it",
     )
     how.add_argument(
         "--on-error",
         choices=("stop", "skip"),
         default="stop",
-        help="when a PE raises: stop (default), or skip the item and count it at the end; a run is"
-        " done then, with exit status 0, unless no item got through one of its PEs",
+        help="when a PE raises an exception: stop (default), or skip the item; skipped items are"
+        " counted and listed at the end, and the exit status is 0 unless every call of a PE failed",
     )
     how.add_argument(
         "--share-items",
@@ -251,47 +238,47 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
     how.add_argument(
         "--strict",
         action="store_true",
-        help="fail when a PE changes its own attributes and does not say that it keeps state"
-        " (otherwise that is only warned of)",
+        help="fail if a PE changes its own attributes without declaring that it keeps state"
+        " (default: warn)",
     )
     how.add_argument(
         "--seed",
         type=count_of,
         metavar="N",
-        help="what random numbers follow from, which PEs draw from Python's and NumPy's global"
-        " generators (default: drawn; shown at the end, with the time)",
+        help="seed of the random numbers that PEs draw from Python's and NumPy's global"
+        " generators (default: a random one, which is shown at the end)",
     )
-    add_shown(parser)
+    add_output_arguments(parser)
     mapping.add_arguments(parser)
     return parser
 
 
-def add_shown(parser: argparse.ArgumentParser) -> None:
-    """Add what every command that is a run takes."""
-    shown = parser.add_argument_group("what is shown")
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options about output, for every command that runs a workflow."""
+    shown = parser.add_argument_group("output")
     shown.add_argument(
         "--output",
         metavar="FILE",
-        help="write results there as they come, one JSON object per line; - is standard output",
+        help="write each result there at once, one JSON object per line; - is standard output",
     )
     shown.add_argument(
         "--failures",
         metavar="FILE",
-        help="write each failure there as it comes, one JSON object per line, with PE, item, type,"
+        help="write each failure there at once, one JSON object per line, with PE, item, type,"
         " message and traceback; - is standard output",
     )
     shown.add_argument(
         "--fail-on-skipped",
         action="store_true",
-        help="exit status 1 if anything was skipped (--on-error skip)",
+        help="exit with status 1 if any item was skipped (--on-error skip)",
     )
     shown.add_argument(
-        "-q", "--quiet", action="store_true", help="neither messages of PEs nor progress"
+        "-q", "--quiet", action="store_true", help="show neither messages of PEs nor progress"
     )
 
 
 def add_workflow(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """Add what every command that reads a workflow takes."""
+    """Add the arguments of every command that reads a workflow."""
     parser.add_argument(
         "workflow",
         metavar="WORKFLOW",
@@ -303,8 +290,8 @@ def add_workflow(parser: argparse.ArgumentParser, *, optional: bool = False) -> 
     )
 
 
-def describe_example(loaded: LoadedWorkflow) -> str:
-    """Say that an example was taken for want of a file of its name."""
+def example_note(loaded: LoadedWorkflow) -> str:
+    """Return the note that an example is run because there is no file of its name."""
     return (
         f"there is no file {loaded.target} here; this is the example that ships with d4py"
         f" ({loaded.module.__name__})"
@@ -315,7 +302,7 @@ def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
 
 
 def _processes(text: str) -> int:
@@ -327,8 +314,8 @@ def _processes(text: str) -> int:
 
 
 def count_of(text: str) -> int:
-    """A number that may be 0, from the command line."""
+    """Return a whole number that is at least 0, from the command line."""
     number = _whole(text)
     if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative; it must be at least 0")
+        raise argparse.ArgumentTypeError(f"must be at least 0, not {number}")
     return number

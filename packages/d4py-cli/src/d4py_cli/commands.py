@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from d4py_cli.arguments import Parser, add_shown, add_workflow, count_of, describe_example
-from d4py_cli.job import hand_out
+from d4py_cli.arguments import Parser, add_output_arguments, add_workflow, count_of, example_note
+from d4py_cli.job import run_and_report
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.checks.undeclared_state import describe
@@ -19,7 +19,7 @@ from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingE
 from dispel4py.loading import load_module
 from dispel4py.registry import (
     KNOWN_DISTRIBUTIONS,
-    Checks,
+    CheckingMapping,
     Command,
     JobCommand,
     available,
@@ -31,13 +31,13 @@ from dispel4py.result import RunOptions
 from dispel4py.workflow_graph import WorkflowGraph
 
 
-def run_command(name: str, arguments: list[str], for_workflow: list[str]) -> int:
+def run_command(name: str, arguments: list[str], workflow_arguments: list[str]) -> int:
     """Run one of the commands.
 
     Args:
         name: which one.
         arguments: what follows it on the command line.
-        for_workflow: the workflow's own arguments.
+        workflow_arguments: the workflow's own arguments.
 
     Returns:
         The exit status.
@@ -54,7 +54,7 @@ def run_command(name: str, arguments: list[str], for_workflow: list[str]) -> int
     describe(parser)
     options = parser.parse_args(arguments)
     if "workflow" in options:
-        sys.argv = [options.workflow, *for_workflow]
+        sys.argv = [options.workflow, *workflow_arguments]
     return command(options)
 
 
@@ -69,10 +69,10 @@ def run_installed(name: str, command: Command | JobCommand, arguments: list[str]
     )
     command.add_arguments(parser)
     if isinstance(command, JobCommand):
-        add_shown(parser)
+        add_output_arguments(parser)
         options = parser.parse_args(arguments)
         job = partial(command.run_job, options)
-        return hand_out(job, Reporter(quiet=options.quiet), options)
+        return run_and_report(job, Reporter(quiet=options.quiet), options)
     options = parser.parse_args(arguments)
     with Reporter(quiet=False):
         return command.run(options, _print_table)
@@ -143,12 +143,12 @@ def check(options: argparse.Namespace) -> int:
 
 
 def _can_run(name: str, graph: WorkflowGraph, plan: Plan) -> tuple[bool, str]:
-    """Return whether a mapping can run a graph, and what to say of that."""
+    """Return whether a mapping can run a graph, and the reason or what it needs."""
     try:
         mapping = load_mapping(name)
         reason = refusal(plan, mapping.capabilities)
         if reason is None:
-            if not isinstance(mapping, Checks):
+            if not isinstance(mapping, CheckingMapping):
                 return True, "yes, by what it declares"
             needed = mapping.check(graph, RunOptions(extra=mapping_options(mapping, {})))
             return True, "yes" if needed is None else f"yes, but: {needed}"
@@ -158,7 +158,7 @@ def _can_run(name: str, graph: WorkflowGraph, plan: Plan) -> tuple[bool, str]:
 
 
 def _try_out(graph: WorkflowGraph, count: int, able: list[str]) -> int:
-    """Run a graph on `simple`, and say on which mappings it would give other results.
+    """Run a graph on `simple`, and print on which mappings its results would differ.
 
     Args:
         graph: the graph.
@@ -174,7 +174,7 @@ def _try_out(graph: WorkflowGraph, count: int, able: list[str]) -> int:
     print()
     print(f"tried with {_count(count, 'call')} of each root:")
     if not changed:
-        print("no PE was seen to keep state without saying so")
+        print("no PE keeps undeclared state, as far as this run shows")
         return 0
     for pe_id, attributes in changed.items():
         print(describe(pe_id, attributes))
@@ -225,8 +225,8 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
 def _describe_check(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Every problem of a workflow at once, and which installed mappings can run it: each\n"
-        "pickles or copies the PEs as a run would, and says what it would need.\n"
-        "With --try, also which PEs keep state and do not say so, and on which mappings the\n"
+        "pickles or copies the PEs as a run would, and reports what it needs.\n"
+        "With --try, also which PEs keep state without declaring it, and on which mappings the\n"
         "results would therefore differ.  The exit status is 2 if there is a problem."
     )
     parser.epilog = (
@@ -290,7 +290,7 @@ _COMMANDS: dict[
 def _load_graph(options: argparse.Namespace) -> WorkflowGraph:
     loaded = load_module(options.workflow)
     if loaded.is_example:
-        print(describe_example(loaded), file=sys.stderr)
+        print(example_note(loaded), file=sys.stderr)
     return loaded.graph(options.attr)
 
 
@@ -304,7 +304,7 @@ def _print_table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table.add_column(title)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    # Lines that go to a file or another program are not broken.
+    # Lines are wrapped on terminals only.
     console = Console(width=None if sys.stdout.isatty() else 10_000)
     with console.capture() as text:
         console.print(table)

@@ -9,12 +9,12 @@ from dispel4py.engine import inputs
 
 
 def read_inputs(options: argparse.Namespace) -> int | dict[str, Any]:
-    """What the roots are called with: an object from ``-f`` or else ``-d``, or ``-i`` calls.
+    """Return the inputs of the roots: the object of ``-f`` or ``-d``, or the number of ``-i``.
 
-    An empty object says nothing, so that ``-i`` holds.
+    An empty object counts as none.
 
     Raises:
-        InputError: the file cannot be read, or it is no JSON object.
+        InputError: The file cannot be read, or does not hold a JSON object.
     """
     given = inputs.read_inputs(options.file, options.data)
     return given or (1 if options.iter is None else options.iter)

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from d4py_cli.arguments import check_mapping_name, describe_example, parse_job
+from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
-from d4py_cli.reporting import Reporter, make_reporter
+from d4py_cli.reporting import Reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.registry import Collective, JoinsRun, Mapping, load_mapping
+from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import carry_out, run_on
+from dispel4py.workflow_graph import WorkflowGraph
 
 
-def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
+def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> int:
     """Run a workflow.
 
     Args:
-        name: a mapping's name, or its old module path.
-        arguments: the rest of the command line.
-        for_workflow: the workflow's own arguments.
+        name: Name of a mapping, or its old module path.
+        arguments: The rest of the command line.
+        workflow_arguments: Arguments for the workflow.
 
     Returns:
         The exit status.
 
     Raises:
-        UsageError: the call or the graph is wrong; nothing was started.
-        RunError: the run failed.
-        OutputClosedError: nobody reads the results any more.
+        UsageError: The call or the graph is wrong; nothing was started.
+        RunError: The run failed.
+        OutputClosedError: The reader of standard output has closed it.
     """
     if "." in name:
         from dispel4py.new.processor import mapping_name
@@ -43,29 +45,35 @@ def run_job(name: str, arguments: list[str], for_workflow: list[str]) -> int:
         name = mapping_name(name)
     check_mapping_name(name, arguments)
     mapping = load_mapping(name)
-    if isinstance(mapping, Collective):
+    if isinstance(mapping, CollectiveMapping):
         with mapping.collective() as status:
-            return _lead_job(name, mapping, arguments, for_workflow) if status is None else status
-    return _lead_job(name, mapping, arguments, for_workflow)
+            return (
+                _run_job_here(name, mapping, arguments, workflow_arguments)
+                if status is None
+                else status
+            )
+    return _run_job_here(name, mapping, arguments, workflow_arguments)
 
 
-def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: list[str]) -> int:
+def _run_job_here(
+    name: str, mapping: Mapping, arguments: list[str], workflow_arguments: list[str]
+) -> int:
     options, extra = parse_job(name, mapping, arguments)
     if options.workflow is None:
-        assert isinstance(mapping, JoinsRun)
+        assert isinstance(mapping, JoiningMapping)
         with Reporter(quiet=options.quiet):
             mapping.join_run(RunOptions(processes=options.num, extra=extra))
         return 0
     inputs = read_inputs(options)
-    sys.argv = [options.workflow, *for_workflow]
+    sys.argv = [options.workflow, *workflow_arguments]
     loaded = load_module(options.workflow)
     graph = loaded.graph(options.attr)
     reporter = make_reporter(name, graph, quiet=options.quiet)
-    remarks = [*_remarks(loaded, options, inputs, extra)]
+    notes = [*_notes(loaded, options, inputs, extra)]
 
     def run(where: RunOptions) -> RunResult:
-        for remark in remarks:
-            reporter.say(remark)
+        for note in notes:
+            reporter.write(note)
         run_options = replace(
             where,
             processes=options.num,
@@ -78,26 +86,38 @@ def _lead_job(name: str, mapping: Mapping, arguments: list[str], for_workflow: l
         return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
-    return hand_out(run, reporter, options, how)
+    return run_and_report(run, reporter, options, how)
 
 
-def hand_out(
+def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
+    """Return a live table if standard error is a terminal that can show one, else plain lines."""
+    if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        from d4py_cli.live import LiveReporter
+
+        return LiveReporter(mapping, graph)
+    return Reporter(quiet=quiet)
+
+
+def run_and_report(
     run: Callable[[RunOptions], RunResult],
     reporter: Reporter,
     options: argparse.Namespace,
     how: RunOptions | None = None,
 ) -> int:
-    """Do a run, and say where its results and messages go; the exit status.
+    """Run a workflow, and write its results and messages where the options say.
 
     Args:
-        run: does it, given where results and progress go.
-        reporter: gets the messages.
-        options: what `add_shown` adds.
-        how: what the run is asked for beside; None if nothing.
+        run: Runs the workflow with the given destinations of results and progress.
+        reporter: Writes the messages.
+        options: Options of `add_output_arguments`.
+        how: Other options of the run.
+
+    Returns:
+        The exit status.
 
     Raises:
-        D4pyError: see `run_job`; also where a run is done of which too much was skipped.
-        OutputClosedError: nobody reads the results any more.
+        D4pyError: See `run_job`; also if too many items were skipped.
+        OutputClosedError: The reader of standard output has closed it.
     """
     with ExitStack() as stack:
         lines = stack.enter_context(JsonLines(options.output)) if options.output else None
@@ -117,7 +137,7 @@ def hand_out(
             reporter.fail(error)
             raise
         reporter.finish(result)
-    for line in summary(result.failure_counts, all_are_written=failures is not None):
+    for line in summary(result.failure_counts, written_to_file=failures is not None):
         print(line, file=sys.stderr)
     if lines is None:
         print_outputs(result)
@@ -125,15 +145,15 @@ def hand_out(
     return 0
 
 
-def _remarks(
+def _notes(
     loaded: LoadedWorkflow, options: argparse.Namespace, inputs: Any, extra: dict[str, Any]
 ) -> Iterator[str]:
-    """What is done otherwise than the command line may lead to think."""
+    """Yield a note for each option that is not used, and for an example that was chosen."""
     if loaded.is_example:
-        yield describe_example(loaded)
+        yield example_note(loaded)
     if options.file is not None and options.data is not None:
-        yield "-d is not used: -f goes before it"
+        yield "-d is ignored, because -f is given"
     if options.iter is not None and isinstance(inputs, dict):
-        yield "-i is not used: -f or -d says how often each root is called"
+        yield "-i is ignored, because -f or -d gives the calls of each root"
     if options.simple and "simple" not in extra:
-        yield "-s has no effect on this mapping"
+        yield "-s is ignored: this mapping does not support it"

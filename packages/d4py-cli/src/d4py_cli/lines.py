@@ -1,4 +1,7 @@
-"""Files that a run writes line by line; what they held is kept until there is a first line."""
+"""Files that a run writes line by line.
+
+An existing file keeps its content until there is a first line to write.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ from dispel4py.standard_streams.output import write_line
 
 
 class OutputClosedError(Exception):
-    """Whoever read standard output has gone away before the run was done."""
+    """The reader of standard output closed it before the run was done."""
 
 
 class LinesFile:
-    """Writes each line at once.
+    """A file, or standard output, to which each line is written at once.
 
     A run that is refused, or fails before its first line, leaves the file as it was; one that is
     done without a line leaves it empty.
@@ -30,7 +33,7 @@ class LinesFile:
         what: what the lines are, for messages.
 
     Attributes:
-        is_closed: nobody reads standard output any more.
+        is_closed: The reader of standard output has closed it.
 
     Raises:
         OptionError: the file cannot be written.
@@ -46,7 +49,11 @@ class LinesFile:
         if target != "-":
             try:
                 self._file = open(  # noqa: SIM115 - __exit__ closes it
-                    target, "w", encoding="utf-8", errors="backslashreplace", opener=_as_it_is
+                    target,
+                    "w",
+                    encoding="utf-8",
+                    errors="backslashreplace",
+                    opener=_open_without_truncating,
                 )
             except OSError as error:
                 raise OptionError(f"cannot write {target} ({option}): {error.strerror}") from error
@@ -78,8 +85,8 @@ class LinesFile:
         """Write a line.
 
         Raises:
-            OutputClosedError: nobody reads standard output any more.
-            RunError: it cannot be written.
+            OutputClosedError: The reader of standard output has closed it.
+            RunError: The line cannot be written.
         """
         if self._ascii:
             line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
@@ -104,9 +111,9 @@ class LinesFile:
 
 
 def not_written(what: str, name: str, error: OSError) -> RunError:
-    """Return the error for what cannot be written, such as ``"results"``, to a file."""
+    """Return the error for content, such as ``"results"``, that cannot be written to a file."""
     return RunError(f"cannot write {what} to {name}: {error.strerror}")
 
 
-def _as_it_is(name: str, flags: int) -> int:
+def _open_without_truncating(name: str, flags: int) -> int:
     return os.open(name, flags & ~os.O_TRUNC, 0o666)

@@ -24,7 +24,7 @@ COLOURS = {"running": "cyan", "done": "green", "failed": "red"}
 
 @dataclass
 class Row:
-    """What the table knows of a PE.
+    """The table's row of a PE.
 
     Attributes:
         instances: how many instances have done anything.
@@ -39,8 +39,8 @@ class Row:
     state: str = "waiting"
 
 
-class Progress:
-    """Turns the stats of a run, as they come, into rows by PE.
+class PERows:
+    """The rows of the table, by PE, made from a run's statistics as they arrive.
 
     Args:
         pe_ids: the PEs, in the order in which they are shown.
@@ -51,7 +51,7 @@ class Progress:
         self.seconds = 0.0
 
     def update(self, stats: RunStats) -> None:
-        """Take the stats of a run that goes on."""
+        """Update the rows from the statistics of an unfinished run."""
         passed = stats.seconds - self.seconds
         for pe_id, (instances, items) in _totals(stats.instances).items():
             row = self.rows.setdefault(pe_id, Row())
@@ -63,28 +63,28 @@ class Progress:
         self.seconds = max(self.seconds, stats.seconds)
 
     def finish(self, stats: RunStats) -> None:
-        """Take the stats of a run that is done."""
+        """Update the rows from the statistics of a finished run."""
         self.update(stats)
         for row in self.rows.values():
             row.rate = row.items / stats.seconds if stats.seconds > 0 else 0.0
             row.state = "done"
 
     def fail(self, pe_id: str | None) -> None:
-        """The run has failed, in that PE if it was one."""
+        """Mark the run as failed, in the given PE if there is one."""
         for name, row in self.rows.items():
             row.state = "failed" if name == pe_id else "stopped"
 
 
 class LiveReporter(Reporter):
-    """Shows the table while the run goes on, below what is printed; leaves it there at the end."""
+    """Shows the table below other output during the run, and leaves it there at the end."""
 
     def __init__(self, mapping: str, graph: WorkflowGraph) -> None:
         super().__init__()
         self._mapping = mapping
-        self._progress = Progress(())
-        with suppress(GraphError):  # the mapping will say so, and better
+        self._progress = PERows(())
+        with suppress(GraphError):  # the mapping reports it with all problems
             pes: list[Any] = graph.flatten().get_contained_objects()
-            self._progress = Progress(make_pe_id(pe, i) for i, pe in enumerate(pes))
+            self._progress = PERows(make_pe_id(pe, i) for i, pe in enumerate(pes))
         self._terminal: Terminal | None = None
         self._has_shown = False
         self.on_progress = self._show
@@ -106,11 +106,11 @@ class LiveReporter(Reporter):
     def finish(self, result: RunResult) -> None:
         self._progress.finish(result.stats)
         self._leave_table()
-        self._say_end(result.stats)
+        self._write_end(result.stats)
 
     def fail(self, error: Exception) -> None:
         self._progress.fail(error.pe_id if isinstance(error, ProcessingError) else None)
-        if self._has_shown:  # else it hardly began
+        if self._has_shown:  # otherwise the run ended before it was shown
             self._leave_table()
 
     def _show(self, stats: RunStats) -> None:
@@ -130,16 +130,16 @@ class LiveReporter(Reporter):
             terminal.__exit__(None, None, None)
 
 
-def make_renderer(mapping: str) -> Callable[[Progress, bool], str]:
-    """Return what makes the table's text, for the terminal that is standard error.
+def make_renderer(mapping: str) -> Callable[[PERows, bool], str]:
+    """Return a function that renders the table for the terminal that is standard error.
 
-    It takes the progress, and whether the table may be higher than the terminal.
+    Its arguments are the rows, and whether the table may be higher than the terminal.
     """
     from rich.console import Console
 
     console = Console(stderr=True)
 
-    def render(progress: Progress, whole: bool) -> str:
+    def render(progress: PERows, whole: bool) -> str:
         most = None if whole else max(1, console.height - 6)
         with console.capture() as text:
             console.print(_table(mapping, progress, most))
@@ -148,7 +148,7 @@ def make_renderer(mapping: str) -> Callable[[Progress, bool], str]:
     return render
 
 
-def _table(mapping: str, progress: Progress, most: int | None) -> Table:
+def _table(mapping: str, progress: PERows, most: int | None) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -1,6 +1,6 @@
-"""The `dispel4py` command: chooses what to do, and turns every end of it into an exit status.
+"""The `dispel4py` command: dispatches the arguments and maps every outcome to an exit status.
 
-0 is done, 1 a workflow that failed, 2 wrong usage or a graph that cannot run, 130 interrupted.
+0 is success, 1 a failed workflow, 2 wrong usage or a graph that cannot run, 130 an interrupt.
 Results go to standard output, everything else to standard error.
 """
 
@@ -29,14 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: its arguments; None takes those of this process.
+        argv: The arguments; None for those of this process.
 
     Returns:
         The exit status.
     """
     if argv is not None:
         return _run(argv)
-    # This process is the command's own, and PEs of `simple` run here.
+    # PEs of `simple` run in this process, and what they start has to end with it.
     began_at = boot_ticks()
     mark_environment()
     status = _run(sys.argv[1:])
@@ -54,39 +54,39 @@ def _run(argv: Sequence[str]) -> int:
             flush_output()
             return status
     except KeyboardInterrupt:
-        _complain("interrupted")
+        _print_message("interrupted")
         return INTERRUPTED
     except SystemExit as error:  # argparse has shown a help text
         return _status_of(error)
     except OutputClosedError:
         return 1
     except D4pyError as error:
-        if _is_a_print_to_nobody(error):
+        if _is_print_to_closed_output(error):
             return 1
         if shown := _traceback_of(error):
             print(shown.rstrip("\n"), end="\n\n", file=sys.stderr)
-        _complain(f"error: {error}")
+        _print_message(f"error: {error}")
         return error.exit_status
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _is_output_closed():
-            return 0  # the work was done; `head` and the like want no more of it
+            return 0  # the work is done; the reader, such as `head`, has ended before
         traceback.print_exc()
-        _complain("error: this is a fault in d4py itself; please report it with the lines above")
+        _print_message("error: this is a bug in d4py; please report it with the lines above")
         return 1
     finally:
         sys.argv = own_argv
-        _settle_stdout()
+        _flush_stdout()
 
 
 def _dispatch(arguments: list[str]) -> int:
     from d4py_cli import arguments as parsing
 
-    own, for_workflow = parsing.split_at_dashes(arguments)
+    own, workflow_arguments = parsing.split_at_dashes(arguments)
     first = own[0] if own else ""
     if first in parsing.COMMANDS:
         from d4py_cli import commands
 
-        return commands.run_command(first, own[1:], for_workflow)
+        return commands.run_command(first, own[1:], workflow_arguments)
     if not first or first.startswith("-"):
         return parsing.show_about(first)
     command = load_command(first)
@@ -96,41 +96,41 @@ def _dispatch(arguments: list[str]) -> int:
         return commands.run_installed(first, command, own[1:])
     from d4py_cli.job import run_job
 
-    return run_job(first, own[1:], for_workflow)
+    return run_job(first, own[1:], workflow_arguments)
 
 
 def _status_of(error: SystemExit) -> int:
     if error.code is None or isinstance(error.code, int):
         return error.code or 0
-    _complain(str(error.code))
+    _print_message(str(error.code))
     return 1
 
 
-def _complain(message: str) -> None:
+def _print_message(message: str) -> None:
     print(f"dispel4py: {message}", file=sys.stderr)
 
 
 def _prepare_streams() -> None:
-    # Python leaves them None where they were closed; print() would then take the other one.
+    # Python sets closed streams to None, and print() would then use the other one.
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    # A result that the terminal has no letters for is no reason to lose all results.
+    # A result that the terminal cannot encode must not lose the other results.
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")
-    write_whole_lines(at_once=False)  # both, and what workers print, may go to one place
+    write_whole_lines(at_once=False)  # both streams, and those of workers, may be the same file
 
 
 def _traceback_of(error: D4pyError) -> str:
-    """Return the traceback of the user's own code, where it says more than the error."""
+    """Return the traceback of the user's code, or "" if the error's message has all of it."""
     if isinstance(error, ProcessingError):
         return error.user_traceback if error.has_frames else ""
     return error.user_traceback if isinstance(error, WorkflowLoadError) else ""
 
 
-def _is_a_print_to_nobody(error: D4pyError) -> bool:
-    """A PE's print() met the closed pipe that our standard output is."""
+def _is_print_to_closed_output(error: D4pyError) -> bool:
+    """Return whether a PE printed to a standard output that its reader has closed."""
     return (
         isinstance(error, ProcessingError)
         and error.reason.startswith("BrokenPipeError")
@@ -139,7 +139,7 @@ def _is_a_print_to_nobody(error: D4pyError) -> bool:
 
 
 def _is_output_closed() -> bool:
-    """Whoever read standard output has gone away, as `head` does: no reason to complain."""
+    """Return whether the reader of standard output has closed it, as `head` does."""
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
@@ -148,8 +148,8 @@ def _is_output_closed() -> bool:
         return False
 
 
-def _settle_stdout() -> None:
-    """Flush standard output here: Python would complain of a closed pipe at its own exit."""
+def _flush_stdout() -> None:
+    """Flush standard output, so that Python reports no closed pipe at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,9 +1,11 @@
-"""What a run says on standard error: messages of PEs, who processed how much, how long it took."""
+"""A run's messages on standard error: log lines, calls of each PE, the seed and the time.
+
+`Reporter` writes plain lines; `live.LiveReporter` shows a table on a terminal instead.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,26 +13,16 @@ from types import TracebackType
 from typing import TextIO
 
 from dispel4py.result import RunResult, RunStats
-from dispel4py.workflow_graph import WorkflowGraph
 
-#: Everything that d4py logs is below it; what PEs say by `log` comes as ``dispel4py.run``.
+#: Parent of all loggers of d4py; PEs log to ``dispel4py.run``.
 LOGGER = "dispel4py"
-
-
-def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
-    """A live table where standard error is a terminal that can show one, otherwise plain lines."""
-    if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from d4py_cli.live import LiveReporter
-
-        return LiveReporter(mapping, graph)
-    return Reporter(quiet=quiet)
 
 
 class Reporter(AbstractContextManager["Reporter"]):
     """Writes plain lines.
 
     Args:
-        quiet: say nothing but warnings.
+        quiet: Write warnings only.
 
     Attributes:
         on_progress: for `RunOptions.on_progress`.
@@ -47,7 +39,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._before = self._logger.level, self._logger.propagate
         self._logger.addHandler(self._handler)
         self._logger.setLevel(logging.WARNING if self._quiet else logging.INFO)
-        self._logger.propagate = False  # a workflow that sets up logging would double the lines
+        self._logger.propagate = False  # a handler of the workflow would repeat the lines
         return self
 
     def __exit__(
@@ -60,35 +52,35 @@ class Reporter(AbstractContextManager["Reporter"]):
         level, self._logger.propagate = self._before
         self._logger.setLevel(level)
 
-    def say(self, line: str) -> None:
-        """Show a line, unless quiet."""
+    def write(self, line: str) -> None:
+        """Write a line, unless quiet."""
         if not self._quiet:
             print(line, file=sys.stderr)
 
     def finish(self, result: RunResult) -> None:
-        """The run is done."""
+        """Report a run that has succeeded."""
         for entry in result.stats.instances:
             unit = "iteration" if entry.items == 1 else "iterations"
-            self.say(f"{entry.pe_id} (rank {entry.rank}): Processed {entry.items} {unit}.")
-        self._say_end(result.stats)
+            self.write(f"{entry.pe_id} (rank {entry.rank}): Processed {entry.items} {unit}.")
+        self._write_end(result.stats)
 
     def fail(self, error: Exception) -> None:
-        """The run has failed; the error itself is shown by others."""
+        """Report a run that has failed; the caller shows the error itself."""
 
-    def _say_end(self, stats: RunStats) -> None:
+    def _write_end(self, stats: RunStats) -> None:
         for note in stats.notes:
             if note not in self._handler.shown:
-                self.say(note)
+                self.write(note)
         if stats.seed is not None:
-            self.say(f"SEED: {stats.seed}")
-        self.say(f"ELAPSED TIME: {stats.seconds:.4f}")
+            self.write(f"SEED: {stats.seed}")
+        self.write(f"ELAPSED TIME: {stats.seconds:.4f}")
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Writes what is logged, and knows what it has written.
+    """Writes log records.
 
     Attributes:
-        shown: the messages of warnings, which a run may have among its notes, too.
+        shown: Messages of the warnings written, which a run may repeat among its notes.
     """
 
     def __init__(self, stream: TextIO) -> None:

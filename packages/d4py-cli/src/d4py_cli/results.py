@@ -1,4 +1,4 @@
-"""Results: the last line of a run, or a file of JSON lines that grows as results come."""
+"""Results of a run: printed as its last line, or written as JSON lines while it runs."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class JsonLines(LinesFile):
         """Write one result.
 
         Raises:
-            OutputClosedError: nobody reads standard output any more.
+            OutputClosedError: The reader of standard output has closed it.
             RunError: JSON has no form for it, or it cannot be written.
         """
         try:
             line = as_json({"pe": pe_id, "output": output, "data": data})
         except NoFormError as error:
             raise RunError(
-                f"--output: {pe_id} wrote to output {output!r} what JSON cannot hold, a {error};"
-                " let it write numbers, texts, lists and dicts instead"
+                f"--output: {pe_id} wrote an object to output {output!r} that JSON cannot"
+                f" represent: {error}; write numbers, strings, lists and dicts instead"
             ) from error
         self.write_line(line)
 
@@ -125,13 +125,13 @@ def _nearest(value: Any) -> Any:
         return dict(value)
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
-    if any(hasattr(type(value), name) for name in _OF_DATA):
+    if any(hasattr(type(value), name) for name in _DATA_METHODS):
         raise NoFormError(value, "it has no tolist(), and its repr() may leave data out")
     return repr(value)
 
 
 #: What arrays and tables have for others to take their data by.
-_OF_DATA = ("__array__", "__dataframe__", "__arrow_c_stream__")
+_DATA_METHODS = ("__array__", "__dataframe__", "__arrow_c_stream__")
 
 _encode = json.JSONEncoder(default=_default, allow_nan=False, ensure_ascii=False).encode
 

@@ -1,6 +1,6 @@
 """SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up.
 
-Processes that are forked meanwhile, by a PE say, take them as any program does.
+Processes that are forked meanwhile, by a PE for example, handle them as any program does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-#: Seconds in which a second signal is ignored, so that it does not cut the cleaning up short.
+#: Seconds for which a second signal is ignored, so that it does not interrupt the clean-up.
 GRACE = 2.0
 #: Seconds after which a signal that came during a fork is sent again.
 _AGAIN_SECONDS = 0.01
@@ -55,16 +55,16 @@ def signals_as_interrupts() -> Iterator[None]:
 
 
 class _Forks:
-    """Lets forked processes take signals as any program does: they have no run to clean up after.
+    """Restores default signal handling in forked processes, which have no run to clean up.
 
-    An exception there could be swallowed, as by a pool's process that is just starting, for whose
-    end the pool would wait for ever.  Python forgets signals that come while it forks, so they are
-    held back meanwhile.
+    An exception in such a process could be swallowed, for example while a process pool starts it;
+    the pool would then wait for ever.  Python drops signals that arrive during a fork, so they
+    are blocked meanwhile.
 
     Attributes:
         taken: the signals that raise `KeyboardInterrupt` in this process.
-        under_way: how many threads fork; an exception would be swallowed here, too.
-        pending: a signal that has come meanwhile.
+        under_way: Number of threads that are forking; an exception would be swallowed there, too.
+        pending: A signal that arrived during a fork.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What is said of the items that a run has skipped: a summary, a file of all, an exit status."""
+"""Reports of skipped items: a summary, a file with all failures, and the exit status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dispel4py.errors import ProcessingError, RunError
 from dispel4py.result import Failure, FailureCount, RunResult
 
 #: Kinds of failures that the summary shows.
-_MOST_SHOWN = 20
+_MAX_KINDS = 20
 
 
 class FailureLines(LinesFile):
@@ -41,7 +41,7 @@ class FailureLines(LinesFile):
         """Write one failure.
 
         Raises:
-            OutputClosedError: nobody reads standard output any more.
+            OutputClosedError: The reader of standard output has closed it.
             RunError: it cannot be written.
         """
         error = failure.error
@@ -57,46 +57,44 @@ class FailureLines(LinesFile):
         self.write_line(json.dumps(fields, ensure_ascii=False))
 
 
-def summary(counts: list[FailureCount], *, all_are_written: bool) -> list[str]:
-    """Return what is said of skipped failures, in lines; none if there are none.
+def summary(counts: list[FailureCount], *, written_to_file: bool) -> list[str]:
+    """Return the summary of skipped failures as lines; an empty list if there are none.
 
     Args:
-        counts: the failures.
-        all_are_written: each of them is in a file.
+        counts: Failures by kind.
+        written_to_file: Each failure has been written to a file.
     """
     total = sum(count.failures for count in counts)
     if not total:
         return []
     lines = ["1 failure was skipped:" if total == 1 else f"{total} failures were skipped:"]
-    for count in counts[:_MOST_SHOWN]:
+    for count in counts[:_MAX_KINDS]:
         first = "" if count.failures == 1 else "the first: "
         lines.append(
             f"  {count.failures} × {count.exception_type} in {count.pe_id}; {first}{count.first}"
         )
-    if len(counts) > _MOST_SHOWN:
-        lines.append(f"  and {len(counts) - _MOST_SHOWN} more kinds")
-    if not all_are_written:
+    if len(counts) > _MAX_KINDS:
+        lines.append(f"  and {len(counts) - _MAX_KINDS} more kinds")
+    if not written_to_file:
         lines.append("  --failures FILE writes each one there, with its item and traceback")
     return lines
 
 
 def check_skipped(result: RunResult, *, fail_on_skipped: bool) -> None:
-    """Raise an error if a run that is done has failed all the same.
+    """Raise an error if a finished run counts as failed because of what it skipped.
 
     Args:
-        result: the result.
-        fail_on_skipped: it has if anything was skipped.
+        result: The result of the run.
+        fail_on_skipped: Count it as failed if anything was skipped.
 
     Raises:
-        RunError: it has.
+        RunError: The run counts as failed.
     """
     failed = pes_without_success(result)
     if failed:
-        listed = ", ".join(
-            f"{pe_id} ({'its only call' if n == 1 else f'all of its {n} calls'})"
-            for pe_id, n in failed.items()
-        )
-        raise RunError(f"no item got through {listed}, so this counts as a failed run")
+        listed = ", ".join(f"{pe_id} ({n} of {n})" for pe_id, n in failed.items())
+        raise RunError(f"the run counts as failed: every call failed in {listed}")
     total = sum(count.failures for count in result.failure_counts)
     if total and fail_on_skipped:
-        raise RunError(f"--fail-on-skipped: failures that were skipped: {total}")
+        what = "1 failure was" if total == 1 else f"{total} failures were"
+        raise RunError(f"--fail-on-skipped: {what} skipped")

@@ -2,7 +2,7 @@
 
 Worker processes print to the terminal too, so this process cannot know where the cursor is.  While
 a `Terminal` is open, standard output and error of this process and of those that it starts
-therefore lead into a pseudo-terminal.  A process of its own copies what arrives to the real one,
+therefore lead into a pseudo-terminal.  A separate process copies its content to the real terminal,
 around the lines at the end: a thread would keep workers from being forked.
 """
 
@@ -24,23 +24,23 @@ from dispel4py.processes.start_methods import stop_signals_blocked
 from dispel4py.standard_streams.output import write_all
 
 _OFLAG = 1
-#: Seconds between two looks of the copying process whether this one is still there.
-_LOOK_SECONDS = 0.5
-#: Seconds for which the rest of a line is waited for that has come in part.
+#: Seconds between two checks of the copying process that this one still runs.
+_POLL_SECONDS = 0.5
+#: Seconds to wait for the rest of a line of which a part has been printed.
 _LINE_SECONDS = 0.5
-#: How often it reads at the end, at the most: more than a pseudo-terminal holds.
-_MOST_READS = 64
+#: Maximum number of reads at the end: together more than a pseudo-terminal buffers.
+_MAX_READS = 64
 
 
-#: Makes the text, whole lines, that is to stand at the end.
+#: Returns the text, in whole lines, to keep at the end of the terminal.
 Render = Callable[..., str]
 
 
 class Terminal(AbstractContextManager["Terminal"]):
-    """Open while something stands at the end of the terminal that is standard error.
+    """A terminal, standard error, that keeps some lines at its end while it is open.
 
     Args:
-        prepare: gives what makes the text; both are called in the process that copies.
+        prepare: Returns the function that renders the text; both run in the copying process.
     """
 
     def __init__(self, prepare: Callable[[], Render]) -> None:
@@ -49,16 +49,16 @@ class Terminal(AbstractContextManager["Terminal"]):
     def __enter__(self) -> Terminal:
         _flush()
         copied, inner = os.openpty()
-        _make_alike(inner, 2)
-        line, self._line = Pipe()
-        self._start_copying(copied, inner, line)
+        _copy_settings(inner, 2)
+        channel, self._channel = Pipe()
+        self._start_copying(copied, inner, channel)
         same = os.path.samestat(os.fstat(1), os.fstat(2))
         self._saved = {fd: os.dup(fd) for fd in ((1, 2) if same else (2,))}
         for fd in self._saved:
             os.dup2(inner, fd)
         for fd in (copied, inner):
             os.close(fd)
-        line.close()
+        channel.close()
         return self
 
     def __exit__(
@@ -69,27 +69,27 @@ class Terminal(AbstractContextManager["Terminal"]):
     ) -> None:
         _flush()
         with suppress(OSError, EOFError):
-            self._line.send(None)
-            self._line.recv()  # all that was printed so far is on the real one
+            self._channel.send(None)
+            self._channel.recv()  # acknowledged: all that was printed is on the real terminal
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
-        self._line.close()
+        self._channel.close()
 
     def show(self, *what: Any, stays: bool = False) -> None:
-        """Let something stand at the end, instead of what stands there.
+        """Replace the lines at the end.
 
         Args:
-            *what: arguments for what `prepare` gave; picklable.
-            stays: it is left there for good.
+            *what: Picklable arguments for the function that `prepare` returned.
+            stays: Leave the lines there when the terminal is closed.
         """
         with suppress(OSError):  # the process was killed
-            self._line.send((what, stays))
+            self._channel.send((what, stays))
 
-    def _start_copying(self, copied: int, inner: int, line: Connection) -> None:
-        """Fork the process that copies.
+    def _start_copying(self, copied: int, inner: int, channel: Connection) -> None:
+        """Fork the copying process.
 
-        It is no child of this one, for which the user's code may wait: what it forks forks it.
+        It is forked twice, so that it is not a child that the user's code could wait for.
         """
         parent = os.getpid()
         with stop_signals_blocked(), fork_warnings_suppressed():
@@ -98,62 +98,62 @@ class Terminal(AbstractContextManager["Terminal"]):
                 try:
                     if os.fork() == 0:
                         os.close(inner)
-                        self._line.close()
-                        _Copier(copied, line, parent).run(self._prepare())
+                        self._channel.close()
+                        _Copier(copied, channel, parent).run(self._prepare())
                 finally:
                     os._exit(0)
         os.waitpid(between, 0)
 
 
 class _Copier:
-    """Copies to the real terminal, standard error, what arrives at the other one.
+    """Copies the pseudo-terminal's content to the real terminal, which is standard error.
 
     Args:
-        copied: where it arrives.
-        line: to the process that shows something at the end.
-        parent: the number of that process.
+        copied: The controlling end of the pseudo-terminal.
+        channel: A connection to the process that opened the terminal.
+        parent: The id of that process.
     """
 
-    def __init__(self, copied: int, line: Connection, parent: int) -> None:
+    def __init__(self, copied: int, channel: Connection, parent: int) -> None:
         self._copied = copied
-        self._line = line
+        self._channel = channel
         self._parent = parent
         self._height = 0
         self._arrived_at = 0.0
-        self._in_line = False  # what was printed last did not end its line
+        self._in_line = False  # the last output did not end its line
 
     def run(self, render: Render) -> None:
-        """Go on until asked to end, or the other process is gone."""
+        """Copy until the other process closes the terminal or ends."""
         while True:
-            ready = wait([self._copied, self._line], _LOOK_SECONDS)
+            ready = wait([self._copied, self._channel], _POLL_SECONDS)
             if self._copied in ready:
                 self._copy()
-            if self._line in ready:
-                message = self._line.recv()
+            if self._channel in ready:
+                message = self._channel.recv()
                 if message is None:
                     self._finish()
                     return
                 what, stays = message
-                if not stays and self._is_amid_a_line():
-                    continue  # the next time, below the rest of that line
+                if not stays and self._is_mid_line():
+                    continue  # shown at the next call, below the rest of that line
                 try:
                     text = render(*what)
-                except Exception:  # what is printed still has to be copied
+                except Exception:  # copying must go on
                     text = traceback.format_exc()
                 self._show(text.encode())
                 if stays:
                     self._height = 0
             if not ready:
-                os.kill(self._parent, 0)  # raises if it is not
+                os.kill(self._parent, 0)  # raises if the process has ended
 
     def _finish(self) -> None:
-        """Copy what has arrived, but not for ever, and say that this is done."""
-        for _ in range(_MOST_READS):
+        """Copy what has been printed so far, within a limit, and acknowledge."""
+        for _ in range(_MAX_READS):
             if not wait([self._copied], 0):
                 break
             self._copy()
         self._erase()
-        self._line.send(None)
+        self._channel.send(None)
 
     def _copy(self) -> None:
         data = os.read(self._copied, 1 << 16)
@@ -162,7 +162,7 @@ class _Copier:
         self._in_line = not data.endswith(b"\n")
         self._arrived_at = monotonic()
 
-    def _is_amid_a_line(self) -> bool:
+    def _is_mid_line(self) -> bool:
         return self._in_line and monotonic() - self._arrived_at < _LINE_SECONDS
 
     def _show(self, text: bytes) -> None:
@@ -187,9 +187,9 @@ def _flush() -> None:
             stream.flush()
 
 
-def _make_alike(inner: int, real: int) -> None:
+def _copy_settings(inner: int, real: int) -> None:
     settings = termios.tcgetattr(inner)
-    settings[_OFLAG] &= ~termios.OPOST  # the real one makes its line ends itself
+    settings[_OFLAG] &= ~termios.OPOST  # the real terminal converts line ends
     termios.tcsetattr(inner, termios.TCSANOW, settings)
     with suppress(OSError, termios.error):
         termios.tcsetwinsize(inner, termios.tcgetwinsize(real))

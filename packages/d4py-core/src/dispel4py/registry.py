@@ -1,8 +1,8 @@
-"""Mappings by name: what is installed, and the mapping itself once it is asked for.
+"""The protocols of mappings and commands, and the registry that finds installed ones by name.
 
-A package offers a mapping by an entry point of the group ``dispel4py.mappings`` that names a class
-(or a callable without arguments) whose instances are a `Mapping`.  Listing names imports none of
-them.
+A package registers a mapping by an entry point of the group ``dispel4py.mappings`` that names a
+class (or a callable without arguments) whose instances are a `Mapping`.  Listing names imports no
+mapping.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "dispel4py.mappings"
 COMMAND_GROUP = "dispel4py.commands"
 
-#: Prints titles and rows.
+#: Prints a table: called with the titles and the rows.
 PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 
-#: Which distribution brings a mapping of ours, for the pip line when it is missing.
+#: Mappings of d4py → their distributions, for the pip command when one is missing.
 KNOWN_DISTRIBUTIONS = {
     "simple": "d4py-core",
     "multi": "d4py-mappings-fixed",
@@ -52,7 +52,7 @@ _FORMER = {
     "spark": _CLUSTER,
     "storm": _CLUSTER,
 }
-#: What may be meant by an option that no mapping has → the keyword of `dispel4py.run` for it.
+#: Names that are taken for options of a mapping → the keyword of `dispel4py.run` that is meant.
 _RUN_KEYWORDS = {
     **dict.fromkeys(("inputs", "iter", "iterations", "data"), "inputs"),
     **dict.fromkeys(("processes", "n", "num", "num_processes", "workers"), "processes"),
@@ -62,35 +62,51 @@ _RUN_KEYWORDS = {
 
 @runtime_checkable
 class Mapping(Protocol):
-    """The four things that a mapping offers."""
+    """What runs a graph; every mapping has these four members.
+
+    Attributes:
+        name: name under which the mapping is registered.
+        capabilities: which graphs the mapping can run.
+
+    An attribute ``example`` is optional: a command line for the help text.
+    """
 
     name: str
     capabilities: Capabilities
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Add the mapping's own command-line options; their names are its keyword options too."""
+        """Add the mapping's own command-line options, which are keyword options of `run` too."""
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-        """Run a graph to its end.
+        """Run a graph and wait for its end.
+
+        Args:
+            graph: the graph, which must not be changed.
+            inputs: what the roots are called with; see `dispel4py.mapping.root_inputs`.
+            options: the options of the run.
 
         Raises:
-            UsageError: nothing was started.
+            UsageError: the call or the graph is wrong; nothing was started.
             RunError: the run failed.
         """
 
 
 @runtime_checkable
-class Checks(Protocol):
-    """What a mapping may offer beside: to say whether a graph would run, without running it.
+class CheckingMapping(Protocol):
+    """A mapping that can check a graph without running it.
 
-    ``dispel4py check`` calls it for graphs that fit the mapping's capabilities.
+    ``dispel4py check`` calls the method for graphs that fit the mapping's capabilities.
     """
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """Do all that a run does before it starts anything.
+        """Do all that `run` does before it starts anything.
+
+        Args:
+            graph: the graph.
+            options: the options that a run would have.
 
         Returns:
-            What a run would need that is not here, such as a service; None if nothing.
+            What a run would need and lacks here, such as a service; None if nothing.
 
         Raises:
             UsageError: the graph cannot run.
@@ -98,29 +114,32 @@ class Checks(Protocol):
 
 
 @runtime_checkable
-class JoinsRun(Protocol):
-    """What a mapping may offer beside: a run may be started elsewhere, and take part in from here.
+class JoiningMapping(Protocol):
+    """A mapping that can take part in a run that was started on another host.
 
-    The command calls it when it is given no workflow.
+    The ``dispel4py`` command calls the method when it is given no workflow.
     """
 
     def join_run(self, options: RunOptions) -> None:
-        """Take part in a run, to its end.
+        """Take part in a run and wait for its end.
+
+        Args:
+            options: the options; those of the mapping say which run.
 
         Raises:
-            UsageError: nothing was started.
+            UsageError: there is no such run; nothing was started.
             RunError: the run failed.
         """
 
 
 class Command(Protocol):
-    """A command of a mapping package's own: ``dispel4py NAME``.
+    """A command of a mapping's package, called as ``dispel4py NAME``.
 
-    Registered by an entry point of the group ``dispel4py.commands`` that names a class; its
-    docstring is the command's description.
+    A command is registered by an entry point of the group ``dispel4py.commands`` that names a
+    class, whose docstring is the description in the command's help.
 
     Attributes:
-        example: how it is called.
+        example: a command line, for the help.
     """
 
     example: str
@@ -129,11 +148,11 @@ class Command(Protocol):
         """Add the command's options."""
 
     def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
-        """Do it.
+        """Run the command.
 
         Args:
-            options: the options.
-            print_table: prints titles and rows.
+            options: the parsed options.
+            print_table: prints a table of titles and rows.
 
         Returns:
             The exit status.
@@ -142,9 +161,9 @@ class Command(Protocol):
 
 @runtime_checkable
 class JobCommand(Protocol):
-    """A command of a mapping package's own that is a run, so that it has results; see `Command`.
+    """A command of a mapping's package that runs a graph and has results; see `Command`.
 
-    The options that say where results and messages go are the `dispel4py` command's.
+    The ``dispel4py`` command adds the options that say where results and messages go.
     """
 
     example: str
@@ -153,55 +172,56 @@ class JobCommand(Protocol):
         """Add the command's options."""
 
     def run_job(self, options: argparse.Namespace, run_options: RunOptions) -> RunResult:
-        """Do it.
+        """Run the command.
 
         Args:
-            options: the options.
+            options: the parsed options.
             run_options: where results and progress go.
 
         Raises:
-            UsageError: nothing was started.
+            UsageError: the call is wrong; nothing was started.
             RunError: the run failed.
         """
 
 
 @runtime_checkable
-class Collective(Protocol):
-    """What a mapping may offer beside: several processes may be started as one command.
+class CollectiveMapping(Protocol):
+    """A mapping whose command may be started as several processes by a launcher such as mpiexec.
 
-    A launcher such as mpiexec does so.  One of them leads, the others do what it says.
+    One process runs the command; the others wait for it and run ranks.
     """
 
     def collective(self) -> AbstractContextManager[int | None]:
-        """Around everything that the command does once it knows its mapping.
+        """Return a context around all that the command does once it knows its mapping.
 
-        Gives None in the process that leads, and in a process that was started by itself.  In the
-        others it gives, when all is over, the exit status to end with.
+        The value is None in the process that runs the command, also where that is the only one.
+        In the others entering the context returns at the end of the run, and the value is the exit
+        status.
         """
 
 
 def available() -> list[str]:
-    """Names of the installed mappings, sorted; imports none of them."""
+    """Return the names of the installed mappings, sorted; no mapping is imported."""
     return sorted({entry.name for entry in _entry_points(ENTRY_POINT_GROUP)})
 
 
 def available_commands() -> list[str]:
-    """Names of the commands that mappings' packages bring, sorted; imports none of them."""
+    """Return the names of the commands of installed packages, sorted; none is imported."""
     return sorted({entry.name for entry in _entry_points(COMMAND_GROUP)})
 
 
 def distribution_of(name: str) -> str:
-    """Name and version of the distribution that brings an installed mapping, or ``""``."""
+    """Return name and version of the distribution of an installed mapping, or ``""``."""
     distribution = getattr(_entry_point(name), "dist", None)
     return "" if distribution is None else f"{distribution.name} {distribution.version}"
 
 
 def load_mapping(name: str) -> Mapping:
-    """The mapping of that name.
+    """Return a new instance of the mapping with a name.
 
     Raises:
-        UnknownMappingError: it is not installed, or its package cannot be imported; the message
-            has the pip line that would help.
+        UnknownMappingError: the mapping is not installed, or cannot be imported; the message has
+            the pip command to install it.
     """
     entry = _entry_point(name)
     if entry is None:
@@ -211,7 +231,7 @@ def load_mapping(name: str) -> Mapping:
     except ImportError as error:
         if error.name == "_multiprocessing":
             raise UnknownMappingError(
-                f"mapping {name!r} needs processes, which this Python ({sys.platform}) has not;"
+                f"mapping {name!r} needs processes, which Python on {sys.platform} lacks;"
                 " use the mapping 'simple'"
             ) from error
         wanted = KNOWN_DISTRIBUTIONS.get(name) or getattr(entry.dist, "name", name)
@@ -223,10 +243,10 @@ def load_mapping(name: str) -> Mapping:
 
 
 def load_command(name: str) -> Command | JobCommand | None:
-    """The installed command of that name, if there is one.
+    """Return a new instance of the installed command with a name; None if there is none.
 
     Raises:
-        UnknownMappingError: what it needs cannot be imported.
+        UnknownMappingError: the command cannot be imported.
     """
     entry = _entry_point(name, COMMAND_GROUP)
     if entry is None:
@@ -235,7 +255,7 @@ def load_command(name: str) -> Command | JobCommand | None:
         command: Command | JobCommand = entry.load()()
     except ImportError as error:
         distribution = getattr(entry.dist, "name", name)
-        # Our own command needs what the mappings over Redis need; of others nothing is known.
+        # Commands of d4py need the extras of its mappings; those of other packages are not known.
         ours = {wanted.partition("[")[0]: wanted for wanted in KNOWN_DISTRIBUTIONS.values()}
         raise UnknownMappingError(
             f"the command {name!r} of {distribution} cannot be imported ({error});"
@@ -245,10 +265,14 @@ def load_command(name: str) -> Command | JobCommand | None:
 
 
 def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
-    """A mapping's own options: what was given, defaults for the rest.
+    """Return a mapping's own options: those given, and the defaults of all others.
+
+    Args:
+        mapping: the mapping.
+        given: options by name.
 
     Raises:
-        OptionError: an option that the mapping does not have.
+        OptionError: the mapping does not have one of the options.
     """
     parser = argparse.ArgumentParser(add_help=False)
     mapping.add_arguments(parser)
@@ -292,5 +316,5 @@ def _not_installed(name: str) -> str:
         if nearest[0] not in installed:
             message += f" (pip install '{KNOWN_DISTRIBUTIONS[nearest[0]]}')"
     else:
-        message += "; the ones that d4py ships come with: pip install d4py-cli"
+        message += "; to get those of d4py: pip install d4py-cli"
     return message

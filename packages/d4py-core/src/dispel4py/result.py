@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
-from dispel4py.engine.random_streams import SEEDS
 from dispel4py.errors import OptionError, ProcessingError, shorten
 
 if TYPE_CHECKING:
     from dispel4py.loading import Origin
 
+#: Number of seeds: they go from 0 to this number minus 1.
+_SEEDS = 1 << 64
 #: Gets each result as it comes: id of the PE, name of the output, data.
 OnResult = Callable[[str, str, Any], None]
 
@@ -208,7 +209,7 @@ class RunOptions:
             if function is not None and not callable(function):
                 raise OptionError(f"{name} is {shorten(function)}; it has to be a function")
         seed: Any = self.seed
-        if seed is not None and not (_is_whole(seed) and 0 <= int(seed) < SEEDS):
+        if seed is not None and not (_is_whole(seed) and 0 <= int(seed) < _SEEDS):
             raise OptionError(f"the seed is {seed!r}; it can be a whole number from 0 to 2**64 - 1")
 
     def _check_processes(self) -> None:

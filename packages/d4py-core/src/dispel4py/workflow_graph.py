@@ -13,13 +13,14 @@ graph may hold other graphs (composites) whose ports are named by `inputmappings
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from dispel4py.core import GenericPE, make_pe_id
 from dispel4py.errors import GraphError, name_list
 
 if TYPE_CHECKING:
-    from dispel4py.new.nodes import GraphView, WorkflowNode
+    from dispel4py.graph_view import GraphView, WorkflowNode
 
 Node = Union[GenericPE, "WorkflowGraph"]
 
@@ -87,7 +88,7 @@ class WorkflowGraph:
     @property
     def graph(self) -> GraphView:
         """The nodes and edges as networkx gives them, for old workflows that walk over them."""
-        from dispel4py.new.nodes import GraphView
+        from dispel4py.graph_view import GraphView
 
         return GraphView(self)
 
@@ -266,14 +267,16 @@ def _name_of(node: Any) -> str:
     return str(getattr(node, "name", type(node).__name__))
 
 
+#: Names that dispel4py had in this module, and the modules that they are in now.
+_MOVED = {
+    "WorkflowNode": "dispel4py.graph_view",
+    "draw": "dispel4py.drawing",
+    "drawDot": "dispel4py.drawing",
+    "write_image": "dispel4py.drawing",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # Drawing lives in its own module; these names have always been found here.
-    if name in ("draw", "drawDot", "write_image"):
-        from dispel4py import drawing
-
-        return getattr(drawing, name)
-    if name == "WorkflowNode":
-        from dispel4py.new.nodes import WorkflowNode
-
-        return WorkflowNode
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MOVED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MOVED[name]), name)

@@ -26,6 +26,7 @@ class HybridRedisMapping(RedisMapping):
     """Runs any graph over Redis; its other name is `redis`."""
 
     name = "hybrid_redis"
+    example = "dispel4py hybrid_redis split_merge.py -i 100 -n 10"
     capabilities = Capabilities(
         stateful=True,
         group_by=True,

@@ -1,8 +1,8 @@
-"""`ContextRunner`: the runner of PEs that want to know more of a call than its item.
+"""`ContextRunner`: the runner of PEs that need more of a call than its item.
 
-It tells a PE the id of the item (`GenericPE.item_ids`), or what a call that is repeated had sent
-before (`GenericPE.seeks`), and gives ids to what is written where somebody further down wants them.
-All other PEs are left to `Runner`, so they pay nothing for this.
+It sets the id of the item (`GenericPE.item_ids`), or how much a repeated call had sent before
+(`GenericPE.seeks`), as attributes of the PE, and gives ids to written items where a PE downstream
+needs them.  All other PEs have a plain `Runner`, so they pay nothing for this.
 """
 
 from __future__ import annotations
@@ -15,32 +15,24 @@ from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.item_ids import IdentifiedOutput, InstanceSnapshot, call_id
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.replay import SeekingCounter
-from dispel4py.engine.runner import OnWritten, Runner
+from dispel4py.engine.runner import Runner
+from dispel4py.engine.runner_options import OnWritten, RunnerOptions
+from dispel4py.engine.sizes import ByteCounter
 
 
 class ContextRunner(Runner):
-    """See `Runner`.
-
-    Args:
-        planned: as there.
-        instance: as there.
-        on_written: as there.
-        rank: as there; a replica of a replicated PE is known by it.
-        restored: as there, or what `snapshot` of this class has kept.
-        written: as there, of another `ContextRunner`.
-        options: as there.
-    """
+    """See `Runner`."""
 
     def __init__(
         self,
         planned: PlannedPE,
         instance: int,
         on_written: OnWritten,
+        options: RunnerOptions = RunnerOptions(),
         *,
-        rank: int = 0,
-        restored: GenericPE | InstanceSnapshot | None = None,
         written: dict[str, list[Any]] | None = None,
-        **options: Any,
+        counters: dict[str, ByteCounter] | None = None,
+        restored: GenericPE | InstanceSnapshot | None = None,
     ) -> None:
         self._number = restored.calls if isinstance(restored, InstanceSnapshot) else 0
         if written is None:
@@ -49,7 +41,13 @@ class ContextRunner(Runner):
                 for output, routes in planned.routes.items()
             }
         super().__init__(
-            planned, instance, on_written, rank=rank, restored=restored, written=written, **options
+            planned,
+            instance,
+            on_written,
+            options,
+            written=written,
+            counters=counters,
+            restored=restored,
         )
         self._with_ids = [
             items for items in written.values() if isinstance(items, IdentifiedOutput)
@@ -66,13 +64,13 @@ class ContextRunner(Runner):
         super().postprocess()
         self._end()
 
-    def _kept(self) -> GenericPE | InstanceSnapshot:
+    def _state(self) -> GenericPE | InstanceSnapshot:
         if not self.planned.with_ids:
-            return super()._kept()
-        return InstanceSnapshot(self.pe, self._number, self._origin, self._stream.drawn)
+            return super()._state()
+        return InstanceSnapshot(self.pe, self._number, self._origin, self._stream.state)
 
     def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
-        if isinstance(items, CallRange):  # which of all the root's calls these are
+        if isinstance(items, CallRange):  # it knows the numbers of the root's calls
             self._number = items.first
         root, seeking = f"{self.planned.id}.0", self._seeking
         for item in items:
@@ -90,14 +88,14 @@ class ContextRunner(Runner):
         self._end()
 
     def _begin(self, call: str, sent_before: Mapping[str, int] | None = None) -> None:
-        """A call begins: tell its id."""
+        """Begin the call with an id."""
         for items in self._with_ids:
             items.begin(call, sent_before.get(items.output, 0) if sent_before else 0)
-        if self.planned.asks_for_ids:
+        if self.planned.needs_ids:
             self.pe.item_id = call
 
     def _begin_seeking(self, seeking: SeekingCounter) -> Mapping[str, int]:
-        """Begin a call, and let the PE know how much it had sent before it was repeated."""
+        """Begin a call; set how much it had sent before it was repeated."""
         is_tracked = seeking.sent is not None
         if is_tracked:
             self.monitor.enter()
@@ -107,13 +105,15 @@ class ContextRunner(Runner):
         self.pe.sent_before = sent_before
         return sent_before
 
-    def _hand_on(self) -> None:
-        if self._seeking is not None:
-            self._seeking.end_call()
-        super()._hand_on()
+    def _send_large(self) -> None:
+        self._end_seeking()
+        super()._send_large()
 
     def _end(self) -> None:
-        if self._seeking is not None:
-            self._seeking.end_call()
+        self._end_seeking()
         for name in CALL_CONTEXT_ATTRIBUTES:
             vars(self.pe).pop(name, None)
+
+    def _end_seeking(self) -> None:
+        if self._seeking is not None:
+            self._seeking.end_call()

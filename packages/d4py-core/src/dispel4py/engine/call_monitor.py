@@ -120,7 +120,7 @@ class CallMonitor:
                 with self.changed:
                     self._end_visit()
 
-    def wake(self) -> int:
+    def request_flush(self) -> int:
         """Have a visitor come; `changed` is held.
 
         Returns:
@@ -132,7 +132,7 @@ class CallMonitor:
             self.changed.notify_all()
         return self._begun + 1
 
-    def wait_for_room(self, visit: int, has_room: Callable[[], bool]) -> None:
+    def wait_for_space(self, visit: int, has_room: Callable[[], bool]) -> None:
         """Wait until there is room, or until a visit has ended; `changed` is held.
 
         A visit that makes no room is one that cannot, and waiting longer would be of no use.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections import deque
 from collections.abc import Collection
 from types import CodeType, FrameType
 from typing import NoReturn
 
+from dispel4py.errors import D4pyError
+from dispel4py.exceptions.tracebacks import format_user_traceback
 from dispel4py.standard_streams.output import flush_standard_streams
 
 
@@ -43,7 +44,7 @@ def end_child(error: BaseException | None = None) -> NoReturn:
     if isinstance(error, SystemExit):
         status = _status(error.code)
     elif error is not None:
-        traceback.print_exception(error)
+        print(format_user_traceback(error, D4pyError), end="", file=sys.stderr)
         status = 1
     flush_standard_streams()
     os._exit(status)

@@ -141,6 +141,10 @@ class CallRange(Sequence[dict[str, Any]]):
         return CallRange(self.first + start, inputs)
 
 
+#: Items, or calls of a root.
+Batch = list[Any] | CallRange
+
+
 def _checked_calls(
     root: PlannedPE, given: Iterable[Any], copier: Copier
 ) -> Iterator[dict[str, Any]]:

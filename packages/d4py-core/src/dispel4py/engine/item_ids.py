@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from dispel4py.core import GenericPE
-from dispel4py.engine.random_streams import Drawn
+from dispel4py.engine.random_streams import StreamState
 
 
 class Item(NamedTuple):
@@ -37,13 +37,13 @@ class InstanceSnapshot(NamedTuple):
         pe: the PE.
         calls: for a root, how often it was called.
         origin: see `call_id`.
-        drawn: how far its random numbers have come; None if it was not seen to draw any.
+        random: the state of its random numbers; None if it was not found to draw any.
     """
 
     pe: GenericPE
     calls: int
     origin: str
-    drawn: Drawn | None = None
+    random: StreamState | None = None
 
 
 class IdentifiedOutput(list[Any]):
@@ -100,8 +100,8 @@ def branch_id(item_id: str, branch: int) -> str:
     return _digest(f"{item_id}>{branch}")
 
 
-def bare(items: list[Item]) -> list[Any]:
-    """The items without their ids."""
+def without_ids(items: list[Item]) -> list[Any]:
+    """Return the items without their ids."""
     return [item.data for item in items]
 
 

@@ -89,7 +89,7 @@ class PlannedPE:
         ordered: names of its ordered inputs that are connected.
         paths: for `dispel4py.engine.ordered.reorder_buffer.ReorderBuffer`, if there are any.
         has_places: items come to it, or leave it, with their places.
-        turn: its number in the plan's order.
+        position: its position in the plan's order.
         has_preprocess: its author overrode `preprocess`.
         has_postprocess: its author overrode `postprocess`.
         reads_input: the input that it reads, if it cannot be called without.
@@ -109,7 +109,7 @@ class PlannedPE:
     ordered: tuple[str, ...] = ()
     paths: Mapping[int, tuple[int, bool]] = field(default_factory=dict)
     has_places: bool = False
-    turn: int = 0
+    position: int = 0
     has_preprocess: bool = False
     has_postprocess: bool = False
     reads_input: str | None = None
@@ -139,8 +139,8 @@ class PlannedPE:
         return f"{self.id}@{rank}" if self.replicated else f"{self.id}.{instance}"
 
     @property
-    def asks_for_ids(self) -> bool:
-        """It wants to know the ids of its items."""
+    def needs_ids(self) -> bool:
+        """Whether it needs the ids of its items."""
         return self.pe.item_ids is True
 
     @property

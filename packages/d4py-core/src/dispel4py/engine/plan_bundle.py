@@ -23,8 +23,8 @@ from typing import Any
 from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.engine.codec import Codec
 from dispel4py.engine.copying import cannot_carry
+from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.runner import modules_of
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.exceptions.unwinding import let_pass

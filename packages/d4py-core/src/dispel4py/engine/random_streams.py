@@ -1,9 +1,9 @@
-"""Random numbers: each instance of a PE draws from streams of its own, which follow from one seed.
+"""Random numbers: each instance of a PE has a stream of its own, which depends on the run's seed.
 
-PEs draw from Python's and NumPy's global generators, of which a process has one each, whatever the
-number of instances in it; and a forked process has its parent's.  So each instance gets a stream of
-each, seeded by the run's seed and the instance's name, and the generators are given the state of
-the instance that is called.  That is done only for those that were seen to draw.
+PEs draw from the global generators of Python and NumPy, which all instances of a process share, and
+which a forked process inherits.  So each instance gets a `Stream` for both, seeded by the run's
+seed and the name of the instance, and the generators are set to the state of the instance that is
+called.  This is done only for instances that were found to draw.
 
     >>> from dispel4py import ProducerPE, WorkflowGraph, run
     >>> class Dice(ProducerPE):
@@ -28,20 +28,21 @@ from hashlib import blake2b
 from importlib.machinery import ModuleSpec
 from typing import Any, NamedTuple, TypeVar
 
-#: Seeds are below this: 64 bits.
-SEEDS = 1 << 64
 _HALF = 1 << 32
 _NUMPY = "numpy.random"
+#: In so many batches, and in all that take so many seconds, an instance is checked for whether it
+#: draws random numbers.
+_CHECKED_BATCHES, _CHECKED_SECONDS = 3, 0.005
 
 T = TypeVar("T")
 
 
-class Drawn(NamedTuple):
-    """How far an instance's streams have come.
+class StreamState(NamedTuple):
+    """The state of a stream of random numbers.
 
     Attributes:
         python: see `random.getstate`.
-        numpy: ``numpy.random.get_state(legacy=False)``, pickled; None if NumPy was not there.
+        numpy: ``numpy.random.get_state(legacy=False)``, pickled; None if NumPy is not imported.
     """
 
     python: Any
@@ -49,10 +50,10 @@ class Drawn(NamedTuple):
 
 
 def draw_seed() -> int:
-    """Return a seed for a run, drawn from the caller's own generators.
+    """Return a seed for a run, drawn from the caller's generators.
 
-    So a script that seeds them has the same runs each time.  The high half comes from Python's, and
-    what PEs draw from Python's follows from it; the same holds for the low half and NumPy's.
+    So a script that seeds them has the same runs each time.  The high half is drawn from Python's
+    generator, and seeds Python's generator in the run; the low half does so for NumPy's.
     """
     high = random.getrandbits(32) or 1
     numpy = sys.modules.get(_NUMPY)
@@ -61,77 +62,77 @@ def draw_seed() -> int:
 
 
 class Stream:
-    """What one instance draws.
+    """The random numbers of one instance.
 
     Args:
         seed: the run's seed.
-        name: of the instance, unique in the run.
-        drawn: how far it has come elsewhere; None if nothing was drawn.
+        name: name of the instance, unique in the run.
+        state: the state that another process has left; None if nothing was drawn.
     """
 
-    def __init__(self, seed: int, name: str, drawn: Drawn | None = None) -> None:
+    def __init__(self, seed: int, name: str, state: StreamState | None = None) -> None:
         self._seed = seed
         self._name = name
-        self._drawn = drawn
-        # Of states that nothing was drawn from: a state takes 20 KB, so it is not kept for nothing.
-        self._python_mark: int | None = None
-        self._numpy_mark: int | None = None
-        self._is_noted = True
+        self._state = state
+        # Hashes of the initial states: a state takes 20 KB, so it is kept only if it is needed.
+        self._python_hash: int | None = None
+        self._numpy_hash: int | None = None
+        self._is_recorded = True
 
-    def take(self) -> None:
-        """Let the global generators go on with this stream, on this thread."""
-        self._is_noted = False
+    def activate(self) -> None:
+        """Set the global generators to this stream, on this thread."""
+        self._is_recorded = False
         if _generators.holder is self:
             return
-        if not _generators.belong_here():
-            return  # they are of use to one thread alone
+        if not _generators.serve_this_thread():
+            return  # only one thread can use them
         if _generators.holder is not None:
-            _generators.holder.look()
+            _generators.holder.record()
         _generators.watch_for_numpy()
         _generators.holder = self
-        if self._drawn is not None:
-            random.setstate(self._drawn.python)
+        if self._state is not None:
+            random.setstate(self._state.python)
         else:
-            # A seed without a high half stands for both, so that --seed 1 and --seed 2 differ.
+            # A seed without a high half is used for both, so that --seed 1 and --seed 2 differ.
             random.seed(self._hashed(self._seed // _HALF or -self._seed))
-            if self._python_mark is None:
-                self._python_mark = hash(random.getstate())
+            if self._python_hash is None:
+                self._python_hash = hash(random.getstate())
         numpy = sys.modules.get(_NUMPY)
         if numpy is not None:
-            self.go_on_with(numpy)
+            self.set_numpy(numpy)
 
-    def go_on_with(self, numpy: Any) -> None:
-        """Do the same for NumPy's generator, which may be imported later.
+    def set_numpy(self, numpy: Any) -> None:
+        """Set NumPy's generator to this stream; NumPy may be imported later.
 
         Args:
             numpy: the module `numpy.random`.
         """
-        if self._drawn is not None and self._drawn.numpy is not None:
-            numpy.set_state(pickle.loads(self._drawn.numpy))
+        if self._state is not None and self._state.numpy is not None:
+            numpy.set_state(pickle.loads(self._state.numpy))
             return
         self._seed_numpy(numpy)
-        if self._numpy_mark is None:
-            self._numpy_mark = hash(_numpy_state())
+        if self._numpy_hash is None:
+            self._numpy_hash = hash(_numpy_state())
 
-    def look(self) -> bool:
-        """Note how far this stream has come; True if anything was drawn from it so far."""
-        if not self._is_noted and _generators.holder is self:
-            self._is_noted = True
-            now = Drawn(random.getstate(), _numpy_state())
-            if self._drawn is not None or self._is_drawn(now):
-                self._drawn = now
-        return self._drawn is not None
+    def record(self) -> bool:
+        """Record the state of this stream; return whether anything was drawn from it so far."""
+        if not self._is_recorded and _generators.holder is self:
+            self._is_recorded = True
+            now = StreamState(random.getstate(), _numpy_state())
+            if self._state is not None or self._is_drawn(now):
+                self._state = now
+        return self._state is not None
 
-    def _is_drawn(self, now: Drawn) -> bool:
-        return hash(now.python) != self._python_mark or (
-            self._numpy_mark is not None and hash(now.numpy) != self._numpy_mark
+    def _is_drawn(self, now: StreamState) -> bool:
+        return hash(now.python) != self._python_hash or (
+            self._numpy_hash is not None and hash(now.numpy) != self._numpy_hash
         )
 
     def drawing(self, items: Iterable[T]) -> Iterator[T]:
-        """Return the same items; what makes them draws from this stream."""
+        """Return an iterator over the items whose code draws from this stream."""
         iterator = iter(items)
         while True:
-            self.take()
+            self.activate()
             try:
                 item = next(iterator)
             except StopIteration:
@@ -139,10 +140,10 @@ class Stream:
             yield item
 
     @property
-    def drawn(self) -> Drawn | None:
-        """How far it has come; None if nothing was drawn."""
-        self.look()
-        return self._drawn
+    def state(self) -> StreamState | None:
+        """The current state; None if nothing was drawn."""
+        self.record()
+        return self._state
 
     def _seed_numpy(self, numpy: Any) -> None:
         hashed = self._hashed(self._seed % _HALF)
@@ -157,28 +158,53 @@ class Stream:
         return int.from_bytes(blake2b(text, digest_size=16).digest(), "little")
 
 
-class _CallersStream(Stream):
-    """What the caller of a run draws: begins with the generators as they are.
+class InstanceStream(Stream):
+    """The stream of an instance, which is activated only as long as the PE may draw.
 
-    Where they serve a run on another thread, this one leaves them alone to its end: what it found
-    at its beginning would be drawn twice if it were put back later.
+    Attributes:
+        has_drawn: the PE was found to draw.
+        is_needed: the PE draws, or is still checked for that.
+    """
+
+    def __init__(self, seed: int, name: str, state: StreamState | None = None) -> None:
+        super().__init__(seed, name, state)
+        self.has_drawn = state is not None
+        self.is_needed = True
+        self._batches = 0
+
+    def record(self) -> bool:
+        self.has_drawn = super().record()
+        return self.has_drawn
+
+    def check_batch(self, seconds: float) -> None:
+        """Check whether the last batch, which took so long, has drawn random numbers."""
+        self._batches += 1
+        is_checked = self._batches < _CHECKED_BATCHES or seconds > _CHECKED_SECONDS
+        self.is_needed = self.record() or is_checked
+
+
+class _CallerStream(Stream):
+    """The random numbers of the caller of a run; it begins with the generators as they are.
+
+    While the generators serve a run on another thread, this stream never sets them: the numbers
+    after its initial state would be drawn twice.
     """
 
     def __init__(self) -> None:
-        super().__init__(0, "", Drawn(random.getstate(), _numpy_state()))
-        self._is_noted = False
-        self._is_served = _generators.belong_here()
+        super().__init__(0, "", StreamState(random.getstate(), _numpy_state()))
+        self._is_recorded = False
+        self._is_served = _generators.serve_this_thread()
         self._outer = _generators.holder
         if self._is_served:
             _generators.holder = self
 
-    def take(self) -> None:
+    def activate(self) -> None:
         if self._is_served:
-            super().take()
+            super().activate()
 
     def end(self) -> None:
-        """Give the generators back as the caller left them."""
-        self.take()
+        """Set the generators back to the caller's state."""
+        self.activate()
         if _generators.holder is self:
             _generators.holder = self._outer
 
@@ -188,15 +214,16 @@ class _CallersStream(Stream):
 
 @contextmanager
 def preserved_generators() -> Iterator[Stream]:
-    """Leave the caller's generators as they are, whatever is drawn inside.
+    """Preserve the state of the caller's generators, whatever is drawn in the block.
 
-    Gives the caller's own stream: to take where code of the caller runs inside.
+    Yields:
+        The caller's stream, to be activated where code of the caller runs in the block.
     """
-    callers = _CallersStream()
+    caller = _CallerStream()
     try:
-        yield callers
+        yield caller
     finally:
-        callers.end()
+        caller.end()
 
 
 def _numpy_state() -> bytes | None:
@@ -208,7 +235,7 @@ class _Generators:
     """Python's and NumPy's global generators.
 
     Attributes:
-        holder: whose numbers are drawn from them now; None for the program's own.
+        holder: the stream that they are set to; None for the program's own state.
     """
 
     def __init__(self) -> None:
@@ -220,10 +247,11 @@ class _Generators:
         if _NUMPY not in sys.modules and self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
-    def belong_here(self) -> bool:
-        """Return whether the generators serve this thread; other threads draw what they find.
+    def serve_this_thread(self) -> bool:
+        """Return whether the generators may be set by this thread.
 
-        A state that was put back while another thread draws would be drawn from twice.
+        They are set by one thread at a time: a state that is restored while another thread draws
+        would be drawn from twice.
         """
         thread = threading.current_thread()
         if self._thread is not thread:
@@ -244,7 +272,7 @@ class _Generators:
             def load_and_seed(module: Any) -> None:
                 load(module)
                 if self.holder is not None:
-                    self.holder.go_on_with(module)
+                    self.holder.set_numpy(module)
 
             vars(spec.loader)["exec_module"] = load_and_seed
         return spec

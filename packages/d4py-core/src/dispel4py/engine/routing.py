@@ -14,7 +14,7 @@ from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import stable_hash
-from dispel4py.engine.item_ids import Item, bare, branch_id
+from dispel4py.engine.item_ids import Item, branch_id, without_ids
 from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
 from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.exceptions.unwinding import let_pass
@@ -157,7 +157,7 @@ class Router:
         """Return the items that have a key, and their keys."""
         with_ids, key_of = self.route.with_ids, self._key_of
         try:
-            return items, [*map(key_of, bare(items) if with_ids else items)]
+            return items, [*map(key_of, without_ids(items) if with_ids else items)]
         except BaseException as error:  # a user's __getitem__ may raise anything
             let_pass(error)  # else there is one that has none: see which
         found, keys = [], []

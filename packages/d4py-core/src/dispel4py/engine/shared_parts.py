@@ -13,8 +13,8 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.copying import cannot_carry
+from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import PlannedPE
-from dispel4py.engine.runner import modules_of
 from dispel4py.errors import GraphError
 from dispel4py.files.held_files import held_files
 from dispel4py.files.open_files import REFUSED, OpenFileError, described

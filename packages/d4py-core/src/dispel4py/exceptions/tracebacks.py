@@ -10,7 +10,12 @@ import traceback
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
 #: Modules of core that call what users have written; a call that fails at once ends in them.
-_CALLERS = ("base.py", "core.py", os.path.join("engine", "runner.py"))
+_CALLERS = (
+    "base.py",
+    "core.py",
+    *(os.path.join("engine", name) for name in ("call_loop.py", "pe_writer.py", "runner.py")),
+    os.path.join("files", "held_files.py"),
+)
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 #: A frame in the text of a traceback, without its source line.
 _BARE_FRAME = re.compile(r'^(\s*)File "(.+)", line (\d+), in .*\n(?!\1  )', re.MULTILINE)

@@ -7,6 +7,7 @@ postprocessed in topological order, each after all that feeds it.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
@@ -17,9 +18,10 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
-from dispel4py.engine.runner import check_copies, raise_error
+from dispel4py.engine.runner_options import raise_error
 from dispel4py.engine.shared_parts import PartialCopyFactory
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -33,13 +35,20 @@ class SimpleMapping:
 
     Args:
         limits: limits of the engine.
+        clock: returns the time in seconds.
     """
 
     name = "simple"
+    example = "dispel4py simple pipeline_test -i 10"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
-    def __init__(self, limits: EngineLimits = EngineLimits()) -> None:
+    def __init__(
+        self,
+        limits: EngineLimits = EngineLimits(),
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self._limits = limits
+        self._clock = clock
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Add no arguments: this mapping has no options."""
@@ -50,7 +59,7 @@ class SimpleMapping:
             return self._run(graph, inputs, options, callers)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_copies(self._make_plan(graph, options))
         return None
 
@@ -80,7 +89,7 @@ class SimpleMapping:
                 next_report = monotonic() + PROGRESS_SECONDS
                 stats.instances = executor.stats
                 stats.seconds = perf_counter() - started_at
-                callers.take()
+                callers.activate()
                 options.on_progress(stats)
             return False
 
@@ -92,6 +101,7 @@ class SimpleMapping:
             if options.on_error == "stop"
             else lambda error, item: failures.add([Failure(error, item)]),
             on_batch_end=None if options.on_progress is None else report,
+            clock=self._clock,
         )
         with executor.closing():
             # Receivers first: a preprocess may write.
@@ -120,7 +130,7 @@ class _OutputHandler:
         self.result = self.results.add if options.on_result is None else self._hand_on
 
     def _hand_on(self, pe_id: str, output: str, items: list[Any]) -> None:
-        self._callers.take()
+        self._callers.activate()
         self.results.add(pe_id, output, items)
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:

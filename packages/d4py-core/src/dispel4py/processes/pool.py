@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing import connection, get_context
 from multiprocessing.process import BaseProcess
 from time import monotonic
@@ -222,7 +223,7 @@ class WorkerPool:
             sender.close()
         self._start_watch.add(number)
         self._processes.append(process)
-        self._reports.append(ReportReader(receiver, lambda: self._start_watch.remove(number)))
+        self._reports.append(ReportReader(receiver, partial(self._start_watch.remove, number)))
         self._descendants.add(process.pid or 0)
 
     def _start_process(self, name: str, arguments: tuple[Any, ...]) -> BaseProcess:

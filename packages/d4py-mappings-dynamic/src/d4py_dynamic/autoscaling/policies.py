@@ -1,8 +1,8 @@
-"""How many workers should be active: a policy gets observations of a run and answers a number.
+"""Policies of autoscaling: how many workers should be active, given observations of a run.
 
-A worker that is not needed is parked: its process stays and waits for a message, so waking it
-takes about a millisecond.  A policy has no clock and does nothing itself, so that the same
-observations always give the same answers.
+A worker that is not needed is paused: its process stays and waits for a message, so resuming it
+takes about a millisecond.  A policy reads no clock and has no side effects, so that the same
+observations always give the same targets.
 """
 
 from __future__ import annotations
@@ -14,31 +14,20 @@ from typing import NamedTuple, Protocol
 
 from dispel4py.errors import OptionError
 
-#: The strategy that is taken where none is named.
+#: The strategy that is used where none is named.
 DEFAULT_STRATEGY = "demand"
-
-#: Milliseconds for which `DemandPolicy` keeps a worker that is not needed, at first.
-_KEEP_MILLISECONDS = 20
-#: The most that repeated mistakes can make of that, as a factor.
-_LONGEST_KEEP = 32
-#: A release was a mistake if workers are wanted back sooner than that many times as long as they
-#: are kept; it held if that took longer than so many times.
-_MISTAKE, _HELD = 3, 6
-#: One spare worker is enough again when some were idle for that many times as long as workers
-#: are kept at first: time for every busy worker to see them, which it does each 20 ms.
-_CALM = 2
 
 
 class Metrics(NamedTuple):
     """One observation of a run.
 
     Attributes:
-        at: when, in seconds of any clock that never goes back.
-        backlog: shared tasks that wait; those under a lease are not counted.
-        active: workers that are not parked.
-        idle: active workers that wait for work; one that was woken a moment ago is idle until
-            it has taken something.
-        idle_seconds: how long the longest idle active worker has waited.
+        at: time of the observation, in seconds of any monotonic clock.
+        backlog: shared tasks that are queued; those under a lease are not counted.
+        active: workers that are not paused.
+        idle: active workers without a task; one that is being resumed is idle until it has taken
+            a task.
+        idle_seconds: how long the longest idle worker has been idle.
         busy_seconds: total time that all workers have spent inside PEs; it never falls.
     """
 
@@ -60,7 +49,7 @@ class Policy(Protocol):
     most: int
 
     def target(self, metrics: Metrics) -> int:
-        """The number of workers that should be active from now on, 1 at least."""
+        """Return the number of workers that should be active from now on, at least 1."""
 
 
 class QueueLengthPolicy:
@@ -105,76 +94,93 @@ class IdleTimePolicy:
 
 
 class DemandPolicy:
-    """Has as many workers as there was work for at some moment just past.
+    """Keeps as many workers as could work at some moment of a time window that has just passed.
 
-    It grows to the number that the work calls for in one step, since a task that waits costs run
-    time.  It shrinks to the highest number called for within the time for which it keeps workers;
-    this is the stabilization window of Kubernetes' Horizontal Pod Autoscaler.  Where workers let
-    go are soon wanted back, hardly anything was saved, so the time is doubled, and a steady load
-    soon has a steady number; it is halved again after a release that held.
+    It grows to the number that the work demands in one step, since a queued task costs run time.
+    It shrinks to the highest demand within the window; this is the stabilization window of
+    Kubernetes' Horizontal Pod Autoscaler.  Where released workers are soon demanded again, hardly
+    anything was saved, so the window is doubled, and a steady load soon has a steady number of
+    workers; the window is halved again after a release that held.
 
-    While any worker is busy, one more is kept: a busy worker may hold a batch that the backlog
-    does not show, and gives of it only when it sees that another one is idle.  Whenever none is
-    left idle, the number kept so is doubled; it is one again after a while in which some stayed
+    While any worker is busy, one spare worker is kept: a busy worker may hold a batch that the
+    backlog does not show, and shares it only when it sees an idle worker.  Whenever no worker is
+    idle, the number of spare workers is doubled; it is one again after a time in which some stayed
     idle.
 
     Args:
         most: the most workers that may be active.
-        threshold: milliseconds for which a worker that is not needed is kept, at first.
+        threshold: milliseconds of the window at first.
+        longest: the window is never longer than this many times its length at first.
+        mistake: a release was a mistake if workers are demanded again within this many windows.
+        held: a release held if they are demanded again only after this many windows.
+        calm: one spare worker is enough again when some were idle for this many first windows,
+            which gives every busy worker time to see them: busy workers look every 20 ms.
     """
 
-    def __init__(self, most: int, threshold: float = _KEEP_MILLISECONDS) -> None:
+    def __init__(
+        self,
+        most: int,
+        threshold: float = 20,
+        *,
+        longest: float = 32,
+        mistake: float = 3,
+        held: float = 6,
+        calm: float = 2,
+    ) -> None:
         self.most = most
-        self._shortest = threshold / 1000
-        self._keep_seconds = self._shortest
-        self._peaks: deque[tuple[float, int]] = deque()  # times rise, needs fall
+        self._first_window = threshold / 1000
+        self._longest_window = longest * self._first_window
+        self._calm_seconds = calm * self._first_window
+        self._mistake, self._held = mistake, held
+        self._window = self._first_window
+        self._peaks: deque[tuple[float, int]] = deque()  # times rise, demands fall
         self._spares = 0
-        self._taken_at = 0.0
-        self._last = 1
+        self._all_busy_at = 0.0
+        self._last_target = 1
         self._released_at: float | None = None
 
     def target(self, metrics: Metrics) -> int:
         now = metrics.at
-        target = self._highest_need(now, _within(self._need(metrics), self.most))
-        if target > self._last and self._released_at is not None:
-            self._learn(now - self._released_at)
+        target = self._highest_demand(now, _within(self._demand(metrics), self.most))
+        if target > self._last_target and self._released_at is not None:
+            self._adapt_window(now - self._released_at)
             self._released_at = None
-        elif target < self._last:
+        elif target < self._last_target:
             self._released_at = now
-        self._last = target
+        self._last_target = target
         return target
 
-    def _need(self, metrics: Metrics) -> int:
-        """Workers that could be at work now."""
+    def _demand(self, metrics: Metrics) -> int:
+        """Return how many workers could work now."""
         busy = max(0, metrics.active - metrics.idle)
         if busy == 0:
             return metrics.backlog
         if metrics.idle == 0:
             self._spares = max(1, min(2 * self._spares, self.most))
-            self._taken_at = metrics.at
-        elif metrics.at - self._taken_at > _CALM * self._shortest:
+            self._all_busy_at = metrics.at
+        elif metrics.at - self._all_busy_at > self._calm_seconds:
             self._spares = 1
         return busy + max(metrics.backlog, self._spares)
 
-    def _highest_need(self, now: float, need: int) -> int:
-        while self._peaks and self._peaks[-1][1] <= need:
+    def _highest_demand(self, now: float, demand: int) -> int:
+        """Return the highest demand within the window, with that of now."""
+        while self._peaks and self._peaks[-1][1] <= demand:
             self._peaks.pop()
-        self._peaks.append((now, need))
-        while now - self._peaks[0][0] > self._keep_seconds:
+        self._peaks.append((now, demand))
+        while now - self._peaks[0][0] > self._window:
             self._peaks.popleft()
         return self._peaks[0][1]
 
-    def _learn(self, held_seconds: float) -> None:
-        """From a release after which workers were wanted back."""
-        if held_seconds < _MISTAKE * self._keep_seconds:
-            longest = _LONGEST_KEEP * self._shortest
-            self._keep_seconds = min(2 * self._keep_seconds, longest)
-        elif held_seconds > _HELD * self._keep_seconds:
-            self._keep_seconds = max(self._keep_seconds / 2, self._shortest)
+    def _adapt_window(self, seconds: float) -> None:
+        """Adapt the window to the time after which released workers were demanded again."""
+        if seconds < self._mistake * self._window:
+            self._window = min(2 * self._window, self._longest_window)
+        elif seconds > self._held * self._window:
+            self._window = max(self._window / 2, self._first_window)
 
 
 def make_policy(name: str, most: int, threshold: float | None = None) -> Policy:
-    """Make a policy for one run.
+    """Return a policy for one run.
 
     Args:
         name: ``"demand"``, ``"queue"`` or ``"idle"``.
@@ -183,7 +189,7 @@ def make_policy(name: str, most: int, threshold: float | None = None) -> Policy:
             for ``"demand"`` (20).
 
     Raises:
-        OptionError: there is no such strategy, or a number cannot be.
+        OptionError: there is no such strategy, or a number is out of range.
     """
     if name not in STRATEGIES:
         near = difflib.get_close_matches(name, STRATEGIES, 1)
@@ -192,14 +198,14 @@ def make_policy(name: str, most: int, threshold: float | None = None) -> Policy:
             f"no scaling strategy is called {name!r}{hint}; there are {', '.join(STRATEGIES)}"
         )
     if most < 1:
-        raise OptionError(f"{most} workers cannot be scaled; there must be at least 1")
+        raise OptionError(f"the number of workers is {most}; it must be at least 1")
     if threshold is not None and not 0 <= threshold < float("inf"):
         raise OptionError(f"the scaling threshold is {threshold}; it must be at least 0")
     strategy = STRATEGIES[name]
     return strategy(most) if threshold is None else strategy(most, threshold)
 
 
-#: What `make_policy` can make, by name.
+#: The policies of `make_policy` by name.
 STRATEGIES: dict[str, Callable[..., Policy]] = {
     "demand": DemandPolicy,
     "queue": QueueLengthPolicy,

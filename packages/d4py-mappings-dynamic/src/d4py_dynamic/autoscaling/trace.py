@@ -1,6 +1,6 @@
-"""Active workers and backlog over time, as `RunStats.scaling` and as a CSV file.
+"""The scaling trace: active workers and backlog over time, as `RunStats.scaling` and as CSV.
 
-A trace is bounded: however long the run, it keeps some thousand points, spread over all of it.
+A trace is bounded: it keeps up to two thousand points, spread evenly over a run of any length.
 """
 
 from __future__ import annotations
@@ -13,28 +13,23 @@ from dataclasses import astuple, fields
 from dispel4py.errors import OptionError
 from dispel4py.result import RunStats, ScalingPoint
 
-#: Points that a trace keeps.
-_MOST_POINTS = 2000
-#: Seconds between two points, as long as the run is short.
-_INTERVAL_SECONDS = 0.01
-
 
 class ScalingTrace:
-    """Gathers points; when there are too many, it drops every second one and goes on at half pace.
+    """Collects points; when there are too many, it drops every second one and doubles the interval.
 
     Args:
-        most: the most points to keep, 3 at least.
-        interval: seconds between two points at first; those that come sooner are not kept.
+        most: the most points to keep, at least 3.
+        interval: seconds between two points at first; points that come sooner are dropped.
     """
 
-    def __init__(self, most: int = _MOST_POINTS, interval: float = _INTERVAL_SECONDS) -> None:
+    def __init__(self, most: int = 2000, interval: float = 0.01) -> None:
         self._most = most
         self._interval = interval
         self._points: list[ScalingPoint] = []
         self._latest: ScalingPoint | None = None
 
     def add(self, seconds: float, active: int, backlog: int) -> None:
-        """Take an observation; see `ScalingPoint`."""
+        """Add an observation; see `ScalingPoint`."""
         self._latest = ScalingPoint(seconds, active, backlog)
         if not self._is_due(seconds):
             return
@@ -49,7 +44,7 @@ class ScalingTrace:
 
     @property
     def points(self) -> list[ScalingPoint]:
-        """What was kept, oldest first, and the latest observation in any case."""
+        """The points that were kept, oldest first, and the latest observation in any case."""
         if self._latest is None or self._latest is self._points[-1]:
             return list(self._points)
         return [*self._points, self._latest]
@@ -57,14 +52,14 @@ class ScalingTrace:
 
 @contextmanager
 def traced_to(target: str | None, stats: RunStats) -> Iterator[None]:
-    """Write the trace of a run that goes on inside, however it ends; see `write_trace`.
+    """Write the trace of the run in the ``with`` block, even if the run fails; see `write_trace`.
 
     Args:
         target: name of the file; None writes nothing.
-        stats: has the trace in the end.
+        stats: statistics of the run, which have the trace at its end.
 
     Raises:
-        OptionError: the file cannot be written, which is known before the run begins.
+        OptionError: the file cannot be written; raised before the run begins.
     """
     if target is None:
         yield
@@ -81,7 +76,7 @@ def write_trace(target: str, points: Iterable[ScalingPoint]) -> None:
 
     Args:
         target: name of the file.
-        points: what to write.
+        points: the points to write.
 
     Raises:
         OptionError: the file cannot be written.

@@ -45,12 +45,12 @@ class Loss:
         """Return the error if only the worker had some of what it held."""
         for pe in self.eviction.replicas:
             if plan.pes[pe].has_postprocess:
-                what = f"{plan.pes[pe].id}, with what its postprocess would have told"
-                return self._error(f"{what}; this cannot be done again")
+                what = f"{plan.pes[pe].id}, with what its postprocess would have written"
+                return self._error(f"{what}; this cannot be repeated")
         for lease in self.eviction.leases:
             if lease.position.sent is None:
                 what = f"{plan.pes[lease.task.pe].id}, in a call that had sent too much already"
-                return self._error(f"{what}; this cannot be done again")
+                return self._error(f"{what}; this cannot be repeated")
         return None
 
     def _poisoned(self, plan: Plan, redeliveries: int, skips: bool) -> WorkerLostError | None:

@@ -120,7 +120,7 @@ class DynamicMapping:
         )
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         make_bundle(self._make_plan(graph, options), CODEC, Start.of(options.extra).method)
         return self.missing(options)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, ResumePoint, Task
-from dispel4py.engine.executor import Batch
-from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.inputs import Batch, CallRange
 from dispel4py.engine.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
 

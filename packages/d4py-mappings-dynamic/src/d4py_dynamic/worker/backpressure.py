@@ -1,67 +1,44 @@
-"""Backpressure: a worker that has sent more than receivers can take waits until they caught up.
+"""Backpressure: what a worker that has sent more than receivers can take has to wait for.
 
-Meanwhile it does what only it can do: tasks of the instances that it owns.
+A wait gives the worker leases to process meanwhile: tasks that only this worker can do, and that do
+not make the wait longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from time import sleep
-from typing import Protocol
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.tasks import InstanceId, Lease, StoreStatus
-from dispel4py.engine.limits import EngineLimits
+from d4py_dynamic.worker.inbox import Inbox
+from d4py_dynamic.worker.lease_run import RunStack, Wait
+from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py.engine.plan import Ancestors, Plan
-
-#: Shortest and longest pause of a sender between two looks whether there is room again, in seconds.
-_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
-
-
-class Meanwhile(Protocol):
-    """What a worker does while it waits."""
-
-    @property
-    def leaving(self) -> bool:
-        """Another worker will go on from here."""
-
-    def next_lease(self, only: Sequence[InstanceId] | None) -> Lease | None:
-        """The oldest lease of these instances; of everything if it is None."""
-
-    def next_lease_below(self, pe: int) -> Lease | None:
-        """Return the oldest lease of what is below a PE in the graph; wait a little for one."""
-
-    def do(self, lease: Lease) -> None:
-        """Do it to its end, or leave it for later."""
-
-    def save_what_is_due(self, *, at_rest: bool, waits: bool) -> None:
-        """Commit what pinned instances have done."""
 
 
 class Backpressure:
-    """Knows which receivers are behind, and waits for them.
+    """Knows which receivers are behind, and what has to wait for them.
 
     Args:
         plan: the plan.
-        store: says who is behind.
-        owned: the instances that the worker owns; changes as it goes.
-        in_hand: PEs of the leases in hand, the outermost first; changes as it goes.
-        worker: what is done meanwhile.
+        store: tells how the receivers stand.
+        inbox: leases to process meanwhile.
+        stack: the leases being processed.
+        limits: of the worker.
+
+    Attributes:
+        overfull: instances that were behind when this worker last looked.
     """
 
     def __init__(
-        self,
-        plan: Plan,
-        store: TaskStore,
-        owned: Collection[InstanceId],
-        in_hand: Sequence[int],
-        worker: Meanwhile,
+        self, plan: Plan, store: TaskStore, inbox: Inbox, stack: RunStack, limits: WorkerLimits
     ) -> None:
+        self.overfull: set[InstanceId] = set()
         self._plan = plan
         self._store = store
-        self._owned = owned
-        self._in_hand = in_hand
-        self._worker = worker
+        self._inbox = inbox
+        self._stack = stack
+        self._limits = limits
         self._upstream = Ancestors(plan)
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         ordered = [pe for pe in plan.pes if pe.ordered]
@@ -70,94 +47,134 @@ class Backpressure:
             for root in plan.roots
             if any(root.index in self._upstream[pe.index] for pe in ordered)
         }
-        self._overfull: set[InstanceId] = set()
-        self._waits_at: int | None = None
 
     def note(self, status: StoreStatus) -> None:
-        """Take note of who is behind after a commit."""
-        self._overfull.update(status.full)
+        """Take note of receivers that are behind after a commit."""
+        self.overfull.update(status.full)
 
-    def wait(self, status: StoreStatus, *, at_end: bool) -> None:
-        """Wait after a commit, if it has to be.
+    def after(self, status: StoreStatus) -> Wait | None:
+        """Return what a lease has to wait for after a commit in the middle of it.
 
-        Args:
-            status: what the commit has shown.
-            at_end: no lease goes on that has not ended.
+        A wait at the deepest level is left to the leases further out.
         """
-        if at_end and self._waits_at == len(self._in_hand):
-            return  # who waits already sees to it
-        if not self._in_hand:
-            self._wait_for(self._overfull, status.results_full)
-        elif not at_end and len(self._in_hand) < EngineLimits().nested_calls:
-            self._wait_for(set(status.full), status.results_full)
-        # Else a lease has ended that was done while another one waits, which sees to it.
+        is_deepest = len(self._stack) >= self._plan.limits.nested_calls
+        if is_deepest or not (status.full or status.results_full):
+            return None
+        return self._wait({*status.full})
 
-    def hold(self, root: int) -> None:
-        """Pause while a root is too far ahead of an ordered input; what it has sent is committed.
+    def between_leases(self, status: StoreStatus | None) -> Wait | None:
+        """Return what a worker has to wait for before its next lease, after its last commit."""
+        if status is None or not (self.overfull or status.results_full):
+            return None
+        return self._wait(None)
 
-        Nobody waits for ever.  The input waits for an item that comes from this root, so whatever
-        that may be behind is further down the graph; and all that is, any worker goes on with here.
+    def _wait(self, awaited: set[InstanceId] | None) -> Wait:
+        return ReceiverWait(self, self._store, self._inbox, self._limits, awaited)
+
+    def of_root(self, root: int) -> Wait | None:
+        """Return what a root has to wait for if it is too far ahead of an ordered input.
+
+        What the root has sent is committed.
         """
         pins = self._ordered.get(root)
-        if pins is None or self._in_hand != [root]:
-            return
-        outer, self._waits_at = self._waits_at, len(self._in_hand)
-        try:
-            while not self._worker.leaving:
-                if not any(root in at.ahead for at in self._store.positions(pins)):
-                    return
-                self._worker.save_what_is_due(at_rest=True, waits=False)
-                lease = self._worker.next_lease_below(root)
-                if lease is not None:
-                    self._worker.do(lease)
-        finally:
-            self._waits_at = outer
+        if pins is None or self._stack.pes != [root]:
+            return None
+        return OrderedInputWait(self._store, self._inbox, root, pins)
 
-    def _wait_for(self, awaited: set[InstanceId], results_full: bool) -> None:
-        """Pause until receivers have caught up, doing what this worker owns meanwhile.
+    def startable(self) -> list[InstanceId]:
+        """Return instances of this worker that may be worked on while others are overfull.
 
-        Nobody waits for ever.  Of all overfull instances take the one furthest down the graph.  It
-        is not upstream of another one.  Whatever its owner has in hand is further up: it was begun
-        in that order, and the last of it waits for something further down than itself.  So the
-        owner, if it waits too, does its tasks here.
+        They are not upstream of those, and further down the graph than all that is processed.
         """
-        if not awaited and not results_full:
-            return
-        outer, self._waits_at = self._waits_at, len(self._in_hand)
-        try:
-            self._pause(awaited)
-        finally:
-            self._waits_at = outer
-
-    def _pause(self, awaited: set[InstanceId]) -> None:
-        pause = _PAUSE_SECONDS
-        while not self._worker.leaving:
-            status = self._store.status(tuple(self._overfull))
-            self._overfull.intersection_update(status.full)
-            no_room = not self._overfull.isdisjoint(awaited)
-            if not no_room and not status.results_full:
-                return
-            # What is done fills its instance until it is saved, and others may wait for that.
-            self._worker.save_what_is_due(at_rest=True, waits=False)
-            lease = self._worker.next_lease(self._startable() if no_room else ())
-            if lease is not None:
-                self._worker.do(lease)
-                pause = _PAUSE_SECONDS
-            else:
-                sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-
-    def _startable(self) -> list[InstanceId]:
-        """Own instances that may be worked on while others are overfull.
-
-        They are not upstream of those, and further down the graph than all that is in hand.
-        """
-        upstream = frozenset[int]().union(*(self._upstream[pe] for pe, _ in self._overfull))
-        deepest = max((self._position[pe] for pe in self._in_hand), default=-1)
+        upstream = frozenset[int]().union(*(self._upstream[pe] for pe, _ in self.overfull))
+        deepest = max((self._position[pe] for pe in self._stack.pes), default=-1)
         return [
             (pe, instance)
-            for pe, instance in self._owned
+            for pe, instance in self._inbox.instances
             if self._position[pe] > deepest
             and pe not in upstream
             and not self._plan.pes[pe].is_root
         ]
+
+
+class ReceiverWait:
+    """A wait until receivers have caught up, and the caller of the run with its results.
+
+    No worker waits for ever.  Of all overfull instances take the one furthest down the graph.  It
+    is not upstream of another one.  All leases that its owner has begun are further up, since they
+    were begun in that order, and the last of them waits for something further down than itself.  So
+    the owner, if it waits too, processes the tasks of that instance here.
+
+    Args:
+        backpressure: knows which receivers are behind.
+        store: tells how they stand.
+        inbox: leases to process meanwhile.
+        limits: of the worker.
+        awaited: the receivers; None for all that are behind.
+    """
+
+    def __init__(
+        self,
+        backpressure: Backpressure,
+        store: TaskStore,
+        inbox: Inbox,
+        limits: WorkerLimits,
+        awaited: set[InstanceId] | None,
+    ) -> None:
+        self._backpressure = backpressure
+        self._store = store
+        self._inbox = inbox
+        self._limits = limits
+        self._awaited = awaited
+        self._has_overfull = False
+        self._pause = limits.shortest_pause
+
+    def is_over(self) -> bool:
+        """See `Wait`."""
+        overfull = self._backpressure.overfull
+        status = self._store.status(tuple(overfull))
+        overfull.intersection_update(status.full)
+        awaited = overfull if self._awaited is None else self._awaited & overfull
+        self._has_overfull = bool(awaited)
+        return not awaited and not status.results_full
+
+    def next_lease(self) -> Lease | None:
+        """See `Wait`."""
+        startable = self._backpressure.startable() if self._has_overfull else []
+        lease = self._inbox.next_of(startable)
+        if lease is not None:
+            self._pause = self._limits.shortest_pause
+        else:
+            sleep(self._pause)
+            self._pause = min(2 * self._pause, self._limits.longest_pause)
+        return lease
+
+
+class OrderedInputWait:
+    """A wait until ordered inputs have caught up with a root.
+
+    No worker waits for ever.  The input waits for an item that comes from this root, so whatever
+    may be behind is further down the graph; and all leases there, any worker goes on with here.
+
+    Args:
+        store: tells how far the inputs have come.
+        inbox: leases to process meanwhile.
+        root: number of the root.
+        pins: the instances with ordered inputs below the root.
+    """
+
+    def __init__(
+        self, store: TaskStore, inbox: Inbox, root: int, pins: tuple[InstanceId, ...]
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._root = root
+        self._pins = pins
+
+    def is_over(self) -> bool:
+        """See `Wait`."""
+        return not any(self._root in at.ahead for at in self._store.positions(self._pins))
+
+    def next_lease(self) -> Lease | None:
+        """See `Wait`."""
+        return self._inbox.next_below(self._root)

@@ -1,40 +1,41 @@
-"""How much work the other workers want, as a worker knows it from its last look at the store."""
+"""How much work other workers want, as of a worker's last look at the store."""
 
 from __future__ import annotations
 
 from time import monotonic
 
 from d4py_dynamic.store.tasks import StoreStatus
-
-#: How often a worker in the middle of a lease looks whether others are idle, in seconds.
-LOOK_UP_SECONDS = 0.02
-#: For so many seconds after others were idle, and as long as fewer tasks wait for them, they get
-#: all that follows from a pinned instance.
-_STOCK_SECONDS, _STOCK = 0.05, 32
+from d4py_dynamic.worker.limits import WorkerLimits
 
 
 class LoadMonitor:
-    """What the last look has shown.
+    """Keeps what the last look at the store has shown.
+
+    Args:
+        limits: of the worker.
 
     Attributes:
-        idle: workers that wait for work.
-        backlog: tasks that wait for workers.
+        idle: number of workers that wait for work.
+        backlog: number of tasks that wait for workers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: WorkerLimits = WorkerLimits()) -> None:
         self.idle = self.backlog = 0
+        self._interval = limits.load_seconds
+        self._stock_seconds, self._stock_tasks = limits.stock_seconds, limits.stock_tasks
         self._noted_at = 0.0
         self._idle_at = float("-inf")
 
     @property
-    def is_to_be_looked_at(self) -> bool:
+    def is_due(self) -> bool:
         """It is time for another look."""
-        return monotonic() - self._noted_at >= LOOK_UP_SECONDS
+        return monotonic() - self._noted_at >= self._interval
 
     @property
-    def is_for_stock(self) -> bool:
-        """Others were idle a moment ago and have little in stock since."""
-        return monotonic() - self._idle_at < _STOCK_SECONDS and self.backlog < _STOCK
+    def wants_stock(self) -> bool:
+        """Workers were idle a moment ago, and few tasks are queued for them since."""
+        is_recent = monotonic() - self._idle_at < self._stock_seconds
+        return is_recent and self.backlog < self._stock_tasks
 
     def note(self, status: StoreStatus) -> None:
         """Take note of a look."""

@@ -1,4 +1,8 @@
-"""What a worker's lease has produced so far and has not been committed yet."""
+"""The outbox of a lease: what it has produced and has not been committed yet.
+
+A transactional outbox: its content becomes true in the same commit that ends the lease, or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +10,54 @@ from collections.abc import Sequence
 from typing import Any
 
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Commit, Lease, Task
-from dispel4py.engine.executor import Batch
+from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py.engine.failures import failure_bytes
-from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.inputs import Batch, CallRange
 from dispel4py.engine.sizes import estimate_bytes
 from dispel4py.result import Failure
 
-#: Weight, about in bytes, beyond which an outbox should be committed.
-HEAVY = 1 << 20
-#: Tasks that a batch of shared items is cut into, per worker that waits for work.
-_PIECES_PER_IDLE_WORKER = 2
+#: Tasks that a batch of shared items is cut into, per idle worker.
+_PIECES_PER_WORKER = 2
 
 
 def pieces(items: Batch, idle: int) -> list[Any]:
-    """Cut what any worker may have, so that each of those that wait for work gets some."""
-    size = -(-len(items) // max(1, _PIECES_PER_IDLE_WORKER * idle))
+    """Cut shared items into tasks, so that each idle worker gets some."""
+    size = -(-len(items) // max(1, _PIECES_PER_WORKER * idle))
     return [items[i : i + size] for i in range(0, len(items), max(1, size))]
 
 
 class Outbox:
-    """Gathers tasks, results and failures, and makes a `Commit` of them.
+    """Gathers items, results and failures, and makes a `Commit` of them.
+
+    Args:
+        limits: of the worker.
 
     Attributes:
-        weight: about how many bytes it holds.
-        least_heavy: so many are not heavy yet; what is committed along with them is as large.
+        weight: its size, about in bytes.
+        state_bytes: size of the last state that was committed together with it; 0 after a commit
+            without a state.
     """
 
-    def __init__(self) -> None:
-        self.least_heavy = 0
-        self.weight = 0
+    def __init__(self, limits: WorkerLimits = WorkerLimits()) -> None:
+        self._limit = limits.outbox_bytes
+        self._clear()
+
+    def _clear(self) -> None:
+        self.weight = self.state_bytes = 0
         self._items: dict[tuple[int, int, str], list[Any]] = {}
         self._calls: list[tuple[int, CallRange]] = []
-        self._tasks: list[Task] = []
         self._results: dict[tuple[str, str], list[Any]] = {}
         self._failures: list[Failure] = []
 
     @property
-    def heavy(self) -> bool:
-        return self.weight > max(HEAVY, self.least_heavy)
+    def is_heavy(self) -> bool:
+        """It should be committed: it is larger than the limit, and than the state."""
+        return self.weight > max(self._limit, self.state_bytes)
 
     @property
     def is_empty(self) -> bool:
-        return not (self._items or self._calls or self._tasks or self._results or self._failures)
+        """Nothing has been added since the last commit."""
+        return not (self._items or self._calls or self._results or self._failures)
 
     def add_items(
         self, pe: int, instance: int, input_name: str, items: list[Any], size: int | None = None
@@ -56,15 +66,12 @@ class Outbox:
         self._items.setdefault((pe, instance, input_name), []).extend(items)
         self.weight += estimate_bytes(items) if size is None else size
 
-    def give_away(self, pe: int, input_name: str | None, items: Batch) -> None:
-        """Add items, or calls of a root, that any worker may take from this one."""
+    def add_shared(self, pe: int, input_name: str | None, items: Batch) -> None:
+        """Add items, or calls of a root, that any worker may process."""
         if isinstance(items, CallRange):
             self._calls.append((pe, items))
         else:
             self.add_items(pe, ANY, input_name or "", items)
-
-    def add_task(self, task: Task) -> None:
-        self._tasks.append(task)
 
     def add_results(
         self, pe_id: str, output: str, items: list[Any], size: int | None = None
@@ -74,18 +81,24 @@ class Outbox:
         self.weight += estimate_bytes(items) if size is None else size
 
     def add_failure(self, failure: Failure) -> None:
+        """Add an item that was skipped."""
         self._failures.append(failure)
         self.weight += failure_bytes(failure)
 
+    def take_failures_of(self, pe_id: str) -> list[Failure]:
+        """Remove the failures of one PE, and return them."""
+        taken = [failure for failure in self._failures if failure.pe_id == pe_id]
+        self._failures = [failure for failure in self._failures if failure.pe_id != pe_id]
+        return taken
+
     def take(self, leases: Sequence[Lease], idle: int) -> Commit:
-        """Everything gathered, as a commit that ends these leases; the outbox is empty then.
+        """Return all content as a commit that ends these leases, and empty the outbox.
 
         Args:
-            leases: what is done.
-            idle: number of workers that wait for work; shared items are cut so that each of
-                them gets some.
+            leases: the leases that have ended.
+            idle: number of idle workers; shared items are cut so that each of them gets some.
         """
-        tasks = self._tasks
+        tasks = []
         for (pe, instance, input_name), items in self._items.items():
             cut = [items] if instance != ANY else pieces(items, idle)
             tasks += [Task(ITEMS, pe, instance, input_name, piece) for piece in cut]
@@ -97,5 +110,5 @@ class Outbox:
             results=[(pe_id, name, items) for (pe_id, name), items in self._results.items()],
             failures=self._failures,
         )
-        self.__init__()  # type: ignore[misc]
+        self._clear()
         return commit

@@ -1,80 +1,82 @@
-"""A thread beside the task loop, for when one item takes long: the rest must not wait for it.
+"""Preemption: while one call takes long, what waits behind it must not.
 
-A worker gives work away between two batches.  In the middle of a call it cannot; so this thread
-looks then, and only then, whether something waits behind the call.
+A worker hands work back between two batches.  In the middle of a call it cannot; so a thread looks
+then, and only then, whether something waits behind the call.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-#: A batch that is still in hand after so many seconds, or twice that, holds up what waits.
-RELIEF_SECONDS = 0.02
-
-
-class HasBatches(Protocol):
-    """What is watched; see `dispel4py.engine.executor.Executor`."""
-
-    @property
-    def current_batch(self) -> object | None:
-        """The batch in hand; a new object for each one."""
-
-    def entered(self, in_hand: object) -> AbstractContextManager[bool]:
-        """Run the engine in a block while this batch is in hand; False if it is not any more."""
+from d4py_dynamic.worker.lease_run import LeaseRun, RunStack
+from d4py_dynamic.worker.limits import WorkerLimits
+from d4py_dynamic.worker.session import StoreSession
+from dispel4py.engine.leased_executor import LeasedExecutor
 
 
 class Preemptor:
-    """Watches the batches of a worker.
+    """Splits batches of a worker whose current call takes long.
+
+    The thread runs the engine as a visitor, while the worker is in the PE's code; see
+    `dispel4py.engine.call_monitor`.
 
     Args:
-        watched: says which batch is in hand.
-        relieve: called as a visitor, while the worker is in the middle of a call; again and again
-            as long as it has done nothing.
-
-    Attributes:
-        error: what `relieve` raised; nothing is relieved any more.
+        executor: knows the current batch.
+        stack: knows the lease that it belongs to.
+        session: makes the commit of a split; an error of the thread is raised there.
+        limits: of the worker.
     """
 
-    def __init__(self, watched: HasBatches, relieve: Callable[[], None]) -> None:
-        self._watched = watched
-        self._relieve = relieve
-        self._on_duty = threading.Event()
+    def __init__(
+        self, executor: LeasedExecutor, stack: RunStack, session: StoreSession, limits: WorkerLimits
+    ) -> None:
+        self._executor = executor
+        self._stack = stack
+        self._session = session
+        self._seconds = limits.preempt_seconds
+        self._armed = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="d4py-relief", daemon=True)
-        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._watch, name="d4py-preemption", daemon=True)
 
-    def start(self) -> None:
-        """Begin to watch, once on duty."""
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Watch in a block, whenever armed."""
         self._thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            self._armed.set()
+            self._thread.join()
 
-    def on_duty(self, on: bool) -> None:
-        """There are batches to watch from now on, or none."""
-        if on:
-            self._on_duty.set()
-        else:
-            self._on_duty.clear()
+    def arm(self) -> None:
+        """Watch from now on: there are batches that may be split."""
+        self._armed.set()
 
-    def stop(self) -> None:
+    def disarm(self) -> None:
         """Watch no more."""
-        self._stopped.set()
-        self._on_duty.set()
-        self._thread.join()
+        self._armed.clear()
 
     def _watch(self) -> None:
         seen = None
-        while self._on_duty.wait() and not self._stopped.wait(RELIEF_SECONDS):
-            in_hand = self._watched.current_batch
-            if in_hand is None or in_hand is not seen:
-                seen = in_hand
+        while self._armed.wait() and not self._stopped.wait(self._seconds):
+            batch = self._executor.current_batch
+            if batch is None or batch is not seen:
+                seen = batch
                 continue
-            with self._watched.entered(in_hand) as is_there:
-                if not is_there or self._watched.current_batch is not seen:
+            with self._executor.entered(batch) as is_inside:
+                if not is_inside or self._executor.current_batch is not seen:
                     continue
                 try:
-                    self._relieve()
-                except BaseException as error:  # raised where the worker looks
-                    self.error = error
+                    self._split(self._stack.top)
+                except BaseException as error:
+                    self._session.error = error
                     return
+
+    def _split(self, run: LeaseRun | None) -> None:
+        if run is not None and len(self._stack) == 1:
+            commit = run.split_batch()
+            if commit is not None:
+                self._session.commit(commit)

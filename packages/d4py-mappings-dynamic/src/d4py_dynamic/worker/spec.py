@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from dispel4py.engine.plan_bundle import PlanBundle
@@ -25,6 +26,7 @@ class WorkerSpec:
         share_items: see `dispel4py.RunOptions`.
         interval: see `d4py_dynamic.worker.pinned_instance.PinnedInstance`.
         redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
+        limits: intervals and limits of the workers.
     """
 
     bundle: PlanBundle
@@ -32,6 +34,7 @@ class WorkerSpec:
     share_items: bool = False
     interval: float | None = COMMIT_INTERVAL
     redeliveries: int = REDELIVERIES
+    limits: WorkerLimits = WorkerLimits()
 
     def serve(self, store: TaskStore, rank: int) -> None:
         """Be a worker, to the end of the run.
@@ -49,4 +52,5 @@ class WorkerSpec:
             self.share_items,
             self.interval,
             self.redeliveries,
+            self.limits,
         ).serve()

@@ -1,4 +1,4 @@
-"""A driver and guests as commands of their own, the server between them, and their workflow."""
+"""A driver and remote workers as commands, the server between them, and their workflow."""
 
 import ast
 import json
@@ -23,8 +23,8 @@ COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 SECRET, PASSWORD = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
 MARKER = "marker-in-every-item"
 
-#: What the guests never see the file of.  Items take 20 ms each until the gate is open, which is a
-#: file, so that nothing is over before the test has done what it wants to.
+#: Remote workers have no file of this workflow.  Items take 20 ms each until the gate is open, a
+#: file, so that no run ends before the test has done its part.
 WORKFLOW = f"""
 import ctypes, os, time
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
@@ -57,12 +57,12 @@ class Middle(IterativePE):
         super().__init__()
         self.gate = os.environ["GATE"]
         self.misbehave = os.environ.get("MISBEHAVE")
-        self.keeps_lock_at = int(os.environ.get("KEEPS_LOCK_AT", "0"))
+        self.holds_lock_at = int(os.environ.get("HOLDS_LOCK_AT", "0"))
     def _process(self, word):
         assert type(word) is Word
         if self.misbehave:
             raise ValueError("the sensor is broken")
-        if word.number == self.keeps_lock_at:
+        if word.number == self.holds_lock_at:
             ctypes.PyDLL(None).usleep(2_500_000)
         if not os.path.exists(self.gate):
             time.sleep(0.02)
@@ -104,7 +104,7 @@ collected = graph_of(First(), Middle(), Collect())
 
 
 class Hosts:
-    """The driver's host with the server, and the guests' one.
+    """The driver's host, which runs the server too, and the host of remote workers.
 
     Args:
         namespaces: the names of two network namespaces; None takes this host for both.
@@ -136,12 +136,12 @@ class Hosts:
         arguments = [mapping, "wf.py", "-a", graph, "--redis-url", self.url, *arguments]
         return self._start(0, "here", arguments, environment)
 
-    def guest(self, *arguments, **environment):
+    def workers(self, *arguments, **environment):
         arguments = ["worker", "--redis-url", self.url, "--wait", 20, *arguments]
         return self._start(1, "there", arguments, environment)
 
     def command(self, *arguments, **environment):
-        """Run a command of the guests' host to its end."""
+        """Run a command on the remote workers' host to its end."""
         return subprocess.run(
             [*self.prefixes[1], COMMAND, *map(str, arguments)],
             **self._settings("there", environment),
@@ -172,33 +172,35 @@ class Hosts:
         self.gate.touch()
 
     def prefix(self):
-        """What the keys of the one run begin with."""
+        """Return the prefix of the keys of the only run."""
         wait_until(lambda: self.client.scard("d4py:runs") == 1, "there is no run")
         (run_id,) = self.client.smembers("d4py:runs")
         return f"d4py:{run_id.decode()}"
 
     def ranks(self):
-        """Numbers of the workers that there are."""
+        """Return the numbers of the workers that there are."""
         names = self.client.hkeys(f"{self.prefix()}:members")
         return {int(name) for name in names if name != b"driver"}
 
     def calls(self, ranks):
-        """How often these workers have called PEs, as far as it is committed."""
+        """Return how often these workers have called PEs, as far as committed."""
         found = self.client.hgetall(f"{self.prefix()}:calls")
         return sum(int(n) for name, n in found.items() if int(name.split(b"/")[1]) in ranks)
 
     def await_work(self, ranks):
-        """Wait until each of these workers has done something, and does more."""
+        """Wait until each of these workers makes progress."""
         for rank in ranks:
             before = self.calls({rank})
-            wait_until(lambda rank=rank, n=before: self.calls({rank}) > n, f"{rank} does nothing")
+            wait_until(
+                lambda rank=rank, n=before: self.calls({rank}) > n, f"progress of worker {rank}"
+            )
 
     def await_ranks(self, count):
         wait_until(lambda: len(self.ranks()) == count, "not all workers have joined")
         return self.ranks()
 
     def values(self):
-        """Everything that lies on the server, by key."""
+        """Return everything on the server, by key."""
         read = {
             b"string": self.client.get,
             b"hash": self.client.hgetall,
@@ -229,14 +231,14 @@ class Hosts:
 
 
 def fetched(hosts, count):
-    """A file of inputs for the graph of that name, whose root's calls are shared."""
+    """Write a file of inputs for the graph of that name, whose root's calls are shared."""
     path = hosts.folder / "inputs.json"
     path.write_text(json.dumps({"Fetch0": [{"number": n + 1} for n in range(count)]}))
     return path
 
 
 def children(process):
-    """Processes that a command has started."""
+    """Return the processes that a command has started."""
     listed = subprocess.run(
         ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
     )
@@ -245,7 +247,7 @@ def children(process):
 
 
 def outputs(out):
-    """The results of the last PE, as they were printed."""
+    """Return the results of the last PE, as they were printed."""
     found = re.search(r"^Outputs: (\{.*\})$", out, re.MULTILINE)
     assert found, out
     ((items,),) = [ports.values() for ports in ast.literal_eval(found[1]).values()]
@@ -253,7 +255,7 @@ def outputs(out):
 
 
 def assert_exact(out, graph, count):
-    """The results are those of `count` items, each once, whatever has happened on the way."""
+    """Assert that the results are those of `count` items, each once."""
     wanted = sorted((n % 7, f"{MARKER} {n}") for n in range(1, count + 1))
     items = outputs(out)
     if graph == "collected":

@@ -1,7 +1,7 @@
-"""A run with autoscaling, simulated event by event: no clock, no process, no randomness of its own.
+"""A discrete-event simulation of a run with autoscaling, without a clock, processes or randomness.
 
-It keeps to what the task loop does: a task is a batch of items; its worker does them one after the
-other and, now and then, hands what is left back in pieces if others are idle.
+It models the task loop: a task is a batch of items; its worker processes them one after the other
+and, at intervals, returns the rest in pieces if other workers are idle.
 """
 
 import heapq
@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from d4py_dynamic.autoscaling.policies import Metrics
 
-#: Seconds from the decision to wake a worker until it can take a task.
-WAKE_SECONDS = 0.002
+#: Seconds from the decision to resume a worker until it can take a task.
+RESUME_SECONDS = 0.002
 #: Seconds between two observations.
 TICK_SECONDS = 0.01
-#: Seconds between two looks of a busy worker whether others are idle.
-LOOK_UP_SECONDS = 0.02
+#: Seconds between two checks of a busy worker whether others are idle.
+CHECK_SECONDS = 0.02
 PIECES_PER_IDLE_WORKER = 2
 
 
@@ -29,7 +29,7 @@ class Arrival(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a run; `targets` is what the policy said, and when."""
+    """The result of a run; `targets` are the times and targets of the policy."""
 
     runtime: float
     process_time: float
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
     @property
     def turns(self):
-        """How often the policy went from growing to shrinking or back."""
+        """How often the policy changed from growing to shrinking or back."""
         numbers = [target for target, _ in itertools.groupby(t for _, t in self.targets)]
         rises = [b > a for a, b in itertools.pairwise(numbers)]
         return sum(a != b for a, b in itertools.pairwise(rises))
@@ -49,7 +49,7 @@ class Worker:
         self.number = number
         self.active_since = None
         self.ready = self.working = False
-        self.idle_since = self.looked_up_at = 0.0
+        self.idle_since = self.checked_at = 0.0
         self.seconds, self.items = 0.0, 0
 
 
@@ -79,7 +79,7 @@ class Simulation:
             self.now, _, action, subject = heapq.heappop(self.events)
             action(*subject)
         for worker in self.active:
-            self.park(worker)
+            self.pause(worker)
         return Outcome(self.finished_at, self.process_time, self.targets, self.most_active)
 
     def at(self, time, action, *subject):
@@ -96,7 +96,7 @@ class Simulation:
     def arrive(self, arrival):
         self.to_come -= 1
         self.backlog.append((arrival.seconds, arrival.items))
-        self.hand_out()
+        self.deliver()
         self.observe()
 
     def tick(self):
@@ -119,31 +119,31 @@ class Simulation:
             )
         )
         self.targets.append((self.now, self.allowed))
-        parked = [worker for worker in self.workers if worker.active_since is None]
-        for worker in parked[: max(0, self.allowed - len(active))]:
+        paused = [worker for worker in self.workers if worker.active_since is None]
+        for worker in paused[: max(0, self.allowed - len(active))]:
             worker.active_since = worker.idle_since = self.now
-            self.at(self.now + WAKE_SECONDS, self.awake, worker)
+            self.at(self.now + RESUME_SECONDS, self.resumed, worker)
         ready = [worker for worker in idle if worker.ready]
         ready.sort(key=lambda worker: worker.idle_since)
         for worker in ready[: max(0, len(active) - self.allowed)]:
-            self.park(worker)
+            self.pause(worker)
         self.most_active = max(self.most_active, len(self.active))
 
-    def park(self, worker):
+    def pause(self, worker):
         self.process_time += min(self.now, self.finished_at) - min(
             worker.active_since, self.finished_at
         )
         worker.active_since, worker.ready = None, False
 
-    def awake(self, worker):
+    def resumed(self, worker):
         worker.ready = True
-        self.hand_out()
+        self.deliver()
 
-    def hand_out(self):
+    def deliver(self):
         for worker in self.idle:
             if self.backlog and worker.ready:
                 worker.working = True
-                worker.looked_up_at = self.now
+                worker.checked_at = self.now
                 worker.seconds, worker.items = self.backlog.popleft()
                 self.at(self.now + worker.seconds, self.step, worker)
 
@@ -152,18 +152,18 @@ class Simulation:
         worker.items -= 1
         self.busy_seconds += worker.seconds
         self.finished_at = self.now
-        if worker.items and self.now - worker.looked_up_at >= LOOK_UP_SECONDS:
-            worker.looked_up_at = self.now
-            self.hand_back(worker)
+        if worker.items and self.now - worker.checked_at >= CHECK_SECONDS:
+            worker.checked_at = self.now
+            self.return_pieces(worker)
         if worker.items:
             self.at(self.now + worker.seconds, self.step, worker)
             return
         worker.working, worker.idle_since = False, self.now
         if len(self.active) > self.allowed:
-            self.park(worker)
-        self.hand_out()
+            self.pause(worker)
+        self.deliver()
 
-    def hand_back(self, worker):
+    def return_pieces(self, worker):
         pieces = PIECES_PER_IDLE_WORKER * len(self.idle)
         if pieces:
             size = -(-worker.items // pieces)

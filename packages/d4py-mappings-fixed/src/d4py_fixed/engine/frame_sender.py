@@ -7,7 +7,7 @@ from typing import Any
 from d4py_fixed.engine.frames import CODEC, Frame, Items, Results, to_parts
 from d4py_fixed.engine.placement import Placement
 from d4py_fixed.engine.transport import Transport
-from dispel4py.engine.runner import OnError
+from dispel4py.engine.runner_options import OnError
 from dispel4py.engine.unsent_items import (
     drop_unpicklable,
     unpicklable_item_error,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import perf_counter
 from typing import Any
 
 from d4py_fixed.engine.frame_sender import FrameSender
@@ -42,7 +42,7 @@ from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors
-from dispel4py.engine.runner import OnError, raise_error
+from dispel4py.engine.runner_options import OnError, raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
@@ -72,7 +72,7 @@ class Rank:
         report: bool = False,
         any_thread: bool = True,
         limits: RankLimits = RankLimits(),
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._placement = placement
         self._plan = placement.plan
@@ -119,6 +119,7 @@ class Rank:
             one_by_one=False,
             has_unsent=self._buffers.has_waiting,
             any_thread=any_thread,
+            clock=clock,
         )
 
     def run(self) -> None:

@@ -91,7 +91,7 @@ def make_placement(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 
 def check_locally(graph: WorkflowGraph, options: RunOptions) -> None:
-    """Check whether `run_locally` can run a graph; see `dispel4py.registry.Checks`."""
+    """Check whether `run_locally` can run a graph; see `dispel4py.registry.CheckingMapping`."""
     make_bundle(make_placement(graph, options).plan, CODEC, Start.of(options.extra).method)
 
 

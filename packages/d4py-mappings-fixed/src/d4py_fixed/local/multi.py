@@ -38,7 +38,7 @@ class MultiMapping:
         add_local_arguments(parser)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_locally(graph, options)
         return None
 

@@ -78,7 +78,7 @@ class MpiMapping:
 
     @contextmanager
     def collective(self) -> Iterator[int | None]:
-        """See `dispel4py.registry.Collective`."""
+        """See `dispel4py.registry.CollectiveMapping`."""
         rank = launched_rank()
         if rank:
             yield follow_all()
@@ -88,7 +88,7 @@ class MpiMapping:
         yield None
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         pack_orders(make_placement(graph, options), options)
         try:
             find_mpiexec(options.extra.get("mpiexec"))

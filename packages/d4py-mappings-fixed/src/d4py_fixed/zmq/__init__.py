@@ -1,1 +1,1 @@
-"""The mapping `zmq_multi`: ranks are connected by ZeroMQ, on one host or on several."""
+"""The mapping `zmq_multi`: ranks that are connected by ZeroMQ, on one host or on several."""

@@ -1,7 +1,7 @@
-"""Where processes listen for ZeroMQ connections: Unix sockets on one host, TCP between hosts.
+"""Listening sockets and their addresses: Unix sockets on one host, TCP between hosts.
 
-The listening sockets are made before the processes that use them are started.  So every address is
-known, and can be connected to, before anybody is there to answer.
+The sockets are made before the processes that use them are started.  So all addresses are known,
+and can be connected to, before a process is ready to accept connections.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dispel4py.errors import OptionError, ServiceError
 
 #: Connections that may wait to be accepted; the system may allow fewer.
 _BACKLOG = 4096
+#: Seconds between two attempts to connect.
 _RETRY_SECONDS = 0.2
 
 
@@ -25,16 +26,16 @@ def listen_at_path(path: str) -> socket.socket:
 
 
 def listen_at_host(host: str, port: int = 0) -> socket.socket:
-    """Listen on TCP, by default on a port that is free.
+    """Listen on TCP, by default on a free port.
 
     Raises:
-        OptionError: it is no address of this host, or taken.
+        OptionError: the host has no such address, or the port is taken.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family)
         try:
-            # A port whose last user has just ended can be taken at once.
+            # The port of a process that has just ended can be reused at once.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
         except OSError:
@@ -46,7 +47,7 @@ def listen_at_host(host: str, port: int = 0) -> socket.socket:
 
 
 def address_of(listener: socket.socket) -> str:
-    """The address to connect to, as ZeroMQ spells it."""
+    """Return the address to connect to, in ZeroMQ's form."""
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"ipc://{name}"
@@ -54,15 +55,15 @@ def address_of(listener: socket.socket) -> str:
 
 
 def tcp_address(host: str, port: int) -> str:
-    """A TCP address as ZeroMQ spells it."""
+    """Return a TCP address in ZeroMQ's form."""
     return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
-def host_and_port(address: str, option: str) -> tuple[str, int]:
-    """The parts of ``tcp://HOST:PORT``.
+def parse_address(address: str, option: str) -> tuple[str, int]:
+    """Return host and port of ``tcp://HOST:PORT``.
 
     Raises:
-        OptionError: it is no such address, or does not say which host is meant.
+        OptionError: the address has another form, or names no single host.
     """
     try:
         parts = urlsplit(address)
@@ -70,37 +71,35 @@ def host_and_port(address: str, option: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if parts.scheme != "tcp" or not host or port is None or parts.path not in ("", "/"):
-        raise OptionError(f"{option} is {address!r}; it has to look like tcp://HOST:PORT")
+        raise OptionError(f"{option} is {address!r}; it must have the form tcp://HOST:PORT")
     if host in ("*", "0.0.0.0", "::"):
         raise OptionError(
-            f"{option} is {address!r}; say by which of its addresses the other hosts reach this one"
+            f"{option} is {address!r}; it must be an address by which other hosts reach this one"
         )
     return host, port
 
 
-def way_to(host: str, port: int, seconds: float) -> tuple[str, str]:
-    """By which of its addresses this host reaches another, and the address of that one.
-
-    Waits until somebody listens there.
+def find_route(host: str, port: int, seconds: float) -> tuple[str, str]:
+    """Wait until a host listens; return this host's address on the route, and the other one's.
 
     Raises:
-        ServiceError: nobody listens there for so long.
+        ServiceError: no connection could be made in time.
     """
     until = monotonic() + seconds
     while True:
         try:
             with socket.create_connection((host, port), max(0.1, until - monotonic())) as trial:
-                if trial.getsockname() != trial.getpeername():  # not by chance our own port
+                if trial.getsockname() != trial.getpeername():  # TCP may connect to itself
                     return trial.getsockname()[0], tcp_address(*trial.getpeername()[:2])
         except OSError as error:
             if monotonic() >= until:
                 raise ServiceError(
-                    f"nobody listens at tcp://{host}:{port}: {error.strerror or error}"
+                    f"cannot connect to tcp://{host}:{port}: {error.strerror or error}"
                 ) from error
             sleep(_RETRY_SECONDS)
 
 
 def _listening(listener: socket.socket) -> socket.socket:
     listener.listen(_BACKLOG)
-    listener.setblocking(False)  # for the thread that accepts: who called may be gone again
+    listener.setblocking(False)  # a pending connection may be gone when it is accepted
     return listener

@@ -1,37 +1,37 @@
-"""What the driver of a run and the hosts that join it say to each other, beside the frames.
+"""Control messages between the coordinator of a run and the agents of other hosts.
 
-A host listens once for itself and once for each rank that it offers to run::
+They are sent over the same connections as frames.  An agent listens once for itself and once for
+each rank that it offers to run::
 
-    host → driver   Join        here I am, and this I offer
-    driver → host   Welcome     wait until there are enough, or Stop: you are not needed
-    driver → host   StartRanks      start these ranks
-    host → driver   Failed      one of them failed, or Left: all have ended
-    driver → host   Stop        stop them all
+    agent → coordinator    JoinRequest     with the addresses of its ranks
+    coordinator → agent    JoinAccepted    or Stop, if the host is not needed
+    coordinator → agent    StartRanks
+    agent → coordinator    HostFailed      a rank or the agent failed; or RanksEnded
+    coordinator → agent    Stop            ends all ranks of the host
 """
 
 from __future__ import annotations
 
 import pickle
-import platform
-from importlib.metadata import version
 from typing import NamedTuple
 
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.errors import D4pyError
+from dispel4py.processes.versions import shared_versions
 
-#: The rank that hosts send as.
-HOST = (1 << 32) - 1
+#: The rank that agents send as.
+AGENT = (1 << 32) - 1
 
 
-class Join(NamedTuple):
-    """A host offers to run ranks.
+class JoinRequest(NamedTuple):
+    """An offer to run ranks.
 
     Attributes:
-        name: the host's name.
-        address: where it listens; tells it from others.
-        offers: where the ranks would listen.
-        versions: see `versions`.
+        name: Name of the host.
+        address: Where the agent listens; identifies the host.
+        offers: Where the ranks would listen.
+        versions: See `versions`.
     """
 
     name: str
@@ -40,66 +40,64 @@ class Join(NamedTuple):
     versions: str
 
 
-class Welcome(NamedTuple):
-    """The driver has heard."""
+class JoinAccepted(NamedTuple):
+    """The host will run ranks, once there are enough hosts."""
 
 
-class RankPlace(NamedTuple):
-    """A rank for a host.
+class RankStart(NamedTuple):
+    """A rank to be started.
 
     Attributes:
-        offer: where it listens, as a position in `Join.offers`.
-        orders: what it is started with.
-        addresses: where those listen that it has something to say to.
+        offer: Where it listens, as a position in `JoinRequest.offers`.
+        spec: What it is started with.
+        addresses: Where its peers listen.
     """
 
     offer: int
-    orders: RankSpec
+    spec: RankSpec
     addresses: dict[int, str]
 
 
 class StartRanks(NamedTuple):
-    """The ranks that a host is to start."""
+    """The ranks that a host has to start."""
 
-    ranks: list[RankPlace]
+    ranks: list[RankStart]
 
 
-class Failed(NamedTuple):
-    """A rank of this host failed, or the host itself."""
+class HostFailed(NamedTuple):
+    """A rank of the host failed, or its agent."""
 
     address: str
     error: D4pyError
 
 
-class Left(NamedTuple):
-    """All ranks of this host have ended."""
+class RanksEnded(NamedTuple):
+    """All ranks of the host have ended."""
 
     address: str
 
 
 class Stop(NamedTuple):
-    """The run is over for this host."""
+    """The end of the run for the host."""
 
     reason: str
     is_failure: bool = True
 
 
-Word = Join | Welcome | StartRanks | Failed | Left | Stop
+ControlMessage = JoinRequest | JoinAccepted | StartRanks | HostFailed | RanksEnded | Stop
 
 
-def to_parts(word: Word) -> MessageParts:
-    """A word as bytes."""
-    return [pickle.dumps(word)]
+def to_parts(message: ControlMessage) -> MessageParts:
+    """Encode a message."""
+    return [pickle.dumps(message)]
 
 
-def from_parts(parts: MessageParts) -> Word:
-    """The word; only for what came over a connection that has shown the run's key."""
-    word: Word = pickle.loads(parts[0])
-    return word
+def from_parts(parts: MessageParts) -> ControlMessage:
+    """Decode a message; only for one from a connection that has authenticated with the key."""
+    message: ControlMessage = pickle.loads(parts[0])
+    return message
 
 
 def versions() -> str:
-    """What has to be alike on all hosts, for they exchange pickles."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-fixed")]
-    return ", ".join([f"Python {python}", *ours])
+    """Return the versions that have to be the same on all hosts, which exchange pickles."""
+    return shared_versions("d4py-mappings-fixed")

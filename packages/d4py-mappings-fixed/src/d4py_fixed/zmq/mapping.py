@@ -1,6 +1,6 @@
 """The mapping `zmq_multi`: one process per rank, connected by ZeroMQ, on one host or on several.
 
-Here is what it does on one host; `zmq_lead.py` and `zmq_join.py` are the two sides of a run on
+This module runs graphs on one host; `coordinator.py` and `agent.py` are the two sides of a run on
 several.
 """
 
@@ -26,14 +26,14 @@ from dispel4py.files.socket_folder import make_socket_folder
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
-#: What a connection to a peer, and its own to us, have open.
+#: File descriptors of the connections to and from a peer.
 _FILES_PER_PEER = 4
 
 
 class ZmqMultiMapping:
-    """Runs a graph in processes of this machine, or of several, connected by ZeroMQ.
+    """Runs a graph in processes of this host, or of several, connected by ZeroMQ.
 
-    On several: start the workflow on one with --bind, and on each of the others, without a
+    For several: start the workflow on one with --bind, and on each of the others, without a
     workflow, `dispel4py zmq_multi --connect tcp://HOST:PORT`.
     """
 
@@ -60,17 +60,17 @@ class ZmqMultiMapping:
             "--local",
             type=int,
             metavar="N",
-            help="with --bind: so many of the -n processes run on this host (default: none)",
+            help="with --bind: number of the -n processes that run on this host (default: 0)",
         )
         several.add_argument(
             "--connect",
             metavar="ADDRESS",
-            help="take part in the run at this address, with -n processes (default: one per core)",
+            help="join the run at this address, with -n processes (default: one per core)",
         )
         several.add_argument(
             "--key-file",
             metavar="FILE",
-            help="where the run's key is; --bind writes the file if there is none.  The variable"
+            help="file with the run's key, written by --bind if it does not exist; the variable"
             " D4PY_KEY may hold the key instead",
         )
         several.add_argument(
@@ -82,7 +82,7 @@ class ZmqMultiMapping:
         )
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
-        """See `dispel4py.registry.Checks`."""
+        """See `dispel4py.registry.CheckingMapping`."""
         check_locally(graph, options)
         return None
 
@@ -100,23 +100,23 @@ class ZmqMultiMapping:
         return run_locally(self.name, IpcTransportFactory, graph, inputs, options)
 
     def join_run(self, options: RunOptions) -> None:
-        """See `dispel4py.registry.JoinsRun`."""
+        """See `dispel4py.registry.JoiningMapping`."""
         if not options.extra.get("connect"):
-            raise OptionError("a WORKFLOW is missing (or --connect, to take part in a run)")
+            raise OptionError("a WORKFLOW is missing (or --connect, to join a run)")
         from d4py_fixed.zmq.agent import join
 
         join(options)
 
 
 class IpcTransportFactory:
-    """Unix sockets in a folder that only this user can enter; see `TransportFactory`."""
+    """Makes Unix sockets in a folder that only this user can enter; see `TransportFactory`."""
 
     def __init__(self, placement: Placement) -> None:
         self._driver = placement.ranks
         self._transport: Transport | None = None
         self._listeners: list[socket.socket] = []
         self._peers = peers_of(placement)
-        files = _FILES_PER_PEER + FILES_PER_WORKER  # the driver is everybody's peer
+        files = _FILES_PER_PEER + FILES_PER_WORKER  # all ranks are peers of this process
         users = f"{placement.ranks} processes, connected as this graph has it,"
         make_room(files * placement.ranks, users)
         folder = make_socket_folder("d4py-zmq-")

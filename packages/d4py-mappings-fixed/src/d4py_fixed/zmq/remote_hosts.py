@@ -1,4 +1,4 @@
-"""The driver's side of a run on several hosts: who joins, which ranks they get, how they fare."""
+"""The other hosts of a run, as the coordinator knows them: which ranks each runs, and its state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from time import monotonic
 from d4py_fixed.engine.placement import Placement
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.zmq.control_messages import (
-    HOST,
-    Failed,
-    Join,
-    Left,
-    RankPlace,
+    AGENT,
+    ControlMessage,
+    HostFailed,
+    JoinAccepted,
+    JoinRequest,
+    RanksEnded,
+    RankStart,
     StartRanks,
     Stop,
-    Welcome,
-    Word,
     from_parts,
     to_parts,
     versions,
@@ -29,7 +29,8 @@ from dispel4py.processes.shutdown_watch import ShutdownWatch
 
 logger = get_logger("zmq_multi")
 
-_TICK_SECONDS = 0.1
+#: Longest wait for a message between two checks, in seconds.
+_CHECK_SECONDS = 0.1
 
 
 @dataclass
@@ -37,25 +38,25 @@ class RemoteHost:
     """A host that has joined.
 
     Attributes:
-        number: the rank number that the driver knows it by.
-        name: its name.
-        ranks: what it runs.
-        left: it has said that all its ranks have ended.
+        number: The rank number under which the driver's transport knows its agent.
+        name: Its name.
+        ranks: The ranks that it runs.
+        has_ended: All its ranks have ended.
     """
 
     number: int
     name: str
     ranks: list[int] = field(default_factory=list)
-    left: bool = False
+    has_ended: bool = False
 
 
 class RemoteHosts:
-    """The other hosts of a run, and a `Transport` that overhears what they say beside the frames.
+    """The other hosts of a run, and the driver's `Transport`, which handles control messages.
 
     Args:
-        placement: the plan and its place.
-        transport: the driver's; knows nobody yet.
-        addresses: where ranks of this host listen, by rank; those of others are added.
+        placement: the plan, and which rank runs what.
+        transport: the driver's; not connected to other hosts yet.
+        addresses: where the ranks of this host listen, by rank; those of others are added.
     """
 
     def __init__(
@@ -64,22 +65,22 @@ class RemoteHosts:
         self._placement = placement
         self._transport = transport
         self.addresses = addresses
-        self._guests: dict[str, RemoteHost] = {}
+        self._hosts: dict[str, RemoteHost] = {}
         self._next_number = placement.ranks + 1
         self._error: D4pyError | None = None
 
-    # As a transport.
+    # `Transport`.
 
     def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`.
 
         Raises:
-            ServiceError: it waited, and the connection to a host was lost meanwhile.
+            ServiceError: the connection to a host was lost while this call waited.
         """
         try:
             self._transport.send(rank, parts)
         except ConnectionLostError as error:
-            raise self._explained(error) from None
+            raise self._named(error) from None
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`.
@@ -92,144 +93,144 @@ class RemoteHosts:
             try:
                 arrived = self._transport.receive(max(0.0, until - monotonic()))
             except ConnectionLostError as error:
-                raise self._explained(error) from None
-            if arrived is None or arrived[0] != HOST:
+                raise self._named(error) from None
+            if arrived is None or arrived[0] != AGENT:
                 return arrived
-            self._hear(from_parts(arrived[1]))
+            self._handle(from_parts(arrived[1]))
 
     def close(self) -> None:
         """See `Transport`."""
         self._transport.close()
 
-    # As a company.
+    # Phases of a run.
 
     def gather(self, seconds: float) -> None:
         """Wait until every rank has a host.
 
         Raises:
-            ServiceError: not enough have come for so long.
+            ServiceError: not enough hosts have joined in time.
         """
         until = monotonic() + seconds
-        while self._lacking:
-            self.receive(_TICK_SECONDS)
-            self.check()
+        while missing := self._ranks_without_host():
+            self.receive(_CHECK_SECONDS)
+            self.raise_on_failure()
             if monotonic() >= until:
-                came = ", ".join(guest.name for guest in self._guests.values()) or "nobody"
+                joined = ", ".join(host.name for host in self._hosts.values()) or "none"
                 raise ServiceError(
-                    f"{len(self._lacking)} of {self._placement.ranks} processes are still without"
-                    f" a host after {seconds:g} s (--wait); who came: {came}"
+                    f"no host for {len(missing)} of {self._placement.ranks} processes after"
+                    f" {seconds:g} s (--wait); hosts that have joined: {joined}"
                 )
 
-    def start(self, places: Sequence[RankPlace]) -> None:
+    def start(self, starts: Sequence[RankStart]) -> None:
         """Let all hosts start their ranks.
 
         Args:
-            places: of all ranks.
+            starts: those of all ranks, by rank.
         """
-        for guest in self._guests.values():
-            own = [places[rank]._replace(offer=i) for i, rank in enumerate(guest.ranks)]
-            self._say(guest, StartRanks(own))
+        for host in self._hosts.values():
+            of_host = [starts[rank]._replace(offer=i) for i, rank in enumerate(host.ranks)]
+            self._send(host, StartRanks(of_host))
 
-    def check(self) -> None:
-        """Raise what a host has reported.
+    def raise_on_failure(self) -> None:
+        """Raise the failure that a host has reported.
 
         Raises:
-            D4pyError: a rank's own error, or that of its host.
+            D4pyError: the error of a rank, or of its host.
         """
         if isinstance(self._error, ConnectionLostError):
-            raise self._explained(self._error)
+            raise self._named(self._error)
         if self._error is not None:
             raise self._error
 
-    def stop(self, reason: str) -> None:
-        """Let all hosts stop their ranks."""
-        self._look_away()
-        for guest in self._guests.values():
-            self._say(guest, Stop(reason))
+    def expect_disconnects(self) -> None:
+        """Tolerate lost connections to ranks, which are about to end; agents report failures."""
+        for rank in range(self._placement.ranks):
+            self._transport.expect_disconnect(rank)
 
-    def attend(self, seconds: float = 0.0) -> None:
-        """Hear what hosts say while their ranks end.
+    def handle_messages(self, seconds: float = 0.0) -> None:
+        """Handle the control messages that have arrived; wait up to `seconds` for the first.
 
         Raises:
-            D4pyError: see `check`; a host was lost.
+            D4pyError: see `raise_on_failure`, or a host was lost.
         """
         self.receive(seconds)
-        self.check()
+        self.raise_on_failure()
 
-    def let_ranks_go(self) -> None:
-        """Take it for no error if ranks end from now on; their hosts say so if they fail."""
-        for rank in range(self._placement.ranks):
-            self._transport.let_go(rank)
-
-    def see_off(self) -> None:
-        """Wait until all have left, however long; say for which if it takes long.
+    def wait_until_ended(self) -> None:
+        """Wait until the ranks of all hosts have ended; log which hosts a long wait is for.
 
         Raises:
             D4pyError: a rank failed on its host, or a host was lost.
         """
-        warning = ShutdownWatch()
-        while waiting := [guest for guest in self._guests.values() if not guest.left]:
-            self.attend(_TICK_SECONDS)
-            warning.check((self._describe(guest), ()) for guest in waiting)
-        self._look_away()
+        watch = ShutdownWatch()
+        while running := [host for host in self._hosts.values() if not host.has_ended]:
+            self.handle_messages(_CHECK_SECONDS)
+            watch.check((self._describe(host), ()) for host in running)
+        self._ignore_disconnects()
 
-    def _describe(self, guest: RemoteHost) -> str:
-        ran = ", ".join(map(self._placement.describe, guest.ranks))
-        return f"host {guest.name}, which ran {ran}"
+    def stop(self, reason: str) -> None:
+        """Let all hosts stop their ranks."""
+        self._ignore_disconnects()
+        for host in self._hosts.values():
+            self._send(host, Stop(reason))
 
-    def strangers(self) -> int:
-        """How many connections were refused."""
+    def rejected_connections(self) -> int:
+        """Return how many connections did not have the run's key."""
         joined = self._next_number - self._placement.ranks - 1
-        return self._transport.strangers() - joined  # a host knocks once before it joins
+        # Before it joins, each host makes a connection that it closes at once; see `find_route`.
+        return self._transport.rejected_connections() - joined
 
-    @property
-    def _lacking(self) -> list[int]:
-        """Ranks without a host."""
+    def _ranks_without_host(self) -> list[int]:
         return [rank for rank in range(self._placement.ranks) if rank not in self.addresses]
 
-    def _hear(self, word: Word) -> None:
-        match word:
-            case Join():
-                self._receive_guest(word)
-            case Failed(_, error):
+    def _handle(self, message: ControlMessage) -> None:
+        match message:
+            case JoinRequest():
+                self._handle_join(message)
+            case HostFailed(_, error):
                 self._error = self._error or error
-            case Left(address):
-                if address in self._guests:
-                    self._guests[address].left = True
-                    self._transport.let_go(self._guests[address].number)
+            case RanksEnded(address):
+                if address in self._hosts:
+                    self._hosts[address].has_ended = True
+                    self._transport.expect_disconnect(self._hosts[address].number)
             case _:
-                raise AssertionError(f"the driver heard {word!r}")
+                raise AssertionError(f"the coordinator received {message!r}")
 
-    def _receive_guest(self, join: Join) -> None:
-        guest = RemoteHost(self._next_number, join.name)
+    def _handle_join(self, request: JoinRequest) -> None:
+        host = RemoteHost(self._next_number, request.name)
         self._next_number += 1
-        self._transport.connect(guest.number, join.address, heartbeat=True)
-        lacking = self._lacking
-        if join.versions != versions():
-            reason = f"it has {join.versions}, and the driver {versions()}"
-            logger.warning("host %s cannot take part: %s", guest.name, reason)
-            self._say(guest, Stop(f"this host cannot take part: {reason}"))
-        elif not lacking:
-            self._say(guest, Stop("the run has all the processes that it needs", is_failure=False))
+        self._transport.connect(host.number, request.address, heartbeat=True)
+        missing = self._ranks_without_host()
+        if request.versions != versions():
+            reason = f"it has {request.versions}; the driver has {versions()}"
+            logger.warning("host %s cannot join: %s", host.name, reason)
+            self._send(host, Stop(f"this host cannot join: {reason}"))
+        elif not missing:
+            self._send(host, Stop("the run has all the processes that it needs", is_failure=False))
         else:
-            self._guests[join.address] = guest
-            for rank, address in zip(lacking, join.offers, strict=False):
-                guest.ranks.append(rank)
+            self._hosts[request.address] = host
+            for rank, address in zip(missing, request.offers, strict=False):
+                host.ranks.append(rank)
                 self.addresses[rank] = address
                 self._transport.connect(rank, address)
-            self._say(guest, Welcome())
-            logger.info("host %s runs ranks %s", guest.name, ", ".join(map(str, guest.ranks)))
+            self._send(host, JoinAccepted())
+            logger.info("host %s runs ranks %s", host.name, ", ".join(map(str, host.ranks)))
 
-    def _look_away(self) -> None:
-        """Connections may break from now on."""
-        self._transport.patience = self._transport.check = None
+    def _ignore_disconnects(self) -> None:
+        self._transport.grace_seconds = self._transport.check = None
 
-    def _say(self, guest: RemoteHost, word: Word) -> None:
-        self._transport.send(guest.number, to_parts(word))
+    def _send(self, host: RemoteHost, message: ControlMessage) -> None:
+        self._transport.send(host.number, to_parts(message))
 
-    def _explained(self, error: ConnectionLostError) -> ServiceError:
-        for guest in self._guests.values():
-            if error.rank == guest.number or error.rank in guest.ranks:
-                ran = ", ".join(map(self._placement.describe, guest.ranks))
-                return ServiceError(f"lost host {guest.name}; it ran {ran}")
+    def _named(self, error: ConnectionLostError) -> ServiceError:
+        """Return the error with the name of the host, if one is at the other end."""
+        for host in self._hosts.values():
+            if error.rank == host.number or error.rank in host.ranks:
+                return ServiceError(f"lost host {host.name}; it ran {self._describe_ranks(host)}")
         return error
+
+    def _describe(self, host: RemoteHost) -> str:
+        return f"host {host.name}, which ran {self._describe_ranks(host)}"
+
+    def _describe_ranks(self, host: RemoteHost) -> str:
+        return ", ".join(map(self._placement.describe, host.ranks))

@@ -1,13 +1,13 @@
-"""`Transport` over ZeroMQ: each rank has a socket that it is sent to, and one to every peer.
+"""`Transport` over ZeroMQ: each rank has one socket that receives, and one per peer that sends.
 
-ZeroMQ's own threads move the bytes, so a rank that computes still takes in and gives away what its
-queues hold.  The queues are short; the loop's own limits do the rest.
+ZeroMQ's own threads move the bytes, so a rank that computes still sends and receives what its
+queues hold.  The queues are short; the engine's limits bound the rest.
 
 A frame is one ZeroMQ message.  Its first part is the sender's rank, the sizes of the frame's parts
 and the small ones themselves; the large ones are message parts of their own.
 
-Peers are sent to by a ROUTER, of which each has just one: unlike a PUSH socket, it tells a peer
-that is gone from one that is busy.
+The socket of a peer is a ROUTER: unlike a PUSH socket, it tells a peer that is gone from one that
+is busy.
 """
 
 from __future__ import annotations
@@ -26,28 +26,27 @@ from d4py_fixed.zmq.addresses import address_of
 from d4py_fixed.zmq.curve_keys import Authenticator, CurveKeys
 from dispel4py.errors import ServiceError
 
-#: Frames that wait on either side of a connection; whoever has more to send waits.
+#: Frames that wait on either side of a connection; a sender with more of them waits.
 _QUEUE = 32
-#: How long frames that were sent may hold up the end of a process, in milliseconds.
+#: Milliseconds for which frames in the queues may delay the end of a process.
 _LINGER = 500
-#: Milliseconds between two tries to send to a peer that takes nothing: perhaps it is gone.
+#: Milliseconds between two attempts to send to a peer that does not receive: it may be gone.
 _RETRY = 100
-#: Seconds between two looks at whether anything has gone wrong.
-_LOOK_SECONDS = 0.2
-#: Milliseconds between two signs of life, and how long one may be missing.
-_HEARTBEAT, _HEARTBEAT_LIMIT = 1_000, 10_000
-#: MessageParts of at least so many bytes are message parts of their own.
+#: Seconds between two checks of connections and of the caller's `check`.
+_CHECK_SECONDS = 0.2
+#: Milliseconds between two heartbeats, and after the last one until the peer counts as lost.
+_HEARTBEAT, _HEARTBEAT_TIMEOUT = 1_000, 10_000
 _HEAD = struct.Struct("!II")
 _PEER = b"p"
 _EVENT = struct.Struct("=H")
 
 
 class ConnectionLostError(ServiceError):
-    """A connection broke, and nobody has said why.
+    """A connection broke, and no process has reported why.
 
     Args:
-        rank: whom it led to.
-        address: where.
+        rank: the rank at the other end.
+        address: its address.
     """
 
     def __init__(self, rank: int, address: str) -> None:
@@ -61,17 +60,20 @@ class ConnectionLostError(ServiceError):
 class ZmqTransport:
     """See `Transport`.
 
+    A `send` waits for as long as its peer does not receive, which is backpressure, and returns when
+    the peer has ended.
+
     Args:
         rank: number of this rank.
-        listener: where the others connect to; becomes this transport's own.
+        listener: where peers connect to; owned by this transport from now on.
         addresses: other rank → where it listens.
-        keys: who may connect; None if everybody who can reach the listener.
-        patience: seconds after which a broken connection is an error, for want of a better one;
-            None if whoever started the ranks will know.
-        check: called now and then, while `send` waits too; may raise.
+        keys: those of the run; None if everyone who can reach the listener may connect.
+        grace_seconds: seconds after which a lost connection is an error, if there is no other
+            until then; None if the process that started the ranks detects their end.
+        check: called regularly, also while `send` waits; may raise.
 
     Attributes:
-        patience: the same.
+        grace_seconds: the same.
         check: the same.
     """
 
@@ -81,16 +83,16 @@ class ZmqTransport:
         listener: Listener,
         addresses: Mapping[int, str],
         keys: CurveKeys | None = None,
-        patience: float | None = None,
+        grace_seconds: float | None = None,
         check: Callable[[], None] | None = None,
     ) -> None:
         self._rank = rank
         self._keys = keys
-        self.patience = patience
+        self.grace_seconds = grace_seconds
         self.check = check
-        self._look_at = monotonic()
+        self._next_check = monotonic()
         self._lost: dict[int, float] = {}
-        self._may_go: set[int] = set()
+        self._expected_disconnects: set[int] = set()
         self._addresses: dict[int, str] = {}
         self._peers: dict[int, zmq.Socket[bytes]] = {}
         self._arrived: deque[tuple[int, MessageParts]] = deque()
@@ -99,13 +101,13 @@ class ZmqTransport:
         if keys is not None:
             Authenticator(self._context, keys).start()
         self._inbox = self._socket(zmq.DEALER)
-        self._visits: zmq.Socket[bytes] | None = None
-        self._strangers = 0
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._rejected = 0
         if keys is not None:
             keys.accept(self._inbox)
-            # Not the events of failures: who watches those makes ZeroMQ 4.3 stop reading from a
-            # connection on which bytes were changed, where it should end it.
-            self._visits = self._inbox.get_monitor_socket(
+            # Not the events of failures: a monitor of these makes ZeroMQ 4.3 stop reading from a
+            # connection on which bytes were changed, where it should close it.
+            self._monitor = self._inbox.get_monitor_socket(
                 zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED
             )
         address = address_of(listener)
@@ -115,68 +117,68 @@ class ZmqTransport:
             self.connect(peer, where)
 
     def connect(self, rank: int, address: str, *, heartbeat: bool = False) -> None:
-        """Make another rank known.
+        """Connect to another rank.
 
         Args:
             rank: its number.
             address: where it listens.
-            heartbeat: notice if its host falls silent; for peers that always receive.
+            heartbeat: detect the loss of its host; only for peers that always receive.
         """
         peer = self._socket(zmq.ROUTER)
         peer.set(zmq.ROUTER_MANDATORY, 1)
         peer.set(zmq.CONNECT_ROUTING_ID, _PEER)
-        # Everybody listens already: a connection that cannot be made or breaks is not made anew.
+        # All peers listen already: a connection that fails or breaks is not tried again.
         peer.set(zmq.RECONNECT_IVL, -1)
-        peer.set(zmq.HANDSHAKE_IVL, 0)  # whoever listens may yet have to start
+        peer.set(zmq.HANDSHAKE_IVL, 0)  # the process that listens may not have started yet
         peer.set(zmq.IPV6, "[" in address)
         peer.set(zmq.TCP_KEEPALIVE, 1)
         if heartbeat:
             peer.set(zmq.HEARTBEAT_IVL, _HEARTBEAT)
-            peer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_LIMIT)
+            peer.set(zmq.HEARTBEAT_TIMEOUT, _HEARTBEAT_TIMEOUT)
         if self._keys is not None:
             self._keys.connect(peer)
         peer.connect(address)
         self._peers[rank] = peer
         self._addresses[rank] = address
 
-    def let_go(self, rank: int) -> None:
-        """Take it for no error if the connection to a rank breaks from now on."""
-        self._may_go.add(rank)
+    def expect_disconnect(self, rank: int) -> None:
+        """Tolerate the loss of the connection to a rank from now on."""
+        self._expected_disconnects.add(rank)
 
     def send(self, rank: int, parts: MessageParts) -> None:
-        message = [_PEER, *_packed(self._rank, parts)]
+        message = [_PEER, *_encode(self._rank, parts)]
         while (peer := self._peers.get(rank)) is not None:
             try:
                 peer.send_multipart(message, zmq.DONTWAIT)
                 return
             except zmq.Again:
-                self._take_in_until_writable(peer)
-                self._look()
+                self._receive_until_writable(peer)
+                self._check_regularly()
             except zmq.ZMQError as error:
-                self._lose(rank, error)
+                self._note_loss(rank, error)
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
-        self._look()
+        self._check_regularly()
         if not self._arrived:
-            self._take_in(seconds)
+            self._receive_frame(seconds)
         return self._arrived.popleft() if self._arrived else None
 
     def close(self) -> None:
         if self._context.closed:
             return
         self._inbox.disable_monitor()
-        for socket in (self._inbox, self._visits, *self._peers.values()):
+        for socket in (self._inbox, self._monitor, *self._peers.values()):
             if socket is not None:
                 socket.close()
         self._peers.clear()
         self._context.term()
 
-    def strangers(self) -> int:
-        """How many connections have not shown the key."""
-        while self._visits is not None and self._visits.poll(0):
-            (event,) = _EVENT.unpack_from(self._visits.recv_multipart()[0])
-            self._strangers += 1 if event == zmq.EVENT_ACCEPTED else -1
-        return self._strangers
+    def rejected_connections(self) -> int:
+        """Return how many connections have not proved to have the key."""
+        while self._monitor is not None and self._monitor.poll(0):
+            (event,) = _EVENT.unpack_from(self._monitor.recv_multipart()[0])
+            self._rejected += 1 if event == zmq.EVENT_ACCEPTED else -1
+        return self._rejected
 
     def _socket(self, kind: int) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
@@ -185,54 +187,54 @@ class ZmqTransport:
         socket.set(zmq.RCVHWM, _QUEUE)
         return socket
 
-    def _take_in(self, seconds: float) -> None:
-        """Take in the next frame; wait for it for so long."""
+    def _receive_frame(self, seconds: float) -> None:
+        """Receive the next frame; wait up to `seconds` for it."""
         if zmq.zmq_poll([(self._inbox, zmq.POLLIN)], ceil(seconds * 1000)):
             first = self._inbox.recv(copy=False)
             large = self._inbox.recv_multipart(copy=False) if first.more else []
-            rank, parts = _unpacked(first.buffer, (part.buffer for part in large))
+            rank, parts = _decode(first.buffer, (part.buffer for part in large))
             if parts:
                 self._arrived.append((rank, parts))
 
-    def _take_in_until_writable(self, peer: zmq.Socket[bytes]) -> None:
-        """Take in what arrives until the peer can be sent to, or it is time to look around."""
-        while monotonic() < self._look_at:
+    def _receive_until_writable(self, peer: zmq.Socket[bytes]) -> None:
+        """Receive frames until the peer's socket is writable, or the next check is due."""
+        while monotonic() < self._next_check:
             ready = zmq.zmq_poll([(self._inbox, zmq.POLLIN), (peer, zmq.POLLOUT)], _RETRY)
             if not ready or (peer, zmq.POLLOUT) in ready:
                 return
-            self._take_in(0.0)
+            self._receive_frame(0.0)
 
-    def _lose(self, rank: int, error: zmq.ZMQError) -> None:
+    def _note_loss(self, rank: int, error: zmq.ZMQError) -> None:
         if error.errno != zmq.EHOSTUNREACH:
             raise error
         self._peers.pop(rank).close(linger=0)
         self._lost[rank] = monotonic()
 
-    def _look(self) -> None:
-        """See now and then whether anything has gone wrong."""
-        if monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_SECONDS
-            if self.patience is not None:
-                self._look_at_peers(self.patience)
+    def _check_regularly(self) -> None:
+        """Check peers, and call `check`, if the next check is due."""
+        if monotonic() >= self._next_check:
+            self._next_check = monotonic() + _CHECK_SECONDS
+            if self.grace_seconds is not None:
+                self._check_peers(self.grace_seconds)
             if self.check is not None:
                 self.check()
 
-    def _look_at_peers(self, patience: float) -> None:
+    def _check_peers(self, grace_seconds: float) -> None:
         for rank, peer in list(self._peers.items()):
             if not peer.poll(0, zmq.POLLOUT):
-                try:  # only sending tells busy from gone; a frame without parts is overlooked
-                    peer.send_multipart([_PEER, *_packed(self._rank, [])], zmq.DONTWAIT)
+                try:  # only a send tells busy from gone; receivers ignore a frame without parts
+                    peer.send_multipart([_PEER, *_encode(self._rank, [])], zmq.DONTWAIT)
                 except zmq.Again:
                     pass
                 except zmq.ZMQError as error:
-                    self._lose(rank, error)
+                    self._note_loss(rank, error)
         for rank, at in self._lost.items():
-            if monotonic() >= at + patience and rank not in self._may_go:
+            if monotonic() >= at + grace_seconds and rank not in self._expected_disconnects:
                 raise ConnectionLostError(rank, self._addresses[rank])
 
 
-def _packed(rank: int, parts: MessageParts) -> list[bytes | bytearray | memoryview]:
-    """The parts of a message."""
+def _encode(rank: int, parts: MessageParts) -> list[bytes | bytearray | memoryview]:
+    """Return the parts of a ZeroMQ message."""
     sizes = [memoryview(part).nbytes for part in parts]
     small = [part for part, size in zip(parts, sizes, strict=True) if size < LARGE_BYTES]
     large = [part for part, size in zip(parts, sizes, strict=True) if size >= LARGE_BYTES]
@@ -240,8 +242,8 @@ def _packed(rank: int, parts: MessageParts) -> list[bytes | bytearray | memoryvi
     return [b"".join([head, *small]), *large]
 
 
-def _unpacked(first: memoryview, large: Iterator[memoryview]) -> tuple[int, list[memoryview]]:
-    """The sender's rank, and the parts of the frame."""
+def _decode(first: memoryview, large: Iterator[memoryview]) -> tuple[int, list[memoryview]]:
+    """Return the sender's rank and the parts of the frame."""
     rank, count = _HEAD.unpack_from(first)
     at = _HEAD.size + 8 * count
     parts: list[memoryview] = []

@@ -34,7 +34,7 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
         leads[i] = any(route.ordered or leads[route.destination] for route in _routes(pes[i]))
     found = [*pes]
     number = 0
-    for turn, i in enumerate(order):
+    for position, i in enumerate(order):
         routes: dict[str, tuple[Route, ...]] = {}
         for output, edges in pes[i].routes.items():
             routes[output] = ()
@@ -43,7 +43,7 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
                 numbered = replace(route, path=number) if leads_on else route
                 routes[output] += (numbered,)
                 number += len(_paths(numbered, pes)) if leads_on else 0
-        found[i] = replace(pes[i], routes=routes, turn=turn)
+        found[i] = replace(pes[i], routes=routes, position=position)
     inputs = [_inputs(found, i) for i in range(len(found))]
     found = [
         replace(

@@ -8,10 +8,8 @@ server.
 from __future__ import annotations
 
 import os
-import platform
 import socket
 from hashlib import blake2b
-from importlib.metadata import version
 from time import time
 from typing import Any, NamedTuple
 
@@ -22,6 +20,7 @@ from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from dispel4py.errors import OptionError
 from dispel4py.processes.run_secret import KeyFile
+from dispel4py.processes.versions import shared_versions
 
 
 class Resumption(NamedTuple):
@@ -101,6 +100,4 @@ def driver_info() -> dict[str, Any]:
 
 def versions() -> str:
     """Return the versions that a remote worker must have too, since it unpickles the plan."""
-    python = ".".join(platform.python_version_tuple()[:2])
-    ours = [f"{name} {version(name)}" for name in ("d4py-core", "d4py-mappings-dynamic")]
-    return ", ".join([f"Python {python}", *ours])
+    return shared_versions("d4py-mappings-dynamic")

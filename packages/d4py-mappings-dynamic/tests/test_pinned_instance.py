@@ -6,7 +6,7 @@ from d4py_conformance.pes.common import Numbers
 from d4py_conformance.pes.lifecycle import Total
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ITEMS, AdoptedInstance, Lease, ResumePoint, Task
-from d4py_dynamic.worker import pinned_instance as owned
+from d4py_dynamic.worker import pinned_instance
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import WorkflowGraph
@@ -29,8 +29,8 @@ def clock(monkeypatch):
             return self.now
 
     clock = Clock()
-    monkeypatch.setattr(owned, "monotonic", clock)
-    monkeypatch.setattr(owned, "thread_time", clock)
+    monkeypatch.setattr(pinned_instance, "monotonic", clock)
+    monkeypatch.setattr(pinned_instance, "thread_time", clock)
     return clock
 
 
@@ -110,10 +110,10 @@ def test_c6_what_is_held_back_is_bounded(runner, clock):
     checkpoint(it, runner, clock, 10.0)
     lease = Lease(Task(ITEMS, *PIN, "input", [1]), 0)
     while it.due_at > clock.now:
-        it.held.append(lease)
-        assert len(it.held) < 1000
+        it.ended.append(lease)
+        assert len(it.ended) < 1000
     checkpoint(it, runner, clock, 10.0)
-    assert it.held == []
+    assert it.ended == []
     assert it.due_at > clock.now
 
 
@@ -122,11 +122,11 @@ def test_c5_one_whose_owner_was_lost_is_saved_each_time_for_a_while(runner, cloc
         PIN, AdoptedInstance(None, ResumePoint(), [], delivery_count=1), interval=1000.0
     )
     it.begin()
-    while it.in_doubt:
+    while it.on_probation:
         assert it.due_at <= clock.now
         checkpoint(it, runner, clock, 0.1)
     assert it.due_at > clock.now
-    assert not PinnedInstance(PIN, NEW).in_doubt
+    assert not PinnedInstance(PIN, NEW).on_probation
 
 
 def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
@@ -198,7 +198,7 @@ def test_h2_else_the_run_fails_and_says_why(local_store, threads, wait_until):
     store.driver.evict(0, [PIN])
 
     rank = store.driver.join()
-    store.driver.put([Task("own", *PIN)], rank)
+    store.driver.put([Task("assign", *PIN)], rank)
     heirs = threads(lambda rank: Worker(plan, store.worker(rank), rank), [rank])
     wait_until(lambda: heirs.errors, "the error")
     message = r"Streams1 \(instance 0\) was lost .* its state could not be saved"

@@ -1,0 +1,433 @@
+"""Every row of the table *Bad input* in DESIGN.md, and the message that a user reads.
+
+`messages.txt` holds the messages as they were reviewed; a change of wording shows in its diff.  To
+write it anew: ``D4PY_UPDATE_MESSAGES=1 hatch run test:run -k messages packages/d4py-cli/tests``.
+"""
+
+import difflib
+import os
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import dispel4py as d4py
+
+REVIEWED = Path(__file__).with_name("messages.txt")
+ROOT = Path(__file__).parents[3]
+
+IMPORTS = """\
+import os, sys, threading
+from dispel4py import BasePE, ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
+graph = WorkflowGraph()
+"""
+COUNT = """\
+class Count(ProducerPE):
+    n = 0
+    def _process(self, inputs):
+        self.n += 1
+        return self.n
+"""
+
+
+def two(second, body, first=COUNT, connect="graph.connect(Count(), 'output', Second(), 'input')"):
+    """Return a workflow whose second PE is of the given base class and has the given body."""
+    lines = "".join(f"    {line}\n" for line in body.strip("\n").splitlines())
+    return f"{IMPORTS}{first}class Second({second}):\n{lines}{connect}\n"
+
+
+GOOD = two("IterativePE", "def _process(self, data):\n    return data")
+HELD = "def __init__(self):\n    super().__init__()\n    self.held = {}\n"
+
+#: Row of DESIGN.md → workflow and command line, for each message of it.  The command runs in the
+#: tests' process; where a process of its own is needed, the line begins with ``!``.
+CASES = {
+    "unknown mapping": [(GOOD, "simpel wf.py"), (GOOD, "qwertyuiop wf.py")],
+    "no such workflow; it raises at import; no graph in it, or several": [
+        (GOOD, "simple wff.py"),
+        (GOOD, "simple no.such.module"),
+        ("def f():\n    return 1 / 0\nf()\n", "simple wf.py"),
+        ("x = 1\nif x\n", "simple wf.py"),
+        ("x = 1", "simple wf.py"),
+        (GOOD + "other = WorkflowGraph()\n", "simple wf.py"),
+        (GOOD, "simple wf.py -a grpah"),
+    ],
+    "`-d`, `-f` not JSON, not an object, names no root": [
+        (GOOD, "simple wf.py -d {"),
+        (GOOD, "simple wf.py -d [1]"),
+        (GOOD, "simple wf.py -f no.json"),
+        (GOOD, 'simple wf.py -d {"Cuont0":3}'),
+        (GOOD, 'simple wf.py -d {"Count0":-1}'),
+        (GOOD, 'simple wf.py -d {"Count0":"x"}'),
+    ],
+    "`-d`, `-f` name something that is no root, beside a root": [
+        (GOOD, 'simple wf.py -d {"Count0":1,"Second1":1} -q')
+    ],
+    "`--seed` outside 0 to 2**64 - 1": [
+        (GOOD, "simple wf.py --seed=-1"),
+        (GOOD, f"simple wf.py --seed={1 << 64}"),
+    ],
+    "undeclared state, or one file written by several instances, under `--strict`": [
+        (
+            two(
+                "IterativePE",
+                "n = 0\ndef _process(self, data):\n    self.n += 1\n    return self.n",
+            ),
+            "simple wf.py -i 9 --strict",
+        ),
+        (
+            two(
+                "ConsumerPE",
+                "def __init__(self):\n    super().__init__()\n    self.numprocesses = 2\n"
+                "def preprocess(self):\n    self.file = open('out.txt', 'w')\n"
+                "def _process(self, data):\n    print(data, file=self.file)\n"
+                "def postprocess(self):\n    self.file.close()",
+            ),
+            "simple wf.py -i 9 --strict",
+        ),
+    ],
+    "unknown port, cycle, unconnected input, two PEs of one id, empty graph": [
+        (
+            f"{IMPORTS}a, b, c = ProducerPE(), IterativePE(), BasePE(['left', 'right'], ['out'])\n"
+            "graph.connect(a, 'outptu', b, 'input')\ngraph.connect(b, 'output', c, 'left')\n",
+            "simple wf.py",
+        ),
+        (
+            f"{IMPORTS}a, b = IterativePE(), IterativePE()\n"
+            "graph.connect(a, 'output', b, 'input')\ngraph.connect(b, 'output', a, 'input')\n",
+            "simple wf.py",
+        ),
+        (
+            f"{IMPORTS}pes = [ProducerPE() for _ in range(12)]\n"
+            "pes[1].name, pes[11].name = 'A1', 'A'\nfor pe in pes:\n    graph.add(pe)\n",
+            "simple wf.py",
+        ),
+        (IMPORTS, "simple wf.py"),
+    ],
+    "`independent_calls` together with `single` or `stateful` on a root": [
+        (
+            f"{IMPORTS}root = ProducerPE()\nroot.independent_calls = root.single = True\n"
+            "graph.add(root)\n",
+            "simple wf.py",
+        )
+    ],
+    "`-n` below 1": [(GOOD, "multi wf.py -n 0"), (GOOD, "multi wf.py -n many")],
+    "every call of a PE fails where errors are skipped": [
+        (
+            two("IterativePE", "def _process(self, data):\n    raise ValueError('no such day')"),
+            "simple wf.py -i 3 --on-error skip",
+        )
+    ],
+    "a result that JSON has no form for (`--output`)": [
+        (
+            two(
+                "IterativePE",
+                "def _process(self, data):\n    return Table()",
+                first=COUNT + "class Table:\n    __array__ = None\n",
+            ),
+            "simple wf.py --output out.jsonl",
+        ),
+        (GOOD, "simple wf.py --output nowhere/out.jsonl"),
+    ],
+    "an item or PE that cannot be pickled": [
+        (two("IterativePE", HELD.format("threading.Lock()")), "multi wf.py"),
+        (
+            two(
+                "IterativePE",
+                "def _process(self, data):\n    return data",
+                first=COUNT.replace("return self.n", "return [threading.Lock()]"),
+            ),
+            "!multi wf.py -n 2",
+        ),
+    ],
+    "a PE, or an item, that holds an open file": [
+        (two("IterativePE", HELD.format("open(__file__)")), "!multi wf.py"),
+        (two("IterativePE", HELD.format("open('notes.txt', 'w')")), "!simple wf.py"),
+    ],
+    "an ordered input together with `item_ids`, `independent_calls` or `seeks` on the way to it": [
+        (
+            two(
+                "GenericPE",
+                "item_ids = True\ndef __init__(self):\n    super().__init__()\n"
+                "    self._add_input('input', ordered=True)",
+            ),
+            "simple wf.py",
+        )
+    ],
+    "a method with a yield, `async def` or wrong arguments": [
+        (two("IterativePE", "def _process(self, data):\n    yield data"), "simple wf.py"),
+        (two("IterativePE", "async def _process(self, data):\n    return data"), "simple wf.py"),
+        (two("IterativePE", "def _process(self):\n    return 1"), "simple wf.py"),
+    ],
+    "a PE that got items and sent none": [
+        (
+            two("IterativePE", "def _process(self, data):\n    data * 2")
+            + "graph.connect(graph.get_contained_objects()[1], 'output', IterativePE(), 'input')\n",
+            "simple wf.py -i 3",
+        )
+    ],
+    "a dict of data from process()": [
+        (
+            two(
+                "GenericPE",
+                "INPUT_NAME = 'input'\n"
+                + HELD.format("None")
+                + (
+                    "    self._add_input('input')\n    self._add_output('output')\n"
+                    "def process(self, inputs):\n    return {'day': 1}"
+                ),
+            ),
+            "simple wf.py",
+        )
+    ],
+    "a workflow in place of the mapping; a misspelt command or option": [
+        (GOOD, "wf.py -i 3"),
+        (GOOD, "wf.py multi -n 2"),
+        (GOOD, "chekc wf.py"),
+        (GOOD, "simple wf.py --iterations 3"),
+        (GOOD, "simple wf.py -ct 10"),
+        (GOOD, "simple wf.py more"),
+        (GOOD, "-i 3 simple wf.py"),
+        (GOOD, "simple"),
+        (GOOD, "simple wf.py -i 1.5"),
+        (GOOD, "simple wf.py -i -1"),
+    ],
+    "a mapping of other versions (timed_*, spark, storm)": [
+        (GOOD, "timed_simple wf.py"),
+        (GOOD, "spark wf.py"),
+    ],
+    "a PE reads standard input in a worker": [
+        (
+            two("IterativePE", "def _process(self, data):\n    return sys.stdin.readline()"),
+            "!multi wf.py -n 2 -q",
+        )
+    ],
+    "a full disk where PEs print; standard output closed by its reader": [
+        (
+            two("IterativePE", "def _process(self, data):\n    print('x', flush=True)"),
+            "!simple wf.py >/dev/full",
+        )
+    ],
+    "`--start-timeout` not above 0, `--frozen-timeout` below 0": [
+        (GOOD, "multi wf.py --start-timeout 0"),
+        (GOOD, "multi wf.py --frozen-timeout=-1"),
+    ],
+    "a group key that cannot be read or hashed, or whose type has an `__eq__` of its own": [
+        (
+            two(
+                "ConsumerPE",
+                "def __init__(self):\n    super().__init__()\n    self.numprocesses = 2\n"
+                f"    self._add_input('input', grouping=[{key}])\n"
+                "def _process(self, data):\n    pass",
+                first=f"""{IMPORTS}
+class Own:
+    def __eq__(self, other):
+        return True
+    __hash__ = object.__hash__
+class Count(ProducerPE):
+    def _process(self, inputs):
+        return {{'name': ['x'], 'own': Own()}}
+""",
+            ),
+            "simple wf.py",
+        )
+        for key in ("'town'", "'own'")
+    ],
+    "a PE writes in a process that it has forked, returns or raises there": [
+        (
+            two(
+                "IterativePE",
+                "def _process(self, data):\n    if os.fork() == 0:\n"
+                "        self.write('output', 1)\n    os.wait()\n    return 2",
+            ),
+            "!simple wf.py -q",
+        )
+    ],
+    "disk full at the end of an instance": [
+        (
+            two(
+                "ConsumerPE",
+                "def preprocess(self):\n    self.file = open('/dev/full', 'w')\n"
+                "def _process(self, data):\n    print(data, file=self.file)",
+            ),
+            "simple wf.py",
+        )
+    ],
+    "a thread of a PE raises, or its worker is killed while it runs": [
+        (
+            two(
+                "ConsumerPE",
+                "def _process(self, data):\n"
+                "    threading.Thread(target=lambda: 1 / 0, name='reader').start()",
+            ),
+            "!multi wf.py -n 2",
+        )
+    ],
+    "no mpiexec; too few slots; more `-n` than mpiexec has started": [
+        (GOOD, "mpi wf.py --mpiexec ./nowhere")
+    ],
+    "no Redis at the address given; wrong password; server gone or full": [
+        (GOOD, "hybrid_redis wf.py -ri 127.0.0.1 -rp 1")
+    ],
+    "a Redis URL that cannot be read, or with a setting that cannot be": [
+        (GOOD, "hybrid_redis wf.py --redis-url host:6379"),
+        (GOOD, "hybrid_redis wf.py --redis-url redis://user:pa#ss@host:6379"),
+        (GOOD, "hybrid_redis wf.py --redis-url redis://host:6379?socket_timeout=soon"),
+    ],
+    "a key that is missing, too short, wrong, or in a file that others can read; other versions of"
+    " Python or d4py where a worker joins": [
+        (GOOD, "worker --redis-url redis://127.0.0.1:1"),
+        (GOOD, "worker --redis-url redis://127.0.0.1:1 --key-file wf.py"),
+    ],
+}
+
+#: Row of DESIGN.md → what the Python API is called with.
+CALLS = {
+    "run() with no graph, mapping or option that can be": {
+        "run(ProducerPE(), 'simple')": lambda: d4py.run(d4py.ProducerPE(), "simple"),
+        "run(graph, 3)": lambda: d4py.run(one(), 3),
+        "run(graph, 'simpel')": lambda: d4py.run(one(), "simpel"),
+        "run(graph, 'simple', iterations=3)": lambda: d4py.run(one(), "simple", iterations=3),
+        "run(graph, 'simple', processes='3')": lambda: d4py.run(one(), "simple", processes="3"),
+        "run(graph, 'simple', on_error='ignore')": lambda: d4py.run(
+            one(), "simple", on_error="ignore"
+        ),
+        "run(graph, 'simple', seed=-1)": lambda: d4py.run(one(), "simple", seed=-1),
+        "run(graph, 'simple', -1)": lambda: d4py.run(one(), "simple", -1),
+    }
+}
+
+#: Row of DESIGN.md → the test that has its message, where that takes a server, launcher or limit.
+ELSEWHERE = {
+    "a file that a PE was reading is gone, replaced or shorter where its state is opened": (
+        "test_i9_a_file_that_has_changed_is_an_error"
+    ),
+    "a thread of a PE writes between two calls (dyn_*, hybrid_redis)": (
+        "test_i5_where_calls_are_settled_it_is_refused_and_the_run_fails"
+    ),
+    "a worker does not begin within `--start-timeout`": (
+        "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
+    ),
+    "no processes on this platform": (
+        "test_on_a_platform_without_processes_the_error_names_the_mapping_simple"
+    ),
+    "no more processes allowed": "test_a_failed_start_is_reported_with_advice",
+    "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
+    "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
+    "MPI ranks that do not come": "test_those_that_are_missing_are_named",
+    "srun without PMI": "test_those_of_srun_are_refused",
+    "mpiexec and MPI library of different kinds": "test_those_that_mpi_takes_for_one_are_refused",
+    "mpi: an unpicklable PE with several instances in one rank": (
+        "test_several_instances_in_one_process_are_refused"
+    ),
+    "a run to resume whose driver lives, or that is not resumable": (
+        "test_h2_a_run_whose_driver_is_alive_is_not_resumed"
+    ),
+    "Redis server frozen": "test_one_that_never_answers_is_told_in_time",
+    "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
+        "test_errors_of_the_library_become_ours"
+    ),
+    "an item or input larger than the server takes": (
+        "test_m2_an_item_that_is_too_large_is_refused_by_its_size"
+    ),
+    "too few open files for `-n`": "test_too_few_open_files_for_the_workers_are_told",
+    "no short folder for sockets": "test_where_there_is_no_short_one_it_says_what_to_set",
+    "no run to join; the run's driver is dead": (
+        "test_a_run_that_has_ended_cannot_be_joined_and_is_not_created_again"
+    ),
+    "foreign bytes on a stream": "test_foreign_bytes_are_dropped_and_reported_and_never_unpickled",
+}
+
+
+def one():
+    graph = d4py.WorkflowGraph()
+    graph.add(d4py.ProducerPE())
+    return graph
+
+
+def environment():
+    scripts = sysconfig.get_path("scripts")
+    hidden = ("PYTHONPATH", "REDIS_URL", "COLUMNS", "TERM", "D4PY_KEY")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return kept | {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+
+
+def rows():
+    """Return what the first column of the table says, row by row."""
+    table = (ROOT / "DESIGN.md").read_text(encoding="utf-8").partition("Bad input\n")[2]
+    lines = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)
+    return [line for line in lines if line not in ("input", "---")]
+
+
+def normalized(text, folder):
+    """Return a message without what differs by machine and run."""
+    for path, name in ((folder, "FOLDER"), (sys.prefix, "PREFIX"), (ROOT, "SOURCES")):
+        text = text.replace(str(path), name)
+    text = re.sub(r"\bprocess \d+\b", "process PID", text)
+    text = re.sub(r"0x[0-9a-f]+", "0x…", text)
+    text = re.sub(r"^(SEED|ELAPSED TIME): .*", r"\1: …", text, flags=re.MULTILINE)
+    return text.rstrip("\n")
+
+
+@pytest.fixture
+def said(folder, write, dispel4py, invoke):
+    """Returns the text of all messages of a row."""
+
+    def messages(row):
+        blocks = []
+        for text, line in CASES.get(row, []):
+            (folder / "wf.py").write_text(text)
+            if line.startswith("!"):
+                done = dispel4py(
+                    prefix=["bash", "-c", f"exec dispel4py {line[1:]}"], env=environment()
+                )
+            else:
+                done = invoke(*line.split(" "), env={"D4PY_KEY": ""})
+            assert "Traceback" not in done.err or 'wf.py", line' in done.err
+            shown = normalized(done.err, folder)
+            blocks.append(f"$ dispel4py {line.lstrip('!')}\n{shown}\n[exit {done.status}]")
+        for call, function in CALLS.get(row, {}).items():
+            with pytest.raises(Exception) as caught:  # noqa: PT011 - its type is in the text
+                function()
+            shown = f"{type(caught.value).__name__}: {normalized(str(caught.value), folder)}"
+            blocks.append(f">>> {call}\n{shown}")
+        return "\n\n".join(blocks)
+
+    return messages
+
+
+def reviewed():
+    """Return the messages of each row as they were reviewed."""
+    if not REVIEWED.exists():
+        return {}
+    sections = re.split(r"^## (.+)\n\n", REVIEWED.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {
+        row: text.rstrip("\n") for row, text in zip(sections[1::2], sections[2::2], strict=True)
+    }
+
+
+def test_every_row_of_the_design_has_its_message_or_a_test_that_has():
+    told = [*CASES, *CALLS, *ELSEWHERE]
+    assert sorted(told) == sorted(rows())
+    sources = [path.read_text("utf-8") for path in ROOT.glob("packages/*/tests/**/*.py")]
+    sources += [path.read_text("utf-8") for path in ROOT.glob("conformance/src/**/*.py")]
+    for row, test in ELSEWHERE.items():
+        assert any(f"def {test}(" in source for source in sources), f"{row}: there is no {test}"
+
+
+@pytest.mark.parametrize("row", [*CASES, *CALLS])
+def test_messages_are_worded_as_reviewed(said, row):
+    text = said(row)
+    if os.environ.get("D4PY_UPDATE_MESSAGES"):
+        known = {name: found for name, found in reviewed().items() if name in {*CASES, *CALLS}}
+        known[row] = text
+        order = [name for name in rows() if name in known]
+        REVIEWED.write_text("\n".join(f"## {name}\n\n{known[name]}\n" for name in order), "utf-8")
+    difference = difflib.unified_diff(
+        reviewed().get(row, "").splitlines(), text.splitlines(), "reviewed", "now", lineterm=""
+    )
+    assert not [*difference], (
+        "the wording has changed; if that is meant, run this test with D4PY_UPDATE_MESSAGES=1"
+    )

@@ -1,0 +1,189 @@
+"""`CallLoop`: calls `process` of a PE with one item after the other.
+
+A PE that leaves `process` as `IterativePE`, `ProducerPE` or `ConsumerPE` define it is called
+directly at `_process`, in a tight loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType
+from typing import Any
+
+from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
+from dispel4py.checks.outputs import no_outputs, unknown_output
+from dispel4py.core import GenericPE
+from dispel4py.engine.copying import IMMUTABLE, CountingCopier
+from dispel4py.engine.plan import PlannedPE
+from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
+from dispel4py.engine.unique_arrays import is_unreachable
+from dispel4py.engine.unsent_items import name_output
+from dispel4py.errors import ItemError
+
+#: A PE's `_process`, the list for what it returns, a copier, and the counter of that list.
+_DirectCall = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingCopier, ByteCounter]
+
+#: Frequent types that are no arrays.
+_CONTAINERS = frozenset({tuple, dict, list})
+#: Immutable types whose values may be large.
+_TEXTS = frozenset({str, bytes})
+#: Immutable types whose values are small.
+SMALL = IMMUTABLE - _TEXTS
+
+
+class CallLoop:
+    """Calls a PE, and gathers what it returns.
+
+    Args:
+        planned: the PE in the plan.
+        pe: the PE.
+        written: output name → list of written items.
+        counters: output name → counter of the bytes of those items.
+        copier: copies a returned item.
+        max_bytes: output size at which `on_large` is called.
+        on_error: called with an exception, and the item of the call.
+        on_large: called between two calls once the output is large.
+
+    Attributes:
+        run: calls the PE with each item of an iterator, which come by an input, or are the inputs
+            of a root; returns False at the first item that fails.
+        is_direct: `_process` is called directly.
+    """
+
+    def __init__(
+        self,
+        planned: PlannedPE,
+        pe: GenericPE,
+        written: dict[str, list[Any]],
+        counters: dict[str, ByteCounter],
+        copier: CountingCopier,
+        max_bytes: int,
+        on_error: Callable[[BaseException, Any], None],
+        on_large: Callable[[], None],
+    ) -> None:
+        self._planned = planned
+        self._pe = pe
+        self._written = written
+        self._counters = counters
+        self._copier = copier
+        self._max_bytes = max_bytes
+        self._on_error = on_error
+        self._on_large = on_large
+        self._direct = _direct_call(planned, pe, written, copier, counters)
+        self.is_direct = self._direct is not None
+        self.run: Callable[[str | None, Iterator[Any]], bool] = (
+            self._call_directly if self.is_direct else self._call
+        )
+
+    @classmethod
+    def code_objects(cls) -> tuple[CodeType, CodeType]:
+        """Return the code of the functions that loop over ``items``; see `leave_loops`."""
+        return cls._call.__code__, cls._call_directly.__code__
+
+    def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        process: Callable[[Any], Any] = self._pe.process
+        written, copier, counters = self._written, self._copier, self._counters
+        item = None
+        try:
+            for item in items:
+                returned = process(item if input_name is None else {input_name: item})
+                if type(returned) is not dict:
+                    returned = self._as_dict(returned)
+                is_large = False
+                for name, value in returned.items():
+                    if name not in written:
+                        raise unknown_output(self._planned.id, [*written], name, returned)
+                    counter = counters[name]
+                    try:
+                        written[name].append(copy_written(value, copier, counter))
+                    except ItemError as error:
+                        raise name_output(self._planned, name, error) from error.__cause__
+                    is_large = is_large or counter.bytes > self._max_bytes
+                if is_large:
+                    self._on_large()
+        except BaseException as error:
+            self._on_error(error, item)
+            return False
+        return True
+
+    def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        assert self._direct is not None
+        method, out, copier, counter = self._direct
+        max_bytes, small, text = self._max_bytes, SMALL_BYTES, str
+        immutables, texts, containers = IMMUTABLE, _TEXTS, _CONTAINERS
+        on_large = self._on_large
+        immutable: type = int  # type of the last item: most streams have items of one type
+        item = None
+        # Kept short: a jump is slower where the loop's code is too long for a one-byte argument.
+        try:
+            for item in items:
+                data = method(item)
+                if type(data) is immutable:
+                    out.append(data)
+                    continue
+                kind = type(data)
+                if kind is text and len(data) <= small:
+                    out.append(data)
+                    continue
+                if kind in immutables:
+                    if kind in texts:
+                        counter.bytes += len(data)
+                    else:
+                        immutable = kind
+                elif data is None:
+                    continue
+                elif kind in containers or not is_unreachable(data, item):
+                    data = copier(data, counter)
+                else:
+                    counter.bytes += data.nbytes
+                out.append(data)
+                if counter.bytes > max_bytes:
+                    on_large()
+        except BaseException as error:
+            self._on_error(error, item)
+            return False
+        return True
+
+    def _as_dict(self, returned: Any) -> Mapping[str, Any]:
+        if returned is None:
+            return {}
+        if isinstance(returned, Mapping):
+            return returned
+        raise no_outputs(self._pe, returned)
+
+
+def copy_written(data: Any, copier: CountingCopier, counter: ByteCounter) -> Any:
+    """Return a written item as it is stored, and count its bytes."""
+    kind = type(data)
+    if kind not in IMMUTABLE:
+        return copier(data, counter)
+    if kind in _TEXTS and len(data) > SMALL_BYTES:
+        counter.bytes += len(data)
+    return data
+
+
+def _direct_call(
+    planned: PlannedPE,
+    pe: GenericPE,
+    written: dict[str, list[Any]],
+    copier: CountingCopier,
+    counters: dict[str, ByteCounter],
+) -> _DirectCall | None:
+    """Return how to call `_process` directly; None if `process` does more than call it."""
+    if "process" in vars(pe):
+        return None
+    process = type(pe).process
+    if planned.is_root:
+        if process is not ProducerPE.process:
+            return None
+    elif process is ConsumerPE.process:
+        return pe._process, deque(maxlen=0), _discard, ByteCounter()  # it has no output
+    elif process is not IterativePE.process:
+        return None
+    output = getattr(pe, "OUTPUT_NAME", None)
+    return (pe._process, written[output], copier, counters[output]) if output in written else None
+
+
+def _discard(data: Any, counter: ByteCounter) -> None:
+    """Discard an item."""

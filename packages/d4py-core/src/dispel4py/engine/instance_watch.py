@@ -1,0 +1,74 @@
+"""`InstanceWatch`: what the statistics of an instance report about its PE, beside its calls.
+
+This is undeclared state (rule I6), and files that another instance of the PE would overwrite.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from dispel4py.checks.undeclared_state import StateWatch, undeclared
+from dispel4py.core import GenericPE
+from dispel4py.engine.plan import PlannedPE
+from dispel4py.files.held_files import held_files, overwritten
+from dispel4py.result import InstanceStats
+
+
+class InstanceWatch:
+    """Watches the PE of one instance.
+
+    Args:
+        planned: the PE in the plan.
+        stats: gets what is found.
+        strict: raise an error at undeclared state.
+
+    Attributes:
+        next_check: number of items after which to call `check_state`.
+    """
+
+    def __init__(self, planned: PlannedPE, stats: InstanceStats, *, strict: bool) -> None:
+        self._planned = planned
+        self._stats = stats
+        self._strict = strict
+        self._state: StateWatch | None = None
+        self.next_check: float = inf
+
+    def begin(self, pe: GenericPE) -> None:
+        """Begin to watch a PE, which is preprocessed."""
+        if self._planned.is_watched:
+            self._state = StateWatch(pe)
+            self.next_check = self._state.next_look
+
+    def check_state(self) -> None:
+        """Check whether the PE has undeclared state; once it is found, there are no more checks.
+
+        Raises:
+            UndeclaredStateError: it has, and the run is strict.
+        """
+        assert self._state is not None
+        changed = self._state.look(self._stats.items)
+        self.next_check = self._state.next_look
+        if changed:
+            self._stats.changed = changed
+            self.end()
+            if self._strict:
+                raise undeclared(self._planned.id, changed)
+
+    def check_last_state(self) -> None:
+        """Check the state once more, unless that is done; see `check_state`."""
+        if self._state is not None:
+            self.check_state()
+            self.end()
+
+    def end(self) -> None:
+        """Stop to watch the state; nothing refers to the PE any more."""
+        self.next_check, self._state = inf, None
+
+    def note_files(self, pe: GenericPE) -> list[Any]:
+        """Return the open files of the PE; note those that another instance would overwrite."""
+        files = held_files(pe)
+        if self._planned.is_watched:
+            known = {place: name for name, place in self._stats.files} | overwritten(files)
+            self._stats.files = tuple((name, place) for place, name in known.items())
+        return files

@@ -1,0 +1,121 @@
+"""What the author of a mapping imports: the parts of core that every mapping is made from.
+
+A mapping is a class with the attributes and methods of `Mapping`.  It makes a plan of the graph,
+declares its `Capabilities` and refuses graphs that need more, runs instances in an `Executor`, and
+returns a `RunResult`.
+
+All names here are public.  Stable, so that only a new major version changes them, are the protocols
+(`Mapping`, `CheckingMapping`, `JoiningMapping`, `CollectiveMapping`, `Command`, `JobCommand`),
+`Capabilities`, the options and results of a run, the errors, and the functions.  The classes that
+run instances and carry plans (`Executor`, `Plan`, `PlanBundle`, `WorkerCodec`, `WorkerContext`,
+`WorkerPool`) may gain or lose parameters and attributes in a minor version, which its changelog
+lists.  Modules below ``dispel4py.engine``, ``.processes``, ``.pickling``, ``.files``, ``.checks``,
+``.exceptions`` and ``.standard_streams`` are private: import their names from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dispel4py.core import show_log
+from dispel4py.engine.capabilities import Capabilities, refusal
+from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.pe_copies import check_copies
+from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec, make_bundle
+from dispel4py.engine.runner_options import raise_error
+from dispel4py.errors import (
+    D4pyError,
+    GraphError,
+    InputError,
+    OptionError,
+    ProcessingError,
+    RunError,
+    ServiceError,
+    UnsupportedGraphError,
+    UsageError,
+    WorkerLostError,
+)
+from dispel4py.registry import (
+    CheckingMapping,
+    CollectiveMapping,
+    Command,
+    JobCommand,
+    JoiningMapping,
+    Mapping,
+)
+from dispel4py.result import (
+    Failure,
+    InstanceStats,
+    ResultCollector,
+    RunOptions,
+    RunResult,
+    RunStats,
+)
+from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.worker_process import WorkerContext
+    from dispel4py.processes.worker_reports import picklable_error
+
+__all__ = [
+    "Capabilities",
+    "CheckingMapping",
+    "CollectiveMapping",
+    "Command",
+    "D4pyError",
+    "Executor",
+    "Failure",
+    "GraphError",
+    "InputError",
+    "InstanceStats",
+    "JobCommand",
+    "JoiningMapping",
+    "Mapping",
+    "OptionError",
+    "Plan",
+    "PlanBundle",
+    "ProcessingError",
+    "ResultCollector",
+    "RunError",
+    "RunOptions",
+    "RunResult",
+    "RunStats",
+    "ServiceError",
+    "UnsupportedGraphError",
+    "UsageError",
+    "WorkerCodec",
+    "WorkerContext",
+    "WorkerLostError",
+    "WorkerPool",
+    "WorkflowGraph",
+    "calls",
+    "check_copies",
+    "copy_item",
+    "make_bundle",
+    "make_plan",
+    "picklable_error",
+    "raise_error",
+    "refusal",
+    "root_inputs",
+    "share_item",
+    "show_log",
+]
+
+#: Names that need processes, which not every Python has, and the modules that they are in.
+_NEED_PROCESSES = {
+    "WorkerContext": "dispel4py.processes.worker_process",
+    "WorkerPool": "dispel4py.processes.pool",
+    "picklable_error": "dispel4py.processes.worker_reports",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_PROCESSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_NEED_PROCESSES[name]), name)
