@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
+.PHONY: help demo test environments test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -21,7 +21,14 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+test: environments lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+
+# Those of `make test`, side by side: pip waits for downloads and disks.
+environments: .venv/hatch.ready
+	@for name in lint core test mpich; do \
+		$(MAKE) --no-print-directory .hatch/$$name.ready & pids="$$pids $$!"; \
+	done; \
+	for pid in $$pids; do wait $$pid || failed=1; done; exit $${failed:-0}
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"

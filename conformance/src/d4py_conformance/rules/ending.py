@@ -38,6 +38,7 @@ class EndingRules(Suite):
             assert sorted(map(int, lines)) == numbers, folder.name
         gc.collect()  # closes what is left in a cycle, of which Python warns
 
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
     def test_i10_what_cannot_be_written_at_the_end_is_an_error_of_the_pe(
         self, execute: Execute
@@ -45,6 +46,8 @@ class EndingRules(Suite):
         with pytest.raises(ProcessingError, match="No space left") as caught:
             execute(chain(Numbers(), KeepsDirectly(FULL)), 3)
         assert (caught.value.pe_id, caught.value.phase) == ("KeepsDirectly1", "postprocess")
+        del caught
+        gc.collect()  # closes the file that the error refers to, of which Python warns
 
     def test_i10_threads_have_ended_when_the_program_has(
         self, run_isolated: RunIsolated, tmp_path: Path
