@@ -39,11 +39,11 @@ def test_what_is_no_graph_is_answered_with_what_to_write(given, advice):
     [
         (
             None,
-            "the mapping is None, which has no 'name', .*give the name of one, such as 'simple'",
+            "the mapping is None, which has no 'name', .*use a name, such as 'simple'",
         ),
         (SimpleMapping, r"is the class SimpleMapping; .*: SimpleMapping\(\)"),
-        (types, "give the name of one"),
-        (5, "the mapping is 5, .*give the name of one"),
+        (types, "use a name"),
+        (5, "the mapping is 5, .*use a name"),
     ],
 )
 def test_what_is_no_mapping_is_answered_with_what_to_write(given, advice):

@@ -94,7 +94,7 @@ def test_a_method_of_the_object_alone_is_looked_at_too():
         (awaits, f"its compute_fn awaits() {ASYNC}"),
         (functools.partial(yields, 1), YIELD),
         (with_method(object, "__call__", yields), YIELD),
-        (3, "its compute_fn is 3, which cannot be called; give it the function itself"),
+        (3, "its compute_fn is 3, which cannot be called; pass the function itself"),
     ],
 )
 def test_a_function_that_nothing_would_run_is_named(function, problem):

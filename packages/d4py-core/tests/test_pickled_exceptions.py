@@ -10,7 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from dispel4py.errors import ProcessingError
-from dispel4py.exceptions.pickled import UncarriedError, pack, unpack
+from dispel4py.exceptions.pickled_exceptions import (
+    UnpicklableError,
+    pickle_exception,
+    unpickle_exception,
+)
 
 
 class DetectorError(Exception):
@@ -71,7 +75,7 @@ def _explode():
 
 
 def carried(error):
-    return unpack(pack(error))
+    return unpickle_exception(pickle_exception(error))
 
 
 def raised(error, cause=None):
@@ -170,14 +174,14 @@ def test_attributes_that_cannot_be_pickled_are_left_out():
     ids=["cannot be pickled", "cannot be made", "is none", "an argument"],
 )
 def test_what_cannot_be_carried_is_none(error):
-    assert pack(error) is None
+    assert pickle_exception(error) is None
 
 
 def test_a_cause_that_cannot_be_carried_leaves_its_text():
     found = carried(raised(ValueError("boom"), raised(StubbornError("disk"), KeyError("k"))))
 
     assert type(found) is ValueError
-    assert type(found.__cause__) is UncarriedError
+    assert type(found.__cause__) is UnpicklableError
     assert str(found.__cause__) == f"{__name__}.StubbornError: disk"
     assert repr(found.__cause__.__cause__) == "KeyError('k')"
 

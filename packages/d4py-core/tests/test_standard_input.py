@@ -9,7 +9,7 @@ import pytest
 BEGIN = """
 import os, subprocess, sys
 from dispel4py import ProducerPE
-from dispel4py.standard_streams.input import leave_standard_input
+from dispel4py.standard_streams.input import empty_standard_input
 
 class Reads(ProducerPE):
     def _process(self, inputs):
@@ -41,14 +41,14 @@ def ended(script, **settings):
     ],
 )
 def test_i11_a_read_gives_nothing_and_a_warning(how):
-    done = ended(f"leave_standard_input(); print(not Reads()._process({how!r}))")
+    done = ended(f"empty_standard_input(); print(not Reads()._process({how!r}))")
     assert done.stdout == "True\n"
     assert done.stderr.startswith(WARNING)
 
 
 def test_i11_input_raises_and_there_is_one_warning():
     script = """
-        leave_standard_input()
+        empty_standard_input()
         for _ in range(2):
             try:
                 Reads()._process("input()")
@@ -64,7 +64,7 @@ def test_i11_input_of_a_notebook_is_replaced():
     script = """
         import builtins
         builtins.input = lambda prompt="": "asked the browser"
-        leave_standard_input()
+        empty_standard_input()
         try:
             Reads()._process("input('name? ')")
         except EOFError:
@@ -76,7 +76,7 @@ def test_i11_input_of_a_notebook_is_replaced():
 
 
 def test_i11_programs_that_are_started_read_nothing_either():
-    script = "leave_standard_input(); print(subprocess.check_output(['cat']), os.read(0, 9))"
+    script = "empty_standard_input(); print(subprocess.check_output(['cat']), os.read(0, 9))"
     done = ended(script)
     assert (done.stdout, done.stderr) == ("b'' b''\n", "")
 
@@ -85,7 +85,7 @@ def test_i11_a_descriptor_that_is_no_standard_input_is_left_alone():
     script = """
         print(sys.stdin, open(os.devnull).fileno())
         reader, writer = os.pipe()
-        leave_standard_input()
+        empty_standard_input()
         os.write(writer, b"x")
         print(os.read(reader, 1), Reads()._process("sys.stdin.read()"))
     """

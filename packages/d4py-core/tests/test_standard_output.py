@@ -223,7 +223,7 @@ def test_a_full_disk_is_an_error_of_the_print():
         _, err = process.communicate(timeout=30)
     assert err.decode().splitlines() == [
         "No space left on device",
-        "what was printed cannot be written to <stdout>: No space left on device",
+        "cannot write printed data to <stdout>: No space left on device",
     ]
 
 

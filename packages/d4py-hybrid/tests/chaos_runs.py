@@ -1,6 +1,6 @@
-"""``hatch run chaos``: many runs of the chaos tests, and a table of what came of them.
+"""``hatch run chaos``: many runs of the chaos tests, and a table of their outcomes.
 
-Ends with status 1 if any run was not as it should be, and says which seed repeats it.
+The exit status is 1 if any run failed; the seed that repeats it is printed.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def parse():
 
 
 def show(outcome, options):
-    """A line for a run, and what repeats it if it was not as it should be."""
+    """Print a line for a run, and the command that repeats it if it failed."""
     faults = ", ".join(f"{n} {kind}" for kind, n in sorted(outcome.faults.items()))
     print(f"seed {outcome.seed}: {outcome.seconds:.1f} s, {faults}", flush=True)
     for problem in outcome.problems:
@@ -66,7 +66,7 @@ def print_table(outcomes):
     for kind in KINDS:
         print(f"{kind:10} {faults[kind]:8}")
     print(f"{'in all':10} {faults.total():8}")
-    print(f"\nruns: {len(outcomes)}; not as they should be: {len(wrong)} {', '.join(wrong)}")
+    print(f"\nruns: {len(outcomes)}; failed: {len(wrong)} {', '.join(wrong)}")
     if takeovers:
         print(
             f"time to take over after kill -9: median {statistics.median(takeovers):.2f} s,"

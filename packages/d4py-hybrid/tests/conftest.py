@@ -1,4 +1,4 @@
-"""Real servers, real processes, and what has to be gone after a run."""
+"""Fixtures: Redis servers, runs and programs in processes, and checks of what they leave."""
 
 import multiprocessing
 import os
@@ -39,7 +39,7 @@ def chain():
 
 
 class Server:
-    """A Valkey server of the test's own, on a Unix socket in a folder of its own."""
+    """A Valkey server on a Unix socket in a temporary folder."""
 
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
@@ -59,7 +59,7 @@ class Server:
             return client.keys("*")
 
     def peak(self):
-        """The most memory that it has used, in bytes."""
+        """Return the most memory that the server has used, in bytes."""
         with self.client() as client:
             return client.info("memory")["used_memory_peak"]
 
@@ -113,7 +113,7 @@ def _shared_server(_program):
 
 @pytest.fixture
 def server(_shared_server):
-    """A server that is empty before the test, and has to be so after it."""
+    """A server that is empty before the test, and must be empty after it."""
     with _shared_server.client() as client:
         client.flushall()
     yield _shared_server
@@ -122,7 +122,7 @@ def server(_shared_server):
 
 @pytest.fixture
 def execute(server):
-    """Runs a graph with hybrid_redis on `server`; no process may be left."""
+    """Runs a graph with hybrid_redis on `server`; no process may be left behind."""
 
     def execute(graph, inputs=1, processes=2, **options):
         return run(
@@ -147,7 +147,7 @@ def temporary(monkeypatch, tmp_path_factory):
         yield Path(folder)
 
 
-#: The command, blind to any server at the usual place.
+#: The command, which ignores any server at the default port.
 COMMAND = """
 import sys
 from d4py_dynamic.store.redis import server as redis_server
@@ -178,7 +178,7 @@ def start(tmp_path, temporary):
 
 @pytest.fixture
 def command(start):
-    """Starts ``dispel4py …``, blind to any server at the usual place."""
+    """Starts ``dispel4py …``, which ignores any server at the default port."""
     return lambda *arguments, **more: start("-c", COMMAND, *arguments, **more)
 
 

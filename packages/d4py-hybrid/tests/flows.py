@@ -1,12 +1,12 @@
-"""PEs for the tests of this folder; loaded as a workflow file, so that any worker can have them."""
+"""PEs for the tests of this folder, loaded as a workflow file so that any worker has them."""
 
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
+from d4py_conformance.pes.failures import FailingNumbers, Fails  # noqa: F401
+from d4py_conformance.pes.samples import Makes, Samples, Values, double  # noqa: F401
 from dispel4py import GenericPE, IterativePE, ProducerPE
 
 
@@ -49,7 +49,7 @@ class Words(ProducerPE):
 
 
 class Kept(GenericPE):
-    """Keeps what it gets and sends it at its end, with a note of who it was."""
+    """Keeps what it gets and sends it at its end, with its rank and process."""
 
     def __init__(self, grouping=None, instances=1):
         super().__init__(instances)
@@ -70,7 +70,7 @@ class Kept(GenericPE):
 
 
 class Replica(IterativePE):
-    """Stateless, but tells at its end how many items this replica had."""
+    """Stateless, but sends at its end how many items this replica had."""
 
     ignored_state = ("had",)
     had = 0
@@ -85,7 +85,7 @@ class Replica(IterativePE):
 
 
 class Size(IterativePE):
-    """Counts bytes; its first item takes a while.  Tells how much larger its process became."""
+    """Counts bytes; its first item takes a while.  Sends how much larger its process became."""
 
     stateful = True
 
@@ -108,7 +108,7 @@ class Size(IterativePE):
 
 
 class GrowingBlocks(Blocks):
-    """Blocks that tell how much larger their process became, as the last of them."""
+    """Blocks, of which the last says how much larger the process became."""
 
     def _preprocess(self):
         self.before = getrusage(RUSAGE_SELF).ru_maxrss
@@ -118,64 +118,15 @@ class GrowingBlocks(Blocks):
         self.write("output", b"grown by %d" % (grown * 1024))
 
 
-class Trouble:
-    """Comes to grief at one item, or before or after all."""
-
-    def __init__(self, at, how="raise"):
-        super().__init__()
-        self.at, self.how, self.counter = at, how, 0
-
-    def _preprocess(self):
-        if self.at == "preprocess":
-            self.fail()
-
-    def _process(self, data):
-        if data == self.at:
-            self.fail()
-        return data
-
-    def _postprocess(self):
-        if self.at == "postprocess":
-            self.fail()
-
-    def fail(self):
-        match self.how:
-            case "raise":
-                raise ValueError("the sensor is broken")
-            case "sys.exit":
-                sys.exit("enough")
-            case "os._exit(0)":
-                os._exit(0)
-            case "os._exit(3)":
-                os._exit(3)
-            case "kill -9":
-                os.kill(os.getpid(), signal.SIGKILL)
-            case "a thread":
-                import _thread
-
-                _thread.start_new_thread(os._exit, (7,))
-                time.sleep(60)
-
-
-class Fails(Trouble, IterativePE):
-    pass
-
-
-class FailingNumbers(Trouble, ProducerPE):
-    def _process(self, inputs):
-        self.counter += 1
-        return super()._process(self.counter)
-
-
 class HangsOnce(IterativePE):
-    """Makes a file with its process number, and waits for ever; where that file is, does not."""
+    """Makes a file with its process number and waits forever, unless that file exists."""
 
     def __init__(self, path):
         super().__init__()
         self.path = str(path)
 
     def _process(self, data):
-        try:  # of several workers that come here at once, one hangs
+        try:  # only one of several workers hangs
             os.close(os.open(f"{self.path}.new", os.O_CREAT | os.O_EXCL))
         except FileExistsError:
             return data
@@ -187,7 +138,7 @@ class HangsOnce(IterativePE):
 
 
 class Signs(IterativePE):
-    """Makes a file at its first item, and keeps something, so that it has a stream of its own."""
+    """Makes a file at its first item; stateful, so that it has a stream of its own."""
 
     stateful = True
 
@@ -210,37 +161,3 @@ class Slow(IterativePE):
     def _process(self, data):
         time.sleep(self.seconds)
         return data
-
-
-class Makes(IterativePE):
-    """Sends what its function makes of an item."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def _process(self, data):
-        return self.function(data)
-
-
-class Sample:
-    """An item of a class of the workflow's own."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-class Samples(Numbers):
-    def _process(self, inputs):
-        return Sample(super()._process(inputs))
-
-
-class Values(IterativePE):
-    def _process(self, data):
-        assert isinstance(data, Sample)
-        return data.value
-
-
-def double(number):
-    """A function for a `SimpleFunctionPE`."""
-    return 2 * number

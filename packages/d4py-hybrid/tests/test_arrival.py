@@ -1,4 +1,4 @@
-"""I8 and I9: what a stateful PE keeps when another worker goes on with it, and what it cannot."""
+"""I8 and I9: what a stateful PE keeps when another worker continues it, and what it cannot keep."""
 
 import os
 import re
@@ -72,7 +72,7 @@ class Reader(Scribe):
         return read
 
 
-def test_i8_options_are_the_same_strings_whoever_is_killed(execute):
+def test_i8_options_are_the_same_strings_when_workers_are_killed(execute):
     killer = Killer({50: "all", 200: "all"})
     execute(chain(Ticks(), Chooser()), ITEMS, 2, on_result=killer)
     assert killer.killed
@@ -80,7 +80,7 @@ def test_i8_options_are_the_same_strings_whoever_is_killed(execute):
     assert killer.outputs["Chooser1"]["output"] == [(total, True, True) for total in sums]
 
 
-def test_i9_a_file_that_was_written_is_not_emptied_by_who_comes_after(execute, tmp_path, caplog):
+def test_i9_a_file_that_was_written_is_not_emptied_by_the_next_worker(execute, tmp_path, caplog):
     path = tmp_path / "file"
     pe = Scribe(path, tmp_path / "marker", "w")
     with caplog.at_level("INFO"), pytest.raises(RunError, match="was lost with its worker"):
@@ -91,7 +91,7 @@ def test_i9_a_file_that_was_written_is_not_emptied_by_who_comes_after(execute, t
     assert re.search(rf"run fails if this worker is lost.*'file'.*{path}.*mode 'w'", caplog.text)
 
 
-def test_i9_a_place_that_cannot_be_told_is_no_place_to_go_on_from(execute, tmp_path, caplog):
+def test_i9_a_file_whose_position_is_unknown_is_not_continued(execute, tmp_path, caplog):
     path = tmp_path / "file"
     path.write_text("".join(f"{n}\n" for n in range(1, ITEMS + 1)))
     pe = Reader(path, tmp_path / "marker", "r")

@@ -1,6 +1,6 @@
-"""C5, H2: whatever happens to a run, its results are those of a model in plain Python.
+"""C5, H2: the results of a run with random faults are those of a model in plain Python.
 
-A few seeds of each kind of fault; ``hatch run chaos`` does as many as one likes.
+A few seeds of each kind of fault; ``hatch run chaos`` runs any number of them.
 """
 
 import pytest
@@ -10,23 +10,23 @@ from d4py_conformance.chaos.run import ChaosRun
 
 @pytest.fixture
 def chaos(_program):
-    """Does a run with a fault of each of some kinds, and checks what came of it."""
+    """Checks a run with one fault of each of some kinds."""
 
     def chaos(seed, *kinds):
         outcome = ChaosRun(_program, seed, len(kinds), kinds, calls=200, lease=2.0).run()
         assert outcome.problems == []
-        assert len(outcome.faults) >= len(kinds) - 1  # the last one may find nobody any more
+        assert len(outcome.faults) >= len(kinds) - 1  # the last one may find no worker any more
 
     return chaos
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_h2_workers_are_killed_and_frozen_and_come_and_go(chaos, seed):
+def test_h2_workers_are_killed_and_stopped_and_join_and_leave(chaos, seed):
     chaos(seed, "kill", "freeze", "join", "leave")
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_h2_connections_break_before_answers_and_within_them(chaos, seed):
+def test_h2_connections_break_before_and_within_replies(chaos, seed):
     chaos(seed, "cut", "tear", "hold", "kill")
 
 

@@ -1,18 +1,14 @@
-"""What goes wrong ends the run soon, says what it was, and leaves nothing behind."""
+"""Failures end the run, are reported with their place, and leave no keys or processes."""
 
 import multiprocessing
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
-
-#: Seconds in which a run that fails at once should have ended.
-PROMPTLY = 10.0
 
 
 @pytest.fixture
@@ -20,10 +16,8 @@ def fails(execute):
     """Runs a graph that fails, and returns the error."""
 
     def run_and_fail(graph, expected, inputs=20, **options):
-        started_at = time.monotonic()
         with pytest.raises(expected) as caught:
             execute(graph, inputs, **options)
-        assert time.monotonic() - started_at < PROMPTLY
         return caught.value
 
     return run_and_fail
@@ -34,7 +28,7 @@ class TestPEs:
 
     @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
     @pytest.mark.parametrize("place", ["first", "middle", "last"])
-    def test_c3_an_exception_is_told_with_its_place(self, fails, flows, chain, at, place):
+    def test_c3_an_exception_is_reported_with_its_place(self, fails, flows, chain, at, place):
         graph = {
             "first": lambda: chain(flows.FailingNumbers(at), flows.Relay()),
             "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
@@ -49,18 +43,20 @@ class TestPEs:
         if at == 7:
             assert error.item == ("{}" if place == "first" else "7")
 
-    def test_c3_so_is_one_of_a_stateful_instance(self, fails, flows, chain):
+    def test_c3_an_exception_of_a_stateful_instance_is_reported_with_its_place(
+        self, fails, flows, chain
+    ):
         pe = flows.Fails(7)
         pe.stateful, pe.numprocesses = True, 2
         error = fails(chain(flows.Numbers(), pe), ProcessingError, processes=3)
         assert (error.pe_id, error.item) == ("Fails1", "7")
         assert error.instance in (0, 1)
 
-    def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
+    def test_c3_an_endless_run_stops_at_an_exception(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(5000), flows.Kept())
         assert fails(graph, ProcessingError, 10**12, processes=4).item == "5000"
 
-    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
+    def test_c3_sys_exit_is_treated_as_an_exception(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
         assert fails(graph, ProcessingError).reason == "SystemExit: enough"
 
@@ -74,7 +70,7 @@ class TestPEs:
             ("Fails2", 5, "ValueError: the sensor is broken"),
         ]
 
-    def test_c3_a_failing_postprocess_is_skipped_too(self, execute, flows, chain):
+    def test_c3_a_failing_postprocess_is_skipped(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails("postprocess"), flows.Kept())
         result = execute(graph, 5, 1, on_error="skip")
         assert result.outputs["Kept2"]["output"] == [[1, 2, 3, 4, 5]]
@@ -82,7 +78,7 @@ class TestPEs:
 
 
 class TestWorkers:
-    """C5: others go on with what a lost worker had, unless that would only be lost again."""
+    """C5: other workers continue what a lost worker had, unless it was delivered too often."""
 
     @pytest.mark.parametrize(
         ("how", "cause"),
@@ -103,7 +99,9 @@ class TestWorkers:
         assert str(error).startswith(start)
 
     @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
-    def test_c5_so_is_one_with_a_state(self, fails, flows, chain, at):
+    def test_c5_a_stateful_pe_that_ends_its_process_each_time_is_named(
+        self, fails, flows, chain, at
+    ):
         pe = flows.Fails(at, "kill -9")
         pe.stateful = True
         error = fails(chain(flows.Numbers(), pe, flows.Relay()), WorkerLostError)
@@ -111,20 +109,20 @@ class TestWorkers:
         assert str(error).endswith("as 3 workers before it that died")
 
     @pytest.mark.parametrize("processes", [1, 3])
-    def test_c5_not_the_root_that_led_to_it_nor_what_follows(self, fails, flows, chain, processes):
+    def test_c5_neither_its_root_nor_pes_downstream_are_named(self, fails, flows, chain, processes):
         pe = flows.Makes(lambda number: number if number != 400 else os.kill(os.getpid(), 9))
         graph = chain(flows.Numbers(), flows.Relay(), pe, flows.Relay())
         error = fails(graph, WorkerLostError, 10**6, processes=processes)
         assert "it ran Makes2, as 3 workers before it that died" in str(error)
 
-    def test_c5_but_the_root_if_it_is_the_root(self, fails, flows, chain):
+    def test_c5_a_root_that_ends_its_process_each_time_is_named(self, fails, flows, chain):
         graph = chain(flows.FailingNumbers(400, "kill -9"), flows.Relay())
         error = fails(graph, WorkerLostError, 10**6, processes=3)
         assert "it ran FailingNumbers0 (instance 0), as 3 workers" in str(error)
 
     @pytest.mark.parametrize("stateful", [False, True])
     @pytest.mark.parametrize("processes", [1, 3])
-    def test_c3_an_item_that_kills_each_worker_is_skipped(
+    def test_c3_an_item_that_kills_every_worker_is_skipped(
         self, execute, flows, chain, stateful, processes
     ):
         pe = flows.Makes(lambda number: number if number != 7 else os.kill(os.getpid(), 9))
@@ -135,10 +133,10 @@ class TestWorkers:
         (failure,) = result.failures
         assert (failure.pe_id, failure.item, failure.error.phase) == ("Makes1", 7, "process")
         assert "4 workers died of it" in failure.error.reason
-        # The first one may have been lost with the root that it had the item from.
+        # The first worker may have been lost together with the root that had sent the item.
         assert len(result.stats.notes) in (4, 5)
 
-    def test_c3_so_are_several_and_a_postprocess(self, execute, flows, chain):
+    def test_c3_several_such_items_and_a_postprocess_are_skipped(self, execute, flows, chain):
         pes = [flows.Fails(at, "kill -9") for at in (3, 5, "postprocess")]
         for pe in pes:  # a replica with a postprocess could not be replaced
             pe.stateful = True
@@ -152,7 +150,7 @@ class TestWorkers:
             ("Fails3", "postprocess", None),
         ]
 
-    def test_c3_so_is_a_call_of_a_root(self, execute, flows, chain):
+    def test_c3_a_call_of_a_root_that_kills_every_worker_is_skipped(self, execute, flows, chain):
         graph = chain(flows.FailingNumbers(4, "kill -9"), flows.Kept())
         result = execute(graph, 6, 2, on_error="skip", redeliveries=1)
         # Its state is that of before the call, so the next call is number 4 again, and so on.
@@ -160,7 +158,7 @@ class TestWorkers:
         assert [f.pe_id for f in result.failures] == ["FailingNumbers0"] * 3
 
     @pytest.mark.parametrize("stateful", [False, True])
-    def test_c3_but_not_a_preprocess(self, fails, flows, chain, stateful):
+    def test_c3_a_preprocess_is_not_skipped(self, fails, flows, chain, stateful):
         pe = flows.Fails("preprocess", "kill -9")
         pe.stateful = stateful
         error = fails(chain(flows.Numbers(), pe), WorkerLostError, on_error="skip")
@@ -184,19 +182,19 @@ class TestWorkers:
             killer.join()
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    @pytest.mark.parametrize("kept", [False, True])
-    def test_c5_others_go_on_when_a_worker_is_killed_at_work(
-        self, execute, flows, chain, tmp_path, kill, number, kept
+    @pytest.mark.parametrize("stateful", [False, True])
+    def test_c5_other_workers_continue_when_a_busy_worker_is_killed(
+        self, execute, flows, chain, tmp_path, kill, number, stateful
     ):
         kill(lambda busy: busy, number)
         pe = flows.HangsOnce(tmp_path / "pid")
-        pe.stateful = kept
+        pe.stateful = stateful
         result = execute(chain(flows.Numbers(), pe), 5, 3)
         assert sorted(result.outputs["HangsOnce1"]["output"]) == [1, 2, 3, 4, 5]
         (note,) = result.stats.notes
         assert f"died: killed by {number.name}; other workers continued its work" in note
 
-    def test_c5_others_go_on_when_a_worker_is_killed_while_it_waits(
+    def test_c5_other_workers_continue_when_an_idle_worker_is_killed(
         self, execute, flows, chain, tmp_path, kill
     ):
         # Two workers, and one item, at which one of them hangs; both are killed.
@@ -212,10 +210,10 @@ class TestWorkers:
 
 
 class TestTheCaller:
-    """What the caller's own functions raise comes out as it is."""
+    """Exceptions of the caller's own functions are raised unchanged."""
 
     @pytest.mark.parametrize("error", [KeyError("mine"), BrokenPipeError(), KeyboardInterrupt()])
-    def test_an_error_of_on_result_comes_out(self, execute, flows, chain, error):
+    def test_an_error_of_on_result_is_raised(self, execute, flows, chain, error):
         def take(*result):
             raise error
 
@@ -223,16 +221,16 @@ class TestTheCaller:
             execute(chain(flows.Numbers(), flows.Relay()), 1000, on_result=take)
         assert caught.value is error
 
-    def test_an_error_of_on_progress_comes_out(self, execute, flows, chain):
-        def look(stats):
+    def test_an_error_of_on_progress_is_raised(self, execute, flows, chain):
+        def fail(stats):
             raise KeyError("mine")
 
         with pytest.raises(KeyError, match="mine"):
-            execute(chain(flows.Numbers(), flows.Slow(0.1)), 100, on_progress=look)
+            execute(chain(flows.Numbers(), flows.Slow(0.1)), 100, on_progress=fail)
 
 
 class Holder(GenericPE):
-    """Holds something that cannot be carried."""
+    """Holds a value that cannot be pickled."""
 
     def __init__(self, value):
         super().__init__()
@@ -241,7 +239,7 @@ class Holder(GenericPE):
 
 
 class TestPickling:
-    """What cannot be carried is named, with the attribute or value to blame."""
+    """What cannot be pickled is named, with its attribute or value."""
 
     def test_a_pe_is_named_with_its_attribute(self, execute, flows, chain):
         graph = chain(Holder(number for number in ()), flows.Relay())
@@ -251,7 +249,7 @@ class TestPickling:
         for word in ("Holder0", "'stream'", "generator", "preprocess()"):
             assert word in message
 
-    def test_an_open_file_is_named_too(self, execute, flows, chain, tmp_path):
+    def test_an_open_file_is_named(self, execute, flows, chain, tmp_path):
         with open(tmp_path / "file", "w") as file, pytest.raises(GraphError) as caught:
             execute(chain(Holder(file), flows.Relay()))
         for word in ("Holder0", "'stream'", "TextIOWrapper"):
@@ -272,15 +270,15 @@ class TestPickling:
         for word in ("generator", "cannot be handed on"):
             assert word in error.reason
 
-    @pytest.mark.parametrize("kept", [False, True])
-    def test_an_item_that_was_not_copied_is_named_too(self, fails, flows, chain, kept):
+    @pytest.mark.parametrize("stateful", [False, True])
+    def test_an_item_that_was_not_copied_is_named(self, fails, flows, chain, stateful):
         relay = flows.Relay()
-        relay.stateful = kept
+        relay.stateful = stateful
         graph = chain(flows.Numbers(), flows.Makes(lambda n: {"n": n, "g": (m for m in ())}), relay)
         error = fails(graph, ProcessingError, 1, processes=1, share_items=True)
-        # What may be followed on the spot is handed on as it is, and met where it leaves: at the
-        # end, where there is no other worker to give it to.
-        assert error.pe_id == ("Makes1" if kept else "Relay2")
+        # A stateless PE gets the item in the same worker without its being pickled; that fails
+        # where the item leaves the worker, at the end.
+        assert error.pe_id == ("Makes1" if stateful else "Relay2")
         for word in ("generator", "'g'", "'output'", "Relay2"):
             assert word in str(error)
 
@@ -290,7 +288,7 @@ class TestPickling:
         for word in ("generator", "'input'"):
             assert word in str(error)
 
-    def test_a_pe_with_a_function_of_its_own_is_carried(self, execute, chain, flows):
+    def test_a_pe_with_a_local_function_is_pickled(self, execute, chain, flows):
         offset = 3
         graph = chain(flows.Numbers(), SimpleFunctionPE(lambda number: number + offset))
         (outputs,) = execute(graph, 3).outputs.values()

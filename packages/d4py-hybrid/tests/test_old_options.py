@@ -1,4 +1,4 @@
-"""Options of dispel4py of old that no longer do anything are taken."""
+"""Options of older versions of dispel4py that have no effect are accepted."""
 
 import argparse
 import importlib
@@ -13,7 +13,7 @@ import pytest
         *("new_hybrid_redis", "dynamic_redis"),
     ],
 )
-def test_consumer_timeout_is_taken_by_every_mapping_that_had_it(module):
+def test_consumer_timeout_is_accepted_by_every_mapping_that_had_it(module):
     parse_args = importlib.import_module(f"dispel4py.new.{module}").parse_args
     args = parse_args(["-n", "2", "-ct", "500"], argparse.Namespace())
     assert (args.num, args.consumer_timeout) == (2, 500)

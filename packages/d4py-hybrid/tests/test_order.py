@@ -13,7 +13,7 @@ from dispel4py import WorkflowGraph
 from dispel4py.errors import RunError
 
 CALLS = 200
-WHOM = ("root", "ordered", "shared")
+VICTIMS = ("root", "ordered", "shared")
 
 
 def some(number):
@@ -34,16 +34,18 @@ class Killer:
             self.got.append(item)
         at = len(self.got)
         if at in self._plan and len(self._owners) == 2:
-            whom = self._plan.pop(at)
+            victim = self._plan.pop(at)
             workers = {child.pid for child in active_children()} - {*self.killed}
             others = workers - {*self._owners.values()}
-            for pid in {self._owners[whom]} & workers if whom in self._owners else [*others][:1]:
+            for pid in (
+                {self._owners[victim]} & workers if victim in self._owners else [*others][:1]
+            ):
                 os.kill(pid, signal.SIGKILL)
                 self.killed.append(pid)
 
 
 def make_graph():
-    """Two ways through shared stages, of which one drops and multiplies."""
+    """Return a graph of two paths through shared PEs, of which one drops and multiplies items."""
     graph = WorkflowGraph()
     ticks, split, last = Ticks(0.001), TwoOutputs(), TellsProcess()
     graph.connect(ticks, "output", stage := Uneven(some), "input")
@@ -56,7 +58,7 @@ def make_graph():
 
 
 def model():
-    """What the ordered input gets, by plain Python."""
+    """Return what the ordered input gets, by plain Python."""
     items = []
     for number in range(1, CALLS + 1):
         items += some(number)
@@ -64,24 +66,24 @@ def model():
     return [*enumerate(items, 1)]
 
 
-@pytest.mark.parametrize("whom", WHOM)
-def test_m6_a_worker_is_killed(execute, whom):
-    killer = Killer({40: whom, 150: whom})
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_m6_order_is_kept_when_a_worker_is_killed(execute, victim):
+    killer = Killer({40: victim, 150: victim})
     execute(make_graph(), CALLS, 4, on_result=killer)
     assert killer.got == model()
     assert killer.killed
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
-def test_m6_workers_are_killed_again_and_again(execute, seed):
+def test_m6_order_is_kept_when_workers_are_killed_repeatedly(execute, seed):
     chance = random.Random(seed)
-    killer = Killer({at: chance.choice(WHOM) for at in chance.sample(range(1, 400), 6)})
+    killer = Killer({at: chance.choice(VICTIMS) for at in chance.sample(range(1, 400), 6)})
     execute(make_graph(), CALLS, 4, on_result=killer)
     assert killer.got == model()
     assert killer.killed
 
 
-def test_m6_what_kills_a_shared_worker_leaves_no_gap(execute, chain):
+def test_m6_an_item_that_kills_its_workers_leaves_no_gap(execute, chain):
     flow = chain(Ticks(0.0), Uneven(), Deadly(7), Uneven(), last := TellsProcess())
     result = execute(flow, 30, 3, on_error="skip")
     assert [failure.item for failure in result.failures] == [7]
@@ -98,6 +100,6 @@ class DeadlyInOrder(TellsProcess):
         return super().process(inputs)
 
 
-def test_c5_what_kills_the_owner_of_an_ordered_input_ends_the_run(execute, chain):
+def test_c5_an_item_that_kills_the_owner_of_an_ordered_input_ends_the_run(execute, chain):
     with pytest.raises(RunError, match="its input 'input' is ordered"):
         execute(chain(Ticks(0.0), Uneven(), DeadlyInOrder()), 30, 3, on_error="skip")

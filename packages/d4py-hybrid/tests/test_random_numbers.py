@@ -1,4 +1,4 @@
-"""I7: random numbers of an instance go with it from one worker to the next."""
+"""I7: the random numbers of an instance continue in the next worker."""
 
 import random
 
@@ -13,7 +13,7 @@ SEED = 7
 
 
 class DrawingTicks(Ticks):
-    """Ticks that come with a number from Python's generator."""
+    """Ticks with a number of Python's random generator."""
 
     def process(self, inputs):
         outputs = super().process(inputs)
@@ -21,7 +21,7 @@ class DrawingTicks(Ticks):
 
 
 class Walk(GenericPE):
-    """Sends where a random walk has come, by numbers of NumPy's generator, at each item."""
+    """Sends the place of a random walk, by numbers of NumPy's generator, at each item."""
 
     stateful = True
 
@@ -45,11 +45,11 @@ def make_graph(seconds):
     return graph
 
 
-@pytest.mark.parametrize("whom", VICTIMS)
-def test_i7_a_killed_worker_changes_no_numbers(execute, whom):
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_i7_random_numbers_are_the_same_when_a_worker_is_killed(execute, victim):
     pytest.importorskip("numpy")
-    calm = run(make_graph(0.0), inputs=CALLS, seed=SEED).outputs["Walk1"]
-    killer = Killer({150: whom, 400: whom})
+    undisturbed = run(make_graph(0.0), inputs=CALLS, seed=SEED).outputs["Walk1"]
+    killer = Killer({150: victim, 400: victim})
     execute(make_graph(0.002), CALLS, 3, on_result=killer, seed=SEED)
     assert killer.killed
-    assert_outputs(killer.outputs, {"Walk1": calm})
+    assert_outputs(killer.outputs, {"Walk1": undisturbed})

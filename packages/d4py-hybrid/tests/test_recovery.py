@@ -1,4 +1,4 @@
-"""C5, H2: workers that are killed while stateful PEs count; every item counts once all the same."""
+"""C5, H2: workers are killed while stateful PEs count; every item counts exactly once."""
 
 from collections import Counter
 
@@ -27,7 +27,7 @@ CALLS = 300
 
 
 def make_graph():
-    """Word counts behind a stateless chain, a running sum and a broadcast."""
+    """Return a graph of word counts behind a stateless chain, a running sum and a broadcast."""
     graph = WorkflowGraph()
     ticks, name, relay = Ticks(), Name(), Relay()
     graph.connect(ticks, "output", name, "input")
@@ -39,7 +39,7 @@ def make_graph():
 
 
 def model():
-    """What comes out of that, by plain Python."""
+    """Return the results of that graph, by plain Python."""
     numbers = range(1, CALLS + 1)
     named = [("abcde"[number % 5], number) for number in numbers]
     counts = Counter(word for word, _ in named)
@@ -50,7 +50,8 @@ def model():
     }
 
 
-def survives(execute, faults):
+def assert_exact_with(execute, faults):
+    """Assert that the results are those of the model whatever is killed."""
     killer = Killer(faults)
     result = execute(make_graph(), CALLS, 3, on_result=killer)
     assert_outputs(killer.outputs, model())
@@ -58,25 +59,25 @@ def survives(execute, faults):
     assert 0 < len(result.stats.notes) <= len(killer.killed)  # the end may come before the note
 
 
-@pytest.mark.parametrize("whom", VICTIMS)
-def test_h2_some_worker_is_killed(execute, whom):
-    survives(execute, {200: whom})
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_h2_results_are_exact_when_a_worker_is_killed(execute, victim):
+    assert_exact_with(execute, {200: victim})
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
-def test_h2_workers_are_killed_again_and_again(execute, seed):
-    survives(execute, some_faults(seed, 2 * CALLS, 5))
+def test_h2_results_are_exact_when_workers_are_killed_repeatedly(execute, seed):
+    assert_exact_with(execute, some_faults(seed, 2 * CALLS, 5))
 
 
-@pytest.mark.parametrize("whom", [*VICTIMS, "again and again"])
-def test_d3_h2_calls_that_workers_share_count_once_in_what_is_kept(execute, whom):
+@pytest.mark.parametrize("victim", [*VICTIMS, "several"])
+def test_d3_h2_shared_calls_count_once_in_the_state_of_others(execute, victim):
     graph = WorkflowGraph()
     fetched, name, relay = Fetched(), Name(), Relay()
     graph.connect(fetched, "output", name, "input")
     graph.connect(name, "output", relay, "input")
     graph.connect(relay, "output", Count(), "input")
     graph.connect(fetched, "output", Total(), "input")
-    killer = Killer({200: whom} if whom in VICTIMS else some_faults(2, 2 * CALLS, 5))
+    killer = Killer({200: victim} if victim in VICTIMS else some_faults(2, 2 * CALLS, 5))
     calls = ({"number": number} for number in range(1, CALLS + 1))
     execute(graph, calls, 3, on_result=killer)
     expected = {"Count3": model()["Count3"], "Total4": {"output": [sum(range(1, CALLS + 1))]}}
@@ -85,7 +86,7 @@ def test_d3_h2_calls_that_workers_share_count_once_in_what_is_kept(execute, whom
 
 
 def make_files(folder, seconds, deadly_at=None):
-    """Files of a running sum, and of what comes out of a stateless chain."""
+    """Return a graph that writes a file per item of a running sum and of a stateless chain."""
     folder.mkdir()
     graph = WorkflowGraph()
     ticks, name, total = Ticks(seconds), Name(), RunningSum()
@@ -96,9 +97,9 @@ def make_files(folder, seconds, deadly_at=None):
     return graph
 
 
-def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):
-    run(make_files(tmp_path / "calm", 0.0), inputs=CALLS)
-    expected, _ = written_files(tmp_path / "calm")
+def test_m5_an_item_has_the_same_id_when_it_is_processed_again(execute, tmp_path):
+    run(make_files(tmp_path / "undisturbed", 0.0), inputs=CALLS)
+    expected, _ = written_files(tmp_path / "undisturbed")
     assert len(expected) == 2 * CALLS
 
     killer = Killer(some_faults(3, 2 * CALLS, 3))
@@ -110,7 +111,7 @@ def test_m5_what_is_done_again_is_done_under_the_same_id(execute, tmp_path):
     assert len(lines) > 2 * CALLS  # some were written twice
 
 
-def test_h2_a_root_that_seeks_goes_on_in_the_middle_of_its_call(execute, tmp_path):
+def test_h2_a_root_that_seeks_continues_within_its_call(execute, tmp_path):
     graph = WorkflowGraph()
     graph.connect(Readings(tmp_path, CALLS), "output", Name(), "input")
     killer = Killer({200: "root", 400: "root"})

@@ -1,4 +1,4 @@
-"""What comes out of a run is what `simple` gives, whatever the number of workers."""
+"""The results of a run are those of `simple`, with any number of workers."""
 
 import itertools
 
@@ -8,7 +8,7 @@ from d4py_conformance.expected.compare import assert_outputs
 from dispel4py import WorkflowGraph, run
 
 
-def join(graph, source, *destinations):
+def connect(graph, source, *destinations):
     for destination in destinations:
         graph.connect(source, "output", destination, "input")
 
@@ -22,7 +22,7 @@ class TestAsSimple:
 
     @pytest.fixture
     def same(self, execute, processes):
-        """Runs a graph both ways; `Kept.ranks` is a matter of the mapping."""
+        """Runs a graph on both mappings and compares the results, except for `Kept.ranks`."""
 
         def same(graph, inputs):
             expected = run(graph, inputs=inputs).outputs
@@ -64,10 +64,10 @@ class TestAsSimple:
             flows.Relay(),
             flows.Kept(),
         )
-        join(graph, numbers, left, right)
-        join(graph, left, end)
-        join(graph, right, end)
-        join(graph, numbers, end)
+        connect(graph, numbers, left, right)
+        connect(graph, left, end)
+        connect(graph, right, end)
+        connect(graph, numbers, end)
         outputs = same(graph, 50)
         assert outputs["Kept3"]["output"] == [sorted([*range(1, 51)] * 3)]
 
@@ -80,7 +80,7 @@ class TestAsSimple:
         )
         assert same(graph, 20)["Kept3"]["output"] == [[[*range(1, 21)]]]
 
-    def test_i3_nothing_at_all(self, same, flows, chain):
+    def test_i3_no_items(self, same, flows, chain):
         outputs = same(chain(flows.Numbers(), flows.Relay(), flows.Kept("all", 2)), 0)
         assert outputs["Kept2"]["output"] == [[], []]
 
@@ -99,7 +99,7 @@ class TestInstances:
         assert sum(had) == 200
         assert 1 <= len(had) <= 3
 
-    def test_i3_a_replica_is_finished_even_if_no_item_came(self, execute, flows, chain):
+    def test_i3_a_replica_is_finished_even_without_items(self, execute, flows, chain):
         result = execute(chain(flows.Numbers(), flows.Replica()), 0, 3)
         assert result.outputs == {"Replica1": {"output": ["had 0"]}}
 
@@ -152,12 +152,12 @@ class TestInputs:
     def test_g4_several_roots(self, execute, flows):
         graph = WorkflowGraph()
         first, second, end = flows.Numbers(), flows.Relay(), flows.Kept()
-        join(graph, first, end)
-        join(graph, second, end)
+        connect(graph, first, end)
+        connect(graph, second, end)
         given = {first: 3, second: iter([{"input": 10}, {"input": 20}])}
         assert execute(graph, given).outputs["Kept1"]["output"] == [[1, 2, 3, 10, 20]]
 
-    def test_an_error_of_the_iterable_comes_out_as_it_is(self, execute, graph):
+    def test_an_error_of_the_iterable_is_raised_unchanged(self, execute, graph):
         def broken():
             yield {"input": 1}
             raise OSError("the disk is gone")

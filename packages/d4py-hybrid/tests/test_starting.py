@@ -4,72 +4,37 @@ import threading
 
 import pytest
 
+from d4py_conformance.subprocesses.workflow_files import EXPECTED, HELPER, LAST, WORKFLOW, script
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import OptionError
 from dispel4py.loading import load_graph
 
 METHODS = ["fork", "forkserver", "spawn"]
 
-WORKFLOW = """
-    from dataclasses import dataclass
-    from helper import OFFSET
-    from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph
-
-    @dataclass
-    class Sample:
-        value: int
-
-    class Make(ProducerPE):
-        counter = 0
-        def _process(self, inputs):
-            self.counter += 1
-            return Sample(self.counter)
-
-    class Keep(IterativePE):
-        stateful = True
-        def _process(self, sample):
-            assert type(sample) is Sample
-            return Sample(sample.value + OFFSET)
-
-    def double(sample):
-        return Sample(2 * sample.value)
-
-    graph = WorkflowGraph()
-    make, keep = Make(), Keep()
-    doubled, shown = SimpleFunctionPE(double), SimpleFunctionPE(lambda sample: sample.value)
-    graph.connect(make, "output", keep, "input")
-    graph.connect(keep, "output", doubled, "input")
-    graph.connect(doubled, "output", shown, "input")
-"""
-SCRIPT = (
-    WORKFLOW
-    + """
-    if __name__ == "__main__":
-        import sys
-        from dispel4py import run
-        method, url = sys.argv[1:]
-        result = run(graph, "hybrid_redis", 4, 2, start_method=method, redis_url=url)
-        print(sorted(result.outputs["PE_<lambda>3"]["output"]))
-"""
+SCRIPT = script(
+    """
+    method, url = sys.argv[1:]
+    result = run(graph, "hybrid_redis", 4, 2, start_method=method, redis_url=url)
+    print(sorted(result.outputs["PE_<lambda>3"]["output"]))
+    """
 )
-EXPECTED = [202, 204, 206, 208]
 
 
 @pytest.fixture(autouse=True)
 def helper(write):
     """A module beside the workflow."""
-    write("helper.py", "OFFSET = 100\n")
+    write("helper.py", HELPER)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_pes_of_a_workflow_file_reach_every_worker(execute, write, method, monkeypatch):
     graph = load_graph(str(write("some flow.py", WORKFLOW)))
     result = execute(graph, 4, start_method=method)
-    assert sorted(result.outputs["PE_<lambda>3"]["output"]) == EXPECTED
+    assert sorted(result.outputs[LAST]["output"]) == EXPECTED
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_stateful_pes_and_functions_too(execute, flows, chain, method):
+def test_stateful_pes_and_functions_reach_every_worker(execute, flows, chain, method):
     graph = chain(flows.Samples(), flows.Values(), SimpleFunctionPE(flows.double), flows.Kept())
     result = execute(graph, 4, start_method=method)
     assert result.outputs["Kept3"]["output"] == [[2, 4, 6, 8]]
@@ -84,7 +49,7 @@ def test_a_script_runs_its_own_pes(start, write, server, method):
 
 
 @pytest.mark.parametrize("method", [None, *METHODS])
-def test_a_prompt_runs_its_own_pes_though_threads_live(start, server, method):
+def test_a_prompt_with_threads_runs_its_own_pes(start, server, method):
     code = """
 import threading, time
 threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
@@ -108,7 +73,7 @@ graph.connect(One(), "output", Add(), "input")
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(
+def test_a_script_that_runs_when_it_is_imported_is_an_error_with_advice(
     start, write, server, wait_until, method
 ):
     script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
@@ -120,9 +85,9 @@ def test_a_script_that_runs_when_it_is_imported_is_told_what_to_do(
     wait_until(lambda: not program.members(), "the end of all processes")
 
 
-def test_a_workflow_that_raises_in_a_worker_is_told(execute, write, monkeypatch):
+def test_a_workflow_file_that_raises_in_a_worker_is_an_error(execute, write, monkeypatch):
     text = "import os\nif 'D4PY_TEST' in os.environ: raise OSError('no data here')\n" + WORKFLOW
-    graph = load_graph(str(write("elsewhere.py", "    " + text.replace("\n", "\n    ", 2))))
+    graph = load_graph(str(write("raises.py", text)))
     monkeypatch.setenv("D4PY_TEST", "1")
     with pytest.raises(Exception, match="OSError: no data here"):
         execute(graph, 4, start_method="spawn")
@@ -158,6 +123,6 @@ def test_a_run_may_be_started_by_a_thread(execute, flows, chain):
     assert outputs[0]["Kept1"]["output"] == [[1, 2, 3]]
 
 
-def test_an_unknown_start_method_is_wrong_usage(execute, flows, chain):
+def test_an_unknown_start_method_is_an_error(execute, flows, chain):
     with pytest.raises(OptionError, match=r"the start method is 'clone'; it must be one of 'fork'"):
         execute(chain(flows.Numbers(), flows.Relay()), start_method="clone")

@@ -1,4 +1,4 @@
-"""However a run is stopped from outside, nothing of it is left: no process, file or key."""
+"""C4: a run that is stopped from outside leaves no process, file or key."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-#: A run that goes on for ever: results, a stateful PE, one of which each instance makes a file.
+#: An endless run with results and a stateful PE, of which each instance makes a file.
 WORKFLOW = """
     import flows
     from dispel4py import WorkflowGraph, run
@@ -91,7 +91,7 @@ class TestPrivateServer:
             assert status == -signal.SIGTERM
 
     @pytest.mark.parametrize("way", WAYS)
-    def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_speaks(
+    def test_c4_ctrl_c_reaches_all_processes_and_only_the_driver_reports_it(
         self, running, gone, temporary, way
     ):
         program = running(way)
@@ -105,7 +105,7 @@ class TestPrivateServer:
         assert "Traceback" not in err or way == "script"
 
     @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
-    def test_c4_all_is_gone_soon_after_the_driver_was_killed(
+    def test_c4_workers_and_files_are_removed_after_the_driver_was_killed(
         self, running, gone, temporary, wait_until, start_method
     ):
         program = running("script", start_method=start_method)
@@ -114,18 +114,17 @@ class TestPrivateServer:
         wait_until(lambda: not list(temporary.iterdir()), "the folder's removal", 5)
 
     @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
-    def test_c4_ctrl_c_while_it_starts_leaves_nothing_either(
+    def test_c4_ctrl_c_while_a_run_starts_leaves_nothing(
         self, write, command, gone, temporary, delay
     ):
         write("endless.py", WORKFLOW)
         program = command("hybrid_redis", "endless.py", "-i", 10**9, "-n", 10, "-q")
-        time.sleep(delay)  # it does not matter how far it has come
+        time.sleep(delay)  # any progress will do
         os.killpg(program.process.pid, signal.SIGINT)
         gone(program, 3)
         _, _, err = program.end()
         assert list(temporary.iterdir()) == []
-        # Python's own start may be interrupted too, and says so in its own way: once, with what it
-        # was dealing with.
+        # Python's own start may be interrupted too, which prints one traceback of its own.
         assert len(re.findall(r"(?<!another exception occurred:\n\n)Traceback", err)) <= 1
         assert "d4py-worker" not in err
 
@@ -140,7 +139,7 @@ class TestAnotherServer:
         gone(program, 5 if number == signal.SIGKILL else 2)
         assert server.keys() == []
 
-    def test_c4_one_worker_is_enough_to_delete_them(self, running, gone, server, wait_until):
+    def test_c4_one_worker_is_enough_to_delete_the_keys(self, running, gone, server, wait_until):
         # The others are frozen.
         program = running("script", redis_url=server.url)
         workers = [pid for pid in program.members() if pid != program.process.pid]
@@ -153,7 +152,7 @@ class TestAnotherServer:
         gone(program, 5)
         assert server.keys() == []
 
-    def test_runs_side_by_side_do_not_meet(self, execute, flows, chain):
+    def test_concurrent_runs_do_not_interfere(self, execute, flows, chain):
         def run_one(offset):
             made = flows.Makes(lambda number: number + offset)
             graph = chain(flows.Numbers(), made, flows.Relay(), flows.Kept())

@@ -20,15 +20,17 @@ from d4py_conformance.subprocesses.programs import LIMIT, wait_until
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
+from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
-from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
-from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.memory.run_store import InMemoryRunStore
+from d4py_dynamic.store.memory.store import InMemoryStore
+from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import server_binary
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
-from d4py_dynamic.store.tasks import MOST_RESULTS, MOST_WAITING, pins_of
+from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
@@ -165,12 +167,12 @@ def open_redis_store():
     """Makes the store of a run on a server; it is deleted after the test."""
     stores = []
 
-    def open_store(server, plan, owners):
+    def open_store(server, plan, owners, limits=StoreLimits()):
         keys = RunKeys(secrets.token_hex(4), tuple(pins_of(plan)))
         secret = secrets.token_bytes(32)
         driver = RedisRunStore(server.address, keys, secret, plan)
         driver.create("a test")
-        make_worker = partial(RedisTaskStore, server.address, keys, secret)
+        make_worker = partial(RedisTaskStore, server.address, keys, secret, limits=limits)
         stores.append(opened(driver, make_worker, owners, keys))
         return stores[-1]
 
@@ -209,9 +211,9 @@ class Local:
         looks: how often workers asked for its status.
     """
 
-    def __init__(self, plan, most_waiting=MOST_WAITING, most_results=MOST_RESULTS):
+    def __init__(self, plan, limits=StoreLimits()):
         self.plan = plan
-        self.table = InMemoryStore(len(plan.pes), most_waiting, most_results)
+        self.table = InMemoryStore(len(plan.pes), limits)
         self.driver = InMemoryRunStore(self.table, plan)
         self.commits, self.looks = [], 0
 
@@ -252,7 +254,7 @@ def open_broker_store():
 
         def worker(rank):
             # The broker closes its copy of the worker's end, since a process has its own.
-            lines.append(Connection(os.dup(broker.line(rank).fileno())))
+            lines.append(Connection(os.dup(broker.connect(rank).fileno())))
             broker.serve()
             return InMemoryTaskStore(StoreClient(lines[-1]))
 
@@ -396,14 +398,14 @@ def execute(local_store):
         graph,
         inputs=1,
         processes=2,
-        most_waiting=MOST_WAITING,
-        most_results=MOST_RESULTS,
+        most_waiting=StoreLimits.queue_length,
+        most_results=StoreLimits.result_batches,
         owned=None,
         limits=WorkerLimits(),
         **options,
     ):
         plan = replicate_stateless(make_plan(graph))
-        store = local_store(plan, most_waiting, most_results)
+        store = local_store(plan, StoreLimits(most_waiting, most_results))
         execute.stores.append(store)
         chosen = RunOptions(**options)
 

@@ -7,8 +7,9 @@ from multiprocessing.connection import Connection
 import pytest
 
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
-from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
-from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.memory.run_store import InMemoryRunStore
+from d4py_dynamic.store.memory.store import InMemoryStore
+from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.protocols import LogLine
 from d4py_dynamic.store.tasks import ANY, ITEMS, Commit, Task
 from dispel4py import IterativePE, WorkflowGraph
@@ -29,7 +30,7 @@ class Office:
 
     def line(self):
         rank = self.driver.join()
-        self.lines.append(Connection(os.dup(self.broker.line(rank).fileno())))
+        self.lines.append(Connection(os.dup(self.broker.connect(rank).fileno())))
         self.broker.serve()
         return self.lines[-1]
 
@@ -68,7 +69,7 @@ def test_c4_a_worker_whose_driver_is_gone_is_told_so(office):
     office.table.close("the run is over")
     with pytest.raises(ServiceError, match="the run is over"):
         store.take()
-    ours, theirs = office.broker.line(0), office.lines[-1]
+    ours, theirs = office.broker.connect(0), office.lines[-1]
     ours.close()
     theirs.close()
     with pytest.raises(ServiceError, match="the driver of this run is gone"):
@@ -94,6 +95,6 @@ def test_an_error_of_the_table_is_raised_at_the_worker_and_the_line_goes_on(offi
 
 
 def test_c4_lines_that_nobody_answered_are_closed(office):
-    line = office.broker.line(office.driver.join())
+    line = office.broker.connect(office.driver.join())
     office.broker.close()
     assert line.closed

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from d4py_dynamic.store.entries import TooLargeError, cut_results, cut_task
+from d4py_dynamic.store.entries import TooLargeError, split_results, split_task
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.server import find_server
@@ -178,19 +178,19 @@ def test_a_private_server_takes_a_gigabyte(need_server, monkeypatch):
 class TestCutting:
     def test_a_task_is_cut_in_its_order(self):
         task = Task(ITEMS, 1, ANY, "input", [bytes([n]) * 100 for n in range(7)])
-        parts = [*cut_task(task, dumps, 400)]
+        parts = [*split_task(task, dumps, 400)]
         assert all(len(data) <= 400 for _, data in parts)
         assert [item for part, _ in parts for item in part.payload] == task.payload
         assert len(parts) > 1
 
     def test_one_that_fits_stays_whole(self):
         task = Task(CALLS, 0, 0, None, 5)
-        assert [*cut_task(task, dumps, 400)] == [(task, dumps(task))]
+        assert [*split_task(task, dumps, 400)] == [(task, dumps(task))]
 
     def test_results_are_cut_down_to_single_ones(self):
         results = Results([("A0", "output", [b"x" * 300, b"y" * 300])], [])
-        assert len([*cut_results(results, dumps, 500)]) == 2
+        assert len([*split_results(results, dumps, 500)]) == 2
 
     def test_what_cannot_be_cut_is_refused(self):
         with pytest.raises(TooLargeError):
-            [*cut_task(Task(ITEMS, 1, ANY, "input", [b"x" * 500]), dumps, 400)]
+            [*split_task(Task(ITEMS, 1, ANY, "input", [b"x" * 500]), dumps, 400)]

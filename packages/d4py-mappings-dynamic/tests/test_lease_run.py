@@ -76,7 +76,7 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
         assert commit.instance_positions == [((0, 0), ResumePoint(sent, ()))]
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
-    assert last.pinned == [((0, 0), ResumePoint())]
+    assert last.instance_positions == [((0, 0), ResumePoint())]
     assert [lease.task.payload for lease in last.leases] == [80]
     assert results_of(script.commits) == [*range(1, 81)]
 

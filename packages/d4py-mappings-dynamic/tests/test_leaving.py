@@ -7,8 +7,9 @@ import pytest
 
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
-from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
-from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.memory.run_store import InMemoryRunStore
+from d4py_dynamic.store.memory.store import InMemoryStore
+from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.tasks import ITEMS, Commit, Task, counts
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan

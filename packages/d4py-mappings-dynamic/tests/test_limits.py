@@ -56,7 +56,7 @@ def execute(tmp_path, need_server):
 def test_too_few_open_files_for_the_workers_are_told(execute, mapping):
     out = execute(mapping, 64, 64, 60)
     assert out.startswith("60 worker processes take ")
-    assert "this user may have 64: take fewer processes (-n)" in out
+    assert "the hard limit is 64; use fewer processes (-n)" in out
 
 
 @pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_redis"])

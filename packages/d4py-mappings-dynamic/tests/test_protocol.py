@@ -24,12 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
-from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.memory.run_store import InMemoryRunStore
+from d4py_dynamic.store.memory.store import InMemoryStore
+from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.protocols import Results
-from d4py_dynamic.store.redis import client as redis_client
-from d4py_dynamic.store.redis import run_store as redis_run
-from d4py_dynamic.store.redis import task_store as redis_store
+from d4py_dynamic.store.redis import scripts as redis_scripts
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
@@ -462,7 +461,7 @@ def on_redis(server):
         return Protocol(driver, partial(RedisTaskStore, server.address, keys, secret), repeat)
 
     def repeat(store, commit):
-        store._once._number -= 1  # as `RetryUntilDeadline` does, below the store
+        store._scripts._number -= 1  # as `RetryUntilDeadline` does, below the store
         store.commit(commit)
 
     return make
@@ -538,46 +537,44 @@ def play(protocol):
     protocol.counts_are_right()
 
 
-#: What each script must not lack: a part of it, and what a careless hand leaves in its place.
+#: What each script must not lack: the script, a part of it, and what replaces the part.
 BREAKS = {
-    "commits of who was given up": (
+    "commits of a worker that was evicted": (
         "commit",
-        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if not is_member(rank) then",
         "if false then",
     ),
-    "commits that were done already": ("commit", "if before then return before end", ""),
-    "adoption by who was given up": (
+    "commits that were processed already": ("commit", "if earlier then return earlier end", ""),
+    "adoption by a worker that was evicted": (
         "adopt",
-        "if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then",
+        "if not is_member(rank) then",
         "if false then",
     ),
-    "a state without the end of its leases": (
+    "results that are not stored": ("commit", "\nadd_results()\n", "\n"),
+    "followers that are not stored": ("commit", "\nadd_followers()\n", "\n"),
+    "a state without the end of its leases": ("commit", "\nend_leases()\n", "\n"),
+    "a state that is not stored": ("commit", "\nrecord_states()\n", "\n"),
+    "a position that is not stored": (
         "commit",
-        "for _, lease in ipairs(leases) do\n  redis.call('XACK'",
-        "for _, lease in ipairs({}) do\n  redis.call('XACK'",
-    ),
-    "a state that is not kept": ("commit", "redis.call('HSET', prefix .. ':states'", "do end --"),
-    "a position that is not kept": (
-        "commit",
-        "redis.call('HSET', prefix .. ':positions'",
+        "redis.call('HSET', key('positions')",
         "do end --",
     ),
-    "a position in a shared call that is not kept": (
+    "a position in a shared call that is not stored": (
         "commit",
-        "redis.call('HSET', prefix .. ':begun'",
+        "redis.call('HSET', key('lease_positions')",
         "do end --",
     ),
-    "leases that stay with who was lost": (
+    "leases that stay with a worker that was evicted": (
         "evict_worker",
         "redis.call('XADD', shared",
         "do end --",
     ),
-    "positions that go with who was lost": (
+    "positions that are lost with a worker": (
         "evict_worker",
-        "'n', delivery_count, 'r', position",
-        "'n', delivery_count",
+        "'n', count, 'r', position",
+        "'n', count",
     ),
-    "leases that nobody adopts": ("adopt", "leases[#leases + 1] = found", ""),
+    "leases that are not adopted": ("adopt", "leases[#leases + 1] = found", ""),
 }
 
 
@@ -588,7 +585,7 @@ def test_h2_a_course_of_events_on_redis(play_on_redis):
 @pytest.mark.parametrize("what", BREAKS)
 def test_h2_a_script_that_lacks_something_is_found_out(play_on_redis, monkeypatch, what):
     name, part, instead = BREAKS[what]
-    load = redis_client.load_script
+    load = redis_scripts.load_script
 
     def load_broken(which):
         source = load(which)
@@ -597,7 +594,6 @@ def test_h2_a_script_that_lacks_something_is_found_out(play_on_redis, monkeypatc
         assert source.count(part) == 1
         return source.replace(part, instead)
 
-    for module in (redis_client, redis_store, redis_run):
-        monkeypatch.setattr(module, "load_script", load_broken, raising=False)
+    monkeypatch.setattr(redis_scripts, "load_script", load_broken)
     with pytest.raises((AssertionError, pytest.fail.Exception, ServiceError)):
         play_on_redis()

@@ -14,8 +14,10 @@ import redis
 from d4py_conformance.chaos.faults import Count, Name, RunningSum, Ticks
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import IdempotentScripts, RetryUntilDeadline, broken, connect
+from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.retry import RetryUntilDeadline
+from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
 from d4py_dynamic.store.redis.waiting_socket import process_here
 from dispel4py import WorkflowGraph, run
@@ -103,62 +105,71 @@ def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
         assert client.keys() == []
 
 
-class TestOnce:
+class TestIdempotentScripts:
     @pytest.fixture
-    def once(self, server):
+    def scripts(self, server):
         with server.client() as client:
             client.hset("d4py:x:unfinished", "intact", 1)
             client.hset("d4py:x:answers", "intact", 1)
-            yield IdempotentScripts(client, "d4py:x", "somebody")
+            yield IdempotentScripts(client, "d4py:x", "a caller")
             client.flushall()
 
-    def test_c5_a_call_that_is_sent_again_has_its_answer_and_no_other_effect(self, once):
-        ranks = [once("join", ""), once("join", "")]
-        once._number -= 1
-        assert [*ranks, once("join", ""), once("join", "")] == [0, 1, 1, 2]
-        assert once._client.hlen("d4py:x:members") == 3
+    @pytest.fixture
+    def join(self, scripts):
+        return lambda driver_id="": scripts("join", ScriptRequest(driver_id=driver_id))
 
-    def test_i4_a_log_line_that_is_sent_again_is_there_once(self, once):
-        once._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
-        once("send_event", b"a line")
-        once._number -= 1
-        once("send_event", b"a line")
-        once("send_event", b"another line")
-        lines = [fields[b"d"] for _, fields in once._client.xrange("d4py:x:out")]
+    def test_c5_a_call_that_is_sent_again_has_its_answer_and_no_other_effect(self, scripts, join):
+        ranks = [join(), join()]
+        scripts._number -= 1
+        assert [*ranks, join(), join()] == [0, 1, 1, 2]
+        assert scripts._client.hlen("d4py:x:members") == 3
+
+    def test_i4_a_log_line_that_is_sent_again_is_there_once(self, scripts):
+        def send(line):
+            request = ScriptRequest()
+            request.set("event", request.value(line))
+            scripts("send_event", request)
+
+        scripts._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
+        send(b"a line")
+        scripts._number -= 1
+        send(b"a line")
+        send(b"another line")
+        lines = [fields[b"d"] for _, fields in scripts._client.xrange("d4py:x:out")]
         assert lines == [b"a line", b"another line"]
 
-    def test_c5_a_server_that_has_forgotten_a_call_says_so(self, once, server):
-        once("join", "")
-        once._client.hdel("d4py:x:answers", "somebody")
+    def test_c5_a_server_that_has_forgotten_a_call_is_detected(self, scripts, join, server):
+        join()
+        scripts._client.hdel("d4py:x:answers", "a caller")
         text = "needs 'appendfsync always'"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
-            once("join", "")
+            join()
 
-    def test_c5_answers_that_were_evicted_are_no_older_state(self, once, server):
-        once("join", "")
-        once._client.delete("d4py:x:answers")
+    def test_c5_answers_that_were_evicted_are_no_older_state(self, scripts, join, server):
+        join()
+        scripts._client.delete("d4py:x:answers")
         text = r"somebody deleted or evicted them \(GONE d4py:x:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
-            once("join", "")
+            join()
 
-    def test_a_call_that_was_refused_does_not_count(self, once):
-        once._client.hset("d4py:x:info", "driver", "another")
+    def test_a_call_that_was_refused_does_not_count(self, scripts, join):
+        scripts._client.hset("d4py:x:info", "driver", "another")
         with pytest.raises(redis.ResponseError, match="LOST driver"):
-            once("join", "mine")
-        assert once("join", "another") == 0
+            join("mine")
+        assert join("another") == 0
 
 
-class TestPatience:
+class TestRetryUntilDeadline:
     def tried(self, seconds, error):
-        patience, failures = RetryUntilDeadline(seconds), []
+        retry, failures = RetryUntilDeadline(seconds), []
 
         def fail():
             raise error
 
         with pytest.raises(type(error)):
-            patience.call_with_retry(fail, failures.append)
-        assert len(failures) == patience.broken
-        return patience.broken
+            retry.call_with_retry(fail, failures.append)
+        assert len(failures) == retry.broken
+        return retry.broken
 
     def test_none_tries_once(self):
         assert self.tried(0.0, redis.ConnectionError()) == 1
@@ -167,7 +178,7 @@ class TestPatience:
         assert self.tried(0.2, redis.ConnectionError()) > 2
 
     def test_it_begins_with_the_first_failure(self):
-        patience, tries = RetryUntilDeadline(0.1), []
+        retry, tries = RetryUntilDeadline(0.1), []
 
         def fail_late_once():
             tries.append(monotonic())
@@ -176,33 +187,33 @@ class TestPatience:
                 raise redis.TimeoutError
             return "an answer"
 
-        assert patience.call_with_retry(fail_late_once, lambda error: None) == "an answer"
+        assert retry.call_with_retry(fail_late_once, lambda error: None) == "an answer"
 
     def test_further_tries_take_no_longer_than_it(self):
-        patience, limits = RetryUntilDeadline(0.2), []
+        retry, limits = RetryUntilDeadline(0.2), []
 
         def fail():
-            limits.append(patience.limit(3.0))
+            limits.append(retry.limit(3.0))
             raise redis.ConnectionError
 
         with pytest.raises(redis.ConnectionError):
-            patience.call_with_retry(fail, lambda error: None)
+            retry.call_with_retry(fail, lambda error: None)
         assert limits[0] == 3.0
         assert all(0 < limit <= 0.2 for limit in limits[1:])
-        assert patience.limit(3.0) == 3.0
+        assert retry.limit(3.0) == 3.0
 
     def test_a_wrong_password_stays_wrong(self):
         assert self.tried(5.0, redis.AuthenticationError()) == 1
 
     def test_a_command_whose_connection_breaks_is_sent_again(self, server, wait_until):
-        address = Address(server.url, patience=5.0)
+        address = Address(server.url, reconnect_seconds=5.0)
         with connect(address) as client, server.client() as other:
             thread = threading.Thread(target=client.blpop, args=("nothing", 1))
             thread.start()
             wait_until(lambda: other.info("clients")["blocked_clients"], "waiting")
             other.client_kill_filter(_type="normal", skipme=True)
             thread.join()
-            assert broken(client) == 1
+            assert broken_connections(client) == 1
 
     def test_an_answer_to_much_has_more_time(self, server):
         with connect(Address(server.url), 0.5) as client, server.client() as other:

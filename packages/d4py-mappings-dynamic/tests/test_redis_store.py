@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
+from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
+from d4py_dynamic.store.redis import task_reader
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
@@ -102,7 +104,7 @@ class TestKeys:
             opened.driver.delete()
             return reply
 
-        worker._safely = delete_run
+        worker._reader._with_lost_entries = delete_run
         (lease,) = worker.take()
         assert lease.task.kind == STOP
         assert client.keys("*") == []
@@ -408,12 +410,12 @@ class TestAFullServer:
 
 class TestABrokenConnection:
     def test_c5_what_a_read_took_on_the_server_after_it_broke_is_found(
-        self, opened, client, monkeypatch, wait_until
+        self, plan, server, open_redis_store, client, monkeypatch, wait_until
     ):
         """The server may notice late that a connection is gone whose read still waits there."""
-        monkeypatch.setattr("d4py_dynamic.store.redis.task_store.TAKE_SECONDS", 0.05)
+        opened = open_redis_store(server, plan, OWNERS, StoreLimits(reread_seconds=0.1))
         worker, _ = opened.workers
-        monkeypatch.setattr("d4py_dynamic.store.redis.task_store.broken", lambda client: 1)
+        monkeypatch.setattr(task_reader, "broken_connections", lambda client: 1)
         assert worker.take(seconds=0.0) == []
         opened.driver.put([items(1)])
         stream = opened.keys.shared

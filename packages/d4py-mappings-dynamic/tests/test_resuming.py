@@ -113,7 +113,7 @@ def test_h2_a_run_that_had_only_to_end_is_resumed(hosts):
 
 def test_h2_results_that_the_dead_driver_had_are_delivered_again(hosts):
     driver = begin(hosts, "dyn_redis", "plain", 300, "--output", "-")
-    archive = f"{hosts.prefix()}:kept"
+    archive = f"{hosts.prefix()}:archive"
     wait_until(lambda: hosts.client.xlen(archive) > 3, "results")
     kill(driver)
     assert_finished(hosts, resume(hosts), "plain", 300)

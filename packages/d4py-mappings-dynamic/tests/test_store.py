@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import LogLine, Quiescent, Results
 from d4py_dynamic.store.tasks import (
     ANY,
@@ -17,7 +18,6 @@ from d4py_dynamic.store.tasks import (
     CONTROL_MESSAGES,
     FINISH,
     ITEMS,
-    MOST_BYTES,
     PAUSE,
     RESUME,
     AdoptedInstance,
@@ -435,7 +435,7 @@ class StoreContract:
         assert workers[0].status([place]).full == ()
 
     def test_c6_an_instance_is_full_of_large_tasks_though_small_ones_follow(self, driver, workers):
-        size = MOST_BYTES // 16
+        size = StoreLimits.queue_bytes // 16
         for _ in range(20):
             workers[0].commit(Commit(tasks=[items(bytes(size), pe=PINNED, instance=0)]))
         assert workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)])).full

@@ -179,7 +179,8 @@ def test_what_one_call_writes_is_given_away_while_it_goes_on(execute):
 
 
 def test_a_worker_alone_keeps_everything_to_itself(execute):
-    execute(chain(Numbers(), Relay(), Relay(), Relay()), 2000, 1)
+    limits = WorkerLimits(commit_seconds=1e9)  # however slow the machine is
+    execute(chain(Numbers(), Relay(), Relay(), Relay()), 2000, 1, limits=limits)
     (store,) = execute.stores
     assert [task for _, commit in store.commits for task in commit.tasks] == []
 

@@ -149,6 +149,7 @@ class MpiProcesses:
 
     MARK = "D4PY_TEST_MARK"
     RANK = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
+    PROGRAM = b"d4py_fixed.mpi.rank_main"
 
     def __init__(self, mark, mpiexec, folder, temporary):
         self.mark, self.mpiexec = mark, mpiexec
@@ -169,14 +170,14 @@ class MpiProcesses:
         stdout=subprocess.PIPE,
         **more,
     ):
-        from d4py_fixed.mpi.launcher import launch_environment
+        from d4py_fixed.mpi.launcher_environment import mpiexec_environment
 
         environment = {n: v for n, v in os.environ.items() if n not in ("PYTHONHASHSEED", "TERM")}
         environment["PYTHONPATH"] = str(HERE)
         if under is not None:
             command = [*self.mpiexec, *under, *command]
             # What those have set who work as root, or with more processes than cores.
-            environment = launch_environment(environment, os.geteuid())
+            environment = mpiexec_environment(environment, os.geteuid())
         process = subprocess.Popen(
             list(map(str, command)),
             cwd=self.folder,
@@ -216,7 +217,7 @@ class MpiProcesses:
         found = {}
         for pid, environment in self.alive().items():
             rank = next((int(environment[n]) for n in self.RANK if n in environment), None)
-            if rank is not None and (rank or b"mpi_rank" in environment[b"command"]):
+            if rank is not None and (rank or self.PROGRAM in environment[b"command"]):
                 found[rank] = pid
         return found
 
@@ -246,7 +247,7 @@ def mpi(monkeypatch, tmp_path):
     try:
         import mpi4py  # noqa: F401
 
-        from d4py_fixed.mpi.launcher import find_mpiexec
+        from d4py_fixed.mpi.mpiexec import find_mpiexec
 
         mpiexec = find_mpiexec(None)
     except (ImportError, UsageError) as error:

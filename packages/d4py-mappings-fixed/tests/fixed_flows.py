@@ -1,13 +1,13 @@
 """PEs for the tests of this folder; loaded as a workflow file, as all ranks can."""
 
 import os
-import signal
-import sys
 import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from threading import Event, Thread
 
+from d4py_conformance.pes.failures import FailingNumbers, Fails  # noqa: F401
+from d4py_conformance.pes.samples import Makes, Samples, Values, double  # noqa: F401
 from dispel4py import GenericPE, IterativePE, ProducerPE
 
 MIB = 1 << 20
@@ -145,52 +145,6 @@ class Size(IterativePE):
         self.write("output", (self.items, self.bytes, [*self.peaks, peak()]))
 
 
-class Failing:
-    """Fails at one item, or in preprocess or postprocess."""
-
-    def __init__(self, at, how="raise"):
-        super().__init__()
-        self.at, self.how, self.counter = at, how, 0
-
-    def _preprocess(self):
-        if self.at == "preprocess":
-            self.fail()
-
-    def _process(self, data):
-        if data == self.at:
-            self.fail()
-        return data
-
-    def _postprocess(self):
-        if self.at == "postprocess":
-            self.fail()
-
-    def fail(self):
-        match self.how:
-            case "raise":
-                raise ValueError("the sensor is broken")
-            case "sys.exit":
-                sys.exit("enough")
-            case "KeyboardInterrupt":
-                raise KeyboardInterrupt("no key was pressed")
-            case "os._exit(0)":
-                os._exit(0)
-            case "os._exit(3)":
-                os._exit(3)
-            case "kill -9":
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-class Fails(Failing, IterativePE):
-    pass
-
-
-class FailingNumbers(Failing, ProducerPE):
-    def _process(self, inputs):
-        self.counter += 1
-        return super()._process(self.counter)
-
-
 class Sleeps(IterativePE):
     """Sleeps at every item, or at one, and makes a file before if it has a path."""
 
@@ -243,35 +197,6 @@ class Large(ProducerPE):
         return b"x" * self.size
 
 
-class Makes(IterativePE):
-    """Sends the value of a function of each item."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def _process(self, data):
-        return self.function(data)
-
-
-class Sample:
-    """An item of a class that the workflow defines."""
-
-    def __init__(self, value):
-        self.value = value
-
-
-class Samples(Numbers):
-    def _process(self, inputs):
-        return Sample(super()._process(inputs))
-
-
-class Values(IterativePE):
-    def _process(self, data):
-        assert type(data) is Sample
-        return data.value
-
-
 class Appends(IterativePE):
     """Appends to its items, which are lists."""
 
@@ -290,11 +215,6 @@ class Lists(ProducerPE):
     def _process(self, inputs):
         self.data.append(len(self.data) + 1)
         self.write("output", self.data)
-
-
-def double(number):
-    """A function for a `SimpleFunctionPE`."""
-    return 2 * number
 
 
 class Hashes(IterativePE):

@@ -1,19 +1,18 @@
-"""Scenes for the ranks of an MPI world, which keep the contract of `Transport`.
+"""Checks of the contract of `Transport` by the ranks of an MPI world.
 
-Started by mpiexec as ``mpi_ranks.py SCENE``; each rank plays its part, and says so at its end.
+Started by mpiexec as ``mpi_ranks.py``.  The ranks carry out all functions of `SCENES` one after
+the other, and the first rank prints the name of each one that has passed on all ranks.
 """
 
-import os
 import socket
-import sys
 import time
 
-from d4py_fixed.mpi.rank_process import start_mpi
+from d4py_fixed.mpi.mpi_start import start_mpi
 
 MPI = start_mpi()
 
-from d4py_fixed.mpi import transport as mpi_transport  # noqa: E402
 from d4py_fixed.mpi.control_channel import ControlChannels  # noqa: E402
+from d4py_fixed.mpi.limits import MpiLimits  # noqa: E402
 from d4py_fixed.mpi.transport import MpiTransport  # noqa: E402
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket  # noqa: E402
 
@@ -22,7 +21,7 @@ SOON = 30.0
 
 
 def take(transport, count):
-    """So many frames, as (rank, [bytes, …])."""
+    """Return so many frames, as (rank, [bytes, …])."""
     frames, until = [], time.monotonic() + SOON
     while len(frames) < count:
         arrived = transport.receive(0.5)
@@ -48,7 +47,6 @@ def frames_arrive_whole(rank, transport):
 
 
 def frames_in_pieces_arrive_whole(rank, transport):
-    mpi_transport.PIECE_BYTES = 1000
     for parts in ([b"x" * 1000], [b"x" * 1001], [b"abc" * 12_345], [b"head", b"", b"xy" * 54_321]):
         if rank == 0:
             transport.send(1, parts)
@@ -100,52 +98,75 @@ def received_parts_are_the_receivers_own(rank, transport):
         assert bytes(got[1][:10]) == b"LARGElarge"
 
 
-def who_waits_is_woken(rank, transport):
-    for n in range(5):
-        if rank == 1:
-            time.sleep(0.2)
-            transport.send(0, [b"%r" % time.monotonic()])
-        elif rank == 0:
-            ((_, (sent_at,)),) = take(transport, 1)
-            assert n == 0 or time.monotonic() - float(sent_at) < 0.1
+def a_rank_that_waits_is_notified(rank, transport):
+    """The notification ends the wait, not the pause after which MPI is probed all the same."""
+    if rank == 0:
+        transport.receive(4 * SOON)
+        transport.send(1, [b"answer"])
+    elif rank == 1:
+        time.sleep(0.1)  # by now rank 0 has come to its longest pause
+        transport.send(0, [b"question"])
+        assert take(transport, 1) == [(0, [b"answer"])]
 
 
-def who_waits_sleeps(rank, transport):
+def a_rank_that_waits_uses_little_processor_time(rank, transport):
     if rank == 0:
         before = time.process_time()
-        assert transport.receive(2.0) is None
-        assert time.process_time() - before < 0.2
+        assert transport.receive(1.0) is None
+        used = time.process_time() - before
+        assert used < 0.3, "a rank that polled without a pause would use a second"
 
 
-def nobody_waits_for_one_that_takes_nothing(rank, transport):
+def a_rank_that_reads_nothing_blocks_no_other(rank, transport):
     if rank == 0:
-        started_at = time.monotonic()
         for n in range(100):
             transport.send(1, [b"%d" % n, bytes(MIB)])
-        transport.send(2, [b"still here"])
-        assert time.monotonic() - started_at < 5.0
+        transport.send(2, [b"unblocked"])
     elif rank == 2:
-        assert take(transport, 1) == [(0, [b"still here"])]
-    MPI.COMM_WORLD.Barrier()
+        assert take(transport, 1) == [(0, [b"unblocked"])]
+    MPI.COMM_WORLD.Barrier()  # rank 1 reads nothing before rank 2 has its frame
     if rank == 1:
         assert [int(parts[0]) for _, parts in take(transport, 100)] == [*range(100)]
+
+
+SCENES = [
+    frames_arrive_whole,
+    frames_in_pieces_arrive_whole,
+    frames_of_many_senders_keep_their_order,
+    senders_of_big_frames_do_not_block_each_other,
+    parts_may_be_used_again,
+    received_parts_are_the_receivers_own,
+    a_rank_that_waits_is_notified,
+    a_rank_that_waits_uses_little_processor_time,
+    a_rank_that_reads_nothing_blocks_no_other,
+]
+#: Pauses so long that nothing but a notification can end them in time.
+LIMITS = {
+    frames_in_pieces_arrive_whole: MpiLimits(piece_bytes=1000),
+    a_rank_that_waits_is_notified: MpiLimits(idle_pause_seconds=2 * SOON),
+}
 
 
 def main():
     world = MPI.COMM_WORLD
     rank, size = world.Get_rank(), world.Get_size()
-    line, _other = socket.socketpair()
-    bell = WakeupSocket(world, line)
-    heads, bodies = world.Dup(), world.Dup()
-    for _ in range(2):  # runs follow each other
-        transport = MpiTransport(heads, bodies, ControlChannels(rank, b"key"), bell, size)
-        globals()[sys.argv[1]](rank, transport)
-        transport.settle([peer for peer in range(size) if peer != rank])
-        assert transport.receive(0.0) is None
-        transport.close()
-        world.Barrier()  # as the driver waits for all
+    channel, _driver = socket.socketpair()
+    frames, bodies = world.Dup(), world.Dup()
+    for scene in SCENES:
+        limits = LIMITS.get(scene, MpiLimits())
+        wakeup = WakeupSocket(world, channel, limits)
+        for _ in range(2):  # runs follow each other
+            channels = ControlChannels(rank, b"key")
+            transport = MpiTransport(frames, bodies, channels, wakeup, size, limits)
+            scene(rank, transport)
+            transport.drain([peer for peer in range(size) if peer != rank])
+            assert transport.receive(0.0) is None
+            transport.close()
+            world.Barrier()  # as the driver waits for all
+        wakeup.close()
+        if rank == 0:
+            print(scene.__name__, flush=True)
     MPI.Finalize()
-    os.write(1, b"done\n")
 
 
 if __name__ == "__main__":

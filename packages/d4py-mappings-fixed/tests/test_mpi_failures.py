@@ -1,4 +1,4 @@
-"""What goes wrong ends an `mpi` run soon, says what it was, and leaves nothing behind."""
+"""Errors end an `mpi` run promptly, are reported, and leave nothing behind."""
 
 import os
 import shutil
@@ -19,9 +19,7 @@ from dispel4py.errors import (
     WorkerLostError,
 )
 
-#: Seconds in which a run that fails at once should have ended; it takes one or two to start.
-PROMPTLY = 15.0
-#: Seconds in which a run that was told to stop should have ended.
+#: Seconds in which a run has to end after a signal (C4).
 STOPPED = 2.0
 
 WORKFLOW = """
@@ -57,10 +55,8 @@ def fails(execute_mpi):
     """Runs a graph that fails, and returns the error."""
 
     def run_and_fail(graph, expected, inputs=20, **options):
-        started_at = time.monotonic()
         with pytest.raises(expected) as caught:
             execute_mpi(graph, inputs, **options)
-        assert time.monotonic() - started_at < PROMPTLY
         return caught.value
 
     return run_and_fail
@@ -85,9 +81,10 @@ def busy(mpi, write, tmp_path, wait_until):
 class TestPEs:
     """C3: the first exception stops the run."""
 
-    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
-    @pytest.mark.parametrize("place", ["first", "middle", "last"])
-    def test_c3_an_exception_is_told_with_its_place(self, fails, flows, chain, at, place):
+    @pytest.mark.parametrize(
+        ("place", "at"), [("first", "preprocess"), ("middle", 7), ("last", "postprocess")]
+    )
+    def test_c3_an_exception_is_reported_with_its_place(self, fails, flows, chain, at, place):
         graph = {
             "first": lambda: chain(flows.FailingNumbers(at), flows.Relay(), flows.Relay()),
             "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
@@ -100,22 +97,21 @@ class TestPEs:
         assert error.reason == "ValueError: the sensor is broken"
         assert 'raise ValueError("the sensor is broken")' in error.user_traceback
         if at == 7:
-            assert error.item == ("{}" if place == "first" else "7")
+            assert error.item == "7"
 
-    @pytest.mark.parametrize("number", [1, 2, 3])
-    def test_c3_the_instance_is_told(self, fails, flows, chain, number):
-        pe = flows.Fails(number)
+    def test_c3_the_instance_is_reported(self, fails, flows, chain):
+        pe = flows.Fails(2)
         pe.numprocesses = 3
         error = fails(chain(flows.Numbers(), pe, flows.Relay()), ProcessingError)
-        assert (error.pe_id, error.instance, error.item) == ("Fails1", number - 1, str(number))
+        assert (error.pe_id, error.instance, error.item) == ("Fails1", 1, "2")
 
     def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Fails(5000), flows.Kept())
         assert fails(graph, ProcessingError, 10**12).item == "5000"
 
-    def test_c3_others_that_are_in_a_long_call_are_not_waited_for(self, fails, flows, chain):
+    def test_c3_the_end_does_not_wait_for_a_long_call_elsewhere(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(7))
-        graph.connect(flows.Numbers(), "output", flows.Sleeps(60), "input")
+        graph.connect(flows.Numbers(), "output", flows.Sleeps(3600), "input")
         assert fails(graph, ProcessingError).item == "7"
 
     def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
@@ -128,8 +124,7 @@ class TestPEs:
         assert result.outputs["Kept3"]["output"] == [[1, 2, 4, 6, 7, 8, 9, 10]]
         assert sorted((f.pe_id, f.item) for f in result.failures) == [("Fails1", 3), ("Fails2", 5)]
 
-    @pytest.mark.parametrize("under", UNDER)
-    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize(("place", "under"), [(2, None), (0, ["-n", 3]), (1, ["-n", 5])])
     def test_c3_the_command_shows_the_traceback_whichever_rank_failed(
         self, mpi, write, under, place
     ):
@@ -147,14 +142,14 @@ class TestPEs:
 
 @pytest.mark.slow
 class TestRanks:
-    """C5: a rank that is gone fails the run, and what it ran is told."""
+    """C5: a lost rank fails the run, and the error names the PEs that it ran."""
 
     @pytest.mark.parametrize(
         ("how", "cause"),
         [("os._exit(0)", "exit status"), ("os._exit(3)", "exit status 3"), ("kill -9", "SIGKILL")],
     )
     @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
-    def test_c5_a_pe_that_ends_its_process_is_told(self, fails, flows, chain, how, cause, at):
+    def test_c5_a_pe_that_ends_its_process_is_reported(self, fails, flows, chain, how, cause, at):
         graph = chain(flows.Numbers(), flows.Fails(at, how), flows.Relay())
         error = fails(graph, WorkerLostError)
         assert error.rank == 1
@@ -164,22 +159,21 @@ class TestRanks:
     @pytest.mark.parametrize("rank", [0, 1, 2, 3])
     def test_c5_each_rank_can_be_killed(self, mpi, execute_mpi, flows, chain, rank):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
-        killed_at = []
+        killed = []
 
         def kill(*result):
-            if not killed_at:
-                killed_at.append(time.monotonic())
-                os.kill(mpi.ranks()[rank], signal.SIGKILL)
+            if not killed:
+                killed.append(mpi.ranks()[rank])
+                os.kill(killed[0], signal.SIGKILL)
 
         with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
             execute_mpi(graph, 10**12, on_result=kill)
-        assert time.monotonic() - killed_at[0] < PROMPTLY
-        assert caught.value.rank == rank
+        assert (caught.value.rank, caught.value.pid) == (rank, killed[0])
         name = ["Numbers0", "Relay1", "Relay2", "Relay3"][rank]
         assert str(caught.value).endswith(f"; it ran {name} (instance 0)")
 
     @pytest.mark.parametrize("rank", [1, 3])
-    def test_c5_the_first_is_told_though_the_driver_notices_when_all_are_gone(
+    def test_c5_the_first_lost_rank_is_named_though_all_have_ended_since(
         self, mpi, execute_mpi, flows, chain, wait_until, rank
     ):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
@@ -200,9 +194,7 @@ class TestRanks:
     def test_c5_a_command_ends_whichever_rank_is_killed(self, mpi, busy, under, rank):
         process = busy(under)
         os.kill(mpi.ranks()[rank], signal.SIGKILL)
-        killed_at = time.monotonic()
-        status, _, err = mpi.end(process)
-        assert time.monotonic() - killed_at < PROMPTLY
+        status, _, err = mpi.end(process)  # the run has no end of its own
         assert status != 0
         if under is None:
             assert status == 1
@@ -225,7 +217,7 @@ class TestRanks:
                 (pid, *_) = [
                     pid
                     for pid, environment in mpi.alive().items()
-                    if b"d4py_fixed.mpi.rank_process" in environment[b"command"]
+                    if mpi.PROGRAM in environment[b"command"]
                     and not environment.keys() & set(mpi.RANK)
                 ]
                 killed.append(pid)
@@ -264,7 +256,7 @@ class TestStopping:
             assert status != 0
         assert min(took) < STOPPED
 
-    def test_c4_so_does_one_while_ranks_are_starting(self, mpi, write, wait_until):
+    def test_c4_a_signal_stops_ranks_that_are_starting(self, mpi, write, wait_until):
         write("wf.py", WORKFLOW)
         process = mpi.start("wf.py", "-q", "-i", 10**12)
         wait_until(mpi.ranks, "the start of a rank")
@@ -286,7 +278,7 @@ class TestStopping:
                 pid
                 for pid, environment in mpi.alive().items()
                 if b"0" in [environment.get(name) for name in mpi.RANK]
-                and b"mpi_rank" not in environment[b"command"]
+                and mpi.PROGRAM not in environment[b"command"]
             ]
             os.kill(driver, signal.SIGKILL)
         mpi.end(process)

@@ -1,4 +1,4 @@
-"""What MPI ranks print and read: every byte arrives, whoever stands between; nothing is read."""
+"""Standard streams of MPI ranks: all output arrives, and standard input is empty."""
 
 import ast
 import os
@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi import rank_supervisor as mpi_world
-from d4py_fixed.mpi.control_channel import Hello, dial
-from d4py_fixed.mpi.output import Forwarder
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.listener import Hello, connect
+from d4py_fixed.mpi.output import OutputForwarder
 from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 
 WORKFLOW = """
@@ -57,8 +57,8 @@ def _workflow(write):
 
 
 @pytest.fixture
-def apart(mpi, write):
-    """An mpiexec by which each rank but the first is on a machine of another name."""
+def remote_mpiexec(mpi, write):
+    """An mpiexec that starts each rank but the first on a machine of another name."""
     renamed = ["unshare", "--uts"]
     if subprocess.run([*renamed, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this user may not name machines")
@@ -90,23 +90,25 @@ class TestOutput:
         assert status == 1
         assert "No space left on device" in err
 
-    def test_so_does_one_for_ranks_on_other_machines(self, mpi, apart):
+    def test_a_full_disk_fails_the_run_of_ranks_on_other_machines(self, mpi, remote_mpiexec):
         with open("/dev/full", "w") as full:
-            process = mpi.start("wf.py", "-q", "-n", 2, "--mpiexec", apart, stdout=full, COUNT="9")
+            process = mpi.start(
+                "wf.py", "-q", "-n", 2, "--mpiexec", remote_mpiexec, stdout=full, COUNT="9"
+            )
         status, _, err = mpi.end(process)
         assert status == 1
         assert "cannot be written to standard output: No space left on device" in err
 
-    def test_what_is_printed_on_other_machines_arrives(self, mpi, apart):
+    def test_what_is_printed_on_other_machines_arrives(self, mpi, remote_mpiexec):
         more = {"COUNT": "20000", "LENGTH": "79"}
-        process = mpi.start("wf.py", "-q", "-n", 2, "--mpiexec", apart, **more)
+        process = mpi.start("wf.py", "-q", "-n", 2, "--mpiexec", remote_mpiexec, **more)
         status, out, err = mpi.end(process)
         assert status == 0, err
         assert out == ("x" * 79 + "\n") * 20_000 + "Outputs: {}\n"
 
     @pytest.mark.slow
     @pytest.mark.parametrize("pe", ["Prints", "Large"])
-    def test_under_mpiexec_a_long_line_is_waited_for(self, mpi, pe):
+    def test_a_long_line_arrives_under_mpiexec(self, mpi, pe):
         process = mpi.start("wf.py", "-q", under=["-n", 2], PE=pe, LENGTH="8000000")
         status, out, err = mpi.end(process, 60.0)
         assert status == 0, err
@@ -147,13 +149,13 @@ class TestInput:
         assert out == "{'Reads1': {'output': [b'']}}\n"
 
 
-class Slow:
-    """Processes that end when they are released."""
+class SlowProcesses:
+    """`RankProcesses` that end when they are released, or at a signal."""
 
     def __init__(self):
         self.released, self.stopped, self.prints = threading.Event(), [], False
 
-    def is_over(self):
+    def has_ended(self):
         return self.released.is_set() or bool(self.stopped)
 
     def is_printing(self, seconds):
@@ -162,63 +164,69 @@ class Slow:
     def stop(self, number):
         self.stopped.append(number)
 
-    def end_left(self):
+    def kill_descendants(self):
         pass
 
-    def status(self):
+    def exit_status(self):
         return 0
 
     def check_output(self):
         pass
 
-    def see_off(self):
+    def finish_output(self):
         pass
 
-    def is_ours(self, rank):
+    def may_kill(self, rank):
         return False
 
 
-class TestTheEnd:
-    """After a good run ranks end when what they have printed was read, and none is killed."""
+END_SECONDS = 0.05
+
+
+class TestShutdown:
+    """After a good run ranks end once their output was read, and none is killed."""
 
     @pytest.fixture
-    def world(self, monkeypatch):
-        """A world of one rank: its processes, the rank's line, and the world."""
-        monkeypatch.setattr(mpi_world, "_END_SECONDS", 0.2)
-        processes = Slow()
+    def supervised(self):
+        """A supervisor of one rank: the processes, the rank's channel, and the supervisor."""
+        processes = SlowProcesses()
         message = {}
-        world = RankSupervisor(lambda given: message.update(given) or processes)
+        limits = MpiLimits(end_seconds=END_SECONDS)
+        start = lambda given: message.update(given) or processes  # noqa: E731
+        supervisor = RankSupervisor(start, limits=limits)
         ((port, key),) = (text.split(":") for text in message.values())
-        line = dial(("127.0.0.1", int(port)), bytes.fromhex(key), Hello(0, 1, 1, is_wide=False))
-        assert world.size() == 1
-        yield processes, line, world
-        line.close()
+        hello = Hello(0, 1, 1, is_remote=False)
+        with connect(("127.0.0.1", int(port)), bytes.fromhex(key), hello) as channel:
+            assert supervisor.wait_until_started(30.0) == 1
+            yield processes, channel, supervisor
 
-    def end(self, processes, world):
-        """End the world; whatever is slow is released only after several times its limit."""
-        threading.Timer(1.0, processes.released.set).start()
-        world.close()
+    def end(self, processes, supervisor):
+        """End the rank; the processes are released only after several times the limit."""
+        threading.Timer(6 * END_SECONDS, processes.released.set).start()
+        supervisor.close()
 
-    def test_a_rank_that_has_not_ended_is_waited_for(self, world):
-        processes, _, world = world
-        self.end(processes, world)
+    def test_a_rank_that_ends_slowly_is_not_killed(self, supervised):
+        processes, _, supervisor = supervised
+        self.end(processes, supervisor)
         assert processes.stopped == []
 
-    def test_so_is_a_launcher_that_has_something_to_print(self, world):
-        processes, line, world = world
+    def test_a_launcher_that_prints_slowly_is_not_killed(self, supervised):
+        processes, channel, supervisor = supervised
         processes.prints = True
-        line.shutdown(socket.SHUT_RDWR)
-        self.end(processes, world)
+        channel.shutdown(socket.SHUT_RDWR)
+        self.end(processes, supervisor)
         assert processes.stopped == []
 
-    def test_one_that_has_nothing_to_do_is_ended(self, world):
-        processes, line, world = world
-        line.shutdown(socket.SHUT_RDWR)
-        self.end(processes, world)
+    def test_a_launcher_without_ranks_and_output_is_stopped(self, supervised):
+        processes, channel, supervisor = supervised
+        channel.shutdown(socket.SHUT_RDWR)
+        self.end(processes, supervisor)
         assert processes.stopped
 
 
-class TestForwarder:
+class TestOutputForwarder:
+    LIMITS = MpiLimits(output_idle_seconds=0.05)
+
     @pytest.fixture
     def pipes(self):
         """A pipe that is forwarded, and one that it is forwarded to: each as (read, write)."""
@@ -230,7 +238,8 @@ class TestForwarder:
 
     def forwarder(self, pipes, to=None):
         (source, _), (_, sink) = pipes
-        return Forwarder(os.fdopen(os.dup(source.fileno()), "rb"), (to or sink).fileno())
+        pipe = os.fdopen(os.dup(source.fileno()), "rb")
+        return OutputForwarder(pipe, (to or sink).fileno(), self.LIMITS)
 
     def read(self, pipe, size):
         got = b""
@@ -248,21 +257,21 @@ class TestForwarder:
         writer.start()
         joiner = threading.Thread(target=forwarder.join)
         joiner.start()
-        joiner.join(1.0)
+        joiner.join(6 * self.LIMITS.output_idle_seconds)
         assert joiner.is_alive()
         assert self.read(out, len(text)) == text
         joiner.join()
         writer.join()
         assert forwarder.error is None
 
-    def test_it_does_not_wait_for_one_that_holds_the_pipe_open(self, pipes):
+    def test_it_does_not_wait_for_a_process_that_holds_the_pipe_open(self, pipes):
         forwarder = self.forwarder(pipes)
         pipes[0][1].write(b"something")
         assert self.read(pipes[1][0], 9) == b"something"
         forwarder.join()
-        assert not forwarder.is_busy(0.1)
+        assert not forwarder.is_busy(self.LIMITS.output_idle_seconds)
 
-    def test_it_keeps_why_nothing_can_be_written(self, pipes):
+    def test_it_keeps_the_error_of_a_failed_write(self, pipes):
         with open("/dev/full", "w") as full:
             forwarder = self.forwarder(pipes, full)
             pipes[0][1].write(b"something")
@@ -270,7 +279,7 @@ class TestForwarder:
             forwarder.join()
         assert "No space left" in str(forwarder.error)
 
-    def test_nobody_to_read_is_no_error(self, pipes):
+    def test_a_closed_reader_is_no_error(self, pipes):
         pipes[1][0].close()
         forwarder = self.forwarder(pipes)
         pipes[0][1].write(b"something")

@@ -1,18 +1,16 @@
-"""How the ranks of an `mpi` run come about where something stands in their way."""
+"""Starting the ranks of an `mpi` run in other ways than the plain one, and failing to."""
 
 import os
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi import launcher as mpi_launch
-from d4py_fixed.mpi import rank_supervisor as mpi_world
-from d4py_fixed.mpi.control_channel import Hello, dial
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.listener import Hello, connect
 from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 from dispel4py.errors import ServiceError
 
@@ -23,7 +21,7 @@ from multiprocessing.shared_memory import SharedMemory
 import mpi4py
 mpi4py.rc.initialize = False
 from mpi4py import MPI
-from d4py_fixed.mpi.rank_process import start_mpi
+from d4py_fixed.mpi.mpi_start import start_mpi
 
 init, own = MPI.Init_thread, []
 
@@ -43,13 +41,15 @@ MPI.Finalize()
 
 
 class TestAShellOfALauncher:
-    """A launcher has started one process, and what is typed there is no rank of its job."""
+    """A launcher has started a shell, and commands there are no ranks of its job."""
 
     @pytest.mark.parametrize(
         "opened",
         [
             {"PMI_RANK": "0", "PMI_SIZE": "1"},
-            {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"},
+            pytest.param(
+                {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}, marks=pytest.mark.slow
+            ),
             pytest.param({"PMI_RANK": "0"}, marks=pytest.mark.slow),
             pytest.param({"PMIX_RANK": "0"}, marks=pytest.mark.slow),
         ],
@@ -66,7 +66,7 @@ class TestAShellOfALauncher:
     @pytest.mark.parametrize(
         "script", ['"$@" && "$@"', 'unset OMPI_COMM_WORLD_SIZE PMI_SIZE; "$@"']
     )
-    def test_so_it_does_in_one_that_mpiexec_has_opened(self, mpi, more, script):
+    def test_the_command_does_so_in_a_shell_of_mpiexec(self, mpi, more, script):
         more = [" ".join(mpi.mpiexec) if word == "MPIEXEC" else word for word in more]
         command = [sys.executable, "-m", "dispel4py", "mpi", "pipeline_test", "-i", "3", "-q"]
         process = mpi.start_program(["sh", "-c", script, "", *command, *more], under=["-n", 1])
@@ -80,43 +80,11 @@ class TestAShellOfALauncher:
         assert status == 0, err
         assert "[1, 2, 3]" in out
 
-    @pytest.mark.parametrize(
-        ("variables", "rank", "size"),
-        [
-            ("", None, None),
-            ("PMI_RANK=2 PMI_SIZE=3 PMI_FD=6", 2, 3),
-            ("PMI_RANK=2 PMI_FD=6", 2, None),
-            ("PMI_RANK=2", None, None),
-            ("PMIX_RANK=2 PMIX_NAMESPACE=x", 2, None),
-            ("PMIX_RANK=2 PMIX_MCA_base=x", None, None),
-            ("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1 PMI_RANK=2 PMI_SIZE=3", 0, 1),
-            ("PALS_RANKID=1 PALS_APID=x", 1, None),
-        ],
-    )
-    def test_its_variables_say_which_of_how_many_this_is(self, monkeypatch, variables, rank, size):
-        known = dict(variable.split("=") for variable in variables.split())
-        monkeypatch.setattr(os, "environ", known)
-        read = (mpi_launch.launched_rank, mpi_launch.launched_size, mpi_launch._rank_variable)
-        for function in read:
-            function.cache_clear()
-        try:
-            assert (read[0](), read[1]()) == (rank, size)
-        finally:
-            for function in read:
-                function.cache_clear()
-
 
 class TestProcessesThatAreNoRanks:
     """Several processes were started, and each would do the whole workflow."""
 
-    def test_those_of_srun_are_refused(self, mpi):
-        process = mpi.start("pipeline_test", "-q", SLURM_STEP_ID="0", SLURM_STEP_NUM_TASKS="4")
-        status, out, err = mpi.end(process)
-        assert (status, out) == (2, "")
-        assert "srun has started 4 processes" in err
-        assert "--mpi=pmi2" in err
-
-    def test_those_that_mpi_takes_for_one_are_refused(self, mpi):
+    def test_processes_that_mpi_does_not_know_are_refused(self, mpi):
         status, out, err = mpi.end(mpi.start("pipeline_test", "-q", PMI_RANK="0", PMI_SIZE="4"))
         assert (status, out) == (1, "")
         assert "as rank 0 of 4, but MPI takes it for rank 0 of 1" in err
@@ -124,7 +92,7 @@ class TestProcessesThatAreNoRanks:
             shutil.rmtree(left)
 
 
-class TestRanksThatDoNotCome:
+class TestRanksThatDoNotConnect:
     @pytest.fixture
     def hung(self, write):
         """An mpiexec that starts something else, and hangs."""
@@ -132,50 +100,49 @@ class TestRanksThatDoNotCome:
         path.chmod(0o755)
         return path
 
-    def test_they_are_waited_for_no_longer_than_asked(self, mpi, hung):
+    def test_the_wait_ends_in_time(self, mpi, hung):
         process = mpi.start("pipeline_test", "-n", 3, "--mpiexec", hung, "--wait", 0.5)
         status, out, err = mpi.end(process)
         assert (status, out) == (1, "")
         assert "0 of 3 MPI ranks have come after 0.5 s (--wait)" in err
         mpi.assert_nothing_is_left(1.0)
 
-    def test_those_that_are_missing_are_named(self, monkeypatch, caplog):
-        monkeypatch.setattr(mpi_world, "_NOTICE_SECONDS", 0.1)
-        message, lines = {}, []
-        world = RankSupervisor(lambda given: message.update(given) or Absent(), 4)
+    def test_the_missing_ranks_are_named(self, caplog):
+        message = {}
+        start = lambda given: message.update(given) or HungProcesses()  # noqa: E731
+        limits = MpiLimits(start_notice_seconds=0.1)
+        supervisor = RankSupervisor(start, 4, limits)
         ((port, key),) = (text.split(":") for text in message.values())
-        for rank in (0, 2):
-            hello = Hello(rank, 4, 1, is_wide=False)
-            lines.append(dial(("127.0.0.1", int(port)), bytes.fromhex(key), hello))
-        began_at = time.monotonic()
-        with pytest.raises(ServiceError, match=r"2 of 4 .* after 0.3 s .*missing: ranks 1, 3"):
-            world.size(0.3)
-        assert time.monotonic() - began_at >= 0.3
+        address, key = ("127.0.0.1", int(port)), bytes.fromhex(key)
+        with (
+            connect(address, key, Hello(0, 4, 1, is_remote=False)),
+            connect(address, key, Hello(2, 4, 1, is_remote=False)),
+            pytest.raises(ServiceError, match=r"2 of 4 .* after 0.3 s .*missing: ranks 1, 3"),
+        ):
+            supervisor.wait_until_started(0.3)
         assert caplog.messages == ["2 of 4 MPI ranks have come; waiting for ranks 1, 3"]
-        world.failed = True
-        world.close()
-        for line in lines:
-            line.close()
+        supervisor.failed = True
+        supervisor.close()
 
 
-class Absent:
-    """Processes that do nothing until they are stopped."""
+class HungProcesses:
+    """`RankProcesses` that do nothing until they are stopped."""
 
     stopped = False
 
-    def is_over(self):
+    def has_ended(self):
         return self.stopped
 
     def stop(self, number):
         self.stopped = True
 
-    def end_left(self):
+    def kill_descendants(self):
         pass
 
-    def is_ours(self, rank):
+    def may_kill(self, rank):
         return False
 
-    def see_off(self):
+    def finish_output(self):
         pass
 
 

@@ -4,67 +4,32 @@ import threading
 
 import pytest
 
+from d4py_conformance.subprocesses.workflow_files import EXPECTED, HELPER, LAST, WORKFLOW, script
 from dispel4py import SimpleFunctionPE, run
 from dispel4py.errors import OptionError
 from dispel4py.loading import load_graph
 
 METHODS = ["fork", "forkserver", "spawn"]
 
-WORKFLOW = """
-    from dataclasses import dataclass
-    from helper import OFFSET
-    from dispel4py import IterativePE, ProducerPE, SimpleFunctionPE, WorkflowGraph
-
-    @dataclass
-    class Sample:
-        value: int
-
-    class Make(ProducerPE):
-        counter = 0
-        def _process(self, inputs):
-            self.counter += 1
-            return Sample(self.counter)
-
-    class Keep(IterativePE):
-        stateful = True
-        def _process(self, sample):
-            assert type(sample) is Sample
-            return Sample(sample.value + OFFSET)
-
-    def double(sample):
-        return Sample(2 * sample.value)
-
-    graph = WorkflowGraph()
-    make, keep = Make(), Keep()
-    doubled, shown = SimpleFunctionPE(double), SimpleFunctionPE(lambda sample: sample.value)
-    graph.connect(make, "output", keep, "input")
-    graph.connect(keep, "output", doubled, "input")
-    graph.connect(doubled, "output", shown, "input")
-"""
-SCRIPT = (
-    WORKFLOW
-    + """
-    if __name__ == "__main__":
-        import sys
-        from dispel4py import run
-        result = run(graph, sys.argv[1], 4, start_method=sys.argv[2])
-        print(result.outputs["PE_<lambda>3"]["output"])
-"""
+SCRIPT = script(
+    """
+    result = run(graph, sys.argv[1], 4, start_method=sys.argv[2])
+    print(result.outputs["PE_<lambda>3"]["output"])
+    """
 )
-EXPECTED = [202, 204, 206, 208]
 
 
 @pytest.fixture(autouse=True)
 def helper(write):
     """A module beside the workflow."""
-    write("helper.py", "OFFSET = 100\n")
+    write("helper.py", HELPER)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_all_ranks_can_load_pes_of_a_workflow_file(execute, write, method):
     graph = load_graph(str(write("some flow.py", WORKFLOW)))
     result = execute(graph, 4, start_method=method)
-    assert result.outputs["PE_<lambda>3"]["output"] == EXPECTED
+    assert result.outputs[LAST]["output"] == EXPECTED
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -342,7 +307,7 @@ def test_the_limit_of_open_files_is_raised_or_reported(start, write, mapping, ha
     assert (status, err) == (0, "")
     if hard:
         assert out.startswith("17 processes, connected as this graph has it, take ")
-        assert "this user may have 80: take fewer processes" in out
+        assert "the hard limit is 80; use fewer processes" in out
     else:
         assert out == "100\n"
 

@@ -54,9 +54,9 @@ def zmq_local(ranks):
     """ZeroMQ as `zmq_multi` uses it on one host, without shared memory."""
     pytest.importorskip("zmq")
     from d4py_fixed.zmq.addresses import listen_at_path
-    from dispel4py.files.socket_folder import make_socket_folder
+    from dispel4py.files.socket_directory import make_socket_directory
 
-    folder = make_socket_folder("d4py-zmq-")
+    folder = make_socket_directory("d4py-zmq-")
     try:
         yield zmq_ranks([listen_at_path(f"{folder}/{rank}") for rank in range(ranks)], None)
     finally:

@@ -12,7 +12,7 @@ from d4py_cli.arguments import Parser, add_output_arguments, add_workflow, count
 from d4py_cli.job import run_and_report
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
-from dispel4py.checks.undeclared_state import describe
+from dispel4py.checks.undeclared_state import describe_undeclared_state
 from dispel4py.engine.capabilities import refusal
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingError
@@ -45,13 +45,13 @@ def run_command(name: str, arguments: list[str], workflow_arguments: list[str]) 
     Raises:
         UsageError: the call or the graph is wrong.
     """
-    command, describe = _COMMANDS[name]
+    command, describe_undeclared_state = _COMMANDS[name]
     parser = Parser(
         prog=f"dispel4py {name}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    describe(parser)
+    describe_undeclared_state(parser)
     options = parser.parse_args(arguments)
     if "workflow" in options:
         sys.argv = [options.workflow, *workflow_arguments]
@@ -177,7 +177,7 @@ def _try_out(graph: WorkflowGraph, count: int, able: list[str]) -> int:
         print("no PE keeps undeclared state, as far as this run shows")
         return 0
     for pe_id, attributes in changed.items():
-        print(describe(pe_id, attributes))
+        print(describe_undeclared_state(pe_id, attributes))
     why = f"may differ: {' and '.join(changed)} may have several instances there"
     rows = [(name, "as on simple" if name == simple.name else why) for name in able]
     print()

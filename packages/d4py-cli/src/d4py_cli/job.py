@@ -19,7 +19,7 @@ from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
-from dispel4py.running import carry_out, run_on
+from dispel4py.running import execute_run, run_on
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -130,7 +130,7 @@ def run_and_report(
             on_progress=reporter.on_progress,
         )
         try:
-            result = carry_out(run, where)
+            result = execute_run(run, where)
         except Exception as error:
             if any(file is not None and file.is_closed for file in (lines, failures)):
                 raise OutputClosedError from error

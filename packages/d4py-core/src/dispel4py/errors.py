@@ -30,7 +30,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dispel4py.exceptions import tracebacks
-from dispel4py.exceptions.pickled import pack, unpack
+from dispel4py.exceptions.pickled_exceptions import pickle_exception, unpickle_exception
 
 
 class D4pyError(Exception):
@@ -125,7 +125,7 @@ class WorkerStartError(WorkerLostError):
 
 
 class UndeclaredStateError(RunError):
-    """A PE changed its own attributes and does not say that it keeps state.
+    """A PE keeps state in its own attributes and does not declare that.
 
     Args:
         pe_id: id of the PE.
@@ -205,7 +205,7 @@ class ProcessingError(RunError):
 
     def __reduce__(self) -> Any:
         notes = getattr(self, "__notes__", ())
-        return _made_again, (type(self), self.args, pack(self.__cause__), notes)
+        return _made_again, (type(self), self.args, pickle_exception(self.__cause__), notes)
 
     def __str__(self) -> str:
         where = f"{self.pe_id} (instance {self.instance}) failed in {self.phase}"
@@ -266,7 +266,7 @@ def _made_again(
     """Return an error that was pickled in another process."""
     error = kind(*arguments)
     error.user_traceback = tracebacks.with_source(error.user_traceback)
-    error.__cause__ = unpack(cause)
+    error.__cause__ = unpickle_exception(cause)
     for note in notes:
         error.add_note(note)
     error._note_traceback()

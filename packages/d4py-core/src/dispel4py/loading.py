@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
-from dispel4py.exceptions.unwinding import let_pass
+from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.workflow_graph import WorkflowGraph
 from dispel4py.workflow_graph import _all_graphs as all_graphs
 
@@ -274,7 +274,7 @@ def _import(target: str, name: str) -> ModuleType:
 
 
 def _raised(target: str, error: BaseException) -> WorkflowLoadError:
-    let_pass(error)
+    reraise_foreign(error)
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
         frames = frames.tb_next

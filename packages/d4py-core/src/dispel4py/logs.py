@@ -1,9 +1,9 @@
-"""The loggers of d4py: what they log is shown, whatever the program has done to `logging`.
+"""The loggers of d4py, whose messages are shown however the program has configured `logging`.
 
 `logging.basicConfig(level=WARNING)`, a configuration that disables existing loggers, or handlers
-for other things would all hide what a PE logs, and warnings that a run has to give.  What no
-handler takes is printed on standard error.  Only a level that was set for ``dispel4py``, or for one
-of the loggers below it, hides anything: that is on purpose.
+of other loggers would hide what PEs log, and the warnings of a run.  So a message that no handler
+accepts is printed on standard error.  Only a level set for ``dispel4py``, or for a logger below it,
+hides messages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-#: Above all loggers of d4py.
+#: Name of the parent of all loggers of d4py.
 ROOT = "dispel4py"
 
 
@@ -22,7 +22,7 @@ def get_logger(name: str, always: int = logging.WARNING) -> logging.Logger:
 
     Args:
         name: the last part of its name.
-        always: from which level on it shows messages whatever the levels of other loggers.
+        always: the level from which messages are shown whatever the levels of other loggers.
     """
     logger = logging.getLogger(f"{ROOT}.{name}")
     if not isinstance(logger, _ShownLogger):
@@ -33,7 +33,7 @@ def get_logger(name: str, always: int = logging.WARNING) -> logging.Logger:
 
 
 class _ShownLogger(logging.Logger):
-    """A logger whose messages are shown from a level on."""
+    """A logger that shows messages from a level on."""
 
     always: int
 
@@ -45,26 +45,26 @@ class _ShownLogger(logging.Logger):
         return level >= self.always or super().isEnabledFor(level)
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Hand a message on, though the logger may have been disabled."""
+        """Handle a message, even if the logger was disabled."""
         accepted: Any = self.filter(record)  # from Python 3.12 on, perhaps another record
         if accepted:
             self.callHandlers(accepted if isinstance(accepted, logging.LogRecord) else record)
 
     def callHandlers(self, record: logging.LogRecord) -> None:
-        """Give a message to all handlers, here and above; print it if none takes it."""
+        """Pass a message to all handlers, here and above; print it if none accepts it."""
         is_shown = False
         logger: logging.Logger | None = self
         while logger is not None:
             for handler in logger.handlers:
                 if record.levelno >= handler.level:
                     taken = handler.handle(record)
-                    # Handlers of others may return nothing.
+                    # Handlers of other libraries may return None.
                     is_shown |= taken is not False and not isinstance(handler, logging.NullHandler)
             logger = logger.parent if logger.propagate else None
         if not is_shown and sys.stderr is not None:
-            with suppress(OSError, ValueError):  # as handlers do: no message is worth a run
+            with suppress(OSError, ValueError):  # as handlers do: a message must not fail the run
                 print(record.getMessage(), file=sys.stderr, flush=True)
 
 
-#: What a run says, and what its PEs log.
+#: Messages of runs and of their PEs.
 RUN_LOG = get_logger("run", always=logging.INFO)

@@ -1,4 +1,4 @@
-"""`run`: the one function that runs a graph on any mapping."""
+"""`run`, which runs a graph on any mapping."""
 
 from __future__ import annotations
 
@@ -33,31 +33,35 @@ def run(
     seed: int | None = None,
     **options: Any,
 ) -> RunResult:
-    """Run a workflow and wait for its end.  The graph is left as it was.
+    """Run a workflow and wait for its end.  The graph is not changed.
 
     Args:
         graph: the workflow.
-        mapping: name of an installed mapping, or a mapping itself.
-        inputs: what the roots are called with: a number n means n calls with ``{}`` of every
-            root (None means one), a dict says it per root, keyed by the PE object, its id or its
-            name, with a number or an iterable of dicts each.
+        mapping: the name of an installed mapping, or an instance of one.
+        inputs: what the roots are called with.  A number n means n calls of every root with
+            ``{}``; None means one.  A dict has a number or an iterable of dicts for each root, with
+            the PE, its id or its name as key.
         processes: number of processes; ``"auto"`` is one per core, None lets the mapping choose.
-        on_result: ``on_result(pe_id, output, data)`` gets results as they come; nothing is
-            collected then.
-        on_error: ``"stop"`` or ``"skip"``.
-        on_failure: ``on_failure(failure)`` gets each `Failure` as it comes where errors are
-            skipped; `RunResult.failures`, which has the first 10,000 otherwise, is empty then.
-        share_items: do not copy mutable items between PEs.
+        on_result: called as ``on_result(pe_id, output, data)`` with each result as it arrives;
+            results are not collected then.
+        on_error: ``"stop"`` ends the run at the first exception of a PE, ``"skip"`` drops the item
+            and continues.
+        on_failure: called with each `Failure` as it arrives where errors are skipped;
+            `RunResult.failures`, which has the first 10,000 otherwise, is empty then.
+        share_items: True passes mutable items between PEs without copying them.
         on_progress: called a few times a second with the `RunStats` so far.
-        strict: refuse PEs that keep state and do not say so.  They change their own attributes
-            without `stateful`, `single` or a grouping, and are warned of otherwise.
-        seed: what random numbers follow from that PEs draw from Python's and NumPy's global
-            generators, each instance its own: a number from 0 to 2**64 - 1.  None draws one from
-            those generators here.  `RunStats.seed` has it.
+        strict: True refuses PEs that keep undeclared state: they change their own attributes
+            without `stateful`, `single` or a grouping.  Otherwise a warning is logged.
+        seed: seed of the random numbers that PEs draw from Python's and NumPy's global generators,
+            which differ for each instance: from 0 to 2**64 - 1.  None draws a seed from these
+            generators.  The seed is in `RunStats.seed`.
         **options: the mapping's own options, such as ``redis_url``.
 
+    Returns:
+        The results, the failures and the statistics of the run.
+
     Raises:
-        TypeError: the graph is none.
+        TypeError: the graph is no `WorkflowGraph`.
         UsageError: the call or the graph is wrong; nothing was started.
         RunError: the run failed; a `ProcessingError` where a PE raised.
     """
@@ -82,15 +86,15 @@ def run(
         seed=seed,
     )
     try:
-        return carry_out(lambda how: run_on(chosen, graph, inputs, how), run_options)
+        return execute_run(lambda how: run_on(chosen, graph, inputs, how), run_options)
     except ProcessingError as error:
-        # What lies between here and the PE is d4py's own, and would hide the frames of the PE.
+        # The frames between here and the PE are d4py's, and would hide those of the PE.
         error.__traceback__ = None
         raise
 
 
 def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
-    """Run a graph on a mapping; note what the author may not have meant.
+    """Run a graph on a mapping; log PEs that sent nothing, see `silent_pes`.
 
     Raises:
         UsageError: nothing was started.
@@ -103,12 +107,16 @@ def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOpti
     return result
 
 
-def carry_out(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
-    """Do a run, with a seed; warn of undeclared state, as soon as progress shows it.
+def execute_run(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
+    """Execute a run with a seed, and log undeclared state as soon as it is known.
 
     Args:
-        do: does it, on whatever mapping.
-        options: its options.
+        do: runs a graph with the options that it is called with.
+        options: options of the run; without a seed, one is drawn.
+
+    Raises:
+        UsageError: nothing was started.
+        RunError: the run failed.
     """
     reporter = UndeclaredReporter(options.on_progress)
     if options.on_progress is not None:

@@ -1,4 +1,4 @@
-"""Mistakes in graphs, PEs and calls of `run`: found early, and reported with what to write.
+"""Checks for mistakes in graphs, PEs and calls of `run`, with messages that say what to write.
 
-Each module looks for one kind of mistake and has the message for it.
+Each module checks for one kind of mistake.
 """

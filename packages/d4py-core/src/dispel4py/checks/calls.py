@@ -1,6 +1,6 @@
-"""What is said of a wrong call of `run`: of a graph that is none, or a mapping that is none.
+"""Checks of the graph and the mapping that `run` is called with.
 
-`dispel4py.result.RunOptions` looks at the options.
+`dispel4py.result.RunOptions` checks the options.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import OptionError, name_list, shorten
 from dispel4py.workflow_graph import WorkflowGraph
 
-_PARTS = ("name", "capabilities", "add_arguments", "run")
+_MEMBERS = ("name", "capabilities", "add_arguments", "run")
 
 
 def check_graph(graph: object) -> None:
-    """Check that a graph is one.
+    """Check that an object is a `WorkflowGraph`.
 
     Raises:
-        TypeError: it is something else; the message says what to write.
+        TypeError: the object is something else; the message says what to write.
     """
     if isinstance(graph, WorkflowGraph):
         return
@@ -37,17 +37,17 @@ def check_graph(graph: object) -> None:
 
 
 def check_mapping(mapping: object) -> None:
-    """Check that what is to run a graph is a mapping.
+    """Check that an object is a mapping.
 
     Raises:
-        OptionError: it is something else; the message says what to write.
+        OptionError: the object is something else; the message says what to write.
     """
-    advice = "give the name of one, such as 'simple' or 'multi', or a mapping of your own"
+    advice = "use a name, such as 'simple' or 'multi', or an instance of a mapping"
     if isinstance(mapping, type):
         raise OptionError(
             f"the mapping is the class {mapping.__name__}; {advice}: {mapping.__name__}()"
         )
-    missing = [name for name in _PARTS if getattr(mapping, name, None) is None]
+    missing = [name for name in _MEMBERS if getattr(mapping, name, None) is None]
     if missing:
         raise OptionError(
             f"the mapping is {shorten(mapping)}, which has no {name_list(missing)}; {advice}"

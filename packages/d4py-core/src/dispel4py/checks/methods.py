@@ -1,8 +1,8 @@
-"""Mistakes in the methods of a PE that can be seen before anything runs.
+"""Checks of a PE's methods before a run.
 
-Calling a generator function or an ``async def`` runs none of its code: something would have to
-iterate over what it returns, or to await it, and a run does neither.  So such a method is a problem
-of the graph, and so is one that does not take the arguments that it is called with.
+A call of a generator function or an ``async def`` runs none of its code until the result is
+iterated over or awaited, and a run does neither.  So such a method is a problem of the graph, and
+so is one that does not take the arguments that it is called with.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.core import GenericPE
 
-#: What a run calls; what that calls where it is ours; the classes in which it is; with how many
-#: arguments.
-_CALLED: tuple[tuple[str, str, tuple[type[GenericPE], ...], int], ...] = (
+#: A method that a run calls; the method that d4py's own one calls; the classes with d4py's own
+#: ones; the number of arguments.
+_METHODS: tuple[tuple[str, str, tuple[type[GenericPE], ...], int], ...] = (
     ("preprocess", "_preprocess", (GenericPE,), 0),
     ("process", "_process", (IterativePE, ProducerPE, ConsumerPE, GenericPE), 1),
     ("postprocess", "_postprocess", (GenericPE,), 0),
@@ -33,13 +33,13 @@ def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
         pe: the PE.
         pe_id: its id in the run.
     """
-    for outer, inner, ours, arguments in _CALLED:
-        # An author's own `process` may use `_process` in any way, such as iterate over it.
-        name = inner if is_ours(pe, outer, ours) else outer
+    for outer, inner, classes, arguments in _METHODS:
+        # An author's `process` may use `_process` in any way, such as iterate over its result.
+        name = inner if is_inherited(pe, outer, classes) else outer
         method = getattr(pe, name)
         flags = _flags(method)
         if flags & _LAZY:
-            yield f"{pe_id}: {name}() {_why(flags)}; {_instead(pe, name, flags)}"
+            yield f"{pe_id}: {name}() {_problem(flags)}; {_advice(pe, name, flags)}"
         elif not _takes(method, arguments):
             written = "self, data" if arguments else "self"
             yield (
@@ -52,15 +52,15 @@ def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
         flags = _flags(function)
         if function is not None and not callable(function):
             yield (
-                f"{pe_id}: its compute_fn is {function!r}, which cannot be called; give it the"
+                f"{pe_id}: its compute_fn is {function!r}, which cannot be called; pass the"
                 " function itself, as in SimpleFunctionPE(f), and not what it returns"
             )
         elif flags & _LAZY:
-            yield f"{pe_id}: its compute_fn {name}() {_why(flags)}; {_instead(pe, '', flags)}"
+            yield f"{pe_id}: its compute_fn {name}() {_problem(flags)}; {_advice(pe, '', flags)}"
 
 
-def is_ours(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) -> bool:
-    """Return whether a PE has a method as one of some classes of ours defines it."""
+def is_inherited(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) -> bool:
+    """Return whether a PE inherits a method unchanged from one of some classes."""
     if method in vars(pe):
         return False
     found = getattr(type(pe), method)
@@ -68,13 +68,13 @@ def is_ours(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) ->
 
 
 def _takes(method: Any, arguments: int) -> bool:
-    """Return whether a method takes so many arguments; True of what is not written in Python."""
+    """Return whether a method takes so many arguments; True if it is not written in Python."""
     code = getattr(getattr(method, "__func__", None), "__code__", None)
     if code is None:
         return True
     if code.co_kwonlyargcount > len(method.__kwdefaults__ or ()):
         return False
-    most = code.co_argcount - 1  # it is bound
+    most = code.co_argcount - 1  # without self
     least = most - len(method.__defaults__ or ())
     return least <= arguments and (arguments <= most or bool(code.co_flags & inspect.CO_VARARGS))
 
@@ -89,13 +89,13 @@ def _flags(function: Any) -> int:
     return 0 if code is None else int(code.co_flags)
 
 
-def _why(flags: int) -> str:
+def _problem(flags: int) -> str:
     if flags & _ASYNC:
         return "is an async def, which nothing awaits"
     return "has a yield, so that calling it runs none of its code"
 
 
-def _instead(pe: GenericPE, name: str, flags: int) -> str:
+def _advice(pe: GenericPE, name: str, flags: int) -> str:
     if flags & _ASYNC:
         return "write def, and in it asyncio.run(…) for what has to be awaited"
     if not name:

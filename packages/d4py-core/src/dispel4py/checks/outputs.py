@@ -1,6 +1,6 @@
-"""What is said of a PE that sends to no output of its own, or returns something else than outputs.
+"""Errors for a PE that writes to an unknown output, or whose `process` returns no outputs.
 
-Only a PE that overrides `process` can do the latter: what `_process` returns is an item.
+The second concerns PEs that override `process`; what `_process` returns is an item.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dispel4py.core import GenericPE
 from dispel4py.errors import UnknownOutputError, name_list, shorten
 
 
-def unknown_output(
+def unknown_output_error(
     pe_id: str, outputs: Sequence[str], name: str, returned: Mapping[str, Any] | None = None
 ) -> UnknownOutputError:
     """Return the error for an output that a PE does not have.
@@ -21,13 +21,13 @@ def unknown_output(
     Args:
         pe_id: id of the PE.
         outputs: names of the outputs that it has.
-        name: name of the one that it does not have.
-        returned: what `process` returned, if that names it.
+        name: name of the unknown output.
+        returned: the dict that `process` returned, if the name was in it.
     """
     message = f"{pe_id} has no output {name!r} (outputs: {name_list(outputs)})"
     if returned is not None and outputs and not any(_is_like_one(key, outputs) for key in returned):
         message += (
-            f"; process() returned {shorten(returned)}, whose keys have to be outputs: to send it"
+            f"; process() returned {shorten(returned)}, whose keys must be outputs: to send it"
             f" as an item, return {{{outputs[0]!r}: data}}"
         )
     return UnknownOutputError(message)
@@ -39,7 +39,7 @@ def _is_like_one(key: Any, outputs: Sequence[str]) -> bool:
     return key in outputs or bool(get_close_matches(str(key), outputs, n=1))
 
 
-def no_outputs(pe: GenericPE, returned: Any) -> TypeError:
+def invalid_return_error(pe: GenericPE, returned: Any) -> TypeError:
     """Return the error for a `process` that returned neither a dict nor None."""
     message = (
         f"process() returned {shorten(returned)}; it can return a dict of output name and data, or"

@@ -1,7 +1,7 @@
-"""PEs that got items and sent none, as the statistics of a run show: perhaps for want of a return.
+"""PEs that got items and sent none, perhaps because a return is missing.
 
-Nothing is counted for this while a run goes on.  A PE counts as silent if nothing that it feeds got
-an item; where something else feeds that too, it is given the benefit of the doubt.
+They are found in the statistics of a finished run.  A PE counts as silent if no PE downstream of it
+got an item; one whose receivers also get items from other PEs does not count.
 """
 
 from __future__ import annotations
@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
-from dispel4py.checks.methods import is_ours
+from dispel4py.checks.methods import is_inherited
 from dispel4py.core import GenericPE, make_pe_id
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
-_HANDS_ON = (GenericPE, IterativePE, ProducerPE, ConsumerPE)
+_BASES = (GenericPE, IterativePE, ProducerPE, ConsumerPE)
 
 
 def silent_pes(graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> Iterator[str]:
-    """Yield one sentence for each PE that got items and sent none, though outputs are connected.
+    """Yield a sentence for each PE that got items and sent none, though outputs are connected.
 
-    Also for each PE of an author's own class that overrides nothing that is called with items.
+    A PE whose class overrides neither `process` nor `_process` is reported too.
 
     Args:
         graph: the graph.
-        result: what its run has given back.
-        streamed: its results were streamed out, so that it is not known which there were.
+        result: the result of its run.
+        streamed: results went to `on_result`, so they are not in `result`.
     """
     flat, _ = flatten(graph)
     pes = [pe for pe in flat.get_contained_objects() if isinstance(pe, GenericPE)]
@@ -68,15 +68,15 @@ def _does_nothing(pe: GenericPE) -> bool:
     is_the_authors = not type(pe).__module__.startswith("dispel4py.")
     return (
         is_the_authors
-        and is_ours(pe, "process", _HANDS_ON)
-        and is_ours(pe, "_process", (GenericPE,))
+        and is_inherited(pe, "process", _BASES)
+        and is_inherited(pe, "_process", (GenericPE,))
     )
 
 
 def _question(pe: GenericPE) -> str:
-    if isinstance(pe, SimpleFunctionPE) and is_ours(pe, "_process", (SimpleFunctionPE,)):
+    if isinstance(pe, SimpleFunctionPE) and is_inherited(pe, "_process", (SimpleFunctionPE,)):
         return "does its function return what it should send?"
-    if is_ours(pe, "process", (IterativePE, ProducerPE)):
+    if is_inherited(pe, "process", (IterativePE, ProducerPE)):
         return "does its _process() return what it should send?"
     output = next(iter(pe.outputconnections))
     return (

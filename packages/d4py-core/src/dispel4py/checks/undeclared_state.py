@@ -1,11 +1,11 @@
-"""State that a PE keeps without saying so is noticed: it would give other numbers elsewhere.
+"""Detection of state that a PE keeps and does not declare, so that results depend on the mapping.
 
-A PE that changes its own attributes, and that several workers may share, has as many states as
-there are instances.  So each attribute's value is noted before the first call and compared after
-the first few, now and then, and before the end.  Each PE is reported once per run.
+A PE that changes its own attributes has as many states as there are instances of it.  So the value
+of each attribute is noted before the first call, and compared after the first few calls, ever more
+rarely, and before the end.  Each PE is reported once per run.
 
-An attribute that was not there or None and is set in the first call is taken to be set up, and so
-is an object that the first call changes inside, as those do that fill a cache; each at most once.
+An attribute that was missing or None and is set in the first call counts as initialised, and so
+does an object that the first call changes inside, such as a cache; each at most once.
 """
 
 from __future__ import annotations
@@ -26,68 +26,68 @@ from dispel4py.errors import UndeclaredStateError, name_list
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import RunStats
 
-#: What a run or `GenericPE.__init__` puts there.
-_NOT_THE_AUTHORS = {*RUNTIME_ATTRIBUTES, *CALL_CONTEXT_ATTRIBUTES, *vars(GenericPE()), "rank"}
-#: Looks after so many batches; after that each has four times as many items before it.
-_FIRST_LOOKS = 4
-#: Bytes of a value that are looked at; of larger ones, pieces from all over them.
-_MOST_BYTES = 4 << 20
+#: Attributes set by a run or by `GenericPE.__init__`.
+_RUN_ATTRIBUTES = {*RUNTIME_ATTRIBUTES, *CALL_CONTEXT_ATTRIBUTES, *vars(GenericPE()), "rank"}
+#: Checks after so many first batches; after that at four times the number of items each.
+_FIRST_CHECKS = 4
+#: Bytes of a value that are read; of larger values, pieces at regular distances.
+_MAX_BYTES = 4 << 20
 _PIECE = 1 << 10
-#: So many objects of a value are looked into, of those that are no plain values or containers.
-_MOST_OBJECTS = 10_000
-#: Pickles are kept to this size, to see whether those that differ are equal.
+#: Most objects in a value that are pickled, plain values and containers aside.
+_MAX_OBJECTS = 10_000
+#: Pickles up to this size are kept, to compare the values of those that differ.
 _KEPT_BYTES = 1 << 16
 #: Buffers up to this size stay in the pickle.
 _SMALL_BUFFER = 1 << 12
-#: Modules whose objects are at work for a PE, a pool of threads say, and change with that.
-_MACHINERY = frozenset({"asyncio", "concurrent", "multiprocessing", "threading"})
+#: Modules whose objects, such as thread pools, change while a PE uses them.
+_CONCURRENCY_MODULES = frozenset({"asyncio", "concurrent", "multiprocessing", "threading"})
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _CONTAINERS = (list, dict, set, bytearray)
 
 
 class StateWatch:
-    """Looks for changes of one instance's attributes.
+    """Detects changes of an instance's attributes.
 
     Args:
         pe: the instance, preprocessed.
 
     Attributes:
-        next_look: after how many items to look.
+        next_check: number of items after which to check.
     """
 
     def __init__(self, pe: GenericPE) -> None:
         self._pe = pe
-        # As they are at the beginning: a PE cannot add to them as it goes.
+        # Read once: a PE cannot add to them during the run.
         self._ignored = _ignored(pe)
         self._noted = dict(self._notes())
-        self._set_up: set[str] = set()
-        self._looks = 0
-        self.next_look = 1
+        self._initialised: set[str] = set()
+        self._checks = 0
+        self.next_check = 1
 
-    def look(self, items: int) -> tuple[str, ...]:
-        """Return the names of attributes that have changed, and plan the next look.
+    def check(self, items: int) -> tuple[str, ...]:
+        """Return the names of attributes that have changed, and set `next_check`.
 
         Args:
-            items: how many were processed so far.
+            items: number of items processed so far.
         """
-        self._looks += 1
-        self.next_look = items + 1 if self._looks < _FIRST_LOOKS else 4 * items
+        self._checks += 1
+        self.next_check = items + 1 if self._checks < _FIRST_CHECKS else 4 * items
         before, self._noted = self._noted, dict(self._notes())
         changed: list[str] = []
         for name in {**before, **self._noted}:
             old, new = before.get(name), self._noted.get(name)
             if old is None or new is None or not _is_same(old, new):
-                if name not in self._set_up and self._is_set_up(old, new):
-                    self._set_up.add(name)
+                if name not in self._initialised and self._initialises(old, new):
+                    self._initialised.add(name)
                 else:
                     changed.append(name)
         return tuple(changed)
 
-    def _is_set_up(self, old: _Note | None, new: _Note | None) -> bool:
+    def _initialises(self, old: _Note | None, new: _Note | None) -> bool:
         if old is None or old.value is None:
             return True
         return (
-            self._looks == 1
+            self._checks == 1
             and new is not None
             and new.value is old.value
             and not isinstance(new.value, _CONTAINERS)
@@ -101,13 +101,13 @@ class StateWatch:
 
 
 class _Note(NamedTuple):
-    """What is known of a value later, when it may have changed.
+    """A value at one time, to compare a later one with.
 
     Attributes:
-        value: itself.
-        data: its pickle, or its first bytes, if it can change.
-        digest: of all that is not in `data`.
-        alive: objects that are known by their identity alone.
+        value: the value.
+        data: its pickle, or the first bytes of it; None for an immutable value.
+        digest: digest of all that is not in `data`.
+        alive: objects in it that are compared by identity.
     """
 
     value: Any
@@ -117,7 +117,7 @@ class _Note(NamedTuple):
 
 
 def _ignored(pe: GenericPE) -> frozenset[str]:
-    """Return the names of attributes whose changes are of no interest."""
+    """Return the names of attributes whose changes are ignored."""
     kind: Any = type(pe)
     names = pe.ignored_state
     return _ignored_in(kind).union([names] if isinstance(names, str) else names)
@@ -131,13 +131,13 @@ def _ignored_in(kind: type) -> frozenset[str]:
         for name, entry in vars(base).items()
         if isinstance(entry, functools.cached_property)
     }
-    return frozenset(cached | _NOT_THE_AUTHORS)
+    return frozenset(cached | _RUN_ATTRIBUTES)
 
 
 def _note(value: Any, pe: GenericPE) -> _Note:
     if type(value) in _PLAIN:
         return _Note(value)
-    file = _Beginning()
+    file = _LimitedFile()
     digest = 0
 
     def take(buffer: pickle.PickleBuffer) -> bool:
@@ -151,7 +151,7 @@ def _note(value: Any, pe: GenericPE) -> _Note:
     pickler = _ByIdentity(file, pe, take)
     try:
         pickler.dump(value)
-    except _EnoughError:
+    except _LimitReachedError:
         digest = zlib.crc32(file.getbuffer(), digest) + _length(value)
     except Exception:  # a user's class may do anything
         return _Note(value, b"", id(value))
@@ -185,9 +185,9 @@ def _is_equal(old: Any, new: Any) -> bool:
 
 def _digest(raw: memoryview, digest: int) -> int:
     size = raw.nbytes
-    if size <= _MOST_BYTES:
+    if size <= _MAX_BYTES:
         return zlib.crc32(raw, digest)
-    for start in range(0, size, size * _PIECE // _MOST_BYTES):
+    for start in range(0, size, size * _PIECE // _MAX_BYTES):
         digest = zlib.crc32(raw[start : start + _PIECE], digest)
     return zlib.crc32(raw[-_PIECE:], digest)
 
@@ -199,22 +199,22 @@ def _length(value: Any) -> int:
         return 0
 
 
-class _EnoughError(Exception):
-    """So many bytes say enough of a value."""
+class _LimitReachedError(Exception):
+    """The pickle has reached the limit of bytes or objects."""
 
 
-class _Beginning(BytesIO):
-    """Takes the first bytes of a pickle."""
+class _LimitedFile(BytesIO):
+    """Stores the first bytes of a pickle."""
 
     def write(self, data: Any) -> int:
-        super().write(memoryview(data)[:_MOST_BYTES])
-        if self.tell() >= _MOST_BYTES:
-            raise _EnoughError
+        super().write(memoryview(data)[:_MAX_BYTES])
+        if self.tell() >= _MAX_BYTES:
+            raise _LimitReachedError
         return len(data)
 
 
 class _ByIdentity(pickle.Pickler):
-    """Pickles what can be pickled; what cannot is known by its identity, such as an open file."""
+    """Pickles a value; objects that cannot be pickled, such as open files, go by identity."""
 
     def __init__(
         self, file: BytesIO, pe: GenericPE, take: Callable[[pickle.PickleBuffer], bool]
@@ -229,15 +229,15 @@ class _ByIdentity(pickle.Pickler):
         if value is _same_object:
             return NotImplemented
         self._objects += 1
-        if self._objects > _MOST_OBJECTS:
-            raise _EnoughError
-        # A copy of what cleans up after itself would clean up what the original still uses.
-        cleans_up = hasattr(type(value), "__del__")
-        if isinstance(value, type | FunctionType) or value is self._pe or cleans_up:
+        if self._objects > _MAX_OBJECTS:
+            raise _LimitReachedError
+        # The finalizer of a copy would release what the original still uses.
+        has_finalizer = hasattr(type(value), "__del__")
+        if isinstance(value, type | FunctionType) or value is self._pe or has_finalizer:
             return self._identity(value)
-        if type(value).__module__.partition(".")[0] in _MACHINERY:
+        if type(value).__module__.partition(".")[0] in _CONCURRENCY_MODULES:
             return self._identity(value)
-        if isinstance(value, GenericPE):  # one that wraps another
+        if isinstance(value, GenericPE):  # a PE that wraps another one
             ignored = _ignored(value)
             return dict, ({k: v for k, v in vars(value).items() if k not in ignored},)
         if type(value) in copyreg.dispatch_table:
@@ -248,12 +248,12 @@ class _ByIdentity(pickle.Pickler):
             return self._identity(value)
 
     def _identity(self, value: Any) -> Any:
-        self.alive.append(value)  # else another object might get its number
+        self.alive.append(value)  # keeps the id from being reused
         return _same_object, (id(value),)
 
 
 class _Reader(pickle.Unpickler):
-    """Makes a value again from what was noted, with those objects that were known by identity."""
+    """Restores a value from a note, with the objects that go by identity."""
 
     def __init__(self, note: _Note) -> None:
         super().__init__(BytesIO(note.data or b""))
@@ -266,16 +266,16 @@ class _Reader(pickle.Unpickler):
 
 
 def _same_object(number: int) -> Any:
-    """Stands in a pickle for an object of that identity."""
+    """Replaces an object that goes by identity in a pickle."""
 
 
 def is_generator(value: Any) -> bool:
-    """Return whether a value is a generator of random numbers, of Python or NumPy."""
+    """Return whether a value is a random number generator of Python or NumPy."""
     kind = type(value)
     return isinstance(value, random.Random) or kind.__module__.startswith("numpy.random")
 
 
-def describe(pe_id: str, attributes: tuple[str, ...]) -> str:
+def describe_undeclared_state(pe_id: str, attributes: tuple[str, ...]) -> str:
     """Return the message about a PE that keeps undeclared state."""
     what = "attribute" if len(attributes) == 1 else "attributes"
     which = "it" if len(attributes) == 1 else "them"
@@ -287,9 +287,9 @@ def describe(pe_id: str, attributes: tuple[str, ...]) -> str:
     )
 
 
-def undeclared(pe_id: str, attributes: tuple[str, ...]) -> UndeclaredStateError:
-    """Return the error for a PE that keeps state without saying so."""
-    return UndeclaredStateError(pe_id, attributes, describe(pe_id, attributes))
+def undeclared_state_error(pe_id: str, attributes: tuple[str, ...]) -> UndeclaredStateError:
+    """Return the error for a PE that keeps undeclared state."""
+    return UndeclaredStateError(pe_id, attributes, describe_undeclared_state(pe_id, attributes))
 
 
 def shared_files(stats: RunStats) -> dict[str, tuple[str, ...]]:
@@ -304,7 +304,7 @@ def shared_files(stats: RunStats) -> dict[str, tuple[str, ...]]:
 
 
 def describe_files(pe_id: str, names: tuple[str, ...]) -> str:
-    """Return what is said of a PE whose instances write to the same files."""
+    """Return the message about a PE whose instances write to the same files."""
     return (
         f"several instances of {pe_id} had {name_list(names)} open for writing and have overwritten"
         " what others wrote; set `single = True` (or `stateful = True`) in the class, or have each"
@@ -313,10 +313,10 @@ def describe_files(pe_id: str, names: tuple[str, ...]) -> str:
 
 
 class UndeclaredReporter:
-    """Reports undeclared state, once for each PE of a run.
+    """Logs undeclared state, once for each PE of a run.
 
     Args:
-        on_progress: see `RunOptions`; is called after that.
+        on_progress: called after each report; see `RunOptions`.
     """
 
     def __init__(self, on_progress: Callable[[RunStats], None] | None) -> None:
@@ -325,7 +325,7 @@ class UndeclaredReporter:
         self._reported_files: set[str] = set()
 
     def progress(self, stats: RunStats) -> None:
-        """Report what has turned out so far."""
+        """Report undeclared state in the statistics so far."""
         self.report(stats)
         if self._on_progress is not None:
             self._on_progress(stats)
@@ -335,7 +335,7 @@ class UndeclaredReporter:
         for entry in stats.instances:
             if entry.changed and entry.pe_id not in self._reported:
                 self._reported.add(entry.pe_id)
-                RUN_LOG.warning("%s", describe(entry.pe_id, entry.changed))
+                RUN_LOG.warning("%s", describe_undeclared_state(entry.pe_id, entry.changed))
         for pe_id, names in shared_files(stats).items():
             if pe_id not in self._reported_files:
                 self._reported_files.add(pe_id)

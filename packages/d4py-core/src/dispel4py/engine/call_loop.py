@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
-from dispel4py.checks.outputs import no_outputs, unknown_output
+from dispel4py.checks.outputs import invalid_return_error, unknown_output_error
 from dispel4py.core import GenericPE
 from dispel4py.engine.copying import IMMUTABLE, CountingCopier
 from dispel4py.engine.plan import PlannedPE
@@ -76,6 +76,10 @@ class CallLoop:
             self._call_directly if self.is_direct else self._call
         )
 
+    def release(self) -> None:
+        """Release the PE at once: `run` refers to this object, so only the collector would."""
+        del self.run
+
     @classmethod
     def code_objects(cls) -> tuple[CodeType, CodeType]:
         """Return the code of the functions that loop over ``items``; see `leave_loops`."""
@@ -93,7 +97,7 @@ class CallLoop:
                 is_large = False
                 for name, value in returned.items():
                     if name not in written:
-                        raise unknown_output(self._planned.id, [*written], name, returned)
+                        raise unknown_output_error(self._planned.id, [*written], name, returned)
                     counter = counters[name]
                     try:
                         written[name].append(copy_written(value, copier, counter))
@@ -150,7 +154,7 @@ class CallLoop:
             return {}
         if isinstance(returned, Mapping):
             return returned
-        raise no_outputs(self._pe, returned)
+        raise invalid_return_error(self._pe, returned)
 
 
 def copy_written(data: Any, copier: CountingCopier, counter: ByteCounter) -> Any:

@@ -17,8 +17,8 @@ from typing import Any
 
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.errors import D4pyError, ItemError
-from dispel4py.exceptions.unwinding import let_pass
-from dispel4py.files.open_files import CARRIED, REFUSED, OpenFileError, Reducers
+from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.files.open_files import REFUSE_FILES, REOPEN_FILES, OpenFileError, Reducers
 from dispel4py.pickling.interned_strings import PrimedMemo, TakeBuffer
 from dispel4py.pickling.writable_arrays import dispatch_table, dumps
 
@@ -64,15 +64,15 @@ class Codec:
         try:
             return dumps(value, buffer_callback)
         except BaseException as error:  # a user's __reduce__ may raise anything
-            let_pass(error)
+            reraise_foreign(error)
             reason = error
             for fallback in self._fallbacks:
                 file = BytesIO()
                 try:
-                    fallback(file, REFUSED, None).dump(value)
+                    fallback(file, REFUSE_FILES, None).dump(value)
                     return file.getvalue()
                 except BaseException as another:
-                    let_pass(another)
+                    reraise_foreign(another)
                     reason = another
                     if not isinstance(another, RecursionError):
                         break
@@ -88,7 +88,7 @@ class Codec:
         Raises:
             ItemError: see `dumps`.
         """
-        return self._dumps_known(pe, PrimedMemo() if known is None else known, REFUSED)
+        return self._dumps_known(pe, PrimedMemo() if known is None else known, REFUSE_FILES)
 
     def dumps_state(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
         """Return the pickle of a PE during a run, with the files that the PE reads.
@@ -100,7 +100,7 @@ class Codec:
         Raises:
             ItemError: see `dumps`; or another file is open.
         """
-        return self._dumps_known(pe, PrimedMemo() if known is None else known, CARRIED)
+        return self._dumps_known(pe, PrimedMemo() if known is None else known, REOPEN_FILES)
 
     def dumps_calls(
         self,
@@ -120,8 +120,8 @@ class Codec:
         """
         known = PrimedMemo(MAX_OBJECTS)
         with suppress(ItemError):
-            self._dumps_known(calls[:_FIRST_CALLS], known, REFUSED)
-        return self._dumps_known(value, known, REFUSED, make_callback)
+            self._dumps_known(calls[:_FIRST_CALLS], known, REFUSE_FILES)
+        return self._dumps_known(value, known, REFUSE_FILES, make_callback)
 
     def _dumps_known(
         self,
@@ -146,7 +146,7 @@ class Codec:
                     number and not isinstance(error, RecursionError)
                 ):
                     break
-        advice = [_STATE_ADVICE] if files is CARRIED else []
+        advice = [_STATE_ADVICE] if files is REOPEN_FILES else []
         raise cannot_carry(value, reason, *advice) from reason
 
     def loads(self, data: bytes) -> Any:

@@ -23,7 +23,7 @@ from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import ItemError, shorten
-from dispel4py.files.open_files import REFUSED, OpenFileError, described
+from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
 from dispel4py.pickling.local_copies import closed_over, copy_locally
 from dispel4py.pickling.writable_arrays import dumps
 
@@ -159,8 +159,8 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
     if (culprit := _find_culprit(item, is_file=is_file)) is not None:
         place, value = culprit
         where = f" because of {place} (a {type(value).__name__})"
-        if type(value) in REFUSED and not is_file:
-            reason = f"{described(value)} is open"
+        if type(value) in REFUSE_FILES and not is_file:
+            reason = f"{describe_file(value)} is open"
     elif isinstance(item, Generator):
         advice = "write each item with self.write() instead, or send a list of them"
     elif isinstance(item, Coroutine):
@@ -190,7 +190,7 @@ def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None
         ]
     blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
     if is_file:
-        blamed = [part for part in blamed if type(part[1]) in REFUSED] or blamed
+        blamed = [part for part in blamed if type(part[1]) in REFUSE_FILES] or blamed
     # Functions and the like are carried by other means, so what nothing copies is rather to blame.
     blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
     return blamed[0] if blamed else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
-from dispel4py.checks.undeclared_state import StateWatch, undeclared
+from dispel4py.checks.undeclared_state import StateWatch, undeclared_state_error
 from dispel4py.core import GenericPE
 from dispel4py.engine.plan import PlannedPE
-from dispel4py.files.held_files import held_files, overwritten
+from dispel4py.files.reachable_files import overwritable, reachable_files
 from dispel4py.result import InstanceStats
 
 
@@ -38,7 +38,7 @@ class InstanceWatch:
         """Begin to watch a PE, which is preprocessed."""
         if self._planned.is_watched:
             self._state = StateWatch(pe)
-            self.next_check = self._state.next_look
+            self.next_check = self._state.next_check
 
     def check_state(self) -> None:
         """Check whether the PE has undeclared state; once it is found, there are no more checks.
@@ -47,13 +47,13 @@ class InstanceWatch:
             UndeclaredStateError: it has, and the run is strict.
         """
         assert self._state is not None
-        changed = self._state.look(self._stats.items)
-        self.next_check = self._state.next_look
+        changed = self._state.check(self._stats.items)
+        self.next_check = self._state.next_check
         if changed:
             self._stats.changed = changed
             self.end()
             if self._strict:
-                raise undeclared(self._planned.id, changed)
+                raise undeclared_state_error(self._planned.id, changed)
 
     def check_last_state(self) -> None:
         """Check the state once more, unless that is done; see `check_state`."""
@@ -67,8 +67,8 @@ class InstanceWatch:
 
     def note_files(self, pe: GenericPE) -> list[Any]:
         """Return the open files of the PE; note those that another instance would overwrite."""
-        files = held_files(pe)
+        files = reachable_files(pe)
         if self._planned.is_watched:
-            known = {place: name for name, place in self._stats.files} | overwritten(files)
+            known = {place: name for name, place in self._stats.files} | overwritable(files)
             self._stats.files = tuple((name, place) for place, name in known.items())
         return files

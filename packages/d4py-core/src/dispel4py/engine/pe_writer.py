@@ -6,7 +6,7 @@ from _thread import get_ident
 from collections.abc import Callable
 from typing import Any
 
-from dispel4py.checks.outputs import unknown_output
+from dispel4py.checks.outputs import unknown_output_error
 from dispel4py.engine.call_loop import SMALL, copy_written
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import CountingCopier
@@ -92,7 +92,7 @@ class PEWriter:
             return
         items = self._written.get(name)
         if items is None:
-            raise unknown_output(self._planned.id, [*self._written], name, None)
+            raise unknown_output_error(self._planned.id, [*self._written], name, None)
         counter = self._counters[name]
         items.append(data if type(data) in SMALL else self._copied(name, data, counter))
         if (
@@ -141,7 +141,7 @@ class PEWriter:
         An item that is appended during a call belongs to the call.
         """
         if name not in self._written:
-            raise unknown_output(self._planned.id, [*self._written], name, None)
+            raise unknown_output_error(self._planned.id, [*self._written], name, None)
         monitor, items, counter = self._monitor, self._written[name], self._counters[name]
         if monitor.has_failed:
             raise ThreadUnwind

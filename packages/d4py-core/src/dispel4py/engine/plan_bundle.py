@@ -27,8 +27,8 @@ from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import GraphError, ItemError, RunError
-from dispel4py.exceptions.unwinding import let_pass
-from dispel4py.files.open_files import REFUSED, Reducers
+from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.files.open_files import REFUSE_FILES, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
 from dispel4py.pickling.interned_strings import PrimedMemo, loads_with
 from dispel4py.pickling.local_copies import reduce_portably
@@ -182,7 +182,7 @@ def _restoring() -> Iterator[None]:
     except RunError:
         raise
     except BaseException as error:  # a user's module may raise anything
-        let_pass(error)
+        reraise_foreign(error)
         reason = traceback.format_exception_only(error)[-1].strip()
         raise RunError(
             f"a worker process cannot make the workflow again: {reason}; what is defined at a"
@@ -319,7 +319,7 @@ class WorkerCodec(Codec):
     def by_value(self, value: Any) -> bytes:
         """Return the pickle of an object, with the classes of the main program by value."""
         return PrimedMemo().dumps(
-            value, lambda file, take_buffer: self._pickler(file, REFUSED, take_buffer)
+            value, lambda file, take_buffer: self._pickler(file, REFUSE_FILES, take_buffer)
         )
 
     def _by_name(self, file: Any, files: Reducers, buffer_callback: Any) -> Any:

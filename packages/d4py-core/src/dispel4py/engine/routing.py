@@ -17,7 +17,7 @@ from dispel4py.engine.grouping import stable_hash
 from dispel4py.engine.item_ids import Item, branch_id, without_ids
 from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
 from dispel4py.errors import GroupingError, name_list, shorten
-from dispel4py.exceptions.unwinding import let_pass
+from dispel4py.exceptions.unwinding import reraise_foreign
 
 #: A batch's items by receiving instance.
 Parts = Iterable[tuple[int, list[Any]]]
@@ -159,7 +159,7 @@ class Router:
         try:
             return items, [*map(key_of, without_ids(items) if with_ids else items)]
         except BaseException as error:  # a user's __getitem__ may raise anything
-            let_pass(error)  # else there is one that has none: see which
+            reraise_foreign(error)  # else there is one that has none: see which
         found, keys = [], []
         for item in items:
             data = item.data if with_ids else item
@@ -179,7 +179,7 @@ class Router:
         return instance
 
     def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
-        let_pass(error)
+        reraise_foreign(error)
         of = f" of {self._receiver}" if self._receiver else ""
         advice = "" if what == _NOT_HASHED else f"; {_missing(item, self.route.grouping.keys)}"
         explained = GroupingError(

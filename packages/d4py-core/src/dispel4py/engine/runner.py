@@ -33,8 +33,8 @@ from dispel4py.engine.runner_options import OnWritten, RunnerOptions
 from dispel4py.engine.sizes import ByteCounter
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import ItemError, ProcessingError, UndeclaredStateError
-from dispel4py.exceptions.unwinding import let_pass
-from dispel4py.files.held_files import finish_files
+from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.files.reachable_files import close_or_flush
 from dispel4py.result import InstanceStats
 
 #: Steps of a batch whose progress is recorded; and items of a step where items are fastest.
@@ -259,7 +259,9 @@ class Runner:
         with suppress(UndeclaredStateError):  # it is reported in `stats`
             self._watch.check_last_state()
         self._watch.end()
-        self._loop = None
+        if self._loop is not None:
+            self._loop.release()
+            self._loop = None
         if self.progress is not None:
             self.progress.clear()
         files = self._watch.note_files(self.pe)
@@ -267,7 +269,7 @@ class Runner:
         self.monitor.close()
         del self.pe
         try:
-            finish_files(files)
+            close_or_flush(files)
         except Exception as error:
             self._on_error(self._error(error, "postprocess"), None)
         self._writer.check_late()
@@ -412,5 +414,5 @@ class Runner:
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
-        let_pass(error)
+        reraise_foreign(error)
         return ProcessingError.of(error, self.planned.id, self.instance, phase, item)

@@ -16,8 +16,8 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.errors import GraphError
-from dispel4py.files.held_files import held_files
-from dispel4py.files.open_files import REFUSED, OpenFileError, described
+from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
+from dispel4py.files.reachable_files import reachable_files
 
 
 class PartialCopyFactory:
@@ -64,8 +64,8 @@ def _parts_to_share(pe: GenericPE) -> list[Any]:
     """
     known = {**modules_of(pe), id(pe): pe}
     found = [*_without_copy(pe, known, set())]
-    for file in [*(value for value in found if type(value) in REFUSED), *held_files(pe)]:
-        raise OpenFileError(f"{described(file)} is open")
+    for file in [*(value for value in found if type(value) in REFUSE_FILES), *reachable_files(pe)]:
+        raise OpenFileError(f"{describe_file(file)} is open")
     # One that only refers to another of them has a copy that does so, too.
     return [
         value

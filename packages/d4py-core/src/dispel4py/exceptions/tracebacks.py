@@ -1,4 +1,4 @@
-"""Tracebacks as their reader needs them: the frames of the user's code, and none of d4py's."""
+"""Tracebacks with the frames of the user's code and without those of d4py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import traceback
 
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
-#: Modules of core that call what users have written; a call that fails at once ends in them.
+#: Modules of core that call the user's code; the traceback of a call that fails at once ends there.
 _CALLERS = (
     "base.py",
     "core.py",
@@ -26,17 +26,16 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
 
     Args:
         exception: the exception.
-        hides_links: errors whose message says what their causes say; causes without any frame of
-            the user are left out there.
+        hides_links: errors whose message repeats that of their causes; causes without any frame
+            of the user's code are left out.
 
     Returns:
-        All frames where something failed in the midst of d4py; no frame, but type and message
-        alone, where it is the call of the user's code that failed, or an error of d4py's own that
-        no line of the user's has led to.
+        The frames of the user's code.  Without any: type and message alone if the call of the
+        user's code failed, or if d4py raised an error on purpose; else all frames.
     """
     lines = traceback.TracebackException.from_exception(exception)
     try:
-        has_frames = _leave_out_own(lines, exception, hides_links)
+        has_frames = _remove_own_frames(lines, exception, hides_links)
     except RecursionError:  # a chain of a thousand causes
         has_frames = True
     if has_frames:
@@ -48,9 +47,9 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
 
 
 def with_source(text: str) -> str:
-    """Return the text of a traceback with source lines that only this process knows.
+    """Return the text of a traceback with source lines added that only this process has.
 
-    A worker that was not forked has no cells of a notebook.
+    A worker that was not forked does not have the cells of a notebook.
     """
 
     def completed(frame: re.Match[str]) -> str:
@@ -60,12 +59,12 @@ def with_source(text: str) -> str:
     return _BARE_FRAME.sub(completed, text)
 
 
-def _leave_out_own(
+def _remove_own_frames(
     lines: traceback.TracebackException,
     exception: BaseException | None,
     hides_links: type[BaseException],
 ) -> bool:
-    """Leave own frames out if there are others; whether there are, here or further down."""
+    """Remove frames of d4py if there are others; return whether there are, here or in causes."""
     if exception is None:
         return False
     of_users = [frame for frame in lines.stack if not _is_own(frame)]
@@ -76,22 +75,22 @@ def _leave_out_own(
         link = getattr(lines, name)
         if link is None:
             continue
-        if _leave_out_own(link, getattr(exception, name), hides_links):
+        if _remove_own_frames(link, getattr(exception, name), hides_links):
             has_any = True
         elif isinstance(exception, hides_links):
             setattr(lines, name, None)
         else:
-            _leave_out_all(link)
+            _remove_all_frames(link)
     if isinstance(exception, BaseExceptionGroup):
         for link, inner in zip(lines.exceptions or (), exception.exceptions, strict=False):
-            has_any |= _leave_out_own(link, inner, hides_links)
+            has_any |= _remove_own_frames(link, inner, hides_links)
     if has_any and not of_users:
-        _leave_out_all(lines)
+        _remove_all_frames(lines)
     return has_any
 
 
-def _leave_out_all(lines: traceback.TracebackException) -> None:
-    # With an empty one there is a headline all the same.
+def _remove_all_frames(lines: traceback.TracebackException) -> None:
+    # An empty summary would still print a headline.
     lines.stack = None  # type: ignore[assignment]
 
 

@@ -1,4 +1,1 @@
-"""Open files: in pickles, in PEs that are done, and how many a process may have.
-
-Paths of Unix sockets, which have to be short, are here too.
-"""
+"""Open files in pickles and in finished PEs, the limit on open files, and paths of Unix sockets."""

@@ -1,7 +1,7 @@
-"""Room for open files: workers and connections take more of them than a process may have.
+"""The limit on open files, which many workers and connections exceed.
 
-By default that is 256 on macOS and 1024 on most Linux systems, but any process may raise its own
-limit up to a hard one, and the processes that it starts have the same.
+By default it is 256 on macOS and 1024 on most Linux systems.  A process may raise its limit up to
+the hard limit, and the processes that it starts inherit it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import resource
 
 from dispel4py.errors import OptionError
 
-#: What a run has open for each worker process besides connections between them.
+#: Open files of a run for each worker process, beside the connections between workers.
 FILES_PER_WORKER = 5
-#: And whatever else there is: libraries, what PEs open.
+#: Open files for all else: libraries, and what PEs open.
 _SPARE = 128
 
 
-def make_room(files: int, users: str) -> None:
-    """See that this process may have so many more files open; the limit stays where it is then.
+def raise_file_limit(files: int, users: str) -> None:
+    """Raise the limit on open files of this process, if it is too low for more files.
 
     Args:
-        files: how many.
-        users: what needs them, for the message, such as ``"60 worker processes"``.
+        files: how many more files will be open.
+        users: what opens them, for the message, such as ``"60 worker processes"``.
 
     Raises:
-        OptionError: the system does not allow that many.
+        OptionError: the system does not allow as many.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _open_now() + files + _SPARE
@@ -35,8 +35,8 @@ def make_room(files: int, users: str) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError) as error:
         raise OptionError(
-            f"{users} take {wanted} open files, and this user may have {hard}:"
-            " take fewer processes (-n), or have the limit raised (ulimit -n)"
+            f"{users} need {wanted} open files, and the hard limit is {hard}; use fewer"
+            " processes (-n), or raise the limit (ulimit -Hn)"
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""Open files in what is pickled: refused, or carried with their place.
+"""Pickling of open files: refused, or opened again at the same position.
 
-A name and a mode are not an open file: opening it by them begins at the first line, or empties it.
-So no pickle of ours carries a file like that.  The state of a PE carries one that is read, with the
-place that it is read at; all else refuses it, and says which it is.
+A file cannot be restored by its name and mode alone: opening it by them starts at the beginning,
+or truncates it.  A pickled state of a PE may contain a file that is read, with its position; all
+other pickles refuse open files, and name them.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from typing import Any, NamedTuple
 
 from dispel4py.errors import RunError
 
-#: Type of a file → what pickles it, as in `pickle.Pickler.dispatch_table`.
+#: Type of a file → its reducer, as in `pickle.Pickler.dispatch_table`.
 Reducers = dict[type, Callable[[Any], Any]]
 
-#: Attribute of a file that was opened again: where it was found.
+#: Attribute of a file that was opened again: the absolute path.
 _PATH = "_dispel4py_path"
 _STANDARD = ("stdin", "stdout", "stderr")
 
 
 class OpenFileError(pickle.PicklingError):
-    """There is an open file in what is pickled, and it cannot be carried."""
+    """An object that is pickled contains an open file that cannot be pickled."""
 
 
 class _Text(NamedTuple):
-    """What a text file was opened with, beside its name."""
+    """The options that a text file was opened with."""
 
     encoding: str
     errors: str | None
@@ -48,8 +48,8 @@ class _Text(NamedTuple):
     mode: str | None
 
 
-class _Place(NamedTuple):
-    """A file that is read, and where; the numbers tell whether it is still the same one."""
+class _ReadPosition(NamedTuple):
+    """A file that is read, its position, and inode and size to check that it is unchanged."""
 
     name: Any
     path: str
@@ -62,53 +62,53 @@ class _Place(NamedTuple):
 
 def _refuse(file: Any) -> Any:
     """Refuse a file."""
-    raise OpenFileError(f"{described(file)} is open")
+    raise OpenFileError(f"{describe_file(file)} is open")
 
 
-def _carry(file: Any) -> Any:
-    """Carry a file that is read, or closed, or a standard stream."""
+def _reopen(file: Any) -> Any:
+    """Reduce a file that is read, or closed, or a standard stream."""
     for name in _STANDARD:
         if file is getattr(sys, name) or file is getattr(sys, f"__{name}__"):
             return _standard, (name,)
     if file.closed:
         return _closed, (_name_of(file), _mode_of(file), isinstance(file, TextIOWrapper))
-    return _opened_again, (_place(file),)
+    return _open_again, (_position_of(file),)
 
 
-def _place(file: Any) -> _Place:
+def _position_of(file: Any) -> _ReadPosition:
     buffer = file.buffer if isinstance(file, TextIOWrapper) else file
     raw = buffer.raw if isinstance(buffer, BufferedReader) else buffer
     if not isinstance(raw, FileIO) or raw.writable():
-        raise OpenFileError(f"{described(file)} is open, and not only for reading from disk")
+        raise OpenFileError(f"{describe_file(file)} is open, and not only for reading from disk")
     name = raw.name
     there = os.fstat(raw.fileno())
     named = os.path.abspath(os.fsdecode(name)) if isinstance(name, str | bytes) else ""
     path = getattr(raw, _PATH, named)
     if not stat.S_ISREG(there.st_mode) or not _is_at(path, there):
         raise OpenFileError(
-            f"{described(file)} is open, and its name does not lead to it: it was removed or"
+            f"{describe_file(file)} is open, and its name does not lead to it: it was removed or"
             " replaced, or is no regular file"
         )
     try:
         position = file.tell()
     except OSError as error:  # "telling position disabled by next() call"
         raise OpenFileError(
-            f"{described(file)} is in the middle of a loop over its lines, where Python cannot"
+            f"{describe_file(file)} is in the middle of a loop over its lines, where Python cannot"
             " say at which position it is; read the lines with readline() instead"
         ) from error
     is_buffered, text = raw is not buffer, None if buffer is file else _text(file)
-    return _Place(name, path, position, there.st_ino, there.st_size, is_buffered, text)
+    return _ReadPosition(name, path, position, there.st_ino, there.st_size, is_buffered, text)
 
 
 def _text(file: TextIOWrapper) -> _Text:
-    """Return how a text file is decoded.
+    """Return the options of a text file.
 
-    Whether it translates ends of lines is nowhere to be read, so its decoder is asked.
+    No attribute says whether a file translates line ends, so its decoder is tried.
     """
     parts = gc.get_referents(file)
     decoder = next((part for part in parts if isinstance(part, IncrementalNewlineDecoder)), None)
     if decoder is None:
-        raise OpenFileError(f"{described(file)} is open with a newline= of its own")
+        raise OpenFileError(f"{describe_file(file)} is open with a newline= of its own")
     before = decoder.getstate()
     decoder.reset()
     translated = decoder.decode("\r\n".encode(file.encoding), final=True)
@@ -123,11 +123,11 @@ def _is_at(path: str, there: os.stat_result) -> bool:
     return False
 
 
-def _opened_again(place: _Place) -> Any:
-    """Open a file again, at its place.
+def _open_again(place: _ReadPosition) -> Any:
+    """Open a file again, at the same position.
 
     Raises:
-        RunError: it is not there any more, or is another one.
+        RunError: the file is gone, or is another one now.
     """
     why = "it is another file now"
     try:
@@ -142,14 +142,14 @@ def _opened_again(place: _Place) -> Any:
     except OSError as error:
         why = error.strerror or str(error)
     raise RunError(
-        f"a PE that was reading {place.path!r} cannot go on in this process: {why}; files that PEs"
-        " read have to stay as they are during a run, and to be there on every host of it"
+        f"a PE that was reading {place.path!r} cannot continue in this process: {why}; files that"
+        " PEs read must not change during a run, and must exist on all hosts of it"
     )
 
 
-def _wrapped(raw: FileIO, place: _Place) -> Any:
+def _wrapped(raw: FileIO, place: _ReadPosition) -> Any:
     raw.name = place.name
-    setattr(raw, _PATH, place.path)  # its name may be relative to where it was opened first
+    setattr(raw, _PATH, place.path)  # its name may be relative to another directory
     if not place.is_buffered:
         raw.seek(place.position)
         return raw
@@ -182,8 +182,8 @@ def _closed(name: Any, mode: str, is_text: bool) -> Any:
     return file
 
 
-def described(file: Any) -> str:
-    """Return what a message says of a file: its name and mode."""
+def describe_file(file: Any) -> str:
+    """Return name and mode of a file, for a message."""
     name, mode = _name_of(file), _mode_of(file)
     if name is None:
         return "a file"
@@ -201,6 +201,6 @@ def _mode_of(file: Any) -> str:
 
 _KINDS = (TextIOWrapper, BufferedReader, BufferedWriter, BufferedRandom, BufferedRWPair, FileIO)
 #: Refuse every open file.
-REFUSED: Reducers = dict.fromkeys(_KINDS, _refuse)
-#: Carry those that can be, with their place.
-CARRIED: Reducers = dict.fromkeys(_KINDS, _carry)
+REFUSE_FILES: Reducers = dict.fromkeys(_KINDS, _refuse)
+#: Open files that are read again at their position, and refuse those that are written.
+REOPEN_FILES: Reducers = dict.fromkeys(_KINDS, _reopen)

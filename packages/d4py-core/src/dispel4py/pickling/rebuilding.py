@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import Any
 
 from dispel4py.core import GenericPE
-from dispel4py.files.open_files import REFUSED
+from dispel4py.files.open_files import REFUSE_FILES
 from dispel4py.loading import Origin
 from dispel4py.workflow_graph import WorkflowGraph
 
 
 def can_be_rebuilt(pe: GenericPE) -> bool:
     """Return whether it harms nothing to make a PE in several processes: it has no file open."""
-    return not any(type(value) in REFUSED and not value.closed for value in vars(pe).values())
+    return not any(type(value) in REFUSE_FILES and not value.closed for value in vars(pe).values())
 
 
 def rebuild_pes(origin: Origin) -> list[Any]:

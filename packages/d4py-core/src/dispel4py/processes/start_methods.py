@@ -22,7 +22,7 @@ from multiprocessing import (
 from typing import Any
 
 from dispel4py.errors import OptionError, name_list
-from dispel4py.files.socket_folder import let_multiprocessing_use_short_paths
+from dispel4py.files.socket_directory import shorten_multiprocessing_paths
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.native_threads import (
     fork_warnings_suppressed,
@@ -140,7 +140,7 @@ def ready_to_start(start_method: str) -> Iterator[None]:
     """
     with _as_no_daemon():
         if start_method != "fork":
-            let_multiprocessing_use_short_paths()
+            shorten_multiprocessing_paths()
             resource_tracker.ensure_running()
         if start_method == "forkserver":
             forget_inherited_fork_server()

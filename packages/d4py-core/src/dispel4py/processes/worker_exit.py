@@ -21,8 +21,8 @@ from functools import partial
 from typing import Any
 
 from dispel4py.errors import RunError
-from dispel4py.files.held_files import flush_left_open
-from dispel4py.standard_streams.input import leave_standard_input
+from dispel4py.files.reachable_files import flush_open_files
+from dispel4py.standard_streams.input import empty_standard_input
 from dispel4py.standard_streams.output import flush_standard_streams, write_whole_lines
 
 #: Pid of the process that imported this module; differs from that of a process forked since.
@@ -46,7 +46,7 @@ def begin_worker_process(may_warn: Callable[[], object] = lambda: True) -> None:
         _leave_exit_handlers_to_parent()
         _leave_thread_pools_to_parent()
     write_whole_lines()
-    leave_standard_input(may_warn)
+    empty_standard_input(may_warn)
     threading.excepthook = partial(_note_exception, threading.excepthook)
 
 
@@ -67,7 +67,7 @@ def end_worker_process(report: Callable[[list[str]], None] = lambda names: None)
         report(names)
     threading._shutdown()  # type: ignore[attr-defined]
     try:
-        flush_left_open()
+        flush_open_files()
     except Exception as error:
         reason = traceback.format_exception_only(error)[-1].strip()
         _problems.append(f"cannot write buffered data to a file: {reason}")

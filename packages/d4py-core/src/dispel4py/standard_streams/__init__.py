@@ -1,4 +1,4 @@
 """Standard input, output and error of the processes of a run.
 
-Workers share those of the driver: lines are written whole, and input is empty.
+Workers write whole lines to the streams of the driver, and have an empty standard input.
 """

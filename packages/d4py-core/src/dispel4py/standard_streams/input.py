@@ -1,7 +1,7 @@
-"""Standard input in a worker process: empty, with a warning at the first read.
+"""The standard input of a worker process: empty, with a warning at the first read.
 
-It belongs to the process that was asked for the run.  Several workers could not share it, and a
-background process that reads a terminal is stopped.
+Standard input belongs to the process that called `run`.  Workers cannot share it, and a background
+process that reads a terminal is stopped.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from dispel4py.core import GenericPE
 from dispel4py.logs import RUN_LOG
 
 
-def leave_standard_input(may_warn: Callable[[], object] = lambda: True) -> None:
-    """Give this process an empty standard input, and the programs that it starts.
+def empty_standard_input(may_warn: Callable[[], object] = lambda: True) -> None:
+    """Replace the standard input of this process and of programs that it starts by an empty one.
 
     Args:
-        may_warn: whether to warn of the first read here; asked then.
+        may_warn: called at the first read; returns whether to log a warning.
     """
-    is_there = sys.__stdin__ is not None  # else descriptor 0 may be anything
-    if is_there:
+    is_open = sys.__stdin__ is not None  # else descriptor 0 may be any file
+    if is_open:
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
-    empty = io.BufferedReader(_Nothing(may_warn, 0 if is_there else None))
+    empty = io.BufferedReader(_EmptyInput(may_warn, 0 if is_open else None))
     sys.stdin = io.TextIOWrapper(empty, encoding="utf-8")
     if not isinstance(builtins.input, BuiltinFunctionType):
-        # A notebook's, which would ask the browser and wait for an answer that goes elsewhere.
+        # A notebook's, which would ask the browser and wait for an answer that does not come.
         builtins.input = _input
 
 
-class _Nothing(io.RawIOBase):
-    """An empty file that warns of its first read.
+class _EmptyInput(io.RawIOBase):
+    """An empty file that logs a warning at the first read.
 
     Args:
-        may_warn: see `leave_standard_input`.
-        descriptor: of a file that is empty too.
+        may_warn: see `empty_standard_input`.
+        descriptor: descriptor of an empty file; None if there is none.
     """
 
     name = "<stdin>"
@@ -52,7 +52,7 @@ class _Nothing(io.RawIOBase):
         self._descriptor = descriptor
 
     def fileno(self) -> int:
-        """Return the descriptor."""
+        """Return the descriptor of an empty file."""
         if self._descriptor is None:
             raise io.UnsupportedOperation("there is no standard input")
         return self._descriptor
@@ -62,19 +62,19 @@ class _Nothing(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read nothing, and warn if nothing has done so yet."""
+        """Return 0, and log the warning at the first call."""
         may_warn, self._may_warn = self._may_warn, None
         if may_warn is not None and may_warn():
             RUN_LOG.warning(
                 "%s reads standard input, which is empty in worker processes: read it before the"
-                " run and pass what it holds as inputs, or run this on the mapping `simple`",
+                " run and pass the data as inputs, or use the mapping `simple`",
                 _reader(),
             )
         return 0
 
 
 def _input(prompt: object = "", /) -> str:
-    """Do what the built-in `input` does where standard input is no terminal."""
+    """Behave as the built-in `input` does where standard input is no terminal."""
     print(prompt, end="", flush=True)
     line = sys.stdin.readline()
     if not line:
@@ -83,7 +83,7 @@ def _input(prompt: object = "", /) -> str:
 
 
 def _reader() -> str:
-    """Return the id of the PE whose method has called this."""
+    """Return the id of the PE one of whose methods is on the stack."""
     frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back

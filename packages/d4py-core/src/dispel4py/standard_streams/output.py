@@ -1,8 +1,8 @@
-"""Standard output and standard error of processes that share them: a line leaves in one piece.
+"""Standard output and standard error of processes that share them: lines are written whole.
 
-All processes of a run print to one terminal, pipe or file.  What Python code prints in one of them
-is written line by line, each at once and by itself, so no line is torn by those of other processes
-or lost when its process is ended.  What has no end of line yet waits for it, or for a `flush`.
+All processes of a run print to one terminal, pipe or file.  Each line that Python code prints is
+written at once by one system call, so no line is split by those of other processes or lost when its
+process is killed.  An incomplete line is kept until its end is printed, or until a `flush`.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ with suppress(ImportError):  # not on this platform
     from fcntl import LOCK_EX, LOCK_UN
     from fcntl import lockf as _lockf
 
-#: Bytes without an end of line that are kept.
-_MOST_HELD = 64 << 20
+#: Most bytes of an incomplete line that are kept.
+_MAX_KEPT = 64 << 20
 
-#: Held while this process writes: its threads, and its two streams, may lead to the same place.
+#: Locked while this process writes: its threads and its two streams may write to the same file.
 _writing = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_writing._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def write_whole_lines(*, at_once: bool = True) -> None:
-    """Have standard output and error of this process write whole lines.
+    """Make standard output and error of this process write whole lines.
 
-    Python's own stay the same objects, since others may hold them: log handlers, `redirect_stdout`.
-    What somebody has put in their place, as notebooks do, is given whole lines.  To be called again
-    when their descriptors lead elsewhere.
+    Python's stream objects are kept, since log handlers and `redirect_stdout` may refer to them.
+    Streams that have replaced them, as in notebooks, are wrapped.  Call this again when the
+    descriptors have been redirected.
 
     Args:
-        at_once: write each line when it ends; otherwise only where Python would do so.
+        at_once: write each line when it ends; otherwise only where Python would.
     """
     for stream in _standard_streams():
         with suppress(OSError, ValueError):  # closed, detached or without a descriptor
@@ -48,14 +48,14 @@ def write_whole_lines(*, at_once: bool = True) -> None:
     if at_once:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if not isinstance(stream, io.TextIOWrapper | io.StringIO | _LineGatherer | None):
-                setattr(sys, name, _LineGatherer(stream))
+            if not isinstance(stream, io.TextIOWrapper | io.StringIO | _LineBufferedText | None):
+                setattr(sys, name, _LineBufferedText(stream))
 
 
 def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
     buffer: Any = stream.buffer
     if isinstance(buffer, _LineWriter):
-        buffer.look_where_it_leads()
+        buffer.refresh_target()
         if at_once:
             buffer.is_flushed_by_line = True
             stream.reconfigure(line_buffering=True)
@@ -74,21 +74,21 @@ def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
 
 
 def flush_standard_streams() -> list[str]:
-    """Write what waits in standard output and error; return what is wrong with those that fail."""
+    """Flush standard output and error; return a sentence for each that fails."""
     problems = []
     for stream in _standard_streams():
         try:
             stream.flush()
         except OSError as error:
             name = getattr(stream, "name", "standard output")
-            problems.append(f"what was printed cannot be written to {name}: {error.strerror}")
+            problems.append(f"cannot write printed data to {name}: {error.strerror}")
         except (ValueError, AttributeError):  # it is closed, or of a class of the user's own
             pass
     return problems
 
 
 def write_line(stream: TextIO, line: str) -> None:
-    """Write a line and its end to a stream, at once; in one piece if it is standard output.
+    """Write a line to a stream at once; whole if the stream is standard output or error.
 
     Raises:
         OSError: it cannot be written.
@@ -100,32 +100,32 @@ def write_line(stream: TextIO, line: str) -> None:
         return
     data = f"{line}\n".encode(stream.encoding, stream.errors or "strict")
     with _writing:
-        write_all(stream.fileno(), data, is_torn=_may_be_torn(stream.fileno()))
+        write_all(stream.fileno(), data, is_shared=_needs_lock(stream.fileno()))
 
 
-def write_all(descriptor: int, data: bytes, *, is_torn: bool = False) -> None:
-    """Write bytes to a descriptor, however slowly they are read.
+def write_all(descriptor: int, data: bytes, *, is_shared: bool = False) -> None:
+    """Write bytes to a descriptor, and wait as long as that takes.
 
     Args:
         descriptor: of a file, terminal, pipe or socket.
         data: the bytes.
-        is_torn: keep other processes from writing meanwhile, as far as they write by this.
+        is_shared: lock the file meanwhile, against other processes that use this function.
 
     Raises:
         OSError: they cannot be written.
     """
-    # Of all locks this one holds between a process and its forks, and goes with its holder.
-    is_locked = is_torn and _locks(descriptor, LOCK_EX)
+    # This kind of lock works between a process and its forks, and ends with the process.
+    is_locked = is_shared and _set_lock(descriptor, LOCK_EX)
     try:
         written = 0
         while written < len(data):
             try:
                 written += os.write(descriptor, memoryview(data)[written:] if written else data)
-            except BlockingIOError:  # somebody has made it non-blocking, and its reader is slow
+            except BlockingIOError:  # non-blocking, and its reader is slow
                 select.select([], [descriptor], [])
     finally:
         if is_locked:
-            _locks(descriptor, LOCK_UN)
+            _set_lock(descriptor, LOCK_UN)
 
 
 def _standard_streams() -> Iterator[TextIO]:
@@ -137,10 +137,10 @@ def _standard_streams() -> Iterator[TextIO]:
 
 
 class _LineWriter(io.BufferedIOBase):
-    """The binary side of a standard stream.
+    """The binary layer of a standard stream, which writes whole lines.
 
     Args:
-        inner: what was in its place, and is still held by others perhaps.
+        inner: the layer that is replaced, to which others may still refer.
         is_flushed_by_line: see `flush`.
     """
 
@@ -148,14 +148,14 @@ class _LineWriter(io.BufferedIOBase):
         self.is_flushed_by_line = is_flushed_by_line
         self._inner = inner
         self._descriptor: int = inner.fileno()
-        self.look_where_it_leads()
-        self._held: list[bytes] = []
+        self.refresh_target()
+        self._kept: list[bytes] = []
         self._size = 0
         self._ends_in_line = False
 
-    def look_where_it_leads(self) -> None:
-        """Look again what the descriptor leads to, which `os.dup2` may have changed."""
-        self._is_torn = _may_be_torn(self._descriptor)
+    def refresh_target(self) -> None:
+        """Check again what the descriptor refers to, which `os.dup2` may have changed."""
+        self._is_shared = _needs_lock(self._descriptor)
 
     @property
     def name(self) -> Any:
@@ -169,7 +169,7 @@ class _LineWriter(io.BufferedIOBase):
 
     @property
     def raw(self) -> Any:
-        """What writes without a buffer."""
+        """The unbuffered layer."""
         return getattr(self._inner, "raw", self._inner)
 
     def fileno(self) -> int:
@@ -185,64 +185,64 @@ class _LineWriter(io.BufferedIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        """Write the lines that end in these bytes, and keep the rest."""
-        if type(data) is bytes and data[-1:] == b"\n" and not self._held:  # most of all
+        """Write the complete lines in these bytes, and keep the rest."""
+        if type(data) is bytes and data[-1:] == b"\n" and not self._kept:  # most of all
             with _writing:
-                write_all(self._descriptor, data, is_torn=self._is_torn)
+                write_all(self._descriptor, data, is_shared=self._is_shared)
             return len(data)
         piece = bytes(memoryview(data))
-        # A carriage return is of a progress bar, which is to be seen before its line ends.
+        # A carriage return is that of a progress bar, which is shown before its line ends.
         end = len(piece) if b"\r" in piece else piece.rfind(b"\n") + 1
         with _writing:
             if end:
-                self._write_held(piece[:end])
+                self._write_kept(piece[:end])
             if end < len(piece):
-                self._held.append(piece[end:])
+                self._kept.append(piece[end:])
                 self._size += len(piece) - end
-                if self._size > _MOST_HELD:
-                    self._write_held(b"")
+                if self._size > _MAX_KEPT:
+                    self._write_kept(b"")
             self._ends_in_line = self.is_flushed_by_line and 0 < end < len(piece)
         return len(piece)
 
     def flush(self) -> None:
         """Write what is kept.
 
-        A text stream that is flushed line by line does so after all that has an end of line, though
-        it may go on after that.  Such a flush is passed over.
+        A text stream that is flushed by line also flushes after text that ends in an incomplete
+        line.  Such a flush is ignored.
         """
         if self.closed:
             raise ValueError("flush of closed file")
         with _writing:
-            if self._held and not self._ends_in_line:
-                self._write_held(b"")
+            if self._kept and not self._ends_in_line:
+                self._write_kept(b"")
             self._ends_in_line = False
         self._inner.flush()
 
     def close(self) -> None:
-        """Write what is kept, and close what was in the place of this."""
+        """Write what is kept, and close the replaced layer."""
         if not self.closed:
             try:
                 super().close()
             finally:
                 self._inner.close()
 
-    def _write_held(self, more: bytes) -> None:
-        data = b"".join([*self._held, more]) if self._held else more
-        self._held.clear()
+    def _write_kept(self, more: bytes) -> None:
+        data = b"".join([*self._kept, more]) if self._kept else more
+        self._kept.clear()
         self._size = 0
-        write_all(self._descriptor, data, is_torn=self._is_torn)
+        write_all(self._descriptor, data, is_shared=self._is_shared)
 
 
-class _LineGatherer(io.TextIOBase):
-    """A text stream that gives another one whole lines.
+class _LineBufferedText(io.TextIOBase):
+    """A text stream that writes whole lines to another one.
 
     Args:
-        stream: the other one; of a class of the user's own.
+        stream: the other stream, of any class.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._held = ""
+        self._kept = ""
 
     def __getattr__(self, name: str) -> Any:
         if name == "_stream":  # it is being copied
@@ -251,20 +251,20 @@ class _LineGatherer(io.TextIOBase):
 
     @property
     def encoding(self) -> Any:  # type: ignore[override]
-        """Encoding of the other one."""
+        """Encoding of the other stream."""
         return getattr(self._stream, "encoding", None)
 
     @property
     def errors(self) -> Any:  # type: ignore[override]
-        """What the other one does with letters that its encoding lacks."""
+        """Error handler of the other stream's encoding."""
         return getattr(self._stream, "errors", None)
 
     def fileno(self) -> int:
-        """Return the descriptor of the other one."""
+        """Return the descriptor of the other stream."""
         return int(self._stream.fileno())
 
     def isatty(self) -> bool:
-        """Return whether the other one is a terminal."""
+        """Return whether the other stream is a terminal."""
         return bool(self._stream.isatty())
 
     def writable(self) -> bool:
@@ -272,11 +272,11 @@ class _LineGatherer(io.TextIOBase):
         return True
 
     def write(self, text: str, /) -> int:
-        """Write the lines that end in a text, and keep the rest."""
+        """Write the complete lines in a text, and keep the rest."""
         with _writing:
-            held = self._held + text
+            held = self._kept + text
             end = len(held) if "\r" in text else held.rfind("\n") + 1
-            self._held = held[end:]
+            self._kept = held[end:]
             if end:
                 self._stream.write(held[:end])
         return len(text)
@@ -284,23 +284,23 @@ class _LineGatherer(io.TextIOBase):
     def flush(self) -> None:
         """Write what is kept."""
         with _writing:
-            held, self._held = self._held, ""
+            held, self._kept = self._kept, ""
             if held:
                 self._stream.write(held)
         self._stream.flush()
 
 
-def _may_be_torn(descriptor: int) -> bool:
-    """Return whether what one process writes may be cut by what others write meanwhile.
+def _needs_lock(descriptor: int) -> bool:
+    """Return whether concurrent writes of several processes may be interleaved.
 
-    It is not in files and on terminals, which the system locks for each call.
+    They are not in files and on terminals, which the system locks for each call.
     """
     mode = os.fstat(descriptor).st_mode
     return _lockf is not None and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
-def _locks(descriptor: int, how: int) -> bool:
-    """Lock or unlock the file that a descriptor leads to; False where that cannot be done."""
+def _set_lock(descriptor: int, how: int) -> bool:
+    """Lock or unlock the file of a descriptor; return False where that is not possible."""
     try:
         _lockf(descriptor, how)
     except OSError:

@@ -114,7 +114,7 @@ class DemandPolicy:
         mistake: a release was a mistake if workers are demanded again within this many windows.
         held: a release held if they are demanded again only after this many windows.
         calm: one spare worker is enough again when some were idle for this many first windows,
-            which gives every busy worker time to see them: busy workers look every 20 ms.
+            which gives every busy worker time to see them: a busy worker checks every 20 ms.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ from d4py_dynamic.store.protocols import (
 )
 from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
-from dispel4py.checks.undeclared_state import undeclared
+from dispel4py.checks.undeclared_state import undeclared_state_error
 from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.input_reader import is_in_memory
@@ -253,7 +253,7 @@ class Driver:
         if change.attributes:
             self._changed.setdefault(change.pe_id, change.attributes)
             if self._plan.strict:
-                raise undeclared(change.pe_id, change.attributes)
+                raise undeclared_state_error(change.pe_id, change.attributes)
 
     def _update_stats(self) -> None:
         self._stats.instances = self._store.stats()

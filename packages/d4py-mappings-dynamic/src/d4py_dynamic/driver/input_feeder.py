@@ -20,7 +20,7 @@ from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
-#: Longest wait of the feeder's thread for the iterable, after which it looks whether to stop.
+#: Longest wait of the feeder's thread for the iterable, before it checks whether to stop.
 _READ_SECONDS = 0.1
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 #: Seconds between two heartbeats of a worker, and of a driver that workers can join.
 HEARTBEAT_SECONDS = 1.0
-#: Seconds without a heartbeat after which a worker counts as lost, unless the user says otherwise.
+#: Seconds without a heartbeat after which a worker counts as lost, by default.
 LEASE_SECONDS = 30.0
 
 
@@ -22,7 +22,7 @@ class DriverLimits:
             also checks that the store has lost nothing.
         queued_tasks: tasks that may be queued for a root before its feeder stops to read inputs.
         feed_poll_seconds: time between two reads of that number while the feeder waits.
-        join_poll_seconds: time between two looks for remote workers while there is no worker;
+        join_poll_seconds: time between two checks for remote workers while there is no worker;
             otherwise it is `HEARTBEAT_SECONDS`.
         failed_starts: workers in a row that may fail to start before the run ends.
         start_seconds: a worker that exits by itself within this time, without having been given

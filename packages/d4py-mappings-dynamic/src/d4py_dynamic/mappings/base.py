@@ -25,7 +25,7 @@ from dispel4py.engine.inputs import RootInput, root_inputs
 from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
 from dispel4py.engine.plan_bundle import make_bundle
 from dispel4py.errors import OptionError, UnsupportedGraphError
-from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
@@ -165,7 +165,7 @@ class DynamicMapping:
         pool: WorkerPool | None = None
         with traced_to(extra.get("scaling_trace"), stats):
             try:
-                make_room(FILES_PER_WORKER * count, f"{count} worker processes")
+                raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]
                 pool = WorkerPool(
                     backend.worker_main,

@@ -15,8 +15,9 @@ from typing import Any
 from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
 from d4py_dynamic.mappings.base import DynamicMapping
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
-from d4py_dynamic.store.memory.stores import InMemoryRunStore, InMemoryTaskStore
-from d4py_dynamic.store.memory.table import InMemoryStore
+from d4py_dynamic.store.memory.run_store import InMemoryRunStore
+from d4py_dynamic.store.memory.store import InMemoryStore
+from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
@@ -43,7 +44,7 @@ class InMemoryBackend:
         return self.store
 
     def worker_arguments(self, rank: int) -> tuple[Any, ...]:
-        return self._server.line(rank), rank, self._spec
+        return self._server.connect(rank), rank, self._spec
 
     @staticmethod
     def worker_main(

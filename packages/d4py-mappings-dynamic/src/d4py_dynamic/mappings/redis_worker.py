@@ -15,9 +15,10 @@ import redis
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect, load_script
+from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
+from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
@@ -106,7 +107,7 @@ def remote_worker_main(context: WorkerContext, spec: RedisWorkerSpec) -> None:
 
 
 class Heartbeat(threading.Thread):
-    """A thread that tells the store at intervals that its process runs.
+    """A thread that sends the store heartbeats of its process.
 
     Args:
         address: the server.
@@ -129,7 +130,7 @@ class Heartbeat(threading.Thread):
         """Send heartbeats until stopped, or the store no longer has the run or the member."""
         try:
             with service_errors(self._address), connect(self._address) as client:
-                send = client.register_script(load_script("heartbeat"))
+                send = register_script(client, "heartbeat")
                 arguments = {"keys": [self._keys.prefix], "args": [self._member, self._driver_id]}
                 while send(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
                     pass

@@ -1,6 +1,6 @@
 """The worker processes of a host that has joined a run on Redis.
 
-They are watched until the run is over.  The driver is told at once of those that die; when the
+They are watched until the run is over, and those that die are reported to the driver.  When the
 command is interrupted, workers return their work to the run before they end.
 """
 
@@ -194,7 +194,7 @@ class RemoteWorkers:
             for number, (rank, process) in enumerate(zip(self._ranks, processes, strict=False)):
                 if rank in self._lost:
                     continue
-                cause = f"told to leave{_on_this_host()}"
+                cause = f"its command was interrupted{_on_this_host()}"
                 threads = [] if have_drained else self._pool.finishing(number)
                 if threads:
                     _LOG.warning("stopped while %s still ran", describe_threads(threads))

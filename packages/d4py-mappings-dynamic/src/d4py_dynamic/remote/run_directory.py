@@ -1,7 +1,7 @@
-"""Runs that workers can join from anywhere: how a run offers itself on a server, and is found.
+"""The directory of runs on a Redis server: lists runs, and finds the one to join or to resume.
 
-Anybody who can reach the server sees that there is a run and how far it has come.  Its code and
-its items are encrypted with a key that follows from the run's secret, which is never on the server.
+Any client of the server can read which runs there are and how far they have come.  Their code and
+items are encrypted with keys that are derived from secrets, which are never on the server.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import add_server_arguments, known_server
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import joining_secret
 from dispel4py.processes.start_methods import Start, add_start_arguments, usable_cores
@@ -74,7 +74,7 @@ class WorkerCommand:
             info = _wait_for_run(client, options.run, secret, options.wait, address, limits)
             key = run_key(secret, info.run_id)
             keys, spec, lease = read_spec(client, info, key)
-        make_room(FILES_PER_WORKER * count, f"{count} worker processes")
+        raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
         workers = RemoteWorkers(address, keys, key, spec, lease, count, start, limits)
         _LOG.info("taking part in run %s with %d processes", info.run_id, count)
         status = workers.serve()

@@ -48,7 +48,7 @@ def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
     return limited
 
 
-def cut_task(
+def split_task(
     task: Task, seal: Callable[[Task], bytes], largest: int | None
 ) -> Iterator[tuple[Task, bytes]]:
     """Give a task sealed, as several ones if it is too large for one.
@@ -57,16 +57,16 @@ def cut_task(
         TooLargeError: one item is; see `check_size`.
     """
     data = seal(task)
-    if largest is not None and len(data) > largest and _can_be_cut(task):
+    if largest is not None and len(data) > largest and _can_be_split(task):
         half = len(task.payload) // 2
         for payload in (task.payload[:half], task.payload[half:]):
-            yield from cut_task(task._replace(payload=payload), seal, largest)
+            yield from split_task(task._replace(payload=payload), seal, largest)
         return
     check_size(len(data), largest)
     yield task, data
 
 
-def cut_results(
+def split_results(
     results: Results, seal: Callable[[Results], bytes], largest: int | None
 ) -> Iterator[bytes]:
     """Do the same with results."""
@@ -79,13 +79,13 @@ def cut_results(
         ]  # fmt: skip
         if len(parts) > 1:
             for part in parts:
-                yield from cut_results(part, seal, largest)
+                yield from split_results(part, seal, largest)
             return
     check_size(len(data), largest)
     yield data
 
 
-def _can_be_cut(task: Task) -> bool:
+def _can_be_split(task: Task) -> bool:
     is_batch = task.kind in (ITEMS, CALLS) and not isinstance(task.payload, int)
     return is_batch and len(task.payload) > 1
 

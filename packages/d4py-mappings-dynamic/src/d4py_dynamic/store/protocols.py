@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from d4py_dynamic.store.limits import TAKE_SECONDS
 from d4py_dynamic.store.tasks import (
     AdoptedInstance,
     Commit,
@@ -28,9 +29,6 @@ from d4py_dynamic.store.tasks import (
     Task,
 )
 from dispel4py.result import Failure, InstanceStats
-
-#: How long `TaskStore.take` waits for a task, in seconds, unless told.
-TAKE_SECONDS = 0.5
 
 
 class TaskStore(Protocol):

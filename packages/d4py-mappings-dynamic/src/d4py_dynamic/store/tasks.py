@@ -35,13 +35,6 @@ CONTROL_MESSAGES = (ASSIGN, PAUSE, RESUME, DRAIN, STOP)
 #: How often what was lost with its worker is delivered again; beyond that it is a poison message.
 REDELIVERIES = 3
 
-#: Tasks of a pinned instance that may wait before their senders pause, and batches of results.
-MOST_WAITING, MOST_RESULTS = 128, 64
-#: About how many bytes these may be: where they are large, fewer may wait.
-MOST_BYTES = 32 << 20
-#: In one of so many turns a worker takes a shared task though its own instances have some.
-TURNS = 8
-
 #: `Task.instance` of a task that any worker may run.
 ANY = -1
 

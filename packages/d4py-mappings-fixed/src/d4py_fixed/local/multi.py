@@ -17,7 +17,7 @@ from d4py_fixed.local.launch import (
 )
 from d4py_fixed.local.socket_transport import SocketTransport
 from dispel4py.engine.capabilities import Capabilities
-from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
+from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -57,7 +57,7 @@ class SocketTransportFactory:
         self._ends: _Ends = {}
         pairs = rank_pairs(placement)
         files = 2 * len(pairs) + FILES_PER_WORKER * placement.ranks
-        make_room(files, f"{placement.ranks} processes, connected as this graph has it,")
+        raise_file_limit(files, f"{placement.ranks} processes, connected as this graph has it,")
         for a, b in pairs:
             end_a, end_b = socket.socketpair()
             self._ends.setdefault(a, {})[b] = end_a

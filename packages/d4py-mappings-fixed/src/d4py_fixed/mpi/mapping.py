@@ -1,50 +1,54 @@
-"""The mapping `mpi`: each rank an MPI process, on one machine or on many.
+"""The mapping `mpi`: each rank is an MPI process, on one machine or on many.
 
-However a run is started, the process that was asked for it is the driver, and no rank: it starts
-the ranks by an mpiexec; or, where an mpiexec has started it as the first of several ranks, a
-process takes its place among them, and the others wait for orders.  So the command, a script and a
-notebook can all do it, plans travel in one way, and somebody is left to say which rank died.
+The process that was asked for a run is the driver, and no rank.  The driver starts the ranks by an
+mpiexec; or, if an mpiexec has started the driver as the first of several processes, a child of the
+driver takes its place among the ranks, and the other processes wait for specifications.  So the
+command, a script and a notebook run a graph in the same way, and the driver remains to report which
+rank has died.
 """
 
 from __future__ import annotations
 
 import argparse
-import atexit
-import functools
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-import mpi4py  # noqa: F401  (where it is missing, this says so; it starts nothing)
+import mpi4py  # noqa: F401  (raises here if it is not installed; MPI is not initialised)
 
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.local.launch import add_simple_argument, make_placement, rank_name
-from d4py_fixed.mpi.launcher import (
-    Launched,
-    OwnRank,
-    check_is_no_task,
-    find_mpiexec,
-    launched_rank,
-    launched_size,
+from d4py_fixed.local.launch import (
+    add_simple_argument,
+    make_placement,
+    name_lost_rank,
+    rank_name,
 )
-from d4py_fixed.mpi.rank_process import follow_all, follow_one, is_running
-from d4py_fixed.mpi.rank_spec import pack_orders
-from d4py_fixed.mpi.rank_supervisor import WAIT_SECONDS, RankSupervisor
+from d4py_fixed.mpi.launcher_environment import check_is_no_task, launched_rank, launched_size
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.mpiexec import find_mpiexec
+from d4py_fixed.mpi.rank_main import serve_all, serve_one
+from d4py_fixed.mpi.rank_process import is_running
+from d4py_fixed.mpi.rank_source import (
+    JobSource,
+    MpiexecSource,
+    RankSource,
+    close_job_supervisor,
+    job_supervisor,
+)
+from d4py_fixed.mpi.rank_spec import pack_specs
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
+from dispel4py.errors import OptionError, UsageError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
 
 class MpiMapping:
-    """Runs a graph by MPI; starts the processes itself where mpiexec has not."""
+    """Runs a graph by MPI; starts the processes if no mpiexec has."""
 
     name = "mpi"
     capabilities = Capabilities(
@@ -71,7 +75,7 @@ class MpiMapping:
         parser.add_argument(
             "--wait",
             type=float,
-            default=WAIT_SECONDS,
+            default=MpiLimits.start_seconds,
             metavar="SECONDS",
             help="how long to wait for the MPI processes to start (default: %(default)g)",
         )
@@ -81,15 +85,15 @@ class MpiMapping:
         """See `dispel4py.registry.CollectiveMapping`."""
         rank = launched_rank()
         if rank:
-            yield follow_all()
+            yield serve_all()
             return
         if rank is not None and launched_size() != 1:
-            own_world()  # while MPI starts there is a workflow to load
+            job_supervisor()  # MPI starts while the command loads the workflow
         yield None
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.CheckingMapping`."""
-        pack_orders(make_placement(graph, options), options)
+        pack_specs(make_placement(graph, options), options)
         try:
             find_mpiexec(options.extra.get("mpiexec"))
         except UsageError as error:
@@ -99,8 +103,8 @@ class MpiMapping:
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`.
 
-        In a script that mpiexec has started, every process must come here.  The first one runs the
-        graph; in the others this returns an empty result once the run is done.
+        In a script that mpiexec has started, every process has to call this.  The first one runs
+        the graph; in the others an empty result is returned once the run has ended.
         """
         if is_running():
             raise UsageError(
@@ -109,107 +113,76 @@ class MpiMapping:
             )
         rank = launched_rank()
         if rank:
-            return follow_one()
+            return serve_one()
         if rank is None and not options.extra.get("mpiexec"):
             check_is_no_task()
         if rank is None or _is_alone(options):
             placement = make_placement(graph, options)
             mpiexec = find_mpiexec(options.extra.get("mpiexec"))
-            start = partial(Launched, mpiexec, placement.ranks)
-            return _lead(
-                partial(RankSupervisor, start, placement.ranks), placement, inputs, options
-            )
-        size = own_world().size(_wait_of(options))
-        if options.processes is not None and options.processes > size:
-            raise OptionError(
-                f"-n {options.processes} is more than the {size} processes that mpiexec has"
-                f" started; start as many: mpiexec -n {options.processes} …"
-            )
-        placement = make_placement(graph, replace(options, processes=options.processes or size))
-        if placement.ranks > size:
-            raise OptionError(
-                f"this needs {placement.ranks} processes, and mpiexec has started {size}; start as"
-                f" many: mpiexec -n {placement.ranks} …"
-            )
-        return _lead(own_world, placement, inputs, options)
+            return _lead(MpiexecSource(mpiexec, placement.ranks), placement, inputs, options)
+        return _lead(JobSource(), _place_on_job(graph, options), inputs, options)
 
 
 def _is_alone(options: RunOptions) -> bool:
-    """Return whether a launcher has started this process alone, and more are asked for.
+    """Return whether a launcher has started one process, and the options ask for several.
 
-    So it is in a shell that a batch system has opened, where the launcher's variables stay set.
+    This is so in the shell of a batch system, where the variables of the launcher are still set.
     """
     extra = options.extra
     if not (extra.get("mpiexec") or extra.get("simple") or (options.processes or 1) > 1):
         return False
     if launched_size() is not None:
         return launched_size() == 1
-    if own_world().size(_wait_of(options)) > 1:
+    if job_supervisor().wait_until_started(_wait_seconds(options)) > 1:
         return False
-    own_world().close()
-    own_world.cache_clear()
+    close_job_supervisor()
     return True
 
 
-def _wait_of(options: RunOptions) -> float:
-    return float(options.extra.get("wait", WAIT_SECONDS))
-
-
-def _lead(make_world: Any, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:
-    """Be the driver of a run."""
-    given = root_inputs(placement.plan, inputs)
-    frozen = FrozenWatch.of(options.extra, rank_name(placement))
-    orders = pack_orders(placement, options)
-    stats = RunStats(MpiMapping.name, placement.ranks, seed=placement.plan.seed)
-    with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()  # PEs that print write to the same place
-    world: RankSupervisor = make_world()
-    try:
-        world.size(_wait_of(options))
-        world.begin(orders, frozen)
-        del orders  # whoever runs a PE has it now
-        result = Driver(placement, given, world, world.check, options, stats).run()
-        world.finish()
-    except BaseException as error:
-        with suppress(OSError, D4pyError):  # what fails now is not what there is to tell
-            world.stop()
-            if make_world is not own_world:
-                world.close()
-        if isinstance(error, WorkerLostError):
-            ran = placement.describe(error.rank)
-            raise WorkerLostError(error.rank, error.pid, error.cause, ran) from None
-        raise
-    if make_world is not own_world:
-        world.close(rank_name(placement))
-    return result
-
-
-@functools.cache
-def own_world() -> RankSupervisor:
-    """The world that an mpiexec has started this process in; it lasts as long as the process.
+def _place_on_job(graph: WorkflowGraph, options: RunOptions) -> Placement:
+    """Place a graph on the ranks of the job.
 
     Raises:
-        UsageError: MPI runs in this process already, so none can take its place.
+        OptionError: mpiexec has started too few processes.
     """
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
-        raise UsageError(
-            "MPI was started in the first process already, which importing mpi4py.MPI does; import"
-            " it after the run, or set mpi4py.rc.initialize = False before"
+    size = job_supervisor().wait_until_started(_wait_seconds(options))
+    if options.processes is not None and options.processes > size:
+        raise OptionError(
+            f"-n {options.processes} is more than the {size} processes that mpiexec has"
+            f" started; start as many: mpiexec -n {options.processes} …"
         )
-    world = RankSupervisor(OwnRank)
-    atexit.register(_close, world)
-    return world
+    placement = make_placement(graph, replace(options, processes=options.processes or size))
+    if placement.ranks > size:
+        raise OptionError(
+            f"this needs {placement.ranks} processes, and mpiexec has started {size}; start as"
+            f" many: mpiexec -n {placement.ranks} …"
+        )
+    return placement
 
 
-def _close(world: RankSupervisor) -> None:
+def _wait_seconds(options: RunOptions) -> float:
+    return float(options.extra.get("wait", MpiLimits.start_seconds))
+
+
+def _lead(source: RankSource, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:
+    """Drive a run."""
+    of_roots = root_inputs(placement.plan, inputs)
+    frozen = FrozenWatch.of(options.extra, rank_name(placement))
+    specs = pack_specs(placement, options)
+    stats = RunStats(MpiMapping.name, placement.ranks, seed=placement.plan.seed)
     with suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-    if world.failed:
-        world.abort()  # not before all has been said: this process is ended as well
-        return
+        sys.stdout.flush()  # PEs print to the same file
+    supervisor = source.acquire()
     try:
-        world.close()
-    except RunError as error:  # the program has ended, but not well
-        print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
-        os._exit(1)
+        supervisor.wait_until_started(_wait_seconds(options))
+        supervisor.begin(specs, frozen)
+        del specs  # by now held by the ranks that run the PEs
+        result = Driver(placement, of_roots, supervisor, supervisor.check, options, stats).run()
+        supervisor.finish()
+    except BaseException as error:
+        source.abandon(supervisor)
+        if isinstance(error, WorkerLostError):
+            raise name_lost_rank(error, placement) from None
+        raise
+    source.release(supervisor, rank_name(placement))
+    return result

@@ -1,4 +1,7 @@
-"""What the driver of an MPI run sends to each rank: what to run, and how to become like itself."""
+"""The specification that the driver of an MPI run sends to each rank.
+
+It says what to run, and how to make the process of the rank like the driver's.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,12 @@ from dispel4py.processes.start_methods import missing_main_script_hidden
 from dispel4py.result import RunOptions
 
 
-def pack_orders(placement: Placement, options: RunOptions) -> list[MessageParts]:
-    """Return what the driver sends to each rank, for `prepared`.
+def pack_specs(placement: Placement, options: RunOptions) -> list[MessageParts]:
+    """Return the specification for each rank, for `unpack_spec`.
 
-    Large arrays of PEs are parts of their own, so that neither side has a copy of them.
+    Large arrays of PEs are parts of their own, so that neither side copies them.
     """
-    # Ranks have what the script has, and no more.
+    # Ranks import the main script, as spawned processes do.
     bundle = make_bundle(placement.plan, CODEC, "spawn", origin=options.origin)
     _check_rebuilt(placement, bundle)
     with missing_main_script_hidden():
@@ -34,27 +37,27 @@ def pack_orders(placement: Placement, options: RunOptions) -> list[MessageParts]
     packed: list[MessageParts] = []
     for rank in range(placement.ranks):
         buffers: list[pickle.PickleBuffer] = []
-        orders = pickle.dumps(
+        spec = pickle.dumps(
             RankSpec.of(placement, bundle, rank, options),
             protocol=5,
             buffer_callback=buffers.append,
         )
-        others = [peer for peer in peers[rank] if peer != placement.ranks]
-        front = pickle.dumps((preparation, others))
-        packed.append([front, orders, *(buffer.raw() for buffer in buffers)])
+        exchanging = [peer for peer in peers[rank] if peer != placement.ranks]
+        front = pickle.dumps((preparation, exchanging))
+        packed.append([front, spec, *(buffer.raw() for buffer in buffers)])
     return packed
 
 
 def _check_rebuilt(placement: Placement, bundle: PlanBundle) -> None:
-    """Refuse PEs that each rank makes for itself where one is to run several instances of one.
+    """Refuse several instances in one rank of a PE that each rank makes for itself.
 
     Raises:
-        GraphError: there are some.
+        GraphError: there are such PEs.
     """
-    own = {pe for pe, packed in bundle.pes.items() if packed is None}
+    remade = {pe for pe, packed in bundle.pes.items() if packed is None}
     problems = []
     for rank in range(placement.ranks):
-        counts = Counter(pe for pe, _ in placement.instances_on(rank) if pe in own)
+        counts = Counter(pe for pe, _ in placement.instances_on(rank) if pe in remade)
         problems += [
             f"{placement.plan.pes[pe].id} cannot be pickled, so a process can have one instance of"
             f" it, and here one is to have {count}; start more processes (-n), or make in"
@@ -66,13 +69,16 @@ def _check_rebuilt(placement: Placement, bundle: PlanBundle) -> None:
         raise GraphError(list(dict.fromkeys(problems)))
 
 
-def prepared(parts: MessageParts) -> tuple[RankSpec, list[int]]:
-    """The orders, once this process is made like the driver's, and the ranks to speak with.
+def unpack_spec(parts: MessageParts) -> tuple[RankSpec, list[int]]:
+    """Make this process like the driver's, and return what to run.
+
+    Returns:
+        The specification, and the ranks with which this one exchanges frames.
 
     Raises:
-        RunError: it cannot be.
+        RunError: the main script cannot be imported.
     """
-    front, orders, *buffers = parts
+    front, spec, *buffers = parts
     preparation, peers = pickle.loads(front)
     if not os.path.isdir(preparation.get("dir", "")):  # on another machine
         preparation.pop("dir", None)
@@ -86,4 +92,4 @@ def prepared(parts: MessageParts) -> tuple[RankSpec, list[int]]:
             "an MPI rank cannot import the main script, which has to call run() under: if"
             f" __name__ == '__main__':\n{text}"
         ) from error
-    return pickle.loads(orders, buffers=buffers), peers
+    return pickle.loads(spec, buffers=buffers), peers

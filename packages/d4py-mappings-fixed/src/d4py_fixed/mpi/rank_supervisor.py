@@ -1,308 +1,245 @@
-"""The ranks of an MPI run as the driver sees them: started, told what to do, watched, ended."""
+"""The driver's side of the ranks of an MPI run: starts, watches and ends them."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import secrets
 import signal
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
 from d4py_fixed.engine.transport import MessageParts
-from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind, Listener
-from d4py_fixed.mpi.launcher import VARIABLE, Processes
-from dispel4py.errors import RunError, ServiceError, WorkerLostError
-from dispel4py.logs import RUN_LOG
+from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
+from d4py_fixed.mpi.launcher import RankProcesses
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.rank_reports import RankReports
+from d4py_fixed.mpi.registration import Registration
+from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.shutdown_watch import ShutdownWatch
 from dispel4py.processes.worker_exit import describe_threads
 
-#: Seconds to wait for all ranks, by default; and until what is waited for is logged.
-WAIT_SECONDS, _NOTICE_SECONDS = 300.0, 10.0
-#: Ranks that a message names.
-_MOST_NAMES = 10
-_LOOK_SECONDS = 0.05
-#: Seconds that ranks have to end by themselves when all is over, or to be there so that they can be
-#: told to end; and the same after a failure, or at a signal.
-_END_SECONDS, _SIGNAL_SECONDS = 5.0, 1.0
+_EXIT_POLL_SECONDS = 0.005
 
 
 class RankSupervisor:
-    """Starts ranks, has them run graphs, and ends them; a `Transport` to those that run one.
+    """Starts ranks, runs graphs on them, and ends them; a `Transport` to the ranks of a run.
 
     Args:
-        start: starts the ranks; gets the environment variable by which the first one finds us.
-        expected: how many ranks there should be; None takes them as they come.
+        start: starts the ranks; gets the environment variable by which the first rank finds the
+            driver.
+        expected: how many ranks there should be; None accepts any number.
+        limits: see `MpiLimits`.
 
     Attributes:
-        failed: a run was given up, and there cannot be another one.
+        failed: a run has failed, and there cannot be another one.
     """
 
     def __init__(
-        self, start: Callable[[dict[str, str]], Processes], expected: int | None = None
+        self,
+        start: Callable[[dict[str, str]], RankProcesses],
+        expected: int | None = None,
+        limits: MpiLimits = MpiLimits(),
     ) -> None:
         self.failed = False
         self._closed = False
-        self._expected = expected
-        self._size: int | None = None
-        self._is_wide = False
+        self._limits = limits
         self._frozen = FrozenWatch()
-        self._pids: dict[int, int] = {}
-        self._frames: deque[tuple[int, MessageParts]] = deque()
-        #: Names of the threads for which ranks stay that have left MPI.
-        self._threads: dict[int, list[str]] = {}
-        #: Ranks in the run: None, or their last word.
-        self._out: dict[int, bytes | None] = {}
         key = secrets.token_bytes(32)
-        self._lines = ControlChannels(DRIVER, key, self.check)
-        self._door = Listener(key)
+        self._channels = ControlChannels(DRIVER, key, self.check)
+        self._reports = RankReports(self._channels)
+        self._registration = Registration(key, self._channels, expected, limits)
+        self._pids = self._registration.pids
         try:
-            self._processes = start({VARIABLE: f"{self._door.port}:{key.hex()}"})
+            self._processes = start(self._registration.variable)
         except BaseException:
-            self._door.close()
-            self._lines.close()
+            self._registration.close()
+            self._channels.close()
             raise
 
-    def size(self, wait: float = WAIT_SECONDS) -> int:
-        """The number of ranks; waits until they are all there.
+    def wait_until_started(self, wait: float) -> int:
+        """Wait until all ranks have connected, and return their number.
 
         Args:
-            wait: seconds to wait at the most.
+            wait: the longest time to wait, in seconds.
 
         Raises:
-            UsageError: they could not be started as they are wanted.
-            ServiceError: they could not be started, or did not come in time.
+            UsageError: the ranks could not be started as the user wants them.
+            ServiceError: the ranks could not be started, or did not connect in time.
         """
-        began_at, is_said = monotonic(), False
-        while not self._are_all_there():
-            waited = monotonic() - began_at
-            if waited > wait:
-                raise ServiceError(
-                    f"{self._arrived()} after {wait:g} s (--wait); missing: {self._missing()}; MPI"
-                    " does not start there, or mpiexec does not start anything"
-                )
-            if waited > _NOTICE_SECONDS and not is_said:
-                is_said = True
-                RUN_LOG.warning("%s; waiting for %s", self._arrived(), self._missing())
-            over = self._processes.is_over()
-            self._let_in(_LOOK_SECONDS)
-            if over and not self._are_all_there():
-                error = self._processes.failed_to_start()
-                raise error or ServiceError(
-                    f"the MPI processes could not be started: {self._processes.cause()}; see"
-                    " their messages above"
-                )
-        assert self._size is not None
-        return self._size
+        return self._registration.complete(self._processes, wait)
 
-    def begin(self, orders: Sequence[MessageParts], frozen: FrozenWatch) -> None:
+    def begin(self, specs: Sequence[MessageParts], frozen: FrozenWatch) -> None:
         """Begin a run on the first ranks.
 
         Args:
-            orders: for each rank, what to run.
-            frozen: notices those that are stopped.
+            specs: the specification for each rank.
+            frozen: notices ranks that are stopped by a signal.
         """
         self._frozen = frozen
         if self.failed:
             raise ServiceError("these MPI processes were given up when an earlier run failed")
-        self._out = dict.fromkeys(range(len(orders)))
-        for rank, packed in enumerate(orders):
-            self._lines.send(rank, Kind.ORDERS, packed)
+        self._reports.begin_run(len(specs))
+        for rank, spec in enumerate(specs):
+            self._channels.send(rank, Kind.RANK_SPEC, spec)
 
     def finish(self) -> None:
-        """Wait until all ranks are out of the run.
-
-        Raises:
-            RunError: one failed or died.
-        """
-        while not self._are_out():
-            self._look(_LOOK_SECONDS)
-            self.check()
-
-    def check(self) -> None:
-        """Raise what a rank reported, or say that one was lost.
+        """Wait until the run has ended on all ranks.
 
         Raises:
             RunError: a rank failed or died.
         """
-        self._raise_reported()
+        while self._reports.running():
+            self._reports.receive(self._limits.check_seconds)
+            self.check()
+
+    def check(self) -> None:
+        """Raise the error that a rank has reported, or report a rank that was lost.
+
+        Raises:
+            RunError: a rank failed or died.
+        """
+        self._reports.raise_error()
         self._processes.check_output()
-        over = self._processes.is_over()
-        if over:
-            self._look(0.0)  # what they have still said
-            self._raise_reported()
-        lost = [rank for rank in self._lines.gone if self._out.get(rank, b"") is None]
-        if lost:
-            rank, cause = self._processes.loss(lost, self._wait)
-            self._raise_reported()
+        has_ended = self._processes.has_ended()
+        if has_ended:
+            self._reports.receive(0.0)
+            self._reports.raise_error()
+        if lost := self._reports.lost():
+            rank, cause = self._processes.first_lost(lost, self._wait_for_exit)
+            self._reports.raise_error()
             raise WorkerLostError(rank, self._pids[rank], cause)
         for rank, pid, cause in self._frozen.check(self._running_here()):
             raise WorkerLostError(rank, pid, cause)
-        if over and not self._are_out():
+        if has_ended and self._reports.running():
             raise ServiceError(f"the MPI processes ended: {self._processes.cause()}")
 
     def _running_here(self) -> Iterator[tuple[int, int]]:
         """Return the ranks in the run and their processes, if all are on this machine."""
-        ranks = [] if self._is_wide else self._pids.items()
-        return (entry for entry in ranks if self._out.get(entry[0], b"") is None)
+        if self._registration.is_remote:
+            return iter(())
+        return ((rank, self._pids[rank]) for rank in self._reports.running())
 
     def stop(self) -> None:
-        """Give the run up."""
+        """Stop a run that has failed."""
         self.failed = True
-        for rank, word in self._out.items():
-            if word is None and rank not in self._lines.gone:
-                self._lines.send_at_once(rank, Kind.STOP)
+        for rank in self._reports.running():
+            if rank not in self._channels.disconnected:
+                self._channels.send_nowait(rank, Kind.STOP)
 
     def abort(self) -> None:
-        """Have mpiexec end all ranks, and itself with status 1."""
+        """Make mpiexec end all ranks, and itself with status 1."""
         for rank in self._pids:
-            self._lines.send_at_once(rank, Kind.ABORT)
+            self._channels.send_nowait(rank, Kind.ABORT)
 
     def send(self, rank: int, parts: MessageParts) -> None:
         """See `Transport`."""
-        self._lines.send(rank, Kind.FRAME, parts)
+        self._channels.send(rank, Kind.FRAME, parts)
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         """See `Transport`."""
-        if not self._frames:
-            self._look(seconds)
-        return self._frames.popleft() if self._frames else None
+        frames = self._reports.frames
+        if not frames:
+            self._reports.receive(seconds)
+        return frames.popleft() if frames else None
 
     def close(self, name: Callable[[int], str] = "worker {}".format) -> None:
         """End all ranks.
 
-        After a good run they end by themselves, once threads have that PEs have started, however
-        long that takes; after another one they are ended.
+        After a good run the ranks end by themselves, after the threads that PEs have started,
+        however long that takes; after another one they are ended.
 
         Args:
-            name: what to call a rank in a message, by its number.
+            name: returns what names a rank in messages, by its number.
 
         Raises:
-            RunError: one failed or died meanwhile.
+            RunError: a rank failed or died meanwhile.
         """
         if self._closed:
             return
         self._closed = True
         try:
-            until = monotonic() + (_SIGNAL_SECONDS if self.failed else _END_SECONDS)
-            while not (self._are_all_there() or self._processes.is_over() or monotonic() > until):
-                self._let_in(_LOOK_SECONDS)
-            if self.failed or not self._are_all_there():
+            self._wait_for_registration()
+            if self.failed or not self._registration.is_complete():
                 self._end_by_force()
                 return
             for rank in self._pids:
-                self._lines.send_at_once(rank, Kind.END)
+                self._channels.send_nowait(rank, Kind.SHUTDOWN)
             try:
                 self._wait_until_ended(name)
-                self._processes.see_off()
+                self._processes.finish_output()
                 self._processes.check_output()
             except BaseException:
                 self._end_by_force()
                 raise
         finally:
-            self._processes.see_off()
-            self._door.close()
-            self._lines.close()
+            self._processes.finish_output()
+            self._registration.close()
+            self._channels.close()
+
+    def _wait_for_registration(self) -> None:
+        """Wait for ranks that are starting, so that `Kind.SHUTDOWN` reaches them."""
+        limits = self._limits
+        until = monotonic() + (limits.signal_seconds if self.failed else limits.end_seconds)
+        while not (
+            self._registration.is_complete() or self._processes.has_ended() or monotonic() > until
+        ):
+            self._registration.accept()
 
     def _wait_until_ended(self, name: Callable[[int], str]) -> None:
-        """Wait for the ranks to end, and say for which if it takes long.
+        """Wait until the ranks have ended, and name those that take long.
 
-        Their output may be read slowly, which MPI waits for: however long that takes, there is
-        nothing to end by force.  Only an mpiexec that stays when all ranks have ended is.
+        MPI waits until their output is read, however long that takes, so none is ended by force.
+        Only an mpiexec is that has neither ranks nor output any more.
         """
-        warning, until = ShutdownWatch(), monotonic() + _END_SECONDS
-        while not self._wait(_LOOK_SECONDS):
-            ending = self._pids.keys() - set(self._lines.gone)
-            if ending or self._processes.is_printing(_END_SECONDS):
-                until = monotonic() + _END_SECONDS
+        end_seconds = self._limits.end_seconds
+        warning, until = ShutdownWatch(), monotonic() + end_seconds
+        while not self._wait_for_exit(self._limits.check_seconds):
+            ending = self._pids.keys() - set(self._channels.disconnected)
+            if ending or self._processes.is_printing(end_seconds):
+                until = monotonic() + end_seconds
             elif monotonic() >= until:
                 self._end_by_force()
-                self._raise_reported()
+                self._reports.raise_error()
                 return
-            warning.check((name(rank), self._threads.get(rank, ())) for rank in sorted(ending))
-        self._raise_reported()
-        with_threads = [rank for rank, names in self._threads.items() if names]
-        if with_threads and self._processes.status():
-            rank, cause = self._processes.loss(with_threads, self._wait)
-            cause = f"{cause}, while {describe_threads(self._threads[rank])} still ran"
+            warning.check(
+                (name(rank), self._reports.threads.get(rank, ())) for rank in sorted(ending)
+            )
+        self._reports.raise_error()
+        self._check_threads()
+
+    def _check_threads(self) -> None:
+        """Report a rank that was lost while its threads ran."""
+        threads = self._reports.threads
+        with_threads = [rank for rank, names in threads.items() if names]
+        if with_threads and self._processes.exit_status():
+            rank, cause = self._processes.first_lost(with_threads, self._wait_for_exit)
+            cause = f"{cause}, while {describe_threads(threads[rank])} still ran"
             raise WorkerLostError(rank, self._pids[rank], cause)
 
     def _end_by_force(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             self._processes.stop(number)
-            self._wait(_SIGNAL_SECONDS)
+            self._wait_for_exit(self._limits.signal_seconds)
         for rank, pid in self._pids.items():
-            if rank not in self._lines.gone and self._processes.is_ours(rank):
+            if rank not in self._channels.disconnected and self._processes.may_kill(rank):
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
-        self._processes.end_left()
+        self._processes.kill_descendants()
 
-    def _let_in(self, seconds: float) -> None:
-        for line, hello in self._door.callers(seconds):
-            if self._expected not in (None, hello.size):
-                raise ServiceError(
-                    f"mpiexec was to start {self._expected} processes that belong together, but"
-                    f" MPI takes each for one of {hello.size}: mpiexec and the MPI library that"
-                    " mpi4py uses are of different kinds"
-                )
-            self._size = hello.size
-            self._is_wide |= hello.is_wide
-            self._pids[hello.rank] = hello.pid
-            self._lines.connect(hello.rank, line)
-            if hello.rank == 0 and hello.is_wide:
-                port = self._door.open_wide()
-                self._lines.send(0, Kind.LISTENING, [port.to_bytes(2, "big")])
-
-    def _arrived(self) -> str:
-        size = self._size or self._expected
-        number = f"{len(self._pids)} of {size}" if size else str(len(self._pids))
-        return f"{number} MPI ranks have come"
-
-    def _missing(self) -> str:
-        size = self._size or self._expected or 1
-        missing = [str(rank) for rank in range(size) if rank not in self._pids]
-        some, rest = missing[:_MOST_NAMES], missing[_MOST_NAMES:]
-        names = ", ".join(some) + (f" and {len(rest)} more" if rest else "")
-        return f"rank{'s' if len(missing) > 1 else ''} {names}"
-
-    def _are_all_there(self) -> bool:
-        return len(self._pids) == self._size
-
-    def _are_out(self) -> bool:
-        return None not in self._out.values()
-
-    def _look(self, seconds: float) -> None:
-        message = self._lines.receive(seconds)
-        while message is not None:
-            if message.kind == Kind.OUT:
-                self._out[message.peer] = bytes(message.parts[0])
-            elif message.kind == Kind.THREADS:
-                self._threads[message.peer] = pickle.loads(message.parts[0])
-            else:
-                self._frames.append((message.peer, message.parts))
-            message = self._lines.receive(0.0)
-
-    def _raise_reported(self) -> None:
-        for word in self._out.values():
-            if word:
-                error: RunError = pickle.loads(word)
-                raise error
-
-    def _wait(self, seconds: float) -> bool:
-        """Wait until the ranks have ended; False if they have not."""
+    def _wait_for_exit(self, seconds: float) -> bool:
+        """Wait for the end of all processes; return whether they have ended."""
         limit = monotonic() + seconds
-        while not self._processes.is_over():
+        while not self._processes.has_ended():
             if monotonic() > limit:
                 return False
-            self._listen()
-            sleep(0.005)
-        self._listen()
+            self._receive_rest()
+            sleep(_EXIT_POLL_SECONDS)
+        self._receive_rest()
         return True
 
-    def _listen(self) -> None:
-        # Ctrl-C may have come in the middle of a message, whose line is of no use since.
+    def _receive_rest(self) -> None:
+        # Ctrl-C may have interrupted the reading of a message; its channel is unusable since then.
         with suppress(ServiceError):
-            self._look(0.0)
+            self._reports.receive(0.0)

@@ -1,8 +1,8 @@
-"""`Transport` of an MPI rank: by MPI to the other ranks, by its line to the driver.
+"""`Transport` of an MPI rank: MPI to the other ranks, the control channel to the driver.
 
-One thread at a time calls MPI, and it never waits inside MPI, which would keep a core busy: it asks
-whether something has come, and sleeps in between until its bell rings.  A frame of one part is one
-message; of another frame the sizes go first, and its parts follow by a communicator of their own.
+One thread at a time calls MPI, and never waits inside MPI, which would keep a core busy: the rank
+probes for messages, and sleeps in between until it is notified.  A frame of one part is one
+message; of other frames the sizes come first, and the parts by a communicator of their own.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -18,153 +19,165 @@ from mpi4py import MPI
 
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
+from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket
 from dispel4py.exceptions.unwinding import Unwind
 
 #: Tags: a frame of one part, the sizes of a frame's parts, and the last message of a run.
 _ONE, _MANY, _LAST = 1, 2, 3
-#: MPI counts bytes by 32-bit numbers.
-PIECE_BYTES = 1 << 30
 _SIZE = struct.Struct("!Q")
 
 
 class RunStopped(Unwind):
-    """The driver has given the run up, or is gone."""
+    """The driver has stopped the run, or has ended."""
 
 
 class MpiTransport:
     """See `Transport`.
 
     Args:
-        heads: a communicator of all ranks for nothing but frames.
-        bodies: another one, for parts.
-        lines: to the driver.
-        bell: of this rank.
-        ranks: number of ranks in the run; by this number the loop knows the driver.
+        frames: a communicator of all ranks for nothing but frames.
+        bodies: another one, for parts of frames.
+        channels: to the driver.
+        wakeup: of this rank.
+        ranks: number of ranks in the run, which is the driver's number for the engine.
+        limits: see `MpiLimits.piece_bytes`.
     """
 
     def __init__(
         self,
-        heads: MPI.Intracomm,
+        frames: MPI.Intracomm,
         bodies: MPI.Intracomm,
-        lines: ControlChannels,
-        bell: WakeupSocket,
+        channels: ControlChannels,
+        wakeup: WakeupSocket,
         ranks: int,
+        limits: MpiLimits = MpiLimits(),
     ) -> None:
-        self._heads, self._bodies = heads, bodies
-        self._lines = lines
-        self._bell = bell
+        self._frames, self._bodies = frames, bodies
+        self._channels = channels
+        self._wakeup = wakeup
         self._driver = ranks
+        self._piece_bytes = limits.piece_bytes
         self._arrived: deque[tuple[int, MessageParts]] = deque()
-        self._arriving: list[_Arriving] = []
+        self._arriving: list[_ArrivingFrame] = []
         self._sending: deque[tuple[MPI.Request, Any]] = deque()
-        self._finished: set[int] = set()
+        self._ended: set[int] = set()
         self._status = MPI.Status()
 
     def send(self, rank: int, parts: MessageParts) -> None:
         if rank == self._driver:
-            self._lines.send(DRIVER, Kind.FRAME, parts)
+            self._channels.send(DRIVER, Kind.FRAME, parts)
             return
-        # What is under way must not change: only bytes cannot.
+        # MPI reads the parts later, so that they must not change: only bytes cannot.
         data = [part if isinstance(part, bytes) else bytes(part) for part in parts]
-        if len(data) == 1 and len(data[0]) <= PIECE_BYTES:
-            self._isend(self._heads, data[0], rank, _ONE)
+        if len(data) == 1 and len(data[0]) <= self._piece_bytes:
+            self._isend(self._frames, data[0], rank, _ONE)
         else:
             sizes = b"".join(_SIZE.pack(len(part)) for part in data)
-            self._isend(self._heads, sizes, rank, _MANY)
+            self._isend(self._frames, sizes, rank, _MANY)
             for part in data:
-                for piece in _pieces(part):
+                for piece in _pieces(part, self._piece_bytes):
                     self._isend(self._bodies, piece, rank, 0)
-        self._bell.ring(rank)
+        self._wakeup.notify(rank)
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
-        """The next frame; see `Transport`.
+        """Return the next frame; see `Transport`.
 
         Raises:
-            RunStopped: the driver has given the run up, or is gone.
+            RunStopped: the driver has stopped the run, or has ended.
         """
         until = monotonic() + seconds
         while not self._arrived:
-            self.look()
-            self._listen()
+            self._progress()
+            if self._arrived:
+                break
+            self._receive_from_driver()
             left = until - monotonic()
             if self._arrived or left <= 0:
                 break
-            self._bell.wait(left, is_calm=not (self._sending or self._arriving))
+            self._wait(left)
         if not self._arrived:
             return None
-        self._bell.stay_awake()
+        self._wakeup.shorten_pauses()
         return self._arrived.popleft()
 
-    def look(self) -> None:
-        """Take in what has come by MPI, and see what has left."""
-        while self._sending and self._sending[0][0].Test():
-            self._sending.popleft()
-        while (found := self._heads.Improbe(status=self._status)) is not None:
-            head = bytearray(self._status.Get_count(MPI.BYTE))
-            request = found.Irecv([head, MPI.BYTE])
-            source, tag = self._status.Get_source(), self._status.Get_tag()
-            self._arriving.append(_Arriving(source, tag, [head], [request]))
-        if self._arriving:
-            self._sort()
+    def drain(self, peers: Sequence[int]) -> None:
+        """Wait until all that was sent has left, and all that was sent to this rank has arrived.
 
-    def settle(self, peers: Sequence[int]) -> None:
-        """At the end of a run: see all that was sent leave, and all that was sent here arrive.
+        The driver bounds the wait: if a rank is lost meanwhile, the driver stops the run.
 
         Args:
-            peers: ranks that this one has something to say to, or they to it.
+            peers: the ranks with which this one exchanges frames.
+
+        Raises:
+            RunStopped: the driver has stopped the run, or has ended.
         """
         for peer in peers:
-            self._isend(self._heads, b"", peer, _LAST)
-            self._bell.ring(peer)
-        self.look()
-        while self._sending or self._arriving or not self._finished.issuperset(peers):
-            self._bell.wait(1.0, is_calm=not (self._sending or self._arriving))
-            self.look()
-            self._listen()
+            self._isend(self._frames, b"", peer, _LAST)
+            self._wakeup.notify(peer)
+        self._progress()
+        while self._sending or self._arriving or not self._ended.issuperset(peers):
+            self._wait()
+            self._progress()
+            self._receive_from_driver()
 
     def close(self) -> None:
-        """What it stands on stays for the next run."""
+        """Do nothing: the next run uses the same communicators and channels."""
 
-    def _isend(self, way: MPI.Intracomm, data: bytes | memoryview, rank: int, tag: int) -> None:
-        request = way.Isend([data, MPI.BYTE], rank, tag)
+    def _wait(self, seconds: float = inf) -> None:
+        self._wakeup.wait(seconds, in_transfer=bool(self._sending or self._arriving))
+
+    def _isend(self, by: MPI.Intracomm, data: bytes | memoryview, rank: int, tag: int) -> None:
+        request = by.Isend([data, MPI.BYTE], rank, tag)
         if not request.Test():
             self._sending.append((request, data))
 
-    def _listen(self) -> None:
-        """Take in what has come from the driver."""
-        while (message := self._lines.receive(0.0)) is not None:
+    def _progress(self) -> None:
+        """Receive what has come by MPI, and forget what has been sent."""
+        while self._sending and self._sending[0][0].Test():
+            self._sending.popleft()
+        while (found := self._frames.Improbe(status=self._status)) is not None:
+            head = bytearray(self._status.Get_count(MPI.BYTE))
+            request = found.Irecv([head, MPI.BYTE])
+            source, tag = self._status.Get_source(), self._status.Get_tag()
+            self._arriving.append(_ArrivingFrame(source, tag, [head], [request]))
+        if self._arriving:
+            self._deliver()
+
+    def _receive_from_driver(self) -> None:
+        while (message := self._channels.receive(0.0)) is not None:
             if message.kind != Kind.FRAME:
                 raise RunStopped
             self._arrived.append((self._driver, message.parts))
-        if self._lines.gone:
+        if self._channels.disconnected:
             raise RunStopped
 
-    def _sort(self) -> None:
-        """Let pass what has arrived completely; frames of one rank stay in order."""
-        waiting: list[_Arriving] = []
-        behind: set[int] = set()
+    def _deliver(self) -> None:
+        """Deliver the frames that are complete; those of one rank stay in order."""
+        incomplete: list[_ArrivingFrame] = []
+        blocked: set[int] = set()
         for frame in self._arriving:
-            if frame.source in behind or not frame.is_here(self._bodies):
-                waiting.append(frame)
-                behind.add(frame.source)
+            if frame.source in blocked or not frame.is_complete(self._bodies, self._piece_bytes):
+                incomplete.append(frame)
+                blocked.add(frame.source)
             elif frame.tag == _LAST:
-                self._finished.add(frame.source)
+                self._ended.add(frame.source)
             else:
                 self._arrived.append((frame.source, frame.parts))
-        self._arriving = waiting
+        self._arriving = incomplete
 
 
 @dataclass
-class _Arriving:
-    """A frame of which something may still be on its way."""
+class _ArrivingFrame:
+    """A frame of which parts may not have arrived yet."""
 
     source: int
     tag: int
     parts: list[bytearray]
     requests: list[MPI.Request]
 
-    def is_here(self, bodies: MPI.Intracomm) -> bool:
+    def is_complete(self, bodies: MPI.Intracomm, piece_bytes: int) -> bool:
+        """Return whether all parts have arrived; request them once their sizes are known."""
         if not MPI.Request.Testall(self.requests):
             return False
         if self.tag != _MANY:
@@ -174,12 +187,12 @@ class _Arriving:
         self.requests = [
             bodies.Irecv([piece, MPI.BYTE], self.source, 0)
             for part in self.parts
-            for piece in _pieces(part)
+            for piece in _pieces(part, piece_bytes)
         ]
         return bool(MPI.Request.Testall(self.requests))
 
 
-def _pieces(part: bytes | bytearray) -> Iterator[memoryview]:
+def _pieces(part: bytes | bytearray, piece_bytes: int) -> Iterator[memoryview]:
     view = memoryview(part)
-    for start in range(0, view.nbytes, PIECE_BYTES):
-        yield view[start : start + PIECE_BYTES]
+    for start in range(0, view.nbytes, piece_bytes):
+        yield view[start : start + piece_bytes]

@@ -1,8 +1,8 @@
-"""Wakes ranks that wait: of MPI one can only ask again and again whether a message has come.
+"""Wakes ranks that wait for messages: MPI has no call that waits without keeping a core busy.
 
-Whoever sends to a rank on the same machine also sends it an empty datagram over the loopback
-interface, which can be waited for without keeping a core busy.  That it rang means nothing else: a
-rank that was woken asks MPI, and one that was not asks all the same after a while.
+A rank that sends to a rank on the same machine also sends it an empty datagram through the loopback
+interface, which `poll` can wait for.  The datagram is a hint only: a rank that gets one probes MPI,
+and a rank that gets none does so after a pause.  Measured in docs/decisions/033.
 """
 
 from __future__ import annotations
@@ -14,63 +14,68 @@ from time import sleep
 
 from mpi4py import MPI
 
-#: Seconds between two questions to MPI of a rank that waits: once it has waited for a while, where
-#: everybody can ring for it and nothing is half done; and else, from the first to the longest.
-_CALM_SECONDS, _FIRST_SECONDS, _LONGEST_SECONDS = 0.02, 50e-6, 1e-3
+from d4py_fixed.mpi.limits import MpiLimits
 
 
 class WakeupSocket:
-    """The bell of one rank.
+    """Receives the notifications for one rank, and sends those for others.
 
     Args:
-        world: the communicator of all ranks; all of them must make their bell at once.
-        line: wakes the rank as well when there is something to read.
+        world: the communicator of all ranks, each of which has to make its socket at this time.
+        channel: the control channel; a message on it ends a wait as well.
+        limits: the pauses between two probes.
     """
 
-    def __init__(self, world: MPI.Intracomm, line: socket.socket) -> None:
+    def __init__(
+        self, world: MPI.Intracomm, channel: socket.socket, limits: MpiLimits = MpiLimits()
+    ) -> None:
+        self._shortest = limits.shortest_pause_seconds
+        self._longest = limits.longest_pause_seconds
+        self._idle = limits.idle_pause_seconds
         self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._datagrams.setblocking(False)
         self._datagrams.bind(("127.0.0.1", 0))
-        here = world.Split_type(MPI.COMM_TYPE_SHARED)
-        mine = world.Get_rank(), self._datagrams.getsockname()
-        self._addresses: dict[int, tuple[str, int]] = dict(here.allgather(mine))
-        here.Free()
-        self._all_ring = len(self._addresses) == world.Get_size()
-        self._pause = _FIRST_SECONDS
+        machine = world.Split_type(MPI.COMM_TYPE_SHARED)
+        address = world.Get_rank(), self._datagrams.getsockname()
+        self._addresses: dict[int, tuple[str, int]] = dict(machine.allgather(address))
+        machine.Free()
+        self._all_notify = len(self._addresses) == world.Get_size()
+        self._pause = self._shortest
         self._poll = select.poll()
         self._poll.register(self._datagrams, select.POLLIN)
-        self._poll.register(line, select.POLLIN)
+        self._poll.register(channel, select.POLLIN)
 
-    def ring(self, rank: int) -> None:
+    def notify(self, rank: int) -> None:
         """Wake a rank, if it is on this machine."""
         address = self._addresses.get(rank)
         if address is not None:
-            with suppress(OSError):  # one that has no room for more rings is awake
+            with suppress(OSError):  # a rank with a full buffer has been notified already
                 self._datagrams.sendto(b"", address)
 
-    def stay_awake(self) -> None:
-        """There was something to do: the next pauses are short."""
-        self._pause = _FIRST_SECONDS
+    def shorten_pauses(self) -> None:
+        """Begin again with the shortest pause, since a message has arrived."""
+        self._pause = self._shortest
 
-    def wait(self, seconds: float, *, is_calm: bool) -> None:
-        """Wait until somebody rings, or it is time to ask MPI again.
+    def wait(self, seconds: float, *, in_transfer: bool) -> None:
+        """Wait for a notification or a message of the driver, or until MPI is to be probed.
 
         Args:
-            seconds: how long at the most.
-            is_calm: nothing is half sent or half received.
+            seconds: the longest time to wait.
+            in_transfer: a message is partly sent or received, of whose end nothing notifies.
         """
         pause = self._pause
-        self._pause = min(pause * 1.5, _LONGEST_SECONDS)
-        if pause == _LONGEST_SECONDS and is_calm and self._all_ring:
-            pause = _CALM_SECONDS
+        self._pause = min(pause * 1.5, self._longest)
+        if pause == self._longest and self._all_notify and not in_transfer:
+            pause = self._idle
         pause = min(pause, seconds)
-        if pause < _LONGEST_SECONDS:  # which is the shortest that poll() knows
+        if pause < self._longest:  # shorter than the millisecond that poll() can wait
             sleep(pause)
         elif self._poll.poll(pause * 1000):
-            self.stay_awake()  # MPI may have to be asked twice before it gives a message away
+            self.shorten_pauses()  # MPICH may have to be probed twice for one message
             with suppress(OSError):
                 while True:
                     self._datagrams.recv(1)
 
     def close(self) -> None:
+        """Close the socket."""
         self._datagrams.close()

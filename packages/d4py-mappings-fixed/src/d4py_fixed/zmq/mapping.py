@@ -21,8 +21,8 @@ from d4py_fixed.zmq.addresses import address_of, listen_at_path
 from d4py_fixed.zmq.transport import ZmqTransport
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError
-from dispel4py.files.file_limit import FILES_PER_WORKER, make_room
-from dispel4py.files.socket_folder import make_socket_folder
+from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
+from dispel4py.files.socket_directory import make_socket_directory
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -118,8 +118,8 @@ class IpcTransportFactory:
         self._peers = peers_of(placement)
         files = _FILES_PER_PEER + FILES_PER_WORKER  # all ranks are peers of this process
         users = f"{placement.ranks} processes, connected as this graph has it,"
-        make_room(files * placement.ranks, users)
-        folder = make_socket_folder("d4py-zmq-")
+        raise_file_limit(files * placement.ranks, users)
+        folder = make_socket_directory("d4py-zmq-")
         self.folder: str | None = folder
         try:
             for rank in range(placement.ranks + 1):

@@ -51,14 +51,14 @@ class Address:
     Attributes:
         url: as `redis.from_url` takes it.
         embedded: the server was started for this run.
-        patience: for how many seconds to try to reach it again when it has gone away.
+        reconnect_seconds: how long to try to reach it again when it does not answer.
         largest: how many bytes one item or state may have there; None if that is not known.
         process: number of its process, if it is one of this machine.
     """
 
     url: str
     embedded: bool = False
-    patience: float = 0.0
+    reconnect_seconds: float = 0.0
     largest: int | None = None
     process: int | None = None
 

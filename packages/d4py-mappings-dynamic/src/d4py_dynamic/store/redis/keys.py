@@ -84,12 +84,12 @@ _OTHERS = (
         "positions",
         "delivery_counts",
         "attempts",
-        "begun",
+        "lease_positions",
         "orphans",
         "info",
         "spec",
     ),
-    *("answers", "finishing", "offsets", "kept", "resumption"),
+    *("answers", "finishing", "offsets", "archive", "resumption"),
 )
 
 

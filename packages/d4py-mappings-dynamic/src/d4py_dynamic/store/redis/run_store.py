@@ -6,59 +6,38 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import redis
 
-from d4py_dynamic.store.entries import TooLargeError, cut_task
+from d4py_dynamic.store.entries import TooLargeError, split_task
+from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import (
     DriverState,
     Event,
     InputOffset,
     Load,
-    LogLine,
-    Notice,
     OrphanedReplica,
-    Quiescent,
-    Results,
-    UndeclaredState,
-    WorkerExited,
-    WorkerFailed,
-    WorkerStopping,
 )
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import IdempotentScripts, connect, load_script
+from d4py_dynamic.store.redis.audit import Audit, Counts
+from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.keys import (
-    FIELD,
-    GROUP,
-    INTACT,
-    JOINED,
-    QUIESCENT_FIELD,
-    RunKeys,
-    consumer,
-    pin_name,
-)
+from d4py_dynamic.store.redis.event_reader import EventReader
+from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RunKeys, pin_name
+from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
-from d4py_dynamic.store.redis.task_store import (
-    READ_BYTES,
-    at_most,
-    delete_run,
-    entries_by_stream,
-    send_event,
-)
+from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, counts
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import InputError, OptionError, ServiceError
+from dispel4py.errors import InputError, OptionError
 from dispel4py.result import InstanceStats
 
-_EVENTS_AT_ONCE = 64
 #: Seconds that a server, which may have failed the run by not answering, has to delete its keys.
-_FAREWELL_SECONDS = 1.0
+_DELETE_SECONDS = 1.0
 
 
 class RedisRunStore:
@@ -69,9 +48,10 @@ class RedisRunStore:
         keys: the run's keys.
         secret: the run's secret.
         plan: the plan; None for a client that only sends control messages.
-        driver_id: id of the driver, unique among all drivers of the run;
-            empty for a client that only sends control messages.
-        keeps: results stay on the server to the end of the run, for the next driver.
+        driver_id: id of the driver, unique among all drivers of the run; empty for a client that
+            only sends control messages.
+        archives: whether results stay on the server to the end of the run, for the next driver.
+        limits: how much to read at once.
     """
 
     def __init__(
@@ -81,7 +61,8 @@ class RedisRunStore:
         secret: bytes,
         plan: Plan | None = None,
         driver_id: str = "",
-        keeps: bool = False,
+        archives: bool = False,
+        limits: StoreLimits = StoreLimits(),
     ) -> None:
         self._address = address
         self._largest = room_for(address.largest)
@@ -89,16 +70,13 @@ class RedisRunStore:
         self._secret = secret
         self._envelope = Envelope(secret)
         self._pes = () if plan is None else plan.pes
-        self._redis = connect(address)
-        self._unfinished = self._redis.register_script(load_script("audit"))
-        self._heartbeat = self._redis.register_script(load_script("heartbeat"))
-        self._keep = self._redis.register_script(load_script("archive_results"))
-        self._once = IdempotentScripts(self._redis, keys.prefix, f"driver-{secrets.token_hex(8)}")
         self._driver_id = driver_id
-        self._keeps = keeps
-        self._last_kept: bytes | None = None
-        self._last_event = b"0"
-        self._results_seen = self._missing_results = self._event_size = 0
+        self._redis = connect(address)
+        caller = f"driver-{secrets.token_hex(8)}"
+        self._scripts = IdempotentScripts(self._redis, keys.prefix, caller)
+        self._heartbeat = register_script(self._redis, "heartbeat")
+        self._audit = Audit(self._redis, keys, address)
+        self._events = EventReader(self._redis, keys, self._envelope, driver_id, archives, limits)
 
     def create(self, mapping: str) -> None:
         """Make the run's keys."""
@@ -121,9 +99,9 @@ class RedisRunStore:
             offer(self._redis, self._keys, self._secret, spec, lease, self._address.largest)
 
     def send_event(self, event: Event) -> None:
-        """Send an event to the driver, from somewhere else."""
+        """Send an event to the driver from another process."""
         with service_errors(self._address):
-            send_event(self._once, self._keys, self._envelope, event)
+            send_event(self._scripts, self._keys, self._envelope, event)
 
     def send_heartbeats(self, ranks: Iterable[int]) -> None:
         """Send the heartbeats of workers whose processes run on this host."""
@@ -132,14 +110,18 @@ class RedisRunStore:
                 self._heartbeat(keys=[self._keys.prefix], args=[rank, ""])
 
     def join(self) -> int:
+        request = ScriptRequest(driver_id=self._driver_id)
         with service_errors(self._address):
-            return int(self._once("join", self._driver_id))
+            return int(self._scripts("join", request))
 
     def put(
         self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
-        rows = [] if offset is None else [(offset.root, offset.calls, int(offset.ended))]
-        self._put([(task, rank) for task in tasks], [], [], rows)
+        request = self._put_request([(task, rank) for task in tasks])
+        if offset is not None:
+            request.set("offsets", [(offset.root, offset.calls, offset.ended)])
+        with service_errors(self._address):
+            self._scripts("put", request)
 
     def finish(
         self,
@@ -147,29 +129,25 @@ class RedisRunStore:
         tasks: Iterable[tuple[Task, int | None]],
         orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
-        self._put([*tasks], [(pe,)], [(orphan.token,) for orphan in orphans], [])
+        request = self._put_request(tasks)
+        request.set("finishing", [pe])
+        request.set("orphans", [orphan.token.decode() for orphan in orphans])
+        with service_errors(self._address):
+            self._scripts("put", request)
 
-    def _put(
-        self,
-        tasks: list[tuple[Task, int | None]],
-        finishing: list[tuple[int]],
-        orphans: list[tuple[Any]],
-        offsets: list[tuple[int, int, int]],
-    ) -> None:
-        """What `put.lua` does."""
+    def _put_request(self, tasks: Iterable[tuple[Task, int | None]]) -> ScriptRequest:
         keys = self._keys
         rows = []
         for task, rank in tasks:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
             counted = task.pe if counts(task) else ""
-            rows += [(stream, counted, data) for data in self._cut(task, stream)]
-        lists: tuple[list[Any], ...] = (rows, finishing, orphans, offsets)
-        arguments = chain.from_iterable((len(rows), *chain.from_iterable(rows)) for rows in lists)
-        with service_errors(self._address):
-            self._once("put", self._driver_id, *arguments)
+            rows += [(stream, counted, data) for data in self._split(task, stream)]
+        request = ScriptRequest(driver_id=self._driver_id)
+        request.add("tasks", rows)
+        return request
 
-    def _cut(self, task: Task, stream: str) -> Iterator[bytes]:
-        parts = cut_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
+    def _split(self, task: Task, stream: str) -> Iterator[bytes]:
+        parts = split_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
         try:
             for _, data in parts:
                 yield data
@@ -179,19 +157,21 @@ class RedisRunStore:
     def evict(
         self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
     ) -> Eviction:
-        keys, pins = self._keys, [*pins]
+        pins = [*pins]
+        request = ScriptRequest(
+            driver_id=self._driver_id,
+            rank=rank,
+            pins=[(pin_name(pin), self._keys.pin(*pin)) for pin in pins],
+            count_delivery=count_delivery,
+        )
         with service_errors(self._address):
-            given_back, replicas, delivery_count, attempt = self._once(
-                "evict_worker",
-                *(self._driver_id, consumer(rank), rank, keys.inbox(rank), int(count_delivery)),
-                *chain.from_iterable((pin_name(pin), keys.pin(*pin)) for pin in pins),
-            )
-        at_work = [(pin, count) for pin, count in zip(pins, delivery_count, strict=False) if count]
-        return Eviction([*self._given_back(given_back)], sorted(replicas), at_work, attempt == b"0")
+            tasks, replicas, delivery_counts, attempt = self._scripts("evict_worker", request)
+        at_work = [(pin, n) for pin, n in zip(pins, delivery_counts, strict=False) if n]
+        return Eviction([*self._returned(tasks)], sorted(replicas), at_work, attempt == b"0")
 
-    def _given_back(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
+    def _returned(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
         for sealed, delivery_count, position in entries:
-            with suppress(ForeignBytesError):  # who takes it next drops it
+            with suppress(ForeignBytesError):  # the worker that takes it next drops it
                 task: Task = self._envelope.open(sealed, self._keys.shared)
                 at = ResumePoint()
                 if position:
@@ -222,38 +202,8 @@ class RedisRunStore:
             return int(self._redis.xlen(self._keys.pin(pe, instance)))
 
     def events(self, seconds: float) -> list[Event]:
-        if self._last_kept is not None and (kept := self._kept(self._last_kept)):
-            return kept
-        out = self._keys.out
         with service_errors(self._address):
-            reply = self._redis.xread(
-                {out: self._last_event},
-                count=at_most(_EVENTS_AT_ONCE, self._event_size, READ_BYTES),
-                block=max(1, int(seconds * 1000)),
-            )
-            events: dict[bytes, Event] = {}
-            for _, entries in entries_by_stream(reply):
-                for entry_id, fields in entries:
-                    self._event_size = len(fields.get(FIELD, b""))
-                    events[entry_id] = self._event(fields)
-            results = [i for i, event in events.items() if isinstance(event, Results)]
-            if self._keeps and results:
-                self._keep(keys=[self._keys.prefix], args=[self._driver_id, *results])
-            if events:
-                self._last_event = [*events][-1]
-                self._redis.xdel(out, *events)
-        self._results_seen += len(results)
-        return [*events.values()]
-
-    def _kept(self, last: bytes) -> list[Event]:
-        """The next results that another driver has seen, while there are some."""
-        count = at_most(_EVENTS_AT_ONCE, self._event_size, READ_BYTES)
-        with service_errors(self._address):
-            found: Any = self._redis.xrange(self._keys.named("kept"), b"(" + last, count=count)
-        self._last_kept = found[-1][0] if found else None
-        self._event_size = max((len(fields.get(FIELD, b"")) for _, fields in found), default=0)
-        self._results_seen += len(found)
-        return [self._event(fields) for _, fields in found]
+            return self._events.read(seconds)
 
     def make_resumable(self, resumption: Any) -> None:
         """Let another driver take the run up when this one is dead; it gets `resumption`."""
@@ -273,15 +223,16 @@ class RedisRunStore:
         """
         keys = self._keys
         with service_errors(self._address):
-            taken = self._once(
-                "take_over", self._driver_id, last_heartbeat, *driver_info().values()
+            request = ScriptRequest(
+                driver_id=self._driver_id, last_heartbeat=last_heartbeat, **driver_info()
             )
+            taken = self._scripts("take_over", request)
             if taken == 0:
                 raise OptionError(f"run {keys.run_id} has a driver that is alive")
             finishing: Any = self._redis.smembers(keys.named("finishing"))
             offsets: Any = self._redis.hgetall(keys.named("offsets"))
             members: Any = self._redis.hkeys(keys.named("members"))
-        self._last_kept = b"0"
+        self._events.read_archive_first()
         return DriverState(
             frozenset(map(int, finishing)),
             {
@@ -292,36 +243,17 @@ class RedisRunStore:
         )
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
-        names = [str(pe) for pe in watched]
-        streams = [*self._keys.streams(0), self._keys.inbox("")]
-        with service_errors(self._address):
-            tasks, events, replicas, flat = self._unfinished(
-                keys=[self._keys.prefix], args=[len(names), *names, *streams]
-            )
-        counts = dict(zip(map(bytes.decode, flat[::2]), map(int, flat[1::2]), strict=True))
-        if counts.pop(INTACT, None) is None:
-            raise self._lost("the counts of this run")
-        counts.pop(JOINED)
-        self._missing_results = counts.pop("results") - self._results_seen
-        missing_replicas = counts.pop("replicas") - replicas
-        missing_tasks = sum(counts.values()) - tasks
-        if missing_tasks > 0:
-            raise self._lost(f"{missing_tasks} tasks")
-        if self._last_kept is None and self._missing_results > events:
-            raise self._lost(f"{self._missing_results - events} batches of results")
-        if missing_replicas > 0:
-            raise self._lost(f"the names of {missing_replicas} replicas")
-        if self._missing_results < 0:
-            raise ServiceError(
-                f"the Redis server at {self._address} was restarted from an older state, in which"
-                f" {-self._missing_results} batches of results are missing that it had handed out;"
-                " a server that may be restarted during a run needs 'appendfsync always'"
-            )
-        return {int(name): value for name, value in counts.items()}
+        return self._counts(watched).unfinished
 
     def missing_results(self) -> int:
-        self.unfinished(())
-        return self._missing_results
+        return self._counts(()).missing_results
+
+    def _counts(self, watched: Iterable[int]) -> Counts:
+        events = self._events
+        with service_errors(self._address):
+            return self._audit.counts(
+                watched, events.results_seen, reads_archive=events.reads_archive
+            )
 
     def replicas(self, pe: int) -> list[int]:
         with service_errors(self._address):
@@ -354,36 +286,13 @@ class RedisRunStore:
         ]
 
     def close(self) -> None:
-        """Let go of the store; what is there stays."""
+        """Close the connection; the run stays on the server."""
         self._redis.close()
 
     def delete(self) -> None:
-        """See `RunStore`; says nothing where the server is gone and its keys with it."""
+        """See `RunStore`; ignore a server that is gone, and its keys with it."""
         self._redis.close()
         if not self._address.embedded:
-            address = replace(self._address, patience=0.0)
-            with suppress(redis.RedisError), connect(address, _FAREWELL_SECONDS) as client:
+            address = replace(self._address, reconnect_seconds=0.0)
+            with suppress(redis.RedisError), connect(address, _DELETE_SECONDS) as client:
                 delete_run(client, self._keys)
-
-    def _event(self, fields: dict[bytes, bytes]) -> Event:
-        if fields.get(QUIESCENT_FIELD, b"").isdigit():
-            return Quiescent(int(fields[QUIESCENT_FIELD]))
-        try:
-            event: (
-                Results
-                | LogLine
-                | UndeclaredState
-                | WorkerFailed
-                | WorkerExited
-                | WorkerStopping
-                | Notice
-            ) = self._envelope.unwrap(fields, self._keys.out)
-        except ForeignBytesError as error:
-            return Notice(f"dropped {error}")
-        return event
-
-    def _lost(self, what: str) -> ServiceError:
-        return ServiceError(
-            f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
-            " keys; run with a maxmemory-policy of noeviction"
-        )

@@ -22,13 +22,15 @@ from typing import Any, BinaryIO
 import redis
 
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import RECONNECT_SECONDS, connect
+from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.waiting_socket import process_here
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.files.socket_folder import make_socket_folder
+from dispel4py.files.socket_directory import make_socket_directory
 
 DEFAULT_PORT = 6379
+#: Default of --reconnect, in seconds.
+RECONNECT_SECONDS = 2.0
 #: How many bytes a value may have unless a server is configured otherwise; and an entry of a
 #: stream, whatever it says.
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
@@ -143,10 +145,10 @@ def _process_of(client: redis.Redis) -> int | None:
 def _patient(address: Address, options: Mapping[str, Any]) -> Address:
     seconds = options.get("reconnect")
     if seconds is None:
-        return replace(address, patience=RECONNECT_SECONDS)
+        return replace(address, reconnect_seconds=RECONNECT_SECONDS)
     if not seconds >= 0:
         raise OptionError(f"--reconnect is {seconds!r}; it must be at least 0 seconds")
-    return replace(address, patience=float(seconds))
+    return replace(address, reconnect_seconds=float(seconds))
 
 
 def _asked_for(options: Mapping[str, Any]) -> Address | None:
@@ -192,7 +194,7 @@ def server_binary() -> str:
 @contextmanager
 def _private_server() -> Iterator[Address]:
     binary = server_binary()
-    folder = Path(make_socket_folder("d4py-"))
+    folder = Path(make_socket_directory("d4py-"))
     try:
         socket, log = folder / "redis.sock", folder / "server.log"
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]

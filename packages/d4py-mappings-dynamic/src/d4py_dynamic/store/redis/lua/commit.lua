@@ -1,126 +1,162 @@
--- One commit: what follows from a worker's leases, their end, states, positions and the counts, in
--- one step.
+-- One commit, in one step; the steps of `memory/commit.py`, in its order.
 --
--- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; worker's consumer name, worker's rank, what it is about to attempt (an
---          instance or an entry id, or nothing) and 1 if that is in a call, then eleven lists, each
---          as its length and members:
---   leases    stream, entry id, PE number or nothing if it counts nowhere
---   tasks     stream, PE number, sealed task
---   results   sealed batch
---   counters  PE number, calls, microseconds
---   replicas  PE number
---   finished  PE number
---   states    pinned instance, sealed state
---   pinned    pinned instance, sealed position
---   begun     stream, entry id, sealed position
---   progressed    pinned instance or entry id
---   orphans   PE number, sealed replica
--- Returns    number of idle workers beyond the shared tasks that wait for them, number of shared
---            tasks that wait, number of result entries that wait, number of tasks in this worker's
---            inbox, then the length of each stream in `tasks`
---            -- or an error reply that starts with LOST when this worker was given up or a lease is
---            not its own any more, with GONE when the counts have been deleted, be it that the run
---            is over, with BACK as idempotent.lua says.
+-- ARGV     see idempotent.lua; the request has
+--   rank                of the worker
+--   leases              stream, entry id, PE number or '' if it is not counted
+--   results             value
+--   tasks               stream, PE number, value
+--   counters            PE number, calls, microseconds
+--   replicas            PE number
+--   orphans             PE number, value
+--   finished            PE number
+--   states              pinned instance, value
+--   instance_positions  pinned instance, value
+--   lease_positions     stream, entry id, value
+--   progressed          pinned instance or entry id
+--   attempt             1 if it is in a call, else 0, and the pinned instance or entry id; may lack
+-- Returns  number of idle workers beyond the shared tasks that are queued for them, number of
+--          queued shared tasks, of queued events, of tasks in the worker's inbox, then the length
+--          of the stream of each of the `tasks`
+--          -- or an error reply that starts with LOST when this worker was evicted or a lease is no
+--          longer its own, with GONE when keys are missing, with BACK as idempotent.lua says
 --
 -- Nothing is written before all leases are checked; and the first write is one that a server out
 -- of memory refuses, so that the commit fails as a whole.
 
-local prefix = KEYS[1]
-local group = 'workers'
-local worker, rank, attempt, in_call = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local word = word_at(7)
-local function list(width) return list_of(word, width) end
+local rank = request.rank
 
-local leases, tasks, results, counters = list(3), list(3), list(1), list(3)
-local replicas, finished, states, pinned = list(1), list(1), list(2), list(2)
-local begun, progressed, orphans = list(3), list(1), list(2)
-local unfinished = prefix .. ':unfinished'
-local out = prefix .. ':out'
-
-local function check(stream, id)
-  local pending = redis.call('XPENDING', stream, group, id, id, 1)
-  return #pending > 0 and pending[1][2] == worker
+local function check_member()
+  if redis.call('EXISTS', key('members')) == 0 then
+    return redis.error_reply('GONE ' .. key('members'))
+  end
+  if not is_member(rank) then return redis.error_reply('LOST worker ' .. rank) end
+  return nil
 end
 
-local over = gone()
-if over then return over end
-if redis.call('EXISTS', prefix .. ':members') == 0 then
-  return redis.error_reply('GONE ' .. prefix .. ':members')
+local function check_leases()
+  for _, lease in each('leases') do
+    local stream, id = unpack(lease)
+    local pending = redis.call('XPENDING', stream, GROUP, id, id, 1)
+    if #pending == 0 or pending[1][2] ~= consumer(rank) then
+      return redis.error_reply('LOST lease ' .. id .. ' of ' .. stream)
+    end
+  end
+  return nil
 end
-if redis.call('HEXISTS', prefix .. ':members', rank) == 0 then
-  return redis.error_reply('LOST worker ' .. rank)
-end
-local before = answered()
-if before then return before end
-for _, lease in ipairs(leases) do
-  if not check(lease[1], lease[2]) then
-    return redis.error_reply('LOST lease ' .. lease[2] .. ' of ' .. lease[1])
+
+local function add_results()
+  redis.call('HINCRBY', key('unfinished'), 'results', #(request.results or {}))
+  for _, result in each('results') do
+    redis.call('XADD', key('out'), '*', 'd', value(result))
   end
 end
 
-redis.call('HINCRBY', unfinished, 'results', #results)
-for _, result in ipairs(results) do
-  redis.call('XADD', out, '*', 'd', result[1])
-end
-for _, task in ipairs(tasks) do
-  redis.call('HINCRBY', unfinished, task[2], 1)
-  redis.call('XADD', task[1], '*', 'd', task[3], 'p', task[2])
-end
-for _, counter in ipairs(counters) do
-  redis.call('HINCRBY', prefix .. ':calls', counter[1] .. '/' .. rank, counter[2])
-  redis.call('HINCRBY', prefix .. ':busy', counter[1] .. '/' .. rank, counter[3])
-end
-for _, replica in ipairs(replicas) do
-  redis.call('HINCRBY', unfinished, 'replicas', 1)
-  redis.call('SADD', prefix .. ':replicas', replica[1] .. '/' .. rank)
-end
-for _, orphan in ipairs(orphans) do
-  redis.call('HSET', prefix .. ':orphans', orphan[1] .. '/' .. rank, orphan[2])
-  finished[#finished + 1] = orphan
-end
-for _, replica in ipairs(finished) do
-  local gone = redis.call('SREM', prefix .. ':replicas', replica[1] .. '/' .. rank)
-  if gone > 0 then redis.call('HINCRBY', unfinished, 'replicas', -gone) end
-end
-for _, state in ipairs(states) do
-  redis.call('HSET', prefix .. ':states', state[1], state[2])
-end
-for _, position in ipairs(pinned) do
-  redis.call('HSET', prefix .. ':positions', position[1], position[2])
-end
-for _, lease in ipairs(begun) do
-  redis.call('HSET', prefix .. ':begun', lease[1] .. ' ' .. lease[2], lease[3])
-end
-for _, delivery in ipairs(progressed) do
-  redis.call('HSET', prefix .. ':delivery_counts', delivery[1], 0)
-end
-if attempt == '' then
-  redis.call('HDEL', prefix .. ':attempts', rank)
-else
-  redis.call('HSET', prefix .. ':attempts', rank, in_call .. attempt)
-end
-for _, lease in ipairs(leases) do
-  redis.call('XACK', lease[1], group, lease[2])
-  redis.call('XDEL', lease[1], lease[2])
-  redis.call('HDEL', prefix .. ':begun', lease[1] .. ' ' .. lease[2])
-  redis.call('HDEL', prefix .. ':delivery_counts', lease[2])
-  if lease[3] ~= '' and redis.call('HINCRBY', unfinished, lease[3], -1) == 0
-    and redis.call('SISMEMBER', prefix .. ':watched', lease[3]) == 1 then
-    redis.call('XADD', out, '*', 'quiescent', lease[3])
+local function add_followers()
+  for _, task in each('tasks') do
+    local stream, pe, sealed = unpack(task)
+    redis.call('HINCRBY', key('unfinished'), pe, 1)
+    redis.call('XADD', stream, '*', 'd', value(sealed), 'p', pe)
   end
 end
 
-local shared = prefix .. ':shared'
-local waiting = redis.call('XLEN', shared) - redis.call('XPENDING', shared, group)[1]
-local idle = redis.call('SCARD', prefix .. ':idle') + redis.call('SCARD', prefix .. ':paused')
-local reply = {
-  math.max(0, idle - math.max(0, waiting)),
-  math.max(0, waiting),
-  redis.call('XLEN', out),
-  redis.call('XLEN', prefix .. ':inbox:' .. rank),
-}
-for _, task in ipairs(tasks) do
-  reply[#reply + 1] = redis.call('XLEN', task[1])
+local function add_usage()
+  for _, counter in each('counters') do
+    local pe, calls, microseconds = unpack(counter)
+    redis.call('HINCRBY', key('calls'), pe .. '/' .. rank, calls)
+    redis.call('HINCRBY', key('busy'), pe .. '/' .. rank, microseconds)
+  end
 end
-return answer(reply)
+
+local function remove_replica(pe)
+  local removed = redis.call('SREM', key('replicas'), pe .. '/' .. rank)
+  if removed > 0 then redis.call('HINCRBY', key('unfinished'), 'replicas', -removed) end
+end
+
+local function record_replicas()
+  for _, pe in each('replicas') do
+    redis.call('HINCRBY', key('unfinished'), 'replicas', 1)
+    redis.call('SADD', key('replicas'), pe .. '/' .. rank)
+  end
+  for _, orphan in each('orphans') do
+    local pe, sealed = unpack(orphan)
+    redis.call('HSET', key('orphans'), pe .. '/' .. rank, value(sealed))
+    remove_replica(pe)
+  end
+  for _, pe in each('finished') do remove_replica(pe) end
+end
+
+local function record_states()
+  for _, state in each('states') do
+    local pin, sealed = unpack(state)
+    redis.call('HSET', key('states'), pin, value(sealed))
+  end
+end
+
+local function record_positions()
+  for _, position in each('instance_positions') do
+    local pin, sealed = unpack(position)
+    redis.call('HSET', key('positions'), pin, value(sealed))
+  end
+  for _, position in each('lease_positions') do
+    local stream, id, sealed = unpack(position)
+    redis.call('HSET', key('lease_positions'), stream .. ' ' .. id, value(sealed))
+  end
+end
+
+local function reset_delivery_counts()
+  for _, delivery in each('progressed') do
+    redis.call('HSET', key('delivery_counts'), delivery, 0)
+  end
+end
+
+local function record_attempt()
+  if request.attempt then
+    redis.call('HSET', key('attempts'), rank, request.attempt)
+  else
+    redis.call('HDEL', key('attempts'), rank)
+  end
+end
+
+local function end_leases()
+  for _, lease in each('leases') do
+    local stream, id, pe = unpack(lease)
+    redis.call('XACK', stream, GROUP, id)
+    redis.call('XDEL', stream, id)
+    redis.call('HDEL', key('lease_positions'), stream .. ' ' .. id)
+    redis.call('HDEL', key('delivery_counts'), id)
+    if pe ~= '' then end_task(pe) end
+  end
+end
+
+local function status()
+  local shared = key('shared')
+  local backlog = redis.call('XLEN', shared) - redis.call('XPENDING', shared, GROUP)[1]
+  backlog = math.max(0, backlog)
+  local idle = redis.call('SCARD', key('idle')) + redis.call('SCARD', key('paused'))
+  local reply = {
+    math.max(0, idle - backlog),
+    backlog,
+    redis.call('XLEN', key('out')),
+    redis.call('XLEN', key('inbox:' .. rank)),
+  }
+  for _, task in each('tasks') do reply[#reply + 1] = redis.call('XLEN', task[1]) end
+  return reply
+end
+
+local refusal = run_gone() or check_member()
+if refusal then return refusal end
+local earlier = earlier_answer()
+if earlier then return earlier end
+refusal = check_leases()
+if refusal then return refusal end
+
+add_results()
+add_followers()
+add_usage()
+record_replicas()
+record_states()
+record_positions()
+reset_delivery_counts()
+record_attempt()
+end_leases()
+return answer(status())

@@ -1,94 +1,113 @@
--- Gives a worker up: it can commit nothing any more, and its shared tasks can be taken again.
+-- Evicts a worker: it can commit nothing any more, and its shared tasks can be taken again.  The
+-- steps of `memory/eviction.py`, in its order.
 --
--- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; the driver's id, worker's consumer name, worker's rank, its inbox, 1 if
---          what it had may be to blame and 0 if it has left, then the pinned instances it owns, each
---          with its stream
--- Returns  the shared tasks that it had, each as sealed task, delivery_count, sealed position; the numbers
---          of the PEs of which it had a replica; for each of its instances, how many owners were
---          lost over it, or 0 if it had no tasks; and '0' if it was in an
---          attempt that was not in a call
+-- ARGV     see idempotent.lua; the request has
+--   driver_id       of the driver; may lack
+--   rank            of the worker
+--   pins            pinned instance that it owns, stream of the instance
+--   count_delivery  true if what it had may be the reason for its loss
+-- Returns  the shared tasks that it had, each as sealed task, delivery count, sealed position; the
+--          numbers of the PEs of which it had a replica; for each of its instances the delivery
+--          count, or 0 if it had no tasks; '0' if its attempt was not in a call
+--          -- or an error reply as idempotent.lua says
 --
---          -- or an error reply that starts with GONE when the run is over
---
--- The first loss counts for all that the worker had, and for what it was at it counts once more.
+-- The first loss counts for everything that the worker had, and once more for its attempt.
 
-local prefix = KEYS[1]
-local group = 'workers'
-local worker, rank, inbox, count_delivery = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
-local shared, begun = prefix .. ':shared', prefix .. ':begun'
-local unfinished = prefix .. ':unfinished'
+local rank = tostring(request.rank)
+local shared = key('shared')
 
-local before = gone() or refused(ARGV[3]) or answered()
-if before then return before end
-if redis.call('HDEL', prefix .. ':members', rank) == 0 then
-  return answer({ {}, {}, {}, '' })
-end
-redis.call('HDEL', prefix .. ':answers', rank)
-local attempt = redis.call('HGET', prefix .. ':attempts', rank) or ''
-redis.call('HDEL', prefix .. ':attempts', rank)
-redis.call('SREM', prefix .. ':idle', rank)
-redis.call('SREM', prefix .. ':paused', rank)
-
-local function delivery_count_of(delivery, told)
-  local before = tonumber(redis.call('HGET', prefix .. ':delivery_counts', delivery) or told) or 0
-  if count_delivery == 0 then return before end
-  return math.max(before, 1) + (string.sub(attempt, 2) == delivery and 1 or 0)
+local function remove_member()
+  if redis.call('HDEL', key('members'), rank) == 0 then return nil end
+  redis.call('HDEL', key('answers'), rank)
+  redis.call('SREM', key('idle'), rank)
+  redis.call('SREM', key('paused'), rank)
+  local attempt = redis.call('HGET', key('attempts'), rank) or ''
+  redis.call('HDEL', key('attempts'), rank)
+  return attempt
 end
 
-local given_back = {}
-repeat
-  local pending = redis.call('XPENDING', shared, group, '-', '+', 100, worker)
-  for _, entry in ipairs(pending) do
-    local id = entry[1]
-    local field = shared .. ' ' .. id
-    for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
-      local task = {}
-      for i = 1, #found[2], 2 do task[found[2][i]] = found[2][i + 1] end
-      if task['d'] and task['p'] then
-        local delivery_count = delivery_count_of(id, task['n'])
-        local position = redis.call('HGET', begun, field) or task['r'] or ''
-        redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', delivery_count, 'r', position)
-        given_back[#given_back + 1] = { task['d'], delivery_count, position }
+local function delivery_counter(attempted)
+  return function(delivery, entry_count)
+    local stored = redis.call('HGET', key('delivery_counts'), delivery)
+    local before = tonumber(stored or entry_count) or 0
+    if not request.count_delivery then return before end
+    return math.max(before, 1) + (delivery == attempted and 1 or 0)
+  end
+end
+
+local function return_shared_task(id, flat, count_of)
+  local task = {}
+  for i = 1, #flat, 2 do task[flat[i]] = flat[i + 1] end
+  if not (task['d'] and task['p']) then return nil end
+  local count = count_of(id, task['n'])
+  local position = redis.call('HGET', key('lease_positions'), shared .. ' ' .. id) or task['r'] or ''
+  redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', count, 'r', position)
+  return { task['d'], count, position }
+end
+
+local function return_shared_tasks(count_of)
+  local returned = {}
+  repeat
+    local pending = redis.call('XPENDING', shared, GROUP, '-', '+', 100, consumer(rank))
+    for _, entry in ipairs(pending) do
+      local id = entry[1]
+      for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
+        returned[#returned + 1] = return_shared_task(id, found[2], count_of)
       end
+      redis.call('XACK', shared, GROUP, id)
+      redis.call('XDEL', shared, id)
+      redis.call('HDEL', key('lease_positions'), shared .. ' ' .. id)
+      redis.call('HDEL', key('delivery_counts'), id)
     end
-    redis.call('XACK', shared, group, id)
-    redis.call('XDEL', shared, id)
-    redis.call('HDEL', begun, field)
-    redis.call('HDEL', prefix .. ':delivery_counts', id)
-  end
-until #pending == 0
+  until #pending == 0
+  return returned
+end
 
-for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
-  for i = 1, #found[2], 2 do
-    if found[2][i] == 'p' then
-      local pe = found[2][i + 1]
-      if redis.call('HINCRBY', unfinished, pe, -1) == 0
-        and redis.call('SISMEMBER', prefix .. ':watched', pe) == 1 then
-        redis.call('XADD', prefix .. ':out', '*', 'quiescent', pe)
-      end
+local function drop_inbox()
+  local inbox = key('inbox:' .. rank)
+  for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
+    for i = 1, #found[2], 2 do
+      if found[2][i] == 'p' then end_task(found[2][i + 1]) end
     end
   end
-end
-redis.call('DEL', inbox)
-
-local replicas = {}
-for _, name in ipairs(redis.call('SMEMBERS', prefix .. ':replicas')) do
-  local pe, of = string.match(name, '(%d+)/(%d+)')
-  if of == rank then
-    redis.call('SREM', prefix .. ':replicas', name)
-    redis.call('HINCRBY', unfinished, 'replicas', -1)
-    replicas[#replicas + 1] = tonumber(pe)
-  end
+  redis.call('DEL', inbox)
 end
 
-local delivery_count = {}
-for i = 8, #ARGV, 2 do
-  local count = 0
-  if #redis.call('XPENDING', ARGV[i + 1], group, '-', '+', 1, worker) > 0 then
-    count = delivery_count_of(ARGV[i], 0)
-    redis.call('HSET', prefix .. ':delivery_counts', ARGV[i], count)
+local function remove_replicas()
+  local replicas = {}
+  for _, name in ipairs(redis.call('SMEMBERS', key('replicas'))) do
+    local pe, owner = string.match(name, '(%d+)/(%d+)')
+    if owner == rank then
+      redis.call('SREM', key('replicas'), name)
+      redis.call('HINCRBY', key('unfinished'), 'replicas', -1)
+      replicas[#replicas + 1] = tonumber(pe)
+    end
   end
-  delivery_count[#delivery_count + 1] = count
+  return replicas
 end
-return answer({ given_back, replicas, delivery_count, string.sub(attempt, 1, 1) })
+
+local function release_instances(count_of)
+  local counts = {}
+  for _, row in each('pins') do
+    local pin, stream = unpack(row)
+    local count = 0
+    if #redis.call('XPENDING', stream, GROUP, '-', '+', 1, consumer(rank)) > 0 then
+      count = count_of(pin, 0)
+      redis.call('HSET', key('delivery_counts'), pin, count)
+    end
+    counts[#counts + 1] = count
+  end
+  return counts
+end
+
+local earlier = run_gone() or not_the_driver(request.driver_id) or earlier_answer()
+if earlier then return earlier end
+
+local attempt = remove_member()
+if not attempt then return answer({ {}, {}, {}, '' }) end
+local count_of = delivery_counter(string.sub(attempt, 2))
+local returned = return_shared_tasks(count_of)
+drop_inbox()
+local replicas = remove_replicas()
+local counts = release_instances(count_of)
+return answer({ returned, replicas, counts, string.sub(attempt, 1, 1) })

@@ -1,47 +1,44 @@
 -- What scripts begin with that change something: a call that is sent again, because its answer was
--- lost, gets that answer and comes to pass no second time.
+-- lost, gets that answer and has no further effect.
 --
--- KEYS[1]  prefix of the run's keys
--- ARGV     who calls, the number of the call, then what the script itself takes
+-- ARGV     the caller, the number of the call, the request as a JSON object, then the values that
+--          the request refers to by their numbers, from 1
 --
--- Each caller counts its calls.  A gap means that the server has forgotten calls that it had
+-- Each caller numbers its calls.  A gap means that the server has forgotten calls that it had
 -- answered, as one may that was restarted from an older copy of its data: error reply BACK.  It
--- means nothing where all answers are gone, which somebody has deleted or evicted: GONE.
+-- means nothing where all answers are gone, because they were deleted or evicted: error reply GONE.
 
-local function word_at(start)
-  local at = start - 1
-  return function()
-    at = at + 1
-    return ARGV[at]
+local request = cjson.decode(ARGV[3])
+
+-- The rows of a list of the request; lists that are empty are left out of it.
+local function each(name) return ipairs(request[name] or {}) end
+
+local function value(number) return ARGV[3 + number] end
+
+-- An error where the run is over, of which no key may be made anew; nothing otherwise.
+local function run_gone()
+  if redis.call('HEXISTS', key('unfinished'), 'intact') == 1 then return nil end
+  return redis.error_reply('GONE ' .. key('unfinished'))
+end
+
+-- An error where the caller is not the driver of the run: another one has taken over.
+local function not_the_driver(driver_id)
+  local driver = redis.call('HGET', key('info'), 'driver')
+  if driver and driver_id and driver ~= driver_id then
+    return redis.error_reply('LOST driver ' .. driver_id)
   end
+  return nil
 end
 
-local function list_of(word, width)
-  local rows = {}
-  for i = 1, tonumber(word()) do
-    local row = {}
-    for j = 1, width do row[j] = word() end
-    rows[i] = row
-  end
-  return rows
-end
-
--- Of a run that is over nothing may be made anew.
-local function gone()
-  local unfinished = KEYS[1] .. ':unfinished'
-  if redis.call('HEXISTS', unfinished, 'intact') == 1 then return nil end
-  return redis.error_reply('GONE ' .. unfinished)
-end
-
-local function answered()
+-- The answer to this call if it was processed before, or an error; nothing for a new call.
+local function earlier_answer()
   local number, last, answer = tonumber(ARGV[2]), 0, nil
-  local answers = KEYS[1] .. ':answers'
-  if redis.call('HEXISTS', answers, 'intact') == 0 then
-    return redis.error_reply('GONE ' .. answers)
+  if redis.call('HEXISTS', key('answers'), 'intact') == 0 then
+    return redis.error_reply('GONE ' .. key('answers'))
   end
-  local kept = redis.call('HGET', answers, ARGV[1])
-  if kept then
-    local pair = cmsgpack.unpack(kept)
+  local stored = redis.call('HGET', key('answers'), ARGV[1])
+  if stored then
+    local pair = cmsgpack.unpack(stored)
     last, answer = pair[1], pair[2]
   end
   if last == number then return answer end
@@ -51,17 +48,17 @@ local function answered()
   return nil
 end
 
+-- Stores the answer to this call, and returns it.
 local function answer(value)
-  redis.call('HSET', KEYS[1] .. ':answers', ARGV[1], cmsgpack.pack({ tonumber(ARGV[2]), value }))
+  redis.call('HSET', key('answers'), ARGV[1], cmsgpack.pack({ tonumber(ARGV[2]), value }))
   return value
 end
 
--- A run has one driver: the one that took it over last, where it has been taken over.
-local function refused(driver_id)
-  local driver = redis.call('HGET', KEYS[1] .. ':info', 'driver')
-  if driver and driver_id ~= '' and driver ~= driver_id then
-    return redis.error_reply('LOST driver ' .. driver_id)
+-- Counts a task as finished.
+local function end_task(pe)
+  if redis.call('HINCRBY', key('unfinished'), pe, -1) == 0
+    and redis.call('SISMEMBER', key('watched'), pe) == 1 then
+    redis.call('XADD', key('out'), '*', 'quiescent', pe)
   end
-  return nil
 end
 

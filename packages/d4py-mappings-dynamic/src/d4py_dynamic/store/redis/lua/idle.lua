@@ -1,11 +1,10 @@
--- Counts a worker among those that are idle though they do not wait, or no longer.
+-- Counts a worker that does not wait for tasks as idle, or no longer.
 --
--- KEYS[1]  prefix of the run's keys
 -- ARGV     worker's rank, 1 if it is idle
--- Returns  1, or 0 if there is no such member, so that a run that is over gets no key anew
+-- Returns  1, or 0 if it was evicted or the run is over, of which no key may be made anew
 
-local prefix = KEYS[1]
+local rank, is_idle = ARGV[1], ARGV[2] == '1'
 
-if redis.call('HEXISTS', prefix .. ':members', ARGV[1]) == 0 then return 0 end
-redis.call(ARGV[2] == '1' and 'SADD' or 'SREM', prefix .. ':idle', ARGV[1])
+if not is_member(rank) then return 0 end
+redis.call(is_idle and 'SADD' or 'SREM', key('idle'), rank)
 return 1

@@ -1,13 +1,12 @@
 -- Sends an event to the driver, if the run is not over.
 --
--- KEYS[1]  prefix of the run's keys
--- ARGV     see idempotent.lua; sealed event
--- Returns  1, or 0 if there is no run any more, of which nothing must be made anew
+-- ARGV     see idempotent.lua; the request has
+--   event  value
+-- Returns  1, or 0 if the run is over, of which no key may be made anew
 
-local out = KEYS[1] .. ':out'
+if run_gone() or redis.call('EXISTS', key('out')) == 0 then return 0 end
+local earlier = earlier_answer()
+if earlier then return earlier end
 
-if gone() or redis.call('EXISTS', out) == 0 then return 0 end
-local before = answered()
-if before then return before end
-redis.call('XADD', out, '*', 'd', ARGV[3])
+redis.call('XADD', key('out'), '*', 'd', value(request.event))
 return answer(1)

@@ -19,8 +19,13 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ProcessingError, RunError, UndeclaredStateError
-from dispel4py.files import held_files as held_files_module
-from dispel4py.files.held_files import finish_files, flush_left_open, held_files, overwritten
+from dispel4py.files import reachable_files as reachable_files_module
+from dispel4py.files.reachable_files import (
+    close_or_flush,
+    flush_open_files,
+    overwritable,
+    reachable_files,
+)
 from dispel4py.new.monitoring import ProcessTimingPE
 
 #: Files that are left in a cycle are closed by Python's collector, which warns.
@@ -358,7 +363,7 @@ def test_what_is_not_a_writable_file_is_left_alone(tmp_path):
     broken = io.TextIOWrapper(io.BytesIO())
     broken.detach()
     pe.detached = broken
-    assert held_files(pe) == []
+    assert reachable_files(pe) == []
     pe.read.close()
 
 
@@ -373,7 +378,7 @@ def test_a_large_state_costs_no_time_to_look_through():
                 yield member
 
     pe.state = Looked([0] * 100_000)
-    held_files(pe)
+    reachable_files(pe)
     assert len(looked_at) <= 1000
 
 
@@ -390,18 +395,18 @@ def test_the_first_error_is_told_and_all_files_are_finished(tmp_path):
     files = [Bad(), Bad()]
     files[0].name, files[1].name = "first", "second"
     with pytest.raises(OSError, match="first"):
-        finish_files(files)
+        close_or_flush(files)
     assert closed == ["first", "second"]
 
 
 def test_what_was_left_open_is_flushed_at_the_end_of_a_worker(tmp_path, monkeypatch):
-    monkeypatch.setattr(held_files_module, "_left_open", weakref.WeakSet())
+    monkeypatch.setattr(reachable_files_module, "_kept_open", weakref.WeakSet())
     path = tmp_path / "out"
     file = path.open("w")
-    finish_files([file])
+    close_or_flush([file])
     file.write("more")
     assert path.read_text() == ""
-    flush_left_open()
+    flush_open_files()
     assert path.read_text() == "more"
     file.close()
 
@@ -413,9 +418,9 @@ def test_i10_files_of_the_run_itself_are_not_the_pes(tmp_path):
         pe._run_writer = Holds._process.__get__(file)
         pe.wrapped = Count()
         pe.wrapped._run_log = file.write
-        assert held_files(pe) == []
+        assert reachable_files(pe) == []
         pe.wrapped.out = file.write
-        assert held_files(pe) == [file]
+        assert reachable_files(pe) == [file]
 
 
 def test_i6_files_that_another_instance_would_overwrite(tmp_path):
@@ -425,7 +430,7 @@ def test_i6_files_that_another_instance_would_overwrite(tmp_path):
         (tmp_path / "log").open("a") as appended,
         open(os.devnull, "w") as nowhere,
     ):
-        found = overwritten([written, again, appended, nowhere, io.StringIO()])
+        found = overwritable([written, again, appended, nowhere, io.StringIO()])
     (name,) = found.values()
     assert name == str(tmp_path / "out")
 

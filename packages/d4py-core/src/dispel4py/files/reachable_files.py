@@ -1,9 +1,8 @@
-"""The files that a PE still holds when its instance is done: what waits in them is written.
+"""The open files that can be reached from a PE, which are written out when its instance is done.
 
-A file that only the PE refers to is closed, as Python does when an object goes, but an error of
-that (a full disk) is raised and not swallowed.  A file that something else refers to as well, such
-as a thread that still runs or a cycle of objects, is flushed and stays open; `flush_left_open`
-flushes it once more at the end of a worker process.
+A file that only the PE refers to is closed, and an error of that (a full disk) is raised.  A file
+that something else refers to as well, such as a running thread or a cycle of objects, is flushed
+and stays open; `flush_open_files` flushes it once more at the end of a worker process.
 """
 
 from __future__ import annotations
@@ -25,54 +24,54 @@ from typing import Any
 
 from dispel4py.core import RUNTIME_ATTRIBUTES
 
-#: How far files are looked for behind a PE's attributes; members of one container; objects in all.
-_DEEPEST, _MOST_MEMBERS, _MOST_OBJECTS = 5, 1000, 10_000
-#: References to an object that only one variable has, as `sys.getrefcount` counts them.
-_OURS = 2
-#: Attributes of every PE in which no file of its own is.
-_NOT_THE_AUTHORS = {"inputconnections", "outputconnections", *RUNTIME_ATTRIBUTES}
+#: Limits of the search: depth below a PE's attributes; members per container; objects in all.
+_MAX_DEPTH, _MAX_MEMBERS, _MAX_OBJECTS = 5, 1000, 10_000
+#: `sys.getrefcount` of an object that only one variable refers to.
+_ONE_REFERENCE = 2
+#: Attributes of every PE that hold no files.
+_RUN_ATTRIBUTES = {"inputconnections", "outputconnections", *RUNTIME_ATTRIBUTES}
 _CONTAINERS = (list, tuple, set, frozenset, deque)
-_NO_WAY_ON = (str, bytes, bytearray, int, float, complex, type, ModuleType)
+_LEAVES = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
-_left_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
+_kept_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):  # not on Windows
-    # What waits in a parent's files is the parent's to write, and would be written by each child.
-    os.register_at_fork(after_in_child=_left_open.clear)
+    # Buffered data of a parent's files is written by the parent, not again by each child.
+    os.register_at_fork(after_in_child=_kept_open.clear)
 
 
-def held_files(owner: object) -> list[Any]:
+def reachable_files(owner: object) -> list[Any]:
     """Return the writable files that can be reached from an object's attributes, outer ones first.
 
     Files are `io` objects and ZIP archives, in attributes, in containers and objects there, or
-    behind a function or a `csv` writer.
+    in the closure of a function or in a `csv` writer.
     """
     files: list[Any] = []
     seen = {id(owner)}
     layer = [owner]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         found: list[Any] = []
         for value in layer:
             for member in _members(value):
-                if isinstance(member, _NO_WAY_ON) or id(member) in seen:
+                if isinstance(member, _LEAVES) or id(member) in seen:
                     continue
                 seen.add(id(member))
                 if _is_open_file(member):
                     files.append(member)
                 found.append(member)
-        if not found or len(seen) > _MOST_OBJECTS:
+        if not found or len(seen) > _MAX_OBJECTS:
             break
         layer = found
     return files
 
 
-def overwritten(files: Iterable[Any]) -> dict[str, str]:
-    """Return those of some files that whoever else has them open would overwrite.
+def overwritable(files: Iterable[Any]) -> dict[str, str]:
+    """Return those files that another process which has them open too would overwrite.
 
-    Files that are appended to are not among them, nor are pipes, sockets, terminals and the
+    Files opened for appending are not among them, nor are pipes, sockets, terminals and the
     standard streams.
 
     Returns:
-        an identity of the file, the same for all processes → its name.
+        An identity of each file, the same in all processes → its name.
     """
     found: dict[str, str] = {}
     for file in files:
@@ -93,14 +92,14 @@ def _appends(number: int) -> bool:
     return bool(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_APPEND)
 
 
-def finish_files(files: list[Any]) -> None:
-    """Close those files that nothing but the list refers to, and flush the others.
+def close_or_flush(files: list[Any]) -> None:
+    """Close the files that only the list refers to, and flush the others.
 
     Args:
         files: the files, outer ones first; empty afterwards.
 
     Raises:
-        Exception: the first error, such as an OSError where the disk is full; all were tried.
+        Exception: the first error, such as an OSError of a full disk; all files were tried.
     """
     errors: list[Exception] = []
     files.reverse()
@@ -108,11 +107,11 @@ def finish_files(files: list[Any]) -> None:
         file = files.pop()
         try:
             if not _is_open_file(file):
-                pass  # an outer one has closed it
-            elif sys.getrefcount(file) <= _OURS:
+                pass  # closed with an outer one
+            elif sys.getrefcount(file) <= _ONE_REFERENCE:
                 file.close()
             elif isinstance(file, io.IOBase):
-                _left_open.add(file)
+                _kept_open.add(file)
                 file.flush()
         except Exception as error:  # a class of the user's own may raise anything
             errors.append(error)
@@ -120,20 +119,20 @@ def finish_files(files: list[Any]) -> None:
         raise errors[0]
 
 
-def flush_left_open() -> None:
-    """Flush what `finish_files` has left open in this process; for the end of a worker process.
+def flush_open_files() -> None:
+    """Flush the files that `close_or_flush` has left open, at the end of a worker process.
 
     Raises:
-        Exception: see `finish_files`.
+        Exception: see `close_or_flush`.
     """
-    files: list[Any] = [*_left_open]
+    files: list[Any] = [*_kept_open]
     if files:
-        finish_files(files)
-        gc.collect()  # closes what was left in a cycle, now that nothing can get lost by its order
+        close_or_flush(files)
+        gc.collect()  # closes those in cycles; in any order, since all are flushed
 
 
 def _is_open_file(value: object) -> bool:
-    """Return whether something may wait in a file to be written."""
+    """Return whether an object is an open file that may have buffered data."""
     zipfile = sys.modules.get("zipfile")
     if zipfile is not None and isinstance(value, zipfile.ZipFile):
         return value.fp is not None and value.mode != "r"
@@ -144,35 +143,35 @@ def _is_open_file(value: object) -> bool:
 
 
 def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
-    """Return what an object refers to, as far as files may be there."""
+    """Return the objects to search that an object refers to."""
     try:
         if isinstance(value, dict):
-            return [*islice(value.values(), _MOST_MEMBERS)]
+            return [*islice(value.values(), _MAX_MEMBERS)]
         if isinstance(value, _CONTAINERS):
-            return [*islice(value, _MOST_MEMBERS)]
+            return [*islice(value, _MAX_MEMBERS)]
     except Exception:  # another thread is changing it, or it is of a class of the user's own
         return ()
     if isinstance(value, MethodType | BuiltinMethodType):
         return (value.__self__,)
     if isinstance(value, FunctionType):
-        return _enclosed(value)
+        return _closure_values(value)
     if isinstance(value, partial):
         return (value.func, *value.args, *value.keywords.values())
     if type(value).__module__ == "_csv":
         return gc.get_referents(value)
     if isinstance(value, io.IOBase):
-        return ()  # closes or flushes what it stands on
+        return ()  # closes or flushes the file below it
     try:
-        attributes = islice(vars(value).items(), _MOST_MEMBERS)
-        return [part for name, part in attributes if name not in _NOT_THE_AUTHORS]
+        attributes = islice(vars(value).items(), _MAX_MEMBERS)
+        return [part for name, part in attributes if name not in _RUN_ATTRIBUTES]
     except TypeError:  # it has no attributes
         return ()
 
 
-def _enclosed(function: FunctionType) -> list[Any]:
-    """Return what a function has kept of the one around it."""
+def _closure_values(function: FunctionType) -> list[Any]:
+    """Return the values in a function's closure."""
     found = []
     for cell in function.__closure__ or ():
-        with suppress(ValueError):  # not set yet, or no more
+        with suppress(ValueError):  # the cell is empty
             found.append(cell.cell_contents)
     return found

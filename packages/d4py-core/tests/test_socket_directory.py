@@ -10,8 +10,8 @@ import tempfile
 import pytest
 
 from dispel4py.errors import OptionError
-from dispel4py.files import socket_folder
-from dispel4py.files.socket_folder import make_socket_folder
+from dispel4py.files import socket_directory
+from dispel4py.files.socket_directory import make_socket_directory
 
 
 @pytest.fixture
@@ -33,29 +33,29 @@ def bind_in(folder):
 
 
 def test_it_is_for_this_user_only():
-    folder = make_socket_folder("d4py-test-")
+    folder = make_socket_directory("d4py-test-")
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     bind_in(folder)
 
 
 @pytest.mark.usefixtures("long_folder")
 def test_a_socket_can_be_bound_there_however_long_the_usual_folder():
-    bind_in(make_socket_folder("d4py-test-"))
+    bind_in(make_socket_directory("d4py-test-"))
 
 
 @pytest.mark.usefixtures("long_folder")
 def test_where_there_is_no_short_one_it_says_what_to_set(monkeypatch):
-    monkeypatch.setattr(socket_folder, "_INSTEAD", "/nowhere")
-    with pytest.raises(OptionError, match="set TMPDIR to a shorter one"):
-        make_socket_folder("d4py-test-")
+    monkeypatch.setattr(socket_directory, "_FALLBACK", "/nowhere")
+    with pytest.raises(OptionError, match="set TMPDIR to a shorter path"):
+        make_socket_directory("d4py-test-")
 
 
 @pytest.mark.skipif(not sys.platform.startswith(("linux", "darwin")), reason="no fork server")
 def test_c4_a_fork_server_has_its_socket_there_and_leaves_nothing(long_folder):
     code = (
         "from multiprocessing import forkserver, util;"
-        "from dispel4py.files.socket_folder import let_multiprocessing_use_short_paths;"
-        "let_multiprocessing_use_short_paths();"
+        "from dispel4py.files.socket_directory import shorten_multiprocessing_paths;"
+        "shorten_multiprocessing_paths();"
         "forkserver.ensure_running();"
         "print(util.get_temp_dir())"
     )

@@ -1,0 +1,34 @@
+"""Limits of task stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Default of `TaskStore.take`: how long to wait for a task, in seconds.
+TAKE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class StoreLimits:
+    """When queues are full, and how much is read at once.
+
+    Attributes:
+        queue_length: unfinished tasks of a pinned instance beyond which its senders pause.
+        result_batches: batches of results beyond which workers pause until the driver has taken
+            some.
+        queue_bytes: size in bytes beyond which such a queue is full although it is shorter.
+        turns: a worker whose instances have tasks takes a shared task in one of so many turns, so
+            that shared tasks are processed too.
+        read_count: entries to read at once from the streams of pinned instances (Redis).
+        read_bytes: approximate size in bytes of what is read at once (Redis).
+        reread_seconds: seconds after which entries that were lost with a broken connection are
+            looked for once more (Redis).
+    """
+
+    queue_length: int = 128
+    result_batches: int = 64
+    queue_bytes: int = 32 << 20
+    turns: int = 8
+    read_count: int = 16
+    read_bytes: int = 4 << 20
+    reread_seconds: float = 2 * TAKE_SECONDS

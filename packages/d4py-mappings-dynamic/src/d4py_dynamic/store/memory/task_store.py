@@ -1,0 +1,128 @@
+"""`TaskStore` on an `InMemoryStore`: a worker's side, which serializes tasks.
+
+A worker calls the store's methods in the same process, or over a connection; see `rpc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from d4py_dynamic.store.limits import TAKE_SECONDS
+from d4py_dynamic.store.memory.serialized import (
+    Place,
+    SerializedCommit,
+    SerializedInstance,
+    SerializedTask,
+)
+from d4py_dynamic.store.protocols import LogLine, Results, UndeclaredState
+from d4py_dynamic.store.serialization import CODEC, dumps, remaining
+from d4py_dynamic.store.tasks import (
+    ANY,
+    AdoptedInstance,
+    Commit,
+    Delivery,
+    InstanceId,
+    Lease,
+    ResumePoint,
+    StoreStatus,
+    Task,
+    counts,
+    is_replica_end,
+)
+
+#: Calls a method of the store, by name, for one worker.
+StoreCall = Callable[..., Any]
+
+
+class InMemoryTaskStore:
+    """See `TaskStore`.
+
+    Args:
+        call: see `StoreCall`.
+    """
+
+    largest: int | None = None
+
+    def __init__(self, call: StoreCall) -> None:
+        self._call = call
+
+    def take(
+        self,
+        only: Sequence[InstanceId] | None = None,
+        seconds: float = TAKE_SECONDS,
+        *,
+        shared: bool = True,
+        pinned: bool = True,
+    ) -> list[Lease]:
+        return _leases(self._call("take", only, seconds, shared, pinned))
+
+    def adopt(self, pin: InstanceId) -> AdoptedInstance:
+        found: SerializedInstance = self._call("adopt", pin)
+        return AdoptedInstance(
+            found.state, found.position, _leases(found.leases), found.delivery_count
+        )
+
+    def commit(self, commit: Commit) -> StoreStatus:
+        status: StoreStatus = self._call("commit", _serialize_commit(commit))
+        return status
+
+    def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
+        status: StoreStatus = self._call("status", tuple(watched))
+        return status
+
+    def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
+        positions: list[ResumePoint] = self._call("positions", pins)
+        return positions
+
+    def log(self, pe_id: str, rank: int, message: str) -> None:
+        self._call("send_event", CODEC.dumps(LogLine(pe_id, rank, message)))
+
+    def report_undeclared_state(self, found: UndeclaredState) -> None:
+        self._call("send_event", CODEC.dumps(found))
+
+    def close(self) -> None:
+        """See `TaskStore`; the owner of the connection closes it."""
+
+
+def serialize(task: Task, rank: int | None = None) -> SerializedTask:
+    """Return a task in bytes; with `rank`, for the inbox of that worker."""
+    place: Place = rank
+    if rank is None and task.instance != ANY:
+        place = (task.pe, task.instance)
+    return SerializedTask(place, task.pe if counts(task) else None, dumps(task))
+
+
+def deserialize(found: SerializedTask, token: int | None = None) -> Lease:
+    """Return the lease of a task in bytes."""
+    task = remaining(CODEC.loads(found.data), found.position)
+    return Lease(task, token, found.position, found.delivery_count)
+
+
+def _leases(taken: list[tuple[int, SerializedTask]]) -> list[Lease]:
+    return [deserialize(task, token) for token, task in taken]
+
+
+def _serialize_commit(commit: Commit) -> SerializedCommit:
+    results = None
+    if commit.results or commit.failures:
+        results = dumps(Results(commit.results, commit.failures))
+    attempt = commit.attempt
+    return SerializedCommit(
+        leases=[lease.token for lease in commit.leases],
+        states=commit.states,
+        instance_positions=commit.instance_positions,
+        lease_positions=[(lease.token, position) for lease, position in commit.lease_positions],
+        progressed=[_name(delivery) for delivery in commit.progressed],
+        attempt=None if attempt is None else (_name(attempt.delivery), attempt.in_call),
+        tasks=[serialize(task) for task in commit.tasks],
+        results=results,
+        counters=commit.counters,
+        replicas=commit.replicas,
+        finished=[lease.task.pe for lease in commit.leases if is_replica_end(lease.task)],
+        orphans=commit.orphans,
+    )
+
+
+def _name(delivery: Delivery) -> InstanceId | int:
+    return delivery.token if isinstance(delivery, Lease) else delivery

@@ -1,0 +1,82 @@
+"""Comparison of a run's counts with what is stored, which detects that a server has lost keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import redis
+
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.keys import INTACT, JOINED, RunKeys
+from d4py_dynamic.store.redis.scripts import register_script
+from dispel4py.errors import ServiceError
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counts of a run.
+
+    Attributes:
+        unfinished: number of unfinished tasks of each PE.
+        missing_results: batches of results that were committed and not read.
+    """
+
+    unfinished: dict[int, int]
+    missing_results: int
+
+
+class Audit:
+    """Reads the counts of a run, and checks them.
+
+    Args:
+        client: the driver's client.
+        keys: the run's keys.
+        address: the server, for messages.
+    """
+
+    def __init__(self, client: redis.Redis, keys: RunKeys, address: Address) -> None:
+        self._keys = keys
+        self._address = address
+        self._audit = register_script(client, "audit")
+
+    def counts(self, watched: Iterable[int], results_seen: int, *, reads_archive: bool) -> Counts:
+        """Return the counts; from now on a watched PE makes `Quiescent` events.
+
+        Args:
+            watched: numbers of PEs.
+            results_seen: batches of results that the driver has read.
+            reads_archive: whether it still reads results of its predecessor.
+
+        Raises:
+            ServiceError: the server has lost tasks, results or counts.
+        """
+        arguments = [json.dumps([*watched]), *self._keys.streams(0)]
+        tasks, events, replicas, flat = self._audit(keys=[self._keys.prefix], args=arguments)
+        counts = dict(zip(map(bytes.decode, flat[::2]), map(int, flat[1::2]), strict=True))
+        if counts.pop(INTACT, None) is None:
+            raise self._lost("the counts of this run")
+        counts.pop(JOINED)
+        missing_results = counts.pop("results") - results_seen
+        missing_replicas = counts.pop("replicas") - replicas
+        missing_tasks = sum(counts.values()) - tasks
+        if missing_tasks > 0:
+            raise self._lost(f"{missing_tasks} tasks")
+        if not reads_archive and missing_results > events:
+            raise self._lost(f"{missing_results - events} batches of results")
+        if missing_replicas > 0:
+            raise self._lost(f"the names of {missing_replicas} replicas")
+        if missing_results < 0:
+            raise ServiceError(
+                f"the Redis server at {self._address} was restarted from an older state, in which"
+                f" {-missing_results} batches of results are missing that it had handed out;"
+                " a server that may be restarted during a run needs 'appendfsync always'"
+            )
+        return Counts({int(pe): count for pe, count in counts.items()}, missing_results)
+
+    def _lost(self, what: str) -> ServiceError:
+        return ServiceError(
+            f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
+            " keys; run with a maxmemory-policy of noeviction"
+        )

@@ -1,0 +1,108 @@
+"""Retries of commands and connections until a deadline.
+
+redis-py's `Retry` counts tries.  A try takes no time where a server refuses connections and seconds
+where it does not answer, and a command's tries each contain those of its connection; so a number of
+tries says nothing about the time.  Here the deadline is the same for both.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+#: Shortest and longest pause between two tries, in seconds.
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.25
+#: Failures after which pauses are longest; redis-py's backoff overflows after some hundred more.
+_LONGEST_PAUSE_AFTER = 10
+
+
+class RetryUntilDeadline(Retry):
+    """Retries until some seconds after the first failure.
+
+    Args:
+        seconds: how many; 0 tries once.
+        process: number of the server's process, if it is on this machine.
+
+    Attributes:
+        process: the same.
+        broken: number of connections that have broken so far.
+    """
+
+    __hash__ = Retry.__hash__
+
+    def __init__(self, seconds: float, process: int | None = None) -> None:
+        backoff = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS / 2)
+        super().__init__(backoff, -1, (redis.ConnectionError, redis.TimeoutError))
+        self._pauses = backoff
+        self._seconds = seconds
+        self._call = _Call()
+        self.process = process
+        self.broken = 0
+
+    def __deepcopy__(self, memo: Any) -> RetryUntilDeadline:
+        """Return the same object, which all connections of a client share."""
+        return self
+
+    def limit(self, seconds: float) -> float:
+        """Return how many of these seconds a try may take: a retry ends at the deadline."""
+        deadline = self._call.deadline
+        if deadline is None:
+            return seconds
+        return max(_PAUSE_SECONDS, min(seconds, deadline - monotonic()))
+
+    def call_with_retry(
+        self,
+        do: Callable[[], Any],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> Any:
+        """See `Retry`."""
+        call = self._call
+        if call.is_active:  # a command makes its connection in here; the command is retried
+            try:
+                return do()
+            except self._supported_errors as error:
+                self.broken += 1
+                fail(*((error, 1) if with_failure_count else (error,)))
+                raise
+        failures = 0
+        call.is_active = True
+        try:
+            while True:
+                try:
+                    return do()
+                except self._supported_errors as error:
+                    self.broken += 1
+                    failures += 1
+                    fail(*((error, failures) if with_failure_count else (error,)))
+                    if call.deadline is None:
+                        call.deadline = monotonic() + self._seconds
+                    if (
+                        isinstance(error, redis.AuthenticationError)
+                        or (is_retryable is not None and not is_retryable(error))
+                        or monotonic() >= call.deadline
+                    ):
+                        raise
+                sleep(self._pauses.compute(min(failures, _LONGEST_PAUSE_AFTER)))
+        finally:
+            call.is_active = False
+            call.deadline = None
+
+
+class _Call(threading.local):
+    """The call that a thread is making.
+
+    Attributes:
+        is_active: whether there is one.
+        deadline: end of the retries on the monotonic clock; None before the first failure.
+    """
+
+    is_active = False
+    deadline: float | None = None

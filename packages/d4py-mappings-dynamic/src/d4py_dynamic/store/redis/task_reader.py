@@ -1,0 +1,183 @@
+"""A worker's reading of tasks from streams, and of entries that were lost on their way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic
+from typing import Any
+
+import redis
+
+from d4py_dynamic.store.limits import StoreLimits
+from d4py_dynamic.store.protocols import Notice
+from d4py_dynamic.store.redis.client import broken_connections
+from d4py_dynamic.store.redis.envelope import Envelope
+from d4py_dynamic.store.redis.keys import (
+    DELIVERY_COUNT,
+    FIELD,
+    GROUP,
+    POSITION,
+    RunKeys,
+    consumer,
+)
+from d4py_dynamic.store.redis.scripts import register_script
+from d4py_dynamic.store.redis.streams import at_most, entries_by_stream, expected_size
+from d4py_dynamic.store.serialization import remaining
+from d4py_dynamic.store.tasks import Lease, ResumePoint, Task, counts
+from dispel4py.engine.codec import ForeignBytesError
+
+
+class TaskReader:
+    """Reads a worker's tasks, and remembers which of them are leased.
+
+    Args:
+        client: the worker's client.
+        keys: the run's keys.
+        envelope: opens what is sealed.
+        rank: number of the worker.
+        send_event: sends an event to the driver.
+        limits: how much to read at once.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: RunKeys,
+        envelope: Envelope,
+        rank: int,
+        send_event: Callable[[Any], None],
+        limits: StoreLimits,
+    ) -> None:
+        self._redis = client
+        self._keys = keys
+        self._envelope = envelope
+        self._rank = rank
+        self._consumer = consumer(rank)
+        self._send_event = send_event
+        self._limits = limits
+        self._count_as_idle = register_script(client, "idle")
+        self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
+        self._pins: dict[Any, Any] = {}
+        self._turn = 0
+        self._counts_as_idle = True  # though it does not wait
+        self._entry_size = 0
+        self._leased: set[tuple[str, bytes]] = set()
+        self._broken = 0
+        self._reread_at = float("inf")
+
+    def add_instance(self, stream: str) -> None:
+        """Read the stream of a pinned instance from now on."""
+        self._pins[stream] = ">"
+
+    def read_only(self, streams: Iterable[str]) -> list[Lease]:
+        """Read tasks of these streams and of the inbox, without waiting."""
+        chosen = {**self._inbox, **dict.fromkeys(streams, ">")}
+        return self.leases(self._with_lost_entries(self._read(chosen)))
+
+    def read(self, seconds: float, *, shared: bool, pinned: bool) -> list[Lease]:
+        """Read tasks; see `TaskStore.take`."""
+        # What only this worker can do comes first, but not each time: while it always has such
+        # work, the rest would never have its turn.
+        self._turn = (self._turn + 1) % self._limits.turns
+        pins = self._pins if pinned else {}
+        found: Any = []
+        if pinned and self._turn:
+            found = self._with_lost_entries(self._read({**self._inbox, **pins}))
+        if not found:
+            found = self._with_lost_entries(self._wait_and_read(pins, seconds, shared))
+        leases = self.leases(found)
+        if leases:  # control messages are handled in no time
+            self.set_idle(not any(counts(lease.task) for lease in leases))
+        return leases
+
+    def leases(self, streams: Any) -> list[Lease]:
+        """Return leases of entries; drop entries that were not written by this run."""
+        leases: list[Lease] = []
+        for name, entries in entries_by_stream(streams):
+            stream = name.decode()
+            for entry_id, fields in entries:
+                try:
+                    lease = self._lease(stream, entry_id, fields)
+                except ForeignBytesError as error:
+                    self._redis.xack(stream, GROUP, entry_id)
+                    self._redis.xdel(stream, entry_id)
+                    self._send_event(Notice(f"dropped {error}"))
+                else:
+                    leases.append(lease)
+                    self._leased.add((stream, entry_id))
+                    self._entry_size = expected_size(self._entry_size, len(fields[FIELD]))
+        return leases
+
+    def forget(self, leases: Iterable[Lease]) -> None:
+        """Forget leases that have ended."""
+        self._leased.difference_update(lease.token[:2] for lease in leases)
+
+    def set_idle(self, is_idle: bool) -> None:
+        """Count this worker as idle although it does not wait, or no longer."""
+        if is_idle != self._counts_as_idle:
+            self._count_as_idle(keys=[self._keys.prefix], args=[self._rank, int(is_idle)])
+            self._counts_as_idle = is_idle
+
+    def _lease(self, stream: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Lease:
+        task: Task = self._envelope.unwrap(fields, stream)
+        position = ResumePoint()
+        if fields.get(POSITION):
+            position = self._envelope.open(fields[POSITION], self._keys.named("positions"))
+        token = stream, entry_id, task.pe if counts(task) else ""
+        delivery_count = int(fields.get(DELIVERY_COUNT, 0))
+        return Lease(remaining(task, position), token, position, delivery_count)
+
+    def _read(self, streams: dict[Any, Any]) -> Any:
+        each = max(1, self._limits.read_count // len(streams))
+        count = at_most(each, len(streams) * self._entry_size, self._limits.read_bytes)
+        return self._redis.xreadgroup(GROUP, self._consumer, streams, count=count)
+
+    def _wait_and_read(self, pins: dict[Any, Any], seconds: float, shared: bool) -> Any:
+        """Read one task of each stream; wait if there is none."""
+        streams = {**pins, **self._inbox}
+        if shared:
+            streams[self._keys.shared] = ">"
+        reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
+        milliseconds = int(seconds * 1000)
+        if not reply and milliseconds > 0:
+            waiting = self._keys.named("idle" if shared else "paused")
+            if not shared:
+                self.set_idle(False)
+            with self._redis.pipeline(transaction=False) as pipe:
+                # Where the run is over the read fails, and what was added is removed at once.
+                pipe.sadd(waiting, self._rank)
+                pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
+                pipe.srem(waiting, self._rank)
+                _, reply, _ = pipe.execute()
+            self._counts_as_idle = False
+        return reply
+
+    def _with_lost_entries(self, reply: Any) -> Any:
+        """Return a reply with all entries that were given to this worker and lost on their way.
+
+        They are looked for when a connection has broken, and once more a while later: a read may
+        still wait on the server when its connection has broken.
+        """
+        count, now = broken_connections(self._redis), monotonic()
+        if count == self._broken and now < self._reread_at:
+            return reply
+        is_same = count == self._broken
+        self._reread_at = float("inf") if is_same else now + self._limits.reread_seconds
+        self._broken = count
+        found = []
+        for stream in [*self._inbox, *self._pins, self._keys.shared]:
+            if entries := self._pending_entries(stream):
+                lost = [e for e in entries if e[1] and (stream, e[0]) not in self._leased]
+                found.append((stream.encode(), lost))
+        return found
+
+    def _pending_entries(self, stream: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """Return all entries of a stream that this worker has read and not acknowledged."""
+        pending: list[tuple[bytes, dict[bytes, bytes]]] = []
+        while True:
+            last: Any = pending[-1][0] if pending else "0"
+            reply = self._redis.xreadgroup(GROUP, self._consumer, {stream: last})
+            entries = [entry for _, part in entries_by_stream(reply) for entry in part]
+            if not entries:
+                return pending
+            pending += entries

