@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.grouping import stable_hash
-from dispel4py.engine.plan import Grouping, Route
+from dispel4py.engine.grouping import Grouping
+from dispel4py.engine.plan import Route
 from dispel4py.engine.routing import Router, copy_items
+from dispel4py.engine.stable_hash import stable_hash
 from dispel4py.errors import GroupingError
 
 batches = st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=8)

@@ -243,7 +243,7 @@ def local_store():
 
 
 @pytest.fixture
-def open_broker_store():
+def open_rpc_store():
     """Makes a table whose workers reach it by connections, as those of other processes do."""
     tables, brokers, lines = [], [], []
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.stable_hash import stable_hash
 from dispel4py.workflow_graph import WorkflowGraph
 
 __all__ = [

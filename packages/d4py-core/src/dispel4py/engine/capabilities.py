@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Plan
+from dispel4py.engine.grouping import ALL, GLOBAL, GROUP_BY
+from dispel4py.engine.plan import Plan
 from dispel4py.errors import name_list
 
 

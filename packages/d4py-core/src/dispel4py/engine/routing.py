@@ -13,9 +13,10 @@ from operator import itemgetter
 from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
-from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.grouping import ALL, GLOBAL, GROUP_BY
 from dispel4py.engine.item_ids import Item, branch_id, without_ids
-from dispel4py.engine.plan import ALL, GLOBAL, GROUP_BY, Route
+from dispel4py.engine.plan import Route
+from dispel4py.engine.stable_hash import stable_hash
 from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.exceptions.unwinding import reraise_foreign
 

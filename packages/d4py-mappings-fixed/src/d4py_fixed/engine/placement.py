@@ -10,7 +10,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from dispel4py.engine.plan import SHUFFLE, Ancestors, Plan, PlannedPE
+from dispel4py.engine.grouping import SHUFFLE
+from dispel4py.engine.plan import Ancestors, Plan, PlannedPE
 from dispel4py.workflow_graph import WorkflowGraph
 
 Instance = tuple[int, int]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
+from dispel4py.engine.grouping import ALL
 from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
-from dispel4py.engine.plan import ALL
 from dispel4py.engine.routing import Parts, Router
 
 

@@ -23,7 +23,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispel4py.engine.grouping import group_key, stable_hash
+from dispel4py.engine.grouping import group_key
+from dispel4py.engine.stable_hash import stable_hash
 
 try:
     import numpy
@@ -387,7 +388,7 @@ def test_group_key_is_what_the_grouping_looks_at():
 
 HASH_WHAT_COMES = """
 import pickle, struct, sys
-from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.stable_hash import stable_hash
 
 while head := sys.stdin.buffer.read(4):
     keys = pickle.loads(sys.stdin.buffer.read(*struct.unpack("<I", head)))
@@ -456,7 +457,7 @@ def test_m1_numpy_keys_hash_alike_in_every_process(others):
 
 OWN_TYPES = """
 import dataclasses, enum, json
-from dispel4py.engine.grouping import stable_hash
+from dispel4py.engine.stable_hash import stable_hash
 
 class Color(enum.Enum):
     RED = 1

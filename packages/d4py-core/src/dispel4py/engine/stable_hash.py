@@ -1,0 +1,288 @@
+"""A hash of group keys that is the same in every process, on every host.
+
+Python's own `hash` of a string differs from process to process, so it cannot say which instance
+an item belongs to.  `stable_hash` follows Python's equality instead: ``1 == 1.0 == True`` hash
+alike, as do equal dicts and sets whatever their order, and it does not depend on PYTHONHASHSEED.
+
+The class that a type's ``__eq__`` comes from determines its hash.  A type that compares by a rule
+of its own is refused, whatever it is derived from: equal keys might not meet.
+
+    >>> stable_hash((1, "a")) == stable_hash((1.0, "a"))
+    True
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import numbers
+import pathlib
+import types
+import uuid
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from dispel4py.engine.copying import is_numpy_scalar
+
+_MASK = (1 << 64) - 1
+_EPOCH = datetime.datetime(1970, 1, 1)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+# Different kinds of value that are never equal start from different seeds.
+_NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = (
+    number << 56 for number in range(1, 11)
+)
+
+
+def stable_hash(key: Any) -> int:
+    """A 64-bit hash of a key; equal keys have equal hashes in every process.
+
+    Takes numbers, strings, bytes, None, dates and times, ranges, enum members, UUIDs, paths, IP
+    addresses, dataclasses (of attrs and pydantic, too) that compare by value, scalars of NumPy and
+    pandas, numbers of SymPy, and tuples, lists, dicts and sets of these.
+
+    Raises:
+        TypeError: the key is, or holds, something else, or compares by a rule of its own.
+    """
+    kind = type(key)
+    if kind is str:
+        return _text(key)
+    if kind is int:
+        return _mix(hash(key))
+    hasher = _HASHER_OF.get(kind)
+    if hasher is None:
+        hasher = _HASHER_OF[kind] = _find_hasher(key)
+    return hasher(key)
+
+
+def _mix(value: int) -> int:
+    """Spread a number over 64 bits, so that ``% n`` is even for keys in any pattern.
+
+    Algorithm: the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014).
+    """
+    value = (value + 0x9E3779B97F4A7C15) & _MASK
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _MASK
+    return value ^ (value >> 31)
+
+
+def _text(key: str) -> int:
+    return _bytes(str.encode(key, "utf-8", "surrogatepass"), _TEXT)
+
+
+def _bytes(key: Any, seed: int = _BYTES) -> int:
+    data = bytes(key)
+    return _mix(zlib.crc32(data) ^ (len(data) << 32) ^ seed)
+
+
+def _ordered(seed: int, parts: Iterable[Any]) -> int:
+    result = seed
+    for part in parts:
+        result = _mix(result ^ stable_hash(part))
+    return _mix(result)
+
+
+def _unordered(seed: int, hashes: Iterable[int]) -> int:
+    total = count = 0
+    for value in hashes:
+        total = (total + value) & _MASK
+        count += 1
+    return _mix(total ^ count ^ seed)
+
+
+def _number(key: Any) -> int:
+    # Python's hash of a number is one for all numeric types and is not randomised (Language
+    # Reference, "Hashing of numeric types"); only that of NaN depends on the object.
+    return _mix(_NAN) if key != key else _mix(hash(key))
+
+
+_HASH_OF_ZERO = _number(0)
+
+
+def _view(key: memoryview) -> int:
+    if key.format not in ("B", "b", "c"):  # it would equal a view of other bytes
+        raise TypeError(f"a memoryview of format {key.format!r}: group by its bytes, tobytes()")
+    return _bytes(key)
+
+
+def _range(key: range) -> int:
+    # Ranges of the same numbers are equal, however they end.
+    return _ordered(_OTHER, ("range", *key[:2], len(key)))
+
+
+def _mapping(key: Mapping[Any, Any]) -> int:
+    # To a Counter a missing key is a zero, and Counters and dicts can be equal.
+    values = ((k, stable_hash(v)) for k, v in key.items())
+    return _unordered(
+        _DICT,
+        (_mix(stable_hash(k) ^ (v << 1) & _MASK) for k, v in values if v != _HASH_OF_ZERO),
+    )
+
+
+# Times are compared in microseconds, whatever library they come from.
+def _microseconds(number: int) -> int:
+    return _mix(number & _MASK ^ _TIME)
+
+
+def _date(key: datetime.date) -> int:
+    if not isinstance(key, datetime.datetime):
+        key = datetime.datetime(key.year, key.month, key.day)
+    key = key.replace(fold=0)  # which is how Python compares and hashes it
+    offset = key.utcoffset() or datetime.timedelta(0)
+    # In this order, since the time itself may have no place in UTC's years 1 to 9999.
+    return _microseconds((key.replace(tzinfo=None) - _EPOCH - offset) // _MICROSECOND)
+
+
+def _time(key: datetime.time) -> int:
+    since_midnight = datetime.timedelta(
+        hours=key.hour, minutes=key.minute, seconds=key.second, microseconds=key.microsecond
+    )
+    offset = key.utcoffset() or datetime.timedelta(0)
+    return _microseconds((since_midnight - offset) // _MICROSECOND)
+
+
+def _numpy_time(key: Any) -> int:
+    return _microseconds(int(key.astype(f"{key.dtype.kind}8[us]").astype("int64")))
+
+
+def _path(key: pathlib.PurePath) -> int:
+    if isinstance(key, pathlib.PureWindowsPath):
+        return _ordered(_OTHER, ("windows", key.as_posix().lower()))
+    return _ordered(_OTHER, ("posix", key.as_posix()))
+
+
+def _fields(key: Any, names: Iterable[str], kind: type) -> int:
+    return _ordered(_OTHER, [kind.__qualname__, *(getattr(key, name) for name in names)])
+
+
+def _sympy_number(key: Any) -> int:
+    # Its own hash is another one in each process.
+    if isinstance(key, numbers.Rational):
+        return _number(fractions.Fraction(int(key.numerator), int(key.denominator)))
+    return _number(float(key))
+
+
+def _pydantic_model(key: Any) -> int:
+    kind = key.__pydantic_generic_metadata__["origin"] or type(key)
+    return _fields(key, type(key).model_fields, kind)
+
+
+def _find_hasher(key: Any) -> Callable[[Any], int]:
+    """Return the hash that follows the equality of a key's type.
+
+    Raises:
+        TypeError: there is none.
+    """
+    kind: Any = type(key)
+    owner: Any = next(cls for cls in kind.__mro__ if "__eq__" in vars(cls))
+    library = owner.__module__.partition(".")[0]
+    if kind is type(None):
+        return lambda key: _mix(_NONE)
+    if owner in _HASHERS:
+        return _HASHERS[owner]
+    if library == "numpy" and is_numpy_scalar(kind):
+        return _NUMPY_HASHERS[key.dtype.kind]
+    hasher = _LIBRARY_HASHERS.get((library, owner.__name__)) or _LIBRARY_HASHERS.get((library, ""))
+    if hasher is not None:
+        return hasher
+    if owner is object and isinstance(key, enum.Enum):
+        return lambda key: _ordered(_OTHER, (type(key).__qualname__, key.name))
+    hasher = _hasher_of_fields(owner)
+    if hasher is not None:
+        return hasher
+    rule, fields = "", ""
+    if owner is not object:
+        rule, fields = (
+            f" and follows {owner.__qualname__}.__eq__",
+            ", such as a tuple of its fields",
+        )
+    raise TypeError(
+        f"{kind.__name__} has no hash that is the same in every process{rule}; group by numbers,"
+        f" strings, bytes, dates, or tuples, lists, dicts and sets of these{fields}"
+    )
+
+
+def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
+    """Return the hash for a class whose ``__eq__`` was made from its fields, else None."""
+    own = vars(owner)
+    code = getattr(own["__eq__"], "__code__", None)
+    if code is None:
+        return None
+    if "__attrs_attrs__" in own and code.co_filename.startswith("<attrs generated"):
+        compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
+
+        def hash_attrs(key: Any) -> int:
+            values = [(getattr(key, name), way) for name, way in compared]
+            parts = [value if way is None else way(value) for value, way in values]
+            return _ordered(_OTHER, [type(key).__qualname__, *parts])
+
+        return hash_attrs
+    if "__dataclass_params__" in own and own["__dataclass_params__"].eq:
+        fields = dataclasses.fields(owner)
+        likes = [(f.name, object, dataclasses.field(compare=f.compare)) for f in fields]
+        made: Any = dataclasses.make_dataclass("Like", likes).__eq__
+        if _is_like(code, made.__code__):
+            names = [field.name for field in fields if field.compare]
+            return lambda key: _fields(key, names, type(key))
+    return None
+
+
+def _is_like(one: types.CodeType, other: types.CodeType) -> bool:
+    return all(getattr(one, x) == getattr(other, x) for x in ("co_code", "co_names", "co_consts"))
+
+
+_Hasher = Callable[[Any], int]
+_SYMPY_NUMBERS = ("Integer", "Rational", "Float", "Infinity", "NegativeInfinity", "NaN")
+
+#: The class that an ``__eq__`` comes from → the hash that follows it.
+_HASHERS: dict[Any, _Hasher] = {
+    **dict.fromkeys((int, float, complex, decimal.Decimal, fractions.Fraction), _number),
+    str: _text,
+    bytes: _bytes,
+    bytearray: _bytes,
+    memoryview: _view,
+    range: _range,
+    tuple: lambda key: _ordered(_TUPLE, key),
+    list: lambda key: _ordered(_LIST, key),
+    **dict.fromkeys((dict, OrderedDict, Counter, Mapping), _mapping),
+    getattr(builtins, "frozendict", dict): _mapping,  # since Python 3.15
+    types.MappingProxyType: lambda key: stable_hash(key.copy()),
+    **dict.fromkeys(
+        (set, frozenset, AbstractSet, type({}.keys()), type({}.items())),
+        lambda key: _unordered(_SET, map(stable_hash, key)),
+    ),
+    datetime.date: _date,
+    datetime.datetime: _date,
+    datetime.time: _time,
+    datetime.timedelta: lambda key: _microseconds(key // _MICROSECOND),
+    uuid.UUID: lambda key: _ordered(_OTHER, (key.int,)),
+    pathlib.PurePath: _path,
+}
+#: The same for NumPy's scalars, by the kind of their dtype.
+_NUMPY_HASHERS: dict[str, _Hasher] = {
+    **dict.fromkeys("biufc", _number),
+    **dict.fromkeys("mM", _numpy_time),
+    "U": _text,
+    "S": _bytes,
+}
+#: The same for other libraries, by their name and that of the class; "" is any class of it.
+_LIBRARY_HASHERS: dict[tuple[str, str], _Hasher] = {
+    ("gmpy2", ""): _number,
+    ("ipaddress", ""): lambda key: _ordered(_OTHER, ("ip", key.version, str(key))),
+    ("pandas", "_Timestamp"): lambda key: _numpy_time(key.to_datetime64()),
+    ("pandas", "_Timedelta"): lambda key: _numpy_time(key.to_timedelta64()),
+    ("pandas", "_NaT"): lambda key: _mix(_NAN),
+    ("pandas", "NAType"): lambda key: _mix(_NAN),
+    ("pandas", "Interval"): lambda key: _ordered(_OTHER, (key.closed, key.left, key.right)),
+    ("pandas", "_Period"): lambda key: _ordered(_OTHER, (key.freqstr, key.ordinal)),
+    ("pydantic", "BaseModel"): _pydantic_model,
+    **{("sympy", name): _sympy_number for name in _SYMPY_NUMBERS},
+}
+_HASHER_OF: dict[type, _Hasher] = {}
