@@ -109,7 +109,7 @@ def test_m2_an_item_that_is_too_large_is_refused_by_its_size(execute):
         execute(Make(2 * LIMIT), Pass(), Size())
 
 
-def test_m2_so_is_a_result(execute):
+def test_m2_a_result_that_is_too_large_is_refused_by_its_size(execute):
     with pytest.raises(D4pyError, match=f"Grow1.*{SIZES}"):
         execute(Make(1), Grow())
 
@@ -119,7 +119,7 @@ def test_m2_items_that_are_too_large_together_arrive(execute):
     assert [len(item) for item in execute(Make(HALF, 5), Pass())] == [HALF] * 5
 
 
-def test_c3_one_that_is_too_large_is_skipped_as_its_writers_failure(small_server):
+def test_c3_an_item_that_is_too_large_is_skipped_as_a_failure_of_its_sender(small_server):
     graph = WorkflowGraph()
     grow, size = GrowAt(2), Size()
     size.stateful = True
@@ -134,7 +134,7 @@ def test_c3_one_that_is_too_large_is_skipped_as_its_writers_failure(small_server
 
 
 @pytest.mark.parametrize("read", [list, iter])
-def test_m2_so_do_inputs(execute, read):
+def test_m2_inputs_that_are_too_large_together_arrive(execute, read):
     assert execute(Read(), Size(), inputs=read([{"data": bytes(HALF)}] * 5)) == [HALF] * 5
 
 
@@ -155,7 +155,7 @@ def test_h2_a_state_that_is_too_large_is_reported_and_the_run_goes_on(small_serv
     assert "the run fails if this worker is lost: it takes " in caplog.text
 
 
-def test_a_workflow_that_is_too_large_for_workers_elsewhere_is_refused(small_server, monkeypatch):
+def test_a_workflow_that_is_too_large_for_remote_workers_is_refused(small_server, monkeypatch):
     monkeypatch.setenv("D4PY_KEY", "x" * 40)
     graph = WorkflowGraph()
     pe = Pass()
@@ -175,22 +175,22 @@ def test_a_private_server_takes_a_gigabyte(need_server, monkeypatch):
         assert address.largest < 1 << 30
 
 
-class TestCutting:
-    def test_a_task_is_cut_in_its_order(self):
+class TestSplitting:
+    def test_a_task_is_split_in_order(self):
         task = Task(ITEMS, 1, ANY, "input", [bytes([n]) * 100 for n in range(7)])
         parts = [*split_task(task, dumps, 400)]
         assert all(len(data) <= 400 for _, data in parts)
         assert [item for part, _ in parts for item in part.payload] == task.payload
         assert len(parts) > 1
 
-    def test_one_that_fits_stays_whole(self):
+    def test_a_task_that_fits_is_not_split(self):
         task = Task(CALLS, 0, 0, None, 5)
         assert [*split_task(task, dumps, 400)] == [(task, dumps(task))]
 
-    def test_results_are_cut_down_to_single_ones(self):
+    def test_results_are_split_into_single_results(self):
         results = Results([("A0", "output", [b"x" * 300, b"y" * 300])], [])
         assert len([*split_results(results, dumps, 500)]) == 2
 
-    def test_what_cannot_be_cut_is_refused(self):
+    def test_a_value_that_cannot_be_split_is_refused(self):
         with pytest.raises(TooLargeError):
             [*split_task(Task(ITEMS, 1, ANY, "input", [b"x" * 500]), dumps, 400)]

@@ -1,4 +1,4 @@
-"""Workers without a sign of life: those of this machine that run are left alone."""
+"""Workers without a heartbeat: those on this machine whose processes run are not evicted."""
 
 import ctypes
 import os
@@ -65,10 +65,10 @@ def execute(request, server):
     return execute
 
 
-def test_c5_a_call_may_keep_the_lock_for_longer_than_the_lease(execute):
+def test_c5_a_call_may_hold_the_gil_for_longer_than_the_lease(execute):
     assert execute(KeepsLock()) == []
 
 
-def test_c5_a_worker_that_was_stopped_is_given_up(execute, tmp_path):
+def test_c5_a_stopped_worker_is_evicted(execute, tmp_path):
     (note,) = execute(StopsOnce(tmp_path / "stopped"))
     assert "no heartbeat" in note

@@ -10,7 +10,7 @@ from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
 from d4py_dynamic.store.memory.store import InMemoryStore
 from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
-from d4py_dynamic.store.tasks import ITEMS, Commit, Task, counts
+from d4py_dynamic.store.tasks import ITEMS, Commit, Task, is_counted
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import WorkerLostError
@@ -72,7 +72,7 @@ class Run:
         """The next leases of a worker that are no orders."""
         while True:
             leases = self.workers[number].take(seconds=LIMIT)
-            work = [lease for lease in leases if counts(lease.task)]
+            work = [lease for lease in leases if is_counted(lease.task)]
             if work or not leases:
                 return work
             self.workers[number].commit(Commit(leases=leases))

@@ -53,19 +53,19 @@ def execute(tmp_path, need_server):
 
 
 @pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_redis"])
-def test_too_few_open_files_for_the_workers_are_told(execute, mapping):
+def test_too_few_open_files_for_the_workers_are_reported(execute, mapping):
     out = execute(mapping, 64, 64, 60)
-    assert out.startswith("60 worker processes take ")
+    assert out.startswith("60 worker processes need ")
     assert "the hard limit is 64; use fewer processes (-n)" in out
 
 
 @pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_redis"])
-def test_more_than_usual_are_allowed(execute, mapping):
+def test_more_open_files_than_usual_are_used(execute, mapping):
     assert execute(mapping, 40, 0, 12) == "5\n"
 
 
 @pytest.mark.usefixtures("need_server")
-def test_a_private_server_starts_however_long_tmpdir_is(tmp_path, monkeypatch):
+def test_a_private_server_starts_with_any_length_of_tmpdir(tmp_path, monkeypatch):
     long = tmp_path / ("x" * 90)
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))

@@ -24,7 +24,7 @@ class BesideIt(IterativePE):
 
 
 @pytest.mark.parametrize("processes", [1, 3])
-def test_n_counts_all_processes_also_that_of_the_root(in_processes, processes):
+def test_n_counts_all_processes_including_that_of_the_root(in_processes, processes):
     seen = set()
 
     def take(pe_id, output, data):

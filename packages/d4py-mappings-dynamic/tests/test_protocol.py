@@ -1,8 +1,8 @@
-"""C5, H2: the commit protocol of the real stores; an adversary decides what comes next.
+"""C5, H2: the commit protocol of the real stores, with random sequences of events.
 
-Workers are played here, one call of their store at a time: they take, send in the middle of a call,
-save, crash before a commit or after it, are slow and given up while they live, and wake again.
-Whatever the order was, in the end each item counts once in each result, and there is an end.
+Workers are simulated, one call of their store at a time: they take tasks, send in the middle of a
+call, save, crash before or after a commit, and are evicted while they run and continue later.
+After any sequence, each item counts once in each result, and the run ends.
 
     root (pinned) → shared → kept (two pinned instances that keep what they got)
 """
@@ -40,11 +40,11 @@ from dispel4py.errors import ServiceError
 
 ROOT, SHARED, KEPT = range(3)
 PINS = [(ROOT, 0), (KEPT, 0), (KEPT, 1)]
-#: What becomes of the answer of a commit: the worker hears it; it dies before that; it is lost with
-#: the connection, and the commit is sent again.
-HEARD, LOST, REPEATED = "heard", "lost", "repeated"
-answers = st.sampled_from([HEARD, LOST, REPEATED])
-#: Calls of its store that one worker may need, by itself, to end what others have left.
+#: What happens to the answer of a commit: the worker receives it; the worker dies before that; the
+#: answer is lost with the connection, and the commit is sent again.
+RECEIVED, LOST, REPEATED = "received", "lost", "repeated"
+answers = st.sampled_from([RECEIVED, LOST, REPEATED])
+#: Calls of its store that one worker may need to finish everything by itself.
 ENOUGH = 1000
 
 
@@ -126,12 +126,12 @@ class Instance:
 
 
 class Worker:
-    """A worker's side: what it has in hand.
+    """A worker: what it has taken and owns.
 
     Attributes:
-        assigned: instances that it was assigned and has not adopted yet.
+        assigned: instances that were assigned to it, and that it has not adopted yet.
         shared: leases of shared tasks.
-        owned: by pin.
+        owned: the instances that it has adopted.
     """
 
     def __init__(self, rank, store):
@@ -169,24 +169,24 @@ class Worker:
 
 
 class Protocol(RuleBasedStateMachine):
-    """Everything that can happen.
+    """The events of a run.
 
     Args:
         driver: the driver's side of the store.
         make_worker: makes a worker's side of it.
-        repeat: sends a commit once more, of which the answer was lost; None where none can be.
+        repeat: sends a commit again whose answer was lost; None where no answer can be lost.
     """
 
     def __init__(self, driver, make_worker, repeat=None):
         super().__init__()
         self.driver, self._make_worker, self._repeat = driver, make_worker, repeat
-        self.stores = []  # the side of each worker
-        self.workers = []  # that live
-        self.members = {}  # rank → what it owns, as the driver sees it
+        self.stores = []  # of all workers
+        self.workers = []  # that run
+        self.members = {}  # rank → instances, as the driver sees them
         self.unowned = [*PINS]
         self.unfinished = Counter(dict.fromkeys(range(3), 0))
         self.calls = 0  # of the root, which sends 1, 2, 3, …
-        self.extra = []  # what else was put
+        self.extra = []  # other items that were put
         self.results = {"shared": [], "kept": []}
 
     @initialize(calls=st.integers(1, 4))
@@ -195,12 +195,12 @@ class Protocol(RuleBasedStateMachine):
         self.join()
         self.put([calls])
         for which in range(len(PINS)):
-            self.order(which)
+            self.assign(which)
         for worker in self.workers:
             while worker.assigned:
                 worker.adopt()
 
-    # What the driver does.
+    # The driver.
 
     @rule(calls=st.lists(st.integers(1, 4), min_size=1, max_size=3))
     def put(self, calls):
@@ -225,7 +225,7 @@ class Protocol(RuleBasedStateMachine):
 
     @precondition(lambda self: self.unowned and self.members)
     @rule(which=st.integers(0, 9))
-    def order(self, which):
+    def assign(self, which):
         rank = [*self.members][which % len(self.members)]
         pin = self.unowned.pop(0)
         self.members[rank].append(pin)
@@ -235,8 +235,8 @@ class Protocol(RuleBasedStateMachine):
 
     @precondition(lambda self: self.members)
     @rule(which=st.integers(0, 9))
-    def give_up(self, which):
-        """A worker that has crashed, or one that lives and is only slow."""
+    def evict(self, which):
+        """Evict a worker that has crashed, or one that is only slow."""
         rank = [*self.members][which % len(self.members)]
         pins = self.members.pop(rank)
         self.driver.evict(rank, pins)
@@ -245,24 +245,24 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: self.members)
     @rule(which=st.integers(0, 9), dead=st.booleans())
     def replace(self, which, dead):
-        """One is given up, and another one follows at once in all that it owned."""
+        """Replace a worker by a new one, which adopts all its instances."""
         lost = [*self.members][which % len(self.members)]
-        self.give_up(which)
+        self.evict(which)
         if dead:
             self.workers = [worker for worker in self.workers if worker.rank != lost]
         self.join()
-        heir = self.workers[-1]
+        successor = self.workers[-1]
         while self.unowned:
-            self.order(len(self.members) - 1)
-            heir.adopt()
+            self.assign(len(self.members) - 1)
+            successor.adopt()
 
-    # What workers do.
+    # Workers.
 
     def some(self, which):
         return self.workers[which % len(self.workers)]
 
     def do(self, worker, action):
-        """Something that a worker asks of its store; one that was given up is refused."""
+        """Call a worker's store, which refuses a worker that was evicted."""
         if worker.rank in self.members:
             return action()
         with pytest.raises(ServiceError):
@@ -270,7 +270,7 @@ class Protocol(RuleBasedStateMachine):
         self.workers.remove(worker)
         return None
 
-    def commit(self, worker, commit, answer=HEARD):
+    def commit(self, worker, commit, answer=RECEIVED):
         def commit_it():
             worker.store.commit(commit)
             if answer == REPEATED and self._repeat is not None:
@@ -306,7 +306,7 @@ class Protocol(RuleBasedStateMachine):
         if worker.shared:
             self.finish(worker, lease % len(worker.shared), answer)
 
-    def finish(self, worker, number, answer=HEARD):
+    def finish(self, worker, number, answer=RECEIVED):
         lease = worker.shared.pop(number)
         self.commit(worker, worker.finish(lease), answer)
 
@@ -329,7 +329,7 @@ class Protocol(RuleBasedStateMachine):
     @there_are_workers
     @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), count=st.integers(1, 3))
     def work(self, which, pin, count):
-        """Nobody hears of it before a commit."""
+        """Process items without a commit."""
         worker = self.some(which)
         if pin in worker.owned:
             worker.owned[pin].work(count)
@@ -343,15 +343,15 @@ class Protocol(RuleBasedStateMachine):
 
     @there_are_workers
     @rule(which=st.integers(0, 9), pin=st.sampled_from(PINS), answer=answers)
-    def send_in_own_call(self, which, pin, answer):
+    def send_in_pinned_call(self, which, pin, answer):
         worker = self.some(which)
         if pin in worker.owned:
             self.commit(worker, worker.owned[pin].send(), answer)
 
     @precondition(lambda self: any(worker.rank not in self.members for worker in self.workers))
     @rule(pin=st.sampled_from(PINS), late=st.booleans())
-    def wake(self, pin, late):
-        """One that was given up, and does not know it, does what it was told long ago."""
+    def continue_evicted(self, pin, late):
+        """Let an evicted worker continue, which adopts an instance or takes tasks."""
         (worker, *_) = [worker for worker in self.workers if worker.rank not in self.members]
         if late:
             worker.assigned.append(pin)
@@ -364,13 +364,13 @@ class Protocol(RuleBasedStateMachine):
     def crash(self, which):
         self.workers.remove(self.some(which))
 
-    # What has to be true.
+    # Invariants.
 
     @invariant()
-    def counts_are_right(self):
+    def check_counts(self):
         assert self.driver.unfinished([]) == dict(self.unfinished)
 
-    def nothing_counts_twice(self):
+    def check_results(self):
         while events := self.driver.events(0.0):
             for event in events:
                 assert isinstance(event, Results)
@@ -388,27 +388,27 @@ class Protocol(RuleBasedStateMachine):
             self.driver.delete()
 
     def end(self):
-        """All are given up, and one that is not disturbed ends everything."""
+        """Evict all workers, and let a new one finish everything."""
         while self.members:
-            self.give_up(0)
+            self.evict(0)
         self.join()
         worker = self.workers[-1]
         while self.unowned:
-            self.order(0)
+            self.assign(0)
             worker.adopt()
         for _ in range(ENOUGH):
             if not any(self.driver.unfinished([]).values()):
                 break
             self.work_undisturbed(worker)
-        self.counts_are_right()
-        self.nothing_counts_twice()
+        self.check_counts()
+        self.check_results()
         wanted = [*range(1, self.calls + 1), *self.extra]
         assert sorted(self.results["shared"]) == sorted(wanted)
         for instance in (0, 1):
             got = [(item, count) for i, item, count in self.results["kept"] if i == instance]
             assert sorted(item for item, _ in got) == sorted(n for n in wanted if n % 2 == instance)
             assert sorted(count for _, count in got) == [*range(1, len(got) + 1)]
-        while self.workers:  # those that only were slow wake now
+        while self.workers:  # those that were only slow continue now
             worker = self.workers.pop()
             if worker.rank not in self.members:
                 with pytest.raises(ServiceError):
@@ -434,24 +434,24 @@ thorough = settings(
 
 
 @pytest.fixture
-def check_table():
-    """Tries many orders on a table."""
+def check_in_memory():
+    """Plays random sequences in memory."""
     plan = make_plan(make_graph())
 
     def make():
-        table = InMemoryStore(len(plan.pes))
+        store = InMemoryStore(len(plan.pes))
 
         def make_worker(rank):
-            return InMemoryTaskStore(lambda name, *rest: getattr(table, name)(rank, *rest))
+            return InMemoryTaskStore(lambda name, *rest: getattr(store, name)(rank, *rest))
 
-        return Protocol(InMemoryRunStore(table, plan), make_worker)
+        return Protocol(InMemoryRunStore(store, plan), make_worker)
 
     return lambda how: run_state_machine_as_test(make, settings=how)
 
 
 @pytest.fixture
 def on_redis(server):
-    """Makes the protocol on a server."""
+    """Makes a `Protocol` on a server."""
     plan = make_plan(make_graph())
 
     def make():
@@ -469,13 +469,13 @@ def on_redis(server):
 
 @pytest.fixture
 def check_redis(on_redis):
-    """Tries many orders on a server."""
+    """Plays random sequences on a server."""
     return lambda how: run_state_machine_as_test(on_redis, settings=how)
 
 
 @pytest.fixture
 def play_on_redis(on_redis):
-    """Plays one course of events on a server, to its end."""
+    """Plays one sequence of events on a server, to its end."""
 
     def play_it():
         protocol = on_redis()
@@ -487,24 +487,24 @@ def play_on_redis(on_redis):
     return play_it
 
 
-def test_h2_nothing_is_lost_and_nothing_counts_twice_on_a_table(check_table):
-    check_table(thorough)
+def test_h2_nothing_is_lost_or_counted_twice_in_memory(check_in_memory):
+    check_in_memory(thorough)
 
 
 @pytest.mark.slow
-def test_h2_nothing_is_lost_and_nothing_counts_twice_on_redis(check_redis):
+def test_h2_nothing_is_lost_or_counted_twice_on_redis(check_redis):
     check_redis(thorough)
 
 
 def play(protocol):
-    """One course of events in which each step of each script matters."""
+    """Play one sequence of events in which each step of each script matters."""
     root, kept = (ROOT, 0), (KEPT, 0)
 
     def number(worker):
         return protocol.workers.index(worker)
 
     def follow(lost, *, dead):
-        """Another one follows a worker, in all that it owned."""
+        """Replace a worker; return the new one."""
         protocol.replace([*protocol.members].index(lost.rank), dead)
         return protocol.workers[-1]
 
@@ -512,29 +512,29 @@ def play(protocol):
     first, second = protocol.workers
     protocol.take(number(first))
     protocol.work(number(first), root, 2)
-    protocol.send_in_own_call(number(first), root, HEARD)
-    heir = follow(first, dead=False)
-    protocol.wake(root, True)  # the first one would adopt it again
-    protocol.work(number(heir), root, 3)
-    protocol.save(number(heir), root, REPEATED)
+    protocol.send_in_pinned_call(number(first), root, RECEIVED)
+    successor = follow(first, dead=False)
+    protocol.continue_evicted(root, True)  # the first one would adopt it again
+    protocol.work(number(successor), root, 3)
+    protocol.save(number(successor), root, REPEATED)
     protocol.put_shared(3)
-    for worker in (heir, second):
+    for worker in (successor, second):
         for _ in range(8):
             protocol.take(number(worker))
-    for worker in (heir, second):
+    for worker in (successor, second):
         if worker.shared:
-            protocol.send_in_shared_call(number(worker), len(worker.shared) - 1, 1, HEARD)
+            protocol.send_in_shared_call(number(worker), len(worker.shared) - 1, 1, RECEIVED)
             while len(worker.shared) > 1:
-                protocol.finish_shared(number(worker), 0, HEARD)
+                protocol.finish_shared(number(worker), 0, RECEIVED)
     protocol.take(number(second))
     protocol.work(number(second), kept, 2)
-    protocol.save(number(second), kept, HEARD)
+    protocol.save(number(second), kept, RECEIVED)
     last = follow(second, dead=False)
-    protocol.save(number(second), kept, HEARD)  # refused
+    protocol.save(number(second), kept, RECEIVED)  # refused
     protocol.work(number(last), kept, 1)
-    protocol.save(number(last), kept, HEARD)
-    follow(heir, dead=True)
-    protocol.counts_are_right()
+    protocol.save(number(last), kept, RECEIVED)
+    follow(successor, dead=True)
+    protocol.check_counts()
 
 
 #: What each script must not lack: the script, a part of it, and what replaces the part.
@@ -578,12 +578,12 @@ BREAKS = {
 }
 
 
-def test_h2_a_course_of_events_on_redis(play_on_redis):
+def test_h2_a_sequence_of_events_on_redis(play_on_redis):
     play_on_redis()
 
 
 @pytest.mark.parametrize("what", BREAKS)
-def test_h2_a_script_that_lacks_something_is_found_out(play_on_redis, monkeypatch, what):
+def test_h2_a_script_that_lacks_a_step_is_detected(play_on_redis, monkeypatch, what):
     name, part, instead = BREAKS[what]
     load = redis_scripts.load_script
 

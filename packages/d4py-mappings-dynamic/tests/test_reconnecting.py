@@ -1,4 +1,4 @@
-"""Connections that break, and servers that are restarted: nothing is lost, nothing done twice."""
+"""Broken connections and restarted servers: nothing is lost, nothing is processed twice."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.retry import RetryUntilDeadline
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
-from d4py_dynamic.store.redis.waiting_socket import process_here
+from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -59,7 +59,7 @@ class Disturber:
             self._disturb()
 
 
-def test_c5_connections_that_are_cut_are_made_anew(server):
+def test_c5_broken_connections_are_made_again(server):
     """Each cut hits all connections, whatever they were about."""
     with server.client() as client:
 
@@ -72,7 +72,7 @@ def test_c5_connections_that_are_cut_are_made_anew(server):
     assert_outputs(killer.outputs, model())
 
 
-def test_c5_a_server_that_is_killed_and_restarted_goes_on(start_server):
+def test_c5_a_run_survives_a_restart_of_the_server(start_server):
     server = start_server("--appendonly", "yes", "--appendfsync", "always")
     restarter = Disturber(400, server.restart)
     run(
@@ -85,7 +85,7 @@ def test_c5_a_server_that_is_killed_and_restarted_goes_on(start_server):
         assert client.keys() == []
 
 
-def test_c5_a_server_that_stands_still_for_longer_than_an_answer_may_take_goes_on(server):
+def test_c5_a_run_survives_a_server_that_stops_for_longer_than_a_timeout(server):
     """As it does while it forks for a snapshot, or while its virtual machine is moved."""
     stopper = Disturber(700, partial(server.stand_still, 1.8))
     url = f"{server.url}?socket_timeout=1.5"
@@ -148,7 +148,7 @@ class TestIdempotentScripts:
     def test_c5_answers_that_were_evicted_are_no_older_state(self, scripts, join, server):
         join()
         scripts._client.delete("d4py:x:answers")
-        text = r"somebody deleted or evicted them \(GONE d4py:x:answers"
+        text = r"they were deleted or evicted \(GONE d4py:x:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
@@ -171,13 +171,13 @@ class TestRetryUntilDeadline:
         assert len(failures) == retry.broken
         return retry.broken
 
-    def test_none_tries_once(self):
+    def test_without_retries_there_is_one_try(self):
         assert self.tried(0.0, redis.ConnectionError()) == 1
 
-    def test_some_tries_again(self):
+    def test_there_are_retries_until_the_deadline(self):
         assert self.tried(0.2, redis.ConnectionError()) > 2
 
-    def test_it_begins_with_the_first_failure(self):
+    def test_the_deadline_starts_with_the_first_failure(self):
         retry, tries = RetryUntilDeadline(0.1), []
 
         def fail_late_once():
@@ -189,7 +189,7 @@ class TestRetryUntilDeadline:
 
         assert retry.call_with_retry(fail_late_once, lambda error: None) == "an answer"
 
-    def test_further_tries_take_no_longer_than_it(self):
+    def test_timeouts_of_retries_end_at_the_deadline(self):
         retry, limits = RetryUntilDeadline(0.2), []
 
         def fail():
@@ -202,7 +202,7 @@ class TestRetryUntilDeadline:
         assert all(0 < limit <= 0.2 for limit in limits[1:])
         assert retry.limit(3.0) == 3.0
 
-    def test_a_wrong_password_stays_wrong(self):
+    def test_a_wrong_password_is_not_retried(self):
         assert self.tried(5.0, redis.AuthenticationError()) == 1
 
     def test_a_command_whose_connection_breaks_is_sent_again(self, server, wait_until):
@@ -215,7 +215,7 @@ class TestRetryUntilDeadline:
             thread.join()
             assert broken_connections(client) == 1
 
-    def test_an_answer_to_much_has_more_time(self, server):
+    def test_the_answer_to_a_large_command_has_a_longer_timeout(self, server):
         with connect(Address(server.url), 0.5) as client, server.client() as other:
             client.ping()
             server.stand_still(0.8)
@@ -227,7 +227,7 @@ class TestRetryUntilDeadline:
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
-class TestAServerOfThisMachine:
+class TestLocalServer:
     @pytest.fixture
     def address(self, server):
         """As a run finds it."""
@@ -248,26 +248,26 @@ class TestAServerOfThisMachine:
             client.config_set("lua-time-limit", 5000)
 
     @pytest.mark.usefixtures("busy")
-    def test_c5_one_that_is_busy_is_waited_for(self, address):
+    def test_c5_a_busy_local_server_is_waited_for(self, address):
         with connect(address, 0.2) as client:
             assert client.ping()
 
     @pytest.mark.usefixtures("busy")
-    def test_one_elsewhere_is_not(self, address):
+    def test_a_busy_remote_server_is_not_waited_for(self, address):
         with (
             connect(replace(address, process=None), 0.2) as client,
             pytest.raises(redis.TimeoutError),
         ):
             client.ping()
 
-    def test_one_that_was_stopped_is_not(self, address, server):
+    def test_a_stopped_local_server_is_not_waited_for(self, address, server):
         with connect(address, 0.2) as client:
             client.ping()
             server.stand_still(0.8)
             with pytest.raises(redis.TimeoutError):
                 client.ping()
 
-    def test_large_values_go_there_and_back(self, address):
+    def test_large_values_are_sent_and_received(self, address):
         data = bytes(range(256)) * 40_000
         with connect(address) as client:
             client.set("large", data)
@@ -275,6 +275,8 @@ class TestAServerOfThisMachine:
             client.delete("large")
 
     def test_a_process_of_another_program_is_not_the_server(self):
-        assert process_here({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
-        assert process_here({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
-        assert process_here({}) is None
+        assert (
+            local_process({"process_id": os.getpid(), "executable": "/bin/valkey-server"}) is None
+        )
+        assert local_process({"process_id": 1 << 30, "executable": "/bin/valkey-server"}) is None
+        assert local_process({}) is None

@@ -69,12 +69,12 @@ class TestKeys:
         opened.driver.delete()
         assert client.keys("*") == []
 
-    def test_c4_so_does_a_worker_whose_driver_is_gone(self, opened, client):
+    def test_c4_a_worker_whose_driver_is_gone_deletes_all_of_them(self, opened, client):
         use_every_key(opened)
         opened.workers[1].delete()
         assert client.keys("*") == []
 
-    def test_c4_a_late_worker_makes_none_again(self, opened, client):
+    def test_c4_a_late_worker_makes_no_key_again(self, opened, client):
         opened.driver.put([items(1)])
         (lease,) = opened.workers[0].take()
         opened.driver.delete()
@@ -93,7 +93,7 @@ class TestKeys:
             idle.take()
         assert client.keys("*") == []
 
-    def test_c4_an_order_that_is_obeyed_late_makes_none_again(self, opened, client):
+    def test_c4_a_control_message_that_is_handled_late_makes_no_key_again(self, opened, client):
         """A worker elsewhere may take its order to stop just before the run is over."""
         worker, _ = opened.workers
         opened.driver.put([items(1)])
@@ -109,7 +109,7 @@ class TestKeys:
         assert lease.task.kind == STOP
         assert client.keys("*") == []
 
-    def test_c4_a_driver_whose_run_another_one_has_ended_makes_none_again(self, opened, client):
+    def test_c4_a_driver_whose_run_was_ended_by_another_makes_no_key_again(self, opened, client):
         opened.driver.delete()
         for attempt in (
             lambda: opened.driver.evict(0, []),
@@ -121,7 +121,7 @@ class TestKeys:
                 attempt()
         assert client.keys("*") == []
 
-    def test_runs_side_by_side_do_not_meet(self, plan, server, opened, open_redis_store):
+    def test_runs_on_one_server_are_separate(self, plan, server, opened, open_redis_store):
         other = open_redis_store(server, plan, OWNERS)
         opened.driver.put([items("mine"), items("mine", pe=PINNED, instance=0)])
         other.driver.put([items("theirs"), items("theirs", pe=PINNED, instance=0)])
@@ -158,7 +158,7 @@ def use_every_key(opened):
 class TestForeignBytes:
     """What a stranger writes to the server is dropped and reported, and never unpickled."""
 
-    def test_a_task_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
+    def test_a_foreign_task_is_never_unpickled(self, opened, client, tmp_path):
         boom = pickle.dumps(items(Bomb(tmp_path / "boom")))
         streams = opened.keys.streams(2)
         for stream in streams:
@@ -174,21 +174,21 @@ class TestForeignBytes:
         assert pickle.loads(boom)
         assert (tmp_path / "boom").exists()
 
-    def test_an_event_of_a_stranger_is_never_unpickled(self, opened, client, tmp_path):
+    def test_a_foreign_event_is_never_unpickled(self, opened, client, tmp_path):
         boom = pickle.dumps(Notice(Bomb(tmp_path / "boom")))
         client.xadd(opened.keys.out, {"d": boom})
         client.xadd(opened.keys.out, {"d": b"\0" * 16 + boom})
         assert all(isinstance(event, Notice) for event in opened.driver.events(0.0))
         assert not (tmp_path / "boom").exists()
 
-    def test_it_is_reported_with_its_place_and_size(self, opened, client):
+    def test_foreign_bytes_are_reported_with_place_and_size(self, opened, client):
         client.xadd(opened.keys.shared, {"d": b"x" * 123})
         assert opened.workers[0].take() == []
         assert opened.driver.events(0.0) == [
             Notice(f"dropped 123 foreign bytes at {opened.keys.shared}")
         ]
 
-    def test_it_is_gone_from_the_server(self, opened, client):
+    def test_foreign_bytes_are_removed_from_the_server(self, opened, client):
         client.xadd(opened.keys.shared, {"d": b"x" * 123})
         assert opened.workers[0].take() == []
         assert client.xlen(opened.keys.shared) == 0
@@ -207,7 +207,7 @@ class TestForeignBytes:
         assert "dropped an entry" in first.text
         assert "dropped an entry" in second.text
 
-    def test_our_own_tasks_go_on(self, opened, client):
+    def test_tasks_of_the_run_are_still_processed(self, opened, client):
         client.xadd(opened.keys.shared, {"d": b"before"})
         opened.driver.put([items(1)])
         client.xadd(opened.keys.shared, {"d": b"after"})
@@ -226,7 +226,7 @@ class TestForeignBytes:
         with pytest.raises(ServiceError, match="has lost 1 tasks"):
             opened.driver.unfinished([])
 
-    def test_a_task_put_into_another_stream_is_foreign(self, opened, client):
+    def test_a_task_that_was_moved_to_another_stream_is_foreign(self, opened, client):
         opened.driver.put([items(1, pe=PINNED, instance=0)])
         ((_, fields),) = client.xrange(opened.keys.pin(PINNED, 0))
         client.xadd(opened.keys.shared, fields)
@@ -277,9 +277,9 @@ class TestLeases:
 
 
 class TestALossyServer:
-    """Keys that somebody deletes, or that the server evicts, fail the run and never change it."""
+    """Keys that are deleted, or that the server evicts, fail the run and never change it."""
 
-    def test_everything_is_gone(self, opened, client):
+    def test_all_keys_are_lost(self, opened, client):
         opened.driver.put([items(1)])
         (lease,) = opened.workers[0].take()
         client.flushall()
@@ -295,7 +295,7 @@ class TestALossyServer:
             with pytest.raises(ServiceError, match="has lost"):
                 attempt()
 
-    def test_everything_is_gone_while_a_worker_waits(self, opened, client, wait_until):
+    def test_all_keys_are_lost_while_a_worker_waits(self, opened, client, wait_until):
         caught = []
 
         def wait():
@@ -324,7 +324,7 @@ class TestALossyServer:
             opened.driver.unfinished([])
 
     @pytest.mark.parametrize("taken", [False, True])
-    def test_a_stream_of_tasks_is_gone(self, opened, client, taken):
+    def test_a_stream_of_tasks_is_lost(self, opened, client, taken):
         opened.driver.put([items(1)])
         if taken:
             opened.workers[0].take()
@@ -332,19 +332,19 @@ class TestALossyServer:
         with pytest.raises(ServiceError, match="has lost 1 tasks"):
             opened.driver.unfinished([])
 
-    def test_a_single_task_is_gone(self, opened, client):
+    def test_a_single_task_is_lost(self, opened, client):
         opened.driver.put([items(1), items(2)])
         client.xtrim(opened.keys.shared, maxlen=1, approximate=False)
         with pytest.raises(ServiceError, match=r"has lost 1 tasks: .* noeviction"):
             opened.driver.unfinished([])
 
-    def test_an_empty_stream_is_gone(self, opened, client):
+    def test_an_empty_stream_is_lost(self, opened, client):
         client.delete(opened.keys.pin(PINNED, 0))
         opened.workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)]))
         with pytest.raises(ServiceError, match="has lost keys of this run"):
             opened.workers[1].take()
 
-    def test_results_are_gone(self, opened, client):
+    def test_results_are_lost(self, opened, client):
         results = [("IterativePE1", "output", [1])]
         opened.workers[0].commit(Commit(results=results))
         opened.workers[0].commit(Commit(results=results))
@@ -352,13 +352,13 @@ class TestALossyServer:
         with pytest.raises(ServiceError, match="has lost 1 batches of results"):
             opened.driver.missing_results()
 
-    def test_the_names_of_replicas_are_gone(self, opened, client):
+    def test_the_names_of_replicas_are_lost(self, opened, client):
         opened.workers[0].commit(Commit(replicas=[SHARED]))
         client.delete(opened.keys.named("replicas"))
         with pytest.raises(ServiceError, match="has lost the names of 1 replicas"):
             opened.driver.unfinished([])
 
-    def test_keys_that_only_help_may_go(self, opened, client):
+    def test_keys_without_tasks_or_results_may_be_lost(self, opened, client):
         opened.driver.put([items(1)])
         opened.driver.unfinished([SHARED])
         for name in ("watched", "idle", "calls", "busy"):
@@ -378,7 +378,7 @@ class TestAFullServer:
     def opened(self, plan, full_server, open_redis_store):
         return open_redis_store(full_server, plan, OWNERS)
 
-    def test_a_commit_is_refused_whole(self, opened, full_server, wait_until):
+    def test_the_whole_commit_is_refused(self, opened, full_server, wait_until):
         opened.driver.put([items(1)])
         (lease,) = opened.workers[0].take()
         with full_server.client() as client:
@@ -409,7 +409,7 @@ class TestAFullServer:
 
 
 class TestABrokenConnection:
-    def test_c5_what_a_read_took_on_the_server_after_it_broke_is_found(
+    def test_c5_entries_of_a_read_whose_connection_broke_are_found(
         self, plan, server, open_redis_store, client, monkeypatch, wait_until
     ):
         """The server may notice late that a connection is gone whose read still waits there."""

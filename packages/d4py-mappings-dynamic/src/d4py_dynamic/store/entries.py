@@ -1,7 +1,7 @@
-"""Entries of a store that takes none larger than some size: batches are cut, single items refused.
+"""The largest size of a store's entries: batches are split, single items are refused.
 
-A batch grows by the number of its items while their sizes are not known, so it may hold several
-that are fine each by itself.
+A batch grows by the number of its items while their sizes are unknown, so it may be too large
+although none of its items is.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from d4py_dynamic.store.tasks import CALLS, ITEMS, Task
 from dispel4py.errors import ItemError
 
 _MIB = 1 << 20
-#: How many bytes an entry has at most around its items.
+#: Largest size in bytes of what an entry has around its items.
 _AROUND_BYTES = 1 << 12
 
 
 class TooLargeError(ItemError):
-    """Something is larger than an entry may be."""
+    """An item or state is larger than an entry may be."""
 
 
 def check_size(size: int, largest: int | None) -> None:
-    """Refuse what is larger than the server takes.
+    """Raise an error if a value is larger than the server takes.
 
     Raises:
-        TooLargeError: it is; the message has both sizes and what to do.
+        TooLargeError: the message has both sizes and what to do.
     """
     if largest is not None and size > largest:
         raise TooLargeError(
@@ -38,7 +38,7 @@ def check_size(size: int, largest: int | None) -> None:
 
 
 def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
-    """Return a function that pickles an item, or refuses one that is too large; see `dumps`."""
+    """Return a function like `dumps` that refuses an item that is too large."""
 
     def limited(value: Any) -> bytes:
         data = dumps(value)
@@ -51,10 +51,10 @@ def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
 def split_task(
     task: Task, seal: Callable[[Task], bytes], largest: int | None
 ) -> Iterator[tuple[Task, bytes]]:
-    """Give a task sealed, as several ones if it is too large for one.
+    """Yield a task with its bytes; split a task that is too large for one entry.
 
     Raises:
-        TooLargeError: one item is; see `check_size`.
+        TooLargeError: a single item is too large; see `check_size`.
     """
     data = seal(task)
     if largest is not None and len(data) > largest and _can_be_split(task):
@@ -69,7 +69,7 @@ def split_task(
 def split_results(
     results: Results, seal: Callable[[Results], bytes], largest: int | None
 ) -> Iterator[bytes]:
-    """Do the same with results."""
+    """Yield the bytes of results; split results that are too large for one entry."""
     data = seal(results)
     if largest is not None and len(data) > largest:
         parts = [

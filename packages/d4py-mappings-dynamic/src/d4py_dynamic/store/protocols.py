@@ -1,15 +1,15 @@
-"""`TaskStore`: where tasks wait, as a worker sees it; and `RunStore`, as the driver does.
+"""The protocols of a store: `TaskStore` for workers and `RunStore` for the driver.
 
-The lease rules, which every store keeps:
+Every store keeps these rules:
 
-- A task is taken by one worker at a time, and stays the store's until a commit that names its
-  lease; a worker that is lost loses no task.
-- A commit is atomic: what follows from the leases it names, their end, states, positions and the
-  counts move in one step or not at all.
-- A worker that was given up commits nothing any more, however alive it turns out to be.
-- The store counts unfinished tasks per PE.  A task counts from the commit that puts it until the
-  commit that ends it, so "nothing upstream is unfinished" means that nothing more can come.
-- Tasks for one instance keep their order, for its next owner too.
+- A task is leased to one worker at a time, and stays in the store until a commit that ends its
+  lease.  So no task is lost with a worker.
+- A commit is atomic: the tasks and results that follow from its leases, the end of these leases,
+  states, positions and counts change in one step or not at all.
+- A worker that was evicted can commit nothing any more, even if it still runs.
+- The store counts unfinished tasks per PE.  A task counts from the commit that adds it until the
+  commit that ends it, so where nothing upstream is unfinished, no more items can arrive.
+- The tasks of one pinned instance keep their order, for its next owner too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class TaskStore(Protocol):
     """A worker's side of a store.
 
     Attributes:
-        largest: how many bytes the pickle of one item or state may have; None if any number.
+        largest: largest size in bytes of the pickle of an item or state; None if any.
     """
 
     largest: int | None
@@ -48,20 +48,20 @@ class TaskStore(Protocol):
         shared: bool = True,
         pinned: bool = True,
     ) -> list[Lease]:
-        """Take tasks: of the instances that this worker owns, its control messages, or shared ones.
+        """Take control messages, tasks of the instances that this worker owns, or shared tasks.
 
         Args:
-            only: take tasks of these pinned instances and control messages alone, and do not wait.
-            seconds: how long to wait if there are none; may return none before that, too.
-            shared: take shared tasks; without, this worker is not idle while it waits.
+            only: take tasks of these pinned instances and control messages only, and do not wait.
+            seconds: how long to wait if there are none; the wait may end earlier.
+            shared: take shared tasks; otherwise this worker does not count as idle while it waits.
             pinned: take tasks of the instances that this worker owns.
         """
 
     def adopt(self, pin: InstanceId) -> AdoptedInstance:
-        """Own an instance from now on, with everything that its last owner has not ended."""
+        """Become the owner of an instance; return it with the leases of its previous owner."""
 
     def commit(self, commit: Commit) -> StoreStatus:
-        """Make a commit true, in one step.
+        """Apply a commit, in one step; return the status afterwards.
 
         Raises:
             ItemError: something in it cannot be pickled.
@@ -76,16 +76,16 @@ class TaskStore(Protocol):
         """
 
     def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
-        """Return how far pinned instances had come at their last commits."""
+        """Return the positions of pinned instances at their last commits."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
     def report_undeclared_state(self, found: UndeclaredState) -> None:
-        """Send the driver what a PE does that does not say that it keeps state."""
+        """Report to the driver that a PE keeps state without declaring it."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the connection to the store."""
 
 
 class Results(NamedTuple):
@@ -139,9 +139,9 @@ class WorkerExited(NamedTuple):
     """Event: a worker that the driver has not started exited.
 
     Attributes:
-        rank: its number.
-        process: number of its process.
-        cause: why.
+        rank: number of the worker.
+        process: id of its process.
+        cause: why it exited.
         drained: whether the worker returned its work before it stopped.
     """
 
@@ -152,10 +152,10 @@ class WorkerExited(NamedTuple):
 
 
 class WorkerStopping(NamedTuple):
-    """Event: a worker that the driver has not started is done, but threads still run in it.
+    """Event: a worker that the driver has not started waits for threads of its PEs to end.
 
     Attributes:
-        rank: its number.
+        rank: number of the worker.
         threads: their names.
     """
 
@@ -186,8 +186,8 @@ class InputOffset(NamedTuple):
 
     Attributes:
         root: number of the PE.
-        calls: how many calls of it were put, in all.
-        ended: there will be no more.
+        calls: number of calls of the PE that were put in all.
+        ended: whether there will be no more.
     """
 
     root: int
@@ -199,9 +199,9 @@ class DriverState(NamedTuple):
     """State of a driver, for the next one if it dies.
 
     Attributes:
-        finishing: PEs that were to be postprocessed.
-        offsets: how many calls of each root were put from an iterable.
-        ranks: the workers that it had.
+        finishing: PEs that are being postprocessed.
+        offsets: how many calls of each root were put, for roots with an iterable.
+        ranks: its workers.
     """
 
     finishing: frozenset[int]
@@ -210,7 +210,7 @@ class DriverState(NamedTuple):
 
 
 class OrphanedReplica(NamedTuple):
-    """A replica that its worker has left.
+    """A replica whose worker has stopped before it was postprocessed.
 
     Attributes:
         token: identifies it in the store.
@@ -222,12 +222,12 @@ class OrphanedReplica(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How much there is to do.
+    """How many tasks and workers wait.
 
     Attributes:
-        backlog: shared tasks that wait.
-        idle: workers that wait for them.
-        paused: workers that were told not to, and do not.
+        backlog: number of queued shared tasks.
+        idle: workers that wait for shared tasks.
+        paused: workers that wait, but for no shared tasks.
     """
 
     backlog: int
@@ -239,16 +239,16 @@ class RunStore(Protocol):
     """The driver's side of a store."""
 
     def join(self) -> int:
-        """There is one worker more; its number.  It is idle until it has taken something."""
+        """Add a worker, which is idle until it takes something; return its rank."""
 
     def put(
         self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
     ) -> None:
-        """Add tasks; with `rank`, for that worker alone.
+        """Add tasks; with `rank`, to the inbox of that worker.
 
         Args:
             tasks: the tasks.
-            rank: number of the worker; if it is gone, so are they.
+            rank: number of the worker; if it was evicted, the tasks are dropped.
             offset: how many calls of the root are put with them, for a driver that takes over.
         """
 
@@ -258,22 +258,22 @@ class RunStore(Protocol):
         tasks: Iterable[tuple[Task, int | None]],
         orphans: Iterable[OrphanedReplica] = (),
     ) -> None:
-        """Add tasks that postprocess a PE, and note that it is to be, in one step.
+        """Add the tasks that postprocess a PE, and record that they were added, in one step.
 
         Args:
             pe: number of the PE.
-            tasks: each with the worker it is for alone, as in `put`.
-            orphans: what some of them postprocess; it is left to nobody any more.
+            tasks: each with the worker to whose inbox it goes, or None.
+            orphans: replicas that are among the tasks, and are no longer orphaned.
         """
 
     def evict(
         self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
     ) -> Eviction:
-        """Give a worker up: it can commit nothing from now on, and others can have its tasks.
+        """Evict a worker: it can commit nothing from now on, and others can take its tasks.
 
         Args:
-            rank: its number.
-            pins: the instances that it owns; somebody will adopt them.
+            rank: number of the worker.
+            pins: the instances that it owns.
             count_delivery: whether to increase the delivery counts of the tasks and instances that
                 it had, which may be the reason for its loss.
         """
@@ -288,37 +288,37 @@ class RunStore(Protocol):
         """Return the number of unfinished tasks of a pinned instance."""
 
     def load(self) -> Load:
-        """How much there is to do."""
+        """Return how much there is to do."""
 
     def events(self, seconds: float) -> list[Event]:
-        """What has happened since the last call; waits up to `seconds` for something."""
+        """Return events since the last call; wait up to `seconds` for some."""
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
-        """Unfinished tasks per PE.  From now on a watched PE makes `Quiescent` events.
+        """Return each PE's unfinished tasks; from now on a watched PE makes `Quiescent` events.
 
         Raises:
             ServiceError: the store has lost tasks, results or counts.
         """
 
     def missing_results(self) -> int:
-        """How many batches of results were committed and have not come as events yet.
+        """Return how many batches of results were committed and not returned by `events` yet.
 
         Raises:
             ServiceError: the store has lost them.
         """
 
     def replicas(self, pe: int) -> list[int]:
-        """Workers with a replica of a shared PE that has a life cycle and was not finished."""
+        """Return the workers with a replica of a shared PE that is still to be postprocessed."""
 
     def orphans(self, pe: int) -> list[OrphanedReplica]:
-        """Replicas of a shared PE that their workers have left, until `finish` names them.
+        """Return the orphaned replicas of a shared PE that `finish` was not called with.
 
         Raises:
             ServiceError: the store has lost them.
         """
 
     def stats(self) -> list[InstanceStats]:
-        """What each worker has done of each PE."""
+        """Return calls and busy time of each PE in each worker."""
 
     def delete(self) -> None:
-        """Leave nothing of the run behind."""
+        """Delete everything that is stored of the run."""

@@ -1,4 +1,4 @@
-"""Tasks, results and plans as bytes: pickle, and dill for what pickle refuses."""
+"""Tasks, results and plans as bytes: by pickle, or by dill for what pickle refuses."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CODEC = WorkerCodec("dill")
 
 
 def dumps(value: Any) -> bytes:
-    """Bytes of a task, of results or of anything else.
+    """Return the bytes of a task, of results or of any other object.
 
     Raises:
-        ItemError: it cannot be pickled; the message is about the item that is to blame.
+        ItemError: it cannot be pickled; the message names the item that cannot.
     """
     try:
         if isinstance(value, Task) and value.kind == CALLS and isinstance(value.payload, list):
@@ -28,19 +28,19 @@ def dumps(value: Any) -> bytes:
         return CODEC.dumps(value)
     except ItemError:
         for item in _items_of(value):
-            CODEC.dumps(item)  # raises for the one that is to blame
+            CODEC.dumps(item)  # raises for the item that cannot be pickled
         raise
 
 
-def reduced(task: Task, pe: int, input_name: str, items: Batch) -> ResumePoint:
-    """Where a task is of which nothing is left but these items, which wait for a PE."""
+def position_of_rest(task: Task, pe: int, input_name: str, items: Batch) -> ResumePoint:
+    """Return the position of a task of which only these items are left, which wait for a PE."""
     if isinstance(items, CallRange):
         start = items.first - task.payload.first
         return ResumePoint(start, end=start + len(items))
     if pe != task.pe:
         return ResumePoint(replacement=dumps(Task(ITEMS, pe, ANY, input_name, items)))
     size = len(items)
-    # The same objects; whether they are equal, and to what, is theirs to say and may have changed.
+    # Compare by identity: equality of items is defined by their class and may have changed.
     start = next(
         start
         for start in range(len(task.payload) - size, -1, -1)
@@ -50,7 +50,7 @@ def reduced(task: Task, pe: int, input_name: str, items: Batch) -> ResumePoint:
 
 
 def remaining(task: Task, position: ResumePoint) -> Task:
-    """What is left of a task after its worker has given away the rest; see `ResumePoint`."""
+    """Return the rest of a task from a position; see `ResumePoint`."""
     if position.replacement is not None:
         task = CODEC.loads(position.replacement)
     return task if position.end is None else task._replace(payload=task.payload[: position.end])

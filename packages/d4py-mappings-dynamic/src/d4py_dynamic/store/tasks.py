@@ -1,4 +1,4 @@
-"""Tasks, leases and commits: what a worker takes from a task store and gives back to it."""
+"""Tasks, leases and commits: what a worker takes from a store and returns to it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REDELIVERIES = 3
 #: `Task.instance` of a task that any worker may run.
 ANY = -1
 
-#: A pinned instance: number of its PE, number of the instance.
+#: A pinned instance: number of its PE, and of the instance.
 InstanceId = tuple[int, int]
 
 
@@ -47,10 +47,10 @@ class Task(NamedTuple):
 
     Attributes:
         kind: `ITEMS`, `CALLS`, `FINISH`, or one of `CONTROL_MESSAGES`.
-        pe: number of the PE; `ANY` where it is about none.
-        instance: number of the instance that must do it, or `ANY`.
-        input_name: the input by which items come in.
-        payload: see the kinds; for `FINISH` a replica that its worker has left, pickled, or None.
+        pe: number of the PE; `ANY` for control messages to a worker.
+        instance: number of the instance that processes it, or `ANY`.
+        input_name: the input of the items.
+        payload: see the kinds; for `FINISH` a pickled orphaned replica, or None.
     """
 
     kind: str
@@ -61,15 +61,15 @@ class Task(NamedTuple):
 
 
 class ResumePoint(NamedTuple):
-    """How far something has come that is not done: where whoever takes it over goes on.
+    """How far an unfinished lease has come: where the next worker continues.
 
     Attributes:
-        done: how many items, or calls, of the oldest lease are done.
-        sent: outputs, and how many items were sent since then.  They are known by their number: a
-            PE that is called again with the same items is expected to write the same again.  None
-            where it cannot be called again without doing something twice.
+        done: number of items, or calls, of the oldest lease that are finished.
+        sent: outputs, and how many items were sent since then.  A number identifies items because a
+            PE that is called again with the same items must write the same items.  None where a
+            repeated call would have an effect twice.
         call_offset: position within that call; for a PE that seeks.
-        end: how many items of a shared task were not given away; None if all.
+        end: number of items of a shared task that were not returned to the store; None if all.
         replacement: pickled task that replaces a shared task of which only items further down the
             graph are left.
         ahead: roots that are too far ahead of a pinned instance with an ordered input.
@@ -84,12 +84,12 @@ class ResumePoint(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """A task that was taken and is not done yet.
+    """A task that was taken and is not finished.
 
     Attributes:
         task: the task, or what is left of it.
         token: identifies it in the store.
-        position: how far a worker had come with it that is gone; for shared tasks.
+        position: how far a previous worker has come with a shared task.
         delivery_count: 0 if no worker was lost with it since it last made progress; else 1, plus 1
             for each worker that was lost during an `Attempt` at it.
     """
@@ -105,11 +105,12 @@ Delivery = InstanceId | Lease
 
 
 class Attempt(NamedTuple):
-    """What a worker is about to do, and might not survive as others before it did not.
+    """A delivery that a worker is about to process, and that may be poison.
 
     Attributes:
         delivery: the instance or lease.
-        in_call: an item is processed, or an instance postprocessed; before that it is only made.
+        in_call: whether an item is processed or the instance postprocessed; otherwise the instance
+            is only restored.
     """
 
     delivery: Delivery
@@ -117,12 +118,12 @@ class Attempt(NamedTuple):
 
 
 class AdoptedInstance(NamedTuple):
-    """A pinned instance as its last owner has left it.
+    """A pinned instance after the last commit of its previous owner.
 
     Attributes:
         state: the PE, pickled; None if it is as in the plan.
         position: how far it has come since then.
-        leases: what it was given since then, oldest first.
+        leases: tasks that the previous owner had taken since then, oldest first.
         delivery_count: 0 if no owner was lost with some of these since it last made progress; else
             1, plus 1 for each owner that was lost during an `Attempt` at it.
     """
@@ -138,9 +139,10 @@ class Eviction(NamedTuple):
 
     Attributes:
         leases: shared tasks, which others can take again.
-        replicas: PEs with a life cycle of which it had a replica.
+        replicas: numbers of the PEs of which it had a replica with a life cycle.
         pins: its pinned instances that had tasks, with their delivery counts.
-        starting: it was lost in an `Attempt` that was not in a call, so there is no item to skip.
+        starting: whether the worker was lost in an `Attempt` outside a call, so that no item can be
+            skipped.
     """
 
     leases: list[Lease]
@@ -151,23 +153,23 @@ class Eviction(NamedTuple):
 
 @dataclass
 class Commit:
-    """What becomes true in one step.
+    """Changes that a worker makes in one step.
 
     Attributes:
-        leases: tasks that are done.
-        states: pinned instances as they are now, pickled; None where one cannot be pickled, so
-            that it is lost with its worker.
+        leases: leases that have ended.
+        states: pickled pinned instances; None where one cannot be pickled, so that it would be lost
+            with its worker.
         instance_positions: how far pinned instances have come since their last state.
         lease_positions: unfinished leases of shared tasks, and how far they have come.
         progressed: instances and leases that made progress; their delivery counts are reset.
-        attempt: what the worker is about to do; None if there is no doubt about it.
+        attempt: what the worker is about to process, if that may be poison.
         tasks: tasks that follow from them.
         results: (PE id, output, items).
-        failures: items that were given up.
+        failures: items that were skipped.
         counters: (PE number, calls, seconds) since the last commit.
         replicas: PEs of which this worker has made a replica that has a life cycle.
-        orphans: replicas that this worker leaves to others to be postprocessed: number of the PE,
-            and the PE, pickled.
+        orphans: replicas that this worker leaves for others to postprocess: number of the PE, and
+            the pickled PE.
     """
 
     leases: list[Lease] = field(default_factory=list)
@@ -204,31 +206,31 @@ class StoreStatus(NamedTuple):
 
 
 def is_pinned(planned: PlannedPE) -> bool:
-    """Its instances each live in one place: it keeps state, is single, or is a root.
+    """Return whether each instance of a PE has one owner: it is stateful, single, or a root.
 
-    A root stays in one place so that its calls keep their order, unless they are independent.
+    A root has one owner so that its calls keep their order, unless they are independent.
     """
     return planned.is_pinned
 
 
 def pins_of(plan: Plan) -> list[InstanceId]:
-    """All pinned instances."""
+    """Return all pinned instances of a plan."""
     return [(pe.index, i) for pe in plan.pes if is_pinned(pe) for i in range(pe.instances)]
 
 
-def counts(task: Task) -> bool:
-    """It is work, and unfinished until its lease has ended."""
+def is_counted(task: Task) -> bool:
+    """Return whether a task is counted as unfinished until its lease has ended."""
     return task.kind not in CONTROL_MESSAGES
 
 
 def is_replica_end(task: Task) -> bool:
-    """It postprocesses a worker's replica of a shared PE."""
+    """Return whether a task postprocesses a worker's replica of a shared PE."""
     return task.kind == FINISH and task.instance == ANY and task.payload is None
 
 
-def left_of(plan: Plan, task: Task, done: int) -> Iterator[Any]:
-    """What is left of a task's load: items, or the inputs of a root's calls."""
+def remaining_payload(plan: Plan, task: Task, done: int) -> Iterator[Any]:
+    """Return the rest of a task's payload: items, or the inputs of a root's calls."""
     if task.kind != CALLS:
         return iter(task.payload[done:])
-    load = task.payload - done if isinstance(task.payload, int) else task.payload[done:]
-    return calls(plan.pes[task.pe], load)
+    payload = task.payload - done if isinstance(task.payload, int) else task.payload[done:]
+    return calls(plan.pes[task.pe], payload)

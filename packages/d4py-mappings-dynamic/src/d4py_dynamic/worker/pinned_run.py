@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from itertools import islice
 from time import monotonic
 
-from d4py_dynamic.store.tasks import FINISH, Commit, InstanceId, Lease, StoreStatus, left_of
+from d4py_dynamic.store.tasks import (
+    FINISH,
+    Commit,
+    InstanceId,
+    Lease,
+    StoreStatus,
+    remaining_payload,
+)
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import UNREPEATABLE, PinnedInstance
@@ -95,7 +102,7 @@ class PinnedRun(LeaseRun):
     def _process_items(self) -> Iterator[Wait | None]:
         owned, services, task = self._owned, self._services, self.lease.task
         executor, backpressure = services.executor, services.backpressure
-        items = left_of(services.plan, task, owned.done)
+        items = remaining_payload(services.plan, task, owned.done)
         if self.outbox.is_empty:
             yield backpressure.of_root(task.pe)
         began_at = monotonic()

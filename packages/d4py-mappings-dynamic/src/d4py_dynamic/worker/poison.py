@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from d4py_dynamic.store.tasks import FINISH, Attempt, Commit, Task, left_of
+from d4py_dynamic.store.tasks import FINISH, Attempt, Commit, Task, remaining_payload
 from d4py_dynamic.worker.backpressure import Backpressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
@@ -86,7 +86,7 @@ class PoisonGuard:
         """Skip the next item of a pinned instance."""
         item, task = None, run.lease.task
         if task.kind != FINISH:
-            (item,) = islice(left_of(self._plan, task, instance.done), 1)
+            (item,) = islice(remaining_payload(self._plan, task, instance.done), 1)
             if task.input_name in self._plan.pes[task.pe].ordered:
                 raise RunError(
                     f"{self._plan.pes[task.pe].id} (instance {task.instance}) was lost"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from d4py_dynamic.store.serialization import CODEC, reduced, remaining
+from d4py_dynamic.store.serialization import CODEC, position_of_rest, remaining
 from d4py_dynamic.store.tasks import FINISH, Commit, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
@@ -118,7 +118,7 @@ class SharedRun(LeaseRun):
         )
         for waiting, _, name, items in rest:
             self.outbox.add_shared(waiting, name, items)
-        position = reduced(lease.task, pe, input_name or "", batch)
+        position = position_of_rest(lease.task, pe, input_name or "", batch)
         self.lease = lease._replace(task=remaining(lease.task, position), position=position)
         self.runner.track()
         commit = self.outbox.take([], 1)

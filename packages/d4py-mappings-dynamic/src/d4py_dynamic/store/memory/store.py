@@ -205,7 +205,7 @@ class InMemoryStore:
         if self._closed is not None:
             raise ServiceError(self._closed)
         if rank not in self._state.members:
-            raise ServiceError(f"worker {rank} was given up, and others do its tasks")
+            raise ServiceError(f"worker {rank} was evicted, and others process its tasks")
 
     def _take_any(self, rank: int, shared: bool, pinned: bool) -> list[tuple[int, SerializedTask]]:
         # What only this worker can do comes first, but not each time: while it always has such

@@ -27,7 +27,7 @@ from d4py_dynamic.store.tasks import (
     ResumePoint,
     StoreStatus,
     Task,
-    counts,
+    is_counted,
     is_replica_end,
 )
 
@@ -90,7 +90,7 @@ def serialize(task: Task, rank: int | None = None) -> SerializedTask:
     place: Place = rank
     if rank is None and task.instance != ANY:
         place = (task.pe, task.instance)
-    return SerializedTask(place, task.pe if counts(task) else None, dumps(task))
+    return SerializedTask(place, task.pe if is_counted(task) else None, dumps(task))
 
 
 def deserialize(found: SerializedTask, token: int | None = None) -> Lease:

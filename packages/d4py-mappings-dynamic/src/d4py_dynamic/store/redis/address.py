@@ -1,7 +1,7 @@
-"""Addresses of Redis servers: what a URL may say, and how it is shown.
+"""Addresses of Redis servers: which settings a URL may have, and how it is shown.
 
-A URL may hold a password, and one that was mistyped may hold it anywhere.  So a message shows of a
-URL only what certainly is no part of it.
+A URL may contain a password, and a mistyped one may contain it anywhere.  So a message shows only
+those parts of a URL that are certainly not part of a password.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from redis.connection import parse_url
 
 from dispel4py.errors import OptionError, name_list
 
-#: Settings of a URL that are handed on to the client library, and those that begin with ``ssl_``.
-_HANDED_ON = (
+#: Settings of a URL that are passed to the client library, as are those that begin with ``ssl_``.
+_PASSED_ON = (
     *("db", "username", "password", "client_name", "protocol"),
     *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "health_check_interval"),
 )
-#: Settings that say what the run itself decides: answers are bytes, and commands are sent again.
+#: Settings that the run itself decides: answers are bytes, and commands are sent again.
 _IGNORED = (
     *("decode_responses", "encoding", "encoding_errors", "max_connections"),
     *("retry_on_timeout", "retry_on_error", "timeout", "lib_name", "lib_version"),
 )
-#: The least time for an answer that a URL may set, in seconds: some reads wait for half of that.
+#: Smallest timeout of an answer that a URL may set, in seconds: some reads wait for half of that.
 LEAST_TIMEOUT = 1.0
 
 _HOST = r"\[[0-9a-fA-F:.%]+\]|[^:@/?#\[\]]+"
@@ -39,21 +39,21 @@ _ADVICE = (
     "one looks like redis://USER:PASSWORD@HOST:PORT/DATABASE; in user and password, write %25 for"
     " %, %23 for #, %2F for /, %3F for ? and %40 for @"
 )
-_SETTINGS = name_list([*_HANDED_ON, "ssl_…"])
-#: What errors of the URL's parser begin with that quote nothing of it but a setting's name.
+_SETTINGS = name_list([*_PASSED_ON, "ssl_…"])
+#: Beginnings of errors of the URL's parser that quote only the name of a setting.
 _QUOTE_NOTHING = "Invalid value for", "Port out of range"
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server is.
+    """The address of a server, and what is known of it.
 
     Attributes:
         url: as `redis.from_url` takes it.
-        embedded: the server was started for this run.
+        embedded: whether the server was started for this run.
         reconnect_seconds: how long to try to reach it again when it does not answer.
-        largest: how many bytes one item or state may have there; None if that is not known.
-        process: number of its process, if it is one of this machine.
+        largest: largest size in bytes of an item or state there; None if unknown.
+        process: id of its process, if it is on this machine.
     """
 
     url: str
@@ -63,11 +63,11 @@ class Address:
     process: int | None = None
 
     def __str__(self) -> str:
-        """The address without user, password and other settings."""
+        """Return the address without user, password and other settings."""
         return _shown(self.url)[0]
 
     def settings(self) -> dict[str, Any]:
-        """Return what the URL says, as keyword arguments of the client library's connections.
+        """Return the URL's settings, as keyword arguments of the client library's connections.
 
         Raises:
             OptionError: the URL cannot be read, or has a setting that cannot be used.
@@ -81,7 +81,7 @@ class Address:
             found: dict[str, Any] = parse_url(self.url)  # type: ignore[no-untyped-call]
         except ValueError as error:
             cause = f" ({error})" if str(error).startswith(_QUOTE_NOTHING) else ""
-            # Not `from error`, which may quote the password.
+            # Not `from error`: that error may quote the password.
             raise OptionError(f"{refusal}{cause}; {_ADVICE}") from None
         for name in _IGNORED:
             found.pop(name, None)
@@ -112,6 +112,6 @@ def _are_known(settings: str) -> bool:
     """Whether what follows the ``?`` is settings, and no end of a password."""
     names = [part.partition("=") for part in settings.removeprefix("?").split("&") if part]
     return all(
-        separator and (name in _HANDED_ON or name in _IGNORED or name.startswith("ssl_"))
+        separator and (name in _PASSED_ON or name in _IGNORED or name.startswith("ssl_"))
         for name, separator, _ in names
     )

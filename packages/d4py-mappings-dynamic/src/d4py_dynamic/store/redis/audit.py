@@ -77,6 +77,6 @@ class Audit:
 
     def _lost(self, what: str) -> ServiceError:
         return ServiceError(
-            f"the Redis server at {self._address} has lost {what}: somebody deleted or evicted"
-            " keys; run with a maxmemory-policy of noeviction"
+            f"the Redis server at {self._address} has lost {what}: keys were deleted or"
+            " evicted; run with a maxmemory-policy of noeviction"
         )

@@ -44,7 +44,7 @@ class _TimedConnection:
             made = parent._connect()
             if self.retry.process is None or type(made) is not socket:  # such as one with TLS
                 return made
-            return WaitingSocket.made_of(made, self.retry.process)
+            return WaitingSocket.from_socket(made, self.retry.process)
         finally:
             self.socket_connect_timeout = seconds
 

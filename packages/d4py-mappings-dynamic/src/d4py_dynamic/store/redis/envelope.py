@@ -24,12 +24,12 @@ _SEAL_BYTES = _NONCE_BYTES + 16
 
 
 def room_for(largest: int | None) -> int | None:
-    """Return how large what is sealed may be where a value may have so many bytes."""
+    """Return the largest size of what is sealed, for a largest size of values."""
     return None if largest is None else largest - _SEAL_BYTES
 
 
 class Envelope:
-    """Objects as they lie on the server: encrypted, and nobody else can have made them.
+    """Seals objects for the server: encrypts and authenticates them.
 
     AES-GCM (NIST SP 800-38D) with a key of the run's own and a random nonce for each object.
 
@@ -41,7 +41,7 @@ class Envelope:
         self._cipher = AESGCM(secret)
 
     def wrap(self, value: Any, place: str) -> bytes:
-        """An object, pickled and sealed for a place, such as field `FIELD` of a stream's entry.
+        """Return an object, pickled and sealed for a place, such as a stream.
 
         Raises:
             ItemError: the object cannot be pickled.
@@ -49,12 +49,12 @@ class Envelope:
         return self.seal(dumps(value), place)
 
     def seal(self, data: bytes, place: str) -> bytes:
-        """Bytes, sealed for a place."""
+        """Return bytes, sealed for a place."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, data, place.encode())
 
     def unseal(self, sealed: bytes, place: str) -> bytes:
-        """The bytes.
+        """Return the bytes of `seal`.
 
         Raises:
             ForeignBytesError: they were not sealed by this run, for this place.
@@ -66,11 +66,11 @@ class Envelope:
             raise ForeignBytesError(f"{len(sealed)} foreign bytes at {place}") from None
 
     def open(self, sealed: bytes, place: str) -> Any:
-        """The object; raises as `unseal` does."""
+        """Return the object of `wrap`; raises as `unseal` does."""
         return CODEC.loads(self.unseal(sealed, place))
 
     def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
-        """The object in an entry of a stream; raises as `unseal` does."""
+        """Return the object in an entry of a stream; raises as `unseal` does."""
         if FIELD not in fields:
             raise ForeignBytesError(f"an entry without field 'd' at {stream}")
         return self.open(fields[FIELD], stream)

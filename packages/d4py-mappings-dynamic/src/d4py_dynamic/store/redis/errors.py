@@ -1,6 +1,6 @@
-"""What a Redis server or its client library refuses, as errors of ours.
+"""Errors of a Redis server or its client library, as errors of d4py.
 
-They say where the server is, what the cause is, and what would help.
+They name the server, the cause and a remedy.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dispel4py.errors import ServiceError
 
 
 class RunGoneError(ServiceError):
-    """The run has ended as far as this worker is concerned, or somebody deleted its keys."""
+    """The run has ended for this worker, or its keys were deleted."""
 
 
 @contextmanager
 def service_errors(address: Address) -> Iterator[None]:
-    """Turn redis-py's exceptions into `ServiceError`, with the address and what would help."""
+    """Turn redis-py's exceptions into `ServiceError`, with the address and a remedy."""
     try:
         yield
     except redis.AuthenticationError as error:
@@ -49,7 +49,7 @@ def service_errors(address: Address) -> Iterator[None]:
 
 
 def _cause(error: redis.RedisError) -> str:
-    """Return what the server said, without what the library puts before it in a pipeline."""
+    """Return the server's message, without the prefix that the library adds in a pipeline."""
     return re.sub(r"^Command # \d+ \(.*\) of pipeline caused error: ", "", str(error), flags=re.S)
 
 
@@ -69,14 +69,14 @@ def _explain(text: str) -> str:
             " a server that may be restarted during a run needs 'appendfsync always'"
         )
     if _is_over(text):
-        return f"has lost keys of this run: somebody deleted or evicted them ({text})"
-    for sign, explanation in _KINDS_OF_SERVER:
-        if sign.search(text):
+        return f"has lost keys of this run: they were deleted or evicted ({text})"
+    for pattern, explanation in _KINDS_OF_SERVER:
+        if pattern.search(text):
             return f"{explanation} ({text})"
     return f"refused a command: {text}"
 
 
-#: Servers on which a run cannot work, by what they say to its commands.
+#: Servers that cannot be used for runs, by their replies to commands.
 _KINDS_OF_SERVER = [
     (re.compile(pattern), explanation)
     for pattern, explanation in (

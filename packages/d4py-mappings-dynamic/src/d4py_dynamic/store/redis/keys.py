@@ -12,12 +12,12 @@ from d4py_dynamic.store.tasks import ANY, Delivery, InstanceId, Lease, Task
 #: The set of all runs on a server.
 RUNS = "d4py:runs"
 GROUP = "workers"
-#: Fields of entries: what is in it, delivery_count and position of a lease.
+#: Fields of entries: content, delivery count and position of a lease.
 FIELD, DELIVERY_COUNT, POSITION = b"d", b"n", b"r"
 QUIESCENT_FIELD = b"quiescent"
-#: Field of the hashes of counts and of answers, there as long as nobody has deleted the hash.
+#: Field of the hashes of counts and of answers; where it lacks, the hash was deleted.
 INTACT = "intact"
-#: Field of the same hash: how many workers have joined so far.
+#: Field of the hash of counts: number of workers that have joined so far.
 JOINED = "joined"
 
 
@@ -35,7 +35,7 @@ class RunKeys:
 
     @property
     def prefix(self) -> str:
-        """What they all begin with."""
+        """Return the prefix of all keys."""
         return f"d4py:{self.run_id}"
 
     def named(self, name: str) -> str:
@@ -59,10 +59,10 @@ class RunKeys:
         return self.shared if task.instance == ANY else self.pin(task.pe, task.instance)
 
     def streams(self, joined: int) -> list[str]:
-        """All streams that tasks lie in.
+        """Return all streams with tasks.
 
         Args:
-            joined: how many workers have joined so far.
+            joined: number of workers that have joined so far.
         """
         return [
             self.shared,
@@ -71,7 +71,7 @@ class RunKeys:
         ]
 
     def all(self, joined: int) -> list[str]:
-        """All keys that the run may have; see `streams`."""
+        """Return all keys that the run may have; see `streams`."""
         return [*self.streams(joined), self.out, *map(self.named, _OTHERS)]
 
 
@@ -94,17 +94,17 @@ _OTHERS = (
 
 
 def consumer(rank: int) -> str:
-    """Name of a worker in the group of those who read tasks."""
+    """Return the name of a worker in the group that reads tasks."""
     return f"worker-{rank}"
 
 
 def pin_name(pin: InstanceId) -> str:
-    """Name of a pinned instance in the hashes of states and positions."""
+    """Return the name of a pinned instance in the hashes of states and positions."""
     return f"{pin[0]}/{pin[1]}"
 
 
 def delivery_name(delivery: Delivery) -> str:
-    """Name of what may be to blame in the hashes of delivery_count and attempts."""
+    """Return the name of a delivery in the hashes of delivery counts and attempts."""
     if not isinstance(delivery, Lease):
         return pin_name(delivery)
     entry_id = delivery.token[1]

@@ -27,7 +27,7 @@ class RetryUntilDeadline(Retry):
 
     Args:
         seconds: how many; 0 tries once.
-        process: number of the server's process, if it is on this machine.
+        process: id of the server's process, if it is on this machine.
 
     Attributes:
         process: the same.

@@ -30,7 +30,7 @@ from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, counts
+from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, is_counted
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError
@@ -140,7 +140,7 @@ class RedisRunStore:
         rows = []
         for task, rank in tasks:
             stream = keys.stream_of(task) if rank is None else keys.inbox(rank)
-            counted = task.pe if counts(task) else ""
+            counted = task.pe if is_counted(task) else ""
             rows += [(stream, counted, data) for data in self._split(task, stream)]
         request = ScriptRequest(driver_id=self._driver_id)
         request.add("tasks", rows)

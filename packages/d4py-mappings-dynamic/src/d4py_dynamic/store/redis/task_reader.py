@@ -23,7 +23,7 @@ from d4py_dynamic.store.redis.keys import (
 from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.streams import at_most, entries_by_stream, expected_size
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Lease, ResumePoint, Task, counts
+from d4py_dynamic.store.tasks import Lease, ResumePoint, Task, is_counted
 from dispel4py.engine.codec import ForeignBytesError
 
 
@@ -87,7 +87,7 @@ class TaskReader:
             found = self._with_lost_entries(self._wait_and_read(pins, seconds, shared))
         leases = self.leases(found)
         if leases:  # control messages are handled in no time
-            self.set_idle(not any(counts(lease.task) for lease in leases))
+            self.set_idle(not any(is_counted(lease.task) for lease in leases))
         return leases
 
     def leases(self, streams: Any) -> list[Lease]:
@@ -123,7 +123,7 @@ class TaskReader:
         position = ResumePoint()
         if fields.get(POSITION):
             position = self._envelope.open(fields[POSITION], self._keys.named("positions"))
-        token = stream, entry_id, task.pe if counts(task) else ""
+        token = stream, entry_id, task.pe if is_counted(task) else ""
         delivery_count = int(fields.get(DELIVERY_COUNT, 0))
         return Lease(remaining(task, position), token, position, delivery_count)
 

@@ -1,7 +1,7 @@
-"""Sockets that wait on for a server of this machine that is busy.
+"""Sockets that keep waiting for a busy server on this machine.
 
-A server does one thing after the other, and one of them may take long: an item of hundreds of
-megabytes, a fork for a snapshot.  Where its process can be seen, nobody has to guess.
+A server processes one command after the other, and some take long: an item of hundreds of
+megabytes, a fork for a snapshot.  Where its process is visible, a timeout need not be guessed.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from dispel4py.processes.process_table import is_running
 
 _T = TypeVar("_T")
 
-#: Seconds to wait for a server that runs and does nothing that we see.
+#: Seconds to wait for a server that runs but neither sends nor receives.
 _BUSY_SECONDS = 120.0
-#: What is sent in one go.
+#: Size in bytes up to which data is sent in one call.
 _SMALL_BYTES = 1 << 14
 
 
 class WaitingSocket(socket.socket):
     """A connection to a server whose process is on this machine.
 
-    It times out when that process does not run, or nothing has come or gone for very long.
+    It times out when that process does not run, or nothing was sent or received for very long.
 
     Attributes:
-        process: number of the server's process.
+        process: id of the server's process.
     """
 
     process = 0
 
     @classmethod
-    def made_of(cls, plain: socket.socket, process: int) -> WaitingSocket:
+    def from_socket(cls, plain: socket.socket, process: int) -> WaitingSocket:
         """Return the same connection as a socket of this kind."""
         seconds = plain.gettimeout()
         made = cls(plain.family, plain.type, plain.proto, plain.detach())
@@ -58,7 +58,7 @@ class WaitingSocket(socket.socket):
             return self._wait_on(super().recv_into, *arguments)
 
     def sendall(self, data: Any, *flags: int) -> None:
-        """See `socket.socket`; the time begins anew whenever some of it is sent."""
+        """See `socket.socket`; the timeout starts again whenever some data was sent."""
         if len(data) < _SMALL_BYTES:
             super().sendall(data, *flags)
             return
@@ -78,11 +78,11 @@ class WaitingSocket(socket.socket):
         raise TimeoutError("timed out")
 
 
-def process_here(info: dict[str, Any]) -> int | None:
-    """Return the number of a server's process, if it is one of this machine.
+def local_process(info: dict[str, Any]) -> int | None:
+    """Return the id of a server's process, if it is on this machine.
 
     Args:
-        info: what the server says of itself (INFO server).
+        info: the server's reply to INFO server.
     """
     number, program = info.get("process_id"), Path(str(info.get("executable", "")))
     try:  # in a container, its number would be another one here

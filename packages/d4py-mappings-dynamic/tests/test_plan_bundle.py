@@ -1,4 +1,4 @@
-"""Parcels: what a worker gets of a plan, and what nobody keeps."""
+"""Plan bundles: what a worker gets of a plan, and what is released."""
 
 import mmap
 import pickle
@@ -50,14 +50,14 @@ def made(bundle, pe, instance=0, **how):
     return Runner(bundle.load(CODEC, **how).pes[pe], instance, lambda runner: None).pe
 
 
-def test_c7_a_parcel_has_the_pes_that_it_was_asked_for():
+def test_c7_a_bundle_has_the_requested_pes():
     weights = np.ones(SIZE)
     bundle = make_bundle(planned(Model(weights), Relay()), CODEC)
     assert len(pickle.dumps(bundle.subset({1}))) > weights.nbytes
     assert len(pickle.dumps(bundle.subset({0, 2}))) < weights.nbytes / 10
 
 
-def test_c7_a_forked_worker_goes_on_with_the_memory_of_its_parent():
+def test_c7_a_forked_worker_uses_the_memory_of_its_parent():
     weights = np.ones(SIZE)
     bundle = make_bundle(planned(Model(weights)), CODEC)
     assert in_another_process(lambda: made(bundle, 1).weights is weights)
@@ -70,7 +70,7 @@ def test_g5_the_process_of_the_graph_gets_a_copy():
     assert weights.sum() == SIZE
 
 
-def test_i2_each_instance_of_a_process_has_its_own():
+def test_i2_each_instance_of_a_process_has_its_own_array():
     weights = np.ones(SIZE)
     bundle = make_bundle(planned(Model(weights, numprocesses=3, stateful=True)), CODEC)
 
@@ -86,7 +86,7 @@ def test_i2_each_instance_of_a_process_has_its_own():
 
 
 @pytest.mark.parametrize("part", [slice(None), slice(0, None, 2)], ids=["the-same", "a-view"])
-def test_i2_so_have_pes_that_were_given_the_same_array(part):
+def test_i2_pes_that_share_an_array_get_arrays_of_their_own(part):
     weights = np.ones(2 * SIZE)
     bundle = make_bundle(planned(Model(weights), Model(weights[part])), CODEC)
 
@@ -99,7 +99,7 @@ def test_i2_so_have_pes_that_were_given_the_same_array(part):
     assert in_another_process(work) == 1
 
 
-def test_c7_what_was_opened_is_let_go_of():
+def test_c7_an_opened_bundle_releases_its_memory():
     bundle = make_bundle(planned(Model(np.ones(SIZE))), CODEC)
     plan = bundle.load(CODEC, last=True)
     assert bundle.pes == {}
@@ -109,7 +109,7 @@ def test_c7_what_was_opened_is_let_go_of():
     assert plan.pes[1].factory._serialized is None
 
 
-def test_i2_memory_that_processes_share_is_copied():
+def test_i2_memory_shared_by_processes_is_copied():
     shared = np.frombuffer(mmap.mmap(-1, 8 * SIZE))
     bundle = make_bundle(planned(Model(shared)), CODEC)
 
@@ -128,7 +128,7 @@ def test_a_read_only_array_arrives_as_a_writable_copy():
     assert not weights.flags.writeable
 
 
-def test_every_pe_that_cannot_be_carried_is_named(tmp_path):
+def test_every_pe_that_cannot_be_pickled_is_named(tmp_path):
     with open(tmp_path / "file", "w") as file, pytest.raises(GraphError) as refused:
         make_bundle(planned(Model(file), Relay(), Model([file])), CODEC)
     first, second = refused.value.problems
@@ -136,7 +136,7 @@ def test_every_pe_that_cannot_be_carried_is_named(tmp_path):
     assert second.startswith("Model3: ")
 
 
-def test_what_no_copy_can_be_made_of_is_refused_though_dill_takes_it():
+def test_a_pe_that_cannot_be_copied_is_refused_although_dill_pickles_it():
     pe = Model([1])
     pe.compute = lambda data: data
     make_bundle(planned(pe), CODEC)

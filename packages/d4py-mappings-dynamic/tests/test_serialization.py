@@ -13,10 +13,10 @@ from dispel4py.errors import ItemError
 
 
 class TestCodec:
-    def test_m2_a_lambda_travels(self):
+    def test_m2_a_lambda_can_be_serialized(self):
         assert CODEC.loads(CODEC.dumps(lambda number: number + 1))(41) == 42
 
-    def test_m2_a_closure_takes_what_it_holds_along(self):
+    def test_m2_a_closure_is_serialized_with_its_variables(self):
         held = {"offset": 40}
 
         def add(number):
@@ -26,18 +26,18 @@ class TestCodec:
         held["offset"] = 0
         assert copy(2) == 42
 
-    def test_m2_an_object_of_a_class_inside_a_function_travels(self):
+    def test_m2_an_object_of_a_local_class_can_be_serialized(self):
         class Local:
             def __init__(self):
                 self.value = 42
 
         assert CODEC.loads(CODEC.dumps([Local()]))[0].value == 42
 
-    def test_what_pickle_takes_is_not_given_to_dill(self):
+    def test_dill_is_used_only_for_what_pickle_refuses(self):
         data = CODEC.dumps({"a": [1, 2.0, "three", None]})
         assert b"dill" not in data
 
-    def test_what_nobody_can_carry_is_named_with_the_attribute_to_blame(self):
+    def test_the_attribute_that_cannot_be_pickled_is_named(self):
         class Holder:
             def __init__(self):
                 self.fine = 1
@@ -56,23 +56,23 @@ class TestEnvelope:
     def envelope(self):
         return Envelope(b"0" * 32)
 
-    def test_an_object_comes_out_as_it_was_put_in(self, envelope):
+    def test_an_object_is_opened_unchanged(self, envelope):
         task = Task(ITEMS, 1, ANY, "input", [1, "two"])
         assert envelope.unwrap({b"d": envelope.wrap(task, "s")}, "s") == task
 
     @pytest.mark.parametrize("byte", [0, 8, 15, 16, 20, -1])
-    def test_a_changed_byte_is_found_out(self, envelope, byte):
+    def test_a_changed_byte_is_detected(self, envelope, byte):
         sealed = bytearray(envelope.wrap("hello", "s"))
         sealed[byte] ^= 1
         with pytest.raises(ForeignBytesError):
             envelope.unwrap({b"d": bytes(sealed)}, "s")
 
-    def test_it_opens_in_its_own_stream_only(self, envelope):
+    def test_an_envelope_opens_only_in_its_stream(self, envelope):
         sealed = envelope.wrap("hello", "run:a")
         with pytest.raises(ForeignBytesError, match="run:b"):
             envelope.unwrap({b"d": sealed}, "run:b")
 
-    def test_it_opens_with_its_own_secret_only(self, envelope):
+    def test_an_envelope_opens_only_with_its_secret(self, envelope):
         sealed = Envelope(b"1" * 32).wrap("hello", "s")
         with pytest.raises(ForeignBytesError):
             envelope.unwrap({b"d": sealed}, "s")
@@ -86,20 +86,20 @@ class TestEnvelope:
 class TestRunKeys:
     keys = RunKeys("run", ((0, 0), (2, 0), (2, 1)))
 
-    def test_each_pinned_instance_and_worker_has_a_stream_of_its_own(self):
+    def test_each_pinned_instance_and_worker_has_its_own_stream(self):
         streams = self.keys.streams(2)
         assert len(streams) == len(set(streams)) == 1 + 3 + 2
 
-    def test_a_task_lies_in_the_stream_of_its_instance(self):
+    def test_a_task_is_in_the_stream_of_its_instance(self):
         assert self.keys.stream_of(Task(FINISH, 2, 1)) == self.keys.pin(2, 1)
         assert self.keys.stream_of(Task(FINISH, 1)) == self.keys.shared
 
-    def test_no_key_is_another_ones(self):
+    def test_keys_are_distinct(self):
         keys = self.keys.all(2)
         assert len(keys) == len(set(keys))
         assert all(key.startswith("d4py:run:") for key in keys)
 
 
-def test_a_lock_is_made_anew_at_the_receiver():
+def test_a_lock_is_made_again_by_the_receiver():
     # dill does that; it means that a PE may hold one.
     assert CODEC.loads(CODEC.dumps(threading.Lock())).acquire(timeout=1)
