@@ -220,6 +220,8 @@ def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_w
 @linux
 def test_a_killed_zygote_is_an_error(program):
     killing = """
+        from dispel4py.errors import D4pyError
+
         os.kill(pool._zygote._pid, signal.SIGKILL)
         try:
             pool.add((2, COMMON))
