@@ -1,4 +1,4 @@
-"""A real server for tests that want one, stores of all kinds, and whole runs in threads."""
+"""Fixtures: a Redis server, stores of all kinds, and runs whose workers are threads."""
 
 import os
 import secrets
@@ -46,7 +46,7 @@ def _wait_until():
 
 
 class Server:
-    """A Valkey server of the test's own, on a Unix socket in a folder of its own."""
+    """A Valkey server on a Unix socket in a temporary folder."""
 
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
@@ -63,13 +63,13 @@ class Server:
         wait_until(self._answers, "the server's start")
 
     def restart(self):
-        """Kill it, and start it again with what it has saved."""
+        """Kill the server, and start it again with what it has saved."""
         self._process.kill()
         self._process.wait()
         self._begin()
 
     def stand_still(self, seconds):
-        """Stop it, and let it go on after some seconds; returns at once."""
+        """Stop the server, and continue it after some seconds; return at once."""
         self._process.send_signal(signal.SIGSTOP)
         threading.Timer(seconds, self._process.send_signal, [signal.SIGCONT]).start()
 
@@ -128,7 +128,7 @@ def _shared_server(start_server):
 
 @pytest.fixture
 def server(_shared_server):
-    """A server that is empty before the test, and has to be so after it."""
+    """A server that is empty before the test, and must be empty after it."""
     with _shared_server.client() as client:
         client.flushall()
         yield _shared_server
@@ -136,7 +136,7 @@ def server(_shared_server):
 
 
 class Opened(NamedTuple):
-    """A store: the driver's side, what makes a worker's side, and those of some workers."""
+    """A store: the driver's side, a factory of workers' sides, and those of some workers."""
 
     driver: object
     worker: object
@@ -146,7 +146,7 @@ class Opened(NamedTuple):
 
 
 def opened(driver, make_worker, owners, keys=None):
-    """The store with its workers, numbered as `owners`, which says what each of them owns."""
+    """Return a store with a worker for each entry of `owners`, which owns these instances."""
 
     def join():
         rank = driver.join()
@@ -224,13 +224,13 @@ class Local:
         return opened(self.driver, self.worker, owners)
 
     def calls(self, pe):
-        """How often a PE was called, as far as it is committed."""
+        """Return how often a PE was called, as far as committed."""
         return sum(calls for number, _, calls, _ in self.table.counters() if number == pe)
 
 
 @pytest.fixture
 def local_store():
-    """Makes a `Local`; after the test it answers nobody any more."""
+    """Makes a `Local`, which is closed after the test."""
     stores = []
 
     def make(plan, *limits):
@@ -253,7 +253,7 @@ def open_rpc_store():
         brokers.append(broker)
 
         def worker(rank):
-            # The broker closes its copy of the worker's end, since a process has its own.
+            # The server closes its copy of the worker's end, since a process has its own.
             lines.append(Connection(os.dup(broker.connect(rank).fileno())))
             broker.serve()
             return InMemoryTaskStore(StoreClient(lines[-1]))
@@ -280,7 +280,7 @@ class Threads:
 
     Attributes:
         errors: what ended workers.
-        lost: numbers of workers that ended without a word, and were not told of yet.
+        lost: numbers of workers that ended without an error, and were not reported yet.
     """
 
     def __init__(self, make_worker, ranks):
@@ -330,7 +330,7 @@ class Threads:
 
 
 class Crash(BaseException):
-    """What a worker raises that is to end as if it were killed."""
+    """Ends a worker as if it were killed."""
 
 
 @pytest.fixture(name="Crash", scope="session")
@@ -338,12 +338,12 @@ def _crash():
     return Crash
 
 
-#: Redeliveries where workers are lost by chance.
-NOTHING_TO_BLAME = 1000
+#: Redeliveries where workers are lost at random.
+MANY_REDELIVERIES = 1000
 
 
 def run_in_threads(plan, inputs, driver, make_worker, owned, options, limits=DriverLimits()):
-    """A whole run with the real driver.
+    """Run a plan with the real driver, and return the result.
 
     Args:
         plan: the plan.
@@ -367,7 +367,7 @@ def run_in_threads(plan, inputs, driver, make_worker, owned, options, limits=Dri
     given = root_inputs(plan, inputs)
     supervisor = WorkerSupervisor(
         *(plan, driver, threads, ranks, lambda rank: (rank,), lambda: None, owners),
-        redeliveries=NOTHING_TO_BLAME,
+        redeliveries=MANY_REDELIVERIES,
     )
     stats = RunStats("threads", count)
     return Driver(

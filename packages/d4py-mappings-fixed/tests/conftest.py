@@ -1,4 +1,4 @@
-"""Real processes, and what has to be gone after a run."""
+"""Fixtures: programs in real processes, and checks that a run has left nothing behind."""
 
 import multiprocessing.util
 import os
@@ -20,7 +20,7 @@ from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
 
-# A busy machine is no failure, and a failure on one machine is one on all.
+# A slow machine is no failure, and examples are the same on all machines.
 settings.register_profile("d4py", deadline=None, derandomize=True)
 settings.load_profile("d4py")
 
@@ -57,8 +57,8 @@ def mapping(request):
 
 @pytest.fixture(scope="session", autouse=True)
 def _temporary_files():
-    """A folder for the temporary files of all runs; its path is short enough for sockets."""
-    multiprocessing.util.get_temp_dir()  # lives as long as this process: not in there
+    """Put the temporary files of all runs into a folder whose path is short enough for sockets."""
+    multiprocessing.util.get_temp_dir()  # outside of that folder, since it exists until exit
     folder = tempfile.TemporaryDirectory(prefix="d4py-test-")
     with folder as path, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", path)
@@ -67,15 +67,15 @@ def _temporary_files():
 
 
 def left_behind(folder):
-    """What runs have left of their temporary files."""
+    """Return the temporary files that runs have left."""
     return list(Path(folder).glob("d4py-*"))
 
 
 @pytest.fixture
 def execute(mapping):
-    """Runs a graph; no process and no file may be left.
+    """Runs a graph, and checks that no process and no file is left.
 
-    Processes are forked where they can be, because that is quickest.
+    Processes are forked where possible, because that is fastest.
     """
     default = {"start_method": "fork"} if sys.platform == "linux" else {}
 
@@ -88,7 +88,7 @@ def execute(mapping):
 
 
 class Program(programs.Program):
-    """Has a folder of its own for temporary files."""
+    """A program with a private folder for temporary files."""
 
     def __init__(self, folder, arguments, environment, standard_input=None):
         self.temporary = tempfile.mkdtemp(prefix="program-")
@@ -96,7 +96,7 @@ class Program(programs.Program):
         super().__init__(folder, arguments, environment, standard_input)
 
     def left(self):
-        """Its processes that live, and its temporary files."""
+        """Return its processes that run, and its temporary files."""
         return [*self.members(), *Path(self.temporary).iterdir()]
 
 

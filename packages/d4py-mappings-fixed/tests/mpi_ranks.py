@@ -1,6 +1,6 @@
 """Checks of the contract of `Transport` by the ranks of an MPI world.
 
-Started by mpiexec as ``mpi_ranks.py``.  The ranks carry out all functions of `SCENES` one after
+Started by mpiexec as ``mpi_ranks.py``.  The ranks carry out all functions of `CHECKS` one after
 the other, and the first rank prints the name of each one that has passed on all ranks.
 """
 
@@ -129,7 +129,7 @@ def a_rank_that_reads_nothing_blocks_no_other(rank, transport):
         assert [int(parts[0]) for _, parts in take(transport, 100)] == [*range(100)]
 
 
-SCENES = [
+CHECKS = [
     frames_arrive_whole,
     frames_in_pieces_arrive_whole,
     frames_of_many_senders_keep_their_order,
@@ -152,20 +152,20 @@ def main():
     rank, size = world.Get_rank(), world.Get_size()
     channel, _driver = socket.socketpair()
     frames, bodies = world.Dup(), world.Dup()
-    for scene in SCENES:
-        limits = LIMITS.get(scene, MpiLimits())
+    for check in CHECKS:
+        limits = LIMITS.get(check, MpiLimits())
         wakeup = WakeupSocket(world, channel, limits)
         for _ in range(2):  # runs follow each other
             channels = ControlChannels(rank, b"key")
             transport = MpiTransport(frames, bodies, channels, wakeup, size, limits)
-            scene(rank, transport)
+            check(rank, transport)
             transport.drain([peer for peer in range(size) if peer != rank])
             assert transport.receive(0.0) is None
             transport.close()
             world.Barrier()  # as the driver waits for all
         wakeup.close()
         if rank == 0:
-            print(scene.__name__, flush=True)
+            print(check.__name__, flush=True)
     MPI.Finalize()
 
 

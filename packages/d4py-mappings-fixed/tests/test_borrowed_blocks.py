@@ -84,20 +84,20 @@ def test_m2_a_forked_process_has_private_copies_of_borrowed_blocks(memory: mmap.
     view = blocks.borrow(SIZE, SIZE)
     view[:2] = b"ab"
     fork = multiprocessing.get_context("fork")
-    ours, theirs = fork.Pipe()
+    parent_end, child_end = fork.Pipe()
 
     def child() -> None:
         view[0:1] = b"X"
-        theirs.recv()  # by then the sender has reused the block
-        theirs.send(bytes(view[:2]))
+        child_end.recv()  # by then the sender has reused the block
+        child_end.send(bytes(view[:2]))
 
     process = fork.Process(target=child)
     process.start()
     try:
         memory[SIZE : SIZE + 2] = b"cd"
-        ours.send("go on")
-        assert ours.poll(20)
-        assert ours.recv() == b"Xb"
+        parent_end.send("go on")
+        assert parent_end.poll(20)
+        assert parent_end.recv() == b"Xb"
         assert bytes(view[:2]) == b"cd"
     finally:
         process.kill()

@@ -1,4 +1,4 @@
-"""ZeroMQ and MPI are extras: who uses one need not have the other."""
+"""ZeroMQ and MPI are extras: each mapping works without the other one."""
 
 import subprocess
 import sys

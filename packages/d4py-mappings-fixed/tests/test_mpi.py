@@ -75,29 +75,26 @@ class TestLaunching:
         return finish
 
     def test_a_plain_command_starts_its_ranks(self, mpi, items):
-        process = mpi.start("wf.py", "-i", 40, "-q", "-n", 5)
+        process = mpi.start("wf.py", "-i", 40, "-q", "-n", 4)
         numbers, ranks, pids = items(process)
         assert numbers == [*range(1, 41)]
-        assert ranks == {1, 2, 3, 4}
-        assert len(pids) == 4
+        assert ranks == {1, 2, 3}
+        assert len(pids) == 3
         assert process.pid not in pids
 
     def test_mpiexec_starts_as_many_as_it_says(self, mpi, items):
         # Options that some machines need.
         options = ["--allow-run-as-root", "--oversubscribe"] if has("openmpi") else []
-        numbers, ranks, pids = items(mpi.start("wf", "-i", 40, "-q", under=["-n", 5, *options]))
+        numbers, ranks, pids = items(mpi.start("wf", "-i", 40, "-q", under=["-n", 4, *options]))
         assert numbers == [*range(1, 41)]
-        assert ranks == {1, 2, 3, 4}
-        assert len(pids) == 4
+        assert ranks == {1, 2, 3}
+        assert len(pids) == 3
 
-    @pytest.mark.parametrize("size", [1, 3])
-    def test_ranks_beyond_n_are_idle(self, mpi, items, size):
-        numbers, ranks, pids = items(
-            mpi.start("wf.py", "-i", 10, "-q", "-n", size, under=["-n", 4])
-        )
+    def test_ranks_beyond_n_are_idle(self, mpi, items):
+        numbers, ranks, pids = items(mpi.start("wf.py", "-i", 10, "-q", "-n", 2, under=["-n", 3]))
         assert numbers == [*range(1, 11)]
-        assert max(ranks) == size - 1
-        assert len(pids) == min(size, 2)
+        assert ranks == {0, 1}
+        assert len(pids) == 2
 
     @pytest.mark.parametrize("under", [None, ["-n", 10]])
     @pytest.mark.slow
@@ -109,12 +106,12 @@ class TestLaunching:
         assert sorted(results) == [*range(1, 21)]
 
     def test_ranks_on_another_machine_find_the_driver(self, mpi, items):
-        apart = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
-        if subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname "elsewhere$0"; exec "$@"', ""]
+        if subprocess.run([*elsewhere, "true"], check=False, capture_output=True).returncode:
             pytest.skip("this user may not name machines")
         command = [sys.executable, "-m", "dispel4py", "mpi", "wf.py", "-i", 40, "-q"]
-        elsewhere = [":", "-n", 2, *apart, *command]
-        numbers, ranks, _ = items(mpi.start_program([*command, *elsewhere], under=["-n", 2]))
+        others = [":", "-n", 2, *elsewhere, *command]
+        numbers, ranks, _ = items(mpi.start_program([*command, *others], under=["-n", 2]))
         assert numbers == [*range(1, 41)]
         assert ranks == {1, 2, 3}
 
@@ -127,23 +124,16 @@ class TestLaunching:
         assert f"not enough slots for {number} processes" in err
         assert "--map-by :OVERSUBSCRIBE" in err
 
-    @pytest.mark.parametrize(
-        ("arguments", "words"),
-        [
-            (["nowhere.py"], ["no workflow 'nowhere.py'"]),
-            (["wf.py", "-n", 4], ["-n 4 is more than the 3 processes", "mpiexec -n 4 …"]),
-        ],
-    )
-    def test_wrong_usage_is_reported_once(self, mpi, arguments, words):
-        status, out, err = mpi.end(mpi.start(*arguments, under=["-n", 3]))
+    def test_wrong_usage_is_reported_once(self, mpi):
+        status, out, err = mpi.end(mpi.start("wf.py", "-n", 3, under=["-n", 2]))
         assert (status, out) == (2, "")
-        for word in words:
-            assert word in err
+        assert "-n 3 is more than the 2 processes" in err
+        assert "mpiexec -n 3 …" in err
         assert err.count("dispel4py: error") == 1
         assert "Traceback" not in err
 
     def test_help_is_shown_once(self, mpi):
-        status, out, _ = mpi.end(mpi.start("--help", under=["-n", 3]))
+        status, out, _ = mpi.end(mpi.start("--help", under=["-n", 2]))
         assert status == 0
         assert out.count("usage: dispel4py mpi") == 1
 
@@ -300,14 +290,13 @@ class TestPEsThatCannotBePickled:
 
 
 class TestItems:
-    @pytest.mark.parametrize("processes", [3, None])
     def test_m1_groups_meet_though_every_rank_hashes_otherwise(
-        self, execute_mpi, flows, chain, monkeypatch, processes
+        self, execute_mpi, flows, chain, monkeypatch
     ):
         monkeypatch.delenv("PYTHONHASHSEED", raising=False)
         graph = chain(flows.Words(), flows.Relay(2), flows.Kept([0], 3))
         graph.connect(graph.get_contained_objects()[1], "output", flows.Hashes(), "input")
-        outputs = execute_mpi(graph, 170, processes).outputs
+        outputs = execute_mpi(graph, 170, 4).outputs
         got = outputs["Kept2"]["output"]
         assert sorted(item for one in got for item in one) == sorted(
             (f"word {n % 17}", n) for n in range(1, 171)
@@ -315,30 +304,10 @@ class TestItems:
         assert len([word for one in got for word in {word for word, _ in one}]) == 17
         assert hash("d4py") not in outputs["Hashes3"]["output"]
 
-    def test_partitions_share_a_rank(self, execute_mpi, flows, chain):
-        pes = [flows.Numbers(), flows.Instances(), flows.Instances(), flows.Instances()]
-        graph = chain(*pes)
-        graph.partitions = [pes[:1], pes[1:]]
-        result = execute_mpi(graph, 3, 2)
-        assert result.stats.processes == 2
-        ((pid, (pid2, (pid3, _))), *_) = result.outputs["Instances3"]["output"]
-        assert pid == pid2 == pid3
-
-    @pytest.mark.parametrize("graph", ["items", "results"])
-    def test_c2_an_item_of_100_mb(self, execute_mpi, flows, chain, graph):
-        pes = [flows.Large(100_000_000), *([flows.Makes(len)] if graph == "items" else [])]
-        ((output,),) = (o["output"] for o in execute_mpi(chain(*pes)).outputs.values())
-        assert (output if graph == "items" else len(output)) == 100_000_000
-
-    def test_arrays_arrive_as_they_were_sent(self, execute_mpi, flows, chain):
-        numpy = pytest.importorskip("numpy")
-        graph = chain(
-            flows.Numbers(), flows.Makes(flows.array_of), flows.Relay(), flows.Makes(flows.sum_of)
-        )
-        outputs = execute_mpi(graph, 20).outputs
-        assert outputs["Makes3"]["output"] == [
-            numpy.arange(300_000).sum() * n for n in range(1, 21)
-        ]
+    def test_c2_an_item_and_a_result_of_100_mb(self, execute_mpi, flows, chain):
+        graph = chain(flows.Large(100_000_000), flows.Relay())
+        ((output,),) = (o["output"] for o in execute_mpi(graph).outputs.values())
+        assert len(output) == 100_000_000
 
     def test_m2_arrays_are_the_receivers_own_and_stay_valid(self, execute_mpi, flows, chain):
         pytest.importorskip("numpy")
@@ -365,7 +334,7 @@ class TestItems:
         assert outputs["output"] == [14, 15, 16]
 
     def test_a_lone_item_does_not_wait_for_a_batch(self, execute_mpi, flows, chain, tmp_path):
-        graph = chain(flows.PacedCalls(tmp_path), *(flows.Relay() for _ in range(5)))
+        graph = chain(flows.PacedCalls(tmp_path), *(flows.Relay() for _ in range(2)))
         execute_mpi(graph, 30, on_result=flows.file_for_each(tmp_path))
         assert (tmp_path / "30").exists()
 

@@ -51,6 +51,11 @@ class TestMpiexec:
         arguments, _ = started(processes, simple=simple)
         assert arguments[:2] == ["-n", str(size)]
 
+    def test_partitions_share_ranks(self, started, graph):
+        first, *others = graph.get_contained_objects()
+        graph.partitions = [[first], others]
+        assert started(2)[0][:2] == ["-n", "2"]
+
     def test_the_users_own_options_come_first(self, started):
         arguments, _ = started(own_options="--hostfile 'my hosts' -x A")
         assert arguments[:6] == ["--hostfile", "my hosts", "-x", "A", "-n", "3"]

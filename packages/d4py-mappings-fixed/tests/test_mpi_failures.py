@@ -81,42 +81,34 @@ def busy(mpi, write, tmp_path, wait_until):
 class TestPEs:
     """C3: the first exception stops the run."""
 
-    @pytest.mark.parametrize(
-        ("place", "at"), [("first", "preprocess"), ("middle", 7), ("last", "postprocess")]
-    )
+    @pytest.mark.parametrize(("place", "at"), [("first", "preprocess"), ("last", "postprocess")])
     def test_c3_an_exception_is_reported_with_its_place(self, fails, flows, chain, at, place):
         graph = {
             "first": lambda: chain(flows.FailingNumbers(at), flows.Relay(), flows.Relay()),
-            "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
             "last": lambda: chain(flows.Numbers(), flows.Relay(), flows.Fails(at)),
         }[place]()
         error = fails(graph, ProcessingError)
-        name = {"first": "FailingNumbers0", "middle": "Fails1", "last": "Fails2"}[place]
+        name = {"first": "FailingNumbers0", "last": "Fails2"}[place]
         assert (error.pe_id, error.instance) == (name, 0)
-        assert error.phase == (at if isinstance(at, str) else "process")
+        assert error.phase == at
         assert error.reason == "ValueError: the sensor is broken"
         assert 'raise ValueError("the sensor is broken")' in error.user_traceback
-        if at == 7:
-            assert error.item == "7"
 
-    def test_c3_the_instance_is_reported(self, fails, flows, chain):
-        pe = flows.Fails(2)
+    def test_c3_the_instance_and_the_item_are_reported(self, fails, flows, chain):
+        pe = flows.Fails(2, "sys.exit")
         pe.numprocesses = 3
-        error = fails(chain(flows.Numbers(), pe, flows.Relay()), ProcessingError)
-        assert (error.pe_id, error.instance, error.item) == ("Fails1", 1, "2")
+        error = fails(chain(flows.Numbers(), pe), ProcessingError)
+        assert (error.pe_id, error.instance, error.phase) == ("Fails1", 1, "process")
+        assert (error.item, error.reason) == ("2", "SystemExit: enough")
 
     def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
-        graph = chain(flows.Numbers(), flows.Relay(), flows.Fails(5000), flows.Kept())
+        graph = chain(flows.Numbers(), flows.Fails(5000), flows.Kept())
         assert fails(graph, ProcessingError, 10**12).item == "5000"
 
     def test_c3_the_end_does_not_wait_for_a_long_call_elsewhere(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(7))
         graph.connect(flows.Numbers(), "output", flows.Sleeps(3600), "input")
         assert fails(graph, ProcessingError).item == "7"
-
-    def test_c3_sys_exit_is_an_exception_like_any_other(self, fails, flows, chain):
-        graph = chain(flows.Numbers(), flows.Fails(7, "sys.exit"))
-        assert fails(graph, ProcessingError).reason == "SystemExit: enough"
 
     def test_c3_skipped_items_are_listed(self, execute_mpi, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(3), flows.Fails(5), flows.Kept())
@@ -288,20 +280,15 @@ class TestStopping:
 class TestTheCaller:
     """What the caller's own functions raise comes out as it is."""
 
-    @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt()])
-    def test_an_error_of_on_result_comes_out(self, execute_mpi, flows, chain, error):
+    def test_an_error_of_on_result_comes_out(self, execute_mpi, flows, chain):
+        error = KeyboardInterrupt()
+
         def take(*result):
             raise error
 
         with pytest.raises(type(error)) as caught:
             execute_mpi(chain(flows.Numbers(), flows.Relay()), 10**12, on_result=take)
         assert caught.value is error
-
-    def test_what_cannot_be_pickled_is_named(self, fails, flows, chain):
-        graph = chain(flows.Numbers(), flows.Makes(lambda n: (m for m in ())), flows.Relay())
-        error = fails(graph, ProcessingError, 1)
-        assert (error.pe_id, error.item) == ("Makes1", "1")
-        assert "generator" in error.reason
 
     def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
         makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})

@@ -14,14 +14,14 @@ from d4py_fixed.mpi.listener import Hello, Listener, connect
 from dispel4py.errors import ServiceError
 
 RANKS = Path(__file__).parent / "mpi_ranks.py"
-SCENES = re.findall(r"^def (\w+)\(rank, transport\):", RANKS.read_text(), re.MULTILINE)
+CHECKS = re.findall(r"^def (\w+)\(rank, transport\):", RANKS.read_text(), re.MULTILINE)
 KEY = b"k" * 32
 
 
 def test_ranks_keep_the_contract(mpi):
     process = mpi.start_program([sys.executable, RANKS], under=["-n", 3])
     status, out, err = mpi.end(process, 120.0)
-    assert out.split() == SCENES, err
+    assert out.split() == CHECKS, err
     assert status == 0, err
 
 

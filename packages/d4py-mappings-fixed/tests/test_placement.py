@@ -219,7 +219,7 @@ def test_d3_a_root_with_independent_calls_has_numprocesses_instances():
     plan = make_plan(chain(independent(Relay()), Relay()))
     assert [pe.instances for pe in place(plan, 6).plan.pes] == [3, 3], "and those left over"
     plan = make_plan(chain(independent(Talker()), Relay()))
-    assert [pe.instances for pe in place(plan, 6).plan.pes] == [1, 5], "if nobody can tell"
+    assert [pe.instances for pe in place(plan, 6).plan.pes] == [1, 5], "without visible effect"
 
 
 def test_c6_an_ordered_input_is_connected_to_its_root():
@@ -229,8 +229,8 @@ def test_c6_an_ordered_input_is_connected_to_its_root():
 
 def test_a_rank_is_described_by_its_pes():
     placement = place(make_plan(chain(Numbers(), Relay(numprocesses=2))), 2)
-    told = [placement.describe(rank) for rank in range(2)]
-    assert ", ".join(told) == "Numbers0 (instance 0), Relay1 (instance 0), Relay1 (instance 1)"
+    described = [placement.describe(rank) for rank in range(2)]
+    assert ", ".join(described) == "Numbers0 (instance 0), Relay1 (instance 0), Relay1 (instance 1)"
 
 
 # Partitions of the graph, and the option --simple.

@@ -19,7 +19,7 @@ WINDOW, RESULTS_WINDOW = LIMITS.window, LIMITS.results_window
 
 
 class Wire:
-    """Records the batches that send buffers send; the clock advances when a test says so."""
+    """Records the batches that send buffers send; the clock advances when a test sets it."""
 
     def __init__(self, shared=None, limits=LIMITS):
         self.batches = []
@@ -310,7 +310,7 @@ def test_c6_the_last_batch_shows_which_receiver_gets_the_large_items(wire):
     add(wire, 1, instance=1)
     wire.buffers.flush()
     wire.bytes = 100
-    wire.buffers.add_items(1, 0, "input", [2, 3], 2 * 40)  # as the average says
+    wire.buffers.add_items(1, 0, "input", [2, 3], 2 * 40)  # an estimate from the average
     assert wire.buffers.congested_pes() == {1}
     wire.buffers.on_credit(1, 0)
     wire.buffers.flush()

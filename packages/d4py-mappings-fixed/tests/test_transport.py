@@ -223,7 +223,7 @@ class TestTransport:
         zero, one, two = connect(3)
         held_up = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(200)])
         sending = meanwhile(lambda: [two.send(0, [b"%d" % n, bytes(MIB)]) for n in range(20)])
-        sending.join(SOON)  # though zero is busy sending to one, who takes nothing yet
+        sending.join(SOON)  # although zero is sending to one, which does not read yet
         assert not sending.is_alive()
         assert len(take(one, 200)) == 200
         held_up.join(SOON)

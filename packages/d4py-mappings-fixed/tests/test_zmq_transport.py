@@ -115,9 +115,9 @@ def half_the_keys(client):
 @pytest.mark.parametrize("set_up", [no_keys, foreign_keys, half_the_keys])
 def test_data_of_a_client_without_the_key_is_never_read(pair, stack, tmp_path, set_up):
     zero, one, address = pair()
-    stranger = zmq.Context()
-    stack.callback(stranger.term)
-    client = stack.enter_context(stranger.socket(zmq.DEALER))
+    foreign = zmq.Context()
+    stack.callback(foreign.term)
+    client = stack.enter_context(foreign.socket(zmq.DEALER))
     client.linger = 0
     set_up(client)
     client.connect(address)
@@ -144,9 +144,9 @@ def test_data_of_a_client_without_the_key_is_never_read(pair, stack, tmp_path, s
 def test_garbage_is_dropped(pair, garbage):
     zero, one, address = pair()
     where = parse_address(address, "")
-    with socket.create_connection(where) as stranger:
+    with socket.create_connection(where) as client:
         with suppress(OSError):  # refused already
-            stranger.sendall(garbage)
+            client.sendall(garbage)
         zero.send(1, [b"a friend"])
         assert take(one) == [b"a friend"]
     assert take(one, 0.2) is None

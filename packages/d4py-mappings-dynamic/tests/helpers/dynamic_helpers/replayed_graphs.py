@@ -13,7 +13,7 @@ from dispel4py import GenericPE, WorkflowGraph
 class Mix(GenericPE):
     """A PE of two inputs and two outputs that writes a known number of items per item.
 
-    It may tell the id of each item, and go on where a call that is repeated was cut off.
+    It may write the id of each item, and continue a repeated call where it was cut off.
     """
 
     def __init__(self, times, more_at_the_end, item_ids=False, seeks=False):
@@ -47,8 +47,8 @@ def graphs(draw):
     pes = []
     for number in range(draw(st.integers(1, 6))):
         grouping = draw(st.sampled_from([None, None, "global", "all", [0]]))
-        # A stateless one has a postprocess per replica, which `simple` has not; so has a root whose
-        # calls are shared.
+        # A stateless PE, or a root with shared calls, has a postprocess per replica, unlike in
+        # `simple`.
         pinned = draw(st.booleans()) or (number > 0 and grouping)
         kind = draw(st.sampled_from([Mix, MixWithEnd])) if pinned else Mix
         times = draw(st.sampled_from([0, 1, 2, 2, 5]))

@@ -52,13 +52,13 @@ class ControlChannels:
     """The control channels of one process.
 
     Args:
-        own: number of this rank, or `DRIVER`.
+        number: number of this rank, or `DRIVER`.
         key: the run's key.
         check: see `SocketTransport`.
     """
 
-    def __init__(self, own: int, key: bytes, check: Callable[[], None] | None = None) -> None:
-        self._own = own
+    def __init__(self, number: int, key: bytes, check: Callable[[], None] | None = None) -> None:
+        self._number = number
         self._key = key
         self._sockets = SocketTransport({}, check)
         self._sent: Counter[int] = Counter()
@@ -106,13 +106,13 @@ class ControlChannels:
         self._sockets.close()
 
     def _authenticated(self, peer: int, kind: Kind, parts: MessageParts) -> MessageParts:
-        mac = self._mac(peer, self._own, self._sent[peer], kind, parts)
+        mac = self._mac(peer, self._number, self._sent[peer], kind, parts)
         self._sent[peer] += 1
         return [bytes([kind]) + mac, *parts]
 
-    def _mac(self, peer: int, sender: int, number: int, kind: int, parts: MessageParts) -> bytes:
-        # Channel, direction and number are included, so that no message can replace another one.
-        place = _AUTHENTICATED.pack(max(peer, self._own), sender, number, kind)
+    def _mac(self, peer: int, sender: int, sequence: int, kind: int, parts: MessageParts) -> bytes:
+        # With channel, direction and sequence number, no message can replace another one.
+        place = _AUTHENTICATED.pack(max(peer, self._number), sender, sequence, kind)
         digest = blake2b(place, digest_size=_MAC_BYTES, key=self._key)
         for part in parts:
             view = memoryview(part).cast("B")

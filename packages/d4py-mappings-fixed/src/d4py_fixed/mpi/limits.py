@@ -13,7 +13,7 @@ class MpiLimits:
         start_seconds: Longest wait for all ranks to connect, unless `--wait` says otherwise.
         start_notice_seconds: Time after which the ranks that are missing are logged.
         check_seconds: Time between two checks of the driver on ranks that start, run or end.
-        exit_seconds: Time for mpiexec to end, and to say why, after a rank was lost.
+        exit_seconds: Time for mpiexec to end, and to print why, after a rank was lost.
         end_seconds: Time for an mpiexec to end that has no ranks and no output any more.
         signal_seconds: Time for ranks to end after SIGTERM, and again after SIGKILL.
         orphan_seconds: Time for a rank to return from a PE after the driver has ended.

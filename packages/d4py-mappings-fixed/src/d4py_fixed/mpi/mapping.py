@@ -67,7 +67,7 @@ class MpiMapping:
         parser.add_argument(
             "--mpiexec",
             metavar="COMMAND",
-            help="what to start processes with, and its own options, such as"
+            help="the command that starts processes, with its options, such as"
             " 'mpiexec --hostfile hosts' (default: the mpiexec of this Python environment, or else"
             " the one on the path); not used where mpiexec has started the command itself, as one"
             " of several processes",

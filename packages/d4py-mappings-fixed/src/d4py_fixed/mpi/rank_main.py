@@ -58,7 +58,7 @@ def serve_one() -> RunResult:
         return RunResult({}, [], RunStats("mpi", rank.size))
     while spec is not None:
         spec = rank.next_spec()
-    raise RunError("the run failed, or there was none; the first MPI process says why")
+    raise RunError("the run failed, or there was none; see the error of the first MPI process")
 
 
 @functools.cache

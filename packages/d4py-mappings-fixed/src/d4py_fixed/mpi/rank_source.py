@@ -63,7 +63,7 @@ class MpiexecSource:
 
 
 class JobSource:
-    """Lends the ranks of the job to one run after the other; see `RankSource`."""
+    """Provides the ranks of the job for one run after the other; see `RankSource`."""
 
     def acquire(self) -> RankSupervisor:
         return job_supervisor()

@@ -1,6 +1,6 @@
 """The specification that the driver of an MPI run sends to each rank.
 
-It says what to run, and how to make the process of the rank like the driver's.
+A specification holds what to run, and how to make the process of the rank like the driver's.
 """
 
 from __future__ import annotations

@@ -79,7 +79,9 @@ class RankSupervisor:
         """
         self._frozen = frozen
         if self.failed:
-            raise ServiceError("these MPI processes were given up when an earlier run failed")
+            raise ServiceError(
+                "an earlier run of these MPI processes has failed; start the script again"
+            )
         self._reports.begin_run(len(specs))
         for rank, spec in enumerate(specs):
             self._channels.send(rank, Kind.RANK_SPEC, spec)

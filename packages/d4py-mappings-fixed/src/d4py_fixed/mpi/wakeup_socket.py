@@ -21,7 +21,7 @@ class WakeupSocket:
     """Receives the notifications for one rank, and sends those for others.
 
     Args:
-        world: the communicator of all ranks, each of which has to make its socket at this time.
+        world: the communicator of all ranks, which create their sockets at the same time.
         channel: the control channel; a message on it ends a wait as well.
         limits: the pauses between two probes.
     """
