@@ -272,7 +272,7 @@ graph.connect(graph.get_contained_objects()[1], "output", middle, "input")
 
     def test_a_name_of_something_else_is_refused(self, write):
         write("wf.py", ONE_GRAPH + "size = 3\n")
-        assert "no graph but of type int (graphs: 'graph')" in message_of("wf.py", "size")
+        assert "of type int, not a graph (graphs: 'graph')" in message_of("wf.py", "size")
 
 
 class TestWhatIsMissing:

@@ -300,11 +300,11 @@ def test_key_that_an_item_lacks_is_answered_with_the_receiver_and_what_to_send(i
     assert advice in str(error)
 
 
-def test_remembered_keys_are_limited():
+def test_cached_keys_are_limited():
     from dispel4py.engine import routing
 
     way = router("group_by", 3, keys=[0])
-    limit = routing._REMEMBERED_KEYS
+    limit = routing._CACHED_KEYS
 
     received = deliver(way, [[(i, "x") for i in range(limit + 100)]])
 

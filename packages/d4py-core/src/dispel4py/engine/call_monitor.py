@@ -1,13 +1,13 @@
-"""The monitor of an instance: at most one thread at a time runs the engine, which is all but PEs.
+"""`CallMonitor`: at most one thread at a time runs the engine for an instance.
 
-The thread that calls a PE, its *caller*, is in the PE's own code most of the time, and the engine
-(executor, mapping, transport) rests.  A *visitor* may run the engine then: a thread of the run's
-own, which sends on what threads of the PE have written, or what waits behind a long call.  The
-caller waits for it wherever it comes back to the engine.
+The thread that calls a PE, its *caller*, is in the PE's code most of the time, while the engine
+(executor, mapping, transport) rests.  Meanwhile another thread may enter the engine: the *flush
+thread*, which sends what threads of the PE have written, or a mapping's thread, which takes back
+what waits behind a long call.  The caller waits for that thread wherever it returns to the engine.
 
-Where no other thread has to do with an instance, its caller pays two assignments per batch.  That
-is enough because of the order of steps: the caller says where it is and then looks whether the
-monitor is shared; all others share it and then look where the caller is.
+Where no other thread needs an instance, its caller pays two assignments per batch.  That is enough
+because of the order of steps: the caller says where it is and then checks whether the monitor is
+shared; all others share it and then check where the caller is.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ class CallMonitor:
     """Decides which thread may run the engine while an instance is called.
 
     Args:
-        visit: runs the engine with what threads of the PE have written; returns whether it has to
-            be called again soon.  None where no other thread may run the engine.
-        on_stuck: called when a visit has failed and the call goes on, with the thread that is in
-            it.
+        flush: sends what threads of the PE have written; returns whether to flush again soon.  None
+            if there is no flush thread.
+        on_stuck: called with the calling thread if a flush has failed and the call does not return.
+        limits: limits of the engine.
 
     Attributes:
         caller: the thread that calls the PE now; 0 between two batches of calls.
-        is_shared: other threads have to do with the instance.
-        has_failed: a visit has failed.
-        changed: guards everything else here, and what is written by threads of the PE.
+        is_shared: other threads use the instance.
+        has_failed: a flush has failed.
+        changed: guards all other state, and what threads of the PE write.
     """
 
     def __init__(
         self,
-        visit: Callable[[], bool] | None = None,
+        flush: Callable[[], bool] | None = None,
         on_stuck: Callable[[int], None] = lambda caller: None,
         limits: EngineLimits = EngineLimits(),
     ) -> None:
@@ -46,157 +46,163 @@ class CallMonitor:
         self.has_failed = False
         self._lock = threading.Lock()
         self.changed = threading.Condition(self._lock)
-        self._visit = visit
+        self._flush = flush
         self._on_stuck = on_stuck
         self._limits = limits
         self._in_engine = False
-        self._has_visitor = False
+        self._is_entered = False
         self._is_closed = False
-        self._wanted = False
-        self._has_thread = False
-        self._begun = self._ended = 0
+        self._is_requested = False
+        self._has_flush_thread = False
+        self._flushes_begun = self._flushes_ended = 0
 
-    # What the caller does; the first and the last only where the monitor is shared.
+    # For the caller; `begin` and `end` only where the monitor is shared.
 
     def begin(self) -> None:
-        """Begin a batch of calls; `caller` is set."""
-        if self._wanted:
+        """Begin a batch of calls, after `caller` was set."""
+        if self._is_requested:
             with self.changed:
-                self._start_thread()
+                self._start_flush_thread()
                 self.changed.notify_all()
 
     def enter(self) -> None:
-        """Come back to the engine in the middle of a call, once no visitor is there."""
+        """Return to the engine in the middle of a call, once no other thread runs it."""
         self._in_engine = True
         if self.is_shared:
-            self._wait_for_visitor()
+            self._wait_for_exit()
 
     def leave(self) -> None:
-        """Go on with the call."""
+        """Return to the call."""
         self._in_engine = False
-        if self._wanted:
+        if self._is_requested:
             with self.changed:
                 self.changed.notify_all()
 
     def end(self) -> None:
-        """Come back to the engine after a batch; `caller` is 0 again.
+        """Return to the engine after a batch, after `caller` was reset.
 
-        After this nothing is accepted from a thread that had found a call to last.
+        Then no thread that saw the call can still be writing.
         """
-        self._wait_for_visitor()
+        self._wait_for_exit()
 
     def abandon(self) -> None:
-        """Wait for no visitor any more, as the program is being interrupted."""
-        self._has_visitor, self._is_closed = False, True
+        """Stop waiting for other threads, as the program is being interrupted."""
+        self._is_entered, self._is_closed = False, True
 
     def close(self) -> None:
-        """Let no visitor in any more, and let threads that wait for one go on."""
+        """Let no other thread enter any more, and unblock threads of the PE."""
         self.is_shared = True
         with self.changed:
             self._is_closed = True
             self.changed.notify_all()
 
-    def _wait_for_visitor(self) -> None:
+    def _wait_for_exit(self) -> None:
         with self._lock:
-            has_visitor = self._has_visitor
-        if has_visitor:
+            is_entered = self._is_entered
+        if is_entered:
             with self.changed:
                 self.changed.notify_all()
-                while self._has_visitor:
+                while self._is_entered:
                     self.changed.wait()
 
-    # What other threads do.
+    # For other threads.
 
     @contextmanager
     def entered(self) -> Iterator[bool]:
-        """Run the engine in a block, if the caller is in the PE's code; False if it is not."""
+        """Run the engine in the block if the caller is in the PE's code.
+
+        Yields:
+            False if the engine was not entered.
+        """
         with self.changed:
-            may_visit = self._may_visit()
-            self._has_visitor |= may_visit
+            can_enter = self._can_enter()
+            self._is_entered |= can_enter
         try:
-            yield may_visit
+            yield can_enter
         finally:
-            if may_visit:
+            if can_enter:
                 with self.changed:
-                    self._end_visit()
+                    self._exit()
 
     def request_flush(self) -> int:
-        """Have a visitor come; `changed` is held.
+        """Request a flush; `changed` is held.
 
         Returns:
-            The number of the visit after which there is room again.
+            The number of the flush that sends what was written so far.
         """
-        if self._visit is not None and not self._is_closed:
-            self._wanted = True
-            self._start_thread()
+        if self._flush is not None and not self._is_closed:
+            self._is_requested = True
+            self._start_flush_thread()
             self.changed.notify_all()
-        return self._begun + 1
+        return self._flushes_begun + 1
 
-    def wait_for_space(self, visit: int, has_room: Callable[[], bool]) -> None:
-        """Wait until there is room, or until a visit has ended; `changed` is held.
+    def wait_for_space(self, flush: int, has_space: Callable[[], bool]) -> None:
+        """Wait until there is space, or a flush has ended; `changed` is held.
 
-        A visit that makes no room is one that cannot, and waiting longer would be of no use.
+        A flush that makes no space cannot make any, so there is no use in waiting longer.
         """
-        if self._visit is not None:
-            self.changed.wait_for(lambda: self._is_over or self._ended >= visit or has_room())
+        if self._flush is not None:
+            self.changed.wait_for(
+                lambda: self._is_over or self._flushes_ended >= flush or has_space()
+            )
 
     @property
     def _is_over(self) -> bool:
         return self._is_closed or self.has_failed
 
-    def _may_visit(self) -> bool:
-        in_code = self.caller and not self._in_engine
-        return bool(in_code) and not self._has_visitor and not self._is_closed
+    def _can_enter(self) -> bool:
+        is_in_pe = self.caller and not self._in_engine
+        return bool(is_in_pe) and not self._is_entered and not self._is_closed
 
-    def _end_visit(self) -> None:
-        self._has_visitor = False
+    def _exit(self) -> None:
+        self._is_entered = False
         self.changed.notify_all()
 
-    def _start_thread(self) -> None:
-        if not self._has_thread:
-            self._has_thread = True
-            threading.Thread(target=self._serve, name="d4py-visitor", daemon=True).start()
+    def _start_flush_thread(self) -> None:
+        if not self._has_flush_thread:
+            self._has_flush_thread = True
+            threading.Thread(target=self._run_flushes, name="d4py-flush", daemon=True).start()
 
-    def _serve(self) -> None:
-        """Visit whenever it is wanted, until nothing has been for a while."""
+    def _run_flushes(self) -> None:
+        """Flush on request, until there has been no request for a while."""
         again = False
-        while self._wait_to_visit(again):
+        while self._wait_to_flush(again):
             try:
-                again = self._visit is not None and self._visit()
-            except BaseException:  # the executor keeps it, and raises it in the caller
+                again = self._flush is not None and self._flush()
+            except BaseException:  # the executor keeps it, and raises it in the caller's thread
                 again, self.has_failed = False, True
-                self._look_if_stuck()
+                self._check_stuck()
             with self.changed:
-                self._ended = self._begun
-                self._end_visit()
+                self._flushes_ended = self._flushes_begun
+                self._exit()
 
-    def _look_if_stuck(self) -> None:
-        """Give the caller some time to come back, as the run has failed."""
+    def _check_stuck(self) -> None:
+        """Wait for the caller to return, as the run has failed; call `on_stuck` if it does not."""
         with self.changed:
             self.changed.notify_all()
-            is_back = self.changed.wait_for(
+            has_returned = self.changed.wait_for(
                 lambda: not self.caller or self._in_engine or self._is_closed,
                 self._limits.stuck_seconds,
             )
             caller = self.caller
-        if not is_back:
+        if not has_returned:
             self._on_stuck(caller)
 
-    def _wait_to_visit(self, again: bool) -> bool:
-        """Begin a visit once it is wanted and possible; False if this thread is to end."""
+    def _wait_to_flush(self, again: bool) -> bool:
+        """Begin a flush once it is requested and possible; return False to end this thread."""
 
         def is_due() -> bool:
-            return self._is_closed or (self._wanted and self._may_visit())
+            return self._is_closed or (self._is_requested and self._can_enter())
 
         with self.changed:
             is_due_now = self.changed.wait_for(
                 is_due,
                 self._limits.flush_again_seconds if again else self._limits.flush_idle_seconds,
             )
-            if self._is_closed or not (is_due_now or (again and self._may_visit())):
-                self._has_thread = False
+            if self._is_closed or not (is_due_now or (again and self._can_enter())):
+                self._has_flush_thread = False
                 return False
-            self._wanted = False
-            self._has_visitor = True
-            self._begun += 1
+            self._is_requested = False
+            self._is_entered = True
+            self._flushes_begun += 1
         return True

@@ -1,7 +1,7 @@
-"""What a mapping can run: what it declares, and why it refuses a plan (rule D1).
+"""`Capabilities` of mappings, and the refusal of plans that need more (rule D1).
 
-A mapping declares its `Capabilities` as a class attribute.  It has to refuse what it does not
-declare before anything starts; `refusal` finds the reason.
+A mapping declares its capabilities as a class attribute.  It has to refuse a plan that needs others
+before anything starts; `refusal` returns the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dispel4py.errors import name_list
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a mapping declares that it can do; what it does not declare it must refuse.
+    """What a mapping can run, as it declares.
 
     Attributes:
         stateful: runs PEs that keep state.
@@ -23,8 +23,8 @@ class Capabilities:
         broadcast: runs inputs grouped ``"all"``.
         ordered: runs ordered inputs.
         lifecycle: calls preprocess and postprocess.
-        any_pickle: carries whatever pickle or dill can carry.
-        survives_worker_death: carries on when a worker process is killed.
+        any_pickle: sends all objects that pickle or dill can pickle.
+        survives_worker_death: continues when a worker process is killed.
         multi_host: workers may be on other machines.
         bounded_memory: a fast producer waits for a slow consumer.
         shares_calls: several processes make the calls of a root with ``independent_calls = True``.
@@ -42,12 +42,12 @@ class Capabilities:
     shares_calls: bool = False
 
     def declared(self) -> list[str]:
-        """Names of what is declared."""
+        """Return the names of the declared capabilities."""
         return [entry.name for entry in fields(self) if getattr(self, entry.name)]
 
 
 def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
-    """Why a mapping of these capabilities cannot run a plan; None if it can."""
+    """Return why a mapping with these capabilities cannot run a plan; None if it can."""
     groupings: list[set[str]] = [set() for _ in plan.pes]
     for pe in plan.pes:
         for routes in pe.routes.values():

@@ -1,7 +1,7 @@
-"""Copies of items, so that a receiver never sees what a sender or a sibling does later.
+"""Copies of items, so that a receiver is independent of the sender and of other receivers.
 
-What cannot change is handed on as it is; a flat list or dict is copied in one step; anything else
-goes through pickle with its large buffers copied once, or, where pickle refuses, through
+Immutable items are passed on without a copy; a flat list or dict is copied in one step; all other
+items go through pickle, with their large buffers copied once, or, where pickle refuses, through
 `dispel4py.pickling.local_copies`.
 """
 
@@ -27,7 +27,7 @@ from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_fil
 from dispel4py.pickling.local_copies import closed_over, copy_locally
 from dispel4py.pickling.writable_arrays import dumps
 
-#: Types whose values cannot change.  None is left out: in a PE's return value it means "nothing".
+#: Types of immutable values.  Without None: as the return value of a PE, None is no item.
 IMMUTABLE = frozenset(
     {
         int,
@@ -50,30 +50,27 @@ _IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
 _ADVICE = "send plain data, and open files, locks and connections in preprocess()"
 
 Copier = Callable[[Any], Any]
-#: The same, and counts the bytes of the item.
+#: A copier that also counts the bytes of the item.
 CountingCopier = Callable[[Any, ByteCounter], Any]
 
 
 def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
-    """Return an item that shares nothing changeable with the one given; arrays can be written to.
+    """Return a copy that shares no mutable state with an item; its arrays are writable.
 
     Args:
         item: the item.
-        counter: counts how large it is.
+        counter: counts the bytes of the item.
 
     Raises:
-        ItemError: it can be copied neither by pickle nor by `copy_locally`.
+        ItemError: neither pickle nor `copy_locally` can copy the item.
     """
     kind: Any = type(item)
     if kind in _IMMUTABLE_INSIDE:
         return item
     flat: Any = None
-    if kind is list:
+    if kind is list or kind is tuple:
         if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
-            flat = item[:]
-    elif kind is tuple:
-        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
-            flat = item
+            flat = item[:]  # of a tuple, that is the same object
     elif (
         kind is dict
         and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
@@ -98,7 +95,7 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
 
 
 def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
-    """Return the item itself: what `copy_item` is replaced by under ``share_items=True``."""
+    """Return the item itself: replaces `copy_item` if the run has ``share_items=True``."""
     if counter is not None:
         if is_array(item):
             counter.bytes += item.nbytes
@@ -108,7 +105,7 @@ def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
 
 
 def counting(copier: Copier) -> CountingCopier:
-    """Return a `Copier` that counts, too."""
+    """Return a `Copier` that also counts bytes."""
     if copier is copy_item or copier is share_item:
         return copier
 
@@ -120,7 +117,7 @@ def counting(copier: Copier) -> CountingCopier:
 
 @cache
 def is_numpy_scalar(kind: type) -> bool:
-    """A NumPy number, string or time, which cannot change; told without importing NumPy."""
+    """Return whether a type is that of a NumPy number, string or time; NumPy is not imported."""
     names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
     return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
 
@@ -145,12 +142,12 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
                 counter.add(item)
             return copy_locally(item, IMMUTABLE)
         except Exception as error:
-            error.__context__ = None  # what was tried before failed for the same reason
+            error.__context__ = None  # pickle has failed for the same reason
             raise cannot_carry(item, error) from error
 
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
-    """The error for an item or PE that cannot be pickled; names the attribute to blame."""
+    """Return the error for an item or PE that cannot be copied; it names the attribute."""
     while type(item) in (Item, Placed, InstanceSnapshot, OrderedSnapshot):
         item = item.data if type(item) in (Item, Placed) else item.pe
     reason: Any = error
@@ -176,7 +173,7 @@ def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None
 
     Args:
         item: the item.
-        is_file: an open file is the reason, so that one is to blame if it is on that level.
+        is_file: an open file is the reason, so prefer one on that level.
     """
     if isinstance(item, dict):
         parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
@@ -188,17 +185,17 @@ def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None
         parts = [
             (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
         ]
-    blamed = [(place, value) for place, value in parts if not _carries(pickle.dumps, value)]
+    culprits = [(place, value) for place, value in parts if not _can_copy(pickle.dumps, value)]
     if is_file:
-        blamed = [part for part in blamed if type(part[1]) in REFUSE_FILES] or blamed
-    # Functions and the like are carried by other means, so what nothing copies is rather to blame.
-    blamed = [part for part in blamed if not _carries(copy_locally, part[1])] or blamed
-    return blamed[0] if blamed else None
+        culprits = [part for part in culprits if type(part[1]) in REFUSE_FILES] or culprits
+    # Functions can be copied by other means, so prefer a part that cannot be copied by any.
+    culprits = [part for part in culprits if not _can_copy(copy_locally, part[1])] or culprits
+    return culprits[0] if culprits else None
 
 
-def _carries(means: Callable[[Any], Any], value: Any) -> bool:
+def _can_copy(copy: Callable[[Any], Any], value: Any) -> bool:
     try:
-        means(value)
+        copy(value)
     except Exception:  # a user's __reduce__ or __deepcopy__ may raise anything
         return False
     return True

@@ -1,7 +1,7 @@
-"""Processes that a PE forks itself: they are no part of the run, and never go on as one.
+"""Processes that a PE forks: they are not part of the run, and end with the current call.
 
-A child of `os.fork` has the stack of its parent.  One that came back from the PE's method would go
-on with the parent's items and send results by the parent's connections, so it ends there.
+A child of `os.fork` has the stack of its parent.  A child that returned from the PE's method would
+continue with the parent's items and send results by the parent's connections.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dispel4py.standard_streams.output import flush_standard_streams
 
 
 def leave_loops(loops: Collection[CodeType]) -> None:
-    """Let the loops on this thread's stack that go over ``items`` end with the turn in hand.
+    """End loops over ``items`` on this thread's stack after their current iteration.
 
     Args:
-        loops: their functions.
+        loops: the code of their functions.
     """
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_code in loops:
             items = frame.f_locals["items"]
-            if hasattr(items, "close"):  # a generator, which has more to do than to hand items on
+            if hasattr(items, "close"):  # a generator, which must not run its own code
                 items.close()
             else:
                 deque(items, maxlen=0)
@@ -36,9 +36,9 @@ def leave_loops(loops: Collection[CodeType]) -> None:
 
 
 def end_child(error: BaseException | None = None) -> NoReturn:
-    """End this process as a program would that comes to its end, or that an exception ends.
+    """End this process with the exit status of a program that ends, or that an exception ends.
 
-    Its exit handlers are its parent's, and do not run.
+    Exit handlers, which belong to the parent, do not run.
     """
     status = 0
     if isinstance(error, SystemExit):

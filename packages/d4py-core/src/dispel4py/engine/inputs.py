@@ -1,7 +1,7 @@
-"""What the roots of a run are called with, from whatever the caller gave.
+"""Inputs of the roots of a run.
 
-A number n means n calls with ``{}``; an iterable of dicts means one call each and is read lazily,
-once.
+A number n means n calls with ``{}``; an iterable of dicts means one call each, and is read lazily
+and once.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ RootInput = int | Iterable[dict[str, Any]]
 
 
 def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
-    """Number of each root → how often it is called, or with what.
+    """Return the inputs of each root, by number.
 
     Args:
         plan: the plan.
         inputs: see `dispel4py.run`.  Roots that a dict does not name are not called.  Keys of a
-            dict that name no root are left out, with a warning.
+            dict that name no root are ignored, with a warning.
 
     Raises:
-        InputError: no key of the inputs names a root, or they cannot be what a root is called with.
+        InputError: no key of the inputs names a root, or the inputs of a root are invalid.
     """
     roots = plan.roots
     if inputs is None:
         inputs = 1
     if not isinstance(inputs, Mapping):
-        return _give(roots, inputs)
+        return _inputs_for(roots, inputs)
     given: dict[int, RootInput] = {root.index: 0 for root in roots}
     unknown: list[str] = []
     for key, value in inputs.items():
@@ -48,7 +48,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
         if not named:
             unknown.append(_key_name(key))
             continue
-        given |= _give(named, value)
+        given |= _inputs_for(named, value)
     if unknown:
         what = "which is no root" if len(unknown) == 1 else "which are no roots"
         message = (
@@ -64,7 +64,7 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
 def calls(
     root: PlannedPE, given: RootInput, copier: Copier = copy_item
 ) -> Iterator[dict[str, Any]]:
-    """The inputs of a root's calls, one dict each, which the root may change as it likes.
+    """Return an iterator over the calls of a root: a dict each, which the root may change.
 
     Raises:
         InputError: an element is no dict, or names an input that the root does not have.
@@ -99,17 +99,17 @@ def take_calls(
 
 @dataclass(frozen=True, slots=True)
 class CallRange(Sequence[dict[str, Any]]):
-    """Some calls of a root in a row, each with the dict that it is called with.
+    """A range of the calls of a root, each with its dict of inputs.
 
-    A slice is one too, so calls can be dealt out and are still known by their numbers.  The dicts
-    are made, or copied, when they are read: the root may change them as it likes.
+    A slice is a range too, so calls can be distributed and keep their numbers.  The dicts are made,
+    or copied, when they are read: the root may change them.
 
         >>> calls = CallRange(0, 1_000_000)[10:]
         >>> calls.first, len(calls), calls[0]
         (10, 999990, {})
 
     Args:
-        first: number of the first one.
+        first: number of the first call.
         inputs: the dicts; a number n means n calls with ``{}``.
     """
 
@@ -125,15 +125,15 @@ class CallRange(Sequence[dict[str, Any]]):
         return map(copy_item, self.inputs)
 
     @overload
-    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
 
     @overload
-    def __getitem__(self, place: slice) -> CallRange: ...
+    def __getitem__(self, index: slice) -> CallRange: ...
 
-    def __getitem__(self, place: int | slice) -> dict[str, Any] | CallRange:
-        if not isinstance(place, slice):
-            return {} if isinstance(self.inputs, int) else copy_item(self.inputs[place])
-        start, stop, step = place.indices(len(self))
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | CallRange:
+        if not isinstance(index, slice):
+            return {} if isinstance(self.inputs, int) else copy_item(self.inputs[index])
+        start, stop, step = index.indices(len(self))
         if step != 1:
             raise ValueError("calls in a row cannot be sliced by steps")
         stop = max(start, stop)
@@ -153,7 +153,7 @@ def _checked_calls(
         yield copier(element)
 
 
-def _give(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:
+def _inputs_for(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:
     if isinstance(value, Iterator) and len(roots) > 1:
         raise InputError(
             "an iterator can feed one root only; give each its own, by"
@@ -175,7 +175,7 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
                 f' [{{"{name}": …}}]}}\''
             )
         return count
-    if isinstance(value, list | tuple):  # what can be checked at once is
+    if isinstance(value, list | tuple):  # what can be checked now is
         for number, element in enumerate(value):
             _check_element(root, number, element)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
@@ -209,11 +209,11 @@ def _key_name(key: Any) -> str:
 
 
 def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
-    """Return the inputs that a command line has, as JSON: in a file (``-f``), or else ``-d``.
+    """Return the inputs of a command line, as JSON: from a file (``-f``), or else ``-d``.
 
     Args:
         file: path of the file, or None.
-        data: the text itself, or None; without either, the inputs are ``{}``.
+        data: the JSON text, or None; without either, the inputs are ``{}``.
 
     Raises:
         InputError: the file cannot be read, or it is no JSON object.
@@ -230,7 +230,7 @@ def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:
-    import json  # which few runs need
+    import json  # few runs need it
 
     try:
         given = json.loads(text)

@@ -1,16 +1,16 @@
-"""Ids of items that are the same however often an item is processed, wherever, and in whatever run.
+"""Ids of items: the same in each repetition of a call, in any process and in any run.
 
-An id follows from where an item comes from, and from nothing else: from the call of a PE that wrote
-it, the output, and which of the call's items on that output it is.  A call has the id of the item
-that it processes; a root's call has one by its number.  So neither workers nor batches have a say
-in it.
+An id depends only on the origin of an item: on the call of the PE that wrote it, on the output, and
+on its number among the call's items for that output.  A call has the id of the item that it
+processes; a call of a root has an id by its number.  So ids depend neither on workers nor on
+batches.
 
     >>> first = call_id("Count0.0", 0)
     >>> child_id(first, "output", 1) == child_id(call_id("Count0.0", 0), "output", 1)
     True
 
-Items travel with their ids, as `Item`, only to where a PE asks for them (`GenericPE.item_ids`, told
-by `Route.with_ids`).
+Items have their ids with them, as `Item`, only on edges that lead to a PE that needs them
+(`GenericPE.item_ids`, `Route.with_ids`).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Item(NamedTuple):
 
 
 class InstanceSnapshot(NamedTuple):
-    """An instance that moves to another process, with what its ids and random numbers follow from.
+    """An instance that moves to another process, with the state of its ids and random numbers.
 
     Attributes:
         pe: the PE.
-        calls: for a root, how often it was called.
+        calls: number of calls so far, of a root.
         origin: see `call_id`.
         random: the state of its random numbers; None if it was not found to draw any.
     """
@@ -47,9 +47,9 @@ class InstanceSnapshot(NamedTuple):
 
 
 class IdentifiedOutput(list[Any]):
-    """What is written to one output: each item gets its id as it comes.
+    """The items that were written to one output; each gets its id when it is appended.
 
-    Threads of a PE may write at the same time, so a number is taken in one step.
+    Threads of a PE may append at the same time, so numbers are drawn atomically.
 
     Args:
         output: name of the output.
@@ -64,8 +64,8 @@ class IdentifiedOutput(list[Any]):
         """Begin a call.
 
         Args:
-            call: its id.
-            number: how many items of it went out before it was repeated.
+            call: id of the call.
+            number: number of items that the call had sent before it was repeated.
         """
         self._call = call, count(number)
 
@@ -75,22 +75,22 @@ class IdentifiedOutput(list[Any]):
 
 
 def call_id(origin: str, what: int | str) -> str:
-    """The id of a call that no item is the reason of.
+    """Return the id of a call that processes no item.
 
     Args:
-        origin: names the instance, in all processes alike.
+        origin: name of the instance, the same in all processes.
         what: number of a root's call, or ``"preprocess"`` or ``"postprocess"``.
     """
     return _digest(f"call {what} of {origin}")
 
 
 def child_id(parent: str, output: str, number: int) -> str:
-    """The id of an item.
+    """Return the id of an item.
 
     Args:
-        parent: id of the call that wrote it.
-        output: to which output.
-        number: how many items that call had written to it before.
+        parent: id of the call that wrote the item.
+        output: name of the output.
+        number: number of items that the call had written to the output before.
     """
     return _digest(f"{parent}/{output}/{number}")
 

@@ -1,7 +1,7 @@
-"""`LogLines`: what PEs log, on its way to where it is shown.
+"""`LogLines`: queue of the lines that PEs log.
 
-Any thread of a PE may log, and what carries the lines may be used by one thread at a time alone.
-So each line is queued, and the engine sends what is queued.
+Any thread of a PE may log, but the transport of the lines may be used by one thread at a time only.
+So each line is queued, and the engine sends the queued lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from dispel4py.core import show_log
 
-#: Gets what a PE logs: id of the PE, rank, message.
+#: Takes a line that a PE logs: id of the PE, rank, message.
 Log = Callable[[str, int, str], None]
 
 
@@ -19,7 +19,7 @@ class LogLines:
     """Lines that wait to be sent.
 
     Args:
-        send: sends one.
+        send: sends a line.
     """
 
     def __init__(self, send: Log) -> None:
@@ -32,22 +32,22 @@ class LogLines:
         return bool(self._waiting)
 
     def put(self, pe_id: str, rank: int, message: str) -> None:
-        """Add a line, from any thread."""
+        """Add a line; any thread may call this."""
         self._waiting.append((pe_id, rank, message))
         if self._is_over:
             self.flush()
 
     def flush(self) -> None:
-        """Send all lines that wait, as part of the engine."""
+        """Send all waiting lines; only the engine may call this."""
         while self._waiting:
             try:
                 line = self._waiting.popleft()
-            except IndexError:  # after the end, another thread may be quicker
+            except IndexError:  # after the end, other threads flush too
                 return
             self._send(*line)
 
     def end(self) -> None:
-        """Show what waits, and all that comes from now on, in this process: the run is over."""
+        """Show waiting and later lines in this process, since the run is over."""
         self._send = show_log
         self._is_over = True
         self.flush()

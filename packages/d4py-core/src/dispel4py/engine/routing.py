@@ -1,7 +1,7 @@
-"""Which instance of its destination each item of a route goes to.
+"""`Router`: selects the receiving instance of each item of an edge.
 
-A `Router` belongs to one sending instance.  It splits a batch of written items by receiving
-instance; items keep their order on the way to each of them.
+A router belongs to one sending instance.  It splits a batch by receiving instance, and keeps the
+order of the items for each of them.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from dispel4py.engine.stable_hash import stable_hash
 from dispel4py.errors import GroupingError, name_list, shorten
 from dispel4py.exceptions.unwinding import reraise_foreign
 
-#: A batch's items by receiving instance.
-Parts = Iterable[tuple[int, list[Any]]]
+#: The items of a batch by receiving instance.
+RoutedItems = Iterable[tuple[int, list[Any]]]
 
-#: What may be wrong with a group key.
+#: Problems of a group key, for messages.
 _NOT_READ, _NOT_HASHED = "cannot be read", "cannot be hashed"
-#: How many keys of a dict a message names.
-_MOST_NAMED = 10
-#: How many keys a router remembers the instance of.
-_REMEMBERED_KEYS = 1 << 16
+#: Most keys of a dict that a message lists.
+_MAX_LISTED = 10
+#: Most keys whose instance a router caches.
+_CACHED_KEYS = 1 << 16
 
 
 class Router:
-    """Splits what one instance writes to one route.
+    """Routes the items of one sending instance for one edge.
 
     Args:
-        route: the route.
+        route: the edge.
         instances: number of instances of the destination.
         sender: number of the sending instance; senders start shuffling at different receivers.
         copier: copies an item that goes to several instances.
-        on_error: gets an exception and the item that cannot be routed; raises, or drops it.
-        in_order: the parts follow each other as the items do, so that there is one per item or
-            run of items; else there is one per instance.
+        on_error: called with an exception and the item that cannot be routed; raises, or returns
+            to drop the item.
+        in_order: return batches in the order of the items, one per item or run of items; else one
+            per instance.
         receiver: id of the destination, for messages.
     """
 
@@ -66,20 +67,20 @@ class Router:
         keys = route.grouping.keys
         #: As `group_key`.
         self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
-        #: Splits a batch; items keep their order on the way to each instance.
-        self.split: Callable[[list[Any]], Parts] = self._split_for(route.grouping.kind)
+        #: Splits a batch by instance.
+        self.split: Callable[[list[Any]], RoutedItems] = self._split_for(route.grouping.kind)
 
-    def _split_for(self, kind: str) -> Callable[[list[Any]], Parts]:
+    def _split_for(self, kind: str) -> Callable[[list[Any]], RoutedItems]:
         if kind == GROUP_BY:
             return self._by_key
         if kind == GLOBAL or self.instances == 1:
             return self._to_first
-        return self._to_all if kind == ALL else self._in_turn
+        return self._to_all if kind == ALL else self._round_robin
 
-    def _to_first(self, items: list[Any]) -> Parts:
+    def _to_first(self, items: list[Any]) -> RoutedItems:
         return ((0, items),)
 
-    def _to_all(self, items: list[Any]) -> Parts:
+    def _to_all(self, items: list[Any]) -> RoutedItems:
         # All copies are made before the first receiver can touch its own.
         if self.route.with_ids:
             copies = [fork_items(items, i, self._copier) for i in range(1, self.instances)]
@@ -87,67 +88,62 @@ class Router:
         else:
             copies = [copy_items(items, self._copier) for _ in range(1, self.instances)]
         if self._in_order:
-            together = zip(items, *copies, strict=True)
-            return [(i, [item]) for same in together for i, item in enumerate(same)]
+            all_copies = zip(items, *copies, strict=True)
+            return [(i, [item]) for same in all_copies for i, item in enumerate(same)]
         return enumerate([items, *copies])
 
-    def _in_turn(self, items: list[Any]) -> Parts:
+    def _round_robin(self, items: list[Any]) -> RoutedItems:
         n, first = self.instances, self._next
         self._next = (first + len(items)) % n
         if len(items) == 1:
             return ((first, items),)
-        parts = []
         if self._in_order:
-            for i, item in enumerate(items, first):
-                parts.append((i % n, [item]))
-        else:
-            for i in range(min(n, len(items))):
-                parts.append(((first + i) % n, items[i::n]))
-        return parts
+            return [(i % n, [item]) for i, item in enumerate(items, first)]
+        return [((first + i) % n, items[i::n]) for i in range(min(n, len(items)))]
 
-    def _by_key(self, items: list[Any]) -> Parts:
+    def _by_key(self, items: list[Any]) -> RoutedItems:
         if len(items) == 1:
             return self._one_by_key(items)
-        parts: list[tuple[int, list[Any]]] = []
-        part_of: dict[int, list[Any]] = {}
+        batches: list[tuple[int, list[Any]]] = []
+        batch_of: dict[int, list[Any]] = {}
         items, keys = self._keys(items)
-        for item, key, known in zip(items, keys, self._known(keys), strict=True):
-            instance = self._placed(key, item) if known is None else known
+        for item, key, cached in zip(items, keys, self._cached_instances(keys), strict=True):
+            instance = self._instance_for(key, item) if cached is None else cached
             if instance is None:
                 continue
-            if instance in part_of:
-                part_of[instance].append(item)
+            if instance in batch_of:
+                batch_of[instance].append(item)
                 continue
             if self._in_order:
-                part_of.clear()  # another instance ends the run
-            part_of[instance] = [item]
-            parts.append((instance, part_of[instance]))
-        return parts
+                batch_of.clear()  # an item for another instance ends the run
+            batch_of[instance] = [item]
+            batches.append((instance, batch_of[instance]))
+        return batches
 
-    def _one_by_key(self, items: list[Any]) -> Parts:
-        """Do the same for one item, with less work."""
+    def _one_by_key(self, items: list[Any]) -> RoutedItems:
+        """Do the same for a single item, faster."""
         data = items[0].data if self.route.with_ids else items[0]
         try:
             key = self._key_of(data)
         except BaseException as error:  # a user's __getitem__ may raise anything
             self._on_error(self._explain(_NOT_READ, data, error), data)
             return ()
-        instance = self._placed(key, items[0])
+        instance = self._instance_for(key, items[0])
         return () if instance is None else ((instance, items),)
 
-    def _known(self, keys: list[Any]) -> Iterable[int | None]:
-        """Return the instances of keys that were met before, else None for each."""
+    def _cached_instances(self, keys: list[Any]) -> Iterable[int | None]:
+        """Return the cached instances of keys, None for the others."""
         if _are_plain(keys):
-            with suppress(Exception):  # of a user's time zone, say; handled where it is met
+            with suppress(Exception):  # of a user's time zone, say; `_instance_for` handles it
                 return [*map(self._instance_of.get, keys)]
         return repeat(None, len(keys))
 
-    def _placed(self, key: Any, item: Any) -> int | None:
-        """Return the instance of a key; None if it has none and that is to be skipped."""
+    def _instance_for(self, key: Any, item: Any) -> int | None:
+        """Return the instance of a key; None if the key is invalid and the item is skipped."""
         try:
             if _is_plain(key):
                 instance = self._instance_of.get(key)
-                return self._find(key) if instance is None else instance
+                return self._compute_instance(key) if instance is None else instance
             return stable_hash(key) % self.instances
         except BaseException as error:  # a user's class may raise anything
             data = item.data if self.route.with_ids else item
@@ -172,10 +168,10 @@ class Router:
             found.append(item)
         return found, keys
 
-    def _find(self, key: Any) -> int:
+    def _compute_instance(self, key: Any) -> int:
         instance = stable_hash(key) % self.instances
-        # Only plain keys are remembered: they are cheap to compare and stay equal.
-        if len(self._instance_of) < _REMEMBERED_KEYS:
+        # Only plain keys are cached: they are cheap to compare and stay equal.
+        if len(self._instance_of) < _CACHED_KEYS:
             self._instance_of[key] = instance
         return instance
 
@@ -192,10 +188,10 @@ class Router:
 
 
 def _missing(item: Any, keys: Sequence[Any]) -> str:
-    """Return what an item lacks of the keys of a grouping, and what to do."""
+    """Return which keys of a grouping an item lacks, and what to do."""
     advice = "send items that have it, or change the grouping"
     if isinstance(item, Mapping):
-        names = name_list([*islice(item, _MOST_NAMED)]) + (" …" if len(item) > _MOST_NAMED else "")
+        names = name_list([*islice(item, _MAX_LISTED)]) + (" …" if len(item) > _MAX_LISTED else "")
         return f"this dict has the keys {names}: {advice}"
     if isinstance(item, Sequence) and not isinstance(item, str | bytes):
         if all(isinstance(key, int) for key in keys):
@@ -207,16 +203,16 @@ def _missing(item: Any, keys: Sequence[Any]) -> str:
 
 
 def _is_plain(key: Any) -> bool:
-    """Return True if a key is of a type that cannot change, or a tuple of such.
+    """Return whether a key has an immutable type, or is a tuple of such.
 
-    Another type may call itself equal to a plain key by a rule of its own.
+    Objects of other types may equal a plain key by their own ``__eq__``.
     """
     kind = type(key)
     return kind in IMMUTABLE or (kind is tuple and IMMUTABLE.issuperset(map(type, key)))
 
 
 def _are_plain(keys: list[Any]) -> bool:
-    """Return True if all keys are plain."""
+    """Return whether all keys are plain."""
     kinds = set(map(type, keys))
     if tuple in kinds:
         tuples = keys if len(kinds) == 1 else [key for key in keys if type(key) is tuple]
@@ -226,14 +222,14 @@ def _are_plain(keys: list[Any]) -> bool:
 
 
 def copy_items(items: list[Any], copier: Copier) -> list[Any]:
-    """A batch for one more receiver; batches are read, never changed, so they can be shared."""
+    """Return a batch for another receiver; batches are never changed, so they can be shared."""
     if IMMUTABLE.issuperset(map(type, items)):
         return items
     return [copier(item) for item in items]
 
 
 def fork_items(items: list[Item], branch: int, copier: Copier) -> list[Item]:
-    """The same for items with ids, which have others on each of several branches."""
+    """Return a batch of items with ids for another receiver, with other ids."""
     return [
         Item(branch_id(item_id, branch), data if type(data) in IMMUTABLE else copier(data))
         for item_id, data in items

@@ -1,8 +1,8 @@
-"""How many bytes items take: by what they are when they are pickled, never by how they look.
+"""Sizes of items in bytes, estimated from their pickles.
 
-What an object says of its size (`nbytes`, `sys.getsizeof`) leaves out what it refers to, or all
-that a library holds for it, so a batch that trusted it could hold any amount of memory.  Pickling
-finds everything.  Items that are copied by pickle are measured on the way; of others, one in some.
+The size that an object reports (`nbytes`, `sys.getsizeof`) excludes objects that it refers to, and
+memory that a library holds for it, so the memory of a batch would not be bounded.  A pickle has
+everything.  Items that are copied by pickle are measured in passing; of other items, one in some.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any
 
 from dispel4py.engine.unique_arrays import is_array
 
-#: What any item takes; texts up to so many characters are not looked at any closer.
+#: Size of a small item; texts of at most so many characters are not measured.
 SMALL_BYTES = 32
 
-#: Where items are alike, one in so many is measured.
-_MEASURED = 32
-#: How many items of a batch are measured to judge the others.
-_LOOKED_AT = 4
-#: Opcodes of a pickle that make an object: of what it remembers, floats and most integers; and how
-#: much larger such an object is than its part of the pickle, in bytes.
+#: One item in so many is measured, and the others are assumed to have the same size.
+_SAMPLE_INTERVAL = 32
+#: How many items of a batch are measured to estimate its size.
+_SAMPLES = 4
+#: Opcodes of a pickle that create an object: memoized ones, floats and most integers; and how many
+#: bytes larger such an object is than its part of the pickle.
 _OBJECTS, _OBJECT_BYTES = b"\x94GJM", 48
-#: A pickle that is no longer is not looked at any closer.
+#: A pickle that is not longer counts as this long.
 _SHORT = 128
 _SMALL = frozenset({int, float, bool, complex, type(None)})
 
 
 def size_of(item: Any) -> int:
-    """Return about how many bytes an item takes, with everything that it refers to."""
+    """Return the approximate size of an item, with all objects that it refers to."""
     kind = type(item)
     if kind in _SMALL:
         return SMALL_BYTES
@@ -46,16 +46,16 @@ def size_of(item: Any) -> int:
         return unpickled_bytes(data) + sum(buffer.raw().nbytes for buffer in buffers)
     except Exception:  # a user's __reduce__ may raise anything
         meter = _Meter()
-        with suppress(Exception):  # what was met until then counts
-            _Measuring(meter, protocol=5, buffer_callback=meter.beside).dump(item)
+        with suppress(Exception):  # what was written until then counts
+            _MeasuringPickler(meter, protocol=5, buffer_callback=meter.count_buffer).dump(item)
         return SMALL_BYTES + meter.bytes
 
 
 def unpickled_bytes(data: bytes) -> int:
-    """Return about how many bytes a pickle takes once it is made objects again.
+    """Return the approximate size of the objects of a pickle.
 
-    A record of many small objects takes ten times the memory of its pickle.  Where texts and binary
-    data have the same bytes as those opcodes they look larger than they are, which does no harm:
+    A record of many small objects takes ten times the memory of its pickle.  The size of texts and
+    binary data that contain the same bytes as those opcodes is overestimated, which does no harm:
     their batches are smaller.
     """
     if len(data) <= _SHORT:
@@ -64,21 +64,21 @@ def unpickled_bytes(data: bytes) -> int:
 
 
 def estimate_bytes(items: Sequence[Any]) -> int:
-    """Return about how many bytes a batch takes, judged from a few of its items."""
+    """Return the approximate size of a batch, from a sample of its items."""
     if not items:
         return 0
-    few = items[:: len(items) // _LOOKED_AT or 1]
-    return sum(map(size_of, few)) * len(items) // len(few)
+    sample = items[:: len(items) // _SAMPLES or 1]
+    return sum(map(size_of, sample)) * len(items) // len(sample)
 
 
 class ByteCounter:
-    """Keeps count of the bytes of items that are gathered somewhere.
+    """Counts the bytes of the items in a list.
 
     Attributes:
-        bytes: about how many bytes they take, beside `SMALL_BYTES` each; whoever takes items away
-            takes theirs away, too.
-        last: how large the last one was that was measured.
-        to_come: so many come before another one is.
+        bytes: approximate size of the items, without `SMALL_BYTES` for each; code that removes
+            items subtracts theirs.
+        last: size of the last item that was measured.
+        to_come: number of items until the next one is measured.
     """
 
     __slots__ = ("bytes", "last", "to_come")
@@ -88,7 +88,7 @@ class ByteCounter:
         self.last = self.to_come = 0
 
     def add(self, item: Any) -> None:
-        """Count an item; one in some is measured, the others are taken to be as large as that."""
+        """Count an item; one in some is measured, and the others are assumed to be as large."""
         if self.to_come:
             self.to_come -= 1
             self.bytes += self.last
@@ -96,14 +96,14 @@ class ByteCounter:
             self.measure(item)
 
     def measure(self, item: Any) -> None:
-        """Count an item as it is."""
-        self.to_come = _MEASURED - 1
+        """Measure and count an item."""
+        self.to_come = _SAMPLE_INTERVAL - 1
         self.last = size_of(item)
         self.bytes += self.last
 
 
 class _Meter:
-    """Takes what a pickler writes, and keeps its length alone."""
+    """A file that counts the bytes that a pickler writes."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -113,12 +113,12 @@ class _Meter:
         self.bytes += size
         return size
 
-    def beside(self, buffer: pickle.PickleBuffer) -> None:
+    def count_buffer(self, buffer: pickle.PickleBuffer) -> None:
         self.bytes += buffer.raw().nbytes
 
 
-class _Measuring(pickle.Pickler):
-    """Goes past what can only be pickled by other means (dill), and finds what that holds."""
+class _MeasuringPickler(pickle.Pickler):
+    """Skips functions and classes, which need another pickler (dill), but not what they hold."""
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is FunctionType:

@@ -1,11 +1,11 @@
 """A hash of group keys that is the same in every process, on every host.
 
-Python's own `hash` of a string differs from process to process, so it cannot say which instance
-an item belongs to.  `stable_hash` follows Python's equality instead: ``1 == 1.0 == True`` hash
+Python's `hash` of a string differs from process to process, so it cannot determine the instance of
+an item.  `stable_hash` follows Python's equality instead: ``1 == 1.0 == True`` hash
 alike, as do equal dicts and sets whatever their order, and it does not depend on PYTHONHASHSEED.
 
-The class that a type's ``__eq__`` comes from determines its hash.  A type that compares by a rule
-of its own is refused, whatever it is derived from: equal keys might not meet.
+The hash of a type is determined by the class that defines its ``__eq__``.  A type with an unknown
+``__eq__`` is refused, whatever it is derived from: equal keys might get different instances.
 
     >>> stable_hash((1, "a")) == stable_hash((1.0, "a"))
     True
@@ -42,14 +42,14 @@ _NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = (
 
 
 def stable_hash(key: Any) -> int:
-    """A 64-bit hash of a key; equal keys have equal hashes in every process.
+    """Return a 64-bit hash of a key; equal keys have equal hashes in every process.
 
-    Takes numbers, strings, bytes, None, dates and times, ranges, enum members, UUIDs, paths, IP
-    addresses, dataclasses (of attrs and pydantic, too) that compare by value, scalars of NumPy and
-    pandas, numbers of SymPy, and tuples, lists, dicts and sets of these.
+    Keys may be numbers, strings, bytes, None, dates and times, ranges, enum members, UUIDs, paths,
+    IP addresses, dataclasses (of attrs and pydantic, too) that compare by value, scalars of NumPy
+    and pandas, numbers of SymPy, and tuples, lists, dicts and sets of these.
 
     Raises:
-        TypeError: the key is, or holds, something else, or compares by a rule of its own.
+        TypeError: the key is, or contains, another object, or its ``__eq__`` is unknown.
     """
     kind = type(key)
     if kind is str:
@@ -134,9 +134,9 @@ def _microseconds(number: int) -> int:
 def _date(key: datetime.date) -> int:
     if not isinstance(key, datetime.datetime):
         key = datetime.datetime(key.year, key.month, key.day)
-    key = key.replace(fold=0)  # which is how Python compares and hashes it
+    key = key.replace(fold=0)  # as Python does to compare and hash it
     offset = key.utcoffset() or datetime.timedelta(0)
-    # In this order, since the time itself may have no place in UTC's years 1 to 9999.
+    # In this order, since the time in UTC may be outside the years 1 to 9999.
     return _microseconds((key.replace(tzinfo=None) - _EPOCH - offset) // _MICROSECOND)
 
 
@@ -163,7 +163,7 @@ def _fields(key: Any, names: Iterable[str], kind: type) -> int:
 
 
 def _sympy_number(key: Any) -> int:
-    # Its own hash is another one in each process.
+    # SymPy's hash differs from process to process.
     if isinstance(key, numbers.Rational):
         return _number(fractions.Fraction(int(key.numerator), int(key.denominator)))
     return _number(float(key))
@@ -178,7 +178,7 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
     """Return the hash that follows the equality of a key's type.
 
     Raises:
-        TypeError: there is none.
+        TypeError: the equality is unknown.
     """
     kind: Any = type(key)
     owner: Any = next(cls for cls in kind.__mro__ if "__eq__" in vars(cls))
@@ -219,8 +219,8 @@ def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
         compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
 
         def hash_attrs(key: Any) -> int:
-            values = [(getattr(key, name), way) for name, way in compared]
-            parts = [value if way is None else way(value) for value, way in values]
+            values = [(getattr(key, name), eq_key) for name, eq_key in compared]
+            parts = [value if eq_key is None else eq_key(value) for value, eq_key in values]
             return _ordered(_OTHER, [type(key).__qualname__, *parts])
 
         return hash_attrs
@@ -265,14 +265,14 @@ _HASHERS: dict[Any, _Hasher] = {
     uuid.UUID: lambda key: _ordered(_OTHER, (key.int,)),
     pathlib.PurePath: _path,
 }
-#: The same for NumPy's scalars, by the kind of their dtype.
+#: Kind of a NumPy dtype → the hash of such scalars.
 _NUMPY_HASHERS: dict[str, _Hasher] = {
     **dict.fromkeys("biufc", _number),
     **dict.fromkeys("mM", _numpy_time),
     "U": _text,
     "S": _bytes,
 }
-#: The same for other libraries, by their name and that of the class; "" is any class of it.
+#: Name of a library, and of a class ("" for any) → the hash of such objects.
 _LIBRARY_HASHERS: dict[tuple[str, str], _Hasher] = {
     ("gmpy2", ""): _number,
     ("ipaddress", ""): lambda key: _ordered(_OTHER, ("ip", key.version, str(key))),

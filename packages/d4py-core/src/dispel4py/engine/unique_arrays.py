@@ -1,8 +1,8 @@
-"""Arrays that nobody but the runner can reach any more, and that need no copy therefore.
+"""Arrays that need no copy, since nothing but the runner refers to them any more.
 
-What a PE returns has to be copied if the PE, or whoever gave it the item, may still change it.  For
-a NumPy array that can be ruled out by counting references: a result that was just computed has none
-but the one that is looked at.  Where references are not counted, nothing is ever ruled out.
+What a PE returns has to be copied if the PE, or the sender of its item, may still change it.  For a
+NumPy array this can be ruled out by counting references: a result that was just computed has only
+the reference of the caller.  Where references are not counted, it is never ruled out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from weakref import getweakrefcount
 
 
 class PrivateMemory:
-    """Marks types of buffers whose memory is reached through them alone, as a `bytearray`'s is.
+    """Base of buffers whose memory can be reached only through them, as that of a `bytearray`.
 
     Attributes:
         watchers: how many weak references to such a buffer its owner holds.
@@ -26,11 +26,11 @@ class PrivateMemory:
 
 
 def is_unreachable(data: Any, item: Any) -> bool:
-    """True if `data` is a writable array that only the caller's variable refers to.
+    """Return whether `data` is a writable array that only the caller's variable refers to.
 
-    Called as ``is_unreachable(data, item)`` with two local variables, where `item` came out of a
-    list that holds it too: where a PE returns the very array that it got, the list and the two
-    variables named `item` are references that do not count.
+    Has to be called as ``is_unreachable(data, item)`` with two local variables, where `item` is
+    also in a list: if a PE returns the array that it got, the references of the list and of the two
+    variables named `item` do not count.
     """
     if not is_array(data) or not data.flags.writeable:
         return False
@@ -39,7 +39,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
         return False
     base = data.base  # the memory of a view belongs to another array, or to a buffer
     if base is None:
-        return bool(data.flags.owndata)  # else it belongs to an owner that NumPy does not know
+        return bool(data.flags.owndata)  # else the memory has an owner that NumPy does not know
     while True:
         if _count(base) > _BASE_ALONE:
             return False
@@ -53,23 +53,31 @@ def is_unreachable(data: Any, item: Any) -> bool:
             if getweakrefcount(base) or not _is_only_view(base):
                 return False
             base = base.obj
-        elif isinstance(base, PrivateMemory):
-            return getweakrefcount(base) <= base.watchers
         else:
-            return type(base) is bytearray
+            return _is_private(base)
+
+
+def _is_private(buffer: Any) -> bool:
+    """Return whether the memory of a buffer can be reached only through the buffer."""
+    if isinstance(buffer, PrivateMemory):
+        return getweakrefcount(buffer) <= buffer.watchers
+    return type(buffer) is bytearray
 
 
 def _is_only_view(view: memoryview) -> bool:
-    """Return True if no other memoryview has come from this one or from the one that it came from.
+    """Return whether no other memoryview shares the buffer of a view.
 
-    All of them together hold one reference to the buffer, through an object that counts them.
+    All memoryviews of a buffer hold one reference to it together, by an object that counts them.
     """
     (shared,) = gc.get_referents(view)
     return _count(shared) <= _SHARED_ALONE
 
 
 def is_array(data: Any) -> bool:
-    """A plain NumPy array that holds its data itself; told without importing NumPy."""
+    """Return whether an object is a plain NumPy array that holds data, not objects.
+
+    NumPy is not imported for that.
+    """
     kind = type(data)
     if kind not in _ARRAYS:
         if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
@@ -78,7 +86,7 @@ def is_array(data: Any) -> bool:
     return not data.dtype.hasobject
 
 
-#: NumPy's type, once it was met.
+#: The type of NumPy arrays, once there was one.
 _ARRAYS: set[type] = set()
 
 
@@ -95,23 +103,23 @@ class _Base:
 
 
 def _calibrate() -> tuple[int, int]:
-    """How many references are counted for what only a caller's variable refers to.
+    """Return the counts for an array, and its base, to which only a caller's variable refers.
 
-    Measured, since interpreters differ in what they count for an argument on its way.
+    They are measured, since interpreters differ in what they count for an argument.
     """
 
-    def look(data: Any, item: Any) -> tuple[int, int]:
+    def measure(data: Any, item: Any) -> tuple[int, int]:
         alone = _count(data)
         base = data.base
         return alone, _count(base)
 
     data = _Base()
     data.base = _Base()
-    return look(data, None)
+    return measure(data, None)
 
 
 def _calibrate_views() -> int:
-    """Do the same for what counts memoryviews, where there is one."""
+    """Return the count for the object that counts memoryviews, with one memoryview."""
     view = memoryview(bytearray())
     (shared,) = gc.get_referents(view)
     return _count(shared)

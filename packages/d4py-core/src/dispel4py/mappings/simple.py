@@ -1,7 +1,7 @@
-"""The mapping `simple`: the whole graph in this process, on this thread, without any dependency.
+"""The mapping `simple`: runs the whole graph in this process, on this thread.
 
-All instances live in one `Executor`.  Roots take turns; when they are exhausted, the PEs are
-postprocessed in topological order, each after all that feeds it.
+All instances live in one `Executor`.  Roots are called in turn; when their inputs are exhausted,
+the PEs are postprocessed in topological order, each after all that feed it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.partial_copies import PartialCopyFactory
 from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.runner_options import raise_error
-from dispel4py.engine.shared_parts import PartialCopyFactory
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -55,8 +55,8 @@ class SimpleMapping:
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
-        with preserved_generators() as callers:
-            return self._run(graph, inputs, options, callers)
+        with preserved_generators() as caller:
+            return self._run(graph, inputs, options, caller)
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.registry.CheckingMapping`."""
@@ -69,16 +69,16 @@ class SimpleMapping:
         return replace(plan, pes=tuple(pes))
 
     def _run(
-        self, graph: WorkflowGraph, inputs: Any, options: RunOptions, callers: Stream
+        self, graph: WorkflowGraph, inputs: Any, options: RunOptions, caller: Stream
     ) -> RunResult:
         started_at = perf_counter()
         plan = self._make_plan(graph, options)
         given = {
-            root: value if isinstance(value, int | list | tuple) else callers.drawing(value)
+            root: value if isinstance(value, int | list | tuple) else caller.drawing(value)
             for root, value in root_inputs(plan, inputs).items()
         }
         copier = share_item if options.share_items else copy_item
-        exits = _OutputHandler(options, callers)
+        handler = _OutputHandler(options, caller)
         stats = RunStats(self.name, seed=plan.seed)
         failures = FailureCollector(options.on_failure, self._limits)
         next_report = monotonic() + PROGRESS_SECONDS
@@ -89,13 +89,13 @@ class SimpleMapping:
                 next_report = monotonic() + PROGRESS_SECONDS
                 stats.instances = executor.stats
                 stats.seconds = perf_counter() - started_at
-                callers.activate()
+                caller.activate()
                 options.on_progress(stats)
             return False
 
         executor = Executor(
             plan,
-            exits,
+            handler,
             copier=copier,
             on_error=raise_error
             if options.on_error == "stop"
@@ -118,19 +118,19 @@ class SimpleMapping:
                     executor.finish(pe, instance)
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
-        return RunResult(exits.results.outputs, failures.kept, stats, failures.counts)
+        return RunResult(handler.results.outputs, failures.kept, stats, failures.counts)
 
 
 class _OutputHandler:
-    """Everything is local, so only results leave."""
+    """Takes results; all instances are local, so no items are sent."""
 
-    def __init__(self, options: RunOptions, callers: Stream) -> None:
+    def __init__(self, options: RunOptions, caller: Stream) -> None:
         self.results = ResultCollector(options.on_result)
-        self._callers = callers
-        self.result = self.results.add if options.on_result is None else self._hand_on
+        self._caller = caller
+        self.result = self.results.add if options.on_result is None else self._add
 
-    def _hand_on(self, pe_id: str, output: str, items: list[Any]) -> None:
-        self._callers.activate()
+    def _add(self, pe_id: str, output: str, items: list[Any]) -> None:
+        self._caller.activate()
         self.results.add(pe_id, output, items)
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What pickle leaves to us: identity, writability, and objects that it refuses.
+"""Pickling beyond the standard library: identity, writability, and objects that pickle refuses.
 
-These modules know nothing of plans or runs; `dispel4py.engine.codec` puts them together.
+These modules know nothing of plans or runs; `dispel4py.engine.codec` combines them.
 """

@@ -1,9 +1,9 @@
-"""Copies, within a process, of what pickle refuses: functions, and classes made in a call.
+"""Copies, within a process, of objects that pickle refuses: functions, and local classes.
 
-A function carries more than its code: the variables that it shares with the call that made it, its
-defaults, its attributes.  `copy_locally` copies all of that, once for each variable, so that two
-functions of one item that share a variable still share it.  What belongs to a module (functions and
-classes that are found there by name, a function's globals) stays where it is.
+A function has more state than its code: the variables of its closure, its defaults, its attributes.
+`copy_locally` copies all of them, and each variable once, so that two functions of an item that
+share a variable still share it.  Members of a module (functions and classes that are found there by
+name, the globals of a function) are not copied.
 
     >>> def counting():
     ...     count = [0]
@@ -51,14 +51,14 @@ def copy_locally(value: Any, unchangeable: frozenset[type] = frozenset()) -> Any
 
 
 class _Kept:
-    """Wraps what a copy shares with the original."""
+    """Wraps an object that a copy shares with the original."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
 class _Copier(pickle.Pickler):
-    """Pickles what is read in this process, at once: some of it is only pointed at."""
+    """Pickles an object to be read in this process, at once: some parts are only referenced."""
 
     def __init__(self, unchangeable: frozenset[type]) -> None:
         self._data = io.BytesIO()
@@ -79,7 +79,7 @@ class _Copier(pickle.Pickler):
         return reader.load()
 
     def persistent_id(self, value: Any) -> Any:
-        """Point at what stays as it is."""
+        """Return a reference to an object that is not copied."""
         return self._keep(value.value) if type(value) is _Kept else None
 
     def _keep(self, value: Any) -> int:
@@ -87,7 +87,7 @@ class _Copier(pickle.Pickler):
         return len(self._kept) - 1
 
     def reducer_override(self, value: Any) -> Any:
-        """Say how to copy what pickle would look up by its name."""
+        """Return how to copy an object that pickle would refer to by name."""
         kind = type(value)
         if kind is types.FunctionType:
             return NotImplemented if _is_found_by_name(value) else _reduce_function(value)
@@ -115,32 +115,32 @@ class _Copier(pickle.Pickler):
 
 
 class _DeepCopier(_Copier):
-    """The same, where classes that say by ``__deepcopy__`` how they are copied have their way.
+    """A copier that respects the ``__deepcopy__`` of classes.
 
-    Not where an object says that it cannot be taken apart, as a ``re.Match`` does: no pickle could
-    carry it to another process, and what runs in one process is to run in several.
+    Not of objects that cannot be reduced, such as a ``re.Match``: they could not be pickled for
+    another process, and what runs in one process should run in several.
     """
 
     def __init__(self, unchangeable: frozenset[type]) -> None:
         super().__init__(unchangeable)
-        self._places: dict[int, tuple[Any, int]] = {}  # by id, with the object that has that id
+        self._indices: dict[int, tuple[Any, int]] = {}  # by id, with the object
 
     def persistent_id(self, value: Any) -> Any:
         kind = type(value)
-        has_own_way = kind in _REDUCERS or kind in getattr(self, "dispatch_table", ())
-        if has_own_way or not hasattr(kind, "__deepcopy__"):
+        has_reducer = kind in _REDUCERS or kind in getattr(self, "dispatch_table", ())
+        if has_reducer or not hasattr(kind, "__deepcopy__"):
             return super().persistent_id(value)
-        if id(value) not in self._places:
+        if id(value) not in self._indices:
             value.__reduce_ex__(5)
-            self._places[id(value)] = value, self._keep(copy.deepcopy(value))
-        return self._places[id(value)][1]
+            self._indices[id(value)] = value, self._keep(copy.deepcopy(value))
+        return self._indices[id(value)][1]
 
 
 class _Reader(pickle.Unpickler):
     kept: list[Any]
 
-    def persistent_load(self, place: Any) -> Any:
-        return self.kept[place]
+    def persistent_load(self, index: Any) -> Any:
+        return self.kept[index]
 
 
 def _is_found_by_name(value: Any) -> bool:
@@ -161,16 +161,15 @@ _Contents = list[tuple[types.CellType, Any]]
 
 
 def closed_over(function: types.FunctionType) -> list[tuple[str, Any]]:
-    """Return the variables that a function shares with the call that made it: name, value."""
+    """Return the variables of the closure of a function: name, value."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     return [(name, cell.cell_contents) for name, cell in cells if cell != _EMPTY]
 
 
 def reduce_portably(value: types.FunctionType | types.CellType) -> Any:
-    """Return what a pickler's `reducer_override` does with a function, to be read elsewhere.
+    """Reduce a function, for the `reducer_override` of a pickler, to be read in another process.
 
-    The pickler has to be able to carry code.  Of a function's globals those go along that its code
-    names.
+    The pickler has to be able to pickle code.  Only those globals are included that the code names.
     """
     if isinstance(value, types.CellType):
         return _new_cell, ()
@@ -189,7 +188,7 @@ def _names_in(code: types.CodeType) -> set[str]:
 
 def _reduce_function(function: types.FunctionType) -> Any:
     cells = function.__closure__ or ()
-    # What the cells hold, and all that may lead back to the function, is filled in once it exists.
+    # Contents of cells, and all that may refer to the function, are set once it exists.
     contents = [(cell, cell.cell_contents) for cell in cells if cell != _EMPTY]
     known = {name: getattr(function, name) for name in _ATTRIBUTES}
     state = contents, known, vars(function)
@@ -199,7 +198,7 @@ def _reduce_function(function: types.FunctionType) -> Any:
 
 _ATTRIBUTES = (
     *("__name__", "__qualname__", "__module__", "__doc__", "__defaults__", "__kwdefaults__"),
-    # Annotations that are evaluated late may name what is not there yet.
+    # Annotations that are evaluated lazily may name objects that do not exist yet.
     "__annotate__" if sys.version_info >= (3, 14) else "__annotations__",
 )
 
@@ -248,7 +247,7 @@ _REDUCERS: dict[type, Any] = {
     weakref.ref: lambda weak: (_new_weak, () if weak() is None else (weak(),)),
     weakref.WeakKeyDictionary: lambda weak: (weakref.WeakKeyDictionary, (dict(weak),)),
     weakref.WeakValueDictionary: lambda weak: (weakref.WeakValueDictionary, (dict(weak),)),
-    # The mapping behind it may be known by another way as well.
+    # Other objects may refer to the mapping behind it.
     types.MappingProxyType: lambda proxy: (types.MappingProxyType, (*gc.get_referents(proxy),)),
     staticmethod: lambda wrapper: (staticmethod, (wrapper.__func__,)),
     classmethod: lambda wrapper: (classmethod, (wrapper.__func__,)),
@@ -261,9 +260,9 @@ _REDUCERS: dict[type, Any] = {
 
 # Classes
 
-#: What a class is made of that may refer to the class itself.
+#: Types of members of a class that may refer to the class.
 _METHODS = (types.FunctionType, staticmethod, classmethod, property, functools.cached_property)
-#: Modules of the standard library whose objects hold data; other ones' are locks, loggers, ….
+#: Modules of the standard library whose objects hold data; objects of others are locks and so on.
 _DATA_MODULES = {"array", "builtins", "collections", "ctypes", "functools", "io", "types", "_io"}
 _SINGLETONS = {type(None), type(NotImplemented), type(Ellipsis)}
 _UNCHANGEABLE = frozenset(
@@ -283,58 +282,73 @@ _UNCHANGEABLE = frozenset(
 
 
 def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bool:
-    """Return True if something that a class or function made in a call holds on to can change.
+    """Return whether a local class or function refers to mutable state.
 
-    Other classes are handed on as they are: items of one class should stay items of one class.
+    Other classes are not copied: items of one class should stay items of one class.
     """
     kind = type(value)
     if kind in unchangeable or id(value) in seen:
         return False
     seen.add(id(value))
-    parts: list[Any]
     if isinstance(value, type):
-        if _is_found_by_name(value) or not _is_pythons_own(kind) or kind is enum.EnumType:
-            return False  # what another metaclass has made cannot be made again in parts
-        parts = [*value.__bases__, *_attributes(value)]
-    elif kind is types.FunctionType:
-        if _is_found_by_name(value) or _is_pythons_own(value):
-            return False
-        parts = [content for _, content in closed_over(value)]
-        parts += [value.__defaults__, *(value.__kwdefaults__ or {}).values()]
-        parts += vars(value).values()
-    elif kind in (staticmethod, classmethod):
-        parts = [value.__func__]
-    elif kind is property:
-        parts = [value.fget, value.fset, value.fdel]
-    elif kind is functools.cached_property:
-        parts = [value.func]
-    elif kind is _CACHED:
-        parts = [value.__wrapped__]
-    elif kind in (tuple, frozenset):
-        parts = list(value)
-    elif _is_pythons_own(kind) and kind.__module__ not in _DATA_MODULES:
-        return False
+        parts = _class_parts(value, kind)
+    elif kind in _PARTS:
+        parts = _PARTS[kind](value)
     else:
-        if not hasattr(value, "__dict__"):  # such as the field of a named tuple
-            return not (hasattr(kind, "__get__") and _is_pythons_own(kind))
-        # An object without attributes is but a mark, as `dataclasses` has them.
-        return bool(vars(value)) and not isinstance(value, enum.Enum)
+        return _is_mutable(value, kind)
     return any(_can_change(part, unchangeable, seen) for part in parts)
 
 
+def _class_parts(value: type, kind: type) -> list[Any]:
+    if _is_found_by_name(value) or not _is_pythons_own(kind) or kind is enum.EnumType:
+        return []  # a class of another metaclass cannot be rebuilt from its parts
+    return [*value.__bases__, *_attributes(value)]
+
+
+def _function_parts(value: types.FunctionType) -> list[Any]:
+    if _is_found_by_name(value) or _is_pythons_own(value):
+        return []
+    parts: list[Any] = [content for _, content in closed_over(value)]
+    parts += [value.__defaults__, *(value.__kwdefaults__ or {}).values()]
+    parts += vars(value).values()
+    return parts
+
+
+#: Type → the parts of such an object that may refer to mutable state.
+_PARTS: dict[type, Any] = {
+    types.FunctionType: _function_parts,
+    staticmethod: lambda wrapper: [wrapper.__func__],
+    classmethod: lambda wrapper: [wrapper.__func__],
+    property: lambda it: [it.fget, it.fset, it.fdel],
+    functools.cached_property: lambda it: [it.func],
+    _CACHED: lambda cached: [cached.__wrapped__],
+    tuple: list,
+    frozenset: list,
+}
+
+
+def _is_mutable(value: Any, kind: Any) -> bool:
+    if _is_pythons_own(kind) and kind.__module__ not in _DATA_MODULES:
+        return False
+    if not hasattr(value, "__dict__"):  # such as the field of a named tuple
+        return not (hasattr(kind, "__get__") and _is_pythons_own(kind))
+    # An object without attributes is only a marker, as `dataclasses` has them.
+    return bool(vars(value)) and not isinstance(value, enum.Enum)
+
+
 def _attributes(kind: Any) -> list[Any]:
-    """Return what a class holds, without what Python and `namedtuple` keep there for themselves."""
-    own = ("_abc_impl", "_field_defaults")
+    """Return the attributes of a class, without those of Python and `namedtuple`."""
+    internal = ("_abc_impl", "_field_defaults")
     return [
         value
         for name, value in vars(kind).items()
         if isinstance(value, types.FunctionType)
-        or not (name in own or (name.startswith("__") and name.endswith("__")))
+        or not (name in internal or (name.startswith("__") and name.endswith("__")))
     ]
 
 
 def _is_pythons_own(value: Any) -> bool:
-    """Return True if the standard library has made a function, or has a class."""
+    """Return whether a function or class belongs to the standard library."""
     names = getattr(value, "__globals__", {"__name__": value.__module__})
     return str(names.get("__name__")).partition(".")[0] in sys.stdlib_module_names
 

@@ -1,8 +1,8 @@
-"""PEs that cannot be pickled, made again by the process that runs them.
+"""PEs that cannot be pickled, rebuilt by the process that runs them.
 
-The command runs a workflow that other processes can import as well.  There a PE that holds a lock,
-a socket or a generator is taken from the graph that this import makes, as every process of an MPI
-run once made its own.  Where a program has made the graph, and may have changed it, it is refused.
+The command runs a workflow that other processes can import as well.  There, a PE that holds a lock,
+a socket or a generator is taken from the graph of that import.  Where a program has made the graph,
+and may have changed it, such a PE is refused.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dispel4py.workflow_graph import WorkflowGraph
 
 
 def can_be_rebuilt(pe: GenericPE) -> bool:
-    """Return whether it harms nothing to make a PE in several processes: it has no file open."""
+    """Return whether a PE can be made in several processes: it has no open file."""
     return not any(type(value) in REFUSE_FILES and not value.closed for value in vars(pe).values())
 
 
 def rebuild_pes(origin: Origin) -> list[Any]:
-    """Return the PEs of the graph that is made here by importing its module, by number."""
+    """Return the PEs of a graph, by number, from importing its module here."""
     graph: WorkflowGraph = getattr(import_module(origin.module), origin.graph)
     return graph.flatten().get_contained_objects()
 
 
 class LocalPE:
-    """Hands out a PE of this process, for the one instance that it has here.
+    """Returns a PE of this process, once: it has one instance here.
 
     Args:
         pe: the PE.

@@ -1,7 +1,7 @@
-"""Which edges lead to ordered inputs, so that items travel there with their places.
+"""Paths: numbers of the edges that lead to ordered inputs.
 
-A way is one of the edges, or one of the instances that an edge with the grouping ``"all"`` leads
-to: an item that goes several ways to the same ordered input takes one place after the other there.
+An edge with the grouping ``"all"`` has a path for each instance.  An item that takes several paths
+to the same ordered input has one place after the other there.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedPE]:
-    """Return the same PEs with their ordered inputs, and with the ways to them.
+    """Return PEs with their ordered inputs, and the paths to these inputs.
 
     Args:
         pes: all PEs of a plan, by number.
-        order: their numbers, each behind all that feed it.
+        order: their numbers, each after all that feed it.
 
     Raises:
-        GraphError: a PE on a way does what cannot be kept in order.
+        GraphError: a PE on a path does what is not compatible with an order.
     """
     if not any(route.ordered for pe in pes for route in _routes(pe)):
         return [*pes]
@@ -68,19 +68,19 @@ def _inputs(pes: Sequence[PlannedPE], i: int) -> tuple[str, ...]:
 def _paths_to(
     pes: Sequence[PlannedPE], order: Sequence[int], target: int
 ) -> dict[int, tuple[int, bool]]:
-    """Return what a `ReorderBuffer` has to know of the ways to a PE."""
+    """Return the paths to a PE, for its `ReorderBuffer`."""
     found: dict[int, tuple[int, bool]] = {}
     leads = [False] * len(pes)
     for i in reversed(order):
-        ways: list[list[int]] = []
+        paths: list[list[int]] = []
         for route in _routes(pes[i]):
             if route.destination == target and route.ordered:
-                ways.append(_paths(route, pes))  # each instance of the target sees one of them
+                paths.append(_paths(route, pes))  # each instance of the target sees one of them
             elif leads[route.destination]:
-                ways += [[way] for way in _paths(route, pes)]
-        leads[i] = bool(ways)
-        for rank, same in enumerate(ways):
-            found |= dict.fromkeys(same, (rank, rank == len(ways) - 1))
+                paths += [[path] for path in _paths(route, pes)]
+        leads[i] = bool(paths)
+        for index, same in enumerate(paths):
+            found |= dict.fromkeys(same, (index, index == len(paths) - 1))
     return found
 
 

@@ -1,6 +1,6 @@
-"""The reorder buffer of an instance with ordered inputs: it gives the order that the roots made.
+"""`ReorderBuffer`: restores the order of items at the ordered inputs of an instance.
 
-What comes early is held until all before it has come; see `dispel4py.engine.ordered.places`.
+Early items are held until all earlier ones have arrived; see `dispel4py.engine.ordered.places`.
 
     >>> from dispel4py.engine.ordered.places import Placed
     >>> buffer = ReorderBuffer({7: (0, True)})
@@ -24,11 +24,12 @@ from dispel4py.errors import RunError
 
 
 class ReorderBuffer:
-    """Holds what has come early to one instance, and knows what comes next.
+    """Holds early items of one instance, and knows which place is next.
 
     Args:
-        ways: by the number of a way (see `Route`), which of those ways it is that lead here from
-            the same PE, and whether it is the last of them.
+        paths: number of a path (see `Route`) → its index among the paths that lead here from the
+            same PE, and whether it is the last of them.
+        limits: how many early items may wait before roots are paused.
     """
 
     def __init__(
@@ -43,19 +44,19 @@ class ReorderBuffer:
 
     @property
     def roots_to_pause(self) -> tuple[int, ...]:
-        """Roots that should wait: those of which items are held, while these are too many."""
+        """The roots of the early items, while there are too many."""
         if self._early < self._max_items and self._early_bytes < self._max_bytes:
             return ()
         return tuple(root for root, held in self._held.items() if held)
 
     def take(self, input_name: str, item: Any) -> Iterator[tuple[str, Any]]:
-        """Take what has come by an input.
+        """Add an item or punctuation that has arrived at an input.
 
         Yields:
-            (input, item or void) of all that are next in order now.
+            (input, item or `EmptyPlace`) of all that are next now.
 
         Raises:
-            RunError: it has come before.
+            RunError: the place has arrived before.
         """
         root = item.place[0]
         if root == LATE:
@@ -83,10 +84,10 @@ class ReorderBuffer:
             self._early_bytes -= size
 
     def finish(self) -> Iterator[tuple[str, Any]]:
-        """Give what comes after all else, as `take` does; nothing more will come.
+        """Yield the late items, as `take` does; nothing more will arrive.
 
         Raises:
-            RunError: something is missing.
+            RunError: an item is missing.
         """
         for held in self._held.values():
             if held:
@@ -100,16 +101,16 @@ class ReorderBuffer:
             yield input_name, item
 
     def _read(self, place: Place) -> tuple[Place, Place]:
-        """Return a place and the one that follows it, in the form compared here: no last zeros."""
+        """Return a place and the next one, in the form compared here: without last zeros."""
         numbers = [place[1]]
         open_at = 0  # the deepest number that is not the last one of its kind
-        is_way = True
+        is_path = True
         for part in place[2:]:
-            if is_way:
+            if is_path:
                 number, is_last = self._paths[part]
             else:
                 number, is_last = (~part, True) if part < 0 else (part, False)
-            is_way = not is_way
+            is_path = not is_path
             if not is_last:
                 open_at = len(numbers)
             numbers.append(number)
@@ -121,13 +122,13 @@ class ReorderBuffer:
 
 
 class OrderedSnapshot(NamedTuple):
-    """An instance that moves to another process, with its part of the order.
+    """An instance that moves to another process, with the state of its order.
 
     Attributes:
-        pe: the PE, or that with what else is kept of it.
+        pe: the PE, or a snapshot of it.
         number: see `Call`.
-        source: number of the instance, or of the process that has the replica.
-        buffer: what has come to it, if it has an ordered input.
+        source: number of the instance, or of the process of a replica.
+        buffer: its reorder buffer, if it has an ordered input.
     """
 
     pe: GenericPE | InstanceSnapshot

@@ -1,7 +1,7 @@
-"""The router of items that travel with their places; see `dispel4py.engine.ordered.places`.
+"""`OrderedRouter`: the router of items with places; see `dispel4py.engine.ordered.places`.
 
-Voids are routed as well.  Where an ordered input has several instances, those that do not get an
-item get an `OtherInstance`.
+Punctuation is routed as well.  Where an ordered input has several instances, those that do not get
+an item get an `OtherInstance`.
 """
 
 from __future__ import annotations
@@ -12,30 +12,33 @@ from typing import Any
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import ALL
 from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
-from dispel4py.engine.routing import Parts, Router
+from dispel4py.engine.routing import RoutedItems, Router
 
 
 class OrderedRouter(Router):
     """See `Router`."""
 
-    def _split_for(self, kind: str) -> Callable[[list[Any]], Parts]:
+    def _split_for(self, kind: str) -> Callable[[list[Any]], RoutedItems]:
         split = super()._split_for(kind)
         if not self.route.ordered or self.instances == 1 or kind == ALL:
             return split
         return lambda items: self._punctuate_others(split(items))
 
-    def _to_all(self, items: list[Any]) -> Parts:
+    def _to_all(self, items: list[Any]) -> RoutedItems:
         # All copies are made before the first receiver can touch its own.
         first = self.route.path
         others = range(first + 1, first + self.instances)
-        copies = [take_path([_off(item) for item in items], path, self._copier) for path in others]
+        copies = [
+            take_path([_without_path(item) for item in items], path, self._copier)
+            for path in others
+        ]
         if self._in_order:
-            together = zip(items, *copies, strict=True)
-            return [(i, [item]) for same in together for i, item in enumerate(same)]
+            all_copies = zip(items, *copies, strict=True)
+            return [(i, [item]) for same in all_copies for i, item in enumerate(same)]
         return enumerate([items, *copies])
 
-    def _by_key(self, items: list[Any]) -> Parts:
-        parts: list[tuple[int, list[Any]]] = []
+    def _by_key(self, items: list[Any]) -> RoutedItems:
+        batches: list[tuple[int, list[Any]]] = []
         for given in items:
             item, instance = given, 0
             if type(item) is Placed:
@@ -45,26 +48,26 @@ class OrderedRouter(Router):
                 elif item.place[0] == LATE:
                     continue
                 else:
-                    item = EmptyPlace(item.place)  # its key cannot be read
-            if parts and parts[-1][0] == instance:
-                parts[-1][1].append(item)
+                    item = EmptyPlace(item.place)  # its key is invalid
+            if batches and batches[-1][0] == instance:
+                batches[-1][1].append(item)
             else:
-                parts.append((instance, [item]))
-        return parts if self._in_order else _together(parts)
+                batches.append((instance, [item]))
+        return batches if self._in_order else _merge(batches)
 
-    def _punctuate_others(self, parts: Parts) -> Parts:
-        all_parts: list[tuple[int, list[Any]]] = []
-        for instance, items in parts:
-            all_parts.append((instance, items))
-            elsewhere = [OtherInstance(item.place) for item in items if item.place[0] != LATE]
-            if elsewhere:
+    def _punctuate_others(self, routed: RoutedItems) -> RoutedItems:
+        batches: list[tuple[int, list[Any]]] = []
+        for instance, items in routed:
+            batches.append((instance, items))
+            punctuation = [OtherInstance(item.place) for item in items if item.place[0] != LATE]
+            if punctuation:
                 others = (other for other in range(self.instances) if other != instance)
-                all_parts += [(other, elsewhere) for other in others]
-        return all_parts if self._in_order else _together(all_parts)
+                batches += [(other, punctuation) for other in others]
+        return batches if self._in_order else _merge(batches)
 
 
 def take_path(items: list[Any], path: int, copier: Copier) -> list[Any]:
-    """Return items and voids with the number of one of the paths that they take.
+    """Return items and punctuation with a path added to their places.
 
     Args:
         items: as they were written.
@@ -83,15 +86,15 @@ def take_path(items: list[Any], path: int, copier: Copier) -> list[Any]:
     return taken
 
 
-def _off(item: Any) -> Any:
-    """Return an item as it was before it took a path."""
+def _without_path(item: Any) -> Any:
+    """Return an item without the last path of its place."""
     return item._replace(place=item.place[:-1])
 
 
-def _together(parts: Parts) -> list[tuple[int, list[Any]]]:
-    """One part for each instance."""
+def _merge(routed: RoutedItems) -> list[tuple[int, list[Any]]]:
+    """Return one batch for each instance."""
     found: dict[int, list[Any]] = {}
-    for instance, items in parts:
+    for instance, items in routed:
         if instance in found:
             found[instance] += items
         else:

@@ -1,8 +1,7 @@
-"""Copies of a PE that holds what cannot be copied, for runs that stay in one process.
+"""Copies of PEs with objects that cannot be copied, for runs in one process.
 
 A lock, a socket, a generator or a connection to a database has no copy.  In the process that made
-it a PE can use it all the same: its copy refers to the very same object, and has all else for
-itself.
+the object, a copy of the PE refers to the same object, and has its own copies of all others.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dispel4py.files.reachable_files import reachable_files
 
 
 class PartialCopyFactory:
-    """Makes the PEs of the instances of a planned PE; see `PlannedPE.factory`.
+    """Makes the PEs of the instances of a PE; see `PlannedPE.factory`.
 
     Args:
         planned: the PE in the plan.
@@ -35,8 +34,8 @@ class PartialCopyFactory:
         """Return a copy of the PE.
 
         Raises:
-            GraphError: it cannot be copied, and that is not because of an attribute; or it holds an
-                open file.
+            GraphError: the PE cannot be copied, and no attribute is the reason; or it has an open
+                file.
         """
         pe = self._planned.pe
         try:
@@ -45,7 +44,7 @@ class PartialCopyFactory:
             reason: Exception = error
         if not self._shared:
             try:
-                self._shared = {id(value): value for value in _parts_to_share(pe)}
+                self._shared = {id(value): value for value in _find_uncopiable(pe)}
             except OpenFileError as error:
                 reason = error
             if self._shared:
@@ -53,20 +52,20 @@ class PartialCopyFactory:
         raise GraphError([f"{self._planned.id}: {cannot_carry(pe, reason)}"]) from reason
 
 
-def _parts_to_share(pe: GenericPE) -> list[Any]:
-    """Return what a PE has in its attributes, or in containers there, that cannot be copied.
+def _find_uncopiable(pe: GenericPE) -> list[Any]:
+    """Return the objects in attributes of a PE, or in containers there, that cannot be copied.
 
-    What an object holds belongs together: half a copy of a client that goes on with its original's
-    socket could work for neither.  So an object is shared as a whole.
+    An object is shared as a whole: a partial copy of a client that uses the socket of the original
+    would work for neither.
 
     Raises:
-        OpenFileError: an open file is among it.
+        OpenFileError: an open file is among them.
     """
     known = {**modules_of(pe), id(pe): pe}
-    found = [*_without_copy(pe, known, set())]
+    found = [*_iterate_uncopiable(pe, known, set())]
     for file in [*(value for value in found if type(value) in REFUSE_FILES), *reachable_files(pe)]:
         raise OpenFileError(f"{describe_file(file)} is open")
-    # One that only refers to another of them has a copy that does so, too.
+    # An object that only refers to another of them can be copied with the same reference.
     return [
         value
         for value in found
@@ -74,7 +73,7 @@ def _parts_to_share(pe: GenericPE) -> list[Any]:
     ]
 
 
-def _without_copy(value: Any, known: dict[int, Any], seen: set[int]) -> Iterator[Any]:
+def _iterate_uncopiable(value: Any, known: dict[int, Any], seen: set[int]) -> Iterator[Any]:
     for part in _parts(value):
         if id(part) in seen:
             continue
@@ -82,7 +81,7 @@ def _without_copy(value: Any, known: dict[int, Any], seen: set[int]) -> Iterator
         if _has_copy(part, known):
             continue
         if isinstance(part, GenericPE) or type(part) in (dict, list, tuple, set):
-            yield from _without_copy(part, known, seen)
+            yield from _iterate_uncopiable(part, known, seen)
         else:
             yield part
 
