@@ -3,13 +3,13 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
+.PHONY: help demo test environments test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
 
 export HATCH_DATA_DIR := $(CURDIR)/.hatch
-# Which environment a script runs in, we say below; a shell inside another must not.
+# Which environment a script runs in is set below; that of a shell inside another must not.
 unexport HATCH_ENV
 unexport HATCH_ENV_ACTIVE
 unexport PYTHONPATH
@@ -21,7 +21,14 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+test: environments lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+
+# Those of `make test`, side by side: pip waits for downloads and disks.
+environments: .venv/hatch.ready
+	@for name in lint core test mpich; do \
+		$(MAKE) --no-print-directory .hatch/$$name.ready & pids="$$pids $$!"; \
+	done; \
+	for pid in $$pids; do wait $$pid || failed=1; done; exit $${failed:-0}
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"

@@ -1,13 +1,16 @@
-"""Which tests are left to the slow ones, and how many run at once.
+"""Which tests `make test` leaves to `make test-slow`, and how many run at once.
 
-Those of core have run by themselves when everything is tested together, and most of them do not see
-what else is installed.  Where a test that starts processes has several parameters, `make test` runs
-it so often that each value of each parameter has its turn (*each choice coverage*: Ammann and
-Offutt, *Introduction to Software Testing*); the other combinations are marked `slow`.
+The tests of core run where core alone is installed, and most of them do not depend on what else is;
+of these, `make test` runs none again together with everything.
+
+Where a test that starts processes has several parameters, `make test` runs it so often that each
+value of each parameter has its turn (*each choice coverage*: Ammann and Offutt, *Introduction to
+Software Testing*).  Start methods and mappings that share a loop count as one value: the tests of
+a file have them in turn.  The other combinations are marked `slow`.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -16,8 +19,14 @@ collect_ignore_glob = ["packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py"]
 
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")
-#: Tests of core that see what is installed beside it.
-SEEING = (
+#: Start methods and mappings that share a loop: that of ranks, of tasks in memory, or in Redis.
+SHARED_LOOPS = (
+    {"fork", "forkserver", "spawn", "multi", "zmq_multi"},
+    {"dyn_multi", "dyn_auto_multi"},
+    {"dyn_redis", "dyn_auto_redis"},
+)
+#: Tests of core that depend on what is installed beside it.
+BESIDE_OTHERS = (
     "test_command_and_examples.py",
     "test_old_paths.py",
     "test_registry.py",
@@ -25,26 +34,56 @@ SEEING = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before they are chosen by their marks
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
     tests = defaultdict(list)
     for item in items:
-        if "d4py-core" in item.path.parts and item.path.name not in SEEING:
+        if "d4py-core" in item.path.parts and item.path.name not in BESIDE_OTHERS:
             item.add_marker(pytest.mark.slow)
         if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
             tests[item.path, item.cls, item.originalname].append(item)
-    for combined in tests.values():
-        quick = [item for item in combined if item.get_closest_marker("slow") is None]
-        values = {item: {(k, repr(v)) for k, v in item.callspec.params.items()} for item in quick}
-        waiting = set().union(*values.values())
-        while waiting:  # the test that gives most of them their turn
-            chosen = max(values, key=lambda item: len(values[item] & waiting))
-            waiting -= values.pop(chosen)
-        for item in values:
+    turns = Counter()
+    for combinations in tests.values():
+        quick = [item for item in combinations if item.get_closest_marker("slow") is None]
+        for item in _each_choice(quick, turns):
             item.add_marker(pytest.mark.slow)
+
+
+def _each_choice(items, turns):
+    """Return the items that are not needed for each value of each parameter to have its turn.
+
+    Args:
+        items: A test with different parameters.
+        turns: How often a file has had each of the values that share a loop; updated.
+    """
+    values = {item: {_value_of(*param) for param in item.callspec.params.items()} for item in items}
+    waiting = set().union(*values.values())
+
+    def preference(item):
+        return len(values[item] & waiting), -sum(turns[turn] for turn in _turns_of(item))
+
+    while waiting:
+        chosen = max(values, key=preference)
+        waiting -= values.pop(chosen)
+        turns.update(_turns_of(chosen))
+    return values
+
+
+def _value_of(name, value):
+    loops = [number for number, loop in enumerate(SHARED_LOOPS) if _is_in(value, loop)]
+    return name, *(loops or [repr(value)])
+
+
+def _turns_of(item):
+    values = item.callspec.params.values()
+    return [(item.path, v) for v in values if any(_is_in(v, loop) for loop in SHARED_LOOPS)]
+
+
+def _is_in(value, loop):
+    return isinstance(value, str) and value in loop
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """For ``-n auto``: tests wait for processes so much that two of them leave a core idle."""
-    return (os.cpu_count() or 1) + 1
+    """For ``-n auto``: tests wait for processes half of the time, so each core runs two of them."""
+    return 2 * (os.cpu_count() or 1)

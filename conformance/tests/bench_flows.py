@@ -1,6 +1,6 @@
 """The workflows of the benchmarks of processes, for d4py and for dispel4py of old alike.
 
-So they use the import paths of old, say what they found by printing where D4PY_BENCH_PRINT is set,
+So they use the import paths of old, print what they found where D4PY_BENCH_PRINT is set,
 and send no results.
 """
 
@@ -124,7 +124,7 @@ class Slow(ConsumerPE):
 
 
 class Named(Relay):
-    """Tells a file its process."""
+    """Writes its process to a file."""
 
     def __init__(self, file):
         Relay.__init__(self)

@@ -8,7 +8,7 @@ import importlib.util
 
 import pytest
 
-from d4py_conformance.bench import baselines as probes
+from d4py_conformance.bench import baselines
 from d4py_conformance.bench.measure import by_turns
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import chain
@@ -21,11 +21,11 @@ OTHERS = {"bytewax": COUNT, "streamz": COUNT // 10, "ray": COUNT}
 
 def rate(seconds, count=COUNT):
     """Hops per second."""
-    return count * probes.STAGES / seconds(count)
+    return count * baselines.STAGES / seconds(count)
 
 
 def five_stages(count):
-    result = run(chain(Numbers(), *(Relay() for _ in range(probes.STAGES))), inputs=count)
+    result = run(chain(Numbers(), *(Relay() for _ in range(baselines.STAGES))), inputs=count)
     assert len(result.outputs["Relay5"]["output"]) == count
     return result.stats.seconds
 
@@ -33,7 +33,7 @@ def five_stages(count):
 @pytest.mark.benchmark(group="tiny items, five hops, one process")
 def test_five_hops_of_simple(benchmark, capsys):
     others = {
-        name: functools.partial(rate, getattr(probes, name), count)
+        name: functools.partial(rate, getattr(baselines, name), count)
         for name, count in OTHERS.items()
         if importlib.util.find_spec(name) is not None
     }
@@ -42,7 +42,7 @@ def test_five_hops_of_simple(benchmark, capsys):
         capsys,
         "hops/s",
         lambda: rate(five_stages),
-        plain_calls=lambda: rate(probes.plain_calls),
-        generators=lambda: rate(probes.generators),
+        plain_calls=lambda: rate(baselines.plain_calls),
+        generators=lambda: rate(baselines.generators),
         **others,
     )

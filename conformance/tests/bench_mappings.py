@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from d4py_conformance.bench import baselines as probes
+from d4py_conformance.bench import baselines
 from d4py_conformance.bench.measure import (
     PEER,
     by_turns,
@@ -115,7 +115,7 @@ def through_redis(count):
     import redis
 
     with redis.Redis.from_url(os.environ["REDIS_URL"], protocol=2) as client:
-        return probes.redis_stream(client, count)
+        return baselines.redis_stream(client, count)
 
 
 def workers(mapping, count):
@@ -125,16 +125,16 @@ def workers(mapping, count):
 @pytest.mark.benchmark(group="tiny items, five hops, six processes")
 @on_mappings(flows.five_hops)
 def test_five_hops(benchmark, capsys, mapping, peer):
-    count, hops = 1_000_000, probes.STAGES
-    probe = {"zmq_multi": probes.zeromq}.get(mapping, probes.pipe)
+    count, hops = 1_000_000, baselines.STAGES
+    baseline = {"zmq_multi": baselines.zeromq}.get(mapping, baselines.pipe)
     if "redis" in mapping:
-        probe = through_redis
+        baseline = through_redis
     by_turns(
         benchmark,
         capsys,
         "hops/s",
         lambda: count * hops / seconds(flows.five_hops, mapping, count, 6),
-        one_hop_in_batches=lambda: count / probe(count),
+        one_hop_in_batches=lambda: count / baseline(count),
         peer=peer(rate_of_peer(mapping, "five_hops", hops, 6)),
     )
 
@@ -142,7 +142,7 @@ def test_five_hops(benchmark, capsys, mapping, peer):
 @pytest.mark.benchmark(group="tiny items, five hops, six processes")
 @pytest.mark.skipif("zmq_multi" not in available(), reason="zmq_multi is not installed")
 def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
-    count, hops = 1_000_000, probes.STAGES
+    count, hops = 1_000_000, baselines.STAGES
     by_turns(
         benchmark,
         capsys,
@@ -162,8 +162,8 @@ def test_arrays(benchmark, capsys, mapping, peer):
         capsys,
         "hops/s",
         lambda: count * hops / seconds(flows.three_hops, mapping, count, 4),
-        one_hop_by_shared_memory=lambda: count / probes.shared_arrays(count),
-        by_hand=lambda: count * hops / probes.chained_arrays(count, hops),
+        one_hop_by_shared_memory=lambda: count / baselines.shared_arrays(count),
+        by_hand=lambda: count * hops / baselines.chained_arrays(count, hops),
         peer=peer(lambda run_peer: 100 * hops / run_peer("three_hops", 100, 4))
         if mapping in FIXED
         else None,
@@ -173,7 +173,7 @@ def test_arrays(benchmark, capsys, mapping, peer):
 @pytest.mark.benchmark(group="waiting for 10 s in all, on 16 instances")
 @on_mappings(flows.waits)
 def test_waits(benchmark, capsys, mapping, peer):
-    each = 1_000  # what starts and ends 17 processes is measured elsewhere
+    each = 1_000  # what starts and ends 17 processes is measured by another benchmark
     count, processes = each * flows.WAITERS, workers(mapping, flows.WAITERS)
 
     def wait():
@@ -186,7 +186,7 @@ def test_waits(benchmark, capsys, mapping, peer):
         "s",
         lambda: seconds(flows.waits, mapping, count, processes),
         ideal=lambda: each * flows.WAIT,
-        plain_processes=lambda: probes.side_by_side(wait, flows.WAITERS),
+        plain_processes=lambda: baselines.side_by_side(wait, flows.WAITERS),
         peer=peer(lambda run_peer: run_peer("waits", count, processes))
         if mapping in FIXED
         else None,
@@ -221,7 +221,7 @@ def test_burns(benchmark, capsys, mapping, peer):
         capsys,
         "s",
         lambda: seconds(flows.burns, mapping, count, workers(mapping, 2)),
-        plain_processes=lambda: probes.side_by_side(burn_half, 2),
+        plain_processes=lambda: baselines.side_by_side(burn_half, 2),
         peer=peer(lambda run_peer: run_peer("burns", count, 3)) if mapping in FIXED else None,
     )
 
@@ -239,7 +239,7 @@ def test_whole_command(benchmark, capsys, mapping, peer):
         capsys,
         "s",
         lambda: whole(ours),
-        plain_processes=lambda: probes.start_interpreter(6),
+        plain_processes=lambda: baselines.start_interpreter(6),
         peer=peer(whole, command),
     )
 
@@ -255,7 +255,7 @@ def test_peak_memory(benchmark, capsys, mapping, peer):
         "MiB",
         lambda: ours(count, 6),
         a_tenth_of_the_items=lambda: ours(count // 10, 6),
-        plain_processes=lambda: peak_of([sys.executable, "-c", probes.IDLE_PROCESSES.format(6)]),
+        plain_processes=lambda: peak_of([sys.executable, "-c", baselines.IDLE_PROCESSES.format(6)]),
         peer=peer(lambda run_peer: run_peer("five_hops", PEERS[mapping], 6), peak_memory),
     )
 
@@ -314,7 +314,7 @@ def test_lone_items(benchmark, capsys, mapping, peer):
         capsys,
         "ms",
         delay,
-        plain_pipes=lambda: 1000 * probes.lone_items(count, flows.PAUSE),
+        plain_pipes=lambda: 1000 * baselines.lone_items(count, flows.PAUSE),
         peer=peer(
             lambda run_peer: 1000 * statistics.median(reported(run_peer("lone", count, 6)[0])),
             command,

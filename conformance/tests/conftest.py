@@ -1,48 +1,93 @@
-"""Which of the tests of our own mappings are one of many of a kind, and left to the slow ones.
+"""Which tests of our own mappings `make test` leaves to `make test-slow`.
 
-The suite has each of its tests for each mapping.  Where the same is shown once by a quick run, the
-other runs are marked `slow`: `make test` leaves them out, `make test-slow` runs them.
+The suite has each of its tests for each mapping.  `make test` runs every rule on every loop, and
+every workflow on every mapping; where another mapping shares the loop, or a mapping of the tests
+shows nothing new, the test is marked `slow`.
 """
 
 import pytest
 
 from d4py_conformance.expected.workflows import WORKFLOWS
 
-#: Of runs that start their processes otherwise: whatever has to travel there, and what ends them.
+#: Mappings that run a loop of their own: that of a single process, of ranks, of tasks in memory,
+#: and of tasks in Redis.  They have all tests.
+ALL_RULES = {"simple", "multi", "dyn_multi", "hybrid_redis"}
+#: Tests of the other mappings beside the workflows: results, failures and the end of a run arrive
+#: by a transport, or a store, of their own.
+OF_TRANSPORT = (
+    "test_c1_the_end_is_known_and_not_waited_for",
+    "test_c1_every_call_of_every_instance_is_counted",
+    "test_c1_progress_is_reported_while_a_run_goes_on",
+    "test_c3_an_exception_stops_the_run",
+    "test_c3_an_item_that_cannot_be_carried_is_skipped",
+    "test_c3_the_cause_is_carried",
+    "test_m1_two_hosts_share_a_run",
+    "test_standard",
+)
+#: Tests of other start methods: what has to travel to a worker process, and what ends it.
 OF_STARTING = (
     "test_workflow[",
     "test_m2_items_arrive_as_they_were_sent",
     "test_c3_an_exception_stops_the_run",
     "test_c4_a_run_leaves_nothing_behind",
 )
-#: What these add to a mapping that has all tests, `multi`, `dyn_multi` or `hybrid_redis`, is in how
-#: runs proceed and end.
-LIKE_OTHERS = {"zmq_multi", "mpi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"}
-OF_RUNNING = ("test_workflow[", "test_c1", "test_c3")
 #: Workflows with every kind of grouping, and a composite.
 A_FEW = {"group_by", "grouping_alltoone", "grouping_onetoall", "pipeline_composite", "split_merge"}
+#: Tests that show what a mapping refuses, and that it runs the rest.
+OF_REFUSING = ("test_workflow[", "test_d1", "test_c2_random_graphs", "test_standard")
 
 
-@pytest.hookimpl(tryfirst=True)  # before they are chosen by their marks
+@pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
     for item in items:
-        if getattr(item, "cls", None) is not None and _is_one_of_many(item):
-            item.add_marker(pytest.mark.slow)
+        is_repeated = REPEATED.get(getattr(getattr(item, "cls", None), "__name__", None))
+        if is_repeated is not None:
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            if is_repeated(item.name, params):
+                item.add_marker(pytest.mark.slow)
 
 
-def _is_one_of_many(item):
-    given = item.callspec.params if hasattr(item, "callspec") else {}
-    workflow = given.get("name")
-    if item.cls.__name__ == "TestInstalledMappings":
-        smaller = workflow is not None and given["size"] != WORKFLOWS[workflow].sizes[-1]
-        again = given.get("mapping") in LIKE_OTHERS and not item.name.startswith(OF_RUNNING)
-        # Those of mpi are below too, and a graph that is drawn is many runs.
-        of_mpi = given.get("mapping") == "mpi" and (workflow or "random" in item.name)
-        return smaller or again or of_mpi
-    if item.cls.__name__ == "TestStartMethods":
-        return not item.name.startswith(OF_STARTING) or (workflow or "split_merge") not in A_FEW
-    if item.cls.__name__ == "TestFixedMappings" and workflow is not None:
-        if given["mapping"] == "mpi":
-            return given["processes"] != "enough" or workflow not in A_FEW
-        return given["processes"] not in {"1", "enough"} or workflow == "sieveoferatosthenes"
-    return False
+def _is_smaller(params):
+    workflow = params.get("name")
+    return workflow in WORKFLOWS and params.get("size") != WORKFLOWS[workflow].sizes[-1]
+
+
+def _is_repeated_on_installed(name, params):
+    mapping, workflow = params.get("mapping"), params.get("name")
+    if mapping in ALL_RULES:
+        return _is_smaller(params)
+    if workflow is not None:  # those of mpi are run by TestFixedMappings
+        return mapping == "mpi" or _is_smaller(params)
+    return not name.startswith(OF_TRANSPORT)
+
+
+def _is_repeated_with_start_method(name, params):
+    return not name.startswith(OF_STARTING) or params.get("name", "split_merge") not in A_FEW
+
+
+def _is_repeated_in_processes(name, params):
+    if "processes" not in params:
+        return False
+    if params["mapping"] == "mpi":
+        return params["processes"] != "enough" or params["name"] not in A_FEW
+    # As many processes as instances is what TestInstalledMappings has for small workflows.
+    wanted = {"1", "enough"} if params["mapping"] == "multi" else {"enough"}
+    return params["processes"] not in wanted or params["name"] == "sieveoferatosthenes"
+
+
+def _is_repeated_on_sound(name, params):
+    return name == "test_c1_a_pause_does_not_end_the_run" or _is_smaller(params)
+
+
+def _is_repeated_without_capabilities(name, params):
+    return not name.startswith(OF_REFUSING) or _is_smaller(params)
+
+
+#: Test class → whether `make test` shows the same by another test.
+REPEATED = {
+    "TestInstalledMappings": _is_repeated_on_installed,
+    "TestStartMethods": _is_repeated_with_start_method,
+    "TestFixedMappings": _is_repeated_in_processes,
+    "TestSound": _is_repeated_on_sound,
+    "TestDeclaresNothing": _is_repeated_without_capabilities,
+}

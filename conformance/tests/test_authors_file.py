@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from d4py_conformance.rules import random_graphs as drawn
+from d4py_conformance.rules import random_graphs
 from dispel4py.engine.capabilities import Capabilities
 
 pytest_plugins = ["pytester"]
@@ -180,7 +180,7 @@ def test_what_is_simple_comes_first_and_random_graphs_last(pytester):
 
 
 def test_a_random_graph_that_fails_is_made_smaller_for_a_while_only(monkeypatch):
-    monkeypatch.setattr(drawn, "SHRINK_SECONDS", -1.0)
+    monkeypatch.setattr(random_graphs, "SHRINK_SECONDS", -1.0)
     seen = []
 
     def check(graph):
@@ -189,6 +189,6 @@ def test_a_random_graph_that_fails_is_made_smaller_for_a_while_only(monkeypatch)
             raise AssertionError(f"a graph of {len(graph.edges)} edges")
 
     with pytest.raises(AssertionError, match=r"a graph of \d+ edges"):
-        drawn._for_some(16, Capabilities(stateful=True), check)
+        random_graphs._for_some(16, Capabilities(stateful=True), check)
     at = next(i for i, text in enumerate(seen) if text == seen[-1])
     assert set(seen[at:]) == {seen[-1]}

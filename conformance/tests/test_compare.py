@@ -6,7 +6,7 @@ import pytest
 
 import d4py_examples.graph_testing
 from d4py_conformance import WORKFLOWS, Case, assert_outputs, differences
-from d4py_conformance.pes.common import Sample
+from d4py_conformance.pes.copies import Sample
 from dispel4py import WorkflowGraph
 
 

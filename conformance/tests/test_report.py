@@ -1,6 +1,9 @@
-"""The report tells four things apart: it can, it says it cannot, it fails, nobody has tried."""
+"""The report distinguishes four outcomes: passed, refused by declaration, failed, not run."""
 
 import json
+import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -13,79 +16,102 @@ pytest_plugins = ["pytester"]
 FILE = """
     import pytest
 
-    from d4py_conformance import MappingConformance
     from d4py_conformance.mutants import DeclaresNothing, LastEdgeOnly
+    from d4py_conformance.rules.instances import InstanceRules
+    from d4py_conformance.rules.workflows import WorkflowRuns
 
 
-    class TestSimple(MappingConformance):
+    class Restricted(InstanceRules, WorkflowRuns):
+        pass
+
+
+    class TestSimple(Restricted):
         @pytest.fixture
         def mapping(self):
             return "simple"
 
 
-    class TestBroken(MappingConformance):
+    class TestMutant(Restricted):
         @pytest.fixture
         def mapping(self):
-            broken = LastEdgeOnly()
-            broken.name = "broken"
-            return broken
+            mutant = LastEdgeOnly()
+            mutant.name = "mutant"
+            return mutant
 
 
-    class TestModest(MappingConformance):
+    class TestModest(Restricted):
         @pytest.fixture
         def mapping(self):
             modest = DeclaresNothing()
             modest.name = "modest"
             return modest
 """
+#: A session of pytest that no settings outside of its folder apply to.
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-c", os.devnull),
+    *("--rootdir=.", "-p", "no:cacheprovider"),
+)
 #: Which tests are run: two workflows, and one that asks for a capability.
 CHOSEN = "teecopy-1 or word_count-1 or i2_all_three"
 
 
-@pytest.fixture
-def report_of(pytester):
-    """Runs some of the suite on three mappings; gives the folder with the report."""
-
-    def report_of(*more):
-        pytester.makepyfile(textwrap.dedent(FILE))
-        pytester.runpytest_subprocess("--conformance-report=out", "-k", CHOSEN, *more)
-        return pytester.path / "out"
-
-    return report_of
-
-
-def test_a_mapping_that_is_not_there_has_failed(pytester):
-    pytester.makepyfile(textwrap.dedent(FILE).replace("simple", "no_such_mapping"))
-    pytester.runpytest_subprocess("--conformance-report=out", "-k", "TestSimple and teecopy-1")
-    found = json.loads((pytester.path / "out" / "conformance.json").read_text())
-    assert found["workflows"]["teecopy"] == {"no_such_mapping": "failed"}
+def write_report(folder, *more, text=FILE, chosen=CHOSEN):
+    """Run a part of the suite on three mappings; return the folder with the report."""
+    (folder / "test_three.py").write_text(textwrap.dedent(text))
+    subprocess.run(
+        [*PYTEST, "--conformance-report=out", "-k", chosen, *more],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+    )
+    return folder / "out"
 
 
-@pytest.mark.parametrize("processes", [[], ["-n", "2"]], ids=["alone", "xdist"])
-def test_json_has_what_each_test_has_shown(report_of, processes):
-    found = json.loads((report_of(*processes) / "conformance.json").read_text())
-    assert found["workflows"]["teecopy"] == {"broken": "failed", "modest": "yes", "simple": "yes"}
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return write_report(tmp_path_factory.mktemp("report"), "-n0")
+
+
+def check_json(folder):
+    found = json.loads((folder / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"modest": "yes", "mutant": "failed", "simple": "yes"}
     assert found["workflows"]["word_count"] == {
-        "broken": "yes",
         "modest": "no by declaration",
+        "mutant": "yes",
         "simple": "yes",
     }
     assert set(found["workflows"]["split_merge"].values()) == {"not run"}
     assert found["rules"]["I2"]["modest"] == "no by declaration"
-    assert found["capabilities"]["stateful"] == {"broken": True, "modest": False, "simple": True}
+    assert found["capabilities"]["stateful"] == {"modest": False, "mutant": True, "simple": True}
     # large_teecopy is a teecopy too.
-    assert found["mappings"]["broken"]["tests"] == 4
+    assert found["mappings"]["mutant"]["tests"] == 4
     assert all("teecopy" in failure["node"] for failure in found["failures"])
 
 
-def test_markdown_and_the_page_show_the_same(report_of):
-    folder = report_of("-n0")
-    lines = (folder / "conformance.md").read_text().splitlines()
-    assert "| workflow | `broken` | `modest` | `simple` |" in lines
-    assert "| teecopy | ✗ | ✓ | ✓ |" in lines
-    assert "| word_count | ✓ | – | ✓ |" in lines
-    page = (folder / "conformance.html").read_text()
-    assert 'title="teecopy on broken: failed">✗<' in page
+@pytest.mark.xdist_group("report")
+def test_json_has_what_each_test_has_shown(report):
+    check_json(report)
+
+
+def test_tests_of_several_processes_are_in_one_report(tmp_path):
+    check_json(write_report(tmp_path, "-n2"))
+
+
+def test_a_mapping_that_is_not_there_has_failed(tmp_path):
+    text, chosen = FILE.replace('"simple"', '"no_such_mapping"'), "TestSimple and teecopy-1"
+    folder = write_report(tmp_path, "-n0", text=text, chosen=chosen)
+    found = json.loads((folder / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"no_such_mapping": "failed"}
+
+
+@pytest.mark.xdist_group("report")
+def test_markdown_and_the_page_show_the_same(report):
+    lines = (report / "conformance.md").read_text().splitlines()
+    assert "| workflow | `modest` | `mutant` | `simple` |" in lines
+    assert "| teecopy | ✓ | ✗ | ✓ |" in lines
+    assert "| word_count | – | ✓ | ✓ |" in lines
+    page = (report / "conformance.html").read_text()
+    assert 'title="teecopy on mutant: failed">✗<' in page
     assert 'title="word_count on modest: no by declaration">–<' in page
     assert 'title="split_merge on simple: not run">?<' in page
     assert "the results are not what they should be" in page

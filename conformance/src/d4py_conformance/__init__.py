@@ -17,16 +17,15 @@ The whole of an author's test file::
             return {"processes": 4}
 """
 
-import pytest
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-# So that a failed assert in there shows its values, as it does in a test file.
-pytest.register_assert_rewrite("d4py_conformance.expected.compare", "d4py_conformance.rules")
-
-from d4py_conformance.expected.compare import assert_outputs, differences  # noqa: E402
-from d4py_conformance.expected.workflows import WORKFLOWS, Case  # noqa: E402
-from d4py_conformance.mapping_suite import MappingConformance  # noqa: E402
-from d4py_conformance.rules.multi_host import TwoHosts  # noqa: E402
-from d4py_conformance.rules.workflows import WorkflowsInProcesses  # noqa: E402
+if TYPE_CHECKING:
+    from d4py_conformance.expected.compare import assert_outputs, differences
+    from d4py_conformance.expected.workflows import WORKFLOWS, Case
+    from d4py_conformance.mapping_suite import MappingConformance
+    from d4py_conformance.rules.multi_host import TwoHosts
+    from d4py_conformance.rules.workflows import WorkflowsInProcesses
 
 __all__ = [
     "WORKFLOWS",
@@ -37,3 +36,26 @@ __all__ = [
     "assert_outputs",
     "differences",
 ]
+
+_MODULES = {
+    "WORKFLOWS": "expected.workflows",
+    "Case": "expected.workflows",
+    "MappingConformance": "mapping_suite",
+    "TwoHosts": "rules.multi_host",
+    "WorkflowsInProcesses": "rules.workflows",
+    "assert_outputs": "expected.compare",
+    "differences": "expected.compare",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use.
+
+    Every worker process of a test imports the PEs in this package; pytest and the rules would
+    quadruple the time that takes.
+    """
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,6 +1,6 @@
 """The command ``dispel4py-conformance``.
 
-``dispel4py-conformance report`` tests all installed mappings and says what each can do.  What
+``dispel4py-conformance report`` tests all installed mappings and shows what each can do.  What
 follows ``--`` goes to pytest, such as tests of a mapping of your own:
 ``dispel4py-conformance report --output here -- -n 2 tests/test_my_mapping.py``.
 ``bench-table`` and ``bench-compare`` show what benchmarks have measured.
@@ -49,7 +49,7 @@ def _report(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dispel4py-conformance")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    report = commands.add_parser("report", help="test mappings and say what each can do")
+    report = commands.add_parser("report", help="test mappings and show what each can do")
     report.add_argument(
         "--output",
         metavar="FOLDER",

@@ -15,11 +15,11 @@ from d4py_conformance.rules.instances import InstanceRules
 from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
-from d4py_conformance.rules.multi_host import HostRules
+from d4py_conformance.rules.multi_host import MultiHostRules
 from d4py_conformance.rules.order import OrderRules
 from d4py_conformance.rules.output import OutputRules
 from d4py_conformance.rules.ownership import OwnershipRules
-from d4py_conformance.rules.random_graphs import DrawnGraphs
+from d4py_conformance.rules.random_graphs import RandomGraphRules
 from d4py_conformance.rules.roots import RootRules
 from d4py_conformance.rules.routing import RoutingRules
 from d4py_conformance.rules.starting import StartingRules
@@ -46,7 +46,7 @@ class MappingConformance(
     DeclarationRules,
     OwnershipRules,
     RootRules,
-    HostRules,
+    MultiHostRules,
     OrderRules,
     CopyRules,
     KeyRules,
@@ -56,7 +56,7 @@ class MappingConformance(
     StateRules,
     ArrivalRules,
     WorkflowRuns,
-    DrawnGraphs,
+    RandomGraphRules,
 ):
     """The suite.
 

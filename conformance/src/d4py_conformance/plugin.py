@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.expected.workflows import WORKFLOWS
-from d4py_conformance.report import Outcome, Record, Report, put_into
-from d4py_conformance.subprocesses.deadline import Deadline
-from d4py_conformance.suite import NOT_DECLARED, Suite, part_of, problem_of
-from dispel4py.errors import UnknownMappingError
-from dispel4py.registry import Mapping, load_mapping
+# Before anything imports them: a failed assert in these modules shows its values.
+pytest.register_assert_rewrite("d4py_conformance.expected.compare", "d4py_conformance.rules")
+
+from d4py_conformance.expected.workflows import WORKFLOWS  # noqa: E402
+from d4py_conformance.report import Outcome, Record, Report, put_into  # noqa: E402
+from d4py_conformance.subprocesses.deadline import Deadline  # noqa: E402
+from d4py_conformance.suite import NOT_DECLARED, Suite, part_of, problem_of  # noqa: E402
+from dispel4py.errors import UnknownMappingError  # noqa: E402
+from dispel4py.registry import Mapping, load_mapping  # noqa: E402
 
 #: Name of what a test's report carries from the process that ran the test to the one that reports.
 _PROPERTY = "d4py_conformance"

@@ -1,7 +1,7 @@
 """The capability matrix: what each mapping can do, as the tests of a session have shown it.
 
-Four answers are kept apart: it can (a test passed), it says that it cannot (and a test showed that
-it refuses), it fails, and nobody has tried.  A `Report` is made from one `Record` per test, and
+Four answers are distinguished: it can (a test passed), it refuses by declaration (and a test showed
+that), it fails, and no test has run.  A `Report` is made from one `Record` per test, and
 written as JSON, as Markdown and as one HTML page that needs nothing beside itself.
 """
 

@@ -16,12 +16,12 @@ from dispel4py.registry import load_mapping
 
 #: Runs a graph: ``execute(graph, inputs, **options of run)``.
 Execute = Callable[..., RunResult]
-#: The same in a process of its own: ``run_apart(graph, inputs, **options of run)``.
-RunApart = Callable[..., IsolatedRun]
+#: The same in a process of its own: ``run_isolated(graph, inputs, **options of run)``.
+RunIsolated = Callable[..., IsolatedRun]
 #: Skips a test of what the mapping does not declare: ``require("stateful", …)``.
 Require = Callable[..., None]
 
-#: What the reason of a skipped test says if it is the mapping's declaration.
+#: Part of the reason of a test that is skipped because of the mapping's declaration.
 NOT_DECLARED = "does not declare"
 
 #: How often `assert_soon` tries.
@@ -33,7 +33,7 @@ WHAT_TO_WRITE = (
 
 _GUARD = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
 #: Fixtures that decide what is tested, so an override could leave something out silently.
-_OURS = ("loaded_mapping", "capabilities", "execute", "run_apart", "require")
+_OURS = ("loaded_mapping", "capabilities", "execute", "run_isolated", "require")
 
 
 class Suite:
@@ -83,14 +83,14 @@ class Suite:
         return execute
 
     @pytest.fixture
-    def run_apart(
+    def run_isolated(
         self, mapping: str | Mapping, options: dict[str, Any], tmp_path: Path
-    ) -> Iterator[RunApart]:
-        """See `RunApart`."""
+    ) -> Iterator[RunIsolated]:
+        """See `RunIsolated`."""
         numbers = count()
         started: list[IsolatedRun] = []
 
-        def run_apart(
+        def run_isolated(
             graph: WorkflowGraph,
             inputs: Any = None,
             *,
@@ -120,9 +120,9 @@ class Suite:
             )
             return started[-1]
 
-        yield run_apart
-        for apart in started:
-            apart.kill()
+        yield run_isolated
+        for isolated in started:
+            isolated.kill()
 
     @pytest.fixture
     def require(self, loaded_mapping: Mapping, capabilities: Capabilities) -> Require:
@@ -139,7 +139,7 @@ class Suite:
     def test_standard_fixtures_give_a_mapping_and_options(
         self, loaded_mapping: Mapping, options: dict[str, Any]
     ) -> None:
-        """What an author's file gives is a mapping; so says the first test of all."""
+        """The fixture of an author's file gives a mapping; this is the first test of all."""
         _check_options(options)
 
     @final

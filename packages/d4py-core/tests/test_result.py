@@ -15,13 +15,13 @@ from dispel4py.result import Failure, InstanceStats, ResultCollector, RunOptions
         ({"processes": "4"}, "the number of processes is '4'; it must be a whole number"),
         ({"processes": 2.5}, "the number of processes is 2.5; it must be a whole number"),
         ({"processes": True}, "the number of processes is True; it must be a whole number"),
-        ({"seed": 1.5}, "the seed is 1.5; it can be a whole number from 0 to 2**64 - 1"),
-        ({"seed": "7"}, "the seed is '7'; it can be a whole number from 0 to 2**64 - 1"),
-        ({"on_error": "ignore"}, "on_error is 'ignore'; it can be 'stop' or 'skip'"),
-        ({"on_result": []}, "on_result is []; it has to be a function"),
-        ({"on_progress": True}, "on_progress is True; it has to be a function"),
-        ({"strict": "no"}, "strict is 'no'; it can be True or False"),
-        ({"share_items": "yes"}, "share_items is 'yes'; it can be True or False"),
+        ({"seed": 1.5}, "the seed is 1.5; it must be a whole number from 0 to 2**64 - 1"),
+        ({"seed": "7"}, "the seed is '7'; it must be a whole number from 0 to 2**64 - 1"),
+        ({"on_error": "ignore"}, "on_error is 'ignore'; it must be 'stop' or 'skip'"),
+        ({"on_result": []}, "on_result is []; it must be a function"),
+        ({"on_progress": True}, "on_progress is True; it must be a function"),
+        ({"strict": "no"}, "strict is 'no'; it must be True or False"),
+        ({"share_items": "yes"}, "share_items is 'yes'; it must be True or False"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_with_what_it_can_be(options, message):
@@ -40,7 +40,7 @@ def test_number_of_processes_may_be_left_open_or_come_from_numpy():
 
 @pytest.mark.parametrize("on_error", ["continue", None, True])
 def test_on_error_is_stop_or_skip(on_error):
-    with pytest.raises(OptionError, match="it can be 'stop' or 'skip'"):
+    with pytest.raises(OptionError, match="it must be 'stop' or 'skip'"):
         RunOptions(on_error=on_error)
 
 

@@ -47,7 +47,7 @@ def test_objects_are_held_once_in_the_order_in_which_they_joined():
 
 @pytest.mark.parametrize("node", [None, "PE", 3, object()])
 def test_what_is_no_pe_is_refused_at_once(node):
-    with pytest.raises(TypeError, match="a graph holds PEs and graphs"):
+    with pytest.raises(TypeError, match="a graph contains PEs and graphs"):
         WorkflowGraph().add(node)
 
 
@@ -175,7 +175,7 @@ def test_composite_that_holds_itself_is_refused(depth):
     inner = CompositePE()
     inner.add(wrap_without_ports(inner, depth))
 
-    with pytest.raises(GraphError, match="composite CompositePE holds itself"):
+    with pytest.raises(GraphError, match="composite CompositePE contains itself"):
         chain(ProducerPE(), inner).flatten()
 
 

@@ -19,7 +19,8 @@ from d4py_conformance.chaos.faults import (
     written_files,
 )
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Relay, Total
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.lifecycle import Total
 from dispel4py import WorkflowGraph, run
 
 CALLS = 300

@@ -7,7 +7,8 @@ from dynamic_helpers.loop_pes import EAGER, Burst, Slow, SlowNumbers, stateful
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from d4py_conformance.pes.common import Diary, Emit, Numbers, Relay, Total
+from d4py_conformance.pes.common import Emit, Numbers, Relay
+from d4py_conformance.pes.lifecycle import Diary, Total
 from d4py_conformance.suite import chain
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.pinned_instance import PinnedInstance

@@ -6,7 +6,8 @@ import time
 import pytest
 from dynamic_helpers.loop_pes import EAGER, Slow, SlowNumbers, stateful
 
-from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.lifecycle import Diary, Talker
 from d4py_conformance.suite import chain
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, DRAIN, FINISH, ITEMS, ResumePoint, Task

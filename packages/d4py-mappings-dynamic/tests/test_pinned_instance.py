@@ -2,7 +2,8 @@
 
 import pytest
 
-from d4py_conformance.pes.common import Numbers, Total
+from d4py_conformance.pes.common import Numbers
+from d4py_conformance.pes.lifecycle import Total
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ITEMS, AdoptedInstance, Lease, ResumePoint, Task
 from d4py_dynamic.worker import pinned_instance

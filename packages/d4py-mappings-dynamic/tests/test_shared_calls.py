@@ -19,7 +19,8 @@ from d4py_conformance.chaos.faults import (
     written_files,
 )
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Fetch, MeetingFetch, Relay, TalkingFetch
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.roots import Fetch, MeetingFetch, TalkingFetch
 from d4py_conformance.suite import chain
 from dispel4py import run
 from dispel4py.errors import ProcessingError, WorkerLostError

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 
-from d4py_conformance.pes.common import Diary, Numbers, Relay, Talker
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.lifecycle import Diary, Talker
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.tasks import (

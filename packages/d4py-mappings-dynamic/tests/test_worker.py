@@ -14,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Emit, Fails, Numbers, Relay, Talker
+from d4py_conformance.pes.common import Emit, Numbers, Relay
+from d4py_conformance.pes.failing import Fails
+from d4py_conformance.pes.lifecycle import Talker
 from d4py_conformance.suite import chain
 from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py import ConsumerPE, IterativePE, ProducerPE, WorkflowGraph, run

@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from d4py_conformance.pes.common import Fetch, Numbers, Relay
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.roots import Fetch
 from d4py_conformance.suite import chain
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import (

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from d4py_conformance.pes.common import Diary, Fails, KeptDiary, Numbers, Relay, Talker
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.failing import Fails
+from d4py_conformance.pes.lifecycle import Diary, KeptDiary, Talker
 from d4py_conformance.pes.order import InOrder
 from d4py_conformance.suite import chain
 from d4py_fixed.engine.placement import (

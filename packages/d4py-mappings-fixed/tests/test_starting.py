@@ -306,7 +306,7 @@ def test_the_limit_of_open_files_is_raised_or_reported(start, write, mapping, ha
     status, out, err = start("script.py", mapping, hard).end()
     assert (status, err) == (0, "")
     if hard:
-        assert out.startswith("17 processes, connected as this graph has it, take ")
+        assert out.startswith("17 processes, connected as this graph has it, need ")
         assert "the hard limit is 80; use fewer processes" in out
     else:
         assert out == "100\n"

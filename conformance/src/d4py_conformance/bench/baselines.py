@@ -1,7 +1,7 @@
 """How fast the ground is that a mapping stands on: the same work without d4py.
 
 Each function passes `count` small integers through `STAGES` stages that change nothing, or through
-one hop of a transport, or does what its own words say, and returns the seconds that it took.  A
+one hop of a transport, or what its docstring describes, and returns the seconds that it took.  A
 benchmark runs them beside the mapping, in the same minute, because only such ratios mean anything.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 STAGES = 5
 MIB = 1 << 20
 
-#: The probes' processes are forked: what they run need not be importable.
+#: The baselines' processes are forked: what they run need not be importable.
 _FORK = get_context("fork")
 
 

@@ -142,7 +142,7 @@ def largest_memory(*arguments: Any, **options: Any) -> float:
 def peak_of(program: list[str], together: Callable[[Iterable[int]], int] = sum) -> float:
     """The same of any program: what it and all that it started have together.
 
-    What several processes share counts once, where the system says how much that is.
+    What several processes share counts once, where the system reports it.
     """
     peak = 0
     with tempfile.TemporaryFile() as stderr:

@@ -39,7 +39,7 @@ class Figure:
 
     @property
     def noise(self) -> float:
-        """How far the rounds are apart, as a part of the median."""
+        """Range of the rounds, as a part of the median."""
         return (self.spread[1] - self.spread[0]) / self.ours if self.ours else 0.0
 
 

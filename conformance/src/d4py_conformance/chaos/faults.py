@@ -1,4 +1,4 @@
-"""Workers that are killed while a run goes on, and PEs that tell if an item was lost or doubled.
+"""Workers that are killed while a run goes on, and PEs that show if an item was lost or doubled.
 
 `Killer` is given to a run as ``on_result``: it kills worker processes when so many results have
 come, so that the run is always in the middle, and nothing depends on how fast the machine is.
@@ -23,10 +23,10 @@ VICTIMS = ("root", "other", "all")
 
 
 class Ticks(GenericPE):
-    """A root that sends 1, 2, 3, … a little apart, and on ``process`` by which process each time.
+    """A root that sends 1, 2, 3, … with a pause after each, and its process on ``process``.
 
     Args:
-        seconds: how far apart.
+        seconds: how far isolated.
     """
 
     def __init__(self, seconds: float = 0.002) -> None:
@@ -104,7 +104,7 @@ class Heard(GenericPE):
 
 
 class Replica(IterativePE):
-    """Stateless, but tells at its end how many items it had; sends its process for each."""
+    """Stateless, but sends at its end how many items it had; sends its process for each."""
 
     had = 0
 
@@ -132,7 +132,7 @@ class Deadly(IterativePE):
 class Files(IterativePE):
     """Writes each item to a file that is named after its id, and sends it on.
 
-    A log in the same folder tells each time that it did, see `written_files`.
+    A log in the same folder records each time, see `written_files`.
 
     Args:
         folder: where to.
@@ -164,14 +164,14 @@ def written_files(folder: Path) -> tuple[dict[str, str], list[str]]:
 
 
 class Readings(GenericPE):
-    """A root that sends 1, 2, 3, … in one call, a little apart, each time with its process.
+    """A root that sends 1, 2, 3, … in one call, with pauses, each time with its process.
 
-    If it is lost it goes on from there.  A log tells where it began, each time.
+    If it is lost it goes on from there.  A log records where it began, each time.
 
     Args:
         folder: where the log is.
         count: how many to send.
-        seconds: how far apart.
+        seconds: how far isolated.
     """
 
     seeks = True

@@ -57,7 +57,7 @@ class Server:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """End it at once; it says and saves nothing any more."""
+        """End it at once; it prints and saves nothing any more."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -92,14 +92,14 @@ class Commands:
 
     def start(self, *arguments: Any) -> Command:
         """Start one."""
-        with (self._folder / f"said-{len(self._started)}").open("w") as said:
+        with (self._folder / f"printed-{len(self._started)}").open("w") as printed:
             process = Command(
                 [str(_COMMAND), *map(str, arguments)],
                 self._environment,
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=printed,
             )
         self._started.append(process)
         return process
@@ -122,10 +122,10 @@ class Commands:
         """The stacks of all of them."""
         return "\n".join(stacks(process) for process in self._all())
 
-    def said(self, process: Command) -> str:
+    def printed(self, process: Command) -> str:
         """What one has written to its standard error output."""
         number = self._started.index(process)
-        return (self._folder / f"said-{number}").read_text(errors="replace").strip()
+        return (self._folder / f"printed-{number}").read_text(errors="replace").strip()
 
     def stop(self) -> None:
         """End all of them, with all that they have started."""

@@ -84,11 +84,11 @@ class Outcome:
 def draw_faults(seed: int, results: int, count: int, kinds: Sequence[str]) -> list[Fault]:
     """The faults of a seed, in order of time: of each kind about as many."""
     chance = random.Random(seed)
-    drawn: list[str] = []
-    while len(drawn) < count:
-        drawn += chance.sample(kinds, len(kinds))
+    chosen: list[str] = []
+    while len(chosen) < count:
+        chosen += chance.sample(kinds, len(kinds))
     places = sorted(chance.sample(range(1, results), count))
-    return [Fault(kind, at) for kind, at in zip(drawn[:count], places, strict=True)]
+    return [Fault(kind, at) for kind, at in zip(chosen[:count], places, strict=True)]
 
 
 class Takeovers:
@@ -208,8 +208,8 @@ class ChaosRun:
 
     def _differences(self) -> list[str]:
         if self._driver.returncode:
-            said = self._commands.said(self._driver)
-            return [f"the run ended with status {self._driver.returncode}: {said}"]
+            printed = self._commands.printed(self._driver)
+            return [f"the run ended with status {self._driver.returncode}: {printed}"]
         wanted = json.loads(json.dumps(chaos_flow.model(self._calls)))
         found = differences(
             {name: {"output": items} for name, items in wanted.items()},

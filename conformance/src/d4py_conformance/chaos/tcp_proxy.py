@@ -1,6 +1,6 @@
 """A TCP proxy that can be a bad network between programs of a test and their server.
 
-It passes on what comes until it is told to cut connections, to cut them in the middle of a reply or
+It passes on what comes until a call cuts connections, to cut them in the middle of a reply or
 before it, or to hold everything back for a while.  It runs in a thread of its own.
 """
 
@@ -53,13 +53,13 @@ class Proxy:
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def cut(self, share: float = 1.0) -> int:
-        """Cut a share of the connections, at least one if there is one; says how many."""
+        """Cut a share of the connections, at least one if there is one; return how many."""
         return int(self._do(self._cut(share)))
 
     def tear(self, count: int = 1) -> None:
         """End each of the next connections on which a reply comes after a part of it, or none.
 
-        So the server has done what it was asked for, and who asked does not know.
+        So the server has executed the request, and the client does not know.
         """
         self._do(self._tear(count))
 

@@ -1,7 +1,7 @@
 """The workflow of the chaos tests, and what comes out of it by plain Python.
 
 It has word counts behind a stateless chain, a running sum, a broadcast, an average and a stateless
-heavy chain.  Results tell the process that made them, so that whoever disturbs the run can see
+heavy chain.  Results name the process that made them, so that what disturbs the run can see
 which process owns what, and when another one has taken over.
 """
 
@@ -22,7 +22,7 @@ PACE, HEAVY = 0.004, 0.002
 
 
 class Paced(GenericPE):
-    """A root that sends 1, 2, 3, … a little apart."""
+    """A root that sends 1, 2, 3, … a little isolated."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Compares what a run gave with what was expected, as multisets, and says what the difference is.
+"""Compares what a run gave with what was expected, as multisets, and describes the difference.
 
 Items may be anything: what cannot be hashed is turned into something that can.  Types count, so
 that a mapping that turns a tuple into a list, or 1 into 1.0, is found out.

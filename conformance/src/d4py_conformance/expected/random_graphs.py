@@ -2,7 +2,7 @@
 
 The model is a few lines of plain Python that count items along the edges.  The PEs are such that
 the results do not depend on which instance gets which item: what an instance keeps is kept per
-group key, and what it says about itself it says as often as there are instances.
+group key, and what it reports about itself arrives once per instance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Item = tuple[int, int]
 
 _MODULUS = 97
 _KEYS = 3
-#: A graph in which more items than that arrive somewhere is not drawn.
+#: A graph in which more items than that arrive somewhere is not random_graph.
 _MOST_ITEMS = 1500
 
 
@@ -61,9 +61,9 @@ class Spec:
 
 
 class Node(GenericPE):
-    """Does what its `Spec` says.  A root makes items of its own, one per call.
+    """Does what its `Spec` describes.  A root makes items of its own, one per call.
 
-    If it asks for the ids of items, it tells them on an output of their own.
+    If it asks for the ids of items, it sends them on an output of their own.
     """
 
     def __init__(self, spec: Spec) -> None:
@@ -207,9 +207,11 @@ def random_graphs(draw: st.DrawFn, capabilities: Capabilities) -> RandomGraph:
         ways = draw(st.lists(feeds, min_size=fewest, max_size=3 if i else 0))
         edges += ways
         specs.append(draw(_specs(i, not ways, capabilities)))
-    drawn = RandomGraph(tuple(specs), tuple(edges), draw(st.integers(0, 8)), capabilities.lifecycle)
-    assume(_items(drawn) <= _MOST_ITEMS)
-    return drawn
+    random_graph = RandomGraph(
+        tuple(specs), tuple(edges), draw(st.integers(0, 8)), capabilities.lifecycle
+    )
+    assume(_items(random_graph) <= _MOST_ITEMS)
+    return random_graph
 
 
 @st.composite
@@ -235,14 +237,14 @@ def _specs(draw: st.DrawFn, number: int, is_root: bool, capabilities: Capabiliti
     )
 
 
-def _items(drawn: RandomGraph) -> int:
+def _items(random_graph: RandomGraph) -> int:
     """How many items there are, at most, counted without making any."""
-    counts = [0] * len(drawn.specs)
-    for spec in drawn.specs:
+    counts = [0] * len(random_graph.specs)
+    for spec in random_graph.specs:
         sources = [
-            source for source, _, destination, _ in drawn.edges if destination == spec.number
+            source for source, _, destination, _ in random_graph.edges if destination == spec.number
         ]
-        arrived = sum(counts[source] for source in sources) if sources else drawn.calls
+        arrived = sum(counts[source] for source in sources) if sources else random_graph.calls
         copies = spec.numprocesses if spec.grouping == "all" else 1
         counts[spec.number] = arrived * copies + 2 * spec.numprocesses + _KEYS
     return sum(counts)

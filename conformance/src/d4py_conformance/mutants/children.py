@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from d4py_conformance.mutants.known import Sound, run_in_worker
+from d4py_conformance.mutants.in_worker import run_in_worker
+from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
 from dispel4py.result import RunOptions, RunResult
-
-__all__ = ["LeaksAThread", "LeavesPrograms", "StopsAfterTheCall", "WaitsForAStoppedWorker"]
 
 
 class LeavesPrograms(Sound):
@@ -39,3 +40,16 @@ class LeaksAThread(Sound):
     def end(self) -> None:
         """See `Sound.end`."""
         threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+class LeaksAProcess(Sound):
+    """Leaves a process of a session of its own, so that no signal to the group would find it."""
+
+    def end(self) -> None:
+        self.worker = subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(30)"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from copy import deepcopy
 from typing import Any
 
-from d4py_conformance.mutants.known import Sound
+from d4py_conformance.mutants.sound import Sound
 from dispel4py.engine.copying import Copier
 from dispel4py.errors import ProcessingError
 
@@ -29,7 +30,7 @@ class LosesTheCause(Sound):
 
 
 class DiesAtSending(Sound):
-    """Copies what can be copied, and pickles when it is too late to say who wrote it."""
+    """Copies what can be copied, and pickles when it is too late to name the PE that wrote it."""
 
     def isolate(self) -> Copier:
         return deepcopy
@@ -44,3 +45,17 @@ class ForgetsFailures(Sound):
     def failed(self, error: ProcessingError, item: Any) -> None:
         self.failures.clear()
         super().failed(error, item)
+
+
+class SwallowsExceptions(Sound):
+    """Goes on with the next item, without a report."""
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        pass
+
+
+class HangsAfterAnException(Sound):
+    """Waits for an answer of the PE that raised."""
+
+    def failed(self, error: ProcessingError, item: Any) -> None:
+        threading.Event().wait()

@@ -10,18 +10,9 @@ from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from typing import Any
 
-from d4py_conformance.mutants.known import Sound
+from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
 from dispel4py.result import RunOptions, RunResult
-
-__all__ = [
-    "HidesLogs",
-    "IgnoresAFullDisk",
-    "IsImpatientWithReaders",
-    "KeepsPrintedLines",
-    "ReadsNothing",
-    "TearsLines",
-]
 
 #: Bytes that a pipe takes in one piece.
 PIECE = 4096

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from d4py_conformance.mutants.known import Sound, run_in_worker
+from d4py_conformance.mutants.in_worker import run_in_worker
+from d4py_conformance.mutants.sound import Sound
 from dispel4py import RunOptions, RunResult, WorkflowGraph
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from d4py_conformance.mutants.known import Sound
+from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
 from dispel4py.result import RunOptions, RunResult, RunStats
 
@@ -25,7 +25,7 @@ class LosesStatistics(Sound):
 
 
 class NeverReports(Sound):
-    """Says nothing until it is done."""
+    """Reports no progress until it is done."""
 
     def report(self, stats: RunStats) -> None:
         pass
@@ -49,7 +49,7 @@ class ReportsNonsense(Sound):
 
 
 class SleepsAtTheEnd(Sound):
-    """Gives somebody a moment to finish, whether there is somebody or not."""
+    """Waits for processes to finish, whether there are any or not."""
 
     def end(self) -> None:
         time.sleep(NAP_SECONDS)

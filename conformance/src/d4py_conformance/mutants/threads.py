@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from threading import current_thread
 from typing import Any, ClassVar
 
-from d4py_conformance.mutants.known import Sound
+from d4py_conformance.mutants.sound import Sound
 
 
 class HoldsThreadsBack(Sound):

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from d4py_conformance.pes.common import crash_once
+from d4py_conformance.pes.crashing import crash_once
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE
 
 #: Words of this program, which Python interns.

@@ -16,12 +16,12 @@ from dispel4py import IterativePE
 
 #: How long what they start would last, in seconds.
 LONG = 60
-#: What a file says that a PE leaves once it is at work.
+#: Content of the file that a PE leaves once it is at work.
 IN_CALLER, IN_WORKER = "caller", "worker"
 
 
 class Leaves(Relay):
-    """Leaves a file that says where it runs.
+    """Leaves a file with the kind of process in which it runs.
 
     Args:
         trace: the file.
@@ -31,7 +31,7 @@ class Leaves(Relay):
         super().__init__()
         self.trace = trace
 
-    def say(self) -> None:
+    def leave(self) -> None:
         """Leave the file; it is complete from the start."""
         is_caller = os.environ.get(DRIVER) == str(os.getpid())
         part = self.trace.with_suffix(f".{os.getpid()}")
@@ -57,7 +57,7 @@ class StartsPrograms(Leaves):
         if os.fork() == 0:
             time.sleep(LONG)
             os._exit(0)
-        self.say()
+        self.leave()
         if self.fails:
             raise ValueError("with all that still running")
         time.sleep(LONG)
@@ -78,12 +78,12 @@ class LongCall(Leaves):
 
     def _process(self, data: Any) -> Any:
         if not self.by_program:
-            self.say()
+            self.leave()
             time.sleep(LONG)
             return data
         program = subprocess.Popen(["sleep", str(LONG)])
         try:  # as `subprocess.run` does, but for the file
-            self.say()
+            self.leave()
             program.wait()
         finally:
             program.kill()
@@ -92,7 +92,7 @@ class LongCall(Leaves):
 
 
 class StopsItsWorker(Relay):
-    """Has the first process that calls it stopped, as somebody does by ``kill -STOP``.
+    """Has the first process that calls it stopped, as by ``kill -STOP``.
 
     Args:
         marker: a file that is not there yet; holds the number of the process afterwards.

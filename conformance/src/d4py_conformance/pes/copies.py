@@ -7,6 +7,7 @@ is imported where it is used, since not every mapping's author has it.
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 from dispel4py import IterativePE, ProducerPE
@@ -100,7 +101,7 @@ class Fit(ProducerPE):
 
 
 class CallEach(IterativePE):
-    """Gets two functions, and sends what one of them says before and after it calls the other."""
+    """Gets two functions, and sends what one returns before and after it calls the other."""
 
     def _process(self, data: Any) -> tuple[int, int]:
         before = data["sum"]()
@@ -141,3 +142,44 @@ class Double(IterativePE):
             data = data["column"]
         data *= 2
         return float(data[-1])
+
+
+@dataclass
+class Sample:
+    """An item of a class of the workflow's own."""
+
+    station: str
+    values: list[float]
+
+
+class Apply(IterativePE):
+    """Gets a function and sends what it makes of 20."""
+
+    def _process(self, function: Any) -> Any:
+        return function(20)
+
+
+class Reuser(ProducerPE):
+    """Sends one and the same list in each call, longer by a number each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data: list[Any] = []
+
+    def _process(self, inputs: Any) -> None:
+        self.data.append(len(self.data) + 1)
+        self.write("output", self.data)
+        self.data.append("spoilt")
+        self.data.pop()
+
+
+class Spoiler(IterativePE):
+    """Appends a mark to the list that it gets, and sends that list."""
+
+    def __init__(self, mark: str) -> None:
+        super().__init__()
+        self.mark = mark
+
+    def _process(self, data: list[Any]) -> list[Any]:
+        data.append(self.mark)
+        return data

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Sequence
 from typing import Any
 
-from dispel4py import IterativePE
+from dispel4py import GenericPE, IterativePE
 
 
 class DetectorError(Exception):
@@ -61,3 +63,75 @@ class Matches(IterativePE):
 
     def _process(self, data: int) -> Any:
         return re.match(r"\d", str(data)) if data == 3 else data
+
+
+class StubbornError(Exception):
+    """An exception that pickle cannot make again: its `args` are not what its class asks for."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{reason} (code {code})")
+
+
+class Fails(IterativePE):
+    """Sends what it gets, but raises at some numbers.
+
+    Args:
+        at: the numbers.
+        stubborn: raise a `StubbornError` rather than a ValueError.
+    """
+
+    def __init__(self, at: Sequence[int], stubborn: bool = False) -> None:
+        super().__init__()
+        self.at = at
+        self.stubborn = stubborn
+
+    def _process(self, data: Any) -> Any:
+        if data in self.at:
+            self.explode()
+        return data
+
+    def explode(self) -> None:
+        """Raise."""
+        if self.stubborn:
+            raise StubbornError(42, "the sensor is broken")
+        raise ValueError("the sensor is broken")
+
+
+class FailsOutside(Fails):
+    """Sends what it gets, but raises in ``"preprocess"`` or ``"postprocess"``."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(at=[])
+        self.phase = phase
+
+    def _preprocess(self) -> None:
+        if self.phase == "preprocess":
+            self.explode()
+
+    def _postprocess(self) -> None:
+        if self.phase == "postprocess":
+            self.explode()
+
+
+class FailsWithTime(IterativePE):
+    """Raises at the first item, with the time, in seconds, in the message."""
+
+    def _process(self, data: Any) -> None:
+        raise ValueError(f"broken at {time.time()}")
+
+
+class WrongOutput(GenericPE):
+    """Sends to an output that it has not, by returning or by writing."""
+
+    def __init__(self, by_writing: bool) -> None:
+        super().__init__()
+        self._add_input("input")
+        self._add_output("left")
+        self._add_output("right")
+        self.by_writing = by_writing
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        if not self.by_writing:
+            return {"middle": inputs["input"]}
+        self.write("middle", inputs["input"])
+        return None

@@ -1,4 +1,4 @@
-"""PEs that tell in which order items have come, and PEs that put them out of order."""
+"""PEs that report the order in which items arrive, and PEs that put them out of order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from d4py_conformance.pes.common import Gate, Relay, Tally
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.memory import Gate, Tally
 from dispel4py import GenericPE
 from dispel4py.engine.grouping import group_key
 from dispel4py.engine.stable_hash import stable_hash

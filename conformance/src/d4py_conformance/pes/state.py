@@ -1,4 +1,4 @@
-"""The PEs of rules I6 and I7: those that keep state and say so or not, and those that draw numbers.
+"""The PEs of rules I6 and I7: with state, declared or not, and with random numbers.
 
 They live in a module of their own because worker processes have to be able to import them.
 """
@@ -12,12 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from d4py_conformance.pes.common import Relay, crash_once
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.crashing import crash_once
 from dispel4py import IterativePE, ProducerPE
 
 
 class RunningMean(IterativePE):
-    """Sends the mean of what it got so far, and does not say that it keeps anything."""
+    """Sends the mean of the items so far, without declaring its state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class Best(Relay):
 
 
 class DeclaredMean(RunningMean):
-    """The same, and says so."""
+    """The same, with its state declared."""
 
     stateful = True
 
@@ -128,7 +129,7 @@ class CrashingDraws(ProducerPE):
 
     def _process(self, inputs: Any) -> tuple[int, int]:
         self.number += 1
-        drawn = random.getrandbits(64)
+        number = random.getrandbits(64)
         if self.marker is not None and self.number == self.at:
             crash_once(self.marker)
-        return self.number, drawn
+        return self.number, number

@@ -20,7 +20,7 @@ from d4py_conformance.pes.arrival import (
     megabytes_of_run,
 )
 from d4py_conformance.pes.common import Numbers, Relay
-from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import D4pyError
 
@@ -59,20 +59,20 @@ class ArrivalRules(Suite):
         assert path.read_text() == "first line\nsecond line\n"
 
     def test_i9_a_file_that_is_read_goes_on_after_a_crash(
-        self, run_apart: RunApart, require: Require, tmp_path: Path
+        self, run_isolated: RunIsolated, require: Require, tmp_path: Path
     ) -> None:
         require("survives_worker_death")
         path = tmp_path / "lines"
         path.write_text("".join(f"{n}\n" for n in range(1, LINES + 1)))
         graph = chain(Lines(path, AT, tmp_path / "killed"), Relay())
-        answer = run_apart(graph, LINES).wait()
+        answer = run_isolated(graph, LINES).wait()
         assert (tmp_path / "killed").exists()
         assert not answer.errors, answer
         assert_outputs(answer.outputs, {"Relay1": {"output": [*range(1, LINES + 1)]}})
 
     def test_c7_a_large_pe_is_held_by_those_that_run_it(self, execute: Execute) -> None:
         if not Path("/proc/self/smaps_rollup").exists():
-            pytest.skip("this system does not tell how much memory processes share")
+            pytest.skip("this system does not report how much memory processes share")
         small, _ = self._most_of_run(execute, Weight(1))
         large, ran = self._most_of_run(execute, Weight(LARGE * 10**6))
         # The PE in the graph is the caller's, and every process that runs it has one.

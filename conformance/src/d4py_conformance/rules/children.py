@@ -14,10 +14,11 @@ import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.children import IN_CALLER, LongCall, StartsPrograms, StopsItsWorker
-from d4py_conformance.pes.common import Fails, Numbers, Relay
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.failing import Fails
 from d4py_conformance.rules.stopping import LOST_SECONDS, STOP_SECONDS
 from d4py_conformance.subprocesses.isolated_run import IsolatedRun
-from d4py_conformance.suite import Execute, RunApart, Suite, assert_soon, chain
+from d4py_conformance.suite import Execute, RunIsolated, Suite, assert_soon, chain
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import ProcessingError
 
@@ -43,43 +44,43 @@ class ChildrenRules(Suite):
     @_needs_fork
     @pytest.mark.parametrize("how", ["stopped", "failed", "killed"])
     def test_c4_programs_of_a_pe_end_with_the_run(
-        self, run_apart: RunApart, tmp_path: Path, how: str
+        self, run_isolated: RunIsolated, tmp_path: Path, how: str
     ) -> None:
         """Where PEs run in the process that calls run(), they are that one's own."""
         trace = tmp_path / "trace"
-        apart = run_apart(chain(Numbers(), StartsPrograms(trace, fails=how == "failed")), 1)
-        _skip_in_caller(apart, trace)
+        isolated = run_isolated(chain(Numbers(), StartsPrograms(trace, fails=how == "failed")), 1)
+        _skip_in_caller(isolated, trace)
         if how == "stopped":
-            apart.interrupt(signal.SIGTERM)
+            isolated.interrupt(signal.SIGTERM)
         elif how == "killed":
-            apart.process.kill()
-        answer = apart.wait()
+            isolated.process.kill()
+        answer = isolated.wait()
         if how == "failed":
             assert "ProcessingError" in answer.errors, answer
         until = time.monotonic() + (_KILLED_SECONDS if how == "killed" else 0.0)
-        while (left := apart.left_behind()) and time.monotonic() < until:
+        while (left := isolated.left_behind()) and time.monotonic() < until:
             pass
         assert left == []
 
     @pytest.mark.parametrize("by_program", [False, True], ids=["sleep", "program"])
     def test_c4_a_stop_during_a_long_call(
-        self, run_apart: RunApart, tmp_path: Path, by_program: bool
+        self, run_isolated: RunIsolated, tmp_path: Path, by_program: bool
     ) -> None:
         attempts = iter(range(100))
 
         def rest() -> float:
             trace = tmp_path / f"trace{next(attempts)}"
-            apart = run_apart(chain(Numbers(), LongCall(trace, by_program=by_program)), 1)
-            apart.wait_for(trace)
+            isolated = run_isolated(chain(Numbers(), LongCall(trace, by_program=by_program)), 1)
+            isolated.wait_for(trace)
             sent_at = time.monotonic()
-            apart.interrupt(signal.SIGTERM)
+            isolated.interrupt(signal.SIGTERM)
             try:
-                answer = apart.wait(_NO_STOP_SECONDS)
+                answer = isolated.wait(_NO_STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 pytest.fail(f"it has not stopped within {_NO_STOP_SECONDS:g} s")
             seconds = time.monotonic() - sent_at
             assert answer.status == 130, answer
-            assert apart.left_behind() == []
+            assert isolated.left_behind() == []
             return seconds
 
         assert_soon(rest, STOP_SECONDS)
@@ -97,16 +98,18 @@ class ChildrenRules(Suite):
     @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this system stops no process")
     def test_c5_a_stopped_worker_is_reported(
         self,
-        run_apart: RunApart,
+        run_isolated: RunIsolated,
         capabilities: Capabilities,
         frozen_options: dict[str, Any] | None,
         tmp_path: Path,
     ) -> None:
         if frozen_options is None:
-            pytest.skip("the fixture `frozen_options` does not say how stopped workers are noticed")
+            pytest.skip(
+                "the fixture `frozen_options` gives no options by which stopped workers are noticed"
+            )
         marker = tmp_path / "stopped"
-        apart = run_apart(chain(Numbers(), StopsItsWorker(marker)), 9, **frozen_options)
-        answer = apart.wait(50.0)
+        isolated = run_isolated(chain(Numbers(), StopsItsWorker(marker)), 9, **frozen_options)
+        answer = isolated.wait(50.0)
         if marker.read_text() == IN_CALLER:
             pytest.skip("PEs run in the process that calls run(), so there is no worker to stop")
         if capabilities.survives_worker_death:
@@ -117,10 +120,10 @@ class ChildrenRules(Suite):
             assert marker.read_text() in answer.message
             assert "StopsItsWorker1" in answer.message
             assert answer.ended_at - marker.stat().st_mtime < LOST_SECONDS
-        assert apart.left_behind() == []
+        assert isolated.left_behind() == []
 
 
-def _skip_in_caller(apart: IsolatedRun, trace: Path) -> None:
-    apart.wait_for(trace)
+def _skip_in_caller(isolated: IsolatedRun, trace: Path) -> None:
+    isolated.wait_for(trace)
     if trace.read_text() == IN_CALLER:
         pytest.skip("PEs run in the process that calls run(), and so does what they start")

@@ -9,20 +9,9 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import (
-    Clock,
-    Diary,
-    Emit,
-    Fails,
-    FailsOutside,
-    FailsWithTime,
-    Numbers,
-    Pause,
-    Relay,
-    Sorter,
-    Tag,
-    Total,
-)
+from d4py_conformance.pes.common import Clock, Emit, Numbers, Pause, Relay, Sorter, Tag
+from d4py_conformance.pes.failing import Fails, FailsOutside, FailsWithTime
+from d4py_conformance.pes.lifecycle import Diary, Total
 from d4py_conformance.suite import Execute, Require, Suite, assert_soon, chain
 from dispel4py import ProcessingError, WorkflowGraph
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Apply
-from d4py_conformance.pes.copies import CallEach, Columns, Double, Ends, Fit, Refill
+from d4py_conformance.pes.copies import Apply, CallEach, Columns, Double, Ends, Fit, Refill
 from d4py_conformance.suite import Execute, Require, Suite, chain
 
 

@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Relay, Traced, TracedNumbers, TracedTalker
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.traced import Traced, TracedNumbers, TracedTalker
 from d4py_conformance.suite import Execute, Suite, chain
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import UnsupportedGraphError, UsageError

@@ -1,4 +1,4 @@
-"""Rule I10: what a PE has left open or begun is finished when the run ends, or the run says so."""
+"""Rule I10: what a PE has left open or begun is finished when the run ends, or reported."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.children import ForkedWorkers
-from d4py_conformance.pes.common import (
-    Forks,
-    Keeps,
-    KeepsCsv,
-    KeepsDirectly,
-    Numbers,
-    Relay,
-    Submits,
-    WorksOn,
-)
-from d4py_conformance.suite import Execute, RunApart, Suite, chain
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.ending import Forks, Keeps, KeepsCsv, KeepsDirectly, Submits, WorksOn
+from d4py_conformance.suite import Execute, RunIsolated, Suite, chain
 from dispel4py.errors import ProcessingError
 
 #: A device on which there is never any space.
@@ -29,7 +21,7 @@ ITEMS = 200
 
 
 class EndingRules(Suite):
-    """Files that nobody closes, and threads that still run."""
+    """Files that are left open, and threads that still run."""
 
     @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     def test_i10_files_that_nobody_closed_hold_all_lines(
@@ -46,6 +38,7 @@ class EndingRules(Suite):
             assert sorted(map(int, lines)) == numbers, folder.name
         gc.collect()  # closes what is left in a cycle, of which Python warns
 
+    @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
     def test_i10_what_cannot_be_written_at_the_end_is_an_error_of_the_pe(
         self, execute: Execute
@@ -53,15 +46,17 @@ class EndingRules(Suite):
         with pytest.raises(ProcessingError, match="No space left") as caught:
             execute(chain(Numbers(), KeepsDirectly(FULL)), 3)
         assert (caught.value.pe_id, caught.value.phase) == ("KeepsDirectly1", "postprocess")
+        del caught
+        gc.collect()  # closes the file that the error refers to, of which Python warns
 
     def test_i10_threads_have_ended_when_the_program_has(
-        self, run_apart: RunApart, tmp_path: Path
+        self, run_isolated: RunIsolated, tmp_path: Path
     ) -> None:
         """Where a run has processes of its own, and where it has not: as in any program."""
         by_thread, by_pool = tmp_path / "thread", tmp_path / "pool"
         for folder in (by_thread, by_pool):
             folder.mkdir()
-        answer = run_apart(chain(Numbers(), WorksOn(by_thread), Submits(by_pool)), 3).wait()
+        answer = run_isolated(chain(Numbers(), WorksOn(by_thread), Submits(by_pool)), 3).wait()
         assert answer.status == 0, answer
         for folder in (by_thread, by_pool):
             names = sorted(path.name for path in folder.iterdir())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Fails, Numbers, Tag
-from d4py_conformance.pes.failing import Cancels, DetectorError, Matches, Measures
+from d4py_conformance.pes.common import Numbers, Tag
+from d4py_conformance.pes.failing import Cancels, DetectorError, Fails, Matches, Measures
 from d4py_conformance.suite import Execute, Suite, chain
 from dispel4py import Failure, GenericPE, ProcessingError, WorkflowGraph
 

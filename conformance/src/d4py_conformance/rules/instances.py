@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import (
-    Diary,
-    Identity,
-    KeptDiary,
-    Numbers,
-    Ports,
-    Relay,
-    Talker,
-    TalkingNumbers,
-)
+from d4py_conformance.pes.common import Identity, Numbers, Ports, Relay
+from d4py_conformance.pes.lifecycle import Diary, KeptDiary, Talker, TalkingNumbers
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py import WorkflowGraph
 

@@ -9,19 +9,9 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import (
-    Apply,
-    Emit,
-    Numbers,
-    Relay,
-    Reuser,
-    Sample,
-    Silent,
-    Sorter,
-    Spoiler,
-    Tag,
-    WrongOutput,
-)
+from d4py_conformance.pes.common import Emit, Numbers, Relay, Silent, Sorter, Tag
+from d4py_conformance.pes.copies import Apply, Reuser, Sample, Spoiler
+from d4py_conformance.pes.failing import WrongOutput
 from d4py_conformance.pes.mistaken import Awaits, ReturnsData, Yields
 from d4py_conformance.suite import Execute, Require, Suite, chain
 from dispel4py import ProcessingError, SimpleFunctionPE, WorkflowGraph
@@ -132,7 +122,7 @@ class ItemRules(Suite):
         assert inputs == [{"input": [1]}, {"input": [2]}]
 
     def test_m2_copies_can_be_given_up(self, execute: Execute) -> None:
-        # Nobody here changes what it got or sent, so nothing is to be seen of it.
+        # No PE here changes what it got or sent, so sharing does not show.
         items: list[Any] = [[1], {"a": [2]}, {3}]
         graph = WorkflowGraph()
         emit = Emit(items)

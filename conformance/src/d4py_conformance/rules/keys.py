@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.pes.common import Diary, Emit, Relay
+from d4py_conformance.pes.common import Emit, Relay
 from d4py_conformance.pes.keys import EQUAL, OWN
+from d4py_conformance.pes.lifecycle import Diary
 from d4py_conformance.rules.instances import check_diaries
 from d4py_conformance.rules.routing import instances_of
 from d4py_conformance.suite import Execute, Require, Suite, chain, results

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from d4py_conformance.pes.common import EnoughError, Gate, LargeLater, Relay, Tally
+from d4py_conformance.pes.common import Relay
+from d4py_conformance.pes.memory import EnoughError, Gate, LargeLater, Tally
 from d4py_conformance.suite import Execute, Require, Suite, chain
 from dispel4py import ProcessingError
 

@@ -1,4 +1,4 @@
-"""Rule M1 between hosts: who declares `multi_host`, and says how, shares a run between two of them.
+"""Rule M1 between hosts: a mapping that declares `multi_host` shares a run between two of them.
 
 The hosts are two network namespaces of this machine, so nothing leaves it.
 """
@@ -23,9 +23,9 @@ from d4py_conformance.subprocesses.programs import Command, wait_until
 from d4py_conformance.suite import Require, Suite
 from dispel4py.engine.capabilities import Capabilities
 
-#: Items of the run; the root is slow until both hosts have had some.
+#: Items of the run; the root is slow until both hosts have received some.
 ITEMS = 1000
-#: Nobody else is in a namespace, so any will do.
+#: No other program is in a namespace, so any will do.
 PORT = 6400
 #: Seconds that a service, and the run, may take.
 _SERVICE_SECONDS, _RUN_SECONDS = 20.0, 60.0
@@ -35,26 +35,26 @@ _SERVICE_SECONDS, _RUN_SECONDS = 20.0, 60.0
 class TwoHosts:
     """The commands that make up a run on two hosts.
 
-    In their words ``{workflow}`` stands for the workflow's file, ``{items}`` for how often its root
-    is to be called, ``{host}`` for the address of the first host, ``{port}`` for a port that is
-    free there, and ``{key}`` for something secret.  The workflow is a root, a stateless PE, and one
-    that asks for four instances.
+    In the arguments ``{workflow}`` stands for the workflow's file, ``{items}`` for the number of
+    calls of its root, ``{host}`` for the address of the first host, ``{port}`` for a port that is
+    free there, and ``{key}`` for a secret.  The workflow is a root, a stateless PE, and one that
+    asks for four instances.
 
     Attributes:
-        lead: starts the run, on the first host, and is over when the run is.
-        join: takes part in it, on the second.
+        coordinator: starts the run, on the first host, and ends with the run.
+        agent: joins the run, on the second host.
         service: what both need, on the first, such as a server at that port; it is ended with the
             test.
         environment: variables that all of them get.
     """
 
-    lead: Sequence[str]
-    join: Sequence[str]
+    coordinator: Sequence[str]
+    agent: Sequence[str]
     service: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class HostRules(Suite):
+class MultiHostRules(Suite):
     """Several hosts."""
 
     @pytest.fixture
@@ -72,11 +72,11 @@ class HostRules(Suite):
     ) -> None:
         require("multi_host")
         if two_hosts is None:
-            pytest.skip("no fixture `two_hosts` says how a run gets to another host")
+            pytest.skip("the fixture `two_hosts` gives no commands for a run on another host")
         grouping = [0] if capabilities.stateful and capabilities.group_by else None
         with two_namespaces() as names, _Commands(two_hosts, names, tmp_path, grouping) as run:
-            status, said = run.wait()
-        assert status == 0, said
+            status, printed = run.wait()
+        assert status == 0, printed
         notes = [line.split() for line in run.notes.read_text().splitlines()]
         ends = [(int(number), key, host) for pe, host, key, number in notes if pe == "Keep"]
         assert sorted(number for number, _, _ in ends) == [*range(1, ITEMS + 1)]
@@ -97,7 +97,7 @@ class _Commands:
         self._prefixes = [in_namespace(name) for name in names]
         self._environment = {**os.environ, **two_hosts.environment, "NOTES": str(self.notes)}
         self._started: list[Command] = []
-        # Only the one who leads has the file.
+        # Only the coordinator has the file.
         self._folders = folder / "here", folder / "there"
         for place in self._folders:
             place.mkdir()
@@ -116,8 +116,8 @@ class _Commands:
         if self._two_hosts.service:
             self._start(0, self._two_hosts.service)
             wait_until(self._answers, "nothing listens", _SERVICE_SECONDS)
-        self._lead = self._start(0, self._two_hosts.lead)
-        self._start(1, self._two_hosts.join)
+        self._coordinator = self._start(0, self._two_hosts.coordinator)
+        self._start(1, self._two_hosts.agent)
         return self
 
     def _answers(self) -> bool:
@@ -145,15 +145,15 @@ class _Commands:
         return process
 
     def wait(self) -> tuple[int | None, str]:
-        """Exit status of the command that leads, None if it did not end, and what all said."""
+        """Return the coordinator's exit status, None if it did not end, and all output."""
         with suppress(subprocess.TimeoutExpired):
-            self._lead.wait(_RUN_SECONDS)
-        said = [
+            self._coordinator.wait(_RUN_SECONDS)
+        printed = [
             f"--- {path.name} on host {number}\n{path.read_text()}"
             for number, folder in enumerate(self._folders)
             for path in sorted(folder.glob("output*"))
         ]
-        return self._lead.poll(), "\n".join(said)
+        return self._coordinator.poll(), "\n".join(printed)
 
     def __exit__(self, *raised: object) -> None:
         for process in self._started:

@@ -15,7 +15,7 @@ import pytest
 from d4py_conformance.pes.common import Identity, Numbers, Relay
 from d4py_conformance.pes.printing import Prints, ReadsInput, printed
 from d4py_conformance.subprocesses.isolated_run import Answer, IsolatedRun
-from d4py_conformance.suite import Execute, RunApart, Suite, chain, results
+from d4py_conformance.suite import Execute, RunIsolated, Suite, chain, results
 
 #: A device on which there is never any space.
 FULL = Path("/dev/full")
@@ -29,41 +29,41 @@ PAUSE_SECONDS, MANY = 1.0, 2000
 class OutputRules(Suite):
     """Standard output, standard error and standard input."""
 
-    def test_c3_lines_printed_before_an_error_arrive(self, run_apart: RunApart) -> None:
+    def test_c3_lines_printed_before_an_error_arrive(self, run_isolated: RunIsolated) -> None:
         """Also if they do not end a block, and another process is the one that fails."""
         graph = chain(Numbers(), Prints(), Prints(fails_at=20), Relay())
-        answer = run_apart(graph, ITEMS).wait()
+        answer = run_isolated(graph, ITEMS).wait()
         assert "ProcessingError" in answer.errors, answer
         arrived = answer.stdout.splitlines().count(printed(20))
         if arrived != 2:
-            _skip_if_printed_elsewhere(run_apart)
+            _skip_if_not_printed_here(run_isolated)
         assert arrived == 2, answer
 
-    def test_c2_lines_are_whole(self, run_apart: RunApart) -> None:
+    def test_c2_lines_are_whole(self, run_isolated: RunIsolated) -> None:
         graph = chain(Numbers(), Prints(LENGTHS, instances=3), Prints(LENGTHS, instances=2))
-        lines, answer = _read(lambda pipe: run_apart(graph, ITEMS, stdout=pipe))
+        lines, answer = _read(lambda pipe: run_isolated(graph, ITEMS, stdout=pipe))
         assert answer.status == 0, answer
         if not lines:
-            _skip_if_printed_elsewhere(run_apart)
+            _skip_if_not_printed_here(run_isolated)
         expected = [printed(n, LENGTHS) for n in range(1, ITEMS + 1)] * 2
         wrong = [line[:100] for line in lines if line not in expected]
         assert not wrong
         assert sorted(lines) == sorted(expected)
 
-    def test_c2_a_slow_reader_gets_all_lines(self, run_apart: RunApart) -> None:
+    def test_c2_a_slow_reader_gets_all_lines(self, run_isolated: RunIsolated) -> None:
         graph = chain(Numbers(), Prints((79,)))
-        lines, answer = _read(lambda pipe: run_apart(graph, MANY, stdout=pipe), PAUSE_SECONDS)
+        lines, answer = _read(lambda pipe: run_isolated(graph, MANY, stdout=pipe), PAUSE_SECONDS)
         assert answer.status == 0, answer
         if not lines:
-            _skip_if_printed_elsewhere(run_apart)
+            _skip_if_not_printed_here(run_isolated)
         assert sorted(lines) == sorted(printed(n, (79,)) for n in range(1, MANY + 1))
 
     @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-    def test_c3_what_cannot_be_printed_is_an_error(self, run_apart: RunApart) -> None:
+    def test_c3_what_cannot_be_printed_is_an_error(self, run_isolated: RunIsolated) -> None:
         with FULL.open("w") as full:
-            answer = run_apart(chain(Numbers(), Prints()), 3, stdout=full.fileno()).wait()
+            answer = run_isolated(chain(Numbers(), Prints()), 3, stdout=full.fileno()).wait()
         if not answer.errors:
-            _skip_if_printed_elsewhere(run_apart)
+            _skip_if_not_printed_here(run_isolated)
         assert answer.status != 0, answer
         assert "No space left" in answer.message, answer
 
@@ -80,19 +80,21 @@ class OutputRules(Suite):
         for n in range(1, 6):
             assert sum(f"at {n}" in line for line in seen.splitlines()) == 1, seen
 
-    def test_i11_standard_input_is_read_or_empty_with_a_warning(self, run_apart: RunApart) -> None:
+    def test_i11_standard_input_is_read_or_empty_with_a_warning(
+        self, run_isolated: RunIsolated
+    ) -> None:
         """It is read where PEs run in the process that was asked for the run."""
-        answer = run_apart(chain(ReadsInput(), Relay()), 1, stdin="a\nb\n").wait()
+        answer = run_isolated(chain(ReadsInput(), Relay()), 1, stdin="a\nb\n").wait()
         assert answer.status == 0, answer
         lines = answer.outputs.get("Relay1", {}).get("output", [])
         if lines == ["a", "b"]:
             return
         assert lines == []
-        said = [line for line in answer.stderr.splitlines() if "standard input" in line]
-        if not said:
-            _skip_if_printed_elsewhere(run_apart)
-        assert len(said) == 1, answer
-        assert "ReadsInput0" in said[0]
+        warnings = [line for line in answer.stderr.splitlines() if "standard input" in line]
+        if not warnings:
+            _skip_if_not_printed_here(run_isolated)
+        assert len(warnings) == 1, answer
+        assert "ReadsInput0" in warnings[0]
 
 
 def _read(start: Callable[[int], IsolatedRun], pause: float = 0.0) -> tuple[list[str], Answer]:
@@ -105,18 +107,18 @@ def _read(start: Callable[[int], IsolatedRun], pause: float = 0.0) -> tuple[list
     reader, writer = os.pipe()
     with open(reader, encoding="utf-8", errors="replace") as pipe:
         try:
-            apart = start(writer)
+            isolated = start(writer)
         finally:
             os.close(writer)
         select.select([reader], [], [])
         time.sleep(pause)
         lines = pipe.read().splitlines()
-    return lines, apart.wait()
+    return lines, isolated.wait()
 
 
-def _skip_if_printed_elsewhere(run_apart: RunApart) -> None:
+def _skip_if_not_printed_here(run_isolated: RunIsolated) -> None:
     """Skip a test where workers are no children of the run, and print to a place of their own."""
-    if printed(1) not in run_apart(chain(Numbers(), Prints()), 1).wait().stdout.splitlines():
+    if printed(1) not in run_isolated(chain(Numbers(), Prints()), 1).wait().stdout.splitlines():
         pytest.skip("what PEs print does not come to where the run was asked for")
 
 

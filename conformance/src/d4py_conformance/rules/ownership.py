@@ -9,7 +9,7 @@ from dispel4py import WorkflowGraph
 
 
 class OwnershipRules(Suite):
-    """Who owns an instance."""
+    """Owners of instances."""
 
     def test_d2_a_root_runs_once_in_one_place_and_in_order(
         self, execute: Execute, require: Require

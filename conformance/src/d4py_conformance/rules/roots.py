@@ -9,22 +9,19 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import (
+from d4py_conformance.pes.common import Numbers, Relay, Tag
+from d4py_conformance.pes.lifecycle import Total
+from d4py_conformance.pes.memory import Gate, Tally
+from d4py_conformance.pes.roots import (
     CrashingFetch,
     FailingFetch,
     Fetch,
-    Gate,
     MeetingFetch,
     NamedFetch,
-    Numbers,
-    Relay,
-    Tag,
     TalkingFetch,
-    Tally,
-    Total,
 )
 from d4py_conformance.rules.memory import ITEMS
-from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import ProcessingError
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.item_ids import call_id
@@ -98,14 +95,16 @@ class RootRules(Suite):
 
     def test_d3_a_killed_worker_costs_no_call_and_doubles_none(
         self,
-        run_apart: RunApart,
+        run_isolated: RunIsolated,
         require: Require,
         capabilities: Capabilities,
         tmp_path: Path,
     ) -> None:
         require("survives_worker_death", "shares_calls")
         inputs = [{"number": number} for number in range(300)]
-        answer = run_apart(chain(CrashingFetch(tmp_path / "killed", 150), Relay()), inputs).wait()
+        answer = run_isolated(
+            chain(CrashingFetch(tmp_path / "killed", 150), Relay()), inputs
+        ).wait()
         assert not answer.errors, answer
         assert (tmp_path / "killed").exists()
         assert_outputs(answer.outputs, {"Relay1": {"output": [*range(300)]}})

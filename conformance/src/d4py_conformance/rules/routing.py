@@ -7,9 +7,10 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from d4py_conformance.pes.common import Diary, Emit, KeptDiary, Numbers, Relay
+from d4py_conformance.pes.common import Emit, Numbers, Relay
+from d4py_conformance.pes.lifecycle import Diary, KeptDiary
 from d4py_conformance.rules.instances import check_diaries
-from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import WorkflowGraph
 
 #: Keys of every kind, equal ones of different types among them.
@@ -62,16 +63,16 @@ class RoutingRules(Suite):
         check_diaries(diaries, [(word, s + i) for s in (0, 100) for i, word in enumerate(words)])
 
     def test_m1_the_choice_does_not_depend_on_the_hash_seed(
-        self, run_apart: RunApart, require: Require
+        self, run_isolated: RunIsolated, require: Require
     ) -> None:
         require("stateful", "group_by", "lifecycle")
         items = [[word] for word in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")]
         graph = chain(Emit(items), Relay(numprocesses=2), Diary(grouping=[0], numprocesses=3))
         seeds = ("1", "2")
-        runs = [run_apart(graph, 1, environment={"PYTHONHASHSEED": seed}) for seed in seeds]
+        runs = [run_isolated(graph, 1, environment={"PYTHONHASHSEED": seed}) for seed in seeds]
         shares = []
-        for apart in runs:
-            diaries = apart.wait().outputs["Diary2"]["output"]
+        for isolated in runs:
+            diaries = isolated.wait().outputs["Diary2"]["output"]
             check_diaries(diaries, items)
             shares.append({frozenset(word for (word,) in diary[1:]) for diary in diaries})
         assert shares[0] == shares[1]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import Numbers, OverwritingFetch, Relay
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.pes.roots import OverwritingFetch
 from d4py_conformance.pes.state import (
     AddsDraw,
     AddsNumpyDraw,
@@ -23,7 +24,7 @@ from d4py_conformance.pes.state import (
     DrawsAtTheEnds,
     RunningMean,
 )
-from d4py_conformance.suite import Execute, Require, RunApart, Suite, chain, results
+from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import UndeclaredStateError
 
@@ -46,13 +47,13 @@ def drawers(*pes: Any) -> WorkflowGraph:
     return chain(Draws(), *pes)
 
 
-def numbers_of(drawn: list[Any]) -> list[tuple[Any, ...]]:
+def numbers_of(numbers: list[Any]) -> list[tuple[Any, ...]]:
     """Only the numbers, in order; skips a test whose instances are threads of this process."""
-    places = {place for item in drawn for place in item[1::2]}
+    places = {place for item in numbers for place in item[1::2]}
     here = os.getpid(), threading.get_ident()
     if any(process == here[0] and thread != here[1] for process, thread in places):
         pytest.skip("instances are threads of one process, which has one generator of each kind")
-    return sorted(item[::2] for item in drawn)
+    return sorted(item[::2] for item in numbers)
 
 
 class StateRules(Suite):
@@ -80,13 +81,13 @@ class StateRules(Suite):
         mean.numprocesses = 3
         result = execute(chain(Numbers(), mean), 40)
         assert changed(result) == {"RunningMean1": {"count", "total"}}
-        (told,) = [
+        (message,) = [
             record.getMessage()
             for record in caplog.records
             if record.name.startswith(LOGGER) and "RunningMean1" in record.getMessage()
         ]
         for word in ("'count'", "'total'", "stateful = True", "ignored_state"):
-            assert word in told
+            assert word in message
 
     def test_i6_state_that_begins_late_is_noticed_too(self, execute: Execute) -> None:
         graph = chain(Numbers(), Relay(), Best(30))
@@ -135,12 +136,12 @@ class StateRules(Suite):
         assert len({number for item in found for number in item}) == 30
 
     def test_i7_another_seed_gives_other_numbers(self, execute: Execute) -> None:
-        drawn = [
+        numbers = [
             number
             for seed in (1, 2)
             for number, _ in results(execute(chain(Draws(), Relay()), 5, seed=seed), "Relay1")
         ]
-        assert len({*drawn}) == 10
+        assert len({*numbers}) == 10
 
     def test_i7_instances_draw_different_numbers(self, execute: Execute, require: Require) -> None:
         require("lifecycle")
@@ -150,16 +151,16 @@ class StateRules(Suite):
             graph.connect(root, "output", relay, "input")
         ends = DrawsAtTheEnds(numprocesses=3)
         graph.connect(relay, "output", ends, "input")
-        drawn = results(execute(graph, 20, seed=SEED), "DrawsAtTheEnds3")
-        assert len({*drawn}) == len(drawn) >= 2
+        numbers = results(execute(graph, 20, seed=SEED), "DrawsAtTheEnds3")
+        assert len({*numbers}) == len(numbers) >= 2
 
     def test_i7_two_of_a_kind_draw_different_numbers(self, execute: Execute) -> None:
         graph = WorkflowGraph()
         for root in (Draws(), Draws()):
             graph.add(root)
         outputs = execute(graph, 5, seed=SEED).outputs
-        drawn = [number for of_root in outputs.values() for number, _ in of_root["output"]]
-        assert len({*drawn}) == 10
+        numbers = [number for of_root in outputs.values() for number, _ in of_root["output"]]
+        assert len({*numbers}) == 10
 
     def test_i7_the_seed_is_drawn_from_the_callers_generators(self, execute: Execute) -> None:
         pytest.importorskip("numpy")
@@ -183,12 +184,12 @@ class StateRules(Suite):
         assert random.getstate() == before
 
     def test_i7_a_killed_worker_changes_no_numbers(
-        self, run_apart: RunApart, require: Require, tmp_path: Path
+        self, run_isolated: RunIsolated, require: Require, tmp_path: Path
     ) -> None:
         require("survives_worker_death")
         marker = tmp_path / "killed"
         graph = chain(CrashingDraws(marker, 12), Relay())
-        answer = run_apart(graph, 20, seed=SEED).wait()
+        answer = run_isolated(graph, 20, seed=SEED).wait()
         expected = run(chain(CrashingDraws(), Relay()), inputs=20, seed=SEED).outputs
         assert_outputs(answer.outputs, expected)
         assert marker.exists()

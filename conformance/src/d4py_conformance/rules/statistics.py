@@ -1,7 +1,7 @@
-"""Rules C1, C3 and I7: a run counts what it does, says so while it goes on, and then ends at once.
+"""Rules C1, C3 and I7: a run counts its calls, reports progress, and ends without delay.
 
 `RunStats` is what a caller sees of a run beside its results.  It has no rule of its own: the calls
-that are counted are those that C1 says are complete.
+that are counted are those of which C1 requires that they are complete.
 """
 
 from __future__ import annotations
@@ -9,17 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from d4py_conformance.pes.common import (
-    Clock,
-    Diary,
-    Fails,
-    Numbers,
-    Pause,
-    Relay,
-    Silent,
-    Sorter,
-    Tag,
-)
+from d4py_conformance.pes.common import Clock, Numbers, Pause, Relay, Silent, Sorter, Tag
+from d4py_conformance.pes.failing import Fails
+from d4py_conformance.pes.lifecycle import Diary
 from d4py_conformance.suite import ATTEMPTS, Execute, Require, Suite, chain
 from dispel4py import RunStats, WorkflowGraph
 from dispel4py.registry import Mapping

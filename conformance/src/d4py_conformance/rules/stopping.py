@@ -10,17 +10,11 @@ from pathlib import Path
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.common import (
-    Crashing,
-    CrashingCounter,
-    CrashingNumbers,
-    Fails,
-    Numbers,
-    Relay,
-    Tag,
-    Traced,
-)
-from d4py_conformance.suite import Require, RunApart, Suite, assert_soon, chain
+from d4py_conformance.pes.common import Numbers, Relay, Tag
+from d4py_conformance.pes.crashing import Crashing, CrashingCounter, CrashingNumbers
+from d4py_conformance.pes.failing import Fails
+from d4py_conformance.pes.traced import Traced
+from d4py_conformance.suite import Require, RunIsolated, Suite, assert_soon, chain
 from dispel4py import WorkflowGraph
 from dispel4py.engine.capabilities import Capabilities
 
@@ -35,34 +29,34 @@ AT, ITEMS = 20, 40
 class StoppingRules(Suite):
     """Stops, crashes, and what they leave behind."""
 
-    def test_c4_a_run_leaves_nothing_behind(self, run_apart: RunApart) -> None:
-        apart = run_apart(chain(Numbers(), Relay(), Tag("x")), 5)
-        answer = apart.wait()
+    def test_c4_a_run_leaves_nothing_behind(self, run_isolated: RunIsolated) -> None:
+        isolated = run_isolated(chain(Numbers(), Relay(), Tag("x")), 5)
+        answer = isolated.wait()
         assert_outputs(answer.outputs, {"Tag2": {"output": [("x", n) for n in range(1, 6)]}})
-        assert apart.left_behind() == []
+        assert isolated.left_behind() == []
 
-    def test_c4_a_run_that_failed_leaves_nothing_behind(self, run_apart: RunApart) -> None:
-        apart = run_apart(chain(Numbers(), Fails(at=[7]), Relay()), 10**12)
-        answer = apart.wait()
+    def test_c4_a_run_that_failed_leaves_nothing_behind(self, run_isolated: RunIsolated) -> None:
+        isolated = run_isolated(chain(Numbers(), Fails(at=[7]), Relay()), 10**12)
+        answer = isolated.wait()
         assert "ProcessingError" in answer.errors, answer
-        assert apart.left_behind() == []
+        assert isolated.left_behind() == []
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
     def test_c4_a_signal_stops_everything(
-        self, run_apart: RunApart, tmp_path: Path, number: signal.Signals
+        self, run_isolated: RunIsolated, tmp_path: Path, number: signal.Signals
     ) -> None:
         attempts = count()
 
         def rest() -> float:
             arrived = tmp_path / f"arrived{next(attempts)}"
-            apart = run_apart(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
-            apart.wait_for(arrived)
+            isolated = run_isolated(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
+            isolated.wait_for(arrived)
             sent_at = time.monotonic()
-            apart.interrupt(number)
-            answer = apart.wait()
+            isolated.interrupt(number)
+            answer = isolated.wait()
             seconds = time.monotonic() - sent_at
             assert answer.status == 130, answer
-            assert apart.left_behind() == []
+            assert isolated.left_behind() == []
             return seconds
 
         assert_soon(rest, STOP_SECONDS)
@@ -70,18 +64,18 @@ class StoppingRules(Suite):
     @pytest.mark.parametrize("where", ["root", "stateless", "stateful"])
     def test_c5_a_killed_worker(
         self,
-        run_apart: RunApart,
+        run_isolated: RunIsolated,
         require: Require,
         capabilities: Capabilities,
         tmp_path: Path,
         where: str,
     ) -> None:
-        """The results are those of an undisturbed run, or it fails promptly and says who died."""
+        """The results are those of an undisturbed run, or it names the lost process promptly."""
         if where == "stateful":
             require("stateful")
         marker = tmp_path / "killed"
-        apart = run_apart(crashing_graph(where, marker), ITEMS)
-        answer = apart.wait()
+        isolated = run_isolated(crashing_graph(where, marker), ITEMS)
+        answer = isolated.wait()
         if "the process that called run()" in answer.message:
             pytest.skip("PEs run in the process that calls run(), so there is no worker to kill")
         assert marker.exists()
@@ -94,17 +88,17 @@ class StoppingRules(Suite):
             assert "WorkerLostError" in answer.errors, answer
             assert marker.read_text() in answer.message
             assert answer.ended_at - marker.stat().st_mtime < LOST_SECONDS
-        assert apart.left_behind() == []
+        assert isolated.left_behind() == []
 
     @pytest.mark.parametrize("at", [1, AT, ITEMS], ids=["first", "middle", "last"])
     def test_h2_every_item_counts_once_after_a_crash(
-        self, run_apart: RunApart, require: Require, tmp_path: Path, at: int
+        self, run_isolated: RunIsolated, require: Require, tmp_path: Path, at: int
     ) -> None:
         require("stateful", "survives_worker_death")
         graph = chain(
             Numbers(), Relay(), CrashingCounter(tmp_path / "killed", at), Relay(), Relay()
         )
-        answer = run_apart(graph, ITEMS).wait()
+        answer = run_isolated(graph, ITEMS).wait()
         counts = sorted(count for _, count in answer.outputs["Relay4"]["output"])
         assert counts == [*range(1, ITEMS + 1)]
 

@@ -85,13 +85,13 @@ class ThreadRules(Suite):
             wait_until(marker.exists, "nothing was written")
             yield {}
 
-        said = None
+        message = None
         try:
             outputs = execute(chain(WritesLate(marker), Relay()), inputs()).outputs
         except RunError as error:
-            said = str(error)
-        if said is None:
+            message = str(error)
+        if message is None:
             assert_outputs(outputs, {"Relay1": {"output": ["late"]}})
         else:
-            assert "WritesLate0 wrote" in said
-            assert "thread" in said
+            assert "WritesLate0 wrote" in message
+            assert "thread" in message

@@ -25,11 +25,11 @@ import psutil
 from dispel4py import WorkflowGraph
 from dispel4py.registry import Mapping
 
-#: Every process of a run apart has this variable, with a value of its own for each run.
+#: Every process of a run isolated has this variable, with a value of its own for each run.
 _MARK = "D4PY_CONFORMANCE_RUN"
 #: Seconds in which a process that is on its way out may still be seen.
 _ON_ITS_WAY = 2.0
-#: A script of the kind that users write who have never used processes.
+#: A script as users write it, without a guard against a second import.
 _WITHOUT_GUARD = """
 import sys
 from pathlib import Path
@@ -39,12 +39,12 @@ sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
 
 
 class IsolatedRunError(Exception):
-    """A run apart did not do what a test waited for."""
+    """A run isolated did not do what a test waited for."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a run apart ended.
+    """How a run isolated ended.
 
     Attributes:
         outputs: its results.
@@ -185,7 +185,7 @@ class IsolatedRun:
         _, alive = psutil.wait_procs(processes, timeout=_ON_ITS_WAY)
         left = [_describe(process) for process in alive if _is_running(process)]
         left += [f"temporary file {path.name}" for path in self._temporary.iterdir()]
-        # Python's resource tracker says so when it has to remove a segment itself.
+        # Python's resource tracker prints it when it has to remove a segment itself.
         lines = self._stderr_file.read_text(errors="replace").splitlines()
         return left + [line for line in lines if "leaked" in line]
 

@@ -16,7 +16,7 @@ import pytest
 
 from d4py_conformance.subprocesses.programs import Command, wait_until
 
-#: The addresses of the two hosts; nobody uses them, RFC 5737 sets them aside for documentation.
+#: The addresses of the two hosts; RFC 5737 reserves them for documentation.
 ADDRESSES = "192.0.2.1", "192.0.2.2"
 #: What their ends of the cable are called.
 CABLE = "cable"

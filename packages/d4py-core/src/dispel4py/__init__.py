@@ -1,4 +1,4 @@
-"""d4py: stream workflows, written once and run in one process, on all cores, under MPI or Redis.
+"""Stream workflows, written once and run in one process, on all cores, with MPI or with Redis.
 
 >>> from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 >>> class Count(ProducerPE):

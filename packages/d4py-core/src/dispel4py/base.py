@@ -1,8 +1,8 @@
-"""The PEs that most workflows are made from: one thing in, one thing out.
+"""The PEs that most workflows are made from, with one input or output at most.
 
-`ProducerPE` makes data, `IterativePE` turns one item into one, `ConsumerPE` ends a stream,
-`SimpleFunctionPE` wraps a function, `CompositePE` wraps a graph, `create_iterative_chain` wraps a
-list of functions.  In each of them authors override `_process`, which gets and returns plain data.
+`ProducerPE` creates data, `IterativePE` maps an item to an item, `ConsumerPE` ends a stream,
+`SimpleFunctionPE` calls a function, `CompositePE` wraps a graph, and `create_iterative_chain` wraps
+a list of functions.  Authors override `_process`, which gets and returns plain data.
 
     >>> class Double(IterativePE):
     ...     def _process(self, data):
@@ -25,11 +25,11 @@ OUTPUT_NAME = "output"
 
 
 class BasePE(GenericPE):
-    """A PE whose ports are given as lists of names, or as numbers.
+    """A PE whose ports are given by names or by their number.
 
     Args:
-        inputs: names of inputs, or the name of the only one.
-        outputs: names of outputs, or the name of the only one.
+        inputs: names of inputs, or the name of one input.
+        outputs: names of outputs, or the name of one output.
         num_inputs: adds inputs ``input0``, ``input1``, …
         num_outputs: adds outputs ``output0``, ``output1``, …
     """
@@ -57,9 +57,9 @@ class BasePE(GenericPE):
 
 
 class IterativePE(GenericPE):
-    """One input ``input``, one output ``output``; `_process(data)` returns what to send.
+    """A PE with an input ``input`` and an output ``output``.
 
-    None sends nothing.
+    `_process(data)` returns the item to send, or None to send nothing.
     """
 
     INPUT_NAME = INPUT_NAME
@@ -76,10 +76,10 @@ class IterativePE(GenericPE):
 
 
 class ProducerPE(GenericPE):
-    """No input, one output ``output``; `_process(inputs)` returns what to send.
+    """A PE with no input and an output ``output``.
 
-    It is called once per iteration of the run, with ``{}`` or with the dict that the run's inputs
-    hold for this iteration.
+    `_process(inputs)` returns the item to send, or None to send nothing.  It is called once for
+    each iteration of the run, with ``{}`` or with the dict that the run's inputs have for it.
     """
 
     OUTPUT_NAME = OUTPUT_NAME
@@ -94,7 +94,7 @@ class ProducerPE(GenericPE):
 
 
 class ConsumerPE(GenericPE):
-    """One input ``input``, no output; `_process(data)` uses the data up."""
+    """A PE with an input ``input`` and no output; `_process(data)` consumes an item."""
 
     INPUT_NAME = INPUT_NAME
 
@@ -107,7 +107,12 @@ class ConsumerPE(GenericPE):
 
 
 class SimpleFunctionPE(IterativePE):
-    """Calls ``compute_fn(data, **params)`` on each item and sends what it returns."""
+    """A PE that calls ``compute_fn(data, **params)`` for each item and sends the return value.
+
+    Args:
+        compute_fn: the function; None for a subclass that overrides `_process`.
+        params: keyword arguments of the function.
+    """
 
     def __init__(
         self,
@@ -123,13 +128,13 @@ class SimpleFunctionPE(IterativePE):
     def _process(self, data: Any) -> Any:
         if self.compute_fn is None:
             raise NotImplementedError(
-                f"{self.name} has no compute_fn: give one or override _process"
+                f"{self.name} has no compute_fn: pass one, or override _process"
             )
         return self.compute_fn(data, **self.params)
 
 
 class CompositePE(WorkflowGraph):
-    """A graph that is used like a PE; its ports are names for ports of PEs inside.
+    """A graph that is used like a PE, whose ports are mapped to ports of PEs inside.
 
     Args:
         create_graph: called as ``create_graph(self, **params)`` to fill the graph.
@@ -146,11 +151,11 @@ class CompositePE(WorkflowGraph):
             create_graph(self, **(params or {}))
 
     def _map_input(self, input_name: str, internal_pe: Any, internal_input: str) -> None:
-        """Let `input_name` of the composite be `internal_input` of a PE inside."""
+        """Map input `input_name` of the composite to `internal_input` of a PE inside."""
         self.inputmappings[input_name] = (internal_pe, internal_input)
 
     def _map_output(self, output_name: str, internal_pe: Any, internal_output: str) -> None:
-        """Let `output_name` of the composite be `internal_output` of a PE inside."""
+        """Map output `output_name` of the composite to `internal_output` of a PE inside."""
         self.outputmappings[output_name] = (internal_pe, internal_output)
 
 
@@ -160,16 +165,15 @@ def create_iterative_chain(
     name_prefix: str = "PE_",
     name_suffix: str = "",
 ) -> CompositePE:
-    """A composite with input ``input`` and output ``output`` that calls functions in turn.
+    """Return a composite with input ``input`` and output ``output`` that calls functions in turn.
 
     Args:
         functions: each a function, or a pair (tuple or list) of a function and its keyword
             arguments.
-        function_pe_class: makes a PE.  If it can be called without arguments it is, and the PE
-            gets the function as `compute_fn` and the keyword arguments as `params` afterwards;
-            otherwise it is called with both.
-        name_prefix: what stands before the function's name in the name of its PE.
-        name_suffix: what stands behind it.
+        function_pe_class: creates a PE.  If it can be called without arguments, `compute_fn` and
+            `params` of the PE are set afterwards; otherwise it is called with both.
+        name_prefix: prefix of the function's name in the name of its PE.
+        name_suffix: suffix of it.
 
     Raises:
         ValueError: the list is empty.
@@ -196,7 +200,7 @@ def _function_pe(make: Callable[..., Any], function: Any, params: dict[str, Any]
     made: GenericPE
     try:
         inspect.signature(make).bind()
-    except (TypeError, ValueError):  # it wants arguments, or does not say
+    except (TypeError, ValueError):  # it has parameters, or no known signature
         made = make(function, params)
         return made
     without: Any = make()

@@ -1,8 +1,8 @@
-"""`GenericPE`, the processing element (PE) that every other one is made from.
+"""`GenericPE`, the base class of all processing elements (PEs).
 
-A PE declares named inputs and outputs, overrides `process` (or `_process`) and hands data on by
-returning a dict or by calling `write`.  It knows nothing of how it is run: a mapping calls it
-through the PE runner (`dispel4py.engine.runner`) and nowhere else.
+A PE declares named inputs and outputs, overrides `process` (or `_process`), and sends data by
+returning a dict or by calling `write`.  It is independent of the mapping that runs it: only the PE
+runner (`dispel4py.engine.runner`) calls it.
 
     >>> class Double(GenericPE):
     ...     def __init__(self):
@@ -32,9 +32,9 @@ WRITER = "writer"
 OPTIONAL = "optional"
 ORDERED = "ordered"
 
-#: Attributes that a run puts on its own copy of a PE and that are no part of the PE's state.
+#: Attributes that a run sets on its copy of a PE, which are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
-#: Attributes that it puts there for the time of a call, if the PE asks for them.
+#: Attributes that a run sets for the time of a call, if the PE asks for them.
 CALL_CONTEXT_ATTRIBUTES = ("item_id", "sent_before")
 
 
@@ -44,15 +44,15 @@ def make_pe_id(pe: GenericPE, number: int) -> str:
 
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
-    """Show what a PE logged: through `logging` where that takes it, else on standard error."""
+    """Log a message of a PE; without a handler, it is printed on standard error."""
     RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
 
 
 class _CallContext:
-    """An attribute that a PE has only in a run, during a call, and only if it asks for it.
+    """An attribute that a PE has only during a call in a run, and only if it asks for that.
 
     Args:
-        asked_by: the attribute by which it asks.
+        asked_by: name of the attribute by which a PE asks.
     """
 
     def __init__(self, asked_by: str) -> None:
@@ -65,44 +65,41 @@ class _CallContext:
         if pe is None:
             return self
         raise AttributeError(
-            f"{pe.id} has no {self._name} now: a run gives it to a PE that has"
-            f" `{self._asked_by} = True`, as an attribute of its class or set in __init__, and"
-            " only while the PE is called"
+            f"{pe.id} has no {self._name} now: a run sets it during calls of a PE that has"
+            f" `{self._asked_by} = True`, as an attribute of its class or set in __init__"
         )
 
 
 class GenericPE:
     """Base class of all processing elements.
 
-    Authors override `_process` or `process`, and, where they need them, `_preprocess` and
-    `_postprocess`.
+    Authors override `_process` or `process`, and `_preprocess` and `_postprocess` if needed.
 
     Attributes:
-        name: the class's name unless set; the run's id of the PE is made from it.
-        id: id in the run, such as ``"Double3"``; equal to `name` before.
+        name: name of the PE, by default that of its class; the id in a run is made from it.
+        id: id in a run, such as ``"Double3"``; equal to `name` outside a run.
         inputconnections: input name → settings (`NAME`, `GROUPING`, `TYPE`, `OPTIONAL`,
             `ORDERED`).
         outputconnections: output name → settings (`NAME`, `TYPE`).
-        numprocesses: number of instances that a run makes of this PE.
-        single: True pins the PE to one instance whatever `numprocesses` says.
-        stateful: truthy for a PE that keeps state between items, so that not any worker may run
-            any item.
-        ignored_state: names of attributes that the PE may change though it does not say that it
-            keeps state, since no result depends on them: a cache, a counter for the log.  Values of
-            `functools.cached_property` need no mention.
+        numprocesses: number of instances of this PE in a run.
+        single: True for one instance, whatever `numprocesses` is.
+        stateful: true for a PE that keeps state between items, so that its items are not
+            distributed over workers freely.
+        ignored_state: names of attributes that the PE may change without declaring state, since no
+            result depends on them, such as a cache.  Values of `functools.cached_property` need
+            not be listed.
         rank: number of the process (MPI rank, worker) that runs this instance.
-        item_ids: True for a PE that wants to know the id of each item that it gets.
-        item_id: that id, during a call: 32 hexadecimal digits, the same whenever, wherever and
-            however often the item is processed, in every run with the same inputs; no two items
-            of a run have the same one.  A root has one per call, and so have `preprocess` and
+        item_ids: True for a PE that uses `item_id`.
+        item_id: id of the current item, during a call: 32 hexadecimal digits, the same whenever,
+            wherever and however often the item is processed, in every run with the same inputs; it
+            is unique in a run.  Each call of a root has an id, and so have `preprocess` and
             `postprocess`.
-        seeks: True for a PE whose calls begin where `sent_before` says.
-        independent_calls: True for a root whose calls do not depend on one another: workers may
-            share them, so that no call waits for another one.  Each worker that has some has a copy
-            of the PE.  It means nothing for a PE that is no root.
-        sent_before: output name → how many items of this call were sent before its worker was
-            lost, during a call of `process`; it must not write those again.  All are 0 in a call
-            that is not repeated.
+        seeks: True for a PE that uses `sent_before`.
+        independent_calls: True for a root whose calls do not depend on each other: workers may
+            share them, each with a copy of the PE.  Ignored for a PE that is no root.
+        sent_before: output name → number of items that were sent in this call before its worker
+            was lost, during a call of `process`, which must not write those again.  All are 0 in a
+            call that is not repeated.
     """
 
     def __init__(self, numprocesses: int = 1) -> None:
@@ -140,15 +137,14 @@ class GenericPE:
         """Declare an input.
 
         Args:
-            name: its name.
-            grouping: which instance gets an item: None for any one, a list of keys for items
-                equal in ``item[key]`` to meet, ``"all"`` for every instance, ``"global"`` for
-                instance 0.
+            name: name of the input.
+            grouping: which instance gets an item: None for any, a list of keys for the same one
+                for items that are equal in ``item[key]``, ``"all"`` for every instance,
+                ``"global"`` for instance 0.
             tuple_type: names of the fields of an item, for documentation.
-            optional: the graph may leave it unconnected though other inputs are connected.
-            ordered: its items arrive in the order in which the root made them, whatever is
-                between; those of several ordered inputs, too.  A mapping that cannot do this
-                refuses the graph.
+            optional: the input may be unconnected though other inputs are connected.
+            ordered: items arrive in the order in which the root wrote their origins, also over
+                several ordered inputs.  A mapping that does not support this refuses the graph.
 
         Raises:
             TypeError: ``super().__init__()`` was not called before.
@@ -165,7 +161,11 @@ class GenericPE:
             self.inputconnections[name][ORDERED] = True
 
     def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
-        """Declare an output, with the names of an item's fields for documentation.
+        """Declare an output.
+
+        Args:
+            name: name of the output.
+            tuple_type: names of the fields of an item, for documentation.
 
         Raises:
             TypeError: ``super().__init__()`` was not called before.
@@ -183,17 +183,19 @@ class GenericPE:
             )
 
     def set_input_types(self, types: dict[str, Any]) -> None:
-        """Tell the PE the types of its inputs: input name → field names.
+        """Set the types of inputs; called by `WorkflowGraph.propagate_types`.
 
-        Called by `WorkflowGraph.propagate_types`; override it (or `get_output_types`) where the
-        output's type depends on the input's.
+        Override this or `get_output_types` if an output's type depends on an input's.
+
+        Args:
+            types: input name → names of the fields of an item.
         """
         for name, tuple_type in types.items():
             if name in self.inputconnections:
                 self.inputconnections[name][TYPE] = tuple_type
 
     def get_output_types(self) -> dict[str, Any]:
-        """Output name → field names, for the outputs whose type is known."""
+        """Return output name → names of the fields of an item, for outputs with a known type."""
         return {
             name: settings[TYPE]
             for name, settings in self.outputconnections.items()
@@ -201,17 +203,20 @@ class GenericPE:
         }
 
     def preprocess(self) -> None:
-        """Called once per instance before its first item."""
+        """Set up an instance; called once, before its first item."""
         self._preprocess()
 
     def _preprocess(self) -> None:
         """Override to set up an instance (open a file, connect to a service)."""
 
     def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Called once per item, with a dict of exactly one input; for a root, with what it is fed.
+        """Process an item; called once for each.
+
+        Args:
+            inputs: a dict of one input name and the item; for a root, a dict of the run's inputs.
 
         Returns:
-            output name → data to send; None or ``{}`` sends nothing.
+            Output name → item to send; None or ``{}`` sends nothing.
         """
         result: dict[str, Any] | None = self._process(inputs)
         return result
@@ -221,14 +226,19 @@ class GenericPE:
         return None
 
     def postprocess(self) -> None:
-        """Called once per instance after its last item; may `write`."""
+        """Finish an instance; called once, after its last item.  May call `write`."""
         self._postprocess()
 
     def _postprocess(self) -> None:
         """Override to finish an instance (send a total, close a file)."""
 
     def write(self, name: str, data: Any, **kwargs: Any) -> None:
-        """Send one item to an output, at once.  Any number of calls per item.
+        """Send an item to an output, at once; may be called any number of times.
+
+        Args:
+            name: name of the output.
+            data: the item.
+            **kwargs: ignored; for compatibility with dispel4py.
 
         Raises:
             UnknownOutputError: the PE has no output of that name.
@@ -239,14 +249,13 @@ class GenericPE:
         run_writer = self._run_writer
         if run_writer is not None:
             run_writer(name, data)
-        else:  # outside a run: a test that put a writer of its own on the output
+        else:  # outside a run: a test has set a writer on the output
             self.outputconnections[name][WRITER].write(data)
 
     def log(self, message: Any) -> None:
-        """Show a line where the run was started, whichever process this instance is in.
+        """Log a message in the process that started the run.
 
-        It goes to the handlers of the logger ``dispel4py.run``, and to standard error if none of
-        them takes it.
+        It goes to the handlers of the logger ``dispel4py.run``, or to standard error without any.
         """
         if self._run_log is not None:
             self._run_log(self.id, self.rank, str(message))

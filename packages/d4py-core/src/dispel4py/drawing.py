@@ -1,7 +1,7 @@
-"""Pictures of a graph: as DOT or Mermaid text, or as an image that the program ``dot`` makes.
+"""Drawings of a graph as DOT or Mermaid text, or as an image made by the program ``dot``.
 
 A PE is a record with its inputs above and its outputs below, a composite is a box around its PEs,
-and an edge runs from port to port.  PEs have the names that they have in a run's results.
+and an edge goes from port to port.  PEs have the same names as in the results of a run.
 
     >>> from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
     >>> graph = WorkflowGraph()
@@ -34,10 +34,10 @@ class DotMissingError(UsageError):
 
 
 def draw(graph: WorkflowGraph) -> str:
-    """The graph in the DOT language.
+    """Return the graph in the DOT language.
 
     Raises:
-        GraphError: an edge leads to a port that a composite does not have.
+        GraphError: an edge is connected to a port that a composite does not have.
     """
     picture = _Picture(graph)
     lines = [
@@ -56,10 +56,10 @@ def draw(graph: WorkflowGraph) -> str:
 
 
 def draw_mermaid(graph: WorkflowGraph) -> str:
-    """The graph as a Mermaid flowchart, which many web pages and editors show as a picture.
+    """Return the graph as a Mermaid flowchart, which many web pages and editors can display.
 
     Raises:
-        GraphError: an edge leads to a port that a composite does not have.
+        GraphError: an edge is connected to a port that a composite does not have.
     """
     picture = _Picture(graph)
     lines = ["flowchart TD", *_mermaid_box(picture, picture.outermost, "  ")]
@@ -73,12 +73,12 @@ def draw_mermaid(graph: WorkflowGraph) -> str:
 
 
 def drawDot(graph: WorkflowGraph, img_type: str = "png") -> bytes:
-    """An image of the graph, in any format that the program ``dot`` knows.
+    """Return an image of the graph, in a format that the program ``dot`` supports.
 
     Raises:
         DotMissingError: ``dot`` is not installed.
-        OptionError: ``dot`` does not know the format.
-        GraphError: an edge leads to a port that a composite does not have.
+        OptionError: ``dot`` does not support the format.
+        GraphError: an edge is connected to a port that a composite does not have.
     """
     text = draw(graph)
     try:
@@ -89,11 +89,11 @@ def drawDot(graph: WorkflowGraph, img_type: str = "png") -> bytes:
         raise DotMissingError(
             "images are made by the program 'dot', which is not installed; install graphviz"
             " (Debian, Ubuntu: apt-get install graphviz; macOS: brew install graphviz),"
-            " or take .dot or .mmd, which are text"
+            " or use .dot or .mmd, which are text"
         ) from None
     if done.returncode != 0:
         raise OptionError(
-            f"dot cannot make a picture of format {img_type!r}:"
+            f"dot cannot create an image in format {img_type!r}:"
             f" {done.stderr.decode(errors='replace').strip()}"
         )
     return done.stdout
@@ -102,18 +102,18 @@ def drawDot(graph: WorkflowGraph, img_type: str = "png") -> bytes:
 def write_image(
     graph: WorkflowGraph, filename: str | PathLike[str], img_type: str | None = None
 ) -> None:
-    """Write a picture of the graph to a file.
+    """Write a drawing of the graph to a file.
 
     Args:
         graph: the graph.
-        filename: the file; it is written over if it is there.
-        img_type: the format; None takes it from the suffix of the file, PNG where there is none.
-            ``dot``, ``gv`` and ``mmd`` are text and do without the program ``dot``.
+        filename: path of the file, which is overwritten if it exists.
+        img_type: the format; None takes it from the suffix of the file, or PNG without one.
+            ``dot``, ``gv`` and ``mmd`` are text and do not need the program ``dot``.
 
     Raises:
         DotMissingError: ``dot`` is not installed.
-        OptionError: ``dot`` does not know the format.
-        GraphError: an edge leads to a port that a composite does not have.
+        OptionError: ``dot`` does not support the format.
+        GraphError: an edge is connected to a port that a composite does not have.
     """
     path = Path(filename)
     kind = (img_type or path.suffix.removeprefix(".") or "png").lower()
@@ -130,7 +130,7 @@ _TEXT_FORMATS: dict[str, Callable[[WorkflowGraph], str]] = {
 
 @dataclass
 class _PE:
-    """A PE as it is drawn."""
+    """The drawing of a PE."""
 
     name: str
     numprocesses: int
@@ -140,7 +140,7 @@ class _PE:
 
 @dataclass
 class _Box:
-    """The PEs that one graph holds itself, and a box for each composite in it."""
+    """The PEs directly in a graph, and a box for each composite in it."""
 
     title: str
     number: int
@@ -150,7 +150,7 @@ class _Box:
 
 @dataclass
 class _Edge:
-    """An edge by the numbers of its PEs and of their ports."""
+    """The drawing of an edge: the numbers of its PEs and of their ports."""
 
     source: int
     output: int
@@ -160,7 +160,7 @@ class _Edge:
 
 
 class _Picture:
-    """What there is to draw, whatever the language."""
+    """The parts of a drawing, for any language."""
 
     def __init__(self, graph: WorkflowGraph) -> None:
         flat = graph.flatten()
@@ -195,19 +195,19 @@ class _Picture:
             if isinstance(node, WorkflowGraph):
                 name = getattr(node, "name", None) or type(node).__name__
                 box.boxes.append(self._box(str(name), node))
-            elif id(node) not in self._drawn:  # a PE may be in several graphs; it is drawn once
+            elif id(node) not in self._drawn:  # a PE in several graphs is drawn once
                 self._drawn.add(id(node))
                 box.pes.append(self._index[id(node)])
         return box
 
     def label(self, i: int) -> str:
-        """Name of a PE, with the number of its instances where there are several."""
+        """Return the name of a PE, with the number of instances if there are several."""
         pe = self.pes[i]
         return pe.name if pe.numprocesses == 1 else f"{pe.name} × {pe.numprocesses}"
 
 
 def _port(ports: list[str], name: str) -> int:
-    """Number of a port.  One that the PE does not have is drawn too: the picture shows what is."""
+    """Return the number of a port; one that the PE does not have is added, so that it is drawn."""
     if name not in ports:
         ports.append(name)
     return ports.index(name)
@@ -244,7 +244,7 @@ def _dot_ports(prefix: str, names: list[str]) -> str:
 
 
 def _dot_escape(text: str) -> str:
-    """Text inside a record label, where braces, bars and angle brackets have a meaning."""
+    """Escape a text for a record label, where braces, bars and angle brackets have a meaning."""
     return re.sub(r'([\\{}|<>"])', r"\\\1", text).replace("\n", r"\n")
 
 
@@ -263,6 +263,6 @@ def _mermaid_box(picture: _Picture, box: _Box, indent: str) -> Iterator[str]:
 
 
 def _mermaid_quote(text: str) -> str:
-    """A quoted label; what Mermaid would take as markup is written as the character's number."""
+    """Quote a label; characters that are markup in Mermaid are written as numbers."""
     escaped = re.sub(r'[#"<>&`\\]', lambda found: f"#{ord(found[0])};", text)
     return '"' + escaped.replace("\n", "<br>") + '"'

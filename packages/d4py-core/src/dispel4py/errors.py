@@ -1,4 +1,4 @@
-"""Every error that d4py raises on purpose.
+"""The errors that d4py raises.
 
 ::
 
@@ -6,20 +6,20 @@
     ├── UsageError                  the call is wrong: exit status 2
     │   ├── GraphError              the graph cannot run; `.problems` lists every reason
     │   ├── InputError              the run's inputs do not fit the graph
-    │   ├── OptionError             an option has a value that cannot be
-    │   ├── WorkflowLoadError       no workflow could be taken from a file or module
+    │   ├── OptionError             an option has an invalid value
+    │   ├── WorkflowLoadError       no workflow can be loaded from a file or module
     │   ├── UnknownMappingError     no mapping of that name is installed
     │   └── UnsupportedGraphError   this mapping cannot run this graph
     └── RunError                    the run failed: exit status 1
         ├── ProcessingError         a PE raised; knows PE, instance and item
-        ├── UndeclaredStateError    a PE keeps state and does not say so (under `strict`)
+        ├── UndeclaredStateError    a PE keeps undeclared state (with `strict`)
         ├── WorkerLostError         a worker process died
-        │   └── WorkerStartError    it was started and never began
-        └── ServiceError            a service (Redis, MPI) failed or is not there
+        │   └── WorkerStartError    a worker process did not begin
+        └── ServiceError            a service (Redis, MPI) failed or is missing
 
-`ItemError`, `GroupingError` and `UnknownOutputError` are raised while a PE runs, so they reach
-the caller as the cause of a `ProcessingError`.  A mapping translates the exceptions of the library
-it stands on into these at its own edge.
+`ItemError`, `GroupingError` and `UnknownOutputError` are raised while a PE runs, so they reach the
+caller as the cause of a `ProcessingError`.  A mapping translates exceptions of the libraries that
+it uses into these.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dispel4py.exceptions.pickled_exceptions import pickle_exception, unpickle_e
 
 
 class D4pyError(Exception):
-    """Base of all errors that d4py raises on purpose."""
+    """Base class of all errors that d4py raises."""
 
     exit_status = 1
 
@@ -68,15 +68,15 @@ class InputError(UsageError):
 
 
 class OptionError(UsageError):
-    """An option has a value that cannot be."""
+    """An option has an invalid value."""
 
 
 class WorkflowLoadError(UsageError):
-    """No workflow could be taken from a file or module.
+    """No workflow can be loaded from a file or module.
 
     Args:
-        message: what is wrong and what would do.
-        user_traceback: the traceback of the user's own module, where it raised.
+        message: what is wrong and what to do.
+        user_traceback: the traceback of an exception in the user's module, as text.
     """
 
     def __init__(self, message: str, user_traceback: str = "") -> None:
@@ -103,7 +103,7 @@ class WorkerLostError(RunError):
         rank: number of the worker.
         pid: number of its process, or 0 if it is not known.
         cause: such as ``"killed by SIGKILL"``.
-        ran: what it was running, where the mapping knows.
+        ran: the PEs that it ran, if the mapping knows them.
     """
 
     _what = "died"
@@ -119,7 +119,7 @@ class WorkerLostError(RunError):
 
 
 class WorkerStartError(WorkerLostError):
-    """A worker process was started and did not begin within the time that it had."""
+    """A worker process was started and has not begun in time."""
 
     _what = "did not begin"
 
@@ -130,7 +130,7 @@ class UndeclaredStateError(RunError):
     Args:
         pe_id: id of the PE.
         attributes: names of the attributes.
-        message: the same with what to write.
+        message: the message, which says what to write.
     """
 
     def __init__(self, pe_id: str, attributes: tuple[str, ...], message: str) -> None:
@@ -142,14 +142,14 @@ class UndeclaredStateError(RunError):
 
 
 class ServiceError(RunError):
-    """A service that the mapping stands on failed or is not there."""
+    """A service that the mapping needs failed or is missing."""
 
 
 class ItemError(D4pyError):
-    """An item can be neither copied nor carried to another process.
+    """An item cannot be copied, or cannot be sent to another process.
 
     Attributes:
-        output: the output that it was written to, where the message says so.
+        output: the output that it was written to, if the message names it.
     """
 
     output: str | None = None
@@ -160,18 +160,18 @@ class GroupingError(D4pyError):
 
 
 class UnknownOutputError(D4pyError, KeyError):
-    """A PE wrote to an output that it does not have; a KeyError as well, as it always was."""
+    """A PE wrote to an output that it does not have; also a `KeyError`, as in dispel4py."""
 
     def __str__(self) -> str:
-        return Exception.__str__(self)  # a KeyError would quote it
+        return Exception.__str__(self)  # that of KeyError has quotes
 
 
 class ProcessingError(RunError):
     """A PE raised an exception.
 
-    The original exception is `__cause__`, with its own causes, context and notes, on every mapping;
-    None where it cannot be pickled.  Its traceback as text is `user_traceback` in any case; where
-    it was raised in another process, Python shows that text below this error.
+    The original exception is the `__cause__`, with its own causes, context and notes, on every
+    mapping; None if it cannot be pickled.  Its traceback is always in `user_traceback` as text;
+    Python prints that text with this error where the exception was raised in another process.
 
     Args:
         pe_id: id of the PE in the run, such as ``"TestProducer0"``.
@@ -205,7 +205,7 @@ class ProcessingError(RunError):
 
     def __reduce__(self) -> Any:
         notes = getattr(self, "__notes__", ())
-        return _made_again, (type(self), self.args, pickle_exception(self.__cause__), notes)
+        return _restore_error, (type(self), self.args, pickle_exception(self.__cause__), notes)
 
     def __str__(self) -> str:
         where = f"{self.pe_id} (instance {self.instance}) failed in {self.phase}"
@@ -216,7 +216,15 @@ class ProcessingError(RunError):
     def of(
         cls, exception: BaseException, pe_id: str, instance: int, phase: str, item: Any = None
     ) -> ProcessingError:
-        """Wrap what a PE raised; `item` is shortened, and left out unless `phase` is process."""
+        """Return the error for an exception of a PE.
+
+        Args:
+            exception: the exception, which becomes the `__cause__`.
+            pe_id: see `ProcessingError`.
+            instance: see `ProcessingError`.
+            phase: see `ProcessingError`.
+            item: the item; shortened, and omitted unless `phase` is ``"process"``.
+        """
         error = cls(
             pe_id,
             instance,
@@ -231,11 +239,11 @@ class ProcessingError(RunError):
 
     @property
     def has_frames(self) -> bool:
-        """The traceback shows lines of the user's code; else `reason` says all that it does."""
+        """Whether the traceback has lines of the user's code; else `reason` contains all of it."""
         return "\n" in self.user_traceback.strip()
 
-    def leave_frames(self) -> None:
-        """Let go of the frames, here and in what led to this error; their text is kept."""
+    def drop_frames(self) -> None:
+        """Drop the frames of this error and of its causes; their text is kept."""
         for exception in _all_of(self):
             exception.__traceback__ = None
         self._note_traceback()
@@ -247,7 +255,7 @@ class ProcessingError(RunError):
 
 
 def shorten(value: Any, limit: int = 200) -> str:
-    """`repr` of a value in at most `limit` characters; never raises."""
+    """Return the `repr` of a value in at most `limit` characters; never raises."""
     try:
         text = _SHORT_REPR.repr(value)
     except Exception as error:  # a user's __repr__ may do anything
@@ -260,10 +268,10 @@ def format_user_traceback(exception: BaseException) -> str:
     return tracebacks.format_user_traceback(exception, D4pyError)
 
 
-def _made_again(
+def _restore_error(
     kind: type[ProcessingError], arguments: tuple[Any, ...], cause: bytes | None, notes: list[str]
 ) -> ProcessingError:
-    """Return an error that was pickled in another process."""
+    """Restore an error that was pickled in another process."""
     error = kind(*arguments)
     error.user_traceback = tracebacks.with_source(error.user_traceback)
     error.__cause__ = unpickle_exception(cause)
@@ -282,7 +290,7 @@ def _type_name(exception: BaseException) -> str:
 
 
 def _all_of(exception: BaseException) -> Iterator[BaseException]:
-    """Return an exception, those that led to it, and those that are in it if it is a group."""
+    """Yield an exception, its causes and contexts, and the exceptions in a group."""
     waiting: list[BaseException | None] = [exception]
     seen: set[int] = set()
     while waiting:
@@ -295,7 +303,7 @@ def _all_of(exception: BaseException) -> Iterator[BaseException]:
 
 
 def name_list(names: Sequence[str]) -> str:
-    """Names as they stand in a message: ``'a', 'b' and 'c'``, or ``none``."""
+    """Return names for a message, as in ``'a', 'b' and 'c'``; ``none`` if there are none."""
     quoted = [repr(name) for name in names]
     if not quoted:
         return "none"

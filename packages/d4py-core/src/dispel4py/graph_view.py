@@ -1,7 +1,7 @@
-"""A workflow's graph by the names under which networkx used to give it: `WorkflowGraph.graph`.
+"""The nodes and edges of a workflow by the interface of networkx: `WorkflowGraph.graph`.
 
-Workflows walk over the nodes of a graph, mostly to reach the PEs in them.  These are views, made
-anew each time; a graph is changed by its own methods.
+Workflows that were written for dispel4py iterate over the nodes of a graph to get its PEs.  The
+objects here are copies, created at each access; a graph is changed by its own methods.
 
 >>> from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
 >>> workflow = WorkflowGraph()
@@ -21,13 +21,13 @@ from dispel4py.core import GenericPE
 
 
 class WorkflowNode:
-    """A PE or a composite in its place in a graph; equal to another one that holds the same.
+    """The node of a PE or a composite; equal to any other node of the same object.
 
     Args:
         obj: the PE or composite.
 
     Attributes:
-        obj: the same.
+        obj: the PE or composite.
         nodeType: `WORKFLOW_NODE_PE` or `WORKFLOW_NODE_CP`.
         inputs: an empty dict for each input.
         outputs: an empty dict for each output.
@@ -56,7 +56,7 @@ class WorkflowNode:
 
 
 class _Listed(list[Any]):
-    """A list that can also be called for itself, as networkx has it."""
+    """A list that can also be called, as in networkx."""
 
     def __init__(self, make: Callable[..., list[Any]]) -> None:
         super().__init__(make())
@@ -67,9 +67,9 @@ class _Listed(list[Any]):
 
 
 class GraphView:
-    """Nodes and edges as networkx gives them.
+    """Nodes and edges by the interface of networkx.
 
-    Between two nodes there is one edge, with a dict: ``DIRECTION`` is (source, destination),
+    Between two nodes there is one edge with a dict: ``DIRECTION`` is (source, destination),
     ``ALL_CONNECTIONS`` a list of (output, input), ``FROM_CONNECTION`` and ``TO_CONNECTION`` are the
     first of these.
 
@@ -97,14 +97,14 @@ class GraphView:
 
     @property
     def nodes(self) -> _Listed:
-        """The nodes; ``nodes(data=True)`` gives pairs with an empty dict."""
+        """The nodes; ``nodes(data=True)`` returns pairs with an empty dict."""
         return _Listed(
             lambda data=False: [(node, {}) if data else node for node in self._nodes],
         )
 
     @property
     def edges(self) -> _Listed:
-        """Pairs of nodes; ``edges(node)`` are those of one, ``data=True`` adds the dict."""
+        """Pairs of nodes; ``edges(node)`` returns those of a node, ``data=True`` adds the dict."""
         return _Listed(self._list_edges)
 
     def _list_edges(self, node: WorkflowNode | None = None, data: bool = False) -> list[Any]:
@@ -117,19 +117,19 @@ class GraphView:
         return found
 
     def neighbors(self, node: WorkflowNode) -> Iterator[WorkflowNode]:
-        """Return the nodes that a node has an edge with."""
+        """Return the nodes that have an edge with a node."""
         return iter(self._adjacent[node])
 
     def has_edge(self, one: WorkflowNode, other: WorkflowNode) -> bool:
-        """Return whether there is an edge, in whichever direction."""
+        """Return whether there is an edge, in either direction."""
         return other in self._adjacent.get(one, {})
 
     def number_of_nodes(self) -> int:
-        """Return how many nodes there are."""
+        """Return the number of nodes."""
         return len(self._nodes)
 
     def number_of_edges(self) -> int:
-        """Return how many pairs of nodes have an edge."""
+        """Return the number of pairs of nodes that have an edge."""
         return len(self._list_edges())
 
     def __getitem__(self, node: WorkflowNode) -> dict[WorkflowNode, dict[str, Any]]:

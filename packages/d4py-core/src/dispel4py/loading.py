@@ -1,8 +1,8 @@
-"""Workflows from files and modules: find one, import it once, choose the graph in it.
+"""Loading of workflows from files and modules, and the choice of the graph in them.
 
-A file is imported under its own name, or under a like name where that one is taken, so that its
-classes can be pickled and no installed module is hidden by it.  `source_of` and `restore_module`
-carry such a module to a process that cannot import it.
+A file is imported once as a module of its own name, or of a similar name where that is taken, so
+that its classes can be pickled and it hides no installed module.  `source_of` and `restore_module`
+transfer such a module to a process that cannot import it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from typing import NamedTuple
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
 from dispel4py.exceptions.unwinding import reraise_foreign
-from dispel4py.workflow_graph import WorkflowGraph
-from dispel4py.workflow_graph import _all_graphs as all_graphs
+from dispel4py.workflow_graph import WorkflowGraph, all_graphs
 
-#: Where bare names are looked up when there is no such file or module.
+#: Package in which a name is searched if there is no such file or module.
 EXAMPLES = "d4py_examples.graph_testing"
 
 
 class Origin(NamedTuple):
-    """Where another process finds a graph: the name of a module, and that of the graph in it."""
+    """The names of a module and of a graph in it, by which another process finds the graph."""
 
     module: str
     graph: str
@@ -37,12 +36,12 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadedWorkflow:
-    """A module that was imported for the graph in it.
+    """A module that was imported to get a graph.
 
     Attributes:
-        target: what was asked for.
+        target: the file or module that was asked for.
         module: the module; ``sys.modules[module.__name__]``.
-        is_example: there was no such file or module, so it is the example of that name.
+        is_example: there is no such file or module, so the example of that name was loaded.
     """
 
     target: str
@@ -50,10 +49,13 @@ class LoadedWorkflow:
     is_example: bool = False
 
     def graph(self, attr: str | None = None) -> WorkflowGraph:
-        """The graph of that name, or the only one at module level.
+        """Return the graph with a name, or the only one at module level.
 
-        Graphs that another one contains do not count; composites (graphs with ports of their own)
-        count only where there is nothing else.
+        Graphs inside other graphs do not count; composites (graphs with ports) count only if there
+        is no other graph.
+
+        Args:
+            attr: name of the variable; None for the only graph.
 
         Raises:
             WorkflowLoadError: there is no such graph, or there are several.
@@ -75,18 +77,18 @@ class LoadedWorkflow:
         names = plain or names
         if not names:
             raise WorkflowLoadError(
-                f"there is no WorkflowGraph in {self.target}; a workflow makes one at module"
-                " level, such as: graph = WorkflowGraph()"
+                f"there is no WorkflowGraph in {self.target}; create one at module"
+                " level: graph = WorkflowGraph()"
             )
         if len(names) > 1:
             raise WorkflowLoadError(
                 f"there are {len(names)} graphs in {self.target}: {name_list(names)};"
-                f" choose one by its name, such as: -a {names[0]}"
+                f" choose one by name, such as: -a {names[0]}"
             )
         return graphs[names[0]]
 
     def origin(self, graph: WorkflowGraph) -> Origin | None:
-        """Where another process that imports the module finds a graph of it; None for nowhere."""
+        """Return where another process finds a graph; None if no variable of the module has it."""
         found = (name for name, value in vars(self.module).items() if value is graph)
         return next((Origin(self.module.__name__, name) for name in found), None)
 
@@ -94,13 +96,13 @@ class LoadedWorkflow:
         if attr in graphs:
             return graphs[attr]
         value = getattr(self.module, attr, None)
-        if isinstance(value, WorkflowGraph):  # by the module's own __getattr__
+        if isinstance(value, WorkflowGraph):  # from a __getattr__ of the module
             return value
         known = f"(graphs: {name_list(list(graphs))})"
         if hasattr(self.module, attr):
             kind = type(value).__name__
             raise WorkflowLoadError(
-                f"{attr!r} in {self.target} is no graph but of type {kind} {known}"
+                f"{attr!r} in {self.target} is of type {kind}, not a graph {known}"
             )
         raise WorkflowLoadError(f"there is no {attr!r} in {self.target} {known}")
 
@@ -112,30 +114,31 @@ class _Source(NamedTuple):
 
 
 _SOURCES: dict[str, _Source] = {}
-#: Code of the modules that were executed again here, by name; see `release_graphs`.
+#: Code of the modules that were restored here, by name; see `release_graphs`.
 _EXECUTED: dict[str, CodeType] = {}
 
 
 def load_graph(target: str, attr: str | None = None) -> WorkflowGraph:
-    """The graph of a workflow; see `load_module` and `LoadedWorkflow.graph`.
+    """Return the graph of a workflow; see `load_module` and `LoadedWorkflow.graph`.
 
     Raises:
-        WorkflowLoadError: no graph can be taken from there; the message says why.
+        WorkflowLoadError: there is no such workflow or graph.
     """
     return load_module(target).graph(attr)
 
 
 def load_module(target: str) -> LoadedWorkflow:
-    """Import a workflow: a file, a module, or else the example of that name.
+    """Import a workflow: a file, a module, or else the example with that name.
 
-    A file that was loaded before and has not changed since is not imported again.  As for a
-    script, the file's folder (the current one, for a module) is put on the path.
+    A file that was loaded before and has not changed is not imported again.  As for a script, the
+    file's folder (for a module, the current one) is added to ``sys.path``.
 
     Args:
         target: a file's path, with or without ``.py``, or a module's name.
 
     Raises:
-        WorkflowLoadError: there is no such thing, or it raised; `user_traceback` says where.
+        WorkflowLoadError: there is no such workflow, or its import failed; `user_traceback` has
+            the traceback.
     """
     target = os.fspath(target)
     for path in (target, f"{target}.py"):
@@ -155,7 +158,7 @@ def load_module(target: str) -> LoadedWorkflow:
 
 
 def names_workflow(target: str) -> bool:
-    """Return whether a word looks like a workflow: a file, or an example; imports no workflow."""
+    """Return whether a word is the name of a workflow file or an example; imports no workflow."""
     files = (target, f"{target}.py", f"{target.replace('.', os.sep)}.py")
     if target.endswith(".py") or any(os.path.isfile(path) for path in files):
         return True
@@ -163,23 +166,23 @@ def names_workflow(target: str) -> bool:
 
 
 def source_of(module_name: str) -> tuple[str, str, str] | None:
-    """Name, source and file name of a module that was loaded from a file; None for any other."""
+    """Return name, source and file name of a module that was loaded from a file; else None."""
     return _SOURCES.get(module_name)
 
 
 def loaded_sources() -> Sequence[tuple[str, str, str]]:
-    """`source_of` every module that was loaded from a file.
+    """Return `source_of` every module that was loaded from a file.
 
-    What a graph needs of them is not always seen from its PEs: a `SimpleFunctionPE` holds a
-    function of the workflow's module, and items may be of its classes.
+    A graph may need any of them: a `SimpleFunctionPE` refers to a function of the workflow's
+    module, and items may be instances of its classes.
     """
     return list(_SOURCES.values())
 
 
 def release_graphs() -> None:
-    """Release the graphs and PEs of modules that this process has executed again.
+    """Delete the graphs and PEs in modules that were restored in this process, to free memory.
 
-    A worker gets the PEs that it runs otherwise.  What a function refers to by name stays.
+    A worker gets its PEs from the plan.  Objects that a function refers to by name are kept.
     """
     used = {name for code in _EXECUTED.values() for name in _names_in_functions(code)}
     for module in _EXECUTED:
@@ -198,9 +201,9 @@ def _names_in_functions(code: CodeType) -> Iterator[str]:
 
 
 def restore_module(name: str, source: str, filename: str) -> ModuleType:
-    """Make a module again, in another process, from what `source_of` gave there.
+    """Restore a module in this process from what `source_of` returned in another one.
 
-    Does nothing where that very module is there already.
+    Does nothing if the same module exists already.
     """
     known = _SOURCES.get(name)
     if known == (name, source, filename) and name in sys.modules:
@@ -211,7 +214,7 @@ def restore_module(name: str, source: str, filename: str) -> ModuleType:
 
 
 class _TextLoader(SourceFileLoader):
-    """Runs a source text that is held in memory, and shows it to `linecache` and `inspect`."""
+    """A loader of a source text in memory, which `linecache` and `inspect` can read."""
 
     def __init__(self, source: _Source) -> None:
         super().__init__(source.name, source.filename)
@@ -245,7 +248,7 @@ def _load_file(target: str, filename: str) -> ModuleType:
 
 
 def _execute(source: _Source) -> ModuleType:
-    # Where the file bears the name of another module, that one must come first on the path.
+    # Where the file has the name of another module, that module must come first on the path.
     folder = os.path.dirname(source.filename)
     _make_importable(folder, first=source.name == _plain_name(source.filename))
     spec = spec_from_file_location(source.name, source.filename, loader=_TextLoader(source))
@@ -298,12 +301,12 @@ def _module_exists(name: str) -> bool:
         return False
     except BaseException as error:  # a package around it raised
         raise _raised(name, error) from error
-    # A mere folder (namespace package) is no workflow.
+    # A folder without __init__.py (namespace package) is no workflow.
     return spec is not None and (spec.origin is not None or not spec.submodule_search_locations)
 
 
 def _module_name(filename: str) -> str:
-    """A name for the module: the same in every process that loads the same files."""
+    """Return a name for the module, the same in every process that loads the same files."""
     plain = name = _plain_name(filename)
     number = 1
     while _is_taken(name, filename):

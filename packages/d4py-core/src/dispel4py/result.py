@@ -1,4 +1,4 @@
-"""What a run is asked for and what it gives back: `RunOptions`, `RunResult` and its parts."""
+"""The options of a run and what it returns: `RunOptions`, `RunResult` and its parts."""
 
 from __future__ import annotations
 
@@ -14,52 +14,54 @@ if TYPE_CHECKING:
 
 #: Number of seeds: they go from 0 to this number minus 1.
 _SEEDS = 1 << 64
-#: Gets each result as it comes: id of the PE, name of the output, data.
+#: Called with each result as it arrives: id of the PE, name of the output, data.
 OnResult = Callable[[str, str, Any], None]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An item that was given up under ``on_error="skip"``.
+    """An item that was skipped with ``on_error="skip"``.
 
     Attributes:
-        error: what the PE raised, with PE, instance, phase and traceback; its `__cause__` is the
-            exception itself, see `ProcessingError`.
-        item: the item itself; None outside ``process``, and where it cannot be pickled.
+        error: the error, with PE, instance, phase and traceback; its `__cause__` is the exception
+            that the PE raised, see `ProcessingError`.
+        item: the item; None outside ``process``, and if it cannot be pickled.
     """
 
     error: ProcessingError
     item: Any = None
 
     def __post_init__(self) -> None:
-        self.error.leave_frames()  # they refer to the PE and all that it had in hand
+        self.error.drop_frames()  # they refer to the PE and its data
 
     @property
     def pe_id(self) -> str:
+        """Id of the PE."""
         return self.error.pe_id
 
     @property
     def instance(self) -> int:
+        """Number of the instance."""
         return self.error.instance
 
     def __str__(self) -> str:
         return str(self.error)
 
 
-#: Gets each failure as it comes.
+#: Called with each failure as it arrives.
 OnFailure = Callable[[Failure], None]
 
 
 @dataclass
 class FailureCount:
-    """How often calls of a PE failed in the same way.
+    """The number of calls of a PE that failed in the same phase with the same type of exception.
 
     Attributes:
         pe_id: id of the PE.
         phase: ``"preprocess"``, ``"process"`` or ``"postprocess"``.
         exception_type: see `ProcessingError`.
         first: the first of these failures, as text.
-        failures: how many there were.
+        failures: their number.
     """
 
     pe_id: str
@@ -71,16 +73,16 @@ class FailureCount:
 
 @dataclass
 class InstanceStats:
-    """What one instance (or one worker's replica) of a PE has done.
+    """Counts and times of one instance (or one worker's replica) of a PE.
 
     Attributes:
         pe_id: id of the PE.
         rank: number of the process that ran it.
-        items: calls of ``process``.
-        seconds: time spent inside the PE.
-        changed: attributes of the PE that it changed without saying that it keeps state.
-        files: files that it had open for writing, each by name and by an identity that is the same
-            for all processes: where two instances have the same one, they overwrite each other.
+        items: number of calls of ``process``.
+        seconds: time in calls of the PE.
+        changed: attributes that the PE changed though it declares no state.
+        files: files that it had open for writing, each with its name and an identity that is the
+            same in all processes; two instances with the same file overwrite each other.
     """
 
     pe_id: str
@@ -93,12 +95,12 @@ class InstanceStats:
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One moment of a run with autoscaling.
+    """The state of a run with autoscaling at one time.
 
     Attributes:
-        seconds: since the run began.
-        active: workers that are not parked.
-        backlog: tasks that wait for a worker.
+        seconds: time since the start of the run.
+        active: number of workers that are not paused.
+        backlog: number of tasks that wait for a worker.
     """
 
     seconds: float
@@ -114,13 +116,13 @@ class RunStats:
         mapping: name of the mapping.
         processes: number of worker processes.
         seconds: wall-clock time of the run.
-        instances: one entry per instance that did anything.
-        notes: what the run had to say beside its results, such as dropped foreign frames.
-        scaling: active workers and backlog over time, from mappings with autoscaling; thinned out
-            where the run was long.
-        worker_seconds: sum over all workers of the time in which they were active, from mappings
-            that share work among them.
-        seed: what all random numbers of the run follow from; see `dispel4py.run`.
+        instances: an entry for each instance that was called.
+        notes: messages about the run, such as the loss of a worker.
+        scaling: active workers and backlog over time, from mappings with autoscaling; with fewer
+            points per second for a long run.
+        worker_seconds: sum of the times in which workers were active, from mappings that share
+            work among them.
+        seed: seed of the random numbers; see `dispel4py.run`.
     """
 
     mapping: str
@@ -133,7 +135,7 @@ class RunStats:
     seed: int | None = None
 
     def items_per_pe(self) -> dict[str, int]:
-        """Calls of ``process`` per PE, over all its instances."""
+        """Return the number of calls of ``process`` for each PE id, over all instances."""
         totals: dict[str, int] = {}
         for entry in self.instances:
             totals[entry.pe_id] = totals.get(entry.pe_id, 0) + entry.items
@@ -142,15 +144,15 @@ class RunStats:
 
 @dataclass
 class RunResult:
-    """What a run gives back.
+    """The result of a run.
 
     Attributes:
-        outputs: PE id → output name → data written to that output, for outputs with no edge;
-            empty where `RunOptions.on_result` took the results.
-        failures: items given up under ``on_error="skip"``: the first 10,000, or fewer if items and
-            tracebacks take more than 64 MiB; empty where `RunOptions.on_failure` took them.
+        outputs: PE id → output name → data written to that output, for outputs that are not
+            connected; empty with `RunOptions.on_result`.
+        failures: items skipped with ``on_error="skip"``: the first 10,000, or fewer if items and
+            tracebacks take more than 64 MiB; empty with `RunOptions.on_failure`.
         stats: counts and times.
-        failure_counts: how many items were given up in all, by PE, phase and type of exception.
+        failure_counts: number of all skipped items, by PE, phase and type of exception.
     """
 
     outputs: dict[str, dict[str, list[Any]]]
@@ -161,28 +163,26 @@ class RunResult:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run; the same for every mapping, with the mapping's own options in `extra`.
+    """The options of a run, which are the same for every mapping but for `extra`.
 
     Attributes:
         processes: number of processes; None lets the mapping choose.
-        on_result: gets results as they come, instead of `RunResult.outputs`.
-        on_error: ``"stop"`` ends the run at the first exception of a PE, ``"skip"`` gives up the
-            item and carries on.
-        on_failure: gets the items that were given up as they come, instead of
-            `RunResult.failures`.
-        share_items: True hands mutable items on without copying, for PEs that are known not to
-            change what they got or sent.
-        on_progress: called a few times a second with the stats so far.
+        on_result: called with results as they arrive, instead of `RunResult.outputs`.
+        on_error: ``"stop"`` ends the run at the first exception of a PE, ``"skip"`` drops the item
+            and continues.
+        on_failure: called with skipped items as they arrive, instead of `RunResult.failures`.
+        share_items: True passes mutable items on without copying, for PEs that do not change what
+            they receive or have sent.
+        on_progress: called a few times a second with the statistics so far.
         extra: the mapping's own options by name.
-        least_processes: the least number that the mapping can do with: 0 where others take part.
-        strict: True ends the run when a PE changes its own attributes without saying that it keeps
-            state.
-        seed: what random numbers follow from, from 0 to 2**64 - 1; None draws one.
-        origin: where each process finds the graph that the command has imported; None where a
-            program has made it.
+        least_processes: least number of processes of the mapping; 0 where other hosts take part.
+        strict: True ends the run when a PE keeps undeclared state.
+        seed: seed of the random numbers, from 0 to 2**64 - 1; None draws one.
+        origin: module and name of the graph, where each process can import it; None where a
+            program has created the graph.
 
     Raises:
-        OptionError: a value that cannot be.
+        OptionError: an option has an invalid value.
     """
 
     processes: int | None = None
@@ -200,23 +200,25 @@ class RunOptions:
     def __post_init__(self) -> None:
         self._check_processes()
         if self.on_error not in ("stop", "skip"):
-            raise OptionError(f"on_error is {self.on_error!r}; it can be 'stop' or 'skip'")
+            raise OptionError(f"on_error is {self.on_error!r}; it must be 'stop' or 'skip'")
         for name in ("share_items", "strict"):
             if isinstance(getattr(self, name), str):
-                raise OptionError(f"{name} is {getattr(self, name)!r}; it can be True or False")
+                raise OptionError(f"{name} is {getattr(self, name)!r}; it must be True or False")
         for name in ("on_result", "on_progress"):
             function = getattr(self, name)
             if function is not None and not callable(function):
-                raise OptionError(f"{name} is {shorten(function)}; it has to be a function")
+                raise OptionError(f"{name} is {shorten(function)}; it must be a function")
         seed: Any = self.seed
-        if seed is not None and not (_is_whole(seed) and 0 <= int(seed) < _SEEDS):
-            raise OptionError(f"the seed is {seed!r}; it can be a whole number from 0 to 2**64 - 1")
+        if seed is not None and not (_is_integer(seed) and 0 <= int(seed) < _SEEDS):
+            raise OptionError(
+                f"the seed is {seed!r}; it must be a whole number from 0 to 2**64 - 1"
+            )
 
     def _check_processes(self) -> None:
         processes: Any = self.processes
         if processes is None:
             return
-        if not _is_whole(processes):
+        if not _is_integer(processes):
             raise OptionError(
                 f"the number of processes is {processes!r}; it must be a whole number, such as 4,"
                 f" and at least {self.least_processes}"
@@ -228,19 +230,27 @@ class RunOptions:
             )
 
 
-def _is_whole(value: object) -> bool:
-    """Return whether it is a whole number, of Python or NumPy; True and False are none."""
+def _is_integer(value: object) -> bool:
+    """Return whether a value is an integer of Python or NumPy and no bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class ResultCollector:
-    """Takes results as batches and hands them to `on_result` or gathers them for `RunResult`."""
+    """Collects results for `RunResult.outputs`, or passes them to `on_result`.
+
+    Args:
+        on_result: see `RunOptions`.
+
+    Attributes:
+        outputs: see `RunResult`; empty with `on_result`.
+    """
 
     def __init__(self, on_result: OnResult | None = None) -> None:
         self.outputs: dict[str, dict[str, list[Any]]] = {}
         self._on_result = on_result
 
     def add(self, pe_id: str, output: str, items: list[Any]) -> None:
+        """Add a batch of results of an output."""
         if self._on_result is None:
             self.outputs.setdefault(pe_id, {}).setdefault(output, []).extend(items)
         else:

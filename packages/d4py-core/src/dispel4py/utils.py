@@ -1,4 +1,4 @@
-"""Helpers that workflows have always found here, such as `load_graph` and `make_hash`."""
+"""Helper functions of dispel4py, such as `load_graph` and `make_hash`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = [
 
 
 def load_graph(graph_source: str, attr: str | None = None) -> WorkflowGraph:
-    """The workflow of a Python file or module.
+    """Return the graph of a workflow in a Python file or module.
 
     Args:
         graph_source: path of a file, or name of a module.
-        attr: the variable that holds the graph; None takes the only graph that there is.
+        attr: name of the variable with the graph; None for the only graph.
 
     Raises:
         WorkflowLoadError: there is no such workflow.
@@ -38,12 +38,12 @@ def load_graph(graph_source: str, attr: str | None = None) -> WorkflowGraph:
 
 
 def loadGraph(module_name: str, attr: str | None = None) -> WorkflowGraph:
-    """Return the workflow of a module; see `load_graph`."""
+    """Return the graph of a module; see `load_graph`."""
     return load_graph(module_name, attr)
 
 
 def loadGraphFromFile(module_name: str, path: str, attr: str | None = None) -> WorkflowGraph:
-    """Return the workflow of a file, whose module then has the given name, too.
+    """Return the graph of a file, and register its module by the given name too.
 
     Raises:
         WorkflowLoadError: there is no such workflow.
@@ -67,21 +67,21 @@ def findWorkflowGraph(mod: ModuleType, attr: str | None = None) -> WorkflowGraph
 
 
 def make_hash(obj: Any) -> int:
-    """A hash of numbers, strings and containers of these that is the same in every process.
+    """Return a hash of numbers, strings and containers of these, the same in every process.
 
     Raises:
-        TypeError: something that has no such hash.
+        TypeError: the object has no such hash.
     """
     return stable_hash(obj)
 
 
 def total_size(obj: Any) -> int:
-    """Bytes that an object takes with all that it holds, each part counted once.
+    """Return the size in bytes of an object with all that it refers to, each part counted once.
 
     Follows containers and attributes (``__dict__`` and ``__slots__``), in cycles too.  Classes,
-    modules and functions are counted, but not what they hold: they belong to the program.
+    modules and functions are counted without what they refer to, which belongs to the program.
     """
-    seen = {id(obj): obj}  # holds on to the objects, so that no id is used twice
+    seen = {id(obj): obj}  # keeps the objects, so that no id is reused
     waiting = [obj]
     size = 0
     while waiting:

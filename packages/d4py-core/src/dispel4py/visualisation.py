@@ -1,4 +1,4 @@
-"""`display`: show a graph in a notebook, or as DOT text where there is none."""
+"""`display`, which shows a graph in a notebook or prints it as DOT text."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ __all__ = ["display"]
 def display(graph: WorkflowGraph) -> None:
     """Show a graph: a picture in a notebook, DOT text in a terminal.
 
-    Without the program ``dot`` a notebook gets the text, and is told what to install.
+    Without the program ``dot``, a notebook shows the text and what to install.
     """
     text = draw(graph)
-    # Where a session is IPython's, IPython has been imported already; importing it to ask would
-    # cost everybody else a second.
+    # IPython has been imported already in its sessions; to import it elsewhere takes a second.
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         print(text, end="")
@@ -29,5 +28,5 @@ def display(graph: WorkflowGraph) -> None:
         shown["image/png"] = base64.b64encode(drawDot(graph)).decode()
     except DotMissingError as error:
         shown["text/plain"] += f"# {error}\n"
-    # The front end takes the richest of these that it can show.
+    # The front end shows the richest of these that it supports.
     importlib.import_module("IPython.display").display(shown, raw=True)

@@ -1,8 +1,8 @@
-"""`WorkflowGraph`: PEs and the edges between them, kept in the order in which they were added.
+"""`WorkflowGraph`: PEs and the edges between them, in the order in which they were added.
 
-An edge joins one output to one input; several edges between the same two PEs are all kept.  A
-graph may hold other graphs (composites) whose ports are named by `inputmappings` and
-`outputmappings`; `flatten` puts their PEs in their place.
+An edge connects an output to an input; there may be several between the same two PEs.  A graph may
+contain other graphs (composites), whose ports are named by `inputmappings` and `outputmappings`;
+`flatten` replaces them by their PEs.
 
     >>> from dispel4py import ProducerPE, ConsumerPE
     >>> graph = WorkflowGraph()
@@ -26,7 +26,7 @@ Node = Union[GenericPE, "WorkflowGraph"]
 
 
 class Edge(NamedTuple):
-    """One output joined to one input."""
+    """A connection of an output to an input."""
 
     source: Any
     output: str
@@ -35,13 +35,13 @@ class Edge(NamedTuple):
 
 
 class WorkflowGraph:
-    """PEs (or graphs that stand for a PE) and the edges between them.
+    """PEs (or graphs in place of a PE) and the edges between them.
 
     Attributes:
         inputmappings: as a composite, input name → (node inside, its input).
         outputmappings: as a composite, output name → (node inside, its output).
-        partitions: lists of PEs that a fixed mapping should put into one process; None leaves it
-            to the mapping.
+        partitions: lists of PEs that a fixed mapping runs in one process each; None lets the
+            mapping choose.
         edges: all edges, in the order in which they were connected.
     """
 
@@ -53,14 +53,14 @@ class WorkflowGraph:
         self._nodes: dict[int, Node] = {}
 
     def add(self, node: Node) -> None:
-        """Add a PE or a composite; one that is there already stays where it is.
+        """Add a PE or a composite; one that was added before keeps its place.
 
         Raises:
-            TypeError: it is neither, or its class forgot to call ``super().__init__()``.
+            TypeError: the object is neither, or its class did not call ``super().__init__()``.
         """
         if not isinstance(node, GenericPE | WorkflowGraph):
             raise TypeError(
-                f"a graph holds PEs and graphs, not {type(node).__name__}: {node!r}"
+                f"a graph contains PEs and graphs, not {type(node).__name__}: {node!r}"
                 + (" (did you mean to call the class?)" if isinstance(node, type) else "")
             )
         if not hasattr(node, "inputconnections" if isinstance(node, GenericPE) else "_nodes"):
@@ -72,22 +72,25 @@ class WorkflowGraph:
     def connect(
         self, from_node: Node, from_connection: str, to_node: Node, to_connection: str
     ) -> None:
-        """Join output `from_connection` of one node to input `to_connection` of another.
+        """Connect output `from_connection` of a node to input `to_connection` of another.
 
-        Both are added where they are not in the graph yet.  Names of ports are checked when the
-        graph is planned, all at once.
+        Nodes that are not in the graph are added.  The names of ports are checked when the graph is
+        run, all at once.
+
+        Raises:
+            TypeError: see `add`.
         """
         self.add(from_node)
         self.add(to_node)
         self.edges.append(Edge(from_node, from_connection, to_node, to_connection))
 
     def get_contained_objects(self) -> list[Node]:
-        """The PEs and composites of this graph, in the order in which they joined it."""
+        """Return the PEs and composites of this graph, in the order in which they were added."""
         return list(self._nodes.values())
 
     @property
     def graph(self) -> GraphView:
-        """The nodes and edges as networkx gives them, for old workflows that walk over them."""
+        """The nodes and edges by the interface of networkx, for workflows of dispel4py."""
         from dispel4py.graph_view import GraphView
 
         return GraphView(self)
@@ -98,13 +101,13 @@ class WorkflowGraph:
         return {node.obj: node for node in self.graph}
 
     def flatten(self) -> WorkflowGraph:
-        """A new graph in which every composite is replaced by what it holds, to any depth.
+        """Return a new graph in which every composite is replaced by its contents, to any depth.
 
         The PEs are the same objects; neither they nor this graph are changed.
 
         Raises:
-            GraphError: a composite has no such port, holds itself, or maps a port to a node that
-                it does not hold.
+            GraphError: a composite lacks a port, contains itself, or maps a port to a node that it
+                does not contain.
         """
         flat, problems = flatten(self)
         if problems:
@@ -112,12 +115,12 @@ class WorkflowGraph:
         return flat
 
     def propagate_types(self) -> None:
-        """Tell every PE the types of what arrives at its inputs, from the roots on down.
+        """Set the input types of every PE from the output types of the PEs upstream.
 
-        Sets the types on the PEs themselves, through `GenericPE.set_input_types`.
+        Calls `GenericPE.set_input_types` of the PEs of this graph.
 
         Raises:
-            GraphError: the graph is not acyclic.
+            GraphError: the graph has a cycle.
         """
         flat = self.flatten()
         incoming: dict[int, list[Edge]] = {}
@@ -134,18 +137,18 @@ class WorkflowGraph:
 
 
 def flatten(graph: WorkflowGraph) -> tuple[WorkflowGraph, list[str]]:
-    """What `WorkflowGraph.flatten` returns, with the problems met on the way instead of an error.
+    """Return a flattened graph and the problems that were found; see `WorkflowGraph.flatten`.
 
-    An edge that leads to a port that is not there is left out.
+    An edge to a port that does not exist is omitted.
 
     Raises:
-        GraphError: a composite holds itself.
+        GraphError: a composite contains itself.
     """
     flat = WorkflowGraph()
     problems: list[str] = []
     for pe in _pes_in(graph):
         flat.add(pe)
-    for composite in _all_graphs(graph):
+    for composite in all_graphs(graph):
         for edge in composite.edges:
             source = _resolve(edge.source, edge.output, "output", problems)
             destination = _resolve(edge.destination, edge.input, "input", problems)
@@ -159,14 +162,14 @@ def flatten(graph: WorkflowGraph) -> tuple[WorkflowGraph, list[str]]:
 
 
 def topological_order(flat: WorkflowGraph) -> list[GenericPE]:
-    """The PEs of a flattened graph, each behind all that feed it.
+    """Return the PEs of a flattened graph in topological order.
 
-    Goes down one path before the next, in the order in which PEs were added.
+    Follows one path before the next, in the order in which PEs were added.
 
     Algorithm: A. B. Kahn, "Topological sorting of large networks", CACM 5 (11), 1962.
 
     Raises:
-        GraphError: the graph has a cycle; the message walks along it.
+        GraphError: the graph has a cycle, which the message lists.
     """
     nodes: list[Any] = flat.get_contained_objects()
     position = {id(pe): i for i, pe in enumerate(nodes)}
@@ -190,7 +193,7 @@ def topological_order(flat: WorkflowGraph) -> list[GenericPE]:
 
 
 def _describe_cycle(nodes: list[Any], successors: list[list[int]], waiting_for: list[int]) -> str:
-    # Every node left over has a predecessor that is left over: walking backwards must close a loop.
+    # Every remaining node has a remaining predecessor, so walking backwards finds a cycle.
     predecessor = {j: i for i, after in enumerate(successors) if waiting_for[i] > 0 for j in after}
     i = next(i for i, count in enumerate(waiting_for) if count > 0)
     walked: dict[int, None] = {}
@@ -206,15 +209,15 @@ def _describe_cycle(nodes: list[Any], successors: list[list[int]], waiting_for: 
 
 
 def _pes_in(node: Node) -> list[GenericPE]:
-    """The PEs of a graph in the order in which they joined it, those of its composites in place.
+    """Return the PEs of a graph in the order in which they were added, at any depth.
 
     Raises:
-        GraphError: a composite holds itself.
+        GraphError: a composite contains itself.
     """
     if isinstance(node, GenericPE):
         return [node]
     found: list[GenericPE] = []
-    # The graph and the composites that the walk is inside of, each with what is left of it.
+    # The graphs from the outermost to the current one, each with its remaining nodes.
     inside = {id(node): iter(node.get_contained_objects())}
     while inside:
         innermost = next(reversed(inside))
@@ -224,14 +227,14 @@ def _pes_in(node: Node) -> list[GenericPE]:
         elif isinstance(inner, GenericPE):
             found.append(inner)
         elif id(inner) in inside:
-            raise GraphError([f"composite {_name_of(inner)} holds itself"])
+            raise GraphError([f"composite {_name_of(inner)} contains itself"])
         else:
             inside[id(inner)] = iter(inner.get_contained_objects())
     return found
 
 
-def _all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
-    """A graph and all graphs inside it, each once."""
+def all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
+    """Return a graph and all graphs inside it, each once."""
     found = {id(graph): graph}
     queue = [graph]
     for current in queue:
@@ -243,7 +246,7 @@ def _all_graphs(graph: WorkflowGraph) -> list[WorkflowGraph]:
 
 
 def _resolve(node: Node, port: str, kind: str, problems: list[str]) -> tuple[GenericPE, str] | None:
-    """The PE and port that a port of a (nested) composite stands for."""
+    """Return the PE and the port that a port of a composite is mapped to; None if there is none."""
     while isinstance(node, WorkflowGraph):
         mappings = node.inputmappings if kind == "input" else node.outputmappings
         if port not in mappings:
@@ -256,7 +259,7 @@ def _resolve(node: Node, port: str, kind: str, problems: list[str]) -> tuple[Gen
         if id(inner) not in node._nodes:
             problems.append(
                 f"composite {_name_of(node)} maps its {kind} {port!r} to {_name_of(inner)},"
-                " which it does not hold: add() it to the composite"
+                " which it does not contain: add() it to the composite"
             )
             return None
         node, port = inner, inner_port

@@ -1,1 +1,1 @@
-"""Where existing workflows import mappings, aggregates and monitoring from."""
+"""The import paths of dispel4py for mappings, aggregates and monitoring."""

@@ -1,7 +1,7 @@
-"""What the old mapping modules do, once for all of them: `process` and `parse_args`.
+"""`process` and `parse_args` of the mapping modules of dispel4py.
 
-Each of those modules binds the functions here to the name of its mapping.  The mapping itself is
-looked up when a function is called, so importing an old path needs no package but core.
+Each of those modules binds the functions here to the name of its mapping.  The mapping is loaded
+when a function is called, so the modules can be imported with core alone.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ def process(
 
     Args:
         mapping: name of the mapping.
-        workflow: the graph.  Afterwards the `id` of each PE is the one it had in the run, which
-            old code looks results up by; nothing else in it changes.
+        workflow: the graph.  The `id` of each PE is set to that in the run, by which callers find
+            results; nothing else is changed.
         inputs: what the roots are called with; see `dispel4py.run`.  ``{}`` is one call each.
-        args: any object; of its attributes ``num`` (or ``num_processes``) is the number of
-            processes, ``results`` asks for a queue, and each that is named like an option of
-            the mapping is that option, unless it is None.
+        args: any object with options as attributes: ``num`` or ``num_processes`` is the number of
+            processes, ``results`` asks for a queue, and all others are options of the mapping,
+            unless they are None.  Attributes that are no options are ignored.
 
     Returns:
         With ``args.results`` a queue of ``(pe_id, output, data)``, ended by `STATUS_TERMINATED`.
-        Otherwise the result of the run, after printing its outputs.
+        Otherwise the result of the run, whose outputs are printed.
 
     Raises:
-        UnknownMappingError: the mapping is not installed; the message has the pip line.
+        UnknownMappingError: the mapping is not installed.
         UsageError: the call or the graph is wrong; nothing was started.
         RunError: the run failed.
     """
@@ -58,7 +58,7 @@ def parse_args(
     """Parse the options of a mapping, and the number of processes, into a namespace.
 
     Raises:
-        UnknownMappingError: the mapping is not installed; the message has the pip line.
+        UnknownMappingError: the mapping is not installed.
     """
     parser = argparse.ArgumentParser(prog=f"dispel4py {mapping}")
     parser.add_argument(
@@ -75,7 +75,7 @@ def run_workflow(
     args: Any = None,
     on_result: OnResult | None = None,
 ) -> RunResult:
-    """Run a workflow as `process` says, with results collected or handed to `on_result`."""
+    """Run a workflow; see `process`.  Results are collected, or passed to `on_result`."""
     own_options = registry.mapping_options(registry.load_mapping(mapping), {})
     given = {name: getattr(args, name, None) for name in own_options}
     result = run(

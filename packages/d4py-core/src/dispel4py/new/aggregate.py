@@ -1,10 +1,10 @@
 """Aggregates over a stream: count, sum, min, max, average and standard deviation.
 
-Items are sequences or dicts, and an aggregate looks at ``item[index]``.  Each ``parallel_*``
-function makes a composite with ports ``input`` and ``output`` in which any number of instances
-aggregate what they get, and one PE merges their partial results when the stream has ended.
+Items are sequences or dicts, and an aggregate is over ``item[index]``.  Each ``parallel_*``
+function returns a composite with ports ``input`` and ``output`` in which any number of instances
+aggregate their items, and one PE merges the partial results when the stream has ended.
 
-Of an empty stream, count and sum are ``[0]``, min and max ``[None]``, the average is
+For an empty stream, count and sum are ``[0]``, min and max ``[None]``, the average is
 ``[None, 0, 0]`` and the standard deviation ``(None, None, 0, 0)``.
 
     >>> from dispel4py import ProducerPE, WorkflowGraph, run
@@ -42,10 +42,10 @@ class _OneInOneOutPE(GenericPE):
 class AggregatePE(_OneInOneOutPE):
     """Aggregates items and writes `value` once, when the stream has ended.
 
-    Subclasses override `_combine`, or `_process(inputs)` to change `value` as they like.
+    Subclasses override `_combine`, or `_process(inputs)` to change `value` otherwise.
 
     Args:
-        indexes: what to aggregate of an item, ``item[index]`` for each; ``[0]`` if not given.
+        indexes: indexes or keys of an item to aggregate over; ``[0]`` by default.
 
     Attributes:
         value: the aggregate so far, one entry per index.
@@ -94,14 +94,14 @@ class SumPE(AggregatePE):
 
 
 class MinPE(AggregatePE):
-    """Writes the least at each index; None is passed over."""
+    """Writes the minimum at each index; None is ignored."""
 
     def _combine(self, value: Any, new: Any) -> Any:
         return new if value is None else value if new is None else min(value, new)
 
 
 class MaxPE(AggregatePE):
-    """Writes the greatest at each index; None is passed over."""
+    """Writes the maximum at each index; None is ignored."""
 
     def _combine(self, value: Any, new: Any) -> Any:
         return new if value is None else value if new is None else max(value, new)
@@ -110,10 +110,10 @@ class MaxPE(AggregatePE):
 class ContinuousReducePE(_OneInOneOutPE):
     """Writes the aggregate so far after every item: the sum at each index.
 
-    Subclasses override `_process(data)` to aggregate otherwise into `value`.
+    Subclasses override `_process(data)` to change `value` otherwise.
 
     Args:
-        indexes: what to aggregate of an item, ``item[index]`` for each; ``[0]`` if not given.
+        indexes: indexes or keys of an item to aggregate over; ``[0]`` by default.
 
     Attributes:
         value: the aggregate so far, one entry per index.
@@ -151,7 +151,7 @@ class AverageParallelPE(_OneInOneOutPE):
 
 
 class AverageReducePE(_OneInOneOutPE):
-    """Merges what instances of `AverageParallelPE` write into one ``[average, count, sum]``."""
+    """Merges the results of `AverageParallelPE` instances into one ``[average, count, sum]``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,9 +169,9 @@ class AverageReducePE(_OneInOneOutPE):
 
 
 class _Spread:
-    """Count, mean and squared deviation from the mean, of values that come one by one.
+    """Online count, mean and sum of squared deviations from the mean.
 
-    Algorithms, which lose no digits where the mean is large beside the deviation:
+    Algorithms, which are stable if the mean is large compared with the deviation:
     B. P. Welford, "Note on a method for calculating corrected sums of squares and products",
     Technometrics 4 (3), 1962; for merging, T. F. Chan, G. H. Golub and R. J. LeVeque, "Updating
     formulae and a pairwise algorithm for computing sample variances", Stanford, 1979.
@@ -196,14 +196,14 @@ class _Spread:
         self.count = total
 
     def deviation(self) -> float | None:
-        """Standard deviation of a sample (divided by n - 1); fewer than two values have none."""
+        """Return the sample standard deviation (divided by n - 1); None for fewer than two."""
         return None if self.count < 2 else math.sqrt(self.squares / (self.count - 1))
 
 
 class StdDevPE(_OneInOneOutPE):
     """Writes ``(standard deviation, count, sum, sum of squares)`` of ``item[index]``.
 
-    The deviation is that of a sample (divided by n - 1); of fewer than two items it is None.
+    The sample standard deviation (divided by n - 1) is None for fewer than two items.
     """
 
     def __init__(self, index: Any = 0) -> None:
@@ -225,7 +225,7 @@ class StdDevPE(_OneInOneOutPE):
 
 
 class StdDevReducePE(_OneInOneOutPE):
-    """Merges what instances of `StdDevPE` write into ``(standard deviation, mean, count, sum)``."""
+    """Merges the results of `StdDevPE` instances: ``(standard deviation, mean, count, sum)``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,10 +249,10 @@ class StdDevReducePE(_OneInOneOutPE):
 
 
 def parallel_aggregate(inst_pe: GenericPE, reduce_pe: GenericPE) -> CompositePE:
-    """A composite in which one `reduce_pe` gets what all instances of `inst_pe` write.
+    """Return a composite in which one `reduce_pe` merges the results of all `inst_pe` instances.
 
-    Its input ``input`` and output ``output`` are theirs; `reduce_pe` gets one instance.  That
-    instances of `inst_pe` keep partial results is no undeclared state, since those are merged.
+    The input ``input`` is that of `inst_pe`, the output ``output`` that of `reduce_pe`, which gets
+    one instance.  Partial results of `inst_pe` are no undeclared state, since they are merged.
     """
     _gather(reduce_pe)
     inst_pe.ignored_state = (*inst_pe.ignored_state, *vars(inst_pe))
@@ -264,36 +264,36 @@ def parallel_aggregate(inst_pe: GenericPE, reduce_pe: GenericPE) -> CompositePE:
 
 
 def parallel_count() -> CompositePE:
-    """Writes ``[number of items]``."""
+    """Return a composite that writes ``[number of items]``."""
     reduce_pe = SumPE()
     reduce_pe.name = reduce_pe.id = "CountReduce"
     return parallel_aggregate(CountPE(), reduce_pe)
 
 
 def parallel_sum(indexes: Sequence[Any] | None = None) -> CompositePE:
-    """Writes the sum at each index."""
+    """Return a composite that writes the sum at each index."""
     return _parallel(SumPE, indexes)
 
 
 def parallel_min(indexes: Sequence[Any] | None = None) -> CompositePE:
-    """Writes the least at each index."""
+    """Return a composite that writes the least at each index."""
     return _parallel(MinPE, indexes)
 
 
 def parallel_max(indexes: Sequence[Any] | None = None) -> CompositePE:
-    """Writes the greatest at each index."""
+    """Return a composite that writes the greatest at each index."""
     return _parallel(MaxPE, indexes)
 
 
 def parallel_avg(index: Any = 0) -> CompositePE:
-    """Writes ``[average, count, sum]`` of ``item[index]``."""
+    """Return a composite that writes ``[average, count, sum]`` of ``item[index]``."""
     return parallel_aggregate(AverageParallelPE(index), AverageReducePE())
 
 
 def parallel_std_dev(index: Any = 0) -> CompositePE:
-    """Writes ``(standard deviation, mean, count, sum)`` of ``item[index]``.
+    """Return a composite that writes ``(standard deviation, mean, count, sum)`` of ``item[index]``.
 
-    The deviation is that of a sample (divided by n - 1); of fewer than two items it is None.
+    The sample standard deviation (divided by n - 1) is None for fewer than two items.
     """
     return parallel_aggregate(StdDevPE(index), StdDevReducePE())
 
@@ -305,7 +305,7 @@ def _parallel(kind: type[AggregatePE], indexes: Sequence[Any] | None) -> Composi
 
 
 def _gather(pe: GenericPE) -> None:
-    """Let everything that comes to `input` meet in one instance, and let there be no other."""
+    """Give a PE one instance, which gets all items."""
     pe.inputconnections[INPUT_NAME][GROUPING] = "global"
     pe.single = True
 

@@ -1,4 +1,4 @@
-"""The mapping ``redis`` by its old module path; see `dispel4py.new._legacy`."""
+"""The mapping ``redis`` by its module path in dispel4py; see `dispel4py.new._legacy`."""
 
 from functools import partial
 

@@ -1,8 +1,8 @@
-"""Names of the mappings, each with the module that used to hold it."""
+"""Names of the mappings and their modules in dispel4py."""
 
 from __future__ import annotations
 
-#: Mapping name → old module path; both name the mapping on the command line.
+#: Mapping name → module path in dispel4py; the command line accepts both.
 config: dict[str, str] = {
     "simple": "dispel4py.new.simple_process",
     "multi": "dispel4py.new.multi_process",

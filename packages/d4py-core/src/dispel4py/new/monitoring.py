@@ -1,4 +1,4 @@
-"""How long PEs take: `ProcessTimingPE` around a PE, `Timer` around any piece of code."""
+"""Timing: `ProcessTimingPE` for calls of a PE, `Timer` for any code."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Timer:
 
 
 class ProcessTimingPE(GenericPE):
-    """A PE in another's place that times each call of the other's `process`.
+    """A PE that wraps another one and times each call of its `process`.
 
-    It has the ports, the name, the number of processes and the kind of state of the PE that it
-    stands for, and logs the average when the instance ends.
+    The wrapper has the ports, the name, the number of processes and the state declaration of the
+    wrapped PE, and logs the average when the instance ends.
 
     Args:
         baseObject: the PE to time.
@@ -95,10 +95,10 @@ class ProcessTimingPE(GenericPE):
             self.log("Average processing time: no item came")
 
     def _base(self) -> GenericPE:
-        """The PE inside, so set up that what it writes and logs comes out of this one.
+        """Return the wrapped PE, set up so that this PE writes and logs for it.
 
-        Done before each call: a run sets up the copy of this PE that an instance owns, and may
-        make another copy at any time (to send it, or to take its state over after a crash).
+        To be called before each call: a run sets up its copy of this PE, and may create another
+        copy at any time (to send it, or to restore its state after a crash).
         """
         base = self.baseObject
         base.id = self.id

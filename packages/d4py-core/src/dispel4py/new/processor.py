@@ -1,7 +1,7 @@
-"""The ``dispel4py`` command by its old module path, and names that old code takes from here.
+"""The ``dispel4py`` command by its module path in dispel4py, and the functions of that module.
 
-The command itself comes with the package d4py-cli and is found by its entry point, so that core
-does not depend on it.  Programs that made a command of their own find the parts of it here.
+The command is part of the package d4py-cli and is found by its entry point, so that core does not
+depend on it.  Programs with a command of their own use the functions here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STATUS = {
 
 
 def mapping_name(target: str) -> str:
-    """The name of a mapping that is given by its name or by its old module path.
+    """Return the name of a mapping, given by its name or by its module path in dispel4py.
 
     >>> mapping_name("dispel4py.new.multi_process"), mapping_name("multi")
     ('multi', 'multi')
@@ -52,15 +52,15 @@ def create_arg_parser() -> argparse.ArgumentParser:
 
 
 def parse_common_args() -> tuple[argparse.Namespace, list[str]]:
-    """Return what `create_arg_parser` finds in the arguments of this process, and the rest."""
+    """Parse the arguments of this process by `create_arg_parser`; return the rest too."""
     return create_arg_parser().parse_known_args()
 
 
 def get_inputs_from_arguments(args: Any) -> dict[str, Any]:
-    """Return the inputs that ``args.file`` or else ``args.data`` holds; ``{}`` without either.
+    """Return the inputs in ``args.file``, or else in ``args.data``; ``{}`` without either.
 
     Raises:
-        InputError: the file cannot be read, or it is no JSON object.
+        InputError: the file cannot be read, or the data is no JSON object.
     """
     return read_inputs(getattr(args, "file", None), getattr(args, "data", None))
 
@@ -70,7 +70,7 @@ def create_inputs(args: Any, graph: WorkflowGraph) -> dict[Any, Any]:
 
     Raises:
         InputError: see `get_inputs_from_arguments`.
-        GraphError: a composite's ports do not fit.
+        GraphError: a composite lacks a port.
     """
     inputs: dict[Any, Any] = dict(get_inputs_from_arguments(args))
     if inputs:
@@ -105,7 +105,7 @@ def main() -> NoReturn:
 
 def _find_command() -> EntryPoint | None:
     for entry in entry_points(group="console_scripts", name="dispel4py"):
-        if not entry.module.startswith("dispel4py."):  # that would lead back to this module
+        if not entry.module.startswith("dispel4py."):  # this module, which would call itself
             return entry
     return None
 

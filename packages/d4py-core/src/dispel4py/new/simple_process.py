@@ -1,4 +1,4 @@
-"""The mapping ``simple`` by its old module path, to be called from Python.
+"""The mapping ``simple`` by its module path in dispel4py.
 
 >>> from dispel4py import ProducerPE, WorkflowGraph
 >>> class One(ProducerPE):
@@ -55,7 +55,7 @@ def process_and_return(
     """Run a workflow in this process and return its results.
 
     Args:
-        workflow: the graph.  Afterwards the `id` of each PE is the one that results have.
+        workflow: the graph.  The `id` of each PE is set to that in the results.
         inputs: what the roots are called with; see `dispel4py.run`.  ``{}`` is one call each.
         resultmappings: PE (the object, its name or its id) → names of outputs.  Only these are
             returned, and they are returned even where they are connected.
@@ -65,7 +65,7 @@ def process_and_return(
         id of the PE → name of the output → data.
 
     Raises:
-        OptionError: `resultmappings` names a PE or an output that is not there.
+        OptionError: `resultmappings` names a PE or an output that does not exist.
         UsageError: the call or the graph is wrong; nothing was started.
         RunError: the run failed.
     """
@@ -75,7 +75,7 @@ def process_and_return(
 
 
 class _Tap(GenericPE):
-    """Hands on what an output sends, so that it becomes a result although it is connected."""
+    """Forwards the items of a connected output, so that they become results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,9 +89,9 @@ class _Tap(GenericPE):
 def _run_and_select(
     workflow: WorkflowGraph, inputs: Any, args: Any, resultmappings: ResultMappings
 ) -> dict[str, dict[str, list[Any]]]:
-    tapped = workflow.flatten()  # a new graph of the same PEs, so that taps can be added to it
+    tapped = workflow.flatten()  # a new graph of the same PEs, to which taps are added
     pes: list[Any] = tapped.get_contained_objects()
-    wanted: dict[tuple[str, str], tuple[str, str]] = {}  # where it comes out → what it is
+    wanted: dict[tuple[str, str], tuple[str, str]] = {}  # output of the run → requested output
     for i, output in _selected(pes, resultmappings):
         result = (make_pe_id(pes[i], i), output)
         if any(edge.source is pes[i] and edge.output == output for edge in tapped.edges):
@@ -112,7 +112,7 @@ def _run_and_select(
 
 
 def _selected(pes: list[Any], resultmappings: ResultMappings) -> list[tuple[int, str]]:
-    """Numbers of PEs and names of outputs that are asked for, each once."""
+    """Return the numbers of PEs and names of outputs that are requested, each once."""
     found: list[tuple[int, str]] = []
     ids = [make_pe_id(pe, i) for i, pe in enumerate(pes)]
     for key, outputs in resultmappings.items():

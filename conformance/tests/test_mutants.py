@@ -1,19 +1,22 @@
-"""The suite can fail: every broken mapping is caught, by the test that is meant for it."""
+"""Every mutant, a mapping with one defect, is caught by the test meant for it."""
 
-import re
+import os
+import subprocess
+import sys
 import sysconfig
 import textwrap
+from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from d4py_conformance import MappingConformance
-from d4py_conformance import mutants as broken
+from d4py_conformance import MappingConformance, mutants
 from d4py_conformance.mutants import DeclaresNothing, Sound
 
 pytest_plugins = ["pytester"]
 
-#: A broken mapping → the test that is meant for it.
+#: A mutant → the test that is meant for it.
 CAUGHT_BY = {
     "WantsRootsOnly": "test_g4_names_of_no_root_beside_one_are_left_out",
     "DropsAnItem": "test_c2_every_result_arrives",
@@ -76,8 +79,6 @@ CAUGHT_BY = {
     "WaitsForAStoppedWorker": "test_c5_a_stopped_worker_is_reported",
     "ForksBesideThreads": "test_c1_a_run_starts_beside_native_threads",
 }
-#: Those that are tried by `make test`; each takes a session of pytest.
-QUICK = {"DropsAnItem", "LastEdgeOnly", "UnstableHash", "SwallowsExceptions", "SkipsPostprocess"}
 #: What dispel4py did before d4py, and the mapping here that does the same.
 KNOWN_DEFECTS = {
     "ends a run when nothing has come for a while": "EndsByIdleTime",
@@ -93,29 +94,59 @@ KNOWN_DEFECTS = {
     "has no backpressure": "UnboundedQueue",
     "ends its workers whatever their threads do": "CutsThreads",
 }
-#: Those that make a test go on for ever: seconds after which it counts as hung.
-ENDLESS = {
+#: Seconds after which a test of a mutant counts as hung, where the mutant makes it go on for ever.
+DEADLINES = {
     "HangsAfterAnException": 2,
     "HangsAtTheEnd": 2,
     "SwallowsExceptions": 2,
     "WaitsForAStoppedWorker": 10,  # a new interpreter for each run
 }
-#: What they all pass; the one that hangs passes nothing that runs a graph.
+#: Passed by all mutants; the one that hangs at the end passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"
 OTHER_CONTROL = "test_standard_tests_are_overridden_with_a_reason_or_not_at_all"
+
+#: A session of pytest that no settings outside of its folder apply to.
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-c", os.devnull),
+    *("--rootdir=.", "-p", "no:cacheprovider"),
+)
+#: A test file with a class for each of some mutants, which inherits two groups of rules.
+SESSION = """
+    import pytest
+
+    from d4py_conformance import MappingConformance, mutants
+    from d4py_conformance.rules.graph import GraphRules
+
+
+    def suite_of(name, test, timeout):
+        groups = [group for group in MappingConformance.__mro__ if test in vars(group)]
+
+        class Restricted(*groups, *{{GraphRules}}.difference(groups)):
+            @pytest.fixture
+            def frozen_options(self):
+                return {{}}
+
+            @pytest.fixture
+            def mapping(self):
+                return getattr(mutants, name)()
+
+        Restricted.timeout = timeout
+        return Restricted
+
+
+    for given in {chosen}:
+        globals()[f"Test{{given[0]}}"] = suite_of(*given)
+"""
 
 AUTHORS_FILE = """
     import pytest
 
-    from d4py_conformance import MappingConformance
     from d4py_conformance.mutants import {name}
+    from d4py_conformance.rules.inputs import InputRules
 
-    class TestBroken(MappingConformance):
+
+    class TestMutant(InputRules):
         timeout = {timeout}
-
-        @pytest.fixture
-        def frozen_options(self):
-            return {{}}
 
         @pytest.fixture
         def mapping(self):
@@ -123,35 +154,73 @@ AUTHORS_FILE = """
 """
 
 
-def outcomes(result):
-    """Outcome → names of tests, parameters left out."""
+def control_of(name):
+    """Return the test that a mutant passes."""
+    return OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
+
+
+def run_mutants(folder, names):
+    """Run, in one session, two tests of each mutant: the one meant for it and its control.
+
+    Returns:
+        Mutant → test → whether it passed, parameters left out; a test passes with all of them.
+    """
+    file, results = folder / "test_session.py", folder / "results.xml"
+    chosen = [(name, CAUGHT_BY[name], DEADLINES.get(name, 30)) for name in names]
+    file.write_text(textwrap.dedent(SESSION.format(chosen=chosen)))
+    tests = [
+        f"{file.name}::Test{name}::{test}"
+        for name in names
+        for test in (CAUGHT_BY[name], control_of(name))
+    ]
+    session = subprocess.run(
+        [*PYTEST, "-p", "no:xdist", f"--junitxml={results}", *tests],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert session.returncode == pytest.ExitCode.TESTS_FAILED, session.stdout + session.stderr
     found = {}
-    for line in result.outlines:
-        if match := re.match(r"(PASSED|FAILED|ERROR) \S+::(test_\w+)", line):
-            found.setdefault(match[1], set()).add(match[2])
+    for case in ElementTree.parse(results).iter("testcase"):
+        mutant = case.get("classname").rpartition(".Test")[2]
+        assert case.find("error") is None, (mutant, case.find("error").text)
+        assert case.find("skipped") is None, (mutant, case.get("name"))
+        test = case.get("name").partition("[")[0]
+        passed = found.setdefault(mutant, {}).get(test, True)
+        found[mutant][test] = passed and case.find("failure") is None
     return found
 
 
+@pytest.fixture(scope="session")
+def outcomes(tmp_path_factory):
+    """Return what the tests of a mutant show; all but those with a deadline share a session."""
+
+    @cache
+    def outcomes_of(with_deadline):
+        names = [name for name in CAUGHT_BY if (name in DEADLINES) == with_deadline]
+        return run_mutants(tmp_path_factory.mktemp("mutants"), names)
+
+    return lambda name: outcomes_of(name in DEADLINES)[name]
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in CAUGHT_BY],
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.xdist_group("deadlines" if name in DEADLINES else "mutants"),
+        )
+        for name in CAUGHT_BY
+    ],
 )
-def test_a_broken_mapping_is_caught_by_the_test_meant_for_it(pytester, name):
-    timeout = ENDLESS.get(name, 30)
-    pytester.makepyfile(textwrap.dedent(AUTHORS_FILE.format(name=name, timeout=timeout)))
-    control = OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
-
-    chosen = f"({CAUGHT_BY[name]} and not {CAUGHT_BY[name]}_) or {control}"
-    result = pytester.runpytest_subprocess("-rA", "-p", "no:cacheprovider", "-k", chosen)
-
-    found = outcomes(result)
-    assert found["FAILED"] == {CAUGHT_BY[name]}
-    assert control in found["PASSED"]
-    assert "ERROR" not in found
+def test_a_mutant_is_caught_by_the_test_meant_for_it(outcomes, name):
+    assert outcomes(name) == {CAUGHT_BY[name]: False, control_of(name): True}
 
 
-def test_every_broken_mapping_has_a_test_that_is_meant_for_it():
-    kinds = [kind for kind in vars(broken).values() if isinstance(kind, type)]
+def test_every_mutant_has_a_test_that_is_meant_for_it():
+    kinds = [kind for kind in vars(mutants).values() if isinstance(kind, type)]
     there = {kind.__name__ for kind in kinds if issubclass(kind, Sound)}
     assert there - {"Sound", "DeclaresNothing"} == set(CAUGHT_BY)
 
@@ -179,9 +248,9 @@ def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
         import signal
         import threading
 
-        from d4py_conformance.subprocesses import deadline as hanging
+        from d4py_conformance.subprocesses import deadline
 
-        hanging.AGAIN_SECONDS = 0.2
+        deadline.AGAIN_SECONDS = 0.2
 
 
         class Deaf(Sound):
@@ -191,7 +260,7 @@ def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
                 threading.Event().wait()
     """
     text = textwrap.dedent(AUTHORS_FILE.format(name="Sound", timeout=0.5))
-    text = text.replace("class TestBroken", textwrap.dedent(lines) + "\n\nclass TestBroken")
+    text = text.replace("class TestMutant", textwrap.dedent(lines) + "\n\nclass TestMutant")
     pytester.makepyfile(text.replace("return Sound", "return Deaf"))
 
     result = pytester.runpytest_subprocess("-k", "test_g4_zero_means_none", "-n0", timeout=60)
@@ -201,7 +270,7 @@ def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
 
 
 class TestSound(MappingConformance):
-    """What the broken mappings derive from keeps all rules."""
+    """The mapping that the mutants derive from keeps all rules."""
 
     @pytest.fixture
     def mapping(self):

@@ -1,0 +1,46 @@
+"""Mutants that share items between PEs, or carry them in a format that loses something."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from copy import deepcopy
+from typing import Any
+
+from d4py_conformance.mutants.sound import Sound
+from dispel4py.engine.copying import Copier, copy_item, share_item
+
+
+class SharesItems(Sound):
+    """Hands one object to several PEs."""
+
+    def isolate(self) -> Copier:
+        return share_item
+
+
+class SharesBuffers(Sound):
+    """Does not copy an array over a buffer, though other references to the buffer exist."""
+
+    def isolate(self) -> Copier:
+        return lambda item: item if getattr(item, "base", None) is not None else copy_item(item)
+
+
+class SharesFunctions(Sound):
+    """Copies items by `copy.deepcopy`, which hands functions on as they are."""
+
+    def isolate(self) -> Copier:
+        return deepcopy
+
+
+class KeepsReadOnly(Sound):
+    """Copies items by pickle, which keeps a read-only array read-only."""
+
+    def isolate(self) -> Copier:
+        return lambda item: pickle.loads(pickle.dumps(item, protocol=5))
+
+
+class JsonOnly(Sound):
+    """Carries items as JSON, which has no tuples, no sets and no bytes."""
+
+    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
+        super().send(pe, instance, input_name, json.loads(json.dumps(items, default=str)))

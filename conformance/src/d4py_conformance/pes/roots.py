@@ -1,0 +1,123 @@
+"""Roots whose calls do not depend on one another: rule D3."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from d4py_conformance.pes.crashing import crash_once
+from dispel4py import ProducerPE
+
+
+class Fetch(ProducerPE):
+    """A root whose calls do not depend on one another: sends the `number` that one came with.
+
+    A call that came with none sends ``"called"``.
+    """
+
+    independent_calls = True
+
+    def _process(self, inputs: Any) -> Any:
+        return inputs.pop("number", "called")
+
+
+class NamedFetch(Fetch):
+    """Sends ``(id of the call, number)``."""
+
+    item_ids = True
+
+    def _process(self, inputs: Any) -> Any:
+        return self.item_id, super()._process(inputs)
+
+
+class TalkingFetch(Fetch):
+    """Sends ``"pre"`` before all and ``("post", how often it was called)`` behind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def _preprocess(self) -> None:
+        self.write("output", "pre")
+
+    def _process(self, inputs: Any) -> Any:
+        self.calls += 1
+        return super()._process(inputs)
+
+    def _postprocess(self) -> None:
+        self.write("output", ("post", self.calls))
+
+
+class FailingFetch(Fetch):
+    """Raises at a number."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def _process(self, inputs: Any) -> Any:
+        if inputs["number"] == self.at:
+            raise ValueError("the server is broken")
+        return super()._process(inputs)
+
+
+class CrashingFetch(Fetch):
+    """Its worker is killed at a number."""
+
+    def __init__(self, marker: Path, at: int) -> None:
+        super().__init__()
+        self.marker = marker
+        self.at = at
+
+    def _process(self, inputs: Any) -> Any:
+        if inputs["number"] == self.at:
+            crash_once(self.marker)
+        return super()._process(inputs)
+
+
+class MeetingFetch(Fetch):
+    """Each call waits until calls in so many processes were begun.
+
+    Args:
+        folder: where each process leaves a file.
+        processes: how many.
+    """
+
+    def __init__(self, folder: Path, processes: int) -> None:
+        super().__init__()
+        self.numprocesses = processes
+        self.folder = folder
+
+    def _process(self, inputs: Any) -> Any:
+        (self.folder / str(os.getpid())).touch()
+        until = time.monotonic() + MEETING_SECONDS
+        while len(os.listdir(self.folder)) < self.numprocesses:
+            if time.monotonic() > until:
+                raise TimeoutError("all calls are made in one place")
+            time.sleep(0.002)
+        return super()._process(inputs)
+
+
+class OverwritingFetch(MeetingFetch):
+    """Has the same file open for writing in each of the processes.
+
+    Args:
+        folder: see `MeetingFetch`.
+        path: the file.
+    """
+
+    def __init__(self, folder: Path, path: Path) -> None:
+        super().__init__(folder, 2)
+        self.path = path
+
+    def _preprocess(self) -> None:
+        self.file = self.path.open("w")
+
+    def _postprocess(self) -> None:
+        self.file.close()
+
+
+#: How long a `MeetingFetch` waits.
+MEETING_SECONDS = 20.0
