@@ -276,17 +276,17 @@ graph.connect(graph.get_contained_objects()[1], "output", middle, "input")
 
 
 class TestWhatIsMissing:
-    def test_the_nearest_names_are_told(self, write, example):
+    def test_the_error_lists_the_nearest_names(self, write, example):
         write("my_flow.py")
         assert "did you mean 'my_flow'?" in message_of("my_flwo.py")
         assert "did you mean 'split_merge'?" in message_of("spilt_merge")
 
-    def test_a_file_with_another_suffix_is_told(self, write):
+    def test_a_file_with_another_suffix_is_an_error(self, write):
         write("wf.ipynb", "{}")
         assert "'wf.ipynb', but a workflow is a .py file" in message_of("wf.py")
         assert "this is a .ipynb file" in message_of("wf.ipynb")
 
-    def test_a_missing_folder_is_told(self, folder):
+    def test_a_missing_folder_is_an_error(self, folder):
         assert "no folder 'nowhere'" in message_of("nowhere/wf.py")
 
     def test_a_folder_is_refused_with_the_files_in_it(self, write):
@@ -297,7 +297,7 @@ class TestWhatIsMissing:
     def test_no_name_breaks_the_search(self, folder, target):
         assert message_of(target).startswith(f"no workflow {target!r}: ")
 
-    def test_an_unreadable_file_is_told(self, write, monkeypatch):
+    def test_an_unreadable_file_is_an_error(self, write, monkeypatch):
         path = write("wf.py")
         path.unlink()
         path.symlink_to("/proc/self/mem")
@@ -319,7 +319,7 @@ class TestWhatRaises:
         return check
 
     @pytest.mark.parametrize("target", ["wf.py", "wf"])
-    def test_the_users_own_traceback_is_given(self, failing, target):
+    def test_the_error_has_the_traceback_of_the_users_code(self, failing, target):
         error = failing("def f():\n    return 1 / 0\nf()", target)
         assert str(error) == f"cannot import {target}: ZeroDivisionError: division by zero"
         frames = [line for line in error.user_traceback.splitlines() if "File" in line]
@@ -333,7 +333,7 @@ class TestWhatRaises:
         assert "SyntaxError" in str(error)
         assert 'wf.py", line 2\n    if x\n' in error.user_traceback
 
-    def test_bytes_that_are_no_text_are_told(self, folder):
+    def test_a_binary_file_is_an_error(self, folder):
         (folder / "wf.py").write_bytes(b"x = '\xff\xfe'")
         assert "cannot import wf.py: " in message_of("wf.py")
 
@@ -345,7 +345,7 @@ class TestWhatRaises:
         error = failing("import no_such_module_anywhere")
         assert "No module named 'no_such_module_anywhere'" in str(error)
 
-    def test_a_module_that_raises_is_told_by_its_name(self, write):
+    def test_the_error_names_a_module_that_raises(self, write):
         write("pack/__init__.py", "1 / 0")
         write("pack/wf.py")
         assert "cannot import pack.wf: ZeroDivisionError" in message_of("pack.wf")

@@ -80,7 +80,7 @@ def test_a_method_that_nothing_would_run_is_named_with_what_to_write(base, name,
     assert found.startswith(f"Mine0: {problem}")
 
 
-def test_a_method_of_the_object_alone_is_looked_at_too():
+def test_a_method_of_the_instance_is_checked_too():
     pe = IterativePE()
     pe._process = functools.partial(yields, pe)
 
@@ -143,7 +143,7 @@ def test_a_method_that_takes_it_is_no_problem(method):
     assert problems(with_method(IterativePE, "_process", method)) == []
 
 
-def test_all_are_told_at_once_and_nothing_runs():
+def test_all_problems_are_reported_at_once_and_nothing_runs():
     graph = WorkflowGraph()
     first = with_method(ProducerPE, "_process", yields)
     graph.connect(first, "output", with_method(ConsumerPE, "_process", awaits), "input")

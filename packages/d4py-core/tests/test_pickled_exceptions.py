@@ -173,11 +173,11 @@ def test_attributes_that_cannot_be_pickled_are_left_out():
     ],
     ids=["cannot be pickled", "cannot be made", "is none", "an argument"],
 )
-def test_what_cannot_be_carried_is_none(error):
+def test_an_unpicklable_exception_is_none(error):
     assert pickle_exception(error) is None
 
 
-def test_a_cause_that_cannot_be_carried_leaves_its_text():
+def test_an_unpicklable_cause_is_replaced_by_its_text():
     found = carried(raised(ValueError("boom"), raised(StubbornError("disk"), KeyError("k"))))
 
     assert type(found) is ValueError

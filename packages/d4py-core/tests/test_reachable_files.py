@@ -328,7 +328,7 @@ def test_i10_a_thread_goes_on_with_the_file_of_its_pe(tmp_path):
     assert path.read_text() == "".join(LINES) + "more\n"
 
 
-def test_i10_a_thread_that_writes_too_late_is_told(tmp_path):
+def test_i10_a_thread_that_writes_too_late_is_reported(tmp_path):
     may_go_on, errors = threading.Event(), []
     threads = []
 
@@ -382,7 +382,7 @@ def test_a_large_state_costs_no_time_to_look_through():
     assert len(looked_at) <= 1000
 
 
-def test_the_first_error_is_told_and_all_files_are_finished(tmp_path):
+def test_the_first_error_is_raised_and_all_files_are_closed(tmp_path):
     class Bad(io.StringIO):
         def close(self):
             if not self.closed:

@@ -1,4 +1,4 @@
-"""Folders for Unix sockets, whose paths are short however long TMPDIR is."""
+"""Directories for Unix sockets, whose paths are short however long TMPDIR is."""
 
 import os
 import socket
@@ -44,7 +44,7 @@ def test_a_socket_can_be_bound_there_however_long_the_usual_folder():
 
 
 @pytest.mark.usefixtures("long_folder")
-def test_where_there_is_no_short_one_it_says_what_to_set(monkeypatch):
+def test_without_a_short_path_the_error_names_TMPDIR(monkeypatch):
     monkeypatch.setattr(socket_directory, "_FALLBACK", "/nowhere")
     with pytest.raises(OptionError, match="set TMPDIR to a shorter path"):
         make_socket_directory("d4py-test-")

@@ -1,4 +1,4 @@
-"""In a worker process standard input is empty, and who reads it is named once."""
+"""Standard input of a worker process is empty, and the first PE that reads it is logged."""
 
 import subprocess
 import sys

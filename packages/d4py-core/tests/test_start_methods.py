@@ -1,4 +1,4 @@
-"""How the start method is chosen, and what is said of workers that do not begin."""
+"""The choice of the start method, and errors of workers that do not begin."""
 
 import errno
 import os
@@ -218,7 +218,7 @@ def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_w
 
 
 @linux
-def test_a_killed_zygote_is_told(program):
+def test_a_killed_zygote_is_an_error(program):
     killing = """
         os.kill(pool._zygote._pid, signal.SIGKILL)
         try:

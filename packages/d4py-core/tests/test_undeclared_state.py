@@ -1,4 +1,4 @@
-"""Rule I6: what counts as state that a PE does not declare, and what is said of it."""
+"""Rule I6: what counts as state that a PE does not declare, and its message."""
 
 import functools
 import logging
@@ -212,7 +212,7 @@ def test_i6_a_cached_property_may_be_filled():
 
 
 @pytest.mark.parametrize("how", ["stateful", "single", "grouping", "root"])
-def test_i6_who_says_that_it_keeps_state_may(how):
+def test_i6_a_pe_that_declares_state_may_change_attributes(how):
     pe = Keep(setter(lambda kept, data: data))
     if how == "grouping":
         pe._add_input("input", grouping="global")
@@ -228,7 +228,7 @@ def test_i6_a_root_whose_calls_are_independent_is_watched():
     assert stats.instances[0].changed == ("number",)
 
 
-def test_i6_numpy_arrays_are_looked_into():
+def test_i6_changes_inside_numpy_arrays_are_detected():
     numpy = pytest.importorskip("numpy")
 
     def add(pe, data):
@@ -251,7 +251,7 @@ def test_i6_a_large_array_is_only_sampled():
     assert len(note.data) < 1000
 
 
-def test_i6_a_pe_that_wraps_another_is_looked_through():
+def test_i6_changes_of_a_wrapped_pe_are_detected():
     timed = ProcessTimingPE(Keep(setter(lambda kept, data: data)))
     assert changed(timed) == {"Keep1": ("baseObject",)}
     assert changed(ProcessTimingPE(IterativePE()), strict=True) == {}
@@ -287,7 +287,7 @@ def test_i6_a_pool_of_threads_may_be_used():
     assert changed(Pool(), strict=True) == {}
 
 
-def test_i6_parallel_aggregates_say_so_themselves():
+def test_i6_parallel_aggregates_declare_their_state():
     class Rows(ProducerPE):
         def _process(self, inputs):
             return [2.0]
@@ -297,7 +297,7 @@ def test_i6_parallel_aggregates_say_so_themselves():
         assert [entry.changed for entry in result.stats.instances] == [()] * 3
 
 
-def test_i6_a_sum_without_anybody_who_merges_is_state():
+def test_i6_a_sum_that_nothing_merges_is_state():
     class Rows(ProducerPE):
         def _process(self, inputs):
             return [2]
@@ -330,7 +330,7 @@ class TestWhatIsSaid:
         )
         assert (caught.value.pe_id, caught.value.attributes) == ("Keep1", ("kept",))
 
-    def test_i6_it_is_told_while_the_run_goes_on(self, caplog):
+    def test_i6_undeclared_state_is_logged_during_the_run(self, caplog):
         told = []
 
         def look(stats: RunStats):

@@ -556,17 +556,17 @@ BREAKS = {
     "a state that is not stored": ("commit", "\nrecord_states()\n", "\n"),
     "a position that is not stored": (
         "commit",
-        "redis.call('HSET', key('positions')",
+        "call('HSET', key('positions')",
         "do end --",
     ),
     "a position in a shared call that is not stored": (
         "commit",
-        "redis.call('HSET', key('lease_positions')",
+        "call('HSET', key('lease_positions')",
         "do end --",
     ),
     "leases that stay with a worker that was evicted": (
         "evict_worker",
-        "redis.call('XADD', shared",
+        "call('XADD', shared",
         "do end --",
     ),
     "positions that are lost with a worker": (

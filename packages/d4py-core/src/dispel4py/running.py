@@ -8,7 +8,11 @@ from typing import Any, Literal
 
 from dispel4py.checks.calls import check_graph, check_mapping
 from dispel4py.checks.silent_pes import silent_pes
-from dispel4py.checks.undeclared_state import UndeclaredReporter, describe_files, shared_files
+from dispel4py.checks.undeclared_state import (
+    UndeclaredReporter,
+    describe_shared_files,
+    shared_files,
+)
 from dispel4py.engine.failures import count_failures
 from dispel4py.engine.random_streams import draw_seed, preserved_generators
 from dispel4py.errors import ProcessingError, UndeclaredStateError
@@ -127,7 +131,7 @@ def execute_run(do: Callable[[RunOptions], RunResult], options: RunOptions) -> R
         result = do(options)
     if options.strict:
         for pe_id, names in shared_files(result.stats).items():
-            raise UndeclaredStateError(pe_id, names, describe_files(pe_id, names))
+            raise UndeclaredStateError(pe_id, names, describe_shared_files(pe_id, names))
     count_failures(result, options.on_failure)
     reporter.report(result.stats)
     if result.stats.seed is None:

@@ -303,7 +303,7 @@ def shared_files(stats: RunStats) -> dict[str, tuple[str, ...]]:
     return {pe_id: tuple(names) for pe_id, names in found.items()}
 
 
-def describe_files(pe_id: str, names: tuple[str, ...]) -> str:
+def describe_shared_files(pe_id: str, names: tuple[str, ...]) -> str:
     """Return the message about a PE whose instances write to the same files."""
     return (
         f"several instances of {pe_id} had {name_list(names)} open for writing and have overwritten"
@@ -339,4 +339,4 @@ class UndeclaredReporter:
         for pe_id, names in shared_files(stats).items():
             if pe_id not in self._reported_files:
                 self._reported_files.add(pe_id)
-                RUN_LOG.warning("%s", describe_files(pe_id, names))
+                RUN_LOG.warning("%s", describe_shared_files(pe_id, names))

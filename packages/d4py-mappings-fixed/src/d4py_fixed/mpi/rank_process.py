@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import sys
 import threading
 from contextlib import nullcontext, suppress
@@ -13,15 +12,13 @@ from typing import Any, NoReturn
 
 from d4py_fixed.mpi.control_channel import (
     DRIVER,
-    ControlChannels,
     Kind,
     Message,
     receive_from_driver,
 )
+from d4py_fixed.mpi.driver_connection import DriverConnection
 from d4py_fixed.mpi.exit_status import exit_fails
-from d4py_fixed.mpi.launcher import VARIABLE
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.listener import Hello, adopt_streams_of_driver, connect
 from d4py_fixed.mpi.mpi_start import start_mpi
 from d4py_fixed.mpi.orphans import exit_when_driver_ends, exit_with_descendants
 from d4py_fixed.mpi.rank_spec import unpack_spec
@@ -70,11 +67,9 @@ class RankProcess:
         self._is_worker = is_worker
         self._ends_well = False
         self._exit = exit_fails if is_of_job and mpi.get_vendor()[0] != "Open MPI" else nullcontext
-        self._hosts: list[str] = self._world.allgather(mpi.Get_processor_name())
-        if self.rank == 0:
-            self._connect_first(adopts_streams)
-        else:
-            self._connect_other(adopts_streams)
+        host = mpi.Get_processor_name()
+        driver = DriverConnection(self._world, host, adopts_streams=adopts_streams)
+        self._channels, self._channel = driver.channels, driver.socket
         # PEs may use MPI themselves, so frames have communicators of their own.
         self._frames, self._bodies = self._world.Dup(), self._world.Dup()
         from d4py_fixed.mpi.wakeup_socket import WakeupSocket
@@ -82,41 +77,6 @@ class RankProcess:
         self._wakeup = WakeupSocket(self._world, self._channel, limits)
         if is_worker:
             exit_when_driver_ends(self._channel, is_running, limits)
-
-    def _connect_first(self, adopts_streams: bool) -> None:
-        """Connect the first rank, and send the address of the driver to all others."""
-        port, key = _driver_address()
-        self._connect(("127.0.0.1", port), key, port if adopts_streams else None)
-        address = "127.0.0.1", port
-        if self._is_remote:
-            message = receive_from_driver(self._channels, self._channel)
-            if message is None:
-                raise ServiceError("the driver has ended")
-            address = self._hosts[0], int.from_bytes(message.parts[0], "big")
-        self._world.bcast((address, port, key))
-
-    def _connect_other(self, adopts_streams: bool) -> None:
-        address, port, key = self._world.bcast(None)
-        is_near = self._hosts[self.rank] == self._hosts[0]
-        self._connect(address, key, port if adopts_streams and is_near else None)
-
-    @property
-    def _is_remote(self) -> bool:
-        return len(set(self._hosts)) > 1
-
-    def _connect(self, address: tuple[str, int], key: bytes, streams_port: int | None) -> None:
-        hello = Hello(self.rank, self.size, os.getpid(), self._is_remote)
-        if streams_port is not None:  # first: the driver accepts until all ranks have connected
-            adopt_streams_of_driver(streams_port, key, hello)
-        try:
-            self._channel: socket.socket = connect(address, key, hello)
-        except OSError as error:
-            raise ServiceError(
-                f"MPI rank {self.rank} cannot reach the driver at {address[0]}:{address[1]}:"
-                f" {error}"
-            ) from error
-        self._channels = ControlChannels(self.rank, key)
-        self._channels.connect(DRIVER, self._channel)
 
     def next_spec(self) -> Message | None:
         """Wait for the specification of a run; return None if there are no more runs."""
@@ -218,18 +178,6 @@ def serve(*, adopts_streams: bool = False, is_of_job: bool = False) -> None:
 def _exit_at_start(error: ServiceError) -> NoReturn:
     print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
     os._exit(1)  # MPI_Finalize would wait for the other ranks
-
-
-def _driver_address() -> tuple[int, bytes]:
-    """Return the port of the driver and the run's key."""
-    message = os.environ.pop(VARIABLE, "")
-    if not message:
-        raise ServiceError(
-            "the first MPI rank is not on the machine of the command; start the command itself by"
-            " mpiexec: mpiexec … dispel4py mpi WORKFLOW"
-        )
-    port, key = message.split(":")
-    return int(port), bytes.fromhex(key)
 
 
 def _flush() -> None:

@@ -11,9 +11,9 @@ local function claim_leases()
   local leases = {}
   local from = '-'
   repeat
-    local pending = redis.call('XPENDING', stream, GROUP, from, '+', 100)
+    local pending = call('XPENDING', stream, GROUP, from, '+', 100)
     for _, entry in ipairs(pending) do
-      for _, found in ipairs(redis.call('XCLAIM', stream, GROUP, consumer(rank), 0, entry[1])) do
+      for _, found in ipairs(call('XCLAIM', stream, GROUP, consumer(rank), 0, entry[1])) do
         leases[#leases + 1] = found
       end
       from = '(' .. entry[1]
@@ -25,8 +25,8 @@ end
 if not is_member(rank) then return redis.error_reply('LOST worker ' .. rank) end
 local leases = claim_leases()
 return {
-  redis.call('HGET', key('states'), pin),
-  redis.call('HGET', key('positions'), pin),
-  tonumber(redis.call('HGET', key('delivery_counts'), pin) or 0),
+  call('HGET', key('states'), pin),
+  call('HGET', key('positions'), pin),
+  tonumber(call('HGET', key('delivery_counts'), pin) or 0),
   leases,
 }

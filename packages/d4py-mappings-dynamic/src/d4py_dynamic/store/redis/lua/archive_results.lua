@@ -3,15 +3,15 @@
 -- ARGV     the driver's id, then ids of events that are results
 -- Returns  how many were not archived before
 
-if redis.call('HGET', key('info'), 'driver') ~= ARGV[1] then
+if call('HGET', key('info'), 'driver') ~= ARGV[1] then
   return redis.error_reply('LOST driver ' .. ARGV[1])
 end
 local archived = 0
 for i = 2, #ARGV do
-  for _, entry in ipairs(redis.call('XRANGE', key('out'), ARGV[i], ARGV[i])) do
+  for _, entry in ipairs(call('XRANGE', key('out'), ARGV[i], ARGV[i])) do
     archived = archived + 1
-    redis.call('XADD', key('archive'), '*', unpack(entry[2]))
-    redis.call('XDEL', key('out'), ARGV[i])
+    call('XADD', key('archive'), '*', unpack(entry[2]))
+    call('XDEL', key('out'), ARGV[i])
   end
 end
 return archived

@@ -4,17 +4,17 @@
 -- Returns  numbers of stored tasks, of queued events, of replicas, then the counts as a flat list of
 --          field and value
 
-if redis.call('EXISTS', key('unfinished')) == 1 then
-  for _, pe in ipairs(cjson.decode(ARGV[1])) do redis.call('SADD', key('watched'), pe) end
+if call('EXISTS', key('unfinished')) == 1 then
+  for _, pe in ipairs(cjson.decode(ARGV[1])) do call('SADD', key('watched'), pe) end
 end
 local tasks = 0
-for i = 2, #ARGV do tasks = tasks + redis.call('XLEN', ARGV[i]) end
-for _, rank in ipairs(redis.call('HKEYS', key('members'))) do
-  tasks = tasks + redis.call('XLEN', key('inbox:' .. rank))
+for i = 2, #ARGV do tasks = tasks + call('XLEN', ARGV[i]) end
+for _, rank in ipairs(call('HKEYS', key('members'))) do
+  tasks = tasks + call('XLEN', key('inbox:' .. rank))
 end
 return {
   tasks,
-  redis.call('XLEN', key('out')),
-  redis.call('SCARD', key('replicas')),
-  redis.call('HGETALL', key('unfinished')),
+  call('XLEN', key('out')),
+  call('SCARD', key('replicas')),
+  call('HGETALL', key('unfinished')),
 }

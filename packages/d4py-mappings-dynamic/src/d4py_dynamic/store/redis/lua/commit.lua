@@ -26,7 +26,7 @@
 local rank = request.rank
 
 local function check_member()
-  if redis.call('EXISTS', key('members')) == 0 then
+  if call('EXISTS', key('members')) == 0 then
     return redis.error_reply('GONE ' .. key('members'))
   end
   if not is_member(rank) then return redis.error_reply('LOST worker ' .. rank) end
@@ -36,7 +36,7 @@ end
 local function check_leases()
   for _, lease in each('leases') do
     local stream, id = unpack(lease)
-    local pending = redis.call('XPENDING', stream, GROUP, id, id, 1)
+    local pending = call('XPENDING', stream, GROUP, id, id, 1)
     if #pending == 0 or pending[1][2] ~= consumer(rank) then
       return redis.error_reply('LOST lease ' .. id .. ' of ' .. stream)
     end
@@ -45,41 +45,41 @@ local function check_leases()
 end
 
 local function add_results()
-  redis.call('HINCRBY', key('unfinished'), 'results', #(request.results or {}))
+  call('HINCRBY', unfinished, 'results', #(request.results or EMPTY))
   for _, result in each('results') do
-    redis.call('XADD', key('out'), '*', 'd', value(result))
+    call('XADD', out, '*', 'd', value(result))
   end
 end
 
 local function add_followers()
   for _, task in each('tasks') do
     local stream, pe, sealed = unpack(task)
-    redis.call('HINCRBY', key('unfinished'), pe, 1)
-    redis.call('XADD', stream, '*', 'd', value(sealed), 'p', pe)
+    call('HINCRBY', unfinished, pe, 1)
+    call('XADD', stream, '*', 'd', value(sealed), 'p', pe)
   end
 end
 
 local function add_usage()
   for _, counter in each('counters') do
     local pe, calls, microseconds = unpack(counter)
-    redis.call('HINCRBY', key('calls'), pe .. '/' .. rank, calls)
-    redis.call('HINCRBY', key('busy'), pe .. '/' .. rank, microseconds)
+    call('HINCRBY', key('calls'), pe .. '/' .. rank, calls)
+    call('HINCRBY', key('busy'), pe .. '/' .. rank, microseconds)
   end
 end
 
 local function remove_replica(pe)
-  local removed = redis.call('SREM', key('replicas'), pe .. '/' .. rank)
-  if removed > 0 then redis.call('HINCRBY', key('unfinished'), 'replicas', -removed) end
+  local removed = call('SREM', key('replicas'), pe .. '/' .. rank)
+  if removed > 0 then call('HINCRBY', unfinished, 'replicas', -removed) end
 end
 
 local function record_replicas()
   for _, pe in each('replicas') do
-    redis.call('HINCRBY', key('unfinished'), 'replicas', 1)
-    redis.call('SADD', key('replicas'), pe .. '/' .. rank)
+    call('HINCRBY', unfinished, 'replicas', 1)
+    call('SADD', key('replicas'), pe .. '/' .. rank)
   end
   for _, orphan in each('orphans') do
     local pe, sealed = unpack(orphan)
-    redis.call('HSET', key('orphans'), pe .. '/' .. rank, value(sealed))
+    call('HSET', key('orphans'), pe .. '/' .. rank, value(sealed))
     remove_replica(pe)
   end
   for _, pe in each('finished') do remove_replica(pe) end
@@ -88,58 +88,58 @@ end
 local function record_states()
   for _, state in each('states') do
     local pin, sealed = unpack(state)
-    redis.call('HSET', key('states'), pin, value(sealed))
+    call('HSET', key('states'), pin, value(sealed))
   end
 end
 
 local function record_positions()
   for _, position in each('instance_positions') do
     local pin, sealed = unpack(position)
-    redis.call('HSET', key('positions'), pin, value(sealed))
+    call('HSET', key('positions'), pin, value(sealed))
   end
   for _, position in each('lease_positions') do
     local stream, id, sealed = unpack(position)
-    redis.call('HSET', key('lease_positions'), stream .. ' ' .. id, value(sealed))
+    call('HSET', key('lease_positions'), stream .. ' ' .. id, value(sealed))
   end
 end
 
 local function reset_delivery_counts()
   for _, delivery in each('progressed') do
-    redis.call('HSET', key('delivery_counts'), delivery, 0)
+    call('HSET', key('delivery_counts'), delivery, 0)
   end
 end
 
 local function record_attempt()
   if request.attempt then
-    redis.call('HSET', key('attempts'), rank, request.attempt)
+    call('HSET', key('attempts'), rank, request.attempt)
   else
-    redis.call('HDEL', key('attempts'), rank)
+    call('HDEL', key('attempts'), rank)
   end
 end
 
 local function end_leases()
   for _, lease in each('leases') do
     local stream, id, pe = unpack(lease)
-    redis.call('XACK', stream, GROUP, id)
-    redis.call('XDEL', stream, id)
-    redis.call('HDEL', key('lease_positions'), stream .. ' ' .. id)
-    redis.call('HDEL', key('delivery_counts'), id)
+    call('XACK', stream, GROUP, id)
+    call('XDEL', stream, id)
+    call('HDEL', key('lease_positions'), stream .. ' ' .. id)
+    call('HDEL', key('delivery_counts'), id)
     if pe ~= '' then end_task(pe) end
   end
 end
 
 local function status()
   local shared = key('shared')
-  local backlog = redis.call('XLEN', shared) - redis.call('XPENDING', shared, GROUP)[1]
+  local backlog = call('XLEN', shared) - call('XPENDING', shared, GROUP)[1]
   backlog = math.max(0, backlog)
-  local idle = redis.call('SCARD', key('idle')) + redis.call('SCARD', key('paused'))
+  local idle = call('SCARD', key('idle')) + call('SCARD', key('paused'))
   local reply = {
     math.max(0, idle - backlog),
     backlog,
-    redis.call('XLEN', key('out')),
-    redis.call('XLEN', key('inbox:' .. rank)),
+    call('XLEN', out),
+    call('XLEN', key('inbox:' .. rank)),
   }
-  for _, task in each('tasks') do reply[#reply + 1] = redis.call('XLEN', task[1]) end
+  for _, task in each('tasks') do reply[#reply + 1] = call('XLEN', task[1]) end
   return reply
 end
 

@@ -17,18 +17,18 @@ local rank = tostring(request.rank)
 local shared = key('shared')
 
 local function remove_member()
-  if redis.call('HDEL', key('members'), rank) == 0 then return nil end
-  redis.call('HDEL', key('answers'), rank)
-  redis.call('SREM', key('idle'), rank)
-  redis.call('SREM', key('paused'), rank)
-  local attempt = redis.call('HGET', key('attempts'), rank) or ''
-  redis.call('HDEL', key('attempts'), rank)
+  if call('HDEL', key('members'), rank) == 0 then return nil end
+  call('HDEL', answers, rank)
+  call('SREM', key('idle'), rank)
+  call('SREM', key('paused'), rank)
+  local attempt = call('HGET', key('attempts'), rank) or ''
+  call('HDEL', key('attempts'), rank)
   return attempt
 end
 
 local function delivery_counter(attempted)
   return function(delivery, entry_count)
-    local stored = redis.call('HGET', key('delivery_counts'), delivery)
+    local stored = call('HGET', key('delivery_counts'), delivery)
     local before = tonumber(stored or entry_count) or 0
     if not request.count_delivery then return before end
     return math.max(before, 1) + (delivery == attempted and 1 or 0)
@@ -40,24 +40,24 @@ local function return_shared_task(id, flat, count_of)
   for i = 1, #flat, 2 do task[flat[i]] = flat[i + 1] end
   if not (task['d'] and task['p']) then return nil end
   local count = count_of(id, task['n'])
-  local position = redis.call('HGET', key('lease_positions'), shared .. ' ' .. id) or task['r'] or ''
-  redis.call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', count, 'r', position)
+  local position = call('HGET', key('lease_positions'), shared .. ' ' .. id) or task['r'] or ''
+  call('XADD', shared, '*', 'd', task['d'], 'p', task['p'], 'n', count, 'r', position)
   return { task['d'], count, position }
 end
 
 local function return_shared_tasks(count_of)
   local returned = {}
   repeat
-    local pending = redis.call('XPENDING', shared, GROUP, '-', '+', 100, consumer(rank))
+    local pending = call('XPENDING', shared, GROUP, '-', '+', 100, consumer(rank))
     for _, entry in ipairs(pending) do
       local id = entry[1]
-      for _, found in ipairs(redis.call('XRANGE', shared, id, id)) do
+      for _, found in ipairs(call('XRANGE', shared, id, id)) do
         returned[#returned + 1] = return_shared_task(id, found[2], count_of)
       end
-      redis.call('XACK', shared, GROUP, id)
-      redis.call('XDEL', shared, id)
-      redis.call('HDEL', key('lease_positions'), shared .. ' ' .. id)
-      redis.call('HDEL', key('delivery_counts'), id)
+      call('XACK', shared, GROUP, id)
+      call('XDEL', shared, id)
+      call('HDEL', key('lease_positions'), shared .. ' ' .. id)
+      call('HDEL', key('delivery_counts'), id)
     end
   until #pending == 0
   return returned
@@ -65,21 +65,21 @@ end
 
 local function drop_inbox()
   local inbox = key('inbox:' .. rank)
-  for _, found in ipairs(redis.call('XRANGE', inbox, '-', '+')) do
+  for _, found in ipairs(call('XRANGE', inbox, '-', '+')) do
     for i = 1, #found[2], 2 do
       if found[2][i] == 'p' then end_task(found[2][i + 1]) end
     end
   end
-  redis.call('DEL', inbox)
+  call('DEL', inbox)
 end
 
 local function remove_replicas()
   local replicas = {}
-  for _, name in ipairs(redis.call('SMEMBERS', key('replicas'))) do
+  for _, name in ipairs(call('SMEMBERS', key('replicas'))) do
     local pe, owner = string.match(name, '(%d+)/(%d+)')
     if owner == rank then
-      redis.call('SREM', key('replicas'), name)
-      redis.call('HINCRBY', key('unfinished'), 'replicas', -1)
+      call('SREM', key('replicas'), name)
+      call('HINCRBY', unfinished, 'replicas', -1)
       replicas[#replicas + 1] = tonumber(pe)
     end
   end
@@ -91,9 +91,9 @@ local function release_instances(count_of)
   for _, row in each('pins') do
     local pin, stream = unpack(row)
     local count = 0
-    if #redis.call('XPENDING', stream, GROUP, '-', '+', 1, consumer(rank)) > 0 then
+    if #call('XPENDING', stream, GROUP, '-', '+', 1, consumer(rank)) > 0 then
       count = count_of(pin, 0)
-      redis.call('HSET', key('delivery_counts'), pin, count)
+      call('HSET', key('delivery_counts'), pin, count)
     end
     counts[#counts + 1] = count
   end

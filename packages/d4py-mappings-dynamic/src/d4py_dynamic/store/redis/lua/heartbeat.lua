@@ -7,10 +7,10 @@ local member, driver_id = ARGV[1], ARGV[2]
 
 local function is_expected()
   if member ~= 'driver' then return is_member(member) end
-  return redis.call('EXISTS', key('unfinished')) == 1
-    and redis.call('HGET', key('info'), 'driver') == driver_id
+  return call('EXISTS', key('unfinished')) == 1
+    and call('HGET', key('info'), 'driver') == driver_id
 end
 
 if not is_expected() then return 0 end
-redis.call('HSET', key('members'), member, now())
+call('HSET', key('members'), member, now())
 return 1

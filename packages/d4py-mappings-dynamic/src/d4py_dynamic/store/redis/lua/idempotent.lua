@@ -9,21 +9,23 @@
 -- means nothing where all answers are gone, because they were deleted or evicted: error reply GONE.
 
 local request = cjson.decode(ARGV[3])
+local unfinished, answers, out = key('unfinished'), key('answers'), key('out')
+local EMPTY = {}
 
 -- The rows of a list of the request; lists that are empty are left out of it.
-local function each(name) return ipairs(request[name] or {}) end
+local function each(name) return ipairs(request[name] or EMPTY) end
 
 local function value(number) return ARGV[3 + number] end
 
 -- An error where the run is over, of which no key may be made anew; nothing otherwise.
 local function run_gone()
-  if redis.call('HEXISTS', key('unfinished'), 'intact') == 1 then return nil end
-  return redis.error_reply('GONE ' .. key('unfinished'))
+  if call('HEXISTS', unfinished, 'intact') == 1 then return nil end
+  return redis.error_reply('GONE ' .. unfinished)
 end
 
 -- An error where the caller is not the driver of the run: another one has taken over.
 local function not_the_driver(driver_id)
-  local driver = redis.call('HGET', key('info'), 'driver')
+  local driver = call('HGET', key('info'), 'driver')
   if driver and driver_id and driver ~= driver_id then
     return redis.error_reply('LOST driver ' .. driver_id)
   end
@@ -33,10 +35,10 @@ end
 -- The answer to this call if it was processed before, or an error; nothing for a new call.
 local function earlier_answer()
   local number, last, answer = tonumber(ARGV[2]), 0, nil
-  if redis.call('HEXISTS', key('answers'), 'intact') == 0 then
-    return redis.error_reply('GONE ' .. key('answers'))
+  if call('HEXISTS', answers, 'intact') == 0 then
+    return redis.error_reply('GONE ' .. answers)
   end
-  local stored = redis.call('HGET', key('answers'), ARGV[1])
+  local stored = call('HGET', answers, ARGV[1])
   if stored then
     local pair = cmsgpack.unpack(stored)
     last, answer = pair[1], pair[2]
@@ -50,15 +52,15 @@ end
 
 -- Stores the answer to this call, and returns it.
 local function answer(value)
-  redis.call('HSET', key('answers'), ARGV[1], cmsgpack.pack({ tonumber(ARGV[2]), value }))
+  call('HSET', answers, ARGV[1], cmsgpack.pack({ tonumber(ARGV[2]), value }))
   return value
 end
 
 -- Counts a task as finished.
 local function end_task(pe)
-  if redis.call('HINCRBY', key('unfinished'), pe, -1) == 0
-    and redis.call('SISMEMBER', key('watched'), pe) == 1 then
-    redis.call('XADD', key('out'), '*', 'quiescent', pe)
+  if call('HINCRBY', unfinished, pe, -1) == 0
+    and call('SISMEMBER', key('watched'), pe) == 1 then
+    call('XADD', out, '*', 'quiescent', pe)
   end
 end
 

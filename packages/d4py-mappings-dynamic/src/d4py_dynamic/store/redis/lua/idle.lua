@@ -6,5 +6,5 @@
 local rank, is_idle = ARGV[1], ARGV[2] == '1'
 
 if not is_member(rank) then return 0 end
-redis.call(is_idle and 'SADD' or 'SREM', key('idle'), rank)
+call(is_idle and 'SADD' or 'SREM', key('idle'), rank)
 return 1

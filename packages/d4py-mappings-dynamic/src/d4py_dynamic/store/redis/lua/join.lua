@@ -7,8 +7,8 @@
 local earlier = run_gone() or not_the_driver(request.driver_id) or earlier_answer()
 if earlier then return earlier end
 
-local rank = redis.call('HINCRBY', key('unfinished'), 'joined', 1) - 1
-redis.call('XGROUP', 'CREATE', key('inbox:' .. rank), GROUP, '0', 'MKSTREAM')
-redis.call('SADD', key('idle'), rank)
-redis.call('HSET', key('members'), rank, now())
+local rank = call('HINCRBY', unfinished, 'joined', 1) - 1
+call('XGROUP', 'CREATE', key('inbox:' .. rank), GROUP, '0', 'MKSTREAM')
+call('SADD', key('idle'), rank)
+call('HSET', key('members'), rank, now())
 return answer(rank)

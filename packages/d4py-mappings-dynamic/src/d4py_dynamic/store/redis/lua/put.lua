@@ -13,13 +13,13 @@ local function add_tasks()
   local added = 0
   for _, task in each('tasks') do
     local stream, pe, sealed = unpack(task)
-    if string.sub(stream, 1, #inbox) ~= inbox or redis.call('EXISTS', stream) == 1 then
+    if string.sub(stream, 1, #inbox) ~= inbox or call('EXISTS', stream) == 1 then
       added = added + 1
       if pe == '' then
-        redis.call('XADD', stream, '*', 'd', value(sealed))
+        call('XADD', stream, '*', 'd', value(sealed))
       else
-        redis.call('HINCRBY', key('unfinished'), pe, 1)
-        redis.call('XADD', stream, '*', 'd', value(sealed), 'p', pe)
+        call('HINCRBY', unfinished, pe, 1)
+        call('XADD', stream, '*', 'd', value(sealed), 'p', pe)
       end
     end
   end
@@ -30,10 +30,10 @@ local earlier = run_gone() or not_the_driver(request.driver_id) or earlier_answe
 if earlier then return earlier end
 
 local added = add_tasks()
-for _, pe in each('finishing') do redis.call('SADD', key('finishing'), pe) end
-for _, field in each('orphans') do redis.call('HDEL', key('orphans'), field) end
+for _, pe in each('finishing') do call('SADD', key('finishing'), pe) end
+for _, field in each('orphans') do call('HDEL', key('orphans'), field) end
 for _, offset in each('offsets') do
   local pe, calls, ended = unpack(offset)
-  redis.call('HSET', key('offsets'), pe, calls .. (ended and '.' or ''))
+  call('HSET', key('offsets'), pe, calls .. (ended and '.' or ''))
 end
 return answer(added)

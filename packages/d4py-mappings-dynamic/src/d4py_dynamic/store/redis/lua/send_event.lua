@@ -4,9 +4,9 @@
 --   event  value
 -- Returns  1, or 0 if the run is over, of which no key may be made anew
 
-if run_gone() or redis.call('EXISTS', key('out')) == 0 then return 0 end
+if run_gone() or call('EXISTS', out) == 0 then return 0 end
 local earlier = earlier_answer()
 if earlier then return earlier end
 
-redis.call('XADD', key('out'), '*', 'd', value(request.event))
+call('XADD', out, '*', 'd', value(request.event))
 return answer(1)

@@ -9,9 +9,9 @@
 local earlier = run_gone() or earlier_answer()
 if earlier then return earlier end
 
-local last = redis.call('HGET', key('members'), 'driver')
+local last = call('HGET', key('members'), 'driver')
 if tonumber(last) ~= request.last_heartbeat then return answer(0) end
-redis.call('HSET', key('members'), 'driver', now())
-redis.call('HSET', key('info'), 'driver', request.driver_id, 'host', request.host,
+call('HSET', key('members'), 'driver', now())
+call('HSET', key('info'), 'driver', request.driver_id, 'host', request.host,
   'process', request.process)
 return answer(1)
