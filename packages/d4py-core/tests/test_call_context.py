@@ -57,10 +57,10 @@ def _written(times, call):
 def make(times, sent_before=None, cut=None, **options):
     graph = WorkflowGraph()
     graph.add(Reads(times))
-    exits = OutputHandler()
-    executor = Executor(make_plan(graph), exits, one_by_one=True, **options)
+    handler = OutputHandler()
+    executor = Executor(make_plan(graph), handler, one_by_one=True, **options)
     runner = executor.start(0, 0, None, sent_before or {}, cut)
-    return executor, runner, exits
+    return executor, runner, handler
 
 
 def test_without_a_loss_every_call_begins_at_the_beginning():
@@ -77,21 +77,23 @@ def test_c5_wherever_it_is_lost_it_goes_on_from_there():
 
     def look():
         if runner is not None:
-            seen.append((runner.replay.sent_in_total, runner.replay.call_offset, [*exits.results]))
+            seen.append(
+                (runner.replay.sent_in_total, runner.replay.call_offset, [*handler.results])
+            )
 
-    executor, runner, exits = make(4, on_batch_end=look)
+    executor, runner, handler = make(4, on_batch_end=look)
     executor.feed(0, 0, None, iter([{}] * 3))
     for _ in range(2):
         executor.feed(0, 0, None, iter([{}]))
     executor.finish(0, 0)
-    assert exits.results == model(4, 3)
+    assert handler.results == model(4, 3)
     assert len(seen) >= 3 * 6
     for sent_before, cut, before in seen:
-        executor, heir, exits = make(4, sent_before, cut)
+        executor, heir, handler = make(4, sent_before, cut)
         for _ in range(3):
             executor.feed(0, 0, None, iter([{}]))
         executor.finish(0, 0, close=False)
-        assert sorted(map(str, before + exits.results)) == sorted(map(str, model(4, 3)))
+        assert sorted(map(str, before + handler.results)) == sorted(map(str, model(4, 3)))
         starts = [dict(cut.sent) if i == cut.calls else {} for i in range(3)]
         assert heir.pe.began == [{"output": 0, "odd": 0} | start for start in starts]
 
@@ -116,7 +118,7 @@ def test_h2_a_checkpoint_in_between_moves_the_place_nearer():
     assert runner.replay.next_call_offset is None
 
 
-def test_who_does_not_seek_is_told_what_would_do():
+def test_error_without_seeks_names_the_attribute():
     class Asks(Reads):
         seeks = False
 
@@ -141,12 +143,12 @@ def test_m5_ids_of_what_is_written_after_a_cut_are_the_same():
     def written(sent_before, cut):
         graph = WorkflowGraph()
         graph.connect(Reads(4), "output", Ask(), "input")
-        exits = OutputHandler()
-        executor = Executor(make_plan(graph), exits)
+        handler = OutputHandler()
+        executor = Executor(make_plan(graph), handler)
         executor.start(0, 0, None, sent_before, cut)
         executor.feed(0, 0, None, iter([{}]))
         executor.drain()
-        return [found for found in exits.results if isinstance(found[0], str)]
+        return [found for found in handler.results if isinstance(found[0], str)]
 
     calm = written({}, None)
     late = written({"output": 4, "odd": 0}, CallOffset(0, (("output", 3), ("odd", 0))))

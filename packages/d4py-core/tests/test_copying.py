@@ -64,7 +64,7 @@ def test_m2_copy_is_equal_and_shares_nothing_that_can_change(item):
 
 
 @pytest.mark.parametrize("item", [5, 2.5, "text", b"bytes", None, (1, "a"), range(3), 1j])
-def test_what_cannot_change_is_handed_on_as_it_is(item):
+def test_immutable_items_are_not_copied(item):
     assert copy_item(item) is item
 
 
@@ -92,7 +92,7 @@ def test_m2_containers_are_copied_whole(item):
     assert type(copied) is type(item)
 
 
-def test_two_ways_to_one_object_stay_one_object():
+def test_two_references_to_one_object_stay_one_object():
     shared = [1]
 
     first, second = copy_item([shared, shared])
@@ -169,7 +169,7 @@ def test_m2_read_only_arrays_within_an_item_are_copied_writable():
     assert not array.flags.writeable
 
 
-def test_numpy_scalars_are_handed_on_as_they_are():
+def test_numpy_scalars_are_not_copied():
     numpy = pytest.importorskip("numpy")
     scalars = [numpy.float64(1), numpy.int8(1), numpy.str_("a"), numpy.datetime64("2020")]
 
@@ -221,7 +221,7 @@ def test_blame_is_given_without_a_place_where_none_is_found():
     assert "because of" not in str(cannot_carry(5, ValueError("no")))
 
 
-def test_share_item_hands_on_the_item_itself():
+def test_share_item_returns_the_item_itself():
     item = [1]
 
     assert share_item(item) is item

@@ -89,8 +89,8 @@ def chain(*nodes) -> WorkflowGraph:
 
 
 def make_executor(graph: WorkflowGraph, **options) -> tuple[Executor, OutputHandler]:
-    exits = OutputHandler()
-    return Executor(make_plan(graph), exits, **options), exits
+    handler = OutputHandler()
+    return Executor(make_plan(graph), handler, **options), handler
 
 
 def call(executor: Executor, times: int, pe: int = 0) -> None:
@@ -102,32 +102,32 @@ def call(executor: Executor, times: int, pe: int = 0) -> None:
 # What lives here and what lives elsewhere
 
 
-def test_results_leave_by_the_exit_for_results():
-    executor, exits = make_executor(chain(Count(), Same()))
+def test_results_go_to_the_result_method():
+    executor, handler = make_executor(chain(Count(), Same()))
 
     call(executor, 3)
 
-    assert exits.results == [1, 2, 3]
-    assert exits.sent == []
+    assert handler.results == [1, 2, 3]
+    assert handler.sent == []
 
 
 def test_items_for_instances_elsewhere_are_sent_there():
     elsewhere = Same()
     elsewhere.numprocesses = 2
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), elsewhere), is_local=lambda pe, instance: pe == 0 or instance == 1
     )
 
     call(executor, 4)
 
-    assert [(pe, instance, name) for pe, instance, name, _ in exits.sent] == [(1, 0, "input")] * 2
-    assert [item for *_, items in exits.sent for item in items] == [1, 3]
-    assert exits.results == [2, 4]
+    assert [(pe, instance, name) for pe, instance, name, _ in handler.sent] == [(1, 0, "input")] * 2
+    assert [item for *_, items in handler.sent for item in items] == [1, 3]
+    assert handler.results == [2, 4]
 
 
 def test_receiver_may_move_away_and_come_back():
     here = True
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), Same()), is_local=lambda pe, instance: here or pe == 0
     )
 
@@ -137,18 +137,18 @@ def test_receiver_may_move_away_and_come_back():
     here = True
     call(executor, 2)
 
-    assert exits.results == [1, 2, 5, 6]
-    assert [item for *_, items in exits.sent for item in items] == [3, 4]
+    assert handler.results == [1, 2, 5, 6]
+    assert [item for *_, items in handler.sent for item in items] == [3, 4]
 
 
 def test_pushed_items_wait_for_drain():
-    executor, exits = make_executor(chain(Count(), Same(), Same()))
+    executor, handler = make_executor(chain(Count(), Same(), Same()))
 
     executor.push(1, 0, "input", [7, 8])
-    before = list(exits.results)
+    before = list(handler.results)
     executor.drain()
 
-    assert (before, exits.results) == ([], [7, 8])
+    assert (before, handler.results) == ([], [7, 8])
 
 
 def test_instance_is_preprocessed_once_before_its_first_item():
@@ -178,11 +178,11 @@ def test_finish_postprocesses_and_runs_what_follows():
         def postprocess(self):
             self.write("output", self.total)
 
-    executor, exits = make_executor(chain(Count(), Sums(), Same()))
+    executor, handler = make_executor(chain(Count(), Sums(), Same()))
     call(executor, 4)
     executor.finish(1, 0)
 
-    assert exits.results == [10]
+    assert handler.results == [10]
 
 
 def test_m3_what_a_late_starter_writes_in_preprocess_goes_before_its_items():
@@ -190,11 +190,11 @@ def test_m3_what_a_late_starter_writes_in_preprocess_goes_before_its_items():
         def preprocess(self):
             self.write("output", "hello")
 
-    executor, exits = make_executor(chain(Count(), Greets(), Same()))
+    executor, handler = make_executor(chain(Count(), Greets(), Same()))
 
     call(executor, 2)
 
-    assert exits.results == ["hello", 1, 2]
+    assert handler.results == ["hello", 1, 2]
 
 
 def test_stats_are_those_of_the_local_instances():
@@ -210,7 +210,7 @@ def test_stats_are_those_of_the_local_instances():
 
 def test_between_may_stop_drain_and_what_waits_can_be_taken():
     stops = iter([True, False])
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), Same(), Same()), on_batch_end=lambda: next(stops, False)
     )
     executor.push(1, 0, "input", [1, 2, 3])
@@ -218,43 +218,43 @@ def test_between_may_stop_drain_and_what_waits_can_be_taken():
     assert executor.drain() is False
     assert executor.take_waiting(lambda pe: pe == 2) == [(1, 0, "input", [2, 3])]
     assert executor.drain() is True
-    assert exits.results == [1]
+    assert handler.results == [1]
 
 
 def test_d3_calls_that_wait_are_still_known_by_their_numbers():
-    executor, exits = make_executor(chain(Count(), Same()), on_batch_end=lambda: True)
+    executor, handler = make_executor(chain(Count(), Same()), on_batch_end=lambda: True)
     executor.push(0, 0, None, CallRange(30, 8))
     executor.drain()
     executor.drain()
 
-    assert exits.results == [1]
+    assert handler.results == [1]
     assert executor.take_waiting(lambda pe: False) == [(0, 0, None, CallRange(31, 7))]
 
 
 def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time(clock):
-    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
+    executor, handler = make_executor(chain(Count(), Same()), clock=clock)
     left = CallRange(0, 10_000)
     sizes = []
     while left:
         before, left = len(left), executor.call_range(0, 0, left)
         sizes.append(before - len(left))
 
-    assert exits.results == [*range(1, 10_001)]
+    assert handler.results == [*range(1, 10_001)]
     assert 1 == sizes[0] <= max(sizes) <= BATCH
 
 
-def test_aside_leaves_alone_what_waited_before():
-    executor, exits = make_executor(chain(Count(), Same()))
+def test_fresh_stack_excludes_batches_that_waited_before():
+    executor, handler = make_executor(chain(Count(), Same()))
     executor.push(1, 0, "input", ["outer"])
 
     with executor.fresh_stack():
         executor.push(1, 0, "input", ["inner"])
         executor.drain()
-        assert exits.results == ["inner"]
+        assert handler.results == ["inner"]
         assert executor.take_waiting(lambda pe: False) == []
     executor.drain()
 
-    assert exits.results == ["inner", "outer"]
+    assert handler.results == ["inner", "outer"]
 
 
 def test_executor_knows_which_pes_are_in_the_middle_of_a_call():
@@ -297,8 +297,8 @@ def test_c6_sender_is_never_far_ahead_of_its_receiver():
 
 def test_quick_items_travel_in_batches(clock):
     batches = []
-    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
-    exits.result = lambda pe_id, output, items: batches.append(len(items))
+    executor, handler = make_executor(chain(Count(), Same()), clock=clock)
+    handler.result = lambda pe_id, output, items: batches.append(len(items))
 
     call(executor, 4 * BATCH)
 
@@ -315,8 +315,8 @@ def test_slow_items_move_on_one_by_one(clock):
             events.append("call")
             return super()._process(inputs)
 
-    executor, exits = make_executor(chain(Slow(), Same()), clock=clock)
-    exits.result = lambda pe_id, output, items: events.append(items)
+    executor, handler = make_executor(chain(Slow(), Same()), clock=clock)
+    handler.result = lambda pe_id, output, items: events.append(items)
 
     call(executor, 3)
 
@@ -332,8 +332,8 @@ def test_pe_that_becomes_slow_gets_small_batches_again(clock):
                 clock.now += 1.0
             return super()._process(inputs)
 
-    executor, exits = make_executor(chain(GetsSlow(), Same()), clock=clock)
-    exits.result = lambda pe_id, output, items: events.append(len(items))
+    executor, handler = make_executor(chain(GetsSlow(), Same()), clock=clock)
+    handler.result = lambda pe_id, output, items: events.append(len(items))
 
     call(executor, 5000 + BATCH + 3)
 
@@ -350,8 +350,8 @@ def test_batches_grow_only_where_big_ones_were_quick(clock):
                 clock.now += 1.0
             return data
 
-    executor, exits = make_executor(chain(Count(), Sized()), clock=clock)
-    exits.result = lambda pe_id, output, items: sizes.append(len(items))
+    executor, handler = make_executor(chain(Count(), Sized()), clock=clock)
+    handler.result = lambda pe_id, output, items: sizes.append(len(items))
     for i in range(100):
         executor.push(1, 0, "input", [i])
         executor.drain()
@@ -370,8 +370,8 @@ def test_slow_generator_is_not_read_ahead(clock):
             events.append("read")
             yield {"n": i}
 
-    executor, exits = make_executor(chain(Count(), Same()), clock=clock)
-    exits.result = lambda pe_id, output, items: events.append(items)
+    executor, handler = make_executor(chain(Count(), Same()), clock=clock)
+    handler.result = lambda pe_id, output, items: events.append(items)
     source = rows()
     while executor.call_root(0, source):
         pass
@@ -384,20 +384,20 @@ def test_c2_one_by_one_items_go_depth_first_whatever_the_time(clock):
     graph = chain(source, left, meet)
     graph.connect(source, "output", right, "input")
     graph.connect(right, "output", meet, "input")
-    executor, exits = make_executor(graph, clock=clock)
+    executor, handler = make_executor(graph, clock=clock)
 
     call(executor, 4)
 
-    assert exits.results == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert handler.results == [1, 1, 2, 2, 3, 3, 4, 4]
 
 
 def test_c2_instances_are_called_in_the_order_of_the_items(clock):
     batches = []
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), Each(lambda data: data, 3), Writer(), Each(lambda data: data, 2), Same()),
         clock=clock,
     )
-    exits.result = lambda pe_id, output, items: batches.append(items)
+    handler.result = lambda pe_id, output, items: batches.append(items)
 
     call(executor, 4 * BATCH)
 
@@ -438,13 +438,13 @@ def test_written_items_arrive_before_the_call_ends(clock):
 
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_chain_of_writers_is_no_matter_of_recursion(one_by_one):
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), *(Writer() for _ in range(1000))), one_by_one=one_by_one
     )
 
     call(executor, 3)
 
-    assert exits.results == [1, 2, 3]
+    assert handler.results == [1, 2, 3]
 
 
 def test_writers_that_recurse_themselves_have_room(clock):
@@ -454,7 +454,7 @@ def test_writers_that_recurse_themselves_have_room(clock):
         else:
             pe.write("output", item)
 
-    executor, exits = make_executor(
+    executor, handler = make_executor(
         chain(Count(), *(Writer(write_from_below) for _ in range(100))),
         one_by_one=True,
         clock=clock,
@@ -462,7 +462,7 @@ def test_writers_that_recurse_themselves_have_room(clock):
 
     call(executor, 3)
 
-    assert exits.results == [1, 2, 3]
+    assert handler.results == [1, 2, 3]
 
 
 # Errors in mid-call
@@ -518,7 +518,7 @@ def test_c3_no_pe_can_swallow_the_error_of_another(work, writers):
         boom(item)
 
     nodes = [Count(), *(Writer(work) for _ in range(writers)), Each(once)]
-    executor, exits = make_executor(chain(*nodes), one_by_one=True)
+    executor, handler = make_executor(chain(*nodes), one_by_one=True)
 
     with pytest.raises(ProcessingError) as raised:
         call(executor, 3)
@@ -526,7 +526,7 @@ def test_c3_no_pe_can_swallow_the_error_of_another(work, writers):
     assert raised.value.pe_id == f"Each{writers + 1}"
     assert isinstance(raised.value.__cause__, Boom)
     assert called == [1]
-    assert exits.results == []
+    assert handler.results == []
 
 
 def test_c3_handlers_of_a_sender_do_not_see_the_error_of_another():
@@ -559,11 +559,11 @@ def test_c4_no_pe_can_swallow_an_interrupt_below_it(work):
 
 @pytest.mark.parametrize("work", WAYS)
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
-def test_error_of_an_exit_comes_out_as_it_is(work, on_error):
+def test_error_of_an_output_handler_is_raised_unchanged(work, on_error):
     failed = []
     options = {"on_error": lambda *args: failed.append(args)} if on_error == "skip" else {}
-    executor, exits = make_executor(chain(Count(), Writer(work)), one_by_one=True, **options)
-    exits.result = lambda pe_id, output, items: boom(items)
+    executor, handler = make_executor(chain(Count(), Writer(work)), one_by_one=True, **options)
+    handler.result = lambda pe_id, output, items: boom(items)
 
     with pytest.raises(Boom, match="at \\[1\\]"):
         call(executor, 3)
@@ -590,7 +590,7 @@ def test_c3_group_key_that_cannot_be_read_is_an_error_of_the_sender():
         call(executor, 3)
 
 
-def test_m2_every_receiver_of_a_fan_out_gets_its_own():
+def test_m2_every_receiver_of_a_fan_out_gets_a_copy():
     source, seen = Each(lambda data: [data]), []
 
     def spoil(data):

@@ -142,7 +142,7 @@ def test_name_of_no_root_is_answered_with_the_roots():
             root_inputs(make_plan(graph), {key: 1})
 
 
-def test_g4_names_of_no_root_beside_one_are_told_and_left_out(caplog):
+def test_g4_names_of_no_root_are_ignored_with_a_warning(caplog):
     one, fed = ProducerPE(), IterativePE()
     graph = WorkflowGraph()
     graph.connect(one, "output", fed, "input")
@@ -206,7 +206,7 @@ def test_bad_element_of_a_list_is_found_before_the_run(rows, message):
 
 
 @pytest.mark.parametrize(("rows", "message"), BAD_ELEMENTS)
-def test_bad_element_of_a_generator_is_found_when_it_comes(rows, message):
+def test_bad_element_of_a_generator_is_found_when_it_is_read(rows, message):
     plan = plan_of(Reader())
     source = calls(plan.pes[0], root_inputs(plan, iter(rows))[0])
 

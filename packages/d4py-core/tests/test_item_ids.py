@@ -120,7 +120,7 @@ def test_m5_items_have_ids_of_their_own_in_every_run_the_same():
     assert len(set(all_ids(first))) == 10 * 3 * 2
 
 
-def test_m5_each_way_has_ids_of_its_own():
+def test_m5_each_branch_has_other_ids():
     graph = WorkflowGraph()
     count, left, right = Count(), Ask(), Ask()
     for pe in (left, left, right):  # twice along the same edge
@@ -175,7 +175,7 @@ def test_m5_the_ends_of_an_instance_have_ids_too():
     assert len({item_id for _, item_id in ends}) == 4
 
 
-def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
+def test_m5_replicas_have_different_ids_by_worker():
     planned = replicate_stateless(make_plan(chain(Count(), AskAtTheEnds()))).pes[1]
     ids = set()
     for rank in (0, 1, 1):
@@ -186,7 +186,7 @@ def test_m5_replicas_of_a_shared_pe_are_told_apart_by_their_workers():
 
 
 @pytest.mark.parametrize("share", [replicate_stateless, lambda plan: plan])
-def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
+def test_d3_ids_of_calls_are_the_same_in_every_process(share):
     count = Count()
     count.independent_calls = True
     planned = share(make_plan(chain(count, Ask()))).pes[0]
@@ -204,7 +204,7 @@ def test_d3_ids_of_calls_are_the_same_whoever_makes_them(share):
 # Who sees them
 
 
-def test_m5_who_has_not_asked_is_told_what_would_do():
+def test_m5_error_without_item_ids_names_the_attribute():
     class Reads(Relay):
         def _process(self, data):
             return self.item_id
@@ -238,12 +238,12 @@ def test_a_pe_may_have_an_attribute_of_that_name():
     assert run(chain(Count(), Own())).outputs == {"Own1": {"output": [7]}}
 
 
-def test_m5_nothing_is_different_where_nobody_asks():
+def test_m5_nothing_is_different_where_no_pe_needs_ids():
     executor = Executor(make_plan(chain(Count(), Relay(), Relay())), None)
     assert [type(executor.start(pe, 0)) for pe in range(3)] == [Runner] * 3
 
 
-def test_m5_ids_end_where_nobody_downstream_asks():
+def test_m5_ids_end_where_no_pe_downstream_needs_them():
     graph = chain(Count(), Relay(), Ask(), Relay())
     graph.connect(graph.get_contained_objects()[0], "output", Relay(), "input")
     plan = make_plan(graph)
@@ -285,7 +285,7 @@ def test_m2_receivers_share_nothing_changeable():
     assert len({item[-1] for item in changed}) == 6
 
 
-def test_m2_a_pe_may_keep_the_array_that_it_hands_on():
+def test_m2_a_pe_may_keep_the_array_that_it_returns():
     numpy = pytest.importorskip("numpy")
 
     class Keeps(Relay):

@@ -95,7 +95,7 @@ def test_i1_pe_has_numprocesses_instances_unless_single(numprocesses, single, in
     assert make_plan(chain(ProducerPE(), pe)).pes[1].instances == instances
 
 
-def test_i1_root_has_one_instance_whatever_it_asks_for():
+def test_i1_root_has_one_instance_whatever_its_numprocesses():
     root = ProducerPE()
     root.numprocesses = 4
 
@@ -112,7 +112,7 @@ def test_d3_only_roots_have_independent_calls():
     assert [pe.replicated for pe in replicate_stateless(plan).pes] == [True, True]
 
 
-def test_d3_whoever_shares_no_calls_has_one_instance_of_the_root_as_ever():
+def test_d3_root_has_one_instance_where_calls_are_not_shared():
     root = Node("Root")
     root.independent_calls, root.numprocesses = True, 5
 
@@ -194,7 +194,7 @@ def test_grouping_that_is_none_is_a_problem(given_):
 
 
 @pytest.mark.parametrize("grouping", ["all", "global", [0]])
-def test_pe_with_a_grouping_is_stateful_and_says_why(grouping):
+def test_pe_with_a_grouping_is_stateful_for_that_reason(grouping):
     planned = make_plan(chain(ProducerPE(), grouped(grouping))).pes[1]
 
     assert planned.stateful
@@ -205,7 +205,7 @@ def test_grouping_of_an_unconnected_input_makes_nothing_stateful():
     assert not make_plan(chain(grouped([0]), Node())).pes[0].stateful
 
 
-def test_pe_that_says_so_is_stateful():
+def test_pe_that_is_declared_stateful_is_stateful():
     pe = Node()
     pe.stateful = "nature"
 
@@ -234,7 +234,7 @@ def test_overridden_life_cycle_is_known():
 # Order
 
 
-def test_order_matters_only_where_items_can_meet_by_two_ways():
+def test_order_matters_only_where_items_can_meet_by_two_paths():
     source = ProducerPE()
     straight = chain(source, Node(), Node())
     fan_out = chain(source, Node())
@@ -247,7 +247,7 @@ def test_order_matters_only_where_items_can_meet_by_two_ways():
     assert matters == [False, False, True]
 
 
-def test_share_stateless_leaves_one_instance_of_what_keeps_no_state():
+def test_replicate_stateless_leaves_one_instance_of_stateless_pes():
     free, keeper = Node(), grouped([0])
     free.numprocesses = keeper.numprocesses = 3
 

@@ -83,7 +83,7 @@ def test_i7_the_same_seed_gives_the_same_numbers():
     assert not {*outputs(Draw(), seed=5)} & {*outputs(Draw(), seed=6)}
 
 
-def test_i7_an_instance_draws_the_same_whoever_else_draws():
+def test_i7_an_instance_draws_the_same_whatever_others_draw():
     alone = outputs(Draw(), Pass(), seed=5)
     among = outputs(Draw(), Gauss(), Add(), Gauss(), seed=5)
     assert [item[0][0][0] for item in among] == alone
@@ -198,7 +198,7 @@ class TestTheCallersGenerators:
         assert sorted([*drawn, *taken]) == sorted(expected)
         assert outputs(Draw(), Add(), calls=20, seed=3)  # and those of PEs are what they were
 
-    def test_i7_a_run_inside_a_pe_leaves_those_of_the_pe(self):
+    def test_i7_a_run_inside_a_pe_preserves_the_numbers_of_the_pe(self):
         class Nested(Draw):
             def _process(self, inputs):
                 first = random.random()

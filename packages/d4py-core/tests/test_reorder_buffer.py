@@ -14,10 +14,10 @@ from dispel4py.engine.ordered.reorder_buffer import ReorderBuffer
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError, RunError
 
-WAY = 3
+PATH = 3
 
 
-def single_way(buffer, *items):
+def single_path(buffer, *items):
     return [item for given in items for _, item in buffer.take("input", given)]
 
 
@@ -135,63 +135,63 @@ def test_m6_whatever_overtakes_what_the_order_is_that_of_the_places(data):
 
 
 def test_m6_an_item_that_comes_early_waits():
-    buffer = ReorderBuffer({WAY: (0, True)})
-    second, third = Placed((0, 1, WAY), "b"), Placed((0, 2, WAY), "c")
-    assert single_way(buffer, second, third) == []
-    assert single_way(buffer, Placed((0, 0, WAY), "a")) == [
-        Placed((0, 0, WAY), "a"), second, third,
+    buffer = ReorderBuffer({PATH: (0, True)})
+    second, third = Placed((0, 1, PATH), "b"), Placed((0, 2, PATH), "c")
+    assert single_path(buffer, second, third) == []
+    assert single_path(buffer, Placed((0, 0, PATH), "a")) == [
+        Placed((0, 0, PATH), "a"), second, third,
     ]  # fmt: skip
     assert [*buffer.finish()] == []
 
 
 def test_m6_what_goes_elsewhere_is_not_waited_for():
-    buffer = ReorderBuffer({WAY: (0, True)})
-    item = Placed((0, 1, WAY), "b")
-    assert single_way(buffer, item, OtherInstance((0, 0, WAY))) == [item]
+    buffer = ReorderBuffer({PATH: (0, True)})
+    item = Placed((0, 1, PATH), "b")
+    assert single_path(buffer, item, OtherInstance((0, 0, PATH))) == [item]
 
 
 def test_m6_a_void_stands_for_all_that_would_follow_from_it():
-    buffer = ReorderBuffer({1: (0, True), WAY: (0, True)})
-    item = Placed((0, 1, 1, ~0, WAY), "b")
-    void = EmptyPlace((0, 0, 1, ~0, WAY))
-    assert single_way(buffer, item, void) == [void, item]
+    buffer = ReorderBuffer({1: (0, True), PATH: (0, True)})
+    item = Placed((0, 1, 1, ~0, PATH), "b")
+    empty = EmptyPlace((0, 0, 1, ~0, PATH))
+    assert single_path(buffer, item, empty) == [empty, item]
 
 
 def test_m6_what_is_held_moves_with_the_instance():
-    buffer = ReorderBuffer({WAY: (0, True)})
-    assert single_way(buffer, Placed((0, 1, WAY), "b")) == []
+    buffer = ReorderBuffer({PATH: (0, True)})
+    assert single_path(buffer, Placed((0, 1, PATH), "b")) == []
     buffer = pickle.loads(pickle.dumps(buffer))
-    assert [item.data for item in single_way(buffer, Placed((0, 0, WAY), "a"))] == ["a", "b"]
+    assert [item.data for item in single_path(buffer, Placed((0, 0, PATH), "a"))] == ["a", "b"]
 
 
 def test_m6_what_has_no_place_comes_last_in_its_own_order():
-    buffer = ReorderBuffer({WAY: (0, True)})
-    late = [Placed((LATE, 2, 0, 1, n, WAY), n) for n in (1, 0)]
-    first = Placed((0, 0, WAY), "a")
-    assert single_way(buffer, *late, first) == [first]
+    buffer = ReorderBuffer({PATH: (0, True)})
+    late = [Placed((LATE, 2, 0, 1, n, PATH), n) for n in (1, 0)]
+    first = Placed((0, 0, PATH), "a")
+    assert single_path(buffer, *late, first) == [first]
     assert [item for _, item in buffer.finish()] == [*reversed(late)]
 
 
 def test_c6_a_root_is_ahead_while_too_much_of_it_is_held():
-    buffer = ReorderBuffer({WAY: (0, True)})
+    buffer = ReorderBuffer({PATH: (0, True)})
     for number in range(1, EngineLimits().early_items + 1):
         assert buffer.roots_to_pause == ()
-        single_way(buffer, EmptyPlace((5, number, WAY)))
+        single_path(buffer, EmptyPlace((5, number, PATH)))
     assert buffer.roots_to_pause == (5,)
-    assert len(single_way(buffer, EmptyPlace((5, 0, WAY)))) == EngineLimits().early_items + 1
+    assert len(single_path(buffer, EmptyPlace((5, 0, PATH)))) == EngineLimits().early_items + 1
     assert buffer.roots_to_pause == ()
-    single_way(buffer, Placed((5, EngineLimits().early_items + 2, WAY), bytes(100 << 20)))
+    single_path(buffer, Placed((5, EngineLimits().early_items + 2, PATH), bytes(100 << 20)))
     assert buffer.roots_to_pause == (5,)
 
 
 def test_m6_an_item_that_is_lost_or_doubled_by_a_mapping_is_noticed():
-    buffer = ReorderBuffer({WAY: (0, True)})
-    single_way(buffer, Placed((0, 0, WAY), "a"), Placed((0, 2, WAY), "c"))
+    buffer = ReorderBuffer({PATH: (0, True)})
+    single_path(buffer, Placed((0, 0, PATH), "a"), Placed((0, 2, PATH), "c"))
     with pytest.raises(RunError, match="has lost it"):
         [*buffer.finish()]
     for number in (0, 2):
         with pytest.raises(RunError, match="come twice"):
-            single_way(buffer, Placed((0, number, WAY), "again"))
+            single_path(buffer, Placed((0, number, PATH), "again"))
 
 
 def test_m6_a_key_that_cannot_be_read_leaves_no_gap():

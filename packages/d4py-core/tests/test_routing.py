@@ -186,7 +186,7 @@ def test_parts_in_order_bring_each_instance_the_same(kind, keys, batches, count)
 
 
 @pytest.mark.parametrize("in_order", [False, True])
-def test_way_of_an_item_does_not_depend_on_how_batches_are_cut(in_order):
+def test_route_of_an_item_does_not_depend_on_the_size_of_batches(in_order):
     for kind, keys in KINDS:
         items = numbered([[i % 5 for i in range(60)]])[0]
         cut = [items[:1], items[1:8], [], items[8:50], items[50:]]
@@ -223,7 +223,7 @@ class Explosive:
     ],
     ids=["missing", "not subscriptable", "function", "unhashable", "explosive"],
 )
-def test_key_that_cannot_be_had_is_told_with_item_input_and_grouping(item, what, cause, count):
+def test_error_of_an_unreadable_key_names_item_input_and_grouping(item, what, cause, count):
     collect = Collect()
     good = {"word": "a"}
 
@@ -252,7 +252,7 @@ class Name(str):
 
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("wrap", [lambda key: key, lambda key: (1, key)], ids=["bare", "tuple"])
-def test_m1_key_that_equals_a_remembered_one_by_its_own_rule_is_refused(wrap, together):
+def test_m1_key_that_equals_a_cached_one_by_its_own_eq_is_refused(wrap, together):
     collect = Collect()
     way = router("group_by", 9, keys=[0], on_error=collect)
     plain, own = (wrap("a"), 1), (wrap(Name("A")), 2)
@@ -267,7 +267,7 @@ def test_m1_key_that_equals_a_remembered_one_by_its_own_rule_is_refused(wrap, to
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_key_whose_hash_raises_is_told(count):
+def test_error_of_a_key_whose_hash_raises_names_the_key(count):
     collect = Collect()
     good, bad = (Decimal(1), "x"), (Decimal("sNaN"), "y")
 

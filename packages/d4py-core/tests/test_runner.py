@@ -207,7 +207,7 @@ def test_m4_unknown_output_names_pe_output_and_outputs(how):
 
 
 @pytest.mark.parametrize("returned", [5, "text", [1], 0, False, ("output", 1)])
-def test_process_that_returns_no_dict_is_told_what_to_return(returned):
+def test_error_of_process_that_returns_no_dict_names_what_to_return(returned):
     error = failure(Work(lambda pe, inputs: returned))
 
     assert error.reason == (
@@ -246,7 +246,7 @@ def plain(kind: type) -> type:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_fast_way_and_plain_way_agree(base, root, items, expected, fast):
+def test_direct_and_plain_calls_agree(base, root, items, expected, fast):
     kind = type("Identity", (base,), {"_process": lambda self, data: data})
     pe = (kind if fast else plain(kind))()
 
@@ -480,7 +480,7 @@ def test_item_that_cannot_be_copied_is_an_error_of_its_sender():
     assert error.pe_id == "Each1"
 
 
-def test_pe_that_cannot_be_copied_names_pe_and_attribute_and_the_way_out():
+def test_error_of_an_uncopiable_pe_names_pe_attribute_and_advice():
     pe = Work()
     pe.guard = threading.Lock()
 

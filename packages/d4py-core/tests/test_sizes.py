@@ -316,7 +316,7 @@ def test_c6_a_reader_reads_large_inputs_little_ahead(make_large, small):
     assert taken == small + 100
 
 
-def test_c6_inputs_are_at_hand_only_if_they_are_small(make_large):
+def test_c6_inputs_are_in_memory_only_if_they_are_small(make_large):
     assert is_in_memory([{"input": number} for number in range(1000)])
     assert not is_in_memory(
         [*({"input": number} for number in range(1000)), {"input": make_large()}]

@@ -379,7 +379,7 @@ def test_arrays_are_no_keys():
         stable_hash(numpy.zeros(3))
 
 
-def test_group_key_is_what_the_grouping_looks_at():
+def test_group_key_is_the_part_of_an_item_that_is_grouped_by():
     assert group_key(["a", "b", "c"], [1]) == "b"
     assert group_key({"x": 1, "y": 2}, ["y", "x"]) == (2, 1)
 

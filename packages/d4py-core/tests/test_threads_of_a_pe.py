@@ -78,57 +78,57 @@ def monitor():
     return monitor
 
 
-def test_nobody_visits_between_two_calls_or_while_the_caller_runs_the_engine(monitor):
-    with monitor.entered() as is_there:
-        assert not is_there
+def test_no_thread_enters_between_two_calls_or_while_the_caller_runs_the_engine(monitor):
+    with monitor.entered() as is_entered:
+        assert not is_entered
     monitor.caller = threading.get_ident()
     monitor.enter()
-    with monitor.entered() as is_there:
-        assert not is_there
+    with monitor.entered() as is_entered:
+        assert not is_entered
     monitor.leave()
-    with monitor.entered() as is_there:
-        assert is_there
+    with monitor.entered() as is_entered:
+        assert is_entered
         with monitor.entered() as is_another:
             assert not is_another
 
 
-@pytest.mark.parametrize("comes_back", ["enter", "end"])
-def test_the_caller_comes_back_when_the_visitor_has_gone(monitor, comes_back):
+@pytest.mark.parametrize("returns", ["enter", "end"])
+def test_the_caller_waits_for_the_thread_that_has_entered(monitor, returns):
     steps = []
     there, may_go = threading.Event(), threading.Event()
 
-    def visit():
-        with monitor.entered() as is_there:
-            assert is_there
+    def enter():
+        with monitor.entered() as is_entered:
+            assert is_entered
             there.set()
             assert may_go.wait(LIMIT)
-            steps.append("visitor goes")
+            steps.append("thread leaves")
 
-    def come_back():
-        getattr(monitor, comes_back)()
-        steps.append("caller is back")
+    def return_to_engine():
+        getattr(monitor, returns)()
+        steps.append("caller returns")
 
     monitor.caller = threading.get_ident()
     with ThreadPoolExecutor(2) as pool:
-        visitor = pool.submit(visit)
+        other = pool.submit(enter)
         assert there.wait(LIMIT)
-        if comes_back == "end":
+        if returns == "end":
             monitor.caller = 0
-        caller = pool.submit(come_back)
+        caller = pool.submit(return_to_engine)
         may_go.set()
-        visitor.result(LIMIT)
+        other.result(LIMIT)
         caller.result(LIMIT)
-    assert steps == ["visitor goes", "caller is back"]
+    assert steps == ["thread leaves", "caller returns"]
 
 
-def test_the_thread_that_visits_ends_when_nothing_is_wanted_any_more():
-    visited = threading.Event()
-    monitor = CallMonitor(lambda: bool(visited.set()), limits=EngineLimits(flush_idle_seconds=0.05))
+def test_the_flush_thread_ends_without_requests():
+    flushed = threading.Event()
+    monitor = CallMonitor(lambda: bool(flushed.set()), limits=EngineLimits(flush_idle_seconds=0.05))
     monitor.is_shared, monitor.caller = True, threading.get_ident()
     before = threading.active_count()
     with monitor.changed:
         monitor.request_flush()
-    assert visited.wait(LIMIT)
+    assert flushed.wait(LIMIT)
     monitor.caller = 0
     until = time.monotonic() + LIMIT
     while threading.active_count() > before:

@@ -161,7 +161,7 @@ def test_a_workflow_that_is_too_large_for_remote_workers_is_refused(small_server
     pe = Pass()
     pe.table = bytes(2 * LIMIT)
     graph.connect(Make(1), "output", pe, "input")
-    with pytest.raises(OptionError, match="workers elsewhere cannot be sent the workflow"):
+    with pytest.raises(OptionError, match="remote workers cannot be sent the workflow"):
         run(graph, "dyn_redis", 1, 2, redis_url=small_server.url)
     with small_server.client() as client:
         assert client.keys("*") == []

@@ -1,7 +1,6 @@
 """Programs that a test starts, interrupts and kills, with everything that they start themselves.
 
-For what only a whole program shows: how it ends, what it prints, what it leaves behind.  Processes
-are looked for in ``/proc``.
+For what only a whole program shows: how it ends, what it prints, what it leaves behind.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
+
+import psutil
 
 #: Seconds after which something that should happen soon has not.
 LIMIT = 30.0
@@ -41,30 +42,26 @@ class Command(subprocess.Popen[str]):
     """
 
     def __init__(self, arguments: Sequence[str], env: Mapping[str, str], **settings: Any) -> None:
-        mark = secrets.token_hex(8)
-        self._mark = f"{_MARK}={mark}".encode()
+        self._mark = secrets.token_hex(8)
         super().__init__(
             arguments,
-            env={**env, _MARK: mark},
+            env={**env, _MARK: self._mark},
             start_new_session=True,
             text=True,
             **settings,
         )
 
     def members(self) -> list[int]:
-        """Numbers of its processes that live, its own among them."""
+        """Return the numbers of its living processes, its own among them."""
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                # A process that was forked shows what its parent was started with; one that has
-                # written a title over it, as Redis does, shows nothing, but is in the session.
-                mark = self._mark in (folder / "environ").read_bytes().split(b"\0")
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has ended, or is none of ours
-                continue
-            state, session = fields[0], int(fields[3])
-            if state != "Z" and (mark or session == self.pid):
-                found.append(int(folder.name))
+        for process in psutil.process_iter():
+            # A process that has written a title over its environment, as Redis does, is found by
+            # its session.
+            with suppress(psutil.Error, ProcessLookupError):  # it has ended, or is not accessible
+                is_marked = process.environ().get(_MARK) == self._mark
+                is_member = is_marked or os.getsid(process.pid) == self.pid
+                if is_member and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
         return found
 
     def send_to_all(self, number: signal.Signals) -> None:

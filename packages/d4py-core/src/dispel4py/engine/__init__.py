@@ -1,6 +1,5 @@
-"""The engine: from a graph to a plan, and from a plan to calls of PEs.
+"""The engine: makes a plan of a graph, and calls PEs by that plan.
 
-Every mapping runs its instances with what is here: `plan` says what is to run, `executor` and
-`runner` run it in one process, `routing` says where an item goes.  Nothing here starts a process
-or opens a connection.
+All mappings use it: `plan` describes a run, `executor` and `runner` run instances in one process,
+`routing` selects the receivers of items.  Nothing here starts a process or opens a connection.
 """

@@ -6,8 +6,8 @@ thread*, which sends what threads of the PE have written, or a mapping's thread,
 what waits behind a long call.  The caller waits for that thread wherever it returns to the engine.
 
 Where no other thread needs an instance, its caller pays two assignments per batch.  That is enough
-because of the order of steps: the caller says where it is and then checks whether the monitor is
-shared; all others share it and then check where the caller is.
+because of the order of steps: the caller sets its position and then checks whether the monitor is
+shared; all others share it and then check the position of the caller.
 """
 
 from __future__ import annotations

@@ -13,54 +13,32 @@ travel one by one, depth first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import Copier, copy_item
 from dispel4py.engine.inputs import Batch, CallRange, take_calls
-from dispel4py.engine.instance_group import InstanceGroup
 from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
-from dispel4py.engine.ordered.router import OrderedRouter
 from dispel4py.engine.ordered.runner import OrderedRunner
-from dispel4py.engine.outlets import (
-    DistributedOutlet,
-    GroupOutlet,
-    LocalOutlet,
-    Outlet,
-    Output,
-    Receiver,
-    Work,
-    prepare_for,
-)
-from dispel4py.engine.plan import Plan, Route
+from dispel4py.engine.outlets import Receiver, Work
+from dispel4py.engine.output_table import OutputHandler, OutputTable
+from dispel4py.engine.plan import Plan
 from dispel4py.engine.replay import CallOffset
-from dispel4py.engine.routing import Router
 from dispel4py.engine.runner import Runner
 from dispel4py.engine.runner_options import OnError, RunnerOptions, raise_error
-from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
+from dispel4py.engine.sizes import ByteCounter
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
-
-
-class OutputHandler(Protocol):
-    """Takes the items that leave this process."""
-
-    def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """Send items to an instance in another process."""
-
-    def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """Send results to the caller of the run."""
-
 
 #: Items that wait: number of the PE, instance, input, items.
 PendingItems = tuple[int, int, str | None, Batch]
@@ -86,9 +64,6 @@ class Executor:
         any_thread: the `OutputHandler` and `on_batch_end` may be called by one thread after
             another; else output of threads of a PE waits for the thread that calls the PE.
         clock: returns the time in seconds.
-
-    Attributes:
-        item_bytes: average size of the items that the `OutputHandler` is getting now.
     """
 
     #: See `RunnerOptions`.
@@ -111,10 +86,6 @@ class Executor:
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.plan = plan
-        self.item_bytes = SMALL_BYTES
-        self._handler = handler
-        self._is_local = is_local
-        self._copier = copier
         self._lines = None if log is None else LogLines(log)
         self._on_batch_end = on_batch_end
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
@@ -135,11 +106,11 @@ class Executor:
             clock=clock,
         )
         self._has_groups = one_by_one is None and is_local is None and not self._one_by_one
-        self._groups: dict[int, InstanceGroup] = {}
-        self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._runners: dict[tuple[int, int], Runner] = {}
         self._ordered: dict[tuple[int, int], Runner] = {}
-        self._outputs: dict[Receiver, list[Output]] = {}
+        self._outputs = OutputTable(
+            plan, handler, self.start, is_local, copier, has_groups=self._has_groups
+        )
         self._call_counters: dict[int, ByteCounter] = {}
         self._closed: list[tuple[tuple[int, int], Runner]] = []
         self._stack: list[Work] = []
@@ -148,6 +119,11 @@ class Executor:
         self._failure: BaseException | None = None
 
     # State.
+
+    @property
+    def item_bytes(self) -> int:
+        """Average size of the items that the `OutputHandler` is getting now."""
+        return self._outputs.item_bytes
 
     @property
     def in_call(self) -> bool:
@@ -223,9 +199,7 @@ class Executor:
         self._runners[pe, instance] = runner
         if runner.planned.ordered:
             self._ordered[pe, instance] = runner
-        self._outputs[runner] = (
-            self._make_outputs(runner) if first is None else self._outputs[first]
-        )
+        self._outputs.add(runner, first)
         self._guarded(runner.preprocess)
         return runner
 
@@ -262,7 +236,7 @@ class Executor:
         """
         runner = self.start(pe, instance)
         self._guarded(runner.postprocess)
-        self._collect(runner)
+        self._stack += self._outputs.collect(runner)
         self.drain()
         if close:
             self.close(pe, instance)
@@ -363,7 +337,7 @@ class Executor:
         sent = runner.replay.left_to_drop
         runner.track()
         runner.skip(item, sent)
-        self._collect(runner)
+        self._stack += self._outputs.collect(runner)
         runner.track()
 
     def drain(self) -> bool:
@@ -441,7 +415,7 @@ class Executor:
                 and all(c.bytes < limits.batch_bytes for c in receiver.counters.values())
             ):
                 receiver.slice *= 2
-        self._collect(receiver)
+        self._stack += self._outputs.collect(receiver)
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         return receiver.process(input_name, batch)
@@ -486,7 +460,7 @@ class Executor:
         self._calling.append(runner)
         outer_floor, self._floor = self._floor, len(self._stack)
         try:
-            self._collect(runner)
+            self._stack += self._outputs.collect(runner)
             while not self.drain():
                 pass  # the call that wrote these items cannot be interrupted
             if self._on_batch_end is not None:
@@ -498,75 +472,6 @@ class Executor:
         finally:
             self._floor = outer_floor
             self._calling.pop()
-
-    # Output.
-
-    def _collect(self, receiver: Receiver, counts: Sequence[int] | None = None) -> None:
-        """Send what an instance has written, or only so many items of each output."""
-        works: list[Work] = []
-        for i, output in enumerate(self._outputs[receiver]):
-            if not output.written:
-                continue
-            items, size = output.take(None if counts is None else counts[i])
-            self.item_bytes = SMALL_BYTES + size
-            if receiver.replay.sent is not None:
-                items = receiver.replay.to_send(output.name, items)
-            if not items:
-                continue
-            if not output.outlets:
-                self._handler.result(receiver.planned.id, output.name, items)
-            for outlet in output.outlets:
-                outlet.deliver(items, works)
-        if len(works) > 1:
-            works.reverse()
-            if self._is_local is not None:
-                # The bottom of the stack is never further down the graph than its top.
-                works.sort(key=self._position_of)
-        self._stack += works
-
-    def _position_of(self, work: Work) -> int:
-        return self._position[work[0].planned.index]
-
-    def _make_outputs(self, runner: Runner) -> list[Output]:
-        return [
-            Output(
-                name,
-                runner.written[name],
-                runner.counters[name],
-                [self._make_outlet(routes, branch, runner) for branch in range(len(routes))],
-            )
-            for name, routes in runner.planned.routes.items()
-        ]
-
-    def _make_outlet(self, routes: Sequence[Route], branch: int, runner: Runner) -> Outlet:
-        route = routes[branch]
-        destination = self.plan.pes[route.destination]
-        make_router = Router if route.path < 0 else OrderedRouter
-        router = make_router(
-            route,
-            destination.instances,
-            runner.instance,
-            self._copier,
-            runner.fail,
-            self._has_groups,
-            destination.id,
-        )
-        prepare = prepare_for(routes, branch, self._copier)
-        if self._is_local is not None:
-            return DistributedOutlet(
-                router, prepare, self.start, self._is_local, self._handler.send
-            )
-        if self._has_groups and destination.instances > 1:
-            return GroupOutlet(router, prepare, self._group_of)
-        return LocalOutlet(router, prepare, self.start)
-
-    def _group_of(self, pe: int) -> InstanceGroup:
-        group = self._groups.get(pe)
-        if group is None:
-            runners = [self.start(pe, i) for i in range(self.plan.pes[pe].instances)]
-            group = self._groups[pe] = InstanceGroup(runners)
-            self._outputs[group] = self._outputs[runners[0]]
-        return group
 
     # Logging.
 

@@ -112,7 +112,7 @@ class LeasedExecutor(Executor):
         if isinstance(source, CallRange):  # by number: the root has got the dicts already
             end = len(current.items)
             begun, not_begun = source[end - len(begun) : end], source[end:]
-        self._collect(current.runner, parts.written)
+        self._stack += self._outputs.collect(current.runner, parts.written)
         at = current.runner.planned.index, current.runner.instance, current.input_name
         waiting = self.take_waiting(keep)
         if not_begun:

@@ -211,11 +211,11 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
 
 def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
     """Return the hash for a class whose ``__eq__`` was made from its fields, else None."""
-    own = vars(owner)
-    code = getattr(own["__eq__"], "__code__", None)
+    namespace = vars(owner)
+    code = getattr(namespace["__eq__"], "__code__", None)
     if code is None:
         return None
-    if "__attrs_attrs__" in own and code.co_filename.startswith("<attrs generated"):
+    if "__attrs_attrs__" in namespace and code.co_filename.startswith("<attrs generated"):
         compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
 
         def hash_attrs(key: Any) -> int:
@@ -224,7 +224,7 @@ def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
             return _ordered(_OTHER, [type(key).__qualname__, *parts])
 
         return hash_attrs
-    if "__dataclass_params__" in own and own["__dataclass_params__"].eq:
+    if "__dataclass_params__" in namespace and namespace["__dataclass_params__"].eq:
         fields = dataclasses.fields(owner)
         likes = [(f.name, object, dataclasses.field(compare=f.compare)) for f in fields]
         made: Any = dataclasses.make_dataclass("Like", likes).__eq__

@@ -42,7 +42,7 @@ def copy_locally(value: Any, unchangeable: frozenset[type] = frozenset()) -> Any
         unchangeable: types whose values cannot change, in addition to Python's own.
 
     Raises:
-        Exception: whatever pickle, or a class that is being copied, raises.
+        Exception: pickle, or a class that is being copied, has raised.
     """
     try:
         return _Copier(unchangeable).copy(value)
@@ -212,12 +212,12 @@ def _new_function(
 def _fill_function(
     function: types.FunctionType, state: tuple[_Contents, dict[str, Any], dict[str, Any]]
 ) -> None:
-    contents, known, own = state
+    contents, known, attributes = state
     for cell, content in contents:
         cell.cell_contents = content
     for name, value in known.items():
         setattr(function, name, value)
-    vars(function).update(own)
+    vars(function).update(attributes)
 
 
 def _new_cell() -> types.CellType:

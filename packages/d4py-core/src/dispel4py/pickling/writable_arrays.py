@@ -22,7 +22,7 @@ def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | No
         buffer_callback: see `pickle.dumps`.
 
     Raises:
-        Exception: whatever pickle, or a class that is being pickled, raises.
+        Exception: pickle, or a class that is being pickled, has raised.
     """
     table = dispatch_table()
     if table is None:

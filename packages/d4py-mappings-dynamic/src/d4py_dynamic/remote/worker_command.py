@@ -17,7 +17,6 @@ from d4py_dynamic.remote.run_directory import (
     read_spec,
     wrong_key_of_open_runs,
 )
-from d4py_dynamic.remote.runs_command import RunsCommand as RunsCommand  # noqa: PLC0414
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors

@@ -62,9 +62,9 @@ class Backpressure:
             return None
         return self._wait({*status.full})
 
-    def between_leases(self, status: StoreStatus | None) -> Wait | None:
+    def between_leases(self, status: StoreStatus) -> Wait | None:
         """Return what a worker has to wait for before its next lease, after its last commit."""
-        if status is None or not (self.overfull or status.results_full):
+        if not (self.overfull or status.results_full):
             return None
         return self._wait(None)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum, auto
 from typing import ClassVar, Protocol
 
@@ -173,7 +172,7 @@ class RunStack:
     """
 
     def __init__(self, outbox: Outbox) -> None:
-        self.outbox = outbox
+        self.outbox = self._outside = outbox
         self.top: LeaseRun | None = None
         self.pes: list[int] = []
         self._runs: list[LeaseRun] = []
@@ -190,16 +189,18 @@ class RunStack:
         """The attempt of the run on top."""
         return None if self.top is None else self.top.attempt
 
-    @contextmanager
-    def pushed(self, run: LeaseRun) -> Iterator[None]:
-        """Process a lease in a block, on top of the others."""
-        outer_top, outer_outbox = self.top, self.outbox
+    def push(self, run: LeaseRun) -> None:
+        """Begin to process a lease, on top of the others."""
         self._runs.append(run)
         self.pes.append(run.pe)
         self.top, self.outbox = run, run.outbox
-        try:
-            yield
-        finally:
-            self._runs.pop()
-            self.pes.pop()
-            self.top, self.outbox = outer_top, outer_outbox
+
+    def pop(self) -> None:
+        """Go on with the lease below the one on top."""
+        self._runs.pop()
+        self.pes.pop()
+        if self._runs:
+            self.top = self._runs[-1]
+            self.outbox = self.top.outbox
+        else:
+            self.top, self.outbox = None, self._outside

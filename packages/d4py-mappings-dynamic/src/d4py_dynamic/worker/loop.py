@@ -104,9 +104,13 @@ class Worker:
     def _process_next(self) -> None:
         lease = self._inbox.next()
         if lease is not None:
-            self._wait(self._backpressure.between_leases(self._process(lease)))
-        status = self._services.checkpoints.save_due(at_rest=lease is None)
-        self._wait(self._backpressure.between_leases(status))
+            self._wait_after(self._process(lease))
+        self._wait_after(self._services.checkpoints.save_due(at_rest=lease is None))
+
+    def _wait_after(self, status: StoreStatus | None) -> None:
+        """Wait before the next lease, if the last commit has shown that receivers are behind."""
+        if status is not None:
+            self._wait(self._backpressure.between_leases(status))
 
     def _process(self, lease: Lease) -> StoreStatus | None:
         """Process a lease on top of those that are being processed, as far as it goes now.
@@ -115,17 +119,25 @@ class Worker:
             What the commit at its end has shown; None if that is not committed yet.
         """
         run = self._run_of(lease)
-        with self._stack.pushed(run), self._executor.fresh_stack():
-            self._services.session.look_if_due()
-            run.begin(self._load, is_draining=self._inbox.is_draining)
-            may_split = len(self._stack) == 1 and not run.is_source
-            if may_split:
-                self._preemptor.arm()
-            for wait in run.steps():
+        self._stack.push(run)
+        try:
+            with self._executor.fresh_stack():
+                return self._process_run(run)
+        finally:
+            self._stack.pop()
+
+    def _process_run(self, run: LeaseRun) -> StoreStatus | None:
+        self._services.session.look_if_due()
+        run.begin(self._load, is_draining=self._inbox.is_draining)
+        may_split = len(self._stack) == 1 and not run.is_source
+        if may_split:
+            self._preemptor.arm()
+        for wait in run.steps():
+            if wait is not None:
                 self._wait(wait)
-            if may_split:
-                self._preemptor.disarm()
-            return run.finish()
+        if may_split:
+            self._preemptor.disarm()
+        return run.finish()
 
     def _run_of(self, lease: Lease) -> LeaseRun:
         instance = self._inbox.instances.get((lease.task.pe, lease.task.instance))

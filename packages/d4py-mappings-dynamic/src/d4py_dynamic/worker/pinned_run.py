@@ -56,7 +56,10 @@ class PinnedRun(LeaseRun):
     def steps(self) -> Iterator[Wait | None]:
         owned, guard = self._owned, self._services.guard
         is_finish = self.lease.task.kind == FINISH
-        yield from self._start()
+        if owned.on_probation and not owned.is_started:
+            yield from self._start_on_probation()
+        owned.begin()
+        owned.start(self._services.executor)
         if guard.is_poison(owned.delivery_count):
             guard.skip_of_instance(self, owned)
             if not is_finish:
@@ -85,19 +88,16 @@ class PinnedRun(LeaseRun):
             return checkpoints.save(owned)
         return None
 
-    def _start(self) -> Iterator[Wait | None]:
-        """Make the instance if it is not there; on probation, as an attempt of its own."""
+    def _start_on_probation(self) -> Iterator[Wait | None]:
+        """Make the instance as an attempt of its own."""
         owned, services = self._owned, self._services
-        if owned.on_probation and not owned.is_started:
-            is_new = owned.is_new
-            services.guard.announce(self, in_call=False)
-            owned.start(services.executor)
-            self.attempt = None
-            owned.begin()
-            if is_new:
-                yield services.backpressure.after(services.checkpoints.save(owned))
-        owned.begin()
+        is_new = owned.is_new
+        services.guard.announce(self, in_call=False)
         owned.start(services.executor)
+        self.attempt = None
+        owned.begin()
+        if is_new:
+            yield services.backpressure.after(services.checkpoints.save(owned))
 
     def _process_items(self) -> Iterator[Wait | None]:
         owned, services, task = self._owned, self._services, self.lease.task

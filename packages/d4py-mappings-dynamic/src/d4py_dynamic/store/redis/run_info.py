@@ -72,7 +72,7 @@ def offer(
         check_size(len(sealed), largest)
     except TooLargeError as error:
         raise OptionError(
-            f"workers elsewhere cannot be sent the workflow with what its PEs hold: {error}"
+            f"remote workers cannot be sent the workflow with the data of its PEs: {error}"
         ) from None
     client.set(keys.named("spec"), sealed)
     client.hset(keys.named("info"), "open", 1)

@@ -206,20 +206,20 @@ class RedisRunStore:
             return self._events.read(seconds)
 
     def make_resumable(self, resumption: Any) -> None:
-        """Let another driver take the run up when this one is dead; it gets `resumption`."""
+        """Let another driver resume the run if this one dies; it gets `resumption`."""
         place = self._keys.named("resumption")
         with service_errors(self._address):
             self._redis.set(place, self._envelope.wrap(resumption, place))
             self._redis.hset(self._keys.named("info"), "resumable", 1)
 
     def take_over(self, last_heartbeat: int) -> DriverState:
-        """Be the driver from now on; `events` begins with all results that there were.
+        """Become the driver of the run; `events` begins with the results that were archived.
 
         Args:
             last_heartbeat: the last heartbeat of the dead driver, as the server has it.
 
         Raises:
-            OptionError: it is not dead, or another one has taken over.
+            OptionError: that driver is not dead, or another one has taken over.
         """
         keys = self._keys
         with service_errors(self._address):
