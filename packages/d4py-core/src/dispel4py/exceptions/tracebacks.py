@@ -14,7 +14,7 @@ _CALLERS = (
     "base.py",
     "core.py",
     *(os.path.join("engine", name) for name in ("call_loop.py", "pe_writer.py", "runner.py")),
-    os.path.join("files", "held_files.py"),
+    os.path.join("files", "reachable_files.py"),
 )
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 #: A frame in the text of a traceback, without its source line.
