@@ -14,6 +14,8 @@ unexport HATCH_ENV
 unexport HATCH_ENV_ACTIVE
 unexport PYTHONPATH
 unexport VIRTUAL_ENV
+# With it, each process that a test starts would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

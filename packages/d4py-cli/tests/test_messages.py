@@ -316,24 +316,24 @@ ELSEWHERE = {
     "no more processes allowed": "test_a_failed_start_is_reported_with_advice",
     "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
     "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
-    "MPI ranks that do not come": "test_those_that_are_missing_are_named",
-    "srun without PMI": "test_those_of_srun_are_refused",
-    "mpiexec and MPI library of different kinds": "test_those_that_mpi_takes_for_one_are_refused",
+    "MPI ranks that do not come": "test_the_missing_ranks_are_named",
+    "srun without PMI": "test_tasks_of_srun_that_are_no_ranks_are_refused",
+    "mpiexec and MPI library of different kinds": "test_processes_that_mpi_does_not_know_are_refused",
     "mpi: an unpicklable PE with several instances in one rank": (
         "test_several_instances_in_one_process_are_refused"
     ),
     "a run to resume whose driver lives, or that is not resumable": (
         "test_h2_a_run_whose_driver_is_alive_is_not_resumed"
     ),
-    "Redis server frozen": "test_one_that_never_answers_is_told_in_time",
+    "Redis server frozen": "test_a_server_that_never_answers_is_reported",
     "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
-        "test_errors_of_the_library_become_ours"
+        "test_errors_of_the_library_become_service_errors"
     ),
     "an item or input larger than the server takes": (
         "test_m2_an_item_that_is_too_large_is_refused_by_its_size"
     ),
-    "too few open files for `-n`": "test_too_few_open_files_for_the_workers_are_told",
-    "no short folder for sockets": "test_where_there_is_no_short_one_it_says_what_to_set",
+    "too few open files for `-n`": "test_too_few_open_files_for_the_workers_are_reported",
+    "no short folder for sockets": "test_without_a_short_path_the_error_names_TMPDIR",
     "no run to join; the run's driver is dead": (
         "test_a_run_that_has_ended_cannot_be_joined_and_is_not_created_again"
     ),
