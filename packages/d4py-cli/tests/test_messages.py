@@ -318,7 +318,9 @@ ELSEWHERE = {
     "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
     "MPI ranks that do not come": "test_the_missing_ranks_are_named",
     "srun without PMI": "test_tasks_of_srun_that_are_no_ranks_are_refused",
-    "mpiexec and MPI library of different kinds": "test_processes_that_mpi_does_not_know_are_refused",
+    "mpiexec and MPI library of different kinds": (
+        "test_processes_that_mpi_does_not_know_are_refused"
+    ),
     "mpi: an unpicklable PE with several instances in one rank": (
         "test_several_instances_in_one_process_are_refused"
     ),
