@@ -49,25 +49,31 @@ def frozen(item: Any) -> Any:
     """Something hashable that is equal for items of the same type and value."""
     kind = type(item).__name__
     if isinstance(item, list | tuple):
-        return kind, tuple(frozen(part) for part in item)
+        return kind, tuple(map(frozen, item))
     if isinstance(item, set | frozenset):
-        return kind, frozenset(frozen(part) for part in item)
+        return kind, frozenset(map(frozen, item))
     if isinstance(item, dict):
         return kind, frozenset((frozen(key), frozen(value)) for key, value in item.items())
     if isinstance(item, float):
         return kind, repr(item)  # so that nan equals nan
     if hasattr(item, "tobytes") and hasattr(item, "shape"):  # a NumPy array, without NumPy
-        holds_objects = item.dtype.hasobject
-        content = frozen(item.tolist()) if holds_objects else item.tobytes()
-        return kind, str(item.dtype), item.shape, content
+        return kind, str(item.dtype), item.shape, _array_content(item)
     if dataclasses.is_dataclass(item):
         names = [field.name for field in dataclasses.fields(item)]
         return kind, tuple(frozen(getattr(item, name)) for name in names)
+    return kind, _hashable(item)
+
+
+def _array_content(array: Any) -> Any:
+    return frozen(array.tolist()) if array.dtype.hasobject else array.tobytes()
+
+
+def _hashable(item: Any) -> Any:
     try:
         hash(item)
     except TypeError:
-        return kind, pickle.dumps(item)
-    return kind, item
+        return pickle.dumps(item)
+    return item
 
 
 def _flat(outputs: Outputs) -> dict[tuple[str, str], list[Any]]:

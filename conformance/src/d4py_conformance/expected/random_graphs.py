@@ -59,6 +59,26 @@ class Spec:
         """What it writes in preprocess and in postprocess."""
         return (self.number % _KEYS, 11), (self.number % _KEYS, 12)
 
+    def sent(self, arrived: list[tuple[Item, str]], *, is_root: bool) -> dict[str, list[Item]]:
+        """What all its instances send by each output.
+
+        Args:
+            arrived: items, each with the name of its input.
+            is_root: no edge leads to it.
+        """
+        instances = 1 if self.single or is_root else self.numprocesses
+        copies = instances if self.grouping == "all" else 1
+        items = [self.relayed(item, name) for item, name in arrived] * copies
+        even = [item for item in items if item[1] % 2 == 0]
+        if self.talks:
+            items += list(self.words()) * instances
+        if self.totals:
+            sums: Counter[int] = Counter()
+            for (key, value), _ in arrived:
+                sums[key] += value
+            even += [(key, total % _MODULUS) for key, total in sums.items()]
+        return {"output": items, "even": even}
+
 
 class Node(GenericPE):
     """Does what its `Spec` describes.  A root makes items of its own, one per call.
@@ -162,31 +182,27 @@ class RandomGraph:
         """What comes out of the outputs that have no edge."""
         sent: dict[tuple[int, str], list[Item]] = {}
         for spec in self.specs:
-            i = spec.number
-            ways = [edge for edge in self.edges if edge[2] == i]
-            arrived = [
-                (item, name) for source, output, _, name in ways for item in sent[source, output]
-            ]
-            if not ways:
-                arrived = [(made(n), "input") for n in range(1, self.calls + 1)]
-            instances = 1 if spec.single or not ways else spec.numprocesses
-            copies = instances if spec.grouping == "all" else 1
-            items = [spec.relayed(item, name) for item, name in arrived] * copies
-            even = [item for item in items if item[1] % 2 == 0]
-            if spec.talks:
-                items += list(spec.words()) * instances
-            if spec.totals:
-                sums: Counter[int] = Counter()
-                for (key, value), _ in arrived:
-                    sums[key] += value
-                even += [(key, total % _MODULUS) for key, total in sums.items()]
-            sent[i, "output"], sent[i, "even"] = items, even
+            ways = [edge for edge in self.edges if edge[2] == spec.number]
+            arrived = _arrived(ways, sent) if ways else self._made()
+            for output, items in spec.sent(arrived, is_root=not ways).items():
+                sent[spec.number, output] = items
         joined = {(source, output) for source, output, _, _ in self.edges}
         outputs: dict[str, dict[str, list[Item]]] = {}
         for (i, output), items in sent.items():
             if items and (i, output) not in joined:
                 outputs.setdefault(f"Node{i}", {})[output] = items
         return outputs
+
+    def _made(self) -> list[tuple[Item, str]]:
+        """What a root makes in all its calls, as if an input had it."""
+        return [(made(number), "input") for number in range(1, self.calls + 1)]
+
+
+def _arrived(
+    ways: list[tuple[int, str, int, str]], sent: dict[tuple[int, str], list[Item]]
+) -> list[tuple[Item, str]]:
+    """What arrives by these edges, with the name of the input."""
+    return [(item, name) for source, output, _, name in ways for item in sent[source, output]]
 
 
 @st.composite
@@ -216,12 +232,7 @@ def random_graphs(draw: st.DrawFn, capabilities: Capabilities) -> RandomGraph:
 
 @st.composite
 def _specs(draw: st.DrawFn, number: int, is_root: bool, capabilities: Capabilities) -> Spec:
-    groupings: list[Any] = [None]
-    if capabilities.stateful and capabilities.group_by:
-        groupings += [[0], "global"]
-    if capabilities.stateful and capabilities.broadcast:
-        groupings += ["all"]
-    grouping = draw(st.sampled_from(groupings))
+    grouping = draw(st.sampled_from(_groupings(capabilities)))
     stateful = capabilities.stateful and draw(st.booleans())
     # How many instances there are of a stateless PE is the mapping's business.
     countable = is_root or stateful or grouping is not None
@@ -235,6 +246,16 @@ def _specs(draw: st.DrawFn, number: int, is_root: bool, capabilities: Capabiliti
         talks=capabilities.lifecycle and countable and draw(st.booleans()),
         totals=capabilities.lifecycle and grouping in ([0], "global") and draw(st.booleans()),
     )
+
+
+def _groupings(capabilities: Capabilities) -> list[Any]:
+    """Groupings that a mapping of these capabilities has to know."""
+    groupings: list[Any] = [None]
+    if capabilities.stateful and capabilities.group_by:
+        groupings += [[0], "global"]
+    if capabilities.stateful and capabilities.broadcast:
+        groupings += ["all"]
+    return groupings
 
 
 def _items(random_graph: RandomGraph) -> int:

@@ -73,17 +73,26 @@ class MultiHostRules(Suite):
         require("multi_host")
         if two_hosts is None:
             pytest.skip("the fixture `two_hosts` gives no commands for a run on another host")
-        grouping = [0] if capabilities.stateful and capabilities.group_by else None
+        grouping = _grouping(capabilities)
         with two_namespaces() as names, _Commands(two_hosts, names, tmp_path, grouping) as run:
             status, printed = run.wait()
         assert status == 0, printed
         notes = [line.split() for line in run.notes.read_text().splitlines()]
-        ends = [(int(number), key, host) for pe, host, key, number in notes if pe == "Keep"]
-        assert sorted(number for number, _, _ in ends) == [*range(1, ITEMS + 1)]
+        kept = [(int(number), key, host) for pe, host, key, number in notes if pe == "Keep"]
+        assert sorted(number for number, _, _ in kept) == [*range(1, ITEMS + 1)]
         assert len({host for _, host, _, _ in notes}) == 2, "one host did it all"
         if grouping:
-            places = {(key, host) for _, key, host in ends}
-            assert len(places) == len({key for key, _ in places}), "a key was on both hosts"
+            assert_keys_stay({(key, host) for _, key, host in kept})
+
+
+def _grouping(capabilities: Capabilities) -> list[int] | None:
+    """Return the grouping of the last PE, by key if the mapping can."""
+    return [0] if capabilities.stateful and capabilities.group_by else None
+
+
+def assert_keys_stay(places: set[tuple[str, str]]) -> None:
+    """Fail if a key was on two hosts; `places` are pairs of a key and a host."""
+    assert len(places) == len({key for key, _ in places}), "a key was on both hosts"
 
 
 class _Commands:

@@ -132,7 +132,7 @@ def run_and_report(
         try:
             result = execute_run(run, where)
         except Exception as error:
-            if any(file is not None and file.is_closed for file in (lines, failures)):
+            if _any_is_closed(lines, failures):
                 raise OutputClosedError from error
             reporter.fail(error)
             raise
@@ -143,6 +143,11 @@ def run_and_report(
         print_outputs(result)
     check_skipped(result, fail_on_skipped=options.fail_on_skipped)
     return 0
+
+
+def _any_is_closed(*files: JsonLines | FailureLines | None) -> bool:
+    """Return whether the reader of one of the files has closed it."""
+    return any(file is not None and file.is_closed for file in files)
 
 
 def _notes(

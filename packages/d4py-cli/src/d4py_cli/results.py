@@ -145,10 +145,11 @@ def _plain(value: Any, inside: tuple[int, ...] = ()) -> Any:
         return "…"
     inside = (*inside, id(value))
     if isinstance(value, dict):
-        return {
-            key if isinstance(key, str) else repr(key): _plain(entry, inside)
-            for key, entry in value.items()
-        }
+        return {_text_key(key): _plain(entry, inside) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry, inside) for entry in value]
     return _plain(_default(value), inside)
+
+
+def _text_key(key: Any) -> str:
+    return key if isinstance(key, str) else repr(key)

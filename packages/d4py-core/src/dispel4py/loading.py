@@ -67,14 +67,7 @@ class LoadedWorkflow:
         }
         if attr is not None:
             return self._graph_named(attr, graphs)
-        inside = {id(part) for graph in graphs.values() for part in all_graphs(graph)[1:]}
-        found: dict[int, str] = {}
-        for name, graph in graphs.items():
-            if id(graph) not in inside:
-                found.setdefault(id(graph), name)
-        names = list(found.values())
-        plain = [n for n in names if not (graphs[n].inputmappings or graphs[n].outputmappings)]
-        names = plain or names
+        names = _outer_graphs(graphs)
         if not names:
             raise WorkflowLoadError(
                 f"there is no WorkflowGraph in {self.target}; create one at module"
@@ -105,6 +98,18 @@ class LoadedWorkflow:
                 f"{attr!r} in {self.target} is of type {kind}, not a graph {known}"
             )
         raise WorkflowLoadError(f"there is no {attr!r} in {self.target} {known}")
+
+
+def _outer_graphs(graphs: dict[str, WorkflowGraph]) -> list[str]:
+    """Return a name for each graph outside other graphs; without composites if there are others."""
+    inside = {id(part) for graph in graphs.values() for part in all_graphs(graph)[1:]}
+    found: dict[int, str] = {}
+    for name, graph in graphs.items():
+        if id(graph) not in inside:
+            found.setdefault(id(graph), name)
+    names = list(found.values())
+    plain = [n for n in names if not (graphs[n].inputmappings or graphs[n].outputmappings)]
+    return plain or names
 
 
 class _Source(NamedTuple):
@@ -340,8 +345,6 @@ def _make_importable(folder: str, *, first: bool = True) -> None:
 
 
 def _why_missing(target: str) -> str:
-    from difflib import get_close_matches  # slow to import, and only errors need it
-
     path = Path(target)
     if path.is_dir():
         return f"it is a folder (Python files in it: {name_list(_python_files(path))})"
@@ -353,6 +356,13 @@ def _why_missing(target: str) -> str:
     alike = [p.name for p in path.parent.iterdir() if p.stem == stem and p.is_file()]
     if alike:
         return f"there is {name_list(sorted(alike))}, but a workflow is a .py file"
+    return _suggestion(path, stem)
+
+
+def _suggestion(path: Path, stem: str) -> str:
+    """Return that there is no workflow with a name, and which names are similar."""
+    from difflib import get_close_matches  # slow to import, and only errors need it
+
     files, examples = _python_files(path.parent), []
     if len(path.parts) < 2:
         examples = _example_names()

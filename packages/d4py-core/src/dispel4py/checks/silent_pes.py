@@ -27,36 +27,65 @@ def silent_pes(graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> It
         result: the result of its run.
         streamed: results went to `on_result`, so they are not in `result`.
     """
-    flat, _ = flatten(graph)
-    pes = [pe for pe in flat.get_contained_objects() if isinstance(pe, GenericPE)]
-    names = {id(pe): make_pe_id(pe, i) for i, pe in enumerate(pes)}
-    feeds: dict[str, set[str]] = {name: set() for name in names.values()}
-    connected: dict[str, set[str]] = {name: set() for name in names.values()}
-    for edge in flat.edges:
-        feeds[names[id(edge.source)]].add(names[id(edge.destination)])
-        connected[names[id(edge.source)]].add(edge.output)
-    fed = {name for receivers in feeds.values() for name in receivers}
-    calls = result.stats.items_per_pe()
+    flow = _Flow(graph, result, streamed=streamed)
     failed = {failure.pe_id for failure in result.failures}
-    for pe in pes:
-        name = names[id(pe)]
-        count = calls.get(name, 0)
+    for name, pe in flow.pes.items():
+        count = flow.counts.get(name, 0)
         if not count or name in failed:
             continue
+        got = _got(name, count, is_root=flow.is_root(name))
         if _does_nothing(pe):
             yield (
-                f"{_got(name, count, is_root=name not in fed)} and did nothing:"
+                f"{got} and did nothing:"
                 f" {type(pe).__name__} overrides neither _process() nor process()"
             )
-            continue
-        sends_results = not set(pe.outputconnections) <= connected[name]
-        has_sent = (
-            any(calls.get(receiver) for receiver in feeds[name])
-            or any(result.outputs.get(name, {}).values())
-            or (streamed and sends_results)
+        elif flow.is_silent(name):
+            yield f"{got} and sent none: {_question(pe)}"
+
+
+class _Flow:
+    """The edges of a graph, and how many items the PEs of a run got by them.
+
+    Args:
+        graph: the graph.
+        result: the result of its run.
+        streamed: results are not in `result`.
+
+    Attributes:
+        pes: the PEs, by id.
+        counts: number of the calls of each PE that was called.
+    """
+
+    def __init__(self, graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> None:
+        self._result = result
+        self._streamed = streamed
+        self.counts = result.stats.items_per_pe()
+        flat, _ = flatten(graph)
+        pes = [pe for pe in flat.get_contained_objects() if isinstance(pe, GenericPE)]
+        self.pes = {make_pe_id(pe, i): pe for i, pe in enumerate(pes)}
+        names = {id(pe): name for name, pe in self.pes.items()}
+        self._receivers: dict[str, set[str]] = {name: set() for name in self.pes}
+        self._connected: dict[str, set[str]] = {name: set() for name in self.pes}
+        for edge in flat.edges:
+            self._receivers[names[id(edge.source)]].add(names[id(edge.destination)])
+            self._connected[names[id(edge.source)]].add(edge.output)
+        self._fed = set().union(*self._receivers.values())
+
+    def is_root(self, name: str) -> bool:
+        """Return whether no edge leads to a PE."""
+        return name not in self._fed
+
+    def is_silent(self, name: str) -> bool:
+        """Return whether outputs of a PE are connected and none of its items arrived anywhere."""
+        receivers = self._receivers[name]
+        return bool(receivers) and not (
+            any(self.counts.get(receiver) for receiver in receivers)
+            or any(self._result.outputs.get(name, {}).values())
+            or (self._streamed and self._has_unconnected_output(name))
         )
-        if feeds[name] and not has_sent:
-            yield f"{_got(name, count, is_root=name not in fed)} and sent none: {_question(pe)}"
+
+    def _has_unconnected_output(self, name: str) -> bool:
+        return not set(self.pes[name].outputconnections) <= self._connected[name]
 
 
 def _got(name: str, count: int, *, is_root: bool) -> str:

@@ -123,6 +123,12 @@ def _ignored(pe: GenericPE) -> frozenset[str]:
     return _ignored_in(kind).union([names] if isinstance(names, str) else names)
 
 
+def _attributes(pe: GenericPE) -> dict[str, Any]:
+    """Return the attributes of a PE whose changes are not ignored."""
+    ignored = _ignored(pe)
+    return {name: value for name, value in vars(pe).items() if name not in ignored}
+
+
 @functools.cache
 def _ignored_in(kind: type) -> frozenset[str]:
     cached = {
@@ -238,8 +244,7 @@ class _ByIdentity(pickle.Pickler):
         if type(value).__module__.partition(".")[0] in _CONCURRENCY_MODULES:
             return self._identity(value)
         if isinstance(value, GenericPE):  # a PE that wraps another one
-            ignored = _ignored(value)
-            return dict, ({k: v for k, v in vars(value).items() if k not in ignored},)
+            return dict, (_attributes(value),)
         if type(value) in copyreg.dispatch_table:
             return NotImplemented
         try:

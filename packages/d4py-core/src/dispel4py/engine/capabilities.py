@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from dispel4py.engine.grouping import ALL, GLOBAL, GROUP_BY
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.errors import name_list
 
 
@@ -48,22 +48,37 @@ class Capabilities:
 
 def refusal(plan: Plan, capabilities: Capabilities) -> str | None:
     """Return why a mapping with these capabilities cannot run a plan; None if it can."""
-    groupings: list[set[str]] = [set() for _ in plan.pes]
+    kinds = _grouping_kinds(plan)
+    lines = [line for pe in plan.pes for line in _unsupported(pe, kinds[pe.index], capabilities)]
+    return "; ".join(lines) or None
+
+
+def _grouping_kinds(plan: Plan) -> list[set[str]]:
+    """Return the kinds of grouping of the inputs of each PE, by number."""
+    kinds: list[set[str]] = [set() for _ in plan.pes]
     for pe in plan.pes:
         for routes in pe.routes.values():
             for route in routes:
-                groupings[route.destination].add(route.grouping.kind)
-    lines: list[str] = []
-    for pe, kinds in zip(plan.pes, groupings, strict=True):
-        if not capabilities.stateful and not pe.is_root and pe.stateful:
-            lines.append(f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}")
-            continue
-        if not capabilities.ordered and pe.ordered:
-            lines.append(f"{pe.id} has an ordered input: {name_list(pe.ordered)}")
-        if not capabilities.broadcast and ALL in kinds:
-            lines.append(f"{pe.id} has an input with the grouping 'all'")
-        if not capabilities.group_by and kinds & {GROUP_BY, GLOBAL}:
-            lines.append(f"{pe.id} has an input that is grouped")
-        if not capabilities.lifecycle and (pe.has_preprocess or pe.has_postprocess):
-            lines.append(f"{pe.id} has a preprocess or a postprocess")
-    return "; ".join(lines) or None
+                kinds[route.destination].add(route.grouping.kind)
+    return kinds
+
+
+def _unsupported(pe: PlannedPE, kinds: set[str], capabilities: Capabilities) -> list[str]:
+    """Return what a PE needs and a mapping with these capabilities does not have."""
+    if not capabilities.stateful and not pe.is_root and pe.stateful:
+        return [f"{pe.id} is stateful: {' and '.join(pe.stateful_because)}"]
+    needs = (
+        (pe.ordered, capabilities.ordered, f"has an ordered input: {name_list(pe.ordered)}"),
+        (ALL in kinds, capabilities.broadcast, "has an input with the grouping 'all'"),
+        (kinds & {GROUP_BY, GLOBAL}, capabilities.group_by, "has an input that is grouped"),
+        (
+            pe.has_preprocess or pe.has_postprocess,
+            capabilities.lifecycle,
+            "has a preprocess or a postprocess",
+        ),
+    )
+    return [
+        f"{pe.id} {what}"
+        for is_needed, is_supported, what in needs
+        if is_needed and not is_supported
+    ]

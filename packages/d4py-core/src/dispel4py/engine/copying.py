@@ -137,13 +137,18 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
                 counter.bytes += sum(view.nbytes for view in views)
         return pickle.loads(data, buffers=map(bytearray, views))
     except Exception:  # a user's __reduce__ may raise anything
-        try:
-            if counter is not None:
-                counter.add(item)
-            return copy_locally(item, IMMUTABLE)
-        except Exception as error:
-            error.__context__ = None  # pickle has failed for the same reason
-            raise cannot_carry(item, error) from error
+        return _copy_unpicklable(item, counter)
+
+
+def _copy_unpicklable(item: Any, counter: ByteCounter | None) -> Any:
+    """Return a copy of an item that pickle has failed to copy."""
+    try:
+        if counter is not None:
+            counter.add(item)
+        return copy_locally(item, IMMUTABLE)
+    except Exception as error:
+        error.__context__ = None  # pickle has failed for the same reason
+        raise cannot_carry(item, error) from error
 
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:
@@ -175,22 +180,24 @@ def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None
         item: the item.
         is_file: an open file is the reason, so prefer one on that level.
     """
-    if isinstance(item, dict):
-        parts = [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
-    elif isinstance(item, list | tuple | set | frozenset):
-        parts = [(f"element {i}", value) for i, value in enumerate(item)]
-    elif isinstance(item, FunctionType):
-        parts = [(f"variable {name!r}", value) for name, value in closed_over(item)]
-    else:
-        parts = [
-            (f"attribute {name!r}", value) for name, value in getattr(item, "__dict__", {}).items()
-        ]
-    culprits = [(place, value) for place, value in parts if not _can_copy(pickle.dumps, value)]
+    culprits = [part for part in _parts_of(item) if not _can_copy(pickle.dumps, part[1])]
     if is_file:
         culprits = [part for part in culprits if type(part[1]) in REFUSE_FILES] or culprits
     # Functions can be copied by other means, so prefer a part that cannot be copied by any.
     culprits = [part for part in culprits if not _can_copy(copy_locally, part[1])] or culprits
     return culprits[0] if culprits else None
+
+
+def _parts_of(item: Any) -> list[tuple[str, Any]]:
+    """Return the elements, variables or attributes of an item, each with its place."""
+    if isinstance(item, dict):
+        return [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
+    if isinstance(item, list | tuple | set | frozenset):
+        return [(f"element {i}", value) for i, value in enumerate(item)]
+    if isinstance(item, FunctionType):
+        return [(f"variable {name!r}", value) for name, value in closed_over(item)]
+    attributes = getattr(item, "__dict__", {})
+    return [(f"attribute {name!r}", value) for name, value in attributes.items()]
 
 
 def _can_copy(copy: Callable[[Any], Any], value: Any) -> bool:

@@ -43,18 +43,13 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
     given: dict[int, RootInput] = {root.index: 0 for root in roots}
     unknown: list[str] = []
     for key, value in inputs.items():
-        named = [root for root in roots if key is root.pe or key == root.id]
-        named = named or [root for root in roots if key == root.pe.name]
-        if not named:
+        named = _roots_named(key, roots)
+        if named:
+            given |= _inputs_for(named, value)
+        else:
             unknown.append(_key_name(key))
-            continue
-        given |= _inputs_for(named, value)
     if unknown:
-        what = "which is no root" if len(unknown) == 1 else "which are no roots"
-        message = (
-            f"the inputs name {', '.join(unknown)}, {what} of this graph"
-            f" (roots: {name_list([root.id for root in roots])})"
-        )
+        message = _unknown_roots(unknown, roots)
         if len(unknown) == len(inputs):
             raise InputError(message)
         _LOG.warning("%s; that part of the inputs is not used", message)
@@ -151,6 +146,22 @@ def _checked_calls(
     for number, element in enumerate(given):
         _check_element(root, number, element)
         yield copier(element)
+
+
+def _roots_named(key: Any, roots: list[PlannedPE]) -> list[PlannedPE]:
+    """Return the roots that a key of the inputs names: by PE or id, or else by name."""
+    return [root for root in roots if key is root.pe or key == root.id] or [
+        root for root in roots if key == root.pe.name
+    ]
+
+
+def _unknown_roots(keys: list[str], roots: list[PlannedPE]) -> str:
+    """Return the message about keys that name no root."""
+    what = "which is no root" if len(keys) == 1 else "which are no roots"
+    return (
+        f"the inputs name {', '.join(keys)}, {what} of this graph"
+        f" (roots: {name_list([root.id for root in roots])})"
+    )
 
 
 def _inputs_for(roots: list[PlannedPE], value: Any) -> dict[int, RootInput]:

@@ -188,12 +188,7 @@ def prepare_for(routes: Sequence[Route], branch: int, copier: Copier) -> Prepare
     """
     route, is_last = routes[branch], branch == len(routes) - 1
     if any(each.path >= 0 for each in routes):
-        if len(routes) == 1:
-            return None  # the places include this path already
-        keep = share_item if is_last else copier
-        if route.path < 0:
-            return lambda items: copy_items(without_places(items), keep)
-        return partial(take_path, path=route.path, copier=keep)
+        return _prepare_placed(routes, route, share_item if is_last else copier)
     if not any(each.with_ids for each in routes):
         return None if is_last else partial(copy_items, copier=copier)
     if not route.with_ids:
@@ -201,3 +196,12 @@ def prepare_for(routes: Sequence[Route], branch: int, copier: Copier) -> Prepare
     if len(routes) == 1:
         return None
     return partial(fork_items, branch=branch, copier=share_item if is_last else copier)
+
+
+def _prepare_placed(routes: Sequence[Route], route: Route, copier: Copier) -> Prepare | None:
+    """Return the `Prepare` of one of the edges of an output whose items have places."""
+    if len(routes) == 1:
+        return None  # the places include this path already
+    if route.path < 0:
+        return lambda items: copy_items(without_places(items), copier)
+    return partial(take_path, path=route.path, copier=copier)

@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -217,6 +217,23 @@ def make_bundle(
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     shared = main_is_shared(start_method) and not multi_host
     definitions = b"" if shared else _definitions(codec)
+    pes, problems = _serialized_pes(plan, codec, origin)
+    if not problems:
+        light = [replace(planned, pe=_stand_in(planned.pe)) for planned in plan.pes]
+        try:
+            data = codec.dumps_pe(replace(plan, pes=tuple(light)))
+        except ItemError as error:
+            problems.append(str(error))
+    if problems:
+        raise GraphError(problems)
+    _find_shared([serialized for serialized in pes.values() if serialized is not None])
+    return PlanBundle(data, pes, definitions, modules, argv, os.getpid(), origin)
+
+
+def _serialized_pes(
+    plan: Plan, codec: Codec, origin: Origin | None
+) -> tuple[dict[int, SerializedPE | None], list[str]]:
+    """Return the PEs of a plan, None for those at `origin`, and the problems of the others."""
     pes: dict[int, SerializedPE | None] = {}
     problems: list[str] = []
     for planned in plan.pes:
@@ -227,19 +244,14 @@ def make_bundle(
                 pes[planned.index] = None
             else:
                 problems.append(f"{planned.id}: {error}")
-    if not problems:
-        light = [replace(planned, pe=_stand_in(planned.pe)) for planned in plan.pes]
-        try:
-            data = codec.dumps_pe(replace(plan, pes=tuple(light)))
-        except ItemError as error:
-            problems.append(str(error))
-    if problems:
-        raise GraphError(problems)
-    pickled = [serialized for serialized in pes.values() if serialized is not None]
-    users = Counter(id(_owner(value)) for serialized in pickled for value in serialized.external)
-    for serialized in pickled:
+    return pes, problems
+
+
+def _find_shared(pes: Sequence[SerializedPE]) -> None:
+    """Set `is_shared` of all serialized PEs of a plan."""
+    users = Counter(id(_owner(value)) for serialized in pes for value in serialized.external)
+    for serialized in pes:
         serialized.is_shared = [users[id(_owner(value))] > 1 for value in serialized.external]
-    return PlanBundle(data, pes, definitions, modules, argv, os.getpid(), origin)
 
 
 def _serialized(planned: PlannedPE, codec: Codec) -> SerializedPE:

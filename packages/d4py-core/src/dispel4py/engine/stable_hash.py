@@ -182,14 +182,11 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
     """
     kind: Any = type(key)
     owner: Any = next(cls for cls in kind.__mro__ if "__eq__" in vars(cls))
-    library = owner.__module__.partition(".")[0]
     if kind is type(None):
         return lambda key: _mix(_NONE)
     if owner in _HASHERS:
         return _HASHERS[owner]
-    if library == "numpy" and is_numpy_scalar(kind):
-        return _NUMPY_HASHERS[key.dtype.kind]
-    hasher = _LIBRARY_HASHERS.get((library, owner.__name__)) or _LIBRARY_HASHERS.get((library, ""))
+    hasher = _hasher_of_library(key, owner)
     if hasher is not None:
         return hasher
     if owner is object and isinstance(key, enum.Enum):
@@ -209,6 +206,15 @@ def _find_hasher(key: Any) -> Callable[[Any], int]:
     )
 
 
+def _hasher_of_library(key: Any, owner: Any) -> Callable[[Any], int] | None:
+    """Return the hash for an object of a library, by the class of its ``__eq__``, else None."""
+    kind: Any = type(key)
+    library = owner.__module__.partition(".")[0]
+    if library == "numpy" and is_numpy_scalar(kind):
+        return _NUMPY_HASHERS[key.dtype.kind]
+    return _LIBRARY_HASHERS.get((library, owner.__name__)) or _LIBRARY_HASHERS.get((library, ""))
+
+
 def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
     """Return the hash for a class whose ``__eq__`` was made from its fields, else None."""
     namespace = vars(owner)
@@ -216,22 +222,32 @@ def _hasher_of_fields(owner: Any) -> Callable[[Any], int] | None:
     if code is None:
         return None
     if "__attrs_attrs__" in namespace and code.co_filename.startswith("<attrs generated"):
-        compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
-
-        def hash_attrs(key: Any) -> int:
-            values = [(getattr(key, name), eq_key) for name, eq_key in compared]
-            parts = [value if eq_key is None else eq_key(value) for value, eq_key in values]
-            return _ordered(_OTHER, [type(key).__qualname__, *parts])
-
-        return hash_attrs
+        return _hasher_of_attrs(owner)
     if "__dataclass_params__" in namespace and namespace["__dataclass_params__"].eq:
-        fields = dataclasses.fields(owner)
-        likes = [(f.name, object, dataclasses.field(compare=f.compare)) for f in fields]
-        made: Any = dataclasses.make_dataclass("Like", likes).__eq__
-        if _is_like(code, made.__code__):
-            names = [field.name for field in fields if field.compare]
-            return lambda key: _fields(key, names, type(key))
+        return _hasher_of_dataclass(owner, code)
     return None
+
+
+def _hasher_of_attrs(owner: Any) -> Callable[[Any], int]:
+    compared = [(field.name, field.eq_key) for field in owner.__attrs_attrs__ if field.eq]
+
+    def hash_attrs(key: Any) -> int:
+        values = [(getattr(key, name), eq_key) for name, eq_key in compared]
+        parts = [value if eq_key is None else eq_key(value) for value, eq_key in values]
+        return _ordered(_OTHER, [type(key).__qualname__, *parts])
+
+    return hash_attrs
+
+
+def _hasher_of_dataclass(owner: Any, code: types.CodeType) -> Callable[[Any], int] | None:
+    """Return the hash for a dataclass; None if its ``__eq__``, of that code, was not generated."""
+    fields = dataclasses.fields(owner)
+    likes = [(f.name, object, dataclasses.field(compare=f.compare)) for f in fields]
+    made: Any = dataclasses.make_dataclass("Like", likes).__eq__
+    if not _is_like(code, made.__code__):
+        return None
+    names = [field.name for field in fields if field.compare]
+    return lambda key: _fields(key, names, type(key))
 
 
 def _is_like(one: types.CodeType, other: types.CodeType) -> bool:

@@ -6,6 +6,7 @@ import linecache
 import os
 import re
 import traceback
+from collections.abc import Iterable
 
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
@@ -77,16 +78,30 @@ def _remove_own_frames(
             continue
         if _remove_own_frames(link, getattr(exception, name), hides_links):
             has_any = True
-        elif isinstance(exception, hides_links):
-            setattr(lines, name, None)
         else:
-            _remove_all_frames(link)
-    if isinstance(exception, BaseExceptionGroup):
-        for link, inner in zip(lines.exceptions or (), exception.exceptions, strict=False):
-            has_any |= _remove_own_frames(link, inner, hides_links)
+            _hide_link(lines, name, is_repeated=isinstance(exception, hides_links))
+    for link, inner in _group_members(lines, exception):
+        has_any |= _remove_own_frames(link, inner, hides_links)
     if has_any and not of_users:
         _remove_all_frames(lines)
     return has_any
+
+
+def _hide_link(lines: traceback.TracebackException, name: str, *, is_repeated: bool) -> None:
+    """Hide a cause without frames of the user's code; if its message is repeated, leave it out."""
+    if is_repeated:
+        setattr(lines, name, None)
+    else:
+        _remove_all_frames(getattr(lines, name))
+
+
+def _group_members(
+    lines: traceback.TracebackException, exception: BaseException
+) -> Iterable[tuple[traceback.TracebackException, BaseException]]:
+    """Return the exceptions of an exception group, each with its lines."""
+    if not isinstance(exception, BaseExceptionGroup):
+        return ()
+    return zip(lines.exceptions or (), exception.exceptions, strict=False)
 
 
 def _remove_all_frames(lines: traceback.TracebackException) -> None:

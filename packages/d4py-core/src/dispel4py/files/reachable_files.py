@@ -31,6 +31,7 @@ _ONE_REFERENCE = 2
 #: Attributes of every PE that hold no files.
 _RUN_ATTRIBUTES = {"inputconnections", "outputconnections", *RUNTIME_ATTRIBUTES}
 _CONTAINERS = (list, tuple, set, frozenset, deque)
+_CALLABLES = (MethodType, BuiltinMethodType, FunctionType, partial)
 _LEAVES = (str, bytes, bytearray, int, float, complex, type, ModuleType)
 
 _kept_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
@@ -151,12 +152,8 @@ def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
             return [*islice(value, _MAX_MEMBERS)]
     except Exception:  # another thread is changing it, or it is of a class of the user's own
         return ()
-    if isinstance(value, MethodType | BuiltinMethodType):
-        return (value.__self__,)
-    if isinstance(value, FunctionType):
-        return _closure_values(value)
-    if isinstance(value, partial):
-        return (value.func, *value.args, *value.keywords.values())
+    if isinstance(value, _CALLABLES):
+        return _bound_values(value)
     if type(value).__module__ == "_csv":
         return gc.get_referents(value)
     if isinstance(value, io.IOBase):
@@ -166,6 +163,15 @@ def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
         return [part for name, part in attributes if name not in _RUN_ATTRIBUTES]
     except TypeError:  # it has no attributes
         return ()
+
+
+def _bound_values(value: Any) -> Iterable[Any]:
+    """Return the objects that a method, a function or a partial call refers to."""
+    if isinstance(value, FunctionType):
+        return _closure_values(value)
+    if isinstance(value, partial):
+        return (value.func, *value.args, *value.keywords.values())
+    return (value.__self__,)
 
 
 def _closure_values(function: FunctionType) -> list[Any]:

@@ -7,7 +7,7 @@ the PEs are postprocessed in topological order, each after all that feed it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
@@ -104,21 +104,28 @@ class SimpleMapping:
             clock=self._clock,
         )
         with executor.closing():
-            # Receivers first: a preprocess may write.
-            for pe in reversed(plan.order):
-                for instance in range(plan.pes[pe].instances):
-                    executor.start(pe, instance)
-            waiting = {root: calls(plan.pes[root], given[root], copier) for root in given}
-            while waiting:
-                for root, iterator in list(waiting.items()):
-                    if not executor.call_root(root, iterator):
-                        del waiting[root]
-            for pe in plan.order:
-                for instance in range(plan.pes[pe].instances):
-                    executor.finish(pe, instance)
+            iterators = {root: calls(plan.pes[root], given[root], copier) for root in given}
+            _run_instances(executor, plan, iterators)
         stats.instances = executor.stats
         stats.seconds = perf_counter() - started_at
         return RunResult(handler.results.outputs, failures.kept, stats, failures.counts)
+
+
+def _run_instances(
+    executor: Executor, plan: Plan, iterators: dict[int, Iterator[dict[str, Any]]]
+) -> None:
+    """Start all instances, make the calls of the roots in turn, and finish the instances."""
+    # Receivers first: a preprocess may write.
+    for pe in reversed(plan.order):
+        for instance in range(plan.pes[pe].instances):
+            executor.start(pe, instance)
+    while iterators:
+        for root, iterator in list(iterators.items()):
+            if not executor.call_root(root, iterator):
+                del iterators[root]
+    for pe in plan.order:
+        for instance in range(plan.pes[pe].instances):
+            executor.finish(pe, instance)
 
 
 class _OutputHandler:

@@ -37,17 +37,26 @@ def descendants_of(workers: Collection[int], marks: Collection[str] = ()) -> lis
         marks: their marks, which find what has left the sessions of workers that have exited.
     """
     known = set(workers)
+    others = [process for process in running_processes() if process.pid not in known]
+    found = _with_marks(others, marks)
+    known.update(process.pid for process in found)
+    while children := _children_of(known, others):
+        found += children
+        known.update(process.pid for process in children)
+    return [process for process in found if _TRACKER not in process.command]
+
+
+def _with_marks(processes: Collection[Process], marks: Collection[str]) -> list[Process]:
+    """Return the processes that have one of some marks."""
     wanted = {mark.encode(): int(mark.rpartition("@")[2]) for mark in marks if mark}
     since = min(wanted.values(), default=sys.maxsize)
-    rest = [process for process in running_processes() if process.pid not in known]
-    found: list[Process] = []
-    more = [one for one in rest if one.started >= since and has_mark(one.pid, wanted)]
-    while more or (more := [p for p in rest if p.parent in known or p.session in known]):
-        found += more
-        known.update(process.pid for process in more)
-        rest = [process for process in rest if process.pid not in known]
-        more = []
-    return [process for process in found if _TRACKER not in process.command]
+    return [one for one in processes if one.started >= since and has_mark(one.pid, wanted)]
+
+
+def _children_of(known: Collection[int], processes: Collection[Process]) -> list[Process]:
+    """Return the unknown processes whose parent, or session, is a known process."""
+    unknown = [process for process in processes if process.pid not in known]
+    return [one for one in unknown if one.parent in known or one.session in known]
 
 
 def exempt_child(pid: int) -> None:

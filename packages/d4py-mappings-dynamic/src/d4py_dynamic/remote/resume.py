@@ -101,18 +101,24 @@ def _find_resumable(client: redis.Redis, run_id: str | None, address: Address) -
     """
     found = [info for info in list_runs(client) if run_id in (None, info.run_id)]
     resumable = [info for info in found if info.is_resumable]
-    if not resumable and found and run_id is not None:
-        raise OptionError(
-            f"run {run_id} cannot be resumed: it was started without --resumable, or its driver"
-            " died before it had begun"
-        )
     if not resumable:
-        what = "run to resume" if run_id is None else f"run {run_id}"
-        raise ServiceError(f"there is no {what} on the Redis server at {address}")
+        raise _not_resumable(run_id, address, exists=bool(found))
     if len(resumable) > 1:
         names = ", ".join(info.run_id for info in resumable)
         raise OptionError(f"several runs can be resumed; name one of them: {names}")
     return resumable[0]
+
+
+def _not_resumable(run_id: str | None, address: Address, *, exists: bool) -> Exception:
+    """Return the error if no run can be resumed; `exists`: there are runs of that name."""
+    if run_id is None:
+        return ServiceError(f"there is no run to resume on the Redis server at {address}")
+    if not exists:
+        return ServiceError(f"there is no run {run_id} on the Redis server at {address}")
+    return OptionError(
+        f"run {run_id} cannot be resumed: it was started without --resumable, or its driver"
+        " died before it had begun"
+    )
 
 
 def _wait_for_death(

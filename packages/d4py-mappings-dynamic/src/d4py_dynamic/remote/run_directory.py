@@ -114,18 +114,22 @@ def find_run(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | 
     """
     found = list_runs(client)
     if run_id is not None:
-        found = [info for info in found if info.run_id == run_id]
-        if found and not found[0].is_open:
-            raise OptionError(
-                f"run {run_id} was started without a key: give its driver one by --key-file or"
-                " $D4PY_KEY"
-            )
-        return found[0] if found else None
+        return _run_named(run_id, found)
     found = [info for info in found if info.is_open and _is_open_to(client, info, secret)]
     if len(found) > 1:
         names = ", ".join(info.run_id for info in found)
         raise OptionError(f"several runs are open; choose one by --run: {names}")
     return found[0] if found else None
+
+
+def _run_named(run_id: str, found: list[RunInfo]) -> RunInfo | None:
+    info = next((info for info in found if info.run_id == run_id), None)
+    if info is not None and not info.is_open:
+        raise OptionError(
+            f"run {run_id} was started without a key: give its driver one by --key-file or"
+            " $D4PY_KEY"
+        )
+    return info
 
 
 def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:

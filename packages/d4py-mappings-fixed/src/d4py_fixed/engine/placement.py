@@ -88,7 +88,15 @@ def place(
     groups = [[(pe, i)] for pe in plan.order for i in range(plan.pes[pe].instances)]
     if processes < len(groups) and partitions:
         groups = _grouped(plan, partitions)
-    # Neighbours in topological order share a rank; ranks get about the same number of instances.
+    rank_of = _assign_ranks(groups, processes)
+    return Placement(plan, max(rank_of.values(), default=0) + 1, rank_of)
+
+
+def _assign_ranks(groups: Sequence[Sequence[Instance]], processes: int) -> dict[Instance, int]:
+    """Return the rank of each instance: neighbours in topological order share a rank.
+
+    Ranks get about the same number of instances; the instances of a group share a rank.
+    """
     total = sum(len(group) for group in groups)
     ranks = min(processes, len(groups))
     rank_of: dict[Instance, int] = {}
@@ -97,10 +105,9 @@ def place(
         left = len(groups) - number
         if number and (placed * ranks >= total * (rank + 1) or left < ranks - rank):
             rank += 1
-        for instance in group:
-            rank_of[instance] = rank
+        rank_of |= dict.fromkeys(group, rank)
         placed += len(group)
-    return Placement(plan, rank + 1, rank_of)
+    return rank_of
 
 
 def share_calls(plan: Plan) -> Plan:
@@ -180,10 +187,15 @@ def peers_of(placement: Placement) -> list[list[int]]:
 def wanted_partitions(plan: Plan, graph: WorkflowGraph, *, simple: bool) -> list[list[int]] | None:
     """Return which PEs should share a process: all but roots if `simple`, else the graph's own."""
     if simple:
-        parts = [[pe.index for pe in plan.pes if pe.is_root is root] for root in (True, False)]
-        return [part for part in parts if part]
+        return _roots_and_others(plan)
     partitions = graph.flatten().partitions
     if not partitions:
         return None
     number = {id(pe.pe): pe.index for pe in plan.pes}
     return [[number[id(pe)] for pe in part if id(pe) in number] for part in partitions]
+
+
+def _roots_and_others(plan: Plan) -> list[list[int]]:
+    """Return the PEs in at most two lists: the roots, and all others."""
+    parts = [[pe.index for pe in plan.pes if pe.is_root is root] for root in (True, False)]
+    return [part for part in parts if part]

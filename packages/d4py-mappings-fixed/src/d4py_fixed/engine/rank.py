@@ -41,7 +41,7 @@ from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.plan import Ancestors
+from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
@@ -86,10 +86,7 @@ class Rank:
         self._pes_downstream_first = [*dict.fromkeys(pe for pe, _ in reversed(self._instances))]
         self._position = {pe: i for i, pe in enumerate(self._plan.order)}
         self._ancestors = Ancestors(self._plan)
-        self._receivers = {
-            pe.index: {route.destination for routes in pe.routes.values() for route in routes}
-            for pe in self._plan.pes
-        }
+        self._receivers = {pe.index: _receivers_of(pe) for pe in self._plan.pes}
         #: Instances of each PE that are not complete, and those of this rank that are.
         self._incomplete = {pe.index: pe.instances for pe in self._plan.pes}
         self._complete: set[Instance] = set()
@@ -320,3 +317,8 @@ class Rank:
                 self._is_shut_down = True
             case _:
                 raise AssertionError(f"a rank received {frame!r}")
+
+
+def _receivers_of(pe: PlannedPE) -> set[int]:
+    """Return the numbers of the PEs that a PE sends to."""
+    return {route.destination for routes in pe.routes.values() for route in routes}

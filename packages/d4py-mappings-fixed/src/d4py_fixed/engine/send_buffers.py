@@ -187,10 +187,14 @@ class SendBuffers:
             donor = max(filling, key=lambda buffer: len(buffer.items), default=None)
             if donor is None or not donor.receiver.in_flight:
                 return  # what waits is about to be sent
-            items = self._take(donor, len(donor.items) // 2, len(donor.items))
+            self._move_half(donor, idle)
             if not donor.items:
                 filling.remove(donor)
-            self.add_items(idle.pe, idle.instance, idle.input_name, items)
-            assert idle.receiver.sizer is not None
-            assert donor.receiver.sizer is not None
-            idle.receiver.sizer.lower_to(donor.receiver.sizer)
+
+    def _move_half(self, donor: ItemBuffer, idle: ItemBuffer) -> None:
+        """Move the later half of the items of a buffer to another one."""
+        items = self._take(donor, len(donor.items) // 2, len(donor.items))
+        self.add_items(idle.pe, idle.instance, idle.input_name, items)
+        assert idle.receiver.sizer is not None
+        assert donor.receiver.sizer is not None
+        idle.receiver.sizer.lower_to(donor.receiver.sizer)

@@ -29,21 +29,8 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
     """
     if not any(route.ordered for pe in pes for route in _routes(pe)):
         return [*pes]
-    leads = [False] * len(pes)
-    for i in reversed(order):
-        leads[i] = any(route.ordered or leads[route.destination] for route in _routes(pes[i]))
-    found = [*pes]
-    number = 0
-    for position, i in enumerate(order):
-        routes: dict[str, tuple[Route, ...]] = {}
-        for output, edges in pes[i].routes.items():
-            routes[output] = ()
-            for route in edges:
-                leads_on = route.ordered or leads[route.destination]
-                numbered = replace(route, path=number) if leads_on else route
-                routes[output] += (numbered,)
-                number += len(_paths(numbered, pes)) if leads_on else 0
-        found[i] = replace(pes[i], routes=routes, position=position)
+    leads = _lead_to_ordered(pes, order)
+    found = _with_paths(pes, order, leads)
     inputs = [_inputs(found, i) for i in range(len(found))]
     found = [
         replace(
@@ -56,6 +43,34 @@ def with_places(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[PlannedP
     ]
     if problems := [*_problems(found)]:
         raise GraphError(problems)
+    return found
+
+
+def _lead_to_ordered(pes: Sequence[PlannedPE], order: Sequence[int]) -> list[bool]:
+    """Return whether each PE leads to an ordered input."""
+    leads = [False] * len(pes)
+    for i in reversed(order):
+        leads[i] = any(route.ordered or leads[route.destination] for route in _routes(pes[i]))
+    return leads
+
+
+def _with_paths(
+    pes: Sequence[PlannedPE], order: Sequence[int], leads: Sequence[bool]
+) -> list[PlannedPE]:
+    """Return PEs with their positions, and the paths of the edges that lead to ordered inputs."""
+    found = [*pes]
+    next_path = 0
+    for position, i in enumerate(order):
+        routes: dict[str, tuple[Route, ...]] = {}
+        for output, edges in pes[i].routes.items():
+            routes[output] = ()
+            for route in edges:
+                numbered = route
+                if route.ordered or leads[route.destination]:
+                    numbered = replace(route, path=next_path)
+                    next_path += len(_paths(numbered, pes))
+                routes[output] += (numbered,)
+        found[i] = replace(pes[i], routes=routes, position=position)
     return found
 
 

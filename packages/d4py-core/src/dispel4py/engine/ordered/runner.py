@@ -40,12 +40,7 @@ class OrderedRunner(Runner):
         if isinstance(restored, OrderedSnapshot):
             restored, call.number, self._source, self._buffer = restored
         if written is None:
-            written = {
-                output: PlacedOutput(call, *([routes[0].path] if len(routes) == 1 else ()))
-                if any(route.path >= 0 for route in routes)
-                else []
-                for output, routes in planned.routes.items()
-            }
+            written = _written_lists(planned, call)
         for items in written.values():
             if isinstance(items, PlacedOutput):
                 call = items.call  # of the other instance, if the lists are shared
@@ -139,3 +134,15 @@ class OrderedRunner(Runner):
         """Place what is written from now on after all other items, unless the PE is a root."""
         position: Place = (LATE, self.planned.position, self._source, phase)
         self._places.begin(position)
+
+
+def _written_lists(planned: PlannedPE, call: Call) -> dict[str, list[Any]]:
+    """Return an empty list per output, which gives places to items for ordered inputs."""
+    written: dict[str, list[Any]] = {}
+    for output, routes in planned.routes.items():
+        if any(route.path >= 0 for route in routes):
+            path = (routes[0].path,) if len(routes) == 1 else ()
+            written[output] = PlacedOutput(call, *path)
+        else:
+            written[output] = []
+    return written

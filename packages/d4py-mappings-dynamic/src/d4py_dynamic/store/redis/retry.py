@@ -84,16 +84,19 @@ class RetryUntilDeadline(Retry):
                     fail(*((error, failures) if with_failure_count else (error,)))
                     if call.deadline is None:
                         call.deadline = monotonic() + self._seconds
-                    if (
-                        isinstance(error, redis.AuthenticationError)
-                        or (is_retryable is not None and not is_retryable(error))
-                        or monotonic() >= call.deadline
-                    ):
+                    if not _may_pass(error, is_retryable) or monotonic() >= call.deadline:
                         raise
                 sleep(self._pauses.compute(min(failures, _LONGEST_PAUSE_AFTER)))
         finally:
             call.is_active = False
             call.deadline = None
+
+
+def _may_pass(error: Exception, is_retryable: Callable[[Exception], bool] | None) -> bool:
+    """Return whether a later try may succeed."""
+    if isinstance(error, redis.AuthenticationError):
+        return False
+    return is_retryable is None or is_retryable(error)
 
 
 class _Call(threading.local):
