@@ -9,6 +9,7 @@ Software Testing*).  Start methods and mappings that share a loop count as one v
 a file have them in turn.  The other combinations are marked `slow`.
 """
 
+import gc
 import os
 from collections import Counter, defaultdict
 
@@ -42,6 +43,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
         if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
             tests[item.path, item.cls, item.originalname].append(item)
+    # A group runs in one process, so those begin that take long.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
     turns = Counter()
     for combinations in tests.values():
         quick = [item for item in combinations if item.get_closest_marker("slow") is None]
@@ -81,6 +84,12 @@ def _turns_of(item):
 
 def _is_in(value, loop):
     return isinstance(value, str) and value in loop
+
+
+def pytest_collection_finish():
+    # Else the garbage collector of a forked worker writes to all that was collected, and copies it.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

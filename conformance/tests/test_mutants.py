@@ -159,6 +159,13 @@ def control_of(name):
     return OTHER_CONTROL if name == "HangsAtTheEnd" else CONTROL
 
 
+def session_of(name):
+    """Return the name of the session in which a mutant is tested: one of four of equal length."""
+    if name in DEADLINES:
+        return "mutants with a deadline"
+    return f"mutants {[*CAUGHT_BY].index(name) % 3}"
+
+
 def run_mutants(folder, names):
     """Run, in one session, two tests of each mutant: the one meant for it and its control.
 
@@ -194,14 +201,14 @@ def run_mutants(folder, names):
 
 @pytest.fixture(scope="session")
 def outcomes(tmp_path_factory):
-    """Return what the tests of a mutant show; all but those with a deadline share a session."""
+    """Return what the tests of a mutant show; those of many mutants share a session."""
 
     @cache
-    def outcomes_of(with_deadline):
-        names = [name for name in CAUGHT_BY if (name in DEADLINES) == with_deadline]
+    def outcomes_of(session):
+        names = [name for name in CAUGHT_BY if session_of(name) == session]
         return run_mutants(tmp_path_factory.mktemp("mutants"), names)
 
-    return lambda name: outcomes_of(name in DEADLINES)[name]
+    return lambda name: outcomes_of(session_of(name))[name]
 
 
 @pytest.mark.timeout(600)
@@ -210,7 +217,7 @@ def outcomes(tmp_path_factory):
     [
         pytest.param(
             name,
-            marks=pytest.mark.xdist_group("deadlines" if name in DEADLINES else "mutants"),
+            marks=pytest.mark.xdist_group(session_of(name)),
         )
         for name in CAUGHT_BY
     ],
