@@ -69,9 +69,9 @@ class EventReader:
         ):
             return archived
         out = self._keys.out
-        reply = self._redis.xread(
-            {out: self._last_event}, count=self._count(), block=max(1, int(seconds * 1000))
-        )
+        # A server that is idle ends a wait of 1 ms at its next tick, up to 100 ms later.
+        block = int(seconds * 1000) or None
+        reply = self._redis.xread({out: self._last_event}, count=self._count(), block=block)
         events: dict[bytes, Event] = {}
         for _, entries in entries_by_stream(reply):
             for entry_id, fields in entries:
