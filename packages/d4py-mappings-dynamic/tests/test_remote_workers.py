@@ -21,10 +21,13 @@ from dynamic_helpers.remote_hosts import (
 
 from d4py_conformance.subprocesses.network_namespaces import CABLE, ended, ip, two_namespaces
 from d4py_conformance.subprocesses.programs import wait_until
+from d4py_dynamic.remote.remote_workers import RemoteWorkers
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.errors import RunGoneError
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
+from dispel4py.errors import ServiceError, WorkerLostError
+from dispel4py.processes.start_methods import Start
 
 #: Seconds in which a command has to end (C4), with an allowance for a loaded machine.
 END_SECONDS = 2.0 + 0.5
@@ -290,6 +293,53 @@ class TestDying:
         lines, _ = ended(driver, 0)
         assert len(lines.splitlines()) == 9000
         ended(workers, 0)
+
+
+class FailedProcesses:
+    """Worker processes of which one has raised and another one was killed, between two checks."""
+
+    pids = (11, 12)
+
+    def __init__(self):
+        self.failures = [ServiceError("gone"), WorkerLostError(1, 12, "killed by SIGKILL")]
+
+    def join(self, seconds):
+        return False
+
+    def check(self):
+        found, self.failures = self.failures, []
+        return found
+
+    def stop(self):
+        pass
+
+    def finishing(self, number):
+        return []
+
+
+class SentEvents(list):
+    """The driver's side of a store, as far as remote workers use it."""
+
+    def put(self, tasks, rank):
+        pass
+
+    def send_event(self, event):
+        self.append((event.rank, event.drained))
+
+
+def test_c5_a_worker_that_dies_while_another_one_fails_is_reported_as_lost(monkeypatch):
+    keys, start = RunKeys("0a0b", ()), Start.of({})
+    workers = RemoteWorkers(Address("redis://127.0.0.1:1"), keys, bytes(32), None, 9.0, 2, start)
+    processes, sent = FailedProcesses(), SentEvents()
+
+    def begin():
+        workers._ranks, workers._pool, workers._store = [5, 6], processes, sent
+
+    monkeypatch.setattr(workers, "_start", begin)
+    monkeypatch.setattr(workers, "_has_another_driver", lambda: False)
+    with pytest.raises(ServiceError, match="gone"):
+        workers.serve()
+    assert sent == [(6, False), (5, True)]
 
 
 class TestList:

@@ -170,15 +170,19 @@ class RemoteWorkers:
         Raises:
             D4pyError: a worker failed.
         """
+        errors = []
         for failure in self._pool.check():
             if not isinstance(failure, WorkerLostError):
-                raise failure
+                errors.append(failure)
+                continue
             rank = self._ranks[failure.rank]
             self._lost.add(rank)
             self._store.send_event(
                 WorkerExited(rank, failure.pid, f"{failure.cause}{_on_this_host()}")
             )
             _LOG.warning("%s; other workers continue its work", failure)
+        if errors:
+            raise errors[0]
 
     def _leave(self) -> None:
         """Have workers drain: finish the call in progress, and return everything else."""
