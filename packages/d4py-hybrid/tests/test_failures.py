@@ -4,11 +4,15 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
+
+#: Seconds in which a run that fails at once has to end.
+PROMPTLY = 10.0
 
 
 @pytest.fixture
@@ -16,8 +20,10 @@ def fails(execute):
     """Runs a graph that fails, and returns the error."""
 
     def run_and_fail(graph, expected, inputs=20, **options):
+        started_at = time.monotonic()
         with pytest.raises(expected) as caught:
             execute(graph, inputs, **options)
+        assert time.monotonic() - started_at < PROMPTLY
         return caught.value
 
     return run_and_fail

@@ -81,7 +81,8 @@ def test_an_empty_iterable_ends(feed, wait_until):
 def test_c6_reading_stops_while_the_queue_is_full(feed, counted, wait_until):
     feeding = feed(counted.of(itertools.count()))
     wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "a full queue")
-    time.sleep(0.1)  # in which an unbounded reader would read far ahead
+    time.sleep(0.2)  # in which an unbounded reader would read far ahead
+    assert 0 < counted.read < 5000
     assert feeding.driver.queue_length(0, 0) == 4
     # Reading continues as far as the root uses the calls.
     while counted.used < 20_000:
@@ -92,7 +93,7 @@ def test_c6_reading_stops_while_the_queue_is_full(feed, counted, wait_until):
 def test_c6_few_large_inputs_are_read_ahead(feed, counted, wait_until):
     feeding = feed(counted.of(b"x" * (1 << 20) for _ in range(1000)))
     wait_until(lambda: feeding.driver.queue_length(0, 0) == 4, "feeding")
-    time.sleep(0.1)  # in which an unbounded reader would read far ahead
+    time.sleep(0.2)  # in which an unbounded reader would read far ahead
     assert counted.read < 20
 
 
@@ -223,7 +224,8 @@ class TestSharedCalls:
     def test_d3_c6_reading_stops_while_the_queue_is_full(self, feed, counted, wait_until):
         opened, feeder = feed(counted.of(itertools.count()), 1)
         wait_until(lambda: opened.driver.load().backlog >= 4, "a full queue")
-        time.sleep(0.1)  # in which an unbounded reader would read far ahead
+        time.sleep(0.2)  # in which an unbounded reader would read far ahead
+        assert 0 < counted.read < 5000
         worker = opened.workers[0]
         while counted.used < 20_000:
             leases = worker.take()

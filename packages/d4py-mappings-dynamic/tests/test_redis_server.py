@@ -113,6 +113,8 @@ class TestPrivateServer:
         with find_server({}) as address:
             pid = ask(address)["process_id"]
             os.kill(pid, number)
+            stopped_at = time.monotonic()
+        assert time.monotonic() - stopped_at < 2
         assert not is_alive(pid)
         assert list(temporary.iterdir()) == []
 
@@ -144,7 +146,7 @@ class TestPrivateServer:
         with pytest.raises(ServiceError, match=r"(?s)did not start.*no such luck"), find_server({}):
             pass
         # The end of the program ends the wait, not the time that a start may take.
-        assert time.monotonic() - started_at < redis_server._START_SECONDS
+        assert time.monotonic() - started_at < 3
         assert list(temporary.iterdir()) == []
 
 
@@ -224,8 +226,10 @@ class TestNamedServer:
         ],
     )
     def test_an_unreachable_server_is_reported_with_its_address(self, url):
+        started_at = time.monotonic()
         with pytest.raises(ServiceError) as caught, find_server({"redis_url": url}):
             pass
+        assert time.monotonic() - started_at < 5
         assert f"server at {url.partition('?')[0]} does not answer" in str(caught.value)
         assert "s3cret" not in str(caught.value)
 
@@ -234,11 +238,13 @@ class TestNamedServer:
             silent.bind(("127.0.0.1", 0))
             silent.listen()
             url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+            started_at = time.monotonic()
             with (
                 pytest.raises(ServiceError, match="does not answer"),
                 find_server({"redis_url": url}),
             ):
                 pass
+            assert time.monotonic() - started_at < 5
 
     @pytest.mark.parametrize(
         "options",

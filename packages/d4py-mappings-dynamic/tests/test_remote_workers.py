@@ -526,13 +526,17 @@ class TestWrongUse:
 
     @pytest.mark.parametrize("command", ["worker", "runs"])
     def test_a_server_that_does_not_answer_is_an_error(self, hosts, command):
+        started_at = time.monotonic()
         done = hosts.command(command, "--redis-url", "redis://127.0.0.1:1")
+        assert time.monotonic() - started_at < 5
         assert done.returncode == 1
         assert "the Redis server at redis://127.0.0.1:1 does not answer" in done.stderr
 
     @pytest.mark.parametrize("command", ["worker", "runs"])
     def test_a_wrong_password_is_an_error(self, hosts, command):
+        started_at = time.monotonic()
         done = hosts.command(command, "--redis-url", hosts.url.replace(PASSWORD, "open sesame"))
+        assert time.monotonic() - started_at < 5
         assert done.returncode == 1
         assert f"the Redis server at {hosts.address} refused the user name or pass" in done.stderr
         assert "sesame" not in done.stderr
