@@ -1,6 +1,7 @@
 """An item that takes long: what waits behind it in its worker goes to others in the meantime."""
 
 import threading
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.suite import chain
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
+from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
@@ -59,6 +61,7 @@ class Office:
 
     def __init__(self, opened, plan):
         self.opened, self.plan = opened, plan
+        self.limits = WorkerLimits()
         self.driver = opened.driver
         self.driver.unfinished([1, 2])
         self.threads, self.errors = [], {}
@@ -82,7 +85,9 @@ class Office:
 
     def _serve(self, rank, on_error):
         try:
-            Worker(self.plan, self.opened.workers[rank], rank, on_error).serve()
+            Worker(
+                *(self.plan, self.opened.workers[rank], rank, on_error), limits=self.limits
+            ).serve()
         except ServiceError as error:
             self.errors[rank] = error
 
@@ -144,6 +149,28 @@ def test_all_others_come_out_while_one_takes_long(office, at):
     assert found == twice(others)
     Gate.opened.set()
     assert office.results(lambda found: len(found) >= 2) == [LONG, LONG]
+    assert set(office.driver.unfinished([]).values()) == {0}
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_c5_output_of_a_call_that_cannot_be_split_is_committed_while_it_lasts(office, is_lost):
+    """A call that has sent some of its output stays where it is; what it has sent does not.
+
+    If its worker is lost then, the call is repeated, and sends the rest.
+    """
+    office.plan = replace(office.plan, limits=replace(office.plan.limits, linger_seconds=0.0))
+    office.limits = WorkerLimits(load_seconds=2 * LIMIT)  # no look is due in mid-call
+    items = [*range(20), LONG]
+    office.put(items)
+    office.work(0)
+    assert Gate.begun.wait(LIMIT)
+    office.work(1)  # processes what follows
+    found = office.results(lambda found: len(found) > 2 * len(items) - 2)
+    assert found == [*twice(range(20)), LONG]
+    if is_lost:
+        office.driver.evict(0, [])
+    Gate.opened.set()
+    assert office.results(bool) == [LONG]
     assert set(office.driver.unfinished([]).values()) == {0}
 
 

@@ -48,6 +48,7 @@ class LeasedExecutor(Executor):
 
     _leased = True
     _current: _CurrentBatch | None = None
+    _running: Runner | None = None
 
     @property
     def current_batch(self) -> object | None:
@@ -89,6 +90,30 @@ class LeasedExecutor(Executor):
             return
         with current.runner.monitor.entered() as is_entered:
             yield is_entered and self._current is current
+
+    @contextmanager
+    def entered_call(self) -> Iterator[bool]:
+        """Run the engine in the block, from another thread, during a call that cannot be split.
+
+        What the call has written is collected; `call_stack` is as if the call had written now.
+
+        Yields:
+            False if the engine was not entered: there is no call, or it is inside another one.
+        """
+        runner = self._running
+        if runner is None or self._calling:
+            yield False
+            return
+        with runner.monitor.entered() as is_entered:
+            if not is_entered or self._running is not runner or self._calling:
+                yield False
+                return
+            self._calling.append(runner)
+            try:
+                self._stack += self._outputs.collect(runner)
+                yield True
+            finally:
+                self._calling.pop()
 
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.
@@ -142,10 +167,13 @@ class LeasedExecutor(Executor):
             items = batch if isinstance(batch, list) else list(batch)
             if not self._calling and (input_name is not None or items is not batch):
                 self._current = _CurrentBatch(receiver, progress, input_name, items, batch)
+                self._running = receiver
         try:
             return receiver.process(input_name, items)
         finally:
             self._current = None
+            if not self._calling:
+                self._running = None
 
     def _run_nested(self, runner: Runner) -> None:
         self._current = None

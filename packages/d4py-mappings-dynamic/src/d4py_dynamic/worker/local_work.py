@@ -67,6 +67,17 @@ class LocalWork:
             return None  # what follows from the same items goes first
         return self._session.commit(run.partial_commit(self._session.load.idle))
 
+    def commit_in_call(self, run: LeaseRun) -> None:
+        """Commit what a call has sent that goes on, if it can be repeated; from another thread.
+
+        What follows from its items is handed back: no PE is called outside of the worker's thread.
+        """
+        if not run.is_repeatable:
+            return
+        self._hand_back(run)
+        if self._executor.is_drained and not run.outbox.is_empty:
+            self._session.commit(run.partial_commit(self._session.load.idle))
+
     def _may_commit(self, run: LeaseRun) -> bool:
         """Whether to commit in the middle of a call: such a commit may make it unrepeatable."""
         return (

@@ -84,7 +84,7 @@ class Worker:
         )
         self._inbox = services.inbox
         self._backpressure = services.backpressure
-        self._preemptor = Preemptor(executor, stack, services.session, limits)
+        self._preemptor = Preemptor(executor, stack, services.session, services.local_work, limits)
 
     def serve(self) -> None:
         """Take and process leases until a control message ends the worker.

@@ -1,7 +1,8 @@
 """Preemption: while one call takes long, what waits behind it must not.
 
 A worker hands work back between two batches.  In the middle of a call it cannot; so a thread looks
-then, and only then, whether something waits behind the call.
+then, and only then, whether something waits behind the call.  A batch whose current call has sent
+something stays whole; what it has sent is committed all the same.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from d4py_dynamic.worker.lease_run import LeaseRun, RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
+from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.session import StoreSession
 from dispel4py.engine.leased_executor import LeasedExecutor
 
@@ -19,22 +22,29 @@ from dispel4py.engine.leased_executor import LeasedExecutor
 class Preemptor:
     """Splits batches of a worker whose current call takes long.
 
-    The thread runs the engine as a visitor, while the worker is in the PE's code; see
+    Its thread enters the engine while the worker is in the PE's code; see
     `dispel4py.engine.call_monitor`.
 
     Args:
         executor: knows the current batch.
         stack: knows the lease that it belongs to.
         session: makes the commit of a split; an error of the thread is raised there.
+        local_work: makes other commits in mid-call.
         limits: of the worker.
     """
 
     def __init__(
-        self, executor: LeasedExecutor, stack: RunStack, session: StoreSession, limits: WorkerLimits
+        self,
+        executor: LeasedExecutor,
+        stack: RunStack,
+        session: StoreSession,
+        local_work: LocalWork,
+        limits: WorkerLimits,
     ) -> None:
         self._executor = executor
         self._stack = stack
         self._session = session
+        self._local_work = local_work
         self._seconds = limits.preempt_seconds
         self._armed = threading.Event()
         self._stopped = threading.Event()
@@ -63,14 +73,20 @@ class Preemptor:
         seen = None
         while self._armed.wait() and not self._stopped.wait(self._seconds):
             batch = self._executor.current_batch
-            if batch is None or batch is not seen:
+            if batch is None:
+                act, entered = self._commit_output, self._executor.entered_call
+            elif batch is seen:
+                act, entered = self._split, partial(self._executor.entered, batch)
+            else:
                 seen = batch
                 continue
-            with self._executor.entered(batch) as is_inside:
-                if not is_inside or self._executor.current_batch is not seen:
+            if batch is None and not self._session.is_commit_due:
+                continue
+            with entered() as is_inside:
+                if not is_inside or self._executor.current_batch is not batch:
                     continue
                 try:
-                    self._split(self._stack.top)
+                    act(self._stack.top)
                 except BaseException as error:
                     self._session.error = error
                     return
@@ -80,3 +96,8 @@ class Preemptor:
             commit = run.split_batch()
             if commit is not None:
                 self._session.commit(commit)
+
+    def _commit_output(self, run: LeaseRun | None) -> None:
+        """Commit what a call has sent, if its batch cannot be split for that very reason."""
+        if run is not None and len(self._stack) == 1:
+            self._local_work.commit_in_call(run)
