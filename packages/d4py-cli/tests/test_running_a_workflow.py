@@ -1,6 +1,7 @@
 """`dispel4py MAPPING WORKFLOW`: what is run, with what, and what is said."""
 
 import ast
+import importlib.metadata
 import json
 import logging
 import re
@@ -40,6 +41,20 @@ class TestTheMainJob:
         done = invoke("simple", "split_merge.py", "-i", 3)
         assert done.outputs == {"Square1": {"output": [1, 4, 9]}}
         assert "example" not in done.err
+
+
+def test_installed_packages_are_searched_once(invoke, monkeypatch):
+    """Each search reads a file of every distribution, which a short run would notice."""
+    searches = []
+    search = importlib.metadata.entry_points
+
+    def counted(**query):
+        searches.append(query)
+        return search(**query)
+
+    monkeypatch.setattr("importlib.metadata.entry_points", counted)
+    assert invoke("simple", "split_merge").status == 0
+    assert searches == [{"group": "dispel4py.mappings"}]
 
 
 class TestOldSpellings:

@@ -16,6 +16,7 @@ from d4py_cli.lines import OutputClosedError
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import JsonLines, print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
+from dispel4py.errors import UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
@@ -43,8 +44,11 @@ def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> i
         from dispel4py.new.processor import mapping_name
 
         name = mapping_name(name)
-    check_mapping_name(name, arguments)
-    mapping = load_mapping(name)
+    try:
+        mapping = load_mapping(name)
+    except UnknownMappingError:
+        check_mapping_name(name, arguments)
+        raise
     if isinstance(mapping, CollectiveMapping):
         with mapping.collective() as status:
             return (

@@ -19,7 +19,7 @@ from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.marks import mark_environment
 from dispel4py.processes.process_table import boot_ticks
-from dispel4py.registry import load_command
+from dispel4py.registry import KNOWN_DISTRIBUTIONS, load_command
 from dispel4py.standard_streams.output import write_whole_lines
 
 INTERRUPTED = 130
@@ -89,7 +89,8 @@ def _dispatch(arguments: list[str]) -> int:
         return commands.run_command(first, own[1:], workflow_arguments)
     if not first or first.startswith("-"):
         return parsing.show_about(first)
-    command = load_command(first)
+    # A search through all installed packages takes milliseconds, and `run_job` needs one as well.
+    command = None if first in KNOWN_DISTRIBUTIONS else load_command(first)
     if command is not None:
         from d4py_cli import commands
 

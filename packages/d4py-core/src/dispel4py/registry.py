@@ -8,7 +8,6 @@ mapping.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -279,7 +278,11 @@ def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
     options = vars(parser.parse_args([]))
     unknown = [name for name in given if name not in options]
     if unknown:
-        near = [_RUN_KEYWORDS[like] for name in unknown for like in _like(name, _RUN_KEYWORDS)]
+        near = [
+            _RUN_KEYWORDS[like]
+            for name in unknown
+            for like in _close_matches(name, _RUN_KEYWORDS, 0.8)
+        ]
         raise OptionError(
             f"mapping {mapping.name!r} has no option {name_list(unknown)}"
             f" (its options: {name_list(sorted(options))})"
@@ -288,8 +291,10 @@ def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:
     return {**options, **given}
 
 
-def _like(name: str, names: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, list(names), n=1, cutoff=0.8)
+def _close_matches(name: str, names: Iterable[str], cutoff: float) -> list[str]:
+    from difflib import get_close_matches  # slow to import, and only errors need it
+
+    return get_close_matches(name, list(names), n=1, cutoff=cutoff)
 
 
 def _entry_points(group: str) -> EntryPoints:
@@ -308,7 +313,7 @@ def _not_installed(name: str) -> str:
     message = f"no mapping {name!r} is installed (installed: {name_list(installed)})"
     if name in _FORMER:
         return f"{message}; {_FORMER[name]}"
-    nearest = difflib.get_close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], n=1, cutoff=0.5)
+    nearest = _close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], 0.5)
     if name in KNOWN_DISTRIBUTIONS:
         message += f"; to get it: pip install '{KNOWN_DISTRIBUTIONS[name]}'"
     elif nearest:
