@@ -13,11 +13,8 @@ from typing import Any
 from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, GenericPE
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.item_ids import IdentifiedOutput, InstanceSnapshot, call_id
-from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.replay import SeekingCounter
 from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import OnWritten, RunnerOptions
-from dispel4py.engine.sizes import ByteCounter
 
 
 class ContextRunner(Runner):
@@ -25,34 +22,22 @@ class ContextRunner(Runner):
 
     def __init__(
         self,
-        planned: PlannedPE,
-        instance: int,
-        on_written: OnWritten,
-        options: RunnerOptions = RunnerOptions(),
-        *,
-        written: dict[str, list[Any]] | None = None,
-        counters: dict[str, ByteCounter] | None = None,
+        *args: Any,
         restored: GenericPE | InstanceSnapshot | None = None,
+        **options: Any,
     ) -> None:
+        super().__init__(*args, restored=restored, **options)
         self._number = restored.calls if isinstance(restored, InstanceSnapshot) else 0
-        if written is None:
-            written = {
-                output: IdentifiedOutput(output) if any(route.with_ids for route in routes) else []
-                for output, routes in planned.routes.items()
-            }
-        super().__init__(
-            planned,
-            instance,
-            on_written,
-            options,
-            written=written,
-            counters=counters,
-            restored=restored,
-        )
         self._with_ids = [
-            items for items in written.values() if isinstance(items, IdentifiedOutput)
+            items for items in self.written.values() if isinstance(items, IdentifiedOutput)
         ]
         self._seeking = self.replay if isinstance(self.replay, SeekingCounter) else None
+
+    def _make_lists(self) -> dict[str, list[Any]]:
+        return {
+            output: IdentifiedOutput(output) if any(route.with_ids for route in routes) else []
+            for output, routes in self.planned.routes.items()
+        }
 
     def preprocess(self) -> None:
         self._begin(call_id(self._origin, "preprocess"))

@@ -217,13 +217,7 @@ class Executor:
         elif planned.with_ids or planned.seeks:
             make = ContextRunner
         return make(
-            planned,
-            instance,
-            self._on_written,
-            self._options,
-            written=None if first is None else first.written,
-            counters=None if first is None else first.counters,
-            restored=restored,
+            planned, instance, self._on_written, self._options, first=first, restored=restored
         )
 
     def finish(self, pe: int, instance: int, *, close: bool = True) -> None:

@@ -49,8 +49,7 @@ class Runner:
         instance: number of the instance.
         on_written: see `OnWritten`.
         options: options that all instances of the process have in common.
-        written: the lists of written items, if shared with another instance.
-        counters: the counters of their bytes, likewise.
+        first: another instance with the same lists of written items; None makes new lists.
         restored: the state of an instance, preprocessed already, as another process has left it, or
             as `snapshot` has returned it; None makes a copy of the plan's PE.
 
@@ -76,16 +75,16 @@ class Runner:
         on_written: OnWritten,
         options: RunnerOptions = RunnerOptions(),
         *,
-        written: dict[str, list[Any]] | None = None,
-        counters: dict[str, ByteCounter] | None = None,
+        first: Runner | None = None,
         restored: GenericPE | InstanceSnapshot | None = None,
     ) -> None:
         self.planned = planned
         self.instance = instance
-        self.written = {name: [] for name in planned.routes} if written is None else written
-        if counters is None:
-            counters = {name: ByteCounter() for name in planned.routes}
-        self.counters = counters
+        if first is None:
+            self.written = self._make_lists()
+            self.counters = {name: ByteCounter() for name in planned.routes}
+        else:
+            self.written, self.counters = first.written, first.counters
         self.replay = (SeekingCounter if planned.seeks else ReplayCounter)(self.written)
         self.stats = InstanceStats(planned.id, options.rank)
         self.slice = 1
@@ -113,7 +112,7 @@ class Runner:
         self._writer = PEWriter(
             planned,
             self.written,
-            counters,
+            self.counters,
             self._copier,
             self.monitor,
             self.replay,
@@ -127,6 +126,10 @@ class Runner:
         pe._run_writer = self._writer.write
         pe._run_log = None if options.lines is None else self._writer.log
         detach_in_children(self)
+
+    def _make_lists(self) -> dict[str, list[Any]]:
+        """Return an empty list per output for written items."""
+        return {name: [] for name in self.planned.routes}
 
     # The life cycle.
 

@@ -16,8 +16,6 @@ from dispel4py.engine.ordered.places import LATE, Call, EmptyPlace, Place, Place
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot, ReorderBuffer
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import OnWritten, RunnerOptions
-from dispel4py.engine.sizes import ByteCounter
 
 
 class OrderedRunner(Runner):
@@ -25,36 +23,33 @@ class OrderedRunner(Runner):
 
     def __init__(
         self,
-        planned: PlannedPE,
-        instance: int,
-        on_written: OnWritten,
-        options: RunnerOptions = RunnerOptions(),
-        *,
-        written: dict[str, list[Any]] | None = None,
-        counters: dict[str, ByteCounter] | None = None,
+        *args: Any,
         restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None = None,
+        **options: Any,
     ) -> None:
-        call = Call(planned.index if planned.is_root else None)
-        self._source = options.rank if planned.replicated else instance
-        self._buffer = ReorderBuffer(planned.paths, options.limits) if planned.ordered else None
+        snapshot = None
         if isinstance(restored, OrderedSnapshot):
-            restored, call.number, self._source, self._buffer = restored
-        if written is None:
-            written = _written_lists(planned, call)
-        for items in written.values():
-            if isinstance(items, PlacedOutput):
-                call = items.call  # of the other instance, if the lists are shared
-        self._places = call
+            snapshot, restored = restored, restored.pe
+        super().__init__(*args, restored=restored, **options)
+        planned = self.planned
+        placed = [items for items in self.written.values() if isinstance(items, PlacedOutput)]
+        self._places = placed[0].call if placed else _make_call(planned)
         self._punctuation = 0
-        super().__init__(
-            planned,
-            instance,
-            on_written,
-            options,
-            written=written,
-            counters=counters,
-            restored=restored,
-        )
+        self._source = self.stats.rank if planned.replicated else self.instance
+        self._buffer = ReorderBuffer(planned.paths, self._limits) if planned.ordered else None
+        if snapshot is not None:
+            _, self._places.number, self._source, self._buffer = snapshot
+
+    def _make_lists(self) -> dict[str, list[Any]]:
+        call = _make_call(self.planned)
+        written: dict[str, list[Any]] = {}
+        for output, routes in self.planned.routes.items():
+            if any(route.path >= 0 for route in routes):
+                path = (routes[0].path,) if len(routes) == 1 else ()
+                written[output] = PlacedOutput(call, *path)
+            else:
+                written[output] = []
+        return written
 
     @property
     def roots_to_pause(self) -> tuple[int, ...]:
@@ -136,13 +131,5 @@ class OrderedRunner(Runner):
         self._places.begin(position)
 
 
-def _written_lists(planned: PlannedPE, call: Call) -> dict[str, list[Any]]:
-    """Return an empty list per output, which gives places to items for ordered inputs."""
-    written: dict[str, list[Any]] = {}
-    for output, routes in planned.routes.items():
-        if any(route.path >= 0 for route in routes):
-            path = (routes[0].path,) if len(routes) == 1 else ()
-            written[output] = PlacedOutput(call, *path)
-        else:
-            written[output] = []
-    return written
+def _make_call(planned: PlannedPE) -> Call:
+    return Call(planned.index if planned.is_root else None)
