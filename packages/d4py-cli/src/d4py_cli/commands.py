@@ -45,13 +45,13 @@ def run_command(name: str, arguments: list[str], workflow_arguments: list[str]) 
     Raises:
         UsageError: the call or the graph is wrong.
     """
-    command, describe_undeclared_state = _COMMANDS[name]
+    command, describe = _COMMANDS[name]
     parser = Parser(
         prog=f"dispel4py {name}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    describe_undeclared_state(parser)
+    describe(parser)
     options = parser.parse_args(arguments)
     if "workflow" in options:
         sys.argv = [options.workflow, *workflow_arguments]

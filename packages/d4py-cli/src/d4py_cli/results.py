@@ -130,7 +130,7 @@ def _nearest(value: Any) -> Any:
     return repr(value)
 
 
-#: What arrays and tables have for others to take their data by.
+#: Methods by which arrays and tables export their data.
 _DATA_METHODS = ("__array__", "__dataframe__", "__arrow_c_stream__")
 
 _encode = json.JSONEncoder(default=_default, allow_nan=False, ensure_ascii=False).encode
