@@ -28,7 +28,7 @@ from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
-from dispel4py.result import InstanceStats, RunOptions, RunStats
+from dispel4py.result import InstanceStats, RunOptions
 
 ENDED = ProgressReport([], ended=True)
 
@@ -70,10 +70,10 @@ def drive(
     limits=RankLimits(),
     **options,
 ):
-    placement = place(make_plan(graph or chain(Numbers(), Relay())), processes)
+    run_options = RunOptions(**options)
+    placement = place(make_plan(graph or chain(Numbers(), Relay()), run_options), processes)
     given = root_inputs(placement.plan, inputs)
-    stats = RunStats("test", placement.ranks)
-    return Driver(placement, given, ranks, check, RunOptions(**options), stats, limits).run()
+    return Driver(placement, given, ranks, check, run_options, "test", limits).run()
 
 
 def two_roots():
@@ -279,6 +279,21 @@ def test_progress_of_all_ranks_is_reported_to_the_caller():
     assert reported[0] == {"Numbers0": 5}
     assert result.stats.items_per_pe() == {"Numbers0": 14}
     assert [entry.rank for entry in result.stats.instances] == [0, 1]
+
+
+def test_i7_the_statistics_name_the_seed_from_the_start():
+    seeds = []
+    ranks = Ranks()
+
+    def on_progress(stats):
+        seeds.append(stats.seed)
+        for rank in (0, 1):
+            ranks.reply(rank, ENDED)
+
+    limits = RankLimits(progress_seconds=0.0)
+    result = drive(ranks, on_progress=on_progress, seed=4711, limits=limits)
+    assert {*seeds, result.stats.seed} == {4711}
+    assert (result.stats.mapping, result.stats.processes) == ("test", 2)
 
 
 class Unloadable:

@@ -38,7 +38,7 @@ from dispel4py import GenericPE, WorkflowGraph, run
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
-from dispel4py.result import RunOptions, RunStats
+from dispel4py.result import RunOptions
 
 # The simulation.
 
@@ -214,7 +214,7 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
             Link(net, placement.ranks),
             net.check,
             options,
-            RunStats("test"),
+            "test",
             sizes.limits,
             clock,
         )

@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.subprocesses.network_namespaces import ended, in_namespace, ip, two_namespaces
 from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.suite import chain
+from dispel4py.result import RunOptions
 
 pytest.importorskip("zmq")
+
+from d4py_fixed.zmq.coordinator import run_on_hosts
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 SECRET = secrets.token_urlsafe(32)
@@ -198,6 +203,14 @@ class TestRuns:
             there = ", ".join(map(str, range(local, 4)))
             assert f"ranks on this host: {there}\n" in agent_err
             assert f"runs ranks {there}\n" in err
+
+    def test_i7_the_statistics_name_the_seed(self):
+        options = RunOptions(
+            processes=2, seed=4711, extra={"bind": "tcp://127.0.0.1:0", "local": 2, "wait": 60.0}
+        )
+        result = run_on_hosts("zmq_multi", chain(Numbers(), Relay()), 3, options)
+        assert result.outputs == {"Relay1": {"output": [1, 2, 3]}}
+        assert result.stats.seed == 4711
 
     def test_agents_may_be_started_before_the_driver(self, hosts):
         agents = [hosts.agent("-n", 2), hosts.agent("-n", 2)]

@@ -46,7 +46,7 @@ class Driver:
         transport: to the ranks; the driver is rank number `placement.ranks`.
         check: raises if a rank has failed or died.
         options: the run's options.
-        stats: updated during the run.
+        mapping: the mapping's name.
         limits: bounds and intervals.
         clock: the time in seconds.
     """
@@ -58,7 +58,7 @@ class Driver:
         transport: Transport,
         check: Callable[[], None],
         options: RunOptions,
-        stats: RunStats,
+        mapping: str,
         limits: RankLimits = RankLimits(),
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -66,7 +66,7 @@ class Driver:
         self._transport = transport
         self._check = check
         self._options = options
-        self._stats = stats
+        self._stats = RunStats(mapping, placement.ranks, seed=placement.plan.seed)
         self._limits = limits
         self._clock = clock
         self._results = ResultCollector(options.on_result)

@@ -30,7 +30,7 @@ from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.processes.worker_process import WorkerContext
-from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Makes the transport of a rank, in the rank's process.
@@ -137,11 +137,10 @@ def run_locally(
         ]
         pool = WorkerPool(run_rank, arguments, start, frozen)
         del bundle, arguments  # by now held by the processes that run the PEs
-        stats = RunStats(name, placement.ranks, seed=placement.plan.seed)
         transport = SharedMemoryTransport(
             factory.for_driver(pool.raise_on_failure), arenas, placement.ranks
         )
-        result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, stats).run()
+        result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, name).run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
         raise name_lost_rank(error, placement) from None

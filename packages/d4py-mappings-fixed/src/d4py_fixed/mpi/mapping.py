@@ -43,7 +43,7 @@ from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.errors import OptionError, UsageError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
-from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
 
@@ -169,7 +169,6 @@ def _lead(source: RankSource, placement: Placement, inputs: Any, options: RunOpt
     of_roots = root_inputs(placement.plan, inputs)
     frozen = FrozenWatch.of(options.extra, rank_name(placement))
     specs = pack_specs(placement, options)
-    stats = RunStats(MpiMapping.name, placement.ranks, seed=placement.plan.seed)
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()  # PEs print to the same file
     supervisor = source.acquire()
@@ -177,7 +176,8 @@ def _lead(source: RankSource, placement: Placement, inputs: Any, options: RunOpt
         supervisor.wait_until_started(_wait_seconds(options))
         supervisor.begin(specs, frozen)
         del specs  # by now held by the ranks that run the PEs
-        result = Driver(placement, of_roots, supervisor, supervisor.check, options, stats).run()
+        check, name = supervisor.check, MpiMapping.name
+        result = Driver(placement, of_roots, supervisor, check, options, name).run()
         supervisor.finish()
     except BaseException as error:
         source.abandon(supervisor)

@@ -35,7 +35,7 @@ from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.run_secret import KEY_VARIABLE
 from dispel4py.processes.start_methods import Start
-from dispel4py.result import RunOptions, RunResult, RunStats
+from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
 logger = get_logger("zmq_multi")
@@ -101,13 +101,12 @@ class Coordinator:
         Args:
             name: the mapping's name.
         """
-        stats = RunStats(name, self._placement.ranks)
         try:
             if len(self._listeners) < self._placement.ranks:
                 self._invite()
                 self._gather()
             pool = self._start()
-            result = self._run(pool, stats)
+            result = self._run(pool, name)
             self._shut_down(pool)
         except BaseException as error:
             was_interrupted = isinstance(error, KeyboardInterrupt)
@@ -117,7 +116,7 @@ class Coordinator:
                 raise name_lost_rank(error, self._placement) from None
             raise
         if rejected := self._hosts.rejected_connections():
-            stats.notes.append(f"connections without the run's key, rejected: {rejected}")
+            result.stats.notes.append(f"connections without the run's key, rejected: {rejected}")
         return result
 
     def _invite(self) -> None:
@@ -162,7 +161,7 @@ class Coordinator:
         self._stack.callback(pool.stop)
         return pool
 
-    def _run(self, pool: WorkerPool, stats: RunStats) -> RunResult:
+    def _run(self, pool: WorkerPool, name: str) -> RunResult:
         """Drive the run until all ranks have ended."""
 
         def check() -> None:
@@ -170,7 +169,7 @@ class Coordinator:
             self._hosts.raise_on_failure()
 
         self._transport.check = check
-        return Driver(self._placement, self._inputs, self._hosts, check, self._options, stats).run()
+        return Driver(self._placement, self._inputs, self._hosts, check, self._options, name).run()
 
     def _shut_down(self, pool: WorkerPool) -> None:
         """Wait until all processes have ended."""
