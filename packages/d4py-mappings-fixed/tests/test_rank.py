@@ -706,3 +706,14 @@ def test_c6_a_root_with_a_stuck_receiver_does_not_block_its_neighbour():
     )
     assert values[1] > 20_000
     assert 0 < values[3] < 20_000
+
+
+def test_c6_batches_between_ranks_are_as_large_as_the_plan_has_it():
+    graph, _ = Shape([(1, False, 0, 1)] * 2, [(0, "x", 1, "a", None)]).build()
+    plan = make_plan(graph, limits=EngineLimits(batch_items=16))
+    link = UnansweredLink([Calls(0, 30_000, last=True)], stuck=1)
+    with pytest.raises(Stopped):
+        Rank(Placement(plan, 2, {(0, 0): 0, (1, 0): 1}), 0, link).run()
+    sizes = [len(frame.items) for frame in link.sent if isinstance(frame, Items)]
+    assert len(sizes) == RankLimits().window
+    assert max(sizes) < 2 * 16

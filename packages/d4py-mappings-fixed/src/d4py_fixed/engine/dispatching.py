@@ -12,6 +12,7 @@ from d4py_fixed.engine.frames import Calls
 from d4py_fixed.engine.limits import RankLimits
 from dispel4py.engine.input_reader import InputReader, is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
+from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import PlannedPE
 
 
@@ -22,13 +23,18 @@ class CallDispatcher:
         root: the root.
         inputs: its inputs.
         limits: bounds the batches in flight.
+        engine: bounds what is read ahead.
 
     Attributes:
         is_done: All calls were dispatched.
     """
 
     def __init__(
-        self, root: PlannedPE, inputs: RootInput, limits: RankLimits = RankLimits()
+        self,
+        root: PlannedPE,
+        inputs: RootInput,
+        limits: RankLimits,
+        engine: EngineLimits,
     ) -> None:
         self.is_done = False
         self._root = root
@@ -37,11 +43,11 @@ class CallDispatcher:
         self._window = limits.shared_call_window if is_shared else limits.call_window
         self._waiting = CallRange(0, 0)
         self._reader: InputReader | None = None
-        if is_in_memory(inputs):
+        if is_in_memory(inputs, engine):
             in_memory = inputs if isinstance(inputs, int) else list(calls(root, inputs))
             self._waiting = CallRange(0, in_memory)
         else:
-            self._reader = InputReader(root, inputs)
+            self._reader = InputReader(root, inputs, engine)
 
     @property
     def is_lazy(self) -> bool:

@@ -70,10 +70,11 @@ class Driver:
         self._limits = limits
         self._clock = clock
         self._results = ResultCollector(options.on_result)
-        self._failures = FailureCollector(options.on_failure)
-        pes = placement.plan.pes
+        plan = placement.plan
+        self._failures = FailureCollector(options.on_failure, plan.limits)
         dispatchers = {
-            root: CallDispatcher(pes[root], of_root, limits) for root, of_root in inputs.items()
+            root: CallDispatcher(plan.pes[root], of_root, limits, plan.limits)
+            for root, of_root in inputs.items()
         }
         # Those in memory come first: a root that is slow to receive large inputs blocks the driver.
         self._dispatchers = dict(sorted(dispatchers.items(), key=lambda entry: entry[1].is_lazy))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from dispel4py.engine.limits import EngineLimits
 
-_ENGINE = EngineLimits()
-
 
 @dataclass(frozen=True)
 class RankLimits:
@@ -30,15 +28,24 @@ class RankLimits:
         progress_seconds: Time between two progress reports.
     """
 
-    batch_items: int = _ENGINE.batch_items
-    batch_bytes: int = _ENGINE.batch_bytes
+    batch_items: int = EngineLimits.batch_items
+    batch_bytes: int = EngineLimits.batch_bytes
     window: int = 3
     results_window: int = 8
     call_window: int = 4
     shared_call_window: int = 2
-    linger_seconds: float = _ENGINE.batch_seconds
+    linger_seconds: float = EngineLimits.batch_seconds
     shared_batch_seconds: float = 0.1
     wait_seconds: float = 0.5
     check_seconds: float = 0.05
     feeding_seconds: float = 0.005
     progress_seconds: float = 0.2
+
+    @classmethod
+    def of(cls, engine: EngineLimits) -> RankLimits:
+        """Return limits by which ranks exchange batches of the size that the engine processes."""
+        return cls(
+            batch_items=engine.batch_items,
+            batch_bytes=engine.batch_bytes,
+            linger_seconds=engine.batch_seconds,
+        )

@@ -58,7 +58,7 @@ class Rank:
         share_items: see `dispel4py.RunOptions`.
         report: send progress reports to the driver.
         any_thread: the transport can be used by one thread after another; see `Executor`.
-        limits: bounds and intervals.
+        limits: bounds and intervals; None for those that follow from the plan's limits.
         clock: the time in seconds.
     """
 
@@ -71,7 +71,7 @@ class Rank:
         share_items: bool = False,
         report: bool = False,
         any_thread: bool = True,
-        limits: RankLimits = RankLimits(),
+        limits: RankLimits | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._placement = placement
@@ -79,6 +79,8 @@ class Rank:
         self._rank = rank
         self._transport = transport
         self._clock = clock
+        if limits is None:
+            limits = RankLimits.of(self._plan.limits)
         self._wait_seconds = limits.wait_seconds
         self._progress_seconds = limits.progress_seconds
         self._next_report = clock() if report else float("inf")

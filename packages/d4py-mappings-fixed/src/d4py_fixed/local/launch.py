@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import CODEC
-from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
@@ -174,7 +173,6 @@ class RankSpec:
         on_error: See `Rank`.
         share_items: See `Rank`.
         report: See `Rank`.
-        limits: See `Rank`.
     """
 
     bundle: PlanBundle
@@ -184,16 +182,10 @@ class RankSpec:
     on_error: str
     share_items: bool
     report: bool
-    limits: RankLimits = RankLimits()
 
     @classmethod
     def of(
-        cls,
-        placement: Placement,
-        bundle: PlanBundle,
-        rank: int,
-        options: RunOptions,
-        limits: RankLimits = RankLimits(),
+        cls, placement: Placement, bundle: PlanBundle, rank: int, options: RunOptions
     ) -> RankSpec:
         """Return the specification of one rank of a run."""
         return cls(
@@ -204,7 +196,6 @@ class RankSpec:
             options.on_error,
             options.share_items,
             options.on_progress is not None,
-            limits,
         )
 
     def run(self, transport: Transport, *, any_thread: bool = True) -> None:
@@ -226,7 +217,6 @@ class RankSpec:
                 self.share_items,
                 self.report,
                 any_thread,
-                self.limits,
             ).run()
         finally:
             transport.close()
