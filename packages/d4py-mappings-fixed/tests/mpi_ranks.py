@@ -112,9 +112,9 @@ def a_rank_that_waits_is_notified(rank, transport):
 def a_rank_that_waits_uses_little_processor_time(rank, transport):
     if rank == 0:
         before = time.process_time()
-        assert transport.receive(1.0) is None
+        assert transport.receive(2.0) is None
         used = time.process_time() - before
-        assert used < 0.3, "a rank that polled without a pause would use a second"
+        assert used < 0.2, "a rank that polled without a pause would use two seconds"
 
 
 def a_rank_that_reads_nothing_blocks_no_other(rank, transport):

@@ -11,8 +11,8 @@ import pytest
 from dispel4py import GenericPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
-#: Seconds; far below the minute for which other calls sleep, and generous on a busy machine.
-PROMPTLY = 20.0
+#: Seconds in which a run that fails at once should have ended.
+PROMPTLY = 3.0
 
 
 @pytest.fixture

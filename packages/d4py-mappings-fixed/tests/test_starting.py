@@ -247,7 +247,9 @@ def test_m1_equal_keys_meet_although_processes_hash_differently(start, write, ma
         """,
     )
     status, out, err = start("script.py", mapping).end()
-    assert status == 0, err  # on a busy machine seven spawned processes begin late, which is logged
+    # On a busy machine seven spawned processes begin late, which is logged.
+    messages = [line for line in err.splitlines() if "has not begun after" not in line]
+    assert (status, messages) == (0, [])
     hashes, counts = out.splitlines()
     assert int(hashes) == 3, "they should differ, or this shows nothing"
     assert counts == "203 18 18 3"

@@ -274,8 +274,10 @@ class TestTransport:
         zero, one = connect(2)
         started_at = time.monotonic()
         assert zero.receive(0.3) is None
-        assert time.monotonic() - started_at > 0.25
+        assert 0.25 < time.monotonic() - started_at < 2.0  # the time is the rule
+        started_at = time.monotonic()
         assert zero.receive(0.0) is None
+        assert time.monotonic() - started_at < 0.2
         one.send(0, [b"now"])
         assert take(zero, 1) == [(1, [b"now"])]
 
@@ -304,8 +306,10 @@ class TestTransport:
         one.send(0, [b"bye"])
         assert take(zero, 1) == [(1, [b"bye"])]
         one.close()
+        started_at = time.monotonic()
         for _ in range(300):  # more than fits into any queue: a send that waits would hang here
             zero.send(1, [bytes(MIB)])
+        assert time.monotonic() - started_at < 5.0
         assert zero.receive(0.0) is None
         zero.send(2, [b"still here"])
         assert take(two, 1) == [(0, [b"still here"])]
@@ -324,7 +328,7 @@ class TestTransport:
         sending = meanwhile(send)
         begun.wait(SOON)
         one.close()
-        sending.join(SOON)
+        sending.join(5.0)
         assert not sending.is_alive()
 
     def test_closing_does_not_wait_for_a_receiver_that_does_not_read(self, connect, meanwhile):
@@ -332,7 +336,7 @@ class TestTransport:
         for n in range(3):  # no more than fits into the queues
             zero.send(1, [b"%d" % n, bytes(10_000)])
         closing = meanwhile(zero.close)
-        closing.join(SOON)
+        closing.join(2.0)
         assert not closing.is_alive()
         one.close()
 

@@ -79,7 +79,7 @@ def test_c6_a_sender_waits_for_a_slow_receiver(tmp_path):
         while sent < 300:
             zero.send(1, [bytes(MIB)])
             sent += 1
-    assert sent <= 70  # 32 on either side, and what the system holds
+    assert 30 < sent <= 70  # 32 on either side, and what the system holds
     for _ in range(sent):
         assert take(one) is not None
     zero.close()
@@ -248,7 +248,7 @@ def test_a_lost_connection_is_an_error_after_the_grace_period(pair):
     closed_at = time.monotonic()
     with pytest.raises(ConnectionLostError) as caught:
         take(zero)
-    assert time.monotonic() - closed_at > 0.4
+    assert 0.4 < time.monotonic() - closed_at < 3.0
     assert isinstance(caught.value, ServiceError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
