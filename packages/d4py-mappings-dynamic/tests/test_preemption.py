@@ -2,7 +2,8 @@
 
 import threading
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, sleep
+from typing import ClassVar
 
 import pytest
 
@@ -172,6 +173,38 @@ def test_c5_output_of_a_call_that_cannot_be_split_is_committed_while_it_lasts(of
     Gate.opened.set()
     assert office.results(bool) == [LONG]
     assert set(office.driver.unfinished([]).values()) == {0}
+
+
+class Counts(IterativePE):
+    """Writes numbers in one call, each of them long after the one before."""
+
+    def _process(self, data):
+        for number in range(20):
+            self.write("output", number)
+            sleep(0.004)
+
+
+class InOrder(Relay):
+    """Notes what it gets, in this order."""
+
+    got: ClassVar[list[int]] = []
+
+    def _process(self, data):
+        self.got.append(data)
+        return data
+
+
+def test_output_of_a_call_further_down_is_processed_as_it_is_written(local_store):
+    """Such a call cannot be repeated, so nothing of it is collected for a commit while it lasts."""
+    InOrder.got = []
+    plan = replicate_stateless(make_plan(chain(Root(), Relay(), Counts(), InOrder())))
+    office = Office(local_store(plan).open([()]), plan)
+    office.limits = WorkerLimits(load_seconds=2 * LIMIT, commit_seconds=0.0, preempt_seconds=0.001)
+    office.put([1])
+    office.work(0)
+    office.results(lambda found: len(found) >= 20)
+    office.close()
+    assert InOrder.got == [*range(20)]
 
 
 @pytest.mark.parametrize("at", [0, 3, 199])

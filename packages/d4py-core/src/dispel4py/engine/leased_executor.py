@@ -95,7 +95,7 @@ class LeasedExecutor(Executor):
     def entered_call(self) -> Iterator[bool]:
         """Run the engine in the block, from another thread, during a call that cannot be split.
 
-        What the call has written is collected; `call_stack` is as if the call had written now.
+        `call_stack` is as if the call had written now.
 
         Yields:
             False if the engine was not entered: there is no call, or it is inside another one.
@@ -110,10 +110,17 @@ class LeasedExecutor(Executor):
                 return
             self._calling.append(runner)
             try:
-                self._stack += self._outputs.collect(runner)
                 yield True
             finally:
                 self._calling.pop()
+
+    def collect_output(self) -> None:
+        """Collect what the call has written; to be called in `entered_call`.
+
+        What is collected has to be taken by `take_waiting`: while the call goes on, `drain` does
+        not process it.
+        """
+        self._stack += self._outputs.collect(self._calling[-1])
 
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.

@@ -74,6 +74,7 @@ class LocalWork:
         """
         if not run.is_repeatable:
             return
+        self._executor.collect_output()
         self._hand_back(run)
         if self._executor.is_drained and not run.outbox.is_empty:
             self._session.commit(run.partial_commit(self._session.load.idle))
