@@ -65,7 +65,7 @@ class Crashes:
     Args:
         error: what a worker raises to be lost.
         before: numbers of calls that do not come to pass.
-        after: numbers of calls that come to pass, and nobody hears of it.
+        after: numbers of calls that have their effect, but whose answer is lost.
     """
 
     def __init__(self, error, before=(), after=()):
@@ -110,7 +110,7 @@ def crashing(open_store, run_in_threads, error):
 
         def make_worker(rank):
             side = Crashing(store.worker(rank), crashes)
-            # Workers are lost by chance, and no item is to blame.
+            # Workers are lost at random, not because of an item.
             return Worker(
                 *(plan, side, rank, chosen.on_error),
                 interval=interval,

@@ -109,7 +109,7 @@ def test_i10_c4_a_signal_ends_the_waiting(begin, hosts):
     assert "Traceback" not in err
 
 
-def test_i10_a_guest_that_leaves_in_the_middle_of_a_thread_fails_the_run(hosts):
+def test_i10_a_remote_worker_that_leaves_while_a_thread_runs_fails_the_run(hosts):
     run = Uploading(hosts, "elsewhere")
     run.parent.send_signal(signal.SIGINT)
     _, err = ended(run.parent, 130, 3.0)

@@ -1,4 +1,4 @@
-"""What a worker leaves behind, as the driver deals with it: a table, and workers made by hand."""
+"""What a worker leaves behind, as the driver handles it; the test plays the workers."""
 
 import pickle
 import threading
@@ -31,10 +31,10 @@ class NoProcesses:
         return []
 
     def add(self, arguments):
-        raise AssertionError("nobody was lost")
+        raise AssertionError("no worker was lost")
 
     def kill(self, number):
-        raise AssertionError("nobody was silent")
+        raise AssertionError("no worker was late")
 
     def is_running(self, number):
         return True
@@ -69,7 +69,7 @@ class Run:
         self.thread.start()
 
     def take_work(self, number):
-        """The next leases of a worker that are no orders."""
+        """Return the next leases of a worker that are not control messages."""
         while True:
             leases = self.workers[number].take(seconds=LIMIT)
             work = [lease for lease in leases if is_counted(lease.task)]
@@ -97,7 +97,7 @@ def test_d2_a_replica_left_while_it_was_to_be_postprocessed_is_postprocessed_els
     # When it leaves instead
     replica = pickle.dumps("the replica")
     made.workers[0].commit(Commit(orphans=[(1, replica)]))
-    made.supervisor.on_worker_exited(WorkerLostError(0, 1, "told to leave"), drained=True)
+    made.supervisor.on_worker_exited(WorkerLostError(0, 1, "interrupted"), drained=True)
     # Then another worker gets the replica, and the run ends when that is done
     (lease,) = made.take_work(1)
     assert lease.task.payload == replica
@@ -112,11 +112,11 @@ def test_c5_a_worker_that_leaves_with_its_replica_is_an_error(made):
     with pytest.raises(
         WorkerLostError, match="Tally1, with what its postprocess would have written"
     ):
-        made.supervisor.on_worker_exited(WorkerLostError(0, 1, "told to leave"), drained=True)
+        made.supervisor.on_worker_exited(WorkerLostError(0, 1, "interrupted"), drained=True)
 
 
 @pytest.mark.parametrize(("drained", "delivery_count"), [(True, 0), (False, 1)])
-def test_who_left_is_not_counted_among_those_that_a_task_has_killed(made, drained, delivery_count):
+def test_a_worker_that_drained_does_not_count_as_a_delivery(made, drained, delivery_count):
     made.take_work(0)
     made.workers[0].commit(Commit(orphans=[(1, b"")], tasks=[Task(ITEMS, 1, payload=["an item"])]))
     (lease,) = made.take_work(0)

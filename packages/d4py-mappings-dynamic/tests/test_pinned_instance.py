@@ -139,7 +139,7 @@ def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
     assert runner.pe.total == 42
 
 
-def test_h2_one_that_had_not_begun_is_made_anew():
+def test_h2_an_instance_that_was_not_started_has_no_state():
     assert PinnedInstance(PIN, NEW).restored() is None
 
 

@@ -156,7 +156,7 @@ def use_every_key(opened):
 
 
 class TestForeignBytes:
-    """What a stranger writes to the server is dropped and reported, and never unpickled."""
+    """What other programs write to the server is dropped and reported, and never unpickled."""
 
     def test_a_foreign_task_is_never_unpickled(self, opened, client, tmp_path):
         boom = pickle.dumps(items(Bomb(tmp_path / "boom")))

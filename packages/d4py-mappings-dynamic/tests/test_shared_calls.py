@@ -103,9 +103,9 @@ def execute(request):
 
 
 @pytest.mark.parametrize("make", [list, iter])
-@pytest.mark.parametrize("whom", VICTIMS)
-def test_d3_c5_some_worker_is_killed(execute, whom, make):
-    killer = Killer({100: whom})
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_d3_c5_some_worker_is_killed(execute, victim, make):
+    killer = Killer({100: victim})
     result = execute(chain(Fetched(), Relay(), Relay()), make(dicts(CALLS)), on_result=killer)
     assert_outputs(killer.outputs, {"Relay2": {"output": [*range(CALLS)]}})
     assert 0 < len(result.stats.notes) <= len(killer.killed)

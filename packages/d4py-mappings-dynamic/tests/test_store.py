@@ -350,7 +350,7 @@ class StoreContract:
         for _ in range(2):
             assert driver.events(0.0) == []
             workers[0].commit(Commit(leases=take(workers[0])))
-        workers[1].commit(Commit(leases=take(workers[1])))  # nobody watches this one
+        workers[1].commit(Commit(leases=take(workers[1])))  # this PE is not watched
         assert events(driver) == [Quiescent(SHARED)]
 
     def test_replicas_are_listed_with_their_workers(self, driver, workers):
