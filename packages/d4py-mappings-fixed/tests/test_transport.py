@@ -327,6 +327,7 @@ class TestTransport:
 
         sending = meanwhile(send)
         begun.wait(SOON)
+        time.sleep(0.2)  # by now it waits
         one.close()
         sending.join(5.0)
         assert not sending.is_alive()
