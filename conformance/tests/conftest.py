@@ -33,8 +33,6 @@ OF_STARTING = (
 )
 #: Workflows with every kind of grouping, and a composite.
 A_FEW = {"group_by", "grouping_alltoone", "grouping_onetoall", "pipeline_composite", "split_merge"}
-#: Tests that show what a mapping refuses, and that it runs the rest.
-OF_REFUSING = ("test_workflow[", "test_d1", "test_c2_random_graphs", "test_standard")
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
@@ -79,15 +77,11 @@ def _is_repeated_on_sound(name, params):
     return name == "test_c1_a_pause_does_not_end_the_run" or _is_smaller(params)
 
 
-def _is_repeated_without_capabilities(name, params):
-    return not name.startswith(OF_REFUSING) or _is_smaller(params)
-
-
 #: Test class → whether `make test` shows the same by another test.
 REPEATED = {
     "TestInstalledMappings": _is_repeated_on_installed,
     "TestStartMethods": _is_repeated_with_start_method,
     "TestFixedMappings": _is_repeated_in_processes,
     "TestSound": _is_repeated_on_sound,
-    "TestDeclaresNothing": _is_repeated_without_capabilities,
+    "TestDeclaresNothing": _is_repeated_on_sound,
 }
