@@ -74,12 +74,22 @@ class TestLaunching:
 
         return finish
 
-    def test_a_plain_command_starts_its_ranks(self, mpi, items):
-        process = mpi.start("wf.py", "-i", 40, "-q", "-n", 4)
+    @pytest.mark.parametrize(
+        ("number", "size"),
+        [
+            (["-n", 4], 4),
+            pytest.param([], 3, marks=pytest.mark.slow),
+            pytest.param(["-n", 3], 3, marks=pytest.mark.slow),
+            pytest.param(["-n", 7], 7, marks=pytest.mark.slow),
+            pytest.param(["--num_processes", 4], 4, marks=pytest.mark.slow),
+        ],
+    )
+    def test_a_plain_command_starts_its_ranks(self, mpi, items, number, size):
+        process = mpi.start("wf.py", "-i", 40, "-q", *number)
         numbers, ranks, pids = items(process)
         assert numbers == [*range(1, 41)]
-        assert ranks == {1, 2, 3}
-        assert len(pids) == 3
+        assert ranks == set(range(1, size))
+        assert len(pids) == size - 1
         assert process.pid not in pids
 
     def test_mpiexec_starts_as_many_as_it_says(self, mpi, items):
@@ -90,11 +100,34 @@ class TestLaunching:
         assert ranks == {1, 2, 3}
         assert len(pids) == 3
 
-    def test_ranks_beyond_n_are_idle(self, mpi, items):
-        numbers, ranks, pids = items(mpi.start("wf.py", "-i", 10, "-q", "-n", 2, under=["-n", 3]))
-        assert numbers == [*range(1, 11)]
-        assert ranks == {0, 1}
-        assert len(pids) == 2
+    @pytest.mark.parametrize(
+        ("size", "started", "expected"),
+        [
+            (2, 3, {0, 1}),
+            pytest.param(1, 5, {0}, marks=pytest.mark.slow),
+            pytest.param(3, 5, {1, 2}, marks=pytest.mark.slow),
+            pytest.param(10, 10, {*range(1, 10)}, marks=pytest.mark.slow),
+        ],
+    )
+    def test_ranks_beyond_n_are_idle(self, mpi, items, size, started, expected):
+        process = mpi.start("wf.py", "-i", 99, "-q", "-n", size, under=["-n", started])
+        numbers, ranks, pids = items(process)
+        assert numbers == [*range(1, 100)]
+        assert ranks == expected
+        assert len(pids) == len(expected)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("under", [None, ["-n", 6]])
+    def test_simple_uses_two_processes(self, mpi, items, under):
+        _, ranks, pids = items(mpi.start("wf.py", "-i", 9, "-q", "-s", under=under))
+        assert ranks == {1}
+        assert len(pids) == 1
+
+    @pytest.mark.slow
+    def test_an_mpiexec_can_be_named(self, mpi, items):
+        named = " ".join(mpi.mpiexec) + " -env A B" * has("mpich")
+        numbers, _, _ = items(mpi.start("wf.py", "-i", 5, "-q", "--mpiexec", named))
+        assert numbers == [1, 2, 3, 4, 5]
 
     @pytest.mark.parametrize("under", [None, ["-n", 10]])
     @pytest.mark.slow
@@ -124,11 +157,22 @@ class TestLaunching:
         assert f"not enough slots for {number} processes" in err
         assert "--map-by :OVERSUBSCRIBE" in err
 
-    def test_wrong_usage_is_reported_once(self, mpi):
-        status, out, err = mpi.end(mpi.start("wf.py", "-n", 3, under=["-n", 2]))
+    @pytest.mark.parametrize(
+        ("arguments", "messages"),
+        [
+            (["wf.py", "-n", 3], ["-n 3 is more than the 2 processes", "mpiexec -n 3 …"]),
+            (["nowhere.py"], ["no workflow 'nowhere.py'"]),
+            (["wf.py", "-d", "[1]"], ["-d"]),
+            pytest.param(
+                ["wf.py", "--telepathy"], ["no option '--telepathy'"], marks=pytest.mark.slow
+            ),
+        ],
+    )
+    def test_wrong_usage_is_reported_once(self, mpi, arguments, messages):
+        status, out, err = mpi.end(mpi.start(*arguments, under=["-n", 2]))
         assert (status, out) == (2, "")
-        assert "-n 3 is more than the 2 processes" in err
-        assert "mpiexec -n 3 …" in err
+        for message in messages:
+            assert message in err
         assert err.count("dispel4py: error") == 1
         assert "Traceback" not in err
 
@@ -137,9 +181,10 @@ class TestLaunching:
         assert status == 0
         assert out.count("usage: dispel4py mpi") == 1
 
-    def test_g4_inputs_are_read_by_one_process(self, mpi, write):
+    @pytest.mark.parametrize("given", [["-d", '{"Numbers0": 3}'], ["-f", "in.json"]])
+    def test_g4_inputs_are_read_by_one_process(self, mpi, write, given):
         write("in.json", '{"Numbers0": 3}')
-        status, out, err = mpi.end(mpi.start("wf.py", "-q", "-f", "in.json", under=["-n", 3]))
+        status, out, err = mpi.end(mpi.start("wf.py", "-q", *given, under=["-n", 3]))
         assert status == 0, err
         assert len(outputs_of(out)["Rank2"]["output"]) == 3
 
@@ -290,13 +335,21 @@ class TestPEsThatCannotBePickled:
 
 
 class TestItems:
+    @pytest.mark.parametrize(
+        "processes",
+        [
+            4,
+            pytest.param(3, marks=pytest.mark.slow),
+            pytest.param(None, marks=pytest.mark.slow),
+        ],
+    )
     def test_m1_groups_meet_though_every_rank_hashes_otherwise(
-        self, execute_mpi, flows, chain, monkeypatch
+        self, execute_mpi, flows, chain, monkeypatch, processes
     ):
         monkeypatch.delenv("PYTHONHASHSEED", raising=False)
         graph = chain(flows.Words(), flows.Relay(2), flows.Kept([0], 3))
         graph.connect(graph.get_contained_objects()[1], "output", flows.Hashes(), "input")
-        outputs = execute_mpi(graph, 170, 4).outputs
+        outputs = execute_mpi(graph, 170, processes).outputs
         got = outputs["Kept2"]["output"]
         assert sorted(item for one in got for item in one) == sorted(
             (f"word {n % 17}", n) for n in range(1, 171)
@@ -304,10 +357,30 @@ class TestItems:
         assert len([word for one in got for word in {word for word, _ in one}]) == 17
         assert hash("d4py") not in outputs["Hashes3"]["output"]
 
+    @pytest.mark.slow
+    def test_partitions_share_a_rank(self, execute_mpi, flows, chain):
+        pes = [flows.Numbers(), flows.Instances(), flows.Instances(), flows.Instances()]
+        graph = chain(*pes)
+        graph.partitions = [pes[:1], pes[1:]]
+        result = execute_mpi(graph, 3, 2)
+        assert result.stats.processes == 2
+        ((pid, (pid2, (pid3, _))), *_) = result.outputs["Instances3"]["output"]
+        assert pid == pid2 == pid3
+
     def test_c2_an_item_and_a_result_of_100_mb(self, execute_mpi, flows, chain):
         graph = chain(flows.Large(100_000_000), flows.Relay())
         ((output,),) = (o["output"] for o in execute_mpi(graph).outputs.values())
         assert len(output) == 100_000_000
+
+    def test_arrays_arrive_as_they_were_sent(self, execute_mpi, flows, chain):
+        numpy = pytest.importorskip("numpy")
+        graph = chain(
+            flows.Numbers(), flows.Makes(flows.array_of), flows.Relay(), flows.Makes(flows.sum_of)
+        )
+        outputs = execute_mpi(graph, 20).outputs
+        assert outputs["Makes3"]["output"] == [
+            numpy.arange(300_000).sum() * n for n in range(1, 21)
+        ]
 
     def test_m2_arrays_are_the_receivers_own_and_stay_valid(self, execute_mpi, flows, chain):
         pytest.importorskip("numpy")

@@ -35,7 +35,8 @@ class TestMpiexec:
         path.chmod(0o755)
 
         def start(processes=None, own_options="", **options):
-            with pytest.raises(ServiceError, match="could not be started: exit status 1"):
+            message = "the MPI processes could not be started: exit status 1"
+            with pytest.raises(ServiceError, match=message):
                 run(graph, "mpi", 1, processes, mpiexec=f"{path} {own_options}", **options)
             entries = (tmp_path / "environment").read_text().rstrip("\0").split("\0")
             environment = dict(entry.split("=", 1) for entry in entries)
@@ -93,7 +94,8 @@ class TestMpiexec:
         assert given.items() <= launcher_environment.mpiexec_environment(given, 0).items()
 
     def test_an_mpiexec_that_does_not_start_anything_is_reported(self, graph):
-        with pytest.raises(ServiceError, match="could not be started: exit status 1"):
+        message = "the MPI processes could not be started: exit status 1"
+        with pytest.raises(ServiceError, match=message):
             run(graph, "mpi", mpiexec="false")
 
     def test_the_pip_line_is_shown_if_there_is_none(self, monkeypatch):

@@ -19,6 +19,8 @@ from dispel4py.errors import (
     WorkerLostError,
 )
 
+#: Seconds in which a run that fails at once should have ended; it takes one or two to start.
+PROMPTLY = 15.0
 #: Seconds in which a run has to end after a signal (C4).
 STOPPED = 2.0
 
@@ -55,8 +57,10 @@ def fails(execute_mpi):
     """Runs a graph that fails, and returns the error."""
 
     def run_and_fail(graph, expected, inputs=20, **options):
+        started_at = time.monotonic()
         with pytest.raises(expected) as caught:
             execute_mpi(graph, inputs, **options)
+        assert time.monotonic() - started_at < PROMPTLY
         return caught.value
 
     return run_and_fail
@@ -81,25 +85,33 @@ def busy(mpi, write, tmp_path, wait_until):
 class TestPEs:
     """C3: the first exception stops the run."""
 
-    @pytest.mark.parametrize(("place", "at"), [("first", "preprocess"), ("last", "postprocess")])
+    @pytest.mark.parametrize("at", ["preprocess", 7, "postprocess"])
+    @pytest.mark.parametrize("place", ["first", "middle", "last"])
     def test_c3_an_exception_is_reported_with_its_place(self, fails, flows, chain, at, place):
         graph = {
             "first": lambda: chain(flows.FailingNumbers(at), flows.Relay(), flows.Relay()),
+            "middle": lambda: chain(flows.Numbers(), flows.Fails(at), flows.Relay()),
             "last": lambda: chain(flows.Numbers(), flows.Relay(), flows.Fails(at)),
         }[place]()
         error = fails(graph, ProcessingError)
-        name = {"first": "FailingNumbers0", "last": "Fails2"}[place]
+        name = {"first": "FailingNumbers0", "middle": "Fails1", "last": "Fails2"}[place]
         assert (error.pe_id, error.instance) == (name, 0)
-        assert error.phase == at
+        assert error.phase == (at if isinstance(at, str) else "process")
         assert error.reason == "ValueError: the sensor is broken"
         assert 'raise ValueError("the sensor is broken")' in error.user_traceback
+        if at == 7:
+            assert error.item == ("{}" if place == "first" else "7")
 
-    def test_c3_the_instance_and_the_item_are_reported(self, fails, flows, chain):
-        pe = flows.Fails(2, "sys.exit")
+    @pytest.mark.parametrize(
+        "number",
+        [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)],
+    )
+    def test_c3_the_instance_and_the_item_are_reported(self, fails, flows, chain, number):
+        pe = flows.Fails(number, "sys.exit")
         pe.numprocesses = 3
         error = fails(chain(flows.Numbers(), pe), ProcessingError)
-        assert (error.pe_id, error.instance, error.phase) == ("Fails1", 1, "process")
-        assert (error.item, error.reason) == ("2", "SystemExit: enough")
+        assert (error.pe_id, error.instance, error.phase) == ("Fails1", number - 1, "process")
+        assert (error.item, error.reason) == (str(number), "SystemExit: enough")
 
     def test_c3_an_endless_run_stops_at_once(self, fails, flows, chain):
         graph = chain(flows.Numbers(), flows.Fails(5000), flows.Kept())
@@ -116,7 +128,8 @@ class TestPEs:
         assert result.outputs["Kept3"]["output"] == [[1, 2, 4, 6, 7, 8, 9, 10]]
         assert sorted((f.pe_id, f.item) for f in result.failures) == [("Fails1", 3), ("Fails2", 5)]
 
-    @pytest.mark.parametrize(("place", "under"), [(2, None), (0, ["-n", 3]), (1, ["-n", 5])])
+    @pytest.mark.parametrize("under", UNDER)
+    @pytest.mark.parametrize("place", [0, 1, 2])
     def test_c3_the_command_shows_the_traceback_whichever_rank_failed(
         self, mpi, write, under, place
     ):
@@ -151,15 +164,17 @@ class TestRanks:
     @pytest.mark.parametrize("rank", [0, 1, 2, 3])
     def test_c5_each_rank_can_be_killed(self, mpi, execute_mpi, flows, chain, rank):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
-        killed = []
+        killed, killed_at = [], []
 
         def kill(*result):
             if not killed:
                 killed.append(mpi.ranks()[rank])
+                killed_at.append(time.monotonic())
                 os.kill(killed[0], signal.SIGKILL)
 
         with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
             execute_mpi(graph, 10**12, on_result=kill)
+        assert time.monotonic() - killed_at[0] < PROMPTLY
         assert (caught.value.rank, caught.value.pid) == (rank, killed[0])
         name = ["Numbers0", "Relay1", "Relay2", "Relay3"][rank]
         assert str(caught.value).endswith(f"; it ran {name} (instance 0)")
@@ -186,7 +201,7 @@ class TestRanks:
     def test_c5_a_command_ends_whichever_rank_is_killed(self, mpi, busy, under, rank):
         process = busy(under)
         os.kill(mpi.ranks()[rank], signal.SIGKILL)
-        status, _, err = mpi.end(process)  # the run has no end of its own
+        status, _, err = mpi.end(process, PROMPTLY)  # the run has no end of its own
         assert status != 0
         if under is None:
             assert status == 1
@@ -280,15 +295,20 @@ class TestStopping:
 class TestTheCaller:
     """What the caller's own functions raise comes out as it is."""
 
-    def test_an_error_of_on_result_comes_out(self, execute_mpi, flows, chain):
-        error = KeyboardInterrupt()
-
+    @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt()])
+    def test_an_error_of_on_result_comes_out(self, execute_mpi, flows, chain, error):
         def take(*result):
             raise error
 
         with pytest.raises(type(error)) as caught:
             execute_mpi(chain(flows.Numbers(), flows.Relay()), 10**12, on_result=take)
         assert caught.value is error
+
+    def test_an_item_that_cannot_be_pickled_is_named(self, fails, flows, chain):
+        graph = chain(flows.Numbers(), flows.Makes(lambda n: (m for m in ())), flows.Relay())
+        error = fails(graph, ProcessingError, 1)
+        assert (error.pe_id, error.item) == ("Makes1", "1")
+        assert "generator" in error.reason
 
     def test_an_item_that_was_not_copied_is_named_with_its_receiver(self, fails, flows, chain):
         makes = flows.Makes(lambda n: {"n": n, "g": (m for m in ())})

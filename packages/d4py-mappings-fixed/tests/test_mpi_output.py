@@ -74,8 +74,9 @@ class TestOutput:
         assert len(out) == len("x" * 8_000_000 + "\nOutputs: {}\n")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="the launcher forwards what ranks print")
-    def test_ranks_print_to_the_streams_of_the_command(self, mpi):
-        process = mpi.start("wf.py", "-q", "-n", 2, PE="Streams")
+    @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+    def test_ranks_print_to_the_streams_of_the_command(self, mpi, size):
+        process = mpi.start("wf.py", "-q", "-n", size, PE="Streams")
         expected = [os.fstat(stream.fileno()) for stream in (process.stdout, process.stderr)]
         status, out, err = mpi.end(process)
         assert status == 0, err
