@@ -51,7 +51,7 @@ class InstanceWatch:
         self.next_check = self._state.next_check
         if changed:
             self._stats.changed = changed
-            self.end()
+            self._end()
             if self._strict:
                 raise undeclared_state_error(self._planned.id, changed)
 
@@ -59,11 +59,7 @@ class InstanceWatch:
         """Check the state once more, unless that is done; see `check_state`."""
         if self._state is not None:
             self.check_state()
-            self.end()
-
-    def end(self) -> None:
-        """Stop to watch the state; nothing refers to the PE any more."""
-        self.next_check, self._state = inf, None
+            self._end()
 
     def note_files(self, pe: GenericPE) -> list[Any]:
         """Return the open files of the PE; note those that another instance would overwrite."""
@@ -72,3 +68,7 @@ class InstanceWatch:
             known = {place: name for name, place in self._stats.files} | overwritable(files)
             self._stats.files = tuple((name, place) for place, name in known.items())
         return files
+
+    def _end(self) -> None:
+        """Stop watching the state; nothing here refers to the PE any more."""
+        self.next_check, self._state = inf, None

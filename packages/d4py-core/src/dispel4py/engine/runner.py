@@ -261,7 +261,6 @@ class Runner:
         """
         with suppress(UndeclaredStateError):  # it is reported in `stats`
             self._watch.check_last_state()
-        self._watch.end()
         if self._loop is not None:
             self._loop.release()
             self._loop = None
