@@ -231,7 +231,7 @@ def test_a_killed_zygote_is_an_error(program):
     """
     status, out, err = program(REPLACING, killing)
     assert (status, err) == (0, "")
-    assert "cannot start another worker: the process that forks them (process " in out
+    assert "cannot start another worker: the process that forks workers (process " in out
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])

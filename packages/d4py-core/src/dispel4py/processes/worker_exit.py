@@ -40,7 +40,7 @@ def begin_worker_process(may_warn: Callable[[], object] = lambda: True) -> None:
     end threads are noted from now on.  Lines are printed whole, and standard input is empty.
 
     Args:
-        may_warn: see `dispel4py.standard_streams.input.leave_standard_input`.
+        may_warn: see `dispel4py.standard_streams.input.empty_standard_input`.
     """
     if os.getpid() != _IMPORTED_BY:
         _leave_exit_handlers_to_parent()

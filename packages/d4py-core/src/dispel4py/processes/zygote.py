@@ -75,7 +75,7 @@ class Zygote:
             process.start()
         except (OSError, EOFError) as error:
             raise RunError(
-                f"cannot start another worker: the process that forks them (process"
+                f"cannot start another worker: the process that forks workers (process"
                 f" {self._pid}) is gone"
             ) from error
         return process
