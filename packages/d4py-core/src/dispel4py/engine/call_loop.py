@@ -46,9 +46,7 @@ class CallLoop:
         on_large: called between two calls once the output is large.
 
     Attributes:
-        run: calls the PE with each item of an iterator, which come by an input, or are the inputs
-            of a root; returns False at the first item that fails.
-        is_direct: `_process` is called directly.
+        is_direct: `_process` can be called directly, by `call_directly`.
     """
 
     def __init__(
@@ -72,20 +70,22 @@ class CallLoop:
         self._on_large = on_large
         self._direct = _direct_call(planned, pe, written, copier, counters)
         self.is_direct = self._direct is not None
-        self.run: Callable[[str | None, Iterator[Any]], bool] = (
-            self._call_directly if self.is_direct else self._call
-        )
-
-    def release(self) -> None:
-        """Release the PE at once: `run` refers to this object, so only the collector would."""
-        del self.run
 
     @classmethod
     def code_objects(cls) -> tuple[CodeType, CodeType]:
         """Return the code of the functions that loop over ``items``; see `leave_loops`."""
-        return cls._call.__code__, cls._call_directly.__code__
+        return cls.call.__code__, cls.call_directly.__code__
 
-    def _call(self, input_name: str | None, items: Iterator[Any]) -> bool:
+    def call(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        """Call `process` of the PE with each item.
+
+        Args:
+            input_name: the input of the items; None for the inputs of a root.
+            items: the items.
+
+        Returns:
+            False at the first item that fails.
+        """
         process: Callable[[Any], Any] = self._pe.process
         written, copier, counters = self._written, self._copier, self._counters
         item = None
@@ -111,7 +111,8 @@ class CallLoop:
             return False
         return True
 
-    def _call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
+    def call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
+        """Call `_process` of the PE with each item; see `call`."""
         assert self._direct is not None
         method, out, copier, counter = self._direct
         max_bytes, small, text = self._max_bytes, SMALL_BYTES, str

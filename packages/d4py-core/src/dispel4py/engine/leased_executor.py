@@ -169,8 +169,7 @@ class LeasedExecutor(Executor):
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         items = batch
-        progress = receiver.progress if isinstance(receiver, Runner) else None
-        if isinstance(receiver, Runner) and progress is not None:
+        if isinstance(receiver, Runner) and (progress := receiver.progress) is not None:
             items = batch if isinstance(batch, list) else list(batch)
             if not self._calling and (input_name is not None or items is not batch):
                 self._current = _CurrentBatch(receiver, progress, input_name, items, batch)

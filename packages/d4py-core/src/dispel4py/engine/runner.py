@@ -183,8 +183,9 @@ class Runner:
             stream.activate()
         started_at = self._writer.sent_at = self._clock()
         remaining = self._each(input_name, items)
-        assert self._loop is not None
-        call_each = self._loop.run
+        loop = self._loop
+        assert loop is not None
+        call_each = loop.call_directly if loop.is_direct else loop.call
         monitor = self.monitor  # as in `_calling`, inlined
         monitor.caller = get_ident()
         if monitor.is_shared:
@@ -261,9 +262,7 @@ class Runner:
         """
         with suppress(UndeclaredStateError):  # it is reported in `stats`
             self._watch.check_last_state()
-        if self._loop is not None:
-            self._loop.release()
-            self._loop = None
+        self._loop = None
         if self.progress is not None:
             self.progress.clear()
         files = self._watch.note_files(self.pe)
