@@ -243,16 +243,16 @@ _CACHED = type(functools.lru_cache(_new_cell))
 _REDUCERS: dict[type, Any] = {
     types.CellType: lambda cell: (_new_cell, ()),
     types.MethodType: lambda method: (types.MethodType, (method.__func__, method.__self__)),
-    _CACHED: lambda cached: (_new_cached, (cached.__wrapped__, cached.cache_parameters())),
+    _CACHED: lambda value: (_new_cached, (value.__wrapped__, value.cache_parameters())),
     weakref.ref: lambda weak: (_new_weak, () if weak() is None else (weak(),)),
     weakref.WeakKeyDictionary: lambda weak: (weakref.WeakKeyDictionary, (dict(weak),)),
     weakref.WeakValueDictionary: lambda weak: (weakref.WeakValueDictionary, (dict(weak),)),
     # Other objects may refer to the mapping behind it.
     types.MappingProxyType: lambda proxy: (types.MappingProxyType, (*gc.get_referents(proxy),)),
-    staticmethod: lambda wrapper: (staticmethod, (wrapper.__func__,)),
-    classmethod: lambda wrapper: (classmethod, (wrapper.__func__,)),
-    property: lambda it: (property, (it.fget, it.fset, it.fdel, it.__doc__)),
-    functools.cached_property: lambda it: (_new_cached_property, (it.func, it.attrname)),
+    staticmethod: lambda value: (staticmethod, (value.__func__,)),
+    classmethod: lambda value: (classmethod, (value.__func__,)),
+    property: lambda value: (property, (value.fget, value.fset, value.fdel, value.__doc__)),
+    functools.cached_property: lambda value: (_new_cached_property, (value.func, value.attrname)),
     types.ModuleType: lambda module: (_itself, (_Kept(module),)),
     types.CodeType: lambda code: (_itself, (_Kept(code),)),
 }
@@ -317,11 +317,11 @@ def _function_parts(value: types.FunctionType) -> list[Any]:
 #: Type → the parts of such an object that may refer to mutable state.
 _PARTS: dict[type, Any] = {
     types.FunctionType: _function_parts,
-    staticmethod: lambda wrapper: [wrapper.__func__],
-    classmethod: lambda wrapper: [wrapper.__func__],
-    property: lambda it: [it.fget, it.fset, it.fdel],
-    functools.cached_property: lambda it: [it.func],
-    _CACHED: lambda cached: [cached.__wrapped__],
+    staticmethod: lambda value: [value.__func__],
+    classmethod: lambda value: [value.__func__],
+    property: lambda value: [value.fget, value.fset, value.fdel],
+    functools.cached_property: lambda value: [value.func],
+    _CACHED: lambda value: [value.__wrapped__],
     tuple: list,
     frozenset: list,
 }
