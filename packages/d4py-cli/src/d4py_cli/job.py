@@ -1,4 +1,4 @@
-"""``dispel4py MAPPING WORKFLOW``: load a workflow, run it, hand out its results."""
+"""``dispel4py MAPPING WORKFLOW``: load a workflow, run it, report its results."""
 
 from __future__ import annotations
 

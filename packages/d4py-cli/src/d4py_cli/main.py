@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    own_argv = sys.argv
+    saved_argv = sys.argv
     _prepare_streams()
     try:
         with signals_as_interrupts():
@@ -74,7 +74,7 @@ def _run(argv: Sequence[str]) -> int:
         _print_message("error: this is a bug in d4py; please report it with the lines above")
         return 1
     finally:
-        sys.argv = own_argv
+        sys.argv = saved_argv
         _flush_stdout()
 
 
