@@ -1,6 +1,7 @@
 """Broken connections and restarted servers: nothing is lost, nothing is processed twice."""
 
 import os
+import socket
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -19,7 +20,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.retry import RetryUntilDeadline
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
-from d4py_dynamic.store.redis.waiting_socket import local_process
+from d4py_dynamic.store.redis.waiting_socket import is_to_this_host, local_process
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import ServiceError
 
@@ -273,6 +274,14 @@ class TestLocalServer:
             client.set("large", data)
             assert client.get("large") == data
             client.delete("large")
+
+    @pytest.mark.parametrize(("source", "is_same"), [("127.0.0.1", True), ("127.0.0.2", False)])
+    def test_a_connection_to_another_address_may_leave_this_host(self, source, is_same):
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            socket.create_connection(listener.getsockname(), source_address=(source, 0)) as made,
+        ):
+            assert is_to_this_host(made) is is_same
 
     def test_a_process_of_another_program_is_not_the_server(self):
         assert (

@@ -16,7 +16,7 @@ from redis.connection import Connection
 
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.retry import RetryUntilDeadline
-from d4py_dynamic.store.redis.waiting_socket import WaitingSocket
+from d4py_dynamic.store.redis.waiting_socket import WaitingSocket, is_to_this_host
 
 #: Seconds to wait for a server's answer before it counts as gone, and how many bytes sent add one.
 ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 16 << 20
@@ -42,7 +42,8 @@ class _TimedConnection:
         self.socket_connect_timeout = self.retry.limit(seconds)
         try:
             made = parent._connect()
-            if self.retry.process is None or type(made) is not socket:  # such as one with TLS
+            is_plain = type(made) is socket  # not one with TLS
+            if self.retry.process is None or not is_plain or not is_to_this_host(made):
                 return made
             return WaitingSocket.from_socket(made, self.retry.process)
         finally:

@@ -78,6 +78,17 @@ class WaitingSocket(socket.socket):
         raise TimeoutError("timed out")
 
 
+def is_to_this_host(connection: socket.socket) -> bool:
+    """Return whether a connection does not leave this host, so that no network can break it.
+
+    That a server's process is visible here does not mean so: hosts with networks of their own may
+    share processes, and a process of another host may have the same id and name.
+    """
+    if connection.family == socket.AF_UNIX:
+        return True
+    return bool(connection.getpeername()[0] == connection.getsockname()[0])
+
+
 def local_process(info: dict[str, Any]) -> int | None:
     """Return the id of a server's process, if it is on this machine.
 
