@@ -11,9 +11,9 @@ from d4py_fixed.mpi.mpi_start import start_mpi
 
 MPI = start_mpi()
 
-from d4py_fixed.mpi.control_channel import ControlChannels  # noqa: E402
+from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind  # noqa: E402
 from d4py_fixed.mpi.limits import MpiLimits  # noqa: E402
-from d4py_fixed.mpi.transport import MpiTransport  # noqa: E402
+from d4py_fixed.mpi.transport import MpiTransport, RunStopped  # noqa: E402
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket  # noqa: E402
 
 MIB = 1 << 20
@@ -129,6 +129,28 @@ def a_rank_that_reads_nothing_blocks_no_other(rank, transport):
         assert [int(parts[0]) for _, parts in take(transport, 100)] == [*range(100)]
 
 
+def a_stop_of_the_driver_comes_before_a_receive_without_a_frame(rank, transport):
+    """C4: however many frames arrive, a rank that has received them all knows of the stop."""
+    if rank == 1:
+        for n in range(100):
+            transport.send(0, [b"%d" % n])
+    elif rank == 0:
+        driver = ControlChannels(DRIVER, b"key")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            transport._channels.connect(DRIVER, socket.create_connection(server.getsockname()))
+            driver.connect(0, server.accept()[0])
+        driver.send(0, Kind.STOP)
+        received = 0
+        try:
+            while transport.receive(0.0) is not None:
+                received += 1
+        except RunStopped:
+            take(transport, 100 - received)
+        else:
+            raise AssertionError(f"no stop after {received} frames")
+        transport.driver = driver  # its end would be a stop as well
+
+
 CHECKS = [
     frames_arrive_whole,
     frames_in_pieces_arrive_whole,
@@ -139,6 +161,7 @@ CHECKS = [
     a_rank_that_waits_is_notified,
     a_rank_that_waits_uses_little_processor_time,
     a_rank_that_reads_nothing_blocks_no_other,
+    a_stop_of_the_driver_comes_before_a_receive_without_a_frame,
 ]
 #: Pauses so long that nothing but a notification can end them in time.
 LIMITS = {

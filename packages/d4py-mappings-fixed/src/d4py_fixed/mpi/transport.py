@@ -89,6 +89,9 @@ class MpiTransport:
         until = monotonic() + seconds
         while not self._arrived:
             self._progress()
+            # The driver's channel is read only when MPI has nothing, which saves a system call for
+            # each frame.  That delays a stop by no more than the frames in flight, which credits
+            # limit.
             if self._arrived:
                 break
             self._receive_from_driver()
