@@ -52,6 +52,27 @@ def test_ctrl_c_reaches_the_whole_group_and_nothing_is_left(start, endless, fold
         os.killpg(process.pid, 0)
 
 
+def ignore_ctrl_c():
+    """Do as a shell without job control does for a command that ends with ``&``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_c4_sigterm_stops_a_command_that_a_script_has_started_in_the_background(
+    start, endless, folder, mapping
+):
+    process = start(
+        mapping, endless, "-i", 1_000_000, "--output", "out.jsonl", preexec_fn=ignore_ctrl_c
+    )
+    wait_for_line(folder / "out.jsonl", process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert err.decode().splitlines()[-1] == "dispel4py: interrupted"
+    assert b"Traceback" not in err
+
+
 def test_a_second_signal_does_not_cut_the_cleaning_up_short(start, write, folder):
     write(
         "wf.py",

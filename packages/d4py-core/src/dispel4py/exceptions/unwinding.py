@@ -41,8 +41,13 @@ def is_foreign(error: BaseException) -> bool:
         return True
     if threading.current_thread() is not threading.main_thread():
         return False  # only the main thread runs signal handlers
-    if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) not in _SILENT_HANDLERS
+    if (
+        isinstance(error, KeyboardInterrupt)
+        and signal.getsignal(signal.SIGINT) not in _SILENT_HANDLERS
+    ):
+        return True
+    # SIGINT is ignored by a command that a script has started in the background, which SIGTERM
+    # interrupts all the same.
     handlers = _codes_of_handlers()
     return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
