@@ -15,7 +15,7 @@ PROCESSES = 4
 
 
 def installed_mappings() -> list[str]:
-    """Names of the installed mappings, each mapping once, however many names it answers to."""
+    """Return the names of the installed mappings, each mapping once, whatever its aliases."""
     found: dict[str, str] = {}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
         found.setdefault(entry.value, entry.name)

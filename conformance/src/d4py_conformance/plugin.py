@@ -169,7 +169,7 @@ def _identity(name: str) -> tuple[str, list[str]]:
 
 
 def _name_of(item: pytest.Item) -> str:
-    """The name of a test's function."""
+    """Return the name of a test's function."""
     return getattr(item, "originalname", None) or item.name
 
 

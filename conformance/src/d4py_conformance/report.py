@@ -91,11 +91,11 @@ class Report:
         return [record for record in self.records if record.outcome is Outcome.FAILED]
 
     def workflows(self) -> Matrix:
-        """Which mapping runs which workflow."""
+        """Return which mapping runs which workflow."""
         return self._matrix(WORKFLOWS, lambda record: record.workflow)
 
     def rules(self) -> Matrix:
-        """Which mapping keeps which rule."""
+        """Return which mapping keeps which rule."""
         rules = {record.rule for record in self.records if record.rule}
         return self._matrix(
             sorted(rules, key=lambda rule: ("GIMCDH".find(rule[0]), int(rule[1:]))),
@@ -103,7 +103,7 @@ class Report:
         )
 
     def capabilities(self) -> dict[str, dict[str, bool]]:
-        """Which mapping declares what."""
+        """Return which mapping declares what."""
         declared = {record.mapping: record.declared for record in self.records}
         return {
             entry.name: {mapping: entry.name in declared[mapping] for mapping in self.mappings}
@@ -159,7 +159,7 @@ class Report:
         return self._render("report.md.jinja", matrix_only=matrix_only)
 
     def as_html(self) -> str:
-        """The same as one page."""
+        """Return the same as one page."""
         return self._render("report.html.jinja")
 
     def write(self, folder: Path) -> None:
@@ -188,7 +188,7 @@ class Report:
 
 
 def together(outcomes: list[Outcome]) -> Outcome:
-    """What several tests have shown together: one failure is one, and a success needs one."""
+    """Return what several tests show together: one failure is one, a success needs one."""
     for outcome in (Outcome.FAILED, Outcome.YES, Outcome.REFUSED):
         if outcome in outcomes:
             return outcome
@@ -196,7 +196,7 @@ def together(outcomes: list[Outcome]) -> Outcome:
 
 
 def put_into(text: str, matrix: str) -> str:
-    """A text with the matrix between the two marks in it.
+    """Return a text with the matrix between the two marks in it.
 
     Raises:
         ValueError: it has no such marks.

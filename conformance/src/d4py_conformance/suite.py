@@ -214,7 +214,7 @@ def part_of(suite: type[Suite], name: str) -> int:
 
 
 def overridden(suite: type[Suite]) -> list[str]:
-    """Names of the standard tests that a class defines anew."""
+    """Return names of the standard tests that a class defines anew."""
     return [
         name
         for name in dir(suite)
@@ -253,7 +253,7 @@ def assert_soon(measure: Callable[[], float], seconds: float) -> None:
 
 
 def chain(*pes: GenericPE | WorkflowGraph) -> WorkflowGraph:
-    """A graph in which each PE's ``output`` is joined to the next one's ``input``."""
+    """Return a graph in which each PE's ``output`` is joined to the next one's ``input``."""
     graph = WorkflowGraph()
     graph.add(pes[0])
     for source, destination in pairwise(pes):
@@ -262,5 +262,5 @@ def chain(*pes: GenericPE | WorkflowGraph) -> WorkflowGraph:
 
 
 def results(run_result: RunResult, pe_id: str, output: str = "output") -> list[Any]:
-    """What came out of one output."""
+    """Return what came out of one output."""
     return run_result.outputs.get(pe_id, {}).get(output, [])

@@ -73,7 +73,7 @@ def _same(items: Iterable[int]) -> Iterator[int]:
 
 
 def bytewax(count: int, batch: int = 100) -> float:
-    """The stream processor bytewax, in one process.
+    """Time the stream processor bytewax, in one process.
 
     Raises:
         ImportError: it is not installed.
@@ -98,7 +98,7 @@ def _identity(item: int) -> int:
 
 
 def streamz(count: int) -> float:
-    """The library streamz, in one process.
+    """Time the library streamz, in one process.
 
     Raises:
         ImportError: it is not installed.
@@ -149,7 +149,7 @@ class _Batches:
 
 
 def redis_stream(client: Any, count: int, batch: int = 1000) -> float:
-    """Items packed by `batch` into entries of a Redis stream: added, read, acknowledged, deleted.
+    """Pass items, `batch` per entry, through a Redis stream: add, read, acknowledge, delete.
 
     Args:
         client: a `redis.Redis` that speaks RESP2.
@@ -179,7 +179,7 @@ def redis_stream(client: Any, count: int, batch: int = 1000) -> float:
 
 @contextmanager
 def _running(target: Callable[..., None], *arguments: Any) -> Iterator[BaseProcess]:
-    """A process that runs a function, and has ended when the block is left."""
+    """Run a function in a process, which has ended when the block is left."""
     process = _FORK.Process(target=target, args=arguments)
     process.start()
     try:
@@ -189,7 +189,7 @@ def _running(target: Callable[..., None], *arguments: Any) -> Iterator[BaseProce
 
 
 def pipe(count: int, batch: int = 1000) -> float:
-    """Items packed by `batch`, from one process to another through a pipe."""
+    """Pass items, packed by `batch`, from one process to another through a pipe."""
     ours, theirs = _FORK.Pipe()
 
     def read() -> None:
@@ -207,7 +207,7 @@ def pipe(count: int, batch: int = 1000) -> float:
 
 
 def zeromq(count: int, batch: int = 1000) -> float:
-    """The same through ZeroMQ.
+    """Pass the same through ZeroMQ.
 
     Raises:
         ImportError: it is not installed.
@@ -303,7 +303,7 @@ def chained_arrays(count: int, hops: int, blocks: int = 16) -> float:
 
 
 def side_by_side(work: Callable[[], object], processes: int) -> float:
-    """A function, called once in each of so many processes at once."""
+    """Call a function once in each of so many processes at once."""
     started_at = perf_counter()
     running = [_FORK.Process(target=work) for _ in range(processes)]
     for process in running:
@@ -314,7 +314,7 @@ def side_by_side(work: Callable[[], object], processes: int) -> float:
 
 
 def lone_items(count: int, pause: float) -> float:
-    """Median seconds that a time stamp takes through `STAGES` pipes, one after each pause."""
+    """Return the median seconds of a time stamp through `STAGES` pipes, one per pause."""
     took: list[float] = []
     ends = [_FORK.Pipe(duplex=False) for _ in range(STAGES)]
 

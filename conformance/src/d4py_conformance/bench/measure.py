@@ -79,7 +79,7 @@ def by_turns(
 def seconds(
     graph: WorkflowGraph, mapping: str, inputs: int, processes: int, **options: Any
 ) -> float:
-    """How long a run takes, its processes' start and end included."""
+    """Return how long a run takes, its processes' start and end included."""
     started_at = time.perf_counter()
     result = run(graph, mapping, inputs, processes, **options)
     took = time.perf_counter() - started_at
@@ -96,7 +96,7 @@ def command(
     *,
     python: str = sys.executable,
 ) -> tuple[str, float]:
-    """What a run of a workflow as a program of its own prints, and when it ended."""
+    """Return what a run of a workflow as a program of its own prints, and when it ended."""
     ended = subprocess.run(
         _program(file, mapping, name, inputs, processes, python),
         env={**os.environ, "D4PY_BENCH_PRINT": "1"},
@@ -130,17 +130,17 @@ def peak_memory(
     *,
     python: str = sys.executable,
 ) -> float:
-    """The most memory that a run of a workflow as a program of its own has at a time, in MiB."""
+    """Return the peak memory of a run of a workflow as a program of its own, in MiB."""
     return peak_of(_program(file, mapping, name, inputs, processes, python))
 
 
 def largest_memory(*arguments: Any, **options: Any) -> float:
-    """The most memory that any one process of such a run has, in MiB; see `peak_memory`."""
+    """Return the most memory that any one process of such a run has, in MiB; see `peak_memory`."""
     return peak_of(_program(*arguments, **options), together=max)
 
 
 def peak_of(program: list[str], together: Callable[[Iterable[int]], int] = sum) -> float:
-    """The same of any program: what it and all that it started have together.
+    """Return the same of any program: what it and all that it started have together.
 
     What several processes share counts once, where the system reports it.
     """
@@ -171,7 +171,7 @@ def _memory(process: psutil.Process) -> int:
 
 
 def elapsed(*arguments: Any, **options: Any) -> float:
-    """How long a run takes by its own account; see `command`."""
+    """Return how long a run takes by its own account; see `command`."""
     printed, _ = command(*arguments, **options)
     found = re.findall(r"ELAPSED TIME: ([\d.]+)", printed)  # of each rank, with some mappings
     assert found, printed
@@ -179,7 +179,7 @@ def elapsed(*arguments: Any, **options: Any) -> float:
 
 
 def reported(printed: str) -> list[float]:
-    """The numbers that a PE has printed."""
+    """Return the numbers that a PE has printed."""
     found = re.search(r"REPORT ([-\d. e]+)", printed)
     assert found is not None, printed
     return [float(word) for word in found[1].split()]

@@ -44,7 +44,7 @@ class Figure:
 
 
 def read_figures(file: str) -> list[Figure]:
-    """What a session of benchmarks has measured.
+    """Return what a session of benchmarks has measured.
 
     Raises:
         OptionError: the file is not there, or is no such thing.

@@ -158,7 +158,7 @@ class Files(IterativePE):
 
 
 def written_files(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """What `Files` has written to a folder: name → content, and the lines ``name content``."""
+    """Return what `Files` has written: name → content, and the lines ``name content``."""
     files = {path.name: path.read_text() for path in folder.glob("* *") if not path.suffix}
     return files, (folder / "log").read_text().splitlines()
 
@@ -236,6 +236,6 @@ class Killer:
 
 
 def some_faults(seed: int, results: int, count: int) -> dict[int, str]:
-    """A plan for a `Killer`, the same for the same seed: so many kills among so many results."""
+    """Return a plan for a `Killer` by a seed: so many kills among so many results."""
     chance = random.Random(seed)
     return {at: chance.choice(VICTIMS) for at in chance.sample(range(1, results), count)}

@@ -65,7 +65,7 @@ class Server:
     stop = kill
 
     def keys(self) -> int:
-        """How many keys lie there."""
+        """Return how many keys there are."""
         return int(self._ask("DBSIZE")[1:])
 
     def _ask(self, command: str) -> bytes:
@@ -105,7 +105,7 @@ class Commands:
         return process
 
     def workers(self, command: Command) -> list[int]:
-        """The worker processes of one that live; not what Python has started for itself."""
+        """Return the worker processes of one that live; not what Python has started for itself."""
         found = [process for process in self._processes([command]) if process.pid != command.pid]
         parents = {process.info["ppid"] for process in found}
         return [
@@ -115,15 +115,15 @@ class Commands:
         ]
 
     def left(self) -> list[str]:
-        """The processes that live, of all commands."""
+        """Return the processes that live, of all commands."""
         return [f"{process.pid} ({_line(process)[:200]})" for process in self._all()]
 
     def stacks(self) -> str:
-        """The stacks of all of them."""
+        """Return the stacks of all of them."""
         return "\n".join(stacks(process) for process in self._all())
 
     def printed(self, process: Command) -> str:
-        """What one has written to its standard error output."""
+        """Return what a process has written to its standard error output."""
         number = self._started.index(process)
         return (self._folder / f"printed-{number}").read_text(errors="replace").strip()
 

@@ -82,7 +82,7 @@ class Outcome:
 
 
 def draw_faults(seed: int, results: int, count: int, kinds: Sequence[str]) -> list[Fault]:
-    """The faults of a seed, in order of time: of each kind about as many."""
+    """Return the faults of a seed, in order of time: of each kind about as many."""
     chance = random.Random(seed)
     chosen: list[str] = []
     while len(chosen) < count:
@@ -104,13 +104,13 @@ class Takeovers:
         self._owner, self._waits = {}, []
 
     def killed(self, pid: int) -> None:
-        """A process was killed now."""
+        """Note that a process was killed now."""
         places = {place for place, owner in self._owner.items() if owner == pid}
         if places:
             self._waits.append((time.monotonic(), pid, places))
 
     def seen(self, place: Any, pid: int) -> None:
-        """A result has come."""
+        """Note that a result has come."""
         self._owner[place] = pid
         for wait in [*self._waits]:
             since, killed, places = wait
@@ -220,7 +220,7 @@ class ChaosRun:
         return found + self._left()
 
     def _left(self) -> list[str]:
-        """What is there after the run and should not be."""
+        """Return what is there after the run and should not be."""
         for thaw in [action for _, action in self._later]:
             thaw()
         until = time.monotonic() + _ENDS

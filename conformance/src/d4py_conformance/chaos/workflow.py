@@ -66,7 +66,7 @@ class SumHere(_TellsProcess, RunningSum):
 
 
 def make_graph() -> WorkflowGraph:
-    """The workflow; its root is to be called a number of times."""
+    """Return the workflow; its root is to be called a number of times."""
     graph = WorkflowGraph()
     root, name, relay = Paced(), Name(), Relay()
     heavy, alone = Heavy(), Alone()
@@ -88,7 +88,7 @@ graph = make_graph()
 
 
 def model(calls: int) -> dict[str, list[Any]]:
-    """What each PE's results are after so many calls, without processes, by the PE's name."""
+    """Return each PE's results after so many calls, without processes, by the PE's name."""
     numbers = range(1, calls + 1)
     named = [("abcde"[number % 5], number) for number in numbers]
     counts = Counter(word for word, _ in named)

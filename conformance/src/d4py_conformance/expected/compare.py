@@ -92,7 +92,7 @@ def _count(items: list[Any]) -> tuple[Counter[Any], dict[Any, Any]]:
 def _minus(
     these: tuple[Counter[Any], dict[Any, Any]], those: tuple[Counter[Any], dict[Any, Any]]
 ) -> list[tuple[Any, int]]:
-    """Items of the first that the second lacks, with how many of each."""
+    """Return items of the first that the second lacks, with how many of each."""
     counts, items = these
     return [(items[key], count) for key, count in (counts - those[0]).items()]
 

@@ -51,16 +51,16 @@ class Spec:
     totals: bool = False
 
     def relayed(self, item: Item, input_name: str) -> Item:
-        """What it makes of an item."""
+        """Return what it makes of an item."""
         key, value = item
         return key, (value * 3 + self.number + (input_name == "other")) % _MODULUS
 
     def words(self) -> tuple[Item, Item]:
-        """What it writes in preprocess and in postprocess."""
+        """Return what it writes in preprocess and in postprocess."""
         return (self.number % _KEYS, 11), (self.number % _KEYS, 12)
 
     def sent(self, arrived: list[tuple[Item, str]], *, is_root: bool) -> dict[str, list[Item]]:
-        """What all its instances send by each output.
+        """Return what all its instances send by each output.
 
         Args:
             arrived: items, each with the name of its input.
@@ -134,7 +134,7 @@ class LivingNode(Node):
 
 
 def made(number: int) -> Item:
-    """What a root makes in one call."""
+    """Return what a root makes in one call."""
     return number % _KEYS, number
 
 
@@ -154,7 +154,7 @@ class RandomGraph:
     living: bool = field(default=True, repr=False)
 
     def graph(self, *, item_ids: bool = False, ordered: bool = False) -> WorkflowGraph:
-        """The graph itself; its PEs may ask for the ids of items, every second one for order."""
+        """Return the graph; its PEs may ask for the ids of items, every second one for order."""
         nodes = [(LivingNode if self.living else Node)(spec) for spec in self.specs]
         graph = WorkflowGraph()
         for node in nodes:
@@ -179,7 +179,7 @@ class RandomGraph:
         }
 
     def expected(self) -> dict[str, dict[str, list[Item]]]:
-        """What comes out of the outputs that have no edge."""
+        """Return what comes out of the outputs that have no edge."""
         sent: dict[tuple[int, str], list[Item]] = {}
         for spec in self.specs:
             ways = [edge for edge in self.edges if edge[2] == spec.number]
@@ -194,14 +194,14 @@ class RandomGraph:
         return outputs
 
     def _made(self) -> list[tuple[Item, str]]:
-        """What a root makes in all its calls, as if an input had it."""
+        """Return what a root makes in all its calls, as if an input had it."""
         return [(made(number), "input") for number in range(1, self.calls + 1)]
 
 
 def _arrived(
     ways: list[tuple[int, str, int, str]], sent: dict[tuple[int, str], list[Item]]
 ) -> list[tuple[Item, str]]:
-    """What arrives by these edges, with the name of the input."""
+    """Return what arrives by these edges, with the name of the input."""
     return [(item, name) for source, output, _, name in ways for item in sent[source, output]]
 
 
@@ -259,7 +259,7 @@ def _groupings(capabilities: Capabilities) -> list[Any]:
 
 
 def _items(random_graph: RandomGraph) -> int:
-    """How many items there are, at most, counted without making any."""
+    """Return how many items there are, at most, counted without making any."""
     counts = [0] * len(random_graph.specs)
     for spec in random_graph.specs:
         sources = [

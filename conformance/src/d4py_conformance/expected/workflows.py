@@ -41,7 +41,7 @@ class Case:
     timeout: float = 60.0
 
     def graph(self) -> WorkflowGraph:
-        """The workflow itself."""
+        """Return the workflow itself."""
         graph = import_module(f"d4py_examples.graph_testing.{self.name}").graph
         assert isinstance(graph, WorkflowGraph)
         return graph
@@ -67,13 +67,13 @@ FILTER_1 = {"Dispel4Py", "Seismology", "Modelling", "Analysis"}
 
 
 def random_words(n: int) -> list[str]:
-    """The first n words of seed 0."""
+    """Return the first n words of seed 0."""
     chooser = random.Random(0)
     return [chooser.choice(WORDS) for _ in range(n)]
 
 
 def counted(pe_id: str, words: Iterable[str]) -> Outputs:
-    """A counter of words gives [word, 1], [word, 2], … up to the number of times it came."""
+    """Return the results of a counter: [word, 1], [word, 2], … up to how often it came."""
     return {
         pe_id: {
             "output": [
@@ -91,7 +91,7 @@ def all_words_counted(pe_id: str) -> Callable[[int], Outputs]:
 
 
 def word_count_filter(n: int) -> Outputs:
-    """What the filter of seed 0 lets through is counted."""
+    """Return the counts of the words that the filter of seed 0 lets through."""
     return counted("WordCounter2", [word for word in random_words(n) if word in FILTER_0])
 
 
@@ -116,7 +116,7 @@ def multi_producer(n: int) -> Outputs:
 
 
 def pipeline_composite(n: int) -> Outputs:
-    """The four functions, one after the other."""
+    """Return the four functions, one after the other."""
     return {"PE_subtract4": {"output": [(i + 2) * 4 / 2 - 1 for i in range(1, n + 1)]}}
 
 
@@ -126,7 +126,7 @@ def split_merge(n: int) -> Outputs:
 
 
 def sieve(n: int) -> Outputs:
-    """The primes below 1000.  A second round of the same numbers gets through no sieve."""
+    """Return the primes below 1000.  A second round of the same numbers gets through no sieve."""
     primes = [p for p in range(2, 1000) if all(p % d for d in range(2, p))]
     return {"PrimeCollector2": {"output": primes if n else []}}
 

@@ -36,7 +36,7 @@ class DealsACallTwice(Sound):
                 left = self.executor.call_range(root, 0, left)
 
     def pieces(self, made: list[dict[str, Any]]) -> Iterator[CallRange]:
-        """The pieces."""
+        """Return the pieces."""
         for first in range(0, len(made), ODD_ITEM):
             yield CallRange(first, made[first : first + ODD_ITEM + 1])
 

@@ -27,7 +27,7 @@ class DropsAnItem(Sound):
         super().send(pe, instance, input_name, items)
 
     def instead(self, items: list[Any], place: int) -> list[Any]:
-        """What is sent instead of these items."""
+        """Return what is sent instead of these items."""
         return items[:place] + items[place + 1 :]
 
 
@@ -83,7 +83,7 @@ class UnstableHash(Sound):
             super().send(pe, chosen, input_name, [item])
 
     def hash_of(self, key: Any) -> int:
-        """What an instance is chosen by."""
+        """Return what an instance is chosen by."""
         return hash(key)
 
 

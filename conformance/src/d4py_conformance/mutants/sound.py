@@ -83,14 +83,14 @@ class Sound:
             pass
 
     def planned(self, plan: Plan) -> Plan:
-        """The plan to run, unless it is refused."""
+        """Return the plan to run, unless it is refused."""
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(refused)
         return plan
 
     def isolate(self) -> Copier:
-        """What copies items."""
+        """Return what copies items."""
         return copy_item
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:

@@ -128,7 +128,7 @@ class Gate(IterativePE):
         raise EnoughError
 
     def tally_now(self) -> int:
-        """How many items were sent."""
+        """Return how many items were sent."""
         return self.tally.stat().st_size * self.step if self.tally.exists() else 0
 
 

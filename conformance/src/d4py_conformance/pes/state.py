@@ -77,7 +77,7 @@ class Careful(IterativePE):
 
 
 def place() -> tuple[int, int]:
-    """Where this is called: number of the process, and of the thread."""
+    """Return where this is called: number of the process, and of the thread."""
     return os.getpid(), threading.get_ident()
 
 

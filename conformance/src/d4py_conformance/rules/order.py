@@ -37,12 +37,12 @@ def some(number: int) -> list[int]:
 
 
 def keyed(number: int) -> list[tuple[int, int]]:
-    """A number with its group."""
+    """Return a number with its group."""
     return [(number % 4, number)]
 
 
 def scored(number: int) -> list[tuple[int, int]]:
-    """A number with a score that others have, too."""
+    """Return a number with a score that others have, too."""
     return [(number % 7, number)]
 
 
@@ -82,7 +82,7 @@ STAGES = _stages()
 
 
 def numbered(items: list[Any]) -> list[tuple[int, Any]]:
-    """What an `InOrder` sends if these come."""
+    """Return what an `InOrder` sends if these come."""
     return [*enumerate(items, 1)]
 
 
@@ -214,6 +214,6 @@ def _negative(number: int) -> list[int]:
 
 
 def _only(pe: GenericPE) -> GenericPE:
-    """The PE with one instance, which writes at its beginning and its end."""
+    """Return the PE with one instance, which writes at its beginning and its end."""
     pe.single = True
     return pe

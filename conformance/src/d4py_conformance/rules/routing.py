@@ -23,7 +23,7 @@ KEYS: list[Any] = [
 
 
 def instances_of(diaries: list[list[Any]], key: Any) -> set[int]:
-    """Numbers of the diaries that hold an item whose first element equals `key`."""
+    """Return numbers of the diaries that hold an item whose first element equals `key`."""
     return {i for i, diary in enumerate(diaries) if any(item[0] == key for item in diary[1:])}
 
 

@@ -43,7 +43,7 @@ def changed(result: Any) -> dict[str, set[str]]:
 
 
 def drawers(*pes: Any) -> WorkflowGraph:
-    """A graph of a root that draws, and PEs that draw, each in one place."""
+    """Return a graph of a root that draws, and PEs that draw, each in one place."""
     return chain(Draws(), *pes)
 
 

@@ -102,13 +102,13 @@ class StoppingRules(Suite):
 
 
 def undisturbed_items(where: str) -> list[object]:
-    """What `crashing_graph` gives if no worker is killed."""
+    """Return what `crashing_graph` gives if no worker is killed."""
     numbers = range(1, ITEMS + 1)
     return [(n, n) for n in numbers] if where == "stateful" else [*numbers]
 
 
 def crashing_graph(where: str, marker: Path) -> WorkflowGraph:
-    """A chain of three, one of which kills its worker."""
+    """Return a chain of three, one of which kills its worker."""
     if where == "root":
         return chain(CrashingNumbers(marker, AT), Relay(), Relay())
     kind = Crashing if where == "stateless" else CrashingCounter

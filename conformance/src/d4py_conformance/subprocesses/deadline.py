@@ -47,7 +47,7 @@ class Deadline:
             )
 
     def cancel(self) -> None:
-        """The test is over."""
+        """Stop the deadline: the test is over."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         faulthandler.cancel_dump_traceback_later()
@@ -70,7 +70,7 @@ def _children() -> list[psutil.Process]:
 
 
 def stacks(process: psutil.Process) -> str:
-    """The stacks of a process, as text."""
+    """Return the stacks of a process, as text."""
     try:
         with process.oneshot():
             command = " ".join(process.cmdline())[:200]

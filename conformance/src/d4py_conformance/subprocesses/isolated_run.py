@@ -180,7 +180,7 @@ class IsolatedRun:
             self.process.send_signal(number)
 
     def left_behind(self) -> list[str]:
-        """What is there after its end: processes, temporary files, shared memory."""
+        """Return what is there after its end: processes, temporary files, shared memory."""
         processes = self._processes()
         _, alive = psutil.wait_procs(processes, timeout=_ON_ITS_WAY)
         left = [_describe(process) for process in alive if _is_running(process)]

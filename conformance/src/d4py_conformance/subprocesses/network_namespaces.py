@@ -24,7 +24,7 @@ CABLE = "cable"
 
 @contextmanager
 def two_namespaces() -> Iterator[list[str]]:
-    """The names of two network namespaces with an Ethernet cable between them.
+    """Yield the names of two network namespaces with an Ethernet cable between them.
 
     Where they cannot be made the test is skipped; where only `ip` is missing, it fails in CI.
     """
@@ -51,7 +51,7 @@ def two_namespaces() -> Iterator[list[str]]:
 
 
 def in_namespace(name: str) -> list[str]:
-    """What a command begins with that is to run in a namespace."""
+    """Return what a command begins with that is to run in a namespace."""
     return ["ip", "netns", "exec", name]
 
 

@@ -98,7 +98,7 @@ class Program:
         )
 
     def members(self) -> list[int]:
-        """Numbers of its processes that live, its own among them."""
+        """Return numbers of its processes that live, its own among them."""
         return self.process.members()
 
     def end(self, timeout: float = LIMIT) -> tuple[int, str, str]:

@@ -181,7 +181,7 @@ class RunStack:
         return len(self._runs)
 
     def __contains__(self, instance: InstanceId) -> bool:
-        """Whether a lease of an instance is being processed."""
+        """Return whether a lease of an instance is being processed."""
         return any(run.instance == instance for run in self._runs)
 
     @property

@@ -80,7 +80,7 @@ class LocalWork:
             self._session.commit(run.partial_commit(self._session.load.idle))
 
     def _may_commit(self, run: LeaseRun) -> bool:
-        """Whether to commit in the middle of a call: such a commit may make it unrepeatable."""
+        """Return whether to commit in the middle of a call: it may be unrepeatable then."""
         return (
             run.is_repeatable
             or run.has_sent_unrepeatable

@@ -126,7 +126,7 @@ class SharedRun(LeaseRun):
         return commit
 
     def _can_be_split(self) -> bool:
-        """Whether all is known by which another worker can go on with the current batch.
+        """Return whether all is known by which another worker can go on with the current batch.
 
         Its items are recorded by their place in the task if they belong to it; others must be
         unchangeable, since the PE may be changing them now.
@@ -141,7 +141,7 @@ class SharedRun(LeaseRun):
         return pe == task.pe or all(copy_item(item) is item for item in items)
 
     def _is_split_due(self) -> bool:
-        """Whether output waits for a commit, or other workers for what has not begun."""
+        """Return whether output waits for a commit, or other workers for what has not begun."""
         executor = self._services.executor
         has_output = executor.has_written or not self.outbox.is_empty
         if has_output and self._services.session.is_commit_due:

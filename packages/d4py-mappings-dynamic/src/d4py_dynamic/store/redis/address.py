@@ -109,7 +109,7 @@ def _shown(url: str) -> tuple[str, bool]:
 
 
 def _are_known(settings: str) -> bool:
-    """Whether what follows the ``?`` is settings, and no end of a password."""
+    """Return whether what follows the ``?`` is settings, and no end of a password."""
     names = [part.partition("=") for part in settings.removeprefix("?").split("&") if part]
     return all(
         separator and (name in _PASSED_ON or name in _IGNORED or name.startswith("ssl_"))
