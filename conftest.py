@@ -14,6 +14,7 @@ import os
 from collections import Counter, defaultdict
 
 import pytest
+from _pytest.doctest import DoctestModule
 
 #: They start MPI when they are imported, as for doctests; beside its threads no test would fork.
 collect_ignore_glob = ["packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py"]
@@ -35,11 +36,27 @@ BESIDE_OTHERS = (
 )
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Import no file of which all tests are left out."""
+    if collection_path.is_file() and config.option.markexpr == "not slow":
+        return _is_core_by_itself(collection_path) or None
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path):
+    """Look for doctests in sources only: files of tests and of benchmarks have none."""
+    collectors = yield
+    if not file_path.match("tests/*.py"):
+        return collectors
+    return [found for found in collectors if not isinstance(found, DoctestModule)]
+
+
 @pytest.hookimpl(tryfirst=True)  # before tests are selected by their marks
 def pytest_collection_modifyitems(items):
     tests = defaultdict(list)
     for item in items:
-        if "d4py-core" in item.path.parts and item.path.name not in BESIDE_OTHERS:
+        if _is_core_by_itself(item.path):
             item.add_marker(pytest.mark.slow)
         if hasattr(item, "callspec") and not {*STARTING}.isdisjoint(item.path.parts):
             tests[item.path, item.cls, item.originalname].append(item)
@@ -50,6 +67,11 @@ def pytest_collection_modifyitems(items):
         quick = [item for item in combinations if item.get_closest_marker("slow") is None]
         for item in _each_choice(quick, turns):
             item.add_marker(pytest.mark.slow)
+
+
+def _is_core_by_itself(path):
+    """Return whether a file's tests do not depend on what is installed beside core."""
+    return "d4py-core" in path.parts and path.name not in BESIDE_OTHERS
 
 
 def _each_choice(items, turns):
