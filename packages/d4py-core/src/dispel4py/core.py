@@ -35,12 +35,18 @@ ORDERED = "ordered"
 #: Attributes that a run sets on its copy of a PE, which are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
 #: Attributes that a run sets for the time of a call, if the PE asks for them.
-CALL_CONTEXT_ATTRIBUTES = ("item_id", "sent_before")
+CALL_CONTEXT_ATTRIBUTES = ("item_id", "batch_item_ids", "sent_before")
 
 
 def make_pe_id(pe: GenericPE, number: int) -> str:
     """Return the id of a PE in a run, from its number in the flattened graph."""
     return f"{pe.name}{number}"
+
+
+def overrides_batch(pe: GenericPE) -> bool:
+    """Return whether a PE overrides `_process_batch`."""
+    method = "_process_batch"
+    return method in vars(pe) or type(pe)._process_batch is not GenericPE._process_batch
 
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
@@ -73,7 +79,8 @@ class _CallContext:
 class GenericPE:
     """Base class of all processing elements.
 
-    Authors override `_process` or `process`, and `_preprocess` and `_postprocess` if needed.
+    Authors override `_process` or `process`, and `_preprocess` and `_postprocess` if needed.  A PE
+    that is faster with many items at once overrides `_process_batch` as well, or in their place.
 
     Attributes:
         name: name of the PE, by default that of its class; the id in a run is made from it.
@@ -89,11 +96,16 @@ class GenericPE:
             result depends on them, such as a cache.  Values of `functools.cached_property` need
             not be listed.
         rank: number of the process (MPI rank, worker) that runs this instance.
-        item_ids: True for a PE that uses `item_id`.
+        batch_size: most items in a call of `_process_batch`, of a PE that overrides it.
+        batch_seconds: how long an item may wait for others, so that they become one batch of
+            `batch_size`; 0 makes a batch from what is there.
+        item_ids: True for a PE that uses `item_id`, or `batch_item_ids`.
         item_id: id of the current item, during a call: 32 hexadecimal digits, the same whenever,
             wherever and however often the item is processed, in every run with the same inputs; it
             is unique in a run.  Each call of a root has an id, and so have `preprocess` and
             `postprocess`.
+        batch_item_ids: ids of the items of the batch, in their order, during a call of
+            `_process_batch`.
         seeks: True for a PE that uses `sent_before`.
         independent_calls: True for a root whose calls do not depend on each other: workers may
             share them, each with a copy of the PE.  Ignored for a PE that is no root.
@@ -115,12 +127,16 @@ class GenericPE:
     seeks: bool = False
     ignored_state: Collection[str] = ()
     independent_calls: bool = False
+    batch_size: int = 1024
+    batch_seconds: float = 0.0
     rank: int = 0
     if TYPE_CHECKING:
         item_id: str
+        batch_item_ids: Sequence[str]
         sent_before: Mapping[str, int]
     else:
         item_id = _CallContext("item_ids")
+        batch_item_ids = _CallContext("item_ids")
         sent_before = _CallContext("seeks")
     _run_writer: Callable[[str, Any], None] | None = None
     _run_log: Callable[[str, int, str], None] | None = None
@@ -223,7 +239,22 @@ class GenericPE:
 
     def _process(self, data: Any) -> Any:
         """Override to do the work; see `process`."""
+        if overrides_batch(self):
+            results = self._process_batch([data])
+            return None if results is None else results[0]
         return None
+
+    def _process_batch(self, items: list[Any]) -> Any:
+        """Override to process several items in one call; a run then calls this for all items.
+
+        Args:
+            items: at least one, and at most `batch_size`: each what `_process` would get.
+
+        Returns:
+            A list, tuple or NumPy array of the same length: for each item what `_process` would
+            return, None if nothing is sent.  None sends nothing for any of the items.
+        """
+        return [self._process(item) for item in items]
 
     def postprocess(self) -> None:
         """Finish an instance; called once, after its last item.  May call `write`."""

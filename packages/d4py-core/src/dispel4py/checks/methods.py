@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
-from dispel4py.core import GenericPE
+from dispel4py.core import GenericPE, overrides_batch
 
 #: A method that a run calls; the method that d4py's own one calls; the classes with d4py's own
 #: ones; the number of arguments.
@@ -36,12 +36,16 @@ def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
     for outer, inner, classes, arguments in _METHODS:
         # An author's `process` may use `_process` in any way, such as iterate over its result.
         name = inner if is_inherited(pe, outer, classes) else outer
+        if outer == "process" and overrides_batch(pe):
+            name, parameter = "_process_batch", "items"
+        else:
+            parameter = "data"
         method = getattr(pe, name)
         flags = _flags(method)
         if flags & _LAZY:
             yield f"{pe_id}: {name}() {_problem(flags)}; {_advice(pe, name, flags)}"
         elif not _takes(method, arguments):
-            written = "self, data" if arguments else "self"
+            written = f"self, {parameter}" if arguments else "self"
             yield (
                 f"{pe_id}: {name}() is called with {_ARGUMENTS[arguments]}, which it does not"
                 f" take; write def {name}({written})"

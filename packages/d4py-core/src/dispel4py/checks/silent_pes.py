@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.checks.methods import is_inherited
-from dispel4py.core import GenericPE, make_pe_id
+from dispel4py.core import GenericPE, make_pe_id, overrides_batch
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
@@ -20,7 +20,7 @@ _BASES = (GenericPE, IterativePE, ProducerPE, ConsumerPE)
 def silent_pes(graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> Iterator[str]:
     """Yield a sentence for each PE that got items and sent none, though outputs are connected.
 
-    A PE whose class overrides neither `process` nor `_process` is reported too.
+    A PE whose class overrides none of `process`, `_process` and `_process_batch` is reported too.
 
     Args:
         graph: the graph.
@@ -97,6 +97,7 @@ def _does_nothing(pe: GenericPE) -> bool:
     is_the_authors = not type(pe).__module__.startswith("dispel4py.")
     return (
         is_the_authors
+        and not overrides_batch(pe)
         and is_inherited(pe, "process", _BASES)
         and is_inherited(pe, "_process", (GenericPE,))
     )
@@ -105,6 +106,8 @@ def _does_nothing(pe: GenericPE) -> bool:
 def _question(pe: GenericPE) -> str:
     if isinstance(pe, SimpleFunctionPE) and is_inherited(pe, "_process", (SimpleFunctionPE,)):
         return "does its function return what it should send?"
+    if overrides_batch(pe):
+        return "does its _process_batch() return a list of what it should send?"
     if is_inherited(pe, "process", (IterativePE, ProducerPE)):
         return "does its _process() return what it should send?"
     output = next(iter(pe.outputconnections))

@@ -54,7 +54,21 @@ class ContextRunner(Runner):
             return super()._state()
         return InstanceSnapshot(self.pe, self._number, self._origin, self._stream.state)
 
-    def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
+    def data_of(self, input_name: str | None, items: Sequence[Any]) -> list[Any]:
+        if not self.planned.with_ids:
+            return list(items)
+        if input_name is None:
+            first = items.first if isinstance(items, CallRange) else self._number
+            root = f"{self.planned.id}.0"
+            ids = [call_id(root, first + i) for i in range(len(items))]
+            data = list(items)
+        else:
+            ids, data = [item.id for item in items], [item.data for item in items]
+        if self.planned.needs_ids:
+            self.pe.batch_item_ids = ids
+        return data
+
+    def each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         if isinstance(items, CallRange):  # it knows the numbers of the root's calls
             self._number = items.first
         root, seeking = f"{self.planned.id}.0", self._seeking
@@ -90,9 +104,9 @@ class ContextRunner(Runner):
         self.pe.sent_before = sent_before
         return sent_before
 
-    def _send_large(self) -> None:
+    def send_large(self) -> None:
         self._end_seeking()
-        super()._send_large()
+        super().send_large()
 
     def _end(self) -> None:
         self._end_seeking()

@@ -27,9 +27,9 @@ _DirectCall = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingCopier
 #: Frequent types that are no arrays.
 _CONTAINERS = frozenset({tuple, dict, list})
 #: Immutable types whose values may be large.
-_TEXTS = frozenset({str, bytes})
+TEXTS = frozenset({str, bytes})
 #: Immutable types whose values are small.
-SMALL = IMMUTABLE - _TEXTS
+SMALL = IMMUTABLE - TEXTS
 
 
 class CallLoop:
@@ -44,6 +44,8 @@ class CallLoop:
         max_bytes: output size at which `on_large` is called.
         on_error: called with an exception, and the item of the call.
         on_large: called between two calls once the output is large.
+        results: called in place of the PE's method, which was called with all items at once
+            already: returns what it has returned for an item.
 
     Attributes:
         is_direct: `_process` can be called directly, by `call_directly`.
@@ -59,16 +61,18 @@ class CallLoop:
         max_bytes: int,
         on_error: Callable[[BaseException, Any], None],
         on_large: Callable[[], None],
+        results: Callable[[Any], Any] | None = None,
     ) -> None:
         self._planned = planned
         self._pe = pe
+        self._results = results
         self._written = written
         self._counters = counters
         self._copier = copier
         self._max_bytes = max_bytes
         self._on_error = on_error
         self._on_large = on_large
-        self._direct = _direct_call(planned, pe, written, copier, counters)
+        self._direct = _direct_call(planned, pe, written, copier, counters, results)
         self.is_direct = self._direct is not None
 
     @classmethod
@@ -86,7 +90,7 @@ class CallLoop:
         Returns:
             False at the first item that fails.
         """
-        process: Callable[[Any], Any] = self._pe.process
+        process: Callable[[Any], Any] = self._results or self._pe.process
         written, copier, counters = self._written, self._copier, self._counters
         item = None
         try:
@@ -116,7 +120,7 @@ class CallLoop:
         assert self._direct is not None
         method, out, copier, counter = self._direct
         max_bytes, small, text = self._max_bytes, SMALL_BYTES, str
-        immutables, texts, containers = IMMUTABLE, _TEXTS, _CONTAINERS
+        immutables, texts, containers = IMMUTABLE, TEXTS, _CONTAINERS
         on_large = self._on_large
         immutable: type = int  # type of the last item: most streams have items of one type
         item = None
@@ -163,7 +167,7 @@ def copy_written(data: Any, copier: CountingCopier, counter: ByteCounter) -> Any
     kind = type(data)
     if kind not in IMMUTABLE:
         return copier(data, counter)
-    if kind in _TEXTS and len(data) > SMALL_BYTES:
+    if kind in TEXTS and len(data) > SMALL_BYTES:
         counter.bytes += len(data)
     return data
 
@@ -174,8 +178,10 @@ def _direct_call(
     written: dict[str, list[Any]],
     copier: CountingCopier,
     counters: dict[str, ByteCounter],
+    results: Callable[[Any], Any] | None,
 ) -> _DirectCall | None:
     """Return how to call `_process` directly; None if `process` does more than call it."""
+    method = results or pe._process
     if "process" in vars(pe):
         return None
     process = type(pe).process
@@ -183,11 +189,11 @@ def _direct_call(
         if process is not ProducerPE.process:
             return None
     elif process is ConsumerPE.process:
-        return pe._process, deque(maxlen=0), _discard, ByteCounter()  # it has no output
+        return method, deque(maxlen=0), _discard, ByteCounter()  # it has no output
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (pe._process, written[output], copier, counters[output]) if output in written else None
+    return (method, written[output], copier, counters[output]) if output in written else None
 
 
 def _discard(data: Any, counter: ByteCounter) -> None:

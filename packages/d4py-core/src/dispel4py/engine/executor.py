@@ -398,7 +398,7 @@ class Executor:
             raise self._unwind()
         if self._lines:
             self._lines.flush()
-        if not self._one_by_one:
+        if not self._one_by_one and receiver.planned.batch is None:
             limits = self._limits
             if seconds > limits.batch_seconds:
                 slower = int(len(batch) * limits.batch_seconds / seconds)

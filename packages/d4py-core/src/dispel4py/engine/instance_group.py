@@ -32,7 +32,7 @@ class InstanceGroup:
         self.planned = runners[0].planned
         self.written = runners[0].written
         self.counters = runners[0].counters
-        self.slice = 1
+        self.slice = 1 if self.planned.batch is None else self.planned.batch.size
         for runner in runners:
             runner.group = self
 

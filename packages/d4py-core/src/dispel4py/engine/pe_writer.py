@@ -45,7 +45,8 @@ class PEWriter:
     Attributes:
         sent_at: time when a call began, or what it had written was sent.
         is_complete: `postprocess` has ended, so nothing can be written any more.
-        has_thread_output: threads of the PE have written.
+        is_unrepeatable: a repeated call may write in another order: threads of the PE have
+            written, or a call with several items, of which a part was sent.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class PEWriter:
         self._late = ""
         self.sent_at = 0.0
         self.is_complete = False
-        self.has_thread_output = False
+        self.is_unrepeatable = False
 
     def __reduce__(self) -> tuple[type[_Detached], tuple[()]]:
         """Pickle as nothing: a `__getstate__` of a PE may include its writer.
@@ -152,7 +153,7 @@ class PEWriter:
             self._refuse_late(name)
             items.append(data)
             counter.bytes += size.bytes
-            self.has_thread_output = True
+            self.is_unrepeatable = True
             flush = monitor.request_flush()
             monitor.wait_for_space(
                 flush,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.checks.calls import check_graph
 from dispel4py.core import ORDERED, GenericPE, make_pe_id
+from dispel4py.engine.batch_growth import BatchBounds, bounds_of
 from dispel4py.engine.grouping import SHUFFLE, Grouping, grouping_of
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.ordered.paths import with_places
@@ -72,6 +73,7 @@ class PlannedPE:
         has_preprocess: `preprocess` is overridden.
         has_postprocess: `postprocess` is overridden.
         reads_input: the input without which the PE cannot be called; None if there is none.
+        batch: bounds of the batches that the PE is called with; None if it gets single items.
         factory: makes the PE of an instance; None copies `pe`.
     """
 
@@ -92,6 +94,7 @@ class PlannedPE:
     has_preprocess: bool = False
     has_postprocess: bool = False
     reads_input: str | None = None
+    batch: BatchBounds | None = None
     factory: Callable[[], GenericPE] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -250,6 +253,7 @@ class _Planner:
             has_preprocess=_overrides(pe, "preprocess") or _overrides(pe, "_preprocess"),
             has_postprocess=_overrides(pe, "postprocess") or _overrides(pe, "_postprocess"),
             reads_input=_read_input(pe),
+            batch=bounds_of(pe),
         )
 
     def _find_with_ids(self) -> list[bool]:

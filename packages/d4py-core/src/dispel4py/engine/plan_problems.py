@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any
 
+from dispel4py.checks.batches import batch_problems
 from dispel4py.checks.methods import method_problems
 from dispel4py.core import OPTIONAL
 from dispel4py.engine.grouping import grouping_of
@@ -49,6 +50,7 @@ def _pe_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
         if not isinstance(pe.numprocesses, Integral) or pe.numprocesses < 1:
             yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; it must be at least 1"
         yield from method_problems(pe, pe_id)
+        yield from batch_problems(pe, pe_id)
 
 
 def _edge_problems(

@@ -15,7 +15,9 @@ from itertools import islice
 from typing import Any
 
 from dispel4py.core import GenericPE
+from dispel4py.engine.batch_calls import BatchCalls
 from dispel4py.engine.batch_progress import BatchProgress
+from dispel4py.engine.batch_writer import BatchWriter
 from dispel4py.engine.call_loop import CallLoop
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import counting
@@ -109,7 +111,8 @@ class Runner:
         self._stream = InstanceStream(options.seed, self._origin, state)
         self._watch = InstanceWatch(planned, self.stats, strict=options.strict)
         self._copier = counting(options.copier)
-        self._writer = PEWriter(
+        make_writer = PEWriter if planned.batch is None else BatchWriter
+        self._writer = make_writer(
             planned,
             self.written,
             self.counters,
@@ -120,6 +123,8 @@ class Runner:
             self._send_written,
         )
         self._loop: CallLoop | None = None
+        self._batches: BatchCalls | None = None
+        self._options = options
         self.pe = pe = copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = options.rank
@@ -150,16 +155,20 @@ class Runner:
             raise self._error(error, "preprocess") from error
         self._add_seconds(started_at)
         self._watch.begin(self.pe)
+        max_bytes = self._limits.max_batch_bytes if self._limits.batch_items > 1 else sys.maxsize
         self._loop = CallLoop(
             self.planned,
             self.pe,
             self.written,
             self.counters,
             self._copier,
-            self._limits.max_batch_bytes if self._limits.batch_items > 1 else sys.maxsize,
-            self._fail_in_call,
-            self._send_large,
+            max_bytes,
+            self.fail_in_call,
+            self.send_large,
         )
+        if isinstance(self._writer, BatchWriter):
+            self._batches = BatchCalls(self, self._writer, self._copier, max_bytes, self._options)
+            self.slice = self._batches.size
         if any(self.written.values()):  # these precede the output of the first item
             self._on_written(self)
 
@@ -182,8 +191,8 @@ class Runner:
         if stream.is_needed:
             stream.activate()
         started_at = self._writer.sent_at = self._clock()
-        remaining = self._each(input_name, items)
-        loop = self._loop
+        remaining = self.each(input_name, items)
+        loop, batches = self._loop, self._batches
         assert loop is not None
         call_each = loop.call_directly if loop.is_direct else loop.call
         monitor = self.monitor  # as in `_calling`, inlined
@@ -191,7 +200,10 @@ class Runner:
         if monitor.is_shared:
             self._begin_shared()
         try:
-            if self.progress is not None:
+            if batches is not None:
+                batches.call(input_name, items)
+                self.slice = batches.size
+            elif self.progress is not None:
                 self._call_in_steps(call_each, input_name, items, remaining, self.progress)
             else:
                 while not call_each(input_name, remaining):
@@ -262,7 +274,7 @@ class Runner:
         """
         with suppress(UndeclaredStateError):  # it is reported in `stats`
             self._watch.check_last_state()
-        self._loop = None
+        self._loop = self._batches = None
         if self.progress is not None:
             self.progress.clear()
         files = self._watch.note_files(self.pe)
@@ -283,13 +295,13 @@ class Runner:
         call_offset: CallOffset | None = None,
     ) -> None:
         """Count what is sent from now on; see `ReplayCounter.begin`."""
-        self._writer.has_thread_output = self.is_unrepeatable and self.monitor.caller != 0
+        self._writer.is_unrepeatable = self.is_unrepeatable and self.monitor.caller != 0
         self.replay.begin(sent_before, call_offset)
 
     @property
     def is_unrepeatable(self) -> bool:
-        """Whether threads of the PE have written since `track`, in an order that may change."""
-        return self._writer.has_thread_output
+        """Whether a repeated call may write in another order than was sent since `track`."""
+        return self._writer.is_unrepeatable
 
     @property
     def roots_to_pause(self) -> tuple[int, ...]:
@@ -365,11 +377,15 @@ class Runner:
                 end_child()
             done += step
 
-    def _each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
+    def each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         """Return an iterator over what the PE is called with."""
         return iter(items)
 
-    def _send_large(self) -> None:
+    def data_of(self, input_name: str | None, items: Sequence[Any]) -> list[Any]:
+        """Return a list of what the PE is called with, for a call with all at once."""
+        return list(items)
+
+    def send_large(self) -> None:
         """Send output between two calls, since it is larger than was planned for a batch."""
         if self.is_forked:
             end_child()
@@ -397,7 +413,8 @@ class Runner:
 
     # Errors.
 
-    def _fail_in_call(self, error: BaseException, item: Any) -> None:
+    def fail_in_call(self, error: BaseException, item: Any) -> None:
+        """Handle an exception that a call of the PE with an item has raised."""
         if self.is_forked:
             end_child(error)
         self.monitor.enter()

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
+_CALLING = ("batch_calls.py", "call_loop.py", "pe_writer.py", "runner.py")
 #: Modules of core that call the user's code; the traceback of a call that fails at once ends there.
 _CALLERS = (
     "base.py",
     "core.py",
-    *(os.path.join("engine", name) for name in ("call_loop.py", "pe_writer.py", "runner.py")),
+    *(os.path.join("engine", name) for name in _CALLING),
     os.path.join("files", "reachable_files.py"),
 )
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep

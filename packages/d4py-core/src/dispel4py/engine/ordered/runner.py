@@ -7,7 +7,7 @@ nothing for this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dispel4py.core import GenericPE
@@ -109,10 +109,15 @@ class OrderedRunner(Runner):
         self._punctuation = 0
         return seconds
 
-    def _each(self, input_name: str | None, items: Iterable[Any]) -> Iterator[Any]:
+    def data_of(self, input_name: str | None, items: Sequence[Any]) -> list[Any]:
+        if not self._come_with_places(input_name):
+            return list(items)
+        return [item.data for item in items if type(item) is not EmptyPlace]
+
+    def each(self, input_name: str | None, items: Iterable[Any]) -> Iterator[Any]:
         begin, end = self._places.begin, self._places.end
         has_places = bool(self._places.outputs)
-        if input_name is None or not (has_places or input_name in self.planned.ordered):
+        if not self._come_with_places(input_name):
             yield from items
             return
         for item in items:
@@ -124,6 +129,12 @@ class OrderedRunner(Runner):
                 yield item.data
             if has_places:
                 end()
+
+    def _come_with_places(self, input_name: str | None) -> bool:
+        """Return whether the items of an input have places."""
+        if input_name is None:
+            return False
+        return bool(self._places.outputs) or input_name in self.planned.ordered
 
     def _begin_late(self, phase: int) -> None:
         """Place what is written from now on after all other items, unless the PE is a root."""

@@ -1,0 +1,88 @@
+"""Checks of PEs that override `_process_batch`: before a run, and of what a call returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
+from dispel4py.core import GenericPE, overrides_batch
+from dispel4py.errors import shorten
+
+_FOREVER = float("inf")
+#: Classes whose `process` calls `_process` with plain data.
+PLAIN: tuple[type[GenericPE], ...] = (IterativePE, ProducerPE, ConsumerPE)
+
+
+def batch_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
+    """Yield one sentence for each reason why a PE cannot be called with batches.
+
+    Args:
+        pe: the PE.
+        pe_id: its id in the run.
+    """
+    if not overrides_batch(pe):
+        return
+    size: Any = pe.batch_size
+    seconds: Any = pe.batch_seconds
+    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+        yield f"{pe_id} has batch_size = {size!r}; it must be a whole number of at least 1"
+    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 <= seconds < _FOREVER:
+        yield f"{pe_id} has batch_seconds = {seconds!r}; it must be a number of at least 0"
+    if pe.seeks is True:
+        yield (
+            f"{pe_id} has both _process_batch() and seeks = True, which is about single calls;"
+            " remove one of them"
+        )
+    if isinstance(pe, PLAIN) and _overrides_process(pe):
+        yield (
+            f"{pe_id} has both process() and _process_batch(), and a run would call only the"
+            " second; write _process() in place of process()"
+        )
+
+
+def _overrides_process(pe: GenericPE) -> bool:
+    if "process" in vars(pe):
+        return True
+    return all(type(pe).process is not kind.process for kind in PLAIN)
+
+
+def check_results(results: Any, count: int) -> list[Any]:
+    """Return what `_process_batch` has returned as a new list, with an element for each item.
+
+    Args:
+        results: what it has returned.
+        count: number of items that it was called with.
+
+    Raises:
+        TypeError: `results` is neither None, a list, a tuple nor a NumPy array.
+        ValueError: it has another length.
+    """
+    if results is None:
+        return [None] * count
+    if not (isinstance(results, list | tuple) or _is_series(results)):
+        raise TypeError(
+            f"_process_batch() returned {shorten(results)} of type {type(results).__name__}; it can"
+            " return a list, tuple or NumPy array with one element for each item, or None"
+        )
+    if len(results) != count:
+        raise ValueError(
+            f"_process_batch() was called with {count} items and returned {len(results)}; it must"
+            " return one element for each item, and None for an item that sends nothing"
+        )
+    return list(results)
+
+
+def _is_series(results: Any) -> bool:
+    """Return whether an object is a NumPy array with a first dimension; NumPy is not imported."""
+    kinds = {f"{kind.__module__}.{kind.__name__}" for kind in type(results).__mro__}
+    return "numpy.ndarray" in kinds and results.ndim > 0
+
+
+def invalid_element_error(result: Any) -> TypeError:
+    """Return the error for an element that is no dict, of a PE whose `process` returns dicts."""
+    return TypeError(
+        f"_process_batch() returned a list with the element {shorten(result)}; an element can be a"
+        " dict of output name and data, or None"
+    )
