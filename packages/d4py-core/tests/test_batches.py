@@ -13,6 +13,7 @@ from dispel4py.engine.batch_growth import BatchBounds, BatchGrowth
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError
+from dispel4py.mappings.simple import SimpleMapping
 
 
 class Emit(ProducerPE):
@@ -313,3 +314,61 @@ def test_m7_outside_a_run_either_method_calls_the_other() -> None:
     assert Batched(lambda pe, items: [x + 1 for x in items]).process({"input": 4}) == {"output": 5}
     assert Double()._process_batch([1, 2]) == [2, 4]
     assert IterativePE().process({"input": 4}) is None
+
+
+class Ticking(ProducerPE):
+    """Sends one item per call, and lets a clock advance by some seconds in each."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def _process(self, inputs: Any) -> int:
+        Clock.now += self.seconds
+        return 0
+
+
+class Clock:
+    """Stands for `perf_counter`; time passes only when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def sizes_of(root: GenericPE, size: int, seconds: float, calls: int) -> list[int]:
+    """Return the sizes of the batches of a PE behind a root."""
+    pe = Batched(lambda pe, items: [len(items)] + [None] * (len(items) - 1))
+    pe.batch_size, pe.batch_seconds = size, seconds
+    mapping = SimpleMapping(EngineLimits(batch_items=2), Clock())
+    return outputs_of(root, pe, inputs=calls, mapping=mapping)
+
+
+def test_m7_items_wait_until_a_batch_is_full_or_nothing_more_comes() -> None:
+    assert sizes_of(Ticking(0.0), size=4, seconds=60.0, calls=10) == [4, 4, 2]
+
+
+def test_m7_items_wait_no_longer_than_batch_seconds() -> None:
+    sizes = sizes_of(Ticking(1.0), size=100, seconds=3.0, calls=12)
+    assert sum(sizes) == 12
+    assert set(sizes) <= {3, 4, 5}
+
+
+def test_m7_items_do_not_wait_by_default() -> None:
+    assert sizes_of(Ticking(1.0), size=100, seconds=0.0, calls=5) == [1] * 5
+
+
+def test_m7_items_of_a_grouped_input_wait_too_and_keep_their_order() -> None:
+    class Grouped(Batched):
+        numprocesses = 3
+        batch_seconds = 60.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._add_input("input", grouping=[0])
+
+    items = [(x % 5, x) for x in range(60)]
+    got = outputs_of(Emit(items), Grouped())
+    for key in range(5):
+        assert [item for item in got if item[0] == key] == items[key::5]

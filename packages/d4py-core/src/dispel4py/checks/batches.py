@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +11,6 @@ from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.core import GenericPE, overrides_batch
 from dispel4py.errors import shorten
 
-_FOREVER = float("inf")
 #: Classes whose `process` calls `_process` with plain data.
 PLAIN: tuple[type[GenericPE], ...] = (IterativePE, ProducerPE, ConsumerPE)
 
@@ -26,9 +26,9 @@ def batch_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
         return
     size: Any = pe.batch_size
     seconds: Any = pe.batch_seconds
-    if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+    if not _is_a(Integral, size) or size < 1:
         yield f"{pe_id} has batch_size = {size!r}; it must be a whole number of at least 1"
-    if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 <= seconds < _FOREVER:
+    if not _is_a(Real, seconds) or not 0 <= seconds < inf:
         yield f"{pe_id} has batch_seconds = {seconds!r}; it must be a number of at least 0"
     if pe.seeks is True:
         yield (
@@ -40,6 +40,11 @@ def batch_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
             f"{pe_id} has both process() and _process_batch(), and a run would call only the"
             " second; write _process() in place of process()"
         )
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    """Return whether a value is a number of a kind; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _overrides_process(pe: GenericPE) -> bool:

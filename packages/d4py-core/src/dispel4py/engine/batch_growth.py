@@ -22,6 +22,11 @@ class BatchBounds(NamedTuple):
     size: int
     seconds: float
 
+    @property
+    def waits(self) -> bool:
+        """Whether items wait for others."""
+        return self.seconds > 0
+
 
 def bounds_of(pe: GenericPE) -> BatchBounds | None:
     """Return the bounds of the batches of a PE; None if it gets single items."""

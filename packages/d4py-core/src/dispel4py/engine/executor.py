@@ -13,7 +13,7 @@ travel one by one, depth first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -36,6 +36,7 @@ from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.runner import Runner
 from dispel4py.engine.runner_options import OnError, RunnerOptions, raise_error
 from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.waiting_items import WaitingItems
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
@@ -68,6 +69,8 @@ class Executor:
 
     #: See `RunnerOptions`.
     _leased = False
+    #: Items may wait for others, to become a batch (`GenericPE.batch_seconds`).
+    _lets_wait = True
 
     def __init__(
         self,
@@ -114,6 +117,8 @@ class Executor:
         self._call_counters: dict[int, ByteCounter] = {}
         self._closed: list[tuple[tuple[int, int], Runner]] = []
         self._stack: list[Work] = []
+        self.waiting = WaitingItems(clock)
+        self._lets_wait = self._lets_wait and not self._one_by_one
         self._floor = 0
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
@@ -229,6 +234,7 @@ class Executor:
             close: close the instance as well; else call `close` later.
         """
         runner = self.start(pe, instance)
+        self.process_waiting([pe])
         self._guarded(runner.postprocess)
         self._stack += self._outputs.collect(runner)
         self.drain()
@@ -255,6 +261,7 @@ class Executor:
         """
         failure = None
         self._stack.clear()
+        self.waiting.clear()
         for pe, instance in [*self._runners]:
             try:
                 self.close(pe, instance)
@@ -334,6 +341,13 @@ class Executor:
         self._stack += self._outputs.collect(runner)
         runner.track()
 
+    def process_waiting(self, pes: Iterable[int]) -> None:
+        """Process what waits for some PEs to become a batch, and everything local that follows."""
+        for pe in pes:
+            for work in self.waiting.take(pe):
+                self._process(*work)
+                self.drain()
+
     def drain(self) -> bool:
         """Process all batches on the stack, and everything local that follows.
 
@@ -348,6 +362,11 @@ class Executor:
         while len(stack) > floor:
             receiver, input_name, items = stack.pop()
             size = receiver.slice
+            bounds = receiver.planned.batch
+            if bounds is not None and bounds.waits and self._lets_wait:
+                for work in self.waiting.add(receiver, input_name, items):
+                    self._process(*work)
+                continue
             if len(items) > size:
                 stack.append((receiver, input_name, items[size:]))
                 items = items[:size]

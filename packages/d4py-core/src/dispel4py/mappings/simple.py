@@ -123,6 +123,7 @@ def _run_instances(
         for root, iterator in list(iterators.items()):
             if not executor.call_root(root, iterator):
                 del iterators[root]
+            executor.process_waiting(executor.waiting.due_pes())
     for pe in plan.order:
         for instance in range(plan.pes[pe].instances):
             executor.finish(pe, instance)

@@ -14,13 +14,16 @@ class BatchSizer:
     Args:
         limits: the time that a batch should take, and its most items.
         clock: the time in seconds.
+        least_items: a smaller batch is no use, since the PE takes as many items in one call.
 
     Attributes:
         most_items: Items that a batch may have.
     """
 
-    def __init__(self, limits: RankLimits, clock: Callable[[], float]) -> None:
-        self.most_items = 1
+    def __init__(
+        self, limits: RankLimits, clock: Callable[[], float], least_items: int = 1
+    ) -> None:
+        self.most_items = self._least = min(least_items, limits.batch_items)
         self._clock = clock
         self._seconds, self._batch_items = limits.shared_batch_seconds, limits.batch_items
         self._in_flight: deque[tuple[float, int]] = deque()
@@ -44,4 +47,4 @@ class BatchSizer:
         seconds = now - max(sent_at, self._credit_at)
         self._credit_at = now
         within = int(count * self._seconds / max(seconds, 1e-6))
-        self.most_items = max(1, min(self._batch_items, within))
+        self.most_items = max(self._least, min(self._batch_items, within))

@@ -163,10 +163,14 @@ class SharedInput:
     """
 
     def __init__(
-        self, buffers: list[ItemBuffer], limits: RankLimits, clock: Callable[[], float]
+        self,
+        buffers: list[ItemBuffer],
+        limits: RankLimits,
+        clock: Callable[[], float],
+        least_items: int = 1,
     ) -> None:
         self.buffers = buffers
         self.waiting = 0
         for buffer in buffers:
             buffer.shared = self
-            buffer.receiver.sizer = buffer.receiver.sizer or BatchSizer(limits, clock)
+            buffer.receiver.sizer = buffer.receiver.sizer or BatchSizer(limits, clock, least_items)

@@ -104,7 +104,13 @@ class Rank:
         self._is_shut_down = False
         self._on_error: OnError = raise_error if on_error == "stop" else self._skip
         self._sender = FrameSender(placement, rank, transport, self._on_error)
-        self._buffers = SendBuffers(self._sender, placement.shared_inputs(rank), limits, clock)
+        self._buffers = SendBuffers(
+            self._sender,
+            placement.shared_inputs(rank),
+            limits,
+            clock,
+            {pe.index: pe.batch.size for pe in self._plan.pes if pe.batch is not None},
+        )
         self._pauses = RootPauses(placement, rank, self._sender.send)
         self._executor = Executor(
             self._plan,
@@ -182,11 +188,15 @@ class Rank:
             pe for receiver in self._buffers.congested_pes() for pe in self._ancestors[receiver]
         }
         floor = self._floor()
+        due = self._executor.waiting.due_pes()
         for pe in self._pes_downstream_first:
             if self._position[pe] <= floor:
                 return False
             if pe in paused:
                 continue
+            if pe in due:
+                self._process_waiting(pe)
+                return True
             if self._batches[pe]:
                 self._process_batch(pe)
                 return True
@@ -197,12 +207,42 @@ class Rank:
 
     def _process_batch(self, pe: int) -> None:
         sender, batch = self._batches[pe].popleft()
+        senders = [sender]
+        if self._plan.pes[pe].batch is not None:
+            batch = self._merged(pe, batch, senders)
         credit = Credit(pe, batch.instance)
         with self._holding_back(pe):
             self._executor.push(*batch)
             del batch  # the executor owns its items now; see `engine.unique_arrays`
             self._drain()
-        self._sender.send(sender, credit)
+        for sender in senders:
+            self._sender.send(sender, credit)
+
+    def _merged(self, pe: int, batch: Items, senders: list[int]) -> Items:
+        """Return a batch with the items of those that arrived next, as far as they fit in.
+
+        Args:
+            pe: number of a PE that takes batches.
+            batch: the batch.
+            senders: its sender; those of the others are added.
+        """
+        bounds, arrived = self._plan.pes[pe].batch, self._batches[pe]
+        items = batch.items
+        while arrived and bounds is not None:
+            sender, following = arrived[0]
+            fits = len(items) + len(following.items) <= bounds.size
+            if not fits or following[:3] != batch[:3]:  # of another instance or input
+                break
+            arrived.popleft()
+            senders.append(sender)
+            items += following.items
+        return batch
+
+    def _process_waiting(self, pe: int) -> None:
+        """Process items that have waited long enough for others, to become a batch."""
+        with self._holding_back(pe):
+            self._executor.process_waiting([pe])
+            self._drain()
 
     def _call_root(self, pe: int) -> None:
         instance, calls = self._calls[pe].popleft()
@@ -284,7 +324,7 @@ class Rank:
     def _wait_for_frame(self) -> None:
         self._buffers.flush(idle=True)
         self._executor.flush_log()
-        self._receive(self._wait_seconds)
+        self._receive(min(self._wait_seconds, self._executor.waiting.seconds_to_due))
 
     def _receive(self, seconds: float) -> None:
         """Handle all frames that have arrived; wait up to `seconds` for the first."""

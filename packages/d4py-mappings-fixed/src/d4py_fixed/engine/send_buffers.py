@@ -42,6 +42,7 @@ class SendBuffers:
         shared: (PE number, input) → the instances of which any may process any item.
         limits: sizes of batches and windows.
         clock: the time in seconds.
+        batch_sizes: number of a PE that takes several items in one call → how many at most.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class SendBuffers:
         shared: Mapping[tuple[int, str], Sequence[int]] | None = None,
         limits: RankLimits = RankLimits(),
         clock: Callable[[], float] = monotonic,
+        batch_sizes: Mapping[int, int] | None = None,
     ) -> None:
         self._sender = sender
         self._limits = limits
@@ -61,7 +63,10 @@ class SendBuffers:
         self._results = ResultBuffer(limits)
         self._shared = {
             (pe, name): SharedInput(
-                [self._buffer(pe, instance, name) for instance in instances], limits, clock
+                [self._buffer(pe, instance, name) for instance in instances],
+                limits,
+                clock,
+                (batch_sizes or {}).get(pe, 1),
             )
             for (pe, name), instances in (shared or {}).items()
         }

@@ -1,0 +1,109 @@
+"""`WaitingItems`: items that wait for others, to become one batch of a PE.
+
+Only PEs with `batch_seconds` have items that wait.  They may be processed at any time, like items
+that have not arrived yet; so a mapping processes them where it would process those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from dispel4py.engine.instance_group import InstanceGroup
+from dispel4py.engine.outlets import Receiver, Work
+
+
+@dataclass
+class _Waiting:
+    """Items that wait at one input.
+
+    Attributes:
+        input_name: the input.
+        items: the items; those of a group are pairs of an instance and its items.
+        count: how many items.
+        due_at: time at which the first one has waited long enough.
+    """
+
+    input_name: str | None
+    items: list[Any]
+    count: int
+    due_at: float
+
+
+class WaitingItems:
+    """The waiting items of all instances in a process.
+
+    Args:
+        clock: returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._waiting: dict[Receiver, _Waiting] = {}
+
+    def add(self, receiver: Receiver, input_name: str | None, items: Any) -> list[Work]:
+        """Add items for a PE that lets them wait.
+
+        Returns:
+            What need not wait any longer, in its order: full batches.
+        """
+        bounds = receiver.planned.batch
+        assert bounds is not None
+        ready: list[Work] = []
+        waiting = self._waiting.get(receiver)
+        if waiting is not None and waiting.input_name != input_name:
+            ready += self._take(receiver)  # those of another input came first
+            waiting = None
+        if waiting is None:
+            waiting = _Waiting(input_name, [], 0, self._clock() + bounds.seconds)
+            self._waiting[receiver] = waiting
+        waiting.items += items
+        is_group = isinstance(receiver, InstanceGroup)
+        waiting.count += sum(len(batch) for _, batch in items) if is_group else len(items)
+        if waiting.count >= bounds.size:
+            left = [] if is_group else _cut_rest(waiting.items, bounds.size)
+            ready += self._take(receiver)
+            if left:
+                due_at = self._clock() + bounds.seconds
+                self._waiting[receiver] = _Waiting(input_name, left, len(left), due_at)
+        return ready
+
+    def take(self, pe: int) -> list[Work]:
+        """Remove what waits for the instances of a PE, and return it."""
+        receivers = [each for each in self._waiting if each.planned.index == pe]
+        return [work for receiver in receivers for work in self._take(receiver)]
+
+    def due_pes(self) -> set[int]:
+        """Return the numbers of the PEs for which items have waited long enough."""
+        if not self._waiting:
+            return set()
+        now = self._clock()
+        return {
+            receiver.planned.index
+            for receiver, waiting in self._waiting.items()
+            if waiting.due_at <= now
+        }
+
+    @property
+    def seconds_to_due(self) -> float:
+        """Time until items have waited long enough; infinite if none wait."""
+        due_at = min((waiting.due_at for waiting in self._waiting.values()), default=inf)
+        return max(0.0, due_at - self._clock())
+
+    def clear(self) -> None:
+        """Drop all items, as the run has failed."""
+        self._waiting.clear()
+
+    def _take(self, receiver: Receiver) -> list[Work]:
+        waiting = self._waiting.pop(receiver, None)
+        return [] if waiting is None else [(receiver, waiting.input_name, waiting.items)]
+
+
+def _cut_rest(items: list[Any], size: int) -> list[Any]:
+    """Remove from a list what would not fill another batch, and return it."""
+    whole = len(items) - len(items) % size
+    rest = items[whole:]
+    del items[whole:]
+    return rest
