@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from d4py_conformance.rules.arrival import ArrivalRules
+from d4py_conformance.rules.batches import BatchRules
 from d4py_conformance.rules.children import ChildrenRules
 from d4py_conformance.rules.completion import CompletionRules
 from d4py_conformance.rules.copies import CopyRules
@@ -48,6 +49,7 @@ class MappingConformance(
     RootRules,
     MultiHostRules,
     OrderRules,
+    BatchRules,
     CopyRules,
     KeyRules,
     EndingRules,

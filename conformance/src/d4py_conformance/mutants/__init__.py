@@ -5,6 +5,7 @@ rules are in `d4py_conformance.rules`.
 """
 
 from d4py_conformance.mutants.arrival import *  # noqa: F403
+from d4py_conformance.mutants.batches import *  # noqa: F403
 from d4py_conformance.mutants.children import *  # noqa: F403
 from d4py_conformance.mutants.completion import *  # noqa: F403
 from d4py_conformance.mutants.copies import *  # noqa: F403

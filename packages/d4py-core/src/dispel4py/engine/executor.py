@@ -64,13 +64,16 @@ class Executor:
             called now and then during a long call of a PE with threads.  None if none ever does.
         any_thread: the `OutputHandler` and `on_batch_end` may be called by one thread after
             another; else output of threads of a PE waits for the thread that calls the PE.
+        lets_wait: items may wait for others, to become a batch (`GenericPE.batch_seconds`), until
+            the mapping calls `process_waiting` or `finish`.
         clock: returns the time in seconds.
+
+    Attributes:
+        waiting: the items that wait.
     """
 
     #: See `RunnerOptions`.
     _leased = False
-    #: Items may wait for others, to become a batch (`GenericPE.batch_seconds`).
-    _lets_wait = True
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class Executor:
         one_by_one: bool | None = None,
         has_unsent: Callable[[], bool] | None = None,
         any_thread: bool = True,
+        lets_wait: bool = False,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.plan = plan
@@ -118,7 +122,7 @@ class Executor:
         self._closed: list[tuple[tuple[int, int], Runner]] = []
         self._stack: list[Work] = []
         self.waiting = WaitingItems(clock)
-        self._lets_wait = self._lets_wait and not self._one_by_one
+        self._lets_wait = lets_wait and not self._one_by_one
         self._floor = 0
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None

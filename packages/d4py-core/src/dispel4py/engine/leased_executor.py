@@ -47,7 +47,6 @@ class LeasedExecutor(Executor):
     """
 
     _leased = True
-    _lets_wait = False  # a lease is committed with all that follows from it
     _current: _CurrentBatch | None = None
     _running: Runner | None = None
 

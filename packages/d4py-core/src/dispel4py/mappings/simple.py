@@ -101,6 +101,7 @@ class SimpleMapping:
             if options.on_error == "stop"
             else lambda error, item: failures.add([Failure(error, item)]),
             on_batch_end=None if options.on_progress is None else report,
+            lets_wait=True,
             clock=self._clock,
         )
         with executor.closing():

@@ -124,6 +124,7 @@ class Rank:
             one_by_one=False,
             has_unsent=self._buffers.has_waiting,
             any_thread=any_thread,
+            lets_wait=True,
             clock=clock,
         )
 
