@@ -120,7 +120,7 @@ CASES = {
             "simple wf.py -i 3 --on-error skip",
         )
     ],
-    "a result that JSON has no form for (`--output`)": [
+    "a result that the format of `--output` cannot hold": [
         (
             two(
                 "IterativePE",
@@ -129,6 +129,18 @@ CASES = {
             ),
             "simple wf.py --output out.jsonl",
         ),
+        (
+            two("IterativePE", "def _process(self, data):\n    return {'rms': float('nan')}"),
+            "simple wf.py --output out.jsonl",
+        ),
+        (
+            two("IterativePE", "def _process(self, data):\n    return data if data < 3 else '3'"),
+            "simple wf.py -i 3 --output out.csv",
+        ),
+    ],
+    "an ending of `--output` that is not known, a library that it needs, another run that writes to"
+    " the file": [
+        (GOOD, "simple wf.py --output out.xlsx"),
         (GOOD, "simple wf.py --output nowhere/out.jsonl"),
     ],
     "an item or PE that cannot be pickled": [

@@ -259,7 +259,8 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--output",
         metavar="FILE",
-        help="write each result there at once, one JSON object per line; - is standard output",
+        help="write the results there: one JSON object per line, at once (.jsonl, or - for standard"
+        " output), or all at the end (.csv, .h5, .npz, .parquet, .pkl)",
     )
     shown.add_argument(
         "--failures",

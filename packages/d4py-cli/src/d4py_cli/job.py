@@ -13,8 +13,11 @@ from typing import Any
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
+from d4py_cli.output.choosing import open_output
+from d4py_cli.output.collected import CollectedOutput
+from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.reporting import Reporter
-from d4py_cli.results import JsonLines, print_outputs
+from d4py_cli.results import print_outputs
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.errors import UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, load_module
@@ -124,7 +127,9 @@ def run_and_report(
         OutputClosedError: The reader of standard output has closed it.
     """
     with ExitStack() as stack:
-        lines = stack.enter_context(JsonLines(options.output)) if options.output else None
+        lines = open_output(options.output) if options.output else None
+        if lines is not None:
+            stack.enter_context(lines)
         failures = stack.enter_context(FailureLines(options.failures)) if options.failures else None
         stack.enter_context(reporter)
         where = replace(
@@ -149,7 +154,7 @@ def run_and_report(
     return 0
 
 
-def _any_is_closed(*files: JsonLines | FailureLines | None) -> bool:
+def _any_is_closed(*files: JsonLines | CollectedOutput | FailureLines | None) -> bool:
     """Return whether the reader of one of the files has closed it."""
     return any(file is not None and file.is_closed for file in files)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self, TextIO
 
+from d4py_cli.locks import lock_for_writing
 from dispel4py.errors import OptionError, RunError
 from dispel4py.standard_streams.output import write_line
 
@@ -36,7 +37,7 @@ class LinesFile:
         is_closed: The reader of standard output has closed it.
 
     Raises:
-        OptionError: the file cannot be written.
+        OptionError: the file cannot be written, or another run is writing to it.
     """
 
     def __init__(self, target: str, option: str, what: str) -> None:
@@ -57,6 +58,8 @@ class LinesFile:
                 )
             except OSError as error:
                 raise OptionError(f"cannot write {target} ({option}): {error.strerror}") from error
+            if self._is_regular():
+                lock_for_writing(self._file, target, option)
         self._ascii = (self._file.encoding or "").lower() != "utf-8"
 
     def __enter__(self) -> Self:
@@ -103,8 +106,11 @@ class LinesFile:
         """Empty the file, once."""
         if not self._has_begun:
             self._has_begun = True
-            if stat.S_ISREG(os.fstat(self._file.fileno()).st_mode):
+            if self._is_regular():
                 self._file.truncate(0)
+
+    def _is_regular(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
     def _not_written(self, error: OSError) -> RunError:
         return not_written(self._what, self._name, error)

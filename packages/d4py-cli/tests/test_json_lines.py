@@ -1,19 +1,22 @@
-"""Any object has a form as JSON."""
+"""Results as JSON lines: exact, or refused with the place of what JSON has no form for."""
 
 import datetime
 import decimal
 import json
 import pathlib
+import uuid
 from collections import OrderedDict, namedtuple
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from d4py_cli.results import JsonLines, as_json
-from dispel4py.errors import GraphError, RunError
+from d4py_cli.output.json_lines import JsonLines
+from d4py_cli.output.json_text import as_json
+from dispel4py.errors import GraphError, OptionError, RunError
 
 
 @dataclass
@@ -31,23 +34,6 @@ CYCLE = []
 CYCLE.append(CYCLE)
 
 
-class Measured:
-    """As NumPy arrays with units are, which make no list of themselves."""
-
-    def tolist(self):
-        raise NotImplementedError("lists have no units")
-
-
-class Table:
-    """As data frames are: `repr` leaves most of them out."""
-
-    def __dataframe__(self):
-        raise AssertionError
-
-    def __repr__(self):
-        return "0 … 999"
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -57,36 +43,30 @@ class Table:
         ((1, [2.5]), [1, [2.5]]),
         (namedtuple("Pair", "a b")(1, 2), [1, 2]),
         ({"a": {1: "x"}}, {"a": {"1": "x"}}),
-        ({(1, 2): "x"}, {"(1, 2)": "x"}),
         (OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
         (MappingProxyType({"a": 1}), {"a": 1}),
         ({3, 1, 2}, [1, 2, 3]),
         (b"\x00\xff", "AP8="),
         (bytearray(b"a"), "YQ=="),
-        (float("nan"), None),
-        ([float("inf"), 1.0], [None, 1.0]),
         (np.int64(3), 3),
         (np.float64(0.5), 0.5),
         (np.float32(0.5), 0.5),
         (np.bool_(True), True),
         (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
-        (np.array([1.0, np.nan]), [1.0, None]),
         ({"a": np.array([1])}, {"a": [1]}),
         (datetime.date(2026, 1, 2), "2026-01-02"),
         (datetime.datetime(2026, 1, 2, 3, 4), "2026-01-02T03:04:00"),
         (Point(1, {2}), {"x": 1, "y": [2]}),
-        (pathlib.PurePosixPath("/a"), "PurePosixPath('/a')"),
-        (decimal.Decimal("1.5"), "Decimal('1.5')"),
-        (2 + 1j, "(2+1j)"),
-        (Odd(), "<odd>"),
-        ([{Odd(): float("nan")}], [{"<odd>": None}]),
-        (CYCLE, ["…"]),
-        (Odd, f"{Odd!r}"),
+        (pathlib.PurePosixPath("/a"), "/a"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (np.datetime64("2026-01-02T03:04:00", "ns"), "2026-01-02T03:04:00"),
+        (np.array(["2026-01-02"], "datetime64[ns]"), ["2026-01-02T00:00:00.000000000"]),
+        ([pd.NA, pd.NaT, pd.Timestamp("2026-01-02")], [None, None, "2026-01-02T00:00:00"]),
         ("\ud800", "\ud800"),
     ],
     ids=repr,
 )
-def test_every_object_becomes_strict_json(value, expected, tmp_path):
+def test_data_become_strict_json(value, expected, tmp_path):
     def refuse(token):
         raise AssertionError(f"{token} is not JSON")
 
@@ -110,19 +90,46 @@ def test_text_that_holds_line_ends_stays_on_one_line(tmp_path):
 
 @pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize(
-    ("value", "reason"),
-    [(Measured(), "NotImplementedError: lists have no units"), (Table(), "it has no tolist()")],
-    ids=["measured", "table"],
+    ("value", "found"),
+    [
+        (float("nan"), "the float nan"),
+        (np.float64("inf"), "the float inf"),
+        ({(1, 2): "x"}, "the key (1, 2) of type tuple"),
+        (decimal.Decimal("1.5"), "decimal.Decimal"),
+        (2 + 1j, "complex"),
+        (Odd(), f"{__name__}.Odd"),
+        (Odd, "type"),
+        (CYCLE, "nested too deep"),
+        (np.ma.masked_array([1], [True]), "numpy.ma.MaskedArray"),
+        (np.zeros(2, "i4,f4"), "numpy.ndarray"),
+        (np.longdouble(1), "numpy.longdouble"),
+        (np.timedelta64(1, "s"), "datetime.timedelta"),
+        (pd.Timestamp(1), "nanoseconds"),
+        (pd.DataFrame({"a": [1]}), "DataFrame"),
+        (pd.Series([1], index=["a"]), "Series"),
+    ],
+    ids=repr,
 )
-def test_what_json_has_no_form_for_is_refused_by_name(tmp_path, value, reason, inside):
+def test_what_json_has_no_form_for_is_refused_by_name(tmp_path, value, found, inside):
     with JsonLines(str(tmp_path / "out.jsonl")) as lines:
         lines.write("PE0", "output", 1)
         with pytest.raises(RunError) as caught:
-            lines.write("PE0", "output", {"a": [float("nan"), value]} if inside else value)
+            lines.write("PE0", "output", {"a": [1.0, value]} if inside else value)
 
-    kind = f"{__name__}.{type(value).__name__}"
-    for word in ("PE0", "'output'", kind, reason, "lists and dicts"):
+    where = "'data.a.1" if inside else "'data"
+    for word in ("out.jsonl", "PE0", "'output'", "JSON", found, where, "; choose"):
         assert word in str(caught.value)
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
+
+
+def test_a_second_run_into_the_same_file_is_refused(tmp_path):
+    target = str(tmp_path / "out.jsonl")
+    with JsonLines(target) as lines:
+        lines.write("PE0", "output", 1)
+        with pytest.raises(OptionError, match="another run is writing to it"):
+            JsonLines(target)
+    with JsonLines(target):  # but not one that comes after it
+        pass
 
 
 class TestWhatTheFileHeld:

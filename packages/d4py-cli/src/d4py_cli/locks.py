@@ -1,0 +1,36 @@
+"""A lock for files that one run writes at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from typing import IO, Any
+
+from dispel4py.errors import OptionError
+
+#: A file system without locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+
+
+def lock_for_writing(file: IO[Any], target: str, option: str) -> None:
+    """Lock a file until it is closed, and close it if that is not possible.
+
+    Args:
+        file: the open file.
+        target: the file's name for a message.
+        option: the option that named it.
+
+    Raises:
+        OptionError: another run is writing to it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise OptionError(
+            f"cannot write {target} ({option}): another run is writing to it; choose another name,"
+            " or wait until that run has ended"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise

@@ -1,0 +1,1 @@
+"""The files of ``--output``: a module per format, what they share, the choice by ending."""

@@ -1,0 +1,158 @@
+"""Files whose format needs all results before it can be written: tables and archives.
+
+While the run goes on, results wait in ``FILE.partial``, each checked when it comes.  At the end
+they are written beside the file, which is replaced in one step: it holds either all of the results
+or what it held before.  The lock of ``FILE.partial`` keeps a second run away.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import IO, Any, Protocol, Self
+
+from d4py_cli.locks import lock_for_writing
+from d4py_cli.output.refusals import NotHeldError, refusal
+from dispel4py.errors import OptionError, RunError
+
+_LOGGER = logging.getLogger("dispel4py.cli")
+
+
+class FileFormat(Protocol):
+    """A format of files.
+
+    Attributes:
+        name: the format in a message, such as ``a table``.
+    """
+
+    name: str
+
+    def accept(self, pe_id: str, output: str, data: Any) -> Iterable[Any]:
+        """Return the records that a result makes in the file, in a form that can be pickled.
+
+        Raises:
+            NotHeldError: the format cannot hold the result, alone or beside earlier ones.
+        """
+        ...
+
+    def write(self, path: str, records: Iterator[tuple[str, str, Any]]) -> None:
+        """Write all records that were accepted.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        ...
+
+
+class CollectedOutput:
+    """Collects results in a file beside the target, and writes the target at the end.
+
+    A run that fails or is interrupted leaves the results that it had; one that had none, or was
+    refused, leaves the file as it was.
+
+    Args:
+        target: name of the file.
+        form: its format.
+
+    Attributes:
+        is_closed: False; there is no reader that could have closed it.
+
+    Raises:
+        OptionError: the file cannot be written, or another run is writing to it.
+    """
+
+    is_closed = False
+
+    def __init__(self, target: str, form: FileFormat) -> None:
+        self._name = target
+        self._target = os.path.realpath(target)  # a link stays one
+        self._form = form
+        self._partial = f"{self._target}.partial"
+        self._count = 0
+        self._spool = self._open()
+
+    def _open(self) -> IO[bytes]:
+        if os.path.isdir(self._target):
+            raise OptionError(f"cannot write {self._name} (--output): it is a directory")
+        while True:
+            try:
+                spool = open(self._partial, "a+b")  # noqa: SIM115 - __exit__ closes it
+            except OSError as error:
+                raise OptionError(
+                    f"cannot write {self._name}.partial (--output): {error.strerror}"
+                ) from error
+            lock_for_writing(spool, self._name, "--output")
+            if _is_named(spool, self._partial):
+                spool.truncate(0)  # what a killed run has left
+                return spool
+            spool.close()  # another run has removed it since
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        with self._spool:
+            try:
+                if error is None or self._count:
+                    self._write_target()
+            except OSError as cause:
+                failure = self._not_written(self._name, cause)
+                if error is None:
+                    raise failure from cause
+                _LOGGER.warning("%s", failure)
+            else:
+                os.unlink(self._partial)
+
+    def write(self, pe_id: str, output: str, data: Any) -> None:
+        """Take one result.
+
+        Raises:
+            RunError: the format cannot hold it, or it cannot be written.
+        """
+        try:
+            for record in self._form.accept(pe_id, output, data):
+                pickle.dump((pe_id, output, record), self._spool, protocol=5)
+                self._count += 1
+        except NotHeldError as error:
+            raise refusal(self._name, pe_id, output, self._form.name, error) from error
+        except OSError as error:
+            raise self._not_written(f"{self._name}.partial", error) from error
+
+    def _write_target(self) -> None:
+        self._spool.flush()
+        self._spool.seek(0)
+        beside = f"{self._target}.new"
+        try:
+            self._form.write(beside, self._records())
+            os.replace(beside, self._target)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
+
+    def _records(self) -> Iterator[tuple[str, str, Any]]:
+        for _ in range(self._count):
+            yield pickle.load(self._spool)
+
+    def _not_written(self, name: str, error: OSError) -> RunError:
+        return RunError(
+            f"cannot write results to {name}: {error.strerror or error}; those before are in"
+            f" {self._name}.partial, each a pickle of (PE, output, data)"
+        )
+
+
+def _is_named(file: IO[bytes], name: str) -> bool:
+    """Return whether a name still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(name))
+    except FileNotFoundError:
+        return False
