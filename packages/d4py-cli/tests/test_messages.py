@@ -210,6 +210,25 @@ CASES = {
         (GOOD, "timed_simple wf.py"),
         (GOOD, "spark wf.py"),
     ],
+    "`batch_size` below 1, `batch_seconds` below 0; `_process_batch()` together with `seeks`,"
+    " or with a `process()` of its own": [
+        (
+            two(
+                "IterativePE",
+                "batch_size = 0\nbatch_seconds = -1\nseeks = True\n"
+                "def process(self, inputs):\n    pass\n"
+                "def _process_batch(self, items):\n    return items",
+            ),
+            "simple wf.py",
+        )
+    ],
+    "`_process_batch()` returns another length or type": [
+        (
+            two("IterativePE", f"def _process_batch(self, items):\n    return {returned}"),
+            "simple wf.py -i 1 -q",
+        )
+        for returned in ("[*items, 5]", "{'output': 5}")
+    ],
     "a PE reads standard input in a worker": [
         (
             two("IterativePE", "def _process(self, data):\n    return sys.stdin.readline()"),

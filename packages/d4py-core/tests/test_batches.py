@@ -182,6 +182,19 @@ def test_m7_a_batch_that_fails_leaves_no_trace() -> None:
     )
 
 
+def test_m7_a_batch_of_which_a_part_was_sent_is_skipped_as_a_whole() -> None:
+    def write_much(pe: Any, items: list[int]) -> None:
+        for number in range(3000):
+            pe.write("output", number)
+        if len(items) > 1:
+            raise ValueError("bad")
+
+    graph = chain(Emit(range(3)), Batched(write_much))
+    result = run(graph, inputs=1, on_error="skip")
+    assert sorted(failure.item for failure in result.failures) == [1, 2]
+    assert result.outputs["Batched1"]["output"].count(0) == 2
+
+
 def test_m7_a_pe_with_state_gets_items_singly_where_errors_are_skipped() -> None:
     class Total(IterativePE):
         stateful = True
@@ -203,7 +216,7 @@ def test_m7_a_pe_with_state_gets_items_singly_where_errors_are_skipped() -> None
 @pytest.mark.parametrize(
     ("work", "message"),
     [
-        (lambda pe, items: [*items[1:], 0, 0], r"called with 1 items and returned 2"),
+        (lambda pe, items: [*items[1:], 0, 0], r"called with a batch of 1 and returned 2"),
         (lambda pe, items: {1: 2}, r"returned \{1: 2\} of type dict"),
         (lambda pe, items: "a" * len(items), r"returned 'a' of type str"),
         (lambda pe, items: (x for x in items), r"of type generator"),

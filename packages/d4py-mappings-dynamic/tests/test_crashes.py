@@ -533,3 +533,64 @@ def test_c3_a_skipped_item_is_listed_once_whoever_is_lost(crash, before, after, 
     assert listed == [("Picker0", "{}"), *[("Picky1", "3")] * 3]
     sent = [number for number in (1, 2, 3, 4, 5) for _ in range(9)]
     assert sorted(result.outputs["Picky1"]["output"]) == sent
+
+
+class ReturnsBatches(IterativePE):
+    """Returns what comes of each item."""
+
+    def _process_batch(self, items):
+        return [(word, 10 * number) for word, number in items]
+
+
+class WritesBatches(ReturnsBatches):
+    """Writes several items for each one, and then returns others."""
+
+    def _process_batch(self, items):
+        for word, number in items:
+            for part in range(3):
+                self.write("output", (word, 10 * number + 1 + part))
+        return super()._process_batch(items)
+
+
+class CountsBatches(ReturnsBatches):
+    """Returns how many items it has got so far, with each of them."""
+
+    stateful = True
+    count = 0
+
+    def _process_batch(self, items):
+        first = self.count + 1
+        self.count += len(items)
+        return list(zip(range(first, self.count + 1), items, strict=True))
+
+
+@pytest.mark.slow
+@settings(some_runs, max_examples=60)
+@given(
+    st.sampled_from([ReturnsBatches, WritesBatches]),
+    st.booleans(),
+    st.sampled_from([0, 100, 10**6]),
+    calls_of_the_store,
+    calls_of_the_store,
+    st.integers(1, 3),
+)
+def test_m7_a_call_with_several_items_is_right_or_fails_clearly(
+    crash, kind, stateful, outbox_bytes, before, after, processes
+):
+    """It is always right if it only returns what it sends."""
+    pe = kind()
+    pe.stateful = stateful
+    graph = WorkflowGraph()
+    graph.connect(Words(7), "output", pe, "input")
+    graph.connect(pe, "output", CountsBatches(), "input")
+    expected = run(graph, inputs=4).outputs["CountsBatches2"]["output"]
+    limits = replace(QUICK, outbox_bytes=outbox_bytes)
+    try:
+        result = crash(graph, 4, processes, before, after, limits=limits)
+    except RunError as error:
+        if kind is ReturnsBatches or "sent too much" not in str(error):
+            raise
+    else:
+        found = result.outputs["CountsBatches2"]["output"]
+        assert sorted(count for count, _ in found) == [*range(1, len(expected) + 1)]
+        assert sorted(item for _, item in found) == sorted(item for _, item in expected)

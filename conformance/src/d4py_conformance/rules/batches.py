@@ -110,7 +110,7 @@ class BatchRules(Suite):
         assert sorted(results(result, "ChangesAndFails2")) == expected
 
     def test_m7_another_length_is_an_error_with_both_numbers(self, execute: Execute) -> None:
-        with pytest.raises(ProcessingError, match=r"Shortens1 .* with (\d+) items and returned"):
+        with pytest.raises(ProcessingError, match=r"Shortens1 .* batch of (\d+) and returned"):
             execute(chain(Numbers(), Shortens()), CALLS)
 
     def test_m7_bounds_that_cannot_be_are_refused(self, execute: Execute) -> None:

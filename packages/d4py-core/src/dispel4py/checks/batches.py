@@ -53,30 +53,24 @@ def _overrides_process(pe: GenericPE) -> bool:
     return all(type(pe).process is not kind.process for kind in PLAIN)
 
 
-def check_results(results: Any, count: int) -> list[Any]:
-    """Return what `_process_batch` has returned as a new list, with an element for each item.
+def results_error(results: Any, count: int) -> Exception | None:
+    """Return the error for what `_process_batch` has returned; None if it is all right.
 
     Args:
-        results: what it has returned.
+        results: what it has returned, other than None.
         count: number of items that it was called with.
-
-    Raises:
-        TypeError: `results` is neither None, a list, a tuple nor a NumPy array.
-        ValueError: it has another length.
     """
-    if results is None:
-        return [None] * count
     if not (isinstance(results, list | tuple) or _is_series(results)):
-        raise TypeError(
+        return TypeError(
             f"_process_batch() returned {shorten(results)} of type {type(results).__name__}; it can"
             " return a list, tuple or NumPy array with one element for each item, or None"
         )
     if len(results) != count:
-        raise ValueError(
-            f"_process_batch() was called with {count} items and returned {len(results)}; it must"
-            " return one element for each item, and None for an item that sends nothing"
+        return ValueError(
+            f"_process_batch() was called with a batch of {count} and returned {len(results)}; it"
+            " must return one element for each item, and None for an item that sends nothing"
         )
-    return list(results)
+    return None
 
 
 def _is_series(results: Any) -> bool:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dispel4py.base import ConsumerPE, ProducerPE
-from dispel4py.checks.batches import PLAIN, check_results, invalid_element_error
+from dispel4py.checks.batches import PLAIN, invalid_element_error, results_error
 from dispel4py.engine.batch_growth import BatchBounds, BatchGrowth
 from dispel4py.engine.batch_writer import BatchWriter
 from dispel4py.engine.call_loop import SMALL, TEXTS, CallLoop
@@ -156,7 +156,12 @@ class BatchCalls:
         returned = runner.pe._process_batch(data)
         if runner.is_forked:
             end_child()
-        return [None] * count if self._is_consumer else check_results(returned, count)
+        if returned is None or self._is_consumer:
+            return [None] * count
+        error = results_error(returned, count)
+        if error is not None:
+            raise error
+        return list(returned)
 
     def _next_result(self, item: Any) -> Any:
         """Return what `process`, or `_process` if that is called directly, would return."""

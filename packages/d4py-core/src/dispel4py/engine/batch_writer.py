@@ -54,6 +54,10 @@ class BatchWriter(PEWriter):
         if not self._is_single and self._wrote is not None and any(self._wrote.values()):
             self.is_unrepeatable = True
 
+    def _send_part(self) -> None:
+        self.note_sending()
+        super()._send_part()
+
     def take_back(self) -> bool:
         """Remove what the call has written; return False if some of it was sent."""
         if self.has_sent or self.is_unrepeatable or self._wrote is None:

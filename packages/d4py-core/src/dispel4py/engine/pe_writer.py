@@ -101,7 +101,11 @@ class PEWriter:
             or counter.bytes >= self._batch_bytes
             or self._clock() - self.sent_at >= self._linger
         ):
-            self._send()
+            self._send_part()
+
+    def _send_part(self) -> None:
+        """Send what a call has written so far."""
+        self._send()
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Queue a line; one from a thread of the PE is sent by the engine's flush thread."""

@@ -1,0 +1,77 @@
+"""The page about batches: its examples run, and do what it says."""
+
+import json
+import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from dispel4py import ProducerPE, WorkflowGraph, run
+
+PAGE = Path(__file__).parents[2] / "docs" / "batches.md"
+
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the page is not here")
+
+
+@pytest.fixture
+def page():
+    """Return what the examples of the page define, and the lines that they print."""
+    pytest.importorskip("numpy")
+    printed = []
+    names = {"__name__": "__main__", "print": printed.append}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
+        exec(compile(block, str(PAGE), "exec"), names)
+    return names, printed
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers a list of addresses with a list of places."""
+
+    sizes: list[int]
+
+    def do_POST(self):
+        addresses = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.sizes.append(len(addresses))
+        body = json.dumps([f"place of {address}" for address in addresses]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        """Print nothing."""
+
+
+@pytest.fixture
+def service():
+    """Return the address of a service, and the list of the sizes of its requests."""
+    handler = type("Handler", (Service,), {"sizes": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", handler.sizes
+        server.shutdown()
+        thread.join()
+
+
+class Addresses(ProducerPE):
+    def _process(self, inputs):
+        for number in range(250):
+            self.write("output", f"{number} High Street")
+
+
+def test_the_first_example_prints_what_the_page_shows(page):
+    _, printed = page
+    assert f"# {printed[0]}" in PAGE.read_text()
+
+
+def test_requests_in_bulk_carry_a_hundred_items(page, service):
+    names, _ = page
+    url, sizes = service
+    graph = WorkflowGraph()
+    graph.connect(Addresses(), "output", names["Locate"](url), "input")
+    outputs = run(graph, inputs=1).outputs["Locate1"]["output"]
+    assert outputs == [f"place of {number} High Street" for number in range(250)]
+    assert sizes == [100, 100, 50]
