@@ -6,6 +6,7 @@ Another thread reads it to split the batch while a call of it lasts.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from operator import length_hint
 from typing import Any, NamedTuple
 
@@ -53,6 +54,14 @@ class BatchProgress:
     def mark(self, done: int) -> None:
         """Record how many items of the batch are done."""
         self._done = done, [len(items) for items in self._written.values()]
+
+    def steps(self, step: int) -> Iterator[Iterator[Any]]:
+        """Yield the remaining items in steps, each by an iterator, and record what is done."""
+        done = 0
+        while done < len(self.batch):  # which a split shortens
+            self.mark(done)
+            yield islice(self._remaining, step)
+            done += step
 
     def clear(self) -> None:
         """Drop the last batch."""

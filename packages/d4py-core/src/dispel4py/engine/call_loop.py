@@ -9,27 +9,42 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.checks.outputs import invalid_return_error, unknown_output_error
 from dispel4py.core import GenericPE
-from dispel4py.engine.copying import IMMUTABLE, CountingCopier
+from dispel4py.engine.copying import IMMUTABLE, IMMUTABLE_INSIDE, CountingCopier
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unique_arrays import is_unreachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import ItemError
 
-#: A PE's `_process`, the list for what it returns, a copier, and the counter of that list.
-_DirectCall = tuple[Callable[[Any], Any], list[Any] | deque[Any], CountingCopier, ByteCounter]
-
 #: Frequent types that are no arrays.
-_CONTAINERS = frozenset({tuple, dict, list})
+CONTAINERS = frozenset({tuple, dict, list})
 #: Immutable types whose values may be large.
 TEXTS = frozenset({str, bytes})
 #: Immutable types whose values are small.
 SMALL = IMMUTABLE - TEXTS
+#: The same for elements of containers.
+_SMALL_INSIDE = IMMUTABLE_INSIDE - TEXTS
+
+
+class DirectCall(NamedTuple):
+    """How to call `_process` of a PE, and gather what it returns.
+
+    Attributes:
+        method: the bound method.
+        written: the list for what it returns.
+        copier: copies that.
+        counter: the counter of the list.
+    """
+
+    method: Callable[[Any], Any]
+    written: list[Any] | deque[Any]
+    copier: CountingCopier
+    counter: ByteCounter
 
 
 class CallLoop:
@@ -48,7 +63,11 @@ class CallLoop:
             already: returns what it has returned for an item.
 
     Attributes:
-        is_direct: `_process` can be called directly, by `call_directly`.
+        direct: how to call `_process` directly, by `call_directly`; None if that cannot be done.
+        is_direct: it can.
+        on_error: see the arguments.
+        on_large: see the arguments.
+        max_bytes: see the arguments.
     """
 
     def __init__(
@@ -69,11 +88,11 @@ class CallLoop:
         self._written = written
         self._counters = counters
         self._copier = copier
-        self._max_bytes = max_bytes
-        self._on_error = on_error
-        self._on_large = on_large
-        self._direct = _direct_call(planned, pe, written, copier, counters, results)
-        self.is_direct = self._direct is not None
+        self.max_bytes = max_bytes
+        self.on_error = on_error
+        self.on_large = on_large
+        self.direct = _direct_call(planned, pe, written, copier, counters, results)
+        self.is_direct = self.direct is not None
 
     @classmethod
     def code_objects(cls) -> tuple[CodeType, CodeType]:
@@ -90,38 +109,54 @@ class CallLoop:
         Returns:
             False at the first item that fails.
         """
-        process: Callable[[Any], Any] = self._results or self._pe.process
-        written, copier, counters = self._written, self._copier, self._counters
+        process, gather = self.process, self.gather
         item = None
         try:
             for item in items:
                 returned = process(item if input_name is None else {input_name: item})
-                if type(returned) is not dict:
-                    returned = self._as_dict(returned)
-                is_large = False
-                for name, value in returned.items():
-                    if name not in written:
-                        raise unknown_output_error(self._planned.id, [*written], name, returned)
-                    counter = counters[name]
-                    try:
-                        written[name].append(copy_written(value, copier, counter))
-                    except ItemError as error:
-                        raise name_output(self._planned, name, error) from error.__cause__
-                    is_large = is_large or counter.bytes > self._max_bytes
-                if is_large:
-                    self._on_large()
+                if returned is not None:
+                    gather(returned)
         except BaseException as error:
-            self._on_error(error, item)
+            self.on_error(error, item)
             return False
         return True
 
+    @property
+    def process(self) -> Callable[[Any], Any]:
+        """The PE's method, which is looked up for each batch."""
+        return self._results or self._pe.process
+
+    def gather(self, returned: Any) -> None:
+        """Store what `process` has returned.
+
+        Raises:
+            UnknownOutputError: it has an output that the PE has not.
+            ItemError: an item cannot be copied.
+        """
+        if type(returned) is not dict:
+            returned = self._as_dict(returned)
+        written, counters = self._written, self._counters
+        is_large = False
+        for name, value in returned.items():
+            if name not in written:
+                raise unknown_output_error(self._planned.id, [*written], name, returned)
+            counter = counters[name]
+            try:
+                written[name].append(copy_written(value, self._copier, counter))
+            except ItemError as error:
+                raise name_output(self._planned, name, error) from error.__cause__
+            is_large = is_large or counter.bytes > self.max_bytes
+        if is_large:
+            self.on_large()
+
     def call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
         """Call `_process` of the PE with each item; see `call`."""
-        assert self._direct is not None
-        method, out, copier, counter = self._direct
-        max_bytes, small, text = self._max_bytes, SMALL_BYTES, str
-        immutables, texts, containers = IMMUTABLE, TEXTS, _CONTAINERS
-        on_large = self._on_large
+        assert self.direct is not None
+        method, out, copier, counter = self.direct
+        max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
+        immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
+        pair, smalls = tuple, _SMALL_INSIDE
+        on_large = self.on_large
         immutable: type = int  # type of the last item: most streams have items of one type
         item = None
         # Kept short: a jump is slower where the loop's code is too long for a one-byte argument.
@@ -135,6 +170,13 @@ class CallLoop:
                 if kind is text and len(data) <= small:
                     out.append(data)
                     continue
+                if kind is pair and len(data) == 2:
+                    one, two = data
+                    if ((type(one) is text and len(one) <= small) or type(one) in smalls) and (
+                        (type(two) is text and len(two) <= small) or type(two) in smalls
+                    ):
+                        out.append(data)  # neither to be copied nor to be measured
+                        continue
                 if kind in immutables:
                     if kind in texts:
                         counter.bytes += len(data)
@@ -150,13 +192,11 @@ class CallLoop:
                 if counter.bytes > max_bytes:
                     on_large()
         except BaseException as error:
-            self._on_error(error, item)
+            self.on_error(error, item)
             return False
         return True
 
     def _as_dict(self, returned: Any) -> Mapping[str, Any]:
-        if returned is None:
-            return {}
         if isinstance(returned, Mapping):
             return returned
         raise invalid_return_error(self._pe, returned)
@@ -179,7 +219,7 @@ def _direct_call(
     copier: CountingCopier,
     counters: dict[str, ByteCounter],
     results: Callable[[Any], Any] | None,
-) -> _DirectCall | None:
+) -> DirectCall | None:
     """Return how to call `_process` directly; None if `process` does more than call it."""
     method = results or pe._process
     if "process" in vars(pe):
@@ -189,11 +229,13 @@ def _direct_call(
         if process is not ProducerPE.process:
             return None
     elif process is ConsumerPE.process:
-        return method, deque(maxlen=0), _discard, ByteCounter()  # it has no output
+        return DirectCall(method, deque(maxlen=0), _discard, ByteCounter())  # it has no output
     elif process is not IterativePE.process:
         return None
     output = getattr(pe, "OUTPUT_NAME", None)
-    return (method, written[output], copier, counters[output]) if output in written else None
+    if output not in written:
+        return None
+    return DirectCall(method, written[output], copier, counters[output])
 
 
 def _discard(data: Any, counter: ByteCounter) -> None:

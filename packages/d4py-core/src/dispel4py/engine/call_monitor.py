@@ -30,6 +30,8 @@ class CallMonitor:
 
     Attributes:
         caller: the thread that calls the PE now; 0 between two batches of calls.
+        instances: how many instances use the monitor: those that one thread calls in turn, and
+            that share the lists of what they write, have one.
         is_shared: other threads use the instance.
         has_failed: a flush has failed.
         changed: guards all other state, and what threads of the PE write.
@@ -42,6 +44,7 @@ class CallMonitor:
         limits: EngineLimits = EngineLimits(),
     ) -> None:
         self.caller = 0
+        self.instances = 1
         self.is_shared = False
         self.has_failed = False
         self._lock = threading.Lock()
@@ -90,7 +93,10 @@ class CallMonitor:
         self._is_entered, self._is_closed = False, True
 
     def close(self) -> None:
-        """Let no other thread enter any more, and unblock threads of the PE."""
+        """End the use by an instance; the last lets no thread enter, and unblocks those of PEs."""
+        self.instances -= 1
+        if self.instances:
+            return
         self.is_shared = True
         with self.changed:
             self._is_closed = True

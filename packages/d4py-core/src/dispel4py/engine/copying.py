@@ -46,7 +46,8 @@ IMMUTABLE = frozenset(
         uuid.UUID,
     }
 )
-_IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
+#: The same for elements of containers.
+IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
 _ADVICE = "send plain data, and open files, locks and connections in preprocess()"
 
 Copier = Callable[[Any], Any]
@@ -65,16 +66,16 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
         ItemError: neither pickle nor `copy_locally` can copy the item.
     """
     kind: Any = type(item)
-    if kind in _IMMUTABLE_INSIDE:
+    if kind in IMMUTABLE_INSIDE:
         return item
     flat: Any = None
     if kind is list or kind is tuple:
-        if _IMMUTABLE_INSIDE.issuperset(map(type, item)):
+        if IMMUTABLE_INSIDE.issuperset(map(type, item)):
             flat = item[:]  # of a tuple, that is the same object
     elif (
         kind is dict
-        and _IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
-        and _IMMUTABLE_INSIDE.issuperset(map(type, item))
+        and IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
+        and IMMUTABLE_INSIDE.issuperset(map(type, item))
     ):
         flat = item.copy()
     if flat is not None:

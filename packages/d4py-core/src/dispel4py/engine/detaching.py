@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_loop import CallLoop
 from dispel4py.engine.forked_children import leave_loops
+from dispel4py.engine.group_loop import GroupLoop
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.errors import RunError
 
@@ -68,7 +69,7 @@ def _detach(pe: GenericPE, write: Callable[[str, Any], None]) -> None:
 
 def _detach_all() -> None:
     """Detach all PEs in a forked process: it would send its parent's output a second time."""
-    leave_loops(CallLoop.code_objects())
+    leave_loops([*CallLoop.code_objects(), *GroupLoop.code_objects()])
     for runner in [*_runners]:
         runner.is_forked = True
         pe = vars(runner).get("pe")

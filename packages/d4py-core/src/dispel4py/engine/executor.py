@@ -13,7 +13,7 @@ travel one by one, depth first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import Any
 
 from dispel4py.core import GenericPE
+from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import Copier, copy_item
 from dispel4py.engine.inputs import Batch, CallRange, take_calls
@@ -323,7 +324,9 @@ class Executor:
         started_at = self._clock()
         if input_name is None:
             counter = self._call_counters.setdefault(pe, ByteCounter())
-            batch = take_calls(items, runner.slice, self._limits.batch_bytes, counter)
+            batch: Sequence[Any] = take_calls(
+                items, runner.slice, self._limits.batch_bytes, counter
+            )
         else:
             batch = list(islice(items, runner.slice))
         if batch:
@@ -399,7 +402,7 @@ class Executor:
         for work in self._stack[self._floor :]:
             receiver, input_name, items = work
             pe = receiver.planned.index
-            if keep(pe):
+            if keep(pe) or isinstance(items, AssignedItems):
                 kept.append(work)
             else:
                 taken.append((pe, receiver.instance, input_name, items))
@@ -409,7 +412,7 @@ class Executor:
     # Calls.
 
     def _process(
-        self, receiver: Receiver, input_name: str | None, batch: Batch, seconds: float = 0.0
+        self, receiver: Receiver, input_name: str | None, batch: Any, seconds: float = 0.0
     ) -> None:
         """Call a PE with a batch on which `seconds` were spent already."""
         try:

@@ -65,13 +65,13 @@ def calls(
         InputError: an element is no dict, or names an input that the root does not have.
     """
     if isinstance(given, int):
-        return starmap(dict, repeat((), given))
+        return _EmptyCalls(given)
     return _checked_calls(root, given, copier)
 
 
 def take_calls(
     calls: Iterator[Any], max_items: int, max_bytes: int, counter: ByteCounter
-) -> list[Any]:
+) -> Sequence[dict[str, Any]]:
     """Take some of the `calls` of a root: at least one, unless there are no more.
 
     Args:
@@ -80,8 +80,8 @@ def take_calls(
         max_bytes: no more are taken once they have this size.
         counter: measures the calls; has measured those before.
     """
-    if isinstance(calls, starmap):  # calls without inputs
-        return list(islice(calls, max_items))
+    if isinstance(calls, _EmptyCalls):
+        return calls.take(max_items)
     taken: list[Any] = []
     counter.bytes = 0
     for call in islice(calls, max_items):
@@ -90,6 +90,50 @@ def take_calls(
         if counter.bytes > max_bytes:
             break
     return taken
+
+
+class _EmptyCalls(Iterator[dict[str, Any]]):
+    """Calls without inputs.
+
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __next__(self) -> dict[str, Any]:
+        if not self._left:
+            raise StopIteration
+        self._left -= 1
+        return {}
+
+    def take(self, count: int) -> EmptyDicts:
+        """Take some of the calls."""
+        taken = min(count, self._left)
+        self._left -= taken
+        return EmptyDicts(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyDicts(Sequence[dict[str, Any]]):
+    """Dicts without content, each made when it is read: one for each call, which may change it.
+
+    Args:
+        number: how many.
+    """
+
+    number: int
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return starmap({}.copy, repeat((), self.number))
+
+    def __getitem__(self, index: Any) -> Any:
+        taken = range(self.number)[index]
+        return [{} for _ in taken] if isinstance(taken, range) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +160,7 @@ class CallRange(Sequence[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if isinstance(self.inputs, int):
-            return starmap(dict, repeat((), self.inputs))
+            return iter(EmptyDicts(self.inputs))
         return map(copy_item, self.inputs)
 
     @overload

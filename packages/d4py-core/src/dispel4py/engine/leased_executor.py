@@ -171,7 +171,7 @@ class LeasedExecutor(Executor):
         items = batch
         if isinstance(receiver, Runner) and (progress := receiver.progress) is not None:
             items = batch if isinstance(batch, list) else list(batch)
-            if not self._calling and (input_name is not None or items is not batch):
+            if not self._calling and (input_name is not None or isinstance(batch, CallRange)):
                 self._current = _CurrentBatch(receiver, progress, input_name, items, batch)
                 self._running = receiver
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.copying import Copier, share_item
 from dispel4py.engine.inputs import Batch
 from dispel4py.engine.instance_group import InstanceGroup
@@ -21,7 +22,7 @@ from dispel4py.engine.sizes import ByteCounter
 #: Local instances that receive a batch together.
 Receiver = Runner | InstanceGroup
 #: A batch on the stack: its receiver, the input (None for calls of a root), the items.
-Work = tuple[Receiver, str | None, Batch]
+Work = tuple[Receiver, str | None, Batch | AssignedItems]
 #: Returns the items of an output as they go through one outlet.
 Prepare = Callable[[list[Any]], list[Any]]
 
@@ -38,6 +39,7 @@ class Outlet(ABC):
         self.pe = router.route.destination
         self.input = router.route.input
         self._split = router.split
+        self._assign = router.assign
         self._prepare = prepare
 
     @abstractmethod
@@ -94,7 +96,7 @@ class GroupOutlet(Outlet):
             items = self._prepare(items)
             if not items:
                 return
-        works.append((self._group_of(self.pe), self.input, list(self._split(items))))
+        works.append((self._group_of(self.pe), self.input, self._assign(items)))
 
 
 class DistributedOutlet(LocalOutlet):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, islice, repeat
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
+from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import ALL, GLOBAL, GROUP_BY
 from dispel4py.engine.item_ids import Item, branch_id, without_ids
@@ -63,7 +64,9 @@ class Router:
         self._copier = copier
         self._on_error = on_error
         self._in_order = in_order
-        self._instance_of: dict[Any, int] = {}
+        self._instance_of = _InstanceOf(instances)
+        #: See `AssignedItems`.
+        self._pack: Callable[[Iterable[int]], Sequence[int]] = bytes if instances <= 256 else list
         keys = route.grouping.keys
         #: As `group_key`.
         self._key_of: Callable[[Any], Any] = itemgetter(*keys) if keys else tuple
@@ -101,24 +104,29 @@ class Router:
             return [(i % n, [item]) for i, item in enumerate(items, first)]
         return [((first + i) % n, items[i::n]) for i in range(min(n, len(items)))]
 
+    def assign(self, items: list[Any]) -> AssignedItems:
+        """Return the items with the instance of each; like `split`, in the order of the items."""
+        if self.route.grouping.kind == GROUP_BY:
+            return self._assign_by_key(items)
+        return AssignedItems.of_parts(self.split(items))
+
     def _by_key(self, items: list[Any]) -> RoutedItems:
         if len(items) == 1:
             return self._one_by_key(items)
-        batches: list[tuple[int, list[Any]]] = []
-        batch_of: dict[int, list[Any]] = {}
+        assigned = self._assign_by_key(items)
+        return assigned.runs() if self._in_order else assigned.by_instance()
+
+    def _assign_by_key(self, items: list[Any]) -> AssignedItems:
         items, keys = self._keys(items)
-        for item, key, cached in zip(items, keys, self._cached_instances(keys), strict=True):
-            instance = self._instance_for(key, item) if cached is None else cached
-            if instance is None:
-                continue
-            if instance in batch_of:
-                batch_of[instance].append(item)
-                continue
-            if self._in_order:
-                batch_of.clear()  # an item for another instance ends the run
-            batch_of[instance] = [item]
-            batches.append((instance, batch_of[instance]))
-        return batches
+        if _are_plain(keys):
+            with suppress(Exception):  # of a user's time zone, say; `_instance_for` handles it
+                return AssignedItems(self._pack(map(self._instance_of.__getitem__, keys)), items)
+        found = [*map(self._instance_for, keys, items)]
+        if None in found:
+            items = [
+                item for item, instance in zip(items, found, strict=True) if instance is not None
+            ]
+        return AssignedItems([instance for instance in found if instance is not None], items)
 
     def _one_by_key(self, items: list[Any]) -> RoutedItems:
         """Do the same for a single item, faster."""
@@ -131,19 +139,11 @@ class Router:
         instance = self._instance_for(key, items[0])
         return () if instance is None else ((instance, items),)
 
-    def _cached_instances(self, keys: list[Any]) -> Iterable[int | None]:
-        """Return the cached instances of keys, None for the others."""
-        if _are_plain(keys):
-            with suppress(Exception):  # of a user's time zone, say; `_instance_for` handles it
-                return [*map(self._instance_of.get, keys)]
-        return repeat(None, len(keys))
-
     def _instance_for(self, key: Any, item: Any) -> int | None:
         """Return the instance of a key; None if the key is invalid and the item is skipped."""
         try:
             if _is_plain(key):
-                instance = self._instance_of.get(key)
-                return self._compute_instance(key) if instance is None else instance
+                return self._instance_of[key]
             return stable_hash(key) % self.instances
         except BaseException as error:  # a user's class may raise anything
             data = item.data if self.route.with_ids else item
@@ -168,13 +168,6 @@ class Router:
             found.append(item)
         return found, keys
 
-    def _compute_instance(self, key: Any) -> int:
-        instance = stable_hash(key) % self.instances
-        # Only plain keys are cached: they are cheap to compare and stay equal.
-        if len(self._instance_of) < _CACHED_KEYS:
-            self._instance_of[key] = instance
-        return instance
-
     def _explain(self, what: str, item: Any, error: BaseException) -> GroupingError:
         reraise_foreign(error)
         of = f" of {self._receiver}" if self._receiver else ""
@@ -185,6 +178,26 @@ class Router:
         )
         explained.__cause__ = error
         return explained
+
+
+class _InstanceOf(dict[Any, int]):
+    """Plain key → its instance; so many are cached.
+
+    Only plain keys are: they are cheap to compare and stay equal.
+
+    Args:
+        instances: number of instances.
+    """
+
+    def __init__(self, instances: int) -> None:
+        super().__init__()
+        self._instances = instances
+
+    def __missing__(self, key: Any) -> int:
+        instance = stable_hash(key) % self._instances
+        if len(self) < _CACHED_KEYS:
+            self[key] = instance
+        return instance
 
 
 def _missing(item: Any, keys: Sequence[Any]) -> str:

@@ -11,7 +11,6 @@ from _thread import get_ident
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from dispel4py.core import GenericPE
@@ -51,7 +50,8 @@ class Runner:
         instance: number of the instance.
         on_written: see `OnWritten`.
         options: options that all instances of the process have in common.
-        first: another instance with the same lists of written items; None makes new lists.
+        first: another instance with the same monitor and lists of written items; None makes new
+            ones.
         restored: the state of an instance, preprocessed already, as another process has left it, or
             as `snapshot` has returned it; None makes a copy of the plan's PE.
 
@@ -65,6 +65,7 @@ class Runner:
         progress: records the progress of a batch; None if no other thread may split it.
         monitor: decides which thread may run the engine in the middle of a call.
         is_forked: the process is a child that the PE has forked.
+        clock: returns the time in seconds.
 
     Raises:
         GraphError: the PE cannot be copied.
@@ -96,13 +97,16 @@ class Runner:
         self._on_written = on_written
         self._on_error = options.on_error
         self._limits = options.limits
-        self._clock = options.clock
+        self.clock = options.clock
         self._nested_seconds = 0.0
-        self.monitor = CallMonitor(
-            None if options.on_thread_written is None else partial(options.on_thread_written, self),
-            options.on_stuck,
-            options.limits,
-        )
+        if first is None:
+            flush = options.on_thread_written
+            self.monitor = CallMonitor(
+                None if flush is None else partial(flush, self), options.on_stuck, options.limits
+            )
+        else:
+            self.monitor = first.monitor
+            self.monitor.instances += 1
         self._is_preprocessed = restored is not None
         self._origin = planned.name_of(instance, options.rank)
         state: StreamState | None = None
@@ -144,11 +148,11 @@ class Runner:
         Raises:
             ProcessingError: the PE raised; there is no item to skip, so this always ends the run.
         """
-        started_at = self._writer.sent_at = self._clock()
+        started_at = self._writer.sent_at = self.clock()
         try:
             if not self._is_preprocessed and self.planned.has_preprocess:
                 self._stream.activate()
-                with self._calling():
+                with self.calling():
                     self.pe.preprocess()
                 self._stream.record()
         except BaseException as error:
@@ -190,12 +194,12 @@ class Runner:
         stream = self._stream
         if stream.is_needed:
             stream.activate()
-        started_at = self._writer.sent_at = self._clock()
+        started_at = self._writer.sent_at = self.clock()
         remaining = self.each(input_name, items)
         loop, batches = self._loop, self._batches
         assert loop is not None
         call_each = loop.call_directly if loop.is_direct else loop.call
-        monitor = self.monitor  # as in `_calling`, inlined
+        monitor = self.monitor  # as in `calling`, inlined
         monitor.caller = get_ident()
         if monitor.is_shared:
             self._begin_shared()
@@ -204,7 +208,12 @@ class Runner:
                 batches.call(input_name, items)
                 self.slice = batches.size
             elif self.progress is not None:
-                self._call_in_steps(call_each, input_name, items, remaining, self.progress)
+                self.progress.begin(items, remaining)
+                for step in self.progress.steps(self._step_items):
+                    while not call_each(input_name, step):
+                        pass
+                    if self.is_forked:
+                        end_child()
             else:
                 while not call_each(input_name, remaining):
                     pass  # an item was skipped; continue with the next
@@ -217,7 +226,7 @@ class Runner:
             monitor.caller = 0
             if monitor.is_shared:
                 monitor.end()
-        seconds = self._clock() - started_at
+        seconds = self.clock() - started_at
         if self._nested_seconds:
             seconds -= self._nested_seconds
             self._nested_seconds = 0.0
@@ -229,6 +238,30 @@ class Runner:
         if stats.items >= self._watch.next_check:
             self._watch.check_state()
         return seconds
+
+    @property
+    def can_take_turns(self) -> bool:
+        """Whether calls need no preparation, so that one loop may call other instances, too."""
+        is_plain = type(self) is Runner and self._batches is None and self.progress is None
+        return is_plain and not self._stream.is_needed
+
+    def begin_turns(self, started_at: float) -> CallLoop:
+        """Begin to be called in turn with others, by an `InstanceGroup`; return the loop."""
+        self._writer.sent_at = started_at
+        assert self._loop is not None
+        return self._loop
+
+    def take_nested_seconds(self) -> float:
+        """Return the seconds of those turns in which what the PE had written was processed."""
+        seconds, self._nested_seconds = self._nested_seconds, 0.0
+        return seconds
+
+    def end_turns(self, calls: int, seconds: float) -> None:
+        """Count calls that were made in turn; see `process` for what is raised."""
+        self.stats.items += calls
+        self.stats.seconds += seconds
+        if self.stats.items >= self._watch.next_check:
+            self._watch.check_state()
 
     def postprocess(self) -> None:
         """Call the PE's `postprocess`: once, after everything else.
@@ -244,9 +277,9 @@ class Runner:
             self._stream.is_needed = True
             self._stream.activate()
         self._writer.check_late()
-        started_at = self._writer.sent_at = self._clock()
+        started_at = self._writer.sent_at = self.clock()
         try:
-            with self._calling():
+            with self.calling():
                 try:
                     self.pe.postprocess()
                 finally:
@@ -324,13 +357,19 @@ class Runner:
 
     # Calls.
 
+    @property
+    def _step_items(self) -> int:
+        """Items between two records of the progress: few unless items are quick."""
+        is_quick = self.slice >= self._limits.batch_items
+        return _STEP_ITEMS if is_quick else max(1, self.slice // _STEPS)
+
     def enable_split(self) -> None:
         """Allow another thread to split the current batch."""
         self.progress = BatchProgress(self.written)
         self.monitor.is_shared = True
 
     @contextmanager
-    def _calling(self) -> Iterator[None]:
+    def calling(self) -> Iterator[None]:
         """Call the PE in the block: threads of the PE may write, and others enter the engine."""
         monitor = self.monitor
         monitor.caller = get_ident()
@@ -355,28 +394,6 @@ class Runner:
         self._writer.check_late()
         self.monitor.begin()
 
-    def _call_in_steps(
-        self,
-        call_each: Callable[[str | None, Iterator[Any]], bool],
-        input_name: str | None,
-        batch: list[Any],
-        remaining: Iterator[Any],
-        progress: BatchProgress,
-    ) -> None:
-        """Call the PE, and record the progress at each item, or less often if items are quick."""
-        progress.begin(batch, remaining)
-        is_quick = self.slice >= self._limits.batch_items
-        step = _STEP_ITEMS if is_quick else max(1, self.slice // _STEPS)
-        done = 0
-        while done < len(batch):
-            progress.mark(done)
-            items = islice(remaining, step)
-            while not call_each(input_name, items):
-                pass
-            if self.is_forked:
-                end_child()
-            done += step
-
     def each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         """Return an iterator over what the PE is called with."""
         return iter(items)
@@ -395,7 +412,7 @@ class Runner:
 
     def _send_written(self) -> None:
         """Send what was written, in the middle of a batch."""
-        started_at = self._clock()
+        started_at = self.clock()
         self.monitor.enter()
         try:
             self._on_written(self)
@@ -403,11 +420,11 @@ class Runner:
             self.monitor.leave()
         if self._stream.is_needed:
             self._stream.activate()
-        self._writer.sent_at = sent_at = self._clock()
+        self._writer.sent_at = sent_at = self.clock()
         self._nested_seconds += sent_at - started_at
 
     def _add_seconds(self, started_at: float) -> None:
-        seconds = self._clock() - started_at - self._nested_seconds
+        seconds = self.clock() - started_at - self._nested_seconds
         self._nested_seconds = 0.0
         self.stats.seconds += seconds
 

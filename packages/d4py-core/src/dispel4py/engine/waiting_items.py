@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
+from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.instance_group import InstanceGroup
 from dispel4py.engine.outlets import Receiver, Work
 
@@ -59,9 +60,9 @@ class WaitingItems:
         if waiting is None:
             waiting = _Waiting(input_name, [], 0, self._clock() + bounds.seconds)
             self._waiting[receiver] = waiting
-        waiting.items += items
         is_group = isinstance(receiver, InstanceGroup)
-        waiting.count += sum(len(batch) for _, batch in items) if is_group else len(items)
+        waiting.items += items.runs() if is_group else items
+        waiting.count += len(items)
         if waiting.count >= bounds.size:
             left = [] if is_group else _cut_rest(waiting.items, bounds.size)
             ready += self._take(receiver)
@@ -98,7 +99,11 @@ class WaitingItems:
 
     def _take(self, receiver: Receiver) -> list[Work]:
         waiting = self._waiting.pop(receiver, None)
-        return [] if waiting is None else [(receiver, waiting.input_name, waiting.items)]
+        if waiting is None:
+            return []
+        is_group = isinstance(receiver, InstanceGroup)
+        items = AssignedItems.of_parts(waiting.items) if is_group else waiting.items
+        return [(receiver, waiting.input_name, items)]
 
 
 def _cut_rest(items: list[Any], size: int) -> list[Any]:

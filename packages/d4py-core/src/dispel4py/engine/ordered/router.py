@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
 from dispel4py.engine.grouping import ALL
 from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
@@ -23,6 +24,9 @@ class OrderedRouter(Router):
         if not self.route.ordered or self.instances == 1 or kind == ALL:
             return split
         return lambda items: self._punctuate_others(split(items))
+
+    def assign(self, items: list[Any]) -> AssignedItems:
+        return AssignedItems.of_parts(self.split(items))
 
     def _to_all(self, items: list[Any]) -> RoutedItems:
         # All copies are made before the first receiver can touch its own.

@@ -89,16 +89,16 @@ class OrderedRunner(Runner):
 
     def _call_in_order(self, ordered: Iterable[tuple[str, Any]]) -> float:
         """Call the PE with items, each with its input; many may have waited for one item."""
-        seconds, sent_at = 0.0, self._clock()
+        seconds, sent_at = 0.0, self.clock()
         batch: list[Any] = []
         batch_input = ""
         for input_name, item in ordered:
             if batch and (input_name != batch_input or len(batch) >= self.slice):
                 seconds += self._call_with(batch_input, batch)
                 batch = []
-                if self._clock() - sent_at >= self._limits.linger_seconds:
+                if self.clock() - sent_at >= self._limits.linger_seconds:
                     self._on_written(self)
-                    sent_at = self._clock()
+                    sent_at = self.clock()
             batch_input = input_name
             batch.append(item)
         return seconds + self._call_with(batch_input, batch) if batch else seconds
