@@ -385,3 +385,29 @@ def test_m7_items_of_a_grouped_input_wait_too_and_keep_their_order() -> None:
     got = outputs_of(Emit(items), Grouped())
     for key in range(5):
         assert [item for item in got if item[0] == key] == items[key::5]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_m7_undeclared_state_is_noticed_and_a_cache_is_none(seconds: float) -> None:
+    class Counts(IterativePE):
+        batch_size, batch_seconds = 10, seconds
+        count = 0
+
+        def _process_batch(self, items: list[int]) -> list[int]:
+            self.count += len(items)
+            return items
+
+    class Caches(IterativePE):
+        batch_size, batch_seconds = 10, seconds
+        model: Any = None
+
+        def _process_batch(self, items: list[int]) -> list[int]:
+            self.model = self.model or [1.0, 2.0]
+            return items
+
+    result = run(chain(Emit(range(100)), Counts()), inputs=1)
+    assert [stats.changed for stats in result.stats.instances if stats.pe_id == "Counts1"] == [
+        ("count",)
+    ]
+    result = run(chain(Emit(range(100)), Caches()), inputs=1)
+    assert not any(stats.changed for stats in result.stats.instances)
