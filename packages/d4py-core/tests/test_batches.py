@@ -372,6 +372,72 @@ def test_m7_items_do_not_wait_by_default() -> None:
     assert sizes_of(Ticking(1.0), size=100, seconds=0.0, calls=5) == [1] * 5
 
 
+def test_m7_items_that_waited_keep_their_order() -> None:
+    first, second = Batched(), Batched()
+    first.batch_size, first.batch_seconds = 7, 60.0
+    second.batch_size, second.batch_seconds = 3, 60.0
+    last = Batched()
+    assert outputs_of(Emit(range(1500)), first, second, last, inputs=2) == [*range(1500)] * 2
+
+
+def test_m7_what_has_waited_does_not_wait_again() -> None:
+    pe = Batched()  # it keeps state, so a full batch is processed item by item
+    pe.batch_size, pe.batch_seconds, pe.stateful = 4, 3600.0, True
+    path = [pe, Batched()]
+    mapping = SimpleMapping(clock=Clock())
+    done: list[Any] = []
+
+    class Watch(Ticking):
+        def _process(self, inputs: Any) -> int:
+            Watch.seen = len(done)
+            return super()._process(inputs)
+
+        seen = 0
+
+    run(
+        chain(Watch(0.0), *path),
+        mapping,
+        inputs=8,
+        on_error="skip",
+        on_result=lambda pe_id, output, item: done.append(item),
+    )
+    assert len(done) == 8
+    assert Watch.seen >= 4
+
+
+def test_m7_items_of_several_inputs_wait_in_the_order_in_which_they_came() -> None:
+    class Merge(GenericPE):
+        batch_size, batch_seconds = 4, 60.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            for name in ("low", "high"):
+                self._add_input(name)
+            self._add_output("output")
+
+        def _process_batch(self, items: list[dict[str, int]]) -> list[dict[str, Any]]:
+            return [{"output": item} for item in items]
+
+    class Both(Emit):
+        def __init__(self) -> None:
+            super().__init__(())
+            self._add_output("low")
+            self._add_output("high")
+
+        def _process(self, inputs: Any) -> None:
+            for number in range(50):
+                self.write("low" if number % 9 < 6 else "high", number)
+
+    graph, both, merge = WorkflowGraph(), Both(), Merge()
+    for name in ("low", "high"):
+        graph.connect(both, name, merge, name)
+    items = run(graph, inputs=1).outputs["Merge1"]["output"]
+    for name in ("low", "high"):
+        assert [item[name] for item in items if name in item] == [
+            number for number in range(50) if (name == "low") == (number % 9 < 6)
+        ]
+
+
 def test_m7_items_of_a_grouped_input_wait_too_and_keep_their_order() -> None:
     class Grouped(Batched):
         numprocesses = 3

@@ -37,7 +37,7 @@ from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.runner import Runner
 from dispel4py.engine.runner_options import OnError, RunnerOptions, raise_error
 from dispel4py.engine.sizes import ByteCounter
-from dispel4py.engine.waiting_items import WaitingItems
+from dispel4py.engine.waiting_items import READY, WaitingItems
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
@@ -369,14 +369,14 @@ class Executor:
         while len(stack) > floor:
             receiver, input_name, items = stack.pop()
             size = receiver.slice
-            bounds = receiver.planned.batch
-            if bounds is not None and bounds.waits and self._lets_wait:
-                for work in self.waiting.add(receiver, input_name, items):
-                    self._process(*work)
-                continue
-            if len(items) > size:
-                stack.append((receiver, input_name, items[size:]))
-                items = items[:size]
+            if type(items) not in READY:
+                bounds = receiver.planned.batch
+                if bounds is not None and bounds.waits and self._lets_wait:
+                    stack += reversed(self.waiting.add(receiver, input_name, items))
+                    continue
+                if len(items) > size:
+                    stack.append((receiver, input_name, items[size:]))
+                    items = items[:size]
             self._process(receiver, input_name, items)
             if self._on_batch_end is not None and self._on_batch_end():
                 return False

@@ -12,8 +12,23 @@ from math import inf
 from typing import Any
 
 from dispel4py.engine.assigned_items import AssignedItems
+from dispel4py.engine.batch_growth import BatchBounds
 from dispel4py.engine.instance_group import InstanceGroup
 from dispel4py.engine.outlets import Receiver, Work
+
+
+class ReadyBatch(list[Any]):
+    """A batch whose items do not wait any longer."""
+
+
+class ReadyItems(AssignedItems):
+    """The same for a group."""
+
+    __slots__ = ()
+
+
+#: Types of batches that are processed as they are.
+READY = frozenset({ReadyBatch, ReadyItems})
 
 
 @dataclass
@@ -63,12 +78,10 @@ class WaitingItems:
         is_group = isinstance(receiver, InstanceGroup)
         waiting.items += items.runs() if is_group else items
         waiting.count += len(items)
-        if waiting.count >= bounds.size:
-            left = [] if is_group else _cut_rest(waiting.items, bounds.size)
+        if is_group and waiting.count >= bounds.size:
             ready += self._take(receiver)
-            if left:
-                due_at = self._clock() + bounds.seconds
-                self._waiting[receiver] = _Waiting(input_name, left, len(left), due_at)
+        elif waiting.count >= bounds.size:
+            ready += self._take_full(receiver, waiting, bounds)
         return ready
 
     def take(self, pe: int) -> list[Work]:
@@ -102,13 +115,18 @@ class WaitingItems:
         if waiting is None:
             return []
         is_group = isinstance(receiver, InstanceGroup)
-        items = AssignedItems.of_parts(waiting.items) if is_group else waiting.items
+        items = ReadyItems.of_parts(waiting.items) if is_group else ReadyBatch(waiting.items)
         return [(receiver, waiting.input_name, items)]
 
-
-def _cut_rest(items: list[Any], size: int) -> list[Any]:
-    """Remove from a list what would not fill another batch, and return it."""
-    whole = len(items) - len(items) % size
-    rest = items[whole:]
-    del items[whole:]
-    return rest
+    def _take_full(self, receiver: Receiver, waiting: _Waiting, bounds: BatchBounds) -> list[Work]:
+        """Remove full batches, and return them; the rest goes on waiting."""
+        items, size = waiting.items, bounds.size
+        whole = len(items) - len(items) % size
+        waiting.items, waiting.count = items[whole:], len(items) - whole
+        waiting.due_at = self._clock() + bounds.seconds
+        if not waiting.items:
+            del self._waiting[receiver]
+        return [
+            (receiver, waiting.input_name, ReadyBatch(items[first : first + size]))
+            for first in range(0, whole, size)
+        ]
