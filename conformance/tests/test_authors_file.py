@@ -3,8 +3,11 @@
 import textwrap
 
 import pytest
+from hypothesis.strategies import integers, lists
 
-from d4py_conformance.rules import random_graphs
+from d4py_conformance import MappingConformance
+from d4py_conformance.expected import random_graphs as expected
+from d4py_conformance.rules import random_graphs as rules
 from dispel4py.engine.capabilities import Capabilities
 
 pytest_plugins = ["pytester"]
@@ -16,9 +19,10 @@ FILE = """
     import pytest
 
     from d4py_conformance import MappingConformance
-
-
-    class TestMine(MappingConformance):
+    from dispel4py.registry import Capabilities
+"""
+CLASS = """
+    class {name}(MappingConformance):
         @pytest.fixture
         def mapping(self):
             return "simple"
@@ -26,65 +30,88 @@ FILE = """
 """
 
 
+def class_of(name, lines=""):
+    """Return the text of a test class of `FILE` that goes on with these lines."""
+    text = textwrap.dedent(CLASS).format(name=name)
+    return text + textwrap.indent(textwrap.dedent(lines), "    ")
+
+
 @pytest.fixture
-def run_file(pytester):
-    """Runs the guard and one standard test of a file that goes on with these lines."""
+def run_classes(pytester):
+    """Runs the guard and one standard test, or other tests, of a file with these classes."""
 
-    def run_file(lines=""):
-        text = textwrap.dedent(FILE) + textwrap.indent(textwrap.dedent(lines), "    ")
-        pytester.makepyfile(text)
-        return pytester.runpytest_inprocess("-k", f"{GUARD} or {TEST}", "-p", "no:xdist")
+    def run_classes(*classes, tests=f"{GUARD} or {TEST}"):
+        pytester.makepyfile("\n\n".join([textwrap.dedent(FILE), *classes]))
+        return pytester.runpytest_inprocess("-k", tests, "-p", "no:xdist")
 
-    return run_file
-
-
-def test_two_fixtures_are_enough(run_file):
-    run_file().assert_outcomes(passed=2)
+    return run_classes
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        f"def {TEST}(self): pass",
-        f"{TEST} = None",
-        f"@pytest.mark.skip(reason='no time')\ndef {TEST}(self): pass",
-        f"@pytest.mark.xfail\ndef {TEST}(self): assert False",
-        f"@pytest.mark.xfail(strict=True)\ndef {TEST}(self): assert False",
-        f"@pytest.mark.xfail(reason='zero is hard')\ndef {TEST}(self): assert False",
-    ],
-)
-def test_overriding_a_standard_test_without_a_reason_is_a_failure(run_file, lines):
-    result = run_file(lines)
-    assert result.parseoutcomes()["failed"] == 1
-    result.stdout.fnmatch_lines([f"*{TEST}; mark each*"])
+@pytest.fixture(autouse=True)
+def _whole_reasons(monkeypatch):
+    """Let pytest print reasons whole in its summary, as in CI, however wide the terminal."""
+    monkeypatch.setenv("CI", "true")
 
 
-@pytest.mark.parametrize("fixture", ["require", "execute"])
-def test_overriding_a_fixture_of_the_suite_is_a_failure(run_file, fixture):
-    result = run_file(f"@pytest.fixture\ndef {fixture}(self): pytest.skip('no time')")
-    assert result.parseoutcomes()["failed"] == 1
-    result.stdout.fnmatch_lines([f"*overrides: {fixture}; those to give are*"])
+def reasons(result):
+    """Test class → test → the reason for which it has failed."""
+    found = {}
+    for line in result.outlines:
+        test, _, reason = line.partition(" - ")
+        if test.startswith(("ERROR ", "FAILED ")) and "::" in test:
+            _, kind, name = test.split("::")
+            found.setdefault(kind, {})[name] = reason
+    return found
 
 
-def test_the_test_that_finds_overrides_cannot_be_overridden(run_file):
-    result = run_file(f"def {GUARD}(self): pass")
-    assert result.parseoutcomes() == {"errors": 1}
-    result.stdout.fnmatch_lines([f"*TypeError: TestMine overrides {GUARD}*"])
+def test_two_fixtures_are_enough(run_classes):
+    run_classes(class_of("TestMine")).assert_outcomes(passed=2)
 
 
-def test_a_standard_test_may_be_expected_to_fail_with_a_reason(run_file):
-    result = run_file(
-        f"""
+def test_overriding_a_standard_test_without_a_reason_is_a_failure(run_classes):
+    overrides = {
+        "TestPasses": f"def {TEST}(self): pass",
+        "TestIsNone": f"{TEST} = None",
+        "TestSkips": f"@pytest.mark.skip(reason='no time')\ndef {TEST}(self): pass",
+        "TestXfail": f"@pytest.mark.xfail\ndef {TEST}(self): assert False",
+        "TestStrict": f"@pytest.mark.xfail(strict=True)\ndef {TEST}(self): assert False",
+        "TestReason": f"@pytest.mark.xfail(reason='it is hard')\ndef {TEST}(self): assert False",
+    }
+    failed = reasons(run_classes(*map(class_of, overrides, overrides.values())))
+    assert {kind: [*tests] for kind, tests in failed.items()} == {
+        kind: [GUARD] for kind in overrides
+    }
+    for tests in failed.values():
+        assert f"{TEST}; mark each" in tests[GUARD]
+
+
+def test_overriding_a_fixture_of_the_suite_is_a_failure(run_classes):
+    override = "@pytest.fixture\ndef {}(self): pytest.skip('no time')"
+    overrides = {"TestRequire": "require", "TestExecute": "execute"}
+    classes = [class_of(kind, override.format(name)) for kind, name in overrides.items()]
+    failed = reasons(run_classes(*classes))
+    assert set(failed) == set(overrides)
+    for kind, name in overrides.items():
+        assert [*failed[kind]] == [GUARD]
+        assert f"overrides: {name}; those to give are" in failed[kind][GUARD]
+
+
+def test_the_test_that_finds_overrides_cannot_be_overridden():
+    with pytest.raises(TypeError, match=f"TestMine overrides {GUARD}"):
+        type("TestMine", (MappingConformance,), {GUARD: lambda self: None})
+
+
+def test_a_standard_test_may_be_expected_to_fail_with_a_reason(run_classes):
+    override = f"""
         @pytest.mark.xfail(reason="zero is hard", strict=True)
         def {TEST}(self, execute):
             assert False
         """
-    )
-    result.assert_outcomes(passed=1, xfailed=1)
+    run_classes(class_of("TestMine", override)).assert_outcomes(passed=1, xfailed=1)
 
 
 MAPPING = """
-    class Mine:
+    class {name}:
         name = "mine"
         capabilities = Capabilities(stateful=True)
 
@@ -94,64 +121,47 @@ MAPPING = """
         def run(self, graph, inputs, options):
             return 1
 """
+#: What the fixture `mapping` does, and what a user is told.
 BAD_FIXTURES = {
-    "a class": ("return Mine", "returned the class Mine; return an instance: Mine()"),
-    "nothing": ("pass", "returned None; return the name of an installed mapping"),
-    "no capabilities": ("del Mine.capabilities; return Mine()", "capabilities = Capabilities("),
-    "wrong capabilities": ("Mine.capabilities = {}; return Mine()", "capabilities = Capabilities("),
-    "no name": ("del Mine.name; return Mine()", 'name = "my_mapping"'),
-    "no run": ("del Mine.run; return Mine()", "def run(self, graph, inputs, options)"),
-    "a number": ("return 7", "what the fixture `mapping` returned, 7, is no mapping"),
+    "AClass": ("return AClass", "returned the class AClass; return an instance: AClass()"),
+    "Nothing": ("pass", "returned None; return the name of an installed mapping"),
+    "Without": ("del Without.capabilities; return Without()", "capabilities = Capabilities("),
+    "Wrong": ("Wrong.capabilities = {}; return Wrong()", "capabilities = Capabilities("),
+    "NoName": ("del NoName.name; return NoName()", 'name = "my_mapping"'),
+    "NoRun": ("del NoRun.run; return NoRun()", "def run(self, graph, inputs, options)"),
+    "ANumber": ("return 7", "what the fixture `mapping` returned, 7, is no mapping"),
 }
 
 
-@pytest.fixture(autouse=True)
-def _whole_reasons(monkeypatch):
-    """Let pytest print reasons whole in its summary, as in CI, however wide the terminal."""
-    monkeypatch.setenv("CI", "true")
-
-
-def only_line(result):
-    """The reason of each test that has failed; they are all the same."""
-    (line,) = {
-        line.partition(" - ")[2] for line in result.outlines if line.startswith(("ERROR", "FAILED"))
-    }
-    return line
-
-
-@pytest.mark.parametrize("kind", BAD_FIXTURES)
-def test_what_is_no_mapping_is_told_at_once_with_what_to_write(pytester, kind):
-    returns, message = BAD_FIXTURES[kind]
-    text = textwrap.dedent(FILE).replace('return "simple"', returns)
-    text = text.replace("class TestMine", textwrap.dedent(MAPPING) + "\n\nclass TestMine")
-    pytester.makepyfile("from dispel4py.registry import Capabilities\n" + text)
-    result = pytester.runpytest_inprocess("-p", "no:xdist", "-x")
-    assert result.parseoutcomes() == {"errors": 1}
+def test_what_is_no_mapping_is_told_at_once_with_what_to_write(run_classes):
+    classes = [
+        textwrap.dedent(MAPPING).format(name=name)
+        + class_of(f"Test{name}").replace('return "simple"', returns)
+        for name, (returns, _) in BAD_FIXTURES.items()
+    ]
+    first = "test_standard_fixtures_give_a_mapping_and_options"
+    result = run_classes(*classes, tests=first)
+    assert result.parseoutcomes()["errors"] == len(BAD_FIXTURES)
     text = str(result.stdout)
-    assert "test_standard_fixtures_give_a_mapping_and_options" in text
-    assert message in text
+    for name, (_, message) in BAD_FIXTURES.items():
+        _, _, section = text.partition(f"_ ERROR at setup of Test{name}.{first} _")
+        assert message in section.partition("_ ERROR at setup of ")[0]
     assert "Traceback" not in text
     assert "INTERNALERROR" not in text
 
 
-def test_a_missing_fixture_is_told_so(pytester):
-    pytester.makepyfile(
-        """
-        from d4py_conformance import MappingConformance
-
-        class TestMine(MappingConformance):
-            pass
-        """
-    )
-    result = pytester.runpytest_inprocess("-p", "no:xdist", "-k", f"{TEST} or fixtures")
-    assert result.parseoutcomes()["errors"] == 2
-    assert "the test class has no fixture `mapping`" in only_line(result)
+def test_a_missing_fixture_is_told_so(run_classes):
+    text = "class TestMine(MappingConformance): pass"
+    failed = reasons(run_classes(text, tests=f"{TEST} or fixtures"))["TestMine"]
+    assert len(failed) == 2
+    for reason in failed.values():
+        assert "the test class has no fixture `mapping`" in reason
 
 
-def test_options_that_are_no_dict_are_told_so(run_file):
-    result = run_file("@pytest.fixture\ndef options(self): return 4")
+def test_options_that_are_no_dict_are_told_so(run_classes):
+    result = run_classes(class_of("TestMine", "@pytest.fixture\ndef options(self): return 4"))
     result.assert_outcomes(passed=1, failed=1)
-    assert "the fixture `options` returned 4; return a dict" in only_line(result)
+    assert "the fixture `options` returned 4; return a dict" in reasons(result)["TestMine"][TEST]
 
 
 def order_of(result):
@@ -161,8 +171,8 @@ def order_of(result):
 
 
 def test_what_is_simple_comes_first_and_random_graphs_last(pytester):
-    text = textwrap.dedent(FILE) + "    def test_an_authors_own(self): pass\n"
-    pytester.makepyfile(text)
+    own = "def test_an_authors_own(self): pass"
+    pytester.makepyfile(textwrap.dedent(FILE) + class_of("TestMine", own))
     arguments = ("-p", "no:xdist", "--collect-only", "-q")
     names = order_of(pytester.runpytest_inprocess(*arguments))
     assert names[:3] == [
@@ -180,15 +190,17 @@ def test_what_is_simple_comes_first_and_random_graphs_last(pytester):
 
 
 def test_a_random_graph_that_fails_is_made_smaller_for_a_while_only(monkeypatch):
-    monkeypatch.setattr(random_graphs, "SHRINK_SECONDS", -1.0)
+    monkeypatch.setattr(rules, "SHRINK_SECONDS", -1.0)
+    # Lists stand for graphs, which take long to draw.
+    monkeypatch.setattr(expected, "random_graphs", lambda capabilities: lists(integers()))
     seen = []
 
     def check(graph):
-        seen.append(repr(graph))
-        if len(graph.edges) > 2:
-            raise AssertionError(f"a graph of {len(graph.edges)} edges")
+        seen.append(graph)
+        if len(graph) > 2:
+            raise AssertionError(f"a graph of {len(graph)} edges")
 
     with pytest.raises(AssertionError, match=r"a graph of \d+ edges"):
-        random_graphs._for_some(16, Capabilities(stateful=True), check)
-    at = next(i for i, text in enumerate(seen) if text == seen[-1])
-    assert set(seen[at:]) == {seen[-1]}
+        rules._for_some(16, Capabilities(stateful=True), check)
+    at = seen.index(seen[-1])
+    assert all(graph == seen[-1] for graph in seen[at:])

@@ -45,6 +45,12 @@ FILE = """
             modest = DeclaresNothing()
             modest.name = "modest"
             return modest
+
+
+    class TestMissing(Restricted):
+        @pytest.fixture
+        def mapping(self):
+            return "no_such_mapping"
 """
 #: A session of pytest that no settings outside of its folder apply to.
 PYTEST = (
@@ -55,11 +61,13 @@ PYTEST = (
 CHOSEN = "teecopy-1 or word_count-1 or i2_all_three"
 
 
-def write_report(folder, *more, text=FILE, chosen=CHOSEN):
-    """Run a part of the suite on three mappings; return the folder with the report."""
-    (folder / "test_three.py").write_text(textwrap.dedent(text))
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The folder with the report of a part of the suite on four mappings, by two processes."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "test_four.py").write_text(textwrap.dedent(FILE))
     subprocess.run(
-        [*PYTEST, "--conformance-report=out", "-k", chosen, *more],
+        [*PYTEST, "--conformance-report=out", "-k", CHOSEN, "-n2"],
         cwd=folder,
         capture_output=True,
         check=False,
@@ -67,49 +75,34 @@ def write_report(folder, *more, text=FILE, chosen=CHOSEN):
     return folder / "out"
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    return write_report(tmp_path_factory.mktemp("report"), "-n0")
-
-
-def check_json(folder):
-    found = json.loads((folder / "conformance.json").read_text())
-    assert found["workflows"]["teecopy"] == {"modest": "yes", "mutant": "failed", "simple": "yes"}
+@pytest.mark.xdist_group("report")
+def test_json_has_what_each_test_of_several_processes_has_shown(report):
+    found = json.loads((report / "conformance.json").read_text())
+    shown = {"modest": "yes", "mutant": "failed", "no_such_mapping": "failed", "simple": "yes"}
+    assert found["workflows"]["teecopy"] == shown
     assert found["workflows"]["word_count"] == {
         "modest": "no by declaration",
         "mutant": "yes",
+        "no_such_mapping": "failed",
         "simple": "yes",
     }
     assert set(found["workflows"]["split_merge"].values()) == {"not run"}
     assert found["rules"]["I2"]["modest"] == "no by declaration"
-    assert found["capabilities"]["stateful"] == {"modest": False, "mutant": True, "simple": True}
+    stateful = found["capabilities"]["stateful"]
+    assert (stateful["modest"], stateful["mutant"], stateful["simple"]) == (False, True, True)
     # large_teecopy is a teecopy too.
     assert found["mappings"]["mutant"]["tests"] == 4
-    assert all("teecopy" in failure["node"] for failure in found["failures"])
-
-
-@pytest.mark.xdist_group("report")
-def test_json_has_what_each_test_has_shown(report):
-    check_json(report)
-
-
-def test_tests_of_several_processes_are_in_one_report(tmp_path):
-    check_json(write_report(tmp_path, "-n2"))
-
-
-def test_a_mapping_that_is_not_there_has_failed(tmp_path):
-    text, chosen = FILE.replace('"simple"', '"no_such_mapping"'), "TestSimple and teecopy-1"
-    folder = write_report(tmp_path, "-n0", text=text, chosen=chosen)
-    found = json.loads((folder / "conformance.json").read_text())
-    assert found["workflows"]["teecopy"] == {"no_such_mapping": "failed"}
+    failures = [failure for failure in found["failures"] if "TestMissing" not in failure["node"]]
+    assert failures
+    assert all("teecopy" in failure["node"] for failure in failures)
 
 
 @pytest.mark.xdist_group("report")
 def test_markdown_and_the_page_show_the_same(report):
     lines = (report / "conformance.md").read_text().splitlines()
-    assert "| workflow | `modest` | `mutant` | `simple` |" in lines
-    assert "| teecopy | ✓ | ✗ | ✓ |" in lines
-    assert "| word_count | – | ✓ | ✓ |" in lines
+    assert "| workflow | `modest` | `mutant` | `no_such_mapping` | `simple` |" in lines
+    assert "| teecopy | ✓ | ✗ | ✗ | ✓ |" in lines
+    assert "| word_count | – | ✓ | ✗ | ✓ |" in lines
     page = (report / "conformance.html").read_text()
     assert 'title="teecopy on mutant: failed">✗<' in page
     assert 'title="word_count on modest: no by declaration">–<' in page
@@ -142,7 +135,7 @@ def test_the_matrix_is_put_between_its_marks():
 def test_a_file_without_a_place_for_the_matrix_is_refused_before_any_test(pytester):
     pytester.makepyfile(textwrap.dedent(FILE))
     file = pytester.makefile(".md", "no marks")
-    result = pytester.runpytest_subprocess(f"--conformance-matrix={file}")
+    result = pytester.runpytest_inprocess(f"--conformance-matrix={file}", "-p", "no:xdist")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*there is no place for the matrix*"])
 
@@ -152,7 +145,10 @@ def test_command_tests_installed_mappings_anywhere(tmp_path, monkeypatch, capfd)
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "README.md").write_text(f"{BEGIN}\n{END}\n")
 
-    status = main(["report", "--into=README.md", "--", "-k", "simple and teecopy-1", "-q"])
+    chosen = ["--", "-k", "simple and teecopy-1", "-q"]
+    status = main(["report", "--into=README.md", "--output=out", *chosen])
 
     assert status == 0, capfd.readouterr()
     assert "| teecopy | ✓ |" in (tmp_path / "README.md").read_text()
+    found = json.loads((tmp_path / "out" / "conformance.json").read_text())
+    assert found["workflows"]["teecopy"] == {"simple": "yes"}
