@@ -62,10 +62,14 @@ class Server:
         )
         wait_until(self._answers, "the server's start")
 
-    def restart(self):
-        """Kill the server, and start it again with what it has saved."""
+    def kill(self):
+        """Kill the server."""
         self._process.kill()
         self._process.wait()
+
+    def restart(self):
+        """Kill the server, and start it again with what it has saved."""
+        self.kill()
         self._begin()
 
     def stand_still(self, seconds):
@@ -81,8 +85,7 @@ class Server:
         return redis.from_url(self.url, socket_timeout=LIMIT)
 
     def stop(self):
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self):

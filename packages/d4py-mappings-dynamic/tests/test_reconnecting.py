@@ -101,7 +101,10 @@ def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
     server = start_server()
     restarter = Disturber(400, server.restart)
     with pytest.raises(ServiceError, match=r"has lost|has forgotten"):
-        run(make_graph(), "hybrid_redis", CALLS, 3, redis_url=server.url, on_result=restarter)
+        run(
+            make_graph(), "hybrid_redis", CALLS, 3,
+            redis_url=server.url, on_result=restarter, reconnect=20.0,
+        )  # fmt: skip
     with server.client() as client:
         assert client.keys() == []
 
@@ -215,6 +218,18 @@ class TestRetryUntilDeadline:
             other.client_kill_filter(_type="normal", skipme=True)
             thread.join()
             assert broken_connections(client) == 1
+
+    def test_a_connection_that_broke_while_it_was_idle_is_made_again(self, start_server):
+        server = start_server()
+        address = Address(server.url, reconnect_seconds=20.0)
+        with connect(address) as client:
+            client.ping()
+            restarted = threading.Timer(0.0, server.restart)
+            server.kill()
+            restarted.start()
+            # The pool finds the connection broken before the command is sent.
+            assert client.ping()
+            restarted.join()
 
     def test_the_answer_to_a_large_command_has_a_longer_timeout(self, server):
         with connect(Address(server.url), 0.5) as client, server.client() as other:

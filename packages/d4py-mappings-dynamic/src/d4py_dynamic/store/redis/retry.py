@@ -38,7 +38,10 @@ class RetryUntilDeadline(Retry):
 
     def __init__(self, seconds: float, process: int | None = None) -> None:
         backoff = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS / 2)
-        super().__init__(backoff, -1, (redis.ConnectionError, redis.TimeoutError))
+        # A pool that finds a connection broken makes it again before there is a command, and what
+        # that raises is not yet an error of redis-py.
+        errors = (redis.ConnectionError, redis.TimeoutError, OSError)
+        super().__init__(backoff, -1, errors)
         self._pauses = backoff
         self._seconds = seconds
         self._call = _Call()
@@ -66,12 +69,7 @@ class RetryUntilDeadline(Retry):
         """See `Retry`."""
         call = self._call
         if call.is_active:  # a command makes its connection in here; the command is retried
-            try:
-                return do()
-            except self._supported_errors as error:
-                self.broken += 1
-                fail(*((error, 1) if with_failure_count else (error,)))
-                raise
+            return do()
         failures = 0
         call.is_active = True
         try:
