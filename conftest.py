@@ -11,6 +11,7 @@ a file have them in turn.  The other combinations are marked `slow`.
 
 import gc
 import os
+import signal
 from collections import Counter, defaultdict
 
 import pytest
@@ -34,6 +35,13 @@ BESIDE_OTHERS = (
     "test_registry.py",
     "test_running.py",
 )
+
+
+def pytest_configure():
+    # A shell has what it runs in the background ignore Ctrl-C, and programs that tests start would
+    # inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -15,9 +15,9 @@ from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
 #: Mappings that come with a test file of their own, as their author would write it.
 TESTED_BESIDE = {"threads"}
-#: Options of the runs of a mapping.  An MPI process takes long to start.
-OPTIONS = {"simple": {}, "mpi": {"processes": 3}}
-OTHERWISE = {"processes": 4}
+#: Options of the runs of a mapping.  With three processes, items of each of them go to two others.
+OPTIONS = {"simple": {}}
+OTHERWISE = {"processes": 3}
 
 
 def installed():

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sys
 
 import pytest
 
@@ -574,8 +575,9 @@ def test_progress_is_told_with_the_stats_so_far(monkeypatch):
 # Size
 
 
-def test_chain_of_ten_thousand_pes_runs():
-    assert outputs(chain(Count(), *(Each() for _ in range(10_000))), 3) == [1, 2, 3]
+def test_chain_of_more_pes_than_python_nests_calls_runs():
+    length = 2 * sys.getrecursionlimit()
+    assert outputs(chain(Count(), *(Each() for _ in range(length))), 3) == [1, 2, 3]
 
 
 def test_sieve_of_199_stateful_pes_finds_primes():

@@ -50,8 +50,8 @@ def measure(start, write, mapping):
 
 
 def test_c6_a_slow_receiver(measure):
-    items, size, peaks = measure("Blocks(1024), MeasuredRelay(), Size(pause=2.0)", 200_000)
-    assert (items, size) == (200_000, 200_000 * 1024)
+    items, size, peaks = measure("Blocks(4096), MeasuredRelay(), Size(pause=2.0)", 60_000)
+    assert (items, size) == (60_000, 60_000 * 4096)
     assert len(peaks) == 4
     assert max(peaks) < MOST_BYTES
 
@@ -95,8 +95,8 @@ def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
 
 
 def test_c6_one_call_that_writes_everything(measure):
-    items, size, peaks = measure("Blocks(1024, 300_000), MeasuredRelay(), Size(pause=2.0)", 1)
-    assert (items, size) == (300_000, 300_000 * 1024)
+    items, size, peaks = measure("Blocks(4096, 80_000), MeasuredRelay(), Size(pause=2.0)", 1)
+    assert (items, size) == (80_000, 80_000 * 4096)
     assert max(peaks) < MOST_BYTES
 
 
@@ -124,7 +124,7 @@ def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
         from dispel4py import WorkflowGraph, run
 
         graph = WorkflowGraph()
-        graph.connect(Blocks(1024), "output", MeasuredRelay(), "input")
+        graph.connect(Blocks(4096), "output", MeasuredRelay(), "input")
         last, count = [], 0
 
         def take(pe_id, output, data):
@@ -136,12 +136,12 @@ def test_c6_results_wait_for_a_slow_caller(start, write, mapping):
                 last.append(data)
 
         if __name__ == "__main__":
-            run(graph, sys.argv[1], 200_000, on_result=take)
+            run(graph, sys.argv[1], 60_000, on_result=take)
             print((count, [*last, peak()]))
         """,
     )
     status, out, err = start("script.py", mapping).end(timeout=100)
     assert (status, err) == (0, "")
     count, peaks = ast.literal_eval(out)
-    assert count == 200_002
+    assert count == 60_002
     assert max(peaks) < MOST_BYTES
