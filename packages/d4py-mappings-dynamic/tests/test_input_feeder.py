@@ -138,7 +138,7 @@ def test_a_call_that_is_not_a_dict_is_an_error(local_store, wait_until):
 
 def test_an_error_of_the_store_is_reported(local_store, wait_until):
     feeding = Feeding(local_store, [{"input": 1}] * 5000)
-    feeding.driver.queue_length = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
+    feeding.driver.feed = lambda *_: (_ for _ in ()).throw(ServiceError("gone"))
     feeding.feeder.start()
     wait_until(lambda: feeding.feeder.error, "the error")
     feeding.feeder.stop()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from d4py_dynamic.store.limits import StoreLimits
-from d4py_dynamic.store.protocols import LogLine, Quiescent, Results
+from d4py_dynamic.store.protocols import InputOffset, LogLine, Quiescent, Results
 from d4py_dynamic.store.tasks import (
     ANY,
     ASSIGN,
@@ -460,6 +460,66 @@ class StoreContract:
         assert driver.queue_length(ROOT, 0) == 0
         driver.put([Task(CALLS, ROOT, 0, None, 1)] * 3)
         assert driver.queue_length(ROOT, 0) == 3
+
+    # Feeding.
+
+    def test_c6_the_feeder_of_a_root_waits_until_a_call_is_done(self, driver, workers):
+        call = Task(CALLS, ROOT, 0, None, [{}])
+        assert not driver.feed([call], InputOffset(ROOT, 1, False), 2)
+        assert driver.feed([call], InputOffset(ROOT, 2, False), 2)
+        assert not driver.wait_for_room(ROOT, SOON)
+        leases = workers[0].take(only=[(ROOT, 0)])
+        assert not driver.wait_for_room(ROOT, SOON)
+        workers[0].commit(Commit(leases=leases[:1]))
+        assert driver.wait_for_room(ROOT, 10.0)
+
+    def test_c6_the_feeder_of_shared_calls_waits_until_one_is_taken(self, driver, workers):
+        calls = [Task(CALLS, SHARED, ANY, None, [{}])] * 2
+        assert driver.feed(calls, InputOffset(SHARED, 2, False), 2)
+        assert not driver.wait_for_room(SHARED, SOON)
+        (lease,) = take(workers[2])
+        assert driver.wait_for_room(SHARED, 10.0)
+        workers[2].commit(Commit(leases=[lease]))
+        assert not driver.feed([], InputOffset(SHARED, 2, True), 2)
+
+    def test_c6_a_feeder_that_waits_is_woken(self, driver, workers):
+        assert driver.feed([Task(CALLS, ROOT, 0, None, 1)], InputOffset(ROOT, 1, False), 1)
+        (lease,) = workers[0].take(only=[(ROOT, 0)])
+        woken = []
+        thread = threading.Thread(target=lambda: woken.append(driver.wait_for_room(ROOT, LONG)))
+        thread.start()
+        workers[0].commit(Commit(leases=[lease]))
+        thread.join(20)
+        assert woken == [True]
+
+    # The load.
+
+    def test_a_worker_does_not_count_itself_as_idle(self, driver, opened):
+        first, second = opened.join(), opened.join()
+        before = first.status().idle
+        assert second.status().idle == before
+        driver.put([items(1)])
+        take(second)
+        assert second.status().idle == before
+        assert first.status().idle == before - 1
+
+    def test_the_load_is_seen_with_what_is_taken(self, driver, workers):
+        settle(driver, workers)
+        driver.put([items(number) for number in range(3)])
+        seen = []
+        for worker in workers:
+            take(worker)
+            seen.append((worker.seen.idle, worker.seen.backlog))
+        assert seen == [(0, 2), (0, 1), (0, 0)]
+        assert workers[0].take(seconds=SOON) == []
+        assert workers[0].seen.backlog == 0
+
+    def test_a_commit_tells_how_long_calls_of_receivers_take(self, workers):
+        sent = Commit(tasks=[items(1), items(2, pe=PINNED, instance=0)])
+        assert workers[0].commit(sent).call_seconds == ()
+        workers[2].commit(Commit(counters=[(SHARED, 4, 0.002)]))
+        assert workers[0].commit(sent).call_seconds == ((SHARED, 0.0005),)
+        assert workers[0].commit(Commit()).call_seconds == ()
 
     # Workers that are lost.
 

@@ -1,8 +1,7 @@
 """Feeds a root whose inputs are an iterable.
 
 Calls are queued in batches: a batch grows while the root is busy, and is queued at once while the
-root is idle.  The store has no event for a queue that has become shorter, so the feeder polls the
-length of a full queue.
+root is idle.  The store says when a queue is full, and when there is room in it again.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import PlannedPE
 
-#: Longest wait of the feeder's thread for the iterable, before it checks whether to stop.
-_READ_SECONDS = 0.1
+#: Longest wait of the feeder's thread, for the iterable or for room, before it checks whether to
+#: stop.
+_WAIT_SECONDS = 0.1
 
 
 class InputFeeder:
@@ -33,7 +33,7 @@ class InputFeeder:
         open_store: opens a connection to the store that only the feeder uses.
         fed: number of calls that another driver has put.
         limits: how many tasks may be queued for the root, or for all workers where they share its
-            calls, and how often their number is polled.
+            calls.
 
     Attributes:
         done: everything was put.
@@ -78,26 +78,29 @@ class InputFeeder:
             self.error = error
 
     def _feed(self, store: RunStore) -> None:
+        is_full = False
         while not self._stopped.is_set() and not self._reader.ended:
-            batch = self._reader.take(_READ_SECONDS)
-            if not batch:
-                continue
-            while self._is_queue_full(store):
-                if self._stopped.wait(self._limits.feed_poll_seconds):
-                    return
-            tasks = self._tasks(store, batch)
-            self._fed += len(batch)
-            store.put(tasks, offset=InputOffset(self.root, self._fed, False))
+            if is_full:
+                is_full = not store.wait_for_room(self.root, _WAIT_SECONDS)
+            elif batch := self._reader.take(_WAIT_SECONDS):
+                is_full = self._put(store, batch)
         if self._reader.ended:
-            store.put([], offset=InputOffset(self.root, self._fed, True))
+            self._put(store, [], ended=True)
             self.done = True
 
-    def _is_queue_full(self, store: RunStore) -> bool:
-        queued = store.queue_length(self.root, 0) if self._is_pinned else store.load().backlog
-        return queued >= self._limits.queued_tasks
+    def _put(self, store: RunStore, batch: list[dict[str, Any]], *, ended: bool = False) -> bool:
+        """Queue a batch of calls; return whether the queue is full now."""
+        tasks = self._tasks(store, batch)
+        self._fed += len(batch)
+        offset = InputOffset(self.root, self._fed, ended)
+        return store.feed(tasks, offset, self._limits.queued_tasks)
 
     def _tasks(self, store: RunStore, batch: list[dict[str, Any]]) -> list[Task]:
+        """Return the tasks of a batch; where workers share the calls, some for each idle worker."""
+        if not batch:
+            return []
         if self._is_pinned:
             return [Task(CALLS, self.root, 0, None, batch)]
-        shared = pieces(CallRange(self._fed, batch), len(store.load().idle))
+        idle = len(store.load().idle) if len(batch) > 1 else 0
+        shared = pieces(CallRange(self._fed, batch), idle)
         return [Task(CALLS, self.root, ANY, None, piece) for piece in shared]

@@ -21,7 +21,6 @@ class DriverLimits:
         check_seconds: time between two checks of the frontier without an event that moves it; each
             also checks that the store has lost nothing.
         queued_tasks: tasks that may be queued for a root before its feeder stops to read inputs.
-        feed_poll_seconds: time between two reads of that number while the feeder waits.
         join_poll_seconds: time between two checks for remote workers while there is no worker;
             otherwise it is `HEARTBEAT_SECONDS`.
         failed_starts: workers in a row that may fail to start before the run ends.
@@ -34,7 +33,6 @@ class DriverLimits:
     progress_seconds: float = 0.2
     check_seconds: float = 1.0
     queued_tasks: int = 4
-    feed_poll_seconds: float = 0.002
     join_poll_seconds: float = 0.1
     failed_starts: int = 3
     start_seconds: float = 30.0

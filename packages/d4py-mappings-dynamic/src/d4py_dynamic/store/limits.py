@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 #: Default of `TaskStore.take`: how long to wait for a task, in seconds.
 TAKE_SECONDS = 0.5
+#: Longest time that a worker waits for a task, in seconds.
+LONGEST_TAKE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,9 @@ class StoreLimits:
         read_count: entries to read at once from the streams of pinned instances (Redis).
         read_bytes: approximate size in bytes of what is read at once (Redis).
         reread_seconds: seconds after which entries that were lost with a broken connection are
-            looked for once more (Redis).
+            looked for once more, longer than any wait (Redis).
+        shortest_block: shortest wait in seconds that the server is asked for; it may end as much as
+            0.1 s late (Redis).
     """
 
     queue_length: int = 128
@@ -31,4 +35,5 @@ class StoreLimits:
     turns: int = 8
     read_count: int = 16
     read_bytes: int = 4 << 20
-    reread_seconds: float = 2 * TAKE_SECONDS
+    reread_seconds: float = 2 * LONGEST_TAKE_SECONDS
+    shortest_block: float = 0.01

@@ -36,9 +36,11 @@ class TaskStore(Protocol):
 
     Attributes:
         largest: largest size in bytes of the pickle of an item or state; None if any.
+        seen: the load as of the end of the last `take` that did not name instances.
     """
 
     largest: int | None
+    seen: StoreStatus
 
     def take(
         self,
@@ -241,15 +243,12 @@ class RunStore(Protocol):
     def join(self) -> int:
         """Add a worker, which is idle until it takes something; return its rank."""
 
-    def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
-    ) -> None:
+    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         """Add tasks; with `rank`, to the inbox of that worker.
 
         Args:
             tasks: the tasks.
             rank: number of the worker; if it was evicted, the tasks are dropped.
-            offset: how many calls of the root are put with them, for a driver that takes over.
         """
 
     def finish(
@@ -282,6 +281,27 @@ class RunStore(Protocol):
         """Return the age of each worker's last heartbeat in seconds, and send the driver's own.
 
         None where all workers are processes of this machine, which the operating system watches.
+        """
+
+    def feed(self, tasks: Iterable[Task], offset: InputOffset, limit: int) -> bool:
+        """Add calls of a root; return whether its queue is full now.
+
+        Args:
+            tasks: the calls.
+            offset: how many calls of the root are put with them, for a driver that takes over.
+            limit: with how many tasks the queue is full: unfinished ones of a pinned root, or
+                shared ones that wait.
+        """
+
+    def wait_for_room(self, root: int, seconds: float) -> bool:
+        """Wait until the queue of a root is not full any more, which `feed` has said it was.
+
+        Args:
+            root: number of the PE.
+            seconds: how long to wait at most.
+
+        Returns:
+            False if it may still be full; call this again.
         """
 
     def queue_length(self, pe: int, instance: int) -> int:

@@ -190,12 +190,14 @@ class StoreStatus(NamedTuple):
     """How much waits in a store, and how many workers are idle.
 
     Attributes:
-        idle: number of idle workers, paused ones included, beyond the shared tasks that are queued
-            for them.
+        idle: number of other idle workers, paused ones included, beyond the shared tasks that are
+            queued for them.
         full: pinned instances with so many queued tasks that their senders should pause.
         results_full: so many results are queued for the driver that workers should pause.
         has_messages: tasks or control messages wait in this worker's inbox.
         backlog: number of shared tasks that wait.
+        call_seconds: PEs that tasks were just sent to, each with how long a call of it took in the
+            last commit that reported some.
     """
 
     idle: int
@@ -203,6 +205,7 @@ class StoreStatus(NamedTuple):
     results_full: bool = False
     has_messages: bool = False
     backlog: int = 0
+    call_seconds: tuple[tuple[int, float], ...] = ()
 
 
 def is_pinned(planned: PlannedPE) -> bool:

@@ -6,6 +6,7 @@ pause and resume it, and end it.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
@@ -25,6 +26,7 @@ from d4py_dynamic.store.tasks import (
 )
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
+from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py.engine.plan import Plan
 from dispel4py.errors import RunError
@@ -50,6 +52,7 @@ class Inbox:
         plan: the plan.
         store: the store.
         stack: the leases being processed.
+        load: takes note of the load.
         interval: see `PinnedInstance`.
         limits: of the worker.
 
@@ -63,6 +66,7 @@ class Inbox:
         plan: Plan,
         store: TaskStore,
         stack: RunStack,
+        load: LoadMonitor,
         interval: float | None,
         limits: WorkerLimits,
     ) -> None:
@@ -71,6 +75,7 @@ class Inbox:
         self._plan = plan
         self._store = store
         self._stack = stack
+        self._load = load
         self._interval = interval
         self._limits = limits
         self._leases: deque[Lease] = deque()
@@ -96,7 +101,8 @@ class Inbox:
                 return self._leases.pop()
             self._takes_shared_first = False
         if not self._leases:
-            self._take(None, self._limits.take_seconds)
+            limits = self._limits
+            self._take(None, limits.log_seconds if _has_other_threads() else limits.take_seconds)
         return self._leases.popleft() if self._leases else None
 
     def next_of(self, pins: Sequence[InstanceId]) -> Lease | None:
@@ -143,7 +149,10 @@ class Inbox:
         due = [instance.due_at_rest for instance in self.instances.values() if instance.ended]
         if due:
             seconds = max(0.0, min(seconds, min(due) - monotonic()))
-        for lease in self._store.take(only, seconds, shared=self.is_active, pinned=pinned):
+        leases = self._store.take(only, seconds, shared=self.is_active, pinned=pinned)
+        if only is None:
+            self._load.note(self._store.seen)
+        for lease in leases:
             if lease.task.kind in CONTROL_MESSAGES:
                 self._carry_out(lease)
             else:
@@ -171,3 +180,12 @@ class Inbox:
             pin, adopted, self._interval, self._store.largest, self._limits
         )
         self._leases += adopted.leases
+
+
+def _has_other_threads() -> bool:
+    """Return whether there are threads of PEs, which may log while the worker waits."""
+    own = threading.current_thread()
+    return any(
+        thread is not own and not thread.name.startswith("d4py-")
+        for thread in threading.enumerate()
+    )

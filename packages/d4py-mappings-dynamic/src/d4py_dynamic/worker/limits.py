@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from d4py_dynamic.store.limits import LONGEST_TAKE_SECONDS
+
 
 @dataclass(frozen=True)
 class CheckpointLimits:
@@ -32,6 +34,7 @@ class WorkerLimits:
 
     Attributes:
         take_seconds: longest wait for a lease.
+        log_seconds: the same while the worker has threads of PEs, whose log lines are sent then.
         load_seconds: time between two looks at the load of other workers during a lease.
         commit_seconds: longest time that output waits for a commit during a lease.
         unrepeatable_seconds: the same for output that a repeated call cannot be kept from sending
@@ -39,6 +42,8 @@ class WorkerLimits:
         outbox_bytes: size of an outbox that is committed without waiting for more.
         held_outbox_bytes: size of an outbox with which a worker hands back what waits in it,
             even if no worker is idle.
+        quick_seconds: a PE whose calls take less time is called in the worker that has made a
+            lone item for it.
         preempt_seconds: a batch whose call lasts longer than once or twice this is split.
         stock_seconds: for so long after workers were idle, what follows from a pinned instance is
             sent to the store.
@@ -49,12 +54,14 @@ class WorkerLimits:
         checkpoints: how often instances are saved.
     """
 
-    take_seconds: float = 0.5
+    take_seconds: float = LONGEST_TAKE_SECONDS
+    log_seconds: float = 0.5
     load_seconds: float = 0.02
     commit_seconds: float = 0.2
     unrepeatable_seconds: float = 2.0
     outbox_bytes: int = 1 << 20
     held_outbox_bytes: int = 32 << 20
+    quick_seconds: float = 0.0005
     preempt_seconds: float = 0.02
     stock_seconds: float = 0.05
     stock_tasks: int = 32

@@ -63,7 +63,7 @@ class WorkerServices:
         self.limits = limits
         self.orphan_numbers = count(1)
         self.usage = UsageReport(plan, executor)
-        self.inbox = Inbox(plan, store, stack, interval, limits)
+        self.inbox = Inbox(plan, store, stack, load, interval, limits)
         self.backpressure = Backpressure(plan, store, self.inbox, stack, limits)
         self.session = StoreSession(
             *(plan, store, stack, self.inbox, load, self.usage, self.backpressure, limits),

@@ -50,6 +50,7 @@ def _add_usage(state: StoreState, rank: int, commit: SerializedCommit) -> None:
     for pe, calls, seconds in commit.counters:
         state.calls[pe, rank] += calls
         state.busy[pe, rank] += int(seconds * 1e6)
+        state.call_seconds[pe] = seconds / calls
 
 
 def _record_replicas(state: StoreState, rank: int, commit: SerializedCommit) -> None:

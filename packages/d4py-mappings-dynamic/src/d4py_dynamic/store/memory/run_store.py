@@ -15,7 +15,7 @@ from d4py_dynamic.store.protocols import (
     Results,
 )
 from d4py_dynamic.store.serialization import CODEC
-from d4py_dynamic.store.tasks import Eviction, InstanceId, Task
+from d4py_dynamic.store.tasks import Eviction, InstanceId, Task, is_pinned
 from dispel4py.engine.plan import Plan
 from dispel4py.result import InstanceStats
 
@@ -36,10 +36,16 @@ class InMemoryRunStore:
     def join(self) -> int:
         return self._store.join()
 
-    def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
-    ) -> None:
+    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         self._store.put([serialize(task, rank) for task in tasks])
+
+    def feed(self, tasks: Iterable[Task], offset: InputOffset, limit: int) -> bool:
+        root = offset.root
+        place = (root, 0) if is_pinned(self._plan.pes[root]) else None
+        return self._store.feed([serialize(task) for task in tasks], root, place, limit)
+
+    def wait_for_room(self, root: int, seconds: float) -> bool:
+        return self._store.wait_for_room(root, seconds)
 
     def finish(
         self,

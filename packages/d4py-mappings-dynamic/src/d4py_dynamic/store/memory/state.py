@@ -78,6 +78,10 @@ class StoreState:
         result_batches: number of committed batches of results.
         calls: (PE number, worker) → number of calls.
         busy: (PE number, worker) → microseconds in calls.
+        call_seconds: how long a call of each PE took in the last commit that reported some.
+        feeders: roots whose feeder waits for room in their queue, each with the place and with how
+            many tasks it is full.
+        has_room: condition of feeders that wait.
     """
 
     def __init__(self, pes: int, lock: RLock) -> None:
@@ -95,6 +99,9 @@ class StoreState:
         self.result_batches = 0
         self.calls: Counter[tuple[int, int]] = Counter()
         self.busy: Counter[tuple[int, int]] = Counter()
+        self.call_seconds: dict[int, float] = {}
+        self.feeders: dict[int, tuple[Place, int]] = {}
+        self.has_room = Condition(lock)
         self._last_token = 0
 
     def queue(self, place: Place) -> Queue:
@@ -145,17 +152,31 @@ class StoreState:
             if not self.unfinished[task.pe] and task.pe in self.watched:
                 self.emit(task.pe)
 
+    def queued(self, place: Place) -> int:
+        """Return the tasks that a feeder counts: an instance's, or shared ones that wait."""
+        queue = self.queue(place)
+        return len(queue.waiting) if place is None else queue.length
+
+    def tell_feeders(self) -> None:
+        """Wake feeders that wait for room in a queue where there is some now."""
+        told = [root for root, (place, limit) in self.feeders.items() if self.queued(place) < limit]
+        for root in told:
+            del self.feeders[root]
+        if told:
+            self.has_room.notify_all()
+
     def emit(self, event: bytes | int) -> None:
         """Queue an event for the driver."""
         self.events.append(event)
         self.happened.notify_all()
 
     def status(
-        self, pins: Iterable[InstanceId], limits: StoreLimits, divisor: int = 1
+        self, rank: int, pins: Iterable[InstanceId], limits: StoreLimits, divisor: int = 1
     ) -> StoreStatus:
-        """Return the store's status.
+        """Return the store's status, as a worker sees it.
 
         Args:
+            rank: number of the worker.
             pins: instances to check for `StoreStatus.full`.
             limits: the store's limits.
             divisor: what to divide the limits by.
@@ -166,5 +187,6 @@ class StoreState:
         too_many = len(results) > limits.result_batches // divisor
         too_large = len(results) > 1 and sum(map(len, results)) > size
         backlog = len(self.queues[None].waiting)
-        idle = max(0, len(self.members.idle) + len(self.members.paused) - backlog)
+        idle = sum(len(waiting - {rank}) for waiting in (self.members.idle, self.members.paused))
+        idle = max(0, idle - backlog)
         return StoreStatus(idle, full, too_many or too_large, backlog=backlog)

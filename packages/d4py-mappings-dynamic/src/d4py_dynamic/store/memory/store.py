@@ -50,12 +50,12 @@ class InMemoryStore:
         seconds: float,
         shared: bool,
         pinned: bool,
-    ) -> list[tuple[int, SerializedTask]]:
-        """See `TaskStore.take`."""
+    ) -> tuple[list[tuple[int, SerializedTask]], StoreStatus]:
+        """Return leases, and the status afterwards; see `TaskStore.take`."""
         with self._lock:
             self._check(rank)
             if only is not None:
-                return self._take_from(rank, only)
+                return self._take_from(rank, only), self._state.status(rank, (), self._limits)
             members = self._state.members
             until = monotonic() + seconds
             taken = self._take_any(rank, shared, pinned)
@@ -69,7 +69,8 @@ class InMemoryStore:
                 members.idle.add(rank)  # control messages are handled in no time
             if self._state.queues[None].waiting:
                 members.wake_next()  # the task may have been meant for another waiting worker
-            return taken
+            self._state.tell_feeders()
+            return taken, self._state.status(rank, (), self._limits)
 
     def adopt(self, rank: int, pin: InstanceId) -> SerializedInstance:
         """See `TaskStore.adopt`."""
@@ -94,15 +95,20 @@ class InMemoryStore:
         with self._lock:
             self._check(rank)
             apply_commit(self._state, rank, commit)
+            self._state.tell_feeders()
             pins = {task.place for task in commit.tasks if isinstance(task.place, tuple)}
-            return self._state.status(sorted(pins), self._limits)
+            status = self._state.status(rank, sorted(pins), self._limits)
+            seconds = self._state.call_seconds
+            receivers = {task.pe for task in commit.tasks}
+            known = tuple((pe, seconds[pe]) for pe in receivers if pe is not None and pe in seconds)
+            return status._replace(call_seconds=known)
 
     def status(self, rank: int, watched: Sequence[InstanceId]) -> StoreStatus:
         """See `TaskStore.status`."""
         with self._lock:
             self._check(rank)
             # Half the limit, so that a paused sender does not start and stop at every task.
-            return self._state.status(watched, self._limits, 2)
+            return self._state.status(rank, watched, self._limits, 2)
 
     def positions(self, rank: int, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         """See `TaskStore.positions`."""
@@ -134,6 +140,20 @@ class InMemoryStore:
                 self._state.add(task)
             for pe, replica in orphans:
                 self._state.orphans[pe].remove(replica)
+
+    def feed(self, tasks: Iterable[SerializedTask], root: int, place: Place, limit: int) -> bool:
+        """See `RunStore.feed`."""
+        with self._lock:
+            self.put(tasks)
+            self._state.feeders[root] = place, limit
+            self._state.tell_feeders()
+            return root in self._state.feeders
+
+    def wait_for_room(self, root: int, seconds: float) -> bool:
+        """See `RunStore.wait_for_room`."""
+        feeders = self._state.feeders
+        with self._lock:
+            return self._state.has_room.wait_for(lambda: root not in feeders, seconds)
 
     def evict(
         self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True

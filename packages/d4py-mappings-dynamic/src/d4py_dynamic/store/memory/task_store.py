@@ -46,6 +46,7 @@ class InMemoryTaskStore:
 
     def __init__(self, call: StoreCall) -> None:
         self._call = call
+        self.seen = StoreStatus(0)
 
     def take(
         self,
@@ -55,7 +56,10 @@ class InMemoryTaskStore:
         shared: bool = True,
         pinned: bool = True,
     ) -> list[Lease]:
-        return _leases(self._call("take", only, seconds, shared, pinned))
+        taken, status = self._call("take", only, seconds, shared, pinned)
+        if only is None:
+            self.seen = status
+        return _leases(taken)
 
     def adopt(self, pin: InstanceId) -> AdoptedInstance:
         found: SerializedInstance = self._call("adopt", pin)

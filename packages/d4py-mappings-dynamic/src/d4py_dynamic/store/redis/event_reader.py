@@ -8,6 +8,7 @@ import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Event, Notice, Quiescent, Results
+from d4py_dynamic.store.redis.blocking_command import BlockingCommand, Command
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import FIELD, QUIESCENT_FIELD, RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
@@ -15,6 +16,8 @@ from d4py_dynamic.store.redis.streams import at_most, entries_by_stream
 from dispel4py.engine.codec import ForeignBytesError
 
 _EVENTS_AT_ONCE = 64
+#: Longest wait of one read on the server, in seconds.
+_BLOCK_SECONDS = 10.0
 
 
 class EventReader:
@@ -49,8 +52,10 @@ class EventReader:
         self._archives = archives
         self._read_bytes = limits.read_bytes
         self._archive = register_script(client, "archive_results")
+        self._blocking = BlockingCommand(client)
         self._last_archived: bytes | None = None
         self._last_event = b"0"
+        self._handled: list[bytes] = []
         self._event_size = 0
         self.results_seen = 0
 
@@ -68,23 +73,55 @@ class EventReader:
             archived := self._read_archive(self._last_archived)
         ):
             return archived
-        out = self._keys.out
-        # A server that is idle ends a wait of 1 ms at its next tick, up to 100 ms later.
-        block = int(seconds * 1000) or None
-        reply = self._redis.xread({out: self._last_event}, count=self._count(), block=block)
         events: dict[bytes, Event] = {}
-        for _, entries in entries_by_stream(reply):
+        for _, entries in entries_by_stream(self._entries(seconds)):
             for entry_id, fields in entries:
                 self._event_size = len(fields.get(FIELD, b""))
                 events[entry_id] = self._event(fields)
         results = [i for i, event in events.items() if isinstance(event, Results)]
         if self._archives and results:
             self._archive(keys=[self._keys.prefix], args=[self._driver_id, *results])
+        self.results_seen += len(results)
         if events:
             self._last_event = [*events][-1]
-            self._redis.xdel(out, *events)
-        self.results_seen += len(results)
+            self._handled += events
+            if seconds <= 0:
+                self._redis.xdel(self._keys.out, *self._handled)
+                self._handled = []
+            else:  # more come while these are handled
+                self._read_on()
         return [*events.values()]
+
+    def _entries(self, seconds: float) -> Any:
+        """Return a reply of XREAD; wait up to `seconds` for one that holds something.
+
+        The read may be outstanding from one call to the next.  Without time to wait it is given up
+        for one that the server answers at once.
+        """
+        blocking = self._blocking
+        if seconds <= 0:
+            blocking.drop()
+            return self._redis.xread({self._keys.out: self._last_event}, count=self._count())
+        if not blocking.is_sent:
+            self._read_on()
+        if not blocking.wait(seconds):
+            return None
+        replies = blocking.replies()
+        if replies is None:
+            return None
+        for reply in replies:
+            if isinstance(reply, redis.RedisError):
+                raise reply
+        self._handled = []
+        return replies[-1]
+
+    def _read_on(self) -> None:
+        """Delete the events that were read, and send the next read, in one packet."""
+        out = self._keys.out
+        block = "COUNT", self._count(), "BLOCK", int(_BLOCK_SECONDS * 1000)
+        read: Command = ("XREAD", *block, "STREAMS", out, self._last_event)
+        delete: list[Command] = [("XDEL", out, *self._handled)] if self._handled else []
+        self._blocking.send([*delete, read], _BLOCK_SECONDS)
 
     def _read_archive(self, last: bytes) -> list[Event]:
         """Return the next archived results."""

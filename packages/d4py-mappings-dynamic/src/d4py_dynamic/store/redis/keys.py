@@ -55,6 +55,9 @@ class RunKeys:
     def inbox(self, rank: int | str) -> str:
         return self.named(f"inbox:{rank}")
 
+    def room(self, root: int | str) -> str:
+        return self.named(f"room:{root}")
+
     def stream_of(self, task: Task) -> str:
         return self.shared if task.instance == ANY else self.pin(task.pe, task.instance)
 
@@ -77,7 +80,7 @@ class RunKeys:
 
 #: Keys that are no streams.
 _OTHERS = (
-    *("unfinished", "watched", "idle", "paused", "replicas", "calls", "busy"),
+    *("unfinished", "watched", "idle", "paused", "replicas", "calls", "busy", "costs", "feeding"),
     *(
         "members",
         "states",

@@ -29,8 +29,10 @@ def delete_run(client: redis.Redis, keys: RunKeys) -> None:
     with client.pipeline(transaction=True) as pipe:
         pipe.hget(keys.named("unfinished"), JOINED)
         pipe.hkeys(keys.named("members"))  # the counts may have been deleted
+        pipe.hkeys(keys.named("feeding"))
         pipe.delete(keys.named("unfinished"))  # without it no script makes another key
         pipe.srem(RUNS, keys.run_id)
-        joined, members, _, _ = pipe.execute()
+        joined, members, fed, _, _ = pipe.execute()
     ranks = [int(rank) for rank in members if rank.isdigit()]
-    client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)))
+    rooms = [keys.room(root.decode()) for root in fed]
+    client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)), *rooms)

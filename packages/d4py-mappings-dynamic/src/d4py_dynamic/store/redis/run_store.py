@@ -26,6 +26,7 @@ from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.event_reader import EventReader
 from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RunKeys, pin_name
+from d4py_dynamic.store.redis.queue_room import QueueRoom
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script
@@ -76,6 +77,7 @@ class RedisRunStore:
         self._scripts = IdempotentScripts(self._redis, keys.prefix, caller)
         self._heartbeat = register_script(self._redis, "heartbeat")
         self._audit = Audit(self._redis, keys, address)
+        self._room = QueueRoom(self._redis, keys)
         self._events = EventReader(self._redis, keys, self._envelope, driver_id, archives, limits)
 
     def create(self, mapping: str) -> None:
@@ -114,14 +116,20 @@ class RedisRunStore:
         with service_errors(self._address):
             return int(self._scripts("join", request))
 
-    def put(
-        self, tasks: Iterable[Task], rank: int | None = None, *, offset: InputOffset | None = None
-    ) -> None:
+    def put(self, tasks: Iterable[Task], rank: int | None = None) -> None:
         request = self._put_request([(task, rank) for task in tasks])
-        if offset is not None:
-            request.set("offsets", [(offset.root, offset.calls, offset.ended)])
         with service_errors(self._address):
             self._scripts("put", request)
+
+    def feed(self, tasks: Iterable[Task], offset: InputOffset, limit: int) -> bool:
+        request = self._put_request([(task, None) for task in tasks])
+        request.set("offsets", [(offset.root, offset.calls, offset.ended)])
+        with service_errors(self._address):
+            return self._room.is_full_after(self._scripts, request, offset.root, limit)
+
+    def wait_for_room(self, root: int, seconds: float) -> bool:
+        with service_errors(self._address):
+            return self._room.wait(seconds)
 
     def finish(
         self,
@@ -181,10 +189,10 @@ class RedisRunStore:
     def seconds_since_heartbeat(self) -> dict[int, float]:
         prefix = self._keys.prefix
         with service_errors(self._address):
-            self._heartbeat(keys=[prefix], args=["driver", self._driver_id])
-            members: Any = self._redis.hgetall(self._keys.named("members"))
-        now = int(members.pop(b"driver", 0))
-        return {int(rank): (now - int(seen)) / 1000 for rank, seen in members.items()}
+            flat = self._heartbeat(keys=[prefix], args=["driver", self._driver_id]) or []
+        members = dict(zip(flat[::2], map(int, flat[1::2]), strict=True))
+        now = members.pop(b"driver", 0)
+        return {int(rank): (now - seen) / 1000 for rank, seen in members.items()}
 
     def load(self) -> Load:
         keys = self._keys

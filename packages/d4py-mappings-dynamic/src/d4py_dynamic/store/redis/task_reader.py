@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
+from d4py_dynamic.store.redis.blocking_command import BlockingCommand, Command
 from d4py_dynamic.store.redis.client import broken_connections
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import (
@@ -37,6 +38,10 @@ class TaskReader:
         rank: number of the worker.
         send_event: sends an event to the driver.
         limits: how much to read at once.
+
+    Attributes:
+        load: see `common.lua`, as of the last read.
+        expects_more: whether more tasks are known to wait for the worker's instances.
     """
 
     def __init__(
@@ -56,6 +61,10 @@ class TaskReader:
         self._send_event = send_event
         self._limits = limits
         self._count_as_idle = register_script(client, "idle")
+        self._took = register_script(client, "took")
+        self._blocking = BlockingCommand(client)
+        self.load = [0, 0, 0, 0]
+        self.expects_more = False
         self._inbox: dict[Any, Any] = {keys.inbox(rank): ">"}
         self._pins: dict[Any, Any] = {}
         self._turn = 0
@@ -81,8 +90,8 @@ class TaskReader:
         self._turn = (self._turn + 1) % self._limits.turns
         pins = self._pins if pinned else {}
         found: Any = []
-        if pinned and self._turn:
-            found = self._with_lost_entries(self._read({**self._inbox, **pins}))
+        if pinned and self._turn and self.expects_more:
+            found = self._with_lost_entries(self._read_several({**self._inbox, **pins}))
         if not found:
             found = self._with_lost_entries(self._wait_and_read(pins, seconds, shared))
         leases = self.leases(found)
@@ -128,29 +137,75 @@ class TaskReader:
         return Lease(remaining(task, position), token, position, delivery_count)
 
     def _read(self, streams: dict[Any, Any]) -> Any:
-        each = max(1, self._limits.read_count // len(streams))
-        count = at_most(each, len(streams) * self._entry_size, self._limits.read_bytes)
-        return self._redis.xreadgroup(GROUP, self._consumer, streams, count=count)
+        return self._redis.xreadgroup(
+            GROUP, self._consumer, streams, count=self._count(len(streams))
+        )
+
+    def _count(self, streams: int) -> int:
+        """Return how many entries to read at once of each of some streams."""
+        each = max(1, self._limits.read_count // streams)
+        return at_most(each, streams * self._entry_size, self._limits.read_bytes)
+
+    def _read_several(self, streams: dict[Any, Any]) -> Any:
+        """Read some tasks of each stream, without waiting."""
+        count = self._count(len(streams))
+        found = self._exchange([self._xreadgroup(streams, count)], 0.0)
+        self.expects_more = any(len(entries) == count for _, entries in entries_by_stream(found))
+        return found
 
     def _wait_and_read(self, pins: dict[Any, Any], seconds: float, shared: bool) -> Any:
         """Read one task of each stream; wait if there is none."""
         streams = {**pins, **self._inbox}
         if shared:
             streams[self._keys.shared] = ">"
-        reply = self._redis.xreadgroup(GROUP, self._consumer, streams, count=1)
-        milliseconds = int(seconds * 1000)
-        if not reply and milliseconds > 0:
-            waiting = self._keys.named("idle" if shared else "paused")
-            if not shared:
-                self.set_idle(False)
-            with self._redis.pipeline(transaction=False) as pipe:
-                # Where the run is over the read fails, and what was added is removed at once.
-                pipe.sadd(waiting, self._rank)
-                pipe.xreadgroup(GROUP, self._consumer, streams, count=1, block=milliseconds)
-                pipe.srem(waiting, self._rank)
-                _, reply, _ = pipe.execute()
-            self._counts_as_idle = False
-        return reply
+        if seconds < self._limits.shortest_block:
+            found = self._exchange([self._xreadgroup(streams, 1)], 0.0)
+            if not found:
+                sleep(seconds)
+            return found
+        # While it waits it counts as idle, or as paused.  Where the run is over the read fails, and
+        # what was added is removed at once.
+        commands: list[Command] = [("SADD", self._keys.named("idle"), self._rank)]
+        if not shared:
+            commands = [
+                ("SREM", self._keys.named("idle"), self._rank),
+                ("SADD", self._keys.named("paused"), self._rank),
+            ]
+        if self._reread_at < float("inf"):
+            seconds = min(seconds, max(0.001, self._reread_at - monotonic()))
+        return self._exchange([*commands, self._xreadgroup(streams, 1, seconds)], seconds)
+
+    def _xreadgroup(
+        self, streams: dict[Any, Any], count: int, seconds: float | None = None
+    ) -> Command:
+        block = () if seconds is None else ("BLOCK", int(seconds * 1000))
+        names = [*streams, *streams.values()]
+        group = ("GROUP", GROUP, self._consumer)
+        return ("XREADGROUP", *group, "COUNT", count, *block, "STREAMS", *names)
+
+    def _exchange(self, commands: list[Command], seconds: float) -> Any:
+        """Send commands that end with a read, and one that asks for the load; return what is read.
+
+        Nothing if the connection has broken.
+        """
+        took = self._took
+        self._blocking.send(
+            [*commands, ("EVALSHA", took.sha, 1, self._keys.prefix, self._rank)], seconds
+        )
+        while not self._blocking.wait(seconds):
+            pass
+        replies = self._blocking.replies()
+        if replies is None:
+            return None
+        *first, found, load = replies
+        if isinstance(load, redis.exceptions.NoScriptError):
+            load = took(keys=[self._keys.prefix], args=[self._rank])
+        for reply in (*first, found, load):
+            if isinstance(reply, redis.RedisError):
+                raise reply
+        self.load = load
+        self._counts_as_idle = False
+        return found
 
     def _with_lost_entries(self, reply: Any) -> Any:
         """Return a reply with all entries that were given to this worker and lost on their way.

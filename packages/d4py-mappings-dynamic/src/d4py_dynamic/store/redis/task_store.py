@@ -18,7 +18,7 @@ from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.commit_request import CommitRequests
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.keys import GROUP, RunKeys, pin_name
+from d4py_dynamic.store.redis.keys import RunKeys, pin_name
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, register_script
 from d4py_dynamic.store.redis.streams import at_most, expected_size, fields_of
@@ -67,8 +67,10 @@ class RedisTaskStore:
         # Threads send events while the worker commits, so their calls are counted separately.
         self._event_scripts = IdempotentScripts(self._redis, keys.prefix, f"{rank}-events")
         self._adopt = register_script(self._redis, "adopt")
+        self._ask_status = register_script(self._redis, "status")
         self._requests = CommitRequests(keys, self._envelope, rank, self.largest)
         self._reader = TaskReader(self._redis, keys, self._envelope, rank, self.send_event, limits)
+        self.seen = StoreStatus(0)
 
     def take(
         self,
@@ -81,7 +83,9 @@ class RedisTaskStore:
         with service_errors(self._address):
             if only is not None:
                 return self._reader.read_only(self._keys.pin(*pin) for pin in only)
-            return self._reader.read(seconds, shared=shared, pinned=pinned)
+            leases = self._reader.read(seconds, shared=shared, pinned=pinned)
+        self.seen = self._status(self._reader.load)
+        return leases
 
     def adopt(self, pin: InstanceId) -> AdoptedInstance:
         stream = self._keys.pin(*pin)
@@ -105,13 +109,34 @@ class RedisTaskStore:
         results = self._requests.sealed_results(commit)
         request = self._requests.make(commit, tasks, results)
         with service_errors(self._address):
-            idle, backlog, events, messages, *lengths = self._scripts("commit", request)
+            answer = self._scripts("commit", request)
+        load, waiting, rest = answer[:4], answer[4], answer[5:]
+        if commit.leases:
+            self._reader.expects_more = waiting > 0
         self._reader.forget(commit.leases)
         if results:
             size = max(map(len, results))
             self._results_size = expected_size(self._results_size, size)
-        full = self._full_instances(tasks, lengths)
-        return StoreStatus(idle, full, events > self._max_results(), messages > 0, backlog)
+        status = self._status(load)
+        if tasks:
+            full = self._full_instances(tasks, rest[::2])
+            status = status._replace(full=full, call_seconds=_call_seconds(tasks, rest[1::2]))
+        return status
+
+    def _status(self, load: Sequence[int], divisor: int = 1) -> StoreStatus:
+        """Return a status from what scripts return of the load.
+
+        Args:
+            load: see `common.lua`.
+            divisor: what to divide the limit of results by.
+        """
+        idle, backlog, events, messages = load
+        return StoreStatus(
+            idle,
+            results_full=events > self._max_results() // divisor,
+            has_messages=messages > 0,
+            backlog=backlog,
+        )
 
     def _full_instances(
         self, tasks: Sequence[tuple[Task, bytes]], lengths: Sequence[int]
@@ -126,27 +151,13 @@ class RedisTaskStore:
         return tuple(full)
 
     def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
-        keys = self._keys
-        with service_errors(self._address), self._redis.pipeline(transaction=False) as pipe:
-            pipe.scard(keys.named("idle"))
-            pipe.scard(keys.named("paused"))
-            pipe.xlen(keys.shared)
-            pipe.xlen(keys.out)
-            pipe.xlen(keys.inbox(self._rank))
-            for pin in watched:
-                pipe.xlen(keys.pin(*pin))
-            pipe.xpending(keys.shared, GROUP)
-            idle, paused, shared, events, messages, *lengths, leased = pipe.execute()
-        backlog = max(0, shared - leased["pending"])
-        # Half the limit, so that a paused sender does not start and stop at every task.
-        full = [
-            pin
-            for pin, length in zip(watched, lengths, strict=True)
-            if length > self._max_tasks(pin) // 2
-        ]
-        is_full = events > self._max_results() // 2
-        idle = max(0, idle + paused - backlog)
-        return StoreStatus(idle, tuple(full), is_full, messages > 0, backlog)
+        streams = [self._keys.pin(*pin) for pin in watched]
+        with service_errors(self._address):
+            answer = self._ask_status(keys=[self._keys.prefix], args=[self._rank, *streams])
+        # Half the limits, so that a paused sender does not start and stop at every task.
+        pairs = zip(watched, answer[4:], strict=True)
+        full = tuple(pin for pin, length in pairs if length > self._max_tasks(pin) // 2)
+        return self._status(answer[:4], 2)._replace(full=full)
 
     def positions(self, pins: Sequence[InstanceId]) -> list[ResumePoint]:
         place = self._keys.named("positions")
@@ -188,3 +199,11 @@ class RedisTaskStore:
     def _max_results(self) -> int:
         limits = self._limits
         return at_most(limits.result_batches, self._results_size, limits.queue_bytes)
+
+
+def _call_seconds(
+    tasks: Sequence[tuple[Task, bytes]], microseconds: Sequence[int]
+) -> tuple[tuple[int, float], ...]:
+    """Return the PEs of tasks, each with the time of a call as far as it is known."""
+    known = {task.pe: cost / 1e6 for (task, _), cost in zip(tasks, microseconds, strict=True)}
+    return tuple(pair for pair in known.items() if pair[1] >= 0)

@@ -14,9 +14,9 @@
 --   lease_positions     stream, entry id, value
 --   progressed          pinned instance or entry id
 --   attempt             1 if it is in a call, else 0, and the pinned instance or entry id; may lack
--- Returns  number of idle workers beyond the shared tasks that are queued for them, number of
---          queued shared tasks, of queued events, of tasks in the worker's inbox, then the length
---          of the stream of each of the `tasks`
+-- Returns  the load (see common.lua); number of tasks that wait for the instances whose leases have
+--          ended; for each of the `tasks` the length of its stream, and microseconds of a call of
+--          its PE as last reported, or -1
 --          -- or an error reply that starts with LOST when this worker was evicted or a lease is no
 --          longer its own, with GONE when keys are missing, with BACK as idempotent.lua says
 --
@@ -64,6 +64,7 @@ local function add_usage()
     local pe, calls, microseconds = unpack(counter)
     call('HINCRBY', key('calls'), pe .. '/' .. rank, calls)
     call('HINCRBY', key('busy'), pe .. '/' .. rank, microseconds)
+    call('HSET', key('costs'), pe, math.floor(microseconds / calls))
   end
 end
 
@@ -128,18 +129,27 @@ local function end_leases()
   end
 end
 
+-- Number of tasks in the streams of the instances whose leases have ended, that no worker has read.
+local function waiting_for_instances()
+  local waiting, seen = 0, { [key('shared')] = true, [key('inbox:' .. rank)] = true }
+  for _, lease in each('leases') do
+    local stream = lease[1]
+    if not seen[stream] then
+      seen[stream] = true
+      waiting = waiting + call('XLEN', stream) - call('XPENDING', stream, GROUP)[1]
+    end
+  end
+  return waiting
+end
+
 local function status()
-  local shared = key('shared')
-  local backlog = call('XLEN', shared) - call('XPENDING', shared, GROUP)[1]
-  backlog = math.max(0, backlog)
-  local idle = call('SCARD', key('idle')) + call('SCARD', key('paused'))
-  local reply = {
-    math.max(0, idle - backlog),
-    backlog,
-    call('XLEN', out),
-    call('XLEN', key('inbox:' .. rank)),
-  }
-  for _, task in each('tasks') do reply[#reply + 1] = call('XLEN', task[1]) end
+  local reply = load_of(rank)
+  reply[#reply + 1] = waiting_for_instances()
+  for _, task in each('tasks') do
+    local stream, pe = unpack(task)
+    reply[#reply + 1] = call('XLEN', stream)
+    reply[#reply + 1] = tonumber(call('HGET', key('costs'), pe) or -1)
+  end
   return reply
 end
 
@@ -159,4 +169,5 @@ record_positions()
 reset_delivery_counts()
 record_attempt()
 end_leases()
+tell_feeders()
 return answer(status())

@@ -21,3 +21,39 @@ local function now()
   return clock[1] * 1000 + math.floor(clock[2] / 1000)
 end
 
+-- Number of tasks that a feeder counts: the unfinished ones of an instance, or the queued shared
+-- ones.
+local function queued(stream)
+  local length = call('XLEN', stream)
+  if stream ~= key('shared') then return length end
+  return math.max(0, length - call('XPENDING', stream, GROUP)[1])
+end
+
+-- Tells each feeder that waits for room in its queue (see put.lua), if there is some now.
+local function tell_feeders()
+  local waiting = call('HGETALL', key('feeding'))
+  for i = 1, #waiting, 2 do
+    local root = waiting[i]
+    local limit, stream = string.match(waiting[i + 1], '^(%d+) (.+)$')
+    if limit and queued(stream) < tonumber(limit) then
+      call('HSET', key('feeding'), root, '')
+      call('RPUSH', key('room:' .. root), 1)
+    end
+  end
+end
+
+-- The load as a worker sees it: number of other idle workers beyond the shared tasks that are queued
+-- for them, number of queued shared tasks, of queued events, of tasks in the worker's inbox.
+local function load_of(rank)
+  local backlog = queued(key('shared'))
+  local idle = 0
+  for _, name in ipairs({ 'idle', 'paused' }) do
+    idle = idle + call('SCARD', key(name)) - call('SISMEMBER', key(name), rank)
+  end
+  return {
+    math.max(0, idle - backlog),
+    backlog,
+    call('XLEN', key('out')),
+    call('XLEN', key('inbox:' .. rank)),
+  }
+end

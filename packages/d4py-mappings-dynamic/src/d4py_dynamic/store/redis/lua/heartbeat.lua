@@ -1,7 +1,8 @@
 -- Records the heartbeat of a worker, or of the driver.
 --
 -- ARGV     worker's rank, or 'driver'; the driver's id, or nothing
--- Returns  1, or 0 if that worker was evicted, another driver has taken over, or the run is over
+-- Returns  1, or for the driver the heartbeats of all members, as a flat list of member and time; 0
+--          if that worker was evicted, another driver has taken over, or the run is over
 
 local member, driver_id = ARGV[1], ARGV[2]
 
@@ -13,4 +14,4 @@ end
 
 if not is_expected() then return 0 end
 call('HSET', key('members'), member, now())
-return 1
+return member == 'driver' and call('HGETALL', key('members')) or 1

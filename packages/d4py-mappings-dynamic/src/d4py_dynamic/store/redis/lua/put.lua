@@ -6,7 +6,11 @@
 --   finishing  PE number: its instances are postprocessed from now on
 --   orphans    field of an orphaned replica that is among the tasks
 --   offsets    PE number, number of calls that were put for it in all, true if there will be no more
+--   feeding    PE number of a root, its stream, number of tasks with which its queue is full; may
+--              lack
 -- Returns  number of tasks that were added; one for the inbox of a worker that was evicted is not
+--          -- with `feeding`, 1 if the queue is full now, else 0: then tell_feeders (common.lua)
+--          pushes something to the list room:(PE number) when it is not full any more
 
 local function add_tasks()
   local inbox = key('inbox:')
@@ -26,6 +30,14 @@ local function add_tasks()
   return added
 end
 
+local function feed()
+  local root, stream, limit = unpack(request.feeding)
+  call('DEL', key('room:' .. root))
+  local is_full = queued(stream) >= limit
+  call('HSET', key('feeding'), root, is_full and (limit .. ' ' .. stream) or '')
+  return is_full and 1 or 0
+end
+
 local earlier = run_gone() or not_the_driver(request.driver_id) or earlier_answer()
 if earlier then return earlier end
 
@@ -36,4 +48,4 @@ for _, offset in each('offsets') do
   local pe, calls, ended = unpack(offset)
   call('HSET', key('offsets'), pe, calls .. (ended and '.' or ''))
 end
-return answer(added)
+return answer(request.feeding and feed() or added)
