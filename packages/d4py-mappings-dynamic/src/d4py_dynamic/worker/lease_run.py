@@ -59,6 +59,7 @@ class LeaseRun(ABC):
         state: see `RunState`.
         attempt: what was announced to the store; see `d4py_dynamic.worker.poison`.
         shares_followers: items that follow from it go to the store, for other workers.
+        keeps_quick: but those for PEs whose calls are quick are processed here.
     """
 
     #: It is of a root or a stateful instance, which only this worker can process.
@@ -73,7 +74,7 @@ class LeaseRun(ABC):
         self.on_probation = on_probation
         self.state = RunState.ACTIVE
         self.attempt: Attempt | None = None
-        self.shares_followers = False
+        self.shares_followers = self.keeps_quick = False
         self._executor = executor
         self._outer_calls = len(executor.call_stack)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from time import monotonic
 
 from d4py_dynamic.store.tasks import StoreStatus
@@ -21,6 +22,8 @@ class LoadMonitor:
 
     def __init__(self, limits: WorkerLimits = WorkerLimits()) -> None:
         self.idle = self.backlog = 0
+        self._call_seconds: dict[int, float] = {}
+        self._quick_seconds = limits.quick_seconds
         self._interval = limits.load_seconds
         self._stock_seconds, self._stock_tasks = limits.stock_seconds, limits.stock_tasks
         self._noted_at = 0.0
@@ -37,9 +40,18 @@ class LoadMonitor:
         is_recent = monotonic() - self._idle_at < self._stock_seconds
         return is_recent and self.backlog < self._stock_tasks
 
+    def is_quick(self, pe: int) -> bool:
+        """Whether a call of a PE takes no longer than it would to have another worker make it."""
+        return self._call_seconds.get(pe, float("inf")) < self._quick_seconds
+
+    def note_calls(self, calls: Iterable[tuple[int, float]]) -> None:
+        """Take note of how long a call of some PEs took last."""
+        self._call_seconds.update(calls)
+
     def note(self, status: StoreStatus) -> None:
         """Take note of a look."""
         self._noted_at = monotonic()
+        self.note_calls(status.call_seconds)
         self.idle, self.backlog = status.idle, status.backlog
         if self.idle > 0:
             self._idle_at = self._noted_at

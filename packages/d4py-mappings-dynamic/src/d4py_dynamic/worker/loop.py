@@ -203,7 +203,7 @@ class Worker:
         assert run is not None
         return not (
             self._pinned[pe]
-            or run.shares_followers
+            or (run.shares_followers and not (run.keeps_quick and self._load.is_quick(pe)))
             or run.on_probation
             or (
                 self._executor.in_call and (self._load.idle > 0 or pe in self._executor.pes_in_call)

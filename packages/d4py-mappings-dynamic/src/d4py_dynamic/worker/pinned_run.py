@@ -49,9 +49,13 @@ class PinnedRun(LeaseRun):
         return self.lease.position.sent is None or self._owned.is_unrepeatable
 
     def begin(self, load: LoadMonitor, *, is_draining: bool) -> None:
-        """Share followers at once if any worker wants them, since this lease cannot move."""
+        """Share followers at once if any worker wants them, since this lease cannot move.
+
+        What is quick to process is not worth it for a single item.
+        """
         self.note_load(load, is_draining=is_draining)
         self.shares_followers |= self._owned.on_probation
+        self.keeps_quick = self._size == 1 and not is_draining
 
     def steps(self) -> Iterator[Wait | None]:
         owned, guard = self._owned, self._services.guard
@@ -116,6 +120,8 @@ class PinnedRun(LeaseRun):
             if has_handed_back or self.on_probation:
                 self.state = RunState.PUT_BACK
                 return
+            if owned.done == self._size:
+                return  # one commit, by `finish`, saves it and ends the lease
             services.session.look_if_due()
             if self.outbox.is_heavy or monotonic() >= self._due_at(began_at):
                 yield backpressure.after(services.checkpoints.save(owned))
@@ -124,6 +130,14 @@ class PinnedRun(LeaseRun):
                 self.state = RunState.LEFT
                 return
             began_at = monotonic()
+
+    @property
+    def _size(self) -> int:
+        """Number of items, or calls, of the lease."""
+        payload = self.lease.task.payload
+        if payload is None:
+            return 0
+        return payload if isinstance(payload, int) else len(payload)
 
     def _due_at(self, began_at: float) -> float:
         """Return when to save the instance in the middle of the lease.

@@ -74,6 +74,7 @@ class StoreSession:
             raise self.error
         self.report_changes()
         self._usage.add_to(commit)
+        self.load.note_calls((pe, seconds / calls) for pe, calls, seconds in commit.counters)
         commit.attempt = self._stack.attempt
         started_at = perf_counter()
         try:
