@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -23,7 +23,7 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: environments lint types test-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+test: environments static-and-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
 
 # Those of `make test`, side by side: pip waits for downloads and disks.
 environments: .venv/hatch.ready
@@ -31,6 +31,13 @@ environments: .venv/hatch.ready
 		$(MAKE) --no-print-directory .hatch/$$name.ready & pids="$$pids $$!"; \
 	done; \
 	for pid in $$pids; do wait $$pid || failed=1; done; exit $${failed:-0}
+
+# Side by side: linters and mypy use one processor only.
+static-and-core:
+	@$(MAKE) --no-print-directory lint types >.hatch/static.log 2>&1 & static=$$!; \
+	$(MAKE) --no-print-directory test-core; failed=$$?; \
+	wait $$static || failed=1; \
+	cat .hatch/static.log; exit $$failed
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"
