@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask lint fmt types bench wheels clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-libraries lint fmt types bench wheels clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -58,6 +58,9 @@ test-slow: .hatch/test.ready .hatch/mpich.ready ## what `make test` leaves out b
 
 test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
 	@$(RUN) dask:run
+
+test-libraries: .hatch/libraries.ready ## how objects of large libraries are carried
+	@$(RUN) libraries:run
 
 lint: .hatch/lint.ready ## style and layers
 	@$(RUN) lint:check

@@ -20,7 +20,7 @@ from dispel4py.errors import D4pyError, ItemError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, REOPEN_FILES, OpenFileError, Reducers
 from dispel4py.pickling.interned_strings import PrimedMemo, TakeBuffer
-from dispel4py.pickling.writable_arrays import dispatch_table, dumps
+from dispel4py.pickling.item_pickles import dispatch_table, dumps
 
 #: States of more objects are not searched for new strings each time; see `PrimedMemo`.
 MAX_OBJECTS = 10_000

@@ -24,8 +24,8 @@ from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import ItemError, shorten
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
+from dispel4py.pickling.item_pickles import dumps
 from dispel4py.pickling.local_copies import closed_over, copy_locally
-from dispel4py.pickling.writable_arrays import dumps
 
 #: Types of immutable values.  Without None: as the return value of a PE, None is no item.
 IMMUTABLE = frozenset(
@@ -126,12 +126,8 @@ def is_numpy_scalar(kind: type) -> bool:
 def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
-        data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
+        data = dumps(item, buffers.append)
         views = [buffer.raw() for buffer in buffers]
-        if any(view.readonly and is_array(view.obj) for view in views):
-            buffers = []
-            data = dumps(item, buffers.append)
-            views = [buffer.raw() for buffer in buffers]
         if counter is not None:
             counter.bytes += unpickled_bytes(data)
             if views:

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from dispel4py.engine.unique_arrays import is_array
+from dispel4py.pickling.item_pickles import dumps
 
 #: Size of a small item; texts of at most so many characters are not measured.
 SMALL_BYTES = 32
@@ -42,7 +43,7 @@ def size_of(item: Any) -> int:
         return SMALL_BYTES + int(item.nbytes)
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
+        data = dumps(item, buffers.append)
         return unpickled_bytes(data) + sum(buffer.raw().nbytes for buffer in buffers)
     except Exception:  # a user's __reduce__ may raise anything
         meter = _Meter()

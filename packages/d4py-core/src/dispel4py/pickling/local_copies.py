@@ -29,7 +29,7 @@ import weakref
 from operator import attrgetter
 from typing import Any
 
-from dispel4py.pickling.writable_arrays import dispatch_table
+from dispel4py.pickling.item_pickles import dispatch_table
 
 _EMPTY = types.CellType()
 
