@@ -92,6 +92,43 @@ def test_m2_containers_are_copied_whole(item):
     assert type(copied) is type(item)
 
 
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"trace": [1.0, 2.0], "station": "here", "meta": {"a": None}},
+        [{"id": i, "name": "x"} for i in range(9)],
+        [[i, i + 1] for i in range(9)],
+        (1, [2], {"a": b"3"}, "4"),
+        {"place": (1.0, 2.0), "values": [1.0]},
+        {"place": (1.0, [2.0])},
+        [1, [2], {3: 4}],
+        [],
+        {"a": [], "b": {}},
+        {"deep": [{"a": [1]}]},
+        {(1, 2): [3]},
+        [{"a": bytearray(b"b")} for _ in range(9)],
+        {"a": [bytearray(b"b")]},
+    ],
+    ids=str,
+)
+def test_m2_nested_lists_and_dicts_are_copied_and_not_shared(item):
+    copied = copy_item(item)
+
+    assert repr(copied) == repr(item)
+    theirs = {id(part) for part in mutable_parts(item)}
+    assert theirs
+    assert not theirs & {id(part) for part in mutable_parts(copied)}
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: [x, 1, x], lambda x: {"a": x, "b": x}, lambda x: (x, x)]
+)
+def test_one_object_in_two_places_stays_one_object(make):
+    copied = copy_item(make([1]))
+
+    assert len({id(part) for part in mutable_parts(copied) if part == [1]}) == 1
+
+
 def test_two_references_to_one_object_stay_one_object():
     shared = [1]
 

@@ -1,8 +1,8 @@
 """Copies of items, so that a receiver is independent of the sender and of other receivers.
 
-Immutable items are passed on without a copy; a flat list or dict is copied in one step; all other
-items go through pickle, with their large buffers copied once, or, where pickle refuses, through
-`dispel4py.pickling.local_copies`.
+Immutable items are passed on without a copy; a list or dict, and those in it, are copied in a few
+steps (`dispel4py.engine.nested_copies`); all other items go through pickle, with their large
+buffers copied once, or, where pickle refuses, through `dispel4py.pickling.local_copies`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import pickle
 import uuid
 from collections.abc import Callable, Coroutine, Generator
 from functools import cache
+from gc import get_referents
 from types import FunctionType
 from typing import Any
 
 from dispel4py.engine.item_ids import InstanceSnapshot, Item
+from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
@@ -72,12 +74,13 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     if kind is list or kind is tuple:
         if IMMUTABLE_INSIDE.issuperset(map(type, item)):
             flat = item[:]  # of a tuple, that is the same object
-    elif (
-        kind is dict
-        and IMMUTABLE_INSIDE.issuperset(map(type, item.values()))
-        and IMMUTABLE_INSIDE.issuperset(map(type, item))
-    ):
-        flat = item.copy()
+        else:
+            flat = copy_nested(item, IMMUTABLE_INSIDE)
+    elif kind is dict:
+        if IMMUTABLE_INSIDE.issuperset(map(type, get_referents(item))):
+            flat = item.copy()
+        else:
+            flat = copy_nested(item, IMMUTABLE_INSIDE)
     if flat is not None:
         if counter is not None:
             if counter.to_come:  # as `ByteCounter.add`, without a call
