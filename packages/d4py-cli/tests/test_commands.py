@@ -257,13 +257,13 @@ class TestInstalled:
 
     @pytest.mark.parametrize("name", ["worker", "runs"])
     def test_without_the_client_the_pip_line_is_reported(self, dispel4py, write, folder, name):
-        write("hidden/redis.py", "raise ImportError('there is no redis')")
+        write("hidden/sitecustomize.py", "import sys; sys.modules['redis'] = None")
         done = dispel4py(name, env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
         assert done.status == 2
         assert "pip install 'd4py-mappings-dynamic[redis]'" in done.err
 
     def test_help_without_the_client_lists_them_with_the_pip_line(self, dispel4py, write, folder):
-        write("hidden/redis.py", "raise ImportError('there is no redis')")
+        write("hidden/sitecustomize.py", "import sys; sys.modules['redis'] = None")
         done = dispel4py("--help", env=dict(os.environ, PYTHONPATH=str(folder / "hidden")))
         assert (done.status, done.err) == (0, "")
         pip = "pip install 'd4py-mappings-dynamic[redis]'"

@@ -36,6 +36,10 @@ LOUD = """
 
     class Shout:
         example = "dispel4py shout"
+
+    class Mumble:
+        example = "dispel4py mumble"
+        requires = ("sys", "loud_library_gone")
 """
 
 
@@ -49,6 +53,7 @@ def loud(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(
         "[dispel4py.mappings]\nloud = loud_mapping:LoudMapping\nbroken = loud_mapping_gone:Any\n"
         "[dispel4py.commands]\nshout = loud_mapping:Shout\nhush = loud_mapping_gone:Hush\n"
+        "mumble = loud_mapping:Mumble\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
@@ -177,6 +182,7 @@ def test_unknown_mapping_is_answered_with_what_is_installed_and_the_nearest():
 
 def test_mapping_of_ours_that_is_missing_is_answered_with_its_pip_line(monkeypatch):
     monkeypatch.setattr("importlib.metadata.entry_points", lambda **kwargs: ())
+    monkeypatch.setattr("dispel4py.registry.find_object_reference", lambda group, name: None)
 
     assert refusal("mpi").endswith("to get it: pip install 'd4py-mappings-fixed[mpi]'")
     assert refusal("redis").endswith("to get it: pip install 'd4py-hybrid'")
@@ -225,3 +231,8 @@ def test_command_that_cannot_be_imported_is_answered_with_its_distribution(loud)
     ) as raised:
         load_command("hush")
     assert str(raised.value).endswith("try: pip install 'loud-mapping'")
+
+
+def test_command_that_requires_what_is_not_installed_is_answered_likewise(loud):
+    with pytest.raises(UnknownMappingError, match="'mumble' of loud-mapping cannot be imported"):
+        load_command("mumble")

@@ -9,7 +9,6 @@ gives, item by item, and something has to come out in any case.
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -279,7 +278,7 @@ class TestManyCalls:
         self, crash, graph, calls, before, after, processes
     ):
         expected = run(graph, inputs=calls).outputs
-        limits = replace(QUICK, outbox_bytes=100)
+        limits = QUICK._replace(outbox_bytes=100)
         try:
             result = crash(graph, calls, processes, before, after, limits=limits)
         except RunError as error:
@@ -331,7 +330,7 @@ def test_i5_a_call_whose_threads_write_is_right_or_fails_clearly(
     else:
         graph.connect(Tell(), "output", threaded, "input")
         graph.connect(threaded, "output", SimpleFunctionPE(tuple), "input")
-    limits = replace(QUICK, outbox_bytes=outbox_bytes)
+    limits = QUICK._replace(outbox_bytes=outbox_bytes)
     try:
         outputs = crash(graph, 12, processes, before, after, limits=limits).outputs
     except RunError as error:
@@ -584,7 +583,7 @@ def test_m7_a_call_with_several_items_is_right_or_fails_clearly(
     graph.connect(Words(7), "output", pe, "input")
     graph.connect(pe, "output", CountsBatches(), "input")
     expected = run(graph, inputs=4).outputs["CountsBatches2"]["output"]
-    limits = replace(QUICK, outbox_bytes=outbox_bytes)
+    limits = QUICK._replace(outbox_bytes=outbox_bytes)
     try:
         result = crash(graph, 4, processes, before, after, limits=limits)
     except RunError as error:

@@ -159,7 +159,7 @@ def test_c5_output_of_a_call_that_cannot_be_split_is_committed_while_it_lasts(of
 
     If its worker is lost then, the call is repeated, and sends the rest.
     """
-    office.plan = replace(office.plan, limits=replace(office.plan.limits, linger_seconds=0.0))
+    office.plan = replace(office.plan, limits=office.plan.limits._replace(linger_seconds=0.0))
     office.limits = WorkerLimits(load_seconds=2 * LIMIT)  # no look is due in mid-call
     items = [*range(20), LONG]
     office.put(items)

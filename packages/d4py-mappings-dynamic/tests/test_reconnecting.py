@@ -4,7 +4,6 @@ import os
 import socket
 import threading
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -271,7 +270,7 @@ class TestLocalServer:
     @pytest.mark.usefixtures("busy")
     def test_a_busy_remote_server_is_not_waited_for(self, address):
         with (
-            connect(replace(address, process=None), 0.2) as client,
+            connect(address._replace(process=None), 0.2) as client,
             pytest.raises(redis.TimeoutError),
         ):
             client.ping()

@@ -119,7 +119,7 @@ def timed_scripts():
 def run_alone(run_in_threads, plan, driver, make_store, alone, quick):
     # Nothing depends on how long something takes, or on the test's own threads.
     limits = WorkerLimits(
-        log_seconds=WorkerLimits.take_seconds,
+        log_seconds=WorkerLimits().take_seconds,
         load_seconds=1e9,
         quick_seconds=quick,
         checkpoints=CheckpointLimits(work_per_cost=0.0, rest_per_cost=0.0),

@@ -442,7 +442,7 @@ class StoreContract:
         assert workers[0].status([place]).full == ()
 
     def test_c6_large_tasks_fill_an_instance_although_small_tasks_follow(self, driver, workers):
-        size = StoreLimits.queue_bytes // 16
+        size = StoreLimits().queue_bytes // 16
         for _ in range(20):
             workers[0].commit(Commit(tasks=[items(bytes(size), pe=PINNED, instance=0)]))
         assert workers[0].commit(Commit(tasks=[items(1, pe=PINNED, instance=0)])).full

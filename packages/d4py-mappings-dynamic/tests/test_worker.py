@@ -5,7 +5,6 @@ The driver is the real one, so that whole runs are seen, and compared with `simp
 
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from dynamic_helpers.loop_pes import EAGER, Slow, stateful
@@ -55,7 +54,7 @@ class Gather(ConsumerPE):
     st.integers(0, 5),
     st.integers(1, 4),
     st.sampled_from([0, 1, 32]),
-    st.sampled_from([WorkerLimits(), replace(EAGER, outbox_bytes=100)]),
+    st.sampled_from([WorkerLimits(), EAGER._replace(outbox_bytes=100)]),
 )
 def test_c2_a_random_graph_gives_what_simple_gives(
     execute, graph, calls, processes, most_waiting, limits

@@ -195,8 +195,8 @@ class Sizes:
 def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop"):
     """Run a placed graph; return its result and the net."""
     sizes = sizes or Sizes()
-    limits = replace(placement.plan.limits, batch_items=sizes.chunk)
-    placement = replace(placement, plan=replace(placement.plan, limits=limits))
+    limits = placement.plan.limits._replace(batch_items=sizes.chunk)
+    placement = placement._replace(plan=replace(placement.plan, limits=limits))
     chooser = random.Random(seed)
     clock = Clock(chooser)
     net = Net(placement.ranks, chooser)

@@ -22,7 +22,7 @@ class IgnoresOrder(Sound):
                 ordered=(),
                 has_places=False,
                 routes={
-                    name: tuple(replace(route, path=-1, ordered=False) for route in routes)
+                    name: tuple(route._replace(path=-1, ordered=False) for route in routes)
                     for name, routes in pe.routes.items()
                 },
             )

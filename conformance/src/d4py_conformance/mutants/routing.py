@@ -60,7 +60,7 @@ class IgnoresGroupings(Sound):
             replace(
                 pe,
                 routes={
-                    name: tuple(replace(route, grouping=shuffle) for route in routes)
+                    name: tuple(route._replace(grouping=shuffle) for route in routes)
                     for name, routes in pe.routes.items()
                 },
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import shlex
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -121,6 +120,8 @@ def check_mapping_name(name: str, arguments: list[str]) -> None:
     if name in mappings or name in KNOWN_DISTRIBUTIONS:
         return
     if names_workflow(name):
+        import shlex
+
         is_swapped = bool(arguments) and arguments[0] in mappings
         mapping, *rest = arguments if is_swapped else ["simple", *arguments]
         command = shlex.join(["dispel4py", mapping, name, *rest])

@@ -11,17 +11,18 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.util import decode_source, find_spec, module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import CodeType, ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.workflow_graph import WorkflowGraph, all_graphs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: Package in which a name is searched if there is no such file or module.
 EXAMPLES = "d4py_examples.graph_testing"
@@ -34,8 +35,7 @@ class Origin(NamedTuple):
     graph: str
 
 
-@dataclass(frozen=True)
-class LoadedWorkflow:
+class LoadedWorkflow(NamedTuple):
     """A module that was imported to get a graph.
 
     Attributes:
@@ -153,7 +153,7 @@ def load_module(target: str) -> LoadedWorkflow:
         _make_importable(os.getcwd())
         if _module_exists(target):
             return LoadedWorkflow(target, _import(target, target))
-        if os.path.isfile(target) and not Path(target).suffix:
+        if os.path.isfile(target) and os.path.splitext(target)[1] in ("", "."):
             return LoadedWorkflow(target, _load_file(target, os.path.realpath(target)))
     example = target.removesuffix(".py")
     if example.isidentifier() and _module_exists(f"{EXAMPLES}.{example}"):
@@ -231,7 +231,8 @@ class _TextLoader(SourceFileLoader):
 
 def _load_file(target: str, filename: str) -> ModuleType:
     try:
-        text = decode_source(Path(filename).read_bytes())
+        with open(filename, "rb") as file:
+            text = decode_source(file.read())
     except OSError as error:
         raise WorkflowLoadError(f"cannot read {target}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError) as error:
@@ -322,7 +323,8 @@ def _module_name(filename: str) -> str:
 
 def _plain_name(filename: str) -> str:
     # Pickle takes a dot in a module's name for a package.
-    return "".join(c if c.isalnum() else "_" for c in Path(filename).stem)
+    stem = os.path.splitext(os.path.basename(filename))[0]
+    return "".join(c if c.isalnum() else "_" for c in stem)
 
 
 def _is_taken(name: str, filename: str) -> bool:
@@ -345,6 +347,8 @@ def _make_importable(folder: str, *, first: bool = True) -> None:
 
 
 def _why_missing(target: str) -> str:
+    from pathlib import Path  # slow to import, and only errors need it
+
     path = Path(target)
     if path.is_dir():
         return f"it is a folder (Python files in it: {name_list(_python_files(path))})"

@@ -11,10 +11,13 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError, UnknownMappingError, name_list
+from dispel4py.files.entry_points import find_object_reference, load_object
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -139,6 +142,9 @@ class Command(Protocol):
 
     Attributes:
         example: a command line, for the help.
+
+    An attribute ``requires`` is optional: names of modules that the command imports when it is
+    run.  Help texts import all commands, so what is slow to import is imported then.
     """
 
     example: str
@@ -222,18 +228,18 @@ def load_mapping(name: str) -> Mapping:
         UnknownMappingError: the mapping is not installed, or cannot be imported; the message has
             the pip command to install it.
     """
-    entry = _entry_point(name)
-    if entry is None:
+    load = _loader(name, ENTRY_POINT_GROUP)
+    if load is None:
         raise UnknownMappingError(_not_installed(name))
     try:
-        mapping: Mapping = entry.load()()
+        mapping: Mapping = load()()
     except ImportError as error:
         if error.name == "_multiprocessing":
             raise UnknownMappingError(
                 f"mapping {name!r} needs processes, which Python on {sys.platform} lacks;"
                 " use the mapping 'simple'"
             ) from error
-        wanted = KNOWN_DISTRIBUTIONS.get(name) or getattr(entry.dist, "name", name)
+        wanted = KNOWN_DISTRIBUTIONS.get(name) or _distribution_name(name, ENTRY_POINT_GROUP)
         raise UnknownMappingError(
             f"mapping {name!r} is installed but cannot be imported ({error});"
             f" try: pip install '{wanted}'"
@@ -245,15 +251,18 @@ def load_command(name: str) -> Command | JobCommand | None:
     """Return a new instance of the installed command with a name; None if there is none.
 
     Raises:
-        UnknownMappingError: the command cannot be imported.
+        UnknownMappingError: the command cannot be imported, or a module that it requires.
     """
-    entry = _entry_point(name, COMMAND_GROUP)
-    if entry is None:
+    load = _loader(name, COMMAND_GROUP)
+    if load is None:
         return None
     try:
-        command: Command | JobCommand = entry.load()()
+        command: Command | JobCommand = load()()
+        for module in getattr(command, "requires", ()):
+            if find_spec(module) is None:
+                raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     except ImportError as error:
-        distribution = getattr(entry.dist, "name", name)
+        distribution = _distribution_name(name, COMMAND_GROUP)
         # Commands of d4py need the extras of its mappings; those of other packages are not known.
         ours = {wanted.partition("[")[0]: wanted for wanted in KNOWN_DISTRIBUTIONS.values()}
         raise UnknownMappingError(
@@ -297,8 +306,23 @@ def _close_matches(name: str, names: Iterable[str], cutoff: float) -> list[str]:
     return get_close_matches(name, list(names), n=1, cutoff=cutoff)
 
 
+def _loader(name: str, group: str) -> Callable[[], Any] | None:
+    """Return what imports the class with a name; None if no installed package has one."""
+    reference = find_object_reference(group, name)
+    if reference is not None:
+        return partial(load_object, reference)
+    entry = _entry_point(name, group)  # in an archive
+    return None if entry is None else entry.load
+
+
+def _distribution_name(name: str, group: str) -> str:
+    """Return the name of the distribution with an entry point; its own name if that is unknown."""
+    distribution = getattr(_entry_point(name, group), "dist", None)
+    return name if distribution is None else distribution.name
+
+
 def _entry_points(group: str) -> EntryPoints:
-    # Slow to import, and no worker process needs it.
+    # Slow to import, so only for what `dispel4py.files.entry_points` does not do.
     from importlib.metadata import entry_points
 
     return entry_points(group=group)

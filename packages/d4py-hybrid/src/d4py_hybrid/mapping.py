@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from d4py_dynamic.mappings.redis import RedisMapping
@@ -40,7 +39,7 @@ class HybridRedisMapping(RedisMapping):
     def worker_spec(self, plan: Plan, start: Start, options: RunOptions) -> WorkerSpec:
         """See `d4py_dynamic.mappings.base.DynamicMapping`."""
         spec = super().worker_spec(plan, start, options)
-        return replace(spec, interval=_checkpoint_interval(options.extra))
+        return spec._replace(interval=_checkpoint_interval(options.extra))
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""

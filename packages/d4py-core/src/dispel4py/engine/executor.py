@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
@@ -108,7 +107,7 @@ class Executor:
             on_stuck=self._on_stuck,
             leased=self._leased,
             lines=self._lines,
-            limits=replace(plan.limits, batch_items=1) if self._one_by_one else plan.limits,
+            limits=plan.limits._replace(batch_items=1) if self._one_by_one else plan.limits,
             seed=plan.seed,
             strict=plan.strict,
             clock=clock,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.core import GROUPING, GenericPE
 
@@ -14,8 +13,7 @@ GLOBAL = "global"
 GROUP_BY = "group_by"
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
+class Grouping(NamedTuple):
     """Which instance of a destination gets an item.
 
     Attributes:

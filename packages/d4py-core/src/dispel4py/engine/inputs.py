@@ -10,7 +10,6 @@ import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat, starmap
-from pathlib import Path
 from typing import Any, overload
 
 from dispel4py.engine.copying import Copier, copy_item
@@ -275,7 +274,8 @@ def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
     """
     if file is not None:
         try:
-            text = Path(file).read_text(encoding="utf-8-sig")
+            with open(file, encoding="utf-8-sig") as opened:
+                text = opened.read()
         except OSError as error:
             raise InputError(f"cannot read {file} (-f): {error.strerror}") from error
         except UnicodeDecodeError as error:

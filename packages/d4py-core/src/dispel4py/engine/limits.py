@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class EngineLimits:
+class EngineLimits(NamedTuple):
     """Limits and intervals of the engine; they are part of a `Plan`, so all processes have them.
 
     Attributes:

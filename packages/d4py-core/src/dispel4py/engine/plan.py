@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispel4py.base import ConsumerPE, IterativePE
 from dispel4py.checks.calls import check_graph
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from dispel4py.result import RunOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One edge of the flattened graph, by the numbers of its PEs.
 
     Attributes:
@@ -48,7 +47,7 @@ class Route:
     with_ids: bool = False
     path: int = -1
     ordered: bool = False
-    receiver: str = field(default="", compare=False)
+    receiver: str = ""
 
 
 @dataclass(frozen=True)

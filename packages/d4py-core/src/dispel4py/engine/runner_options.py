@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispel4py.engine.copying import Copier, copy_item
 from dispel4py.engine.limits import EngineLimits
@@ -33,8 +32,7 @@ def _do_nothing(caller: int) -> None:
     """Leave a stuck thread alone."""
 
 
-@dataclass(frozen=True)
-class RunnerOptions:
+class RunnerOptions(NamedTuple):
     """Options of the runners of a process.
 
     Attributes:

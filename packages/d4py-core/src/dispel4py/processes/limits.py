@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class ProcessLimits:
+class ProcessLimits(NamedTuple):
     """Time limits of worker processes and of what their PEs have started, all in seconds.
 
     Attributes:

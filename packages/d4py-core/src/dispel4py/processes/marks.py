@@ -7,7 +7,6 @@ also a program that has left the session, and whose parent has exited.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -43,7 +42,7 @@ def make_mark() -> str:
     Behind the last @ of a mark stands the earliest start time of its processes, so that the
     environments of older ones need not be read.
     """
-    return f"{secrets.token_hex(8)}@{boot_ticks()}"
+    return f"{os.urandom(8).hex()}@{boot_ticks()}"
 
 
 def with_mark(mark: str) -> str:

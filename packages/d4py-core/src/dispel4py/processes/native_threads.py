@@ -14,10 +14,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
-from pathlib import Path
 from time import monotonic, sleep
 
-_TASKS = Path("/proc/self/task")
+_TASKS = "/proc/self/task"
 #: Prefixes of the names of threads that nothing in a forked child waits for.
 _FORK_SAFE = ("ZMQbg/",)
 #: Ids of threads that were started in `fork_safe_threads`.
@@ -70,19 +69,20 @@ def python_threads() -> int:
 def _foreign() -> bool:
     """Return whether there are threads that neither Python nor a fork-safe library has started."""
     try:
-        count = sum(map(_is_relevant, _TASKS.iterdir()))
+        count = sum(map(_is_relevant, os.listdir(_TASKS)))
     except OSError:  # not Linux
         return False
     return count > python_threads()
 
 
-def _is_relevant(task: Path) -> bool:
+def _is_relevant(task: str) -> bool:
     """Return whether a thread is not fork-safe and is not exiting."""
     try:
-        front, _, rest = (task / "stat").read_text().rpartition(")")
+        with open(f"{_TASKS}/{task}/stat") as file:
+            front, _, rest = file.read().rpartition(")")
     except OSError:  # it has ended
         return False
-    if task.name in _declared or int(rest.split()[_FLAGS]) & _PF_EXITING:
+    if task in _declared or int(rest.split()[_FLAGS]) & _PF_EXITING:
         return False
     return not front.partition("(")[2].startswith(_FORK_SAFE)
 

@@ -12,14 +12,13 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import (
     current_process,
     forkserver,
     get_all_start_methods,
     resource_tracker,
 )
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.errors import OptionError, name_list
 from dispel4py.files.socket_directory import shorten_multiprocessing_paths
@@ -60,8 +59,7 @@ def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class Start:
+class Start(NamedTuple):
     """How the workers of a run are started.
 
     Attributes:
@@ -70,7 +68,7 @@ class Start:
     """
 
     method: str
-    seconds: float = ProcessLimits.start_seconds
+    seconds: float = ProcessLimits().start_seconds
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Start:

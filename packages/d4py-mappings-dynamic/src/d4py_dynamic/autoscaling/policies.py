@@ -7,7 +7,6 @@ observations always give the same targets.
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -192,7 +191,9 @@ def make_policy(name: str, most: int, threshold: float | None = None) -> Policy:
         OptionError: there is no such strategy, or a number is out of range.
     """
     if name not in STRATEGIES:
-        near = difflib.get_close_matches(name, STRATEGIES, 1)
+        from difflib import get_close_matches  # slow to import, and only errors need it
+
+        near = get_close_matches(name, STRATEGIES, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise OptionError(
             f"no scaling strategy is called {name!r}{hint}; there are {', '.join(STRATEGIES)}"

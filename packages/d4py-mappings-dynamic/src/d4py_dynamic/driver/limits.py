@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Seconds between two heartbeats of a worker, and of a driver that workers can join.
 HEARTBEAT_SECONDS = 1.0
@@ -10,8 +10,7 @@ HEARTBEAT_SECONDS = 1.0
 LEASE_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class DriverLimits:
+class DriverLimits(NamedTuple):
     """Intervals and limits of the driver of a run.
 
     Attributes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
+from typing import NamedTuple
 
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.store.tasks import ANY, Eviction
@@ -14,8 +14,7 @@ from dispel4py.errors import WorkerLostError, WorkerStartError
 _EXTERNAL_CAUSES = ("killed by SIGKILL", "killed by SIGTERM")
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """What a worker held when it was evicted from a run.
 
     Attributes:

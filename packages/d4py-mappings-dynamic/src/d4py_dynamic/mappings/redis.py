@@ -16,10 +16,11 @@ from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
 from d4py_dynamic.mappings.base import DynamicMapping, lease_seconds
 from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, worker_main
 from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.arguments import add_server_arguments
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-from d4py_dynamic.store.redis.server import add_server_arguments, find_server, missing_server
+from d4py_dynamic.store.redis.server import find_server, missing_server
 from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import redis
 
@@ -27,8 +27,7 @@ from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.processes.worker_reports import picklable_error
 
 
-@dataclass(frozen=True)
-class RedisWorkerSpec:
+class RedisWorkerSpec(NamedTuple):
     """What a worker process is started with; picklable in any start method.
 
     Attributes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 
 
-@dataclass(frozen=True)
-class RemoteLimits:
+class RemoteLimits(NamedTuple):
     """Intervals and limits of ``dispel4py worker`` and ``dispel4py resume``.
 
     Attributes:

@@ -6,7 +6,6 @@ items are encrypted with keys that are derived from secrets, which are never on 
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +18,6 @@ from d4py_dynamic.store.tasks import InstanceId
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
-
-
-def add_key_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the file with the key of a run that is joined."""
-    parser.add_argument(
-        "--key-file",
-        metavar="FILE",
-        help="file with the run's key; the variable D4PY_KEY may hold the key instead",
-    )
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
-"""The command ``dispel4py runs``, which lists the runs on a Redis server."""
+"""The command ``dispel4py runs``, which lists the runs on a Redis server.
+
+The client library is imported when runs are listed, so that help texts are shown at once.
+"""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from d4py_dynamic.remote.run_directory import RunInfo, list_runs
-from d4py_dynamic.store.redis.client import connect
-from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.server import add_server_arguments, known_server
+from d4py_dynamic.store.redis.arguments import add_server_arguments
+
+if TYPE_CHECKING:
+    from d4py_dynamic.remote.run_directory import RunInfo
 
 #: A driver whose last heartbeat is older is listed with that age.
 _LATE_SECONDS = 5
@@ -19,6 +23,7 @@ PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 class RunsCommand:
     """List the runs on a Redis server, with their progress and workers."""
 
+    requires = ("redis",)
     example = "dispel4py runs --redis-url redis://HOST:6379"
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -27,6 +32,11 @@ class RunsCommand:
 
     def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
         """See `dispel4py.registry.Command`."""
+        from d4py_dynamic.remote.run_directory import list_runs
+        from d4py_dynamic.store.redis.client import connect
+        from d4py_dynamic.store.redis.errors import service_errors
+        from d4py_dynamic.store.redis.server import known_server
+
         address = known_server(vars(options))
         with service_errors(address), connect(address) as client:
             found = list_runs(client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Default of `TaskStore.take`: how long to wait for a task, in seconds.
 TAKE_SECONDS = 0.5
@@ -10,8 +10,7 @@ TAKE_SECONDS = 0.5
 LONGEST_TAKE_SECONDS = 10.0
 
 
-@dataclass(frozen=True)
-class StoreLimits:
+class StoreLimits(NamedTuple):
     """When queues are full, and how much is read at once.
 
     Attributes:

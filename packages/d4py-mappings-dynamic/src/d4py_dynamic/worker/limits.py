@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from d4py_dynamic.store.limits import LONGEST_TAKE_SECONDS
 
 
-@dataclass(frozen=True)
-class CheckpointLimits:
+class CheckpointLimits(NamedTuple):
     """How often an instance is saved; see `d4py_dynamic.worker.pinned_instance`.
 
     Attributes:
@@ -28,8 +27,7 @@ class CheckpointLimits:
     probation_seconds: float = 1.0
 
 
-@dataclass(frozen=True)
-class WorkerLimits:
+class WorkerLimits(NamedTuple):
     """Intervals and limits of a worker.
 
     Attributes:

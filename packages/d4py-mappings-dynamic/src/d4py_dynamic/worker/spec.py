@@ -5,7 +5,7 @@ The driver makes one `WorkerSpec`, and every worker process, wherever it runs, c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
@@ -16,8 +16,7 @@ from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from dispel4py.engine.plan_bundle import PlanBundle
 
 
-@dataclass(frozen=True)
-class WorkerSpec:
+class WorkerSpec(NamedTuple):
     """What every worker of a run is started with; picklable in any start method.
 
     Attributes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dispel4py.engine.limits import EngineLimits
 
 
-@dataclass(frozen=True)
-class RankLimits:
+class RankLimits(NamedTuple):
     """What bounds the queues of ranks and driver, and how often either does periodic work.
 
     Attributes:
@@ -28,13 +27,13 @@ class RankLimits:
         progress_seconds: Time between two progress reports.
     """
 
-    batch_items: int = EngineLimits.batch_items
-    batch_bytes: int = EngineLimits.batch_bytes
+    batch_items: int = EngineLimits().batch_items
+    batch_bytes: int = EngineLimits().batch_bytes
     window: int = 3
     results_window: int = 8
     call_window: int = 4
     shared_call_window: int = 2
-    linger_seconds: float = EngineLimits.batch_seconds
+    linger_seconds: float = EngineLimits().batch_seconds
     shared_batch_seconds: float = 0.1
     wait_seconds: float = 0.5
     check_seconds: float = 0.05

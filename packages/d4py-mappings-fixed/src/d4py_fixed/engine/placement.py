@@ -7,8 +7,9 @@ Where there are fewer, neighbours on the graph share a process and pass items on
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 from dispel4py.engine.grouping import SHUFFLE
 from dispel4py.engine.plan import Ancestors, Plan, PlannedPE
@@ -17,8 +18,7 @@ from dispel4py.workflow_graph import WorkflowGraph
 Instance = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """A plan, and the process of each instance.
 
     Attributes:

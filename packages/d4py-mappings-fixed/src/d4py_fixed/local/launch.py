@@ -9,9 +9,8 @@ import argparse
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import CODEC
@@ -161,8 +160,7 @@ def _share_memory(
     return SharedMemoryTransport(make_transport(), arenas, rank)
 
 
-@dataclass(frozen=True)
-class RankSpec:
+class RankSpec(NamedTuple):
     """What a rank is started with; picklable with any start method.
 
     Attributes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class MpiLimits:
+class MpiLimits(NamedTuple):
     """What bounds the start and the end of ranks, and how often either side does periodic work.
 
     Attributes:

@@ -75,7 +75,7 @@ class MpiMapping:
         parser.add_argument(
             "--wait",
             type=float,
-            default=MpiLimits.start_seconds,
+            default=MpiLimits().start_seconds,
             metavar="SECONDS",
             help="how long to wait for the MPI processes to start (default: %(default)g)",
         )
@@ -161,7 +161,7 @@ def _place_on_job(graph: WorkflowGraph, options: RunOptions) -> Placement:
 
 
 def _wait_seconds(options: RunOptions) -> float:
-    return float(options.extra.get("wait", MpiLimits.start_seconds))
+    return float(options.extra.get("wait", MpiLimits().start_seconds))
 
 
 def _lead(source: RankSource, placement: Placement, inputs: Any, options: RunOptions) -> RunResult:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class SharedMemoryLimits:
+class SharedMemoryLimits(NamedTuple):
     """Bounds of the arena of each rank.
 
     Attributes:

@@ -67,7 +67,7 @@ def _with_paths(
             for route in edges:
                 numbered = route
                 if route.ordered or leads[route.destination]:
-                    numbered = replace(route, path=next_path)
+                    numbered = route._replace(path=next_path)
                     next_path += len(_paths(numbered, pes))
                 routes[output] += (numbered,)
         found[i] = replace(pes[i], routes=routes, position=position)

@@ -7,8 +7,7 @@ those parts of a URL that are certainly not part of a password.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.connection import parse_url
 
@@ -44,8 +43,7 @@ _SETTINGS = name_list([*_PASSED_ON, "ssl_…"])
 _QUOTE_NOTHING = "Invalid value for", "Port out of range"
 
 
-@dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """The address of a server, and what is known of it.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import redis
 
@@ -14,8 +14,7 @@ from d4py_dynamic.store.redis.scripts import register_script
 from dispel4py.errors import ServiceError
 
 
-@dataclass(frozen=True)
-class Counts:
+class Counts(NamedTuple):
     """The counts of a run.
 
     Attributes:

@@ -5,7 +5,7 @@ All keys of a run share one prefix, so that several runs can use one server.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from d4py_dynamic.store.tasks import ANY, Delivery, InstanceId, Lease, Task
 
@@ -21,8 +21,7 @@ INTACT = "intact"
 JOINED = "joined"
 
 
-@dataclass(frozen=True)
-class RunKeys:
+class RunKeys(NamedTuple):
     """The names of one run's keys.
 
     Attributes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import redis
@@ -301,6 +300,6 @@ class RedisRunStore:
         """See `RunStore`; ignore a server that is gone, and its keys with it."""
         self._redis.close()
         if not self._address.embedded:
-            address = replace(self._address, reconnect_seconds=0.0)
+            address = self._address._replace(reconnect_seconds=0.0)
             with suppress(redis.RedisError), connect(address, _DELETE_SECONDS) as client:
                 delete_run(client, self._keys)

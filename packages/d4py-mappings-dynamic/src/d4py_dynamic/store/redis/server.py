@@ -6,13 +6,11 @@ that only this user can enter.  It ends with the run, and however the driver end
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -21,6 +19,7 @@ from typing import Any, BinaryIO
 import redis
 
 from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.arguments import RECONNECT_SECONDS
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.waiting_socket import local_process
@@ -28,8 +27,6 @@ from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.socket_directory import make_socket_directory
 
 DEFAULT_PORT = 6379
-#: Default of --reconnect, in seconds.
-RECONNECT_SECONDS = 2.0
 #: Largest size in bytes of a value, unless the server is configured otherwise, and of an entry of a
 #: stream, however it is configured.
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
@@ -45,28 +42,6 @@ wait "$server"
 kill "$watch"
 rm -rf "$0"
 """
-
-
-def add_server_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name the server."""
-    group = parser.add_argument_group("Redis")
-    group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
-    group.add_argument(
-        "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
-    )
-    group.add_argument(
-        "--redis-url",
-        metavar="URL",
-        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
-        " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
-    )
-    group.add_argument(
-        "--reconnect",
-        type=float,
-        metavar="SECONDS",
-        help="how long to try to reach the server again when it has gone away"
-        f" (default: {RECONNECT_SECONDS:g})",
-    )
 
 
 @contextmanager
@@ -116,7 +91,7 @@ def _reachable_server(options: Mapping[str, Any]) -> Address | None:
     try:
         with service_errors(named), connect(named) as client:
             client.ping()
-            named = replace(named, largest=_largest_value(client), process=_process_of(client))
+            named = named._replace(largest=_largest_value(client), process=_process_of(client))
     except TypeError as error:  # a setting that this kind of connection does not have
         raise OptionError(
             f"{str(named)!r} is not the address of a Redis server ({error})"
@@ -144,10 +119,10 @@ def _process_of(client: redis.Redis) -> int | None:
 def _with_reconnect(address: Address, options: Mapping[str, Any]) -> Address:
     seconds = options.get("reconnect")
     if seconds is None:
-        return replace(address, reconnect_seconds=RECONNECT_SECONDS)
+        return address._replace(reconnect_seconds=RECONNECT_SECONDS)
     if not seconds >= 0:
         raise OptionError(f"--reconnect is {seconds!r}; it must be at least 0 seconds")
-    return replace(address, reconnect_seconds=float(seconds))
+    return address._replace(reconnect_seconds=float(seconds))
 
 
 def _named_server(options: Mapping[str, Any]) -> Address | None:
@@ -211,7 +186,7 @@ def _private_server() -> Iterator[Address]:
             )
             try:
                 address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
-                yield replace(address, process=_await_start(process, address, output))
+                yield address._replace(process=_await_start(process, address, output))
             finally:
                 process.communicate(b"\n")
     finally:

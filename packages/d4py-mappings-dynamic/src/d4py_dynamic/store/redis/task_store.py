@@ -8,7 +8,6 @@ every worker an inbox.  A commit is one Lua script, which refuses a worker that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from d4py_dynamic.store.limits import TAKE_SECONDS, StoreLimits
@@ -187,7 +186,7 @@ class RedisTaskStore:
     def delete(self) -> None:
         """Delete all keys of a run whose driver is gone, unless another driver can resume it."""
         if self._address.embedded:
-            with connect(replace(self._address, reconnect_seconds=0.0)) as client:
+            with connect(self._address._replace(reconnect_seconds=0.0)) as client:
                 client.shutdown(nosave=True)
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
             delete_run(self._redis, self._keys)

@@ -1,0 +1,93 @@
+"""How processes of this host join a run on a Redis server, for ``dispel4py worker``."""
+
+from __future__ import annotations
+
+import argparse
+from time import monotonic, sleep
+
+import redis
+
+from d4py_dynamic.remote.limits import RemoteLimits
+from d4py_dynamic.remote.remote_workers import RemoteWorkers
+from d4py_dynamic.remote.run_directory import (
+    RunInfo,
+    find_run,
+    read_spec,
+    wrong_key_of_open_runs,
+)
+from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.run_info import run_key
+from d4py_dynamic.store.redis.server import known_server
+from dispel4py.errors import OptionError, ServiceError
+from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
+from dispel4py.logs import get_logger
+from dispel4py.processes.run_secret import joining_secret
+from dispel4py.processes.start_methods import Start, usable_cores
+
+_LOG = get_logger("worker")
+
+
+def join_run(options: argparse.Namespace) -> int:
+    """Take part in a run, to its end.
+
+    Args:
+        options: those of `d4py_dynamic.remote.worker_command.WorkerCommand`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        OptionError: an option has an invalid value, or the key is that of no open run.
+        ServiceError: there is no run, or the server fails.
+    """
+    count = usable_cores() if options.num is None else options.num
+    if count < 1:
+        raise OptionError(f"-n is {count}; it must be at least 1")
+    start = Start.of(vars(options))
+    secret = joining_secret(options.key_file)
+    address = known_server(vars(options))
+    limits = RemoteLimits()
+    with service_errors(address), connect(address) as client:
+        info = _wait_for_run(client, options.run, secret, options.wait, address, limits)
+        key = run_key(secret, info.run_id)
+        keys, spec, lease = read_spec(client, info, key)
+    raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
+    workers = RemoteWorkers(address, keys, key, spec, lease, count, start, limits)
+    _LOG.info("taking part in run %s with %d processes", info.run_id, count)
+    status = workers.serve()
+    _LOG.info("run %s has ended", info.run_id)
+    return status
+
+
+def _wait_for_run(
+    client: redis.Redis,
+    run_id: str | None,
+    secret: str,
+    seconds: float,
+    address: Address,
+    limits: RemoteLimits,
+) -> RunInfo:
+    """Return the run to join, as soon as there is one.
+
+    Raises:
+        OptionError: the key is that of no open run, or several runs could be joined.
+        ServiceError: there is no run after some seconds.
+    """
+    until = monotonic() + seconds
+    while True:
+        info = find_run(client, run_id, secret)
+        if info is not None:
+            return info
+        if monotonic() >= until:
+            if run_id is not None:
+                raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
+            wrong_key = wrong_key_of_open_runs(client)
+            if wrong_key is not None:
+                raise wrong_key
+            raise ServiceError(
+                f"there is no run to join at {address}; start one there with --key-file or"
+                " $D4PY_KEY, or wait for it with --wait SECONDS"
+            )
+        sleep(limits.run_poll_seconds)

@@ -1,0 +1,42 @@
+"""Command-line options that name a Redis server and the key of a run.
+
+This module does not import the client library, so that help texts are shown at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+#: Default of --reconnect, in seconds.
+RECONNECT_SECONDS = 2.0
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the server."""
+    group = parser.add_argument_group("Redis")
+    group.add_argument("-ri", "--redis-ip", metavar="HOST", help="host of the Redis server")
+    group.add_argument(
+        "-rp", "--redis-port", type=int, metavar="PORT", help="its port (default: 6379)"
+    )
+    group.add_argument(
+        "--redis-url",
+        metavar="URL",
+        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
+        " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
+    )
+    group.add_argument(
+        "--reconnect",
+        type=float,
+        metavar="SECONDS",
+        help="how long to try to reach the server again when it has gone away"
+        f" (default: {RECONNECT_SECONDS:g})",
+    )
+
+
+def add_key_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the file with the key of a run that is joined."""
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="file with the run's key; the variable D4PY_KEY may hold the key instead",
+    )
