@@ -34,6 +34,9 @@ class WorkerLimits(NamedTuple):
         take_seconds: longest wait for a lease.
         log_seconds: the same while the worker has threads of PEs, whose log lines are sent then.
         load_seconds: time between two looks at the load of other workers during a lease.
+        look_share: part of its time that a worker spends on looks at most; where looks are slow,
+            there are fewer.
+        look_stretch: by what `load_seconds` is multiplied at most for that.
         commit_seconds: longest time that output waits for a commit during a lease.
         unrepeatable_seconds: the same for output that a repeated call cannot be kept from sending
             again, so that the run fails if the worker is lost between that commit and the next.
@@ -55,6 +58,8 @@ class WorkerLimits(NamedTuple):
     take_seconds: float = LONGEST_TAKE_SECONDS
     log_seconds: float = 0.5
     load_seconds: float = 0.02
+    look_share: float = 0.01
+    look_stretch: float = 10.0
     commit_seconds: float = 0.2
     unrepeatable_seconds: float = 2.0
     outbox_bytes: int = 1 << 20

@@ -1,4 +1,8 @@
-"""How much work other workers want, as of a worker's last look at the store."""
+"""How much work other workers want, as of a worker's last look at the store.
+
+Many workers that look all the time would keep the store from its work.  Then looks take long, and
+each worker looks less often; that somebody sees an idle worker takes no longer, as there are many.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,9 @@ class LoadMonitor:
         self.idle = self.backlog = 0
         self._call_seconds: dict[int, float] = {}
         self._quick_seconds = limits.quick_seconds
-        self._interval = limits.load_seconds
+        self._interval = self._shortest = limits.load_seconds
+        self._longest = limits.load_seconds * limits.look_stretch
+        self._share = limits.look_share
         self._stock_seconds, self._stock_tasks = limits.stock_seconds, limits.stock_tasks
         self._noted_at = 0.0
         self._idle_at = float("-inf")
@@ -48,8 +54,12 @@ class LoadMonitor:
         """Take note of how long a call of some PEs took last."""
         self._call_seconds.update(calls)
 
+    def note_duration(self, seconds: float) -> None:
+        """Take note of how long a look took."""
+        self._interval = min(max(self._shortest, seconds / self._share), self._longest)
+
     def note(self, status: StoreStatus) -> None:
-        """Take note of a look."""
+        """Take note of a look, or of what a commit has shown."""
         self._noted_at = monotonic()
         self.note_calls(status.call_seconds)
         self.idle, self.backlog = status.idle, status.backlog

@@ -100,7 +100,10 @@ class StoreSession:
 
     def look(self) -> None:
         """Ask the store for the load and for control messages."""
-        self._note(self._store.status())
+        started_at = perf_counter()
+        status = self._store.status()
+        self.load.note_duration(perf_counter() - started_at)
+        self._note(status)
 
     def look_if_due(self) -> None:
         """Do so if the last look is too long ago."""

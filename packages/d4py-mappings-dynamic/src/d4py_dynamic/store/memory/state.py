@@ -103,6 +103,8 @@ class StoreState:
         self.feeders: dict[int, tuple[Place, int]] = {}
         self.has_room = Condition(lock)
         self._last_token = 0
+        # Of pickled events; counted as they come, since every look of a worker asks for them.
+        self._queued_events = self._queued_bytes = 0
 
     def queue(self, place: Place) -> Queue:
         """Return the queue of a place."""
@@ -168,7 +170,17 @@ class StoreState:
     def emit(self, event: bytes | int) -> None:
         """Queue an event for the driver."""
         self.events.append(event)
+        if isinstance(event, bytes):
+            self._queued_events += 1
+            self._queued_bytes += len(event)
         self.happened.notify_all()
+
+    def take_events(self) -> list[bytes | int]:
+        """Remove all events, and return them."""
+        events = [*self.events]
+        self.events.clear()
+        self._queued_events = self._queued_bytes = 0
+        return events
 
     def status(
         self, rank: int, pins: Iterable[InstanceId], limits: StoreLimits, divisor: int = 1
@@ -183,9 +195,8 @@ class StoreState:
         """
         length, size = limits.queue_length // divisor, limits.queue_bytes // divisor
         full = tuple(pin for pin in pins if self.queue(pin).is_over(length, size))
-        results = [event for event in self.events if isinstance(event, bytes)]
-        too_many = len(results) > limits.result_batches // divisor
-        too_large = len(results) > 1 and sum(map(len, results)) > size
+        too_many = self._queued_events > limits.result_batches // divisor
+        too_large = self._queued_events > 1 and self._queued_bytes > size
         backlog = len(self.queues[None].waiting)
         idle = sum(len(waiting - {rank}) for waiting in (self.members.idle, self.members.paused))
         idle = max(0, idle - backlog)

@@ -179,9 +179,7 @@ class InMemoryStore:
         with self._lock:
             waiting = self._state.events
             self._state.happened.wait_for(lambda: waiting, seconds)
-            events = [*waiting]
-            waiting.clear()
-            return events
+            return self._state.take_events()
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
         """See `RunStore.unfinished`."""
