@@ -71,8 +71,13 @@ fmt: .hatch/lint.ready ## rewrite sources in the project's style
 types: .hatch/test.ready ## mypy, strict
 	@$(RUN) test:types
 
-bench: .hatch/bench.ready ## benchmarks
-	@$(RUN) bench:run
+# With ROWS=words, only those with that in their name; with REQUIRE=1, nothing may be missing.
+bench: .hatch/bench.ready ## benchmarks, beside the commit BEFORE and other libraries
+	@for name in before peers; do \
+		$(MAKE) --no-print-directory .hatch/$$name.ready \
+			|| echo "Measuring without the environment '$$name'." >&2; \
+	done
+	@$(if $(REQUIRE),D4PY_BENCH_REQUIRE=1) $(RUN) bench:run $(if $(ROWS),-k '$(ROWS)')
 
 wheels: .hatch/wheels.ready ## source archives and wheels of all packages, in dist/
 	@rm -rf dist
@@ -93,6 +98,17 @@ METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyprojec
 	@{ $(HATCH) env remove $* && $(HATCH) env create $*; } >.hatch/$*.log 2>&1 || { cat .hatch/$*.log >&2; exit 1; }
 	@touch $@
 .PRECIOUS: .hatch/%.ready
+
+# The commit that benchmarks are compared with.
+BEFORE := bf43c0d
+
+.hatch/before.ready: .hatch/before-src/$(BEFORE)
+
+.hatch/before-src/$(BEFORE):
+	@rm -rf .hatch/before-src && mkdir -p .hatch/before-src
+	@git archive -o .hatch/before-src/archive.tar $(BEFORE)
+	@tar -x -f .hatch/before-src/archive.tar -C .hatch/before-src && rm .hatch/before-src/archive.tar
+	@touch $@
 
 .venv/hatch.ready:
 	@python=; \

@@ -18,7 +18,11 @@ import pytest
 from _pytest.doctest import DoctestModule
 
 #: They start MPI when they are imported, as for doctests; beside its threads no test would fork.
-collect_ignore_glob = ["packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py"]
+collect_ignore_glob = [
+    "packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py",
+    # They are started in environments of their own, with libraries that are not here.
+    "conformance/src/d4py_conformance/bench/programs/*.py",
+]
 
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")

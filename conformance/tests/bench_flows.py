@@ -34,18 +34,6 @@ class Numbers(ProducerPE):
         return self.counter
 
 
-class Arrays(ProducerPE):
-    """Sends a new array of 1 MiB per call."""
-
-    def __init__(self):
-        ProducerPE.__init__(self)
-
-    def _process(self, inputs):
-        import numpy
-
-        return numpy.ones(1 << 17)
-
-
 class Stamps(ProducerPE):
     """Sends the time, after a pause in which all others become idle."""
 
@@ -194,7 +182,6 @@ def chained(*pes):
 
 
 five_hops = chained(Numbers(), *(Relay() for _ in range(4)), Sink())
-three_hops = chained(Arrays(), Relay(), Relay(), Sink())
 lone = chained(Stamps(), *(Relay() for _ in range(4)), Delays())
 ending = chained(Numbers(), *(Relay() for _ in range(4)), Arrivals())
 waits = chained(Numbers(), Waits())

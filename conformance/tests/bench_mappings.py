@@ -20,6 +20,7 @@ from d4py_conformance.bench import baselines
 from d4py_conformance.bench.measure import (
     PEER,
     by_turns,
+    clock,
     command,
     elapsed,
     largest_memory,
@@ -59,6 +60,8 @@ PEERS = {
 }
 #: These give each instance a process, so one more goes to the root.
 FIXED = ("multi", "zmq_multi", "mpi")
+
+measured = functools.partial(pytest.mark.benchmark, timer=clock)
 
 
 def on_mappings(graph, *others):
@@ -122,7 +125,7 @@ def workers(mapping, count):
     return count + (mapping in FIXED)
 
 
-@pytest.mark.benchmark(group="tiny items, five hops, six processes")
+@measured(group="tiny items, five hops, six processes")
 @on_mappings(flows.five_hops)
 def test_five_hops(benchmark, capsys, mapping, peer):
     count, hops = 1_000_000, baselines.STAGES
@@ -139,7 +142,7 @@ def test_five_hops(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="tiny items, five hops, six processes")
+@measured(group="tiny items, five hops, six processes")
 @pytest.mark.skipif("zmq_multi" not in available(), reason="zmq_multi is not installed")
 def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
     count, hops = 1_000_000, baselines.STAGES
@@ -152,25 +155,7 @@ def test_five_hops_of_zmq_multi_and_multi(benchmark, capsys):
     )
 
 
-@pytest.mark.benchmark(group="arrays of 1 MiB, three hops")
-@on_mappings(flows.three_hops)
-def test_arrays(benchmark, capsys, mapping, peer):
-    pytest.importorskip("numpy")
-    count, hops = (5_000 if mapping in FIXED else 200), 3
-    by_turns(
-        benchmark,
-        capsys,
-        "hops/s",
-        lambda: count * hops / seconds(flows.three_hops, mapping, count, 4),
-        one_hop_by_shared_memory=lambda: count / baselines.shared_arrays(count),
-        by_hand=lambda: count * hops / baselines.chained_arrays(count, hops),
-        peer=peer(lambda run_peer: 100 * hops / run_peer("three_hops", 100, 4))
-        if mapping in FIXED
-        else None,
-    )
-
-
-@pytest.mark.benchmark(group="waiting for 10 s in all, on 16 instances")
+@measured(group="waiting for 10 s in all, on 16 instances")
 @on_mappings(flows.waits)
 def test_waits(benchmark, capsys, mapping, peer):
     each = 1_000  # what starts and ends 17 processes is measured by another benchmark
@@ -193,7 +178,7 @@ def test_waits(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="waiting for 0 to 0.4 s, 200 times, on 8 workers")
+@measured(group="waiting for 0 to 0.4 s, 200 times, on 8 workers")
 @on_mappings(flows.skewed)
 def test_skewed_waits(benchmark, capsys, mapping, peer):
     processes = workers(mapping, flows.SKEWED_WAITERS)
@@ -207,7 +192,7 @@ def test_skewed_waits(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="computing on two instances")
+@measured(group="computing on two instances")
 @on_mappings(flows.burns)
 def test_burns(benchmark, capsys, mapping, peer):
     count = 300
@@ -226,25 +211,7 @@ def test_burns(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="one item in six processes, the whole command")
-@on_mappings(flows.five_hops, "simple")
-def test_whole_command(benchmark, capsys, mapping, peer):
-    def whole(run_command):
-        started_at = time.monotonic()
-        return run_command("five_hops", 1, 6)[1] - started_at
-
-    ours = functools.partial(command, FILE, mapping)
-    by_turns(
-        benchmark,
-        capsys,
-        "s",
-        lambda: whole(ours),
-        plain_processes=lambda: baselines.start_interpreter(6),
-        peer=peer(whole, command),
-    )
-
-
-@pytest.mark.benchmark(group="most memory of a million tiny items, five hops, six processes")
+@measured(group="most memory of a million tiny items, five hops, six processes")
 @on_mappings(flows.five_hops, "simple")
 def test_peak_memory(benchmark, capsys, mapping, peer):
     count = 1_000_000
@@ -260,7 +227,7 @@ def test_peak_memory(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="the largest process while a consumer takes 1 ms per item of 1 KiB")
+@measured(group="the largest process while a consumer takes 1 ms per item of 1 KiB")
 @on_mappings(flows.behind)
 def test_memory_of_backpressure(benchmark, capsys, mapping):
     ours = functools.partial(largest_memory, FILE, mapping, "behind")
@@ -274,7 +241,7 @@ def test_memory_of_backpressure(benchmark, capsys, mapping):
     )
 
 
-@pytest.mark.benchmark(group="from kill -9 of a process to the error of the run")
+@measured(group="from kill -9 of a process to the error of the run")
 @pytest.mark.parametrize("mapping", [name for name in MAPPINGS if name in FIXED])
 def test_killed(benchmark, capsys, mapping, tmp_path):
     pids = tmp_path / "pids"
@@ -300,7 +267,7 @@ def test_killed(benchmark, capsys, mapping, tmp_path):
     by_turns(benchmark, capsys, "ms", until_error)
 
 
-@pytest.mark.benchmark(group="a lone item, five hops")
+@measured(group="a lone item, five hops")
 @on_mappings(flows.lone)
 def test_lone_items(benchmark, capsys, mapping, peer):
     count = 20
@@ -324,7 +291,7 @@ def test_lone_items(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="from the last item to the end of the run")
+@measured(group="from the last item to the end of the run")
 @on_mappings(flows.ending)
 def test_end_of_run(benchmark, capsys, mapping, peer):
     def rest():
@@ -347,20 +314,6 @@ def test_end_of_run(benchmark, capsys, mapping, peer):
     )
 
 
-@pytest.mark.benchmark(group="the main job, the whole command")
-@pytest.mark.skipif("hybrid_redis" not in available(), reason="hybrid_redis is not installed")
-@pytest.mark.parametrize("mapping", ["hybrid_redis"])
-def test_main_job(benchmark, capsys, mapping, peer):
-    from d4py_examples.graph_testing import split_merge
-
-    def whole():
-        started_at = time.monotonic()
-        command(Path(split_merge.__file__), mapping, "graph", 100, 10)
-        return time.monotonic() - started_at
-
-    by_turns(benchmark, capsys, "s", whole, main_job_limit=lambda: 1.0)
-
-
 class TestAutoscaling:
     """An autoscaling mapping against the same without it: runtime, and time of active workers."""
 
@@ -373,7 +326,7 @@ class TestAutoscaling:
         ],
     )
 
-    @pytest.mark.benchmark(group="bursts of work with idle gaps, autoscaling")
+    @measured(group="bursts of work with idle gaps, autoscaling")
     @pairs
     @pytest.mark.parametrize("scaling", ["demand", "queue", "idle"])
     @pytest.mark.parametrize("what", ["seconds", "worker_seconds"])
@@ -386,7 +339,7 @@ class TestAutoscaling:
             without_autoscaling=lambda: self.measure(flows.bursts, plain, flows.BURSTS, what),
         )
 
-    @pytest.mark.benchmark(group="a steady load, autoscaling")
+    @measured(group="a steady load, autoscaling")
     @pairs
     @pytest.mark.parametrize("scaling", ["demand", "queue", "idle"])
     def test_steady_load(self, benchmark, capsys, mapping, plain, scaling):

@@ -1,7 +1,10 @@
-"""What benchmarks have measured, as a table, a picture and a comparison."""
+"""What benchmarks have measured, as a table, a page and a picture, and for pytest-benchmark."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -14,10 +17,14 @@ def session(tmp_path):
 
     def write(name, ours, spread):
         info = {"unit": "hops/s", "ours": ours, "spread of ours": spread, "peer": 10.0}
-        info["ratio to peer"] = ours / 10.0
+        info |= {"ratio to peer": ours / 10.0, "cpu of ours": 3.5, "missing": {"ray": "not there"}}
         benchmark = {"name": "test_five_hops[multi]", "group": "five hops", "extra_info": info}
         file = tmp_path / name
-        file.write_text(json.dumps({"benchmarks": [benchmark]}))
+        machine = {"cpu": {"count": 2, "brand_raw": "Some CPU"}, "python_version": "3.11.7"}
+        machine |= {"system": "Linux", "release": "6.1"}
+        origin = {"machine_info": machine, "commit_info": {"id": "abcdef0123"}}
+        origin["datetime"] = "2026-11-30T12:00:00"
+        file.write_text(json.dumps({"benchmarks": [benchmark], **origin}))
         return str(file)
 
     return write
@@ -34,7 +41,7 @@ def test_a_table_shows_mapping_median_spread_and_ratios(session, capsys, monkeyp
     assert "test_five_hops[multi]" in shown
     assert "200 hops/s" in shown
     assert "±5%" in shown
-    assert "peer 20" in shown
+    assert "peer 20, ray missing" in shown
 
 
 def test_a_picture_of_the_ratios_is_drawn(session, tmp_path):
@@ -47,14 +54,33 @@ def test_a_picture_of_the_ratios_is_drawn(session, tmp_path):
     assert "<svg" in picture.read_text()
 
 
-@pytest.mark.parametrize(
-    ("later", "verdict"), [(205.0, "within the noise"), (400.0, "x 2.00")], ids=["noise", "change"]
-)
-def test_only_a_change_beyond_the_noise_counts(session, capsys, later, verdict):
-    before = session("a.json", 200.0, [190.0, 210.0])
-    after = session("b.json", later, [later - 5, later + 5])
-    assert main(["bench-compare", before, after]) == 0
-    assert verdict in flat(capsys.readouterr().out)
+def test_a_page_tells_the_machine_the_ratios_and_what_is_missing(session, tmp_path):
+    page = tmp_path / "latest.md"
+    file = session("a.json", 200.0, [190.0, 210.0])
+    assert main(["bench-table", file, "--markdown", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith(
+        "2 cores (Some CPU), Linux 6.1, Python 3.11.7, commit abcdef0, 2026-11-30"
+    )
+    row = "| test_five_hops[multi] | 200 hops/s | ±5% | 3.5 s | peer 20 | ray |"
+    assert row in text.splitlines()
+
+
+def test_pytest_benchmark_compares_the_figures_of_two_sessions(tmp_path):
+    (tmp_path / "bench_one.py").write_text(
+        "import pytest\n"
+        "from d4py_conformance.bench.measure import by_turns, clock\n"
+        "@pytest.mark.benchmark(timer=clock)\n"
+        "@pytest.mark.parametrize(('figure', 'unit'), [(0.25, 's'), (8.0, 'items/s')])\n"
+        "def test_one(benchmark, capsys, figure, unit):\n"
+        "    by_turns(benchmark, capsys, unit, lambda: figure)\n"
+    )
+    kept = tmp_path / "kept.json"
+    options = ["-p", "no:xdist", "-p", "no:cacheprovider", "-c", os.devnull, "--benchmark-only"]
+    run = [sys.executable, "-m", "pytest", *options, f"--benchmark-json={kept}", "bench_one.py"]
+    subprocess.run(run, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    medians = [one["stats"]["median"] for one in json.loads(kept.read_text())["benchmarks"]]
+    assert medians == pytest.approx([0.25, 1 / 8])
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", '{"benchmarks": 3}'])

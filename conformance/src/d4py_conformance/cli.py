@@ -3,7 +3,8 @@
 ``dispel4py-conformance report`` tests all installed mappings and shows what each can do.  What
 follows ``--`` goes to pytest, such as tests of a mapping of your own:
 ``dispel4py-conformance report --output here -- -n 2 tests/test_my_mapping.py``.
-``bench-table`` and ``bench-compare`` show what benchmarks have measured.
+``bench-table`` shows what benchmarks have measured; ``pytest-benchmark compare`` compares two
+sessions.
 """
 
 from __future__ import annotations
@@ -65,11 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     table = commands.add_parser("bench-table", help="show what benchmarks have measured")
     table.add_argument("file", metavar="FILE", help="what pytest's --benchmark-json has written")
     table.add_argument("--picture", metavar="FILE", help="draw the ratios, too (.png, .svg, …)")
+    table.add_argument("--markdown", metavar="FILE", help="write it as a page in Markdown, too")
     table.set_defaults(do=_bench_table)
-    compare = commands.add_parser("bench-compare", help="compare two sessions of benchmarks")
-    compare.add_argument("before", metavar="FILE", help="the earlier one")
-    compare.add_argument("after", metavar="FILE", help="the later one")
-    compare.set_defaults(do=_bench_compare)
     return parser
 
 
@@ -78,12 +76,8 @@ def _bench_table(arguments: argparse.Namespace) -> int:
     bench_tables.print_figures(figures)
     if arguments.picture:
         bench_tables.draw_figures(figures, arguments.picture)
-    return 0
-
-
-def _bench_compare(arguments: argparse.Namespace) -> int:
-    before, after = map(bench_tables.read_figures, (arguments.before, arguments.after))
-    bench_tables.print_comparison(before, after)
+    if arguments.markdown:
+        bench_tables.write_markdown(arguments.file, arguments.markdown)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Benchmarks as tables and a picture: what they measured, and how two sessions of them compare.
+"""Benchmarks as a table on the terminal, a page in Markdown and a picture.
 
 They read what pytest-benchmark has kept as JSON; the figures are those that
 `d4py_conformance.bench.measure` puts into each benchmark's `extra_info`.
@@ -28,6 +28,8 @@ class Figure:
         ours: median over its rounds.
         spread: least and most of these.
         ratios: name of something else → median of the ratios of ours to it.
+        cpu_seconds: median of the CPU time of ours; None if it was not measured.
+        missing: what could not be measured.
     """
 
     name: str
@@ -36,6 +38,13 @@ class Figure:
     ours: float
     spread: tuple[float, float]
     ratios: dict[str, float]
+    cpu_seconds: float | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def described_ratios(self) -> str:
+        """The ratios in words."""
+        return ", ".join(f"{name} {_short(ratio)}" for name, ratio in self.ratios.items())
 
     @property
     def noise(self) -> float:
@@ -63,36 +72,49 @@ def print_figures(figures: Iterable[Figure]) -> None:
     """Print what was measured, a line per benchmark."""
     rows = []
     for figure in figures:
-        ratios = ", ".join(f"{name} {_short(ratio)}" for name, ratio in figure.ratios.items())
+        ratios = figure.described_ratios
+        ratios += "".join(f", {name} missing" for name in figure.missing)
         value = f"{_short(figure.ours)} {figure.unit}"
         rows.append((figure.group, figure.name, value, f"±{figure.noise / 2:.0%}", ratios))
     _print(("what", "benchmark", "median", "spread", "ratio of ours to"), rows)
 
 
-def print_comparison(before: Iterable[Figure], after: Iterable[Figure]) -> None:
-    """Print two sessions side by side.
+def write_markdown(file: str, destination: str) -> None:
+    """Write a session as a page in Markdown: the machine, and a table of all benchmarks.
 
-    A change counts only where it is larger than both sessions' noise.
+    Raises:
+        OptionError: a file cannot be read or written.
     """
-    earlier = {figure.name: figure for figure in before}
-    rows = []
-    for figure in after:
-        known = earlier.get(figure.name)
-        if known is None or not known.ours:
-            continue
-        change = figure.ours / known.ours
-        noise = max(figure.noise, known.noise)
-        verdict = "within the noise" if abs(change - 1) <= noise else f"x {change:.2f}"
-        rows.append(
-            (
-                figure.name,
-                f"{_short(known.ours)} {known.unit}",
-                f"{_short(figure.ours)} {figure.unit}",
-                f"{noise:.0%}",
-                verdict,
-            )
-        )
-    _print(("benchmark", "before", "after", "noise", "change"), rows)
+    figures = read_figures(file)
+    lines = [
+        _origin(json.loads(Path(file).read_text(encoding="utf-8"))),
+        "",
+        "| benchmark | ours | spread | CPU | ours / other, by time or rate | missing |",
+        "|---|---:|---:|---:|---|---|",
+    ]
+    for figure in figures:
+        cpu = "" if figure.cpu_seconds is None else f"{_short(figure.cpu_seconds)} s"
+        cells = [figure.name, f"{_short(figure.ours)} {figure.unit}", f"±{figure.noise / 2:.0%}"]
+        cells += [cpu, figure.described_ratios, ", ".join(figure.missing)]
+        lines.append(f"| {' | '.join(cells)} |")
+    try:
+        Path(destination).write_text("\n".join([*lines, ""]), encoding="utf-8")
+    except OSError as error:
+        raise OptionError(f"cannot write {destination}: {error.strerror}") from error
+
+
+def _origin(session: dict[str, Any]) -> str:
+    """Return what a session was measured on, and when."""
+    machine, commit = session.get("machine_info", {}), session.get("commit_info", {})
+    cpu = machine.get("cpu", {})
+    parts = [
+        f"{cpu.get('count', '?')} cores ({cpu.get('brand_raw', 'unknown')})",
+        f"{machine.get('system', '')} {machine.get('release', '')}".strip(),
+        f"Python {machine.get('python_version', '?')}",
+        f"commit {str(commit.get('id', '?'))[:7]}",
+        str(session.get("datetime", ""))[:10],
+    ]
+    return ", ".join(parts)
 
 
 def draw_figures(figures: Iterable[Figure], file: str) -> None:
@@ -135,6 +157,8 @@ def _figure(benchmark: dict[str, Any]) -> Figure:
         ours=info["ours"],
         spread=(low, high),
         ratios={key.removeprefix(_RATIO): info[key] for key in info if key.startswith(_RATIO)},
+        cpu_seconds=info.get("cpu of ours"),
+        missing=tuple(info.get("missing", ())),
     )
 
 
