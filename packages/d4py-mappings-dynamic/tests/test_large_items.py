@@ -11,6 +11,7 @@ from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.server import find_server
 from d4py_dynamic.store.serialization import dumps
+from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import D4pyError, InputError, OptionError
@@ -178,14 +179,16 @@ def test_a_private_server_takes_a_gigabyte(need_server, monkeypatch):
 class TestSplitting:
     def test_a_task_is_split_in_order(self):
         task = Task(ITEMS, 1, ANY, "input", [bytes([n]) * 100 for n in range(7)])
-        parts = [*split_task(task, dumps, 400)]
-        assert all(len(data) <= 400 for _, data in parts)
+        parts = [*split_task(task, TaskCodec().pickle, 400)]
+        assert all(pickled.size <= 400 for _, pickled in parts)
         assert [item for part, _ in parts for item in part.payload] == task.payload
         assert len(parts) > 1
 
     def test_a_task_that_fits_is_not_split(self):
         task = Task(CALLS, 0, 0, None, 5)
-        assert [*split_task(task, dumps, 400)] == [(task, dumps(task))]
+        ((part, pickled),) = split_task(task, TaskCodec().pickle, 400)
+        assert part is task
+        assert pickled.data == dumps(task)
 
     def test_results_are_split_into_single_results(self):
         results = Results([("A0", "output", [b"x" * 300, b"y" * 300])], [])
@@ -193,4 +196,4 @@ class TestSplitting:
 
     def test_a_value_that_cannot_be_split_is_refused(self):
         with pytest.raises(TooLargeError):
-            [*split_task(Task(ITEMS, 1, ANY, "input", [b"x" * 500]), dumps, 400)]
+            [*split_task(Task(ITEMS, 1, ANY, "input", [b"x" * 500]), TaskCodec().pickle, 400)]

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from d4py_fixed.shared_memory import arena as arena_module
-from d4py_fixed.shared_memory.arena import Arena, ArenaFile
-from d4py_fixed.shared_memory.limits import SharedMemoryLimits
+from d4py_fixed.shared_memory.arena import Arena
+from dispel4py.shared_memory import arena_file
+from dispel4py.shared_memory.arena_file import ArenaFile
+from dispel4py.shared_memory.limits import SharedMemoryLimits
 
 SMALL = SharedMemoryLimits(arena_bytes=4 << 20, step_bytes=1 << 18)
 
@@ -53,7 +54,7 @@ def test_memory_that_the_system_refuses_is_not_written_to(monkeypatch: pytest.Mo
     def refuse(fd: int, offset: int, size: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(arena_module, "_reserve", refuse)
+    monkeypatch.setattr(arena_file, "_reserve", refuse)
     file = ArenaFile()
     assert Arena(file).put(memoryview(bytes(100))) is None
     file.close()

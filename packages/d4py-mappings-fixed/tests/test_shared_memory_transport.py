@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from d4py_fixed.local.socket_transport import SocketTransport
-from d4py_fixed.shared_memory.arena import ArenaFile
-from d4py_fixed.shared_memory.limits import SharedMemoryLimits
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport
+from dispel4py.shared_memory.arena_file import ArenaFile
+from dispel4py.shared_memory.limits import SharedMemoryLimits
 
 
 class Pair:

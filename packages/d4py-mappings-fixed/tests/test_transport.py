@@ -13,8 +13,8 @@ import pytest
 from fixed_helpers.in_process import InProcessTransport
 
 from d4py_fixed.local.socket_transport import SocketTransport
-from d4py_fixed.shared_memory.arena import ArenaFile
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport
+from dispel4py.shared_memory.arena_file import ArenaFile
 
 #: Seconds; longer than anything here takes on a slow machine.
 SOON = 30.0

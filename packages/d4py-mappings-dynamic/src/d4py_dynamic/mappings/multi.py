@@ -18,12 +18,15 @@ from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
 from d4py_dynamic.store.memory.store import InMemoryStore
 from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
+from d4py_dynamic.store.shared_heap import make_heap_file
+from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.processes.frozen_watch import add_frozen_argument
 from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions
+from dispel4py.shared_memory.arena_file import ArenaFile
 
 
 class InMemoryBackend:
@@ -36,22 +39,27 @@ class InMemoryBackend:
 
     def __init__(self, plan: Plan, spec: WorkerSpec) -> None:
         self._spec = spec
+        self._heap = make_heap_file()
         store = InMemoryStore(len(plan.pes))
-        self.store = InMemoryRunStore(store, plan)
+        self.store = InMemoryRunStore(store, plan, codec_with(self._heap))
         self._server = StoreServer(store)
 
     def open_store(self) -> InMemoryRunStore:
         return self.store
 
     def worker_arguments(self, rank: int) -> tuple[Any, ...]:
-        return self._server.connect(rank), rank, self._spec
+        return self._server.connect(rank), rank, self._spec, self._heap
 
     @staticmethod
     def worker_main(
-        context: WorkerContext, connection: Connection, rank: int, spec: WorkerSpec
+        context: WorkerContext,
+        connection: Connection,
+        rank: int,
+        spec: WorkerSpec,
+        heap: ArenaFile | None,
     ) -> None:
         with connection:
-            spec.serve(InMemoryTaskStore(StoreClient(connection)), rank)
+            spec.serve(InMemoryTaskStore(StoreClient(connection), codec_with(heap)), rank)
 
     def on_workers_started(self) -> None:
         self._server.serve()
@@ -63,6 +71,8 @@ class InMemoryBackend:
         """Delete the run, and stop the server."""
         self.store.delete()
         self._server.close()
+        if self._heap is not None:
+            self._heap.close()
 
 
 class DynMultiMapping(DynamicMapping):

@@ -21,6 +21,8 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.server import find_server, missing_server
+from d4py_dynamic.store.shared_heap import make_heap_file
+from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
@@ -29,6 +31,7 @@ from dispel4py.errors import OptionError, ServiceError
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
 from dispel4py.result import RunOptions
+from dispel4py.shared_memory.arena_file import ArenaFile
 
 _LOG = get_logger("redis")
 
@@ -43,6 +46,8 @@ class RedisBackend:
         plan: the plan.
         spec: what every worker is started with.
         resumption: what another driver needs to resume the run; None if it cannot be resumed.
+        heap: for large buffers of tasks; None if a process of another machine may take them, or
+            another driver.
     """
 
     worker_main = staticmethod(worker_main)
@@ -55,6 +60,7 @@ class RedisBackend:
         plan: Plan,
         spec: WorkerSpec,
         resumption: Resumption | None = None,
+        heap: ArenaFile | None = None,
     ) -> None:
         self._address = address
         self._keys = keys
@@ -62,6 +68,7 @@ class RedisBackend:
         self._plan = plan
         self._spec = spec
         self._resumption = resumption
+        self._heap = heap
         self._driver_id = secrets.token_hex(8)
         self._heartbeat: Heartbeat | None = None
         self._is_open = False
@@ -75,10 +82,13 @@ class RedisBackend:
             self._plan,
             self._driver_id,
             self._resumption is not None,
+            codec=codec_with(self._heap),
         )
 
     def worker_arguments(self, rank: int) -> tuple[RedisWorkerSpec]:
-        return (RedisWorkerSpec(self._address, self._keys, self._secret, rank, self._spec),)
+        return (
+            RedisWorkerSpec(self._address, self._keys, self._secret, rank, self._spec, self._heap),
+        )
 
     def accept_workers(self, lease: float) -> None:
         """Let remote workers join that know the key.
@@ -123,6 +133,8 @@ class RedisBackend:
             self.store.delete()
         else:
             self.store.close()
+        if self._heap is not None:
+            self._heap.close()
 
 
 class RedisMapping(DynamicMapping):
@@ -147,13 +159,15 @@ class RedisMapping(DynamicMapping):
             if resumable:
                 _check_resumable(address, is_new=is_new)
                 resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
-            backend = RedisBackend(address, keys, key, plan, spec, resumption)
+            # A key in the environment alone does not ask for remote workers.
+            accepts = options.processes == 0 or not (is_new or address.embedded)
+            heap = None if accepts or resumable else make_heap_file()
+            backend = RedisBackend(address, keys, key, plan, spec, resumption, heap)
             with backend.deleted_at_end():
                 backend.store.create(self.name)
                 if options.processes == 0 or key_file:
                     _check_reachable(address)
-                # A key in the environment alone does not ask for remote workers.
-                if options.processes == 0 or not (is_new or address.embedded):
+                if accepts:
                     backend.accept_workers(lease_seconds(extra))
                     _log_how_to_join(address, run_id, secret if is_new else None)
                 if resumable:

@@ -20,11 +20,13 @@ from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
+from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
 from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.processes.worker_reports import picklable_error
+from dispel4py.shared_memory.arena_file import ArenaFile
 
 
 class RedisWorkerSpec(NamedTuple):
@@ -36,6 +38,7 @@ class RedisWorkerSpec(NamedTuple):
         secret: the run's key.
         rank: number of the worker.
         worker: what every worker of the run is started with.
+        heap: for large buffers of tasks, if all workers are on the driver's machine.
     """
 
     address: Address
@@ -43,10 +46,13 @@ class RedisWorkerSpec(NamedTuple):
     secret: bytes
     rank: int
     worker: WorkerSpec
+    heap: ArenaFile | None = None
 
     def open_store(self) -> RedisTaskStore:
         """Return the worker's side of the store."""
-        return RedisTaskStore(self.address, self.keys, self.secret, self.rank)
+        return RedisTaskStore(
+            *(self.address, self.keys, self.secret, self.rank), codec=codec_with(self.heap)
+        )
 
     def start_heartbeat(self) -> None:
         """Send heartbeats from now on, to the end of this process."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.serialization import dumps
+from d4py_dynamic.store.task_pickles import TaskPickle
 from d4py_dynamic.store.tasks import CALLS, ITEMS, Task
 from dispel4py.errors import ItemError
 
@@ -49,21 +50,23 @@ def limited_dumps(largest: int | None) -> Callable[[Any], bytes]:
 
 
 def split_task(
-    task: Task, seal: Callable[[Task], bytes], largest: int | None
-) -> Iterator[tuple[Task, bytes]]:
-    """Yield a task with its bytes; split a task that is too large for one entry.
+    task: Task, pickle: Callable[[Task], TaskPickle], largest: int | None
+) -> Iterator[tuple[Task, TaskPickle]]:
+    """Yield a task with its pickle; split a task that is too large for one entry.
+
+    Buffers in shared memory count: which items are refused must not depend on the room there.
 
     Raises:
         TooLargeError: a single item is too large; see `check_size`.
     """
-    data = seal(task)
-    if largest is not None and len(data) > largest and _can_be_split(task):
+    pickled = pickle(task)
+    if largest is not None and pickled.size > largest and _can_be_split(task):
         half = len(task.payload) // 2
         for payload in (task.payload[:half], task.payload[half:]):
-            yield from split_task(task._replace(payload=payload), seal, largest)
+            yield from split_task(task._replace(payload=payload), pickle, largest)
         return
-    check_size(len(data), largest)
-    yield task, data
+    check_size(pickled.size, largest)
+    yield task, pickled
 
 
 def split_results(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import pickle
+from collections.abc import Callable, Iterable
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -16,8 +17,14 @@ from dispel4py.errors import ItemError
 CODEC = WorkerCodec("dill")
 
 
-def dumps(value: Any) -> bytes:
+def dumps(
+    value: Any, buffer_callback: Callable[[pickle.PickleBuffer], bool] | None = None
+) -> bytes:
     """Return the bytes of a task, of results or of any other object.
+
+    Args:
+        value: the object.
+        buffer_callback: see `pickle.dumps`; not called for what pickle refuses.
 
     Raises:
         ItemError: it cannot be pickled; the message names the item that cannot.
@@ -25,7 +32,7 @@ def dumps(value: Any) -> bytes:
     try:
         if isinstance(value, Task) and value.kind == CALLS and isinstance(value.payload, list):
             return CODEC.dumps_calls(value, value.payload)
-        return CODEC.dumps(value)
+        return CODEC.dumps(value, buffer_callback)
     except ItemError:
         for item in _items_of(value):
             CODEC.dumps(item)  # raises for the item that cannot be pickled

@@ -14,6 +14,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from dispel4py.engine.plan_bundle import PlanBundle
+from dispel4py.shared_memory.malloc import keep_freed_memory
 
 
 class WorkerSpec(NamedTuple):
@@ -42,6 +43,7 @@ class WorkerSpec(NamedTuple):
             ProcessingError: a PE raised, and the run stops at errors.
             ServiceError: the store failed.
         """
+        keep_freed_memory()
         plan = self.bundle.load(CODEC, last=True)
         Worker(
             plan,

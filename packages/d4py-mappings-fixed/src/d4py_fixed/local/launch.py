@@ -17,8 +17,6 @@ from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
-from d4py_fixed.shared_memory.arena import ArenaFile
-from d4py_fixed.shared_memory.malloc import keep_freed_memory
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
@@ -29,6 +27,8 @@ from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.processes.worker_process import WorkerContext
 from dispel4py.result import RunOptions, RunResult
+from dispel4py.shared_memory.arena_file import ArenaFile
+from dispel4py.shared_memory.malloc import keep_freed_memory
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Makes the transport of a rank, in the rank's process.

@@ -13,9 +13,10 @@ from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
-from d4py_fixed.shared_memory.arena import Arena, ArenaFile
+from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from dispel4py.engine.unique_arrays import is_array
+from dispel4py.shared_memory.arena_file import ArenaFile
 
 _NUMBER = struct.Struct("!Q")
 _POSITION = struct.Struct("!QQ?")

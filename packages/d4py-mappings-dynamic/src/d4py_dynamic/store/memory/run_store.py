@@ -15,6 +15,7 @@ from d4py_dynamic.store.protocols import (
     Results,
 )
 from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Task, is_pinned
 from dispel4py.engine.plan import Plan
 from dispel4py.result import InstanceStats
@@ -26,10 +27,12 @@ class InMemoryRunStore:
     Args:
         store: the store.
         plan: the plan.
+        codec: unpickles what workers have put there.
     """
 
-    def __init__(self, store: InMemoryStore, plan: Plan) -> None:
+    def __init__(self, store: InMemoryStore, plan: Plan, codec: TaskCodec | None = None) -> None:
         self._store = store
+        self._codec = codec or TaskCodec()
         self._plan = plan
         self._results_seen = 0
 
@@ -60,7 +63,7 @@ class InMemoryRunStore:
         self, rank: int, pins: Iterable[InstanceId], *, count_delivery: bool = True
     ) -> Eviction:
         evicted = self._store.evict(rank, pins, count_delivery=count_delivery)
-        leases = [deserialize(task) for task in evicted.tasks]
+        leases = [deserialize(task, self._codec) for task in evicted.tasks]
         return Eviction(leases, evicted.replicas, evicted.pins, evicted.starting)
 
     def seconds_since_heartbeat(self) -> None:

@@ -21,6 +21,7 @@ class SerializedTask(NamedTuple):
         data: the task, pickled.
         position: see `Lease`.
         delivery_count: see `Lease`.
+        buffer_bytes: size in bytes of its buffers in shared memory.
     """
 
     place: Place
@@ -28,6 +29,12 @@ class SerializedTask(NamedTuple):
     data: bytes
     position: ResumePoint = ResumePoint()
     delivery_count: int = 0
+    buffer_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Size in bytes of what is stored of it."""
+        return len(self.data) + self.buffer_bytes
 
 
 @dataclass

@@ -34,12 +34,12 @@ class Queue:
         """Append a task."""
         self.waiting.append(task)
         self.length += 1
-        self.size += len(task.data)
+        self.size += task.size
 
     def end(self, task: SerializedTask) -> None:
         """Stop counting a task."""
         self.length -= 1
-        self.size -= len(task.data)
+        self.size -= task.size
 
     def is_over(self, length: int, size: int) -> bool:
         """Return whether there are more tasks, or larger ones; one task is never too large."""

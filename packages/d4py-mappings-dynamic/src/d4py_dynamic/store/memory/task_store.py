@@ -17,6 +17,7 @@ from d4py_dynamic.store.memory.serialized import (
 )
 from d4py_dynamic.store.protocols import LogLine, Results, UndeclaredState
 from d4py_dynamic.store.serialization import CODEC, dumps, remaining
+from d4py_dynamic.store.task_pickles import TaskCodec, TaskPickle
 from d4py_dynamic.store.tasks import (
     ANY,
     AdoptedInstance,
@@ -40,12 +41,14 @@ class InMemoryTaskStore:
 
     Args:
         call: see `StoreCall`.
+        codec: pickles tasks.
     """
 
     largest: int | None = None
 
-    def __init__(self, call: StoreCall) -> None:
+    def __init__(self, call: StoreCall, codec: TaskCodec | None = None) -> None:
         self._call = call
+        self._codec = codec or TaskCodec()
         self.seen = StoreStatus(0)
 
     def take(
@@ -59,16 +62,17 @@ class InMemoryTaskStore:
         taken, status = self._call("take", only, seconds, shared, pinned)
         if only is None:
             self.seen = status
-        return _leases(taken)
+        return self._leases(taken)
 
     def adopt(self, pin: InstanceId) -> AdoptedInstance:
         found: SerializedInstance = self._call("adopt", pin)
         return AdoptedInstance(
-            found.state, found.position, _leases(found.leases), found.delivery_count
+            found.state, found.position, self._leases(found.leases), found.delivery_count
         )
 
     def commit(self, commit: Commit) -> StoreStatus:
-        status: StoreStatus = self._call("commit", _serialize_commit(commit))
+        status: StoreStatus = self._call("commit", _serialize_commit(commit, self._codec))
+        self._codec.end(lease.token for lease in commit.leases)
         return status
 
     def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
@@ -88,26 +92,38 @@ class InMemoryTaskStore:
     def close(self) -> None:
         """See `TaskStore`; the owner of the connection closes it."""
 
+    def _leases(self, taken: list[tuple[int, SerializedTask]]) -> list[Lease]:
+        return [deserialize(task, self._codec, token) for token, task in taken]
+
 
 def serialize(task: Task, rank: int | None = None) -> SerializedTask:
     """Return a task in bytes; with `rank`, for the inbox of that worker."""
+    return _serialize(task, TaskPickle(dumps(task), []), TaskCodec(), rank)
+
+
+def _serialize(
+    task: Task, pickled: TaskPickle, codec: TaskCodec, rank: int | None = None
+) -> SerializedTask:
     place: Place = rank
     if rank is None and task.instance != ANY:
         place = (task.pe, task.instance)
-    return SerializedTask(place, task.pe if is_counted(task) else None, dumps(task))
+    return SerializedTask(
+        place,
+        task.pe if is_counted(task) else None,
+        codec.pack(pickled),
+        buffer_bytes=pickled.buffer_bytes,
+    )
 
 
-def deserialize(found: SerializedTask, token: int | None = None) -> Lease:
+def deserialize(found: SerializedTask, codec: TaskCodec, token: int | None = None) -> Lease:
     """Return the lease of a task in bytes."""
-    task = remaining(CODEC.loads(found.data), found.position)
+    task = remaining(codec.unpack(found.data, token), found.position)
     return Lease(task, token, found.position, found.delivery_count)
 
 
-def _leases(taken: list[tuple[int, SerializedTask]]) -> list[Lease]:
-    return [deserialize(task, token) for token, task in taken]
-
-
-def _serialize_commit(commit: Commit) -> SerializedCommit:
+def _serialize_commit(commit: Commit, codec: TaskCodec) -> SerializedCommit:
+    # What cannot be pickled is noticed before anything is copied to the heap.
+    pickled = [codec.pickle(task) for task in commit.tasks]
     results = None
     if commit.results or commit.failures:
         results = dumps(Results(commit.results, commit.failures))
@@ -119,7 +135,10 @@ def _serialize_commit(commit: Commit) -> SerializedCommit:
         lease_positions=[(lease.token, position) for lease, position in commit.lease_positions],
         progressed=[_name(delivery) for delivery in commit.progressed],
         attempt=None if attempt is None else (_name(attempt.delivery), attempt.in_call),
-        tasks=[serialize(task) for task in commit.tasks],
+        tasks=[
+            _serialize(task, found, codec)
+            for task, found in zip(commit.tasks, pickled, strict=True)
+        ],
         results=results,
         counters=commit.counters,
         replicas=commit.replicas,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from d4py_dynamic.store.entries import check_size, split_results, split_task
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RunKeys, delivery_name, pin_name
 from d4py_dynamic.store.redis.scripts import ScriptRequest
+from d4py_dynamic.store.task_pickles import TaskCodec, TaskPickle
 from d4py_dynamic.store.tasks import Commit, Task, is_replica_end
 
 
@@ -20,17 +21,22 @@ class CommitRequests:
         envelope: seals values.
         rank: number of the worker.
         largest: largest size in bytes of a sealed value; None if any.
+        codec: pickles tasks.
     """
 
-    def __init__(self, keys: RunKeys, envelope: Envelope, rank: int, largest: int | None) -> None:
+    def __init__(
+        self, keys: RunKeys, envelope: Envelope, rank: int, largest: int | None, codec: TaskCodec
+    ) -> None:
         self._keys = keys
         self._envelope = envelope
         self._rank = rank
         self._largest = largest
+        self._codec = codec
 
-    def sealed_tasks(self, commit: Commit) -> list[tuple[Task, bytes]]:
-        """Return a commit's tasks, each with its bytes; a task that is too large is split."""
-        return [pair for task in commit.tasks for pair in self._split(task)]
+    def pickled_tasks(self, commit: Commit) -> list[tuple[Task, TaskPickle]]:
+        """Return a commit's tasks, each with its pickle; a task that is too large is split."""
+        pickle, largest = self._codec.pickle, self._largest
+        return [pair for task in commit.tasks for pair in split_task(task, pickle, largest)]
 
     def sealed_results(self, commit: Commit) -> list[bytes]:
         """Return a commit's results in bytes, in as many batches as needed."""
@@ -42,13 +48,13 @@ class CommitRequests:
         return [*split_results(results, lambda part: seal(part, out), self._largest)]
 
     def make(
-        self, commit: Commit, tasks: Sequence[tuple[Task, bytes]], results: Sequence[bytes]
+        self, commit: Commit, tasks: Sequence[tuple[Task, TaskPickle]], results: Sequence[bytes]
     ) -> ScriptRequest:
         """Return the request.
 
         Args:
             commit: the commit.
-            tasks: its tasks; see `sealed_tasks`.
+            tasks: its tasks; see `pickled_tasks`.
             results: its results; see `sealed_results`.
 
         Raises:
@@ -57,15 +63,19 @@ class CommitRequests:
         request = ScriptRequest(rank=self._rank)
         request.set("leases", [_lease_row(lease.token) for lease in commit.leases])
         request.set("results", [request.value(result) for result in results])
-        stream_of = self._keys.stream_of
-        request.add("tasks", ((stream_of(task), task.pe, data) for task, data in tasks))
         request.set(
             "counters",
             [(pe, calls, int(seconds * 1e6)) for pe, calls, seconds in commit.counters],
         )
         self._add_replicas(request, commit)
         self._add_progress(request, commit)
+        self._add_tasks(request, tasks)  # last: nothing is refused once the heap has buffers
         return request
+
+    def _add_tasks(self, request: ScriptRequest, tasks: Sequence[tuple[Task, TaskPickle]]) -> None:
+        seal, pack = self._envelope.seal, self._codec.pack
+        rows = [(self._keys.stream_of(task), task.pe, pickled) for task, pickled in tasks]
+        request.add("tasks", ((to, pe, seal(pack(pickled), to)) for to, pe, pickled in rows))
 
     def _add_replicas(self, request: ScriptRequest, commit: Commit) -> None:
         for _, replica in commit.orphans:
@@ -102,11 +112,6 @@ class CommitRequests:
         if commit.attempt is not None:
             delivery, in_call = commit.attempt
             request.set("attempt", f"{int(in_call)}{delivery_name(delivery)}")
-
-    def _split(self, task: Task) -> Iterator[tuple[Task, bytes]]:
-        stream = self._keys.stream_of(task)
-        seal = self._envelope.wrap
-        return split_task(task, lambda part: seal(part, stream), self._largest)
 
 
 def _lease_row(token: tuple[str, bytes, int | str]) -> tuple[str, str, int | str]:

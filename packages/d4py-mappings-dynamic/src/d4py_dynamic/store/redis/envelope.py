@@ -71,6 +71,10 @@ class Envelope:
 
     def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
         """Return the object in an entry of a stream; raises as `unseal` does."""
+        return CODEC.loads(self.unseal_entry(fields, stream))
+
+    def unseal_entry(self, fields: Mapping[bytes, bytes], stream: str) -> bytes:
+        """Return the bytes in an entry of a stream; raises as `unseal` does."""
         if FIELD not in fields:
             raise ForeignBytesError(f"an entry without field 'd' at {stream}")
-        return self.open(fields[FIELD], stream)
+        return self.unseal(fields[FIELD], stream)

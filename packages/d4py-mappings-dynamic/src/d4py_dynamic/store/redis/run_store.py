@@ -30,6 +30,7 @@ from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script
 from d4py_dynamic.store.serialization import remaining
+from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, is_counted
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.engine.plan import Plan
@@ -52,6 +53,7 @@ class RedisRunStore:
             only sends control messages.
         archives: whether results stay on the server to the end of the run, for the next driver.
         limits: how much to read at once.
+        codec: unpickles what workers have put there.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class RedisRunStore:
         driver_id: str = "",
         archives: bool = False,
         limits: StoreLimits = StoreLimits(),
+        codec: TaskCodec | None = None,
     ) -> None:
         self._address = address
         self._largest = room_for(address.largest)
         self._keys = keys
         self._secret = secret
         self._envelope = Envelope(secret)
+        self._codec = codec or TaskCodec()
         self._pes = () if plan is None else plan.pes
         self._driver_id = driver_id
         self._redis = connect(address)
@@ -154,10 +158,10 @@ class RedisRunStore:
         return request
 
     def _split(self, task: Task, stream: str) -> Iterator[bytes]:
-        parts = split_task(task, lambda part: self._envelope.wrap(part, stream), self._largest)
+        # Inputs wait in any number, so they are not put into shared memory.
         try:
-            for _, data in parts:
-                yield data
+            for _, pickled in split_task(task, TaskCodec().pickle, self._largest):
+                yield self._envelope.seal(pickled.data, stream)
         except TooLargeError as error:
             raise InputError(f"an input of {self._pes[task.pe].id}: {error}") from error
 
@@ -179,7 +183,7 @@ class RedisRunStore:
     def _returned(self, entries: Iterable[tuple[bytes, int, bytes]]) -> Iterator[Lease]:
         for sealed, delivery_count, position in entries:
             with suppress(ForeignBytesError):  # the worker that takes it next drops it
-                task: Task = self._envelope.open(sealed, self._keys.shared)
+                task = self._codec.unpack(self._envelope.unseal(sealed, self._keys.shared))
                 at = ResumePoint()
                 if position:
                     at = self._envelope.open(position, self._keys.named("positions"))

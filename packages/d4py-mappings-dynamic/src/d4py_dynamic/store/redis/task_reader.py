@@ -24,7 +24,8 @@ from d4py_dynamic.store.redis.keys import (
 from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.streams import at_most, entries_by_stream, expected_size
 from d4py_dynamic.store.serialization import remaining
-from d4py_dynamic.store.tasks import Lease, ResumePoint, Task, is_counted
+from d4py_dynamic.store.task_pickles import TaskCodec
+from d4py_dynamic.store.tasks import Lease, ResumePoint, is_counted
 from dispel4py.engine.codec import ForeignBytesError
 
 
@@ -35,6 +36,7 @@ class TaskReader:
         client: the worker's client.
         keys: the run's keys.
         envelope: opens what is sealed.
+        codec: unpickles tasks.
         rank: number of the worker.
         send_event: sends an event to the driver.
         limits: how much to read at once.
@@ -49,6 +51,7 @@ class TaskReader:
         client: redis.Redis,
         keys: RunKeys,
         envelope: Envelope,
+        codec: TaskCodec,
         rank: int,
         send_event: Callable[[Any], None],
         limits: StoreLimits,
@@ -56,6 +59,7 @@ class TaskReader:
         self._redis = client
         self._keys = keys
         self._envelope = envelope
+        self._codec = codec
         self._rank = rank
         self._consumer = consumer(rank)
         self._send_event = send_event
@@ -114,12 +118,15 @@ class TaskReader:
                 else:
                     leases.append(lease)
                     self._leased.add((stream, entry_id))
-                    self._entry_size = expected_size(self._entry_size, len(fields[FIELD]))
+                    size = len(fields[FIELD]) + self._codec.shared_bytes((stream, entry_id))
+                    self._entry_size = expected_size(self._entry_size, size)
         return leases
 
     def forget(self, leases: Iterable[Lease]) -> None:
         """Forget leases that have ended."""
-        self._leased.difference_update(lease.token[:2] for lease in leases)
+        ended = [lease.token[:2] for lease in leases]
+        self._leased.difference_update(ended)
+        self._codec.end(ended)
 
     def set_idle(self, is_idle: bool) -> None:
         """Count this worker as idle although it does not wait, or no longer."""
@@ -128,7 +135,8 @@ class TaskReader:
             self._counts_as_idle = is_idle
 
     def _lease(self, stream: str, entry_id: bytes, fields: dict[bytes, bytes]) -> Lease:
-        task: Task = self._envelope.unwrap(fields, stream)
+        data = self._envelope.unseal_entry(fields, stream)
+        task = self._codec.unpack(data, (stream, entry_id))
         position = ResumePoint()
         if fields.get(POSITION):
             position = self._envelope.open(fields[POSITION], self._keys.named("positions"))

@@ -22,6 +22,7 @@ from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, register_script
 from d4py_dynamic.store.redis.streams import at_most, expected_size, fields_of
 from d4py_dynamic.store.redis.task_reader import TaskReader
+from d4py_dynamic.store.task_pickles import TaskCodec, TaskPickle
 from d4py_dynamic.store.tasks import (
     ITEMS,
     AdoptedInstance,
@@ -43,6 +44,7 @@ class RedisTaskStore:
         secret: the run's secret.
         rank: number of this worker.
         limits: when queues are full, and how much to read at once.
+        codec: pickles tasks.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class RedisTaskStore:
         secret: bytes,
         rank: int,
         limits: StoreLimits = StoreLimits(),
+        codec: TaskCodec | None = None,
     ) -> None:
         self._address = address
         self.largest = room_for(address.largest)
         self._keys = keys
         self._envelope = Envelope(secret)
+        codec = codec or TaskCodec()
         self._rank = rank
         self._limits = limits
         self._task_size: dict[InstanceId, int] = {}
@@ -67,8 +71,10 @@ class RedisTaskStore:
         self._event_scripts = IdempotentScripts(self._redis, keys.prefix, f"{rank}-events")
         self._adopt = register_script(self._redis, "adopt")
         self._ask_status = register_script(self._redis, "status")
-        self._requests = CommitRequests(keys, self._envelope, rank, self.largest)
-        self._reader = TaskReader(self._redis, keys, self._envelope, rank, self.send_event, limits)
+        self._requests = CommitRequests(keys, self._envelope, rank, self.largest, codec)
+        self._reader = TaskReader(
+            self._redis, keys, self._envelope, codec, rank, self.send_event, limits
+        )
         self.seen = StoreStatus(0)
 
     def take(
@@ -104,7 +110,7 @@ class RedisTaskStore:
         )
 
     def commit(self, commit: Commit) -> StoreStatus:
-        tasks = self._requests.sealed_tasks(commit)
+        tasks = self._requests.pickled_tasks(commit)
         results = self._requests.sealed_results(commit)
         request = self._requests.make(commit, tasks, results)
         with service_errors(self._address):
@@ -138,13 +144,13 @@ class RedisTaskStore:
         )
 
     def _full_instances(
-        self, tasks: Sequence[tuple[Task, bytes]], lengths: Sequence[int]
+        self, tasks: Sequence[tuple[Task, TaskPickle]], lengths: Sequence[int]
     ) -> tuple[InstanceId, ...]:
         """Return those of the instances that tasks were sent to that have too many now."""
         full = set()
-        for (task, data), length in zip(tasks, lengths, strict=True):
+        for (task, pickled), length in zip(tasks, lengths, strict=True):
             pin = task.pe, task.instance
-            self._task_size[pin] = expected_size(self._task_size.get(pin, 0), len(data))
+            self._task_size[pin] = expected_size(self._task_size.get(pin, 0), pickled.size)
             if task.kind == ITEMS and task.instance >= 0 and length > self._max_tasks(pin):
                 full.add(pin)
         return tuple(full)
@@ -201,7 +207,7 @@ class RedisTaskStore:
 
 
 def _call_seconds(
-    tasks: Sequence[tuple[Task, bytes]], microseconds: Sequence[int]
+    tasks: Sequence[tuple[Task, TaskPickle]], microseconds: Sequence[int]
 ) -> tuple[tuple[int, float], ...]:
     """Return the PEs of tasks, each with the time of a call as far as it is known."""
     known = {task.pe: cost / 1e6 for (task, _), cost in zip(tasks, microseconds, strict=True)}
