@@ -9,10 +9,12 @@ from dynamic_helpers.loop_pes import EAGER, Slow, SlowNumbers, stateful
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.lifecycle import Diary, Talker
 from d4py_conformance.suite import chain
-from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.serialization import CODEC, remaining
 from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, DRAIN, FINISH, ITEMS, ResumePoint, Task
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
+from dispel4py import ProducerPE
+from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import make_plan, replicate_stateless
 
 
@@ -114,6 +116,31 @@ def test_a_root_gives_its_followers_to_idle_workers_at_once(script):
     assert first.tasks == [Task(ITEMS, 1, ANY, "input", [1])]
     assert first.results == []
     assert sorted(results_of(script.commits)) == [*range(1, 11)]
+
+
+class Fetches(ProducerPE):
+    """A root whose calls are independent; each writes several times, and takes a while."""
+
+    independent_calls = True
+
+    def _process(self, inputs):
+        for _ in range(3):
+            self.write("output", inputs["number"])
+            time.sleep(0.002)
+
+
+def test_h2_what_is_handed_back_in_a_call_is_no_longer_part_of_the_lease(script):
+    script = script(chain(Fetches(), Relay()), [[], []], EAGER)
+    calls = CallRange(0, [{"number": number} for number in range(2000)])
+    task = Task(CALLS, 0, ANY, None, calls)
+    script.serve([task], lambda store: any(c.tasks and c.lease_positions for _, c in store.commits))
+    shared = [commit for commit in script.commits if commit.tasks and commit.lease_positions]
+    for commit in shared:
+        ((lease, position),) = commit.lease_positions
+        kept = remaining(lease.task, position).payload
+        given = [task.payload for task in commit.tasks if task.pe == 0]
+        assert given
+        assert [kept.first + len(kept)] == [rest.first for rest in given]
 
 
 def test_c2_a_worker_that_drains_leaves_an_instance_that_it_has_not_started_as_it_was(script):

@@ -135,6 +135,9 @@ class LeaseRun(ABC):
     def finish(self) -> StoreStatus | None:
         """Commit the end of the lease, if a commit is due; no lease may be pushed before that."""
 
+    def note_handed_back(self, pe: int, count: int) -> None:  # noqa: B027
+        """Note that items that waited for a PE are tasks of their own from the next commit on."""
+
     def split_batch(self) -> Commit | None:
         """Hand back all but the current call, from another thread.
 

@@ -93,5 +93,6 @@ class LocalWork:
         kept = run.keeps
         waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == kept)
         for pe, _, input_name, items in waiting:
+            run.note_handed_back(pe, len(items))
             run.outbox.add_shared(pe, input_name, items)
         return bool(waiting)

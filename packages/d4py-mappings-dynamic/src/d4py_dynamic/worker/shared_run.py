@@ -107,6 +107,13 @@ class SharedRun(LeaseRun):
         commit.progressed = [lease] if position != lease.position else []
         self.lease = lease._replace(position=position)
 
+    def note_handed_back(self, pe: int, count: int) -> None:
+        """Leave out of the lease what other workers get now, lest a repetition process it twice."""
+        lease = self.lease
+        if pe == lease.task.pe:  # a PE gets no items from itself, so these are the lease's last
+            position = lease.position._replace(end=len(lease.task.payload) - count)
+            self.lease = lease._replace(task=remaining(lease.task, position), position=position)
+
     # Splitting, by the preemption thread.
 
     def split_batch(self) -> Commit | None:
