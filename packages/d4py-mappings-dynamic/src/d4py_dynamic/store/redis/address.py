@@ -83,8 +83,10 @@ class Address(NamedTuple):
             raise OptionError(f"{refusal}{cause}; {_ADVICE}") from None
         for name in _IGNORED:
             found.pop(name, None)
-        if found.get("protocol") not in (None, 2, 3):
-            raise OptionError(f"the address {shown} has a protocol other than 2 and 3")
+        if "protocol" in found:
+            if str(found["protocol"]) not in ("2", "3"):
+                raise OptionError(f"the address {shown} has a protocol other than 2 and 3")
+            found["protocol"] = int(found["protocol"])  # older versions of redis-py leave it a text
         seconds = found.get("socket_timeout")
         if seconds is not None and not seconds >= LEAST_TIMEOUT:
             raise OptionError(

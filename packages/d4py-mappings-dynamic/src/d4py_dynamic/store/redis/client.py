@@ -32,9 +32,14 @@ class _TimedConnection:
 
     _sock: Any
     retry: RetryUntilDeadline
-    connect: Callable[[], None]
+    disconnect: Callable[[], None]
     socket_timeout: float
     socket_connect_timeout: float
+
+    def connect(self) -> None:
+        """Connect, also where a pool finds this connection broken before it sends a command."""
+        parent: Any = super()
+        self.retry.call_with_retry(parent.connect, lambda error: self.disconnect())
 
     def _connect(self) -> Any:
         parent: Any = super()

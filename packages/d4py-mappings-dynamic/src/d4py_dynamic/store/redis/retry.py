@@ -38,10 +38,7 @@ class RetryUntilDeadline(Retry):
 
     def __init__(self, seconds: float, process: int | None = None) -> None:
         backoff = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS / 2)
-        # A pool that finds a connection broken makes it again before there is a command, and what
-        # that raises is not yet an error of redis-py.
-        errors = (redis.ConnectionError, redis.TimeoutError, OSError)
-        super().__init__(backoff, -1, errors)
+        super().__init__(backoff, -1, (redis.ConnectionError, redis.TimeoutError))
         self._pauses = backoff
         self._seconds = seconds
         self._call = _Call()
