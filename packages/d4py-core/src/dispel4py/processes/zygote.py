@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import (
     connection,
+    context,
     current_process,
     forkserver,
     get_context,
@@ -24,7 +25,7 @@ from multiprocessing import (
     util,
 )
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, cast
 
 from dispel4py.errors import RunError
 from dispel4py.processes.start_methods import stop_signals_blocked
@@ -33,6 +34,8 @@ from dispel4py.processes.start_methods import stop_signals_blocked
 _LENGTH = struct.Struct("<Q")
 #: Most open files of a request; to the first the zygote writes the child's pid and exit code.
 _MOST_FILES = 64
+#: Kinds of what a request refers to.
+_COMMON, _CONNECTION, _FILE = "common", "connection", "file"
 
 
 class Zygote:
@@ -62,7 +65,8 @@ class Zygote:
 
         Args:
             name: its name.
-            arguments: those of its main function; picklable, connections aside.
+            arguments: those of its main function; picklable, connections and open files that
+                `multiprocessing.reduction.DupFd` sends aside.
 
         Raises:
             RunError: the zygote is gone.
@@ -142,21 +146,48 @@ class _Popen(popen_forkserver.Popen):
         self.finalizer = util.Finalize(self, os.close, (self.sentinel,))
 
 
+class _SentFile:
+    """An open file of a request; what `reduction.DupFd` returns while the request is pickled."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def detach(self) -> int:
+        """Return the file descriptor in the process that got the request."""
+        return self.number
+
+
 class _Pickler(pickle.Pickler):
-    """Replaces connections by file numbers, and omits the common object."""
+    """Replaces connections and open files by numbers, and omits the common object."""
+
+    DupFd = _SentFile
 
     def __init__(self, file: io.BytesIO, common: Any) -> None:
         super().__init__(file, protocol=5)
         self._common = common
         self.files: list[int] = []
 
-    def persistent_id(self, value: Any) -> int | None:
-        """Return the number of a connection, from 1, or 0 for the common object."""
+    def dump(self, value: Any) -> None:
+        """Pickle a request; `reduction.DupFd` sends its files along, not through a thread."""
+        context.set_spawning_popen(cast("Any", self))
+        try:
+            super().dump(value)
+        finally:
+            context.set_spawning_popen(None)
+
+    def duplicate_for_child(self, file: int) -> int:
+        """Send an open file along, and return its number, from 1."""
+        self.files.append(file)
+        return len(self.files)
+
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        """Return the kind and the number of what is not pickled."""
         if value is self._common:
-            return 0
+            return _COMMON, 0
         if isinstance(value, connection.Connection):
-            self.files.append(value.fileno())
-            return len(self.files)
+            return _CONNECTION, self.duplicate_for_child(value.fileno())
+        if isinstance(value, _SentFile):
+            return _FILE, value.number
         return None
 
 
@@ -165,9 +196,13 @@ class _Unpickler(pickle.Unpickler):
         super().__init__(io.BytesIO(data))
         self._files, self._common = files, common
 
-    def persistent_load(self, number: int) -> Any:
+    def persistent_load(self, what: tuple[str, int]) -> Any:
         """See `_Pickler.persistent_id`."""
-        return connection.Connection(self._files[number - 1]) if number else self._common
+        kind, number = what
+        if kind == _COMMON:
+            return self._common
+        file = self._files[number - 1]
+        return connection.Connection(file) if kind == _CONNECTION else _SentFile(file)
 
 
 def _serve(requests: socket.socket, target: Callable[..., None], common: Any) -> None:
