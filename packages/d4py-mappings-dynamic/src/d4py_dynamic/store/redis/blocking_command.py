@@ -34,6 +34,9 @@ class BlockingCommand:
         self._client = client
         self._connection: Any = None
         self._names: list[Any] = []
+        self._in_front = 0
+        self._replies: list[Any] = []
+        self._error: redis.RedisError | None = None
         self._answer_at = 0.0
 
     @property
@@ -41,12 +44,13 @@ class BlockingCommand:
         """Whether its answer is still to be read."""
         return self._connection is not None
 
-    def send(self, commands: Sequence[Command], seconds: float) -> None:
+    def send(self, commands: Sequence[Command], seconds: float, *, in_front: int = 0) -> None:
         """Send commands in one packet.
 
         Args:
             commands: the commands; they must be right if they are processed twice.
             seconds: how long the server holds its answer back at most.
+            in_front: how many of them are answered at once, since they precede the blocking one.
 
         Raises:
             redis.RedisError: the server was not reached until the deadline of retries.
@@ -63,6 +67,7 @@ class BlockingCommand:
             self._release()
             raise
         self._names = [command[0] for command in commands]
+        self._in_front, self._replies, self._error = in_front, [], None
         self._answer_at = monotonic() + seconds + _LATE_SECONDS
 
     def wait(self, seconds: float) -> bool:
@@ -71,25 +76,23 @@ class BlockingCommand:
         Args:
             seconds: how long to wait at most.
         """
-        left = self._answer_at - monotonic()
-        if left > 0:
-            # redis-py has no other way to wait without a timeout that counts as an error.
-            return bool(wait([self._connection._sock], min(seconds, left))) or seconds >= left
-        return True
+        until = min(monotonic() + seconds, self._answer_at)
+        while self._can_read(until - monotonic()):
+            if len(self._replies) == self._in_front or not self._read_next():
+                return True
+        return monotonic() >= self._answer_at
 
     def replies(self) -> list[Any] | None:
         """Read the replies, errors among them; None if the connection has broken meanwhile."""
-        connection = self._connection
-        try:
-            replies = [self._reply(name) for name in self._names]
-        except (redis.ConnectionError, redis.TimeoutError):
-            retry = connection.retry
-            assert isinstance(retry, RetryUntilDeadline)
-            retry.broken += 1
-            self.drop()
-            return None
+        while len(self._replies) < len(self._names):
+            if not self._read_next():
+                retry = self._connection.retry
+                assert isinstance(retry, RetryUntilDeadline)
+                retry.broken += 1
+                self.drop()
+                return None
         self._release()
-        return replies
+        return self._replies
 
     def drop(self) -> None:
         """Forget the command, together with its connection, if it is outstanding."""
@@ -101,9 +104,29 @@ class BlockingCommand:
         connection, self._connection = self._connection, None
         self._client.connection_pool.release(connection)
 
-    def _reply(self, name: Any) -> Any:
+    def _can_read(self, seconds: float) -> bool:
+        """Wait until a reply, or the end of the connection, can be read."""
+        # redis-py has no way to wait without a timeout that counts as an error, and what it has
+        # read already the socket does not show.
+        sock = self._connection._sock
+        if self._error is not None or sock is None:
+            return True
         try:
-            parse: Any = self._client.parse_response  # untyped in redis-py
-            return parse(self._connection, name)
+            is_there = self._connection.can_read(0)
+        except redis.ConnectionError as error:
+            self._error = error
+            return True
+        return is_there or (seconds > 0 and bool(wait([sock], seconds)))
+
+    def _read_next(self) -> bool:
+        """Read the next reply; return False if the connection has broken."""
+        parse: Any = self._client.parse_response  # untyped in redis-py
+        try:
+            if self._error is None:
+                name = self._names[len(self._replies)]
+                self._replies.append(parse(self._connection, name))
         except redis.ResponseError as error:
-            return error
+            self._replies.append(error)
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            self._error = error
+        return self._error is None

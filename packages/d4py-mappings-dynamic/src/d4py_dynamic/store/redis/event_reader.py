@@ -121,7 +121,7 @@ class EventReader:
         block = "COUNT", self._count(), "BLOCK", int(_BLOCK_SECONDS * 1000)
         read: Command = ("XREAD", *block, "STREAMS", out, self._last_event)
         delete: list[Command] = [("XDEL", out, *self._handled)] if self._handled else []
-        self._blocking.send([*delete, read], _BLOCK_SECONDS)
+        self._blocking.send([*delete, read], _BLOCK_SECONDS, in_front=len(delete))
 
     def _read_archive(self, last: bytes) -> list[Event]:
         """Return the next archived results."""

@@ -197,21 +197,20 @@ class TaskReader:
         Nothing if the connection has broken.
         """
         took = self._took
-        self._blocking.send(
-            [*commands, ("EVALSHA", took.sha, 1, self._keys.prefix, self._rank)], seconds
-        )
+        load: Command = ("EVALSHA", took.sha, 1, self._keys.prefix, self._rank)
+        self._blocking.send([*commands, load], seconds, in_front=len(commands) - 1)
         while not self._blocking.wait(seconds):
             pass
         replies = self._blocking.replies()
         if replies is None:
             return None
-        *first, found, load = replies
-        if isinstance(load, redis.exceptions.NoScriptError):
-            load = took(keys=[self._keys.prefix], args=[self._rank])
-        for reply in (*first, found, load):
+        *first, found, shown = replies
+        if isinstance(shown, redis.exceptions.NoScriptError):
+            shown = took(keys=[self._keys.prefix], args=[self._rank])
+        for reply in (*first, found, shown):
             if isinstance(reply, redis.RedisError):
                 raise reply
-        self.load = load
+        self.load = shown
         self._counts_as_idle = False
         return found
 
