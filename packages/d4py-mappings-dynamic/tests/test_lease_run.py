@@ -1,6 +1,7 @@
 """Leases, one at a time: what one worker commits of them, and in which steps."""
 
 import functools
+import threading
 import time
 
 import pytest
@@ -119,28 +120,38 @@ def test_a_root_gives_its_followers_to_idle_workers_at_once(script):
 
 
 class Fetches(ProducerPE):
-    """A root whose calls are independent; each writes several times, and takes a while."""
+    """A root whose calls are independent; the first writes until it is stopped."""
 
     independent_calls = True
+    stop = threading.Event()
 
     def _process(self, inputs):
-        for _ in range(3):
+        while not self.stop.is_set():
             self.write("output", inputs["number"])
-            time.sleep(0.002)
+            time.sleep(0.001)
 
 
 def test_h2_what_is_handed_back_in_a_call_is_no_longer_part_of_the_lease(script):
     script = script(chain(Fetches(), Relay()), [[], []], EAGER)
-    calls = CallRange(0, [{"number": number} for number in range(2000)])
-    task = Task(CALLS, 0, ANY, None, calls)
-    script.serve([task], lambda store: any(c.tasks and c.lease_positions for _, c in store.commits))
-    shared = [commit for commit in script.commits if commit.tasks and commit.lease_positions]
-    for commit in shared:
-        ((lease, position),) = commit.lease_positions
-        kept = remaining(lease.task, position).payload
-        given = [task.payload for task in commit.tasks if task.pe == 0]
-        assert given
-        assert [kept.first + len(kept)] == [rest.first for rest in given]
+    calls = CallRange(0, [{"number": number} for number in range(20)])
+    rests = []
+
+    def has_handed_back(store):
+        for _, commit in store.commits:
+            rests.extend((commit, task) for task in commit.tasks if task.pe == 0)
+        return rests
+
+    Fetches.stop.clear()
+    try:
+        script.serve([Task(CALLS, 0, ANY, None, calls)], has_handed_back)
+    finally:
+        Fetches.stop.set()
+    commit, rest = rests[0]
+    ((lease, position),) = commit.lease_positions
+    kept = remaining(lease.task, position).payload
+    assert kept.first == 0
+    assert kept.first + len(kept) == rest.payload.first
+    assert rest.payload.first + len(rest.payload) == 20
 
 
 def test_c2_a_worker_that_drains_leaves_an_instance_that_it_has_not_started_as_it_was(script):
