@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import threading
 import time
-from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -175,13 +174,18 @@ def open_redis_store():
         secret = secrets.token_bytes(32)
         driver = RedisRunStore(server.address, keys, secret, plan)
         driver.create("a test")
-        make_worker = partial(RedisTaskStore, server.address, keys, secret, limits=limits)
+
+        def make_worker(rank):
+            workers.append(RedisTaskStore(server.address, keys, secret, rank, limits=limits))
+            return workers[-1]
+
         stores.append(opened(driver, make_worker, owners, keys))
         return stores[-1]
 
+    workers = []
     yield open_store
     for store in stores:
-        for worker in store.workers:
+        for worker in (*workers, *store.workers):  # those of workers that crash, too
             worker.close()
         store.driver.delete()
 
