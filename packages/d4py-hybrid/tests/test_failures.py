@@ -12,7 +12,7 @@ from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
 #: Seconds in which a run that fails at once has to end.
-PROMPTLY = 10.0
+PROMPTLY = 20.0
 
 
 @pytest.fixture
