@@ -12,7 +12,7 @@ from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
 #: Seconds in which a run that fails at once has to end.
-PROMPTLY = 20.0
+PROMPTLY = 10.0
 
 
 @pytest.fixture
@@ -116,9 +116,9 @@ class TestWorkers:
 
     @pytest.mark.parametrize("processes", [1, 3])
     def test_c5_neither_its_root_nor_pes_downstream_are_named(self, fails, flows, chain, processes):
-        pe = flows.Makes(lambda number: number if number != 400 else os.kill(os.getpid(), 9))
+        pe = flows.Makes(lambda number: number if number != 100 else os.kill(os.getpid(), 9))
         graph = chain(flows.Numbers(), flows.Relay(), pe, flows.Relay())
-        error = fails(graph, WorkerLostError, 10_000, processes=processes)
+        error = fails(graph, WorkerLostError, 10**6, processes=processes)
         assert "it ran Makes2, as 3 workers before it that died" in str(error)
 
     def test_c5_a_root_that_ends_its_process_each_time_is_named(self, fails, flows, chain):

@@ -156,7 +156,7 @@ class TestMidRun:
     def test_a_server_that_is_stopped(self, fails, server):
         message, seconds = fails(lambda: server.process.send_signal(signal.SIGSTOP))
         assert f"server at {server.url} does not answer" in message
-        assert seconds < 10  # 3 to wait for a reply, 2 to reconnect, 1 to delete keys
+        assert seconds < 7  # 3 to wait for a reply, 2 to reconnect, 1 to delete keys
 
     def test_a_server_that_is_shut_down(self, fails, server):
         def shut_down():

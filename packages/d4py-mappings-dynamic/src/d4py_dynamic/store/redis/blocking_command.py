@@ -44,6 +44,11 @@ class BlockingCommand:
         """Whether its answer is still to be read."""
         return self._connection is not None
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the server has answered what precedes the blocking command."""
+        return len(self._replies) == self._in_front
+
     def send(self, commands: Sequence[Command], seconds: float, *, in_front: int = 0) -> None:
         """Send commands in one packet.
 
@@ -78,7 +83,7 @@ class BlockingCommand:
         """
         until = min(monotonic() + seconds, self._answer_at)
         while self._can_read(until - monotonic()):
-            if len(self._replies) == self._in_front or not self._read_next():
+            if self.is_accepted or not self._read_next():
                 return True
         return monotonic() >= self._answer_at
 

@@ -105,6 +105,8 @@ class EventReader:
         if not blocking.is_sent:
             self._read_on()
         if not blocking.wait(seconds):
+            if not blocking.is_accepted:  # nothing else may be sent for a second
+                self._redis.ping()
             return None
         replies = blocking.replies()
         if replies is None:
