@@ -455,6 +455,6 @@ def test_an_interrupted_run_leaves_what_it_had_and_a_killed_one_the_old_file(
     process.communicate(timeout=30)
     assert rows_in(folder) == rows
 
-    save(str(folder / "out.csv"), 1)  # what the killed one has left is in nobody's way
+    save(str(folder / "out.csv"), 1)  # what the killed one has left does not matter
     assert rows_in(folder) == 1
     assert not (folder / "out.csv.partial").exists()

@@ -133,7 +133,7 @@ def test_m7_batches_grow_to_batch_size_and_no_further() -> None:
         (lambda count: 0.1, 256),  # a call takes equally long for any number of items
         (lambda count: 0.1 * count, 2),  # no faster with several items
         (lambda count: 0.1 + 0.01 * count, 128),
-        (lambda count: 1e-6 * count, 256),  # so quick that nobody has to wait
+        (lambda count: 1e-6 * count, 256),  # so quick that no item has to wait
     ],
 )
 def test_m7_batches_grow_while_more_items_are_processed_per_second(

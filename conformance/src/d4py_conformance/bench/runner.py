@@ -1,4 +1,4 @@
-"""Runs the programs of a row of ``make bench``, and tells which of them cannot run here.
+"""Runs the programs of a row of ``make bench``, and finds those that cannot run here.
 
 Beside the seconds, each run has its CPU time: that of the program and of all that it has waited
 for.  On a busy machine it says more.
@@ -118,8 +118,8 @@ def run_program(side: Side, size: int, *, whole: bool) -> Measured:
     assert ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout}{ended.stderr}"
     if whole:
         return Measured(seconds, cpu_seconds, None, {})
-    told = json.loads(ended.stdout.splitlines()[-1])
-    return Measured(told["seconds"], cpu_seconds, told["result"], told["notes"])
+    reported = json.loads(ended.stdout.splitlines()[-1])
+    return Measured(reported["seconds"], cpu_seconds, reported["result"], reported["notes"])
 
 
 @cache

@@ -5,25 +5,10 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-import numpy
+from array_stages import make, read, relay
 from distributed import Client, LocalCluster
 from report import arguments, report
-from workloads import ARRAY, HOPS
-
-
-def make(number: int) -> Any:
-    """Return a new array."""
-    return numpy.full(ARRAY, float(number))
-
-
-def relay(array: Any) -> Any:
-    """Return an array."""
-    return array
-
-
-def read(array: Any) -> float:
-    """Return the first number."""
-    return float(array[0])
+from workloads import HOPS
 
 
 def main() -> None:

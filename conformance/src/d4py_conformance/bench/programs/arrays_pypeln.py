@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
-import numpy
 import pypeln.process as pl
+from array_stages import make, read, relay
 from report import arguments, report
-from workloads import ARRAY, HOPS
-
-
-def make(number: int) -> Any:
-    """Return a new array."""
-    return numpy.full(ARRAY, float(number))
-
-
-def relay(array: Any) -> Any:
-    """Return an array."""
-    return array
-
-
-def read(array: Any) -> float:
-    """Return the first number."""
-    return float(array[0])
+from workloads import HOPS
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 #: Processes that count words, and hops that an array goes.
 COUNTERS, HOPS = 3, 3
-#: Items that those send together who make batches by hand.
+#: Items of a batch, where batches are made by hand.
 BATCH = 1000
 #: Seconds before each lone item, in which all processes become idle.
 PAUSE = 0.05

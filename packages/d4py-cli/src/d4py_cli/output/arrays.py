@@ -6,14 +6,14 @@ A result that is no mapping or dataclass is the field "" of its output.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from d4py_cli.output.refusals import NotHeldError, below, name_of_type
+from d4py_cli.output.fields import leaves, named_fields
+from d4py_cli.output.refusals import NotHeldError, name_of_type
 from d4py_cli.output.scalars import check_text, is_missing, is_plain_array, plain_scalar
 
 _RAGGED = "choose .pkl, or pad the arrays to one shape"
@@ -38,7 +38,7 @@ class Arrays:
         Raises:
             NotHeldError: it has no form as arrays, or another than those before.
         """
-        values = {name: self._as_array(value, name) for name, value in _leaves(data, "", 0)}
+        values = {name: self._as_array(value, name) for name, value in leaves(data, _fields)}
         fields = self._fields.setdefault((pe_id, output), {})
         if not fields:
             fields.update({name: _Field() for name in values})
@@ -165,20 +165,13 @@ def _check_end(value: str | bytes, field: str) -> None:
         raise NotHeldError(field, f"a {name_of_type(value)} that ends with a zero byte")
 
 
-def _leaves(value: Any, field: str, depth: int) -> Iterator[tuple[str, Any]]:
-    if depth > 50:
-        raise NotHeldError(field, "an object nested too deep, or within itself")
-    entries: Any = None
-    if isinstance(value, Mapping):
-        entries = value.items()
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        entries = [(entry.name, getattr(value, entry.name)) for entry in dataclasses.fields(value)]
-    elif isinstance(value, tuple) and (names := getattr(value, "_fields", ())):
-        entries = zip(names, value, strict=True)
-    if entries is None:
-        yield field, value
-        return
-    for key, entry in entries:
-        if not isinstance(key, str) or "/" in key:
-            raise NotHeldError(field, f"the key {key!r}", "choose .pkl, or use names as keys")
-        yield from _leaves(entry, below(field, key), depth + 1)
+def _fields(value: Any, field: str) -> Iterable[tuple[str, Any]] | None:
+    """Return the fields of a value; a slash would be a group of its own in HDF5."""
+    fields = named_fields(value, field)
+    if fields is None:
+        return None
+    found = [*fields]
+    for name, _ in found:
+        if "/" in name:
+            raise NotHeldError(field, f"the key {name!r}", "choose .pkl, or use other names")
+    return found

@@ -8,12 +8,12 @@ refused when it comes.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from d4py_cli.output.refusals import NotHeldError, below, name_of_type
+from d4py_cli.output.fields import leaves, named_fields
+from d4py_cli.output.refusals import NotHeldError, name_of_type
 from d4py_cli.output.scalars import check_text, is_missing, is_plain_array, plain_scalar
 
 #: The columns that each row has.
@@ -161,7 +161,8 @@ class Columns:
         """
         for record in _records(data):
             row: dict[str, Any] = {PE_COLUMN: pe_id, OUTPUT_COLUMN: output}
-            for name, value in self._cells(record, "", 0):
+            for field, value in leaves(record, self._fields):
+                name = field or DATA_COLUMN
                 if name in row:
                     raise NotHeldError(name, "a second column of this name", "rename the field")
                 row[name] = self._column(name).add(value)
@@ -173,39 +174,16 @@ class Columns:
             column = self._columns[name] = Column(name)
         return column
 
-    def _cells(self, value: Any, field: str, depth: int) -> Iterator[tuple[str, Any]]:
-        if depth > 50:
-            raise NotHeldError(field, "an object nested too deep, or within itself")
-        entries = self._entries(value, field)
-        if entries is None:
-            yield field or DATA_COLUMN, value
-            return
-        for key, entry in entries:
-            yield from self._cells(entry, below(field, key), depth + 1)
-
-    def _entries(self, value: Any, field: str) -> Iterator[tuple[Any, Any]] | None:
-        """Return the entries of what makes a column of each; None for other values."""
-        if isinstance(value, Mapping):
-            return _with_text_keys(value, field)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return ((entry.name, getattr(value, entry.name)) for entry in dataclasses.fields(value))
-        if isinstance(value, tuple):
-            names = getattr(value, "_fields", None) or range(len(value))
-            return zip(names, value, strict=True)
-        if isinstance(value, list) and not self._has_lists:
-            return iter(enumerate(value))
+    def _fields(self, value: Any, field: str) -> Iterable[tuple[Any, Any]] | None:
+        """Return what makes a column each; None for the value of one column."""
+        fields = named_fields(value, field)
+        if fields is None and isinstance(value, tuple if self._has_lists else tuple | list):
+            return enumerate(value)
         if is_plain_array(value) and not self._has_lists and value.ndim:
             raise NotHeldError(
                 field, f"an array of {value.size} elements", "choose .parquet, .npz or .h5"
             )
-        return None
-
-
-def _with_text_keys(value: Mapping[Any, Any], field: str) -> Iterator[tuple[str, Any]]:
-    for key in value:
-        if not isinstance(key, str):
-            raise NotHeldError(field, f"the key {key!r} of type {name_of_type(key)}")
-        yield key, value[key]
+        return fields
 
 
 def _records(data: Any) -> Iterator[Any]:

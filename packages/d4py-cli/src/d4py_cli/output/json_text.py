@@ -13,13 +13,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from d4py_cli.output.refusals import NotHeldError, below, name_of_type
+from d4py_cli.output.refusals import ANYTHING, NotHeldError, below, name_of_type
 from d4py_cli.output.scalars import is_missing, is_plain_array, is_time, plain_scalar
 
 #: Containers may be nested so deep.
 _MAX_DEPTH = 200
 
-_SEVERAL = "choose a file that ends in .pkl, or write numbers, strings, lists and dicts instead"
+_SEVERAL = f"{ANYTHING}, or write numbers, strings, lists and dicts instead"
 
 
 def as_json(value: Any) -> str:

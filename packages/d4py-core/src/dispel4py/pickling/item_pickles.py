@@ -84,8 +84,9 @@ def _make_table() -> _Table:
             continue
         try:
             found |= import_module(f"dispel4py.pickling.reducers.{family}").reducers(library)
-        except AttributeError:  # another thread is importing the library
-            is_final = False
+        except AttributeError:
+            # Another thread is importing the library, or this version of it lacks a type.
+            is_final = is_final and not getattr(library.__spec__, "_initializing", False)
     array = getattr(sys.modules.get("numpy"), "ndarray", None)
     arrays = {array: found[array]} if array in found else {}
     modules = len(sys.modules) if is_final else -1

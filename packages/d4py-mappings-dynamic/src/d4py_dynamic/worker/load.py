@@ -1,7 +1,7 @@
 """How much work other workers want, as of a worker's last look at the store.
 
 Many workers that look all the time would keep the store from its work.  Then looks take long, and
-each worker looks less often; that somebody sees an idle worker takes no longer, as there are many.
+each worker looks less often; an idle worker is seen as soon, since there are many.
 """
 
 from __future__ import annotations

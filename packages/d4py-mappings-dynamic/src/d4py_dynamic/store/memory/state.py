@@ -159,12 +159,14 @@ class StoreState:
         queue = self.queue(place)
         return len(queue.waiting) if place is None else queue.length
 
-    def tell_feeders(self) -> None:
+    def wake_feeders(self) -> None:
         """Wake feeders that wait for room in a queue where there is some now."""
-        told = [root for root, (place, limit) in self.feeders.items() if self.queued(place) < limit]
-        for root in told:
+        roomy = [
+            root for root, (place, limit) in self.feeders.items() if self.queued(place) < limit
+        ]
+        for root in roomy:
             del self.feeders[root]
-        if told:
+        if roomy:
             self.has_room.notify_all()
 
     def emit(self, event: bytes | int) -> None:

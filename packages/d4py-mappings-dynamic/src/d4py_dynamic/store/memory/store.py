@@ -69,7 +69,7 @@ class InMemoryStore:
                 members.idle.add(rank)  # control messages are handled in no time
             if self._state.queues[None].waiting:
                 members.wake_next()  # the task may have been meant for another waiting worker
-            self._state.tell_feeders()
+            self._state.wake_feeders()
             return taken, self._state.status(rank, (), self._limits)
 
     def adopt(self, rank: int, pin: InstanceId) -> SerializedInstance:
@@ -95,7 +95,7 @@ class InMemoryStore:
         with self._lock:
             self._check(rank)
             apply_commit(self._state, rank, commit)
-            self._state.tell_feeders()
+            self._state.wake_feeders()
             pins = {task.place for task in commit.tasks if isinstance(task.place, tuple)}
             status = self._state.status(rank, sorted(pins), self._limits)
             seconds = self._state.call_seconds
@@ -146,7 +146,7 @@ class InMemoryStore:
         with self._lock:
             self.put(tasks)
             self._state.feeders[root] = place, limit
-            self._state.tell_feeders()
+            self._state.wake_feeders()
             return root in self._state.feeders
 
     def wait_for_room(self, root: int, seconds: float) -> bool:

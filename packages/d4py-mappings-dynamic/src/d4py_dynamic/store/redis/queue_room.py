@@ -1,4 +1,4 @@
-"""The room in the queue of a root that is fed: the scripts tell the feeder when there is some."""
+"""The room in the queue of a root that is fed: the scripts wake the feeder when there is some."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ local function queued(stream)
   return math.max(0, length - call('XPENDING', stream, GROUP)[1])
 end
 
--- Tells each feeder that waits for room in its queue (see put.lua), if there is some now.
-local function tell_feeders()
+-- Wakes each feeder that waits for room in its queue (see put.lua), if there is some now.
+local function wake_feeders()
   local waiting = call('HGETALL', key('feeding'))
   for i = 1, #waiting, 2 do
     local root = waiting[i]

@@ -9,7 +9,7 @@
 --   feeding    PE number of a root, its stream, number of tasks with which its queue is full; may
 --              lack
 -- Returns  number of tasks that were added; one for the inbox of a worker that was evicted is not
---          -- with `feeding`, 1 if the queue is full now, else 0: then tell_feeders (common.lua)
+--          -- with `feeding`, 1 if the queue is full now, else 0: then wake_feeders (common.lua)
 --          pushes something to the list room:(PE number) when it is not full any more
 
 local function add_tasks()

@@ -8,5 +8,5 @@ local rank = ARGV[1]
 call('SREM', key('idle'), rank)
 call('SREM', key('paused'), rank)
 if not is_member(rank) then return { 0, 0, 0, 0 } end
-tell_feeders()
+wake_feeders()
 return load_of(rank)
