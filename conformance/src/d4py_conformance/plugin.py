@@ -90,7 +90,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
-    """In place of pytest-timeout's own timer, which knows nothing of other processes."""
+    """In place of pytest-timeout's own timer, which does not see other processes."""
     if _suite_of(item) is None:
         return None
     # The name is the one that pytest-timeout looks for when the test is over.

@@ -202,7 +202,7 @@ class Killer:
     """Gets the results of a run with a root of `Ticks`, and kills its workers meanwhile.
 
     Args:
-        plan: after how many results to kill whom; see `VICTIMS`.
+        plan: after how many results to kill which worker; see `VICTIMS`.
 
     Attributes:
         outputs: PE id → output → items, without those of the output ``process``.
@@ -226,11 +226,11 @@ class Killer:
         if self._results in self._plan:
             self._kill(self._plan[self._results])
 
-    def _kill(self, whom: str) -> None:
+    def _kill(self, which: str) -> None:
         workers = {child.pid or 0 for child in active_children()} - self.killed
         other = sorted(workers - {self._root})[:1]
         root = workers & {self._root}
-        for pid in {"root": root, "other": other, "all": workers}[whom]:
+        for pid in {"root": root, "other": other, "all": workers}[which]:
             os.kill(pid, signal.SIGKILL)
             self.killed.add(pid)
 

@@ -17,7 +17,7 @@ class Refill(ProducerPE):
     """Sends an array over a buffer that it fills with 1, 2, 3, …, each time anew.
 
     Args:
-        known_by: how it knows the buffer: by a ``"view"``, or by a ``"weak reference"`` to the
+        known_by: how it refers to the buffer: by a ``"view"``, or by a ``"weak reference"`` to the
             array that it sent before, if that is still there.
     """
 

@@ -48,7 +48,7 @@ class Keeps(Relay):
 
 
 class KeepsCsv(Keeps):
-    """The same by a `csv` writer, which alone knows the file."""
+    """The same by a `csv` writer, which alone refers to the file."""
 
     def keeper(self, file: TextIO) -> Callable[[Any], object]:
         self.table = csv.writer(file, lineterminator="\n")

@@ -17,7 +17,7 @@ class Library:
     """The library.
 
     Attributes:
-        runs_in: the process that its thread runs in, as far as it knows.
+        runs_in: the process that its thread was started in.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """``dispel4py plot-scaling``: a picture of active workers and backlog over time.
 
-It reads what a run wrote with ``--scaling-trace``, and knows that file by its columns alone.
+It reads what a run wrote with ``--scaling-trace``, and recognises that file by its columns alone.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def draw_trace(points: Sequence[ScalingPoint], target: str) -> None:
         figure.savefig(target)
     except OSError as error:
         raise OptionError(f"cannot write {target} (-o): {error.strerror}") from error
-    except ValueError as error:  # the format; matplotlib lists those that it knows
+    except ValueError as error:  # the format; matplotlib lists those that it supports
         raise OptionError(f"cannot write {target} (-o): {error}") from error
 
 

@@ -11,7 +11,7 @@
     │   ├── UnknownMappingError     no mapping of that name is installed
     │   └── UnsupportedGraphError   this mapping cannot run this graph
     └── RunError                    the run failed: exit status 1
-        ├── ProcessingError         a PE raised; knows PE, instance and item
+        ├── ProcessingError         a PE raised; names PE, instance and item
         ├── UndeclaredStateError    a PE keeps undeclared state (with `strict`)
         ├── WorkerLostError         a worker process died
         │   └── WorkerStartError    a worker process did not begin
@@ -103,7 +103,7 @@ class WorkerLostError(RunError):
         rank: number of the worker.
         pid: number of its process, or 0 if it is not known.
         cause: such as ``"killed by SIGKILL"``.
-        ran: the PEs that it ran, if the mapping knows them.
+        ran: the PEs that it ran, if the mapping reports them.
     """
 
     _what = "died"

@@ -197,7 +197,7 @@ class CollectiveMapping(Protocol):
     """
 
     def collective(self) -> AbstractContextManager[int | None]:
-        """Return a context around all that the command does once it knows its mapping.
+        """Return a context around all that the command does once its mapping is known.
 
         The value is None in the process that runs the command, also where that is the only one.
         In the others entering the context returns at the end of the run, and the value is the exit

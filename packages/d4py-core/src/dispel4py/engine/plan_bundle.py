@@ -317,7 +317,7 @@ class WorkerCodec(Codec):
 
     Objects that pickle refuses go to a pickler that pickles functions by value.  Classes of the
     main program are still pickled by name: an item has to be an instance of the class that its
-    receiver knows.
+    receiver has imported.
 
     Args:
         library: name of the library with that pickler, which is written in Python, as dill's is.

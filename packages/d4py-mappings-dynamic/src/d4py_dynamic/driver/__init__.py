@@ -1,1 +1,1 @@
-"""The driver of a run: feeds roots, supervises workers, and knows when the run is complete."""
+"""The driver of a run: feeds roots, supervises workers, and detects the end."""

@@ -52,7 +52,7 @@ class Autoscaler:
         self._worker_seconds += active * (now - self._stepped_at)
         self._stepped_at = now
         self._trace.add(now - self._began_at, active, load.backlog)
-        # A worker that was told to resume and has not yet done so is about to be idle.
+        # A worker that has been sent its resumption and has not yet resumed is about to be idle.
         idle = (load.idle | load.paused).intersection(ranks) - self._paused
         self._idle_since = {rank: self._idle_since.get(rank, now) for rank in idle}
         longest = now - min(self._idle_since.values(), default=now)

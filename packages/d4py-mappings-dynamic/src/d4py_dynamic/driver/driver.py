@@ -1,4 +1,4 @@
-"""The driver of a run: feeds the roots, collects the results, and knows when the run is complete.
+"""The driver of a run: feeds the roots, collects the results, and detects the end.
 
 It runs no PE.  It learns from the store's events what workers have done, and the `WorkerSupervisor`
 replaces those that are lost.

@@ -47,7 +47,7 @@ class WorkerProcesses(Protocol):
 
 
 class WorkerSupervisor:
-    """Knows the workers of a run, and replaces those that are lost.
+    """Keeps the list of the workers of a run, and replaces those that are lost.
 
     Args:
         plan: the plan.

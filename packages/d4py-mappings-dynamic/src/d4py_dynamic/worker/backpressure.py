@@ -17,11 +17,11 @@ from dispel4py.engine.plan import Ancestors, Plan
 
 
 class Backpressure:
-    """Knows which receivers are behind, and what has to wait for them.
+    """Keeps which receivers are behind, and what has to wait for them.
 
     Args:
         plan: the plan.
-        store: tells how the receivers stand.
+        store: returns the queue lengths of the receivers.
         inbox: leases to process meanwhile.
         stack: the leases being processed.
         limits: of the worker.
@@ -106,8 +106,8 @@ class ReceiverWait:
     the owner, if it waits too, processes the tasks of that instance here.
 
     Args:
-        backpressure: knows which receivers are behind.
-        store: tells how they stand.
+        backpressure: which receivers are behind.
+        store: returns their queue lengths.
         inbox: leases to process meanwhile.
         limits: of the worker.
         awaited: the receivers; None for all that are behind.
@@ -157,7 +157,7 @@ class OrderedInputWait:
     may be behind is further down the graph; and all leases there, any worker goes on with here.
 
     Args:
-        store: tells how far the inputs have come.
+        store: returns how far the inputs have come.
         inbox: leases to process meanwhile.
         root: number of the root.
         pins: the instances with ordered inputs below the root.

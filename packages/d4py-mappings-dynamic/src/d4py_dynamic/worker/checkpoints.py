@@ -23,7 +23,7 @@ class Checkpoints:
         rank: number of the worker.
         executor: has the instances.
         stack: the leases being processed.
-        inbox: knows which instances this worker owns.
+        inbox: has the instances that this worker owns.
         session: makes the commits.
     """
 

@@ -92,8 +92,8 @@ class LeaseRun(ABC):
     def keeps(self) -> int | None:
         """Number of a shared PE whose waiting items must be processed here; None if there is none.
 
-        Of these, some had been sent by a lost worker and are still to be dropped, which no other
-        worker knows.
+        Of these, some had been sent by a lost worker and are still to be dropped, and no other
+        worker has their number.
         """
         return None
 

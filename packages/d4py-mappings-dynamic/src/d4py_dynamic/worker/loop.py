@@ -1,7 +1,7 @@
 """The task loop: a worker that takes leases from a task store and processes them.
 
 What a lease has produced is committed together with its end, and what a pinned instance has
-produced together with its state, so a worker may be lost at any moment.  The loop knows nothing of
+produced together with its state, so a worker may be lost at any moment.  The loop is independent of
 Redis: any store will do that keeps the rules of `TaskStore`.
 
 A lease is an object (`SharedRun`, `PinnedRun`) that is processed in steps.  Between two steps, and
@@ -35,7 +35,7 @@ from dispel4py.result import Failure
 
 
 class Worker:
-    """Processes leases until the run is over, or until it is told to leave.
+    """Processes leases until the run is over, or until it has to leave.
 
     Args:
         plan: the plan; shared PEs have one instance in it.

@@ -31,7 +31,7 @@ UNREPEATABLE = ResumePoint(0, None)
 
 
 class PinnedInstance:
-    """A pinned instance, as its owner knows it.
+    """A pinned instance, as its owner sees it.
 
     Args:
         pin: the instance.

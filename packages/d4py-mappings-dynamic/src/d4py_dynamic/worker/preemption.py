@@ -26,8 +26,8 @@ class Preemptor:
     `dispel4py.engine.call_monitor`.
 
     Args:
-        executor: knows the current batch.
-        stack: knows the lease that it belongs to.
+        executor: has the current batch.
+        stack: has the lease that it belongs to.
         session: makes the commit of a split; an error of the thread is raised there.
         local_work: makes other commits in mid-call.
         limits: of the worker.

@@ -36,7 +36,7 @@ class RootPauses:
         self._observed: _RootsAhead = {}
 
     def __bool__(self) -> bool:
-        """Return whether any root is paused, as far as this rank knows."""
+        """Return whether any root is paused, by the frames that this rank has received."""
         return bool(self._observed)
 
     def request(self, roots_ahead: _RootsAhead) -> None:

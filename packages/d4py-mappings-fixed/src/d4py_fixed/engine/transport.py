@@ -23,8 +23,8 @@ class Transport(Protocol):
     - The parts may be reused when `send` returns.  Received parts are writable and belong to the
       receiver.
     - A transport is used by one thread at a time, but not always by the same one.
-    - A frame to a rank that has ended is dropped silently: the process that started the rank knows
-      why it ended.
+    - A frame to a rank that has ended is dropped silently: the process that started the rank
+      reports why it ended.
     """
 
     def send(self, rank: int, parts: MessageParts) -> None:

@@ -41,7 +41,7 @@ def start_mpi() -> Any:
 
 
 def _check_launcher(mpi: Any) -> None:
-    """Check that MPI knows as many ranks as the launcher has started.
+    """Check that MPI has as many ranks as the launcher has started.
 
     Raises:
         ServiceError: mpiexec and the MPI library are of different kinds.

@@ -31,7 +31,7 @@ from dispel4py.result import RunOptions
 
 logger = get_logger("zmq_multi")
 
-#: The rank under which the transport of an agent knows the driver.
+#: The rank of the driver in the transport of an agent.
 _DRIVER = 0
 #: Longest wait for a message between two checks, and for the answer to a request, in seconds.
 _CHECK_SECONDS, _ANSWER_SECONDS = 0.05, 10.0

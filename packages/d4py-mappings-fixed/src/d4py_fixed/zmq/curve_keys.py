@@ -1,8 +1,8 @@
 """Keys of a run on several hosts, all derived from one secret, which the user passes on.
 
-Connections are encrypted and authenticated by CURVE (ZeroMQ's RFC 26), with one key pair for those
-who accept connections and one for those who connect.  Without the secret a peer has neither, so its
-handshake fails before any of its data is read.
+Connections are encrypted and authenticated by CURVE (ZeroMQ's RFC 26), with one key pair for peers
+that accept connections and one for peers that connect.  Without the secret a peer has neither, so
+its handshake fails before any of its data is read.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CurveKeys:
 
     @property
     def allowed(self) -> bytes:
-        """The public key of all who connect, in binary form."""
+        """The public key of all peers that connect, in binary form."""
         return z85.decode(self._public_key(b"connect"))
 
     def _secret_key(self, role: bytes) -> bytes:

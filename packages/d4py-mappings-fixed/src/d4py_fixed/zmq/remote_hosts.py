@@ -1,4 +1,4 @@
-"""The other hosts of a run, as the coordinator knows them: which ranks each runs, and its state."""
+"""The other hosts of a run, as the coordinator sees them: which ranks each runs, and its state."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RemoteHost:
     """A host that has joined.
 
     Attributes:
-        number: The rank number under which the driver's transport knows its agent.
+        number: The rank number of its agent in the driver's transport.
         name: Its name.
         ranks: The ranks that it runs.
         has_ended: All its ranks have ended.

@@ -6,8 +6,8 @@ queues hold.  The queues are short; the engine's limits bound the rest.
 A frame is one ZeroMQ message.  Its first part is the sender's rank, the sizes of the frame's parts
 and the small ones themselves; the large ones are message parts of their own.
 
-The socket of a peer is a ROUTER: unlike a PUSH socket, it tells a peer that is gone from one that
-is busy.
+The socket of a peer is a ROUTER: unlike a PUSH socket, it distinguishes a peer that is gone from
+one that is busy.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ZmqTransport:
         rank: number of this rank.
         listener: where peers connect to; owned by this transport from now on.
         addresses: other rank → where it listens.
-        keys: those of the run; None if everyone who can reach the listener may connect.
+        keys: those of the run; None if every peer that can reach the listener may connect.
         grace_seconds: seconds after which a lost connection is an error, if there is no other
             until then; None if the process that started the ranks detects their end.
         check: called regularly, also while `send` waits; may raise.
@@ -222,7 +222,7 @@ class ZmqTransport:
     def _check_peers(self, grace_seconds: float) -> None:
         for rank, peer in list(self._peers.items()):
             if not peer.poll(0, zmq.POLLOUT):
-                try:  # only a send tells busy from gone; receivers ignore a frame without parts
+                try:  # only a send finds out which; receivers ignore a frame without parts
                     peer.send_multipart([_PEER, *_encode(self._rank, [])], zmq.DONTWAIT)
                 except zmq.Again:
                     pass

@@ -24,7 +24,7 @@ from dispel4py.errors import RunError
 
 
 class ReorderBuffer:
-    """Holds early items of one instance, and knows which place is next.
+    """Holds early items of one instance until the places before theirs are filled.
 
     Args:
         paths: number of a path (see `Route`) → its index among the paths that lead here from the

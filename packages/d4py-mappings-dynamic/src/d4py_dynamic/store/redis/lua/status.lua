@@ -1,4 +1,4 @@
--- Tells a worker how the run stands.
+-- Returns the state of the run to a worker.
 --
 -- ARGV     worker's rank, then streams of pinned instances
 -- Returns  the load (see common.lua), then the lengths of the streams
