@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from d4py_cli.main import main
+from d4py_conformance.subprocesses.programs import file_writer
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 
@@ -94,13 +94,7 @@ def folder(tmp_path, monkeypatch):
 def write(folder):
     """Writes a file of the current folder."""
 
-    def write_file(name, text=WORKFLOW):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-        return path
-
-    return write_file
+    return file_writer(folder, WORKFLOW)
 
 
 @pytest.fixture

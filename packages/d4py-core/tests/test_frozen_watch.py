@@ -3,8 +3,6 @@
 import logging
 import os
 import signal
-import subprocess
-import time
 
 import pytest
 
@@ -12,23 +10,10 @@ from dispel4py.errors import OptionError, WorkerLostError
 from dispel4py.processes import frozen_watch
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.process_table import State, state_of
+from dispel4py.processes.process_table import State
 from dispel4py.processes.start_methods import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
-
-
-@pytest.fixture
-def sleeper():
-    process = subprocess.Popen(["sleep", "60"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def await_state(pid, state):
-    while state_of(pid) is not state:  # the time limit of tests ends this
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -40,7 +25,7 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def stopped(sleeper):
+def stopped(sleeper, await_state):
     """The pid of a process that was stopped."""
     sleeper.send_signal(signal.SIGSTOP)
     await_state(sleeper.pid, State.STOPPED)
@@ -78,7 +63,7 @@ def test_a_limit_of_0_means_never(clock, stopped):
     assert check(FrozenWatch.of({"frozen_timeout": 0}), clock, stopped, 1000) == []
 
 
-def test_a_worker_that_was_continued_is_counted_anew(clock, stopped, sleeper):
+def test_a_worker_that_was_continued_is_counted_anew(clock, stopped, sleeper, await_state):
     watch = FrozenWatch(5.0)
     check(watch, clock, stopped, 4)
     sleeper.send_signal(signal.SIGCONT)

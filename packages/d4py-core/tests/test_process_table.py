@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -13,25 +12,12 @@ from dispel4py.processes.process_table import State, is_running, state_of
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
 
-@pytest.fixture
-def sleeper():
-    process = subprocess.Popen(["sleep", "60"])
-    yield process
-    process.kill()
-    process.wait()
-
-
-def await_state(pid, state):
-    while state_of(pid) is not state:  # the time limit of tests ends this
-        time.sleep(0.005)
-
-
 def test_a_waiting_process_is_running(sleeper):
     assert state_of(sleeper.pid) is State.RUNNING
     assert is_running(sleeper.pid)
 
 
-def test_a_stopped_process_is_known_until_it_is_continued(sleeper):
+def test_a_stopped_process_is_known_until_it_is_continued(sleeper, await_state):
     sleeper.send_signal(signal.SIGSTOP)
     await_state(sleeper.pid, State.STOPPED)
     assert not is_running(sleeper.pid)
@@ -39,7 +25,7 @@ def test_a_stopped_process_is_known_until_it_is_continued(sleeper):
     await_state(sleeper.pid, State.RUNNING)
 
 
-def test_an_unwaited_process_has_ended(sleeper):
+def test_an_unwaited_process_has_ended(sleeper, await_state):
     sleeper.kill()
     await_state(sleeper.pid, State.ENDED)
     sleeper.wait()

@@ -2,20 +2,15 @@
 
 import multiprocessing
 import os
-import shutil
-import subprocess
 import tempfile
-import textwrap
 from pathlib import Path
 
 import pytest
-import redis
+from dynamic_helpers.servers import emptied, server_program, started_servers
 
 from d4py_conformance import suite
-from d4py_conformance.subprocesses.programs import LIMIT, Program, wait_until
-from d4py_dynamic.store.redis.server import server_binary
+from d4py_conformance.subprocesses.programs import Program, file_writer, wait_until
 from dispel4py import run
-from dispel4py.errors import ServiceError
 from dispel4py.loading import load_module
 
 HERE = Path(__file__).parent
@@ -38,86 +33,30 @@ def chain():
     return suite.chain
 
 
-class Server:
-    """A Valkey server on a Unix socket in a temporary folder."""
-
-    def __init__(self, *options):
-        self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
-        self.url = f"unix://{self.folder}/redis.sock"
-        command = [server_binary(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
-        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no", *options]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        wait_until(self._answers, "the server's start")
-
-    def client(self):
-        return redis.from_url(self.url, socket_timeout=LIMIT)
-
-    def keys(self):
-        with self.client() as client:
-            return client.keys("*")
-
-    def peak(self):
-        """Return the most memory that the server has used, in bytes."""
-        with self.client() as client:
-            return client.info("memory")["used_memory_peak"]
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _answers(self):
-        assert self.process.poll() is None, "the server ended"
-        try:
-            with self.client() as client:
-                return client.ping()
-        except redis.AuthenticationError:
-            return True
-        except redis.ConnectionError:
-            return False
-
-
 @pytest.fixture(scope="session")
-def _program():
+def need_server():
     """Skips where there is no server program; fails where CI says that there must be one."""
-    try:
-        return server_binary()
-    except ServiceError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    return server_program()
 
 
 @pytest.fixture
-def start_server(_program):
+def start_server(need_server):
     """Starts servers: ``start_server(*options)``; they are stopped after the test."""
-    servers = []
-
-    def start(*options):
-        servers.append(Server(*options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
+    with started_servers() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def _shared_server(_program):
-    server = Server()
-    yield server
-    server.stop()
+def _shared_server(need_server):
+    with started_servers() as start:
+        yield start()
 
 
 @pytest.fixture
 def server(_shared_server):
     """A server that is empty before the test, and must be empty after it."""
-    with _shared_server.client() as client:
-        client.flushall()
-    yield _shared_server
-    assert _shared_server.keys() == []
+    with emptied(_shared_server):
+        yield _shared_server
 
 
 @pytest.fixture
@@ -186,9 +125,4 @@ def command(start):
 def write(tmp_path):
     """Writes a file of the program's folder."""
 
-    def write_file(name, text):
-        path = tmp_path / name
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-        return path
-
-    return write_file
+    return file_writer(tmp_path)

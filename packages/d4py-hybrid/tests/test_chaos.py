@@ -9,11 +9,11 @@ from d4py_conformance.chaos.run import ChaosRun
 
 
 @pytest.fixture
-def chaos(_program):
+def chaos(need_server):
     """Checks a run with one fault of each of some kinds."""
 
     def chaos(seed, *kinds):
-        outcome = ChaosRun(_program, seed, len(kinds), kinds, calls=200, lease=2.0).run()
+        outcome = ChaosRun(need_server, seed, len(kinds), kinds, calls=200, lease=2.0).run()
         assert outcome.problems == []
         assert len(outcome.faults) >= len(kinds) - 1  # the last one may find no worker any more
 

@@ -4,10 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 
 import pytest
 
+from d4py_conformance.subprocesses.programs import failing_run
 from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
@@ -18,15 +18,7 @@ PROMPTLY = 10.0
 @pytest.fixture
 def fails(execute):
     """Runs a graph that fails, and returns the error."""
-
-    def run_and_fail(graph, expected, inputs=20, **options):
-        started_at = time.monotonic()
-        with pytest.raises(expected) as caught:
-            execute(graph, inputs, **options)
-        assert time.monotonic() - started_at < PROMPTLY
-        return caught.value
-
-    return run_and_fail
+    return failing_run(execute, PROMPTLY)
 
 
 class TestPEs:

@@ -2,20 +2,15 @@
 
 import os
 import secrets
-import shutil
-import signal
-import subprocess
-import tempfile
 import threading
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import redis
+from dynamic_helpers.servers import emptied, server_program, started_servers
 
-from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_conformance.subprocesses.programs import wait_until
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
@@ -24,10 +19,8 @@ from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
 from d4py_dynamic.store.memory.store import InMemoryStore
 from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
-from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-from d4py_dynamic.store.redis.server import server_binary
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.limits import WorkerLimits
@@ -35,7 +28,7 @@ from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan, replicate_stateless
-from dispel4py.errors import ServiceError, WorkerLostError
+from dispel4py.errors import WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 
 
@@ -44,83 +37,17 @@ def _wait_until():
     return wait_until
 
 
-class Server:
-    """A Valkey server on a Unix socket in a temporary folder."""
-
-    def __init__(self, *options):
-        self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
-        self.url = f"unix://{self.folder}/redis.sock"
-        command = [server_binary(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
-        command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no", *options]
-        self._command = command
-        self._begin()
-
-    def _begin(self):
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-        wait_until(self._answers, "the server's start")
-
-    def kill(self):
-        """Kill the server."""
-        self._process.kill()
-        self._process.wait()
-
-    def restart(self):
-        """Kill the server, and start it again with what it has saved."""
-        self.kill()
-        self._begin()
-
-    def stand_still(self, seconds):
-        """Stop the server, and continue it after some seconds; return at once."""
-        self._process.send_signal(signal.SIGSTOP)
-        threading.Timer(seconds, self._process.send_signal, [signal.SIGCONT]).start()
-
-    @property
-    def address(self):
-        return Address(self.url)
-
-    def client(self):
-        return redis.from_url(self.url, socket_timeout=LIMIT)
-
-    def stop(self):
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _answers(self):
-        assert self._process.poll() is None, "the server ended"
-        try:
-            with self.client() as client:
-                return client.ping()
-        except redis.AuthenticationError:
-            return True
-        except redis.ConnectionError:
-            return False
-
-
 @pytest.fixture(scope="session")
 def need_server():
     """Skips where there is no server program; fails where CI says that there must be one."""
-    try:
-        return server_binary()
-    except ServiceError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
+    return server_program()
 
 
 @pytest.fixture(scope="session")
 def start_server(need_server):
     """Starts servers: ``start_server(*options)``; they are stopped at the end of the session."""
-    servers = []
-
-    def start(*options):
-        servers.append(Server(*options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
+    with started_servers() as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
@@ -131,10 +58,8 @@ def _shared_server(start_server):
 @pytest.fixture
 def server(_shared_server):
     """A server that is empty before the test, and must be empty after it."""
-    with _shared_server.client() as client:
-        client.flushall()
+    with emptied(_shared_server):
         yield _shared_server
-        assert client.keys("*") == []
 
 
 class Opened(NamedTuple):

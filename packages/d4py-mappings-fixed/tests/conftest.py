@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import uuid
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import settings
 
 from d4py_conformance import suite
 from d4py_conformance.subprocesses import programs
-from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_conformance.subprocesses.programs import LIMIT, file_writer, wait_until
 from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
@@ -129,12 +128,7 @@ def command(start):
 def write(tmp_path):
     """Writes a file of the program's folder."""
 
-    def write_file(name, text):
-        path = tmp_path / name
-        path.write_text(textwrap.dedent(text), encoding="utf-8")
-        return path
-
-    return write_file
+    return file_writer(tmp_path)
 
 
 class MpiProcesses:

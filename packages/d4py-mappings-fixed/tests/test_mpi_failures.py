@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
+from d4py_conformance.subprocesses.programs import failing_run
 from dispel4py.errors import (
     GraphError,
     ProcessingError,
@@ -55,15 +56,7 @@ UNDER = [None, ["-n", 3], ["-n", 5]]
 @pytest.fixture
 def fails(execute_mpi):
     """Runs a graph that fails, and returns the error."""
-
-    def run_and_fail(graph, expected, inputs=20, **options):
-        started_at = time.monotonic()
-        with pytest.raises(expected) as caught:
-            execute_mpi(graph, inputs, **options)
-        assert time.monotonic() - started_at < PROMPTLY
-        return caught.value
-
-    return run_and_fail
+    return failing_run(execute_mpi, PROMPTLY)
 
 
 @pytest.fixture

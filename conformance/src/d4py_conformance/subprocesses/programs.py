@@ -10,6 +10,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
+import pytest
+
+from dispel4py import WorkflowGraph
 
 #: Seconds after which something that should happen soon has not.
 LIMIT = 30.0
@@ -30,6 +34,43 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMI
     while not condition():
         assert time.monotonic() < until, f"waited {seconds} s in vain: {what}"
         time.sleep(0.005)
+
+
+def file_writer(folder: Path, default: str = "") -> Callable[..., Path]:
+    """Return a function that writes a file of a folder, and returns its path.
+
+    Args:
+        folder: the folder; those between it and the file are made.
+        default: the text of a file for which none is given; any text may be indented.
+    """
+
+    def write_file(name: str, text: str = default) -> Path:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+        return path
+
+    return write_file
+
+
+def failing_run(execute: Callable[..., object], seconds: float) -> Callable[..., Any]:
+    """Return a function that runs a graph which fails, and returns the error.
+
+    Args:
+        execute: runs a graph.
+        seconds: the most that the run may take.
+    """
+
+    def run_and_fail(
+        graph: WorkflowGraph, expected: type[Exception], inputs: Any = 20, **options: Any
+    ) -> Exception:
+        started_at = time.monotonic()
+        with pytest.raises(expected) as caught:
+            execute(graph, inputs, **options)
+        assert time.monotonic() - started_at < seconds
+        return caught.value
+
+    return run_and_fail
 
 
 class Command(subprocess.Popen[str]):
