@@ -59,7 +59,13 @@ class BasePE(GenericPE):
 class IterativePE(GenericPE):
     """A PE with an input ``input`` and an output ``output``.
 
-    `_process(data)` returns the item to send, or None to send nothing.
+    Override ``_process(data)``: it gets an item, and returns the item to send, or None to send
+    nothing; `write` sends more than one.  ``_process_batch(items)`` in its place gets a list of
+    items and returns a list of the same length.  `preprocess()` is called before the first item,
+    `postprocess()` after the last.
+
+    A PE that changes its own attributes sets ``stateful = True``; ``numprocesses`` is the number of
+    its instances.  `GenericPE` lists all attributes.
     """
 
     INPUT_NAME = INPUT_NAME
@@ -71,15 +77,20 @@ class IterativePE(GenericPE):
         self._add_output(self.OUTPUT_NAME)
 
     def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Call ``_process`` with the item; return its item for ``output``."""
         data = self._process(inputs[self.INPUT_NAME])
         return None if data is None else {self.OUTPUT_NAME: data}
 
 
 class ProducerPE(GenericPE):
-    """A PE with no input and an output ``output``.
+    """A PE with no input and an output ``output``: a root, which the run's inputs start.
 
-    `_process(inputs)` returns the item to send, or None to send nothing.  It is called once for
-    each iteration of the run, with ``{}`` or with the dict that the run's inputs have for it.
+    Override ``_process(inputs)``: it returns the item to send, or None to send nothing; `write`
+    sends more than one.  It is called once for each iteration of the run, with ``{}`` or with the
+    dict that the run's inputs have for it.  `preprocess()` is called before the first call,
+    `postprocess()` after the last.
+
+    ``independent_calls = True`` lets workers share the calls; `GenericPE` lists all attributes.
     """
 
     OUTPUT_NAME = OUTPUT_NAME
@@ -89,12 +100,17 @@ class ProducerPE(GenericPE):
         self._add_output(self.OUTPUT_NAME)
 
     def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Call ``_process`` with the dict of a call; return its item for ``output``."""
         data = self._process(inputs)
         return None if data is None else {self.OUTPUT_NAME: data}
 
 
 class ConsumerPE(GenericPE):
-    """A PE with an input ``input`` and no output; `_process(data)` consumes an item."""
+    """A PE with an input ``input`` and no output.
+
+    Override ``_process(data)``, which gets an item.  `preprocess()` is called before the first
+    item, `postprocess()` after the last; `GenericPE` lists all attributes.
+    """
 
     INPUT_NAME = INPUT_NAME
 
@@ -103,6 +119,7 @@ class ConsumerPE(GenericPE):
         self._add_input(self.INPUT_NAME)
 
     def process(self, inputs: dict[str, Any]) -> None:
+        """Call ``_process`` with the item."""
         self._process(inputs[self.INPUT_NAME])
 
 
@@ -150,12 +167,32 @@ class CompositePE(WorkflowGraph):
         if create_graph is not None:
             create_graph(self, **(params or {}))
 
+    def map_input(self, input_name: str, internal_pe: Any, internal_input: str) -> None:
+        """Map an input of the composite to an input of a PE inside.
+
+        Args:
+            input_name: name of the composite's input.
+            internal_pe: the PE or composite inside.
+            internal_input: name of its input.
+        """
+        self._map_input(input_name, internal_pe, internal_input)
+
+    def map_output(self, output_name: str, internal_pe: Any, internal_output: str) -> None:
+        """Map an output of the composite to an output of a PE inside.
+
+        Args:
+            output_name: name of the composite's output.
+            internal_pe: the PE or composite inside.
+            internal_output: name of its output.
+        """
+        self._map_output(output_name, internal_pe, internal_output)
+
     def _map_input(self, input_name: str, internal_pe: Any, internal_input: str) -> None:
-        """Map input `input_name` of the composite to `internal_input` of a PE inside."""
+        """Map an input; the name that dispel4py had for `map_input`."""
         self.inputmappings[input_name] = (internal_pe, internal_input)
 
     def _map_output(self, output_name: str, internal_pe: Any, internal_output: str) -> None:
-        """Map output `output_name` of the composite to `internal_output` of a PE inside."""
+        """Map an output; the name that dispel4py had for `map_output`."""
         self.outputmappings[output_name] = (internal_pe, internal_output)
 
 

@@ -7,8 +7,8 @@ runner (`dispel4py.engine.runner`) calls it.
     >>> class Double(GenericPE):
     ...     def __init__(self):
     ...         super().__init__()
-    ...         self._add_input("number")
-    ...         self._add_output("double")
+    ...         self.add_input("number")
+    ...         self.add_output("double")
     ...
     ...     def process(self, inputs):
     ...         return {"double": 2 * inputs["number"]}
@@ -79,8 +79,19 @@ class _CallContext:
 class GenericPE:
     """Base class of all processing elements.
 
-    Authors override `_process` or `process`, and `_preprocess` and `_postprocess` if needed.  A PE
-    that is faster with many items at once overrides `_process_batch` as well, or in their place.
+    Declare ports in ``__init__``, after ``super().__init__()``, by `add_input` and `add_output`.
+    Override any of these methods:
+
+    ==========================  ===============================================================
+    `process(inputs)`           or ``_process(inputs)``: processes an item, given as a dict of
+                                one input and the item; returns a dict of outputs and items
+    ``_process_batch(items)``   processes several items in one call, in place of `process`
+    `preprocess()`              or ``_preprocess()``: sets an instance up, before its first item
+    `postprocess()`             or ``_postprocess()``: finishes an instance, after its last item
+    ==========================  ===============================================================
+
+    In each of them, `write` sends an item and `log` logs a message.  Call a PE in tests by
+    `dispel4py.testing.feed`.
 
     Attributes:
         name: name of the PE, by default that of its class; the id in a run is made from it.
@@ -141,7 +152,7 @@ class GenericPE:
     _run_writer: Callable[[str, Any], None] | None = None
     _run_log: Callable[[str, int, str], None] | None = None
 
-    def _add_input(
+    def add_input(
         self,
         name: str,
         grouping: str | Sequence[Any] | None = None,
@@ -165,6 +176,18 @@ class GenericPE:
         Raises:
             TypeError: ``super().__init__()`` was not called before.
         """
+        self._add_input(name, grouping, tuple_type, optional=optional, ordered=ordered)
+
+    def _add_input(
+        self,
+        name: str,
+        grouping: str | Sequence[Any] | None = None,
+        tuple_type: Sequence[str] | None = None,
+        *,
+        optional: bool = False,
+        ordered: bool = False,
+    ) -> None:
+        """Declare an input; the name that dispel4py had for `add_input`."""
         self._check_set_up()
         self.inputconnections[name] = {NAME: name}
         if grouping is not None:
@@ -176,7 +199,7 @@ class GenericPE:
         if ordered:
             self.inputconnections[name][ORDERED] = True
 
-    def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
+    def add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
         """Declare an output.
 
         Args:
@@ -186,6 +209,10 @@ class GenericPE:
         Raises:
             TypeError: ``super().__init__()`` was not called before.
         """
+        self._add_output(name, tuple_type)
+
+    def _add_output(self, name: str, tuple_type: Sequence[str] | None = None) -> None:
+        """Declare an output; the name that dispel4py had for `add_output`."""
         self._check_set_up()
         self.outputconnections[name] = {NAME: name}
         if tuple_type is not None:
@@ -237,8 +264,8 @@ class GenericPE:
         result: dict[str, Any] | None = self._process(inputs)
         return result
 
-    def _process(self, data: Any) -> Any:
-        """Override to do the work; see `process`."""
+    def _process(self, data: Any, /) -> Any:
+        """Override to do the work: here as `process` does it, in subclasses as they say."""
         if overrides_batch(self):
             results = self._process_batch([data])
             return None if results is None else results[0]
@@ -273,6 +300,7 @@ class GenericPE:
 
         Raises:
             UnknownOutputError: the PE has no output of that name.
+            RuntimeError: the PE is not in a run.
         """
         self._write(name, data, **kwargs)
 
@@ -280,8 +308,15 @@ class GenericPE:
         run_writer = self._run_writer
         if run_writer is not None:
             run_writer(name, data)
-        else:  # outside a run: a test has set a writer on the output
-            self.outputconnections[name][WRITER].write(data)
+            return
+        # Outside a run, a test may have set a writer on the output, as with dispel4py.
+        writer = self.outputconnections.get(name, {}).get(WRITER)
+        if writer is None:
+            raise RuntimeError(
+                f"{self.name} wrote to {name!r} outside a run; in a test, call"
+                " dispel4py.testing.feed(pe, items), which returns what the PE writes"
+            )
+        writer.write(data)
 
     def log(self, message: Any) -> None:
         """Log a message in the process that started the run.
