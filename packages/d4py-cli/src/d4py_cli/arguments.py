@@ -24,7 +24,7 @@ from dispel4py.registry import (
 ABOUT = """\
 usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments]
        dispel4py mappings
-       dispel4py check WORKFLOW [--try N]
+       dispel4py check WORKFLOW [--try N | --migrate]
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
        dispel4py COMMAND --help

@@ -107,6 +107,10 @@ def check(options: argparse.Namespace) -> int:
         InputError: the roots need other inputs than numbers of calls, so it cannot be tried.
         RunError: it failed when it was tried.
     """
+    if options.migrate:
+        from d4py_cli.migration.command import show_migration
+
+        return show_migration(options.workflow, _print_table)
     graph = _load_graph(options)
     plan = make_plan(graph)
     edges = sum(len(routes) for pe in plan.pes for routes in pe.routes.values())
@@ -227,10 +231,13 @@ def _describe_check(parser: argparse.ArgumentParser) -> None:
         "Every problem of a workflow at once, and which installed mappings can run it: each\n"
         "pickles or copies the PEs as a run would, and reports what it needs.\n"
         "With --try, also which PEs keep state without declaring it, and on which mappings the\n"
-        "results would therefore differ.  The exit status is 2 if there is a problem."
+        "results would therefore differ.  With --migrate, only what a workflow of dispel4py uses\n"
+        "that is gone or changed, and what to write instead; the workflow is not imported.\n"
+        "The exit status is 2 if there is a problem."
     )
     parser.epilog = (
-        "examples:\n  dispel4py check split_merge\n  dispel4py check split_merge --try 10"
+        "examples:\n  dispel4py check split_merge\n  dispel4py check split_merge --try 10\n"
+        "  dispel4py check split_merge --migrate"
     )
     add_workflow(parser)
     parser.add_argument(
@@ -239,6 +246,11 @@ def _describe_check(parser: argparse.ArgumentParser) -> None:
         type=count_of,
         metavar="N",
         help="run it in this process, with N calls of each root",
+    )
+    parser.add_argument(
+        "--migrate",
+        action="store_true",
+        help="list what it uses of dispel4py that is gone or changed",
     )
 
 

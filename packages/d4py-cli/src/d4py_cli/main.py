@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from d4py_cli.lines import OutputClosedError
+from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
@@ -83,6 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
 
     own, workflow_arguments = parsing.split_at_dashes(arguments)
     first = own[0] if own else ""
+    if (warning := other_owner()) is not None:
+        _print_message(warning)
     if first in parsing.COMMANDS:
         from d4py_cli import commands
 
