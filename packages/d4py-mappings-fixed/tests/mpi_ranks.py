@@ -4,8 +4,11 @@ Started by mpiexec as ``mpi_ranks.py``.  The ranks carry out all functions of `C
 the other, and the first rank prints the name of each one that has passed on all ranks.
 """
 
+import os
+import resource
 import socket
 import time
+from contextlib import contextmanager, nullcontext
 
 from d4py_fixed.mpi.mpi_start import start_mpi
 
@@ -13,8 +16,10 @@ MPI = start_mpi()
 
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind  # noqa: E402
 from d4py_fixed.mpi.limits import MpiLimits  # noqa: E402
+from d4py_fixed.mpi.machine_memory import share_machine_memory  # noqa: E402
 from d4py_fixed.mpi.transport import MpiTransport, RunStopped  # noqa: E402
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket  # noqa: E402
+from d4py_fixed.shared_memory.transport import SharedMemoryTransport  # noqa: E402
 
 MIB = 1 << 20
 SOON = 30.0
@@ -151,6 +156,43 @@ def a_stop_of_the_driver_comes_before_a_receive_without_a_frame(rank, transport)
         transport.driver = driver  # its end would be a stop as well
 
 
+@contextmanager
+def open_files_left(count):
+    """Let this process open no more than so many files."""
+    os.close(used := os.dup(0))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + count, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def large_parts_arrive_by_shared_memory_or_else_by_mpi(rank, transport):
+    world = MPI.COMM_WORLD
+    others = set(range(world.Get_size())) - {rank}
+    for machine_of, files, shared in (
+        (lambda rank: 0, 99, others),
+        (lambda rank: rank == 1, 99, set() if rank == 1 else others - {1}),
+        (lambda rank: 0, 2, set() if rank == 1 else others - {1}),  # for its own arena only
+        (lambda rank: 0, 0, set() if rank == 1 else others - {1}),
+    ):
+        machine = world.Split(machine_of(rank), rank)
+        with open_files_left(files) if rank == 1 else nullcontext():
+            memory = share_machine_memory(machine, rank)
+        machine.Free()
+        assert set(memory.files) == shared
+        sharing = SharedMemoryTransport(transport, memory, others - shared)
+        parts = [b"head", bytes([rank]) * MIB, b""]
+        for other in others:
+            sharing.send(other, parts)
+        frames = sorted(take(sharing, len(others)))
+        assert frames == [(other, [b"head", bytes([other]) * MIB, b""]) for other in sorted(others)]
+        assert sharing.receive(0.0) is None  # which reports the blocks that are free
+        world.Barrier()
+        assert sharing.receive(0.5) is None
+        assert not memory.arena or memory.arena.is_empty
+        world.Barrier()
+
+
 CHECKS = [
     frames_arrive_whole,
     frames_in_pieces_arrive_whole,
@@ -162,10 +204,11 @@ CHECKS = [
     a_rank_that_waits_uses_little_processor_time,
     a_rank_that_reads_nothing_blocks_no_other,
     a_stop_of_the_driver_comes_before_a_receive_without_a_frame,
+    large_parts_arrive_by_shared_memory_or_else_by_mpi,
 ]
 #: Pauses so long that nothing but a notification can end them in time.
 LIMITS = {
-    frames_in_pieces_arrive_whole: MpiLimits(piece_bytes=1000),
+    frames_in_pieces_arrive_whole: MpiLimits(piece_bytes=1000, joined_bytes=0),
     a_rank_that_waits_is_notified: MpiLimits(idle_pause_seconds=2 * SOON),
 }
 
@@ -174,10 +217,11 @@ def main():
     world = MPI.COMM_WORLD
     rank, size = world.Get_rank(), world.Get_size()
     channel, _driver = socket.socketpair()
+    machine = world.Split_type(MPI.COMM_TYPE_SHARED)
     frames, bodies = world.Dup(), world.Dup()
     for check in CHECKS:
         limits = LIMITS.get(check, MpiLimits())
-        wakeup = WakeupSocket(world, channel, limits)
+        wakeup = WakeupSocket(world, machine, channel, limits)
         for _ in range(2):  # runs follow each other
             channels = ControlChannels(rank, b"key")
             transport = MpiTransport(frames, bodies, channels, wakeup, size, limits)

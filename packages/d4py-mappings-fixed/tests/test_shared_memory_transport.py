@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from d4py_fixed.local.socket_transport import SocketTransport
-from d4py_fixed.shared_memory.transport import SharedMemoryTransport
+from d4py_fixed.shared_memory.arena import Arena
+from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
 
@@ -23,7 +24,10 @@ class Pair:
         ends = socket.socketpair()
         self.inner = [SocketTransport({1: ends[0]}), SocketTransport({0: ends[1]})]
         self.ranks = [
-            SharedMemoryTransport(self.inner[i], dict(enumerate(self.files)), i) for i in (0, 1)
+            SharedMemoryTransport(
+                inner, SharedMemory(Arena(self.files[i]), dict(enumerate(self.files)))
+            )
+            for i, inner in enumerate(self.inner)
         ]
 
     def close(self) -> None:

@@ -13,7 +13,8 @@ import pytest
 from fixed_helpers.in_process import InProcessTransport
 
 from d4py_fixed.local.socket_transport import SocketTransport
-from d4py_fixed.shared_memory.transport import SharedMemoryTransport
+from d4py_fixed.shared_memory.arena import Arena
+from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 #: Seconds; longer than anything here takes on a slow machine.
@@ -44,8 +45,8 @@ def shared_memory(ranks):
         for file in files:
             stack.callback(file.close)
         yield [
-            SharedMemoryTransport(inner[rank], dict(enumerate(files)), rank)
-            for rank in range(ranks)
+            SharedMemoryTransport(inner[rank], SharedMemory(Arena(file), dict(enumerate(files))))
+            for rank, file in enumerate(files)
         ]
 
 

@@ -10,9 +10,23 @@ import mmap
 import os
 import tempfile
 from multiprocessing import reduction
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.shared_memory.limits import SharedMemoryLimits
+
+
+class ArenaAddress(NamedTuple):
+    """Where processes of this machine can open the file of an arena.
+
+    Attributes:
+        pid: A process that has it open.
+        fd: Its file descriptor there.
+        link: What the link of that file descriptor reads; no other arena has the same.
+    """
+
+    pid: int
+    fd: int
+    link: str
 
 
 class ArenaFile:
@@ -20,20 +34,49 @@ class ArenaFile:
 
     Args:
         limits: its size.
+        fd: the file descriptor of an arena that there is; None makes a new one.
 
     Attributes:
         fd: the file descriptor; -1 when closed.
         limits: the same.
     """
 
-    def __init__(self, limits: SharedMemoryLimits = SharedMemoryLimits()) -> None:
+    def __init__(
+        self, limits: SharedMemoryLimits = SharedMemoryLimits(), fd: int | None = None
+    ) -> None:
+        self.limits = limits
+        if fd is not None:
+            self.fd = fd
+            return
         if hasattr(os, "memfd_create"):
-            self.fd = os.memfd_create("d4py-arena")
+            self.fd = os.memfd_create(f"d4py-arena-{os.urandom(8).hex()}")
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
-        self.limits = limits
         os.ftruncate(self.fd, limits.arena_bytes)
+
+    @classmethod
+    def open(
+        cls, address: ArenaAddress, limits: SharedMemoryLimits = SharedMemoryLimits()
+    ) -> ArenaFile:
+        """Open the arena of another process.
+
+        Raises:
+            OSError: that is not possible, or the arena belongs to another user.
+        """
+        path = _link_of(address.pid, address.fd)
+        # In another PID namespace, the process of that number is another one.
+        if os.readlink(path) != address.link or os.stat(path).st_uid != os.geteuid():
+            raise PermissionError(f"{path} is not the arena of a process of this user")
+        return cls(limits, os.open(path, os.O_RDWR | os.O_CLOEXEC))
+
+    @property
+    def address(self) -> ArenaAddress | None:
+        """Where other processes can open the file; None if this system has no such place."""
+        try:
+            return ArenaAddress(os.getpid(), self.fd, os.readlink(_link_of(os.getpid(), self.fd)))
+        except OSError:  # macOS
+            return None
 
     def map(self) -> mmap.mmap:
         """Map the file into memory."""
@@ -81,6 +124,11 @@ class ArenaMemory:
                 return False
             self._allocated += step
         return True
+
+
+def _link_of(pid: int, fd: int) -> str:
+    """Return the path of a process's link to one of its files (proc_pid_fd(5))."""
+    return f"/proc/{pid}/fd/{fd}"
 
 
 def _reserve(fd: int, offset: int, size: int) -> None:

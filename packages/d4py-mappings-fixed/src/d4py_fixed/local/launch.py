@@ -17,7 +17,8 @@ from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
-from d4py_fixed.shared_memory.transport import SharedMemoryTransport
+from d4py_fixed.shared_memory.arena import Arena
+from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
@@ -136,7 +137,7 @@ def run_locally(
         pool = WorkerPool(run_rank, arguments, start, frozen)
         del bundle, arguments  # by now held by the processes that run the PEs
         transport = SharedMemoryTransport(
-            factory.for_driver(pool.raise_on_failure), arenas, placement.ranks
+            factory.for_driver(pool.raise_on_failure), SharedMemory(None, arenas)
         )
         result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, name).run()
         pool.wait_until_ended(name=rank_name(placement))
@@ -157,7 +158,7 @@ def run_locally(
 def _share_memory(
     make_transport: MakeTransport, arenas: dict[int, ArenaFile], rank: int
 ) -> Transport:
-    return SharedMemoryTransport(make_transport(), arenas, rank)
+    return SharedMemoryTransport(make_transport(), SharedMemory(Arena(arenas[rank]), arenas))
 
 
 class RankSpec(NamedTuple):

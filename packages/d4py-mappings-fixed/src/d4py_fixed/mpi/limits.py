@@ -19,6 +19,7 @@ class MpiLimits(NamedTuple):
         output_idle_seconds: Time without output after which a pipe that a process of a PE holds
             open is not waited for.
         piece_bytes: Largest MPI message; MPI counts bytes by 32-bit numbers.
+        joined_bytes: Parts of a frame of no more bytes than these, in all, are one message.
         shortest_pause_seconds: First pause between two probes of MPI by a rank that waits.
         longest_pause_seconds: Longest pause while a message may come without a notification.
         idle_pause_seconds: Longest pause where each sender sends a notification.
@@ -33,6 +34,7 @@ class MpiLimits(NamedTuple):
     orphan_seconds: float = 1.0
     output_idle_seconds: float = 0.5
     piece_bytes: int = 1 << 30
+    joined_bytes: int = 1 << 18
     shortest_pause_seconds: float = 50e-6
     longest_pause_seconds: float = 1e-3
     idle_pause_seconds: float = 0.02

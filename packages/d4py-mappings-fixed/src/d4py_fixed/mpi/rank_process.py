@@ -22,6 +22,7 @@ from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.mpi_start import start_mpi
 from d4py_fixed.mpi.orphans import exit_when_driver_ends, exit_with_descendants
 from d4py_fixed.mpi.rank_spec import unpack_spec
+from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 from dispel4py.errors import RunError, ServiceError
 from dispel4py.processes.descendants import wait_for_own_descendants
 from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
@@ -72,9 +73,13 @@ class RankProcess:
         self._channels, self._channel = driver.channels, driver.socket
         # PEs may use MPI themselves, so frames have communicators of their own.
         self._frames, self._bodies = self._world.Dup(), self._world.Dup()
+        from d4py_fixed.mpi.machine_memory import share_machine_memory
         from d4py_fixed.mpi.wakeup_socket import WakeupSocket
 
-        self._wakeup = WakeupSocket(self._world, self._channel, limits)
+        machine = self._world.Split_type(mpi.COMM_TYPE_SHARED)
+        self._wakeup = WakeupSocket(self._world, machine, self._channel, limits)
+        self._memory = share_machine_memory(machine, self.rank)
+        machine.Free()
         if is_worker:
             exit_when_driver_ends(self._channel, is_running, limits)
 
@@ -120,9 +125,12 @@ class RankProcess:
             self._frames, self._bodies, self._channels, self._wakeup, spec.ranks, self._limits
         )
         set_abort_handler(lambda error: self._report(picklable_error(error)))
+        apart = set(range(self.size + 1)) - (self._memory.files.keys() & peers)
+        sharing = SharedMemoryTransport(transport, self._memory, apart)
         with self._exit():
-            spec.run(transport, any_thread=mpi.Query_thread() >= mpi.THREAD_SERIALIZED)
-        transport.drain(peers)
+            spec.run(sharing, any_thread=mpi.Query_thread() >= mpi.THREAD_SERIALIZED)
+        for frame in transport.drain(peers):
+            sharing.open(*frame)
 
     def _report(self, report: bytes) -> None:
         _flush()

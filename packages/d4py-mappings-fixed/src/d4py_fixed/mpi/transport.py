@@ -1,8 +1,9 @@
 """`Transport` of an MPI rank: MPI to the other ranks, the control channel to the driver.
 
 One thread at a time calls MPI, and never waits inside MPI, which would keep a core busy: the rank
-probes for messages, and sleeps in between until it is notified.  A frame of one part is one
-message; of other frames the sizes come first, and the parts by a communicator of their own.
+probes for messages, and sleeps in between until it is notified.  A frame is one message, its head,
+which has the sizes of all parts and the small parts themselves; large parts follow by another
+communicator.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.wakeup_socket import WakeupSocket
 from dispel4py.exceptions.unwinding import Unwind
 
-#: Tags: a frame of one part, the sizes of a frame's parts, and the last message of a run.
-_ONE, _MANY, _LAST = 1, 2, 3
-_SIZE = struct.Struct("!Q")
+#: Tags: the head of a frame, and the last message of a run.
+_HEAD, _LAST = 1, 2
+_COUNT = struct.Struct("!I")
+#: Of a part: its size, and whether it is in the head.
+_PART = struct.Struct("!Q?")
 
 
 class RunStopped(Unwind):
@@ -41,7 +44,7 @@ class MpiTransport:
         channels: to the driver.
         wakeup: of this rank.
         ranks: number of ranks in the run, which is the driver's number for the engine.
-        limits: see `MpiLimits.piece_bytes`.
+        limits: see `MpiLimits`.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class MpiTransport:
         self._channels = channels
         self._wakeup = wakeup
         self._driver = ranks
-        self._piece_bytes = limits.piece_bytes
+        self._piece_bytes, self._joined_bytes = limits.piece_bytes, limits.joined_bytes
         self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._arriving: list[_ArrivingFrame] = []
         self._sending: deque[tuple[MPI.Request, Any]] = deque()
@@ -68,16 +71,13 @@ class MpiTransport:
         if rank == self._driver:
             self._channels.send(DRIVER, Kind.FRAME, parts)
             return
-        # MPI reads the parts later, so that they must not change: only bytes cannot.
-        data = [part if isinstance(part, bytes) else bytes(part) for part in parts]
-        if len(data) == 1 and len(data[0]) <= self._piece_bytes:
-            self._isend(self._frames, data[0], rank, _ONE)
-        else:
-            sizes = b"".join(_SIZE.pack(len(part)) for part in data)
-            self._isend(self._frames, sizes, rank, _MANY)
-            for part in data:
-                for piece in _pieces(part, self._piece_bytes):
-                    self._isend(self._bodies, piece, rank, 0)
+        head, large = _join_small(parts, self._joined_bytes)
+        self._isend(self._frames, head, rank, _HEAD)
+        for part in large:
+            # MPI reads it later, so that it must not change: only bytes cannot.
+            data = part if isinstance(part, bytes) else bytes(part)
+            for piece in _pieces(data, self._piece_bytes):
+                self._isend(self._bodies, piece, rank, 0)
         self._wakeup.notify(rank)
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
@@ -104,13 +104,16 @@ class MpiTransport:
         self._wakeup.shorten_pauses()
         return self._arrived.popleft()
 
-    def drain(self, peers: Sequence[int]) -> None:
+    def drain(self, peers: Sequence[int]) -> list[tuple[int, MessageParts]]:
         """Wait until all that was sent has left, and all that was sent to this rank has arrived.
 
         The driver bounds the wait: if a rank is lost meanwhile, the driver stops the run.
 
         Args:
             peers: the ranks with which this one exchanges frames.
+
+        Returns:
+            The frames that were not received, each with its sender.
 
         Raises:
             RunStopped: the driver has stopped the run, or has ended.
@@ -123,6 +126,9 @@ class MpiTransport:
             self._wait()
             self._progress()
             self._receive_from_driver()
+        left = [*self._arrived]
+        self._arrived.clear()
+        return left
 
     def close(self) -> None:
         """Do nothing: the next run uses the same communicators and channels."""
@@ -142,8 +148,8 @@ class MpiTransport:
         while (found := self._frames.Improbe(status=self._status)) is not None:
             head = bytearray(self._status.Get_count(MPI.BYTE))
             request = found.Irecv([head, MPI.BYTE])
-            source, tag = self._status.Get_source(), self._status.Get_tag()
-            self._arriving.append(_ArrivingFrame(source, tag, [head], [request]))
+            source, is_last = self._status.Get_source(), self._status.Get_tag() == _LAST
+            self._arriving.append(_ArrivingFrame(source, is_last, head, [request]))
         if self._arriving:
             self._deliver()
 
@@ -163,7 +169,7 @@ class MpiTransport:
             if frame.source in blocked or not frame.is_complete(self._bodies, self._piece_bytes):
                 incomplete.append(frame)
                 blocked.add(frame.source)
-            elif frame.tag == _LAST:
+            elif frame.is_last:
                 self._ended.add(frame.source)
             else:
                 self._arrived.append((frame.source, frame.parts))
@@ -175,24 +181,61 @@ class _ArrivingFrame:
     """A frame of which parts may not have arrived yet."""
 
     source: int
-    tag: int
-    parts: list[bytearray]
+    is_last: bool
+    head: bytearray
     requests: list[MPI.Request]
+    parts: Sequence[bytearray | memoryview] = ()
 
     def is_complete(self, bodies: MPI.Intracomm, piece_bytes: int) -> bool:
         """Return whether all parts have arrived; request them once their sizes are known."""
         if not MPI.Request.Testall(self.requests):
             return False
-        if self.tag != _MANY:
+        if self.is_last or self.parts:
             return True
-        self.tag = _ONE
-        self.parts = [bytearray(size) for (size,) in _SIZE.iter_unpack(self.parts[0])]
+        self.parts, large = _split_head(self.head)
         self.requests = [
             bodies.Irecv([piece, MPI.BYTE], self.source, 0)
-            for part in self.parts
+            for part in large
             for piece in _pieces(part, piece_bytes)
         ]
         return bool(MPI.Request.Testall(self.requests))
+
+
+def _join_small(parts: MessageParts, most_bytes: int) -> tuple[bytes, list[bytes | memoryview]]:
+    """Return the head of a frame, and the parts that follow it.
+
+    Args:
+        parts: the parts of the frame.
+        most_bytes: what is joined, at most.
+    """
+    sizes = [_COUNT.pack(len(parts))]
+    joined, large = [], []
+    for part in parts:
+        view = memoryview(part).cast("B")
+        is_joined = view.nbytes <= most_bytes
+        if is_joined:
+            most_bytes -= view.nbytes
+            joined.append(view)
+        else:
+            large.append(part if isinstance(part, bytes) else view)
+        sizes.append(_PART.pack(view.nbytes, is_joined))
+    return b"".join([*sizes, *joined]), large
+
+
+def _split_head(head: bytearray) -> tuple[list[bytearray | memoryview], list[bytearray]]:
+    """Return the parts of a frame, and those of them that follow the head."""
+    view = memoryview(head)
+    start = _COUNT.size + _PART.size * _COUNT.unpack_from(head)[0]
+    parts: list[bytearray | memoryview] = []
+    large = []
+    for size, is_joined in _PART.iter_unpack(view[_COUNT.size : start]):
+        if is_joined:
+            parts.append(view[start : start + size])
+            start += size
+        else:
+            large.append(bytearray(size))
+            parts.append(large[-1])
+    return parts, large
 
 
 def _pieces(part: bytes | bytearray, piece_bytes: int) -> Iterator[memoryview]:

@@ -21,13 +21,18 @@ class WakeupSocket:
     """Receives the notifications for one rank, and sends those for others.
 
     Args:
-        world: the communicator of all ranks, which create their sockets at the same time.
+        world: the communicator of all ranks.
+        machine: that of the ranks of this machine, which create their sockets at the same time.
         channel: the control channel; a message on it ends a wait as well.
         limits: the pauses between two probes.
     """
 
     def __init__(
-        self, world: MPI.Intracomm, channel: socket.socket, limits: MpiLimits = MpiLimits()
+        self,
+        world: MPI.Intracomm,
+        machine: MPI.Intracomm,
+        channel: socket.socket,
+        limits: MpiLimits = MpiLimits(),
     ) -> None:
         self._shortest = limits.shortest_pause_seconds
         self._longest = limits.longest_pause_seconds
@@ -35,10 +40,8 @@ class WakeupSocket:
         self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._datagrams.setblocking(False)
         self._datagrams.bind(("127.0.0.1", 0))
-        machine = world.Split_type(MPI.COMM_TYPE_SHARED)
         address = world.Get_rank(), self._datagrams.getsockname()
         self._addresses: dict[int, tuple[str, int]] = dict(machine.allgather(address))
-        machine.Free()
         self._all_notify = len(self._addresses) == world.Get_size()
         self._pause = self._shortest
         self._poll = select.poll()

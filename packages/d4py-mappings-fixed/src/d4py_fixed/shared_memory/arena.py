@@ -22,6 +22,11 @@ class Arena:
         self._free: list[tuple[int, int]] = [(0, file.limits.arena_bytes)]
         self._sizes: dict[int, int] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no block is in use."""
+        return not self._sizes
+
     def put(self, data: memoryview) -> int | None:
         """Copy bytes into a block and return its offset; None if there is no room."""
         size = -(-data.nbytes // _ALIGNMENT) * _ALIGNMENT

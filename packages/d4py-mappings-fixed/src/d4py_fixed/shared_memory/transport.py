@@ -9,7 +9,7 @@ transport.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from time import monotonic
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
@@ -24,6 +24,47 @@ _POSITION = struct.Struct("!QQ?")
 Part = bytes | bytearray | memoryview
 
 
+class SharedMemory:
+    """What a rank has of the memory that it shares with others; several runs may use it in turn.
+
+    Args:
+        arena: of this rank.  The driver has none: it sends everything by the other transport, and
+            copies what it receives, since its caller may keep that.
+        files: other ranks → their arenas.
+
+    Attributes:
+        arena: see the arguments.
+        files: see the arguments.
+    """
+
+    def __init__(self, arena: Arena | None, files: Mapping[int, ArenaFile]) -> None:
+        self.arena = arena
+        self.files = files
+        self._borrowed: dict[int, BorrowedBlocks] = {}
+
+    def blocks_of(self, rank: int) -> BorrowedBlocks:
+        """Return the blocks of another rank that this one has borrowed.
+
+        Raises:
+            OSError: this process cannot map the arena of that rank.
+        """
+        if rank not in self._borrowed:
+            file = self.files[rank]
+            most_bytes = 0 if self.arena is None else file.limits.most_borrowed_bytes
+            self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
+        return self._borrowed[rank]
+
+    @property
+    def borrowed_from(self) -> Collection[int]:
+        """The ranks from which this one has had blocks."""
+        return self._borrowed.keys()
+
+    def take_released(self, rank: int) -> Sequence[int]:
+        """Return the blocks of a rank that were released since the last call."""
+        borrowed = self._borrowed.get(rank)
+        return borrowed.take_released() if borrowed else ()
+
+
 class SharedMemoryTransport:
     """See `Transport`.
 
@@ -33,45 +74,45 @@ class SharedMemoryTransport:
 
     Args:
         inner: carries the header and all other parts.
-        files: the arenas of this rank and of its peers.  The driver has no arena: it sends
-            everything by `inner`, and copies what it receives, since its caller may keep that.
-        rank: number of this rank.
+        memory: of this rank.
+        apart: ranks with which this one shares no memory; their frames have no header.
     """
 
-    def __init__(self, inner: Transport, files: Mapping[int, ArenaFile], rank: int) -> None:
+    def __init__(
+        self, inner: Transport, memory: SharedMemory, apart: Container[int] = frozenset()
+    ) -> None:
         self._inner = inner
-        self._files = files
-        self._arena = Arena(files[rank]) if rank in files else None
-        self._borrowed: dict[int, BorrowedBlocks] = {}
+        self._memory = memory
+        self._apart = apart
 
     def send(self, rank: int, parts: MessageParts) -> None:
+        if rank in self._apart:
+            self._inner.send(rank, parts)
+            return
+        arena = self._memory.arena
         positions, rest = bytearray(), []
         for part in parts:
             view = memoryview(part)
             offset = None
-            if view.nbytes >= LARGE_BYTES and self._arena is not None:
-                offset = self._arena.put(view)
+            if view.nbytes >= LARGE_BYTES and arena is not None:
+                offset = arena.put(view)
             if offset is None:
                 rest.append(part)
                 positions += _POSITION.pack(0, 0, False)
             else:
                 positions += _POSITION.pack(offset, view.nbytes, is_array(view.obj))
-        borrowed = self._borrowed.get(rank)
-        released = borrowed.take_released() if borrowed else ()
-        self._inner.send(rank, [_encode_released(released) + positions, *rest])
+        released = _encode_released(self._memory.take_released(rank))
+        self._inner.send(rank, [released + positions, *rest])
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
         arrived = self._inner.receive(0.0)
         while True:
-            if arrived is not None:
-                rank, (header, *rest) = arrived
-                parts = self._open(rank, memoryview(header), rest)
-                if parts:
-                    return rank, parts
+            if arrived is not None and (frame := self.open(*arrived)):
+                return frame
             # About to wait: no frame that released blocks could be reported with will follow soon.
-            for rank, borrowed in self._borrowed.items():
-                if released := borrowed.take_released():
+            for rank in self._memory.borrowed_from:
+                if rank not in self._apart and (released := self._memory.take_released(rank)):
                     self._inner.send(rank, [_encode_released(released)])
             if arrived is None and monotonic() >= until:
                 return None
@@ -80,28 +121,30 @@ class SharedMemoryTransport:
     def close(self) -> None:
         self._inner.close()
 
-    def _open(self, rank: int, header: memoryview, rest: list[Part]) -> list[Part]:
-        """Return the parts of a frame; none if it only reports released blocks."""
+    def open(self, rank: int, parts: MessageParts) -> tuple[int, MessageParts] | None:
+        """Return a frame as it was sent; None if it only reports released blocks.
+
+        Args:
+            rank: its sender.
+            parts: what has arrived.
+        """
+        if rank in self._apart:
+            return rank, parts
+        memory = self._memory
+        header, rest = memoryview(parts[0]), iter(parts[1:])
         end = _NUMBER.size * (1 + _NUMBER.unpack_from(header)[0])
         for (offset,) in _NUMBER.iter_unpack(header[_NUMBER.size : end]):
-            assert self._arena is not None
-            self._arena.release(offset)
-        parts: list[Part] = []
+            assert memory.arena is not None
+            memory.arena.release(offset)
+        opened: list[Part] = []
         for offset, size, is_of_array in _POSITION.iter_unpack(header[end:]):
             if not size:
-                parts.append(rest.pop(0))
+                opened.append(next(rest))
             elif is_of_array:
-                parts.append(self._blocks_of(rank).borrow(offset, size))
+                opened.append(memory.blocks_of(rank).borrow(offset, size))
             else:
-                parts.append(self._blocks_of(rank).copy(offset, size))
-        return parts
-
-    def _blocks_of(self, rank: int) -> BorrowedBlocks:
-        if rank not in self._borrowed:
-            file = self._files[rank]
-            most_bytes = 0 if self._arena is None else file.limits.most_borrowed_bytes
-            self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
-        return self._borrowed[rank]
+                opened.append(memory.blocks_of(rank).copy(offset, size))
+        return (rank, opened) if opened else None
 
 
 def _encode_released(offsets: Sequence[int]) -> bytearray:
