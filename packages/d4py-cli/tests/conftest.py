@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,3 +204,32 @@ def endless(write):
     """A workflow that runs until it is stopped."""
     write("endless.py", ENDLESS)
     return "endless.py"
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser; skips where there is none, and fails where CI says that there must be one."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has no Chromium")
+        pytest.skip("there is no Chromium; Debian has it as a package")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def web_page(chromium):
+    """A page of the browser; at the end of the test it must have reported no error."""
+    page = chromium.new_page(viewport={"width": 1300, "height": 900})
+    page.set_default_timeout(60_000)
+    errors = []
+    page.on("console", lambda it: errors.append(it.text) if it.type == "error" else None)
+    page.on("pageerror", lambda it: errors.append(str(it)))
+    yield page
+    page.close()
+    assert not errors

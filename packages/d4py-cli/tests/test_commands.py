@@ -15,6 +15,7 @@ SUBJECTS = [
     ["check"],
     ["draw"],
     ["plot-scaling"],
+    ["report"],
     ["runs"],
     ["worker"],
 ]
@@ -292,6 +293,7 @@ class TestHelp:
     def test_the_examples_work(self, invoke, write):
         write("my_workflow.py")
         write("trace.csv", TRACE)
+        write("run.jsonl", RUN_LOG)
         examples = []
         for subject in SUBJECTS:
             text = invoke(*subject, "--help").out
@@ -315,6 +317,11 @@ seconds,active,backlog
 0.250000,8,0
 0.300000,1,0
 """
+
+RUN_LOG = (
+    '{"v": 1, "event": "RunStarted", "time": 0.0, "time_utc": "2026-11-30T12:00:00+00:00",'
+    ' "mapping": "simple", "processes": 1, "pes": [], "edges": [], "inputs": {}}\n'
+)
 
 READER = """
 from dispel4py import ProducerPE, WorkflowGraph

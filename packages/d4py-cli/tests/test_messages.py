@@ -341,6 +341,9 @@ ELSEWHERE = {
     "a worker does not begin within `--start-timeout`": (
         "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
     ),
+    "`dispel4py report` of a file that is no log of one run, or without Bokeh": (
+        "test_what_is_no_log_is_refused"
+    ),
     "no processes on this platform": (
         "test_on_a_platform_without_processes_the_error_names_the_mapping_simple"
     ),

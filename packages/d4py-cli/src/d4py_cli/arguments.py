@@ -27,6 +27,7 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py check WORKFLOW [--try N | --migrate]
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
+       dispel4py report FILE [-o PAGE]
        dispel4py COMMAND --help
 
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
@@ -40,6 +41,7 @@ commands:
   check         every problem of a workflow, and which mappings can run it
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
+  report        a page about a run, from the log of its events
 {commands}
 examples:
   dispel4py simple pipeline_test -i 10
@@ -58,7 +60,7 @@ exit status: 0 success, 1 the workflow failed, 2 wrong usage or a graph that can
 """
 
 #: Names of the commands that are not a mapping's.
-COMMANDS = ("mappings", "check", "draw", "plot-scaling")
+COMMANDS = ("mappings", "check", "draw", "plot-scaling", "report")
 
 
 class Parser(argparse.ArgumentParser):

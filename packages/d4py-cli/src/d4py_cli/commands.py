@@ -10,6 +10,7 @@ from functools import partial
 
 from d4py_cli.arguments import Parser, add_output_arguments, add_workflow, count_of, example_note
 from d4py_cli.job import run_and_report
+from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
 from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.checks.undeclared_state import describe_undeclared_state
@@ -296,6 +297,7 @@ _COMMANDS: dict[
     "check": (check, _describe_check),
     "draw": (draw, _describe_draw),
     "plot-scaling": (plot_scaling, _describe_plot_scaling),
+    "report": (report, describe_report),
 }
 
 

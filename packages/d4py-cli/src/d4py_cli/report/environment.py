@@ -1,0 +1,122 @@
+"""Where and from what a run was made: versions, host, command, and the files of the workflow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from d4py_cli.report.summary import RunSummary
+from dispel4py.events import RunStarted
+
+_GIT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file with PEs of a workflow.
+
+    Attributes:
+        path: the file.
+        sha256: hash of its content.
+        revision: commit of the Git repository that holds it; "" if none does.
+        changed: its content is not that of the commit.
+    """
+
+    path: str
+    sha256: str
+    revision: str = ""
+    changed: bool = False
+
+
+def find_sources(started: RunStarted | None, first: str | None = None) -> list[Source]:
+    """Return the files in which the PEs of a run are defined, as they are now.
+
+    Files of installed packages are left out: their versions say what they are.
+
+    Args:
+        started: the start of the run.
+        first: the file of the workflow itself; None if there is none.
+    """
+    if started is None:
+        return []
+    paths = dict.fromkeys(path for path in [first, *(pe.file for pe in started.pes)] if path)
+    own = (path for path in paths if "site-packages" not in path)
+    return [source for path in own if (source := _read_source(path))]
+
+
+def command_line(command: Sequence[str]) -> str:
+    """Return a command line without interpreter and path, for readers.
+
+    >>> command_line(["/usr/bin/python", "/usr/bin/dispel4py", "multi", "my flow.py"])
+    "dispel4py multi 'my flow.py'"
+    """
+    at = next((i for i, word in enumerate(command) if os.path.basename(word) == "dispel4py"), 0)
+    words = command[at:]
+    return shlex.join([os.path.basename(words[0]), *words[1:]]) if words else ""
+
+
+def _read_source(path: str) -> Source | None:
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # a cell of a notebook, or an archive
+        return None
+    revision = _git(path, "rev-parse", "HEAD")
+    if not revision or not _git(path, "ls-files", "--", os.path.abspath(path)):
+        return Source(path, digest)
+    changed = bool(_git(path, "status", "--porcelain", "--", os.path.abspath(path)))
+    return Source(path, digest, revision, changed)
+
+
+def _git(path: str, *arguments: str) -> str:
+    """Return what Git prints about the folder of a file; "" where there is none, or no Git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", os.path.dirname(os.path.abspath(path)), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def environment_rows(summary: RunSummary, sources: Sequence[Source]) -> list[tuple[str, str]]:
+    """Return what a report says about the environment of a run, as names and texts."""
+    started = summary.started
+    if started is None:
+        return []
+    rows = [
+        ("command", shlex.join(started.command)),
+        ("started", started.time_utc),
+        ("mapping", f"{started.mapping}, {started.processes} processes"),
+        ("seed", "" if started.seed is None else str(started.seed)),
+        ("host", f"{started.host}, process {started.pid}" if started.pid else started.host),
+        ("worker hosts", ", ".join(_worker_hosts(summary))),
+        *started.versions.items(),
+    ]
+    for source in sources:
+        rows.append((f"workflow file {source.path}", _describe_source(source)))
+    return [(name, text) for name, text in rows if text]
+
+
+def _worker_hosts(summary: RunSummary) -> Iterable[str]:
+    counts: dict[str, int] = {}
+    for worker in summary.workers.values():
+        if worker.host:
+            counts[worker.host] = counts.get(worker.host, 0) + 1
+    return (f"{host} ({count})" for host, count in counts.items())
+
+
+def _describe_source(source: Source) -> str:
+    if not source.revision:
+        return f"not in Git; SHA-256 {source.sha256}"
+    changed = ", with changes that are not committed" if source.changed else ""
+    return f"Git revision {source.revision}{changed}; SHA-256 {source.sha256}"
