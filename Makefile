@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-libraries lint fmt types bench wheels clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-libraries lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -71,6 +71,10 @@ fmt: .hatch/lint.ready ## rewrite sources in the project's style
 types: .hatch/test.ready ## mypy, strict
 	@$(RUN) test:types
 
+docs: .hatch/docs.ready ## the site, in .docs/site, and what its pages show: every code block runs
+	@$(RUN) docs:site
+	@$(RUN) docs:run
+
 # With ROWS=words, only those with that in their name; with REQUIRE=1, nothing may be missing.
 bench: .hatch/bench.ready ## benchmarks, beside the commit BEFORE and other libraries
 	@for name in before peers; do \
@@ -83,8 +87,11 @@ wheels: .hatch/wheels.ready ## source archives and wheels of all packages, in di
 	@rm -rf dist
 	@$(RUN) wheels:all
 
+release: wheels ## the same, checked as an index would
+	@$(RUN) wheels:check
+
 clean: ## remove all that make made
-	rm -rf .venv .hatch dist .benchmarks .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .hatch .docs dist .benchmarks .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew whenever the workspace or a package's metadata changes: an editable

@@ -43,8 +43,9 @@ def run(
         graph: the workflow.
         mapping: the name of an installed mapping, or an instance of one.
         inputs: what the roots are called with.  A number n means n calls of every root with
-            ``{}``; None means one.  A dict has a number or an iterable of dicts for each root, with
-            the PE, its id or its name as key.
+            ``{}``; None means one.  An iterable of dicts means a call of every root with each of
+            them.  A dict has a number or an iterable of dicts for each root, with the PE, its id or
+            its name as key.
         processes: number of processes; ``"auto"`` is one per core, None lets the mapping choose.
         on_result: called as ``on_result(pe_id, output, data)`` with each result as it arrives;
             results are not collected then.

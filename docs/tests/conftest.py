@@ -1,0 +1,25 @@
+"""Makes `pages` importable for the tests beside it, and starts a server for them."""
+
+import os
+import secrets
+import sys
+from pathlib import Path
+
+import pytest
+from dynamic_helpers.servers import server_program, started_servers
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def programs():
+    """Return an environment whose path begins with the programs of this Python's environment."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.fixture
+def server(programs):
+    """Start a server; return the variables by which runs and workers find it and each other."""
+    server_program()
+    with started_servers() as start:
+        yield {**programs, "REDIS_URL": start().url, "D4PY_KEY": secrets.token_hex(32)}

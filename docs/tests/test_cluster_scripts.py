@@ -1,0 +1,82 @@
+"""The scripts and manifests in examples/clusters: they are sound, and the PBS ones run here.
+
+The Slurm ones need a Slurm.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from pages import ROOT
+
+CLUSTERS = ROOT / "examples" / "clusters"
+SCRIPTS = sorted([*CLUSTERS.glob("*.sh"), ROOT / ".ci" / "run"])
+INPUTS = '{"TestProducer0": 20}'
+#: What the scripts take for the environment of d4py.
+ENVIRONMENT = str(Path(sys.executable).parent.parent)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script):
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    done = subprocess.run([shellcheck, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_manifest_is_a_deployment_whose_worker_gets_its_secrets_by_variable():
+    deployment = yaml.safe_load((CLUSTERS / "kubernetes-workers.yaml").read_text())
+
+    assert (deployment["apiVersion"], deployment["kind"]) == ("apps/v1", "Deployment")
+    template = deployment["spec"]["template"]
+    assert deployment["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"]
+    (container,) = template["spec"]["containers"]
+    assert container["command"] == ["dispel4py", "worker"]
+    assert {"REDIS_URL", "D4PY_KEY"} <= {entry["name"] for entry in container["env"]}
+
+
+def test_the_pbs_job_runs_a_workflow_by_mpi(programs, tmp_path):
+    (tmp_path / "nodes").write_text(3 * "localhost\n")
+    (tmp_path / "inputs.json").write_text(INPUTS)
+    variables = {
+        "D4PY_ENVIRONMENT": ENVIRONMENT,
+        "INPUTS": "inputs.json",
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PBS_JOBID": "7.server",
+        # This machine may have fewer cores than the job has processes.
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "PBS_NODEFILE": str(tmp_path / "nodes"),
+        "PBS_O_WORKDIR": str(tmp_path),
+        "WORKFLOW": "d4py_examples.graph_testing.pipeline_test",
+    }
+    subprocess.run(
+        ["bash", CLUSTERS / "pbs-mpi.sh"], env={**programs, **variables}, check=True, timeout=120
+    )
+    assert len((tmp_path / "results-7.jsonl").read_text().splitlines()) == 20
+
+
+def test_workers_of_a_pbs_job_do_the_work_of_a_run(server, tmp_path):
+    key = tmp_path / "run.key"
+    key.write_text(server.pop("D4PY_KEY"))
+    key.chmod(0o600)
+    variables = {
+        "D4PY_ENVIRONMENT": ENVIRONMENT,
+        "KEY": str(key),
+        "NCPUS": "2",
+        "PBS_O_WORKDIR": str(tmp_path),
+    }
+    job = ["bash", CLUSTERS / "pbs-workers.sh"]
+    with subprocess.Popen(job, env={**server, **variables}) as workers:
+        run = ["dispel4py", "hybrid_redis", "split_merge", "-i", "20", "-n", "0", "--output", "-"]
+        done = subprocess.run(
+            [*run, "--key-file", key],
+            env=server,
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=120,
+        )
+        assert workers.wait(30) == 0
+    assert done.stdout.count(b"\n") == 40
