@@ -15,6 +15,8 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels ./packages/* ./exampl
 FROM python:${PYTHON}-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir --find-links /wheels 'd4py-cli[mpi,plot,parquet,hdf5]'
+# Any user may run it: `docker run --user …`.  Open MPI and others need a home that can be written.
+ENV HOME=/tmp
 WORKDIR /work
 USER 1000:1000
 CMD ["dispel4py", "--help"]

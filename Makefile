@@ -51,10 +51,11 @@ test-mpich: .hatch/mpich.ready
 	@echo "== the mapping mpi on MPICH"
 	@$(RUN) mpich:run
 
-test-slow: .hatch/test.ready .hatch/mpich.ready ## what `make test` leaves out because it takes long; before a release
+test-slow: .hatch/test.ready .hatch/mpich.ready .hatch/docs.ready ## what `make test` leaves out because it takes long; before a release
 	@echo "== what takes long"
 	@$(RUN) test:slow
 	@$(RUN) mpich:slow
+	@$(RUN) docs:slow
 
 test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
 	@$(RUN) dask:run

@@ -6,9 +6,6 @@ a page that is in no list of pages.
 
 from importlib.metadata import version as version_of
 
-from pygments.lexers.special import TextLexer
-from sphinx.highlighting import lexers
-
 project = "d4py"
 author = "The d4py developers"
 copyright = author
@@ -26,8 +23,6 @@ exclude_patterns = ["decisions/**", "tests/**", "benchmarks.md", "scale.md"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-
-lexers["csv"] = TextLexer()
 
 html_theme = "furo"
 html_title = f"d4py {release}"

@@ -1,7 +1,7 @@
 """The code blocks of Markdown pages, and how each kind of block is run.
 
 - ``python`` whose first line is a comment with a file name, such as ``# stations.py``, is written
-  to that file; so is a block of data (``csv``, ``json``, ``toml``, ``yaml``).
+  to that file.
 - Any other ``python`` block is executed, in one namespace per page.
 - ``shell`` is run by bash, and has to succeed.
 - ``console`` is a session: what follows each ``$ command`` is compared with what that command
@@ -45,8 +45,7 @@ GROUPS = [
     ),
 ]
 
-_FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|csv|json|toml|ya?ml|txt))\n")
-_DATA = ("csv", "json", "toml", "yaml")
+_FILE_NAME = re.compile(r"# (\w+\.py)\n")
 _NOT_RUN = re.compile(r"<!-- not run: .+?-->\s*", re.DOTALL)
 _HIDDEN = re.compile(r"^<!-- hidden\n(.*?)^-->$", re.DOTALL | re.MULTILINE)
 
@@ -64,7 +63,7 @@ class Block:
     def file_name(self) -> str | None:
         """The file that the block is written to, or None."""
         found = _FILE_NAME.match(self.text)
-        return found[1] if found and self.language in ("python", *_DATA) else None
+        return found[1] if found and self.language == "python" else None
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -107,10 +106,7 @@ class Session:
         if not block.is_run:
             _check_syntax(block, self._page)
         elif block.file_name is not None:
-            path = self._folder / block.file_name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            first_line = block.language == "python"
-            path.write_text(block.text if first_line else block.text.partition("\n")[2])
+            (self._folder / block.file_name).write_text(block.text)
         elif block.language == "python":
             self._printed = self._execute(block)
         elif block.language == "shell":

@@ -27,17 +27,19 @@ def instructions() -> Iterator[tuple[str, str]]:
             yield word, rest.strip()
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    """Return the folder that stands for the image: the steps of the Dockerfile have run in it."""
-    root = tmp_path_factory.mktemp("image")
+@pytest.fixture
+def image(tmp_path):
+    """Run the steps of the Dockerfile; return the folder of programs, and the variables."""
+    root = tmp_path / "image"
     subprocess.run([sys.executable, "-m", "venv", root / "usr"], check=True)
-    path = f"{root}/usr/bin:/usr/bin:/bin"
+    variables = {"PATH": f"{root}/usr/bin:/usr/bin:/bin"}
     folder = root
     for word, rest in instructions():
         if word == "WORKDIR":
             folder = root / rest.lstrip("/")
             folder.mkdir(exist_ok=True)
+        elif word == "ENV":
+            variables |= dict(entry.split("=") for entry in rest.split())
         elif word == "COPY":
             assert rest == ". /src"
             for part in ("packages", "examples"):
@@ -46,18 +48,20 @@ def image(tmp_path_factory):
             # The cache is kept, so that the test fetches little.
             command = re.sub(r"--mount=\S+|--no-cache-dir", "", rest)
             command = re.sub(r"(?<=\s)/(?=wheels)", f"{root}/", command)
-            subprocess.run(command, shell=True, cwd=folder, env={"PATH": path}, check=True)
-    return root
+            subprocess.run(command, shell=True, cwd=folder, env=variables, check=True)
+    return root / "usr" / "bin", variables
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_image_has_all_mappings_and_an_mpi(image, tmp_path):
+    programs, variables = image
+
     def output_of(*command):
-        path = {"PATH": f"{image}/usr/bin:/usr/bin:/bin"}
         done = subprocess.run(
-            [image / "usr" / "bin" / "dispel4py", *command],
+            [programs / "dispel4py", *command],
             cwd=tmp_path,
-            env=path,
+            env=variables,
             capture_output=True,
             text=True,
             check=False,
