@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,3 +24,21 @@ def server(programs):
     server_program()
     with started_servers() as start:
         yield {**programs, "REDIS_URL": start().url, "D4PY_KEY": secrets.token_hex(32)}
+
+
+@pytest.fixture
+def share_work(server, tmp_path):
+    """Return a function that runs a workflow while workers take part: their commands → the output.
+
+    Both have to succeed.
+    """
+
+    def results_of(workers, run, **variables):
+        with subprocess.Popen(workers, env={**server, **variables}, cwd=tmp_path) as process:
+            done = subprocess.run(
+                run, env=server, cwd=tmp_path, stdout=subprocess.PIPE, check=True, timeout=120
+            )
+            assert process.wait(30) == 0
+        return done.stdout.decode()
+
+    return results_of

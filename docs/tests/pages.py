@@ -87,12 +87,15 @@ class Session:
     Args:
         page: the page, for messages.
         folder: the folder, in which the process is.
+
+    Attributes:
+        namespace: what the blocks of Python have defined.
     """
 
     def __init__(self, page: Path, folder: Path) -> None:
         self._page = page
         self._folder = folder
-        self._namespace: dict[str, Any] = {"__name__": "__main__"}
+        self.namespace: dict[str, Any] = {"__name__": "__main__"}
         self._printed: str | None = None
 
     def run(self, block: Block) -> None:
@@ -121,7 +124,7 @@ class Session:
         # With the page's own line numbers in a traceback.
         code = compile("\n" * block.line + block.text, str(self._page), "exec")
         with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(code, self._namespace)
+            exec(code, self.namespace)
         return printed.getvalue()
 
 

@@ -57,26 +57,17 @@ def test_the_pbs_job_runs_a_workflow_by_mpi(programs, tmp_path):
     assert len((tmp_path / "results-7.jsonl").read_text().splitlines()) == 20
 
 
-def test_workers_of_a_pbs_job_do_the_work_of_a_run(server, tmp_path):
+def test_workers_of_a_pbs_job_do_the_work_of_a_run(server, share_work, tmp_path):
     key = tmp_path / "run.key"
     key.write_text(server.pop("D4PY_KEY"))
     key.chmod(0o600)
-    variables = {
-        "D4PY_ENVIRONMENT": ENVIRONMENT,
-        "KEY": str(key),
-        "NCPUS": "2",
-        "PBS_O_WORKDIR": str(tmp_path),
-    }
-    job = ["bash", CLUSTERS / "pbs-workers.sh"]
-    with subprocess.Popen(job, env={**server, **variables}) as workers:
-        run = ["dispel4py", "hybrid_redis", "split_merge", "-i", "20", "-n", "0", "--output", "-"]
-        done = subprocess.run(
-            [*run, "--key-file", key],
-            env=server,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=120,
-        )
-        assert workers.wait(30) == 0
-    assert done.stdout.count(b"\n") == 40
+    run = ["dispel4py", "hybrid_redis", "split_merge", "-i", "20", "-n", "0", "--output", "-"]
+    results = share_work(
+        ["bash", CLUSTERS / "pbs-workers.sh"],
+        [*run, "--key-file", key],
+        D4PY_ENVIRONMENT=ENVIRONMENT,
+        KEY=str(key),
+        NCPUS="2",
+        PBS_O_WORKDIR=str(tmp_path),
+    )
+    assert results.count("\n") == 40

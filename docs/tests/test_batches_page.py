@@ -1,29 +1,13 @@
-"""The page about batches: its examples run, and do what it says."""
+"""The page about batches: its example of requests in bulk makes such requests."""
 
 import json
-import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
+from pages import DOCS, Session, blocks
 
 from dispel4py import ProducerPE, WorkflowGraph, run
-
-PAGE = Path(__file__).parents[2] / "docs" / "batches.md"
-
-pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the page is not here")
-
-
-@pytest.fixture
-def page():
-    """Return what the examples of the page define, and the lines that they print."""
-    pytest.importorskip("numpy")
-    printed = []
-    names = {"__name__": "__main__", "print": printed.append}
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
-        exec(compile(block, str(PAGE), "exec"), names)
-    return names, printed
 
 
 class Service(BaseHTTPRequestHandler):
@@ -62,16 +46,14 @@ class Addresses(ProducerPE):
             self.write("output", f"{number} High Street")
 
 
-def test_the_first_example_prints_what_the_page_shows(page):
-    _, printed = page
-    assert f"# {printed[0]}" in PAGE.read_text()
-
-
-def test_requests_in_bulk_carry_a_hundred_items(page, service):
-    names, _ = page
+def test_requests_in_bulk_carry_a_hundred_items(service, tmp_path):
+    page = DOCS / "batches.md"
+    session = Session(page, tmp_path)
+    for block in blocks(page):
+        session.run(block)
     url, sizes = service
     graph = WorkflowGraph()
-    graph.connect(Addresses(), "output", names["Locate"](url), "input")
+    graph.connect(Addresses(), "output", session.namespace["Locate"](url), "input")
     outputs = run(graph, inputs=1).outputs["Locate1"]["output"]
     assert outputs == [f"place of {number} High Street" for number in range(250)]
     assert sizes == [100, 100, 50]
