@@ -93,6 +93,44 @@ def test_no_such_workflow_is_an_error(invoke, name):
     assert "no such file, module or example" in done.err
 
 
+@pytest.mark.parametrize(
+    ("line", "gone", "instead"),
+    [
+        (
+            "from dispel4py.GenericPE import GenericPE",
+            "GenericPE.GenericPE",
+            "from dispel4py import",
+        ),
+        (
+            "from dispel4py.base import NAME",
+            "dispel4py.base.NAME",
+            "from dispel4py.core import NAME",
+        ),
+        ("from dispel4py.seismo.seismo import *", "dispel4py.seismo.seismo", "ObsPy"),
+        ("from dispel4py.provenance import *", "dispel4py.provenance", "item_ids"),
+        ("from dispel4py.storm import client", "dispel4py.storm", "hybrid_redis"),
+        ("from cStringIO import StringIO", "cStringIO", "io of Python 3"),
+        ("import urllib2", "urllib2", "urllib.request of Python 3"),
+    ],
+)
+def test_names_of_older_versions_are_listed(invoke, write, line, gone, instead):
+    write("old.py", line)
+    (found,) = rows(invoke("check", "old.py", "--migrate").out).values()
+
+    assert found[0].endswith(gone)
+    assert instead in found[1]
+
+
+def test_keywords_of_write_that_are_not_used_are_listed(invoke, write):
+    write("old.py", "self.write('output', 1, metadata={}, location='')\nfile.write(1, format=2)\n")
+    out = invoke("check", "old.py", "--migrate").out
+
+    assert re.findall(r"old.py:(\d) +(\w+)= of write", out) == [
+        ("1", "metadata"),
+        ("1", "location"),
+    ]
+
+
 def test_python_2_is_named_with_its_line(invoke, write):
     write("two.py", "import os\nprint 'hello'\n")
     done = invoke("check", "two.py", "--migrate")

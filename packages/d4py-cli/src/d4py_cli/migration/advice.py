@@ -15,7 +15,11 @@ _ADVICE = [
         "nothing of it is part of PEs any more; `item_ids = True` gives each item an id by which it"
         " can be traced",
     ),
-    (r"dispel4py\.new\.(spark_process|storm)", "the mapping multi, mpi or hybrid_redis"),
+    (r"dispel4py\.(new\.spark_process|storm)\b", "the mapping multi, mpi or hybrid_redis"),
+    (
+        r"dispel4py\.seismo\b",
+        "ObsPy in PEs of your own; create_iterative_chain for functions in turn",
+    ),
     (r"dispel4py\.new\.logger\b", "Python's logging, or self.log(…) in a PE"),
     (r"dispel4py\.new\.dyn_redis_config\b", "--redis-url URL, or the variable REDIS_URL"),
     (r".*\.\w*(Shuffle|GroupBy|AllToOne|OneToAll)Communication$", _GROUPING),
@@ -30,14 +34,27 @@ _ADVICE = [
     (r"dispel4py\.new\.\w*(simple|multi|mpi|dynamic|redis)\w*\b", "run(graph, mapping=…)"),
     (r"dispel4py\.examples\b", "pip install d4py-examples"),
 ]
+#: Modules of Python 2 that workflows import, and where their names are now.
+PYTHON_2 = {
+    "ConfigParser": "configparser",
+    "Queue": "queue",
+    "StringIO": "io",
+    "cPickle": "pickle",
+    "cStringIO": "io",
+    "urllib2": "urllib.request",
+    "urlparse": "urllib.parse",
+}
 
 
-def advice_for(name: str) -> str:
+def advice_for(name: str, moved_to: str | None = None) -> str:
     """Return what to write instead of a module or name that is gone.
 
     Args:
         name: the full name, such as ``"dispel4py.new.processor.GenericWrapper"``.
+        moved_to: a module that has the name now.
     """
+    if moved_to is not None:
+        return f"from {moved_to} import {name.rpartition('.')[2]}"
     for pattern, advice in _ADVICE:
         if re.match(pattern, name):
             return advice

@@ -11,9 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from d4py_cli.migration.advice import advice_for
+from d4py_cli.migration.advice import PYTHON_2, advice_for
 
 _PACKAGE = "dispel4py"
+#: Where names of modules that are gone may be now.
+_MODULES = ("dispel4py", "dispel4py.core", "dispel4py.base", "dispel4py.workflow_graph")
 _NUMBERS = "PEs of a composite are numbered where it joined the graph: look at ids with check"
 
 
@@ -87,21 +89,21 @@ class _File(ast.NodeVisitor):
                 self._aliases[name.asname or name.name] = name.name
                 self._check(node, name.name)
             else:
-                self.modules.append(name.name)
+                self._check_other(node, name.name)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         """Look names up."""
         module = node.module or ""
         if not _is_ours(module):
-            self.modules += [module] if module else [name.name for name in node.names]
-            return
-        if not _exists(module):
-            self._add_gone(node, module)
+            for other in [module] if module else [name.name for name in node.names]:
+                self._check_other(node, other)
             return
         for name in node.names:
             full = f"{module}.{name.name}"
-            self._aliases[name.asname or name.name] = full
-            if name.name != "*":
+            if name.name == "*" or (not _exists(module) and _moved_to(full) is None):
+                self._check(node, module)
+            else:
+                self._aliases[name.asname or name.name] = full
                 self._check(node, full)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
@@ -119,6 +121,11 @@ class _File(ast.NodeVisitor):
             self._add(node, "flatten() returns a new graph", instead)
         elif name in ("CompositePE", "create_iterative_chain"):
             self._add(node, f"ids with {name}", _NUMBERS)
+        elif name == "write" and _is_self(node.func):
+            for keyword in node.keywords:
+                if keyword.arg in ("metadata", "location", "dep", "format"):
+                    what = f"{keyword.arg}= of write() is not used"
+                    self._add(node, what, "put it into the item, or leave it out")
         self.generic_visit(node)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
@@ -140,10 +147,16 @@ class _File(ast.NodeVisitor):
 
     def _check(self, node: ast.stmt | ast.expr, name: str) -> None:
         if not _exists(name):
-            self._add_gone(node, name)
+            advice = advice_for(name, _moved_to(name))
+            self.findings.append(Finding(self._path, node.lineno, name, advice))
 
-    def _add_gone(self, node: ast.stmt | ast.expr, name: str) -> None:
-        self.findings.append(Finding(self._path, node.lineno, name, advice_for(name)))
+    def _check_other(self, node: ast.stmt, module: str) -> None:
+        """Look at a module that is not of dispel4py, and may lie beside this file."""
+        if module in PYTHON_2:
+            now = PYTHON_2[module]
+            self.findings.append(Finding(self._path, node.lineno, module, f"{now} of Python 3"))
+        else:
+            self.modules.append(module)
 
     def _add(self, node: ast.stmt | ast.expr, what: str, instead: str) -> None:
         self.findings.append(Finding(self._path, node.lineno, what, instead, is_gone=False))
@@ -151,6 +164,17 @@ class _File(ast.NodeVisitor):
 
 def _is_ours(module: str) -> bool:
     return module == _PACKAGE or module.startswith(f"{_PACKAGE}.")
+
+
+def _is_self(function: ast.expr) -> bool:
+    """Return whether a function is a method of ``self``."""
+    return isinstance(function, ast.Attribute) and ast.unparse(function.value) == "self"
+
+
+def _moved_to(name: str) -> str | None:
+    """Return the module that has the last part of a name now; None if there is none."""
+    attribute = name.rpartition(".")[2]
+    return next((module for module in _MODULES if _exists(f"{module}.{attribute}")), None)
 
 
 def _exists(name: str) -> bool:
