@@ -211,6 +211,17 @@ class TestInputs:
         message = refused("simple", "wf.py", "--output", "nowhere/out.jsonl")
         assert "cannot write nowhere/out.jsonl (--output): No such file" in message
 
+    def test_several_tasks_of_srun_do_not_write_one_file(self, invoke, write, tmp_path):
+        write("wf.py")
+        step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}
+        done = invoke("simple", "wf.py", "--output", "all.jsonl", env=step)
+        assert (done.status, done.out) == (2, "")
+        assert "srun has started 3 processes" in done.err
+        assert not (tmp_path / "all.jsonl").exists()
+        assert invoke("simple", "wf.py", env=step).status == 0
+        step["SLURM_STEP_NUM_TASKS"] = "1"
+        assert invoke("simple", "wf.py", "--output", "all.jsonl", env=step).status == 0
+
 
 class TestGraph:
     @pytest.mark.parametrize("command", [["simple"], ["hybrid_redis"], ["check"]])

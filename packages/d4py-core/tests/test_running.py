@@ -6,7 +6,7 @@ import pytest
 
 from dispel4py import WorkflowGraph, run, running
 from dispel4py.errors import OptionError
-from dispel4py.processes import start_methods as processes
+from dispel4py.processes import cores as processes
 from dispel4py.result import RunResult, RunStats
 
 

@@ -62,7 +62,7 @@ class TestInstances:
 
     @pytest.mark.parametrize("cores", [1, 3, 5])
     def test_auto_is_no_more_processes_than_cores(self, execute, flows, chain, monkeypatch, cores):
-        monkeypatch.setattr("dispel4py.processes.start_methods.usable_cores", lambda: cores)
+        monkeypatch.setattr("dispel4py.processes.cores.usable_cores", lambda: cores)
         graph = chain(flows.Numbers(), flows.Instances(), flows.Kept(), flows.Relay())
         assert execute(graph, 10, "auto").stats.processes == cores
 

@@ -311,7 +311,7 @@ def _whole(text: str) -> int:
 
 def _processes(text: str) -> int:
     if text == "auto":
-        from dispel4py.processes.start_methods import usable_cores
+        from dispel4py.processes.cores import usable_cores
 
         return usable_cores()
     return _whole(text)

@@ -74,7 +74,7 @@ def run(
     if not isinstance(mapping, str):
         check_mapping(mapping)
     if isinstance(processes, str) and processes == "auto":
-        from dispel4py.processes.start_methods import usable_cores
+        from dispel4py.processes.cores import usable_cores
 
         processes = usable_cores()
     chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping

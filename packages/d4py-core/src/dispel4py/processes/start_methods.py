@@ -37,13 +37,6 @@ _WITHOUT_PROCESSES = ("emscripten", "wasi")
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use: the ``"auto"`` of `dispel4py.run`."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of commands and mappings that start worker processes; see `Start.of`."""
     parser.add_argument(

@@ -24,7 +24,8 @@ from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import joining_secret
-from dispel4py.processes.start_methods import Start, usable_cores
+from dispel4py.processes.cores import usable_cores
+from dispel4py.processes.start_methods import Start
 
 _LOG = get_logger("worker")
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from dispel4py.errors import UsageError
+from dispel4py.processes.slurm import is_task, step_tasks
 
 #: The rank of a process: Open MPI, PMIx, MPICH and its derivatives, Cray.
 _RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID")
@@ -81,8 +82,8 @@ def check_is_no_task() -> None:
     Raises:
         UsageError: srun has started this process as one of several.
     """
-    tasks = os.environ.get("SLURM_STEP_NUM_TASKS", "")
-    if "SLURM_STEP_ID" in os.environ and tasks.isdecimal() and int(tasks) > 1:
+    tasks = step_tasks()
+    if tasks > 1:
         raise UsageError(
             f"srun has started {tasks} processes, and none of them as an MPI rank; add --mpi=pmi2"
             " (for MPICH and Intel MPI) or --mpi=pmix (for Open MPI) to srun, or leave srun out:"
@@ -94,12 +95,15 @@ def mpiexec_environment(environment: Mapping[str, str], effective_user: int) -> 
     """Return the environment for an mpiexec; variables that the user has set stay.
 
     Open MPI would refuse to run as root and to start more processes than there are cores, and
-    would bind each process to a core.  Other MPIs do not read these variables.
+    would bind each process to a core.  Other MPIs do not read these variables.  In a task of srun,
+    a shell for example, a mpiexec would wait for ever for cores that this task has.
     """
     added = {
         "PRTE_MCA_hwloc_default_binding_policy": "none",
         "OMPI_MCA_hwloc_base_binding_policy": "none",
     }
+    if is_task():
+        added["SLURM_OVERLAP"] = "1"
     if effective_user == 0:
         added |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     if not any(name in environment for name in _BATCH_VARIABLES):
