@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-libraries lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-libraries lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -59,6 +59,19 @@ test-slow: .hatch/test.ready .hatch/mpich.ready .hatch/docs.ready ## what `make 
 
 test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
 	@$(RUN) dask:run
+
+# Beside the server that d4py brings along: those that can be had here without installing them.  With
+# SERVERS='/path/to/redis-server …', those.
+test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of Redis
+	@set -e; for server in $(or $(SERVERS),$$(.ci/redis-servers .hatch/servers .hatch/test/bin/python)); do \
+		echo "== $$($$server --version | cut -d ' ' -f 1-3)"; \
+		D4PY_TEST_SERVER=$$server $(RUN) test:redis; \
+		D4PY_TEST_SERVER=$$server $(RUN) test:failover; \
+	done
+
+# Takes root, or a Slurm that is installed; where it cannot run it says so.
+test-slurm: .hatch/test.ready ## the cluster scripts, in a Slurm of three nodes on this machine
+	@.ci/slurm && D4PY_TEST_SLURM=1 $(RUN) test:run -- -p no:xdist examples/tests/test_slurm.py
 
 test-libraries: .hatch/libraries.ready ## how objects of large libraries are carried
 	@$(RUN) libraries:run

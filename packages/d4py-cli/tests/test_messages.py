@@ -352,6 +352,9 @@ ELSEWHERE = {
     "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
     "MPI ranks that do not come": "test_the_missing_ranks_are_named",
     "srun without PMI": "test_tasks_of_srun_that_are_no_ranks_are_refused",
+    "several tasks of srun that would write one `--output`": (
+        "test_several_tasks_of_srun_do_not_write_one_file"
+    ),
     "mpiexec and MPI library of different kinds": (
         "test_processes_that_mpi_does_not_know_are_refused"
     ),
@@ -362,8 +365,11 @@ ELSEWHERE = {
         "test_h2_a_run_whose_driver_is_alive_is_not_resumed"
     ),
     "Redis server frozen": "test_a_server_that_never_answers_is_reported",
-    "a Cluster node, Sentinel, replica, or server without HELLO or scripts": (
+    "a Sentinel without the name of a primary, a replica, or a server without HELLO or scripts": (
         "test_errors_of_the_library_become_service_errors"
+    ),
+    "a primary is replaced by a replica that lacks writes which were confirmed": (
+        "test_c5_a_failover_that_drops_writes_is_an_error_or_has_no_effect"
     ),
     "an item or input larger than the server takes": (
         "test_m2_an_item_that_is_too_large_is_refused_by_its_size"

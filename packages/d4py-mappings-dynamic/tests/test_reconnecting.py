@@ -3,15 +3,14 @@
 import os
 import socket
 import threading
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 import redis
+from dynamic_helpers.disturbed_runs import CALLS, Disturber, make_graph, model
 
-from d4py_conformance.chaos.faults import Count, Name, RunningSum, Ticks
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import broken_connections, connect
@@ -20,43 +19,8 @@ from d4py_dynamic.store.redis.retry import RetryUntilDeadline
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
 from d4py_dynamic.store.redis.waiting_socket import is_to_this_host, local_process
-from dispel4py import WorkflowGraph, run
+from dispel4py import run
 from dispel4py.errors import ServiceError
-
-CALLS = 400
-
-
-def make_graph():
-    graph = WorkflowGraph()
-    ticks, name = Ticks(), Name()
-    graph.connect(ticks, "output", name, "input")
-    graph.connect(name, "output", Count(), "input")
-    graph.connect(ticks, "output", RunningSum(), "input")
-    return graph
-
-
-def model():
-    counts = Counter("abcde"[number % 5] for number in range(1, CALLS + 1))
-    return {
-        "Count2": {"output": [(word, n) for word in counts for n in range(1, counts[word] + 1)]},
-        "RunningSum3": {"output": [n * (n + 1) // 2 for n in range(1, CALLS + 1)]},
-    }
-
-
-class Disturber:
-    """Does something every few results of a run, as its ``on_result``."""
-
-    def __init__(self, every, disturb):
-        self.outputs, self.results, self.disturbed = {}, 0, 0
-        self._every, self._disturb = every, disturb
-
-    def __call__(self, pe_id, output, item):
-        self.results += 1
-        if output != "process":
-            self.outputs.setdefault(pe_id, {}).setdefault(output, []).append(item)
-        if self.results % self._every == 0:
-            self.disturbed += 1
-            self._disturb()
 
 
 def test_c5_broken_connections_are_made_again(server):
@@ -112,9 +76,9 @@ class TestIdempotentScripts:
     @pytest.fixture
     def scripts(self, server):
         with server.client() as client:
-            client.hset("d4py:x:unfinished", "intact", 1)
-            client.hset("d4py:x:answers", "intact", 1)
-            yield IdempotentScripts(client, "d4py:x", "a caller")
+            client.hset("d4py:{x}:unfinished", "intact", 1)
+            client.hset("d4py:{x}:answers", "intact", 1)
+            yield IdempotentScripts(client, "d4py:{x}", "a caller")
             client.flushall()
 
     @pytest.fixture
@@ -125,7 +89,7 @@ class TestIdempotentScripts:
         ranks = [join(), join()]
         scripts._number -= 1
         assert [*ranks, join(), join()] == [0, 1, 1, 2]
-        assert scripts._client.hlen("d4py:x:members") == 3
+        assert scripts._client.hlen("d4py:{x}:members") == 3
 
     def test_i4_a_log_line_that_is_sent_again_is_there_once(self, scripts):
         def send(line):
@@ -133,30 +97,30 @@ class TestIdempotentScripts:
             request.set("event", request.value(line))
             scripts("send_event", request)
 
-        scripts._client.xgroup_create("d4py:x:out", "workers", mkstream=True)
+        scripts._client.xgroup_create("d4py:{x}:out", "workers", mkstream=True)
         send(b"a line")
         scripts._number -= 1
         send(b"a line")
         send(b"another line")
-        lines = [fields[b"d"] for _, fields in scripts._client.xrange("d4py:x:out")]
+        lines = [fields[b"d"] for _, fields in scripts._client.xrange("d4py:{x}:out")]
         assert lines == [b"a line", b"another line"]
 
     def test_c5_a_server_that_has_forgotten_a_call_is_detected(self, scripts, join, server):
         join()
-        scripts._client.hdel("d4py:x:answers", "a caller")
+        scripts._client.hdel("d4py:{x}:answers", "a caller")
         text = "needs 'appendfsync always'"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
     def test_c5_answers_that_were_evicted_are_no_older_state(self, scripts, join, server):
         join()
-        scripts._client.delete("d4py:x:answers")
-        text = r"they were deleted or evicted \(GONE d4py:x:answers"
+        scripts._client.delete("d4py:{x}:answers")
+        text = r"they were deleted or evicted \(GONE d4py:\{x\}:answers"
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
     def test_a_call_that_was_refused_does_not_count(self, scripts, join):
-        scripts._client.hset("d4py:x:info", "driver", "another")
+        scripts._client.hset("d4py:{x}:info", "driver", "another")
         with pytest.raises(redis.ResponseError, match="LOST driver"):
             join("mine")
         assert join("another") == 0

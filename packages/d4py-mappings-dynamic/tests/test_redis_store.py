@@ -5,6 +5,7 @@ import os
 import pickle
 import threading
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis import task_reader
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS
+from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.tasks import ANY, ITEMS, STOP, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan
@@ -253,6 +255,60 @@ class TestForeignBytes:
         sealed = envelope.wrap(items(1), "d4py:1:shared")
         assert b"secret" not in sealed
         assert envelope.unwrap({b"d": sealed}, "d4py:1:shared") == items(1)
+
+
+class TestAcknowledging:
+    """The driver finds out that a server is not the one that it has read events from."""
+
+    @pytest.fixture
+    def read(self, opened):
+        """Send an event, and read it; it is acknowledged together with the next read."""
+        opened.workers[0].log("PE0", 0, "a line")
+        assert len(opened.driver.events(5.0)) == 1
+        return opened.driver
+
+    def test_c5_an_event_that_is_missing_when_it_is_acknowledged_ends_the_run(self, opened):
+        opened.driver._events._received({b"1-1": Notice("read from the old primary")})
+        with pytest.raises(ServiceError, match="has lost keys of this run"):
+            opened.driver.missing_results()
+
+    @pytest.mark.parametrize("look", ["missing_results", "events", "unfinished"])
+    def test_c5_an_acknowledgement_that_is_forgotten_ends_the_run(
+        self, opened, client, read, wait_until, look
+    ):
+        answers, field = opened.keys.named("answers"), "events "
+        wait_until(lambda: client.hexists(answers, field), "the acknowledgement")
+        read.missing_results()
+        client.hset(answers, field, "1-1")
+        arguments = {"missing_results": (), "events": (0.0,), "unfinished": ([],)}[look]
+        with pytest.raises(ServiceError, match="has forgotten what it had confirmed"):
+            getattr(read, look)(*arguments)
+
+    @pytest.mark.parametrize("caller", ["driver", "feeder", "worker"])
+    def test_c5_calls_that_are_forgotten_are_found_when_a_connection_has_broken(
+        self, opened, plan, server, client, caller
+    ):
+        feeder = RedisRunStore(server.address, opened.keys, b"x" * 32, plan)
+        opened.driver.also_verify(feeder)
+        feeder.put([items(1)])
+        feeder.close()
+        opened.driver.put([items(2)])
+        worker = opened.workers[0]
+        worker.commit(Commit(leases=worker.take()))
+        answers = opened.keys.named("answers")
+        scripts = {"driver": opened.driver, "feeder": feeder, "worker": worker}[caller]._scripts
+        client.hdel(answers, scripts._caller)
+        client.client_kill_filter(_type="normal", skipme=True)
+        take, read = partial(worker.take, seconds=0.0), partial(opened.driver.events, 0.0)
+        message = rf"has forgotten .*\(BACK call 0 of {scripts._caller}"
+        with pytest.raises(ServiceError, match=message):
+            call_until_it_raises(take if caller == "worker" else read)
+
+
+def call_until_it_raises(call):
+    """Call a function twice: the first call finds the broken connection."""
+    call()
+    call()
 
 
 class TestLeases:

@@ -357,7 +357,7 @@ class TestList:
         assert done.returncode == 0, done.stderr
         titles, row = re.split(r" {2,}", done.stdout.splitlines()[0]), done.stdout.splitlines()[1]
         run = dict(zip(titles, re.split(r" {2,}", row), strict=True))
-        assert run["run"] == hosts.prefix().partition(":")[2]
+        assert run["run"] == hosts.run_id()
         assert run["mapping"] == "hybrid_redis"
         assert run["driver"] == f"{socket.gethostname()}, process {driver.pid}"
         assert run["workers"] == "3"
@@ -391,7 +391,7 @@ class TestOtherKeys:
 
     def test_a_run_without_a_key_cannot_be_joined(self, hosts):
         driver = hosts.driver("dyn_redis", "plain", "-i", 3000, "-n", 1, D4PY_KEY="")
-        run_id = hosts.prefix().partition(":")[2]
+        run_id = hosts.run_id()
         done = hosts.command("worker", "--redis-url", hosts.url, "--run", run_id, D4PY_KEY=SECRET)
         assert done.returncode == 2, done.stderr
         assert f"run {run_id} was started without a key" in done.stderr

@@ -97,7 +97,7 @@ class TestRunKeys:
     def test_keys_are_distinct(self):
         keys = self.keys.all(2)
         assert len(keys) == len(set(keys))
-        assert all(key.startswith("d4py:run:") for key in keys)
+        assert all(key.startswith("d4py:{run}:") for key in keys)
 
 
 def test_a_lock_is_made_again_by_the_receiver():

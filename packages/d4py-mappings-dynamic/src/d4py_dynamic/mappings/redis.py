@@ -72,9 +72,14 @@ class RedisBackend:
         self._driver_id = secrets.token_hex(8)
         self._heartbeat: Heartbeat | None = None
         self._is_open = False
-        self.store = self.open_store()
+        self.store = self._open_store()
 
     def open_store(self) -> RedisRunStore:
+        opened = self._open_store()
+        self.store.also_verify(opened)
+        return opened
+
+    def _open_store(self) -> RedisRunStore:
         return RedisRunStore(
             self._address,
             self._keys,

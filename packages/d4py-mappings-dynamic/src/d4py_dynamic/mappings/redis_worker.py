@@ -134,7 +134,10 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         """Send heartbeats until stopped, or the store no longer has the run or the member."""
         try:
-            with service_errors(self._address), connect(self._address) as client:
+            with (
+                service_errors(self._address),
+                connect(self._address, key=self._keys.prefix) as client,
+            ):
                 send = register_script(client, "heartbeat")
                 arguments = {"keys": [self._keys.prefix], "args": [self._member, self._driver_id]}
                 while send(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from time import monotonic, sleep
 
-import redis
-
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.remote_workers import RemoteWorkers
 from d4py_dynamic.remote.run_directory import (
@@ -16,15 +14,15 @@ from d4py_dynamic.remote.run_directory import (
     wrong_key_of_open_runs,
 )
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import known_server
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.logs import get_logger
-from dispel4py.processes.run_secret import joining_secret
 from dispel4py.processes.cores import usable_cores
+from dispel4py.processes.run_secret import joining_secret
 from dispel4py.processes.start_methods import Start
 
 _LOG = get_logger("worker")
@@ -50,10 +48,10 @@ def join_run(options: argparse.Namespace) -> int:
     secret = joining_secret(options.key_file)
     address = known_server(vars(options))
     limits = RemoteLimits()
-    with service_errors(address), connect(address) as client:
-        info = _wait_for_run(client, options.run, secret, options.wait, address, limits)
+    with service_errors(address), Clients(address) as clients:
+        info = _wait_for_run(clients, options.run, secret, options.wait, address, limits)
         key = run_key(secret, info.run_id)
-        keys, spec, lease = read_spec(client, info, key)
+        keys, spec, lease = read_spec(clients, info, key)
     raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
     workers = RemoteWorkers(address, keys, key, spec, lease, count, start, limits)
     _LOG.info("taking part in run %s with %d processes", info.run_id, count)
@@ -63,7 +61,7 @@ def join_run(options: argparse.Namespace) -> int:
 
 
 def _wait_for_run(
-    client: redis.Redis,
+    clients: Clients,
     run_id: str | None,
     secret: str,
     seconds: float,
@@ -78,13 +76,13 @@ def _wait_for_run(
     """
     until = monotonic() + seconds
     while True:
-        info = find_run(client, run_id, secret)
+        info = find_run(clients, run_id, secret)
         if info is not None:
             return info
         if monotonic() >= until:
             if run_id is not None:
                 raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
-            wrong_key = wrong_key_of_open_runs(client)
+            wrong_key = wrong_key_of_open_runs(clients)
             if wrong_key is not None:
                 raise wrong_key
             raise ServiceError(

@@ -17,7 +17,7 @@ from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.run_directory import RunInfo, read_run
 from d4py_dynamic.store.protocols import WorkerExited
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
@@ -135,8 +135,8 @@ class RemoteWorkers:
         return True
 
     def _read_run(self) -> RunInfo | None:
-        with service_errors(self._address), connect(self._address) as client:
-            return read_run(client, self._keys.run_id)
+        with service_errors(self._address), Clients(self._address) as clients:
+            return read_run(clients, self._keys.run_id)
 
     def _has_another_driver(self) -> bool:
         info = self._read_run()

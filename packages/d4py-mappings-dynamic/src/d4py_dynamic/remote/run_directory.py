@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
+from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions
@@ -57,17 +56,17 @@ class RunInfo:
     versions: str
 
 
-def list_runs(client: redis.Redis) -> list[RunInfo]:
+def list_runs(clients: Clients) -> list[RunInfo]:
     """Return all runs on a server, oldest first."""
-    members: Any = client.smembers(RUNS)
-    found = [read_run(client, member.decode()) for member in members]
+    members: Any = clients.of(RUNS).smembers(RUNS)
+    found = [read_run(clients, member.decode()) for member in members]
     return sorted((info for info in found if info is not None), key=lambda info: -info.seconds)
 
 
-def read_run(client: redis.Redis, run_id: str) -> RunInfo | None:
+def read_run(clients: Clients, run_id: str) -> RunInfo | None:
     """Return what can be read of a run; None if it is over."""
     keys = RunKeys(run_id, ())
-    with client.pipeline(transaction=True) as pipe:
+    with clients.of(keys.prefix).pipeline(transaction=True) as pipe:
         pipe.hgetall(keys.named("info"))
         pipe.hgetall(keys.named("unfinished"))
         pipe.hvals(keys.named("calls"))
@@ -96,16 +95,16 @@ def read_run(client: redis.Redis, run_id: str) -> RunInfo | None:
     )
 
 
-def find_run(client: redis.Redis, run_id: str | None, secret: str) -> RunInfo | None:
+def find_run(clients: Clients, run_id: str | None, secret: str) -> RunInfo | None:
     """Return the run of that name, or the one that a secret opens; None if there is none.
 
     Raises:
         OptionError: the run cannot be joined, or there are several.
     """
-    found = list_runs(client)
+    found = list_runs(clients)
     if run_id is not None:
         return _run_named(run_id, found)
-    found = [info for info in found if info.is_open and _is_open_to(client, info, secret)]
+    found = [info for info in found if info.is_open and _is_open_to(clients, info, secret)]
     if len(found) > 1:
         names = ", ".join(info.run_id for info in found)
         raise OptionError(f"several runs are open; choose one by --run: {names}")
@@ -122,9 +121,10 @@ def _run_named(run_id: str, found: list[RunInfo]) -> RunInfo | None:
     return info
 
 
-def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
-    place = RunKeys(info.run_id, ()).named("spec")
-    sealed: Any = client.get(place)
+def _is_open_to(clients: Clients, info: RunInfo, secret: str) -> bool:
+    keys = RunKeys(info.run_id, ())
+    place = keys.named("spec")
+    sealed: Any = clients.of(keys.prefix).get(place)
     try:
         Envelope(run_key(secret, info.run_id)).unseal(sealed or b"", place)
     except ForeignBytesError:
@@ -132,9 +132,9 @@ def _is_open_to(client: redis.Redis, info: RunInfo, secret: str) -> bool:
     return True
 
 
-def wrong_key_of_open_runs(client: redis.Redis) -> OptionError | None:
+def wrong_key_of_open_runs(clients: Clients) -> OptionError | None:
     """Return the error of a key that opens none of the open runs; None if no run is open."""
-    names = ", ".join(info.run_id for info in list_runs(client) if info.is_open)
+    names = ", ".join(info.run_id for info in list_runs(clients) if info.is_open)
     return _wrong_key(names) if names else None
 
 
@@ -142,20 +142,20 @@ def _wrong_key(names: str) -> OptionError:
     return OptionError(f"this is not the key of run {names} (--key-file or $D4PY_KEY)")
 
 
-def read_resumption(client: redis.Redis, keys: RunKeys, key: bytes) -> Resumption:
+def read_resumption(clients: Clients, keys: RunKeys, key: bytes) -> Resumption:
     """Return what a driver has stored for the next one.
 
     Raises:
         ServiceError: the run has ended.
     """
-    sealed: Any = client.get(keys.named("resumption"))
+    sealed: Any = clients.of(keys.prefix).get(keys.named("resumption"))
     if sealed is None:
         raise ServiceError(f"run {keys.run_id} has ended")
     found: Resumption = Envelope(key).open(sealed, keys.named("resumption"))
     return found
 
 
-def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
+def read_spec(clients: Clients, info: RunInfo, key: bytes) -> tuple[RunKeys, WorkerSpec, float]:
     """Return a run's keys, what its workers are started with, and its lease in seconds.
 
     Raises:
@@ -165,7 +165,7 @@ def read_spec(client: redis.Redis, info: RunInfo, key: bytes) -> tuple[RunKeys, 
     if info.versions != versions():
         raise OptionError(f"the run is on {info.versions}, and this is {versions()}")
     keys = RunKeys(info.run_id, ())
-    sealed: Any = client.get(keys.named("spec"))
+    sealed: Any = clients.of(keys.prefix).get(keys.named("spec"))
     if sealed is None:
         raise ServiceError(f"run {info.run_id} has ended")
     try:

@@ -33,13 +33,13 @@ class RunsCommand:
     def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
         """See `dispel4py.registry.Command`."""
         from d4py_dynamic.remote.run_directory import list_runs
-        from d4py_dynamic.store.redis.client import connect
+        from d4py_dynamic.store.redis.client import Clients
         from d4py_dynamic.store.redis.errors import service_errors
         from d4py_dynamic.store.redis.server import known_server
 
         address = known_server(vars(options))
-        with service_errors(address), connect(address) as client:
-            found = list_runs(client)
+        with service_errors(address), Clients(address) as clients:
+            found = list_runs(clients)
         if not found:
             print(f"no runs at {address}")
             return 0

@@ -13,8 +13,6 @@ from dataclasses import replace
 from time import monotonic, sleep
 from typing import Any
 
-import redis
-
 from d4py_dynamic.mappings.base import lease_seconds
 from d4py_dynamic.mappings.redis import RedisBackend, RedisMapping
 from d4py_dynamic.remote.limits import RemoteLimits
@@ -27,7 +25,7 @@ from d4py_dynamic.remote.run_directory import (
 )
 from d4py_dynamic.store.protocols import DriverState
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import known_server
@@ -51,11 +49,11 @@ def resume_run(
     address = known_server(options.extra)
     key_file = options.extra.get("key_file")
     secret = joining_secret(key_file)
-    with service_errors(address), connect(address) as client:
-        info = _wait_for_death(client, _find_resumable(client, run_id, address), address, limits)
+    with service_errors(address), Clients(address) as clients:
+        info = _wait_for_death(clients, _find_resumable(clients, run_id, address), address, limits)
         key = run_key(secret, info.run_id)
-        keys, spec, _ = read_spec(client, info, key)
-        resumption = read_resumption(client, keys, key)
+        keys, spec, _ = read_spec(clients, info, key)
+        resumption = read_resumption(clients, keys, key)
     plan = spec.bundle.load_plan(CODEC)
     mapping = load_mapping(resumption.mapping)
     assert isinstance(mapping, RedisMapping)
@@ -73,14 +71,14 @@ def resume_run(
         return mapping.drive(plan, unfed, spec, start, backend, options, previous)
 
 
-def _find_resumable(client: redis.Redis, run_id: str | None, address: Address) -> RunInfo:
+def _find_resumable(clients: Clients, run_id: str | None, address: Address) -> RunInfo:
     """Return the run of that name, or the only one that can be resumed.
 
     Raises:
         OptionError: the run cannot be resumed, or several can.
         ServiceError: there is no such run.
     """
-    found = [info for info in list_runs(client) if run_id in (None, info.run_id)]
+    found = [info for info in list_runs(clients) if run_id in (None, info.run_id)]
     resumable = [info for info in found if info.is_resumable]
     if not resumable:
         raise _not_resumable(run_id, address, exists=bool(found))
@@ -103,7 +101,7 @@ def _not_resumable(run_id: str | None, address: Address, *, exists: bool) -> Exc
 
 
 def _wait_for_death(
-    client: redis.Redis, info: RunInfo, address: Address, limits: RemoteLimits
+    clients: Clients, info: RunInfo, address: Address, limits: RemoteLimits
 ) -> RunInfo:
     """Wait until the driver is known to be dead, and return what can be read of its run then.
 
@@ -123,7 +121,7 @@ def _wait_for_death(
         if is_late or _has_ended(found) or monotonic() >= until:
             return found
         sleep(limits.driver_poll_seconds)
-        found = read_run(client, info.run_id)
+        found = read_run(clients, info.run_id)
     raise ServiceError(f"run {info.run_id} on the Redis server at {address} has ended")
 
 

@@ -17,7 +17,7 @@ import redis
 
 from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_namespace
 from d4py_conformance.subprocesses.programs import Command, wait_until
-from d4py_dynamic.store.redis.server import server_binary
+from dynamic_helpers.servers import server_program
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 SECRET, PASSWORD = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
@@ -124,7 +124,7 @@ class Hosts:
         self.address = f"redis://{address}:{port}"
         self.url = f"redis://:{PASSWORD}@{address}:{port}"
         self.client = redis.from_url(f"unix://:{PASSWORD}@{self.folder}/redis.sock")
-        command = [server_binary(), "--bind", address, "--port", str(port), "--requirepass"]
+        command = [server_program(), "--bind", address, "--port", str(port), "--requirepass"]
         command += [PASSWORD, "--unixsocket", f"{self.folder}/redis.sock"]
         command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no"]
         self.server = subprocess.Popen(
@@ -173,9 +173,13 @@ class Hosts:
 
     def prefix(self):
         """Return the prefix of the keys of the only run."""
+        return f"d4py:{{{self.run_id()}}}"
+
+    def run_id(self):
+        """Return the id of the only run."""
         wait_until(lambda: self.client.scard("d4py:runs") == 1, "there is no run")
         (run_id,) = self.client.smembers("d4py:runs")
-        return f"d4py:{run_id.decode()}"
+        return run_id.decode()
 
     def ranks(self):
         """Return the numbers of the workers that there are."""

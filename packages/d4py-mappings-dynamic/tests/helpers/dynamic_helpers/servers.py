@@ -35,7 +35,7 @@ class Server:
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
         self.url = f"unix://{self.folder}/redis.sock"
-        command = [server_binary(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
+        command = [server_program(), "--port", "0", "--unixsocket", f"{self.folder}/redis.sock"]
         command += ["--dir", str(self.folder), "--save", "", "--appendonly", "no", *options]
         self._command = command
         self._begin()
@@ -97,7 +97,12 @@ class Server:
 
 
 def server_program():
-    """Return the server's program; where there is none, skip the test, or fail it in CI."""
+    """Return the server's program; where there is none, skip the test, or fail it in CI.
+
+    The variable D4PY_TEST_SERVER names another one than d4py takes by itself.
+    """
+    if named := os.environ.get("D4PY_TEST_SERVER"):
+        return named
     try:
         return server_binary()
     except ServiceError as error:

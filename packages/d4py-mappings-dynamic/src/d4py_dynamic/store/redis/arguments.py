@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-#: Default of --reconnect, in seconds.
-RECONNECT_SECONDS = 2.0
+#: Default of --reconnect, in seconds; longer where another server takes over within that time.
+RECONNECT_SECONDS, FAILOVER_SECONDS = 2.0, 60.0
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,18 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--redis-url",
         metavar="URL",
-        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH;"
-        " without any of these: $REDIS_URL, a server on localhost:6379, or a private one",
+        help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH; of a"
+        " Redis Cluster any node, or several: HOST:PORT,HOST:PORT; of Sentinels"
+        " redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/PRIMARY; without any of these:"
+        " $REDIS_URL, a server on localhost:6379, or a private one",
     )
     group.add_argument(
         "--reconnect",
         type=float,
         metavar="SECONDS",
         help="how long to try to reach the server again when it has gone away"
-        f" (default: {RECONNECT_SECONDS:g})",
+        f" (default: {RECONNECT_SECONDS:g}; of a Redis Cluster or with Sentinels"
+        f" {FAILOVER_SECONDS:g})",
     )
 
 

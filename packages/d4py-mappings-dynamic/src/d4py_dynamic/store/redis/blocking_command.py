@@ -55,7 +55,8 @@ class BlockingCommand:
         Args:
             commands: the commands; they must be right if they are processed twice.
             seconds: how long the server holds its answer back at most.
-            in_front: how many of them are answered at once, since they precede the blocking one.
+            in_front: how many of them are answered at once, since they precede the blocking one;
+                when one of these is refused, `wait` and `replies` raise its error.
 
         Raises:
             redis.RedisError: the server was not reached until the deadline of retries.
@@ -131,6 +132,9 @@ class BlockingCommand:
                 name = self._names[len(self._replies)]
                 self._replies.append(parse(self._connection, name))
         except redis.ResponseError as error:
+            if len(self._replies) < self._in_front:
+                self.drop()
+                raise
             self._replies.append(error)
         except (redis.ConnectionError, redis.TimeoutError) as error:
             self._error = error

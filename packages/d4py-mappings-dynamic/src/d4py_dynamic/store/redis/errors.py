@@ -45,7 +45,7 @@ def service_errors(address: Address) -> Iterator[None]:
     except redis.RedisError as error:
         text = _cause(error)
         kind = RunGoneError if _is_over(text) else ServiceError
-        raise kind(f"the Redis server at {address} {_explain(text)}") from error
+        raise kind(f"the Redis server at {address} {_explain(text, address)}") from error
 
 
 def _cause(error: redis.RedisError) -> str:
@@ -53,21 +53,33 @@ def _cause(error: redis.RedisError) -> str:
     return re.sub(r"^Command # \d+ \(.*\) of pipeline caused error: ", "", str(error), flags=re.S)
 
 
+def forgotten(address: Address) -> str:
+    """Return what is said of a server that lacks what it had confirmed, and what would help."""
+    if address.may_be_replaced:
+        return (
+            "failed over, during the run, to a server that lacks what it had confirmed; a fail-over"
+            " keeps it where min-replicas-to-write is 1, or where it waits for the replica (CLUSTER"
+            " FAILOVER without FORCE, or SENTINEL FAILOVER … COORDINATED)"
+        )
+    return (
+        "has forgotten what it had confirmed: it was restarted from an older state; a server that"
+        " may be restarted during a run needs 'appendfsync always'"
+    )
+
+
 def _is_over(text: str) -> bool:
     codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
     return text.startswith(codes) or "no such key" in text.lower()
 
 
-def _explain(text: str) -> str:
+def _explain(text: str, address: Address) -> str:
     if "OOM" in text or "maxmemory" in text:
         return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
     if text.startswith("LOST"):
-        return f"gave a task of this worker to another one ({text})"
+        explanation = f"gave a task of this worker to another one ({text})"
+        return f"{explanation}, or {forgotten(address)}" if address.may_be_replaced else explanation
     if text.startswith("BACK"):
-        return (
-            f"has forgotten what it had confirmed ({text}): it was restarted from an older state;"
-            " a server that may be restarted during a run needs 'appendfsync always'"
-        )
+        return f"{forgotten(address)} ({text})"
     if _is_over(text):
         return f"has lost keys of this run: they were deleted or evicted ({text})"
     for pattern, explanation in _KINDS_OF_SERVER:
@@ -81,9 +93,13 @@ _KINDS_OF_SERVER = [
     (re.compile(pattern), explanation)
     for pattern, explanation in (
         (
-            r"hash to the same slot|CROSSSLOT|^MOVED |CLUSTERDOWN",
-            "is a node of a Redis Cluster, over which the keys of a run cannot be spread; name a"
-            " server that is none",
+            r"SELECT is not allowed in cluster mode|DB index is out of range",
+            "has no database of that number; a Redis Cluster has number 0 only",
+        ),
+        (
+            r"hash to the same slot|CROSSSLOT|^MOVED |CLUSTERDOWN|[Hh]ash slot not served",
+            "is a node of a Redis Cluster that does not say, or not yet, which nodes serve the"
+            " slots of all keys",
         ),
         (
             r"unknown command '?`?HELLO|^NOPROTO",
@@ -99,7 +115,8 @@ _KINDS_OF_SERVER = [
         ),
         (
             r"(?i)unknown command '?`?(MULTI|EXEC|XADD|XGROUP|DEL|HSET)\b",
-            "lacks commands that runs need, as a Sentinel does; name a Redis or Valkey server",
+            "lacks commands that runs need, as a Sentinel does; name a Redis or Valkey server, or a"
+            " Sentinel's address in the form redis+sentinel://HOST:PORT/PRIMARY",
         ),
         (
             r"string exceeds maximum allowed size|proto-max-bulk-len|invalid bulk length",

@@ -1,4 +1,9 @@
-"""The driver's reading of events, and the archive of results for the next driver."""
+"""The driver's reading of events, and the archive of results for the next driver.
+
+The driver acknowledges what it has read in front of its next read, in the same packet.  A server
+that does not have those events, or has those again that were acknowledged before, has forgotten
+what it had confirmed, or what another server had whose place it has taken: then the run fails.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +21,6 @@ from d4py_dynamic.store.redis.streams import at_most, entries_by_stream
 from dispel4py.engine.codec import ForeignBytesError
 
 _EVENTS_AT_ONCE = 64
-#: Longest wait of one read on the server, in seconds.
-_BLOCK_SECONDS = 10.0
 
 
 class EventReader:
@@ -30,6 +33,7 @@ class EventReader:
         driver_id: the driver's id.
         archives: whether results stay on the server to the end of the run, for the next driver.
         limits: how much to read at once.
+        block_seconds: longest wait of one read on the server.
 
     Attributes:
         results_seen: number of batches of results that were read.
@@ -44,6 +48,7 @@ class EventReader:
         driver_id: str,
         archives: bool,
         limits: StoreLimits,
+        block_seconds: float,
     ) -> None:
         self._redis = client
         self._keys = keys
@@ -51,11 +56,14 @@ class EventReader:
         self._driver_id = driver_id
         self._archives = archives
         self._read_bytes = limits.read_bytes
-        self._archive = register_script(client, "archive_results")
+        self._block_seconds = block_seconds
+        self._acknowledge = register_script(client, "acknowledge")
         self._blocking = BlockingCommand(client)
         self._last_archived: bytes | None = None
-        self._last_event = b"0"
-        self._handled: list[bytes] = []
+        self._acknowledged = b""
+        self._to_archive: list[bytes] = []
+        self._to_delete: list[bytes] = []
+        self._last_event = b""
         self._event_size = 0
         self.results_seen = 0
 
@@ -78,19 +86,44 @@ class EventReader:
             for entry_id, fields in entries:
                 self._event_size = len(fields.get(FIELD, b""))
                 events[entry_id] = self._event(fields)
-        results = [i for i, event in events.items() if isinstance(event, Results)]
-        if self._archives and results:
-            self._archive(keys=[self._keys.prefix], args=[self._driver_id, *results])
-        self.results_seen += len(results)
         if events:
-            self._last_event = [*events][-1]
-            self._handled += events
-            if seconds <= 0:
-                self._redis.xdel(self._keys.out, *self._handled)
-                self._handled = []
-            else:  # more come while these are handled
+            self._received(events)
+            if seconds > 0:  # more come while these are handled
                 self._read_on()
+            else:
+                self.confirm()
         return [*events.values()]
+
+    def confirm(self) -> None:
+        """Check that the server has all events that were read, and delete them.
+
+        Raises:
+            redis.RedisError: it does not have them.
+        """
+        # A read that is outstanding has acknowledged the same events; that is repeated.
+        self._acknowledge(keys=[self._keys.prefix], args=self._acknowledgement())
+        self._on_acknowledged()
+
+    def has_acknowledged(self, event: bytes) -> bool:
+        """Return whether this is the last event that the server may have as acknowledged."""
+        return event in (self._acknowledged, self._last_event or self._acknowledged)
+
+    def _received(self, events: dict[bytes, Event]) -> None:
+        results = [i for i, event in events.items() if isinstance(event, Results)]
+        self.results_seen += len(results)
+        self._to_archive = results if self._archives else []
+        self._to_delete = [i for i in events if i not in self._to_archive]
+        self._last_event = [*events][-1]
+
+    def _acknowledgement(self) -> list[Any]:
+        """Return the arguments of `acknowledge.lua`."""
+        positions = self._driver_id, self._acknowledged, self._last_event
+        return [*positions, len(self._to_archive), *self._to_archive, *self._to_delete]
+
+    def _on_acknowledged(self) -> None:
+        if self._last_event:
+            self._acknowledged, self._last_event = self._last_event, b""
+            self._to_archive, self._to_delete = [], []
 
     def _entries(self, seconds: float) -> Any:
         """Return a reply of XREAD; wait up to `seconds` for one that holds something.
@@ -101,29 +134,51 @@ class EventReader:
         blocking = self._blocking
         if seconds <= 0:
             blocking.drop()
-            return self._redis.xread({self._keys.out: self._last_event}, count=self._count())
+            return self._entries_at_once()
         if not blocking.is_sent:
             self._read_on()
-        if not blocking.wait(seconds):
-            if not blocking.is_accepted:  # nothing else may be sent for a second
-                self._redis.ping()
+        try:
+            if not blocking.wait(seconds):
+                if not blocking.is_accepted:  # nothing else may be sent for a second
+                    self._redis.ping()
+                return None
+            replies = blocking.replies()
+        except redis.exceptions.NoScriptError:  # the server was restarted
+            self._load_script()
             return None
-        replies = blocking.replies()
+        return self._found(replies)
+
+    def _entries_at_once(self) -> Any:
+        replies = None
+        while replies is None:  # the connection has broken
+            self._send_read(0.0)
+            try:
+                replies = self._blocking.replies()
+            except redis.exceptions.NoScriptError:
+                self._load_script()
+        return self._found(replies)
+
+    def _load_script(self) -> None:
+        self._redis.script_load(self._acknowledge.script)
+
+    def _found(self, replies: list[Any] | None) -> Any:
         if replies is None:
             return None
-        for reply in replies:
-            if isinstance(reply, redis.RedisError):
-                raise reply
-        self._handled = []
+        self._on_acknowledged()
+        if isinstance(replies[-1], redis.RedisError):
+            raise replies[-1]
         return replies[-1]
 
     def _read_on(self) -> None:
-        """Delete the events that were read, and send the next read, in one packet."""
-        out = self._keys.out
-        block = "COUNT", self._count(), "BLOCK", int(_BLOCK_SECONDS * 1000)
-        read: Command = ("XREAD", *block, "STREAMS", out, self._last_event)
-        delete: list[Command] = [("XDEL", out, *self._handled)] if self._handled else []
-        self._blocking.send([*delete, read], _BLOCK_SECONDS, in_front=len(delete))
+        self._send_read(self._block_seconds)
+
+    def _send_read(self, seconds: float) -> None:
+        """Acknowledge the events that were read, and send the next read, in one packet."""
+        block = ("BLOCK", int(seconds * 1000)) if seconds else ()
+        # From the beginning: what was read is deleted in front of it.
+        read: Command = ("XREAD", "COUNT", self._count(), *block, "STREAMS", self._keys.out, "0")
+        script = "EVALSHA", self._acknowledge.sha, 1, self._keys.prefix
+        self._blocking.send([(*script, *self._acknowledgement()), read], seconds, in_front=1)
 
     def _read_archive(self, last: bytes) -> list[Event]:
         """Return the next archived results."""

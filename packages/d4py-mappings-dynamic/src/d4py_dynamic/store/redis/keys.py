@@ -1,6 +1,7 @@
 """Names of a run's keys in Redis, and of the fields of its entries.
 
-All keys of a run share one prefix, so that several runs can use one server.
+All keys of a run share one prefix, so that several runs can use one server.  The run's id stands in
+braces in it: the hash tag by which a Redis Cluster keeps all these keys on one node.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class RunKeys(NamedTuple):
     @property
     def prefix(self) -> str:
         """Return the prefix of all keys."""
-        return f"d4py:{self.run_id}"
+        return f"d4py:{{{self.run_id}}}"
 
     def named(self, name: str) -> str:
         return f"{self.prefix}:{name}"

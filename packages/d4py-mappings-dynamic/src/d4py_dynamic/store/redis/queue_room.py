@@ -10,10 +10,6 @@ from d4py_dynamic.store.redis.blocking_command import BlockingCommand
 from d4py_dynamic.store.redis.keys import GROUP, RunKeys
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 
-#: Longest wait of one command in seconds; after it the length of the queue is looked at, in case
-#: that the server was restarted meanwhile.
-_WAIT_SECONDS = 10
-
 
 class QueueRoom:
     """Waits for room in the queue of one root.
@@ -21,11 +17,14 @@ class QueueRoom:
     Args:
         client: a client.
         keys: the run's keys.
+        block_seconds: longest wait of one command; after it the length of the queue is looked at,
+            in case that the server was restarted meanwhile.
     """
 
-    def __init__(self, client: redis.Redis, keys: RunKeys) -> None:
+    def __init__(self, client: redis.Redis, keys: RunKeys, block_seconds: float) -> None:
         self._redis = client
         self._keys = keys
+        self._block_seconds = block_seconds
         self._pop = BlockingCommand(client)
         self._root = self._limit = 0
 
@@ -48,7 +47,8 @@ class QueueRoom:
         """Return whether there is room; wait so long for it at most."""
         pop = self._pop
         if not pop.is_sent:
-            pop.send([("BLPOP", self._keys.room(self._root), _WAIT_SECONDS)], _WAIT_SECONDS)
+            block = self._block_seconds
+            pop.send([("BLPOP", self._keys.room(self._root), block)], block)
         if not pop.wait(seconds):
             return False
         found = pop.replies()

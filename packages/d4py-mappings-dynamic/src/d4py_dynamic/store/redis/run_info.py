@@ -17,7 +17,7 @@ import redis
 
 from d4py_dynamic.store.entries import TooLargeError, check_size
 from d4py_dynamic.store.redis.envelope import Envelope
-from d4py_dynamic.store.redis.keys import RUNS, RunKeys
+from d4py_dynamic.store.redis.keys import RunKeys
 from dispel4py.errors import OptionError
 from dispel4py.processes.run_secret import KeyFile
 from dispel4py.processes.versions import shared_versions
@@ -79,7 +79,7 @@ def offer(
 
 
 def announce(client: redis.Redis, keys: RunKeys, mapping: str, driver_id: str) -> None:
-    """Add a run to the list of all runs."""
+    """Publish what can be read of a run without its key."""
     info: dict[Any, Any] = {
         "mapping": mapping,
         "started": time(),
@@ -90,7 +90,6 @@ def announce(client: redis.Redis, keys: RunKeys, mapping: str, driver_id: str) -
         "resumable": 0,
     }
     client.hset(keys.named("info"), mapping=info)
-    client.sadd(RUNS, keys.run_id)
 
 
 def driver_info() -> dict[str, Any]:

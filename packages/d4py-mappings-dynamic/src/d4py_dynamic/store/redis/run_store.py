@@ -19,12 +19,12 @@ from d4py_dynamic.store.protocols import (
     OrphanedReplica,
 )
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.audit import Audit, Counts
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.audit import Audit
+from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.event_reader import EventReader
-from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RunKeys, pin_name
+from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RUNS, RunKeys, pin_name
 from d4py_dynamic.store.redis.queue_room import QueueRoom
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
@@ -75,13 +75,18 @@ class RedisRunStore:
         self._codec = codec or TaskCodec()
         self._pes = () if plan is None else plan.pes
         self._driver_id = driver_id
-        self._redis = connect(address)
+        self._redis = connect(address, key=keys.prefix)
         caller = f"driver-{secrets.token_hex(8)}"
         self._scripts = IdempotentScripts(self._redis, keys.prefix, caller)
         self._heartbeat = register_script(self._redis, "heartbeat")
-        self._audit = Audit(self._redis, keys, address)
-        self._room = QueueRoom(self._redis, keys)
-        self._events = EventReader(self._redis, keys, self._envelope, driver_id, archives, limits)
+        self._callers = [self._scripts]
+        self._broken = 0
+        wait = address.block_seconds
+        self._room = QueueRoom(self._redis, keys, wait)
+        self._events = EventReader(
+            self._redis, keys, self._envelope, driver_id, archives, limits, wait
+        )
+        self._audit = Audit(self._redis, keys, address, self._events, driver_id)
 
     def create(self, mapping: str) -> None:
         """Make the run's keys."""
@@ -96,6 +101,8 @@ class RedisRunStore:
             pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
             announce(self._redis, keys, mapping, self._driver_id)
+            with connect(self._address) as directory:
+                directory.sadd(RUNS, keys.run_id)
             self._heartbeat(keys=[keys.prefix], args=["driver", self._driver_id])
 
     def offer(self, spec: object, lease: float) -> None:
@@ -214,7 +221,23 @@ class RedisRunStore:
 
     def events(self, seconds: float) -> list[Event]:
         with service_errors(self._address):
+            self._verify_calls()
             return self._events.read(seconds)
+
+    def also_verify(self, other: RedisRunStore) -> None:
+        """Verify the calls of another store of this driver too, also when it is closed.
+
+        After each broken connection the server is asked whether it has the driver's calls: it may
+        have been replaced by one that lacks some.
+        """
+        self._callers.append(other._scripts)
+
+    def _verify_calls(self) -> None:
+        broken = broken_connections(self._redis)
+        if broken != self._broken:
+            for caller in self._callers:
+                caller.verify()
+            self._broken = broken
 
     def make_resumable(self, resumption: Any) -> None:
         """Let another driver resume the run if this one dies; it gets `resumption`."""
@@ -254,17 +277,17 @@ class RedisRunStore:
         )
 
     def unfinished(self, watched: Iterable[int]) -> dict[int, int]:
-        return self._counts(watched).unfinished
+        with service_errors(self._address):
+            return self._audit.counts(watched).unfinished
 
     def missing_results(self) -> int:
-        return self._counts(()).missing_results
-
-    def _counts(self, watched: Iterable[int]) -> Counts:
-        events = self._events
         with service_errors(self._address):
-            return self._audit.counts(
-                watched, events.results_seen, reads_archive=events.reads_archive
-            )
+            while True:
+                self._verify_calls()
+                self._events.confirm()
+                missing = self._audit.counts(()).missing_results
+                if broken_connections(self._redis) == self._broken:
+                    return missing
 
     def replicas(self, pe: int) -> list[int]:
         with service_errors(self._address):
@@ -305,5 +328,5 @@ class RedisRunStore:
         self._redis.close()
         if not self._address.embedded:
             address = self._address._replace(reconnect_seconds=0.0)
-            with suppress(redis.RedisError), connect(address, _DELETE_SECONDS) as client:
-                delete_run(client, self._keys)
+            with suppress(redis.RedisError):
+                delete_run(address, self._keys, _DELETE_SECONDS)

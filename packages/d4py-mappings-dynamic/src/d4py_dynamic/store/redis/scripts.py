@@ -1,7 +1,6 @@
 """Lua scripts of the Redis store: what changes several keys in one step.
 
-The scripts are in `lua/`.  They derive all keys from the run's prefix and declare only that, so a
-run cannot use a Redis Cluster.
+The scripts are in `lua/`.  They derive all keys from the run's prefix and declare only that.
 """
 
 from __future__ import annotations
@@ -82,6 +81,7 @@ class IdempotentScripts:
         self._number = 0
         self._scripts: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._verify = register_script(client, "verify")
 
     def __call__(self, name: str, request: ScriptRequest) -> Any:
         """Call a script; return its answer.
@@ -101,3 +101,12 @@ class IdempotentScripts:
             except redis.ResponseError:
                 self._number -= 1  # the call was refused
                 raise
+
+    def verify(self) -> None:
+        """Check that the server has all calls that it has answered.
+
+        Raises:
+            redis.RedisError: it has not.
+        """
+        with self._lock:
+            self._verify(keys=[self._prefix], args=[self._caller, self._number])

@@ -12,21 +12,22 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, BinaryIO
 
 import redis
 
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.arguments import RECONNECT_SECONDS
+from d4py_dynamic.store.redis.address import DEFAULT_PORT, Address, Place
+from d4py_dynamic.store.redis.arguments import FAILOVER_SECONDS, RECONNECT_SECONDS
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.primary import cluster_slots
 from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.socket_directory import make_socket_directory
 
-DEFAULT_PORT = 6379
 #: Largest size in bytes of a value, unless the server is configured otherwise, and of an entry of a
 #: stream, however it is configured.
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
@@ -89,14 +90,33 @@ def _reachable_server(options: Mapping[str, Any]) -> Address | None:
             return None
         named = local
     try:
-        with service_errors(named), connect(named) as client:
-            client.ping()
-            named = named._replace(largest=_largest_value(client), process=_process_of(client))
+        with service_errors(named):
+            named = named._replace(nodes=_cluster_nodes(named))
+            with connect(named) as client:
+                client.ping()
+                process = None if named.may_be_replaced else _process_of(client)
+                named = named._replace(largest=_largest_value(client), process=process)
     except TypeError as error:  # a setting that this kind of connection does not have
         raise OptionError(
             f"{str(named)!r} is not the address of a Redis server ({error})"
         ) from None
     return _with_reconnect(named, options)
+
+
+def _cluster_nodes(address: Address) -> tuple[Place, ...]:
+    """Return the nodes of a Redis Cluster, those that are named first; nothing if it is none."""
+    if address.sentinel is not None or address.url.startswith("unix:"):
+        return ()
+    named = address.places
+    for place in named:
+        try:
+            slots = cluster_slots(place, address.settings())
+        except redis.ResponseError:
+            return ()
+        except redis.RedisError:
+            continue  # another one may answer; if none does, that is found next
+        return tuple(dict.fromkeys([*(named if slots else ()), *chain(*slots.values())]))
+    return ()
 
 
 def _largest_value(client: redis.Redis) -> int:
@@ -119,7 +139,7 @@ def _process_of(client: redis.Redis) -> int | None:
 def _with_reconnect(address: Address, options: Mapping[str, Any]) -> Address:
     seconds = options.get("reconnect")
     if seconds is None:
-        return address._replace(reconnect_seconds=RECONNECT_SECONDS)
+        seconds = FAILOVER_SECONDS if address.may_be_replaced else RECONNECT_SECONDS
     if not seconds >= 0:
         raise OptionError(f"--reconnect is {seconds!r}; it must be at least 0 seconds")
     return address._replace(reconnect_seconds=float(seconds))

@@ -39,6 +39,7 @@ class TaskReader:
         codec: unpickles tasks.
         rank: number of the worker.
         send_event: sends an event to the driver.
+        verify_calls: checks that the server has the calls of this worker that it has answered.
         limits: how much to read at once.
 
     Attributes:
@@ -54,6 +55,7 @@ class TaskReader:
         codec: TaskCodec,
         rank: int,
         send_event: Callable[[Any], None],
+        verify_calls: Callable[[], None],
         limits: StoreLimits,
     ) -> None:
         self._redis = client
@@ -63,6 +65,7 @@ class TaskReader:
         self._rank = rank
         self._consumer = consumer(rank)
         self._send_event = send_event
+        self._verify_calls = verify_calls
         self._limits = limits
         self._count_as_idle = register_script(client, "idle")
         self._took = register_script(client, "took")
@@ -226,6 +229,7 @@ class TaskReader:
         is_same = count == self._broken
         self._reread_at = float("inf") if is_same else now + self._limits.reread_seconds
         self._broken = count
+        self._verify_calls()
         found = []
         for stream in [*self._inbox, *self._pins, self._keys.shared]:
             if entries := self._pending_entries(stream):

@@ -65,7 +65,7 @@ class RedisTaskStore:
         self._limits = limits
         self._task_size: dict[InstanceId, int] = {}
         self._results_size = 0
-        self._redis = connect(address)
+        self._redis = connect(address, key=keys.prefix)
         self._scripts = IdempotentScripts(self._redis, keys.prefix, str(rank))
         # Threads send events while the worker commits, so their calls are counted separately.
         self._event_scripts = IdempotentScripts(self._redis, keys.prefix, f"{rank}-events")
@@ -73,7 +73,10 @@ class RedisTaskStore:
         self._ask_status = register_script(self._redis, "status")
         self._requests = CommitRequests(keys, self._envelope, rank, self.largest, codec)
         self._reader = TaskReader(
-            self._redis, keys, self._envelope, codec, rank, self.send_event, limits
+            *(self._redis, keys, self._envelope, codec, rank),
+            self.send_event,
+            self._scripts.verify,
+            limits,
         )
         self.seen = StoreStatus(0)
 
@@ -85,6 +88,7 @@ class RedisTaskStore:
         shared: bool = True,
         pinned: bool = True,
     ) -> list[Lease]:
+        seconds = min(seconds, self._address.block_seconds)
         with service_errors(self._address):
             if only is not None:
                 return self._reader.read_only(self._keys.pin(*pin) for pin in only)
@@ -195,7 +199,7 @@ class RedisTaskStore:
             with connect(self._address._replace(reconnect_seconds=0.0)) as client:
                 client.shutdown(nosave=True)
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
-            delete_run(self._redis, self._keys)
+            delete_run(self._address, self._keys)
 
     def _max_tasks(self, pin: InstanceId) -> int:
         limits = self._limits

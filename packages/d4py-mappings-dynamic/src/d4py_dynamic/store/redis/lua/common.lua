@@ -2,8 +2,8 @@
 --
 -- KEYS[1]  prefix of the run's keys
 --
--- Scripts use keys that they derive from the prefix and do not declare.  So a run cannot use a Redis
--- Cluster, which must know all keys of a script in advance to find the node that has them.
+-- Scripts use keys that they derive from the prefix and do not declare.  In a Redis Cluster they are
+-- on the same node, since all keys of a run have the same hash tag.
 
 local call = redis.call
 local prefix = KEYS[1]
@@ -14,6 +14,35 @@ local function key(name) return prefix .. ':' .. name end
 local function consumer(rank) return 'worker-' .. rank end
 
 local function is_member(rank) return call('HEXISTS', key('members'), rank) == 1 end
+
+-- An error where the run is over, of which no key may be made anew; nothing otherwise.
+local function run_gone()
+  if call('HEXISTS', key('unfinished'), 'intact') == 1 then return nil end
+  return redis.error_reply('GONE ' .. key('unfinished'))
+end
+
+-- An error where the answers to all callers are missing; nothing otherwise.
+local function answers_gone()
+  if call('HEXISTS', key('answers'), 'intact') == 1 then return nil end
+  return redis.error_reply('GONE ' .. key('answers'))
+end
+
+-- An error where the caller is not the driver of the run: another one has taken over.
+local function not_the_driver(driver_id)
+  local driver = call('HGET', key('info'), 'driver')
+  if driver and driver_id and driver ~= driver_id then
+    return redis.error_reply('LOST driver ' .. driver_id)
+  end
+  return nil
+end
+
+-- Whether a caller is a worker that is no member any more.
+local function is_evicted(caller)
+  return tonumber(caller) ~= nil and not is_member(caller)
+end
+
+-- The field of the hash of answers with the last event that a driver has acknowledged.
+local function events_of(driver_id) return 'events ' .. driver_id end
 
 -- Milliseconds of the server's clock.
 local function now()

@@ -17,27 +17,11 @@ local function each(name) return ipairs(request[name] or EMPTY) end
 
 local function value(number) return ARGV[3 + number] end
 
--- An error where the run is over, of which no key may be made anew; nothing otherwise.
-local function run_gone()
-  if call('HEXISTS', unfinished, 'intact') == 1 then return nil end
-  return redis.error_reply('GONE ' .. unfinished)
-end
-
--- An error where the caller is not the driver of the run: another one has taken over.
-local function not_the_driver(driver_id)
-  local driver = call('HGET', key('info'), 'driver')
-  if driver and driver_id and driver ~= driver_id then
-    return redis.error_reply('LOST driver ' .. driver_id)
-  end
-  return nil
-end
-
 -- The answer to this call if it was processed before, or an error; nothing for a new call.
 local function earlier_answer()
   local number, last, answer = tonumber(ARGV[2]), 0, nil
-  if call('HEXISTS', answers, 'intact') == 0 then
-    return redis.error_reply('GONE ' .. answers)
-  end
+  local refusal = answers_gone()
+  if refusal then return refusal end
   local stored = call('HGET', answers, ARGV[1])
   if stored then
     local pair = cmsgpack.unpack(stored)
