@@ -178,6 +178,25 @@ def test_c4_a_resumable_run_that_is_interrupted_leaves_no_keys(hosts):
     assert not hosts.client.keys()
 
 
+def test_h2_a_resumable_run_outlives_the_sigterm_of_a_time_limit(hosts):
+    key = hosts.folder / "here" / "run.key"
+    driver = hosts.driver(
+        *("hybrid_redis", "collected", "-i", 300, "-n", 2, "--resumable"),
+        *("--key-file", key),
+        D4PY_KEY="",
+    )
+    hosts.await_work(hosts.await_ranks(2))
+    os.kill(driver.pid, signal.SIGTERM)
+    _, err = ended(driver, 130)
+    run_id = hosts.run_id()
+    assert "the run stays; with the same key: dispel4py resume --redis-url redis://" in err
+    assert f" {run_id}\n" in err
+    assert not driver.members()
+    resumed = resume(hosts, run_id, "--key-file", key, D4PY_KEY="")
+    assert_finished(hosts, resumed, "collected", 300)
+    assert not key.exists()
+
+
 @pytest.mark.slow
 def test_the_file_with_the_key_stays_until_the_run_has_ended(hosts):
     key = hosts.folder / "here" / "run.key"
@@ -218,8 +237,8 @@ def test_a_run_without_a_lasting_key_cannot_be_resumable(hosts):
 def test_the_list_of_runs_says_which_can_be_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
     kill(driver)
-    run_id = hosts.prefix().removeprefix("d4py:")
-    hosts.client.hset(f"d4py:{run_id}:members", "driver", 0)
+    run_id = hosts.run_id()
+    hosts.client.hset(f"{hosts.prefix()}:members", "driver", 0)
     listed = hosts.command("runs", "--redis-url", hosts.url)
     assert "can be resumed" in listed.stdout
     assert SECRET not in listed.stdout

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up.
+"""SIGTERM and SIGHUP as Ctrl-C: one way to stop, which cleans up what nobody can resume.
 
 Processes that are forked meanwhile, by a PE for example, handle them as any program does.
 """
@@ -14,6 +14,8 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from dispel4py.errors import TerminatedError
+
 #: Seconds for which a second signal is ignored, so that it does not interrupt the clean-up.
 GRACE = 2.0
 #: Seconds after which a signal that came during a fork is sent again.
@@ -25,6 +27,8 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
     """Raise `KeyboardInterrupt` in the main thread for each signal that asks this process to stop.
+
+    For SIGTERM and SIGHUP it is a `TerminatedError`.
 
     Signals that the caller of this process ignores (`nohup`) stay ignored.
     """
@@ -39,7 +43,7 @@ def signals_as_interrupts() -> Iterator[None]:
             _forks.pending = number
         elif monotonic() - raised_at >= GRACE:
             raised_at = monotonic()
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
 
     before: dict[signal.Signals, Any] = {}
     try:

@@ -145,6 +145,13 @@ class ServiceError(RunError):
     """A service that the mapping needs failed or is missing."""
 
 
+class TerminatedError(KeyboardInterrupt):
+    """This process was asked to stop by SIGTERM or SIGHUP, as a batch system does at a time limit.
+
+    It stops as after Ctrl-C, but what another process can resume is kept.
+    """
+
+
 class ItemError(D4pyError):
     """An item cannot be copied, or cannot be sent to another process.
 

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dispel4py.errors import OptionError, ServiceError
+from dispel4py.errors import OptionError, ServiceError, TerminatedError
 from dispel4py.logs import get_logger
 
 _LOG = get_logger("secret")
@@ -62,8 +62,8 @@ def driver_secret(key_file: str | None, *, lasting: bool = False) -> Iterator[Dr
 
     Args:
         key_file: name of the file, if one was given.
-        lasting: keep the file if the run ends by a failure of the service, since the data that the
-            secret protects is kept too.
+        lasting: keep the file if the run ends by a failure of the service or by SIGTERM, since the
+            data that the secret protects is kept too.
 
     Raises:
         OptionError: the file cannot be used, or the secret is so short that it could be guessed.
@@ -99,7 +99,7 @@ def removed_with_run(
     try:
         with contextlib.nullcontext() if key_file is None else _locked(key_file):
             yield
-    except ServiceError:
+    except (ServiceError, TerminatedError):
         is_needed = lasting
         raise
     finally:

@@ -27,7 +27,7 @@ from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
-from dispel4py.errors import OptionError, ServiceError
+from dispel4py.errors import OptionError, ServiceError, TerminatedError
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
 from dispel4py.result import RunOptions
@@ -48,6 +48,7 @@ class RedisBackend:
         resumption: what another driver needs to resume the run; None if it cannot be resumed.
         heap: for large buffers of tasks; None if a process of another machine may take them, or
             another driver.
+        can_be_resumed: whether the run has begun, under another driver.
     """
 
     worker_main = staticmethod(worker_main)
@@ -61,6 +62,7 @@ class RedisBackend:
         spec: WorkerSpec,
         resumption: Resumption | None = None,
         heap: ArenaFile | None = None,
+        can_be_resumed: bool = False,
     ) -> None:
         self._address = address
         self._keys = keys
@@ -72,6 +74,7 @@ class RedisBackend:
         self._driver_id = secrets.token_hex(8)
         self._heartbeat: Heartbeat | None = None
         self._is_open = False
+        self._can_be_resumed = can_be_resumed
         self.store = self._open_store()
 
     def open_store(self) -> RedisRunStore:
@@ -117,12 +120,23 @@ class RedisBackend:
     def on_run_started(self, feeding: list[int]) -> None:
         if self._resumption is not None:
             self.store.make_resumable(self._resumption._replace(feeding=tuple(feeding)))
+            self._can_be_resumed = True
 
     @contextmanager
     def deleted_at_end(self) -> Iterator[RedisBackend]:
-        """Delete the run at the end, unless the server failed and the run can be resumed."""
+        """Delete the run at the end, unless it can be resumed and did not end by itself.
+
+        Raises:
+            KeyboardInterrupt: for a `TerminatedError`, where the run cannot be resumed.
+        """
         try:
             yield self
+        except TerminatedError:
+            self._close(delete=not self._can_be_resumed)
+            if not self._can_be_resumed:
+                raise KeyboardInterrupt from None
+            _LOG.warning("the run stays; with the same key: %s", self.resume_command())
+            raise
         except ServiceError:
             self._close(delete=self._resumption is None)
             raise
@@ -130,6 +144,10 @@ class RedisBackend:
             self._close(delete=True)
             raise
         self._close(delete=True)
+
+    def resume_command(self) -> str:
+        """Return the command that resumes the run."""
+        return f"dispel4py resume --redis-url {self._address} {self._keys.run_id}"
 
     def _close(self, *, delete: bool) -> None:
         if self._heartbeat is not None:
@@ -176,7 +194,7 @@ class RedisMapping(DynamicMapping):
                     backend.accept_workers(lease_seconds(extra))
                     _log_how_to_join(address, run_id, secret if is_new else None)
                 if resumable:
-                    command = f"dispel4py resume --redis-url {address} {run_id}"
+                    command = backend.resume_command()
                     _LOG.info("if this process dies, with the same key: %s", command)
                 yield backend
 

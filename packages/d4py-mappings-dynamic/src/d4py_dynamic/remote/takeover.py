@@ -62,7 +62,7 @@ def resume_run(
     options = replace(options, processes=count, extra=extra)
     given = root_inputs(plan, inputs) if inputs is not None else {}
     start = Start.of(extra)
-    backend = RedisBackend(address, keys, key, plan, spec, resumption)
+    backend = RedisBackend(address, keys, key, plan, spec, resumption, can_be_resumed=True)
     with removed_with_run(key_file, resumption.key_file), backend.deleted_at_end():
         previous = backend.store.take_over(info.last_heartbeat)
         _LOG.info("resuming run %s", info.run_id)
