@@ -17,6 +17,7 @@ from d4py_conformance.rules.items import ItemRules
 from d4py_conformance.rules.keys import KeyRules
 from d4py_conformance.rules.memory import MemoryRules
 from d4py_conformance.rules.multi_host import MultiHostRules
+from d4py_conformance.rules.observation import ObservationRules
 from d4py_conformance.rules.order import OrderRules
 from d4py_conformance.rules.output import OutputRules
 from d4py_conformance.rules.ownership import OwnershipRules
@@ -39,6 +40,7 @@ class MappingConformance(
     ItemRules,
     CompletionRules,
     StatisticsRules,
+    ObservationRules,
     ErrorRules,
     StoppingRules,
     ChildrenRules,

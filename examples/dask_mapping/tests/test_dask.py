@@ -32,6 +32,10 @@ class TestDask(MappingConformance):
     def test_c1_progress_is_reported_while_a_run_goes_on(self, execute):
         super().test_c1_progress_is_reported_while_a_run_goes_on(execute)
 
+    @pytest.mark.xfail(reason="its actors report when a call has returned", strict=True)
+    def test_c8_a_long_call_is_reported_before_it_ends(self, execute):
+        super().test_c8_a_long_call_is_reported_before_it_ends(execute)
+
 
 def test_a_cluster_is_started_for_a_run_and_leaves_no_process():
     before = set(psutil.Process().children(recursive=True))

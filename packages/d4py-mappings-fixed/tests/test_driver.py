@@ -12,10 +12,11 @@ from d4py_conformance.suite import chain
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import (
     RESULTS,
+    Activity,
     Calls,
     Credit,
     LogLine,
-    ProgressReport,
+    RankEnded,
     Results,
     Shutdown,
     from_parts,
@@ -26,11 +27,12 @@ from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
 from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.metering import InstanceActivity, MeterReport
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
 from dispel4py.result import InstanceStats, RunOptions
 
-ENDED = ProgressReport([], ended=True)
+ENDED = RankEnded([])
 
 
 class Ranks:
@@ -268,12 +270,13 @@ def test_i4_log_lines_are_shown(caplog):
 def test_progress_of_all_ranks_is_reported_to_the_caller():
     reported = []
     ranks = Ranks()
-    ranks.reply(0, ProgressReport([InstanceStats("Numbers0", 0, 5, 0.1)], ended=False))
+    done = InstanceActivity("Numbers0", 0, 5, {}, 0.1, {}, 0, None, None, False)
+    ranks.reply(0, Activity(MeterReport(0, "here", 1, [done], [], [])))
 
     def on_progress(stats):
         reported.append(stats.items_per_pe())
         for rank in (0, 1):
-            ranks.reply(rank, ProgressReport([InstanceStats("Numbers0", rank, 7, 0.1)], ended=True))
+            ranks.reply(rank, RankEnded([InstanceStats("Numbers0", rank, 7, 0.1)]))
 
     result = drive(ranks, on_progress=on_progress, limits=RankLimits(progress_seconds=0.0))
     assert reported[0] == {"Numbers0": 5}

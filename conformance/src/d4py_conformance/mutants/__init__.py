@@ -15,6 +15,7 @@ from d4py_conformance.mutants.in_worker import *  # noqa: F403
 from d4py_conformance.mutants.inputs import *  # noqa: F403
 from d4py_conformance.mutants.lifecycle import *  # noqa: F403
 from d4py_conformance.mutants.memory import *  # noqa: F403
+from d4py_conformance.mutants.observation import *  # noqa: F403
 from d4py_conformance.mutants.order import *  # noqa: F403
 from d4py_conformance.mutants.output import *  # noqa: F403
 from d4py_conformance.mutants.routing import *  # noqa: F403

@@ -43,7 +43,7 @@ class ForgetsFailures(Sound):
     """Keeps the last failure alone."""
 
     def failed(self, error: ProcessingError, item: Any) -> None:
-        self.failures.clear()
+        self.failures.kept.clear()
         super().failed(error, item)
 
 

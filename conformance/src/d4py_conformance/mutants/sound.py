@@ -11,8 +11,11 @@ from dispel4py import WorkflowGraph
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.copying import Copier, copy_item, share_item
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.metering import Meter
 from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.run_events import RunEvents, events_of
 from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
@@ -40,12 +43,15 @@ class Sound:
         isolate = share_item if options.share_items else self.isolate()
         self.options = options
         self.results = ResultCollector(options.on_result)
-        self.failures: list[Failure] = []
+        events = events_of(options)
+        self.failures = FailureCollector(options.on_failure, plan.limits, events.failure)
+        run_stats = RunStats(self.name, seed=plan.seed)
+        result = RunResult(self.results.outputs, self.failures.kept, run_stats)
 
         def stats() -> RunStats:
-            seconds = time.perf_counter() - started_at
-            instances = self.executor.stats
-            return RunStats(self.name, seconds=seconds, instances=instances, seed=plan.seed)
+            run_stats.seconds = time.perf_counter() - started_at
+            run_stats.instances = self.executor.stats
+            return run_stats
 
         def between() -> bool:
             if time.perf_counter() - self.reported_at > REPORT_SECONDS:
@@ -53,6 +59,7 @@ class Sound:
                 self.report(stats())
             return False
 
+        meter = self.meter(events)
         self.executor = Executor(
             plan,
             self,
@@ -60,8 +67,10 @@ class Sound:
             copier=isolate,
             on_error=self.failed,
             on_batch_end=between,
+            meter=meter,
             **self.executor_options,
         )
+        self.begin(events, given, result)
         instances = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
         for pe, instance in reversed(instances):
             self.start(pe, instance)
@@ -69,8 +78,20 @@ class Sound:
             self.call(root, calls(plan.pes[root], value, isolate))
         for pe, instance in instances:
             self.finish(pe, instance)
+        if meter is not None:
+            meter.finish()
         self.end()
-        return RunResult(self.results.outputs, self.failures, stats())
+        stats()
+        result.failure_counts = self.failures.counts
+        return result
+
+    def begin(self, events: RunEvents, inputs: dict[int, Any], result: RunResult) -> None:
+        """Let observers know that the run has begun."""
+        events.begin(self.plan, inputs, result)
+
+    def meter(self, events: RunEvents) -> Meter | None:
+        """Return what counts for observers."""
+        return events.meter(self.plan)
 
     def report(self, stats: RunStats) -> None:
         """Show how far the run has come."""
@@ -105,7 +126,7 @@ class Sound:
         """Deal with an exception of a PE."""
         if self.options.on_error == "stop":
             raise_error(error, item)
-        self.failures.append(Failure(error, item))
+        self.failures.add([Failure(error, item)])
 
     def start(self, pe: int, instance: int) -> None:
         """Preprocess an instance."""

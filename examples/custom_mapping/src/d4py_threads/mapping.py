@@ -14,6 +14,7 @@ from dispel4py.mapping import (
     Capabilities,
     Executor,
     Failure,
+    FailureCollector,
     InstanceStats,
     Plan,
     ProcessingError,
@@ -26,6 +27,7 @@ from dispel4py.mapping import (
     calls,
     check_copies,
     copy_item,
+    events_of,
     make_plan,
     raise_error,
     refusal,
@@ -35,6 +37,8 @@ from dispel4py.mapping import (
 
 #: Seconds between two calls of `RunOptions.on_progress`.
 PROGRESS_SECONDS = 0.2
+#: Longest time until a thread that waits looks whether there is something to report.
+REPORT_SECONDS = 10.0
 
 
 class ThreadsMapping:
@@ -63,14 +67,15 @@ class ThreadsMapping:
         started_at = perf_counter()
         plan = self._plan(graph, options)
         isolate = share_item if options.share_items else copy_item
-        given = {
-            root: calls(plan.pes[root], value, isolate)
-            for root, value in root_inputs(plan, inputs).items()
-        }
+        of_roots = root_inputs(plan, inputs)
+        given = {root: calls(plan.pes[root], value, isolate) for root, value in of_roots.items()}
+        events = events_of(options)
         results = ResultCollector(options.on_result)
-        failures: list[Failure] = []
+        failures = FailureCollector(options.on_failure, plan.limits, events.failure)
         run = _Run(plan, options, failures)
         stats = RunStats(self.name, seed=plan.seed)
+        result = RunResult(results.outputs, failures.kept, stats)
+        events.begin(plan, of_roots, result)
 
         def update() -> None:
             stats.seconds = perf_counter() - started_at
@@ -97,8 +102,10 @@ class ThreadsMapping:
                                 results.add(pe_id, output, items)
             finally:
                 run.stop()
+                update()
+                result.failure_counts = failures.counts
         update()
-        return RunResult(results.outputs, failures, stats)
+        return result
 
 
 class _Run:
@@ -110,7 +117,7 @@ class _Run:
         ahead: which roots are too far ahead of ordered inputs, by instance.
     """
 
-    def __init__(self, plan: Plan, options: RunOptions, failures: list[Failure]) -> None:
+    def __init__(self, plan: Plan, options: RunOptions, failures: FailureCollector) -> None:
         self.plan = plan
         self.options = options
         self.failures = failures
@@ -126,7 +133,7 @@ class _Run:
         """Deal with an exception of a PE."""
         if self.options.on_error == "stop":
             raise_error(error, item)
-        self.failures.append(Failure(error, item))
+        self.failures.add([Failure(error, item)])
 
     def tell_ahead(self, pe: int, instance: int, roots: tuple[int, ...]) -> None:
         """Have roots wait for an ordered input, or go on."""
@@ -154,6 +161,7 @@ class Seat:
         self.inbox = Inbox()
         self.stats: list[InstanceStats] = []
         self._run = run
+        self._meter = events_of(run.options).meter(run.plan)
         self.executor = Executor(
             run.plan,
             self,
@@ -161,6 +169,7 @@ class Seat:
             copier=share_item if run.options.share_items else copy_item,
             on_error=run.failed,
             on_batch_end=self._between,
+            meter=self._meter,
         )
 
     def work(self, inputs: Iterator[dict[str, Any]] | None) -> None:
@@ -174,6 +183,8 @@ class Seat:
                     while self.executor.call_root(self.pe, inputs):
                         self._between()
                 self.executor.finish(self.pe, self.instance)
+                if self._meter is not None:
+                    self._meter.finish()
                 for receiver in self._receivers():
                     receiver.inbox.put(None)
                 self._run.inbox.put(None)
@@ -187,12 +198,19 @@ class Seat:
         plan = self._run.plan
         senders = sum(plan.pes[pe].instances for pe in plan.pes[self.pe].upstream)
         while senders:
-            message = self.inbox.get()
+            message = self._next_message()
             if message is None:
                 senders -= 1
             else:
                 self.executor.push(self.pe, self.instance, *message)
                 self.executor.drain()
+
+    def _next_message(self) -> Any:
+        """Wait for a message; meanwhile report to observers what was done."""
+        while self._meter is not None:
+            with suppress(TimeoutError):
+                return self.inbox.get(min(REPORT_SECONDS, self._meter.wait()))
+        return self.inbox.get()
 
     def _between(self) -> bool:
         """Between batches, which is also in the middle of a call that writes much."""

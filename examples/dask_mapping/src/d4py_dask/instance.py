@@ -9,6 +9,8 @@ from dispel4py.mapping import (
     Executor,
     Failure,
     InstanceStats,
+    Meter,
+    MeterReport,
     PlanBundle,
     ProcessingError,
     WorkerCodec,
@@ -27,8 +29,8 @@ Sent = tuple[int, int, str, list[Any]]
 Result = tuple[str, str, list[Any]]
 #: Id of a PE, rank, message.
 Logged = tuple[str, int, str]
-#: What came of a call: what was sent, results, failures, what was logged.
-Outcome = tuple[list[Sent], list[Result], list[Failure], list[Logged]]
+#: What came of a call: what was sent, results, failures, what was logged, what observers get.
+Outcome = tuple[list[Sent], list[Result], list[Failure], list[Logged], list[MeterReport]]
 
 
 class Instance:
@@ -41,6 +43,7 @@ class Instance:
         rank: number among all instances.
         on_error: see `dispel4py.run`.
         share_items: see `dispel4py.run`.
+        observed: whether anybody observes the run.
     """
 
     def __init__(
@@ -51,19 +54,23 @@ class Instance:
         rank: int,
         on_error: str,
         share_items: bool,
+        observed: bool,
     ) -> None:
         self._me = pe, instance
         self._calls = 0
-        self._taken: Outcome = ([], [], [], [])
+        self._taken: Outcome = ([], [], [], [], [])
         self._stops = on_error == "stop"
+        plan = bundle.load(CODEC)
+        self._meter = Meter(plan, rank, self._report) if observed else None
         self._executor = Executor(
-            bundle.load(CODEC),
+            plan,
             self,
             is_local=lambda *other: other == self._me,
             rank=rank,
             copier=share_item if share_items else copy_item,
             on_error=self._failed,
             log=self._log,
+            meter=self._meter,
         )
 
     def process_id(self) -> int:
@@ -88,10 +95,12 @@ class Instance:
         try:
             getattr(self, f"_{what}")(*CODEC.loads(data))
             self._executor.flush_log()
+            if self._meter is not None:
+                self._meter.wait()
             outcome = CODEC.dumps((None, self._taken))
         except BaseException as error:  # the driver raises it
             outcome = CODEC.dumps((picklable_error(error), None))
-        self._taken = ([], [], [], [])
+        self._taken = ([], [], [], [], [])
         return outcome
 
     def stats(self) -> list[InstanceStats]:
@@ -113,11 +122,16 @@ class Instance:
 
     def _finish(self) -> None:
         self._executor.finish(*self._me)
+        if self._meter is not None:
+            self._meter.finish()
 
     def _failed(self, error: ProcessingError, item: Any) -> None:
         if self._stops:
             raise_error(error, item)
         self._taken[2].append(Failure(error, item))
+
+    def _report(self, report: MeterReport) -> None:
+        self._taken[4].append(report)
 
     def _log(self, pe_id: str, rank: int, message: str) -> None:
         self._taken[3].append((pe_id, rank, message))

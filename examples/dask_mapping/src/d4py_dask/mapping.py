@@ -23,7 +23,7 @@ from distributed.scheduler import KilledWorker
 from d4py_dask.instance import CODEC, Instance
 from dispel4py.mapping import (
     Capabilities,
-    Failure,
+    FailureCollector,
     Plan,
     ResultCollector,
     RunOptions,
@@ -34,6 +34,7 @@ from dispel4py.mapping import (
     WorkerLostError,
     WorkflowGraph,
     calls,
+    events_of,
     make_bundle,
     make_plan,
     refusal,
@@ -78,7 +79,7 @@ class DaskMapping:
         if refused is not None:
             raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")
         given = root_inputs(plan, inputs)
-        run = _Run(plan, options)
+        run = _Run(plan, options, given)
         for root, value in given.items():
             run.seats[root, 0].calls = calls(plan.pes[root], value)
         try:
@@ -91,12 +92,14 @@ class DaskMapping:
 class _Run:
     """What the seats of a run have in common."""
 
-    def __init__(self, plan: Plan, options: RunOptions) -> None:
+    def __init__(self, plan: Plan, options: RunOptions, inputs: dict[int, Any]) -> None:
         self.plan = plan
+        self.inputs = inputs
+        self.events = events_of(options)
         self.bundle = make_bundle(plan, CODEC, start_method="spawn")
         self.options = options
         self.results = ResultCollector(options.on_result)
-        self.failures: list[Failure] = []
+        self.failures = FailureCollector(options.on_failure, plan.limits, self.events.failure)
         addresses = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
         self.seats = {address: Seat(self, *address, rank) for rank, address in enumerate(addresses)}
 
@@ -104,14 +107,17 @@ class _Run:
         """Have every seat do its work."""
         started_at = perf_counter()
         stats = RunStats(name, self.options.processes or DEFAULT_WORKERS)
+        result = RunResult(self.results.outputs, self.failures.kept, stats)
         async with _client(self.options) as client:
+            self.events.begin(self.plan, self.inputs, result)
             async with asyncio.TaskGroup() as group:
                 for seat in self.seats.values():
                     group.create_task(seat.work(client))
             for seat in self.seats.values():
                 stats.instances += await seat.actor.stats()
         stats.seconds = perf_counter() - started_at
-        return RunResult(self.results.outputs, self.failures, stats)
+        result.failure_counts = self.failures.counts
+        return result
 
 
 @asynccontextmanager
@@ -168,6 +174,7 @@ class Seat:
             self.rank,
             options.on_error,
             options.share_items,
+            self.run.events.is_observed,
             actor=True,
             pure=False,
         )
@@ -216,8 +223,10 @@ class Seat:
         raised, outcome = CODEC.loads(answer)
         if raised is not None:
             raise pickle.loads(raised)
-        sent, results, failures, logged = outcome
-        self.run.failures += failures
+        sent, results, failures, logged, reports = outcome
+        self.run.failures.add(failures)
+        for report in reports:
+            self.run.events.report(report)
         for line in logged:
             show_log(*line)
         for result in results:

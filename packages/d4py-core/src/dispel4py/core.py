@@ -51,7 +51,8 @@ def overrides_batch(pe: GenericPE) -> bool:
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
     """Log a message of a PE; without a handler, it is printed on standard error."""
-    RUN_LOG.info("%s (rank %s): %s", pe_id, rank, message)
+    line = pe_id, rank, message
+    RUN_LOG.info("%s (rank %s): %s", *line, extra={"pe_line": line})
 
 
 class _CallContext:

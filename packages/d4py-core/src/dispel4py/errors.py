@@ -93,7 +93,14 @@ class UnsupportedGraphError(UsageError):
 
 
 class RunError(D4pyError):
-    """The run was started and failed."""
+    """The run was started and failed.
+
+    Attributes:
+        result: the `dispel4py.RunResult` until then; None if the mapping does not keep it, and in
+            worker processes.
+    """
+
+    result: Any = None
 
 
 class WorkerLostError(RunError):

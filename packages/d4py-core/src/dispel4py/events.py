@@ -14,7 +14,6 @@ True
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeVar
@@ -45,8 +44,8 @@ class PEDescription:
         kind: its class, with the module.
         instances: number of instances; 0 where each worker may have one.
         is_root: it is called with the inputs of the run.
-        file: the file with the source of the class; None if there is none.
-        line: the line of that file at which the class begins; None if it is not known.
+        file: the file with the source of the class; None if it has no methods of its own.
+        line: the line of that file at which the class begins; before Python 3.13 its first method.
     """
 
     id: str
@@ -160,7 +159,8 @@ class QueueReport(Event):
 
     Attributes:
         pe: id of the PE; None for all PEs together, where they share a queue.
-        waiting: number of items or tasks that have arrived and are not being processed.
+        waiting: number of items that have arrived and are not being processed, or of tasks that are
+            not done.
         unit: what is counted: items, or tasks of a store, each of one item or more.
         worker: the worker in which they wait; None for a queue that workers share.
     """
@@ -345,6 +345,8 @@ _RESTORED: dict[str, Callable[[Any], Any]] = {
 
 def to_json(event: Event) -> str:
     """Return an event as a line of JSON, without the line end."""
+    import json
+
     return json.dumps({"v": SCHEMA, "event": type(event).__name__, **asdict(event)})
 
 
@@ -354,6 +356,8 @@ def from_json(line: str | bytes) -> Event:
     Raises:
         ValueError: the line is none of `to_json`, or of a newer schema.
     """
+    import json
+
     values: Any = json.loads(line)
     if not isinstance(values, dict) or not isinstance(values.get("v"), int):
         raise ValueError(f"not an event: {line!r}")

@@ -7,10 +7,11 @@ returns a `RunResult`.
 All names here are public.  Stable, so that only a new major version changes them, are the protocols
 (`Mapping`, `CheckingMapping`, `JoiningMapping`, `CollectiveMapping`, `Command`, `JobCommand`),
 `Capabilities`, the options and results of a run, the errors, and the functions.  The classes that
-run instances and carry plans (`Executor`, `Plan`, `PlanBundle`, `WorkerCodec`, `WorkerContext`,
-`WorkerPool`) may gain or lose parameters and attributes in a minor version, which its changelog
-lists.  Modules below ``dispel4py.engine``, ``.processes``, ``.pickling``, ``.files``, ``.checks``,
-``.exceptions`` and ``.standard_streams`` are private: import their names from here.
+run instances, count what they do and carry plans (`Executor`, `FailureCollector`, `Meter`, `Plan`,
+`PlanBundle`, `RunEvents`, `WorkerCodec`, `WorkerContext`, `WorkerPool`) may gain or lose parameters
+and attributes in a minor version, which its changelog lists.  Modules below ``dispel4py.engine``,
+``.processes``, ``.pickling``, ``.files``, ``.checks``, ``.exceptions``, ``.observing`` and
+``.standard_streams`` are private: import their names from here.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from dispel4py.core import show_log
 from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec, make_bundle
+from dispel4py.engine.run_events import RunEvents, events_of
 from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import (
     D4pyError,
@@ -57,6 +60,7 @@ from dispel4py.result import (
 from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
+    from dispel4py.engine.metering import Meter, MeterReport
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.worker_process import WorkerContext
     from dispel4py.processes.worker_reports import picklable_error
@@ -69,18 +73,22 @@ __all__ = [
     "D4pyError",
     "Executor",
     "Failure",
+    "FailureCollector",
     "GraphError",
     "InputError",
     "InstanceStats",
     "JobCommand",
     "JoiningMapping",
     "Mapping",
+    "Meter",
+    "MeterReport",
     "OptionError",
     "Plan",
     "PlanBundle",
     "ProcessingError",
     "ResultCollector",
     "RunError",
+    "RunEvents",
     "RunOptions",
     "RunResult",
     "RunStats",
@@ -95,6 +103,7 @@ __all__ = [
     "calls",
     "check_copies",
     "copy_item",
+    "events_of",
     "make_bundle",
     "make_plan",
     "picklable_error",
@@ -105,8 +114,10 @@ __all__ = [
     "show_log",
 ]
 
-#: Names that need processes, which not every Python has, and the modules that they are in.
-_NEED_PROCESSES = {
+#: Names that not every run needs, and the modules that they are in.
+_IMPORTED_LATE = {
+    "Meter": "dispel4py.engine.metering",
+    "MeterReport": "dispel4py.engine.metering",
     "WorkerContext": "dispel4py.processes.worker_process",
     "WorkerPool": "dispel4py.processes.pool",
     "picklable_error": "dispel4py.processes.worker_reports",
@@ -114,8 +125,8 @@ _NEED_PROCESSES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NEED_PROCESSES:
+    if name not in _IMPORTED_LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_NEED_PROCESSES[name]), name)
+    return getattr(import_module(_IMPORTED_LATE[name]), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dispel4py.errors import OptionError, ProcessingError, shorten
 
 if TYPE_CHECKING:
+    from dispel4py.events import Observer
     from dispel4py.loading import Origin
 
 #: Number of seeds: they go from 0 to this number minus 1.
@@ -174,6 +175,7 @@ class RunOptions:
         share_items: True passes mutable items on without copying, for PEs that do not change what
             they receive or have sent.
         on_progress: called a few times a second with the statistics so far.
+        observers: get the events of the run; see `dispel4py.events`.
         extra: the mapping's own options by name.
         least_processes: least number of processes of the mapping; 0 where other hosts take part.
         strict: True ends the run when a PE keeps undeclared state.
@@ -191,6 +193,7 @@ class RunOptions:
     on_failure: OnFailure | None = None
     share_items: bool = False
     on_progress: Callable[[RunStats], None] | None = None
+    observers: Sequence[Observer] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     least_processes: int = 1
     strict: bool = False
@@ -208,6 +211,11 @@ class RunOptions:
             function = getattr(self, name)
             if function is not None and not callable(function):
                 raise OptionError(f"{name} is {shorten(function)}; it must be a function")
+        for observer in self.observers:
+            if not callable(getattr(observer, "on_event", None)):
+                raise OptionError(
+                    f"an observer is {shorten(observer)}; it must have a method on_event(event)"
+                )
         seed: Any = self.seed
         if seed is not None and not (_is_integer(seed) and 0 <= int(seed) < _SEEDS):
             raise OptionError(

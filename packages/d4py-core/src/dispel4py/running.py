@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dispel4py.checks.calls import check_graph, check_mapping
 from dispel4py.checks.silent_pes import silent_pes
@@ -15,11 +16,15 @@ from dispel4py.checks.undeclared_state import (
 )
 from dispel4py.engine.failures import count_failures
 from dispel4py.engine.random_streams import draw_seed, preserved_generators
+from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import ProcessingError, UndeclaredStateError
 from dispel4py.logs import RUN_LOG
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from dispel4py.events import Observer
 
 
 def run(
@@ -33,6 +38,7 @@ def run(
     on_failure: OnFailure | None = None,
     share_items: bool = False,
     on_progress: Callable[[RunStats], None] | None = None,
+    observers: Sequence[Observer] = (),
     strict: bool = False,
     seed: int | None = None,
     **options: Any,
@@ -55,6 +61,7 @@ def run(
             `RunResult.failures`, which has the first 10,000 otherwise, is empty then.
         share_items: True passes mutable items between PEs without copying them.
         on_progress: called a few times a second with the `RunStats` so far.
+        observers: get the events of the run, each in a thread of its own; see `dispel4py.events`.
         strict: True refuses PEs that keep undeclared state: they change their own attributes
             without `stateful`, `single` or a grouping.  Otherwise a warning is logged.
         seed: seed of the random numbers that PEs draw from Python's and NumPy's global generators,
@@ -68,7 +75,8 @@ def run(
     Raises:
         TypeError: the graph is no `WorkflowGraph`.
         UsageError: the call or the graph is wrong; nothing was started.
-        RunError: the run failed; a `ProcessingError` where a PE raised.
+        RunError: the run failed; a `ProcessingError` where a PE raised.  Its attribute `result`
+            holds the results, failures and statistics until then.
     """
     check_graph(graph)
     if not isinstance(mapping, str):
@@ -85,6 +93,7 @@ def run(
         on_failure=on_failure,
         share_items=share_items,
         on_progress=on_progress,
+        observers=observers,
         extra=mapping_options(chosen, options),
         least_processes=getattr(chosen, "least_processes", 1),
         strict=strict,
@@ -123,6 +132,31 @@ def execute_run(do: Callable[[RunOptions], RunResult], options: RunOptions) -> R
         UsageError: nothing was started.
         RunError: the run failed.
     """
+    events = _events_for(options.observers)
+    options = replace(options, observers=(events,))
+    try:
+        result = _execute(do, options)
+    except BaseException as error:
+        with suppress(AttributeError):  # an exception of a library, with slots
+            error.result = events.result  # type: ignore[attr-defined]
+        events.end(error)
+        raise
+    events.end(None)
+    return result
+
+
+def _events_for(observers: Sequence[Observer]) -> RunEvents:
+    """Return what gives observers the events of a run."""
+    if not observers:
+        return RunEvents()
+    if len(observers) == 1 and isinstance(observers[0], RunEvents):
+        return observers[0]
+    from dispel4py.observing.event_stream import EventStream
+
+    return EventStream(observers)
+
+
+def _execute(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
     reporter = UndeclaredReporter(options.on_progress)
     if options.on_progress is not None:
         options = replace(options, on_progress=reporter.progress)

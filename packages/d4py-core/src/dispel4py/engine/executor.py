@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.assigned_items import AssignedItems
@@ -40,6 +40,9 @@ from dispel4py.engine.waiting_items import READY, WaitingItems
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import Meter
 
 #: Items that wait: number of the PE, instance, input, items.
 PendingItems = tuple[int, int, str | None, Batch]
@@ -66,6 +69,7 @@ class Executor:
             another; else output of threads of a PE waits for the thread that calls the PE.
         lets_wait: items may wait for others, to become a batch (`GenericPE.batch_seconds`), until
             the mapping calls `process_waiting` or `finish`.
+        meter: counts what instances do, and reports it; None if the run is not observed.
         clock: returns the time in seconds.
 
     Attributes:
@@ -90,9 +94,11 @@ class Executor:
         has_unsent: Callable[[], bool] | None = None,
         any_thread: bool = True,
         lets_wait: bool = False,
+        meter: Meter | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         self.plan = plan
+        self._meter = meter
         self._lines = None if log is None else LogLines(log)
         self._on_batch_end = on_batch_end
         self._one_by_one = plan.order_matters if one_by_one is None else one_by_one
@@ -102,7 +108,7 @@ class Executor:
         self._options = RunnerOptions(
             rank=rank,
             copier=copier,
-            on_error=on_error,
+            on_error=on_error if meter is None else meter.counting(on_error),
             on_thread_written=self._on_thread_written if any_thread else None,
             on_stuck=self._on_stuck,
             leased=self._leased,
@@ -116,7 +122,13 @@ class Executor:
         self._runners: dict[tuple[int, int], Runner] = {}
         self._ordered: dict[tuple[int, int], Runner] = {}
         self._outputs = OutputTable(
-            plan, handler, self.start, is_local, copier, has_groups=self._has_groups
+            plan,
+            handler,
+            self.start,
+            is_local,
+            copier,
+            has_groups=self._has_groups,
+            counts=meter is not None,
         )
         self._call_counters: dict[int, ByteCounter] = {}
         self._closed: list[tuple[tuple[int, int], Runner]] = []
@@ -208,7 +220,9 @@ class Executor:
         self._runners[pe, instance] = runner
         if runner.planned.ordered:
             self._ordered[pe, instance] = runner
-        self._outputs.add(runner, first)
+        outputs = self._outputs.add(runner, first)
+        if self._meter is not None:
+            self._meter.begin_instance(runner, outputs, is_first=first is None)
         self._guarded(runner.preprocess)
         return runner
 
@@ -255,6 +269,8 @@ class Executor:
         self._ordered.pop((pe, instance), None)
         if runner is not None:
             self._closed.append(((pe, instance), runner))
+            if self._meter is not None:
+                self._meter.end_instance(runner)
             self._guarded(runner.close)
 
     def close_all(self) -> None:
@@ -282,8 +298,12 @@ class Executor:
         except BaseException:
             with suppress(Exception):  # the error that ended the run is the one to report
                 self.close_all()
+            if self._meter is not None:
+                self._meter.stop()
             raise
         self.close_all()
+        if self._meter is not None:
+            self._meter.finish()
 
     # Work.
 
@@ -414,15 +434,22 @@ class Executor:
         self, receiver: Receiver, input_name: str | None, batch: Any, seconds: float = 0.0
     ) -> None:
         """Call a PE with a batch on which `seconds` were spent already."""
+        called = 0.0
         try:
-            seconds += self._call(receiver, input_name, batch)
+            called = self._call(receiver, input_name, batch)
         except BaseException:
             if self._failure is None:
                 raise
         if self._failure is not None:
             raise self._unwind()
+        seconds += called
         if self._lines:
             self._lines.flush()
+        if self._meter is not None:
+            if called >= self._meter.slow_seconds:
+                self._meter.add_slow(receiver, batch, called)
+            if self._meter.is_requested:
+                self._meter.report()
         if not self._one_by_one and receiver.planned.batch is None:
             limits = self._limits
             if seconds > limits.batch_seconds:

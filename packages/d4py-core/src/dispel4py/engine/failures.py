@@ -18,17 +18,22 @@ class FailureCollector:
     Args:
         on_failure: see `dispel4py.RunOptions`.
         limits: how many failures to keep.
+        on_add: called with each failure, beside all else.
 
     Attributes:
         kept: the first failures; none if `on_failure` takes them.
     """
 
     def __init__(
-        self, on_failure: OnFailure | None = None, limits: EngineLimits = EngineLimits()
+        self,
+        on_failure: OnFailure | None = None,
+        limits: EngineLimits = EngineLimits(),
+        on_add: OnFailure | None = None,
     ) -> None:
         self._max_failures, self._max_bytes = limits.kept_failures, limits.kept_failure_bytes
         self.kept: list[Failure] = []
         self._on_failure = on_failure
+        self._on_add = on_add
         self._counts: dict[tuple[str, str, str], FailureCount] = {}
         self._bytes = 0
 
@@ -36,6 +41,8 @@ class FailureCollector:
         """Add failures."""
         for failure in failures:
             self._count(failure)
+            if self._on_add is not None:
+                self._on_add(failure)
             if self._on_failure is not None:
                 self._on_failure(failure)
             elif len(self.kept) < self._max_failures and self._bytes < self._max_bytes:

@@ -29,6 +29,9 @@ class EngineLimits(NamedTuple):
         read_ahead_bytes: the same in bytes.
         kept_failures: failures that are kept with their item and traceback.
         kept_failure_bytes: the same in bytes.
+        report_seconds: time between two reports of what instances have done, in observed runs.
+        slow_calls: how many of the slowest calls of an instance are reported.
+        slow_call_seconds: shorter calls, and batches of calls, are not among them.
     """
 
     batch_items: int = 1024
@@ -47,3 +50,6 @@ class EngineLimits(NamedTuple):
     read_ahead_bytes: int = 1 << 20
     kept_failures: int = 10_000
     kept_failure_bytes: int = 64 << 20
+    report_seconds: float = 0.5
+    slow_calls: int = 5
+    slow_call_seconds: float = 0.01

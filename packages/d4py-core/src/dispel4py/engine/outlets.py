@@ -12,7 +12,7 @@ from dispel4py.engine.copying import Copier, share_item
 from dispel4py.engine.inputs import Batch
 from dispel4py.engine.instance_group import InstanceGroup
 from dispel4py.engine.item_ids import without_ids
-from dispel4py.engine.ordered.places import without_places
+from dispel4py.engine.ordered.places import PlacedOutput, without_places
 from dispel4py.engine.ordered.router import take_path
 from dispel4py.engine.plan import Route
 from dispel4py.engine.routing import Router, copy_items, fork_items
@@ -143,9 +143,14 @@ class Output:
         written: list of written items.
         counter: counter of their bytes.
         outlets: one per edge; none if the items are results.
+
+    Attributes:
+        has_places: items have places, and there is punctuation.
+        sent: number of items that were sent, if the run is observed.
+        sent_bytes: bytes of the large ones.
     """
 
-    __slots__ = ("counter", "name", "outlets", "written")
+    __slots__ = ("counter", "has_places", "name", "outlets", "sent", "sent_bytes", "written")
 
     def __init__(
         self, name: str, written: list[Any], counter: ByteCounter, outlets: list[Outlet]
@@ -154,6 +159,8 @@ class Output:
         self.written = written
         self.counter = counter
         self.outlets = outlets
+        self.has_places = isinstance(written, PlacedOutput)
+        self.sent = self.sent_bytes = 0
 
     def take(self, count: int | None) -> tuple[list[Any], int]:
         """Remove written items.

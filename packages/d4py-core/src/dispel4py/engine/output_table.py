@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from dispel4py.engine.copying import Copier
 from dispel4py.engine.instance_group import InstanceGroup
+from dispel4py.engine.ordered.places import count_items
 from dispel4py.engine.ordered.router import OrderedRouter
 from dispel4py.engine.outlets import (
     DistributedOutlet,
@@ -44,6 +45,7 @@ class OutputTable:
         is_local: returns whether (PE number, instance) is local; None if all are.
         copier: copies written items.
         has_groups: the instances of a PE are called in the order of the items, as a group.
+        counts: outputs count what is written.
 
     Attributes:
         item_bytes: average size of the items that the `OutputHandler` is getting now.
@@ -58,6 +60,7 @@ class OutputTable:
         copier: Copier,
         *,
         has_groups: bool,
+        counts: bool = False,
     ) -> None:
         self.item_bytes = SMALL_BYTES
         self._plan = plan
@@ -66,15 +69,21 @@ class OutputTable:
         self._is_local = is_local
         self._copier = copier
         self._has_groups = has_groups
+        self._counts = counts
         self._groups: dict[int, InstanceGroup] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._outputs: dict[Receiver, list[Output]] = {}
 
-    def add(self, runner: Runner, first: Runner | None) -> None:
-        """Add an instance; `first` is an instance with the same lists of written items, if any."""
-        self._outputs[runner] = (
-            self._make_outputs(runner) if first is None else self._outputs[first]
-        )
+    def add(self, runner: Runner, first: Runner | None) -> list[Output]:
+        """Add an instance, and return its outputs.
+
+        Args:
+            runner: the instance.
+            first: an instance with the same lists of written items, if any.
+        """
+        outputs = self._make_outputs(runner) if first is None else self._outputs[first]
+        self._outputs[runner] = outputs
+        return outputs
 
     def collect(self, receiver: Receiver, counts: Sequence[int] | None = None) -> list[Work]:
         """Send what an instance has written.
@@ -91,6 +100,9 @@ class OutputTable:
             if not output.written:
                 continue
             items, size = output.take(None if counts is None else counts[i])
+            if self._counts:
+                output.sent += count_items(items) if output.has_places else len(items)
+                output.sent_bytes += size * len(items)
             self.item_bytes = SMALL_BYTES + size
             if receiver.replay.sent is not None:
                 items = receiver.replay.to_send(output.name, items)

@@ -65,6 +65,7 @@ class Runner:
         progress: records the progress of a batch; None if no other thread may split it.
         monitor: decides which thread may run the engine in the middle of a call.
         is_forked: the process is a child that the PE has forked.
+        called_at: when the last batch of calls began.
         clock: returns the time in seconds.
 
     Raises:
@@ -94,6 +95,7 @@ class Runner:
         self.group: InstanceGroup | None = None
         self.progress: BatchProgress | None = None
         self.is_forked = False
+        self.called_at = 0.0
         self._on_written = on_written
         self._on_error = options.on_error
         self._limits = options.limits
@@ -148,7 +150,7 @@ class Runner:
         Raises:
             ProcessingError: the PE raised; there is no item to skip, so this always ends the run.
         """
-        started_at = self._writer.sent_at = self.clock()
+        started_at = self._writer.sent_at = self.called_at = self.clock()
         try:
             if not self._is_preprocessed and self.planned.has_preprocess:
                 self._stream.activate()
@@ -194,7 +196,7 @@ class Runner:
         stream = self._stream
         if stream.is_needed:
             stream.activate()
-        started_at = self._writer.sent_at = self.clock()
+        started_at = self._writer.sent_at = self.called_at = self.clock()
         remaining = self.each(input_name, items)
         loop, batches = self._loop, self._batches
         assert loop is not None
@@ -247,7 +249,7 @@ class Runner:
 
     def begin_turns(self, started_at: float) -> CallLoop:
         """Begin to be called in turn with others, by an `InstanceGroup`; return the loop."""
-        self._writer.sent_at = started_at
+        self._writer.sent_at = self.called_at = started_at
         assert self._loop is not None
         return self._loop
 
@@ -277,7 +279,7 @@ class Runner:
             self._stream.is_needed = True
             self._stream.activate()
         self._writer.check_late()
-        started_at = self._writer.sent_at = self.clock()
+        started_at = self._writer.sent_at = self.called_at = self.clock()
         try:
             with self.calling():
                 try:

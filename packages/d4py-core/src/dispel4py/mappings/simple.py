@@ -22,6 +22,7 @@ from dispel4py.engine.partial_copies import PartialCopyFactory
 from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
+from dispel4py.engine.run_events import events_of
 from dispel4py.engine.runner_options import raise_error
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
@@ -80,7 +81,9 @@ class SimpleMapping:
         copier = share_item if options.share_items else copy_item
         handler = _OutputHandler(options, caller)
         stats = RunStats(self.name, seed=plan.seed)
-        failures = FailureCollector(options.on_failure, self._limits)
+        events = events_of(options)
+        failures = FailureCollector(options.on_failure, self._limits, events.failure)
+        result = RunResult(handler.results.outputs, failures.kept, stats)
         next_report = monotonic() + PROGRESS_SECONDS
 
         def report() -> bool:
@@ -102,14 +105,19 @@ class SimpleMapping:
             else lambda error, item: failures.add([Failure(error, item)]),
             on_batch_end=None if options.on_progress is None else report,
             lets_wait=True,
+            meter=events.meter(plan),
             clock=self._clock,
         )
-        with executor.closing():
-            iterators = {root: calls(plan.pes[root], given[root], copier) for root in given}
-            _run_instances(executor, plan, iterators)
-        stats.instances = executor.stats
-        stats.seconds = perf_counter() - started_at
-        return RunResult(handler.results.outputs, failures.kept, stats, failures.counts)
+        events.begin(plan, given, result)
+        try:
+            with executor.closing():
+                iterators = {root: calls(plan.pes[root], given[root], copier) for root in given}
+                _run_instances(executor, plan, iterators)
+        finally:
+            stats.instances = executor.stats
+            stats.seconds = perf_counter() - started_at
+            result.failure_counts = failures.counts
+        return result
 
 
 def _run_instances(

@@ -9,6 +9,7 @@ from d4py_dynamic.autoscaling.trace import ScalingTrace
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, PAUSE, RESUME, Task
+from dispel4py.engine.run_events import RunEvents
 from dispel4py.result import RunStats
 
 
@@ -20,14 +21,21 @@ class Autoscaler:
         store: the store.
         supervisor: the workers.
         now: when the run begins, in seconds of the clock that `step` is called with.
+        events: gets the decisions.
     """
 
     def __init__(
-        self, policy: Policy, store: RunStore, supervisor: WorkerSupervisor, now: float
+        self,
+        policy: Policy,
+        store: RunStore,
+        supervisor: WorkerSupervisor,
+        now: float,
+        events: RunEvents,
     ) -> None:
         self._policy = policy
         self._store = store
         self._supervisor = supervisor
+        self._events = events
         self._began_at = self._stepped_at = now
         self._next_step = 0.0
         self._trace = ScalingTrace()
@@ -58,6 +66,8 @@ class Autoscaler:
         longest = now - min(self._idle_since.values(), default=now)
         active = len(ranks) - len(self._paused)
         target = self._policy.target(Metrics(now, load.backlog, active, len(idle), longest))
+        if target != active:
+            self._events.scaled(target, load.backlog, f"{len(idle)} of {active} workers are idle")
         if target > active:
             self._resume(sorted(self._paused)[: target - active])
         elif target < active:

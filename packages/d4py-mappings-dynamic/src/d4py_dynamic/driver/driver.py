@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic, perf_counter
 
 from d4py_dynamic.autoscaling.policies import Policy
@@ -17,6 +18,7 @@ from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.protocols import (
+    Activity,
     DriverState,
     Event,
     LogLine,
@@ -36,7 +38,8 @@ from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.input_reader import is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.errors import WorkerLostError
+from dispel4py.engine.run_events import events_of
+from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 
@@ -81,7 +84,9 @@ class Driver:
         self._on_started = on_started
         self._limits = limits
         self._results = ResultCollector(options.on_result)
-        self._failures = FailureCollector(options.on_failure)
+        self._events = events_of(options)
+        self._failures = FailureCollector(options.on_failure, plan.limits, self._events.failure)
+        self._given = given
         self._changed: dict[str, tuple[str, ...]] = {}
         self._files: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
         self._started_at = perf_counter()
@@ -96,7 +101,9 @@ class Driver:
                 feeder = InputFeeder(plan.pes[root], value, open_store, before, limits)
                 self._feeders.append(feeder)
         self._autoscaler = (
-            None if policy is None else Autoscaler(policy, store, supervisor, self._started_at)
+            None
+            if policy is None
+            else Autoscaler(policy, store, supervisor, self._started_at, self._events)
         )
         feeding = {feeder.root for feeder in self._feeders}
         self._frontier = Frontier(plan, feeding, () if previous is None else previous.finishing)
@@ -107,6 +114,9 @@ class Driver:
         Raises:
             RunError: a PE raised, a worker died, or the store failed.
         """
+        failures = self._failures
+        result = RunResult(self._results.outputs, failures.kept, self._stats)
+        self._events.begin(self._plan, self._given, result)
         try:
             self._store.put(self._first_tasks)
             self._on_started([feeder.root for feeder in self._feeders])
@@ -117,15 +127,20 @@ class Driver:
             while events := self._store.events(0.0):
                 for event in events:
                     self._handle(event)
+        except RunError as error:
+            if not isinstance(error, ServiceError):
+                with suppress(ServiceError):
+                    self._update_stats()
+            raise
         finally:
             for feeder in self._feeders:
                 feeder.stop()
             if self._autoscaler is not None:
                 self._autoscaler.report(self._stats)
+            self._stats.notes += self._supervisor.notes
+            result.failure_counts = failures.counts
         self._update_stats()
-        self._stats.notes += self._supervisor.notes
-        failures = self._failures
-        return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
+        return result
 
     def _tasks_of(self, root: PlannedPE, value: RootInput) -> list[Task]:
         """Return the tasks of a root whose inputs are given at once."""
@@ -141,6 +156,7 @@ class Driver:
         wait = limits.tick_seconds if self._autoscaler is None else limits.scaling_seconds
         next_progress = monotonic() + limits.progress_seconds
         next_check = monotonic()
+        is_watched = self._options.on_progress is not None or self._events.is_observed
         while True:
             may_advance = self._take_events(wait)
             self._supervisor.check()
@@ -152,13 +168,20 @@ class Driver:
                 self._advance()
                 if self._frontier.complete:
                     break
-            if self._options.on_progress is not None and monotonic() >= next_progress:
+            if is_watched and monotonic() >= next_progress:
                 next_progress = monotonic() + limits.progress_seconds
-                self._update_stats()
-                self._options.on_progress(self._stats)
+                self._report_progress()
         while self._store.missing_results() > 0:
             self._take_events(limits.tick_seconds)
             self._supervisor.check()
+
+    def _report_progress(self) -> None:
+        if self._options.on_progress is not None:
+            self._update_stats()
+            self._options.on_progress(self._stats)
+        if self._events.is_observed:
+            unfinished = self._store.unfinished(self._frontier.watched)
+            self._events.queues((self._plan.pes[pe].id, count) for pe, count in unfinished.items())
 
     def _check_feeders(self) -> bool:
         """Return whether a feeder has come to the end of its inputs.
@@ -228,6 +251,8 @@ class Driver:
                 self._failures.add(failures)
             case LogLine(pe_id, rank, message):
                 show_log(pe_id, rank, message)
+            case Activity(report):
+                self._events.report(report)
             case UndeclaredState():
                 self._note_change(event)
             case Quiescent():

@@ -16,6 +16,7 @@ from d4py_dynamic.driver.losses import Loss, StartFailures
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, InstanceId, Task, pins_of
 from dispel4py.engine.plan import Plan
+from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.shutdown_watch import ShutdownWatch
@@ -63,6 +64,7 @@ class WorkerSupervisor:
         skips: workers skip an item that is delivered too often; see `dispel4py.RunOptions`.
         former: workers of a dead driver; the present ones continue their work.
         limits: intervals and limits.
+        events: gets the losses of workers.
 
     Attributes:
         notes: what happened to workers, for the user.
@@ -85,7 +87,9 @@ class WorkerSupervisor:
         skips: bool = False,
         former: Sequence[int] = (),
         limits: DriverLimits = DriverLimits(),
+        events: RunEvents | None = None,
     ) -> None:
+        self._events = events or RunEvents()
         self._plan = plan
         self._store = store
         self._processes = processes
@@ -246,6 +250,7 @@ class WorkerSupervisor:
         self._owners.add_worker(rank)
         self._processes.add(self._worker_arguments(rank))
         self._on_started()
+        self._events.worker_lost(error, rank)
 
     def _evict(self, error: WorkerLostError, *, failed: bool = True) -> Loss | None:
         """Let other workers have what a worker held; it can commit nothing from now on.
@@ -271,6 +276,8 @@ class WorkerSupervisor:
             raise fatal
         self._owners.release(pins)
         if failed:
+            if rank not in self._local_ranks:
+                self._events.worker_lost(error)
             self.notes.append(f"{error}; other workers continued its work")
         else:
             _LOG.info("worker %d left", rank)

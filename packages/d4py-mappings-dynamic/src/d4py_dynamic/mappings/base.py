@@ -24,6 +24,7 @@ from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
 from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
 from dispel4py.engine.plan_bundle import make_bundle
+from dispel4py.engine.run_events import events_of
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.processes.frozen_watch import FrozenWatch
@@ -86,6 +87,7 @@ class DynamicMapping:
             options.on_error,
             options.share_items,
             redeliveries=_redeliveries(options.extra),
+            observed=events_of(options).is_observed,
         )
 
     def policy(self, most: int, extra: Mapping[str, Any]) -> Policy | None:
@@ -186,6 +188,7 @@ class DynamicMapping:
                     redeliveries=spec.redeliveries,
                     skips=spec.on_error == "skip",
                     former=() if previous is None else previous.ranks,
+                    events=events_of(options),
                 )
                 return Driver(
                     plan,

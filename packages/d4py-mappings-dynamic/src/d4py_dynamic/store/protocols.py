@@ -15,7 +15,7 @@ Every store keeps these rules:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from d4py_dynamic.store.limits import TAKE_SECONDS
 from d4py_dynamic.store.tasks import (
@@ -29,6 +29,9 @@ from d4py_dynamic.store.tasks import (
     Task,
 )
 from dispel4py.result import Failure, InstanceStats
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import MeterReport
 
 
 class TaskStore(Protocol):
@@ -83,6 +86,9 @@ class TaskStore(Protocol):
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Send what a PE logs to the driver."""
 
+    def report_activity(self, report: MeterReport) -> None:
+        """Report to the driver what the instances of this worker do."""
+
     def report_undeclared_state(self, found: UndeclaredState) -> None:
         """Report to the driver that a PE keeps state without declaring it."""
 
@@ -119,6 +125,12 @@ class UndeclaredState(NamedTuple):
     rank: int
     attributes: tuple[str, ...]
     files: tuple[tuple[str, str], ...]
+
+
+class Activity(NamedTuple):
+    """Event: what has changed in a worker of an observed run since its last such event."""
+
+    report: MeterReport
 
 
 class Quiescent(NamedTuple):
@@ -175,6 +187,7 @@ Event = (
     Results
     | LogLine
     | UndeclaredState
+    | Activity
     | Quiescent
     | WorkerFailed
     | WorkerExited

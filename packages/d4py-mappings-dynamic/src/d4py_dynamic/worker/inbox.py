@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from math import inf
 from time import monotonic
 
 from d4py_dynamic.store.protocols import TaskStore
@@ -55,6 +56,8 @@ class Inbox:
         load: takes note of the load.
         interval: see `PinnedInstance`.
         limits: of the worker.
+        on_idle: called before the worker waits for a lease; returns after how many seconds to call
+            it again.
 
     Attributes:
         instances: the pinned instances that this worker owns.
@@ -69,6 +72,7 @@ class Inbox:
         load: LoadMonitor,
         interval: float | None,
         limits: WorkerLimits,
+        on_idle: Callable[[], float] = lambda: inf,
     ) -> None:
         self.instances: dict[InstanceId, PinnedInstance] = {}
         self.state = WorkerState.ACTIVE
@@ -78,6 +82,7 @@ class Inbox:
         self._load = load
         self._interval = interval
         self._limits = limits
+        self._on_idle = on_idle
         self._leases: deque[Lease] = deque()
         self._takes_shared_first = False
 
@@ -102,7 +107,8 @@ class Inbox:
             self._takes_shared_first = False
         if not self._leases:
             limits = self._limits
-            self._take(None, limits.log_seconds if _has_other_threads() else limits.take_seconds)
+            seconds = limits.log_seconds if _has_other_threads() else limits.take_seconds
+            self._take(None, min(seconds, self._on_idle()))
         return self._leases.popleft() if self._leases else None
 
     def next_of(self, pins: Sequence[InstanceId]) -> Lease | None:

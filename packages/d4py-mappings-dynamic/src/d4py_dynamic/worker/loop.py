@@ -12,7 +12,8 @@ meanwhile, each on top of the one that waits (`RunStack`).
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
@@ -33,6 +34,9 @@ from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import Meter
+
 
 class Worker:
     """Processes leases until the run is over, or until it has to leave.
@@ -47,6 +51,7 @@ class Worker:
         redeliveries: see `store.tasks.REDELIVERIES`; an item that was tried more often is skipped,
             for otherwise the run has ended by now.
         limits: its intervals and limits.
+        meter: counts what its instances do, and reports it; None if the run is not observed.
     """
 
     def __init__(
@@ -59,7 +64,9 @@ class Worker:
         interval: float | None = COMMIT_INTERVAL,
         redeliveries: int = REDELIVERIES,
         limits: WorkerLimits = WorkerLimits(),
+        meter: Meter | None = None,
     ) -> None:
+        self._meter = meter
         skips = on_error == "skip"
         self._store = store
         self._pinned = [is_pinned(pe) for pe in plan.pes]
@@ -76,10 +83,11 @@ class Worker:
             on_batch_end=self._on_batch_end,
             one_by_one=False,
             has_unsent=lambda: not stack.outbox.is_empty,
+            meter=meter,
         )
         self._services = services = WorkerServices(
             *(plan, store, rank, executor, stack, load, self._pinned),
-            *(interval, redeliveries, limits),
+            *(interval, redeliveries, limits, lambda: inf if meter is None else meter.wait()),
             skips=skips,
         )
         self._inbox = services.inbox
@@ -152,6 +160,8 @@ class Worker:
         while not (self._inbox.is_draining or wait.is_over()):
             # What a pinned instance has done counts as waiting for it until it is saved.
             self._services.checkpoints.save_due(at_rest=True)
+            if self._meter is not None:
+                self._meter.wait(pe for pe, _ in self._backpressure.overfull)
             lease = wait.next_lease()
             if lease is not None:
                 self._process(lease)

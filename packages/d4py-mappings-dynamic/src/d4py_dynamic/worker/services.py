@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 
 from d4py_dynamic.store.protocols import TaskStore
@@ -33,6 +34,7 @@ class WorkerServices:
         interval: see `PinnedInstance`.
         redeliveries: see `PoisonGuard`.
         limits: of the worker.
+        on_idle: see `Inbox`.
         skips: errors are skipped.
 
     Attributes:
@@ -51,6 +53,7 @@ class WorkerServices:
         interval: float | None,
         redeliveries: int,
         limits: WorkerLimits,
+        on_idle: Callable[[], float],
         *,
         skips: bool,
     ) -> None:
@@ -63,7 +66,7 @@ class WorkerServices:
         self.limits = limits
         self.orphan_numbers = count(1)
         self.usage = UsageReport(plan, executor)
-        self.inbox = Inbox(plan, store, stack, load, interval, limits)
+        self.inbox = Inbox(plan, store, stack, load, interval, limits, on_idle)
         self.backpressure = Backpressure(plan, store, self.inbox, stack, limits)
         self.session = StoreSession(
             *(plan, store, stack, self.inbox, load, self.usage, self.backpressure, limits),

@@ -5,7 +5,7 @@ The driver makes one `WorkerSpec`, and every worker process, wherever it runs, c
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
@@ -13,8 +13,12 @@ from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
+from dispel4py.engine.plan import Plan
 from dispel4py.engine.plan_bundle import PlanBundle
 from dispel4py.shared_memory.malloc import keep_freed_memory
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import Meter
 
 
 class WorkerSpec(NamedTuple):
@@ -27,6 +31,7 @@ class WorkerSpec(NamedTuple):
         interval: see `d4py_dynamic.worker.pinned_instance.PinnedInstance`.
         redeliveries: see `d4py_dynamic.store.tasks.REDELIVERIES`.
         limits: intervals and limits of the workers.
+        observed: workers report what their instances do.
     """
 
     bundle: PlanBundle
@@ -35,6 +40,7 @@ class WorkerSpec(NamedTuple):
     interval: float | None = COMMIT_INTERVAL
     redeliveries: int = REDELIVERIES
     limits: WorkerLimits = WorkerLimits()
+    observed: bool = False
 
     def serve(self, store: TaskStore, rank: int) -> None:
         """Be a worker, to the end of the run.
@@ -54,4 +60,12 @@ class WorkerSpec(NamedTuple):
             self.interval,
             self.redeliveries,
             self.limits,
+            self._meter(plan, store, rank),
         ).serve()
+
+    def _meter(self, plan: Plan, store: TaskStore, rank: int) -> Meter | None:
+        if not self.observed:
+            return None
+        from dispel4py.engine.metering import Meter
+
+        return Meter(plan, rank, store.report_activity)

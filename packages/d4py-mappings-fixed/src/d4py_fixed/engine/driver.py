@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
 
 from d4py_fixed.engine.dispatching import CallDispatcher
 from d4py_fixed.engine.frames import (
     RESULTS,
+    Activity,
     Credit,
     Frame,
     LogLine,
-    ProgressReport,
+    RankEnded,
     Results,
     Shutdown,
     from_parts,
@@ -27,6 +29,7 @@ from d4py_fixed.engine.transport import Transport
 from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import RootInput
+from dispel4py.engine.run_events import events_of
 from dispel4py.errors import ItemError
 from dispel4py.result import (
     InstanceStats,
@@ -35,6 +38,9 @@ from dispel4py.result import (
     RunResult,
     RunStats,
 )
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import MeterReport
 
 
 class Driver:
@@ -71,7 +77,9 @@ class Driver:
         self._clock = clock
         self._results = ResultCollector(options.on_result)
         plan = placement.plan
-        self._failures = FailureCollector(options.on_failure, plan.limits)
+        self._events = events_of(options)
+        self._failures = FailureCollector(options.on_failure, plan.limits, self._events.failure)
+        self._inputs = inputs
         dispatchers = {
             root: CallDispatcher(plan.pes[root], of_root, limits, plan.limits)
             for root, of_root in inputs.items()
@@ -79,6 +87,7 @@ class Driver:
         # Those in memory come first: a root that is slow to receive large inputs blocks the driver.
         self._dispatchers = dict(sorted(dispatchers.items(), key=lambda entry: entry[1].is_lazy))
         self._stats_of: dict[int, list[InstanceStats]] = {}
+        self._activity: dict[tuple[int, str, int], InstanceStats] = {}
         self._ended: set[int] = set()
         self._started_at = perf_counter()
 
@@ -88,6 +97,9 @@ class Driver:
         Raises:
             RunError: a PE raised, or a rank died.
         """
+        failures = self._failures
+        result = RunResult(self._results.outputs, failures.kept, self._stats)
+        self._events.begin(self._placement.plan, self._inputs, result)
         try:
             for dispatcher in self._dispatchers.values():
                 dispatcher.start()
@@ -108,9 +120,9 @@ class Driver:
         finally:
             for dispatcher in self._dispatchers.values():
                 dispatcher.stop()
-        self._update_stats()
-        failures = self._failures
-        return RunResult(self._results.outputs, failures.kept, self._stats, failures.counts)
+            self._update_stats()
+            result.failure_counts = failures.counts
+        return result
 
     def _feed(self) -> None:
         for dispatcher in self._dispatchers.values():
@@ -140,19 +152,29 @@ class Driver:
                 self._failures.add(failures)
             case LogLine(pe_id, of_rank, message):
                 show_log(pe_id, of_rank, message)
-            case ProgressReport(stats, ended):
+            case Activity(report):
+                self._note(report)
+            case RankEnded(stats):
                 self._stats_of[rank] = stats
-                if ended:
-                    self._ended.add(rank)
+                self._ended.add(rank)
             case Credit(pe, instance):
                 self._dispatchers[pe].on_credit(instance)
             case _:
                 raise AssertionError(f"the driver received {frame!r}")
 
+    def _note(self, report: MeterReport) -> None:
+        """Take note of what has changed in a rank."""
+        for one in report.instances:
+            entry = InstanceStats(one.pe_id, report.worker, one.calls, one.seconds)
+            self._activity[report.worker, one.pe_id, one.instance] = entry
+        self._events.report(report)
+
     def _update_stats(self) -> None:
-        self._stats.instances = [
-            entry for rank in sorted(self._stats_of) for entry in self._stats_of[rank]
-        ]
+        stats_of: dict[int, list[InstanceStats]] = {}
+        for (rank, _, _), entry in self._activity.items():
+            stats_of.setdefault(rank, []).append(entry)
+        stats_of |= self._stats_of  # complete
+        self._stats.instances = [entry for rank in sorted(stats_of) for entry in stats_of[rank]]
         self._stats.seconds = perf_counter() - self._started_at
 
     def _send(self, rank: int, frame: Frame) -> None:

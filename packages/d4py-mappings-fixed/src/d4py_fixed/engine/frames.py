@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from dispel4py.engine.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import TakeBuffer
 from dispel4py.result import Failure, InstanceStats
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import MeterReport
 
 
 class Items(NamedTuple):
@@ -81,11 +84,16 @@ class LogLine(NamedTuple):
     message: str
 
 
-class ProgressReport(NamedTuple):
-    """Statistics of a rank; `ended` if all its instances are complete."""
+class Activity(NamedTuple):
+    """What has changed in a rank since the last such frame, in an observed run."""
+
+    report: MeterReport
+
+
+class RankEnded(NamedTuple):
+    """All instances of a rank are complete; their statistics."""
 
     stats: list[InstanceStats]
-    ended: bool
 
 
 class Shutdown(NamedTuple):
@@ -100,7 +108,8 @@ Frame = (
     | InstanceDone
     | PauseRoots
     | LogLine
-    | ProgressReport
+    | Activity
+    | RankEnded
     | Shutdown
 )
 

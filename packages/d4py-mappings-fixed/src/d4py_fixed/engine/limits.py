@@ -24,7 +24,7 @@ class RankLimits(NamedTuple):
         wait_seconds: Longest wait of a rank for a frame.
         check_seconds: Longest time between two calls of the driver's `check`.
         feeding_seconds: Longest wait of the driver for a frame while roots are being fed.
-        progress_seconds: Time between two progress reports.
+        progress_seconds: Time between two calls of ``on_progress``.
     """
 
     batch_items: int = EngineLimits().batch_items

@@ -18,10 +18,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d4py_fixed.engine.frame_sender import FrameSender
 from d4py_fixed.engine.frames import (
+    Activity,
     Calls,
     Credit,
     Frame,
@@ -29,7 +30,7 @@ from d4py_fixed.engine.frames import (
     Items,
     LogLine,
     PauseRoots,
-    ProgressReport,
+    RankEnded,
     Shutdown,
     from_parts,
 )
@@ -46,6 +47,9 @@ from dispel4py.engine.runner_options import OnError, raise_error
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import Meter, MeterReport
+
 
 class Rank:
     """Runs one rank's instances.
@@ -56,7 +60,7 @@ class Rank:
         transport: to the other ranks; the driver is rank number `placement.ranks`.
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
-        report: send progress reports to the driver.
+        observed: report to the driver what the instances do.
         any_thread: the transport can be used by one thread after another; see `Executor`.
         limits: bounds and intervals; None for those that follow from the plan's limits.
         clock: the time in seconds.
@@ -69,7 +73,7 @@ class Rank:
         transport: Transport,
         on_error: str = "stop",
         share_items: bool = False,
-        report: bool = False,
+        observed: bool = False,
         any_thread: bool = True,
         limits: RankLimits | None = None,
         clock: Callable[[], float] = perf_counter,
@@ -82,8 +86,7 @@ class Rank:
         if limits is None:
             limits = RankLimits.of(self._plan.limits)
         self._wait_seconds = limits.wait_seconds
-        self._progress_seconds = limits.progress_seconds
-        self._next_report = clock() if report else float("inf")
+        self._meter = self._make_meter() if observed else None
         self._instances = placement.instances_on(rank)
         self._pes_downstream_first = [*dict.fromkeys(pe for pe, _ in reversed(self._instances))]
         self._position = {pe: i for i, pe in enumerate(self._plan.order)}
@@ -125,6 +128,7 @@ class Rank:
             has_unsent=self._buffers.has_waiting,
             any_thread=any_thread,
             lets_wait=True,
+            meter=self._meter,
             clock=clock,
         )
 
@@ -144,7 +148,7 @@ class Rank:
                     self._wait_for_frame()
         self._flush_all()
         self._executor.flush_log()
-        self._sender.send_to_driver(ProgressReport(self._executor.stats, ended=True))
+        self._sender.send_to_driver(RankEnded(self._executor.stats))
         while not self._is_shut_down:
             self._receive(self._wait_seconds)
         self._executor.end_log()
@@ -166,6 +170,20 @@ class Rank:
     def _log(self, pe_id: str, rank: int, message: str) -> None:
         self._sender.send_to_driver(LogLine(pe_id, rank, message))
 
+    def _make_meter(self) -> Meter:
+        from dispel4py.engine.metering import Meter
+
+        def send(report: MeterReport) -> None:
+            self._sender.send_to_driver(Activity(report))
+
+        def queues() -> list[tuple[str, int]]:
+            waiting = {
+                pe: sum(len(batch.items) for _, batch in self._batches[pe]) for pe in self._batches
+            }
+            return [(self._plan.pes[pe].id, count) for pe, count in waiting.items() if count]
+
+        return Meter(self._plan, self._rank, send, queues, self._clock)
+
     def _on_batch_end(self) -> bool:
         self._buffers.flush()
         self._executor.flush_log()
@@ -174,9 +192,6 @@ class Rank:
             self._receive(0.0)
             self._buffers.flush()
             self._apply_backpressure()
-        if self._clock() >= self._next_report:
-            self._next_report = self._clock() + self._progress_seconds
-            self._sender.send_to_driver(ProgressReport(self._executor.stats, ended=False))
         return False
 
     # Steps of the main loop.
@@ -325,7 +340,10 @@ class Rank:
     def _wait_for_frame(self) -> None:
         self._buffers.flush(idle=True)
         self._executor.flush_log()
-        self._receive(min(self._wait_seconds, self._executor.waiting.seconds_to_due))
+        seconds = min(self._wait_seconds, self._executor.waiting.seconds_to_due)
+        if self._meter is not None:
+            seconds = min(seconds, self._meter.wait(self._buffers.congested_pes()))
+        self._receive(seconds)
 
     def _receive(self, seconds: float) -> None:
         """Handle all frames that have arrived; wait up to `seconds` for the first."""

@@ -22,6 +22,7 @@ from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTranspo
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
+from dispel4py.engine.run_events import events_of
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.processes.pool import WorkerPool
@@ -171,7 +172,7 @@ class RankSpec(NamedTuple):
         rank: Number of this rank.
         on_error: See `Rank`.
         share_items: See `Rank`.
-        report: See `Rank`.
+        observed: See `Rank`.
     """
 
     bundle: PlanBundle
@@ -180,7 +181,7 @@ class RankSpec(NamedTuple):
     rank: int
     on_error: str
     share_items: bool
-    report: bool
+    observed: bool
 
     @classmethod
     def of(
@@ -194,7 +195,7 @@ class RankSpec(NamedTuple):
             rank,
             options.on_error,
             options.share_items,
-            options.on_progress is not None,
+            options.on_progress is not None or events_of(options).is_observed,
         )
 
     def run(self, transport: Transport, *, any_thread: bool = True) -> None:
@@ -214,7 +215,7 @@ class RankSpec(NamedTuple):
                 transport,
                 self.on_error,
                 self.share_items,
-                self.report,
+                self.observed,
                 any_thread,
             ).run()
         finally:

@@ -126,3 +126,8 @@ class PlacedOutput(list[Any]):
 def without_places(items: list[Any]) -> list[Any]:
     """Return the items without their places; punctuation is left out."""
     return [item.data for item in items if type(item) is Placed]
+
+
+def count_items(items: list[Any]) -> int:
+    """Return the number of items with places; punctuation is not counted."""
+    return sum(type(item) is Placed for item in items)

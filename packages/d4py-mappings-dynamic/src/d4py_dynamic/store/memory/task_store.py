@@ -6,7 +6,7 @@ A worker calls the store's methods in the same process, or over a connection; se
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d4py_dynamic.store.limits import TAKE_SECONDS
 from d4py_dynamic.store.memory.serialized import (
@@ -15,7 +15,7 @@ from d4py_dynamic.store.memory.serialized import (
     SerializedInstance,
     SerializedTask,
 )
-from d4py_dynamic.store.protocols import LogLine, Results, UndeclaredState
+from d4py_dynamic.store.protocols import Activity, LogLine, Results, UndeclaredState
 from d4py_dynamic.store.serialization import CODEC, dumps, remaining
 from d4py_dynamic.store.task_pickles import TaskCodec, TaskPickle
 from d4py_dynamic.store.tasks import (
@@ -31,6 +31,9 @@ from d4py_dynamic.store.tasks import (
     is_counted,
     is_replica_end,
 )
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import MeterReport
 
 #: Calls a method of the store, by name, for one worker.
 StoreCall = Callable[..., Any]
@@ -85,6 +88,9 @@ class InMemoryTaskStore:
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self._call("send_event", CODEC.dumps(LogLine(pe_id, rank, message)))
+
+    def report_activity(self, report: MeterReport) -> None:
+        self._call("send_event", CODEC.dumps(Activity(report)))
 
     def report_undeclared_state(self, found: UndeclaredState) -> None:
         self._call("send_event", CODEC.dumps(found))

@@ -8,10 +8,10 @@ every worker an inbox.  A commit is one Lua script, which refuses a worker that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d4py_dynamic.store.limits import TAKE_SECONDS, StoreLimits
-from d4py_dynamic.store.protocols import LogLine, UndeclaredState
+from d4py_dynamic.store.protocols import Activity, LogLine, UndeclaredState
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.commit_request import CommitRequests
@@ -33,6 +33,9 @@ from d4py_dynamic.store.tasks import (
     StoreStatus,
     Task,
 )
+
+if TYPE_CHECKING:
+    from dispel4py.engine.metering import MeterReport
 
 
 class RedisTaskStore:
@@ -176,6 +179,9 @@ class RedisTaskStore:
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         self.send_event(LogLine(pe_id, rank, message))
+
+    def report_activity(self, report: MeterReport) -> None:
+        self.send_event(Activity(report))
 
     def report_undeclared_state(self, found: UndeclaredState) -> None:
         self.send_event(found)

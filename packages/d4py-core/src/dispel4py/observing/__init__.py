@@ -1,0 +1,1 @@
+"""From what a run does to the events that its observers get."""

@@ -1,0 +1,34 @@
+"""Limits of what observers may cost a run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ObserverLimits(NamedTuple):
+    """Limits of what observers may cost a run.
+
+    Attributes:
+        waiting_events: events that may wait for a slow observer, beside reports; others are left
+            out, and counted.
+        end_seconds: how long a run that is over waits for a slow observer.
+        failure_seconds: time between two events about failures of the same kind.
+    """
+
+    waiting_events: int = 10_000
+    end_seconds: float = 2.0
+    failure_seconds: float = 0.5
+
+
+class ProgressLimits(NamedTuple):
+    """When a line is written of how far a run is.
+
+    Attributes:
+        first_seconds: until the first line.
+        growth: by what the time between two lines grows.
+        longest_seconds: until where it grows.
+    """
+
+    first_seconds: float = 10.0
+    growth: float = 1.5
+    longest_seconds: float = 60.0
