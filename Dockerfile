@@ -1,4 +1,4 @@
-# d4py with all mappings, Open MPI and the libraries that write results:
+# d4py with all mappings, Open MPI and the libraries that write results and reports:
 #
 #   docker build -t d4py .
 #   docker run --rm -v "$PWD:/work" d4py dispel4py multi my_workflow.py -n 4
@@ -14,7 +14,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels ./packages/* ./exampl
 
 FROM python:${PYTHON}-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --find-links /wheels 'd4py-cli[mpi,plot,parquet,hdf5]'
+    pip install --no-cache-dir --find-links /wheels 'd4py-cli[mpi,plot,parquet,hdf5,report]'
 # Any user may run it: `docker run --user …`.  Open MPI and others need a home that can be written.
 ENV HOME=/tmp
 WORKDIR /work

@@ -86,6 +86,14 @@ def test_workers_and_run_of_compose_find_each_other(share_work):
     assert "Outputs: {" in share_work(services["worker"]["command"], services["run"]["command"])
 
 
+def test_the_page_about_installing_has_every_extra():
+    project = tomllib.loads((ROOT / "packages/d4py-cli/pyproject.toml").read_text())["project"]
+    page = (ROOT / "docs" / "install.md").read_text()
+    rows = page.partition("| extra |")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"`(\w+)`", rows)) >= set(project["optional-dependencies"])
+
+
 def test_the_conda_environment_has_what_the_packages_require():
     project = tomllib.loads((ROOT / "packages/d4py-cli/pyproject.toml").read_text())["project"]
     fixed = tomllib.loads((ROOT / "packages/d4py-mappings-fixed/pyproject.toml").read_text())
