@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-libraries lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-libraries test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -75,6 +75,9 @@ test-slurm: .hatch/test.ready ## the cluster scripts, in a Slurm of three nodes 
 
 test-libraries: .hatch/libraries.ready ## how objects of large libraries are carried
 	@$(RUN) libraries:run
+
+test-science: .hatch/docs.ready ## workflows on measured data on every mapping, and the notebooks
+	@$(RUN) docs:science
 
 lint: .hatch/lint.ready ## style and layers
 	@$(RUN) lint:check
