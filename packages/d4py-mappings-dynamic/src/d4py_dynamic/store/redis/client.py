@@ -65,7 +65,7 @@ class _TimedConnection:
         parent: Any = super()
         if self._sock is not None:
             return
-        if self._was_connected:  # a pool has found it broken
+        if self._was_connected and not self.retry.is_retrying:  # a pool has found it broken
             self.retry.broken += 1
         parent.connect()
         self._was_connected = True

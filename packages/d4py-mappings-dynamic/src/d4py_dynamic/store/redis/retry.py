@@ -49,6 +49,11 @@ class RetryUntilDeadline(Retry):
         """Return the same object, which all connections of a client share."""
         return self
 
+    @property
+    def is_retrying(self) -> bool:
+        """Whether the call that this thread makes has failed before, which was counted."""
+        return self._call.deadline is not None
+
     def limit(self, seconds: float) -> float:
         """Return how many of these seconds a try may take: a retry ends at the deadline."""
         deadline = self._call.deadline
