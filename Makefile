@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-libraries test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-mpi-brands test-libraries test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -68,6 +68,11 @@ test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of
 		D4PY_TEST_SERVER=$$server $(RUN) test:redis; \
 		D4PY_TEST_SERVER=$$server $(RUN) test:failover; \
 	done
+
+test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the mapping mpi on Open MPI, MPICH and Intel MPI
+	@for run in test:mpi test:losses mpich:run mpich:losses impi:run impi:losses; do \
+		echo "== $$run"; $(RUN) $$run || failed=1; \
+	done; exit $${failed:-0}
 
 # Takes root, or a Slurm that is installed; where it cannot run it says so.
 test-slurm: .hatch/test.ready ## the cluster scripts, in a Slurm of three nodes on this machine

@@ -202,12 +202,13 @@ class TestRanks:
         mpi.assert_nothing_is_left()
 
     @pytest.mark.parametrize("place", [0, 1, 2])
-    @pytest.mark.parametrize("how", ["os._exit(0)", "os._exit(3)"])
+    @pytest.mark.parametrize("how", ["os._exit(0)", "os._exit(3)", "kill -9"])
     def test_c5_mpiexec_ends_whichever_rank_exits(self, mpi, write, place, how):
         write("wf.py", WORKFLOW)
         process = mpi.start("wf.py", "-q", "-i", 10**12, under=["-n", 3], AT=str(place), HOW=how)
-        status, _, _ = mpi.end(process)
+        status, _, err = mpi.end(process)
         assert status != 0
+        assert f"it ran {IDS[place]} (instance 0)" in err
 
     def test_c5_mpiexec_can_be_killed(self, mpi, execute_mpi, flows, chain):
         killed = []

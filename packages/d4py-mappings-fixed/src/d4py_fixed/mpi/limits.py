@@ -13,6 +13,7 @@ class MpiLimits(NamedTuple):
         start_notice_seconds: Time after which the ranks that are missing are logged.
         check_seconds: Time between two checks of the driver on ranks that start, run or end.
         exit_seconds: Time for mpiexec to end, and to print why, after a rank was lost.
+        report_seconds: Time for the driver to report a lost rank before an mpiexec kills it.
         end_seconds: Time for an mpiexec to end that has no ranks and no output any more.
         signal_seconds: Time for ranks to end after SIGTERM, and again after SIGKILL.
         orphan_seconds: Time for a rank to return from a PE after the driver has ended.
@@ -29,6 +30,7 @@ class MpiLimits(NamedTuple):
     start_notice_seconds: float = 10.0
     check_seconds: float = 0.05
     exit_seconds: float = 1.0
+    report_seconds: float = 0.5
     end_seconds: float = 5.0
     signal_seconds: float = 1.0
     orphan_seconds: float = 1.0

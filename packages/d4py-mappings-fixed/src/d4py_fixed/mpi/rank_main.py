@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.orphans import empty_standard_input, exit_when_parent_ends
+from d4py_fixed.mpi.rank_parent import become_child
 from d4py_fixed.mpi.rank_process import RankProcess, serve
 from dispel4py.errors import RunError
 from dispel4py.processes.marks import mark_environment
@@ -37,6 +38,7 @@ def main() -> NoReturn:
 def serve_all() -> int:
     """Be a rank in all runs of the first process; return the exit status of success."""
     _begin()
+    become_child()
     empty_standard_input()
     begin_worker_process()
     serve(is_of_job=True)
