@@ -163,6 +163,23 @@ def test_astropy_tables_keep_units_masks_indices_and_metadata() -> None:
     assert received["gaps"].fill_value == -1
 
 
+def test_astropy_tables_keep_quantities_times_and_what_is_known_of_them() -> None:
+    table = pytest.importorskip("astropy.table")
+    units, time = pytest.importorskip("astropy.units"), pytest.importorskip("astropy.time")
+    sent = table.QTable({"length": numbers() * units.m, "at": time.Time(numbers(), format="unix")})
+    sent["length"].info.description = "along the track"
+    received = carried(sent)
+    for name in sent.colnames:
+        assert (received[name] == sent[name]).all()
+        assert received[name].info.parent_table is received
+    assert received["length"].info.description == "along the track"
+    assert carried(sent["length"]).unit == units.m  # astropy's own pickle refuses it
+    sent.add_index("length")
+    indexed = pickle.loads(dumps(sent))
+    assert len(indexed.indices) == 1
+    assert (indexed["length"] == sent["length"]).all()
+
+
 def test_arrow_tables_are_carried_whole_and_slices_without_the_rest() -> None:
     arrow = pytest.importorskip("pyarrow")
     table = arrow.table({"a": numbers(), "b": [str(i) for i in range(COUNT)]})
