@@ -12,6 +12,7 @@ import pytest
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis import task_reader
+from d4py_dynamic.store.redis.blocking_command import BlockingCommand
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.redis.run_store import RedisRunStore
@@ -57,6 +58,26 @@ class Bomb:
 
     def __reduce__(self):
         return os.mkdir, (str(self.path),)
+
+
+def test_a_read_waits_for_its_answer_without_polling(opened, monkeypatch):
+    asked = {"send": 0, "wait": 0}
+
+    def count(name):
+        method = getattr(BlockingCommand, name)
+
+        def counting(*arguments, **options):
+            asked[name] += 1
+            return method(*arguments, **options)
+
+        monkeypatch.setattr(BlockingCommand, name, counting)
+
+    count("send")
+    count("wait")
+    for number in range(20):
+        opened.driver.put([items(number)])
+        opened.workers[0].take(seconds=0.0)
+    assert asked["wait"] == asked["send"] >= 20
 
 
 class TestKeys:

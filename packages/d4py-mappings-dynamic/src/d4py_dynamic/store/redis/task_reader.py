@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import inf
 from time import monotonic, sleep
 from typing import Any
 
@@ -202,8 +203,7 @@ class TaskReader:
         took = self._took
         load: Command = ("EVALSHA", took.sha, 1, self._keys.prefix, self._rank)
         self._blocking.send([*commands, load], seconds, in_front=len(commands) - 1)
-        while not self._blocking.wait(seconds):
-            pass
+        self._blocking.wait(inf)  # until the answer has come, or should have
         replies = self._blocking.replies()
         if replies is None:
             return None
