@@ -131,8 +131,9 @@ def test_the_exception_of_the_pe_is_raised():
         def _process(self, data):
             return 1 / data
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as raised:
         feed(Invert(), [1, 0])
+    assert "failed in process at item 0" in raised.value.__notes__[-1]
 
 
 def test_i6_undeclared_state_is_an_error_unless_it_may_be():

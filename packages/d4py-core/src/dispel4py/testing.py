@@ -61,7 +61,7 @@ def feed(
         nothing was sent.
 
     Raises:
-        Exception: whatever the PE raises.
+        Exception: whatever the PE raises, with a note that names the item.
         UndeclaredStateError: the PE keeps state without declaring it, and `strict` is true.
         UsageError: the PE cannot run, or the items are not as described above.
     """
@@ -81,8 +81,10 @@ def feed(
     try:
         result = run(graph, inputs={root: calls}, strict=strict, seed=seed)
     except ProcessingError as error:
-        if error.__cause__ is None or error.pe_id != f"{pe.name}0":
+        cause = error.__cause__
+        if cause is None or error.pe_id != f"{pe.name}0":
             raise
-        raise error.__cause__ from None
+        cause.add_note(str(error))
+        raise cause from None
     outputs = result.outputs.get(f"{pe.name}0", {})
     return {name: outputs.get(name, []) for name in pe.outputconnections}
