@@ -9,9 +9,6 @@ import time
 
 import pytest
 
-from d4py_cli.live import PERows
-from dispel4py.result import InstanceStats, RunStats
-
 TALKING = """
 import multiprocessing, os, sys, time
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -47,6 +44,7 @@ class Screen:
     def __init__(self):
         self.lines = [""]
         self.tables = 0
+        self.erased = []
 
     def feed(self, text):
         row = len(self.lines) - 1
@@ -59,6 +57,7 @@ class Screen:
                 row -= int(found[1])
                 assert row >= 0
             elif part == "\x1b[J":
+                self.erased += self.lines[row:]
                 del self.lines[row + 1 :]
                 self.lines[row] = ""
                 self.tables += 1
@@ -66,13 +65,13 @@ class Screen:
                 self.lines[row] += part
 
 
-def on_a_terminal(start, *arguments, stdout_too=True, stop_at=None, **environment):
+def on_a_terminal(start, *arguments, stdout_too=True, stop_at=None, width=80, **environment):
     """Run a command on a pseudo-terminal of 24 lines; returns status, screen and plain stdout.
 
     With `stop_at` it gets a SIGINT as soon as that text was shown.
     """
     outer, inner = os.openpty()
-    termios.tcsetwinsize(inner, (24, 80))
+    termios.tcsetwinsize(inner, (24, width))
     env = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8"} | environment
     settings = {"stdout": inner} if stdout_too else {}
     process = start(*arguments, stderr=inner, env=env, **settings)
@@ -113,7 +112,7 @@ def test_the_table_is_drawn_anew_and_left_at_the_end(start, write):
     status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 100)
     assert status == 0
     assert screen.tables > 2
-    assert [(row[0], row[2], row[4]) for row in table_rows(screen)] == [
+    assert [(row[0], row[2], row[-1]) for row in table_rows(screen)] == [
         ("Tick0", "100", "done"),
         ("Pass1", "100", "done"),
     ]
@@ -169,7 +168,7 @@ def test_the_pe_that_failed_is_marked(start, write):
     write("wf.py", TALKING)
     status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 100, "--", "fail")
     assert status == 1
-    assert [(row[0], row[4]) for row in table_rows(screen)] == [
+    assert [(row[0], row[-1]) for row in table_rows(screen)] == [
         ("Tick0", "stopped"),
         ("Pass1", "failed"),
     ]
@@ -178,10 +177,57 @@ def test_the_pe_that_failed_is_marked(start, write):
 
 
 @pytest.mark.parametrize("mapping", ["simple", "hybrid_redis"])
-def test_an_interrupted_run_takes_its_table_away(start, endless, mapping):
-    status, screen, _ = on_a_terminal(start, mapping, endless, "-i", 9999, stop_at=b"running")
+def test_an_interrupted_run_leaves_its_table_and_shows_its_results(start, endless, mapping):
+    status, screen, _ = on_a_terminal(start, mapping, endless, "-i", 9999, stop_at=b"% done")
     assert status == 130
-    assert [line for line in screen.lines if line] == ["dispel4py: interrupted"]
+    assert [(row[0], row[-1]) for row in table_rows(screen)] == [
+        ("Tick0", "stopped"),
+        ("Pass1", "stopped"),
+    ]
+    assert any("of 9,999 inputs, interrupted" in line for line in screen.lines)
+    *_, outputs, message, _ = screen.lines
+    assert outputs.startswith("Outputs so far: {'Pass1': {'output': [1, 1")
+    assert message == "dispel4py: interrupted"
+
+
+SLOW = """
+import time
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+class Tick(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+class Thinks(IterativePE):
+    def _process(self, data):
+        time.sleep(1.5)
+        return data
+
+graph = WorkflowGraph()
+graph.connect(Tick(), "output", Thinks(), "input")
+"""
+
+
+def test_a_pe_in_a_long_call_is_busy(start, write):
+    write("wf.py", SLOW)
+    status, screen, _ = on_a_terminal(start, "multi", "wf.py", "-i", 2)
+    assert status == 0
+    states = {line.split()[-1] for line in screen.erased if line.startswith(" Thinks1")}
+    assert "busy" in states
+    assert table_rows(screen)[1][-1] == "done"
+
+
+@pytest.mark.parametrize("width", [60, 42])
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(start, write, width):
+    write("wf.py", TALKING)
+    status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 1234, width=width)
+    assert status == 0
+    rows = table_rows(screen)
+    assert [(row[0], row[-1]) for row in rows] == [("Tick0", "done"), ("Pass1", "done")]
+    assert all("1,234" in row for row in rows)
+    assert all(len(line) <= width for line in screen.lines if line.startswith((" PE", " Tick0")))
+    header = next(line.split() for line in screen.lines if line.split()[:1] == ["PE"])
+    assert ("instances" in header) == (width == 60)
 
 
 @pytest.mark.parametrize("how", [{"options": ["-q"]}, {"TERM": "dumb"}])
@@ -191,7 +237,7 @@ def test_quiet_and_dumb_terminals_get_no_table(start, write, how):
     status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 30, *options, **how)
     assert status == 0
     assert screen.tables == 0
-    said = any("Processed 30 iterations." in line for line in screen.lines)
+    said = any(line.startswith("Tick0: 30 items, ") for line in screen.lines)
     assert said != bool(options)
 
 
@@ -295,35 +341,3 @@ def test_nothing_is_left_that_copies_to_the_terminal_when_the_command_is_killed(
             b"".join(iter(lambda: os.read(outer, 1 << 16), b""))
     finally:
         os.close(outer)
-
-
-def stats(seconds, *counts):
-    return RunStats("any", 1, seconds, [InstanceStats(*count) for count in counts])
-
-
-class TestProgress:
-    def test_instances_of_a_pe_are_added_up(self):
-        progress = PERows(["A0", "B1"])
-        progress.update(stats(1.0, ("A0", 0, 5), ("A0", 1, 7)))
-        assert (progress.rows["A0"].instances, progress.rows["A0"].items) == (2, 12)
-        assert progress.rows["B1"].state == "waiting"
-
-    def test_the_rate_is_that_of_the_last_interval(self):
-        progress = PERows(["A0"])
-        progress.update(stats(1.0, ("A0", 0, 100)))
-        progress.update(stats(1.5, ("A0", 0, 110)))
-        assert progress.rows["A0"].rate == 20.0
-
-    def test_a_pe_without_new_items_is_idle_and_in_the_end_done(self):
-        progress = PERows(["A0"])
-        progress.update(stats(1.0, ("A0", 0, 100)))
-        assert progress.rows["A0"].state == "running"
-        progress.update(stats(2.0, ("A0", 0, 100)))
-        assert progress.rows["A0"].state == "idle"
-        progress.finish(stats(4.0, ("A0", 0, 100)))
-        assert (progress.rows["A0"].state, progress.rows["A0"].rate) == ("done", 25.0)
-
-    def test_stats_without_time_do_no_harm(self):
-        progress = PERows(["A0"])
-        progress.finish(stats(0.0, ("A0", 0, 1), ("new", 0, 1)))
-        assert progress.rows["new"].items == 1

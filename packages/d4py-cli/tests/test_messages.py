@@ -409,6 +409,7 @@ def normalized(text, folder):
         text = text.replace(str(path), name)
     text = re.sub(r"\bprocess \d+\b", "process PID", text)
     text = re.sub(r"0x[0-9a-f]+", "0x…", text)
+    text = re.sub(r"[\d.]+ s in calls \(\d+%\)", "… s in calls (…%)", text)
     text = re.sub(r"^(SEED|ELAPSED TIME): .*", r"\1: …", text, flags=re.MULTILINE)
     return text.rstrip("\n")
 

@@ -219,15 +219,17 @@ class TestWhatIsSaid:
         done = invoke("simple", "wf.py", "-i", 2)
         assert done.out == "Outputs: {'Square1': {'output': [1, 4]}}\n"
         assert re.fullmatch(
-            r"Count0 \(rank 0\): Processed 2 iterations.\n"
-            r"Square1 \(rank 0\): Processed 2 iterations.\n"
+            r"Count0: 2 items, 0.0 s in calls \(\d+%\)\n"
+            r"Square1: 2 items, 0.0 s in calls \(\d+%\)\n"
             r"SEED: \d+\nELAPSED TIME: \d+\.\d+\n",
             done.err,
         )
 
     def test_one_iteration_is_said_in_the_singular(self, invoke, write):
         write("wf.py")
-        assert "Count0 (rank 0): Processed 1 iteration.\n" in invoke("simple", "wf.py").err
+        done = invoke("simple", "wf.py", "--per-process")
+        assert "Count0: 1 item, " in done.err
+        assert "Count0 (rank 0): Processed 1 iteration.\n" in done.err
 
     def test_what_pes_log_is_shown_once(self, dispel4py, write, mapping):
         write(

@@ -277,6 +277,24 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="exit with status 1 if any item was skipped (--on-error skip)",
     )
     shown.add_argument(
+        "--log",
+        metavar="FILE",
+        help="write there what happens in the run, and what PEs log: events as JSON lines (.jsonl),"
+        " or text; - is standard output",
+    )
+    shown.add_argument(
+        "--progress",
+        type=_seconds,
+        metavar="SECONDS",
+        help="write a line of how far the run is after so many seconds, and then ever more rarely"
+        " (default: 10, or a table on a terminal)",
+    )
+    shown.add_argument(
+        "--per-process",
+        action="store_true",
+        help="show at the end how many items each process has processed",
+    )
+    shown.add_argument(
         "-q", "--quiet", action="store_true", help="show neither messages of PEs nor progress"
     )
 
@@ -307,6 +325,16 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}") from None
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    return seconds
 
 
 def _processes(text: str) -> int:

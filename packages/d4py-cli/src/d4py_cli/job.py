@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
@@ -17,7 +17,7 @@ from d4py_cli.output.choosing import open_output
 from d4py_cli.output.collected import CollectedOutput
 from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.reporting import Reporter
-from d4py_cli.results import print_outputs
+from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, load_module
@@ -25,7 +25,9 @@ from dispel4py.processes.slurm import step_tasks
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import execute_run, run_on
-from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from d4py_cli.log_files import EventFile
 
 
 def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> int:
@@ -78,7 +80,7 @@ def _run_job_here(
     sys.argv = [options.workflow, *workflow_arguments]
     loaded = load_module(options.workflow)
     graph = loaded.graph(options.attr)
-    reporter = make_reporter(name, graph, quiet=options.quiet)
+    reporter = make_reporter(options)
     notes = [*_notes(loaded, options, inputs, extra)]
 
     def run(where: RunOptions) -> RunResult:
@@ -99,13 +101,20 @@ def _run_job_here(
     return run_and_report(run, reporter, options, how)
 
 
-def make_reporter(mapping: str, graph: WorkflowGraph, *, quiet: bool) -> Reporter:
-    """Return a live table if standard error is a terminal that can show one, else plain lines."""
-    if not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+def make_reporter(options: argparse.Namespace) -> Reporter:
+    """Return a live table if standard error is a terminal that can show one, else plain lines.
+
+    Args:
+        options: Options of `add_output_arguments`.
+    """
+    can_show = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if can_show and not options.quiet and options.progress is None:
         from d4py_cli.live import LiveReporter
 
-        return LiveReporter(mapping, graph)
-    return Reporter(quiet=quiet)
+        return LiveReporter(per_process=options.per_process)
+    return Reporter(
+        quiet=options.quiet, progress_seconds=options.progress, per_process=options.per_process
+    )
 
 
 def run_and_report(
@@ -134,19 +143,22 @@ def run_and_report(
         if lines is not None:
             stack.enter_context(lines)
         failures = stack.enter_context(FailureLines(options.failures)) if options.failures else None
+        observers = [stack.enter_context(_open_log(options.log))] if options.log else []
         stack.enter_context(reporter)
         where = replace(
             how or RunOptions(),
             on_result=None if lines is None else lines.write,
             on_failure=None if failures is None else failures.write,
-            on_progress=reporter.on_progress,
+            observers=reporter.observers(observers),
         )
         try:
             result = execute_run(run, where)
-        except Exception as error:
+        except BaseException as error:
             if _any_is_closed(lines, failures):
                 raise OutputClosedError from error
             reporter.fail(error)
+            if lines is None:
+                print_outputs_so_far(error)
             raise
         reporter.finish(result)
     for line in summary(result.failure_counts, written_to_file=failures is not None):
@@ -169,6 +181,12 @@ def _check_is_only_task(output: str | None) -> None:
             f"srun has started {tasks} processes, and each of them would run the workflow and write"
             f" {output} (--output); start one: srun -n 1, or leave srun out"
         )
+
+
+def _open_log(target: str) -> EventFile:
+    from d4py_cli.log_files import open_log  # slow to import
+
+    return open_log(target)
 
 
 def _any_is_closed(*files: JsonLines | CollectedOutput | FailureLines | None) -> bool:

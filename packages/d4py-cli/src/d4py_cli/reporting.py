@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from dispel4py.engine.run_events import LateEvents, RunEvents
 from dispel4py.result import RunResult, RunStats
 
+if TYPE_CHECKING:
+    from dispel4py.events import Observer
+
+#: Seconds until the first line of how far a run is.
+_PROGRESS_SECONDS = 10.0
 #: Parent of all loggers of d4py; PEs log to ``dispel4py.run``.
 LOGGER = "dispel4py"
 
@@ -23,15 +29,22 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     Args:
         quiet: Write warnings only.
+        progress_seconds: Write the first line of how far the run is after this time; None after
+            some seconds.
+        per_process: Write the calls of each process at the end, not only those of each PE.
 
-    Attributes:
-        on_progress: for `RunOptions.on_progress`.
     """
 
-    on_progress: Callable[[RunStats], None] | None = None
-
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        progress_seconds: float | None = None,
+        per_process: bool = False,
+    ) -> None:
         self._quiet = quiet
+        self._per_process = per_process
+        self._progress_seconds = progress_seconds or _PROGRESS_SECONDS
         self._logger = logging.getLogger(LOGGER)
         self._handler = _Lines(sys.stderr)
 
@@ -52,6 +65,31 @@ class Reporter(AbstractContextManager["Reporter"]):
         level, self._logger.propagate = self._before
         self._logger.setLevel(level)
 
+    def observers(self, others: Sequence[Observer]) -> list[Observer]:
+        """Return observers for `RunOptions.observers`.
+
+        Args:
+            others: other observers of the run; without any, what makes events is imported only
+                when there is something to write.
+        """
+        if self._quiet:
+            return [*others]
+        if others:
+            return [*others, self._progress_lines()]
+        return [LateEvents(self._progress_seconds, self._late_events)]
+
+    def _progress_lines(self, passed: float = 0.0) -> Observer:
+        from dispel4py.observing.limits import ProgressLimits
+        from dispel4py.observing.progress_lines import ProgressLines
+
+        limits = ProgressLimits(first_seconds=self._progress_seconds)
+        return ProgressLines(self.write, limits, passed)
+
+    def _late_events(self) -> RunEvents:
+        from dispel4py.observing.event_stream import EventStream
+
+        return EventStream([self._progress_lines(self._progress_seconds)])
+
     def write(self, line: str) -> None:
         """Write a line, unless quiet."""
         if not self._quiet:
@@ -59,15 +97,19 @@ class Reporter(AbstractContextManager["Reporter"]):
 
     def finish(self, result: RunResult) -> None:
         """Report a run that has succeeded."""
-        for entry in result.stats.instances:
-            unit = "iteration" if entry.items == 1 else "iterations"
-            self.write(f"{entry.pe_id} (rank {entry.rank}): Processed {entry.items} {unit}.")
+        from dispel4py.observing.summary import summarize_result
+
+        for line in summarize_result(result):
+            self.write(line)
         self._write_end(result.stats)
 
-    def fail(self, error: Exception) -> None:
-        """Report a run that has failed; the caller shows the error itself."""
+    def fail(self, error: BaseException) -> None:
+        """Report a run that has failed or was interrupted; the caller shows the error itself."""
 
     def _write_end(self, stats: RunStats) -> None:
+        for entry in stats.instances if self._per_process else ():
+            unit = "iteration" if entry.items == 1 else "iterations"
+            self.write(f"{entry.pe_id} (rank {entry.rank}): Processed {entry.items} {unit}.")
         for note in stats.notes:
             if note not in self._handler.shown:
                 self.write(note)

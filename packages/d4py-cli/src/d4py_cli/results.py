@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from d4py_cli.lines import not_written
 from dispel4py.errors import RunError
@@ -22,6 +23,14 @@ def print_outputs(result: RunResult) -> None:
         raise  # `head` and the like
     except OSError as error:
         raise not_written("results", "standard output", error) from error
+
+
+def print_outputs_so_far(error: BaseException) -> None:
+    """Show the results that a run had before it failed or was interrupted, if there are any."""
+    result: RunResult | None = getattr(error, "result", None)
+    if result is not None and result.outputs:
+        with suppress(OSError):  # the error of the run is the one to report
+            write_line(sys.stdout, f"Outputs so far: {result.outputs}")
 
 
 def flush_output() -> None:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, suppress
 from multiprocessing.connection import Connection, Pipe, wait
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from dispel4py.processes.native_threads import fork_warnings_suppressed
 from dispel4py.processes.start_methods import stop_signals_blocked
@@ -28,22 +28,34 @@ _OFLAG = 1
 _POLL_SECONDS = 0.5
 #: Seconds to wait for the rest of a line of which a part has been printed.
 _LINE_SECONDS = 0.5
+#: Seconds between two drawings of the lines at the end.
+_DRAW_SECONDS = 0.2
 #: Maximum number of reads at the end: together more than a pseudo-terminal buffers.
 _MAX_READS = 64
 
 
-#: Returns the text, in whole lines, to keep at the end of the terminal.
-Render = Callable[..., str]
+class Screen(Protocol):
+    """What is at the end of a terminal; an object of the copying process."""
+
+    def handle(self, message: Any) -> None:
+        """Take note of a message."""
+
+    def text(self, *, whole: bool) -> str:
+        """Return the text, in whole lines; empty for none.
+
+        Args:
+            whole: it may be higher than the terminal, as it is not drawn anew.
+        """
 
 
 class Terminal(AbstractContextManager["Terminal"]):
     """A terminal, standard error, that keeps some lines at its end while it is open.
 
     Args:
-        prepare: Returns the function that renders the text; both run in the copying process.
+        prepare: Makes the `Screen`, in the copying process.  What it shows last stays there.
     """
 
-    def __init__(self, prepare: Callable[[], Render]) -> None:
+    def __init__(self, prepare: Callable[[], Screen]) -> None:
         self._prepare = prepare
 
     def __enter__(self) -> Terminal:
@@ -76,15 +88,10 @@ class Terminal(AbstractContextManager["Terminal"]):
             os.close(saved)
         self._channel.close()
 
-    def show(self, *what: Any, stays: bool = False) -> None:
-        """Replace the lines at the end.
-
-        Args:
-            *what: Picklable arguments for the function that `prepare` returned.
-            stays: Leave the lines there when the terminal is closed.
-        """
+    def send(self, message: Any) -> None:
+        """Send a picklable message to the screen."""
         with suppress(OSError):  # the process was killed
-            self._channel.send((what, stays))
+            self._channel.send(message)
 
     def _start_copying(self, copied: int, inner: int, channel: Connection) -> None:
         """Fork the copying process.
@@ -119,41 +126,45 @@ class _Copier:
         self._channel = channel
         self._parent = parent
         self._height = 0
-        self._arrived_at = 0.0
+        self._arrived_at = self._drawn_at = 0.0
         self._in_line = False  # the last output did not end its line
 
-    def run(self, render: Render) -> None:
+    def run(self, screen: Screen) -> None:
         """Copy until the other process closes the terminal or ends."""
         while True:
-            ready = wait([self._copied, self._channel], _POLL_SECONDS)
+            left = self._drawn_at + _DRAW_SECONDS - monotonic()
+            ready = wait([self._copied, self._channel], left if left > 0 else _POLL_SECONDS)
             if self._copied in ready:
                 self._copy()
             if self._channel in ready:
                 message = self._channel.recv()
                 if message is None:
-                    self._finish()
+                    self._finish(screen)
                     return
-                what, stays = message
-                if not stays and self._is_mid_line():
-                    continue  # shown at the next call, below the rest of that line
-                try:
-                    text = render(*what)
-                except Exception:  # copying must go on
-                    text = traceback.format_exc()
-                self._show(text.encode())
-                if stays:
-                    self._height = 0
+                screen.handle(message)
             if not ready:
                 os.kill(self._parent, 0)  # raises if the process has ended
+            # What has begun a line waits for its rest.
+            if monotonic() >= self._drawn_at + _DRAW_SECONDS and not self._is_mid_line():
+                self._draw(screen)
 
-    def _finish(self) -> None:
+    def _finish(self, screen: Screen) -> None:
         """Copy what has been printed so far, within a limit, and acknowledge."""
         for _ in range(_MAX_READS):
             if not wait([self._copied], 0):
                 break
             self._copy()
-        self._erase()
+        self._draw(screen, whole=True)
         self._channel.send(None)
+
+    def _draw(self, screen: Screen, *, whole: bool = False) -> None:
+        self._drawn_at = monotonic()
+        try:
+            text = screen.text(whole=whole)
+        except Exception:  # copying must go on
+            text = traceback.format_exc()
+        if text or self._height:
+            self._show(text.encode())
 
     def _copy(self) -> None:
         data = os.read(self._copied, 1 << 16)

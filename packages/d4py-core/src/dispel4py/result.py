@@ -142,6 +142,24 @@ class RunStats:
             totals[entry.pe_id] = totals.get(entry.pe_id, 0) + entry.items
         return totals
 
+    def _repr_html_(self) -> str:
+        """Return a table of the PEs for notebooks."""
+        from dispel4py.html_tables import html_table
+
+        entries: dict[str, list[InstanceStats]] = {}
+        for entry in self.instances:
+            entries.setdefault(entry.pe_id, []).append(entry)
+        whole = sum(entry.seconds for entry in self.instances)
+        rows = []
+        for pe_id, of_pe in entries.items():
+            seconds = sum(entry.seconds for entry in of_pe)
+            share = f"{100 * seconds / whole:.0f}%" if whole else ""
+            items = sum(entry.items for entry in of_pe)
+            rows.append((pe_id, str(len(of_pe)), f"{items:,}", f"{seconds:.3f}", share))
+        caption = f"{self.mapping}, {self.processes} processes, {self.seconds:.2f} s"
+        titles = ("PE", "instances", "items", "seconds in calls", "share")
+        return html_table(titles, rows, f"{caption}, seed {self.seed}")
+
 
 @dataclass
 class RunResult:
@@ -160,6 +178,24 @@ class RunResult:
     failures: list[Failure]
     stats: RunStats
     failure_counts: list[FailureCount] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        """Return tables of results, failures and PEs for notebooks."""
+        from dispel4py.html_tables import html_table
+
+        rows = [
+            (pe_id, output, f"{len(items):,}", ", ".join(shorten(item, 60) for item in items[:3]))
+            for pe_id, of_pe in self.outputs.items()
+            for output, items in of_pe.items()
+        ]
+        tables = [html_table(("PE", "output", "results", "the first"), rows)]
+        if self.failure_counts:
+            failed = [
+                (count.pe_id, count.exception_type, f"{count.failures:,}", count.first)
+                for count in self.failure_counts
+            ]
+            tables.append(html_table(("PE", "exception", "failures", "the first"), failed))
+        return "".join([*tables, self.stats._repr_html_()])
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def run(
     share_items: bool = False,
     on_progress: Callable[[RunStats], None] | None = None,
     observers: Sequence[Observer] = (),
+    progress: bool = False,
     strict: bool = False,
     seed: int | None = None,
     **options: Any,
@@ -62,6 +63,8 @@ def run(
         share_items: True passes mutable items between PEs without copying them.
         on_progress: called a few times a second with the `RunStats` so far.
         observers: get the events of the run, each in a thread of its own; see `dispel4py.events`.
+        progress: True shows how far the run is: a table in a notebook, lines on standard error
+            elsewhere.
         strict: True refuses PEs that keep undeclared state: they change their own attributes
             without `stateful`, `single` or a grouping.  Otherwise a warning is logged.
         seed: seed of the random numbers that PEs draw from Python's and NumPy's global generators,
@@ -93,7 +96,7 @@ def run(
         on_failure=on_failure,
         share_items=share_items,
         on_progress=on_progress,
-        observers=observers,
+        observers=_with_progress(observers) if progress else observers,
         extra=mapping_options(chosen, options),
         least_processes=getattr(chosen, "least_processes", 1),
         strict=strict,
@@ -143,6 +146,12 @@ def execute_run(do: Callable[[RunOptions], RunResult], options: RunOptions) -> R
         raise
     events.end(None)
     return result
+
+
+def _with_progress(observers: Sequence[Observer]) -> Sequence[Observer]:
+    from dispel4py.observing.shown_progress import show_progress
+
+    return [*observers, show_progress()]
 
 
 def _events_for(observers: Sequence[Observer]) -> RunEvents:

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from dispel4py.core import GenericPE, make_pe_id
-from dispel4py.errors import GraphError, name_list
+from dispel4py.errors import GraphError, UsageError, name_list
 
 if TYPE_CHECKING:
     from dispel4py.graph_view import GraphView, WorkflowNode
@@ -94,6 +94,15 @@ class WorkflowGraph:
         from dispel4py.graph_view import GraphView
 
         return GraphView(self)
+
+    def _repr_svg_(self) -> str | None:
+        """Return a drawing for notebooks; None without the program ``dot``, or if it is wrong."""
+        drawing = import_module("dispel4py.drawing")  # which imports this module
+        try:
+            svg: bytes = drawing.drawDot(self, "svg")
+        except UsageError:
+            return None
+        return svg.decode()
 
     @property
     def objToNode(self) -> dict[Any, WorkflowNode]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dispel4py.result import RunOptions, RunResult
@@ -85,6 +86,7 @@ class LateEvents(RunEvents):
 
     def __init__(self, seconds: float, make: Callable[[], RunEvents]) -> None:
         super().__init__()
+        import_module("dispel4py.engine.metering")  # once, and not in each worker that is forked
         self._make = make
         self._lock = threading.Lock()
         self._kept: list[Callable[[RunEvents], None]] = []
