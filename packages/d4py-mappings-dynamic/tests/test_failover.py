@@ -1,11 +1,17 @@
 """Servers that replace each other: a run goes on exactly, or ends with an error that says why."""
 
+import os
+import signal
+
 import pytest
 from dynamic_helpers.disturbed_runs import CALLS, Disturber, make_graph, model
+from dynamic_helpers.remote_hosts import Hosts, assert_exact
 from dynamic_helpers.replicated import Cluster, Watched
+from redis.cluster import RedisCluster
 
 from d4py_conformance.chaos.faults import Name, Ticks
 from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.subprocesses.programs import wait_until
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
@@ -69,6 +75,28 @@ class TestCluster:
         numbers = [number for _, number in result.outputs["Name1"]["output"]]
         assert sorted(numbers) == [*range(1, 21)]
         assert cluster.keys() == []
+
+    def test_h2_workers_join_a_run_and_another_driver_resumes_it(self, cluster):
+        hosts = Hosts()
+        hosts.client.close()
+        hosts.url, hosts.client = cluster.url, RedisCluster.from_url(cluster.url)
+        try:
+            arguments = "-i", 600, "-n", 1, "--resumable"
+            driver = hosts.driver("hybrid_redis", "collected", *arguments)
+            hosts.await_ranks(1)
+            workers = hosts.workers("-n", 1)
+            hosts.await_work(hosts.await_ranks(2))
+            os.kill(driver.pid, signal.SIGKILL)
+            listed = hosts.command("runs", "--redis-url", hosts.url)
+            assert hosts.run_id() in listed.stdout
+            resumed = hosts.resume()
+            hosts.open_gate()
+            out, _ = ended(resumed, 0)
+            assert_exact(out, "collected", 600)
+            ended(workers, 0)
+            assert cluster.keys() == []
+        finally:
+            hosts.stop()
 
     def test_only_database_0_is_there(self, cluster):
         with pytest.raises(ServiceError, match="a Redis Cluster has number 0 only"):

@@ -22,11 +22,6 @@ def hosts():
     made.stop()
 
 
-def resume(hosts, *arguments, **environment):
-    arguments = ["resume", "--redis-url", hosts.url, *arguments]
-    return hosts._start(0, "there", arguments, environment)  # where the workflow's file is not
-
-
 #: Resumes a run from Python, where the inputs can be given again.
 RESUME = """
 import json, sys
@@ -77,7 +72,7 @@ def test_h2_a_run_is_resumed_where_its_driver_died(hosts, mapping, graph, times)
         before = hosts.calls(hosts.ranks())
         kill(driver)
         assert hosts.calls(range(100)) >= before
-        driver = resume(hosts)
+        driver = hosts.resume()
         gone = max(hosts.ranks())
         wait_until(
             lambda rank=gone: min(hosts.ranks(), default=0) > rank, "workers of the new driver"
@@ -95,7 +90,7 @@ def test_d3_h2_a_run_with_a_shared_root_is_resumed(hosts, mapping, count):
     driver = hosts.driver(mapping, "fetched", *inputs, "--resumable", "-n", 2)
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
-    driver = resume(hosts) if count == 600 else resume_with_inputs(hosts, inputs[1])
+    driver = hosts.resume() if count == 600 else resume_with_inputs(hosts, inputs[1])
     wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver")
     hosts.await_work(hosts.await_ranks(2))
     assert_finished(hosts, driver, "fetched", count)
@@ -108,7 +103,7 @@ def test_h2_a_run_that_had_only_to_end_is_resumed(hosts):
     hosts.open_gate()
     wait_until(lambda: hosts.calls(range(100)) == 3 * 300, "all calls")
     kill(driver)
-    assert_finished(hosts, resume(hosts), "collected", 300)
+    assert_finished(hosts, hosts.resume(), "collected", 300)
 
 
 def test_h2_results_that_the_dead_driver_had_are_delivered_again(hosts):
@@ -116,7 +111,7 @@ def test_h2_results_that_the_dead_driver_had_are_delivered_again(hosts):
     archive = f"{hosts.prefix()}:archive"
     wait_until(lambda: hosts.client.xlen(archive) > 3, "results")
     kill(driver)
-    assert_finished(hosts, resume(hosts), "plain", 300)
+    assert_finished(hosts, hosts.resume(), "plain", 300)
 
 
 @pytest.mark.parametrize(("mapping", "graph"), FLOWS)
@@ -126,7 +121,7 @@ def test_h2_remote_workers_join_the_new_driver(hosts, mapping, graph):
     workers = hosts.workers("-n", 2)
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
-    driver = resume(hosts)
+    driver = hosts.resume()
     wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver")
     hosts.await_work(hosts.await_ranks(2))
     assert_finished(hosts, driver, graph, 600)
@@ -138,7 +133,7 @@ def test_h2_remote_workers_join_the_new_driver(hosts, mapping, graph):
 def test_h2_a_stopped_driver_that_continues_ends_when_another_has_taken_over(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 600)
     os.kill(driver.pid, signal.SIGSTOP)
-    following = resume(hosts)  # waits until the first one counts as dead
+    following = hosts.resume()  # waits until the first one counts as dead
     wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver", 20.0)
     os.kill(driver.pid, signal.SIGCONT)
     driver.communicate(timeout=20)
@@ -149,7 +144,7 @@ def test_h2_a_stopped_driver_that_continues_ends_when_another_has_taken_over(hos
 @pytest.mark.slow
 def test_h2_a_run_whose_driver_is_alive_is_not_resumed(hosts):
     driver = begin(hosts, "hybrid_redis", "collected", 300)
-    _, err = ended(resume(hosts), 2)
+    _, err = ended(hosts.resume(), 2)
     assert re.search(r"run [0-9a-f]{8} has a driver that is alive: process \d+ on", err)
     assert_finished(hosts, driver, "collected", 300)
 
@@ -159,14 +154,14 @@ def test_h2_a_run_that_is_not_resumable_leaves_no_keys(hosts):
     hosts.await_work(hosts.await_ranks(2))
     kill(driver)
     wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
-    _, err = ended(resume(hosts), 1)
+    _, err = ended(hosts.resume(), 1)
     assert "there is no run to resume" in err
 
 
 def test_d2_a_replica_that_was_lost_with_the_driver_is_an_error(hosts):
     driver = begin(hosts, "dyn_redis", "tallied", 600)
     kill(driver)
-    _, err = ended(resume(hosts), 1)
+    _, err = ended(hosts.resume(), 1)
     assert "Tally2, with what its postprocess would have written; this cannot be repeated" in err
     wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
 
@@ -192,7 +187,7 @@ def test_h2_a_resumable_run_outlives_the_sigterm_of_a_time_limit(hosts):
     assert "the run stays; with the same key: dispel4py resume --redis-url redis://" in err
     assert f" {run_id}\n" in err
     assert not driver.members()
-    resumed = resume(hosts, run_id, "--key-file", key, D4PY_KEY="")
+    resumed = hosts.resume(run_id, "--key-file", key, D4PY_KEY="")
     assert_finished(hosts, resumed, "collected", 300)
     assert not key.exists()
 
@@ -205,11 +200,11 @@ def test_the_file_with_the_key_stays_until_the_run_has_ended(hosts):
     )
     hosts.await_work(hosts.await_ranks(1))
     kill(driver)
-    _, err = ended(resume(hosts, D4PY_KEY=""), 2)
+    _, err = ended(hosts.resume(D4PY_KEY=""), 2)
     assert "the run's key is missing" in err
-    _, err = ended(resume(hosts, D4PY_KEY=secrets.token_urlsafe(32)), 2)
+    _, err = ended(hosts.resume(D4PY_KEY=secrets.token_urlsafe(32)), 2)
     assert "this is not the key of run" in err
-    driver = resume(hosts, "--key-file", key, D4PY_KEY="")
+    driver = hosts.resume("--key-file", key, D4PY_KEY="")
     assert_finished(hosts, driver, "plain", 300)
     assert not key.exists()
 
@@ -223,7 +218,7 @@ def test_a_file_with_a_key_that_the_run_has_not_written_stays(hosts):
     )
     hosts.await_work(hosts.await_ranks(1))
     kill(driver)
-    assert_finished(hosts, resume(hosts, "--key-file", key, D4PY_KEY=""), "plain", 300)
+    assert_finished(hosts, hosts.resume("--key-file", key, D4PY_KEY=""), "plain", 300)
     assert key.exists()
 
 
@@ -242,4 +237,4 @@ def test_the_list_of_runs_says_which_can_be_resumed(hosts):
     listed = hosts.command("runs", "--redis-url", hosts.url)
     assert "can be resumed" in listed.stdout
     assert SECRET not in listed.stdout
-    assert_finished(hosts, resume(hosts, run_id), "collected", 300)
+    assert_finished(hosts, hosts.resume(run_id), "collected", 300)

@@ -140,6 +140,11 @@ class Hosts:
         arguments = ["worker", "--redis-url", self.url, "--wait", 20, *arguments]
         return self._start(1, "there", arguments, environment)
 
+    def resume(self, *arguments, **environment):
+        """Start ``dispel4py resume``, where the workflow's file is not."""
+        arguments = ["resume", "--redis-url", self.url, *arguments]
+        return self._start(0, "there", arguments, environment)
+
     def command(self, *arguments, **environment):
         """Run a command on the remote workers' host to its end."""
         return subprocess.run(

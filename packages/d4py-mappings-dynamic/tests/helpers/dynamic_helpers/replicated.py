@@ -116,7 +116,7 @@ class Cluster(Group):
         self.primaries, self.replicas = self.nodes[:3], self.nodes[3:]
         bounds = [self.SLOTS * number // 3 for number in range(4)]
         for node, begin, end in zip(self.primaries, bounds, bounds[1:], strict=False):
-            node.client.execute_command("CLUSTER ADDSLOTSRANGE", begin, end - 1)
+            node.client.execute_command("CLUSTER ADDSLOTS", *range(begin, end))
         names = [str(node.client.execute_command("CLUSTER MYID"), "ascii") for node in self.nodes]
         for node, name in zip(self.replicas, names, strict=False):
             wait_until(lambda node=node, name=name: _replicates(node, name), "a replica's start")
@@ -167,7 +167,7 @@ class Watched(Group):
         first, second, *others = free_ports(5)
         options = ["--save", "", "--repl-diskless-sync-delay", "0", *options]
         self.primary = self.start(first, *options)
-        self.replica = self.start(second, *options, "--replicaof", f"{HOST} {first}")
+        self.replica = self.start(second, *options, "--replicaof", HOST, str(first))
         wait_until(self.replica.is_replica_in_sync, "the replica's first copy")
         self.sentinels = [self._sentinel(port) for port in others]
         for node in self.sentinels:
