@@ -244,6 +244,19 @@ class TestDying:
         err = finish(hosts, driver, "collected", 1000)
         assert len(re.findall(r"worker \d died: no heartbeat for \d s", err)) >= 2
 
+    def test_c5_workers_that_are_killed_with_their_command_are_evicted_before_the_lease(
+        self, hosts
+    ):
+        driver = hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1, "--lease", 3600)
+        workers = hosts.workers("-n", 2)
+        hosts.await_work(hosts.await_ranks(3))
+        workers.send_to_all(signal.SIGKILL)
+        wait_until(lambda: len(hosts.ranks()) == 1, "the eviction of both workers", 60)
+        hosts.open_gate()
+        out, err = ended(driver, 0)
+        assert_exact(out, "collected", 1000)
+        assert "its connection to the server was closed" in err
+
     def test_c5_a_call_may_hold_the_gil_for_longer_than_the_lease(self, hosts):
         arguments = "hybrid_redis", "collected", "-i", 20, "-n", 0, "--lease", 1.2
         driver = hosts.driver(*arguments, HOLDS_LOCK_AT="3")

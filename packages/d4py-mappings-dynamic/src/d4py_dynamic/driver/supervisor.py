@@ -7,6 +7,7 @@ and leave by themselves; the store has their heartbeats.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isinf
 from time import monotonic
 from typing import Any, Protocol
 
@@ -214,7 +215,10 @@ class WorkerSupervisor:
         starting on a busy machine, or in a call that holds Python's lock, which its heartbeat
         needs too.
         """
-        error = WorkerLostError(rank, 0, f"no heartbeat for {seconds:.0f} s")
+        silence = f"no heartbeat for {seconds:.0f} s"
+        if isinf(seconds):
+            silence = "its connection to the server was closed"
+        error = WorkerLostError(rank, 0, silence)
         if rank not in self._local_ranks:
             self.on_worker_exited(error, drained=False)
             return
@@ -225,9 +229,9 @@ class WorkerSupervisor:
         elif rank not in self._late:
             self._late.add(rank)
             _LOG.info(
-                "worker %d has sent no heartbeat for %.0f s, but its process runs: waiting for"
-                " what it does, such as a call that keeps Python's lock (GIL)",
-                *(rank, seconds),
+                "worker %d: %s, but its process runs: waiting for what it does, such as a call that"
+                " keeps Python's lock (GIL)",
+                *(rank, silence),
             )
 
     def _with_rank(self, error: WorkerLostError) -> WorkerLostError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from typing import NamedTuple
 
 import redis
@@ -15,7 +16,7 @@ import redis
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
@@ -129,6 +130,7 @@ class Heartbeat(threading.Thread):
         self._keys = keys
         self._member = member
         self._driver_id = driver_id
+        self._broken: int | None = None
         self._stopped = threading.Event()
 
     def run(self) -> None:
@@ -139,11 +141,21 @@ class Heartbeat(threading.Thread):
                 connect(self._address, key=self._keys.prefix) as client,
             ):
                 send = register_script(client, "heartbeat")
-                arguments = {"keys": [self._keys.prefix], "args": [self._member, self._driver_id]}
-                while send(**arguments) and not self._stopped.wait(HEARTBEAT_SECONDS):
-                    pass
+                while send(keys=[self._keys.prefix], args=self._arguments(client)):
+                    if self._stopped.wait(HEARTBEAT_SECONDS):
+                        break
         except (D4pyError, redis.RedisError):
             pass  # the main thread meets the same error, and reports it
+
+    def _arguments(self, client: redis.Redis) -> list[int | str]:
+        """Return the arguments of `heartbeat.lua`, with the connection if it is a new one."""
+        arguments: list[int | str] = [self._member, self._driver_id]
+        broken = broken_connections(client)
+        if broken != self._broken and not self._driver_id:
+            self._broken = broken
+            with suppress(redis.ResponseError):  # not every user may ask for it
+                arguments.append(client.client_id())
+        return arguments
 
     def stop(self) -> None:
         """Stop sending, and wait for the thread to end."""

@@ -293,6 +293,8 @@ class RunStore(Protocol):
     def seconds_since_heartbeat(self) -> Mapping[int, float] | None:
         """Return the age of each worker's last heartbeat in seconds, and send the driver's own.
 
+        The age is infinite where a worker's connection is known to have ended.
+
         None where all workers are processes of this machine, which the operating system watches.
         """
 

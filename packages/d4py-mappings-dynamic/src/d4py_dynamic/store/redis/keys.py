@@ -83,6 +83,7 @@ _OTHERS = (
     *("unfinished", "watched", "idle", "paused", "replicas", "calls", "busy", "costs", "feeding"),
     *(
         "members",
+        "connections",
         "states",
         "positions",
         "delivery_counts",

@@ -24,11 +24,12 @@ from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.event_reader import EventReader
+from d4py_dynamic.store.redis.heartbeats import Heartbeats
 from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RUNS, RunKeys, pin_name
 from d4py_dynamic.store.redis.queue_room import QueueRoom
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
-from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script
+from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, is_counted
@@ -39,6 +40,8 @@ from dispel4py.result import InstanceStats
 
 #: Seconds that a server, which may have failed the run by not answering, has to delete its keys.
 _DELETE_SECONDS = 1.0
+#: Seconds beyond `--reconnect` after which a worker without a heartbeat is late.
+_LATE_SECONDS = 3.0
 
 
 class RedisRunStore:
@@ -78,7 +81,9 @@ class RedisRunStore:
         self._redis = connect(address, key=keys.prefix)
         caller = f"driver-{secrets.token_hex(8)}"
         self._scripts = IdempotentScripts(self._redis, keys.prefix, caller)
-        self._heartbeat = register_script(self._redis, "heartbeat")
+        self._heartbeats = Heartbeats(
+            self._redis, keys, driver_id, address.reconnect_seconds + _LATE_SECONDS
+        )
         self._callers = [self._scripts]
         self._broken = 0
         wait = address.block_seconds
@@ -103,7 +108,7 @@ class RedisRunStore:
             announce(self._redis, keys, mapping, self._driver_id)
             with connect(self._address) as directory:
                 directory.sadd(RUNS, keys.run_id)
-            self._heartbeat(keys=[keys.prefix], args=["driver", self._driver_id])
+            self._heartbeats.exchange()
 
     def offer(self, spec: object, lease: float) -> None:
         """Let workers that know the run's key join it; see `run_info.offer`."""
@@ -118,8 +123,7 @@ class RedisRunStore:
     def send_heartbeats(self, ranks: Iterable[int]) -> None:
         """Send the heartbeats of workers whose processes run on this host."""
         with service_errors(self._address):
-            for rank in ranks:
-                self._heartbeat(keys=[self._keys.prefix], args=[rank, ""])
+            self._heartbeats.send(ranks)
 
     def join(self) -> int:
         request = ScriptRequest(driver_id=self._driver_id)
@@ -197,12 +201,8 @@ class RedisRunStore:
                 yield Lease(remaining(task, at), None, at, delivery_count)
 
     def seconds_since_heartbeat(self) -> dict[int, float]:
-        prefix = self._keys.prefix
         with service_errors(self._address):
-            flat = self._heartbeat(keys=[prefix], args=["driver", self._driver_id]) or []
-        members = dict(zip(flat[::2], map(int, flat[1::2]), strict=True))
-        now = members.pop(b"driver", 0)
-        return {int(rank): (now - seen) / 1000 for rank, seen in members.items()}
+            return self._heartbeats.exchange()
 
     def load(self) -> Load:
         keys = self._keys

@@ -19,6 +19,7 @@ local shared = key('shared')
 local function remove_member()
   if call('HDEL', key('members'), rank) == 0 then return nil end
   call('HDEL', answers, rank)
+  call('HDEL', key('connections'), rank)
   call('SREM', key('idle'), rank)
   call('SREM', key('paused'), rank)
   local attempt = call('HGET', key('attempts'), rank) or ''
