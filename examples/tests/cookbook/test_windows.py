@@ -1,8 +1,12 @@
 """Windows have the items that belong to them, whatever the order of arrival."""
 
 import random
+from itertools import pairwise
 
+from d4py_examples.cookbook.files import FindFiles
+from d4py_examples.cookbook.tables import ReadCSV
 from d4py_examples.cookbook.windows import CountWindows, SessionWindows, TimeWindows
+from dispel4py import WorkflowGraph, run
 from dispel4py.testing import feed
 
 ITEMS = [{"key": "ab"[n % 2], "time": float(n)} for n in range(40)]
@@ -45,6 +49,21 @@ def test_what_comes_after_its_window_goes_to_late():
     outputs = feed(TimeWindows(10.0, lateness=5.0), items)
     assert [times(window) for window in outputs["output"]] == [[1.0, 9.0], [14.0, 15.0, 12.0]]
     assert outputs["late"] == [{"key": "a", "time": 9.5}]
+
+
+def test_rows_of_files_go_into_windows(tmp_path):
+    for day in range(3):
+        rows = "".join(f"A,{time}\n" for time in range(86400 * day, 86400 * (day + 1), 3600))
+        (tmp_path / f"{day}.csv").write_text(f"key,time\n{rows}")
+    pes = [FindFiles(f"{tmp_path}/*.csv"), ReadCSV({"time": float}), TimeWindows(6 * 3600.0)]
+    graph = WorkflowGraph()
+    for one, other in pairwise(pes):
+        graph.connect(one, "output", other, "input")
+    outputs = run(graph, mapping="multi", processes=5).outputs["TimeWindows2"]
+    assert outputs.keys() == {"output"}
+    assert [(w["start"], len(w["items"])) for w in outputs["output"]] == [
+        (start, 6) for start in range(0, 3 * 86400, 6 * 3600)
+    ]
 
 
 def test_an_item_of_another_key_makes_none_late():

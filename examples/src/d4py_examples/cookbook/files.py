@@ -17,7 +17,8 @@ class FindFiles(ProducerPE):
             of folders.
     """
 
-    independent_calls = True
+    # Its calls are not declared independent: they take no time, and an ordered input further down,
+    # as windows of time have, needs calls in their order.
 
     def __init__(self, pattern: str | None = None) -> None:
         super().__init__()
