@@ -14,11 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import cache
+from itertools import compress, groupby
 from operator import itemgetter
 from typing import Any
 
 _FIRST = itemgetter(0)
+#: Instances for each of which a batch may be read once.
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,21 @@ class AssignedItems:
 
     def by_instance(self) -> list[tuple[int, list[Any]]]:
         """Return the items by instance: one part for each instance, in order inside."""
+        found = self.instances
+        if isinstance(found, bytes):
+            used = sorted(set(found), key=found.index)
+            if len(used) <= _FEW:  # quicker than a loop, though it reads the batch for each
+                return [
+                    (instance, [*compress(self.items, found.translate(_selector(instance)))])
+                    for instance in used
+                ]
         parts: dict[int, list[Any]] = {instance: [] for instance in dict.fromkeys(self.instances)}
         for instance, item in zip(self.instances, self.items, strict=True):
             parts[instance].append(item)
         return [*parts.items()]
+
+
+@cache
+def _selector(instance: int) -> bytes:
+    """Return the table for `bytes.translate` that makes 1 of an instance, and 0 of others."""
+    return bytes(instance) + b"\1" + bytes(255 - instance)

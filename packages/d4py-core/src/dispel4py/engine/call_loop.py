@@ -173,7 +173,9 @@ class CallLoop:
                 if kind is pair and len(data) == 2:
                     one, two = data
                     if ((type(one) is text and len(one) <= small) or type(one) in smalls) and (
-                        (type(two) is text and len(two) <= small) or type(two) in smalls
+                        type(two) is immutable
+                        or (type(two) is text and len(two) <= small)
+                        or type(two) in smalls
                     ):
                         out.append(data)  # neither to be copied nor to be measured
                         continue

@@ -51,8 +51,7 @@ class GroupLoop:
         item: Any = None
         instance = 0
         try:
-            for item in items:
-                instance = next(instances)
+            for item, instance in zip(items, instances, strict=False):
                 returned = methods[instance]({input_name: item})
                 if returned is not None:
                     gather(returned)
@@ -74,7 +73,7 @@ class GroupLoop:
         item: Any = None
         instance = 0
         try:
-            for item in items:
+            for item in items:  # not by zip(), which holds a reference: see `is_unreachable`
                 instance = next(instances)
                 data = methods[instance](item)
                 if type(data) is immutable:

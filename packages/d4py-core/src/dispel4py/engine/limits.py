@@ -10,6 +10,7 @@ class EngineLimits(NamedTuple):
 
     Attributes:
         batch_items: most items in a batch.
+        written_items: items that one call may write before they are sent.
         batch_seconds: a batch should keep a PE busy no longer, so that slow items move on one by
             one.
         batch_bytes: a batch should not be larger, so that large items are still in a CPU cache
@@ -34,7 +35,8 @@ class EngineLimits(NamedTuple):
         slow_call_seconds: shorter calls, and batches of calls, are not among them.
     """
 
-    batch_items: int = 1024
+    batch_items: int = 4096
+    written_items: int = 1024
     batch_seconds: float = 0.005
     batch_bytes: int = 4 << 20
     max_batch_bytes: int = 8 << 20

@@ -69,7 +69,8 @@ class PEWriter:
         self._lines = options.lines
         limits = options.limits
         self._thread_items = limits.thread_items
-        self._batch_items, self._batch_bytes = limits.batch_items, limits.batch_bytes
+        self._batch_items = min(limits.batch_items, limits.written_items)
+        self._batch_bytes = limits.batch_bytes
         self._linger = limits.linger_seconds
         self._clock = options.clock
         self._send = send
