@@ -4,7 +4,7 @@
 follows ``--`` goes to pytest, such as tests of a mapping of your own:
 ``dispel4py-conformance report --output here -- -n 2 tests/test_my_mapping.py``.
 ``bench-table`` shows what benchmarks have measured; ``pytest-benchmark compare`` compares two
-sessions.
+sessions.  ``bench-instructions`` counts instructions, which do not depend on the load of a machine.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from d4py_conformance.bench import instructions
 from d4py_conformance.bench import tables as bench_tables
 from dispel4py.errors import OptionError
 
@@ -68,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--picture", metavar="FILE", help="draw the ratios, too (.png, .svg, …)")
     table.add_argument("--markdown", metavar="FILE", help="write it as a page in Markdown, too")
     table.set_defaults(do=_bench_table)
+    counts = commands.add_parser(
+        "bench-instructions", help="count the instructions per item by valgrind, as a table"
+    )
+    counts.add_argument("paths", nargs="*", metavar="PATH", help="names of paths (default: all)")
+    counts.set_defaults(do=_bench_instructions)
     return parser
 
 
@@ -78,6 +84,11 @@ def _bench_table(arguments: argparse.Namespace) -> int:
         bench_tables.draw_figures(figures, arguments.picture)
     if arguments.markdown:
         bench_tables.write_markdown(arguments.file, arguments.markdown)
+    return 0
+
+
+def _bench_instructions(arguments: argparse.Namespace) -> int:
+    instructions.print_table(arguments.paths)
     return 0
 
 
