@@ -174,17 +174,19 @@ def test_events_of_a_run_that_lasts_are_made_late():
         if "in progress" in line:
             written.set()
 
-    def make():
-        made.append(True)
+    def make(age):
+        made.append(age)
         limits = ProgressLimits(first_seconds=0.1, growth=1.0)
-        return EventStream([ProgressLines(write, limits, passed=0.1)])
+        return EventStream([ProgressLines(write, limits, passed=0.1)], age)
 
     run(waiting_graph(written), inputs=1, observers=[LateEvents(0.1, make)])
-    assert made == [True]
+    assert len(made) == 1
+    assert made[0] >= 0.1
+    assert float(lines[0].partition(" s")[0]) >= 0.1
     assert "Waits1 0 done, 1 in progress" in lines[-1]
     written.set()
     run(waiting_graph(written), inputs=1, observers=[LateEvents(60.0, make)])
-    assert made == [True]
+    assert len(made) == 1
 
 
 class Display:

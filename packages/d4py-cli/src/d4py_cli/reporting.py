@@ -74,7 +74,8 @@ class Reporter(AbstractContextManager["Reporter"]):
         """
         if self._quiet:
             return [*others]
-        if others:
+        # What is kept until then grows with the time.
+        if others or self._progress_seconds > _PROGRESS_SECONDS:
             return [*others, self._progress_lines()]
         return [LateEvents(self._progress_seconds, self._late_events)]
 
@@ -85,10 +86,10 @@ class Reporter(AbstractContextManager["Reporter"]):
         limits = ProgressLimits(first_seconds=self._progress_seconds)
         return ProgressLines(self.write, limits, passed)
 
-    def _late_events(self) -> RunEvents:
+    def _late_events(self, age: float) -> RunEvents:
         from dispel4py.observing.event_stream import EventStream
 
-        return EventStream([self._progress_lines(self._progress_seconds)])
+        return EventStream([self._progress_lines(self._progress_seconds)], age)
 
     def write(self, line: str) -> None:
         """Write a line, unless quiet."""

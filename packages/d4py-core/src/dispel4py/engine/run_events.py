@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from dispel4py.result import RunOptions, RunResult
@@ -79,15 +80,16 @@ class LateEvents(RunEvents):
 
     Args:
         seconds: how long the run has to last.
-        make: makes what gets the events.
+        make: makes what gets the events, given how many seconds ago the run has started.
     """
 
     is_observed = True
 
-    def __init__(self, seconds: float, make: Callable[[], RunEvents]) -> None:
+    def __init__(self, seconds: float, make: Callable[[float], RunEvents]) -> None:
         super().__init__()
         import_module("dispel4py.engine.metering")  # once, and not in each worker that is forked
         self._make = make
+        self._started_at = perf_counter()
         self._lock = threading.Lock()
         self._kept: list[Callable[[RunEvents], None]] = []
         self._events: RunEvents | None = None
@@ -127,7 +129,7 @@ class LateEvents(RunEvents):
                 call(self._events)
 
     def _start(self) -> None:
-        made = self._make()
+        made = self._make(perf_counter() - self._started_at)
         with self._lock:
             for call in self._kept:
                 call(made)

@@ -29,18 +29,22 @@ class EventStream(RunEvents):
 
     Args:
         observers: the observers.
+        age: how many seconds ago the run has started.
         limits: what they may cost the run.
     """
 
     is_observed = True
 
     def __init__(
-        self, observers: Sequence[events.Observer], limits: ObserverLimits = ObserverLimits()
+        self,
+        observers: Sequence[events.Observer],
+        age: float = 0.0,
+        limits: ObserverLimits = ObserverLimits(),
     ) -> None:
         super().__init__()
         self._limits = limits
         self._queues = [ObserverQueue(observer, limits) for observer in observers]
-        self._started_at, self._began_at = perf_counter(), time()
+        self._started_at, self._began_at = perf_counter() - age, time() - age
         self._workers: set[int] = set()
         self._failures: dict[tuple[str, str, str], _FailureKind] = {}
         self._tasks: dict[str | None, int] = {}

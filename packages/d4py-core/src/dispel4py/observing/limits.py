@@ -16,7 +16,7 @@ class ObserverLimits(NamedTuple):
     """
 
     waiting_events: int = 10_000
-    end_seconds: float = 2.0
+    end_seconds: float = 1.0
     failure_seconds: float = 0.5
 
 
@@ -27,8 +27,10 @@ class ProgressLimits(NamedTuple):
         first_seconds: until the first line.
         growth: by what the time between two lines grows.
         longest_seconds: until where it grows.
+        least_seconds: until any line, for the reports that belong to it.
     """
 
     first_seconds: float = 10.0
     growth: float = 1.5
     longest_seconds: float = 60.0
+    least_seconds: float = 0.1

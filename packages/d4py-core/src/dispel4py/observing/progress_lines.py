@@ -18,7 +18,8 @@ class ProgressLines:
     Args:
         write: writes a line, which has no line end; called by a thread.
         limits: when.
-        passed: seconds that have passed already of those until the first line.
+        passed: seconds that have passed already of those until the first line; what was reported in
+            that time comes now.
         clock: the time in seconds.
     """
 
@@ -62,7 +63,7 @@ class ProgressLines:
     def _run(self) -> None:
         seconds = self._limits.first_seconds
         passed = self._passed
-        while not self._ended.wait(seconds - passed):
+        while not self._ended.wait(max(seconds - passed, self._limits.least_seconds)):
             passed = 0.0
             self._write(self.line())
             seconds = min(seconds * self._limits.growth, max(seconds, self._limits.longest_seconds))
