@@ -21,7 +21,6 @@ from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, load_module
-from dispel4py.processes.slurm import step_tasks
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import execute_run, run_on
@@ -74,7 +73,7 @@ def _run_job_here(
         with Reporter(quiet=options.quiet):
             mapping.join_run(RunOptions(processes=options.num, extra=extra))
         return 0
-    if not isinstance(mapping, CollectiveMapping):  # one of whose processes writes
+    if options.output and not isinstance(mapping, CollectiveMapping):  # one of whose ranks writes
         _check_is_only_task(options.output)
     inputs = read_inputs(options)
     sys.argv = [options.workflow, *workflow_arguments]
@@ -169,14 +168,16 @@ def run_and_report(
     return 0
 
 
-def _check_is_only_task(output: str | None) -> None:
+def _check_is_only_task(output: str) -> None:
     """Refuse to write a file that other tasks of srun would write, too.
 
     Raises:
         OptionError: srun has started this process as one of several.
     """
+    from dispel4py.processes.slurm import step_tasks
+
     tasks = step_tasks()
-    if output is not None and tasks > 1:
+    if tasks > 1:
         raise OptionError(
             f"srun has started {tasks} processes, and each of them would run the workflow and write"
             f" {output} (--output); start one: srun -n 1, or leave srun out"
