@@ -20,6 +20,8 @@ from _pytest.doctest import DoctestModule
 #: They start MPI when they are imported, as for doctests; beside its threads no test would fork.
 collect_ignore_glob = [
     "packages/d4py-mappings-fixed/src/d4py_fixed/mpi/*.py",
+    # It does nothing but raise an error.
+    "packages/d4py-core/src/dispel4py/provenance.py",
     # They are started in environments of their own, with libraries that are not here.
     "conformance/src/d4py_conformance/bench/programs/*.py",
 ]

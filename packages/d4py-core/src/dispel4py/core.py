@@ -18,10 +18,11 @@ runner (`dispel4py.engine.runner`) calls it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dispel4py.logs import RUN_LOG
+from dispel4py.logs import PROVENANCE_LOG, RUN_LOG
 
 NAME = "name"
 TYPE = "type"
@@ -31,6 +32,11 @@ GROUPING = "grouping"
 WRITER = "writer"
 OPTIONAL = "optional"
 ORDERED = "ordered"
+
+#: One path or address, or several.
+Addresses = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+#: Begins a message by which a PE declares files, which takes the way of those that it logs.
+_DECLARED = "\0declared "
 
 #: Attributes that a run sets on its copy of a PE, which are no part of the PE's state.
 RUNTIME_ATTRIBUTES = ("_run_writer", "_run_log")
@@ -51,8 +57,22 @@ def overrides_batch(pe: GenericPE) -> bool:
 
 def show_log(pe_id: str, rank: int, message: str) -> None:
     """Log a message of a PE; without a handler, it is printed on standard error."""
+    if message.startswith(_DECLARED):
+        import json  # only runs that declare need it
+
+        used, generated = json.loads(message.removeprefix(_DECLARED))
+        declared = pe_id, rank, tuple(used), tuple(generated)
+        PROVENANCE_LOG.info("%s has declared %s", pe_id, message, extra={"declared": declared})
+        return
     line = pe_id, rank, message
     RUN_LOG.info("%s (rank %s): %s", *line, extra={"pe_line": line})
+
+
+def _addresses(given: Addresses) -> list[str]:
+    """Return addresses as text; paths are made absolute, since hosts differ in the current one."""
+    listed = [given] if isinstance(given, str | os.PathLike) else list(given)
+    texts = [os.fspath(one) for one in listed]
+    return [text if "://" in text else os.path.abspath(text) for text in texts]
 
 
 class _CallContext:
@@ -328,6 +348,19 @@ class GenericPE:
             self._run_log(self.id, self.rank, str(message))
         else:
             show_log(self.id, self.rank, str(message))
+
+    def provenance(self, used: Addresses = (), generated: Addresses = ()) -> None:
+        """Declare what this PE has used and made, for the provenance of the run.
+
+        It has an effect where the run has an observer for it, as by the option ``--provenance``.
+
+        Args:
+            used: paths of files or addresses that were read: one, or several.
+            generated: those that were written.
+        """
+        import json
+
+        self.log(f"{_DECLARED}{json.dumps([_addresses(used), _addresses(generated)])}")
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()

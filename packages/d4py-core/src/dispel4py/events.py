@@ -285,6 +285,23 @@ class Message(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FilesDeclared(Event):
+    """A PE has declared what it has used and made, by `GenericPE.provenance`.
+
+    Attributes:
+        pe: id of the PE.
+        worker: number of its worker.
+        used: paths or addresses of what it has used.
+        generated: paths or addresses of what it has made.
+    """
+
+    pe: str
+    worker: int
+    used: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded(Event):
     """The last event of a run.
 
@@ -330,7 +347,7 @@ _KINDS: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
         *(RunStarted, WorkerStarted, InstanceReport, QueueReport, Failure, SlowCall, WorkerLost),
-        *(WorkerReplaced, Scaled, Message, RunEnded),
+        *(WorkerReplaced, Scaled, Message, FilesDeclared, RunEnded),
     )
 }
 #: Field → what restores its value from JSON, for those that JSON changes.
@@ -340,6 +357,8 @@ _RESTORED: dict[str, Callable[[Any], Any]] = {
     ),
     "edges": lambda value: tuple(_restore(EdgeDescription, edge) for edge in value),
     "command": tuple,
+    "used": tuple,
+    "generated": tuple,
 }
 
 

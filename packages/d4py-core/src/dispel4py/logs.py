@@ -66,5 +66,9 @@ class _ShownLogger(logging.Logger):
                 print(record.getMessage(), file=sys.stderr, flush=True)
 
 
+#: What PEs declare for the provenance of a run; shown nowhere, but taken by who observes the run.
+PROVENANCE_LOG = logging.getLogger(f"{ROOT}.provenance")
+PROVENANCE_LOG.propagate = False
+PROVENANCE_LOG.setLevel(logging.INFO)
 #: Messages of runs and of their PEs.
 RUN_LOG = get_logger("run", always=logging.INFO)

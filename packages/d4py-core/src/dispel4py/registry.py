@@ -47,7 +47,7 @@ KNOWN_DISTRIBUTIONS = {
 _TIMED = "use {!r}: every run counts the calls of each PE and the time in them, in result.stats"
 _CLUSTER = "use 'multi' on one machine, 'mpi', 'zmq_multi' or 'hybrid_redis' on several"
 #: Mappings of other versions of dispel4py → what to use instead.
-_FORMER = {
+FORMER_MAPPINGS = {
     "timed_simple": _TIMED.format("simple"),
     "timed_multi": _TIMED.format("multi"),
     "timed_mpi": _TIMED.format("mpi"),
@@ -335,8 +335,8 @@ def _entry_point(name: str, group: str = ENTRY_POINT_GROUP) -> EntryPoint | None
 def _not_installed(name: str) -> str:
     installed = available()
     message = f"no mapping {name!r} is installed (installed: {name_list(installed)})"
-    if name in _FORMER:
-        return f"{message}; {_FORMER[name]}"
+    if name in FORMER_MAPPINGS:
+        return f"{message}; {FORMER_MAPPINGS[name]}"
     nearest = _close_matches(name, [*installed, *KNOWN_DISTRIBUTIONS], 0.5)
     if name in KNOWN_DISTRIBUTIONS:
         message += f"; to get it: pip install '{KNOWN_DISTRIBUTIONS[name]}'"

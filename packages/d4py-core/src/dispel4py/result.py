@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from dispel4py.errors import OptionError, ProcessingError, shorten
+from dispel4py.files.entry_points import find_object_reference, load_object
 
 if TYPE_CHECKING:
-    from dispel4py.events import Observer
+    from dispel4py.events import Event, Observer
     from dispel4py.loading import Origin
 
 #: Number of seeds: they go from 0 to this number minus 1.
@@ -172,12 +174,34 @@ class RunResult:
             tracebacks take more than 64 MiB; empty with `RunOptions.on_failure`.
         stats: counts and times.
         failure_counts: number of all skipped items, by PE, phase and type of exception.
+        events: what happened, for `report`, if the run was recorded; see `dispel4py.run`.
     """
 
     outputs: dict[str, dict[str, list[Any]]]
     failures: list[Failure]
     stats: RunStats
     failure_counts: list[FailureCount] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list, repr=False)
+
+    def report(self, path: str | PathLike[str]) -> None:
+        """Write a page about the run, which a browser shows without a network.
+
+        It has totals only, unless the run was recorded: ``run(..., record=True)``.
+
+        Args:
+            path: name of the file; it is replaced.
+
+        Raises:
+            OptionError: d4py-cli is not installed, or a library that it needs for this.
+            RunError: the file cannot be written.
+        """
+        reference = find_object_reference("dispel4py.reports", "html")
+        if reference is None:
+            raise OptionError(
+                "a report is written by d4py-cli, which is not installed: run"
+                " pip install 'd4py-cli[report]'"
+            )
+        load_object(reference)(self, path)
 
     def _repr_html_(self) -> str:
         """Return tables of results, failures and PEs for notebooks."""

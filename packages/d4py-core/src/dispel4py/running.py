@@ -40,6 +40,7 @@ def run(
     on_progress: Callable[[RunStats], None] | None = None,
     observers: Sequence[Observer] = (),
     progress: bool = False,
+    record: bool = False,
     strict: bool = False,
     seed: int | None = None,
     **options: Any,
@@ -65,6 +66,7 @@ def run(
         observers: get the events of the run, each in a thread of its own; see `dispel4py.events`.
         progress: True shows how far the run is: a table in a notebook, lines on standard error
             elsewhere.
+        record: True keeps what happens in `RunResult.events`, for `RunResult.report`.
         strict: True refuses PEs that keep undeclared state: they change their own attributes
             without `stateful`, `single` or a grouping.  Otherwise a warning is logged.
         seed: seed of the random numbers that PEs draw from Python's and NumPy's global generators,
@@ -103,6 +105,8 @@ def run(
         seed=seed,
     )
     try:
+        if record:
+            return _recorded(lambda how: run_on(chosen, graph, inputs, how), run_options)
         return execute_run(lambda how: run_on(chosen, graph, inputs, how), run_options)
     except ProcessingError as error:
         # The frames between here and the PE are d4py's, and would hide those of the PE.
@@ -152,6 +156,22 @@ def _with_progress(observers: Sequence[Observer]) -> Sequence[Observer]:
     from dispel4py.observing.shown_progress import show_progress
 
     return [*observers, show_progress()]
+
+
+def _recorded(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunResult:
+    """Execute a run, and keep its events in its result, also in that of a run that fails."""
+    from dispel4py.observing.event_recording import EventRecording
+
+    recording = EventRecording()
+    try:
+        result = execute_run(do, replace(options, observers=[*options.observers, recording]))
+    except BaseException as error:
+        failed: RunResult | None = getattr(error, "result", None)
+        if failed is not None:
+            failed.events = recording.events()
+        raise
+    result.events = recording.events()
+    return result
 
 
 def _events_for(observers: Sequence[Observer]) -> RunEvents:

@@ -12,8 +12,8 @@ _OWN_MAPPING = "a mapping is a class with run(graph, inputs, options): see dispe
 _ADVICE = [
     (
         r"dispel4py\.provenance\b",
-        "nothing of it is part of PEs any more; `item_ids = True` gives each item an id by which it"
-        " can be traced",
+        "run with --provenance DIR, and name files by self.provenance(used=…, generated=…);"
+        " `item_ids = True` gives each item an id by which it can be traced",
     ),
     (r"dispel4py\.(new\.spark_process|storm)\b", "the mapping multi, mpi or hybrid_redis"),
     (

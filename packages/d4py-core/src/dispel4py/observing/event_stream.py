@@ -17,7 +17,7 @@ from dispel4py.engine.metering import Meter, MeterReport
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import ProcessingError, WorkerLostError
-from dispel4py.logs import ROOT
+from dispel4py.logs import PROVENANCE_LOG, ROOT
 from dispel4py.observing.description import describe_run
 from dispel4py.observing.limits import ObserverLimits
 from dispel4py.observing.observer_queue import ObserverQueue
@@ -55,7 +55,8 @@ class EventStream(RunEvents):
     def begin(self, plan: Plan, inputs: Mapping[int, RootInput], result: RunResult) -> None:
         super().begin(plan, inputs, result)
         self.on_event(describe_run(plan, inputs, result.stats, self._began_at, self._now))
-        logging.getLogger(ROOT).addHandler(self._messages)
+        for logger in (logging.getLogger(ROOT), PROVENANCE_LOG):
+            logger.addHandler(self._messages)
         for queue in self._queues:
             queue.start()
 
@@ -112,7 +113,10 @@ class EventStream(RunEvents):
             queue.put(event)
 
     def message(self, record: logging.LogRecord) -> None:
-        """Give observers a line that was logged."""
+        """Give observers a line that was logged, or what a PE has declared."""
+        if (declared := getattr(record, "declared", None)) is not None:
+            self.on_event(events.FilesDeclared(self._now, *declared))
+            return
         level = "WARNING" if record.levelno >= logging.WARNING else "INFO"
         pe, worker, text = getattr(record, "pe_line", (None, None, None))
         if text is None:
@@ -125,7 +129,8 @@ class EventStream(RunEvents):
         Args:
             error: what ended it; None if it has done its work.
         """
-        logging.getLogger(ROOT).removeHandler(self._messages)
+        for logger in (logging.getLogger(ROOT), PROVENANCE_LOG):
+            logger.removeHandler(self._messages)
         if self.result is None:  # nothing was started
             return
         for kind in self._failures.values():

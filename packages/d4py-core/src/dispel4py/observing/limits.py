@@ -13,11 +13,13 @@ class ObserverLimits(NamedTuple):
             out, and counted.
         end_seconds: how long a run that is over waits for a slow observer.
         failure_seconds: time between two events about failures of the same kind.
+        kept_reports: reports of an instance that a recording keeps.
     """
 
     waiting_events: int = 10_000
     end_seconds: float = 1.0
     failure_seconds: float = 0.5
+    kept_reports: int = 240
 
 
 class ProgressLimits(NamedTuple):
