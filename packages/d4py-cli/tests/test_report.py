@@ -1,5 +1,7 @@
 """Reports of runs: what is collected from events, and the page in a real browser."""
 
+import re
+
 import pytest
 
 from d4py_cli.report.advice import advise
@@ -124,6 +126,16 @@ class TestSummary:
             QueueReport(2.0, "A0", 0, worker=0),
         ).totals()["A0"]
         assert total.longest_queue == 12
+
+    def test_a_queue_is_as_long_as_it_was_until_the_next_report(self):
+        summary = summarize(
+            started(("A0", 1)),
+            *(QueueReport(time, "A0", n) for time, n in ((1.0, 5), (3.0, 0), (4.0, 0))),
+        )
+        rows = columns(summary)["queues"]
+        levels = dict(zip(rows["time"], rows["A0"], strict=True))
+        assert {level for time, level in levels.items() if 1.0 <= time < 3.0} == {5}
+        assert levels[max(levels)] == 0
 
     def test_the_slowest_calls_are_kept(self):
         calls = [SlowCall(9.0, 0, "A0", 0, float(i), float(i)) for i in range(100)]
@@ -259,3 +271,44 @@ class TestBadLogs:
         done = invoke("report", "gone.jsonl")
         assert (done.status, done.out) == (2, "")
         assert "cannot read gone.jsonl: No such file" in done.err
+
+
+class TestOfAResult:
+    GRAPH = """
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+    class Count(ProducerPE):
+        def _process(self, inputs):
+            return inputs["n"]
+
+    class Invert(IterativePE):
+        def _process(self, data):
+            return 1 / data
+
+    graph = WorkflowGraph()
+    graph.connect(Count(), "output", Invert(), "input")
+    """
+
+    def report(self, write, **options):
+        """The page of `RunResult.report`, as text."""
+        from dispel4py import run
+        from dispel4py.loading import load_module
+
+        graph = load_module(str(write("invert.py", self.GRAPH))).graph(None)
+        numbers = [{"n": n} for n in (1, 0, 2)]
+        result = run(graph, inputs={"Count0": numbers}, on_error="skip", **options)
+        result.report("run.html")
+        with open("run.html", encoding="utf-8") as file:
+            return file.read()
+
+    def test_a_recorded_run_has_its_graph_and_failures(self, write):
+        page = self.report(write, record=True)
+        assert re.findall(r'class="items"[^>]*>([\d,]+)<', page) == ["3"]
+        assert "at item <code>0</code>" in page
+        assert "Totals only" not in page
+
+    def test_of_another_it_has_the_totals_and_says_how_to_get_more(self, write):
+        page = self.report(write)
+        assert "Totals only: run(..., record=True)" in page
+        assert re.search(r"Invert1</td>\s*<td[^>]*>1</td>\s*<td[^>]*>3</td>", page)
+        assert "ZeroDivisionError" in page

@@ -6,29 +6,15 @@ live page are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from operator import add
-from typing import Any
 
+from d4py_cli.event_visitor import EventVisitor
 from d4py_cli.report.increments import Increments
 from d4py_cli.report.limits import ReportLimits
 from d4py_cli.report.timeline import Timeline
-from dispel4py.events import (
-    Event,
-    Failure,
-    InstanceReport,
-    Message,
-    PEDescription,
-    QueueReport,
-    RunEnded,
-    RunStarted,
-    Scaled,
-    SlowCall,
-    WorkerLost,
-    WorkerReplaced,
-    WorkerStarted,
-)
+from dispel4py import events
+from dispel4py.events import Event, Failure, Message, PEDescription, QueueReport, Scaled, SlowCall
 
 
 @dataclass
@@ -86,7 +72,7 @@ class Worker:
     lost: str = ""
 
 
-class RunSummary:
+class RunSummary(EventVisitor):
     """Collects the events of one run.
 
     Args:
@@ -108,8 +94,8 @@ class RunSummary:
 
     def __init__(self, limits: ReportLimits = ReportLimits()) -> None:
         self.limits = limits
-        self.started: RunStarted | None = None
-        self.ended: RunEnded | None = None
+        self.started: events.RunStarted | None = None
+        self.ended: events.RunEnded | None = None
         self.seconds = 0.0
         self.workers: dict[int, Worker] = {}
         self.busy: Timeline[tuple[int, str]] = Timeline(add, limits)
@@ -123,25 +109,12 @@ class RunSummary:
         self._increments = Increments()
         self._queues: dict[tuple[str, int | None], QueueReport] = {}
         self._longest: dict[str, int] = {}
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            RunStarted: self._start,
-            WorkerStarted: self._add_worker,
-            InstanceReport: self._report,
-            QueueReport: self._queue,
-            Failure: self._fail,
-            SlowCall: self._slow_call,
-            WorkerLost: self._lose,
-            WorkerReplaced: self._replace,
-            Scaled: self._scale,
-            Message: self._message,
-            RunEnded: self._end,
-        }
+        self._levels: dict[str, tuple[float, int]] = {}
 
     def on_event(self, event: Event) -> None:
         """Take an event."""
         self.seconds = max(self.seconds, event.time)
-        if (handle := self._handlers.get(type(event))) is not None:
-            handle(event)
+        super().on_event(event)
 
     def totals(self) -> dict[str, PETotals]:
         """Return what each PE has done so far, in the order of the graph."""
@@ -170,17 +143,17 @@ class RunSummary:
         """Return the slowest calls, the slowest first."""
         return sorted(self._slow.values(), key=lambda call: -call.seconds / call.calls)
 
-    def _start(self, event: RunStarted) -> None:
+    def visit_RunStarted(self, event: events.RunStarted) -> None:
         self.started = event
 
-    def _end(self, event: RunEnded) -> None:
+    def visit_RunEnded(self, event: events.RunEnded) -> None:
         self.ended = event
         self.seconds = max(self.seconds, event.seconds)
 
-    def _add_worker(self, event: WorkerStarted) -> None:
+    def visit_WorkerStarted(self, event: events.WorkerStarted) -> None:
         self.workers[event.worker] = Worker(event.worker, event.host, event.pid, event.time)
 
-    def _report(self, event: InstanceReport) -> None:
+    def visit_InstanceReport(self, event: events.InstanceReport) -> None:
         worker = self.workers.setdefault(event.worker, Worker(event.worker, started=event.time))
         new = self._increments.add(event, worker.started)
         # Calls that began before the last report belong to the time before it, too.
@@ -189,14 +162,17 @@ class RunSummary:
         began = min(new.since, event.time - new.seconds)
         self.busy.spread((event.worker, event.pe), began, event.time, new.seconds)
 
-    def _queue(self, event: QueueReport) -> None:
+    def visit_QueueReport(self, event: events.QueueReport) -> None:
         pe = event.pe or ""
         self._queues[pe, event.worker] = event
         waiting = sum(one.waiting for (of, _), one in self._queues.items() if of == pe)
         self._longest[pe] = max(waiting, self._longest.get(pe, 0))
-        self.queues.put(pe, event.time, waiting)
+        since, before = self._levels.get(pe, (event.time, waiting))
+        self.queues.hold(pe, since, event.time, before)
+        self.queues.hold(pe, event.time, event.time, waiting)
+        self._levels[pe] = event.time, waiting
 
-    def _fail(self, event: Failure) -> None:
+    def visit_Failure(self, event: events.Failure) -> None:
         key = event.pe, event.phase, event.exception_type
         first = self.failures.get(key)
         if first is not None:
@@ -204,27 +180,27 @@ class RunSummary:
         elif len(self.failures) < self.limits.failures:
             self.failures[key] = event
 
-    def _slow_call(self, event: SlowCall) -> None:
+    def visit_SlowCall(self, event: events.SlowCall) -> None:
         self._slow[event.worker, event.pe, event.instance, event.start] = event
         if len(self._slow) > 2 * self.limits.slow_calls:
             kept = self.slowest()[: self.limits.slow_calls]
             self._slow = {(it.worker, it.pe, it.instance, it.start): it for it in kept}
 
-    def _lose(self, event: WorkerLost) -> None:
+    def visit_WorkerLost(self, event: events.WorkerLost) -> None:
         worker = self.workers.setdefault(event.worker, Worker(event.worker))
         worker.lost = event.reason
         self._note(event.time, f"worker {event.worker} was lost: {event.reason}")
 
-    def _replace(self, event: WorkerReplaced) -> None:
+    def visit_WorkerReplaced(self, event: events.WorkerReplaced) -> None:
         self._note(event.time, f"worker {event.by} was started in place of worker {event.worker}")
 
-    def _scale(self, event: Scaled) -> None:
+    def visit_Scaled(self, event: events.Scaled) -> None:
         self.scaling.append(event)
         if len(self.scaling) > 2 * self.limits.bins:
             del self.scaling[1:-1:2]  # every second one; the first and the latest stay
         self._note(event.time, f"{event.active} workers: {event.reason}")
 
-    def _message(self, event: Message) -> None:
+    def visit_Message(self, event: events.Message) -> None:
         if event.level != "INFO" and len(self.messages) < self.limits.messages:
             self.messages.append(event)
 

@@ -56,13 +56,13 @@ class Timeline(Generic[Key]):
             inside = min(end, (i + 1) * self.width) - max(start, i * self.width)
             row[i] = self._merge(row[i], amount * inside / (end - start))
 
-    def put(self, key: Key, time: float, value: float) -> None:
-        """Merge a value into the bin of a time, in seconds."""
-        time = max(time, 0.0)
-        self._reach(time)
-        i = int(time / self.width)
-        row = self._row(key, i)
-        row[i] = self._merge(row[i], value)
+    def hold(self, key: Key, start: float, end: float, value: float) -> None:
+        """Merge a value into all bins between two times, in seconds."""
+        self._reach(end)
+        first, last = int(max(start, 0.0) / self.width), int(end / self.width)
+        row = self._row(key, last)
+        for i in range(first, last + 1):
+            row[i] = self._merge(row[i], value)
 
     def coarser(self, most: int) -> Timeline[Key]:
         """Return a copy with at most so many bins, and no fewer than one."""

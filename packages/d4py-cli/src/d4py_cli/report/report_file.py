@@ -1,0 +1,45 @@
+"""`ReportFile`: the page that a run leaves with ``--report``."""
+
+from __future__ import annotations
+
+import os
+
+from d4py_cli.record import Record
+from d4py_cli.report.environment import find_sources
+from d4py_cli.report.page import check_libraries, write_page
+from d4py_cli.report.summary import RunSummary
+from dispel4py.errors import OptionError
+from dispel4py.events import Event
+
+
+class ReportFile(Record):
+    """An observer that writes a report when the run is over.
+
+    Args:
+        target: name of the file.
+        option: the option that named it.
+
+    Raises:
+        OptionError: the file cannot be written there, or a library is missing.
+    """
+
+    def __init__(self, target: str, option: str = "--report") -> None:
+        super().__init__()
+        check_libraries(option)
+        folder = os.path.dirname(os.path.abspath(target))
+        if os.path.isdir(target):
+            raise OptionError(f"cannot write {target} ({option}): it is a directory")
+        if not os.access(folder, os.W_OK):
+            reason = "permission denied" if os.path.isdir(folder) else "there is no such folder"
+            raise OptionError(f"cannot write {target} ({option}): {reason}")
+        self._target = target
+        self._summary = RunSummary()
+
+    def on_event(self, event: Event) -> None:
+        """Take an event of the run."""
+        super().on_event(event)
+        self._summary.on_event(event)
+
+    def write(self) -> None:
+        """Write the page."""
+        write_page(self._target, self._summary, find_sources(self.started))
