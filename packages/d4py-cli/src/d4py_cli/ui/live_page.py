@@ -1,0 +1,96 @@
+"""`LivePage`: an observer that passes events to a process of its own, which serves the page.
+
+That process draws, so the run pays for writing the events into a pipe and nothing else: no thread
+of a web server competes with PEs, and a page that is slow or gone delays nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+
+from d4py_cli.record import Record
+from d4py_cli.ui.limits import PageLimits
+from dispel4py.errors import OptionError
+from dispel4py.events import Event, to_json
+from dispel4py.processes.marks import MARK_VARIABLE
+
+#: Passes the token to the process: unlike arguments, other users cannot see an environment.
+TOKEN_VARIABLE = "D4PY_UI_TOKEN"
+_HOST = "127.0.0.1"
+
+
+class LivePage(Record):
+    """Serves the page of a run on the loopback interface, for who has the address with its token.
+
+    Args:
+        port: the port; 0 chooses a free one.
+        limits: how long to wait at the end.
+
+    Attributes:
+        url: the address of the page.
+
+    Raises:
+        OptionError: the port cannot be used, or a library is missing.
+    """
+
+    def __init__(self, port: int = 0, limits: PageLimits = PageLimits()) -> None:
+        super().__init__()
+        for name in ("bokeh", "jinja2", "starlette", "uvicorn"):
+            if find_spec(name) is None:
+                raise OptionError(
+                    f"--ui needs {name}, which is not installed: run pip install 'd4py-cli[ui]'"
+                )
+        self._limits = limits
+        token = secrets.token_urlsafe(24)
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((_HOST, port))
+                listener.listen()
+            except OSError as error:
+                raise OptionError(
+                    f"--ui: port {port} cannot be used: {error.strerror}; choose another, or none"
+                ) from error
+            self.url = f"http://{_HOST}:{listener.getsockname()[1]}/?token={token}"
+            environment = {k: v for k, v in os.environ.items() if k != MARK_VARIABLE}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "d4py_cli.ui.server", str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[listener.fileno()],
+                env={**environment, TOKEN_VARIABLE: token},
+                start_new_session=True,  # Ctrl-C is for the run
+            )
+        print(f"live page: {self.url}", file=sys.stderr, flush=True)
+
+    def on_event(self, event: Event) -> None:
+        """Pass an event on."""
+        super().on_event(event)
+        with suppress(OSError, ValueError):  # the process was killed: the run goes on without
+            assert self._process.stdin is not None
+            self._process.stdin.write(f"{to_json(event)}\n".encode())
+            self._process.stdin.flush()
+
+    def write(self) -> None:
+        """Let the pages take the last update."""
+        self._close(self._limits.end_seconds)
+
+    def discard(self) -> None:
+        """End the process."""
+        self._close(0)
+
+    def _close(self, seconds: float) -> None:
+        with suppress(OSError):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
