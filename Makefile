@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-mpi-brands test-libraries test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-mpi-brands test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -83,6 +83,9 @@ test-libraries: .hatch/libraries.ready ## how objects of large libraries are car
 
 test-science: .hatch/docs.ready ## workflows on measured data on every mapping, and the notebooks
 	@$(RUN) docs:science
+
+test-provenance: .hatch/provenance.ready ## provenance of runs, read by what others write
+	@$(RUN) provenance:run
 
 lint: .hatch/lint.ready ## style and layers
 	@$(RUN) lint:check
