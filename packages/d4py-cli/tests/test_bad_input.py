@@ -81,7 +81,7 @@ class TestMapping:
     ):
         assert f"there is no command '{word}'; did you mean '{near}'?" in refused(word)
 
-    @pytest.mark.parametrize("name", ["timed_simple", "spark"])
+    @pytest.mark.parametrize("name", ["spark", "storm"])
     def test_one_of_another_version_is_answered_with_what_to_use(self, refused, write, name):
         write("wf.py")
         assert "; use '" in refused(name, "wf.py")

@@ -16,6 +16,7 @@ SUBJECTS = [
     ["draw"],
     ["plot-scaling"],
     ["report"],
+    ["history"],
     ["runs"],
     ["worker"],
 ]
@@ -294,6 +295,7 @@ class TestHelp:
         write("my_workflow.py")
         write("trace.csv", TRACE)
         write("run.jsonl", RUN_LOG)
+        write("runs/notes.txt", "")
         examples = []
         for subject in SUBJECTS:
             text = invoke(*subject, "--help").out

@@ -206,8 +206,7 @@ CASES = {
         (GOOD, "simple wf.py -i 1.5"),
         (GOOD, "simple wf.py -i -1"),
     ],
-    "a mapping of other versions (timed_*, spark, storm)": [
-        (GOOD, "timed_simple wf.py"),
+    "a mapping of other versions (spark, storm)": [
         (GOOD, "spark wf.py"),
     ],
     "`batch_size` below 1, `batch_seconds` below 0; `_process_batch()` together with `seeks`,"
@@ -344,6 +343,8 @@ ELSEWHERE = {
     "`dispel4py report` of a file that is no log of one run, or without Bokeh": (
         "test_what_is_no_log_is_refused"
     ),
+    "`--report`, `--trace`, `--ui`, `--provenance` where a library is missing, or the file, folder"
+    " or port cannot be used": "test_a_file_that_cannot_be_written_is_refused",
     "no processes on this platform": (
         "test_on_a_platform_without_processes_the_error_names_the_mapping_simple"
     ),

@@ -9,9 +9,11 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from d4py_cli.records import FORMER_NAMES, add_record_arguments
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
+    FORMER_MAPPINGS,
     KNOWN_DISTRIBUTIONS,
     JoiningMapping,
     Mapping,
@@ -28,6 +30,7 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py draw WORKFLOW [-o FILE]
        dispel4py plot-scaling FILE [-o PICTURE]
        dispel4py report FILE [-o PAGE]
+       dispel4py history [DIR]
        dispel4py COMMAND --help
 
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
@@ -42,6 +45,7 @@ commands:
   draw          the graph of a workflow, as text or as an image
   plot-scaling  a picture of active workers over time, from the trace of a run
   report        a page about a run, from the log of its events
+  history       the runs of which folders are kept (--run-dir)
 {commands}
 examples:
   dispel4py simple pipeline_test -i 10
@@ -60,7 +64,7 @@ exit status: 0 success, 1 the workflow failed, 2 wrong usage or a graph that can
 """
 
 #: Names of the commands that are not a mapping's.
-COMMANDS = ("mappings", "check", "draw", "plot-scaling", "report")
+COMMANDS = ("mappings", "check", "draw", "plot-scaling", "report", "history")
 
 
 class Parser(argparse.ArgumentParser):
@@ -119,7 +123,7 @@ def check_mapping_name(name: str, arguments: list[str]) -> None:
         OptionError: It is one of those; the message has the correct command line.
     """
     mappings = available()
-    if name in mappings or name in KNOWN_DISTRIBUTIONS:
+    if name in mappings or name in KNOWN_DISTRIBUTIONS or name in FORMER_MAPPINGS:
         return
     if names_workflow(name):
         import shlex
@@ -252,6 +256,10 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         " generators (default: a random one, which is shown at the end)",
     )
     add_output_arguments(parser)
+    if name in FORMER_NAMES:
+        from d4py_cli.timed import add_timed_arguments
+
+        add_timed_arguments(parser)
     mapping.add_arguments(parser)
     return parser
 
@@ -297,6 +305,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "-q", "--quiet", action="store_true", help="show neither messages of PEs nor progress"
     )
+    add_record_arguments(parser)
 
 
 def add_workflow(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:

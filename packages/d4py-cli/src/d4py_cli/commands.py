@@ -12,6 +12,7 @@ from d4py_cli.arguments import Parser, add_output_arguments, add_workflow, count
 from d4py_cli.job import run_and_report
 from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
+from d4py_cli.runs.history import describe_history, history
 from d4py_cli.scaling_plot import plot_scaling
 from dispel4py.checks.undeclared_state import describe_undeclared_state
 from dispel4py.engine.capabilities import refusal
@@ -297,6 +298,7 @@ _COMMANDS: dict[
     "check": (check, _describe_check),
     "draw": (draw, _describe_draw),
     "plot-scaling": (plot_scaling, _describe_plot_scaling),
+    "history": (lambda options: history(options, _print_table), describe_history),
     "report": (report, describe_report),
 }
 

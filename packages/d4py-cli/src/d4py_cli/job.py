@@ -16,6 +16,7 @@ from d4py_cli.lines import OutputClosedError
 from d4py_cli.output.choosing import open_output
 from d4py_cli.output.collected import CollectedOutput
 from d4py_cli.output.json_lines import JsonLines
+from d4py_cli.records import FORMER_NAMES, open_records
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
@@ -27,6 +28,8 @@ from dispel4py.running import execute_run, run_on
 
 if TYPE_CHECKING:
     from d4py_cli.log_files import EventFile
+    from d4py_cli.record import Record
+    from d4py_cli.trace import TraceFile
 
 
 def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> int:
@@ -50,7 +53,7 @@ def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> i
 
         name = mapping_name(name)
     try:
-        mapping = load_mapping(name)
+        mapping = load_mapping(FORMER_NAMES.get(name, name))
     except UnknownMappingError:
         check_mapping_name(name, arguments)
         raise
@@ -79,6 +82,7 @@ def _run_job_here(
     sys.argv = [options.workflow, *workflow_arguments]
     loaded = load_module(options.workflow)
     graph = loaded.graph(options.attr)
+    options.workflow_file, options.graph = loaded.module.__file__, graph
     reporter = make_reporter(options)
     notes = [*_notes(loaded, options, inputs, extra)]
 
@@ -142,13 +146,17 @@ def run_and_report(
         if lines is not None:
             stack.enter_context(lines)
         failures = stack.enter_context(FailureLines(options.failures)) if options.failures else None
-        observers = [stack.enter_context(_open_log(options.log))] if options.log else []
+        logs = [stack.enter_context(_open_log(options.log))] if options.log else []
+        records: list[Record | TraceFile] = []
+        for record in open_records(options):
+            stack.enter_context(record)
+            records.append(record)
         stack.enter_context(reporter)
         where = replace(
             how or RunOptions(),
             on_result=None if lines is None else lines.write,
             on_failure=None if failures is None else failures.write,
-            observers=reporter.observers(observers),
+            observers=reporter.observers([*logs, *records]),
         )
         try:
             result = execute_run(run, where)
@@ -160,6 +168,8 @@ def run_and_report(
                 print_outputs_so_far(error)
             raise
         reporter.finish(result)
+        for record in records:
+            record.finish(result)
     for line in summary(result.failure_counts, written_to_file=failures is not None):
         print(line, file=sys.stderr)
     if lines is None:

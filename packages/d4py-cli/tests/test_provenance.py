@@ -1,0 +1,100 @@
+"""`--provenance`: what a real run writes; `test_crates.py` has it read by others."""
+
+import json
+
+import pytest
+
+DECLARING = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+class Read(ProducerPE):
+    def _process(self, inputs):
+        self.provenance(used=["data/in.csv", "https://example.org/catalogue"])
+        return 1
+
+class Write(IterativePE):
+    def _process(self, data):
+        self.provenance(generated="out.csv")
+        return data
+
+graph = WorkflowGraph()
+graph.connect(Read(), "output", Write(), "input")
+"""
+
+
+def entities(crate):
+    """The entities of a crate by their ids."""
+    described = json.loads((crate / "ro-crate-metadata.json").read_text(encoding="utf-8"))
+    return {entity["@id"]: entity for entity in described["@graph"]}
+
+
+@pytest.mark.parametrize("mapping", ["simple", "multi", "dyn_multi", "hybrid_redis", "mpi"])
+def test_files_that_pes_declare_are_named_with_their_pe(dispel4py, write, folder, mapping):
+    write("wf.py", DECLARING)
+    done = dispel4py(mapping, "wf.py", "-i", 3, "-n", 2, "--seed", 7, "--provenance", "crate")
+    assert done.status == 0, done.err
+    assert "declared" not in done.err
+    found = entities(folder / "crate")
+    used = {"@id": (folder / "data/in.csv").as_uri()}, {"@id": "https://example.org/catalogue"}
+    assert [*used] == found["#call/Read0"]["object"]
+    assert found["#call/Write1"]["result"] == [{"@id": (folder / "out.csv").as_uri()}]
+    assert found["#run"]["actionStatus"] == "http://schema.org/CompletedActionStatus"
+    assert found["#run"]["instrument"] == {"@id": "wf.py"}
+    assert found["#value/seed"]["value"] == 7
+    assert {path.name for path in (folder / "crate").iterdir()} == {
+        *("ro-crate-metadata.json", "prov.json", "results.pkl", "wf.py"),
+    }
+
+
+def test_prov_json_is_read_back_with_plain_values(invoke, write, folder):
+    from prov.model import ProvDocument
+
+    write("wf.py", DECLARING)
+    done = invoke("simple", "wf.py", "-i", 2, "--seed", 7, "--provenance", "crate")
+    assert done.status == 0, done.err
+    document = ProvDocument.deserialize(folder / "crate" / "prov.json")
+    (run,) = document.get_record("d4py:run")
+    assert {str(name): value for name, value in run.attributes}["d4py:seed"] == 7
+    kinds = {type(record).__name__ for record in document.get_records()}
+    assert {"ProvUsage", "ProvGeneration", "ProvCommunication", "ProvAssociation"} <= kinds
+    json.loads((folder / "crate" / "prov.json").read_text())
+
+
+def test_every_action_has_an_instrument_and_the_crate_is_of_version_1_1(invoke, write, folder):
+    write("wf.py", DECLARING)
+    assert invoke("simple", "wf.py", "--provenance", "crate").status == 0
+    found = entities(folder / "crate")
+    actions = [entity for entity in found.values() if "Action" in str(entity["@type"])]
+    assert len(actions) == 6
+    assert all("instrument" in action for action in actions)
+    about = json.loads((folder / "crate" / "ro-crate-metadata.json").read_text())
+    assert about["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
+
+
+def test_a_failed_run_says_so(invoke, write, folder):
+    write("wf.py", DECLARING.replace("return data", "raise ValueError('no')"))
+    assert invoke("simple", "wf.py", "--provenance", "crate").status == 1
+    run = entities(folder / "crate")["#run"]
+    assert run["actionStatus"] == "http://schema.org/FailedActionStatus"
+    assert "ValueError: no" in run["error"]
+
+
+def test_a_folder_with_files_is_refused(invoke, write, folder):
+    write("wf.py")
+    write("crate/precious.txt", "precious")
+    done = invoke("simple", "wf.py", "--provenance", "crate")
+    assert done.status == 2
+    assert "the folder is not empty" in done.err
+    assert [path.name for path in (folder / "crate").iterdir()] == ["precious.txt"]
+
+
+def test_a_refused_run_leaves_no_folder(invoke, write, folder):
+    write("wf.py")
+    assert invoke("simple", "wf.py", "-d", '{"Nobody": 3}', "--provenance", "crate").status == 2
+    assert not (folder / "crate").exists()
+
+
+def test_a_pe_that_declares_runs_where_nobody_observes(invoke, write):
+    write("wf.py", DECLARING)
+    done = invoke("simple", "wf.py", "-q")
+    assert (done.status, done.err) == (0, "")

@@ -1,0 +1,142 @@
+"""What a real run leaves beside its results: `--report`, `--trace`, `--ui`."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+
+import pytest
+
+FAILING = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+class Count(ProducerPE):
+    total = 0
+    stateful = True
+    def _process(self, inputs):
+        self.total += 1
+        return self.total
+
+class Invert(IterativePE):
+    def _process(self, data):
+        return 1 / (data - 3)
+
+graph = WorkflowGraph()
+graph.connect(Count(), "output", Invert(), "input")
+"""
+
+
+def text_of(page):
+    """The text of a page, without its script."""
+    page = re.sub(r"<(script|style)>.*?</\1>", "", page, flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+class TestReport:
+    @pytest.mark.parametrize("mapping", ["multi", "dyn_multi", "hybrid_redis"])
+    def test_it_has_the_items_of_each_mapping(self, dispel4py, write, folder, mapping):
+        write("wf.py")
+        done = dispel4py(mapping, "wf.py", "-i", 7, "-n", 3, "--report", "run.html", timeout=100)
+        assert done.status == 0, done.err
+        page = (folder / "run.html").read_text(encoding="utf-8")
+        assert re.findall(r'class="items"[^>]*>([\d,]+)<', page) == ["7"]
+        assert re.search(r"Square1 \d+ 7 7 ", text_of(page))
+        assert f"mapping {mapping} " in text_of(page)
+
+    def test_a_run_that_failed_has_one_with_item_and_traceback(self, invoke, write, folder):
+        write("wf.py", FAILING)
+        done = invoke("simple", "wf.py", "-i", 5, "--report", "run.html")
+        assert done.status == 1
+        text = text_of((folder / "run.html").read_text(encoding="utf-8"))
+        assert text.startswith("dispel4py") or "failed time" in text
+        assert "1 × ZeroDivisionError in Invert1, process: division by zero" in text
+        assert "at item 3" in text
+        assert "return 1 / (data - 3)" in text
+
+    def test_a_refused_run_leaves_the_old_one(self, invoke, write, folder):
+        write("wf.py")
+        write("run.html", "yesterday's")
+        done = invoke("simple", "wf.py", "-d", '{"Nobody": 3}', "--report", "run.html")
+        assert done.status == 2
+        assert (folder / "run.html").read_text() == "yesterday's"
+        assert sorted(path.name for path in folder.iterdir()) == ["run.html", "wf.py"]
+
+    @pytest.mark.parametrize(
+        ("target", "reason"),
+        [("gone/run.html", "there is no such folder"), (".", "it is a directory")],
+    )
+    def test_a_file_that_cannot_be_written_is_refused(self, invoke, write, target, reason):
+        write("wf.py")
+        done = invoke("simple", "wf.py", "--report", target)
+        assert done.status == 2
+        assert f"cannot write {target} (--report): {reason}" in done.err
+
+    def test_without_the_library_the_pip_line_is_shown(self, dispel4py, write, folder):
+        write("wf.py")
+        write(
+            "hidden/sitecustomize.py",
+            """
+            import importlib.util
+            find = importlib.util.find_spec
+            importlib.util.find_spec = lambda name, *more: (
+                None if name == "bokeh" else find(name, *more)
+            )
+            """,
+        )
+        done = dispel4py(
+            *("simple", "wf.py", "--report", "run.html"),
+            env=dict(os.environ, PYTHONPATH=str(folder / "hidden")),
+        )
+        assert done.status == 2
+        assert "--report needs bokeh" in done.err
+        assert "pip install 'd4py-cli[report]'" in done.err
+
+    def test_the_revision_of_the_workflow_is_named(self, invoke, write, folder):
+        write("wf.py")
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+        for arguments in (["init", "-q"], ["add", "wf.py"], ["commit", "-q", "-m", "first"]):
+            subprocess.run([*git, *arguments], check=True, timeout=30)
+        revision = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True
+        ).stdout.strip()
+        assert invoke("simple", "wf.py", "--report", "run.html").status == 0
+        text = text_of((folder / "run.html").read_text(encoding="utf-8"))
+        assert f"Git revision {revision};" in text
+        with (folder / "wf.py").open("a") as file:
+            file.write("# changed\n")
+        assert invoke("simple", "wf.py", "--report", "run.html").status == 0
+        text = text_of((folder / "run.html").read_text(encoding="utf-8"))
+        assert f"Git revision {revision}, with changes that are not committed;" in text
+
+
+def test_a_trace_of_a_real_run_has_its_workers_and_calls(dispel4py, write, folder):
+    write("wf.py")
+    done = dispel4py("multi", "wf.py", "-i", 50, "-n", 3, "--trace", "run.json")
+    assert done.status == 0, done.err
+    events = json.loads((folder / "run.json").read_text(encoding="utf-8"))["traceEvents"]
+    workers = [event for event in events if event["ph"] == "X" and event["tid"] == 0]
+    assert {event["name"] for event in workers} == {"done", "worker 0", "worker 1", "worker 2"}
+    calls = [event["args"]["calls"] for event in events if event["name"] == "Square1"]
+    assert sum(calls) == 50
+
+
+def test_the_live_page_shows_a_run_that_goes_on_and_ends_with_it(start, endless, web_page):
+    process = start("multi", endless, "-n", "2", "-i", "1000000", "--ui")
+    url, printed = None, b""
+    while url is None:
+        assert select.select([process.stderr], [], [], 60)[0], printed
+        printed += process.stderr.read1(10_000)
+        url = re.search(rb"live page: (http://127\.0\.0\.1:\d+/\?token=\S+)\n", printed)
+    web_page.goto(url[1].decode())
+    calls = web_page.locator("#table tr", has_text="Tick0").locator("td").nth(2)
+    first = int(calls.inner_text().replace(",", ""))
+    web_page.wait_for_function(
+        "first => +document.querySelector('#table tbody td:nth-child(3)')"
+        ".innerText.replaceAll(',', '') > first",
+        arg=first,
+    )
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    web_page.locator("#head .outcome", has_text="interrupted").wait_for()
