@@ -23,12 +23,13 @@ def execute(tmp_path, monkeypatch):
     def execute_notebook(name):
         notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4)
         nbformat.validate(notebook)
-        client = NotebookClient(notebook, timeout=100, resources={"metadata": {"path": tmp_path}})
+        client = NotebookClient(notebook, timeout=200, resources={"metadata": {"path": tmp_path}})
         return client.execute()
 
     return execute_notebook
 
 
+@pytest.mark.timeout(300)  # a kernel and its workers import large libraries
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs(execute, name):
     notebook = execute(name)
