@@ -7,16 +7,16 @@ from collections.abc import Callable
 from threading import Condition
 from typing import Any
 
-#: Messages that wait before whoever puts another one has to wait too.
+#: Messages that wait; with so many, a thread that puts another one waits, too.
 LIMIT = 8
 
 
 class StoppedError(Exception):
-    """The run is over for a reason that somebody else reports."""
+    """The run has ended for a reason that is reported elsewhere."""
 
 
 class Inbox:
-    """What waits for one thread."""
+    """Holds the messages that wait for one thread."""
 
     def __init__(self) -> None:
         self._messages: deque[Any] = deque()
@@ -48,13 +48,13 @@ class Inbox:
             return self._messages.popleft()
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is true; whoever makes it true says so by `wake`."""
+        """Wait until a condition is true, which is looked at after each `wake`."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or condition())
             self._check()
 
     def wake(self) -> None:
-        """Have whoever waits here look again."""
+        """Have waiting threads look at their conditions again."""
         with self._changed:
             self._changed.notify_all()
 
@@ -64,7 +64,7 @@ class Inbox:
             self._check()
 
     def stop(self) -> None:
-        """Whoever waits here now or later gets a `StoppedError`."""
+        """Raise `StoppedError` in all threads that wait here now or later."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()

@@ -1,4 +1,8 @@
-"""The mapping itself: `ThreadsMapping` leads a run, a `Seat` is an instance at work on a thread."""
+"""The mapping itself: `ThreadsMapping` drives a run, an `InstanceThread` runs one instance.
+
+An instance sends its items to the inbox of another, and its results to that of the driver, which is
+the thread that called `run`.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,7 @@ class ThreadsMapping:
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """It has no options of its own."""
+        """Add nothing: the mapping has no options of its own."""
 
     def check(self, graph: WorkflowGraph, options: RunOptions) -> str | None:
         """See `dispel4py.mapping.CheckingMapping`."""
@@ -79,15 +83,17 @@ class ThreadsMapping:
 
         def update() -> None:
             stats.seconds = perf_counter() - started_at
-            stats.instances = [entry for seat in run.seats.values() for entry in seat.stats]
+            stats.instances = [
+                entry for instance in run.instances.values() for entry in instance.stats
+            ]
 
-        with ThreadPoolExecutor(max_workers=len(run.seats)) as pool:
+        with ThreadPoolExecutor(max_workers=len(run.instances)) as pool:
             try:
-                for seat in run.seats.values():
-                    pool.submit(seat.work, given.get(seat.pe))
-                at_work = len(run.seats)
+                for instance in run.instances.values():
+                    pool.submit(instance.work, given.get(instance.pe))
+                running = len(run.instances)
                 next_report = perf_counter() + PROGRESS_SECONDS
-                while at_work:
+                while running:
                     if options.on_progress is not None and perf_counter() >= next_report:
                         next_report = perf_counter() + PROGRESS_SECONDS
                         update()
@@ -95,7 +101,7 @@ class ThreadsMapping:
                     with suppress(TimeoutError):
                         match run.inbox.get(PROGRESS_SECONDS):
                             case None:
-                                at_work -= 1
+                                running -= 1
                             case BaseException() as error:
                                 raise error
                             case pe_id, output, items:
@@ -112,9 +118,9 @@ class _Run:
     """What the threads of a run have in common.
 
     Attributes:
-        inbox: of the thread that called `run`: results, errors, and None when a seat is done.
-        seats: by number of the PE and of its instance.
-        ahead: which roots are too far ahead of ordered inputs, by instance.
+        inbox: of the driver: results, errors, and None when an instance has ended.
+        instances: by number of the PE and of its instance.
+        pauses: instance → the roots that have to wait for its ordered inputs.
     """
 
     def __init__(self, plan: Plan, options: RunOptions, failures: FailureCollector) -> None:
@@ -122,38 +128,40 @@ class _Run:
         self.options = options
         self.failures = failures
         self.inbox = Inbox()
-        self.ahead: dict[tuple[int, int], tuple[int, ...]] = {}
-        self.seats = {(pe, i): Seat(self, pe, i) for pe in plan.order for i in self.instances(pe)}
+        self.pauses: dict[tuple[int, int], tuple[int, ...]] = {}
+        self.instances = {
+            (pe, i): InstanceThread(self, pe, i) for pe in plan.order for i in self.numbers(pe)
+        }
 
-    def instances(self, pe: int) -> range:
-        """Numbers of a PE's instances."""
+    def numbers(self, pe: int) -> range:
+        """Return the numbers of a PE's instances."""
         return range(self.plan.pes[pe].instances)
 
     def failed(self, error: ProcessingError, item: Any) -> None:
-        """Deal with an exception of a PE."""
+        """Handle an exception of a PE."""
         if self.options.on_error == "stop":
             raise_error(error, item)
         self.failures.add([Failure(error, item)])
 
-    def tell_ahead(self, pe: int, instance: int, roots: tuple[int, ...]) -> None:
-        """Have roots wait for an ordered input, or go on."""
-        if self.ahead.get((pe, instance), ()) != roots:
-            self.ahead[pe, instance] = roots
+    def pause(self, pe: int, instance: int, roots: tuple[int, ...]) -> None:
+        """Have roots wait for an ordered input of an instance; those of before continue."""
+        if self.pauses.get((pe, instance), ()) != roots:
+            self.pauses[pe, instance] = roots
             for root in self.plan.roots:
-                self.seats[root.index, 0].inbox.wake()
+                self.instances[root.index, 0].inbox.wake()
 
-    def is_ahead(self, root: int) -> bool:
-        """A root has to wait."""
-        return any(root in roots for roots in [*self.ahead.values()])
+    def is_paused(self, root: int) -> bool:
+        """Return whether a root has to wait."""
+        return any(root in roots for roots in [*self.pauses.values()])
 
     def stop(self) -> None:
         """End all threads: each is, or will soon be, at an inbox."""
-        for inbox in (self.inbox, *(seat.inbox for seat in self.seats.values())):
+        for inbox in (self.inbox, *(instance.inbox for instance in self.instances.values())):
             inbox.stop()
 
 
-class Seat:
-    """An instance at work; what it writes leaves by `send` and `result`."""
+class InstanceThread:
+    """An instance on a thread; what it writes leaves by `send` and `result`."""
 
     def __init__(self, run: _Run, pe: int, instance: int) -> None:
         self.pe = pe
@@ -173,7 +181,7 @@ class Seat:
         )
 
     def work(self, inputs: Iterator[dict[str, Any]] | None) -> None:
-        """Be the instance from its first item to its last; a root is called with `inputs`."""
+        """Run the instance from its first item to its last; a root is called with `inputs`."""
         with suppress(StoppedError):
             try:
                 self.stats.append(self.executor.start(self.pe, self.instance).stats)
@@ -213,23 +221,23 @@ class Seat:
         return self.inbox.get()
 
     def _between(self) -> bool:
-        """Between batches, which is also in the middle of a call that writes much."""
+        """Pause roots, or wait; called between batches, in the middle of a call, too."""
         planned = self._run.plan.pes[self.pe]
         if planned.ordered:
             roots = self.executor.roots_to_pause.get((self.pe, self.instance), ())
-            self._run.tell_ahead(self.pe, self.instance, roots)
+            self._run.pause(self.pe, self.instance, roots)
         if planned.is_root:
-            self.inbox.wait_for(lambda: not self._run.is_ahead(self.pe))
+            self.inbox.wait_for(lambda: not self._run.is_paused(self.pe))
         return False
 
-    def _receivers(self) -> list[Seat]:
+    def _receivers(self) -> list[InstanceThread]:
         routes = self._run.plan.pes[self.pe].routes.values()
         pes = {route.destination for ways in routes for route in ways}
-        return [self._run.seats[pe, i] for pe in pes for i in self._run.instances(pe)]
+        return [self._run.instances[pe, i] for pe in pes for i in self._run.numbers(pe)]
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         """See `dispel4py.engine.executor.OutputHandler`."""
-        self._run.seats[pe, instance].inbox.put((input_name, items))
+        self._run.instances[pe, instance].inbox.put((input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
         """See `dispel4py.engine.executor.OutputHandler`."""
