@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-redis-servers test-slurm test-mpi-brands test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -23,11 +23,11 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: environments static-and-core test-all test-mpich ## all checks: lint, types, core by itself, everything together
+test: environments static-and-core test-all test-mpich test-dask-small ## all checks: lint, types, core by itself, everything together
 
 # Those of `make test`, side by side: pip waits for downloads and disks.
 environments: .venv/hatch.ready
-	@for name in lint core test mpich; do \
+	@for name in lint core test mpich dask; do \
 		$(MAKE) --no-print-directory .hatch/$$name.ready & pids="$$pids $$!"; \
 	done; \
 	for pid in $$pids; do wait $$pid || failed=1; done; exit $${failed:-0}
@@ -57,8 +57,12 @@ test-slow: .hatch/test.ready .hatch/mpich.ready .hatch/docs.ready ## what `make 
 	@$(RUN) mpich:slow
 	@$(RUN) docs:slow
 
-test-dask: .hatch/dask.ready ## the example of a mapping on Dask, which `make test` leaves out
+test-dask: .hatch/dask.ready ## the mapping on Dask: all rules; `make test` runs workflows only
 	@$(RUN) dask:run
+
+test-dask-small: .hatch/dask.ready
+	@echo "== the mapping on Dask"
+	@$(RUN) dask:small
 
 # Beside the server that d4py brings along: those that can be had here without installing them.  With
 # SERVERS='/path/to/redis-server …', those.

@@ -1,22 +1,23 @@
 """The mapping `dask` keeps the rules, on a cluster that all tests share and on one of its own."""
 
+import os
+import signal
+import sys
+import threading
+
 import psutil
 import pytest
+from distributed import Client
 
 from d4py_conformance import MappingConformance
 from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.subprocesses.programs import Command, wait_until
 from d4py_conformance.suite import chain
+from d4py_dask.instance import THREAD
+from d4py_dask.run import spread
 from dispel4py import run
 from dispel4py.errors import ServiceError
-
-# In an environment of its own: hatch run dask:run
-LocalCluster = pytest.importorskip("distributed").LocalCluster
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
-        yield cluster
+from dispel4py.mapping import make_plan
 
 
 class TestDask(MappingConformance):
@@ -26,15 +27,12 @@ class TestDask(MappingConformance):
 
     @pytest.fixture
     def options(self, cluster):
-        return {"dask_scheduler": cluster.scheduler_address}
+        return {"scheduler": cluster.scheduler_address}
 
-    @pytest.mark.xfail(reason="its actors are asked for statistics at the end only", strict=True)
-    def test_c1_progress_is_reported_while_a_run_goes_on(self, execute):
-        super().test_c1_progress_is_reported_while_a_run_goes_on(execute)
 
-    @pytest.mark.xfail(reason="its actors report when a call has returned", strict=True)
-    def test_c8_a_long_call_is_reported_before_it_ends(self, execute):
-        super().test_c8_a_long_call_is_reported_before_it_ends(execute)
+def instance_threads():
+    """Return how many instances run in this process."""
+    return sum(thread.name == THREAD for thread in threading.enumerate())
 
 
 def test_a_cluster_is_started_for_a_run_and_leaves_no_process():
@@ -42,11 +40,55 @@ def test_a_cluster_is_started_for_a_run_and_leaves_no_process():
 
     result = run(chain(Numbers(), Relay()), "dask", 3, processes=2)
 
-    assert result.outputs == {"Relay1": {"output": [1, 2, 3]}}
+    assert sorted(result.outputs["Relay1"]["output"]) == [1, 2, 3]
     left = set(psutil.Process().children(recursive=True)) - before
     assert not [process for process in left if "resource_tracker" not in str(process.cmdline())]
 
 
 def test_no_cluster_at_the_address_is_an_error_that_says_so():
     with pytest.raises(ServiceError, match=r"tcp://127\.0\.0\.1:9"):
-        run(chain(Numbers(), Relay()), "dask", 3, dask_scheduler="tcp://127.0.0.1:9")
+        run(chain(Numbers(), Relay()), "dask", 3, scheduler="tcp://127.0.0.1:9")
+
+
+def test_each_worker_has_an_instance_of_a_pe_without_state():
+    stateful = Relay()
+    stateful.stateful = True
+    two = Relay()
+    two.numprocesses = 2
+
+    plan = spread(make_plan(chain(Numbers(), Relay(), stateful, two)), 5)
+
+    assert [pe.instances for pe in plan.pes] == [1, 5, 1, 2]
+
+
+ENDLESS = """
+import sys
+from d4py_conformance.pes.common import Numbers
+from d4py_conformance.suite import chain
+from dispel4py import IterativePE, run
+
+class Touches(IterativePE):
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def _process(self, data):
+        open(self.path, "w").close()
+        return data
+
+run(chain(Numbers(), Touches(sys.argv[2])), "dask", 10**12, scheduler=sys.argv[1])
+"""
+
+
+def test_c4_instances_end_with_a_driver_that_was_killed(cluster, tmp_path):
+    with Client(cluster) as client:
+        called = tmp_path / "called"
+        program = [sys.executable, "-c", ENDLESS, cluster.scheduler_address, str(called)]
+        driver = Command(program, os.environ)
+        wait_until(called.exists, "a call of the PE")
+        assert any(client.run(instance_threads).values())
+
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+
+        wait_until(lambda: not any(client.run(instance_threads).values()), "the end of instances")

@@ -1,10 +1,34 @@
-"""The side of the workers: an instance of a PE as a Dask actor."""
+"""`Instance`: an instance of a PE as a Dask actor.
+
+The PE runs on a thread of its own, and what Dask calls are coroutines.  So an instance answers, and
+its output is taken, in the middle of a call of the PE.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
+from math import isfinite
+from operator import itemgetter
+from threading import Thread
+from typing import Any, NamedTuple
+from weakref import finalize
 
+from d4py_dask.channel import Batch, Channel, StoppedError
+from d4py_dask.limits import DaskLimits
+from d4py_dask.messages import (
+    Ended,
+    Items,
+    Logged,
+    Message,
+    Paused,
+    Reported,
+    Results,
+    Skipped,
+)
 from dispel4py.mapping import (
     Executor,
     Failure,
@@ -22,124 +46,170 @@ from dispel4py.mapping import (
 
 #: Objects travel as bytes of ours: Dask is not to look into them.
 CODEC = WorkerCodec("dill")
+#: Name of the thread of each instance.
+THREAD = "d4py-instance"
 
-#: Number of a PE, instance, input, items.
-Sent = tuple[int, int, str, list[Any]]
-#: Id of a PE, output, items.
-Result = tuple[str, str, list[Any]]
-#: Id of a PE, rank, message.
-Logged = tuple[str, int, str]
-#: What came of a call: what was sent, results, failures, what was logged, what observers get.
-Outcome = tuple[list[Sent], list[Result], list[Failure], list[Logged], list[MeterReport]]
+
+class InstanceOptions(NamedTuple):
+    """What an instance is made from.
+
+    Attributes:
+        bundle: the plan.
+        pe: number of the PE.
+        instance: number of the instance.
+        rank: number among all instances.
+        skips: items are skipped when the PE raises.
+        share_items: see `dispel4py.run`.
+        is_observed: the run has observers.
+    """
+
+    bundle: PlanBundle
+    pe: int
+    instance: int
+    rank: int
+    skips: bool
+    share_items: bool
+    is_observed: bool
 
 
 class Instance:
-    """An instance at work.  Each method gives the bytes of an `Outcome`, or of an error.
+    """An instance of a PE.
+
+    Dask makes an actor anew when its worker is lost.  So each method takes the token that `begin`
+    has returned, and returns None where the token is another one's.
 
     Args:
-        bundle: the plan.
-        pe: number of its PE.
-        instance: number of the instance.
-        rank: number among all instances.
-        on_error: see `dispel4py.run`.
-        share_items: see `dispel4py.run`.
-        observed: whether anybody observes the run.
+        limits: limits of the run.
     """
 
-    def __init__(
-        self,
-        bundle: PlanBundle,
-        pe: int,
-        instance: int,
-        rank: int,
-        on_error: str,
-        share_items: bool,
-        observed: bool,
-    ) -> None:
-        self._me = pe, instance
-        self._calls = 0
-        self._taken: Outcome = ([], [], [], [], [])
-        self._stops = on_error == "stop"
-        plan = bundle.load(CODEC)
-        self._meter = Meter(plan, rank, self._report) if observed else None
-        self._executor = Executor(
+    def __init__(self, limits: DaskLimits) -> None:
+        self._token = secrets.token_hex(8)
+        self._channel = Channel(limits)
+        self._runner = _InstanceRunner(self._channel)
+        # Dask drops the actor once its driver is gone, however that ended.
+        finalize(self, self._channel.stop)
+
+    async def begin(self, options: InstanceOptions) -> tuple[str, int]:
+        """Start the thread; return the token and the number of the process."""
+        Thread(target=self._runner.run, args=[options], name=THREAD, daemon=True).start()
+        return self._token, os.getpid()
+
+    async def add(self, token: str, batches: list[Batch]) -> bool | None:
+        """Return whether batches were accepted; see `Channel.add`."""
+        return await self._channel.add(batches) if token == self._token else None
+
+    async def take(self, token: str) -> tuple[list[Message], list[InstanceStats]] | None:
+        """Return messages, see `Channel.take`, and the statistics so far."""
+        if token != self._token:
+            return None
+        return await self._channel.take(), self._runner.stats
+
+    async def stop(self) -> None:
+        """Have the thread end before the next batch, and where the PE writes."""
+        self._channel.stop()
+
+
+class _InstanceRunner:
+    """Runs the PE of an instance on a thread; what the PE writes leaves by `send` and `result`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._paused: tuple[int, ...] = ()
+        self._executor: Executor | None = None
+        self._meter: Meter | None = None
+
+    @property
+    def stats(self) -> list[InstanceStats]:
+        """The statistics so far."""
+        return [] if self._executor is None else self._executor.stats
+
+    def run(self, options: InstanceOptions) -> None:
+        """Run the PE from its first item to its last."""
+        with suppress(StoppedError):
+            self._channel.put(Ended(self._error_of(options)))
+        if self._meter is not None:
+            self._meter.stop()
+        if self._executor is not None:
+            self._executor.end_log()
+
+    def _error_of(self, options: InstanceOptions) -> bytes | None:
+        """Return the exception that has ended the instance, pickled; None if all is done."""
+        try:
+            self._run(options)
+        except StoppedError:
+            raise
+        except BaseException as error:
+            return picklable_error(error)
+        return None
+
+    def _run(self, options: InstanceOptions) -> None:
+        address = options.pe, options.instance
+        plan = options.bundle.load(CODEC, {options.pe: 1}, last=True)
+        if options.is_observed:
+            self._meter = Meter(plan, options.rank, self._report)
+        self._executor = executor = Executor(
             plan,
             self,
-            is_local=lambda *other: other == self._me,
-            rank=rank,
-            copier=share_item if share_items else copy_item,
-            on_error=self._failed,
-            log=self._log,
+            is_local=lambda *other: other == address,
+            rank=options.rank,
+            copier=share_item if options.share_items else copy_item,
+            on_error=self._skip if options.skips else raise_error,
+            log=lambda *line: self._channel.put(Logged(*line)),
+            on_batch_end=self._pause_roots,
             meter=self._meter,
         )
-
-    def process_id(self) -> int:
-        """Number of the process that the instance lives in."""
-        return os.getpid()
-
-    def call(self, number: int, what: str, data: bytes) -> bytes | None:
-        """One step of its life.
-
-        Args:
-            number: of this call, from 0.
-            what: ``"start"``, ``"call"`` a root, ``"process"`` or ``"finish"``.
-            data: what to do it with, pickled.
-
-        Returns:
-            None if this instance has not seen the calls before this one: Dask has made it anew
-            after its worker was lost.
-        """
-        if number != self._calls:
-            return None
-        self._calls += 1
-        try:
-            getattr(self, f"_{what}")(*CODEC.loads(data))
-            self._executor.flush_log()
-            if self._meter is not None:
-                self._meter.wait()
-            outcome = CODEC.dumps((None, self._taken))
-        except BaseException as error:  # the driver raises it
-            outcome = CODEC.dumps((picklable_error(error), None))
-        self._taken = ([], [], [], [], [])
-        return outcome
-
-    def stats(self) -> list[InstanceStats]:
-        """What it has done."""
-        return self._executor.stats
-
-    def _start(self) -> None:
-        self._executor.start(*self._me)
-
-    def _call(self, calls: list[dict[str, Any]]) -> None:
-        iterator = iter(calls)
-        while self._executor.call_root(self._me[0], iterator):
-            pass
-
-    def _process(self, batches: list[tuple[str, list[Any]]]) -> None:
-        for input_name, items in batches:
-            self._executor.push(*self._me, input_name, items)
-            self._executor.drain()
-
-    def _finish(self) -> None:
-        self._executor.finish(*self._me)
+        with executor.closing():
+            executor.start(*address)
+            for input_name, items in self._received():
+                if input_name is None:
+                    calls = iter(items)
+                    while executor.call_root(options.pe, calls):
+                        pass
+                else:
+                    executor.push(*address, input_name, items)
+                    executor.drain()
+                executor.flush_log()
+            executor.finish(*address)
+            executor.flush_log()
         if self._meter is not None:
             self._meter.finish()
 
-    def _failed(self, error: ProcessingError, item: Any) -> None:
-        if self._stops:
-            raise_error(error, item)
-        self._taken[2].append(Failure(error, item))
+    def _received(self) -> Iterator[tuple[str | None, list[Any]]]:
+        """Yield input and items until the end; what has come meanwhile for one input, together."""
+        while True:
+            batches = self._next_batches()
+            for input_name, group in groupby(filter(None, batches), itemgetter(0)):
+                yield input_name, [item for _, data in group for item in CODEC.loads(data)]
+            if batches[-1] is None:
+                return
+
+    def _next_batches(self) -> list[Batch]:
+        """Wait for batches; meanwhile report to observers what was done."""
+        while self._meter is not None:
+            seconds = self._meter.wait()
+            with suppress(TimeoutError):
+                return self._channel.get(seconds if isfinite(seconds) else None)
+        return self._channel.get(None)
 
     def _report(self, report: MeterReport) -> None:
-        self._taken[4].append(report)
+        self._channel.put(Reported(report))
 
-    def _log(self, pe_id: str, rank: int, message: str) -> None:
-        self._taken[3].append((pe_id, rank, message))
+    def _pause_roots(self) -> bool:
+        """Report which roots have to wait for an ordered input, if that has changed."""
+        assert self._executor is not None
+        roots = next(iter(self._executor.roots_to_pause.values()), ())
+        if roots != self._paused:
+            self._paused = roots
+            self._channel.put(Paused(roots))
+        return False
+
+    def _skip(self, error: ProcessingError, item: Any) -> None:
+        self._channel.put(Skipped(CODEC.dumps(Failure(error, item))))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
-        self._taken[0].append((pe, instance, input_name, items))
+        """Send items to an instance; see `dispel4py.engine.output_table.OutputHandler`."""
+        self._channel.put(Items(pe, instance, input_name, CODEC.dumps(items)))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
-        self._taken[1].append((pe_id, output, items))
+        """Send results; see `dispel4py.engine.output_table.OutputHandler`."""
+        self._channel.put(Results(pe_id, output, CODEC.dumps(items)))
