@@ -1,7 +1,7 @@
 """A process between an mpiexec of the user and a rank, so that the driver can name a lost rank.
 
 MPICH and Intel MPI kill all other processes as soon as they see that one has ended, the driver
-among them: docs/decisions/071.
+among them: docs/decisions/036.
 """
 
 from __future__ import annotations
