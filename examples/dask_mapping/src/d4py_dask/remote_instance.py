@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distributed import Client
 
@@ -28,31 +28,30 @@ from d4py_dask.messages import (
     Results,
     Skipped,
 )
+from d4py_dask.state import RunState
 from dispel4py.mapping import InstanceStats, WorkerLostError, show_log
-
-if TYPE_CHECKING:
-    from d4py_dask.run import DaskRun
 
 
 class RemoteInstance:
     """The driver's side of an instance.
 
     Args:
-        run: the run.
+        state: what the instances of the run share.
         pe: number of the PE.
         instance: number of the instance.
         rank: number among all instances.
 
     Attributes:
-        inbox: batches for the instance, and a None from each instance upstream that has ended.
+        pe: number of the PE.
         stats: its statistics so far.
     """
 
-    def __init__(self, run: DaskRun, pe: int, instance: int, rank: int) -> None:
-        self.inbox: asyncio.Queue[Batch] = asyncio.Queue(run.limits.waiting_batches)
+    def __init__(self, state: RunState, pe: int, instance: int, rank: int) -> None:
+        self.pe = pe
         self.stats: list[InstanceStats] = []
-        self._run = run
-        self._planned = run.plan.pes[pe]
+        self._state = state
+        self._inbox = state.inboxes[pe, instance]
+        self._planned = state.plan.pes[pe]
         self._instance = instance
         self._rank = rank
         self._actor: Any = None
@@ -61,20 +60,20 @@ class RemoteInstance:
 
     async def create(self, client: Client) -> None:
         """Create the actor; Dask chooses the worker with the fewest."""
-        run, planned = self._run, self._planned
+        state, planned = self._state, self._planned
         # Kept, because an actor ends with the last reference to its future.
         self._future = client.submit(
-            *(Instance, run.limits),
+            *(Instance, state.limits),
             actor=True,
             pure=False,
-            key=f"{planned.id}-{self._instance}-{run.id}",  # as the dashboard shows it
+            key=f"{planned.id}-{self._instance}-{state.id}",  # as the dashboard shows it
         )
         options = InstanceOptions(
-            run.bundle.subset([planned.index]),
+            state.bundle.subset([planned.index]),
             *(planned.index, self._instance, self._rank),
-            skips=run.options.on_error == "skip",
-            share_items=run.options.share_items,
-            is_observed=run.events.is_observed,
+            skips=state.options.on_error == "skip",
+            share_items=state.options.share_items,
+            is_observed=state.events.is_observed,
         )
         try:
             self._actor = await self._future
@@ -108,12 +107,12 @@ class RemoteInstance:
 
     async def _received(self) -> AsyncIterator[list[Batch]]:
         """Yield the batches of the instances upstream, until all of these have ended."""
-        pes = self._run.plan.pes
+        pes = self._state.plan.pes
         senders = sum(pes[pe].instances for pe in self._planned.upstream)
         while senders:
-            batches = [await self.inbox.get()]
-            while not self.inbox.empty():
-                batches.append(self.inbox.get_nowait())
+            batches = [await self._inbox.get()]
+            while not self._inbox.empty():
+                batches.append(self._inbox.get_nowait())
             senders -= batches.count(None)
             received: list[Batch] = [batch for batch in batches if batch is not None]
             if received:
@@ -121,7 +120,7 @@ class RemoteInstance:
 
     async def _called(self, calls: Iterator[dict[str, Any]]) -> AsyncIterator[list[Batch]]:
         """Yield the calls of a root in batches that take about `root_seconds` each."""
-        limits = self._run.limits
+        limits = self._state.limits
         size = 1
         # By a thread, because the user's iterator may wait for data.
         while batch := await asyncio.to_thread(_take, calls, size):
@@ -141,37 +140,36 @@ class RemoteInstance:
 
     async def _take(self) -> None:
         while not self._has_ended:
-            await self._run.until_continued(self._planned.index)
+            await self._state.until_continued(self._planned.index)
             messages, self.stats = await self._call("take")
             for message in messages:
                 await self._deliver(message)
-        for receiver in self._receivers():
-            await receiver.inbox.put(None)
+        for inbox in self._inboxes_of_receivers():
+            await inbox.put(None)
 
     async def _deliver(self, message: Message) -> None:
-        run = self._run
+        state = self._state
         match message:
             case Items(pe, instance, input_name, data):
-                await run.instances[pe, instance].inbox.put((input_name, data))
+                await state.inboxes[pe, instance].put((input_name, data))
             case Results(pe_id, output, data):
-                run.results.add(pe_id, output, CODEC.loads(data))
+                state.results.add(pe_id, output, CODEC.loads(data))
             case Skipped(data):
-                run.failures.add([CODEC.loads(data)])
+                state.failures.add([CODEC.loads(data)])
             case Reported(report):
-                run.events.report(report)
+                state.events.report(report)
             case Logged():
                 show_log(*message)
             case Paused(roots):
-                await run.pause((self._planned.index, self._instance), roots)
+                await state.pause((self._planned.index, self._instance), roots)
             case Ended(error):
                 self._has_ended = True
                 if error is not None:
                     raise pickle.loads(error)
 
-    def _receivers(self) -> list[RemoteInstance]:
-        plan = self._run.plan
+    def _inboxes_of_receivers(self) -> list[asyncio.Queue[Batch]]:
         pes = {route.destination for routes in self._planned.routes.values() for route in routes}
-        return [self._run.instances[pe, i] for pe in pes for i in range(plan.pes[pe].instances)]
+        return [inbox for (pe, _), inbox in self._state.inboxes.items() if pe in pes]
 
     async def _call(self, method: str, *arguments: Any) -> Any:
         try:

@@ -1,9 +1,8 @@
-"""`DaskRun`: the instances of a run, and what they share."""
+"""`DaskRun`: drives the instances of a run from their creation to their end."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from time import perf_counter
@@ -11,23 +10,10 @@ from typing import Any
 
 from distributed import Client
 
-from d4py_dask.instance import CODEC
 from d4py_dask.limits import DaskLimits
 from d4py_dask.remote_instance import RemoteInstance
-from dispel4py.mapping import (
-    FailureCollector,
-    Plan,
-    ResultCollector,
-    RunOptions,
-    RunResult,
-    RunStats,
-    calls,
-    events_of,
-    make_bundle,
-)
-
-#: Number of a PE, and of its instance.
-Address = tuple[int, int]
+from d4py_dask.state import RunState
+from dispel4py.mapping import Plan, RunOptions, RunResult, RunStats, calls
 
 
 def spread(plan: Plan, workers: int) -> Plan:
@@ -52,34 +38,13 @@ class DaskRun:
         plan: the plan.
         options: options of the run.
         limits: limits of the run.
-
-    Attributes:
-        plan: the plan.
-        options: options of the run.
-        limits: limits of the run.
-        id: a name for the run, unlike those of others in the cluster.
-        bundle: the plan in the form in which instances load it.
-        instances: the instances.
-        results: collects the results.
-        failures: collects the items that were skipped.
-        events: passes events of the run to its observers.
     """
 
     def __init__(self, plan: Plan, options: RunOptions, limits: DaskLimits) -> None:
-        self.plan = plan
-        self.options = options
-        self.limits = limits
-        self.id = secrets.token_hex(4)
-        self.bundle = make_bundle(plan, CODEC, start_method="spawn")
-        self.results = ResultCollector(options.on_result)
-        self.events = events_of(options)
-        self.failures = FailureCollector(options.on_failure, plan.limits, self.events.failure)
-        addresses = [(pe, i) for pe in plan.order for i in range(plan.pes[pe].instances)]
-        self.instances = {
-            address: RemoteInstance(self, *address, rank) for rank, address in enumerate(addresses)
-        }
-        self._pauses: dict[Address, tuple[int, ...]] = {}
-        self._pauses_changed = asyncio.Condition()
+        self._state = state = RunState(plan, options, limits)
+        self._instances = [
+            RemoteInstance(state, *address, rank) for rank, address in enumerate(state.inboxes)
+        ]
 
     async def run(self, client: Client, inputs: Mapping[int, Any], stats: RunStats) -> RunResult:
         """Run all instances.
@@ -90,61 +55,41 @@ class DaskRun:
             stats: statistics of the run, which are kept up to date.
         """
         started_at = perf_counter()
-        given = {pe: calls(self.plan.pes[pe], value) for pe, value in inputs.items()}
-        result = RunResult(self.results.outputs, self.failures.kept, stats)
-        self.events.begin(self.plan, inputs, result)
+        state = self._state
+        given = {pe: calls(state.plan.pes[pe], value) for pe, value in inputs.items()}
+        result = RunResult(state.results.outputs, state.failures.kept, stats)
+        state.events.begin(state.plan, inputs, result)
         try:
-            await asyncio.gather(*(one.create(client) for one in self.instances.values()))
+            await asyncio.gather(*(instance.create(client) for instance in self._instances))
             async with asyncio.TaskGroup() as group:
                 reports = group.create_task(self._report(stats, started_at))
                 async with asyncio.TaskGroup() as work:
-                    for (pe, _), instance in self.instances.items():
-                        work.create_task(instance.work(given.get(pe)))
+                    for instance in self._instances:
+                        work.create_task(instance.work(given.get(instance.pe)))
                 reports.cancel()
         finally:
             await self._stop()
             self._update(stats, started_at)
-            result.failure_counts = self.failures.counts
+            result.failure_counts = state.failures.counts
         return result
 
     async def _stop(self) -> None:
         """Stop all instances that have not ended."""
-        stops = (instance.stop() for instance in self.instances.values())
         try:
-            async with asyncio.timeout(self.limits.stop_seconds):
-                await asyncio.gather(*stops)
+            async with asyncio.timeout(self._state.limits.stop_seconds):
+                await asyncio.gather(*(instance.stop() for instance in self._instances))
         except TimeoutError:
             pass  # a worker that is busy or gone; it ends the instance once it finds no driver
 
-    # Progress.
-
     async def _report(self, stats: RunStats, started_at: float) -> None:
-        if self.options.on_progress is None:
+        on_progress = self._state.options.on_progress
+        if on_progress is None:
             return
         while True:
-            await asyncio.sleep(self.limits.progress_seconds)
+            await asyncio.sleep(self._state.limits.progress_seconds)
             self._update(stats, started_at)
-            self.options.on_progress(stats)
+            on_progress(stats)
 
     def _update(self, stats: RunStats, started_at: float) -> None:
         stats.seconds = perf_counter() - started_at
-        stats.instances = [
-            entry for instance in self.instances.values() for entry in instance.stats
-        ]
-
-    # Roots that are too far ahead of an ordered input.
-
-    async def pause(self, address: Address, roots: tuple[int, ...]) -> None:
-        """Have roots wait for an ordered input of an instance; those of before continue."""
-        async with self._pauses_changed:
-            self._pauses[address] = roots
-            self._pauses_changed.notify_all()
-
-    async def until_continued(self, pe: int) -> None:
-        """Wait until a PE, if it is a root, need not wait for any ordered input."""
-        if not self.plan.pes[pe].is_root:
-            return
-        async with self._pauses_changed:
-            await self._pauses_changed.wait_for(
-                lambda: all(pe not in roots for roots in self._pauses.values())
-            )
+        stats.instances = [entry for instance in self._instances for entry in instance.stats]
