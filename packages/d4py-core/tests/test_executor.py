@@ -14,6 +14,8 @@ from dispel4py.errors import ProcessingError
 
 #: Most items in a batch.
 BATCH = EngineLimits().batch_items
+#: Items that a call writes before they are sent.
+WRITTEN = EngineLimits().written_items
 
 
 class OutputHandler:
@@ -399,9 +401,9 @@ def test_c2_instances_are_called_in_the_order_of_the_items(clock):
     )
     handler.result = lambda pe_id, output, items: batches.append(items)
 
-    call(executor, 4 * BATCH)
+    call(executor, 4 * WRITTEN)
 
-    assert [item for batch in batches for item in batch] == list(range(1, 4 * BATCH + 1))
+    assert [item for batch in batches for item in batch] == list(range(1, 4 * WRITTEN + 1))
     assert len(batches) < 20
 
 
