@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,6 +93,10 @@ class TestMpiexec:
     def test_what_the_user_has_set_stays(self):
         given = {"OMPI_MCA_rmaps_base_oversubscribe": "0", "A": "B"}
         assert given.items() <= launcher_environment.mpiexec_environment(given, 0).items()
+
+    def test_a_user_without_the_variable_home_has_one(self, monkeypatch):
+        monkeypatch.delenv("HOME")
+        assert Path(launcher_environment.mpiexec_environment({}, 1000)["HOME"]).is_absolute()
 
     def test_an_mpiexec_that_does_not_start_anything_is_reported(self, graph):
         message = "the MPI processes could not be started: exit status 1"

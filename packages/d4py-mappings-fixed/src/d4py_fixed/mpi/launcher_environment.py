@@ -95,10 +95,12 @@ def mpiexec_environment(environment: Mapping[str, str], effective_user: int) -> 
     """Return the environment for an mpiexec; variables that the user has set stay.
 
     Open MPI would refuse to run as root and to start more processes than there are cores, and
-    would bind each process to a core.  Other MPIs do not read these variables.  In a task of srun,
-    a shell for example, a mpiexec would wait for ever for cores that this task has.
+    would bind each process to a core.  Other MPIs do not read these variables.  Without HOME, as in
+    a service, Open MPI does not start.  In a task of srun, a shell for example, a mpiexec would
+    wait for ever for cores that this task has.
     """
     added = {
+        "HOME": os.path.expanduser("~"),
         "PRTE_MCA_hwloc_default_binding_policy": "none",
         "OMPI_MCA_hwloc_base_binding_policy": "none",
     }
