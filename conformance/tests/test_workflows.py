@@ -130,11 +130,11 @@ class TestFixedMappings(WorkflowsInProcesses):
         return request.param
 
 
-README = Path(__file__).parents[2] / "README.md"
+MAPPINGS = Path(__file__).parents[2] / "docs" / "mappings.md"
 
 
-@pytest.mark.skipif(not README.exists(), reason="these tests are not in their repository")
-def test_the_readme_shows_what_the_mappings_declare_as_a_report_would_write_it():
+@pytest.mark.skipif(not MAPPINGS.exists(), reason="these tests are not in their repository")
+def test_the_docs_show_what_the_mappings_declare_as_a_report_would_write_it():
     records = []
     for mapping in map(load_mapping, installed()):
         declared = tuple(mapping.capabilities.declared())
@@ -142,7 +142,7 @@ def test_the_readme_shows_what_the_mappings_declare_as_a_report_would_write_it()
             outcome = Outcome.YES if case.needs <= set(declared) else Outcome.REFUSED
             records.append(Record(mapping.name, declared, "test_workflow", "", name, outcome, 0.0))
 
-    shown = README.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+    shown = MAPPINGS.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
 
     assert shown.strip() == Report(records).as_markdown(matrix_only=True).strip(), (
         "write it anew with: hatch run test:report"

@@ -40,11 +40,11 @@ class DiesAtSending(Sound):
 
 
 class ForgetsFailures(Sound):
-    """Keeps the last failure alone."""
+    """Takes note of the first failure alone."""
 
     def failed(self, error: ProcessingError, item: Any) -> None:
-        self.failures.kept.clear()
-        super().failed(error, item)
+        if not self.failures.counts:
+            super().failed(error, item)
 
 
 class SwallowsExceptions(Sound):

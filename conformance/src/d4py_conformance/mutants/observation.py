@@ -24,7 +24,7 @@ class CountsNothing(Sound):
         return None
 
 
-class Misreports(Sound):
+class _Misreports(Sound):
     """Base of those that change what is reported."""
 
     def meter(self, events: RunEvents) -> Meter | None:
@@ -42,21 +42,21 @@ class Misreports(Sound):
         raise NotImplementedError
 
 
-class ReportsTwice(Misreports):
+class ReportsTwice(_Misreports):
     """Counts each call as two."""
 
     def changed(self, activity: InstanceActivity) -> InstanceActivity:
         return activity._replace(calls=2 * activity.calls)
 
 
-class ReportsNegativeSeconds(Misreports):
+class ReportsNegativeSeconds(_Misreports):
     """Subtracts times the wrong way round."""
 
     def changed(self, activity: InstanceActivity) -> InstanceActivity:
         return activity._replace(seconds=-activity.seconds)
 
 
-class LosesWrittenItems(Misreports):
+class LosesWrittenItems(_Misreports):
     """Does not count one of the items that were written."""
 
     def changed(self, activity: InstanceActivity) -> InstanceActivity:
@@ -64,14 +64,14 @@ class LosesWrittenItems(Misreports):
         return activity._replace(items_out=counts)
 
 
-class HidesCalls(Misreports):
+class HidesCalls(_Misreports):
     """Reports a call only when it is over."""
 
     def changed(self, activity: InstanceActivity) -> InstanceActivity:
         return activity._replace(in_call=None)
 
 
-class ReportsDifferences(Misreports):
+class ReportsDifferences(_Misreports):
     """Reports what was done since the last time in place of all that was done."""
 
     reported: dict[tuple[str, int], int]
