@@ -102,7 +102,9 @@ def test_each_row_is_written_once_though_a_worker_is_lost(folder):
     graph = WorkflowGraph()
     for one, other in pairwise(pes):
         graph.connect(one, "output", other, "input")
-    paths = run(graph, mapping="hybrid_redis", processes=3).outputs["DieOnce4"]["output"]
+    # Forked, since no worker could import this file.
+    result = run(graph, mapping="hybrid_redis", processes=3, start_method="fork")
+    paths = result.outputs["DieOnce4"]["output"]
     assert died.exists()
     assert sorted(paths) == sorted(str(path) for path in out.iterdir())
     rows = [row for path in paths for row in read_csv(path)]

@@ -206,7 +206,7 @@ def endless(write):
     return "endless.py"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs on: other tests could not run one
 def chromium():
     """A browser; skips where there is none, and fails where CI says that there must be one."""
     program = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
