@@ -11,4 +11,6 @@ def cluster():
     with distributed.SubprocessCluster(
         n_workers=2, worker_kwargs={"nthreads": 1}, scheduler_kwargs={"dashboard": False}
     ) as cluster:
+        with distributed.Client(cluster) as client:
+            client.wait_for_workers(2, timeout=60)
         yield cluster
