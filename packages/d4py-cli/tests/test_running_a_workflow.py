@@ -340,8 +340,9 @@ class TestFailures:
         write("wf.py", self.FAILING)
         done = dispel4py(mapping, "wf.py", "-i", 4)
         assert done.status == 1
-        # What there is by then is shown (C9): nothing, or the result of the first item.
-        assert done.out in ("", "Outputs so far: {'Divide1': {'output': [-12]}}\n")
+        # What there is by then is shown (C9), if anything.
+        shown = r"(Outputs so far: \{'Divide1': \{'output': \[[-\d, ]+\]\}\}\n)?"
+        assert re.fullmatch(shown, done.out)
         assert "return 12 // (data - 2)" in done.err
         assert re.search(
             r"^dispel4py: error: Divide1 \(instance \d+\) failed in process at item 2:"
