@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
+import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
@@ -352,6 +353,23 @@ class TestLeases:
         assert client.xlen(opened.keys.shared) == 1
         opened.workers[0].commit(Commit(leases=[lease]))
         assert client.xlen(opened.keys.shared) == 0
+
+
+class Killed(BaseException):
+    """Ends a process."""
+
+
+def test_c4_a_run_is_not_listed_once_its_deletion_has_begun(opened, client, monkeypatch):
+    """A worker whose driver was killed deletes the keys, and may be killed itself."""
+
+    def be_killed(*keys):
+        raise Killed
+
+    assert client.smembers(RUNS)
+    monkeypatch.setattr(redis.Redis, "unlink", be_killed)
+    with pytest.raises(Killed):
+        opened.workers[0].delete()
+    assert client.smembers(RUNS) == set()
 
 
 class TestALossyServer:

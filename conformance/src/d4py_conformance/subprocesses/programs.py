@@ -5,6 +5,7 @@ For what only a whole program shows: how it ends, what it prints, what it leaves
 
 from __future__ import annotations
 
+import ast
 import os
 import secrets
 import signal
@@ -71,6 +72,16 @@ def failing_run(execute: Callable[..., object], seconds: float) -> Callable[...,
         return caught.value
 
     return run_and_fail
+
+
+def outputs_so_far(printed: str) -> dict[str, dict[str, list[Any]]]:
+    """Return the outputs that a command which failed had, and printed (rule C9); empty if none."""
+    if not printed:
+        return {}
+    title, _, shown = printed.partition(": ")
+    assert title == "Outputs so far"
+    outputs: dict[str, dict[str, list[Any]]] = ast.literal_eval(shown)
+    return outputs
 
 
 class Command(subprocess.Popen[str]):

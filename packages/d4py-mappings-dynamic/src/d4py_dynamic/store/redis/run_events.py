@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import redis
+
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import ANSWER_SECONDS, connect
+from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import JOINED, RUNS, RunKeys
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
@@ -24,23 +26,28 @@ def send_event(scripts: IdempotentScripts, keys: RunKeys, envelope: Envelope, ev
     scripts("send_event", request)
 
 
-def delete_run(address: Address, keys: RunKeys, seconds: float = ANSWER_SECONDS) -> None:
+def delete_run(client: redis.Redis, address: Address, keys: RunKeys) -> None:
     """Delete all keys of a run.
 
+    It leaves the list of runs in the transaction that makes it unusable, so that no process is
+    killed in between; in a Redis Cluster another node may have that list, which is the last then.
+
     Args:
+        client: of the server that has the run's keys.
         address: the server.
         keys: the run's keys.
-        seconds: timeout of an answer.
     """
-    with connect(address, seconds, keys.prefix) as client:
-        with client.pipeline(transaction=True) as pipe:
-            pipe.hget(keys.named("unfinished"), JOINED)
-            pipe.hkeys(keys.named("members"))  # the counts may have been deleted
-            pipe.hkeys(keys.named("feeding"))
-            pipe.delete(keys.named("unfinished"))  # without it no script makes another key
-            joined, members, fed, _ = pipe.execute()
-        ranks = [int(rank) for rank in members if rank.isdigit()]
-        rooms = [keys.room(root.decode()) for root in fed]
-        client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)), *rooms)
-    with connect(address, seconds) as directory:
-        directory.srem(RUNS, keys.run_id)
+    with client.pipeline(transaction=True) as pipe:
+        pipe.hget(keys.named("unfinished"), JOINED)
+        pipe.hkeys(keys.named("members"))  # the counts may have been deleted
+        pipe.hkeys(keys.named("feeding"))
+        pipe.delete(keys.named("unfinished"))  # without it no script makes another key
+        if not address.nodes:
+            pipe.srem(RUNS, keys.run_id)
+        joined, members, fed, *_ = pipe.execute()
+    ranks = [int(rank) for rank in members if rank.isdigit()]
+    rooms = [keys.room(root.decode()) for root in fed]
+    client.unlink(*keys.all(max(int(joined or 0), *(rank + 1 for rank in ranks), 0)), *rooms)
+    if address.nodes:
+        with connect(address) as directory:
+            directory.srem(RUNS, keys.run_id)

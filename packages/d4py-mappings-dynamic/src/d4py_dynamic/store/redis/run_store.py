@@ -106,9 +106,16 @@ class RedisRunStore:
             pipe.hset(keys.named("answers"), INTACT, 1)
             pipe.execute()
             announce(self._redis, keys, mapping, self._driver_id)
-            with connect(self._address) as directory:
-                directory.sadd(RUNS, keys.run_id)
+            self._list_run()
             self._heartbeats.exchange()
+
+    def _list_run(self) -> None:
+        """Add the run to the list of runs, which in a Redis Cluster another node may have."""
+        if not self._address.nodes:
+            self._redis.sadd(RUNS, self._keys.run_id)
+            return
+        with connect(self._address) as directory:
+            directory.sadd(RUNS, self._keys.run_id)
 
     def offer(self, spec: object, lease: float) -> None:
         """Let workers that know the run's key join it; see `run_info.offer`."""
@@ -328,5 +335,6 @@ class RedisRunStore:
         self._redis.close()
         if not self._address.embedded:
             address = self._address._replace(reconnect_seconds=0.0)
-            with suppress(redis.RedisError):
-                delete_run(address, self._keys, _DELETE_SECONDS)
+            place = self._keys.prefix
+            with suppress(redis.RedisError), connect(address, _DELETE_SECONDS, place) as client:
+                delete_run(client, address, self._keys)

@@ -205,7 +205,7 @@ class RedisTaskStore:
             with connect(self._address._replace(reconnect_seconds=0.0)) as client:
                 client.shutdown(nosave=True)
         elif self._redis.hget(self._keys.named("info"), "resumable") != b"1":
-            delete_run(self._address, self._keys)
+            delete_run(self._redis, self._address, self._keys)
 
     def _max_tasks(self, pin: InstanceId) -> int:
         limits = self._limits
