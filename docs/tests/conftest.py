@@ -12,8 +12,16 @@ from dynamic_helpers.servers import server_program, started_servers
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture(autouse=True)
+def _mpiexec_runs_as_root(monkeypatch):
+    """Let the mpiexec of a page run in a container, whose user is root; a reader is a user."""
+    if os.geteuid() == 0:
+        monkeypatch.setenv("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        monkeypatch.setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+
+
 @pytest.fixture
-def programs():
+def programs(_mpiexec_runs_as_root):
     """Return an environment whose path begins with the programs of this Python's environment."""
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 

@@ -42,8 +42,6 @@ def test_the_pbs_job_runs_a_workflow_by_mpi(programs, tmp_path):
     variables = {
         "D4PY_ENVIRONMENT": ENVIRONMENT,
         "INPUTS": "inputs.json",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PBS_JOBID": "7.server",
         # This machine may have fewer cores than the job has processes.
         "PRTE_MCA_hwloc_default_binding_policy": "none",
