@@ -286,9 +286,10 @@ class TestStartingUp:
         script = """
 import sys
 from d4py_cli.main import main
-assert main(["simple", "wf.py", "-q"]) == 0
+assert main(["simple", "wf.py"]) == 0
 slow = {"rich", "redis", "dill", "zmq", "asyncio", "multiprocessing", "difflib", "socket", "numpy"}
-slow |= {"importlib.metadata", "email", "subprocess", "tempfile", "secrets"}
+slow |= {"importlib.metadata", "email", "subprocess", "tempfile", "secrets", "pathlib", "urllib"}
+slow |= {"datetime", "decimal", "fractions", "platform", "uuid"}
 print([*slow & sys.modules.keys() - BEFORE])
 """
         script = f"import sys; BEFORE = {{*sys.modules}}\n{script}"

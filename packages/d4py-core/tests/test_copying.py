@@ -4,12 +4,17 @@ import collections
 import re
 import threading
 import types
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispel4py.engine.copying import IMMUTABLE, cannot_carry, copy_item, is_numpy_scalar, share_item
+from dispel4py.engine.copying import cannot_carry, copy_item, is_numpy_scalar, share_item
+from dispel4py.engine.immutable_types import IMMUTABLE
 from dispel4py.errors import ItemError
 
 items = st.recursive(
@@ -66,6 +71,15 @@ def test_m2_copy_is_equal_and_shares_nothing_that_can_change(item):
 @pytest.mark.parametrize("item", [5, 2.5, "text", b"bytes", None, (1, "a"), range(3), 1j])
 def test_immutable_items_are_not_copied(item):
     assert copy_item(item) is item
+
+
+@pytest.mark.parametrize(
+    "item", [date(2000, 1, 1), timedelta(1), Decimal("0.1"), Fraction(1, 3), UUID(int=1)], ids=str
+)
+def test_immutable_items_of_modules_that_the_program_has_imported_are_not_copied(item):
+    assert copy_item(item) is item
+    assert copy_item([item])[0] is item
+    assert copy_item({"a": [item]})["a"][0] is item
 
 
 def test_every_type_that_is_called_immutable_is_hashable():

@@ -14,8 +14,6 @@ from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.output.choosing import open_output
-from d4py_cli.output.collected import CollectedOutput
-from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.records import FORMER_NAMES, open_records
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
@@ -28,6 +26,8 @@ from dispel4py.running import execute_run, run_on
 
 if TYPE_CHECKING:
     from d4py_cli.log_files import EventFile
+    from d4py_cli.output.collected import CollectedOutput
+    from d4py_cli.output.json_lines import JsonLines
     from d4py_cli.record import Record
     from d4py_cli.trace import TraceFile
 

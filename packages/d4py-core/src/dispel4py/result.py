@@ -222,7 +222,7 @@ class RunResult:
         return "".join([*tables, self.stats._repr_html_()])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RunOptions:
     """The options of a run, which are the same for every mapping but for `extra`.
 

@@ -1,17 +1,20 @@
 """The choice of a format for ``--output``, by the ending of the file's name.
 
 `open_output` is all that the rest of the command needs.  A format is imported when it is used, so
-that the libraries of the others need not be installed.
+that the libraries of the others need not be installed, and a run without ``--output`` imports none.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from typing import TYPE_CHECKING
 
-from d4py_cli.output.collected import CollectedOutput, FileFormat
-from d4py_cli.output.json_lines import JsonLines
 from dispel4py.errors import OptionError
+
+if TYPE_CHECKING:
+    from d4py_cli.output.collected import CollectedOutput, FileFormat
+    from d4py_cli.output.json_lines import JsonLines
 
 #: Endings of files that are written at once, line by line; other files without an ending are, too.
 _LINES = ("", ".json", ".jsonl", ".ndjson", ".txt")
@@ -41,11 +44,15 @@ def open_output(target: str) -> JsonLines | CollectedOutput:
     """
     ending = "" if target == "-" else os.path.splitext(target)[1].lower()
     if ending in _LINES:
+        from d4py_cli.output.json_lines import JsonLines
+
         return JsonLines(target)
     if ending not in _COLLECTED:
         raise OptionError(
             f"--output {target}: the ending {ending} is not known; it must be one of {ENDINGS}"
         )
+    from d4py_cli.output.collected import CollectedOutput
+
     return CollectedOutput(target, _load(target, *_COLLECTED[ending]))
 
 

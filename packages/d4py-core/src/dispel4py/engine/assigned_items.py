@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import compress, groupby
 from operator import itemgetter
@@ -24,18 +23,20 @@ _FIRST = itemgetter(0)
 _FEW = 4
 
 
-@dataclass(frozen=True, slots=True)
 class AssignedItems:
     """A batch and the instances that get its items.
 
-    Attributes:
+    Args:
         instances: number of the instance of each item; bytes, which are counted quickly, if no
             number is larger than a byte.
         items: the items.
     """
 
-    instances: Sequence[int]
-    items: list[Any]
+    __slots__ = ("instances", "items")
+
+    def __init__(self, instances: Sequence[int], items: list[Any]) -> None:
+        self.instances = instances
+        self.items = items
 
     @classmethod
     def of_parts(cls, parts: Iterable[tuple[int, list[Any]]]) -> AssignedItems:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.checks.outputs import invalid_return_error, unknown_output_error
 from dispel4py.core import GenericPE
-from dispel4py.engine.copying import IMMUTABLE, IMMUTABLE_INSIDE, CountingCopier
+from dispel4py.engine.copying import CountingCopier
+from dispel4py.engine.immutable_types import IMMUTABLE, SMALL_INSIDE, TEXTS
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unique_arrays import is_unreachable
@@ -23,12 +24,6 @@ from dispel4py.errors import ItemError
 
 #: Frequent types that are no arrays.
 CONTAINERS = frozenset({tuple, dict, list})
-#: Immutable types whose values may be large.
-TEXTS = frozenset({str, bytes})
-#: Immutable types whose values are small.
-SMALL = IMMUTABLE - TEXTS
-#: The same for elements of containers.
-_SMALL_INSIDE = IMMUTABLE_INSIDE - TEXTS
 
 
 class DirectCall(NamedTuple):
@@ -155,7 +150,7 @@ class CallLoop:
         method, out, copier, counter = self.direct
         max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
         immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
-        pair, smalls = tuple, _SMALL_INSIDE
+        pair, smalls = tuple, SMALL_INSIDE
         on_large = self.on_large
         immutable: type = int  # type of the last item: most streams have items of one type
         item = None

@@ -13,7 +13,7 @@ from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.errors import name_list
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Capabilities:
     """What a mapping can run, as it declares.
 

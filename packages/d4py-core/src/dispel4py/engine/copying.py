@@ -7,17 +7,14 @@ buffers copied once, or, where pickle refuses, through `dispel4py.pickling.local
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import fractions
 import pickle
-import uuid
 from collections.abc import Callable, Coroutine, Generator
 from functools import cache
 from gc import get_referents
 from types import FunctionType
 from typing import Any
 
+from dispel4py.engine.immutable_types import IMMUTABLE, IMMUTABLE_INSIDE, add_imported_types
 from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
@@ -29,27 +26,6 @@ from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_fil
 from dispel4py.pickling.item_pickles import dumps
 from dispel4py.pickling.local_copies import closed_over, copy_locally
 
-#: Types of immutable values.  Without None: as the return value of a PE, None is no item.
-IMMUTABLE = frozenset(
-    {
-        int,
-        float,
-        str,
-        bytes,
-        bool,
-        complex,
-        range,
-        datetime.date,
-        datetime.datetime,
-        datetime.time,
-        datetime.timedelta,
-        decimal.Decimal,
-        fractions.Fraction,
-        uuid.UUID,
-    }
-)
-#: The same for elements of containers.
-IMMUTABLE_INSIDE = IMMUTABLE | {type(None)}
 _ADVICE = "send plain data, and open files, locks and connections in preprocess()"
 
 Copier = Callable[[Any], Any]
@@ -127,6 +103,8 @@ def is_numpy_scalar(kind: type) -> bool:
 
 
 def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
+    if add_imported_types():
+        return copy_item(item, counter)
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = dumps(item, buffers.append)

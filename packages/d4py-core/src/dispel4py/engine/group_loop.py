@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-from dispel4py.engine.call_loop import CONTAINERS, TEXTS, CallLoop
-from dispel4py.engine.copying import IMMUTABLE
+from dispel4py.engine.call_loop import CONTAINERS, CallLoop
+from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
 from dispel4py.engine.unique_arrays import is_unreachable
 

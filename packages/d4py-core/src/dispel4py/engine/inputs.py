@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, repeat, starmap
 from typing import Any, overload
 
@@ -114,7 +113,6 @@ class _EmptyCalls(Iterator[dict[str, Any]]):
         return EmptyDicts(taken)
 
 
-@dataclass(frozen=True, slots=True)
 class EmptyDicts(Sequence[dict[str, Any]]):
     """Dicts without content, each made when it is read: one for each call, which may change it.
 
@@ -122,7 +120,10 @@ class EmptyDicts(Sequence[dict[str, Any]]):
         number: how many.
     """
 
-    number: int
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
     def __len__(self) -> int:
         return self.number
@@ -135,7 +136,6 @@ class EmptyDicts(Sequence[dict[str, Any]]):
         return [{} for _ in taken] if isinstance(taken, range) else {}
 
 
-@dataclass(frozen=True, slots=True)
 class CallRange(Sequence[dict[str, Any]]):
     """A range of the calls of a root, each with its dict of inputs.
 
@@ -151,8 +151,11 @@ class CallRange(Sequence[dict[str, Any]]):
         inputs: the dicts; a number n means n calls with ``{}``.
     """
 
-    first: int
-    inputs: int | Sequence[dict[str, Any]]
+    __slots__ = ("first", "inputs")
+
+    def __init__(self, first: int, inputs: int | Sequence[dict[str, Any]]) -> None:
+        self.first = first
+        self.inputs = inputs
 
     def __len__(self) -> int:
         return self.inputs if isinstance(self.inputs, int) else len(self.inputs)

@@ -15,7 +15,7 @@ _CONTAINERS = _COPIED | {tuple}
 _FEW = 4
 
 
-def copy_nested(item: Any, immutable: frozenset[type]) -> Any:
+def copy_nested(item: Any, immutable: set[type]) -> Any:
     """Return a copy of a list, tuple or dict of immutable values and flat lists, tuples and dicts.
 
     Args:
@@ -44,7 +44,7 @@ def copy_nested(item: Any, immutable: frozenset[type]) -> Any:
     return copies if kind is list else tuple(copies)
 
 
-def _are_flat(containers: list[Any], immutable: frozenset[type]) -> bool:
+def _are_flat(containers: list[Any], immutable: set[type]) -> bool:
     """Return whether lists, tuples and dicts hold immutable values alone."""
     if len(containers) > _FEW:
         return immutable.issuperset(map(type, get_referents(*containers)))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from dispel4py.checks.outputs import unknown_output_error
-from dispel4py.engine.call_loop import SMALL, copy_written
+from dispel4py.engine.call_loop import copy_written
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.detaching import write_too_late
+from dispel4py.engine.immutable_types import SMALL
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.replay import ReplayCounter
 from dispel4py.engine.runner_options import RunnerOptions

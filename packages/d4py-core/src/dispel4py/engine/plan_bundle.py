@@ -39,7 +39,7 @@ from dispel4py.processes.start_methods import imports_main, main_is_shared
 _LARGE_BYTES = 1 << 20
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SerializedPE:
     """A PE as bytes.
 
@@ -54,7 +54,7 @@ class SerializedPE:
     is_shared: list[bool]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PlanBundle:
     """A serialized plan; it can be pickled, whatever the start method of the workers.
 

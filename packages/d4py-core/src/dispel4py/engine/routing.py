@@ -13,8 +13,9 @@ from operator import itemgetter
 from typing import Any
 
 from dispel4py.engine.assigned_items import AssignedItems
-from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
+from dispel4py.engine.copying import Copier, share_item
 from dispel4py.engine.grouping import ALL, GLOBAL, GROUP_BY
+from dispel4py.engine.immutable_types import IMMUTABLE
 from dispel4py.engine.item_ids import Item, branch_id, without_ids
 from dispel4py.engine.plan import Route
 from dispel4py.engine.stable_hash import stable_hash

@@ -22,6 +22,7 @@ from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import counting
 from dispel4py.engine.detaching import detach_closed, detach_in_children
 from dispel4py.engine.forked_children import end_child
+from dispel4py.engine.immutable_types import add_imported_types
 from dispel4py.engine.instance_group import InstanceGroup
 from dispel4py.engine.instance_watch import InstanceWatch
 from dispel4py.engine.item_ids import InstanceSnapshot
@@ -109,6 +110,7 @@ class Runner:
         else:
             self.monitor = first.monitor
             self.monitor.instances += 1
+        add_imported_types()  # the program of the PE has imported its modules
         self._is_preprocessed = restored is not None
         self._origin = planned.name_of(instance, options.rank)
         state: StreamState | None = None

@@ -15,25 +15,22 @@ from __future__ import annotations
 
 import builtins
 import dataclasses
-import datetime
-import decimal
 import enum
-import fractions
 import numbers
-import pathlib
 import types
-import uuid
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispel4py.engine.copying import is_numpy_scalar
 
+if TYPE_CHECKING:
+    import datetime
+    import pathlib
+
 _MASK = (1 << 64) - 1
-_EPOCH = datetime.datetime(1970, 1, 1)
-_MICROSECOND = datetime.timedelta(microseconds=1)
 
 # Different kinds of value that are never equal start from different seeds.
 _NONE, _TEXT, _BYTES, _TUPLE, _LIST, _DICT, _SET, _TIME, _OTHER, _NAN = (
@@ -131,21 +128,28 @@ def _microseconds(number: int) -> int:
     return _mix(number & _MASK ^ _TIME)
 
 
+def _duration(key: datetime.timedelta) -> int:
+    return _microseconds((key.days * 86_400 + key.seconds) * 1_000_000 + key.microseconds)
+
+
 def _date(key: datetime.date) -> int:
-    if not isinstance(key, datetime.datetime):
-        key = datetime.datetime(key.year, key.month, key.day)
+    from datetime import datetime, timedelta
+
+    if not isinstance(key, datetime):
+        key = datetime(key.year, key.month, key.day)
     key = key.replace(fold=0)  # as Python does to compare and hash it
-    offset = key.utcoffset() or datetime.timedelta(0)
+    offset = key.utcoffset() or timedelta(0)
     # In this order, since the time in UTC may be outside the years 1 to 9999.
-    return _microseconds((key.replace(tzinfo=None) - _EPOCH - offset) // _MICROSECOND)
+    return _duration(key.replace(tzinfo=None) - datetime(1970, 1, 1) - offset)
 
 
 def _time(key: datetime.time) -> int:
-    since_midnight = datetime.timedelta(
+    from datetime import timedelta
+
+    since_midnight = timedelta(
         hours=key.hour, minutes=key.minute, seconds=key.second, microseconds=key.microsecond
     )
-    offset = key.utcoffset() or datetime.timedelta(0)
-    return _microseconds((since_midnight - offset) // _MICROSECOND)
+    return _duration(since_midnight - (key.utcoffset() or timedelta(0)))
 
 
 def _numpy_time(key: Any) -> int:
@@ -153,7 +157,9 @@ def _numpy_time(key: Any) -> int:
 
 
 def _path(key: pathlib.PurePath) -> int:
-    if isinstance(key, pathlib.PureWindowsPath):
+    from pathlib import PureWindowsPath
+
+    if isinstance(key, PureWindowsPath):
         return _ordered(_OTHER, ("windows", key.as_posix().lower()))
     return _ordered(_OTHER, ("posix", key.as_posix()))
 
@@ -165,7 +171,9 @@ def _fields(key: Any, names: Iterable[str], kind: type) -> int:
 def _sympy_number(key: Any) -> int:
     # SymPy's hash differs from process to process.
     if isinstance(key, numbers.Rational):
-        return _number(fractions.Fraction(int(key.numerator), int(key.denominator)))
+        from fractions import Fraction
+
+        return _number(Fraction(int(key.numerator), int(key.denominator)))
     return _number(float(key))
 
 
@@ -259,7 +267,7 @@ _SYMPY_NUMBERS = ("Integer", "Rational", "Float", "Infinity", "NegativeInfinity"
 
 #: The class that an ``__eq__`` comes from → the hash that follows it.
 _HASHERS: dict[Any, _Hasher] = {
-    **dict.fromkeys((int, float, complex, decimal.Decimal, fractions.Fraction), _number),
+    **dict.fromkeys((int, float, complex), _number),
     str: _text,
     bytes: _bytes,
     bytearray: _bytes,
@@ -274,12 +282,6 @@ _HASHERS: dict[Any, _Hasher] = {
         (set, frozenset, AbstractSet, type({}.keys()), type({}.items())),
         lambda key: _unordered(_SET, map(stable_hash, key)),
     ),
-    datetime.date: _date,
-    datetime.datetime: _date,
-    datetime.time: _time,
-    datetime.timedelta: lambda key: _microseconds(key // _MICROSECOND),
-    uuid.UUID: lambda key: _ordered(_OTHER, (key.int,)),
-    pathlib.PurePath: _path,
 }
 #: Kind of a NumPy dtype → the hash of such scalars.
 _NUMPY_HASHERS: dict[str, _Hasher] = {
@@ -288,8 +290,17 @@ _NUMPY_HASHERS: dict[str, _Hasher] = {
     "U": _text,
     "S": _bytes,
 }
-#: Name of a library, and of a class ("" for any) → the hash of such objects.
+#: Name of a library, and of a class ("" for any) → the hash of such objects.  So d4py need not
+#: import the library.
 _LIBRARY_HASHERS: dict[tuple[str, str], _Hasher] = {
+    ("datetime", "date"): _date,
+    ("datetime", "datetime"): _date,
+    ("datetime", "time"): _time,
+    ("datetime", "timedelta"): _duration,
+    ("decimal", "Decimal"): _number,
+    ("fractions", "Fraction"): _number,
+    ("pathlib", "PurePath"): _path,
+    ("uuid", "UUID"): lambda key: _ordered(_OTHER, (key.int,)),
     ("gmpy2", ""): _number,
     ("ipaddress", ""): lambda key: _ordered(_OTHER, ("ip", key.version, str(key))),
     ("pandas", "_Timestamp"): lambda key: _numpy_time(key.to_datetime64()),

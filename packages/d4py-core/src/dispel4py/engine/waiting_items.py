@@ -7,7 +7,6 @@ that have not arrived yet; so a mapping processes them where it would process th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -31,21 +30,23 @@ class ReadyItems(AssignedItems):
 READY = frozenset({ReadyBatch, ReadyItems})
 
 
-@dataclass
 class _Waiting:
     """Items that wait at one input.
 
-    Attributes:
+    Args:
         input_name: the input.
         items: the items; those of a group are pairs of an instance and its items.
         count: how many items.
         due_at: time at which the first one has waited long enough.
     """
 
-    input_name: str | None
-    items: list[Any]
-    count: int
-    due_at: float
+    __slots__ = ("count", "due_at", "input_name", "items")
+
+    def __init__(self, input_name: str | None, items: list[Any], count: int, due_at: float) -> None:
+        self.input_name = input_name
+        self.items = items
+        self.count = count
+        self.due_at = due_at
 
 
 class WaitingItems:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import io
 import os
-import platform
 import stat
 import sys
 import weakref
@@ -23,6 +22,7 @@ from types import BuiltinMethodType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from dispel4py.core import RUNTIME_ATTRIBUTES
+from dispel4py.host import host_name
 
 #: Limits of the search: depth below a PE's attributes; members per container; objects in all.
 _MAX_DEPTH, _MAX_MEMBERS, _MAX_OBJECTS = 5, 1000, 10_000
@@ -80,7 +80,7 @@ def overwritable(files: Iterable[Any]) -> dict[str, str]:
             number = file.fileno()
             there = os.fstat(number)
             if number > 2 and stat.S_ISREG(there.st_mode) and not _appends(number):
-                place = f"{platform.node()} {there.st_dev} {there.st_ino}"
+                place = f"{host_name()} {there.st_dev} {there.st_ino}"
                 found[place] = str(getattr(file, "name", number))
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from types import FunctionType
 from dispel4py.engine.inputs import RootInput
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.events import EdgeDescription, PEDescription, RunStarted
+from dispel4py.host import host_name
 from dispel4py.result import RunStats
 
 #: Folder of an installed distribution of d4py: its name and its version.
@@ -54,7 +54,7 @@ def describe_run(
         inputs={plan.pes[root].id: _count(value) for root, value in inputs.items()},
         seed=plan.seed,
         versions={"python": sys.version.partition(" ")[0], **_versions()},
-        host=socket.gethostname(),
+        host=host_name(),
         pid=os.getpid(),
         command=tuple(sys.orig_argv),
     )

@@ -26,6 +26,7 @@ import pickle
 import sys
 import types
 import weakref
+from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import Any
 
@@ -34,7 +35,7 @@ from dispel4py.pickling.item_pickles import dispatch_table
 _EMPTY = types.CellType()
 
 
-def copy_locally(value: Any, unchangeable: frozenset[type] = frozenset()) -> Any:
+def copy_locally(value: Any, unchangeable: AbstractSet[type] = frozenset()) -> Any:
     """Return a copy of an object, of the functions in it as well.
 
     Args:
@@ -60,7 +61,7 @@ class _Kept:
 class _Copier(pickle.Pickler):
     """Pickles an object to be read in this process, at once: some parts are only referenced."""
 
-    def __init__(self, unchangeable: frozenset[type]) -> None:
+    def __init__(self, unchangeable: AbstractSet[type]) -> None:
         self._data = io.BytesIO()
         self._buffers: list[pickle.PickleBuffer] = []
         super().__init__(self._data, protocol=5, buffer_callback=self._buffers.append)
@@ -121,7 +122,7 @@ class _DeepCopier(_Copier):
     another process, and what runs in one process should run in several.
     """
 
-    def __init__(self, unchangeable: frozenset[type]) -> None:
+    def __init__(self, unchangeable: AbstractSet[type]) -> None:
         super().__init__(unchangeable)
         self._indices: dict[int, tuple[Any, int]] = {}  # by id, with the object
 
@@ -281,7 +282,7 @@ _UNCHANGEABLE = frozenset(
 )
 
 
-def _can_change(value: Any, unchangeable: frozenset[type], seen: set[int]) -> bool:
+def _can_change(value: Any, unchangeable: AbstractSet[type], seen: set[int]) -> bool:
     """Return whether a local class or function refers to mutable state.
 
     Other classes are not copied: items of one class should stay items of one class.

@@ -9,7 +9,6 @@ through with its batch.  Before the engine waits, it reports by itself.
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
@@ -25,6 +24,7 @@ from dispel4py.engine.outlets import Output, Receiver
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.runner import Runner
 from dispel4py.errors import ProcessingError, shorten
+from dispel4py.host import host_name
 
 if TYPE_CHECKING:
     from dispel4py.engine.runner_options import OnError
@@ -146,7 +146,7 @@ class Meter:
         self._reported_queues = waiting
         slow = [call for meter in self._instances.values() for call in meter.slow_since(since, now)]
         if instances or queues or slow:
-            host, pid = socket.gethostname(), os.getpid()
+            host, pid = host_name(), os.getpid()
             self._send(MeterReport(self._worker, host, pid, instances, slow, queues))
 
     # For the mapping.

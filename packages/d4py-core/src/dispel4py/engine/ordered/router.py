@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from dispel4py.engine.assigned_items import AssignedItems
-from dispel4py.engine.copying import IMMUTABLE, Copier, share_item
+from dispel4py.engine.copying import Copier, share_item
 from dispel4py.engine.grouping import ALL
+from dispel4py.engine.immutable_types import IMMUTABLE
 from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
 from dispel4py.engine.routing import RoutedItems, Router
 

@@ -6,9 +6,9 @@ The scripts are in `lua/`.  They derive all keys from the run's prefix and decla
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from typing import Any
 
 import redis
@@ -16,10 +16,23 @@ import redis
 _ENCODER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
+def _read_scripts() -> dict[str, str]:
+    """Return name → source of the files in `lua/`."""
+    sources = {}
+    with os.scandir(os.path.join(os.path.dirname(__file__), "lua")) as files:
+        for file in files:
+            with open(file, encoding="utf-8") as lines:
+                sources[file.name.removesuffix(".lua")] = lines.read()
+    return sources
+
+
+#: Read here, before any worker is forked, and not in each worker.
+_SOURCES = _read_scripts()
+
+
 def load_script(name: str) -> str:
     """Return the source of a file in `lua/`."""
-    folder = files("d4py_dynamic.store.redis").joinpath("lua")
-    return folder.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+    return _SOURCES[name]
 
 
 def register_script(client: redis.Redis, name: str) -> Any:

@@ -1,0 +1,43 @@
+"""Types of immutable values, which are handed on without a copy.
+
+Dates, decimals, fractions and UUIDs are among them from when the program has imported their
+modules.  d4py does not import those for its own sake: it would take a tenth of a short command.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+#: Immutable types whose values may be large.
+TEXTS = frozenset({str, bytes})
+#: Immutable types whose values are small.
+SMALL: set[type] = {int, float, bool, complex, range}
+#: All of them.  Without None: as the return value of a PE, None is no item.
+IMMUTABLE: set[type] = {*SMALL, *TEXTS}
+#: The same for elements of containers.
+SMALL_INSIDE: set[type] = {*SMALL, type(None)}
+IMMUTABLE_INSIDE: set[type] = {*IMMUTABLE, type(None)}
+
+#: Modules that have not been imported yet → their immutable types.
+_to_come = {
+    "datetime": ("date", "datetime", "time", "timedelta"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "uuid": ("UUID",),
+}
+
+
+def add_imported_types() -> bool:
+    """Add the immutable types of modules that were imported meanwhile; return if there were any."""
+    imported = [name for name in _to_come if name in sys.modules]
+    added = False
+    for name in imported:
+        module = sys.modules[name]
+        kinds: set[Any] = {getattr(module, kind, None) for kind in _to_come[name]}
+        if None not in kinds:  # as they are while another thread is importing the module
+            for group in (SMALL, SMALL_INSIDE, IMMUTABLE, IMMUTABLE_INSIDE):
+                group.update(kinds)
+            _to_come.pop(name, None)
+            added = True
+    return added
