@@ -356,8 +356,9 @@ ELSEWHERE = {
     "several tasks of srun that would write one `--output`": (
         "test_several_tasks_of_srun_do_not_write_one_file"
     ),
-    "mpiexec and MPI library of different kinds": (
-        "test_processes_that_mpi_does_not_know_are_refused"
+    "mpiexec and MPI library of different kinds": "test_an_mpiexec_of_another_mpi_is_refused",
+    "mpi4py without an MPI library, or with a `MPI4PY_MPIABI` that none fits": (
+        "test_a_setting_of_mpi4py_that_no_library_fits_is_refused"
     ),
     "mpi: an unpicklable PE with several instances in one rank": (
         "test_several_instances_in_one_process_are_refused"

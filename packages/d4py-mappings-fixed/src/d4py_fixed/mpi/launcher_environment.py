@@ -18,6 +18,13 @@ from dispel4py.processes.slurm import is_task, step_tasks
 _RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "PALS_RANKID")
 #: The number of ranks, which not every launcher sets.
 _SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+#: The number of a process among those of its machine.
+_RANK_ON_MACHINE = (
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "MPI_LOCALRANKID",
+    "PALS_LOCAL_RANKID",
+    "SLURM_LOCALID",
+)
 #: Prefixes of variables for the process that becomes the rank, settings excepted.
 _LAUNCHER_PREFIXES = ("OMPI_COMM_", "PMIX_", "PMI_", "PALS_", "PRTE_")
 _SETTINGS_PREFIXES = ("PMIX_MCA_", "PRTE_MCA_")
@@ -44,6 +51,12 @@ def launched_size() -> int | None:
     """Return the number of ranks that a launcher has started; None if it is not set."""
     values = (os.environ.get(name, "") for name in _SIZE_VARIABLES)
     return next((int(value) for value in values if value.isdecimal()), None)
+
+
+def rank_on_machine() -> int:
+    """Return the number of this process among the ranks of its machine; 0 if it is not set."""
+    values = (os.environ.get(name, "") for name in _RANK_ON_MACHINE)
+    return next((int(value) for value in values if value.isdecimal()), 0)
 
 
 @functools.cache

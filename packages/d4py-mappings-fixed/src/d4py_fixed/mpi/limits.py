@@ -14,6 +14,8 @@ class MpiLimits(NamedTuple):
         check_seconds: Time between two checks of the driver on ranks that start, run or end.
         exit_seconds: Time for mpiexec to end, and to print why, after a rank was lost.
         report_seconds: Time for the driver to report a lost rank before an mpiexec kills it.
+        common_report_seconds: Time for the first rank of a machine to report what all ranks of that
+            machine meet at their start; the others end silently.
         end_seconds: Time for an mpiexec to end that has no ranks and no output any more.
         signal_seconds: Time for ranks to end after SIGTERM, and again after SIGKILL.
         orphan_seconds: Time for a rank to return from a PE after the driver has ended.
@@ -31,6 +33,7 @@ class MpiLimits(NamedTuple):
     check_seconds: float = 0.05
     exit_seconds: float = 1.0
     report_seconds: float = 0.5
+    common_report_seconds: float = 5.0
     end_seconds: float = 5.0
     signal_seconds: float = 1.0
     orphan_seconds: float = 1.0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from typing import Any
 
-from d4py_fixed.mpi.launcher_environment import launched_rank, launched_size, skip_libfabric_search
+from d4py_fixed.mpi.launcher_environment import launched_rank, launched_size
+from d4py_fixed.mpi.library import MpiLibraryError, first_line, load_mpi, other_kind
 from dispel4py.errors import ServiceError
 
 _FOLDER = "/dev/shm/"
@@ -19,32 +21,30 @@ def start_mpi() -> Any:
     """Return `mpi4py.MPI`, initialised.
 
     Raises:
-        ServiceError: MPI cannot be initialised, or its ranks are not those of the launcher.
+        MpiLibraryError: mpi4py has no MPI library, or one that is not of the launcher's MPI.
+        ServiceError: MPI cannot be initialised.
     """
+    mpi = load_mpi()
     try:
-        import mpi4py
-
-        mpi4py.rc.initialize = False
-        skip_libfabric_search()
-        from mpi4py import MPI
-
-        MPI.Init_thread(MPI.THREAD_SERIALIZED)
-    except Exception as error:  # RuntimeError where there is no MPI library
+        with warnings.catch_warnings():  # mpi4py guesses what `_check_launcher` finds out
+            warnings.filterwarnings("ignore", "suspicious MPI execution environment")
+            mpi.Init_thread(mpi.THREAD_SERIALIZED)
+    except Exception as error:
         raise ServiceError(f"MPI cannot be started: {error}") from error
-    world = MPI.COMM_WORLD
+    world = mpi.COMM_WORLD
     world.alltoall([None] * world.Get_size())  # each rank maps the files of all others
     files = _shared_memory_files()
     world.Barrier()
     _unlink(files)
-    _check_launcher(MPI)
-    return MPI
+    _check_launcher(mpi)
+    return mpi
 
 
 def _check_launcher(mpi: Any) -> None:
     """Check that MPI has as many ranks as the launcher has started.
 
     Raises:
-        ServiceError: mpiexec and the MPI library are of different kinds.
+        MpiLibraryError: mpiexec and the MPI library are of different kinds.
     """
     world = mpi.COMM_WORLD
     launched, actual = (
@@ -53,10 +53,11 @@ def _check_launcher(mpi: Any) -> None:
     )
     if any(one not in (None, other) for one, other in zip(launched, actual, strict=True)):
         of = f" of {launched[1]}" if launched[1] is not None else ""
-        raise ServiceError(
+        library = mpi.Get_library_version()
+        raise MpiLibraryError(
             f"mpiexec started this process as rank {launched[0]}{of}, but MPI takes it for rank"
             f" {actual[0]} of {actual[1]}: mpiexec and the MPI library that mpi4py uses"
-            f" ({mpi.Get_library_version().splitlines()[0]}) are of different kinds"
+            f" ({first_line(library)}) are of different kinds; {other_kind(library)}"
         )
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import launcher_variables, mpiexec_environment
+from d4py_fixed.mpi.library import NO_LIBRARY, library_error
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.output import OutputForwarder
 from dispel4py.errors import OptionError, RunError, UsageError
@@ -104,6 +105,8 @@ class MpiexecRanks:
 
     def start_error(self) -> Exception | None:
         self.finish_output()
+        if self.exit_status() == NO_LIBRARY:
+            return library_error()
         if "not enough slots" not in self._tail():
             return None
         return OptionError(

@@ -18,6 +18,8 @@ from d4py_fixed.mpi.control_channel import (
 )
 from d4py_fixed.mpi.driver_connection import DriverConnection
 from d4py_fixed.mpi.exit_status import exit_fails
+from d4py_fixed.mpi.launcher_environment import rank_on_machine
+from d4py_fixed.mpi.library import NO_LIBRARY, MpiLibraryError
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.mpi_start import start_mpi
 from d4py_fixed.mpi.orphans import exit_when_driver_ends, exit_with_descendants
@@ -183,9 +185,13 @@ def serve(*, adopts_streams: bool = False, is_of_job: bool = False) -> None:
     rank.end()
 
 
-def _exit_at_start(error: ServiceError) -> NoReturn:
-    print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
-    os._exit(1)  # MPI_Finalize would wait for the other ranks
+def _exit_at_start(error: ServiceError, limits: MpiLimits = MpiLimits()) -> NoReturn:
+    if isinstance(error, MpiLibraryError) and rank_on_machine():
+        sleep(limits.common_report_seconds)
+    else:
+        print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)
+    # Without MPI_Finalize, which would wait for the other ranks.
+    os._exit(NO_LIBRARY if isinstance(error, MpiLibraryError) else 1)
 
 
 def _flush() -> None:
