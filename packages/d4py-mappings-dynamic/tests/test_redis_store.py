@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
@@ -355,21 +354,19 @@ class TestLeases:
         assert client.xlen(opened.keys.shared) == 0
 
 
-class Killed(BaseException):
-    """Ends a process."""
-
-
-def test_c4_a_run_is_not_listed_once_its_deletion_has_begun(opened, client, monkeypatch):
+def test_c4_a_run_is_deleted_in_one_step(opened, client):
     """A worker whose driver was killed deletes the keys, and may be killed itself."""
-
-    def be_killed(*keys):
-        raise Killed
-
-    assert client.smembers(RUNS)
-    monkeypatch.setattr(redis.Redis, "unlink", be_killed)
-    with pytest.raises(Killed):
+    use_every_key(opened)
+    sent = set()
+    with client.monitor() as monitor:
         opened.workers[0].delete()
-    assert client.smembers(RUNS) == set()
+        client.echo("the end")
+        while "ECHO" not in sent:
+            seen = monitor.next_command()
+            if seen["client_type"] != "lua":
+                sent.add(seen["command"].split()[0])
+    assert sent <= {"HELLO", "CLIENT", "HGET", "EVALSHA", "SCRIPT", "ECHO"}
+    assert client.keys() == []
 
 
 class TestALossyServer:
@@ -524,3 +521,18 @@ class TestABrokenConnection:
         taken = []
         wait_until(lambda: taken.extend(worker.take(seconds=0.01)) or taken, "the task")
         assert [lease.task.payload for lease in taken] == [[1]]
+
+    def test_m3_an_entry_that_such_a_read_has_taken_comes_before_later_ones(
+        self, plan, server, open_redis_store, client, monkeypatch
+    ):
+        opened = open_redis_store(server, plan, OWNERS)
+        _, worker = opened.workers
+        monkeypatch.setattr(task_reader, "broken_connections", lambda client: 1)
+        assert worker.take(seconds=0.0) == []
+        stream = opened.keys.pin(PINNED, 0)
+        for number in (1, 2, 3):
+            opened.driver.put([items(number, pe=PINNED, instance=0)])
+            if number == 1:
+                client.xreadgroup("workers", "worker-1", {stream: ">"})
+        taken = [lease.task.payload for _ in range(3) for lease in worker.take(seconds=0.0)]
+        assert taken == [[1], [2], [3]]

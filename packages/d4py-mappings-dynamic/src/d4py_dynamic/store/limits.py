@@ -22,8 +22,9 @@ class StoreLimits(NamedTuple):
             that shared tasks are processed too.
         read_count: entries to read at once from the streams of pinned instances (Redis).
         read_bytes: approximate size in bytes of what is read at once (Redis).
-        reread_seconds: seconds after which entries that were lost with a broken connection are
-            looked for once more, longer than any wait (Redis).
+        reread_seconds: seconds after a connection has broken in which entries that were lost with
+            it are looked for at each read; longer than any wait on the server (Redis).
+        reread_pause: longest wait of a read in that time, in seconds (Redis).
         shortest_block: shortest wait in seconds that the server is asked for; it may end as much as
             0.1 s late (Redis).
     """
@@ -35,4 +36,5 @@ class StoreLimits(NamedTuple):
     read_count: int = 16
     read_bytes: int = 4 << 20
     reread_seconds: float = 2 * LONGEST_TAKE_SECONDS
+    reread_pause: float = 1.0
     shortest_block: float = 0.01

@@ -16,12 +16,21 @@ def evict_worker(
     if not state.members.remove(rank):
         return SerializedEviction([], [], [])
     attempted, in_call = state.attempts.pop(rank, (None, True))
+    _close_inbox(state, rank)
     counter = _DeliveryCounter(attempted, count_delivery)
     tasks = _return_shared_tasks(state, rank, counter)
-    _drop_inbox(state, rank)
     replicas = _remove_replicas(state, rank)
     at_work = _release_instances(state, rank, pins, counter)
     return SerializedEviction(tasks, replicas, at_work, not in_call)
+
+
+def _close_inbox(state: StoreState, rank: int) -> None:
+    for token, task in _leases_of(state, rank):
+        if task.place == rank:
+            del state.leases[token]
+            state.end(task)
+    for task in state.queues.pop(rank).waiting:
+        state.end(task)
 
 
 class _DeliveryCounter:
@@ -56,15 +65,6 @@ def _return_shared_tasks(
             state.queues[None].end(task)
             state.add(again, is_new=False)
     return returned
-
-
-def _drop_inbox(state: StoreState, rank: int) -> None:
-    for token, task in _leases_of(state, rank):
-        if task.place == rank:
-            del state.leases[token]
-            state.end(task)
-    for task in state.queues.pop(rank).waiting:
-        state.end(task)
 
 
 def _remove_replicas(state: StoreState, rank: int) -> list[int]:

@@ -1,17 +1,19 @@
 """Connections to a Redis server that are made again when they break.
 
 A command is sent again then, until the deadline of its retries; so all commands must be right if
-they are processed twice.  See `IdempotentScripts`.  Where a server may be replaced by another one,
-a connection that finds itself at the wrong one counts as broken.
+they are processed twice.  See `IdempotentScripts`.  What a broken connection has not delivered is
+discarded, so that nothing is processed late, after newer commands.  Where a server may be replaced
+by another one, a connection that finds itself at the wrong one counts as broken.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
-from socket import socket
+from socket import AF_UNIX, SO_LINGER, SOL_SOCKET, socket
 from typing import Any
 
 import redis
@@ -27,6 +29,8 @@ from d4py_dynamic.store.redis.waiting_socket import WaitingSocket, is_to_this_ho
 ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 16 << 20
 #: Size in bytes up to which sending takes no time.
 _SMALL_BYTES = 1 << 20
+#: Closing a socket resets its connection: what was not delivered is not sent any more (socket(7)).
+_RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 #: Errors of a server that is not, or not now, the primary of a key: classes, and parts of texts.
 _REPLACED = (
     *(redis.exceptions.AskError, redis.exceptions.TryAgainError),  # MOVED is a kind of ASK
@@ -81,6 +85,8 @@ class _TimedConnection:
             if self._primary is not None:
                 self.host, self.port = self._primary.find()
             made = parent._connect()
+            if made.family != AF_UNIX:
+                made.setsockopt(SOL_SOCKET, SO_LINGER, _RESET_AT_CLOSE)
             is_plain = type(made) is socket  # not one with TLS
             if self.retry.process is None or not is_plain or not is_to_this_host(made):
                 return made

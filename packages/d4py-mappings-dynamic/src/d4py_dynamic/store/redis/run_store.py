@@ -38,8 +38,9 @@ from dispel4py.engine.plan import Plan
 from dispel4py.errors import InputError, OptionError
 from dispel4py.result import InstanceStats
 
-#: Seconds that a server, which may have failed the run by not answering, has to delete its keys.
-_DELETE_SECONDS = 1.0
+#: Seconds that a server, which may have failed the run by not answering, has to delete its keys,
+#: and that a connection which breaks meanwhile may take to be made again.
+_DELETE_SECONDS, _DELETE_AGAIN_SECONDS = 1.0, 0.25
 #: Seconds beyond `--reconnect` after which a worker without a heartbeat is late.
 _LATE_SECONDS = 3.0
 
@@ -334,7 +335,7 @@ class RedisRunStore:
         """See `RunStore`; ignore a server that is gone, and its keys with it."""
         self._redis.close()
         if not self._address.embedded:
-            address = self._address._replace(reconnect_seconds=0.0)
+            address = self._address._replace(reconnect_seconds=_DELETE_AGAIN_SECONDS)
             place = self._keys.prefix
             with suppress(redis.RedisError), connect(address, _DELETE_SECONDS, place) as client:
                 delete_run(client, address, self._keys)

@@ -80,7 +80,7 @@ class TaskReader:
         self._entry_size = 0
         self._leased: set[tuple[str, bytes]] = set()
         self._broken = 0
-        self._reread_at = float("inf")
+        self._reread_until: float | None = None
 
     def add_instance(self, stream: str) -> None:
         """Read the stream of a pinned instance from now on."""
@@ -183,8 +183,8 @@ class TaskReader:
                 ("SREM", self._keys.named("idle"), self._rank),
                 ("SADD", self._keys.named("paused"), self._rank),
             ]
-        if self._reread_at < float("inf"):
-            seconds = min(seconds, max(0.001, self._reread_at - monotonic()))
+        if self._reread_until is not None:
+            seconds = min(seconds, self._limits.reread_pause)
         return self._exchange([*commands, self._xreadgroup(streams, 1, seconds)], seconds)
 
     def _xreadgroup(
@@ -220,30 +220,24 @@ class TaskReader:
     def _with_lost_entries(self, reply: Any) -> Any:
         """Return a reply with all entries that were given to this worker and lost on their way.
 
-        They are looked for when a connection has broken, and once more a while later: a read may
-        still wait on the server when its connection has broken.
+        They are looked for when a connection has broken, and at each read for some time after that:
+        the read of that connection may still wait on the server, and takes what comes first.
         """
         count, now = broken_connections(self._redis), monotonic()
-        if count == self._broken and now < self._reread_at:
+        if count != self._broken:
+            self._broken, self._reread_until = count, now + self._limits.reread_seconds
+            self._verify_calls()
+        elif self._reread_until is None:
             return reply
-        is_same = count == self._broken
-        self._reread_at = float("inf") if is_same else now + self._limits.reread_seconds
-        self._broken = count
-        self._verify_calls()
-        found = []
-        for stream in [*self._inbox, *self._pins, self._keys.shared]:
-            if entries := self._pending_entries(stream):
-                lost = [e for e in entries if e[1] and (stream, e[0]) not in self._leased]
-                found.append((stream.encode(), lost))
-        return found
+        elif now >= self._reread_until:
+            self._reread_until = None
+        return self._lost_entries()
 
-    def _pending_entries(self, stream: str) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """Return all entries of a stream that this worker has read and not acknowledged."""
-        pending: list[tuple[bytes, dict[bytes, bytes]]] = []
-        while True:
-            last: Any = pending[-1][0] if pending else "0"
-            reply = self._redis.xreadgroup(GROUP, self._consumer, {stream: last})
-            entries = [entry for _, part in entries_by_stream(reply) for entry in part]
-            if not entries:
-                return pending
-            pending += entries
+    def _lost_entries(self) -> Any:
+        """Return all entries that this worker has read, not acknowledged, and not leased."""
+        streams = [*self._inbox, *self._pins, self._keys.shared]
+        reply = self._redis.xreadgroup(GROUP, self._consumer, dict.fromkeys(streams, "0"))
+        return [
+            (name, [e for e in entries if e[1] and (name.decode(), e[0]) not in self._leased])
+            for name, entries in entries_by_stream(reply)
+        ]

@@ -27,6 +27,20 @@ local function remove_member()
   return attempt
 end
 
+-- Without its group, a read that waits there ends with an error, before it can take a task that is
+-- returned.  Where a stream is deleted, such a read goes on before Redis 7.0; so it stays for a while.
+local function close_inbox()
+  local inbox = key('inbox:' .. rank)
+  for _, found in ipairs(call('XRANGE', inbox, '-', '+')) do
+    for i = 1, #found[2], 2 do
+      if found[2][i] == 'p' then end_task(found[2][i + 1]) end
+    end
+  end
+  call('XTRIM', inbox, 'MAXLEN', 0)
+  call('XGROUP', 'DESTROY', inbox, GROUP)
+  call('EXPIRE', inbox, 60)
+end
+
 local function delivery_counter(attempted)
   return function(delivery, entry_count)
     local stored = call('HGET', key('delivery_counts'), delivery)
@@ -64,16 +78,6 @@ local function return_shared_tasks(count_of)
   return returned
 end
 
-local function drop_inbox()
-  local inbox = key('inbox:' .. rank)
-  for _, found in ipairs(call('XRANGE', inbox, '-', '+')) do
-    for i = 1, #found[2], 2 do
-      if found[2][i] == 'p' then end_task(found[2][i + 1]) end
-    end
-  end
-  call('DEL', inbox)
-end
-
 local function remove_replicas()
   local replicas = {}
   for _, name in ipairs(call('SMEMBERS', key('replicas'))) do
@@ -106,9 +110,9 @@ if earlier then return earlier end
 
 local attempt = remove_member()
 if not attempt then return answer({ {}, {}, {}, '' }) end
+close_inbox()
 local count_of = delivery_counter(string.sub(attempt, 2))
 local returned = return_shared_tasks(count_of)
-drop_inbox()
 local replicas = remove_replicas()
 local counts = release_instances(count_of)
 return answer({ returned, replicas, counts, string.sub(attempt, 1, 1) })

@@ -17,7 +17,8 @@ local function add_tasks()
   local added = 0
   for _, task in each('tasks') do
     local stream, pe, sealed = unpack(task)
-    if string.sub(stream, 1, #inbox) ~= inbox or call('EXISTS', stream) == 1 then
+    local is_inbox = string.sub(stream, 1, #inbox) == inbox
+    if not is_inbox or is_member(string.sub(stream, #inbox + 1)) then
       added = added + 1
       if pe == '' then
         call('XADD', stream, '*', 'd', value(sealed))
