@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -77,6 +77,12 @@ test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the m
 	@for run in test:mpi test:losses mpich:run mpich:losses impi:losses; do \
 		echo "== $$run"; $(RUN) $$run || failed=1; \
 	done; exit $${failed:-0}
+
+test-pyodide: .hatch/test.ready ## the command in Pyodide, Python for browsers, under Node.js
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+		echo "The tests in Pyodide were not run: there is no Node.js with npm." >&2; exit $${CI:+1}; }; \
+	.ci/pyodide .hatch/pyodide .hatch/test/bin/python && \
+	D4PY_TEST_PYODIDE=.hatch/pyodide $(RUN) test:run -p no:xdist packages/d4py-cli/tests/test_pyodide.py
 
 # Takes root, or a Slurm that is installed; where it cannot run it says so.
 test-slurm: .hatch/test.ready ## the cluster scripts, in a Slurm of three nodes on this machine

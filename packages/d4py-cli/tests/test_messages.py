@@ -348,6 +348,9 @@ ELSEWHERE = {
     "no processes on this platform": (
         "test_on_a_platform_without_processes_the_error_names_the_mapping_simple"
     ),
+    "observers, a record or `--progress` where there are no threads": (
+        "test_without_threads_observers_are_refused"
+    ),
     "no more processes allowed": "test_a_failed_start_is_reported_with_advice",
     "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
     "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",

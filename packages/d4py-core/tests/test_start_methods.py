@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from dispel4py.errors import OptionError, RunError
+from dispel4py import ProducerPE, WorkflowGraph, registry, run
+from dispel4py.errors import OptionError, RunError, UnknownMappingError
 from dispel4py.processes import pool as processes
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start
@@ -300,6 +301,23 @@ def test_on_a_platform_without_processes_the_error_names_the_mapping_simple(monk
     monkeypatch.setattr(sys, "platform", "emscripten")
     with pytest.raises(OptionError, match="cannot start processes; use the mapping 'simple'"):
         Start.of({})
+
+
+def test_there_a_mapping_that_is_not_installed_is_not_offered(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    monkeypatch.setattr(registry, "_loader", lambda name, group: None)
+    with pytest.raises(UnknownMappingError, match=r"'mpi' needs processes, .* 'simple'$"):
+        registry.load_mapping("mpi")
+    with pytest.raises(UnknownMappingError, match="no mapping 'other' is installed"):
+        registry.load_mapping("other")
+
+
+def test_without_threads_observers_are_refused(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    graph = WorkflowGraph()
+    graph.add(ProducerPE())
+    with pytest.raises(OptionError, match="need threads, which Python on emscripten lacks"):
+        run(graph, inputs=1, record=True)
 
 
 def test_without_the_multiprocessing_module_the_error_names_the_mapping_simple(program):

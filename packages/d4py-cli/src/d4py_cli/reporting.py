@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from dispel4py.engine.run_events import LateEvents, RunEvents
+from dispel4py.processes import is_webassembly
 from dispel4py.result import RunResult, RunStats
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Reporter(AbstractContextManager["Reporter"]):
         # What is kept until then grows with the time.
         if others or self._progress_seconds > _PROGRESS_SECONDS:
             return [*others, self._progress_lines()]
+        if is_webassembly():
+            return []  # no threads that could write progress
         return [LateEvents(self._progress_seconds, self._late_events)]
 
     def _progress_lines(self, passed: float = 0.0) -> Observer:

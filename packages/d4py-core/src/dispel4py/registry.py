@@ -230,15 +230,12 @@ def load_mapping(name: str) -> Mapping:
     """
     load = _loader(name, ENTRY_POINT_GROUP)
     if load is None:
-        raise UnknownMappingError(_not_installed(name))
+        raise UnknownMappingError(_lack_of_processes(name) or _not_installed(name))
     try:
         mapping: Mapping = load()()
     except ImportError as error:
-        if error.name == "_multiprocessing":
-            raise UnknownMappingError(
-                f"mapping {name!r} needs processes, which Python on {sys.platform} lacks;"
-                " use the mapping 'simple'"
-            ) from error
+        if message := _lack_of_processes(name, error):
+            raise UnknownMappingError(message) from error
         wanted = KNOWN_DISTRIBUTIONS.get(name) or _distribution_name(name, ENTRY_POINT_GROUP)
         raise UnknownMappingError(
             f"mapping {name!r} is installed but cannot be imported ({error});"
@@ -330,6 +327,24 @@ def _entry_points(group: str) -> EntryPoints:
 
 def _entry_point(name: str, group: str = ENTRY_POINT_GROUP) -> EntryPoint | None:
     return next((entry for entry in _entry_points(group) if entry.name == name), None)
+
+
+def _lack_of_processes(name: str, error: ImportError | None = None) -> str | None:
+    """Return that a mapping needs processes which this platform lacks; None if that is not so.
+
+    Args:
+        name: the mapping.
+        error: of the import of the mapping.
+    """
+    from dispel4py.processes import is_webassembly
+
+    is_ruled_out = name in KNOWN_DISTRIBUTIONS and name != "simple" and is_webassembly()
+    if not is_ruled_out and getattr(error, "name", None) != "_multiprocessing":
+        return None
+    return (
+        f"mapping {name!r} needs processes, which Python on {sys.platform} lacks;"
+        " use the mapping 'simple'"
+    )
 
 
 def _not_installed(name: str) -> str:

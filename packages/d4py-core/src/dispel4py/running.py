@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from dispel4py.checks.undeclared_state import (
 from dispel4py.engine.failures import count_failures
 from dispel4py.engine.random_streams import draw_seed, preserved_generators
 from dispel4py.engine.run_events import RunEvents
-from dispel4py.errors import ProcessingError, UndeclaredStateError
+from dispel4py.errors import OptionError, ProcessingError, UndeclaredStateError
 from dispel4py.logs import RUN_LOG
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
@@ -175,12 +176,23 @@ def _recorded(do: Callable[[RunOptions], RunResult], options: RunOptions) -> Run
 
 
 def _events_for(observers: Sequence[Observer]) -> RunEvents:
-    """Return what gives observers the events of a run."""
+    """Return what gives observers the events of a run.
+
+    Raises:
+        OptionError: Python has no threads here.
+    """
     if not observers:
         return RunEvents()
     if len(observers) == 1 and isinstance(observers[0], RunEvents):
         return observers[0]
     from dispel4py.observing.event_stream import EventStream
+    from dispel4py.processes import is_webassembly
+
+    if is_webassembly():
+        raise OptionError(
+            "observers of a run, its record and its progress need threads, which Python on"
+            f" {sys.platform} lacks; run it without"
+        )
 
     return EventStream(observers)
 

@@ -3,3 +3,12 @@
 `pool` is what mappings use: a pool of worker processes that always ends, with all that PEs have
 started.
 """
+
+from __future__ import annotations
+
+import sys
+
+
+def is_webassembly() -> bool:
+    """Return whether Python runs in WebAssembly, where it starts neither processes nor threads."""
+    return sys.platform in ("emscripten", "wasi")

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from dispel4py.errors import OptionError, name_list
 from dispel4py.files.socket_directory import shorten_multiprocessing_paths
+from dispel4py.processes import is_webassembly
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.native_threads import (
     fork_warnings_suppressed,
@@ -31,8 +32,6 @@ from dispel4py.processes.native_threads import (
 
 START_METHODS = ("fork", "forkserver", "spawn")
 _ON_LINUX = sys.platform == "linux"
-#: Systems on which `multiprocessing` can be imported but starts nothing: Python in WebAssembly.
-_WITHOUT_PROCESSES = ("emscripten", "wasi")
 #: Signals that stop a program; they are blocked while processes are started.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -76,7 +75,7 @@ class Start(NamedTuple):
                 platform has no processes.
         """
         method, seconds = options.get("start_method"), options.get("start_timeout")
-        if sys.platform in _WITHOUT_PROCESSES:
+        if is_webassembly():
             raise OptionError(
                 f"Python on {sys.platform} cannot start processes; use the mapping 'simple'"
             )
