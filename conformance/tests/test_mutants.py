@@ -39,6 +39,7 @@ CAUGHT_BY = {
     "SharesBuffers": "test_m2_a_buffer_can_be_filled_again",
     "SharesFunctions": "test_m2_what_a_function_holds_is_as_it_was_when_sent",
     "KeepsReadOnly": "test_m2_read_only_arrays_arrive_writable",
+    "DeepCopiesPEs": "test_i2_the_copy_is_what_pickle_makes_of_the_pe",
     "LosesIdentity": "test_i8_options_are_the_strings_that_they_were",
     "CopiesThePlan": "test_c7_a_large_pe_is_held_by_those_that_run_it",
     "OpensFilesAgain": "test_i9_an_open_file_is_refused_and_stays_as_it_is",

@@ -156,10 +156,13 @@ def test_c6_a_change_of_size_is_seen_before_long():
 
 
 class Flow:
-    """What has been made and not been used yet, at the most."""
+    """What has been made and not been used yet, at the most; it has no copy, so PEs share it."""
 
     def __init__(self):
         self.now = self.most = self.used = 0
+
+    def __reduce__(self):
+        raise TypeError("a flow has no copy")
 
     def made(self):
         self.now += 1
@@ -178,9 +181,6 @@ class Makes(ProducerPE):
         super().__init__()
         self.small, self.make, self.flow, self.number = small, make, flow, 0
 
-    def __deepcopy__(self, memo):
-        return Makes(self.small, self.make, self.flow)
-
     def _process(self, inputs):
         self.number += 1
         if self.number <= self.small:
@@ -195,9 +195,6 @@ class MakesByProcess(Makes):
     def process(self, inputs):
         return {"output": self._process(inputs)}
 
-    def __deepcopy__(self, memo):
-        return MakesByProcess(self.small, self.make, self.flow)
-
 
 class WritesAll(ProducerPE):
     """The same in one call."""
@@ -205,9 +202,6 @@ class WritesAll(ProducerPE):
     def __init__(self, make, flow, count):
         super().__init__()
         self.make, self.flow, self.count = make, flow, count
-
-    def __deepcopy__(self, memo):
-        return WritesAll(self.make, self.flow, self.count)
 
     def _process(self, inputs):
         for _ in range(self.count):
@@ -219,9 +213,6 @@ class Uses(ConsumerPE):
     def __init__(self, flow):
         super().__init__()
         self.flow = flow
-
-    def __deepcopy__(self, memo):
-        return Uses(self.flow)
 
     def _process(self, data):
         self.flow.use(data)

@@ -16,7 +16,7 @@ class LosesIdentity(Sound):
 
     def planned(self, plan: Plan) -> Plan:
         plan = super().planned(plan)
-        pes = [replace(pe, pe=pickle.loads(pickle.dumps(pe.pe))) for pe in plan.pes]
+        pes = [replace(pe, pe=pickle.loads(pickle.dumps(pe.pe)), factory=None) for pe in plan.pes]
         return replace(plan, pes=tuple(pes))
 
 

@@ -1,14 +1,17 @@
-"""Mutants that share items between PEs, or carry them in a format that loses something."""
+"""Mutants that share items between PEs, or copy items and PEs in another way than the rules say."""
 
 from __future__ import annotations
 
 import json
 import pickle
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
 from dispel4py.engine.copying import Copier, copy_item, share_item
+from dispel4py.engine.plan import Plan
 
 
 class SharesItems(Sound):
@@ -44,3 +47,11 @@ class JsonOnly(Sound):
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
         super().send(pe, instance, input_name, json.loads(json.dumps(items, default=str)))
+
+
+class DeepCopiesPEs(Sound):
+    """Makes instances by `copy.deepcopy`."""
+
+    def planned(self, plan: Plan) -> Plan:
+        pes = (replace(planned, factory=partial(deepcopy, planned.pe)) for planned in plan.pes)
+        return replace(plan, pes=tuple(pes))

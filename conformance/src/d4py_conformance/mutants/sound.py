@@ -13,6 +13,7 @@ from dispel4py.engine.copying import Copier, copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.local_pes import with_local_copies
 from dispel4py.engine.metering import Meter
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.run_events import RunEvents, events_of
@@ -38,7 +39,7 @@ class Sound:
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.registry.Mapping`."""
         started_at = self.reported_at = time.perf_counter()
-        self.plan = plan = self.planned(make_plan(graph, options))
+        self.plan = plan = self.planned(with_local_copies(make_plan(graph, options)))
         given = root_inputs(plan, inputs)
         isolate = share_item if options.share_items else self.isolate()
         self.options = options

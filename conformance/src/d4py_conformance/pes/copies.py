@@ -183,3 +183,31 @@ class Spoiler(IterativePE):
     def _process(self, data: list[Any]) -> list[Any]:
         data.append(self.mark)
         return data
+
+
+class SendsHowItWasCopied(IterativePE):
+    """Sends how an object in an attribute was copied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = Copied("not")
+
+    def _process(self, data: Any) -> str:
+        return self.held.how
+
+
+class Copied:
+    """An object that `copy.deepcopy` copies in another way than pickle, as some libraries have.
+
+    Args:
+        how: how it was copied.
+    """
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def __deepcopy__(self, memo: Any) -> Copied:
+        return Copied("deeply")
+
+    def __reduce__(self) -> Any:
+        return Copied, ("by pickle",)

@@ -8,6 +8,7 @@ import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Identity, Numbers, Ports, Relay
+from d4py_conformance.pes.copies import SendsHowItWasCopied
 from d4py_conformance.pes.lifecycle import Diary, KeptDiary, Talker, TalkingNumbers
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py import WorkflowGraph
@@ -85,6 +86,10 @@ class InstanceRules(Suite):
         diaries = results(execute(chain(Numbers(), diary), 4), "Diary1")
         assert diaries == [["pre", 1, 2, 3, 4]] * 2
         assert diary.events == []
+
+    def test_i2_the_copy_is_what_pickle_makes_of_the_pe(self, execute: Execute) -> None:
+        graph = chain(Numbers(), SendsHowItWasCopied())
+        assert results(execute(graph, 2), "SendsHowItWasCopied1") == ["by pickle"] * 2
 
     def test_i3_an_instance_without_items_lives_all_the_same(
         self, execute: Execute, require: Require

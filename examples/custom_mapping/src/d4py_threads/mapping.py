@@ -37,6 +37,7 @@ from dispel4py.mapping import (
     refusal,
     root_inputs,
     share_item,
+    with_local_copies,
 )
 
 #: Seconds between two calls of `RunOptions.on_progress`.
@@ -64,7 +65,7 @@ class ThreadsMapping:
         refused = refusal(plan, self.capabilities)
         if refused is not None:
             raise UnsupportedGraphError(f"mapping {self.name!r} cannot run this graph: {refused}")
-        return plan
+        return with_local_copies(plan)
 
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.mapping.Mapping`."""

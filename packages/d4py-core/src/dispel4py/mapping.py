@@ -24,6 +24,7 @@ from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.local_pes import with_local_copies
 from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec, make_bundle
@@ -112,6 +113,7 @@ __all__ = [
     "root_inputs",
     "share_item",
     "show_log",
+    "with_local_copies",
 ]
 
 #: Names that not every run needs, and the modules that they are in.

@@ -7,7 +7,6 @@ them with its parent until one of the two writes to them.
 
 from __future__ import annotations
 
-import copy
 import os
 import sys
 import traceback
@@ -22,36 +21,16 @@ from typing import Any
 
 from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.engine.codec import Codec
-from dispel4py.engine.copying import cannot_carry
-from dispel4py.engine.pe_copies import modules_of
-from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.unique_arrays import is_array
+from dispel4py.engine.plan import Plan
+from dispel4py.engine.serialized_pes import PEFactory, SerializedPE, owner_of, serialize_pe
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
-from dispel4py.pickling.interned_strings import PrimedMemo, loads_with
+from dispel4py.pickling.interned_strings import PrimedMemo
 from dispel4py.pickling.local_copies import reduce_portably
 from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
 from dispel4py.processes.start_methods import imports_main, main_is_shared
-
-#: Arrays and bytearrays of at least so many bytes are left out of the bytes of a PE.
-_LARGE_BYTES = 1 << 20
-
-
-@dataclass(eq=False, repr=False)
-class SerializedPE:
-    """A PE as bytes.
-
-    Attributes:
-        data: the bytes.
-        external: large objects that are left out of the bytes.
-        is_shared: for each of those, whether something else of the plan uses the same memory.
-    """
-
-    data: bytes
-    external: list[Any]
-    is_shared: list[bool]
 
 
 @dataclass(eq=False, repr=False)
@@ -133,45 +112,18 @@ class PlanBundle:
             else:  # an instance may have to be restored from another process's state
                 count = 1 if pes[number].instances == 1 else None
             pes[number] = replace(
-                pes[number], factory=_PEFactory(serialized, count, owns_arrays=is_other_process)
+                pes[number],
+                factory=_RestoringFactory(serialized, count, owns_arrays=is_other_process),
             )
         return replace(plan, pes=tuple(pes))
 
 
-class _PEFactory:
-    """Loads a serialized PE, once per instance.
-
-    Args:
-        serialized: the PE.
-        times: how often, if that is known: the PE is released then.
-        owns_arrays: the external objects belong to this process, so that the last instance may have
-            them without a copy.
-    """
-
-    def __init__(self, serialized: SerializedPE, times: int | None, *, owns_arrays: bool) -> None:
-        self._serialized: SerializedPE | None = serialized
-        self._left = times
-        self._owns_arrays = owns_arrays
+class _RestoringFactory(PEFactory):
+    """A `PEFactory` whose errors are those of a worker process."""
 
     def __call__(self) -> GenericPE:
-        serialized = self._serialized
-        assert serialized is not None
-        is_last = False
-        if self._left is not None:
-            self._left -= 1
-            is_last = self._left <= 0
-        if is_last:
-            self._serialized = None
-        hands_over = is_last and self._owns_arrays
-
-        def load_external(index: int) -> Any:
-            value = serialized.external[index]
-            needs_no_copy = hands_over and not serialized.is_shared[index] and _is_writable(value)
-            return value if needs_no_copy else copy.deepcopy(value)
-
         with _restoring():
-            pe: GenericPE = loads_with(serialized.data, load_external)
-        return pe
+            return super().__call__()
 
 
 @contextmanager
@@ -238,7 +190,7 @@ def _serialized_pes(
     problems: list[str] = []
     for planned in plan.pes:
         try:
-            pes[planned.index] = _serialized(planned, codec)
+            pes[planned.index] = serialize_pe(planned, codec)
         except ItemError as error:
             if origin is not None and can_be_rebuilt(planned.pe):
                 pes[planned.index] = None
@@ -249,21 +201,9 @@ def _serialized_pes(
 
 def _find_shared(pes: Sequence[SerializedPE]) -> None:
     """Set `is_shared` of all serialized PEs of a plan."""
-    users = Counter(id(_owner(value)) for serialized in pes for value in serialized.external)
+    users = Counter(id(owner_of(value)) for serialized in pes for value in serialized.external)
     for serialized in pes:
-        serialized.is_shared = [users[id(_owner(value))] > 1 for value in serialized.external]
-
-
-def _serialized(planned: PlannedPE, codec: Codec) -> SerializedPE:
-    pe = planned.pe
-    known = PrimedMemo(is_external=_is_large)
-    data = codec.dumps_pe(pe, known)
-    if known.used_fallback:  # the fallback pickles locks and the like, which have no copy
-        try:
-            copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.external}})
-        except Exception as error:  # a user's __deepcopy__ may raise anything
-            raise cannot_carry(pe, error) from error
-    return SerializedPE(data, known.external, [])
+        serialized.is_shared = [users[id(owner_of(value))] > 1 for value in serialized.external]
 
 
 def _stand_in(pe: GenericPE) -> GenericPE:
@@ -284,32 +224,6 @@ def _described(ports: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         name: {key: value for key, value in settings.items() if key in kept}
         for name, settings in ports.items()
     }
-
-
-def _is_large(value: Any) -> bool:
-    """Return whether a value is a large array or bytearray, in memory that a fork shares."""
-    if type(value) is bytearray:
-        return len(value) >= _LARGE_BYTES
-    if not is_array(value) or value.nbytes < _LARGE_BYTES:
-        return False
-    owner = _owner(value)
-    if is_array(owner):
-        return bool(owner.flags.owndata)
-    return type(owner) in (bytearray, bytes)
-
-
-def _is_writable(value: Any) -> bool:
-    """Return whether a value can be written to, as its copy could be."""
-    return type(value) is bytearray or bool(value.flags.writeable)
-
-
-def _owner(value: Any) -> Any:
-    """Return the object that owns the memory of an array: another array, or a buffer."""
-    while True:
-        base = value.obj if type(value) is memoryview else getattr(value, "base", None)
-        if base is None:
-            return value
-        value = base
 
 
 class WorkerCodec(Codec):

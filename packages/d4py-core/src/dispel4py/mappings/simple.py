@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -18,7 +17,7 @@ from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.partial_copies import PartialCopyFactory
+from dispel4py.engine.local_pes import with_local_copies
 from dispel4py.engine.pe_copies import check_copies
 from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
@@ -65,9 +64,7 @@ class SimpleMapping:
         return None
 
     def _make_plan(self, graph: WorkflowGraph, options: RunOptions) -> Plan:
-        plan = make_plan(graph, options, self._limits)
-        pes = (replace(planned, factory=PartialCopyFactory(planned)) for planned in plan.pes)
-        return replace(plan, pes=tuple(pes))
+        return with_local_copies(make_plan(graph, options, self._limits))
 
     def _run(
         self, graph: WorkflowGraph, inputs: Any, options: RunOptions, caller: Stream

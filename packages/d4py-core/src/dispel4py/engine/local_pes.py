@@ -1,25 +1,40 @@
-"""Copies of PEs with objects that cannot be copied, for runs in one process.
+"""Copies of PEs for runs in one process, also of those with objects that cannot be copied.
 
-A lock, a socket, a generator or a connection to a database has no copy.  In the process that made
-the object, a copy of the PE refers to the same object, and has its own copies of all others.
+A PE that can be pickled is, so that its instances are as on any other mapping.  A lock, a socket, a
+generator or a connection to a database has no copy.  In the process that made the object, a copy of
+the PE refers to the same object, and has its own copies of all others.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dispel4py.core import GenericPE
+from dispel4py.engine.codec import Codec
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
-from dispel4py.engine.plan import PlannedPE
-from dispel4py.errors import GraphError
+from dispel4py.engine.plan import Plan, PlannedPE
+from dispel4py.engine.serialized_pes import PEFactory, serialize_pe
+from dispel4py.errors import GraphError, ItemError
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
 from dispel4py.files.reachable_files import reachable_files
 
 
-class PartialCopyFactory:
+def with_local_copies(plan: Plan) -> Plan:
+    """Return the plan for a mapping whose instances all live in this process.
+
+    Without this, instances are made by `copy.deepcopy`, which gives other copies of some objects
+    than pickle does, and a PE that holds a lock is refused.
+    """
+    pes = (replace(planned, factory=LocalCopyFactory(planned)) for planned in plan.pes)
+    return replace(plan, pes=tuple(pes))
+
+
+class LocalCopyFactory:
     """Makes the PEs of the instances of a PE; see `PlannedPE.factory`.
 
     Args:
@@ -29,6 +44,10 @@ class PartialCopyFactory:
     def __init__(self, planned: PlannedPE) -> None:
         self._planned = planned
         self._shared: dict[int, Any] = {}
+        self._from_pickle: PEFactory | None = None
+        with suppress(ItemError):
+            serialized = serialize_pe(planned, Codec())
+            self._from_pickle = PEFactory(serialized, None, owns_arrays=False)
 
     def __call__(self) -> GenericPE:
         """Return a copy of the PE.
@@ -37,6 +56,14 @@ class PartialCopyFactory:
             GraphError: the PE cannot be copied, and no attribute is the reason; or it has an open
                 file.
         """
+        if self._from_pickle is not None:
+            try:
+                return self._from_pickle()
+            except Exception:  # a user's __setstate__ may raise anything
+                self._from_pickle = None
+        return self._deep_copy()
+
+    def _deep_copy(self) -> GenericPE:
         pe = self._planned.pe
         try:
             return copy.deepcopy(pe, {**modules_of(pe), **self._shared})
@@ -48,7 +75,7 @@ class PartialCopyFactory:
             except OpenFileError as error:
                 reason = error
             if self._shared:
-                return self()
+                return self._deep_copy()
         raise GraphError([f"{self._planned.id}: {cannot_carry(pe, reason)}"]) from reason
 
 

@@ -152,7 +152,7 @@ def test_i2_so_it_is_in_a_pe_that_another_one_wraps():
 
 
 class Stubborn(IterativePE):
-    def __deepcopy__(self, memo):
+    def __reduce__(self):
         raise ValueError("I stay")
 
 
