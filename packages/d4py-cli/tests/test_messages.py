@@ -373,6 +373,9 @@ ELSEWHERE = {
     "a Sentinel without the name of a primary, a replica, or a server without HELLO or scripts": (
         "test_errors_of_the_library_become_service_errors"
     ),
+    "a Redis user without rights; TLS with an unknown authority, or on one side alone": (
+        "test_a_certificate_of_an_unknown_authority_is_reported"
+    ),
     "a primary is replaced by a replica that lacks writes which were confirmed": (
         "test_c5_a_failover_that_drops_writes_is_an_error_or_has_no_effect"
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -34,13 +35,16 @@ class Proxy:
     Args:
         target: the server's port on this host.
         chance: decides which connections are cut, and where.
+        tls: makes connections to the proxy ones with TLS; those to the server are plain.
 
     Attributes:
         port: where it listens.
         torn: how many replies it has cut so far.
     """
 
-    def __init__(self, target: int, chance: random.Random) -> None:
+    def __init__(
+        self, target: int, chance: random.Random, tls: ssl.SSLContext | None = None
+    ) -> None:
         self._target = target
         self._chance = chance
         self._links: set[_Link] = set()
@@ -49,7 +53,9 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._passes: asyncio.Event = self._do(self._make_event())
-        self._server: asyncio.Server = self._do(asyncio.start_server(self._serve, _HOST, 0))
+        self._server: asyncio.Server = self._do(
+            asyncio.start_server(self._serve, _HOST, 0, ssl=tls)
+        )
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def cut(self, share: float = 1.0) -> int:

@@ -90,7 +90,7 @@ class Server:
         try:
             with self.client() as client:
                 return client.ping()
-        except redis.AuthenticationError:
+        except (redis.AuthenticationError, redis.ResponseError):  # that is an answer, too
             return True
         except redis.ConnectionError:
             return False

@@ -108,7 +108,15 @@ class _TimedConnection:
             seconds += size / _BYTES_PER_SECOND
         if self._sock.gettimeout() != seconds:  # setting it is a system call
             self._sock.settimeout(seconds)
-        parent.send_packed_command(command, check_health)
+        try:
+            parent.send_packed_command(command, check_health)
+        except redis.ConnectionError as error:
+            if size > _SMALL_BYTES:
+                raise redis.ConnectionError(
+                    f"{error} It was to take {size:,} bytes at once; if its proto-max-bulk-len is"
+                    " smaller, raise that, or send smaller items"
+                ) from error
+            raise
 
     def read_response(self, *arguments: Any, **settings: Any) -> Any:
         """See `AbstractConnection`; raise `ConnectionError` at a server that was replaced."""

@@ -36,16 +36,27 @@ def service_errors(address: Address) -> Iterator[None]:
                 " raise its maxclients and its limit of open files (ulimit -n), or use fewer"
                 " processes (-n)"
             ) from error
-        advice = ""
-        if isinstance(error, redis.TimeoutError):
-            advice = "; if it is only busy, or far away, give it more time: --reconnect SECONDS"
         raise ServiceError(
-            f"the Redis server at {address} does not answer: {error}{advice}"
+            f"the Redis server at {address} does not answer: {error}{_advice(error, address)}"
         ) from error
     except redis.RedisError as error:
         text = _cause(error)
         kind = RunGoneError if _is_over(text) else ServiceError
         raise kind(f"the Redis server at {address} {_explain(text, address)}") from error
+
+
+def _advice(error: redis.RedisError, address: Address) -> str:
+    """Return what would help where a server does not answer; it may be empty."""
+    text, is_tls = str(error), address.url.startswith("rediss://")
+    if is_tls and re.search("Timeout connecting|WRONG_VERSION_NUMBER|record layer failure", text):
+        return "; if it does not use TLS, its URL begins with redis://"
+    if isinstance(error, redis.TimeoutError):
+        return "; if it is only busy, or far away, give it more time: --reconnect SECONDS"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "; name the certificate of its authority: ?ssl_ca_certs=FILE"
+    if address.url.startswith("redis://") and re.search("Connection (closed|reset) by", text):
+        return "; if it uses TLS, its URL begins with rediss://"
+    return ""
 
 
 def _cause(error: redis.RedisError) -> str:
@@ -106,15 +117,22 @@ _KINDS_OF_SERVER = [
             "does not know protocol 3; add ?protocol=2 to its URL",
         ),
         (
-            r"^READONLY|read only replica",
+            r"^READONLY|read only replica|MASTERDOWN|Link with MASTER is down",
             "is a read-only replica; name its primary",
         ),
         (
-            r"(?i)unknown command '?`?(EVAL|EVALSHA|SCRIPT)\b|no permissions.*(eval|script)",
+            r"(?i)unknown command '?`?(EVAL|EVALSHA|SCRIPT)\b"
+            r"|no permissions to run the '?(eval|script)",
             "does not allow Lua scripts, which runs need (EVAL, EVALSHA, SCRIPT LOAD)",
         ),
         (
-            r"(?i)unknown command '?`?(MULTI|EXEC|XADD|XGROUP|DEL|HSET)\b",
+            r"(?i)no permissions to|NOPERM",
+            "does not allow this user what runs need; these rules would do: ~d4py:* +@all"
+            " -@dangerous",
+        ),
+        (
+            r"(?i)unknown command '?`?(MULTI|EXEC|XADD|XGROUP|DEL|HSET)\b"
+            r"|Unknown (redis )?command called from",
             "lacks commands that runs need, as a Sentinel does; name a Redis or Valkey server, or a"
             " Sentinel's address in the form redis+sentinel://HOST:PORT/PRIMARY",
         ),

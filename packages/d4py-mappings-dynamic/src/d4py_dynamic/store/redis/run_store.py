@@ -98,6 +98,7 @@ class RedisRunStore:
         """Make the run's keys."""
         keys = self._keys
         with service_errors(self._address), self._redis.pipeline(transaction=True) as pipe:
+            self._heartbeats.exchange()  # where there are no scripts, no keys are made
             pipe.delete(*keys.all(0))  # of an attempt that broke in the middle
             for stream in [*keys.streams(0), keys.out]:
                 pipe.xgroup_create(stream, GROUP, id="0", mkstream=True)
