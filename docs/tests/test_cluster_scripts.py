@@ -1,15 +1,20 @@
-"""The scripts and manifests in examples/clusters: they are sound, and the PBS ones run here.
+"""The scripts and manifests in examples/clusters: they are sound, and most run here.
 
 The Slurm ones need a Slurm.
 """
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import htcondor2
 import pytest
 import yaml
 from pages import ROOT
+
+from d4py_examples.graph_testing import pipeline_test
 
 CLUSTERS = ROOT / "examples" / "clusters"
 SCRIPTS = sorted([*CLUSTERS.glob("*.sh"), ROOT / ".ci" / "run"])
@@ -69,3 +74,44 @@ def test_workers_of_a_pbs_job_do_the_work_of_a_run(server, share_work, tmp_path)
         PBS_O_WORKDIR=str(tmp_path),
     )
     assert results.count("\n") == 40
+
+
+def condor_jobs(**values):
+    """Return the kinds of jobs of htcondor.sub, each as HTCondor itself reads it.
+
+    Args:
+        values: of variables, as `condor_submit` gets them.
+    """
+    *parts, _ = re.split(r"^queue.*$", (CLUSTERS / "htcondor.sub").read_text(), flags=re.MULTILINE)
+    jobs = []
+    for number in range(len(parts)):
+        job = htcondor2.Submit("".join(parts[: number + 1]))
+        job.update(values)
+        jobs.append(job)
+    return jobs
+
+
+def test_jobs_of_htcondor_drive_a_run_and_do_its_work(server, tmp_path):
+    given = {name: tmp_path / name for name in ("inputs", "key", "redis_url", "workflow")}
+    given["inputs"].write_text(INPUTS)
+    given["redis_url"].write_text(server.pop("REDIS_URL"))
+    given["key"].write_text(server.pop("D4PY_KEY"))
+    given["key"].chmod(0o600)
+    shutil.copy(pipeline_test.__file__, given["workflow"].with_suffix(".py"))
+    given["workflow"] = given["workflow"].with_suffix(".py")
+    drive, work = condor_jobs(**{name: str(path) for name, path in given.items()})
+    started = []
+    for number, job in enumerate([drive, work, work]):
+        place = tmp_path / f"job{number}"
+        place.mkdir()
+        for path in job.expand("transfer_input_files").split(", "):
+            shutil.copy(path, place)
+        command = [CLUSTERS / job.expand("executable"), *job.expand("arguments").split()]
+        environment = {**server, "D4PY_ENVIRONMENT": ENVIRONMENT}
+        started.append(subprocess.Popen(command, env=environment, cwd=place))
+    try:
+        assert [process.wait(120) for process in started] == [0, 0, 0]
+    finally:
+        for process in started:
+            process.kill()
+    assert len((tmp_path / "job0" / "results.jsonl").read_text().splitlines()) == 20
