@@ -19,7 +19,14 @@ from dynamic_helpers.remote_hosts import (
     fetched,
 )
 
-from d4py_conformance.subprocesses.network_namespaces import CABLE, ended, ip, two_namespaces
+from d4py_conformance.subprocesses.network_namespaces import (
+    CABLE,
+    ended,
+    ip,
+    silent_cable,
+    slow_down,
+    two_namespaces,
+)
 from d4py_conformance.subprocesses.programs import wait_until
 from d4py_dynamic.remote.remote_workers import RemoteWorkers
 from d4py_dynamic.store.redis.address import Address
@@ -624,3 +631,28 @@ class TestNamespaces:
         finish(two_hosts, driver, "collected", 1000)
         _, err = ended(workers, 1, 20.0)
         assert "does not answer" in err
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(("mapping", "graph"), [MAPPINGS[0], MAPPINGS[3]])
+    def test_c5_a_slow_cable_that_loses_packets_changes_nothing(
+        self, two_hosts, namespaces, mapping, graph
+    ):
+        slow_down(namespaces)
+        driver = two_hosts.driver(mapping, graph, "-i", 600, "-n", 1)
+        workers = two_hosts.workers("-n", 2)
+        two_hosts.await_work(two_hosts.await_ranks(3))
+        finish(two_hosts, driver, graph, 600)
+        ended(workers, 0)
+
+    @pytest.mark.slow
+    def test_c5_workers_go_on_after_a_silence_of_their_cable(self, two_hosts, namespaces):
+        """It lasts longer than an answer of the server may take."""
+        driver = two_hosts.driver("hybrid_redis", "collected", "-i", 1000, "-n", 1)
+        workers = two_hosts.workers("-n", 2, "--reconnect", 60)
+        ranks = two_hosts.await_ranks(3)
+        two_hosts.await_work(ranks)
+        with silent_cable(namespaces):
+            wait_until(lambda: two_hosts.seconds_of_silence(2) > 4, "a silence of 4 s")
+        two_hosts.await_work(ranks)
+        finish(two_hosts, driver, "collected", 1000)
+        ended(workers, 0)

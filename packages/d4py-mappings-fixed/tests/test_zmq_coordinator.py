@@ -9,12 +9,20 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from d4py_conformance.pes.common import Numbers, Relay
-from d4py_conformance.subprocesses.network_namespaces import ended, in_namespace, ip, two_namespaces
+from d4py_conformance.subprocesses.network_namespaces import (
+    ended,
+    in_namespace,
+    ip,
+    silent_cable,
+    slow_down,
+    two_namespaces,
+)
 from d4py_conformance.subprocesses.programs import Command, wait_until
 from d4py_conformance.suite import chain
 from dispel4py.result import RunOptions
@@ -443,6 +451,31 @@ class TestNamespaces:
         assert len(recorded) > 20_000
         for word in (b"marker", b"on-the-wire", b"Middle", b"pickle", SECRET.encode()):
             assert word not in recorded
+
+    @pytest.mark.slow
+    def test_m1_a_slow_cable_that_loses_packets_and_is_silent_for_a_while_changes_nothing(
+        self, two_hosts, namespaces
+    ):
+        slow_down(namespaces)
+        driver = two_hosts.driver("-i", 2000, "-n", 4, "--local", 2, PAUSE="0.001")
+        agent = two_hosts.agent("-n", 2)
+        two_hosts.pids()
+        with silent_cable(namespaces):
+            time.sleep(4)  # less than it takes a host to count as lost
+        out, _ = ended(driver, 0)
+        assert results(out) == {f"marker-on-the-wire {n}: 200" for n in range(10)}
+        ended(agent, 0)
+
+    @pytest.mark.slow
+    def test_c5_a_silent_cable_ends_the_run_on_both_sides(self, two_hosts, namespaces):
+        driver = two_hosts.driver("-i", 1_000_000, "-n", 4, "--local", 2, PAUSE="0.01")
+        agent = two_hosts.agent("-n", 2)
+        two_hosts.pids()
+        with silent_cable(namespaces):
+            _, err = ended(driver, 1)
+            assert "lost host" in err
+            _, err = ended(agent, 1)
+            assert "lost the connection to the driver at tcp://192.0.2.1" in err
 
     @pytest.mark.slow
     def test_c5_a_cut_cable_ends_the_run_on_both_sides(self, two_hosts, namespaces):

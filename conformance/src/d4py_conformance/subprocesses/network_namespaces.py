@@ -50,6 +50,34 @@ def two_namespaces() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
+def slow_down(names: list[str]) -> None:
+    """Make the cable between two namespaces slow, and have it lose packets, in both directions.
+
+    Where the kernel has no netem, its queues are short and slow, and drop what has no room.
+    """
+    netem = ["netem", "delay", "20ms", "10ms", "loss", "3%"]
+    bucket = ["tbf", "rate", "4mbit", "burst", "4kb", "limit", "16kb"]
+    for name in names:
+        command = [*in_namespace(name), "tc", "qdisc", "add", "dev", CABLE, "root"]
+        if subprocess.run([*command, *netem], check=False, capture_output=True).returncode:
+            subprocess.run([*command, *bucket], check=True, capture_output=True)
+
+
+@contextmanager
+def silent_cable(names: list[str]) -> Iterator[None]:
+    """Let nothing pass between two namespaces during the block, without either noticing.
+
+    Each sends its packets to a hardware address that nobody has.
+    """
+    ends = [(name, other) for name, other in zip(names, reversed(ADDRESSES), strict=True)]
+    for name, other in ends:
+        at = ["to", other, "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", CABLE]
+        ip("-n", name, "neighbour", "replace", *at)
+    yield
+    for name, other in ends:
+        ip("-n", name, "neighbour", "delete", other, "dev", CABLE)
+
+
 def in_namespace(name: str) -> list[str]:
     """Return what a command begins with that is to run in a namespace."""
     return ["ip", "netns", "exec", name]

@@ -191,6 +191,11 @@ class Hosts:
         names = self.client.hkeys(f"{self.prefix()}:members")
         return {int(name) for name in names if name != b"driver"}
 
+    def seconds_of_silence(self, rank):
+        """Return the age of a worker's last heartbeat in seconds."""
+        last = int(self.client.hget(f"{self.prefix()}:members", rank)) / 1000
+        return self.client.time()[0] - last
+
     def calls(self, ranks):
         """Return how often these workers have called PEs, as far as committed."""
         found = self.client.hgetall(f"{self.prefix()}:calls")
