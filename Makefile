@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -77,6 +77,9 @@ test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the m
 	@for run in test:mpi test:losses mpich:run mpich:losses impi:losses; do \
 		echo "== $$run"; $(RUN) $$run || failed=1; \
 	done; exit $${failed:-0}
+
+mpi-table: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## what each MPI does, as a table into docs/mappings.md
+	@$(RUN) test:python .ci/mpi_brands.py $(foreach env,test mpich impi,.hatch/$(env)/bin/python)
 
 test-pyodide: .hatch/test.ready ## the command in Pyodide, Python for browsers, under Node.js
 	@command -v node >/dev/null && command -v npm >/dev/null || { \

@@ -195,14 +195,16 @@ def together(outcomes: list[Outcome]) -> Outcome:
     return Outcome.NOT_RUN
 
 
-def put_into(text: str, matrix: str) -> str:
-    """Return a text with the matrix between the two marks in it.
+def put_into(text: str, table: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """Return a text with a table between the two marks in it.
 
     Raises:
         ValueError: it has no such marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = text.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"there is no place for the matrix; add these two lines:\n{BEGIN}\n{END}")
-    return f"{before}{BEGIN}\n{matrix.strip()}\n{END}{after}"
+        raise ValueError(
+            f"there is no place for the matrix; add these two lines:\n{marks[0]}\n{marks[1]}"
+        )
+    return f"{before}{begin}\n{table.strip()}\n{end}{after}"
