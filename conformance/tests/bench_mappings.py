@@ -29,7 +29,7 @@ from d4py_conformance.bench.measure import (
     reported,
     seconds,
 )
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 from dispel4py import run
 from dispel4py.engine.capabilities import refusal
 from dispel4py.engine.plan import make_plan

@@ -76,7 +76,7 @@ CAUGHT_BY = {
     "LosesStatistics": "test_c1_every_call_of_every_instance_is_counted",
     "NeverReports": "test_c1_progress_is_reported_while_a_run_goes_on",
     "ReportsNonsense": "test_c1_progress_is_reported_while_a_run_goes_on",
-    "SleepsAtTheEnd": "test_c1_nothing_sleeps_at_the_end",
+    "SleepsAtTheEnd": "test_c1_the_end_is_known_and_not_waited_for",
     "BeginsSilently": "test_c8_the_start_is_the_first_event_and_the_end_the_last",
     "CountsNothing": "test_c8_the_last_reports_add_up_to_all_that_was_done",
     "ReportsTwice": "test_c8_the_last_reports_add_up_to_all_that_was_done",
@@ -112,7 +112,12 @@ DEADLINES = {
     "HangsAfterAnException": 2,
     "HangsAtTheEnd": 2,
     "SwallowsExceptions": 2,
-    "WaitsForAStoppedWorker": 10,  # a new interpreter for each run
+    "HidesCalls": 5,
+    "HoldsThreadsBack": 5,
+    # A new interpreter for each run.
+    "LeavesPrograms": 10,
+    "StopsAfterTheCall": 10,
+    "WaitsForAStoppedWorker": 10,
 }
 #: Passed by all mutants; the one that hangs at the end passes nothing that runs a graph.
 CONTROL = "test_g1_fan_in_takes_from_every_edge"

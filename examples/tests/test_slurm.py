@@ -9,7 +9,7 @@ import pytest
 from dynamic_helpers.servers import Server
 
 from d4py_conformance.subprocesses import slurm
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 
 CLUSTERS = Path(__file__).parents[1] / "clusters"
 #: The environment of this Python, which the scripts activate.
@@ -129,7 +129,7 @@ def test_c5_jobs_of_workers_come_and_go(cluster, submit, server):
         submit("slurm-workers.sh", str(key), options=options, REDIS_URL=server.url)
         for _ in range(2)
     ]
-    wait_until(lambda: "taking part" in cluster.output(first), "the first workers", 60)
+    wait_until(lambda: "taking part" in cluster.output(first), "the first workers")
     cluster.run("scancel", first)
     assert cluster.await_end(driver) == "COMPLETED", cluster.output(driver)
     assert cluster.await_end(second) == "COMPLETED", cluster.output(second)
@@ -146,7 +146,7 @@ def test_h2_a_run_that_a_time_limit_has_ended_is_resumed_by_another_job(cluster,
     path = workflow(cluster, 0.05)
     first = submit(script, "hybrid_redis", path, "-i", "200", "-n", "2", "--resumable")
     with server.client() as client:
-        wait_until(lambda: len(client.keys("*:calls")) == 1, "the first results", 60)
+        wait_until(lambda: len(client.keys("*:calls")) == 1, "the first results")
     # What a time limit does, too: SIGTERM to all processes, and SIGKILL after a while.
     cluster.run("scancel", first)
     assert cluster.await_end(first) == "CANCELLED"

@@ -11,8 +11,9 @@ from distributed import Client
 
 from d4py_conformance import MappingConformance
 from d4py_conformance.pes.common import Numbers, Relay
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import wait_until
 from d4py_dask.instance import THREAD
 from d4py_dask.run import spread
 from dispel4py import run

@@ -23,6 +23,7 @@ import pytest
 
 from d4py_cli.main import main
 from d4py_conformance.subprocesses.programs import file_writer
+from d4py_conformance.waiting import LIMIT
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 
@@ -102,7 +103,7 @@ def write(folder):
 def dispel4py(folder):
     """Runs the command in the current folder and waits for its end."""
 
-    def run(*arguments, timeout=30, prefix=(), env=None):
+    def run(*arguments, timeout=LIMIT, prefix=(), env=None):
         done = subprocess.run(
             [*prefix, *([] if prefix else [COMMAND]), *map(str, arguments)],
             env=env or environment(),

@@ -2,6 +2,8 @@
 
 import pytest
 
+from d4py_conformance.waiting import NEVER
+
 PORTS = """
 from dispel4py import BasePE, IterativePE, ProducerPE, WorkflowGraph
 
@@ -313,9 +315,11 @@ class TestWhileItRuns:
         for word in ("Source0", "input 'input' of Sink1", "'town'", "'x'"):
             assert word in done.err
 
-    def test_no_redis_at_the_address_ends_within_five_seconds(self, dispel4py, write):
+    def test_a_redis_that_does_not_answer_at_first_is_not_tried_again(self, dispel4py, write):
         write("wf.py")
-        done = dispel4py("hybrid_redis", "wf.py", "-ri", "127.0.0.1", "-rp", "1", timeout=5)
+        done = dispel4py(
+            "hybrid_redis", "wf.py", "-ri", "127.0.0.1", "-rp", "1", "--reconnect", NEVER
+        )
         assert done.status == 1
         assert "127.0.0.1:1" in done.err
         assert "Traceback" not in done.err

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
+
 TALKING = """
 import multiprocessing, os, sys, time
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -95,8 +97,8 @@ def on_a_terminal(start, *arguments, stdout_too=True, stop_at=None, width=80, **
     if stop_at is not None:
         process.send_signal(signal.SIGINT)
     out = "" if stdout_too else process.stdout.read().decode()
-    status = process.wait(timeout=30)
-    reader.join(timeout=10)
+    status = process.wait(LIMIT)
+    reader.join(LIMIT)
     os.close(outer)
     screen = Screen()
     screen.feed(b"".join(shown).decode())
@@ -219,7 +221,7 @@ def test_a_pe_in_a_long_call_is_busy(start, write):
 
 @pytest.mark.parametrize("width", [60, 42])
 def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers(start, write, width):
-    write("wf.py", TALKING)
+    write("wf.py", TALKING.replace("time.sleep(0.01)", "time.sleep(0.001)"))
     status, screen, _ = on_a_terminal(start, "simple", "wf.py", "-i", 1234, width=width)
     assert status == 0
     rows = table_rows(screen)
@@ -336,7 +338,7 @@ def test_nothing_is_left_that_copies_to_the_terminal_when_the_command_is_killed(
     process = start("simple", "wf.py", stderr=inner, env={**os.environ, "TERM": "xterm"})
     os.close(inner)
     try:
-        assert process.wait(timeout=30) == -signal.SIGKILL
+        assert process.wait(LIMIT) == -signal.SIGKILL
         with pytest.raises(OSError, match="Input/output error"):  # nobody has the other end open
             b"".join(iter(lambda: os.read(outer, 1 << 16), b""))
     finally:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from d4py_cli.output.choosing import ENDINGS, open_output
+from d4py_conformance.waiting import LIMIT
 from dispel4py.errors import GraphError, OptionError, RunError
 
 COLLECTED = [".csv", ".h5", ".npz", ".parquet", ".pkl"]
@@ -419,7 +420,7 @@ HALVES = {
 def test_a_command_writes_the_file(start, write, folder, ending):
     write("wf.py", RESULTS)
     process = start("multi", "wf.py", "-i", 20, "-n", 2, "--output", f"out{ending}")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, err.decode()
     assert out == b""
     path = folder / f"out{ending}"
@@ -444,7 +445,7 @@ def test_an_interrupted_run_leaves_what_it_had_and_a_killed_one_the_old_file(
     process = start("simple", endless, "-i", 1_000_000, "--output", "out.csv")
     wait_for_result(process, folder)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     rows = rows_in(folder)
     assert rows > 0
@@ -452,7 +453,7 @@ def test_an_interrupted_run_leaves_what_it_had_and_a_killed_one_the_old_file(
     process = start("simple", endless, "-i", 1_000_000, "--output", "out.csv")
     wait_for_result(process, folder)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=LIMIT)
     assert rows_in(folder) == rows
 
     save(str(folder / "out.csv"), 1)  # what the killed one has left does not matter

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
+
 FAILING = """
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 
@@ -138,5 +140,5 @@ def test_the_live_page_shows_a_run_that_goes_on_and_ends_with_it(start, endless,
         arg=first,
     )
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(LIMIT) == 130
     web_page.locator("#head .outcome", has_text="interrupted").wait_for()

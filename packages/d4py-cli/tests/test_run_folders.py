@@ -4,11 +4,11 @@ import json
 import pickle
 import re
 import signal
-import time
 
 import pytest
 
 from d4py_cli.runs.history import read_runs
+from d4py_conformance.waiting import LIMIT, wait_until
 
 
 def history(invoke, *arguments, **settings):
@@ -22,13 +22,14 @@ def history(invoke, *arguments, **settings):
 
 def wait_for_run(folder, calls):
     """Wait until the only run of a folder has logged so many calls."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        runs = list(read_runs(folder)) if folder.exists() else []
-        if runs and runs[0].calls >= calls:
-            return runs[0]
-        time.sleep(0.05)
-    raise AssertionError("the run has not begun")
+    runs = []
+
+    def has_begun():
+        runs[:] = read_runs(folder) if folder.exists() else []
+        return runs and runs[0].calls >= calls
+
+    wait_until(has_begun, f"{calls} calls")
+    return runs[0]
 
 
 def test_a_run_is_kept_with_all_that_belongs_to_it(invoke, write, folder):
@@ -91,10 +92,9 @@ def test_a_killed_run_is_listed_as_killed_and_before_as_running(
     process = start(mapping, endless, "-n", "2", "-i", "1000000", "--run-dir", "runs")
     assert wait_for_run(folder / "runs", 3).state == "running"
     process.send_signal(signal.SIGKILL)
-    process.wait(30)
-    deadline = time.monotonic() + 30  # workers have the log open until they have ended
-    while history(invoke, "runs")[0][1] == "running":
-        assert time.monotonic() < deadline
+    process.wait(LIMIT)
+    # Workers have the log open until they have ended.
+    wait_until(lambda: history(invoke, "runs")[0][1] != "running", "the end of all workers")
     ((_, state, _, calls, *_),) = history(invoke, "runs")
     assert state == "killed"
     assert int(calls.replace(",", "")) >= 3

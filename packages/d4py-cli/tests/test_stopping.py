@@ -9,29 +9,30 @@ import time
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT, wait_until
+
 MAPPINGS = ["simple", "hybrid_redis"]
 
 
 def wait_for_line(path, process):
     """Wait until the run has begun to give results."""
-    end = time.monotonic() + 20
-    while not (path.exists() and path.stat().st_size):
+
+    def has_begun():
         assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < end, "no result came"
-        time.sleep(0.01)
+        return path.exists() and path.stat().st_size
+
+    wait_until(has_begun, f"a line in {path.name}")
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_the_run_within_two_seconds(start, endless, folder, mapping, number):
+def test_c4_a_signal_stops_the_run(start, endless, folder, mapping, number):
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("it is ignored here, as under nohup, and so it should be by what is started")
     process = start(mapping, endless, "-i", 1_000_000, "--output", "out.jsonl")
     wait_for_line(folder / "out.jsonl", process)
-    sent_at = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
-    assert time.monotonic() - sent_at < 2
+    out, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert out == b""
     assert err.decode().splitlines()[-1] == "dispel4py: interrupted"
@@ -45,7 +46,7 @@ def test_ctrl_c_reaches_the_whole_group_and_nothing_is_left(start, endless, fold
     )
     wait_for_line(folder / "out.jsonl", process)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert b"Traceback" not in err
     with pytest.raises(ProcessLookupError):  # the group has no member any more
@@ -67,7 +68,7 @@ def test_c4_sigterm_stops_a_command_that_a_script_has_started_in_the_background(
     wait_for_line(folder / "out.jsonl", process)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert err.decode().splitlines()[-1] == "dispel4py: interrupted"
     assert b"Traceback" not in err
@@ -77,37 +78,42 @@ def test_a_second_signal_does_not_cut_the_cleaning_up_short(start, write, folder
     write(
         "wf.py",
         """
-        import sys, time
+        import pathlib, time
+        from d4py_cli import signals
         from dispel4py import ProducerPE, WorkflowGraph
+        signals.GRACE = 3600  # however slow the machine is
         class Slow(ProducerPE):
             def _process(self, inputs):
                 try:
-                    open("running", "w").write("x")
-                    time.sleep(60)
+                    pathlib.Path("running").write_text("x")
+                    time.sleep(3600)
                 finally:
-                    time.sleep(0.5)
-                    open("cleaned", "w").close()
+                    pathlib.Path("cleaning").write_text("x")
+                    while not pathlib.Path("signalled").exists():
+                        time.sleep(0.01)
+                    pathlib.Path("cleaned").touch()
         graph = WorkflowGraph()
         graph.add(Slow())
         """,
     )
     process = start("simple", "wf.py")
     wait_for_line(folder / "running", process)
-    for _ in range(3):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-    assert process.wait(timeout=10) == 130
+    process.send_signal(signal.SIGINT)
+    wait_for_line(folder / "cleaning", process)
+    process.send_signal(signal.SIGINT)
+    (folder / "signalled").touch()
+    assert process.wait(LIMIT) == 130
     assert (folder / "cleaned").exists()
 
 
 def test_a_workflow_can_be_interrupted_while_it_is_imported(start, write, folder):
     # Closed by name: what is raised while a file is closed by its finalizer is ignored.
     begin = "import pathlib, time\npathlib.Path('running').write_text('x')\n"
-    write("wf.py", begin + "time.sleep(60)")
+    write("wf.py", begin + "time.sleep(3600)")
     process = start("simple", "wf.py")
     wait_for_line(folder / "running", process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=5) == 130
+    assert process.wait(timeout=LIMIT) == 130
 
 
 @pytest.mark.parametrize("options", [["--output", "-"], []])
@@ -129,11 +135,11 @@ def test_a_reader_that_has_had_enough_is_no_error(start, endless, write, options
     workflow = endless if options else "talk.py"
     process = start("simple", workflow, "-i", 10_000_000, "-q", *options)
     head = subprocess.run(
-        ["head", "-n", "1"], stdin=process.stdout, capture_output=True, timeout=20, check=True
+        ["head", "-n", "1"], stdin=process.stdout, capture_output=True, timeout=LIMIT, check=True
     )
     process.stdout.close()
     process.stdout = None
-    assert process.wait(timeout=10) == 1
+    assert process.wait(timeout=LIMIT) == 1
     assert head.stdout.count(b"\n") == 1
     assert process.stderr.read() == b""
 
@@ -144,7 +150,7 @@ def test_a_reader_that_wants_only_the_beginning_of_the_results_is_no_error(start
     assert process.stdout.read(8) == b"Outputs:"
     process.stdout.close()
     process.stdout = None
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=LIMIT) == 0
     assert process.stderr.read() == b""
 
 
@@ -153,7 +159,7 @@ def test_a_full_disk_is_reported(start, write, target):
     write("wf.py")
     with open("/dev/full", "w") as full:
         process = start("simple", "wf.py", "--output", target, "-q", stdout=full)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     name = "standard output" if target == "-" else target
     message = f"dispel4py: error: cannot write results to {name}: No space left on device\n"
@@ -182,7 +188,7 @@ def test_a_disk_that_is_full_when_pes_print_is_reported(start, write, folder, ma
     write("wf.py", TALKING)
     with open("/dev/full", "w") as full:
         process = start(mapping, "wf.py", "--output", "out.jsonl", "-q", stdout=full)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     last = err.decode().splitlines()[-1]
     assert last.startswith("dispel4py: error: ")
@@ -196,7 +202,7 @@ def test_workers_that_print_to_a_reader_that_has_had_enough_are_no_error(start, 
     assert process.stdout.read(4) == b"item"
     process.stdout.close()
     process.stdout = None
-    assert process.wait(timeout=10) == 1
+    assert process.wait(timeout=LIMIT) == 1
     assert process.stderr.read() == b""
 
 
@@ -213,7 +219,7 @@ def test_lines_and_results_are_whole_in_a_pipe_that_is_read_slowly(start, write,
         time.sleep(0.5)
         assert process.poll() is None
         lines = sorted(pipe.read().splitlines())
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=LIMIT) == 0
     assert sorted(line for line in lines if line[0] != "{") == sorted(
         f"item {n} {'x' * 5000}" for n in range(1, 201)
     )
@@ -224,7 +230,7 @@ def test_a_full_disk_under_stdout_is_reported(start, write):
     write("wf.py")
     with open("/dev/full", "w") as full:
         process = start("simple", "wf.py", "-q", stdout=full)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
     assert err.startswith(b"dispel4py: error: cannot write results to standard output: No space")
 
@@ -239,20 +245,20 @@ def test_processes_that_a_pe_forks_are_ended_by_sigterm_at_any_time(start, write
         class Forks(ProducerPE):
             def _process(self, inputs):
                 fork = multiprocessing.get_context("fork")
-                children = [fork.Process(target=time.sleep, args=(60,)) for _ in range(40)]
+                children = [fork.Process(target=time.sleep, args=(3600,)) for _ in range(40)]
                 for number, child in enumerate(children):
                     child.start()
                     time.sleep(number * 0.0001)
                     child.terminate()
                 for child in children:
-                    child.join(10)
+                    child.join(60)
                 return {child.exitcode for child in children}
         graph = WorkflowGraph()
         graph.add(Forks())
         """,
     )
     process = start("simple", "wf.py", "-q")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=LIMIT)
     assert "{-15}" in out.decode()
     assert err.decode() == ""
 
@@ -266,7 +272,7 @@ def test_a_signal_that_comes_during_a_fork_is_not_lost(tmp_path):
             with signals_as_interrupts():
                 if os.fork() == 0:
                     os._exit(0)
-                time.sleep(30)
+                time.sleep(3600)
                 print("not interrupted")
         except KeyboardInterrupt:
             print("interrupted")
@@ -290,7 +296,7 @@ def test_c4_what_a_pe_of_simple_has_started_ends_with_the_command(start, write, 
         class Starts(ProducerPE):
             def _process(self, inputs):
                 started = [
-                    subprocess.Popen(["sleep", "60"], start_new_session=own).pid
+                    subprocess.Popen(["sleep", "3600"], start_new_session=own).pid
                     for own in (False, True)
                 ]
                 with open("part", "w") as file:
@@ -299,14 +305,14 @@ def test_c4_what_a_pe_of_simple_has_started_ends_with_the_command(start, write, 
                 os.rename("part", "pids")
                 if {how == "an error"}:
                     raise ValueError("with all that still running")
-                time.sleep(60)
+                time.sleep(3600)
         graph = WorkflowGraph()
         graph.add(Starts())
         """,
     )
     process = start("simple", "wf.py")
-    wait_for_line(folder / "pids", process) if how == "a signal" else process.wait(30)
+    wait_for_line(folder / "pids", process) if how == "a signal" else process.wait(LIMIT)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=LIMIT)
     for pid in (folder / "pids").read_text().split():
         assert not os.path.exists(f"/proc/{pid}/fd/1"), "it still runs"

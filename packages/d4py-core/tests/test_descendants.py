@@ -17,6 +17,9 @@ from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.process_table import find_process
 from dispel4py.processes.start_methods import Start
 
+#: Seconds after which a test stops waiting for what never happens.
+LIMIT = 60.0
+
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 
 #: A worker that starts processes of every kind, and prints their pids.
@@ -25,8 +28,8 @@ import os, subprocess, sys, time
 from dispel4py.processes.marks import start_session
 
 start_session()
-found = [subprocess.Popen(["sleep", "60"]).pid]
-found.append(subprocess.Popen(["sleep", "60"], start_new_session=True).pid)
+found = [subprocess.Popen(["sleep", "3600"]).pid]
+found.append(subprocess.Popen(["sleep", "3600"], start_new_session=True).pid)
 reader, writer = os.pipe()
 for is_daemon in (False, True):
     if os.fork() == 0:
@@ -36,17 +39,17 @@ for is_daemon in (False, True):
                 os._exit(0)
         os.write(writer, b"%d\\n" % os.getpid())
         if is_daemon:
-            os.execvp("sleep", ["sleep", "60"])
-        time.sleep(60)
+            os.execvp("sleep", ["sleep", "3600"])
+        time.sleep(3600)
         os._exit(0)
     found.append(int(os.read(reader, 20)))
 print(*found, flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
-def wait_until(condition, seconds=30.0):
-    until = time.monotonic() + seconds
+def wait_until(condition):
+    until = time.monotonic() + LIMIT
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -87,7 +90,7 @@ def test_descendants_are_found_after_the_worker_was_killed(worker):
 
 
 def test_processes_that_others_have_started_are_not_found(worker):
-    with subprocess.Popen(["sleep", "60"]) as other:
+    with subprocess.Popen(["sleep", "3600"]) as other:
         assert other.pid not in {one.pid for one in descendants_of([worker.pid], [worker.mark])}
         other.kill()
 
@@ -111,11 +114,11 @@ def test_a_mark_is_added_to_inherited_ones(worker):
 def test_a_process_that_ignores_sigterm_is_killed(worker):
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True)"
     with subprocess.Popen(
-        [sys.executable, "-c", f"{code}; time.sleep(60)"], stdout=subprocess.PIPE
+        [sys.executable, "-c", f"{code}; time.sleep(3600)"], stdout=subprocess.PIPE
     ) as process:
         process.stdout.readline()
         end_processes([find_process(process.pid)], ProcessLimits(grace_seconds=0.2))
-        assert process.wait(5) == -signal.SIGKILL
+        assert process.wait(LIMIT) == -signal.SIGKILL
 
 
 def test_another_process_with_the_same_pid_gets_no_signal(worker, monkeypatch):
@@ -134,16 +137,16 @@ import os, signal, subprocess, time
 from dispel4py.processes.pool import WorkerPool
 
 def work(side, path, is_last):
-    subprocess.Popen(["sleep", "60"], start_new_session=True)
+    subprocess.Popen(["sleep", "3600"], start_new_session=True)
     with open(f"{path}.part", "w") as file:
         file.write(str(os.getpid()))
     os.rename(f"{path}.part", path)
     if is_last:
         os.kill(os.getpid(), signal.SIGSTOP)
-    time.sleep(60)
+    time.sleep(3600)
 
 pool = WorkerPool(work, [(str(number), number == 2) for number in range(3)])
-time.sleep(60)
+time.sleep(3600)
 """
 
 
@@ -155,7 +158,7 @@ def test_c4_workers_end_with_their_parent_though_one_of_them_was_stopped(tmp_pat
         marks = [find_process(pid).mark for pid in pids[:2]]
         parent.kill()
     try:
-        wait_until(lambda: not any(map(runs, pids[:2])), 5.0)
+        wait_until(lambda: not any(map(runs, pids[:2])))
         assert descendants_of([], marks) == []
     finally:
         kill_descendants(pids[2:], [find_process(pids[2]).mark])
@@ -163,7 +166,7 @@ def test_c4_workers_end_with_their_parent_though_one_of_them_was_stopped(tmp_pat
 
 
 def _lost(side, path):
-    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
     with open(path, "w") as file:
         file.write(str(process.pid))
     os.kill(os.getpid(), signal.SIGKILL)

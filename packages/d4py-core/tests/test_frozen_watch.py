@@ -91,6 +91,6 @@ def test_c5_a_pool_kills_a_frozen_worker():
     try:
         with pytest.raises(WorkerLostError, match="it was stopped"):
             pool.wait_until_ended()
-        assert pool.join(5.0)
+        assert pool.join(60.0)
     finally:
         pool.stop()

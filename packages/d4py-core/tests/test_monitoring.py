@@ -125,7 +125,7 @@ def test_timed_pe_reports_what_the_pe_inside_raises():
 def test_timer_measures_its_block(capsys):
     with Timer() as timer:
         time.sleep(0.01)
-    assert 0.01 <= timer.secs == timer.end - timer.start < 1
+    assert 0.01 <= timer.secs == timer.end - timer.start
     assert capsys.readouterr().out == ""
 
 

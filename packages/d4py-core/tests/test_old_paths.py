@@ -252,7 +252,7 @@ class TestArgs:
 
     def test_results_come_as_a_queue_that_ends(self, pretender, graph, source, capsys):
         results = self.process(graph, {source: 2}, argparse.Namespace(num=2, results=True))
-        found = list(iter(lambda: results.get(timeout=1), processor.STATUS_TERMINATED))
+        found = list(iter(lambda: results.get(timeout=60), processor.STATUS_TERMINATED))
         assert sorted(found) == [
             ("Two1", "a", 1),
             ("Two1", "a", 2),

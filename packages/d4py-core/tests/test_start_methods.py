@@ -177,7 +177,7 @@ REPLACING = """
 def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(program):
     adding = """
         pool.add((2, COMMON))
-        assert pool.join(20)
+        assert pool.join(60)
         assert pool.check() == []
         for number in (3, 4):
             pool.add((number, COMMON))

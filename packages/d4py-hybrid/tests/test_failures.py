@@ -11,14 +11,11 @@ from d4py_conformance.subprocesses.programs import failing_run
 from dispel4py import GenericPE, SimpleFunctionPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
-#: Seconds in which a run that fails at once has to end.
-PROMPTLY = 10.0
-
 
 @pytest.fixture
 def fails(execute):
     """Runs a graph that fails, and returns the error."""
-    return failing_run(execute, PROMPTLY)
+    return failing_run(execute)
 
 
 class TestPEs:

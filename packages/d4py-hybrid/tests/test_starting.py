@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from d4py_conformance.subprocesses.workflow_files import EXPECTED, HELPER, LAST, WORKFLOW, script
+from d4py_conformance.waiting import LIMIT
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import OptionError
 from dispel4py.loading import load_graph
@@ -74,7 +75,7 @@ graph.connect(One(), "output", Add(), "input")
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
 def test_a_script_that_runs_when_it_is_imported_is_an_error_with_advice(
-    start, write, server, wait_until, method
+    start, write, server, method
 ):
     script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
     program = start(write("script.py", script), method, server.url)
@@ -82,7 +83,7 @@ def test_a_script_that_runs_when_it_is_imported_is_an_error_with_advice(
     assert status == 1
     assert "if __name__ == '__main__':" in err.splitlines()[-1]
     assert "run() was called while a worker process imported the main script" in err
-    wait_until(lambda: not program.members(), "the end of all processes")
+    program.process.wait_until_gone()
 
 
 def test_a_workflow_file_that_raises_in_a_worker_is_an_error(execute, write, monkeypatch):
@@ -119,7 +120,7 @@ def test_a_run_may_be_started_by_a_thread(execute, flows, chain):
     graph = chain(flows.Numbers(), flows.Kept())
     thread = threading.Thread(target=lambda: outputs.append(execute(graph, 3).outputs))
     thread.start()
-    thread.join(30)
+    thread.join(LIMIT)
     assert outputs[0]["Kept1"]["output"] == [[1, 2, 3]]
 
 

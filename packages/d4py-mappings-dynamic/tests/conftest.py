@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from dynamic_helpers.servers import emptied, server_program, started_servers
 
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import NEVER, wait_until
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
@@ -355,7 +355,7 @@ def in_processes(request):
     """Runs a graph in processes, on each mapping."""
     where = {}
     if "redis" in request.param:
-        where["redis_url"] = request.getfixturevalue("server").url
+        where = {"redis_url": request.getfixturevalue("server").url, "lease": NEVER}
 
     def in_processes(graph, inputs, processes, **options):
         return run(graph, request.param, inputs, processes, **where, **options)

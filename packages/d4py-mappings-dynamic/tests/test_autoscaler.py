@@ -10,11 +10,12 @@ import time
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import OptionError, ProcessingError
 
 WORKERS = 6
-BURSTS, ITEMS = 4, 60
+BURSTS, ITEMS = 3, 60
 
 
 class Bursts(ProducerPE):
@@ -134,6 +135,6 @@ def test_c4_the_trace_is_written_after_ctrl_c(tmp_path, wait_until):
     with process:
         wait_until((tmp_path / "begun").exists, "the first item")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=LIMIT)
     assert process.returncode == 130
     assert read(tmp_path / "trace.csv")

@@ -10,17 +10,10 @@ import time
 import pytest
 
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import wait_until
 from dispel4py import IterativePE, ProducerPE
 
-LIMIT = 60.0
 WORKERS = 4
-
-
-def await_file(path):
-    until = time.monotonic() + LIMIT
-    while not path.exists():
-        assert time.monotonic() < until, f"{path.name} did not come"
-        time.sleep(0.002)
 
 
 class Lists(ProducerPE):
@@ -49,7 +42,7 @@ class TakesLong(IterativePE):
 
     def _process(self, data):
         if data == self.item:
-            await_file(self.gate)
+            wait_until(self.gate.exists, "all other items")
         else:
             time.sleep(0.001)
         return data
@@ -79,10 +72,7 @@ class Meets(IterativePE):
 
     def _process(self, data):
         (self.folder / str(os.getpid())).touch()
-        until = time.monotonic() + LIMIT
-        while len(os.listdir(self.folder)) < self.count:
-            assert time.monotonic() < until, "not all workers have got some of it"
-            time.sleep(0.002)
+        wait_until(lambda: len(os.listdir(self.folder)) >= self.count, "items on all workers")
         return data
 
 

@@ -8,7 +8,7 @@ import pytest
 from dynamic_helpers.remote_hosts import Hosts, children
 
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 
 #: A thread goes on until the gate is open, and then leaves a file.
 WORKFLOW = """
@@ -23,7 +23,7 @@ class Uploads(ConsumerPE):
         threading.Thread(target=self.work, name="upload").start()
     def work(self):
         pathlib.Path(self.gate + ".working").touch()
-        until = time.monotonic() + 100
+        until = time.monotonic() + 3600
         while not os.path.exists(self.gate) and time.monotonic() < until:
             time.sleep(0.01)
         if self.fails:
@@ -62,7 +62,7 @@ class Uploading:
 
     def end(self, status):
         _, err = ended(self.driver, status)
-        wait_until(lambda: not self.hosts.client.keys(), "keys are left", 3.0)
+        wait_until(lambda: not self.hosts.client.keys(), "the deletion of all keys")
         return self.said + err
 
 
@@ -105,13 +105,13 @@ def test_i10_a_worker_that_is_killed_with_a_thread_fails_the_run(begin, hosts):
 def test_i10_c4_a_signal_ends_the_waiting(begin, hosts):
     run = begin()
     run.driver.send_signal(signal.SIGINT)
-    _, err = ended(run.driver, 130, 2.5)
+    _, err = ended(run.driver, 130)
     assert "Traceback" not in err
 
 
 def test_i10_a_remote_worker_that_leaves_while_a_thread_runs_fails_the_run(hosts):
     run = Uploading(hosts, "elsewhere")
     run.parent.send_signal(signal.SIGINT)
-    _, err = ended(run.parent, 130, 3.0)
+    _, err = ended(run.parent, 130)
     assert "stopped while its thread 'upload' still ran" in err
     assert "while its thread 'upload' still ran" in run.end(1)

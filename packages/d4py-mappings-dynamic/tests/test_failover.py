@@ -12,7 +12,7 @@ from redis.cluster import RedisCluster
 from d4py_conformance.chaos.faults import Name, Ticks
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
 

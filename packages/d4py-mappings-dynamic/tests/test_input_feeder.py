@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.store.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
@@ -102,7 +103,7 @@ def test_an_iterable_that_blocks_delivers_what_came_before(feed, wait_until):
 
     def slowly():
         yield from (1, 2, 3)
-        go_on.wait(20)
+        go_on.wait(LIMIT)
         yield 4
 
     feeding = feed(slowly())
@@ -160,11 +161,11 @@ def test_c4_stop_does_not_wait_for_an_iterable_that_blocks(feed):
 
     def blocked():
         blocks.set()
-        returned.append(go_on.wait(20))
+        returned.append(go_on.wait(LIMIT))
         yield 1
 
     feeding = feed(blocked())
-    assert blocks.wait(20)
+    assert blocks.wait(LIMIT)
     feeding.feeder.stop()
     assert not returned
     go_on.set()

@@ -10,6 +10,7 @@ from dynamic_helpers.loop_pes import EAGER, Slow, SlowNumbers, stateful
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.lifecycle import Diary, Talker
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT, wait_until
 from d4py_dynamic.store.serialization import CODEC, remaining
 from d4py_dynamic.store.tasks import ANY, ASSIGN, CALLS, DRAIN, FINISH, ITEMS, ResumePoint, Task
 from d4py_dynamic.worker.limits import WorkerLimits
@@ -40,13 +41,10 @@ class Script:
             return Worker(self.plan, self.store.worker(rank), rank, limits=self.limits)
 
         threads = self.threads(make_worker, [0])
-        end = time.monotonic() + 10
-        while not until(self.store):
-            assert threads.check() == []
-            assert time.monotonic() < end, "it did not come to that"
-            time.sleep(0.002)
+        wait_until(lambda: until(self.store) or threads.check(), "the end of the tasks")
+        assert threads.check() == []
         self.driver.delete()
-        assert threads.join(5)
+        assert threads.join(LIMIT)
 
     @property
     def commits(self):

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
@@ -15,8 +16,6 @@ from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import WorkerLostError
 from dispel4py.result import RunOptions, RunStats
-
-LIMIT = 20.0
 
 
 class Tally(IterativePE):

@@ -9,6 +9,7 @@ import pytest
 
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
@@ -18,7 +19,6 @@ from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError
 
-LIMIT = 60.0
 LONG = "long"
 
 

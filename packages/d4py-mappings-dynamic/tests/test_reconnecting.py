@@ -5,13 +5,15 @@ import socket
 import threading
 from functools import partial
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 import redis
 from dynamic_helpers.disturbed_runs import CALLS, Disturber, make_graph, model
 
 from d4py_conformance.expected.compare import assert_outputs
+from d4py_conformance.waiting import LIMIT, NEVER
+from d4py_dynamic.store.redis import client as client_module
+from d4py_dynamic.store.redis import retry as retry_module
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import service_errors
@@ -41,7 +43,7 @@ def test_c5_a_run_survives_a_restart_of_the_server(start_server):
     restarter = Disturber(400, server.restart)
     run(
         make_graph(), "hybrid_redis", CALLS, 3,
-        redis_url=server.url, on_result=restarter, reconnect=20.0,
+        redis_url=server.url, on_result=restarter, reconnect=NEVER,
     )  # fmt: skip
     assert restarter.disturbed == 3
     assert_outputs(restarter.outputs, model())
@@ -54,7 +56,7 @@ def test_c5_a_run_survives_a_server_that_stops_for_longer_than_a_timeout(server)
     stopper = Disturber(700, partial(server.stand_still, 1.8))
     url = f"{server.url}?socket_timeout=1.5"
     run(
-        make_graph(), "hybrid_redis", CALLS, 3, redis_url=url, on_result=stopper, reconnect=1.5
+        make_graph(), "hybrid_redis", CALLS, 3, redis_url=url, on_result=stopper, reconnect=NEVER
     )  # fmt: skip
     assert stopper.disturbed == 1
     assert_outputs(stopper.outputs, model())
@@ -66,7 +68,7 @@ def test_c5_a_server_that_comes_back_empty_ends_the_run(start_server):
     with pytest.raises(ServiceError, match=r"has lost|has forgotten"):
         run(
             make_graph(), "hybrid_redis", CALLS, 3,
-            redis_url=server.url, on_result=restarter, reconnect=20.0,
+            redis_url=server.url, on_result=restarter, reconnect=NEVER,
         )  # fmt: skip
     with server.client() as client:
         assert client.keys() == []
@@ -126,7 +128,26 @@ class TestIdempotentScripts:
         assert join("another") == 0
 
 
+class Clock:
+    """The clock of retries, which a pause moves on."""
+
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
 class TestRetryUntilDeadline:
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = Clock()
+        for name in "monotonic", "sleep":
+            monkeypatch.setattr(retry_module, name, getattr(clock, name))
+        return clock
+
     def tried(self, seconds, error):
         retry, failures = RetryUntilDeadline(seconds), []
 
@@ -141,22 +162,23 @@ class TestRetryUntilDeadline:
     def test_without_retries_there_is_one_try(self):
         assert self.tried(0.0, redis.ConnectionError()) == 1
 
-    def test_there_are_retries_until_the_deadline(self):
-        assert self.tried(0.2, redis.ConnectionError()) > 2
+    def test_there_are_retries_until_the_deadline(self, clock):
+        assert self.tried(60.0, redis.ConnectionError()) > 100
+        assert 60.0 <= clock.now < 60.5
 
-    def test_the_deadline_starts_with_the_first_failure(self):
-        retry, tries = RetryUntilDeadline(0.1), []
+    def test_the_deadline_starts_with_the_first_failure(self, clock):
+        retry, tries = RetryUntilDeadline(60.0), []
 
         def fail_late_once():
-            tries.append(monotonic())
+            tries.append(clock.now)
             if len(tries) == 1:
-                sleep(0.2)
+                clock.sleep(70.0)
                 raise redis.TimeoutError
             return "an answer"
 
         assert retry.call_with_retry(fail_late_once, lambda error: None) == "an answer"
 
-    def test_timeouts_of_retries_end_at_the_deadline(self):
+    def test_timeouts_of_retries_end_at_the_deadline(self, clock):
         retry, limits = RetryUntilDeadline(0.2), []
 
         def fail():
@@ -173,18 +195,19 @@ class TestRetryUntilDeadline:
         assert self.tried(5.0, redis.AuthenticationError()) == 1
 
     def test_a_command_whose_connection_breaks_is_sent_again(self, server, wait_until):
-        address = Address(server.url, reconnect_seconds=5.0)
-        with connect(address) as client, server.client() as other:
-            thread = threading.Thread(target=client.blpop, args=("nothing", 1))
+        address = Address(server.url, reconnect_seconds=NEVER)
+        with connect(address, NEVER) as client, server.client() as other:
+            thread = threading.Thread(target=client.blpop, args=("list", 0), daemon=True)
             thread.start()
             wait_until(lambda: other.info("clients")["blocked_clients"], "waiting")
             other.client_kill_filter(_type="normal", skipme=True)
-            thread.join()
+            other.rpush("list", "an answer")
+            thread.join(LIMIT)
             assert broken_connections(client) == 1
 
     def test_a_connection_that_broke_while_it_was_idle_is_made_again(self, start_server):
         server = start_server()
-        address = Address(server.url, reconnect_seconds=20.0)
+        address = Address(server.url, reconnect_seconds=NEVER)
         with connect(address) as client:
             client.ping()
             restarted = threading.Timer(0.0, server.restart)
@@ -194,13 +217,13 @@ class TestRetryUntilDeadline:
             assert client.ping()
             restarted.join()
 
-    def test_the_answer_to_a_large_command_has_a_longer_timeout(self, server):
+    def test_the_answer_to_a_large_command_has_a_longer_timeout(self, server, monkeypatch):
+        monkeypatch.setattr(client_module, "_BYTES_PER_SECOND", 1 << 15)
         with connect(Address(server.url), 0.5) as client, server.client() as other:
             client.ping()
             server.stand_still(0.8)
-            client.set("large", bytes(32 << 20))
-            server.stand_still(0.8)
-            with pytest.raises(redis.TimeoutError):
+            client.set("large", bytes(32 << 20))  # for which there are 1024 seconds more
+            with server.stopped(), pytest.raises(redis.TimeoutError):
                 client.set("small", b"")
             other.flushall()
 
@@ -220,11 +243,11 @@ class TestLocalServer:
         script = "for i = 1, 1e8 do end"
         with server.client() as client:
             client.config_set("lua-time-limit", 0)  # so that it says nothing meanwhile
-            thread = threading.Thread(target=client.eval, args=(script, 0))
-            thread.start()
-            sleep(0.05)
+            connection = client.connection_pool.get_connection()
+            connection.send_command("EVAL", script, 0)  # it comes before all that is sent later
             yield
-            thread.join()
+            connection.read_response()
+            client.connection_pool.release(connection)
             client.config_set("lua-time-limit", 5000)
 
     @pytest.mark.usefixtures("busy")
@@ -243,8 +266,7 @@ class TestLocalServer:
     def test_a_stopped_local_server_is_not_waited_for(self, address, server):
         with connect(address, 0.2) as client:
             client.ping()
-            server.stand_still(0.8)
-            with pytest.raises(redis.TimeoutError):
+            with server.stopped(), pytest.raises(redis.TimeoutError):
                 client.ping()
 
     def test_large_values_are_sent_and_received(self, address):

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 import redis
 
 from d4py_conformance.chaos.faults import RunningSum, Ticks
+from d4py_conformance.waiting import NEVER
 from d4py_dynamic.store.redis import server as redis_server
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
@@ -113,8 +113,6 @@ class TestPrivateServer:
         with find_server({}) as address:
             pid = ask(address)["process_id"]
             os.kill(pid, number)
-            stopped_at = time.monotonic()
-        assert time.monotonic() - stopped_at < 2
         assert not is_alive(pid)
         assert list(temporary.iterdir()) == []
 
@@ -142,11 +140,10 @@ class TestPrivateServer:
         program.write_text("#!/bin/sh\necho 'no such luck'; exit 1\n")
         program.chmod(0o755)
         monkeypatch.setattr(redis_server, "server_binary", lambda: str(program))
-        started_at = time.monotonic()
+        # The end of the program ends the wait, not the time that a start may take.
+        monkeypatch.setattr(redis_server, "_START_SECONDS", NEVER)
         with pytest.raises(ServiceError, match=r"(?s)did not start.*no such luck"), find_server({}):
             pass
-        # The end of the program ends the wait, not the time that a start may take.
-        assert time.monotonic() - started_at < 3
         assert list(temporary.iterdir()) == []
 
 
@@ -226,10 +223,11 @@ class TestNamedServer:
         ],
     )
     def test_an_unreachable_server_is_reported_with_its_address(self, url):
-        started_at = time.monotonic()
-        with pytest.raises(ServiceError) as caught, find_server({"redis_url": url}):
+        with (
+            pytest.raises(ServiceError) as caught,
+            find_server({"redis_url": url, "reconnect": NEVER}),
+        ):
             pass
-        assert time.monotonic() - started_at < 5
         assert f"server at {url.partition('?')[0]} does not answer" in str(caught.value)
         assert "s3cret" not in str(caught.value)
 
@@ -238,13 +236,11 @@ class TestNamedServer:
             silent.bind(("127.0.0.1", 0))
             silent.listen()
             url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-            started_at = time.monotonic()
             with (
                 pytest.raises(ServiceError, match="does not answer"),
-                find_server({"redis_url": url}),
+                find_server({"redis_url": url, "reconnect": NEVER}),
             ):
                 pass
-            assert time.monotonic() - started_at < 5
 
     @pytest.mark.parametrize(
         "options",

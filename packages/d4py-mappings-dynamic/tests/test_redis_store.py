@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis import task_reader
@@ -402,7 +403,7 @@ class TestALossyServer:
         thread.start()
         wait_until(lambda: client.exists(opened.keys.named("idle")), "waiting")
         client.flushall()
-        thread.join(5)
+        thread.join(LIMIT)
         assert "has lost keys of this run" in str(caught[0])
         client.flushall()
 

@@ -13,7 +13,7 @@ from dynamic_helpers.remote_hosts import PASSWORD, Hosts, assert_exact
 from dynamic_helpers.repeating_proxy import RepeatingProxy
 
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.scripts import load_script

@@ -10,7 +10,8 @@ import pytest
 from dynamic_helpers.remote_hosts import SECRET, Hosts, assert_exact, fetched
 
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.waiting import LIMIT, wait_until
 
 FLOWS = [("dyn_redis", "plain"), ("hybrid_redis", "collected")]
 
@@ -53,14 +54,14 @@ def kill(driver):
     """Kill a driver, and wait for the end of its workers."""
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    wait_until(lambda: not driver.members(), "the end of all workers")
+    driver.wait_until_gone()
 
 
 def assert_finished(hosts, process, graph, count):
     hosts.open_gate()
     out, err = ended(process, 0)
     assert_exact(out, graph, count)
-    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
+    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys")
     return err
 
 
@@ -134,9 +135,9 @@ def test_h2_a_stopped_driver_that_continues_ends_when_another_has_taken_over(hos
     driver = begin(hosts, "hybrid_redis", "collected", 600)
     os.kill(driver.pid, signal.SIGSTOP)
     following = hosts.resume()  # waits until the first one counts as dead
-    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver", 20.0)
+    wait_until(lambda: min(hosts.ranks(), default=0) >= 2, "workers of the new driver")
     os.kill(driver.pid, signal.SIGCONT)
-    driver.communicate(timeout=20)
+    driver.communicate(timeout=LIMIT)
     assert driver.returncode == 1
     assert_finished(hosts, following, "collected", 600)
 
@@ -163,7 +164,7 @@ def test_d2_a_replica_that_was_lost_with_the_driver_is_an_error(hosts):
     kill(driver)
     _, err = ended(hosts.resume(), 1)
     assert "Tally2, with what its postprocess would have written; this cannot be repeated" in err
-    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys", 3.0)
+    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys")
 
 
 def test_c4_a_resumable_run_that_is_interrupted_leaves_no_keys(hosts):

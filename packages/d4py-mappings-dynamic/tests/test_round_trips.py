@@ -20,8 +20,9 @@ from dynamic_helpers import idle_run as idle_run_program
 from dynamic_helpers.loop_pes import stateful
 
 from d4py_conformance.pes.common import Relay
-from d4py_conformance.subprocesses.programs import LIMIT, Command
+from d4py_conformance.subprocesses.programs import Command
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.limits import LONGEST_TAKE_SECONDS
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore

@@ -22,10 +22,10 @@ from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.pes.roots import Fetch, MeetingFetch, TalkingFetch
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import wait_until
 from dispel4py import run
 from dispel4py.errors import ProcessingError, WorkerLostError
 
-LIMIT = 60.0
 WORKERS, CALLS = 4, 300
 
 
@@ -42,10 +42,7 @@ class TakesLong(Fetch):
 
     def _process(self, inputs):
         if inputs["number"] == self.at:
-            until = time.monotonic() + LIMIT
-            while not self.gate.exists():
-                assert time.monotonic() < until, "the others did not come"
-                time.sleep(0.002)
+            wait_until(self.gate.exists, "the other calls")
         else:
             time.sleep(0.001)
         return inputs["number"]

@@ -17,6 +17,7 @@ from d4py_conformance.pes.common import Emit, Numbers, Relay
 from d4py_conformance.pes.failing import Fails
 from d4py_conformance.pes.lifecycle import Talker
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py import ConsumerPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import ProcessingError, ServiceError
@@ -114,9 +115,6 @@ def test_stats_count_every_call_once(execute):
 
 
 # Balance.
-
-
-LIMIT = 60.0
 
 
 class Meeting:

@@ -14,7 +14,8 @@ from hypothesis import settings
 
 from d4py_conformance import suite
 from d4py_conformance.subprocesses import programs
-from d4py_conformance.subprocesses.programs import LIMIT, file_writer, wait_until
+from d4py_conformance.subprocesses.programs import file_writer
+from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
@@ -185,7 +186,7 @@ class MpiProcesses:
         self.started.append(process)
         return process
 
-    def end(self, process, timeout=30.0):
+    def end(self, process, timeout=LIMIT):
         """A command's status, output and error output, when it has ended."""
         out, err = process.communicate(timeout=timeout)
         return process.returncode, out, err
@@ -215,8 +216,8 @@ class MpiProcesses:
                 found[rank] = pid
         return found
 
-    def assert_nothing_is_left(self, seconds=LIMIT):
-        wait_until(lambda: not self.alive(), "the end of all processes", seconds)
+    def assert_nothing_is_left(self):
+        wait_until(lambda: not self.alive(), "the end of all processes")
         assert os.listdir(self.temporary) == []
 
     def clean_up(self):

@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 from d4py_conformance.pes.failures import FailingNumbers, Fails  # noqa: F401
 from d4py_conformance.pes.samples import Makes, Samples, Values, double  # noqa: F401
+from d4py_conformance.waiting import wait_until
 from dispel4py import GenericPE, IterativePE, ProducerPE
 
 MIB = 1 << 20
@@ -23,12 +24,9 @@ def peak():
     return int(line.split()[1]) * 1024
 
 
-def wait_for(path, seconds=30.0):
+def wait_for(path):
     """Wait until a file exists."""
-    until = time.monotonic() + seconds
-    while not os.path.exists(path):
-        assert time.monotonic() < until, f"{path} does not exist"
-        time.sleep(0.001)
+    wait_until(lambda: os.path.exists(path), f"the file {path}")
 
 
 def file_for_each(folder):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from dispel4py.engine.unique_arrays import is_unreachable
 
@@ -96,7 +97,7 @@ def test_m2_a_forked_process_has_private_copies_of_borrowed_blocks(memory: mmap.
     try:
         memory[SIZE : SIZE + 2] = b"cd"
         parent_end.send("go on")
-        assert parent_end.poll(20)
+        assert parent_end.poll(LIMIT)
         assert parent_end.recv() == b"Xb"
         assert bytes(view[:2]) == b"cd"
     finally:

@@ -9,6 +9,7 @@ import pytest
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.roots import Fetch
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import (
     RESULTS,
@@ -253,7 +254,7 @@ def test_c3_an_error_stops_the_reading_of_inputs():
 
     with pytest.raises(RunError):
         drive(Ranks(), calls(), graph=chain(Relay()), check=check)
-    assert stopped.wait(10)
+    assert stopped.wait(LIMIT)
 
 
 def test_i4_log_lines_are_shown(caplog):

@@ -87,7 +87,7 @@ def test_c6_a_receiver_that_is_slow_at_every_item(start, write, mapping):
             print(of_children * (1 if sys.platform == "darwin" else 1024), peak())
         """,
     )
-    status, out, err = start("script.py", mapping).end(timeout=60)
+    status, out, err = start("script.py", mapping).end()
     assert (status, err) == (0, "")
     reason, peaks = out.splitlines()
     assert reason == "AssertionError: that is enough"

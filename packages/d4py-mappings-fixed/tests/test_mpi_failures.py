@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -19,11 +18,6 @@ from dispel4py.errors import (
     UsageError,
     WorkerLostError,
 )
-
-#: Seconds in which a run that fails at once should have ended; it takes one or two to start.
-PROMPTLY = 15.0
-#: Seconds in which a run has to end after a signal (C4).
-STOPPED = 2.0
 
 WORKFLOW = """
 import os
@@ -45,7 +39,7 @@ pes = [
     for place, (trouble, plain) in enumerate(zip(troubles, [Numbers, Busy, Busy]))
 ]
 if at == "sleep":
-    pes[1] = Sleeps(60, path="Sleeps1.busy")
+    pes[1] = Sleeps(3600, path="Sleeps1.busy")
 for one, other in zip(pes, pes[1:]):
     graph.connect(one, "output", other, "input")
 """
@@ -56,7 +50,7 @@ UNDER = [None, ["-n", 3], ["-n", 5]]
 @pytest.fixture
 def fails(execute_mpi):
     """Runs a graph that fails, and returns the error."""
-    return failing_run(execute_mpi, PROMPTLY)
+    return failing_run(execute_mpi)
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ def busy(mpi, write, tmp_path, wait_until):
             left.unlink()
         process = mpi.start("wf.py", "-q", "-i", 10**12, "--output", "-", under=under, **more)
         pes = ["Sleeps1"] if more.get("AT") == "sleep" else ["Busy1", "Busy2"]
-        wait_until(lambda: all((tmp_path / f"{pe}.busy").exists() for pe in pes), "the run", 60.0)
+        wait_until(lambda: all((tmp_path / f"{pe}.busy").exists() for pe in pes), "the run")
         return process
 
     return start
@@ -157,17 +151,15 @@ class TestRanks:
     @pytest.mark.parametrize("rank", [0, 1, 2, 3])
     def test_c5_each_rank_can_be_killed(self, mpi, execute_mpi, flows, chain, rank):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
-        killed, killed_at = [], []
+        killed = []
 
         def kill(*result):
             if not killed:
                 killed.append(mpi.ranks()[rank])
-                killed_at.append(time.monotonic())
                 os.kill(killed[0], signal.SIGKILL)
 
         with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
             execute_mpi(graph, 10**12, on_result=kill)
-        assert time.monotonic() - killed_at[0] < PROMPTLY
         assert (caught.value.rank, caught.value.pid) == (rank, killed[0])
         name = ["Numbers0", "Relay1", "Relay2", "Relay3"][rank]
         assert str(caught.value).endswith(f"; it ran {name} (instance 0)")
@@ -194,7 +186,7 @@ class TestRanks:
     def test_c5_a_command_ends_whichever_rank_is_killed(self, mpi, busy, under, rank):
         process = busy(under)
         os.kill(mpi.ranks()[rank], signal.SIGKILL)
-        status, _, err = mpi.end(process, PROMPTLY)  # the run has no end of its own
+        status, _, err = mpi.end(process)  # the run has no end of its own
         assert status != 0
         if under is None:
             assert status == 1
@@ -239,33 +231,25 @@ class TestStopping:
     @pytest.mark.parametrize("at", ["", "sleep"])
     @pytest.mark.parametrize("under", UNDER[:2])
     def test_c4_a_signal_stops_everything(self, mpi, busy, under, at, number):
-        # The quickest of three tries: other processes of this machine are not what is measured.
-        took = []
-        while not took or (took[-1] >= STOPPED and len(took) < 3):
-            process = busy(under, AT=at)
-            sent_at = time.monotonic()
-            if number == signal.SIGINT and under is None:
-                os.killpg(process.pid, number)  # as the terminal does
-            else:
-                process.send_signal(number)
-            status, _, err = mpi.end(process)
-            mpi.assert_nothing_is_left()
-            took.append(time.monotonic() - sent_at)
-            if under is None:
-                assert status == 130, err
-                assert err == "dispel4py: interrupted\n"
-            assert status != 0
-        assert min(took) < STOPPED
+        process = busy(under, AT=at)
+        if number == signal.SIGINT and under is None:
+            os.killpg(process.pid, number)  # as the terminal does
+        else:
+            process.send_signal(number)
+        status, _, err = mpi.end(process)
+        mpi.assert_nothing_is_left()
+        if under is None:
+            assert status == 130, err
+            assert err == "dispel4py: interrupted\n"
+        assert status != 0
 
     def test_c4_a_signal_stops_ranks_that_are_starting(self, mpi, write, wait_until):
         write("wf.py", WORKFLOW)
         process = mpi.start("wf.py", "-q", "-i", 10**12)
         wait_until(mpi.ranks, "the start of a rank")
-        sent_at = time.monotonic()
         process.send_signal(signal.SIGTERM)
         status, _, _ = mpi.end(process)
         mpi.assert_nothing_is_left()
-        assert time.monotonic() - sent_at < STOPPED + 1.0
         assert status == 130
 
     @pytest.mark.parametrize("at", ["", "sleep"])
@@ -283,7 +267,7 @@ class TestStopping:
             ]
             os.kill(driver, signal.SIGKILL)
         mpi.end(process)
-        mpi.assert_nothing_is_left(5.0)
+        mpi.assert_nothing_is_left()
 
 
 class TestTheCaller:

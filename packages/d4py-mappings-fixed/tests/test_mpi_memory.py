@@ -44,7 +44,7 @@ for one, other in zip(pes, pes[1:]):
 
 def test_m2_arrays_arrive_as_they_were_sent(mpi, write):
     write("wf.py", WORKFLOW)
-    status, out, err = mpi.end(mpi.start("wf.py", "-i", 150, "-n", 4, "-q"), 60.0)
+    status, out, err = mpi.end(mpi.start("wf.py", "-i", 150, "-n", 4, "-q"))
     assert status == 0, err
     results = ast.literal_eval(out.removeprefix("Outputs: "))["Reports3"]["output"]
     assert results == [(n + 1.0, n + 1.0, [2, 2, 2]) for n in range(1, 151)]

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
+from d4py_conformance.waiting import LIMIT
+from d4py_fixed.mpi import rank_supervisor
 from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.listener import Hello, connect
 from d4py_fixed.mpi.output import OutputForwarder
@@ -110,7 +112,7 @@ class TestOutput:
     @pytest.mark.parametrize("pe", ["Prints", "Large"])
     def test_a_long_line_arrives_under_mpiexec(self, mpi, pe):
         process = mpi.start("wf.py", "-q", under=["-n", 2], PE=pe, LENGTH="8000000")
-        status, out, err = mpi.end(process, 60.0)
+        status, out, err = mpi.end(process)
         assert status == 0, err
         assert max(out.count("x"), out.count("y")) == 8_000_000
 
@@ -150,13 +152,18 @@ class TestInput:
 
 
 class SlowProcesses:
-    """`RankProcesses` that end when they are released, or at a signal."""
+    """`RankProcesses` that end after several times the limit, or at a signal.
+
+    Attributes:
+        now: the time, which goes on with each look at whether they have ended.
+    """
 
     def __init__(self):
-        self.released, self.stopped, self.prints = threading.Event(), [], False
+        self.now, self.stopped, self.prints = 0.0, [], False
 
     def has_ended(self):
-        return self.released.is_set() or bool(self.stopped)
+        self.now += END_SECONDS / 10
+        return self.now > 6 * END_SECONDS or bool(self.stopped)
 
     def is_printing(self, seconds):
         return self.prints
@@ -180,14 +187,14 @@ class SlowProcesses:
         return False
 
 
-END_SECONDS = 0.05
+END_SECONDS = 0.2
 
 
 class TestShutdown:
     """After a good run ranks end once their output was read, and none is killed."""
 
     @pytest.fixture
-    def supervised(self):
+    def supervised(self, monkeypatch):
         """A supervisor of one rank: the processes, the rank's channel, and the supervisor."""
         processes = SlowProcesses()
         message = {}
@@ -197,30 +204,27 @@ class TestShutdown:
         ((port, key),) = (text.split(":") for text in message.values())
         hello = Hello(0, 1, 1, is_remote=False)
         with connect(("127.0.0.1", int(port)), bytes.fromhex(key), hello) as channel:
-            assert supervisor.wait_until_started(30.0) == 1
+            assert supervisor.wait_until_started(LIMIT) == 1
+            processes.now = 0.0
+            monkeypatch.setattr(rank_supervisor, "monotonic", lambda: processes.now)
             yield processes, channel, supervisor
-
-    def end(self, processes, supervisor):
-        """End the rank; the processes are released only after several times the limit."""
-        threading.Timer(6 * END_SECONDS, processes.released.set).start()
-        supervisor.close()
 
     def test_a_rank_that_ends_slowly_is_not_killed(self, supervised):
         processes, _, supervisor = supervised
-        self.end(processes, supervisor)
+        supervisor.close()
         assert processes.stopped == []
 
     def test_a_launcher_that_prints_slowly_is_not_killed(self, supervised):
         processes, channel, supervisor = supervised
         processes.prints = True
         channel.shutdown(socket.SHUT_RDWR)
-        self.end(processes, supervisor)
+        supervisor.close()
         assert processes.stopped == []
 
     def test_a_launcher_without_ranks_and_output_is_stopped(self, supervised):
         processes, channel, supervisor = supervised
         channel.shutdown(socket.SHUT_RDWR)
-        self.end(processes, supervisor)
+        supervisor.close()
         assert processes.stopped
 
 

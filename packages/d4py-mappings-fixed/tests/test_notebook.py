@@ -103,20 +103,20 @@ def mapping(request):
     return request.param
 
 
-def test_all_ranks_can_load_definitions_of_a_notebook(start, write, wait_until, mapping):
+def test_all_ranks_can_load_definitions_of_a_notebook(start, write, mapping):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", CELLS.replace("MAPPING", repr(mapping)))
     program = start("notebook.py")
-    status, out, err = program.end(timeout=60)
+    status, out, err = program.end()
     assert status == 0, err
     assert [ast.literal_eval(line) for line in out.splitlines()] == [[22, 24, 26], [42, 44, 46]]
-    wait_until(lambda: not program.members(), "the end of all processes")
+    program.process.wait_until_gone()
 
 
 def test_i11_workers_print_whole_lines_and_read_no_input(start, write):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", PRINTING)
-    status, out, err = start("notebook.py").end(timeout=60)
+    status, out, err = start("notebook.py").end()
     assert status == 0, err
     expected = ["a line of many pieces", "a question", "an end"] * 20
     assert sorted(out.splitlines()) == sorted(expected)
@@ -148,7 +148,7 @@ for options in {"start_method": "fork"}, {"start_method": "forkserver"}:
 def test_c3_the_line_of_the_cell_at_which_a_pe_failed_is_shown(start, write):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", FAILING)
-    status, _, err = start("notebook.py").end(timeout=60)
+    status, _, err = start("notebook.py").end()
     assert status == 0, err
     shown = re.sub(r"\x1b\[[\d;]*m", "", err)
     assert shown.count("Fail1 (instance 0) failed in process at item 1: KeyError") == 2

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.pes.order import InOrder, SeveralNumbers, TwoOutputs
+from d4py_conformance.waiting import LIMIT
 from d4py_fixed.engine import rank as rank_module
 from d4py_fixed.engine.driver import Driver
 from d4py_fixed.engine.frames import (
@@ -88,7 +89,7 @@ class Net:
         for turn in self._turns:
             turn.release()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(LIMIT)
             assert not thread.is_alive()
 
     def check(self) -> None:

@@ -3,10 +3,10 @@
 import os
 import sys
 import threading
-import time
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT, wait_until
 from d4py_fixed.engine.limits import RankLimits
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
 
@@ -146,7 +146,7 @@ class TestLatency:
 
         def inputs():
             for number in range(50):
-                assert arrived.acquire(timeout=20), f"item {number - 1} is held back"
+                assert arrived.acquire(timeout=LIMIT), f"item {number - 1} is held back"
                 yield {"input": number}
 
         graph = chain(*(flows.Relay() for _ in range(6)))
@@ -182,10 +182,8 @@ class TestTheCaller:
             for number in range(5):
                 read.append(number)
                 yield {"input": number}
-                until = time.monotonic() + 20
-                while number not in seen:  # the next one is read when this one has come out
-                    assert time.monotonic() < until
-                    time.sleep(0.001)
+                # The next one is read when this one has come out.
+                wait_until(lambda number=number: number in seen, f"item {number}")
 
         def take(pe_id, output, data):
             seen.add(data)
@@ -258,7 +256,7 @@ class TestTheCaller:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(LIMIT)
         assert results == {o: [[o + n for n in range(1, 2001)]] for o in (0, 10_000)}
 
 

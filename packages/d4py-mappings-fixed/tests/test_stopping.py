@@ -34,8 +34,8 @@ WAYS = ["command", "script"]
 def gone(wait_until):
     """Waits until no process and no file of a program is left."""
 
-    def gone(program, seconds):
-        wait_until(lambda: not program.left(), "the end of all processes and files", seconds)
+    def gone(program):
+        wait_until(lambda: not program.left(), "the end of all processes and files")
 
     return gone
 
@@ -67,10 +67,10 @@ def running(write, command, start, wait_until, tmp_path, mapping):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_c4_a_signal_stops_everything_within_two_seconds(running, gone, way, number):
+def test_c4_a_signal_stops_everything(running, gone, way, number):
     program = running(way)
     program.process.send_signal(number)
-    gone(program, 2)
+    gone(program)
     status, _, err = program.end()
     if way == "command":
         assert status == 130
@@ -86,7 +86,7 @@ def test_c4_a_signal_stops_everything_within_two_seconds(running, gone, way, num
 def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, gone, way):
     program = running(way)
     os.killpg(program.process.pid, signal.SIGINT)
-    gone(program, 2)
+    gone(program)
     _, _, err = program.end()
     last = {"command": "dispel4py: interrupted", "script": "KeyboardInterrupt"}[way]
     assert err.splitlines()[-1] == last
@@ -98,7 +98,7 @@ def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, gone,
 def test_c4_nothing_is_left_when_the_driver_is_killed(running, gone, start_method):
     program = running("script", start_method=start_method)
     program.process.kill()
-    gone(program, 5)
+    gone(program)
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4])
@@ -107,7 +107,7 @@ def test_c4_ctrl_c_during_start_leaves_nothing(write, start, gone, mapping, dela
     program = start("endless.py", mapping, "start_method=spawn")
     time.sleep(delay)  # any progress of the start will do
     os.killpg(program.process.pid, signal.SIGINT)
-    gone(program, 3)
+    gone(program)
     _, _, err = program.end()
     assert "d4py-worker" not in err
 
@@ -124,7 +124,7 @@ def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, gone, mapping
     assert len(found) < 500
     assert "Fails2" in err
     assert ("the sensor is broken" if how == "it raises" else "killed by SIGKILL") in err
-    gone(program, 2)
+    gone(program)
 
 
 _HOW = {"it raises": "500", "it is killed": "500, 'kill -9'"}
@@ -147,7 +147,7 @@ def test_c4_signals_are_blocked_while_processes_are_being_started(start, write, 
         seen = []
         if __name__ == "__main__":
             pool = WorkerPool(operator.is_, [(Noting(),), (Noting(),)], Start(sys.argv[1]))
-            pool.join(20)
+            pool.join(60)
             assert pool.check() == []
             pool.stop()
             held_back = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}

@@ -12,13 +12,12 @@ from itertools import combinations
 import pytest
 from fixed_helpers.in_process import InProcessTransport
 
+from d4py_conformance.waiting import LIMIT, NEVER
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.shared_memory.arena_file import ArenaFile
 
-#: Seconds; longer than anything here takes on a slow machine.
-SOON = 30.0
 MIB = 1 << 20
 
 
@@ -124,13 +123,13 @@ def meanwhile():
 
     yield start
     for thread in threads:
-        thread.join(SOON)
+        thread.join(LIMIT)
         assert not thread.is_alive(), "a thread hangs"
     if errors:
         raise errors[0]
 
 
-def take(transport, count, seconds=SOON):
+def take(transport, count, seconds=LIMIT):
     """Return the next frames, as (rank, [bytes, …])."""
     frames, until = [], time.monotonic() + seconds
     while len(frames) < count:
@@ -224,10 +223,10 @@ class TestTransport:
         zero, one, two = connect(3)
         held_up = meanwhile(lambda: [zero.send(1, [bytes(MIB)]) for _ in range(200)])
         sending = meanwhile(lambda: [two.send(0, [b"%d" % n, bytes(MIB)]) for n in range(20)])
-        sending.join(SOON)  # although zero is sending to one, which does not read yet
+        sending.join(LIMIT)  # although zero is sending to one, which does not read yet
         assert not sending.is_alive()
         assert len(take(one, 200)) == 200
-        held_up.join(SOON)
+        held_up.join(LIMIT)
         assert [int(parts[0]) for _, parts in take(zero, 20)] == list(range(20))
 
     def test_parts_may_be_reused_when_they_were_sent(self, connect, meanwhile):
@@ -250,7 +249,7 @@ class TestTransport:
         parts = [b"small", b"small", b"large" * MIB]
         meanwhile(lambda: [zero.send(rank, parts) for rank in (1, 2)])
         for receiver in (one, two):
-            _, got = receiver.receive(SOON)
+            _, got = receiver.receive(LIMIT)
             assert [bytes(part) for part in got] == parts
             memoryview(got[0])[:] = b"SMALL"
             memoryview(got[2])[:5] = b"LARGE"
@@ -275,19 +274,18 @@ class TestTransport:
         zero, one = connect(2)
         started_at = time.monotonic()
         assert zero.receive(0.3) is None
-        assert 0.25 < time.monotonic() - started_at < 2.0  # the time is the rule
-        started_at = time.monotonic()
-        assert zero.receive(0.0) is None
-        assert time.monotonic() - started_at < 0.2
+        assert time.monotonic() - started_at > 0.25
+        for _ in range(10_000):  # for many minutes, if it waited at all
+            assert zero.receive(0.0) is None
         one.send(0, [b"now"])
         assert take(zero, 1) == [(1, [b"now"])]
 
     def test_a_frame_ends_the_wait_of_its_receiver(self, connect, meanwhile):
         zero, one = connect(2)
         received = []
-        waiting = meanwhile(lambda: received.append(zero.receive(100 * SOON)))
+        waiting = meanwhile(lambda: received.append(zero.receive(NEVER)))
         one.send(0, [b"wake up"])
-        waiting.join(SOON)
+        waiting.join(LIMIT)
         assert [(rank, *map(bytes, parts)) for rank, parts in received] == [(1, b"wake up")]
 
     def test_frames_sent_before_close_arrive(self, connect, meanwhile):
@@ -307,10 +305,8 @@ class TestTransport:
         one.send(0, [b"bye"])
         assert take(zero, 1) == [(1, [b"bye"])]
         one.close()
-        started_at = time.monotonic()
         for _ in range(300):  # more than fits into any queue: a send that waits would hang here
             zero.send(1, [bytes(MIB)])
-        assert time.monotonic() - started_at < 5.0
         assert zero.receive(0.0) is None
         zero.send(2, [b"still here"])
         assert take(two, 1) == [(0, [b"still here"])]
@@ -327,10 +323,10 @@ class TestTransport:
                 zero.send(1, [bytes(MIB)])
 
         sending = meanwhile(send)
-        begun.wait(SOON)
+        begun.wait(LIMIT)
         time.sleep(0.2)  # by now it waits
         one.close()
-        sending.join(5.0)
+        sending.join(LIMIT)
         assert not sending.is_alive()
 
     def test_closing_does_not_wait_for_a_receiver_that_does_not_read(self, connect, meanwhile):
@@ -338,7 +334,7 @@ class TestTransport:
         for n in range(3):  # no more than fits into the queues
             zero.send(1, [b"%d" % n, bytes(10_000)])
         closing = meanwhile(zero.close)
-        closing.join(2.0)
+        closing.join(LIMIT)
         assert not closing.is_alive()
         one.close()
 

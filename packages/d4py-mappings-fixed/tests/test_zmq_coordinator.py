@@ -23,8 +23,9 @@ from d4py_conformance.subprocesses.network_namespaces import (
     slow_down,
     two_namespaces,
 )
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py.result import RunOptions
 
 pytest.importorskip("zmq")
@@ -276,8 +277,8 @@ class TestRuns:
         assert "connections without the run's key, rejected: " in err
 
     def test_too_few_hosts_are_an_error(self, hosts):
+        agent = hosts.agent("-n", 1)  # first, as it has to have joined when the driver's time is up
         driver = hosts.driver("-n", 4, "--wait", 3)
-        agent = hosts.agent("-n", 1)
         _, err = ended(driver, 1)
         name = socket.gethostname()
         message = "no host for 3 of 4 processes after 3 s (--wait); hosts that have joined: "
@@ -313,39 +314,39 @@ class TestFailures:
         else:
             driver, agent, pids = self.start_endless(hosts)
         os.kill(dict(pids)[pe], signal.SIGKILL)
-        _, err = ended(driver, 1, 3.0)
+        _, err = ended(driver, 1)
         where = "" if local else f", on {socket.gethostname()}"
         assert re.search(rf"killed by SIGKILL{where}; it ran {pe} \(instance [01]\)", err)
         if agent is not None:
-            ended(agent, 1, 3.0)
+            ended(agent, 1)
 
     def test_c5_a_killed_agent_is_reported(self, hosts):
         driver, agent, _ = self.start_endless(hosts, local=1)
         agent.kill()
-        _, err = ended(driver, 1, 5.0)
+        _, err = ended(driver, 1)
         assert f"lost host {socket.gethostname()}; it ran Middle1 (instance 0), Count2 " in err
-        ended(agent, -signal.SIGKILL, 3.0)
+        ended(agent, -signal.SIGKILL)
 
     def test_c4_the_hosts_end_when_the_driver_is_killed(self, hosts):
         driver, agent, _ = self.start_endless(hosts, local=1)
         driver.kill()
-        _, err = ended(agent, 1, 5.0)
+        _, err = ended(agent, 1)
         assert f"lost the connection to the driver at {hosts.address}" in err
-        ended(driver, -signal.SIGKILL, 3.0)
+        ended(driver, -signal.SIGKILL)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_c4_a_signal_to_the_driver_stops_all_hosts(self, hosts, number):
         driver, agent, _ = self.start_endless(hosts, local=2)
         driver.send_signal(number)
-        ended(driver, 130, 2.5)
-        _, err = ended(agent, 1, 2.5)
+        ended(driver, 130)
+        _, err = ended(agent, 1)
         assert "the run was interrupted" in err
 
     def test_c4_a_signal_to_an_agent_stops_all_hosts(self, hosts):
         driver, agent, _ = self.start_endless(hosts, local=2)
         agent.send_signal(signal.SIGINT)
-        ended(agent, 130, 2.5)
-        _, err = ended(driver, 1, 2.5)
+        ended(agent, 130)
+        _, err = ended(driver, 1)
         assert f"host {socket.gethostname()} was interrupted" in err
 
     def test_a_signal_while_waiting_for_hosts(self, hosts):
@@ -353,8 +354,8 @@ class TestFailures:
         while "joined" not in agent.stderr.readline():
             pass
         driver.send_signal(signal.SIGINT)
-        ended(driver, 130, 2.5)
-        ended(agent, 1, 2.5)
+        ended(driver, 130)
+        ended(agent, 1)
 
 
 @pytest.mark.slow
@@ -380,7 +381,7 @@ class TestUsageErrors:
             env={**os.environ, "D4PY_KEY": SECRET},
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=LIMIT,
             check=False,
         )
         assert done.returncode == 2
@@ -393,7 +394,7 @@ class TestUsageErrors:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=LIMIT,
             check=False,
         )
         assert done.returncode == 2
@@ -446,7 +447,7 @@ class TestNamespaces:
         out, _ = ended(driver, 0)
         assert results(out) == {f"marker-on-the-wire {n}: 1000" for n in range(10)}
         ended(agent, 0)
-        listener.communicate(timeout=30)
+        listener.communicate(timeout=LIMIT)
         recorded = (folder / "recorded").read_bytes()
         assert len(recorded) > 20_000
         for word in (b"marker", b"on-the-wire", b"Middle", b"pickle", SECRET.encode()):
@@ -483,16 +484,16 @@ class TestNamespaces:
         agent = two_hosts.agent("-n", 2)
         two_hosts.pids()
         ip("-n", namespaces[0], "link", "set", "cable", "down")
-        _, err = ended(driver, 1, 30.0)
+        _, err = ended(driver, 1)
         assert "lost host" in err
         assert "it ran Count2 (instance 0), Count2 (instance 1)" in err
-        _, err = ended(agent, 1, 30.0)
+        _, err = ended(agent, 1)
         assert "lost the connection to the driver at tcp://192.0.2.1" in err
 
     def test_c5_a_killed_process_on_another_host_is_reported(self, two_hosts):
         driver = two_hosts.driver("-i", 1_000_000, "-n", 4, "--local", 2, PAUSE="0.01")
         agent = two_hosts.agent("-n", 2)
         os.kill(dict(two_hosts.pids())["Count2"], signal.SIGKILL)
-        _, err = ended(driver, 1, 4.0)
+        _, err = ended(driver, 1)
         assert re.search(r"killed by SIGKILL, on .*; it ran Count2 \(instance [01]\)", err)
-        ended(agent, 1, 4.0)
+        ended(agent, 1)

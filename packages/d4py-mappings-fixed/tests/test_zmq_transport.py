@@ -14,7 +14,7 @@ import pytest
 
 zmq = pytest.importorskip("zmq")
 
-from d4py_conformance.subprocesses.programs import wait_until  # noqa: E402
+from d4py_conformance.waiting import LIMIT, wait_until  # noqa: E402
 from d4py_fixed.zmq.addresses import (  # noqa: E402
     address_of,
     find_route,
@@ -26,7 +26,6 @@ from d4py_fixed.zmq.curve_keys import CurveKeys, agent_keys, driver_keys  # noqa
 from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport  # noqa: E402
 from dispel4py.errors import OptionError, ServiceError  # noqa: E402
 
-SOON = 10.0
 SECRET = secrets.token_urlsafe(32)
 MIB = 1 << 20
 
@@ -53,7 +52,7 @@ def pair(stack):
     return make
 
 
-def take(transport, seconds=SOON):
+def take(transport, seconds=LIMIT):
     """Return the next frame's parts as bytes; None if none arrives in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -248,7 +247,7 @@ def test_a_lost_connection_is_an_error_after_the_grace_period(pair):
     closed_at = time.monotonic()
     with pytest.raises(ConnectionLostError) as caught:
         take(zero)
-    assert 0.4 < time.monotonic() - closed_at < 3.0
+    assert time.monotonic() - closed_at > 0.4
     assert isinstance(caught.value, ServiceError)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
@@ -279,7 +278,7 @@ def test_a_port_that_is_taken_is_an_error():
 def test_the_route_to_another_host_is_found_once_it_listens():
     with listen_at_host("127.0.0.1") as listener:
         port = listener.getsockname()[1]
-        assert find_route("127.0.0.1", port, SOON) == ("127.0.0.1", f"tcp://127.0.0.1:{port}")
+        assert find_route("127.0.0.1", port, LIMIT) == ("127.0.0.1", f"tcp://127.0.0.1:{port}")
     with pytest.raises(ServiceError, match=f"cannot connect to tcp://127.0.0.1:{port}"):
         find_route("127.0.0.1", port, 0.5)
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sysconfig
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ import psutil
 
 from d4py_conformance.subprocesses.deadline import stacks
 from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.waiting import wait_until
 
 _COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
 _HOST = "127.0.0.1"
-_STARTS = 20.0
 
 
 class Server:
@@ -51,10 +50,7 @@ class Server:
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        until = time.monotonic() + _STARTS
-        while self._ask("PING") != b"+PONG\r\n":
-            assert time.monotonic() < until, "the server does not start"
-            time.sleep(0.01)
+        wait_until(lambda: self._ask("PING") == b"+PONG\r\n", "the server's start")
 
     def kill(self) -> None:
         """End it at once; it prints and saves nothing any more."""

@@ -9,7 +9,7 @@ import time
 from d4py_conformance.mutants.sound import Sound
 
 #: How long nothing has to come for a run to be taken for over.
-IDLE_SECONDS = 3.5
+IDLE_SECONDS = 2.5
 
 
 class EndsByIdleTime(Sound):

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from d4py_conformance.pes.common import DRIVER, Relay
+from d4py_conformance.waiting import NEVER
 from dispel4py import IterativePE
 
-#: How long what they start would last, in seconds.
-LONG = 60
 #: Content of the file that a PE leaves once it is at work.
 IN_CALLER, IN_WORKER = "caller", "worker"
 
@@ -53,14 +52,14 @@ class StartsPrograms(Leaves):
 
     def _process(self, data: Any) -> Any:
         for own_session in (False, True):
-            subprocess.Popen(["sleep", str(LONG)], start_new_session=own_session)
+            subprocess.Popen(["sleep", str(NEVER)], start_new_session=own_session)
         if os.fork() == 0:
-            time.sleep(LONG)
+            time.sleep(NEVER)
             os._exit(0)
         self.leave()
         if self.fails:
             raise ValueError("with all that still running")
-        time.sleep(LONG)
+        time.sleep(NEVER)
         return data
 
 
@@ -79,9 +78,9 @@ class LongCall(Leaves):
     def _process(self, data: Any) -> Any:
         if not self.by_program:
             self.leave()
-            time.sleep(LONG)
+            time.sleep(NEVER)
             return data
-        program = subprocess.Popen(["sleep", str(LONG)])
+        program = subprocess.Popen(["sleep", str(NEVER)])
         try:  # as `subprocess.run` does, but for the file
             self.leave()
             program.wait()

@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+from d4py_conformance.waiting import wait_until
 from dispel4py import BasePE, GenericPE, IterativePE, ProducerPE
 
 #: In an isolated run, this environment variable is the number of the process that called `run`.
@@ -106,6 +108,18 @@ class Pause(Relay):
 
     def _process(self, data: Any) -> Any:
         time.sleep(self.seconds)
+        return data
+
+
+class WaitsFor(Relay):
+    """Sends what it gets once there is a file."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+
+    def _process(self, data: Any) -> Any:
+        wait_until(self.file.exists, f"the file {self.file}")
         return data
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from d4py_conformance.pes.crashing import crash_once
+from d4py_conformance.waiting import wait_until
 from dispel4py import ProducerPE
 
 
@@ -92,11 +92,9 @@ class MeetingFetch(Fetch):
 
     def _process(self, inputs: Any) -> Any:
         (self.folder / str(os.getpid())).touch()
-        until = time.monotonic() + MEETING_SECONDS
-        while len(os.listdir(self.folder)) < self.numprocesses:
-            if time.monotonic() > until:
-                raise TimeoutError("all calls are made in one place")
-            time.sleep(0.002)
+        wait_until(
+            lambda: len(os.listdir(self.folder)) >= self.numprocesses, "calls in other processes"
+        )
         return super()._process(inputs)
 
 
@@ -117,7 +115,3 @@ class OverwritingFetch(MeetingFetch):
 
     def _postprocess(self) -> None:
         self.file.close()
-
-
-#: How long a `MeetingFetch` waits.
-MEETING_SECONDS = 20.0

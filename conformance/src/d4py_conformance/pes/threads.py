@@ -13,10 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from d4py_conformance.waiting import wait_until
 from dispel4py import IterativePE, ProducerPE
-
-#: How long a call waits for what another PE does.
-PATIENCE_SECONDS = 20.0
 
 
 def in_threads(count: int, work: Callable[[int], Any]) -> None:
@@ -26,19 +24,6 @@ def in_threads(count: int, work: Callable[[int], Any]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    """Wait until something is so.
-
-    Raises:
-        TimeoutError: it takes too long.
-    """
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        if time.monotonic() > until:
-            raise TimeoutError(what)
-        time.sleep(0.002)
 
 
 class Receives(ProducerPE):
@@ -94,7 +79,7 @@ class Listens(ProducerPE):
         with ThreadPoolExecutor(1) as pool:
             for number in range(self.numbers):
                 pool.submit(self.write, "output", number).result()
-                wait_until((self.folder / str(number)).exists, f"{number} has not arrived")
+                wait_until((self.folder / str(number)).exists, f"the arrival of {number}")
 
 
 class Notes(IterativePE):

@@ -19,16 +19,15 @@ from textwrap import dedent
 import pytest
 
 from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_namespace, two_namespaces
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
 from d4py_conformance.suite import Require, Suite
+from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py.engine.capabilities import Capabilities
 
 #: Items of the run; the root is slow until both hosts have received some.
 ITEMS = 1000
 #: No other program is in a namespace, so any will do.
 PORT = 6400
-#: Seconds that a service, and the run, may take.
-_SERVICE_SECONDS, _RUN_SECONDS = 20.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class MultiHostRules(Suite):
         """How a run gets to two hosts; give it if the mapping declares `multi_host`."""
         return None
 
-    @pytest.mark.timeout(2 * _RUN_SECONDS)
+    @pytest.mark.timeout(3 * LIMIT)
     def test_m1_two_hosts_share_a_run(
         self,
         require: Require,
@@ -124,7 +123,7 @@ class _Commands:
     def __enter__(self) -> _Commands:
         if self._two_hosts.service:
             self._start(0, self._two_hosts.service)
-            wait_until(self._answers, "nothing listens", _SERVICE_SECONDS)
+            wait_until(self._answers, "a service that listens")
         self._coordinator = self._start(0, self._two_hosts.coordinator)
         self._start(1, self._two_hosts.agent)
         return self
@@ -156,7 +155,7 @@ class _Commands:
     def wait(self) -> tuple[int | None, str]:
         """Return the coordinator's exit status, None if it did not end, and all output."""
         with suppress(subprocess.TimeoutExpired):
-            self._coordinator.wait(_RUN_SECONDS)
+            self._coordinator.wait(LIMIT)
         printed = [
             f"--- {path.name} on host {number}\n{path.read_text()}"
             for number, folder in enumerate(self._folders)

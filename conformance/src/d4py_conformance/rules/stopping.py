@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,14 +12,10 @@ from d4py_conformance.pes.common import Numbers, Relay, Tag
 from d4py_conformance.pes.crashing import Crashing, CrashingCounter, CrashingNumbers
 from d4py_conformance.pes.failing import Fails
 from d4py_conformance.pes.traced import Traced
-from d4py_conformance.suite import Require, RunIsolated, Suite, assert_soon, chain
+from d4py_conformance.suite import Require, RunIsolated, Suite, chain
 from dispel4py import WorkflowGraph
 from dispel4py.engine.capabilities import Capabilities
 
-#: Seconds within which everything has to stop.
-STOP_SECONDS = 2.0
-#: Seconds within which a run has to end when a worker is lost.
-LOST_SECONDS = 10.0
 #: The item at which a worker is killed, and how many there are.
 AT, ITEMS = 20, 40
 
@@ -45,21 +39,13 @@ class StoppingRules(Suite):
     def test_c4_a_signal_stops_everything(
         self, run_isolated: RunIsolated, tmp_path: Path, number: signal.Signals
     ) -> None:
-        attempts = count()
-
-        def rest() -> float:
-            arrived = tmp_path / f"arrived{next(attempts)}"
-            isolated = run_isolated(chain(Numbers(), Relay(), Traced(arrived)), 10**12)
-            isolated.wait_for(arrived)
-            sent_at = time.monotonic()
-            isolated.interrupt(number)
-            answer = isolated.wait()
-            seconds = time.monotonic() - sent_at
-            assert answer.status == 130, answer
-            assert isolated.left_behind() == []
-            return seconds
-
-        assert_soon(rest, STOP_SECONDS)
+        """The run would go on for ever."""
+        isolated = run_isolated(chain(Numbers(), Relay(), Traced(tmp_path / "arrived")), 10**12)
+        isolated.wait_for(tmp_path / "arrived")
+        isolated.interrupt(number)
+        answer = isolated.wait()
+        assert answer.status == 130, answer
+        assert isolated.left_behind() == []
 
     @pytest.mark.parametrize("where", ["root", "stateless", "stateful"])
     def test_c5_a_killed_worker(
@@ -70,7 +56,7 @@ class StoppingRules(Suite):
         tmp_path: Path,
         where: str,
     ) -> None:
-        """The results are those of an undisturbed run, or it names the lost process promptly."""
+        """The results are those of an undisturbed run, or it names the lost process."""
         if where == "stateful":
             require("stateful")
         marker = tmp_path / "killed"
@@ -85,7 +71,6 @@ class StoppingRules(Suite):
         else:
             assert "WorkerLostError" in answer.errors, answer
             assert marker.read_text() in answer.message
-            assert answer.ended_at - marker.stat().st_mtime < LOST_SECONDS
         assert isolated.left_behind() == []
 
     @pytest.mark.parametrize("at", [1, AT, ITEMS], ids=["first", "middle", "last"])

@@ -18,9 +18,9 @@ from d4py_conformance.pes.threads import (
     Receives,
     ShutsDownAPool,
     WritesLate,
-    wait_until,
 )
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
+from d4py_conformance.waiting import wait_until
 from dispel4py.errors import RunError
 
 CONNECTIONS, MESSAGES = 4, 1500
@@ -82,7 +82,7 @@ class ThreadRules(Suite):
 
         def inputs() -> Iterator[dict[str, Any]]:
             yield {}
-            wait_until(marker.exists, "nothing was written")
+            wait_until(marker.exists, "the late write")
             yield {}
 
         message = None

@@ -22,13 +22,14 @@ from typing import Any
 
 import psutil
 
+from d4py_conformance.waiting import LIMIT
 from dispel4py import WorkflowGraph
 from dispel4py.registry import Mapping
 
 #: Every process of a run isolated has this variable, with a value of its own for each run.
 _MARK = "D4PY_CONFORMANCE_RUN"
 #: Seconds in which a process that is on its way out may still be seen.
-_ON_ITS_WAY = 2.0
+_ON_ITS_WAY = 5.0
 #: A script as users write it, without a guard against a second import.
 _WITHOUT_GUARD = """
 import sys
@@ -51,7 +52,6 @@ class Answer:
         errors: names of the class of the exception that it ended with, and of that one's bases.
         message: of that exception.
         status: exit status of the process.
-        ended_at: when the process had ended, in seconds since the epoch, as files are stamped.
         stderr: what it printed as errors.
         stdout: what it printed, unless a test has taken that itself.
     """
@@ -60,7 +60,6 @@ class Answer:
     errors: tuple[str, ...] = ()
     message: str = ""
     status: int = 0
-    ended_at: float = 0.0
     stderr: str = ""
     stdout: str = ""
 
@@ -138,31 +137,29 @@ class IsolatedRun:
                 },
             )
 
-    def wait(self, seconds: float = 30.0) -> Answer:
+    def wait(self, seconds: float = LIMIT) -> Answer:
         """Wait for its end.
 
         Raises:
             subprocess.TimeoutExpired: it took longer.
         """
         self.process.wait(seconds)
-        ended_at = time.time()
         stderr = self._stderr_file.read_text(errors="replace")
         stdout = self._stdout_file.read_text(errors="replace")
         if not self._answer_file.exists():
             status = self.process.returncode
-            return Answer(status=status, ended_at=ended_at, stderr=stderr, stdout=stdout)
+            return Answer(status=status, stderr=stderr, stdout=stdout)
         answer: dict[str, Any] = pickle.loads(self._answer_file.read_bytes())
         return Answer(
             answer["outputs"],
             tuple(answer["errors"]),
             answer["message"],
             self.process.returncode,
-            ended_at,
             stderr,
             stdout,
         )
 
-    def wait_for(self, file: Path, seconds: float = 30.0) -> None:
+    def wait_for(self, file: Path, seconds: float = LIMIT) -> None:
         """Wait until the run has made a file."""
         until = time.monotonic() + seconds
         while not file.exists():

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.waiting import LIMIT
 
 #: The addresses of the two hosts; RFC 5737 reserves them for documentation.
 ADDRESSES = "192.0.2.1", "192.0.2.2"
@@ -88,15 +89,15 @@ def ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30)
 
 
-def ended(process: Command, status: int, seconds: float = 30.0) -> tuple[str, str]:
+def ended(process: Command, status: int) -> tuple[str, str]:
     """Wait for the end of a command; its output.
 
     Its status is checked, and that nothing of it is left.
     """
     try:
-        out, err = process.communicate(timeout=seconds)
+        out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        raise AssertionError(f"it still runs after {seconds} s") from None
+        raise AssertionError(f"it still runs after {LIMIT:g} s") from None
     assert process.returncode == status, err
-    wait_until(lambda: not process.members(), "processes are left", 3.0)
+    process.wait_until_gone()
     return out, err

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,20 +20,11 @@ from typing import IO, Any
 import psutil
 import pytest
 
+from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py import WorkflowGraph
 
-#: Seconds after which something that should happen soon has not.
-LIMIT = 30.0
 #: All processes of a command have this variable, with a value of its own for each command.
 _MARK = "D4PY_TEST_COMMAND"
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMIT) -> None:
-    """Wait for a condition; fail after a while."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"waited {seconds} s in vain: {what}"
-        time.sleep(0.005)
 
 
 def file_writer(folder: Path, default: str = "") -> Callable[..., Path]:
@@ -54,21 +44,18 @@ def file_writer(folder: Path, default: str = "") -> Callable[..., Path]:
     return write_file
 
 
-def failing_run(execute: Callable[..., object], seconds: float) -> Callable[..., Any]:
+def failing_run(execute: Callable[..., object]) -> Callable[..., Any]:
     """Return a function that runs a graph which fails, and returns the error.
 
     Args:
         execute: runs a graph.
-        seconds: the most that the run may take.
     """
 
     def run_and_fail(
         graph: WorkflowGraph, expected: type[Exception], inputs: Any = 20, **options: Any
     ) -> Exception:
-        started_at = time.monotonic()
         with pytest.raises(expected) as caught:
             execute(graph, inputs, **options)
-        assert time.monotonic() - started_at < seconds
         return caught.value
 
     return run_and_fail
@@ -115,6 +102,10 @@ class Command(subprocess.Popen[str]):
                 if is_member and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process.pid)
         return found
+
+    def wait_until_gone(self) -> None:
+        """Wait until none of its processes lives."""
+        wait_until(lambda: not self.members(), "the end of all processes")
 
     def send_to_all(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""

@@ -16,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until
 
 _NODES = "N1", "N2", "N3"
 _PROGRAMS = "munged", "slurmctld", "slurmd", "sbatch", "srun"

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 from d4py_conformance.pes.common import Relay
-from d4py_conformance.subprocesses.programs import wait_until
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import NEVER, wait_until
 from dispel4py import run
 
 WORKERS = 3
-SECONDS = 100
 
 
 class Gate(Relay):
@@ -24,7 +23,7 @@ class Gate(Relay):
 
     def _process(self, data):
         if data == 0:
-            wait_until(self.path.exists, "the end of the test", SECONDS)
+            wait_until(self.path.exists, "the end of the test", NEVER)
         return data
 
 
@@ -32,7 +31,7 @@ def inputs(path, kind):
     yield {"input": 0 if kind == "busy" else 1}
     if kind == "busy":
         yield from ({"input": number} for number in range(1, 20_000))
-    wait_until(path.exists, "the end of the test", SECONDS)
+    wait_until(path.exists, "the end of the test", NEVER)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from pathlib import Path
 import redis
 
 from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_namespace
-from d4py_conformance.subprocesses.programs import Command, wait_until
+from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.waiting import LIMIT, wait_until
 from dynamic_helpers.servers import server_program
 
 COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
@@ -151,7 +152,7 @@ class Hosts:
             [*self.prefixes[1], COMMAND, *map(str, arguments)],
             **self._settings("there", environment),
             text=True,
-            timeout=30,
+            timeout=LIMIT,
             check=False,
         )
 

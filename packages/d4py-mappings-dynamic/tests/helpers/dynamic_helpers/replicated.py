@@ -11,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until
 from dynamic_helpers.servers import server_program
 
 HOST = "127.0.0.1"

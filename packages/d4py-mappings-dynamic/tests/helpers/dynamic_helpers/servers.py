@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from d4py_conformance.subprocesses.programs import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.server import server_binary
 from dispel4py.errors import ServiceError
@@ -60,6 +60,15 @@ class Server:
         """Stop the server, and continue it after some seconds; return at once."""
         self.process.send_signal(signal.SIGSTOP)
         threading.Timer(seconds, self.process.send_signal, [signal.SIGCONT]).start()
+
+    @contextmanager
+    def stopped(self):
+        """Stop the server for as long as the block lasts."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     @property
     def address(self):
