@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from d4py_conformance.report import put_into
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 from d4py_fixed.mpi.launcher_environment import mpiexec_environment
 
 PAGE = Path(__file__).parents[1] / "docs" / "mappings.md"
