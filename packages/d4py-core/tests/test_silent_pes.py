@@ -146,3 +146,26 @@ def test_nor_one_that_sent_results_by_another_output(on_result):
             return {"other": 1}
 
     assert notes(chain(Numbers(), Aside(), Sink()), on_result=on_result) == []
+
+
+class TestMisspeltMethods:
+    def test_one_that_a_run_does_not_call_is_named(self):
+        class Last(IterativePE):
+            def _process(self, data):
+                return data
+
+            def post_process(self):
+                self.write("output", 1)
+
+        (note,) = notes(chain(Numbers(), Last(), Sink()))
+        assert note == "Last1: post_process() was not called; did you mean postprocess()?"
+
+    def test_one_that_the_pe_calls_itself_is_not(self):
+        class Own(IterativePE):
+            def _process(self, data):
+                return self.post_process(data)
+
+            def post_process(self, data):
+                return data
+
+        assert notes(chain(Numbers(), Own(), Sink())) == []

@@ -196,6 +196,7 @@ class ProcessingError(RunError):
         user_traceback: the original traceback, without frames of d4py.
         exception_type: name of the original exception's type, with its module unless that is
             Python's own; read from `reason` if it is not given.
+        advice: what to change, where that is known.
     """
 
     def __init__(
@@ -207,6 +208,7 @@ class ProcessingError(RunError):
         reason: str,
         user_traceback: str = "",
         exception_type: str = "",
+        advice: str = "",
     ) -> None:
         self.pe_id = pe_id
         self.instance = instance
@@ -215,7 +217,9 @@ class ProcessingError(RunError):
         self.reason = reason
         self.user_traceback = user_traceback
         self.exception_type = exception_type or reason.partition(":")[0]
-        super().__init__(pe_id, instance, phase, item, reason, user_traceback, self.exception_type)
+        self.advice = advice
+        told = (pe_id, instance, phase, item, reason, user_traceback, self.exception_type, advice)
+        super().__init__(*told)
 
     def __reduce__(self) -> Any:
         notes = getattr(self, "__notes__", ())
@@ -224,11 +228,17 @@ class ProcessingError(RunError):
     def __str__(self) -> str:
         where = f"{self.pe_id} (instance {self.instance}) failed in {self.phase}"
         at_item = "" if self.item is None else f" at item {self.item}"
-        return f"{where}{at_item}: {self.reason}"
+        return f"{where}{at_item}: {self.reason}{self.advice and f'; {self.advice}'}"
 
     @classmethod
     def of(
-        cls, exception: BaseException, pe_id: str, instance: int, phase: str, item: Any = None
+        cls,
+        exception: BaseException,
+        pe_id: str,
+        instance: int,
+        phase: str,
+        item: Any = None,
+        advice: str = "",
     ) -> ProcessingError:
         """Return the error for an exception of a PE.
 
@@ -238,6 +248,7 @@ class ProcessingError(RunError):
             instance: see `ProcessingError`.
             phase: see `ProcessingError`.
             item: the item; shortened, and omitted unless `phase` is ``"process"``.
+            advice: see `ProcessingError`.
         """
         error = cls(
             pe_id,
@@ -247,6 +258,7 @@ class ProcessingError(RunError):
             "".join(traceback.format_exception_only(exception)).strip(),
             format_user_traceback(exception),
             _type_name(exception),
+            advice,
         )
         error.__cause__ = exception
         return error

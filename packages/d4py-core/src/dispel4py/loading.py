@@ -70,8 +70,8 @@ class LoadedWorkflow(NamedTuple):
         names = _outer_graphs(graphs)
         if not names:
             raise WorkflowLoadError(
-                f"there is no WorkflowGraph in {self.target}; create one at module"
-                " level: graph = WorkflowGraph()"
+                f"there is no WorkflowGraph in {self.target}; create one at module level,"
+                " outside of functions and of if __name__ == '__main__': graph = WorkflowGraph()"
             )
         if len(names) > 1:
             raise WorkflowLoadError(
@@ -288,6 +288,11 @@ def _raised(target: str, error: BaseException) -> WorkflowLoadError:
     while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
         frames = frames.tb_next
     reason = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        reason += (
+            "; a workflow's file is in no package: write import name, or from name import …, for"
+            " the file name.py beside it"
+        )
     return WorkflowLoadError(
         f"cannot import {target}: {reason}",
         "".join(traceback.format_exception(type(error), error, frames)),

@@ -7,6 +7,7 @@ got an item; one whose receivers also get items from other PEs does not count.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import FunctionType
 
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.checks.methods import is_inherited
@@ -14,6 +15,12 @@ from dispel4py.core import GenericPE, make_pe_id, overrides_batch
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
+#: Names of methods that are meant for others.
+_MISSPELT = {
+    wrong: right
+    for right in ("preprocess", "postprocess")
+    for wrong in (f"{right[:-7]}_process", f"_{right[:-7]}_process", f"{right[:-7]}Process")
+}
 _BASES = (GenericPE, IterativePE, ProducerPE, ConsumerPE)
 
 
@@ -28,6 +35,8 @@ def silent_pes(graph: WorkflowGraph, result: RunResult, *, streamed: bool) -> It
         streamed: results went to `on_result`, so they are not in `result`.
     """
     flow = _Flow(graph, result, streamed=streamed)
+    for name, pe in flow.pes.items():
+        yield from _misspelt(name, pe)
     failed = {failure.pe_id for failure in result.failures}
     for name, pe in flow.pes.items():
         count = flow.counts.get(name, 0)
@@ -101,6 +110,16 @@ def _does_nothing(pe: GenericPE) -> bool:
         and is_inherited(pe, "process", _BASES)
         and is_inherited(pe, "_process", (GenericPE,))
     )
+
+
+def _misspelt(name: str, pe: GenericPE) -> Iterator[str]:
+    """Yield a sentence for each method that looks like one which a run calls, and is not called."""
+    functions = [it for it in vars(type(pe)).values() if isinstance(it, FunctionType)]
+    used = {word for function in functions for word in function.__code__.co_names}
+    for function in functions:
+        meant = _MISSPELT.get(function.__name__)
+        if meant is not None and function.__name__ not in used:
+            yield f"{name}: {function.__name__}() was not called; did you mean {meant}()?"
 
 
 def _question(pe: GenericPE) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from dispel4py.checks.failure_advice import failure_advice
 from dispel4py.core import GenericPE
 from dispel4py.engine.batch_calls import BatchCalls
 from dispel4py.engine.batch_progress import BatchProgress
@@ -454,4 +455,7 @@ class Runner:
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
         reraise_foreign(error)
-        return ProcessingError.of(error, self.planned.id, self.instance, phase, item)
+        advice = ""
+        if phase == "process":
+            advice = failure_advice(error, self.pe, item, is_root=self.planned.is_root)
+        return ProcessingError.of(error, self.planned.id, self.instance, phase, item, advice=advice)
