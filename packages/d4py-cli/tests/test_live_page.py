@@ -1,5 +1,7 @@
 """The live page: a process of its own, opened in a real browser while events come."""
 
+import signal
+import threading
 import urllib.error
 import urllib.request
 
@@ -77,6 +79,15 @@ def test_a_server_that_is_gone_does_not_disturb_the_run(capfd):
         page._process.wait()
         for _ in range(3):
             page.on_event(started())
+
+
+def test_a_server_that_stands_still_does_not_hold_up_the_end_of_the_run(capfd):
+    with LivePage(limits=PageLimits(end_seconds=0.1)) as page:
+        page._process.send_signal(signal.SIGSTOP)
+        writer = threading.Thread(target=lambda: [page.on_event(started()) for _ in range(1000)])
+        writer.start()  # and waits, when the pipe is full
+    writer.join(60)
+    assert not writer.is_alive()
 
 
 def test_a_port_in_use_is_refused(capfd):

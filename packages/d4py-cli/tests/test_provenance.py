@@ -1,6 +1,7 @@
 """`--provenance`: what a real run writes; `test_crates.py` has it read by others."""
 
 import json
+import pickle
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_files_that_pes_declare_are_named_with_their_pe(dispel4py, write, folder
     assert {path.name for path in (folder / "crate").iterdir()} == {
         *("ro-crate-metadata.json", "prov.json", "results.pkl", "wf.py"),
     }
+
+
+def test_the_results_of_this_run_are_in_the_crate_also_those_that_are_written_last(
+    invoke, write, folder
+):
+    write("wf.py")
+    write("out.pkl", "yesterday's")
+    done = invoke("simple", "wf.py", "-i", 2, "--provenance", "crate", "--output", "out.pkl")
+    assert done.status == 0, done.err
+    assert (folder / "crate/out.pkl").read_bytes() == (folder / "out.pkl").read_bytes()
+    assert pickle.loads((folder / "crate/out.pkl").read_bytes()) == {"Square1": {"output": [1, 4]}}
 
 
 def test_prov_json_is_read_back_with_plain_values(invoke, write, folder):

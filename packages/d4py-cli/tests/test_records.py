@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -103,7 +104,8 @@ class TestReport:
         revision = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True
         ).stdout.strip()
-        assert invoke("simple", "wf.py", "--report", "run.html").status == 0
+        records = "--report", "run.html", "--log", "run.jsonl"
+        assert invoke("simple", "wf.py", *records).status == 0
         text = text_of((folder / "run.html").read_text(encoding="utf-8"))
         assert f"Git revision {revision};" in text
         with (folder / "wf.py").open("a") as file:
@@ -111,6 +113,50 @@ class TestReport:
         assert invoke("simple", "wf.py", "--report", "run.html").status == 0
         text = text_of((folder / "run.html").read_text(encoding="utf-8"))
         assert f"Git revision {revision}, with changes that are not committed;" in text
+        # The page of a log is about the files as they were when it was written.
+        assert invoke("report", "run.jsonl", "-o", "again.html").status == 0
+        text = text_of((folder / "again.html").read_text(encoding="utf-8"))
+        assert f"Git revision {revision};" in text
+
+
+class TestFullDisk:
+    @pytest.fixture
+    def disk(self):
+        """Files of this process cannot grow beyond 700 bytes."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700, before[1]))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    @pytest.mark.parametrize(
+        ("option", "target", "left"),
+        [
+            ("--log", "run.jsonl", ["run.jsonl"]),
+            ("--trace", "run.json", ["run.json"]),
+            ("--report", "run.html", []),
+            ("--run-dir", "runs", ["runs"]),
+            ("--provenance", "crate", ["crate"]),
+        ],
+    )
+    def test_the_results_survive_and_what_is_missing_is_named(
+        self, invoke, write, folder, disk, option, target, left
+    ):
+        write("wf.py")
+        done = invoke("simple", "wf.py", "-i", 3, option, target)
+        assert done.status == 1
+        assert done.out == "Outputs: {'Square1': {'output': [1, 4, 9]}}\n"
+        assert re.search(rf"cannot write .*{target}.*: File too large \({option}\)", done.err)
+        assert "something that was to be written about it is not" in done.err
+        assert "Traceback" not in done.err
+        assert sorted(path.name for path in folder.iterdir()) == [*left, "wf.py"]
+        assert not [*(folder / "crate").glob("*")]  # whole, or not there
+
+    def test_results_that_cannot_be_written_are_an_error(self, invoke, write, disk):
+        write("wf.py")
+        done = invoke("simple", "wf.py", "-i", 1000, "--output", "out.pkl")
+        assert done.status == 1
+        assert "cannot write results to out.pkl" in done.err
+        assert "Traceback" not in done.err
 
 
 def test_a_trace_of_a_real_run_has_its_workers_and_calls(dispel4py, write, folder):

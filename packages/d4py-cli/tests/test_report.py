@@ -224,8 +224,7 @@ class TestPage:
                 *list(short_run())[:-1],
                 Scaled(5.0, 2, 0, "nothing waits"),
                 WorkerLost(6.0, 1, "killed by SIGKILL"),
-            ),
-            (),
+            )
         )
         assert "2 workers: nothing waits" in page
         assert "worker 1 was lost: killed by SIGKILL" in page
@@ -242,7 +241,7 @@ class TestPage:
                         )
                     )
         summary.on_event(RunEnded(3600.0, "done", 3600.0))
-        assert len(make_page(summary, ()).encode()) < 2_000_000
+        assert len(make_page(summary).encode()) < 2_000_000
 
 
 class TestBadLogs:

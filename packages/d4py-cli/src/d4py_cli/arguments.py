@@ -31,6 +31,7 @@ usage: dispel4py MAPPING WORKFLOW [-i N] [-n N] [options] [-- workflow arguments
        dispel4py plot-scaling FILE [-o PICTURE]
        dispel4py report FILE [-o PAGE]
        dispel4py history [DIR]
+       dispel4py ui [LOG]
        dispel4py COMMAND --help
 
 Run a stream workflow on a mapping: in this process, on all cores, over Redis, under MPI.
@@ -46,6 +47,7 @@ commands:
   plot-scaling  a picture of active workers over time, from the trace of a run
   report        a page about a run, from the log of its events
   history       the runs of which folders are kept (--run-dir)
+  ui            the live page of a run that goes on in another process
 {commands}
 examples:
   dispel4py simple pipeline_test -i 10
@@ -64,7 +66,7 @@ exit status: 0 success, 1 the workflow failed, 2 wrong usage or a graph that can
 """
 
 #: Names of the commands that are not a mapping's.
-COMMANDS = ("mappings", "check", "draw", "plot-scaling", "report", "history")
+COMMANDS = ("mappings", "check", "draw", "plot-scaling", "report", "history", "ui")
 
 
 class Parser(argparse.ArgumentParser):

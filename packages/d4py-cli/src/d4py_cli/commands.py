@@ -14,6 +14,7 @@ from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
 from d4py_cli.runs.history import describe_history, history
 from d4py_cli.scaling_plot import plot_scaling
+from d4py_cli.ui.command import describe_ui, show_ui
 from dispel4py.checks.undeclared_state import describe_undeclared_state
 from dispel4py.engine.capabilities import refusal
 from dispel4py.engine.plan import Plan, make_plan
@@ -300,6 +301,7 @@ _COMMANDS: dict[
     "plot-scaling": (plot_scaling, _describe_plot_scaling),
     "history": (lambda options: history(options, _print_table), describe_history),
     "report": (report, describe_report),
+    "ui": (show_ui, describe_ui),
 }
 
 

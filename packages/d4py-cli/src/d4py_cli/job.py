@@ -14,7 +14,7 @@ from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.output.choosing import open_output
-from d4py_cli.records import FORMER_NAMES, open_records
+from d4py_cli.records import FORMER_NAMES, Workflow, check_written, open_records
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
@@ -25,11 +25,8 @@ from dispel4py.result import RunOptions, RunResult
 from dispel4py.running import execute_run, run_on
 
 if TYPE_CHECKING:
-    from d4py_cli.log_files import EventFile
     from d4py_cli.output.collected import CollectedOutput
     from d4py_cli.output.json_lines import JsonLines
-    from d4py_cli.record import Record
-    from d4py_cli.trace import TraceFile
 
 
 def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> int:
@@ -82,7 +79,6 @@ def _run_job_here(
     sys.argv = [options.workflow, *workflow_arguments]
     loaded = load_module(options.workflow)
     graph = loaded.graph(options.attr)
-    options.workflow_file, options.graph = loaded.module.__file__, graph
     reporter = make_reporter(options)
     notes = [*_notes(loaded, options, inputs, extra)]
 
@@ -101,7 +97,7 @@ def _run_job_here(
         return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
-    return run_and_report(run, reporter, options, how)
+    return run_and_report(run, reporter, options, how, Workflow(graph, loaded.module.__file__))
 
 
 def make_reporter(options: argparse.Namespace) -> Reporter:
@@ -125,6 +121,7 @@ def run_and_report(
     reporter: Reporter,
     options: argparse.Namespace,
     how: RunOptions | None = None,
+    workflow: Workflow | None = None,
 ) -> int:
     """Run a workflow, and write its results and messages where the options say.
 
@@ -133,6 +130,7 @@ def run_and_report(
         reporter: Writes the messages.
         options: Options of `add_output_arguments`.
         how: Other options of the run.
+        workflow: What is run; None for a run that was started elsewhere.
 
     Returns:
         The exit status.
@@ -142,39 +140,39 @@ def run_and_report(
         OutputClosedError: The reader of standard output has closed it.
     """
     with ExitStack() as stack:
-        lines = open_output(options.output) if options.output else None
-        if lines is not None:
-            stack.enter_context(lines)
-        failures = stack.enter_context(FailureLines(options.failures)) if options.failures else None
-        logs = [stack.enter_context(_open_log(options.log))] if options.log else []
-        records: list[Record | TraceFile] = []
-        for record in open_records(options):
-            stack.enter_context(record)
-            records.append(record)
-        stack.enter_context(reporter)
-        where = replace(
-            how or RunOptions(),
-            on_result=None if lines is None else lines.write,
-            on_failure=None if failures is None else failures.write,
-            observers=reporter.observers([*logs, *records]),
-        )
-        try:
-            result = execute_run(run, where)
-        except BaseException as error:
-            if _any_is_closed(lines, failures):
-                raise OutputClosedError from error
-            reporter.fail(error)
-            if lines is None:
-                print_outputs_so_far(error)
-            raise
-        reporter.finish(result)
-        for record in records:
-            record.finish(result)
-    for line in summary(result.failure_counts, written_to_file=failures is not None):
-        print(line, file=sys.stderr)
-    if lines is None:
-        print_outputs(result)
+        records = open_records(options, workflow, stack)  # written after the results
+        with ExitStack() as files:
+            lines = open_output(options.output) if options.output else None
+            if lines is not None:
+                files.enter_context(lines)
+            failures = FailureLines(options.failures) if options.failures else None
+            if failures is not None:
+                files.enter_context(failures)
+            files.enter_context(reporter)
+            where = replace(
+                how or RunOptions(),
+                on_result=None if lines is None else lines.write,
+                on_failure=None if failures is None else failures.write,
+                observers=reporter.observers(records),
+            )
+            try:
+                result = execute_run(run, where)
+            except BaseException as error:
+                if _any_is_closed(lines, failures):
+                    raise OutputClosedError from error
+                reporter.fail(error)
+                if lines is None:
+                    print_outputs_so_far(error)
+                raise
+            reporter.finish(result)
+            for record in records:
+                record.finish(result)
+        for line in summary(result.failure_counts, written_to_file=failures is not None):
+            print(line, file=sys.stderr)
+        if lines is None:
+            print_outputs(result)
     check_skipped(result, fail_on_skipped=options.fail_on_skipped)
+    check_written(records)
     return 0
 
 
@@ -192,12 +190,6 @@ def _check_is_only_task(output: str) -> None:
             f"srun has started {tasks} processes, and each of them would run the workflow and write"
             f" {output} (--output); start one: srun -n 1, or leave srun out"
         )
-
-
-def _open_log(target: str) -> EventFile:
-    from d4py_cli.log_files import open_log  # slow to import
-
-    return open_log(target)
 
 
 def _any_is_closed(*files: JsonLines | CollectedOutput | FailureLines | None) -> bool:

@@ -35,6 +35,7 @@ class LinesFile:
 
     Attributes:
         is_closed: The reader of standard output has closed it.
+        error: Why a line could not be written; no other is then. None if all could.
 
     Raises:
         OptionError: the file cannot be written, or another run is writing to it.
@@ -44,6 +45,7 @@ class LinesFile:
         self._name = "standard output" if target == "-" else target
         self._what = what
         self.is_closed = False
+        self.error: RunError | None = None
         self._file: TextIO = sys.stdout
         self._has_begun = target == "-"
         self._is_new = not os.path.lexists(target)
@@ -91,6 +93,8 @@ class LinesFile:
             OutputClosedError: The reader of standard output has closed it.
             RunError: The line cannot be written.
         """
+        if self.error is not None:
+            raise self.error
         if self._ascii:
             line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
         try:
@@ -100,7 +104,8 @@ class LinesFile:
             self.is_closed = True
             raise OutputClosedError from error
         except OSError as error:
-            raise self._not_written(error) from error
+            self.error = self._not_written(error)
+            raise self.error from error
 
     def _begin(self) -> None:
         """Empty the file, once."""

@@ -12,6 +12,20 @@ from dispel4py.errors import OptionError
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 
 
+def is_locked(file: IO[Any]) -> bool:
+    """Return whether a run is writing to an open file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    fcntl.flock(file, fcntl.LOCK_UN)
+    return False
+
+
 def lock_for_writing(file: IO[Any], target: str, option: str) -> None:
     """Lock a file until it is closed, and close it if that is not possible.
 

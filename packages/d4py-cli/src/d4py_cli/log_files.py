@@ -22,6 +22,7 @@ from dispel4py.events import (
 )
 from dispel4py.observing.progress import RunProgress
 from dispel4py.observing.summary import format_seconds, summarize
+from dispel4py.result import RunResult
 
 
 class EventFile(LinesFile):
@@ -40,6 +41,9 @@ class EventFile(LinesFile):
     def on_event(self, event: Event) -> None:
         """See `dispel4py.events.Observer`."""
         self.write_line(to_json(event))
+
+    def finish(self, result: RunResult) -> None:
+        """Take the result of the run, which is not logged."""
 
 
 class TextLog(EventFile):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from types import TracebackType
 from typing import Self
 
-from dispel4py.errors import RunError
 from dispel4py.events import Event, RunStarted
 from dispel4py.result import RunResult
-
-_LOGGER = logging.getLogger("dispel4py.cli")
 
 
 class Record:
@@ -60,14 +56,4 @@ class Record:
             self.discard()
             return
         self.result = self.result or getattr(error, "result", None)
-        try:
-            self.write()
-        except RunError as failure:
-            if error is None:
-                raise
-            _LOGGER.warning("%s", failure)
-        except OSError as cause:
-            message = f"cannot write {cause.filename}: {cause.strerror}"
-            if error is None:
-                raise RunError(message) from cause
-            _LOGGER.warning("%s", message)
+        self.write()

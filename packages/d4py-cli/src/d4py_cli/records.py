@@ -7,17 +7,32 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
 
 from d4py_cli.runs import RUN_DIR_VARIABLE
+from dispel4py.errors import RunError
+from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
-    from d4py_cli.record import Record
-    from d4py_cli.trace import TraceFile
+    from d4py_cli.guarded_record import GuardedRecord, Written
+    from d4py_cli.report.environment import WorkflowSources
 
 #: Name of a mapping in dispel4py that took times → mapping.
 FORMER_NAMES = {"timed_simple": "simple", "timed_multi": "multi", "timed_mpi": "mpi"}
+
+
+class Workflow(NamedTuple):
+    """What a run is of.
+
+    Attributes:
+        graph: the graph.
+        file: the file that it was loaded from; None if it is no file.
+    """
+
+    graph: WorkflowGraph
+    file: str | None
 
 
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,34 +72,74 @@ def add_record_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_records(options: argparse.Namespace) -> Iterator[Record | TraceFile]:
-    """Yield the records that the options ask for.
+def open_records(
+    options: argparse.Namespace, workflow: Workflow | None, stack: ExitStack
+) -> list[GuardedRecord]:
+    """Open the records that the options ask for, within a stack.
+
+    Args:
+        options: the options of the run.
+        workflow: what is run; None for a run that was started elsewhere.
+        stack: writes and closes them when it is left.
 
     Raises:
         OptionError: one cannot be written, or a library is missing.
     """
+    opened: list[GuardedRecord] = []
+    sources: WorkflowSources | None = None
+    for option, record in _make_records(options, workflow):
+        from d4py_cli.guarded_record import GuardedRecord
+        from d4py_cli.report.environment import WorkflowSources
+
+        sources = sources or WorkflowSources(None if workflow is None else workflow.file)
+        opened.append(GuardedRecord(record, option, sources))
+        stack.push(opened[-1].__exit__)
+    return opened
+
+
+def check_written(records: Iterable[GuardedRecord]) -> None:
+    """Raise an error if a run that is done has left less than it was asked to.
+
+    Raises:
+        RunError: something could not be written; a warning has said what.
+    """
+    if any(record.error is not None for record in records):
+        raise RunError(
+            "the run is done and its results are complete, but something that was to be written"
+            " about it is not; see the warning above"
+        )
+
+
+def _make_records(
+    options: argparse.Namespace, workflow: Workflow | None
+) -> Iterator[tuple[str, Written]]:
+    if options.log:
+        from d4py_cli.log_files import open_log
+
+        yield "--log", open_log(options.log)
     if options.report is not None:
         from d4py_cli.report.report_file import ReportFile
 
-        yield ReportFile(options.report)
+        yield "--report", ReportFile(options.report)
     if options.trace is not None:
         from d4py_cli.trace import TraceFile
 
-        yield TraceFile(options.trace)
+        yield "--trace", TraceFile(options.trace)
     if "timing_dir" in options:
         from d4py_cli.timed import TimedFiles
 
-        yield TimedFiles(options)
+        assert workflow is not None
+        yield "--timing-dir", TimedFiles(options, workflow.graph)
     if options.provenance is not None:
         from d4py_cli.provenance.record import ProvenanceRecord
 
-        yield ProvenanceRecord(options.provenance, options)
+        yield "--provenance", ProvenanceRecord(options.provenance, options)
     if options.ui is not None:
         from d4py_cli.ui.live_page import LivePage
 
-        yield LivePage(options.ui)
+        yield "--ui", LivePage(options.ui)
     run_dir = options.run_dir or os.environ.get(RUN_DIR_VARIABLE)
     if run_dir:
         from d4py_cli.runs.run_folder import RunFolder
 
-        yield RunFolder(run_dir, options.output)
+        yield "--run-dir", RunFolder(run_dir, options.output)

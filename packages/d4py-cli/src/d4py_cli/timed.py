@@ -21,6 +21,7 @@ from d4py_cli.record import Record
 from dispel4py.drawing import DotMissingError, write_image
 from dispel4py.errors import OptionError
 from dispel4py.events import Event, InstanceReport, SlowCall
+from dispel4py.workflow_graph import WorkflowGraph
 
 _PE_TITLES = (
     *("pe_id", "rank_count", "ranks", "total_count", "total_secs", "avg_secs"),
@@ -52,14 +53,15 @@ class TimedFiles(Record):
 
     Args:
         options: options of the run, with those of `add_timed_arguments`.
+        graph: what is run.
 
     Raises:
         OptionError: the folder cannot be made.
     """
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, graph: WorkflowGraph) -> None:
         super().__init__()
-        self._options = options
+        self._options, self._graph = options, graph
         self._folder = Path(options.timing_dir)
         self._run_id = options.run_id or datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
         self._last: dict[tuple[str, int], InstanceReport] = {}
@@ -120,7 +122,7 @@ class TimedFiles(Record):
             ),
         )
         with suppress(DotMissingError):  # an image needs graphviz
-            write_image(self._options.graph, self._path("abstract_graph", "png"))
+            write_image(self._graph, self._path("abstract_graph", "png"))
         print(
             f"the times are in {self._folder}/*_run{self._run_id}.*; every mapping takes them, and"
             " --report FILE writes a page of them",

@@ -77,6 +77,23 @@ class EdgeDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file with code of a workflow, as it was when the run started.
+
+    Attributes:
+        path: the file.
+        sha256: hash of its content.
+        revision: commit of the Git repository that holds it; "" if none does.
+        changed: its content is not that of the commit.
+    """
+
+    path: str
+    sha256: str
+    revision: str = ""
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted(Event):
     """The first event of a run.
 
@@ -92,6 +109,7 @@ class RunStarted(Event):
         host: name of the host that drives the run.
         pid: process that drives the run.
         command: the command line.
+        sources: files of the workflow, if an observer of the ``dispel4py`` command gets the event.
     """
 
     time_utc: str
@@ -105,6 +123,7 @@ class RunStarted(Event):
     host: str = ""
     pid: int = 0
     command: tuple[str, ...] = ()
+    sources: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,6 +376,7 @@ _RESTORED: dict[str, Callable[[Any], Any]] = {
     ),
     "edges": lambda value: tuple(_restore(EdgeDescription, edge) for edge in value),
     "command": tuple,
+    "sources": lambda value: tuple(_restore(SourceFile, file) for file in value),
     "used": tuple,
     "generated": tuple,
 }

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.util import find_spec
@@ -24,8 +25,11 @@ from dispel4py.workflow_graph import WorkflowGraph
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
 
+    from dispel4py.events import Event
+
 ENTRY_POINT_GROUP = "dispel4py.mappings"
 COMMAND_GROUP = "dispel4py.commands"
+EVENT_SOURCE_GROUP = "dispel4py.event_sources"
 
 #: Prints a table: called with the titles and the rows.
 PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
@@ -189,6 +193,32 @@ class JobCommand(Protocol):
         """
 
 
+class EventSource(Protocol):
+    """Where ``dispel4py ui`` finds the events of a run that another process drives.
+
+    It is registered by an entry point of the group ``dispel4py.event_sources``.
+    """
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options that say which run."""
+
+    def follow(
+        self, options: argparse.Namespace, stopped: threading.Event
+    ) -> AbstractContextManager[Iterator[Event]]:
+        """Return a context with the events of a run: those so far, and others as they come.
+
+        The events end with the run, or soon after `stopped` was set.
+
+        Args:
+            options: the parsed options.
+            stopped: set when no more events are wanted.
+
+        Raises:
+            UsageError: there is no such run, or it cannot be followed.
+            ServiceError: the run cannot be reached.
+        """
+
+
 @runtime_checkable
 class CollectiveMapping(Protocol):
     """A mapping whose command may be started as several processes by a launcher such as mpiexec.
@@ -267,6 +297,15 @@ def load_command(name: str) -> Command | JobCommand | None:
             f" try: pip install '{ours.get(distribution, distribution)}'"
         ) from error
     return command
+
+
+def load_event_source(name: str) -> EventSource | None:
+    """Return a new instance of the source of events with a name; None if it is not installed."""
+    load = _loader(name, EVENT_SOURCE_GROUP)
+    if load is None:
+        return None
+    source: EventSource = load()()
+    return source
 
 
 def mapping_options(mapping: Mapping, given: dict[str, Any]) -> dict[str, Any]:

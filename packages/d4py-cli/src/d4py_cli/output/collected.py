@@ -100,17 +100,19 @@ class CollectedOutput:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        with self._spool:
-            try:
-                if error is None or self._count:
-                    self._write_target()
-            except OSError as cause:
-                failure = self._not_written(self._name, cause)
-                if error is None:
-                    raise failure from cause
-                _LOGGER.warning("%s", failure)
-            else:
-                os.unlink(self._partial)
+        try:
+            if error is None or self._count:
+                self._write_target()
+        except OSError as cause:
+            failure = self._not_written(self._name, cause)
+            if error is None:
+                raise failure from cause
+            _LOGGER.warning("%s", failure)
+        else:
+            os.unlink(self._partial)
+        finally:
+            with suppress(OSError):  # what it cannot write has been reported
+                self._spool.close()
 
     def write(self, pe_id: str, output: str, data: Any) -> None:
         """Take one result.

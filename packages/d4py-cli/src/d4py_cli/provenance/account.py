@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from d4py_cli.report.environment import Source
 from d4py_cli.report.summary import RunSummary
-from dispel4py.events import EdgeDescription, FilesDeclared, PEDescription, RunStarted
+from dispel4py.events import EdgeDescription, FilesDeclared, PEDescription, RunStarted, SourceFile
 
 #: Options that say where something is written or shown.
 _NOT_PARAMETERS = (
     *("output", "failures", "provenance", "quiet", "report", "run_dir", "trace", "ui"),
-    *("graph", "workflow_file"),
 )
 
 
@@ -69,7 +67,7 @@ class RunAccount:
     versions: dict[str, str]
     host: str
     parameters: dict[str, str | int | float | bool]
-    sources: list[Source]
+    sources: tuple[SourceFile, ...]
     pes: list[PEAccount]
     edges: tuple[EdgeDescription, ...]
 
@@ -89,7 +87,6 @@ def make_account(
     summary: RunSummary,
     started: RunStarted,
     declared: Iterable[FilesDeclared],
-    sources: list[Source],
     parameters: dict[str, Any],
     title: str,
 ) -> RunAccount:
@@ -106,7 +103,7 @@ def make_account(
         versions=dict(started.versions),
         host=started.host,
         parameters={name: _plain(value) for name, value in parameters.items()},
-        sources=sources,
+        sources=started.sources,
         pes=[_describe(summary, pe, began) for pe in started.pes],
         edges=started.edges,
     )

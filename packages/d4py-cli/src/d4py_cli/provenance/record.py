@@ -9,10 +9,10 @@ from pathlib import Path
 
 from d4py_cli.provenance.account import given_parameters, make_account
 from d4py_cli.record import Record
-from d4py_cli.report.environment import command_line, find_sources
+from d4py_cli.report.environment import command_line
 from d4py_cli.report.summary import RunSummary
 from d4py_cli.runs.pickled_results import write_results
-from dispel4py.errors import OptionError
+from dispel4py.errors import OptionError, RunError
 from dispel4py.events import Event, FilesDeclared
 
 
@@ -56,25 +56,36 @@ class ProvenanceRecord(Record):
         self._summary.on_event(event)
 
     def write(self) -> None:
-        """Write the crate."""
+        """Write the crate.
+
+        Raises:
+            RunError: it cannot be written, or the workflow has no file.
+        """
         from d4py_cli.provenance.crate import write_crate
         from d4py_cli.provenance.prov_document import write_prov
 
         assert self.started is not None
-        first = getattr(self._options, "workflow_file", None)
-        sources = find_sources(self.started, first)
+        if not self.started.sources:
+            raise RunError(
+                f"cannot write {self._path} (--provenance): no file of the workflow is here, which"
+                " a crate has to hold"
+            )
         account = make_account(
             self._summary,
             self.started,
             self._declared,
-            sources,
             given_parameters(self._options),
             command_line(self.started.command),
         )
         results = self._results()
         others = [self._path / "prov.json"]
-        write_prov(others[0], account, results)
-        write_crate(self._path, account, results, others)
+        try:
+            write_prov(others[0], account, results)
+            write_crate(self._path, account, results, others)
+        except OSError as error:
+            for path in self._path.iterdir():  # the folder was empty, and a part is no crate
+                path.unlink()
+            raise RunError(f"cannot write {self._path}: {error.strerror}") from error
 
     def discard(self) -> None:
         """Remove the folder, if it is new."""

@@ -40,7 +40,7 @@ def report(options: argparse.Namespace) -> int:
     for event in read_log(options.log):
         summary.on_event(event)
     target = options.output or str(Path(options.log).with_suffix(".html"))
-    write_page(target, summary, ())
+    write_page(target, summary)
     if options.output is None:
         print(f"the page is {target}", file=sys.stderr)
     return 0

@@ -6,46 +6,49 @@ import hashlib
 import os
 import shlex
 import subprocess
+import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from d4py_cli.report.summary import RunSummary
-from dispel4py.events import RunStarted
+from dispel4py.events import RunStarted, SourceFile
 
 _GIT_SECONDS = 10
 
 
-@dataclass(frozen=True)
-class Source:
-    """A file with PEs of a workflow.
+def add_sources(started: RunStarted, first: str | None = None) -> RunStarted:
+    """Return the start of a run with the files in which its PEs are defined, as they are now.
 
-    Attributes:
-        path: the file.
-        sha256: hash of its content.
-        revision: commit of the Git repository that holds it; "" if none does.
-        changed: its content is not that of the commit.
-    """
-
-    path: str
-    sha256: str
-    revision: str = ""
-    changed: bool = False
-
-
-def find_sources(started: RunStarted | None, first: str | None = None) -> list[Source]:
-    """Return the files in which the PEs of a run are defined, as they are now.
-
-    Files of installed packages are left out: their versions say what they are.
+    Other files of installed packages are left out: their versions say what they are.
 
     Args:
         started: the start of the run.
         first: the file of the workflow itself; None if there is none.
     """
-    if started is None:
-        return []
     paths = dict.fromkeys(path for path in [first, *(pe.file for pe in started.pes)] if path)
-    own = (path for path in paths if "site-packages" not in path)
-    return [source for path in own if (source := _read_source(path))]
+    own = (path for path in paths if path == first or "site-packages" not in path)
+    found = tuple(source for path in own if (source := _read_source(path)))
+    return replace(started, sources=found)
+
+
+class WorkflowSources:
+    """Adds the files of a workflow to the start of a run, for several observers; reads them once.
+
+    Args:
+        first: see `add_sources`.
+    """
+
+    def __init__(self, first: str | None) -> None:
+        self._first = first
+        self._lock = threading.Lock()
+        self._started: RunStarted | None = None
+
+    def add_to(self, started: RunStarted) -> RunStarted:
+        """Return the start of the run with the files."""
+        with self._lock:
+            if self._started is None:
+                self._started = add_sources(started, self._first)
+            return self._started
 
 
 def command_line(command: Sequence[str]) -> str:
@@ -59,7 +62,7 @@ def command_line(command: Sequence[str]) -> str:
     return shlex.join([os.path.basename(words[0]), *words[1:]]) if words else ""
 
 
-def _read_source(path: str) -> Source | None:
+def _read_source(path: str) -> SourceFile | None:
     try:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -67,9 +70,9 @@ def _read_source(path: str) -> Source | None:
         return None
     revision = _git(path, "rev-parse", "HEAD")
     if not revision or not _git(path, "ls-files", "--", os.path.abspath(path)):
-        return Source(path, digest)
+        return SourceFile(path, digest)
     changed = bool(_git(path, "status", "--porcelain", "--", os.path.abspath(path)))
-    return Source(path, digest, revision, changed)
+    return SourceFile(path, digest, revision, changed)
 
 
 def _git(path: str, *arguments: str) -> str:
@@ -88,7 +91,7 @@ def _git(path: str, *arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def environment_rows(summary: RunSummary, sources: Sequence[Source]) -> list[tuple[str, str]]:
+def environment_rows(summary: RunSummary) -> list[tuple[str, str]]:
     """Return what a report says about the environment of a run, as names and texts."""
     started = summary.started
     if started is None:
@@ -102,7 +105,7 @@ def environment_rows(summary: RunSummary, sources: Sequence[Source]) -> list[tup
         ("worker hosts", ", ".join(_worker_hosts(summary))),
         *started.versions.items(),
     ]
-    for source in sources:
+    for source in started.sources:
         rows.append((f"workflow file {source.path}", _describe_source(source)))
     return [(name, text) for name, text in rows if text]
 
@@ -115,7 +118,7 @@ def _worker_hosts(summary: RunSummary) -> Iterable[str]:
     return (f"{host} ({count})" for host, count in counts.items())
 
 
-def _describe_source(source: Source) -> str:
+def _describe_source(source: SourceFile) -> str:
     if not source.revision:
         return f"not in Git; SHA-256 {source.sha256}"
     changed = ", with changes that are not committed" if source.changed else ""

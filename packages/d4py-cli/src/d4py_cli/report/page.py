@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from d4py_cli.report.advice import advise
-from d4py_cli.report.environment import Source, command_line, environment_rows
+from d4py_cli.report.environment import command_line, environment_rows
 from d4py_cli.report.graph_picture import draw_graph
 from d4py_cli.report.series import colours
 from d4py_cli.report.summary import RunSummary
@@ -55,37 +54,34 @@ def check_libraries(option: str) -> None:
         raise OptionError(f"{option} needs {name}, which is not installed: run {_INSTALL}")
 
 
-def write_page(
-    target: str | os.PathLike[str], summary: RunSummary, sources: Sequence[Source]
-) -> None:
+def write_page(target: str | os.PathLike[str], summary: RunSummary) -> None:
     """Write the report of a run; the file is replaced in one step.
 
     Args:
         target: name of the file.
         summary: the run.
-        sources: files of the workflow.
 
     Raises:
         RunError: the file cannot be written.
     """
-    text = make_page(summary, sources)
+    text = make_page(summary)
     beside = f"{os.fspath(target)}.new"
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
         os.replace(beside, target)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(beside)
         raise RunError(f"cannot write the report to {target}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):  # it is there where the page is not, also after Ctrl-C
+            os.unlink(beside)
 
 
-def make_page(summary: RunSummary, sources: Sequence[Source], live_url: str = "") -> str:
+def make_page(summary: RunSummary, live_url: str = "") -> str:
     """Return the page as HTML.
 
     Args:
         summary: the run.
-        sources: files of the workflow.
         live_url: address of a stream of updates; "" for a page that does not change.
     """
     from bokeh.embed import components
@@ -100,7 +96,7 @@ def make_page(summary: RunSummary, sources: Sequence[Source], live_url: str = ""
         .get_template("page.html")
         .render(
             title=_title(summary),
-            sections=render_sections(summary, sources),
+            sections=render_sections(summary),
             pictures=pictures,
             shown=shown_pictures(summary),
             about=PICTURES,
@@ -111,7 +107,7 @@ def make_page(summary: RunSummary, sources: Sequence[Source], live_url: str = ""
     )
 
 
-def render_sections(summary: RunSummary, sources: Sequence[Source]) -> dict[str, str]:
+def render_sections(summary: RunSummary) -> dict[str, str]:
     """Return the HTML of each section, by its name."""
     pes = list(summary.totals().values())
     values: dict[str, Any] = {
@@ -125,7 +121,7 @@ def render_sections(summary: RunSummary, sources: Sequence[Source]) -> dict[str,
         "all_seconds": sum(pe.seconds for pe in pes) or 1.0,
         "failures": sorted(summary.failures.values(), key=lambda failure: -failure.count),
         "slowest": summary.slowest()[: summary.limits.slow_calls],
-        "environment": environment_rows(summary, sources),
+        "environment": environment_rows(summary),
     }
     return {name: _templates().get_template(f"{name}.html").render(values) for name in SECTIONS}
 

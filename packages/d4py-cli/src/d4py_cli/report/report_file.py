@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from tempfile import TemporaryFile
 
 from d4py_cli.record import Record
-from d4py_cli.report.environment import find_sources
 from d4py_cli.report.page import check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.errors import OptionError
@@ -29,9 +29,13 @@ class ReportFile(Record):
         folder = os.path.dirname(os.path.abspath(target))
         if os.path.isdir(target):
             raise OptionError(f"cannot write {target} ({option}): it is a directory")
-        if not os.access(folder, os.W_OK):
-            reason = "permission denied" if os.path.isdir(folder) else "there is no such folder"
-            raise OptionError(f"cannot write {target} ({option}): {reason}")
+        if not os.path.isdir(folder):
+            raise OptionError(f"cannot write {target} ({option}): there is no such folder")
+        try:
+            with TemporaryFile(dir=folder):  # as the page will be written beside the file
+                pass
+        except OSError as error:
+            raise OptionError(f"cannot write {target} ({option}): {error.strerror}") from error
         self._target = target
         self._summary = RunSummary()
 
@@ -42,4 +46,4 @@ class ReportFile(Record):
 
     def write(self) -> None:
         """Write the page."""
-        write_page(self._target, self._summary, find_sources(self.started))
+        write_page(self._target, self._summary)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from d4py_cli.locks import is_locked
 from d4py_cli.report.environment import command_line
 from d4py_cli.report.page import duration
 from d4py_cli.report.summary import RunSummary
@@ -108,19 +108,10 @@ def _describe(folder: Path, about: dict[str, Any]) -> PastRun:
     summary = RunSummary()
     is_running = False
     with suppress(OSError, ValueError), open(folder / EVENTS, encoding="utf-8") as file:
-        is_running = _is_locked(file.fileno())
+        is_running = is_locked(file)
         for event in read_events(file):
             summary.on_event(event)
     calls = sum(total.calls for total in summary.totals().values())
     failures = sum(failure.count for failure in summary.failures.values())
     state = "running" if is_running else "killed"
     return PastRun(folder.name, state, summary.seconds, calls, failures, command)
-
-
-def _is_locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    fcntl.flock(file, fcntl.LOCK_UN)
-    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from contextlib import suppress
 from pathlib import Path
 
 from dispel4py.result import RunResult
@@ -27,5 +28,10 @@ def write_results(path: Path, result: RunResult) -> bool:
             error,
         )
         return False
-    path.write_bytes(data)
+    try:
+        path.write_bytes(data)
+    except OSError:
+        with suppress(OSError):
+            path.unlink()  # a part of it is of no use
+        raise
     return True

@@ -19,7 +19,6 @@ from typing import Any
 
 from d4py_cli.lines import LinesFile
 from d4py_cli.record import Record
-from d4py_cli.report.environment import find_sources
 from d4py_cli.report.page import missing_library, write_page
 from d4py_cli.report.summary import RunSummary
 from d4py_cli.runs.pickled_results import write_results
@@ -65,6 +64,8 @@ class RunFolder(Record):
         try:
             self._write_json(RUN, self._about)
         except OSError as error:
+            with suppress(OSError):
+                self.path.rmdir()
             raise OptionError(f"cannot write {self.path} (--run-dir): {error.strerror}") from error
         self._lines = LinesFile(str(self.path / EVENTS), "--run-dir", "events")
         self._log = EventLog(self._lines.write_line)
@@ -81,8 +82,10 @@ class RunFolder(Record):
 
     def write(self) -> None:
         """Write all but the log of events, which is there already."""
-        self._write_end()
-        self._lines.__exit__(None, None, None)
+        try:
+            self._write_end()
+        finally:
+            self._lines.__exit__(None, None, None)
 
     def discard(self) -> None:
         """Remove the folder."""
@@ -107,7 +110,7 @@ class RunFolder(Record):
         raise OptionError(f"cannot make a folder in {run_dir} (--run-dir): there are too many")
 
     def _write_end(self) -> None:
-        sources = find_sources(self.started)
+        assert self.started is not None
         ended = self._summary.ended
         totals = self._summary.totals().values()
         self._about |= {
@@ -116,24 +119,31 @@ class RunFolder(Record):
             "message": "" if ended is None else ended.message,
             "calls": sum(total.calls for total in totals),
             "failures": sum(failure.count for failure in self._summary.failures.values()),
-            "sources": [asdict(source) for source in sources],
+            "sources": [asdict(source) for source in self.started.sources],
             "packages": _installed(),
         }
-        if self.result is not None:
-            self._write_json(STATS, asdict(self.result.stats))
-            if self._about["output"] is None:
-                write_results(self.path / RESULTS, self.result)
-        if (missing := missing_library()) is None:
-            write_page(self.path / REPORT, self._summary, sources)
-        else:
-            _LOGGER.warning("%s has no report, which needs %s", self.path, missing)
-        self._write_json(RUN, self._about)  # last: it says that the run has ended
+        try:
+            if self.result is not None:
+                self._write_json(STATS, asdict(self.result.stats))
+                if self._about["output"] is None:
+                    write_results(self.path / RESULTS, self.result)
+            if (missing := missing_library()) is None:
+                write_page(self.path / REPORT, self._summary)
+            else:
+                _LOGGER.warning("%s has no report, which needs %s", self.path, missing)
+        finally:
+            self._write_json(RUN, self._about)  # last: it says that the run has ended
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         text = json.dumps(values, indent=2, ensure_ascii=False, default=str)
         beside = self.path / f"{name}.new"
-        beside.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-        beside.replace(self.path / name)
+        try:
+            beside.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+            beside.replace(self.path / name)
+        except OSError:
+            with suppress(OSError):
+                beside.unlink()
+            raise
 
 
 def _installed() -> dict[str, str]:

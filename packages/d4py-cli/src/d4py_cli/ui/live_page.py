@@ -7,22 +7,19 @@ of a web server competes with PEs, and a page that is slow or gone delays nothin
 from __future__ import annotations
 
 import os
-import secrets
-import socket
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.util import find_spec
 
 from d4py_cli.record import Record
+from d4py_cli.ui.address import open_address
 from d4py_cli.ui.limits import PageLimits
-from dispel4py.errors import OptionError
 from dispel4py.events import Event, to_json
 from dispel4py.processes.marks import MARK_VARIABLE
+from dispel4py.standard_streams.output import write_all
 
 #: Passes the token to the process: unlike arguments, other users cannot see an environment.
 TOKEN_VARIABLE = "D4PY_UI_TOKEN"
-_HOST = "127.0.0.1"
 
 
 class LivePage(Record):
@@ -41,30 +38,18 @@ class LivePage(Record):
 
     def __init__(self, port: int = 0, limits: PageLimits = PageLimits()) -> None:
         super().__init__()
-        for name in ("bokeh", "jinja2", "starlette", "uvicorn"):
-            if find_spec(name) is None:
-                raise OptionError(
-                    f"--ui needs {name}, which is not installed: run pip install 'd4py-cli[ui]'"
-                )
         self._limits = limits
-        token = secrets.token_urlsafe(24)
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind((_HOST, port))
-                listener.listen()
-            except OSError as error:
-                raise OptionError(
-                    f"--ui: port {port} cannot be used: {error.strerror}; choose another, or none"
-                ) from error
-            self.url = f"http://{_HOST}:{listener.getsockname()[1]}/?token={token}"
+        address = open_address(port, "--ui")
+        self.url = address.url
+        with address.listener as listener:
             environment = {k: v for k, v in os.environ.items() if k != MARK_VARIABLE}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "d4py_cli.ui.server", str(listener.fileno())],
+                bufsize=0,  # a write that waits must not hold a lock at the end
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[listener.fileno()],
-                env={**environment, TOKEN_VARIABLE: token},
+                env={**environment, TOKEN_VARIABLE: address.token},
                 start_new_session=True,  # Ctrl-C is for the run
             )
         print(f"live page: {self.url}", file=sys.stderr, flush=True)
@@ -74,8 +59,7 @@ class LivePage(Record):
         super().on_event(event)
         with suppress(OSError, ValueError):  # the process was killed: the run goes on without
             assert self._process.stdin is not None
-            self._process.stdin.write(f"{to_json(event)}\n".encode())
-            self._process.stdin.flush()
+            write_all(self._process.stdin.fileno(), f"{to_json(event)}\n".encode())
 
     def write(self) -> None:
         """Let the pages take the last update."""

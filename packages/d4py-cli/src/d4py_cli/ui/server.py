@@ -1,7 +1,7 @@
-"""The process that serves the live page; it reads events of the run on standard input.
+"""`LiveServer`: serves the live page of a run; with ``--ui``, in a process of its own.
 
-It ends when that does.  Pages get updates as server-sent events, each page the latest when it is
-ready for one.
+That process reads the events of the run on standard input, and ends when that does.  Pages get
+updates as server-sent events, each page the latest when it is ready for one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from d4py_cli.report.environment import find_sources
 from d4py_cli.report.page import make_page, render_sections, shown_pictures
 from d4py_cli.report.series import columns, worker_names
 from d4py_cli.report.summary import RunSummary
 from d4py_cli.ui.limits import PageLimits
 from d4py_cli.ui.live_page import TOKEN_VARIABLE
-from dispel4py.events import from_json
+from dispel4py.events import Event, RunEnded, RunStarted, from_json
 
+_NO_END = "the run did not say how it ended: its process was killed, or cannot be reached"
 _HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
@@ -65,12 +65,18 @@ class LiveServer:
             ],
         )
 
-    def read(self, lines: Iterable[bytes]) -> None:
-        """Read the events of the run, until it is over."""
-        for line in lines:
-            event = from_json(line)
+    def read(self, events: Iterable[Event]) -> None:
+        """Take the events of the run, until it is over."""
+        for event in events:
             with self._lock:
+                if isinstance(event, RunStarted):  # another driver has resumed the run
+                    self._summary = RunSummary()
                 self._summary.on_event(event)
+                self._events += 1
+        with self._lock:
+            if self._summary.ended is None:
+                time = self._summary.seconds
+                self._summary.on_event(RunEnded(time, "failed", time, _NO_END))
                 self._events += 1
         self._is_over = True
         if not self._pages:
@@ -84,9 +90,8 @@ class LiveServer:
             await asyncio.sleep(0.1)
             waited += 0.1
         with self._lock:
-            sources = find_sources(self._summary.started)
             url = f"/updates?token={quote(self._token)}"
-            return HTMLResponse(make_page(self._summary, sources, url), headers=_HEADERS)
+            return HTMLResponse(make_page(self._summary, url), headers=_HEADERS)
 
     async def _updates(self, request: Request) -> Response:
         if (refusal := self._refuse(request)) is not None:
@@ -130,7 +135,7 @@ class LiveServer:
 
 def make_update(summary: RunSummary) -> dict[str, object]:
     """Return what a page shows now, in parts that its script puts in place of the earlier ones."""
-    sections = render_sections(summary, ())
+    sections = render_sections(summary)
     del sections["environment"]  # it has been there from the start
     return {
         "sections": sections,
@@ -144,6 +149,19 @@ def make_update(summary: RunSummary) -> dict[str, object]:
 def main() -> None:
     """Serve on the listening socket whose number is the argument."""
     server = LiveServer(os.environ.pop(TOKEN_VARIABLE))
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    serve(server, listener, map(from_json, sys.stdin.buffer))
+    os._exit(0)  # the run waits; to take the libraries down takes as long as all else at the end
+
+
+def serve(server: LiveServer, listener: socket.socket, events: Iterable[Event]) -> None:
+    """Serve the pages of a run until it is over, and they have had the last update.
+
+    Args:
+        server: the pages.
+        listener: a socket that listens.
+        events: the events of the run, which a thread of its own takes.
+    """
     config = uvicorn.Config(
         server.app, log_level="error", lifespan="off", timeout_graceful_shutdown=1
     )
@@ -153,9 +171,8 @@ def main() -> None:
         serving.should_exit = True
 
     server.on_end = end
-    threading.Thread(target=server.read, args=[sys.stdin.buffer], daemon=True).start()
-    serving.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])
-    os._exit(0)  # the run waits; to take the libraries down takes as long as all else at the end
+    threading.Thread(target=server.read, args=[events], daemon=True).start()
+    serving.run(sockets=[listener])
 
 
 if __name__ == "__main__":

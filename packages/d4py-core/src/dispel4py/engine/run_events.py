@@ -73,6 +73,51 @@ class RunEvents:
         """See `dispel4py.events.Observer`."""
 
 
+class EventTee(RunEvents):
+    """Gives what a mapping tells of a run to several receivers, each of which its maker ends.
+
+    Args:
+        receivers: the receivers.
+    """
+
+    is_observed = True
+
+    def __init__(self, *receivers: RunEvents) -> None:
+        super().__init__()
+        self._receivers = receivers
+
+    def begin(self, plan: Plan, inputs: Mapping[int, RootInput], result: RunResult) -> None:
+        super().begin(plan, inputs, result)
+        for receiver in self._receivers:
+            receiver.begin(plan, inputs, result)
+
+    def meter(self, plan: Plan, worker: int = 0) -> Meter:
+        from dispel4py.engine.metering import Meter
+
+        return Meter(plan, worker, self.report)
+
+    def report(self, report: MeterReport) -> None:
+        for receiver in self._receivers:
+            receiver.report(report)
+
+    def failure(self, failure: Failure) -> None:
+        for receiver in self._receivers:
+            receiver.failure(failure)
+
+    def queues(self, waiting: Iterable[tuple[str | None, int]]) -> None:
+        found = [*waiting]
+        for receiver in self._receivers:
+            receiver.queues(found)
+
+    def worker_lost(self, error: WorkerLostError, by: int | None = None) -> None:
+        for receiver in self._receivers:
+            receiver.worker_lost(error, by)
+
+    def scaled(self, active: int, backlog: int, reason: str) -> None:
+        for receiver in self._receivers:
+            receiver.scaled(active, backlog, reason)
+
+
 class LateEvents(RunEvents):
     """Keeps what a mapping reports until a run has lasted for some seconds, and gives it on then.
 

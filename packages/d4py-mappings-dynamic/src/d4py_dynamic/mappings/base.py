@@ -60,6 +60,12 @@ class Backend(Protocol):
     def on_run_started(self, feeding: list[int]) -> None:
         """Take note that all inputs are queued but for those of some roots, which are fed."""
 
+    def watched(self, options: RunOptions) -> AbstractContextManager[RunOptions]:
+        """Return the options of a run, by which those who watch it from elsewhere get its events.
+
+        The value is to be used within the context, at whose end the run has ended for them.
+        """
+
 
 class DynamicMapping:
     """A mapping with a task loop; see `dispel4py.registry.Mapping`."""
@@ -87,7 +93,7 @@ class DynamicMapping:
             options.on_error,
             options.share_items,
             redeliveries=_redeliveries(options.extra),
-            observed=events_of(options).is_observed,
+            observed=events_of(options).is_observed or bool(options.extra.get("watchable")),
         )
 
     def policy(self, most: int, extra: Mapping[str, Any]) -> Policy | None:
@@ -165,7 +171,10 @@ class DynamicMapping:
         policy = self.policy(count, extra)
         stats = RunStats(self.name, count, seed=plan.seed)
         pool: WorkerPool | None = None
-        with traced_to(extra.get("scaling_trace"), stats):
+        with (
+            backend.watched(options) as options,
+            traced_to(extra.get("scaling_trace"), stats),
+        ):
             try:
                 raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]

@@ -10,6 +10,7 @@ import argparse
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from d4py_dynamic.driver.limits import LEASE_SECONDS
 from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
@@ -27,6 +28,7 @@ from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
+from dispel4py.engine.run_events import EventTee, events_of
 from dispel4py.errors import OptionError, ServiceError, TerminatedError
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
@@ -123,6 +125,28 @@ class RedisBackend:
             self._can_be_resumed = True
 
     @contextmanager
+    def watched(self, options: RunOptions) -> Iterator[RunOptions]:
+        """Keep the events of the run on the server, if it is to be watched; see `Backend`."""
+        if not options.extra.get("watchable"):
+            yield options
+            return
+        # What makes events takes milliseconds to import.
+        from d4py_dynamic.store.redis.published_events import EventPublisher
+        from dispel4py.observing.event_stream import EventStream
+
+        publisher = EventPublisher(self._address, self._keys, self._secret)
+        stream = EventStream([publisher])
+        try:
+            yield replace(options, observers=(EventTee(events_of(options), stream),))
+        except BaseException as error:
+            stream.end(error)
+            raise
+        else:
+            stream.end(None)
+        finally:
+            publisher.close()
+
+    @contextmanager
     def deleted_at_end(self) -> Iterator[RedisBackend]:
         """Delete the run at the end, unless it can be resumed and did not end by itself.
 
@@ -148,6 +172,10 @@ class RedisBackend:
     def resume_command(self) -> str:
         """Return the command that resumes the run."""
         return f"dispel4py resume --redis-url {self._address} {self._keys.run_id}"
+
+    def watch_command(self) -> str:
+        """Return the command that shows the run."""
+        return f"dispel4py ui --redis-url {self._address} --run {self._keys.run_id}"
 
     def _close(self, *, delete: bool) -> None:
         if self._heartbeat is not None:
@@ -184,15 +212,21 @@ class RedisMapping(DynamicMapping):
                 resumption = Resumption(self.name, options.processes, dict(extra), key_file=file)
             # A key in the environment alone does not ask for remote workers.
             accepts = options.processes == 0 or not (is_new or address.embedded)
+            if extra.get("watchable"):
+                _check_watchable(address, is_new=is_new)
             heap = None if accepts or resumable else make_heap_file()
             backend = RedisBackend(address, keys, key, plan, spec, resumption, heap)
             with backend.deleted_at_end():
                 backend.store.create(self.name)
+                if extra.get("watchable"):
+                    backend.store.make_watchable()
                 if options.processes == 0 or key_file:
                     _check_reachable(address)
                 if accepts:
                     backend.accept_workers(lease_seconds(extra))
                     _log_how_to_join(address, run_id, secret if is_new else None)
+                if extra.get("watchable"):
+                    _LOG.info("watch the run, with the same key:\n  %s", backend.watch_command())
                 if resumable:
                     command = backend.resume_command()
                     _LOG.info("if this process dies, with the same key: %s", command)
@@ -219,6 +253,12 @@ class RedisMapping(DynamicMapping):
             " a server of your own, and a key",
         )
         parser.add_argument(
+            "--watchable",
+            action="store_true",
+            help="keep the events of the run on the server, so that 'dispel4py ui' shows the run"
+            " from elsewhere; requires a server of your own, and a key",
+        )
+        parser.add_argument(
             "--lease",
             type=float,
             metavar="SECONDS",
@@ -232,6 +272,18 @@ def _check_reachable(address: Address) -> None:
         raise OptionError(
             "workers cannot join a run on its private Redis server; name a server that they can"
             " reach, with --redis-url"
+        )
+
+
+def _check_watchable(address: Address, *, is_new: bool) -> None:
+    if address.embedded:
+        raise OptionError(
+            "a run on its private Redis server cannot be watched from elsewhere; name a server that"
+            " others can reach, with --redis-url, or show the run here, with --ui"
+        )
+    if is_new:
+        raise OptionError(
+            f"who watches a run needs its key: give the run one by --key-file or {KEY_VARIABLE}"
         )
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from time import monotonic, sleep
 
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.remote_workers import RemoteWorkers
-from d4py_dynamic.remote.run_directory import (
-    RunInfo,
-    find_run,
-    read_spec,
-    wrong_key_of_open_runs,
-)
-from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.remote.run_directory import read_spec, wait_for_run
 from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import known_server
-from dispel4py.errors import OptionError, ServiceError
+from dispel4py.errors import OptionError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.logs import get_logger
 from dispel4py.processes.cores import usable_cores
@@ -49,7 +42,7 @@ def join_run(options: argparse.Namespace) -> int:
     address = known_server(vars(options))
     limits = RemoteLimits()
     with service_errors(address), Clients(address) as clients:
-        info = _wait_for_run(clients, options.run, secret, options.wait, address, limits)
+        info = wait_for_run(clients, options.run, secret, options.wait, address, limits)
         key = run_key(secret, info.run_id)
         keys, spec, lease = read_spec(clients, info, key)
     raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
@@ -58,35 +51,3 @@ def join_run(options: argparse.Namespace) -> int:
     status = workers.serve()
     _LOG.info("run %s has ended", info.run_id)
     return status
-
-
-def _wait_for_run(
-    clients: Clients,
-    run_id: str | None,
-    secret: str,
-    seconds: float,
-    address: Address,
-    limits: RemoteLimits,
-) -> RunInfo:
-    """Return the run to join, as soon as there is one.
-
-    Raises:
-        OptionError: the key is that of no open run, or several runs could be joined.
-        ServiceError: there is no run after some seconds.
-    """
-    until = monotonic() + seconds
-    while True:
-        info = find_run(clients, run_id, secret)
-        if info is not None:
-            return info
-        if monotonic() >= until:
-            if run_id is not None:
-                raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
-            wrong_key = wrong_key_of_open_runs(clients)
-            if wrong_key is not None:
-                raise wrong_key
-            raise ServiceError(
-                f"there is no run to join at {address}; start one there with --key-file or"
-                " $D4PY_KEY, or wait for it with --wait SECONDS"
-            )
-        sleep(limits.run_poll_seconds)

@@ -17,6 +17,7 @@ class RemoteLimits(NamedTuple):
         end_seconds: time that workers have to end by themselves when the run is over.
         dead_seconds: a driver without a heartbeat for this time is dead, and can be replaced.
         driver_poll_seconds: time between two reads of its heartbeat.
+        watch_seconds: longest wait of one read of a run's events.
     """
 
     tick_seconds: float = 0.05
@@ -25,3 +26,4 @@ class RemoteLimits(NamedTuple):
     end_seconds: float = 0.5
     dead_seconds: float = 5 * HEARTBEAT_SECONDS
     driver_poll_seconds: float = 0.1
+    watch_seconds: float = 1.0

@@ -7,8 +7,11 @@ items are encrypted with keys that are derived from secrets, which are never on 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import Any
 
+from d4py_dynamic.remote.limits import RemoteLimits
+from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import Clients
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
@@ -37,6 +40,7 @@ class RunInfo:
         driver_id: the driver's id; another driver that takes over has another one.
         is_open: workers can join.
         is_resumable: another driver can take over when this one is dead.
+        is_watchable: its events are on the server.
         versions: see `versions`.
     """
 
@@ -53,6 +57,7 @@ class RunInfo:
     driver_id: str
     is_open: bool
     is_resumable: bool
+    is_watchable: bool
     versions: str
 
 
@@ -91,6 +96,7 @@ def read_run(clients: Clients, run_id: str) -> RunInfo | None:
         driver_id=info[b"driver"].decode(),
         is_open=info[b"open"] == b"1",
         is_resumable=info[b"resumable"] == b"1",
+        is_watchable=info.get(b"watchable") == b"1",
         versions=info[b"versions"].decode(),
     )
 
@@ -132,7 +138,59 @@ def _is_open_to(clients: Clients, info: RunInfo, secret: str) -> bool:
     return True
 
 
-def wrong_key_of_open_runs(clients: Clients) -> OptionError | None:
+def check_key(clients: Clients, info: RunInfo, secret: str) -> None:
+    """Check that a secret is the one of a run.
+
+    Raises:
+        OptionError: it is another one.
+    """
+    if not _is_open_to(clients, info, secret):
+        raise _wrong_key(info.run_id)
+
+
+def wait_for_run(
+    clients: Clients,
+    run_id: str | None,
+    secret: str,
+    seconds: float,
+    address: Address,
+    limits: RemoteLimits,
+    purpose: str = "join",
+) -> RunInfo:
+    """Return the run to join, as soon as there is one.
+
+    Args:
+        clients: the clients of the server.
+        run_id: its name; None takes the one that the secret opens.
+        secret: the secret.
+        seconds: how long to wait for it.
+        address: the server, for messages.
+        limits: how often to look.
+        purpose: what is to be done with it, for messages.
+
+    Raises:
+        OptionError: the key is that of no open run, or of several.
+        ServiceError: there is no run after some seconds.
+    """
+    until = monotonic() + seconds
+    while True:
+        info = find_run(clients, run_id, secret)
+        if info is not None:
+            return info
+        if monotonic() >= until:
+            if run_id is not None:
+                raise ServiceError(f"there is no run {run_id} at {address}; see: dispel4py runs")
+            wrong_key = _wrong_key_of_open_runs(clients)
+            if wrong_key is not None:
+                raise wrong_key
+            raise ServiceError(
+                f"there is no run to {purpose} at {address}; start one there with --key-file or"
+                " $D4PY_KEY, or wait for it with --wait SECONDS"
+            )
+        sleep(limits.run_poll_seconds)
+
+
+def _wrong_key_of_open_runs(clients: Clients) -> OptionError | None:
     """Return the error of a key that opens none of the open runs; None if no run is open."""
     names = ", ".join(info.run_id for info in list_runs(clients) if info.is_open)
     return _wrong_key(names) if names else None

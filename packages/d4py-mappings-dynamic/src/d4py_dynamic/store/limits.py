@@ -10,6 +10,22 @@ TAKE_SECONDS = 0.5
 LONGEST_TAKE_SECONDS = 10.0
 
 
+class PublishLimits(NamedTuple):
+    """How the events of a run are kept on a Redis server for those who watch it.
+
+    Attributes:
+        seconds: time between two entries; each has all events since the last one.
+        kept_bytes: size in bytes of the entries that are kept; beyond it the oldest are deleted.
+        end_seconds: how long a run that is over waits until all who watch it have its last events.
+        poll_seconds: time between two looks at who has them.
+    """
+
+    seconds: float = 0.5
+    kept_bytes: int = 16 << 20
+    end_seconds: float = 0.5
+    poll_seconds: float = 0.01
+
+
 class StoreLimits(NamedTuple):
     """When queues are full, and how much is read at once.
 

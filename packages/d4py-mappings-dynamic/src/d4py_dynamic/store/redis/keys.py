@@ -93,7 +93,7 @@ _OTHERS = (
         "info",
         "spec",
     ),
-    *("answers", "finishing", "offsets", "archive", "resumption"),
+    *("answers", "finishing", "offsets", "archive", "resumption", "began", "events"),
 )
 
 

@@ -88,6 +88,7 @@ def announce(client: redis.Redis, keys: RunKeys, mapping: str, driver_id: str) -
         "versions": versions(),
         "open": 0,
         "resumable": 0,
+        "watchable": 0,
     }
     client.hset(keys.named("info"), mapping=info)
 

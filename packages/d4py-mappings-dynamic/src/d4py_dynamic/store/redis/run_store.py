@@ -255,6 +255,11 @@ class RedisRunStore:
             self._redis.set(place, self._envelope.wrap(resumption, place))
             self._redis.hset(self._keys.named("info"), "resumable", 1)
 
+    def make_watchable(self) -> None:
+        """Note that the events of the run are kept; see `EventPublisher`."""
+        with service_errors(self._address):
+            self._redis.hset(self._keys.named("info"), "watchable", 1)
+
     def take_over(self, last_heartbeat: int) -> DriverState:
         """Become the driver of the run; `events` begins with the results that were archived.
 

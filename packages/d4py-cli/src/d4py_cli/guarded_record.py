@@ -1,0 +1,87 @@
+"""`GuardedRecord`: keeps errors of what is written about a run from disturbing the run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+from typing import Protocol
+
+from d4py_cli.lines import OutputClosedError
+from d4py_cli.report.environment import WorkflowSources
+from dispel4py.errors import RunError
+from dispel4py.events import Event, Observer, RunStarted
+from dispel4py.result import RunResult
+
+_LOGGER = logging.getLogger("dispel4py.cli")
+
+
+class Written(Observer, Protocol):
+    """A record or a log: an observer, and a context around the run."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None: ...
+
+    def finish(self, result: RunResult) -> None:
+        """Take the result of a run that has done its work."""
+
+
+class GuardedRecord:
+    """A record, or a log, whose errors are warnings while the run goes on.
+
+    Args:
+        record: an observer, and a context around the run.
+        option: the option that asked for it, for messages.
+        sources: adds the files of the workflow to the start of the run.
+
+    Attributes:
+        error: the first error; None if all could be written.
+    """
+
+    def __init__(self, record: Written, option: str, sources: WorkflowSources) -> None:
+        self._record = record
+        self._option = option
+        self._sources = sources
+        self.error: Exception | None = None
+
+    def on_event(self, event: Event) -> None:
+        """Give the record an event of the run."""
+        if isinstance(event, RunStarted):
+            event = self._sources.add_to(event)
+        try:
+            self._record.on_event(event)
+        except OutputClosedError:
+            pass  # the reader of standard output has enough
+        except (RunError, OSError) as error:
+            if text := self._note(error):
+                _LOGGER.warning("%s", text)
+
+    def finish(self, result: RunResult) -> None:
+        """Give the record the result of a run that has done its work."""
+        self._record.finish(result)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        try:
+            self._record.__exit__(kind, error, where)
+        except (RunError, OSError) as failure:
+            if text := self._note(failure):  # after the run, when its log lines are not shown
+                print(f"dispel4py: {text}", file=sys.stderr)
+
+    def _note(self, error: RunError | OSError) -> str:
+        """Return a warning of the first error; "" for others, which follow from it."""
+        if self.error is not None:
+            return ""
+        self.error = error
+        text = str(error)
+        if isinstance(error, OSError):
+            text = f"cannot write {error.filename or 'a file'}: {error.strerror}"
+        return f"{text} ({self._option})"
