@@ -333,6 +333,16 @@ class TestWhatRaises:
         assert "SyntaxError" in str(error)
         assert 'wf.py", line 2\n    if x\n' in error.user_traceback
 
+    def test_frames_of_d4py_are_left_out_where_it_refuses_what_a_workflow_does(self, failing):
+        text = "from dispel4py import ProducerPE, WorkflowGraph\nWorkflowGraph().add(ProducerPE)"
+        error = failing(text)
+        assert 'wf.py", line 2' in error.user_traceback
+        assert "workflow_graph.py" not in error.user_traceback
+
+    def test_a_relative_import_is_answered_with_what_to_write(self, failing):
+        error = failing("from .helper import x")
+        assert str(error).endswith("or from name import …, for the file name.py beside it")
+
     def test_a_binary_file_is_an_error(self, folder):
         (folder / "wf.py").write_bytes(b"x = '\xff\xfe'")
         assert "cannot import wf.py: " in message_of("wf.py")

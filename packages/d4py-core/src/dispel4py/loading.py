@@ -17,7 +17,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispel4py.core import GenericPE
-from dispel4py.errors import WorkflowLoadError, name_list
+from dispel4py.errors import WorkflowLoadError, format_user_traceback, name_list
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.workflow_graph import WorkflowGraph, all_graphs
 
@@ -295,7 +295,7 @@ def _raised(target: str, error: BaseException) -> WorkflowLoadError:
         )
     return WorkflowLoadError(
         f"cannot import {target}: {reason}",
-        "".join(traceback.format_exception(type(error), error, frames)),
+        format_user_traceback(error.with_traceback(frames)),
     )
 
 
