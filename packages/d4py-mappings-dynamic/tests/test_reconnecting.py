@@ -217,6 +217,28 @@ class TestRetryUntilDeadline:
             assert client.ping()
             restarted.join()
 
+    def test_a_connection_that_breaks_twice_before_a_command_is_made_again(self):
+        def serve():
+            for answer in (b"+PONG\r\n", b"", b"+PONG\r\n"):
+                connection, _ = listener.accept()
+                with connection:
+                    left = 2  # CLIENT SETINFO with a name, and with a version
+                    while left:
+                        count = connection.recv(1 << 10).count(b"SETINFO")
+                        connection.sendall(b"+OK\r\n" * count)
+                        left -= count
+                    while answer and b"PING" not in connection.recv(1 << 10):
+                        pass
+                    connection.sendall(answer)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=serve)
+            thread.start()
+            url = f"redis://127.0.0.1:{listener.getsockname()[1]}?protocol=2"
+            with connect(Address(url, reconnect_seconds=5.0)) as client:
+                assert [client.ping(), client.ping()] == [True, True]
+            thread.join()
+
     def test_the_answer_to_a_large_command_has_a_longer_timeout(self, server, monkeypatch):
         monkeypatch.setattr(client_module, "_BYTES_PER_SECOND", 1 << 15)
         with connect(Address(server.url), 0.5) as client, server.client() as other:

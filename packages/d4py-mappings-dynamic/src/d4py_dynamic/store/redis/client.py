@@ -60,6 +60,7 @@ class _TimedConnection:
         super().__init__(*arguments, **settings)
         self._primary = primary
         self._was_connected = False
+        self._is_new = False
 
     def connect(self) -> None:
         """Connect, also where a pool finds this connection broken before it sends a command."""
@@ -76,6 +77,21 @@ class _TimedConnection:
         if self._primary is not None:
             parent.send_command("DEL", self._primary.probe, check_health=False)
             self.read_response()
+        self._is_new = True
+
+    def can_read(self, timeout: float = 0) -> bool:
+        """See `AbstractConnection`; a new connection that has broken has nothing to read.
+
+        The pool looks once more when it has made a connection anew, and tries no third time.  The
+        command that comes next is tried again.
+        """
+        parent: Any = super()
+        try:
+            return bool(parent.can_read(timeout))
+        except redis.ConnectionError:
+            if not self._is_new:
+                raise
+            return False
 
     def _connect(self) -> Any:
         parent: Any = super()
@@ -97,6 +113,7 @@ class _TimedConnection:
     def send_packed_command(self, command: Any, check_health: Any = True) -> None:
         """See `AbstractConnection`."""
         parent: Any = super()
+        self._is_new = False
         if self._sock is None:
             self.connect()
         elif self._primary is not None and not self._primary.is_at((self.host, self.port)):
