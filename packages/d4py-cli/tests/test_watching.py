@@ -170,6 +170,7 @@ def test_the_page_of_a_folder_of_runs_is_that_of_the_latest(
     driver.send_signal(signal.SIGINT)
     web_page.locator("#head .outcome", has_text="interrupted").wait_for()
     assert (driver.wait(30), page.wait(30)) == (130, 0)
+    assert b"writing --run-dir; another Ctrl-C ends that\n" in driver.stderr.read()
 
 
 class TestFollowedLog:

@@ -39,12 +39,13 @@ class GuardedRecord:
         sources: adds the files of the workflow to the start of the run.
 
     Attributes:
+        option: see above.
         error: the first error; None if all could be written.
     """
 
     def __init__(self, record: Written, option: str, sources: WorkflowSources) -> None:
         self._record = record
-        self._option = option
+        self.option = option
         self._sources = sources
         self.error: Exception | None = None
 
@@ -84,4 +85,4 @@ class GuardedRecord:
         text = str(error)
         if isinstance(error, OSError):
             text = f"cannot write {error.filename or 'a file'}: {error.strerror}"
-        return f"{text} ({self._option})"
+        return f"{text} ({self.option})"

@@ -14,7 +14,7 @@ from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.output.choosing import open_output
-from d4py_cli.records import FORMER_NAMES, Workflow, check_written, open_records
+from d4py_cli.records import FORMER_NAMES, Workflow, announce_writing, check_written, open_records
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
@@ -163,6 +163,8 @@ def run_and_report(
                 reporter.fail(error)
                 if lines is None:
                     print_outputs_so_far(error)
+                if isinstance(error, KeyboardInterrupt):
+                    announce_writing(records)
                 raise
             reporter.finish(result)
             for record in records:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from d4py_cli.guarded_record import GuardedRecord, Written
     from d4py_cli.report.environment import WorkflowSources
 
+#: Options that ask for what takes seconds to write.
+_SLOW = ("--report", "--provenance", "--run-dir")
 #: Name of a mapping in dispel4py that took times → mapping.
 FORMER_NAMES = {"timed_simple": "simple", "timed_multi": "multi", "timed_mpi": "mpi"}
 
@@ -95,6 +98,13 @@ def open_records(
         opened.append(GuardedRecord(record, option, sources))
         stack.push(opened[-1].__exit__)
     return opened
+
+
+def announce_writing(records: Iterable[GuardedRecord]) -> None:
+    """Say what an interrupted run still writes, if that may take seconds."""
+    names = [record.option for record in records if record.option in _SLOW]
+    if names:
+        print(f"writing {', '.join(names)}; another Ctrl-C ends that", file=sys.stderr)
 
 
 def check_written(records: Iterable[GuardedRecord]) -> None:
