@@ -28,14 +28,28 @@ _to_come = {
 }
 
 
+class _Seen:
+    """What the sets were last updated for.
+
+    Attributes:
+        modules: number of imported modules; -1 if one of them was being imported.
+    """
+
+    modules = 0
+
+
 def add_imported_types() -> bool:
     """Add the immutable types of modules that were imported meanwhile; return if there were any."""
-    imported = [name for name in _to_come if name in sys.modules]
+    if _Seen.modules == len(sys.modules):
+        return False
+    _Seen.modules = len(sys.modules)
     added = False
-    for name in imported:
+    for name in _to_come.keys() & sys.modules.keys():
         module = sys.modules[name]
         kinds: set[Any] = {getattr(module, kind, None) for kind in _to_come[name]}
-        if None not in kinds:  # as they are while another thread is importing the module
+        if None in kinds:  # another thread is importing the module
+            _Seen.modules = -1
+        else:
             for group in (SMALL, SMALL_INSIDE, IMMUTABLE, IMMUTABLE_INSIDE):
                 group.update(kinds)
             _to_come.pop(name, None)

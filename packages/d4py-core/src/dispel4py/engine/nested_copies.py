@@ -1,7 +1,8 @@
-"""Copies of lists and dicts of lists and dicts, such as records with columns of numbers.
+"""Copies of lists and dicts of a few lists and dicts, such as a record with columns of numbers.
 
 Pickle makes a copy of every number and string.  Here they are shared, since they cannot change, and
-each container is checked and copied by loops in C.  Deeper containers take pickle less time.
+each container is checked and copied by loops in C.  Many small containers, and deeper ones, take
+pickle less time, so that this returns early if there are any.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from gc import get_referents
 from typing import Any
 
 _COPIED = frozenset({list, dict})
-_CONTAINERS = _COPIED | {tuple}
-#: More containers than this are checked together.
-_FEW = 4
+#: Pickle copies more containers in less time.
+_MOST = 4
 
 
 def copy_nested(item: Any, immutable: set[type]) -> Any:
@@ -26,10 +26,12 @@ def copy_nested(item: Any, immutable: set[type]) -> Any:
         None if there is anything else in it, or one object in two places.
     """
     kind = type(item)
-    values = [*item.values()] if kind is dict else item
-    inner = [value for value in values if type(value) not in immutable]
-    if not _CONTAINERS.issuperset(map(type, inner)) or not _are_flat(inner, immutable):
-        return None
+    inner: list[Any] = []
+    for value in item.values() if kind is dict else item:
+        if type(value) not in immutable:
+            if len(inner) == _MOST or not _is_flat(value, immutable):
+                return None
+            inner.append(value)
     if len(inner) > 1 and len(set(map(id, inner))) < len(inner):
         return None
     if kind is dict:
@@ -40,15 +42,13 @@ def copy_nested(item: Any, immutable: set[type]) -> Any:
             if type(value) in _COPIED:
                 made[key] = value.copy()
         return made
-    copies = [value.copy() if type(value) in _COPIED else value for value in values]
+    copies = [value.copy() if type(value) in _COPIED else value for value in item]
     return copies if kind is list else tuple(copies)
 
 
-def _are_flat(containers: list[Any], immutable: set[type]) -> bool:
-    """Return whether lists, tuples and dicts hold immutable values alone."""
-    if len(containers) > _FEW:
-        return immutable.issuperset(map(type, get_referents(*containers)))
-    return all(
-        immutable.issuperset(map(type, get_referents(value) if type(value) is dict else value))
-        for value in containers
-    )
+def _is_flat(value: Any, immutable: set[type]) -> bool:
+    """Return whether a value is a list, tuple or dict of immutable values alone."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return immutable.issuperset(map(type, value))
+    return kind is dict and immutable.issuperset(map(type, get_referents(value)))
