@@ -389,6 +389,9 @@ ELSEWHERE = {
     "no run to join; the run's driver is dead": (
         "test_a_run_that_has_ended_cannot_be_joined_and_is_not_created_again"
     ),
+    "a full disk where `--log`, `--report`, `--trace`, `--run-dir` or `--provenance` is written": (
+        "test_the_results_survive_and_what_is_missing_is_named"
+    ),
     "foreign bytes on a stream": "test_foreign_bytes_are_dropped_and_reported_and_never_unpickled",
 }
 
