@@ -74,7 +74,7 @@ test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of
 	done
 
 test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the mapping mpi on Open MPI, MPICH and Intel MPI
-	@for run in test:mpi test:losses mpich:run mpich:losses impi:losses; do \
+	@for run in test:mpi test:losses mpich:run mpich:losses impi:run impi:losses; do \
 		echo "== $$run"; $(RUN) $$run || failed=1; \
 	done; exit $${failed:-0}
 
