@@ -24,6 +24,8 @@ from d4py_conformance.bench.rows import BEFORE, HERE, PEERS, Row, Side
 LIMIT = 900.0
 #: Settings of Ray: no tokens, and time to start on a busy machine.
 _RAY = {"RAY_AUTH_MODE": "disabled", "RAY_raylet_start_wait_time_s": "120"}
+#: Without these, the mpiexec of Open MPI refuses to run as root, as which containers run.
+_AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 _PROGRAMS = Path(__file__).with_name("programs")
 
 
@@ -146,7 +148,7 @@ def _command(side: Side, folder: Path, size: int) -> list[str]:
 def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in the environment with that folder of programs."""
     path = os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
-    environ = {**os.environ, "PATH": path, **_RAY}
+    environ = {**os.environ, "PATH": path, **_RAY, **(_AS_ROOT if os.geteuid() == 0 else {})}
     return subprocess.run(
         command, check=False, env=environ, capture_output=True, text=True, timeout=LIMIT
     )

@@ -18,7 +18,7 @@ def main() -> None:
         LocalCluster(HOPS + 1, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
-        client.wait_for_workers(HOPS + 1)
+        client.wait_for_workers(HOPS + 1, timeout=120)
         workers = [*client.scheduler_info(n_workers=-1)["workers"]]
         started_at = perf_counter()
         arriving: Any = [*range(1, count + 1)]
