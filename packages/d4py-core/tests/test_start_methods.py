@@ -215,7 +215,7 @@ def test_c4_nothing_of_a_program_stays_that_was_killed_after_it_had_replaced_a_w
     # Waits until its output has no other writer, which is when all processes have ended.
     status, out, err = program(REPLACING, killing)
     assert (status, err) == (-9, "")
-    assert out.splitlines()[0] == "worker 1 True"
+    assert {*out.splitlines()} <= {"worker 1 True", "worker 6 True"}  # each if it got so far
 
 
 @linux
