@@ -64,14 +64,11 @@ test-dask-small: .hatch/dask.ready
 	@echo "== the mapping on Dask"
 	@$(RUN) dask:small
 
-# Beside the server that d4py brings along: those that can be had here without installing them.  With
+# The server that d4py brings along, and those that can be had here without installing them.  With
 # SERVERS='/path/to/redis-server …', those.
-test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of Redis
-	@set -e; for server in $(or $(SERVERS),$$(.ci/redis-servers .hatch/servers .hatch/test/bin/python)); do \
-		echo "== $$($$server --version | cut -d ' ' -f 1-3)"; \
-		D4PY_TEST_SERVER=$$server $(RUN) test:redis; \
-		D4PY_TEST_SERVER=$$server $(RUN) test:failover; \
-	done
+test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of Redis, and the table of them
+	@servers=$${SERVERS:-$$(.ci/redis-servers .hatch/servers .hatch/test/bin/python && $(RUN) test:server)} && \
+		HATCH=$(HATCH) .ci/test-redis-servers .hatch/servers $$servers
 
 test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the mapping mpi on Open MPI, MPICH and Intel MPI
 	@for run in test:mpi test:losses mpich:run mpich:losses impi:run impi:losses; do \

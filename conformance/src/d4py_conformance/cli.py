@@ -5,6 +5,7 @@ follows ``--`` goes to pytest, such as tests of a mapping of your own:
 ``dispel4py-conformance report --output here -- -n 2 tests/test_my_mapping.py``.
 ``bench-table`` shows what benchmarks have measured; ``pytest-benchmark compare`` compares two
 sessions.  ``bench-instructions`` counts instructions, which do not depend on the load of a machine.
+``test-table`` puts into a page which tests have passed in several runs of pytest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from d4py_conformance import junit_tables
 from d4py_conformance.bench import instructions
 from d4py_conformance.bench import tables as bench_tables
 from dispel4py.errors import OptionError
@@ -74,7 +76,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     counts.add_argument("paths", nargs="*", metavar="PATH", help="names of paths (default: all)")
     counts.set_defaults(do=_bench_instructions)
+    _add_test_table(commands.add_parser("test-table", help="show which tests passed in which run"))
     return parser
+
+
+def _add_test_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--into",
+        metavar="FILE",
+        required=True,
+        help="put it into a Markdown file, between the marks that are there for it",
+    )
+    parser.add_argument("--target", required=True, help="the command that makes the table")
+    parser.add_argument(
+        "--library", action="append", default=[], help="a distribution whose version is named"
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="NAME=FILE",
+        help="a run, and what pytest's --junitxml has written; several files of one NAME add up",
+    )
+    parser.set_defaults(do=_test_table)
+
+
+def _test_table(arguments: argparse.Namespace) -> int:
+    files: dict[str, list[Path]] = {}
+    for run in arguments.runs:
+        name, separator, path = run.rpartition("=")
+        if not separator or not Path(path).is_file():
+            raise OptionError(f"{run!r} is not a name and a file: NAME=FILE")
+        files.setdefault(name, []).append(Path(path))
+    runs = {name: junit_tables.read_counts(paths) for name, paths in files.items()}
+    table = junit_tables.make_table(runs, arguments.library)
+    junit_tables.put_into(Path(arguments.into), arguments.target, table)
+    return 0
 
 
 def _bench_table(arguments: argparse.Namespace) -> int:
