@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import htcondor2
 import pytest
 import yaml
 from pages import ROOT
@@ -17,7 +16,8 @@ from pages import ROOT
 from d4py_examples.graph_testing import pipeline_test
 
 CLUSTERS = ROOT / "examples" / "clusters"
-SCRIPTS = sorted([*CLUSTERS.glob("*.sh"), ROOT / ".ci" / "run"])
+OF_CI = [ROOT / ".ci" / name for name in ("run", "redis-servers", "test-redis-servers")]
+SCRIPTS = sorted([*CLUSTERS.glob("*.sh"), *OF_CI])
 INPUTS = '{"TestProducer0": 20}'
 #: What the scripts take for the environment of d4py.
 ENVIRONMENT = str(Path(sys.executable).parent.parent)
@@ -82,6 +82,8 @@ def condor_jobs(**values):
     Args:
         values: of variables, as `condor_submit` gets them.
     """
+    import htcondor2  # it has no wheel for macOS
+
     *parts, _ = re.split(r"^queue.*$", (CLUSTERS / "htcondor.sub").read_text(), flags=re.MULTILINE)
     jobs = []
     for number in range(len(parts)):
@@ -91,6 +93,7 @@ def condor_jobs(**values):
     return jobs
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="HTCondor's library is for Linux")
 def test_jobs_of_htcondor_drive_a_run_and_do_its_work(server, tmp_path):
     given = {name: tmp_path / name for name in ("inputs", "key", "redis_url", "workflow")}
     given["inputs"].write_text(INPUTS)

@@ -169,3 +169,14 @@ class TestMisspeltMethods:
                 return data
 
         assert notes(chain(Numbers(), Own(), Sink())) == []
+
+    def test_one_that_a_base_class_calls_is_not(self):
+        class Base(IterativePE):
+            def _process(self, data):
+                return self.pre_process(data)
+
+        class Derived(Base):
+            def pre_process(self, data):
+                return data
+
+        assert notes(chain(Numbers(), Derived(), Sink())) == []

@@ -12,9 +12,6 @@ from d4py_conformance.waiting import NEVER
 from dispel4py import GenericPE
 from dispel4py.errors import GraphError, ItemError, ProcessingError, WorkerLostError
 
-#: Seconds in which a run that fails at once should have ended.
-PROMPTLY = 3.0
-
 
 @pytest.fixture
 def fails(execute):

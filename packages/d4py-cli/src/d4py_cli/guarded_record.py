@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol
 
 from d4py_cli.lines import OutputClosedError
-from d4py_cli.report.environment import WorkflowSources
+from d4py_cli.report.environment import WorkflowSources, add_sources
 from dispel4py.errors import RunError
 from dispel4py.events import Event, Observer, RunStarted
 from dispel4py.result import RunResult
@@ -36,14 +36,15 @@ class GuardedRecord:
     Args:
         record: an observer, and a context around the run.
         option: the option that asked for it, for messages.
-        sources: adds the files of the workflow to the start of the run.
+        sources: adds the files of the workflow to the start of the run; None for a run that was
+            started elsewhere.
 
     Attributes:
         option: see above.
         error: the first error; None if all could be written.
     """
 
-    def __init__(self, record: Written, option: str, sources: WorkflowSources) -> None:
+    def __init__(self, record: Written, option: str, sources: WorkflowSources | None) -> None:
         self._record = record
         self.option = option
         self._sources = sources
@@ -52,7 +53,7 @@ class GuardedRecord:
     def on_event(self, event: Event) -> None:
         """Give the record an event of the run."""
         if isinstance(event, RunStarted):
-            event = self._sources.add_to(event)
+            event = add_sources(event) if self._sources is None else self._sources.add_to(event)
         try:
             self._record.on_event(event)
         except OutputClosedError:

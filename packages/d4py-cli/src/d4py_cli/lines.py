@@ -94,7 +94,7 @@ class LinesFile:
             RunError: The line cannot be written.
         """
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)  # else it grows with each line
         if self._ascii:
             line = "".join(c if c.isascii() else json.dumps(c)[1:-1] for c in line)
         try:

@@ -94,7 +94,8 @@ def open_records(
         from d4py_cli.guarded_record import GuardedRecord
         from d4py_cli.report.environment import WorkflowSources
 
-        sources = sources or WorkflowSources(None if workflow is None else workflow.file)
+        if sources is None and workflow is not None:
+            sources = WorkflowSources(workflow.file, workflow.graph)
         opened.append(GuardedRecord(record, option, sources))
         stack.push(opened[-1].__exit__)
     return opened

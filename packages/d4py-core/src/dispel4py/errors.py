@@ -218,8 +218,9 @@ class ProcessingError(RunError):
         self.user_traceback = user_traceback
         self.exception_type = exception_type or reason.partition(":")[0]
         self.advice = advice
-        told = (pe_id, instance, phase, item, reason, user_traceback, self.exception_type, advice)
-        super().__init__(*told)
+        super().__init__(
+            *(pe_id, instance, phase, item, reason, user_traceback, self.exception_type, advice)
+        )
 
     def __reduce__(self) -> Any:
         notes = getattr(self, "__notes__", ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,14 +78,16 @@ class ProvenanceRecord(Record):
             given_parameters(self._options),
             command_line(self.started.command),
         )
+        before = {*self._path.iterdir()}  # what PEs have written there
         results = self._results()
         others = [self._path / "prov.json"]
         try:
             write_prov(others[0], account, results)
             write_crate(self._path, account, results, others)
         except OSError as error:
-            for path in self._path.iterdir():  # the folder was empty, and a part is no crate
-                path.unlink()
+            for path in {*self._path.iterdir()} - before:  # a part is no crate
+                with suppress(OSError):
+                    path.unlink()
             raise RunError(f"cannot write {self._path}: {error.strerror}") from error
 
     def discard(self) -> None:

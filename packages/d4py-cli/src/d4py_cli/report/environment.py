@@ -6,12 +6,15 @@ import hashlib
 import os
 import shlex
 import subprocess
-import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from d4py_cli.report.summary import RunSummary
+from dispel4py.errors import GraphError
 from dispel4py.events import RunStarted, SourceFile
+from dispel4py.observing.description import source_of
+from dispel4py.workflow_graph import WorkflowGraph
 
 _GIT_SECONDS = 10
 
@@ -25,30 +28,28 @@ def add_sources(started: RunStarted, first: str | None = None) -> RunStarted:
         started: the start of the run.
         first: the file of the workflow itself; None if there is none.
     """
-    paths = dict.fromkeys(path for path in [first, *(pe.file for pe in started.pes)] if path)
-    own = (path for path in paths if path == first or "site-packages" not in path)
-    found = tuple(source for path in own if (source := _read_source(path)))
-    return replace(started, sources=found)
+    return replace(started, sources=_read_sources(first, [pe.file for pe in started.pes]))
 
 
 class WorkflowSources:
-    """Adds the files of a workflow to the start of a run, for several observers; reads them once.
+    """Adds the files of a workflow to the start of a run, for several observers.
+
+    They are read before the run begins, as Git may take seconds: an observer has no such time.
 
     Args:
         first: see `add_sources`.
+        graph: the graph, whose PEs are defined in the other files.
     """
 
-    def __init__(self, first: str | None) -> None:
-        self._first = first
-        self._lock = threading.Lock()
-        self._started: RunStarted | None = None
+    def __init__(self, first: str | None, graph: WorkflowGraph) -> None:
+        files: list[str | None] = []
+        with suppress(GraphError):  # the run will say what is wrong
+            files = [source_of(type(pe))[0] for pe in graph.flatten().get_contained_objects()]
+        self._found = _read_sources(first, files)
 
     def add_to(self, started: RunStarted) -> RunStarted:
         """Return the start of the run with the files."""
-        with self._lock:
-            if self._started is None:
-                self._started = add_sources(started, self._first)
-            return self._started
+        return replace(started, sources=self._found)
 
 
 def command_line(command: Sequence[str]) -> str:
@@ -60,6 +61,12 @@ def command_line(command: Sequence[str]) -> str:
     at = next((i for i, word in enumerate(command) if os.path.basename(word) == "dispel4py"), 0)
     words = command[at:]
     return shlex.join([os.path.basename(words[0]), *words[1:]]) if words else ""
+
+
+def _read_sources(first: str | None, files: Iterable[str | None]) -> tuple[SourceFile, ...]:
+    paths = dict.fromkeys(path for path in [first, *files] if path)
+    own = (path for path in paths if path == first or "site-packages" not in path)
+    return tuple(source for path in own if (source := _read_source(path)))
 
 
 def _read_source(path: str) -> SourceFile | None:

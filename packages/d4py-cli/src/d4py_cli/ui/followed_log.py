@@ -57,7 +57,10 @@ def _find_log(place: Path) -> Path:
 
 def _chain(first: Event, lines: Iterator[bytes]) -> Iterator[Event]:
     yield first
-    yield from map(from_json, lines)
+    try:
+        yield from map(from_json, lines)
+    except ValueError as error:
+        raise OptionError(f"the log holds a line that is no event: {error}") from error
 
 
 def _lines(file: BinaryIO, stopped: threading.Event, limits: PageLimits) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from urllib.parse import quote
 
 import uvicorn
@@ -150,8 +150,16 @@ def main() -> None:
     """Serve on the listening socket whose number is the argument."""
     server = LiveServer(os.environ.pop(TOKEN_VARIABLE))
     listener = socket.socket(fileno=int(sys.argv[1]))
-    serve(server, listener, map(from_json, sys.stdin.buffer))
+    serve(server, listener, _whole_events(sys.stdin.buffer))
     os._exit(0)  # the run waits; to take the libraries down takes as long as all else at the end
+
+
+def _whole_events(lines: Iterable[bytes]) -> Iterator[Event]:
+    """Yield the events of lines; the last line may be cut, as its writer was killed."""
+    for line in lines:
+        if not line.endswith(b"\n"):
+            return
+        yield from_json(line)
 
 
 def serve(server: LiveServer, listener: socket.socket, events: Iterable[Event]) -> None:

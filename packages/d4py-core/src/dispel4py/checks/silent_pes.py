@@ -15,7 +15,7 @@ from dispel4py.core import GenericPE, make_pe_id, overrides_batch
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
-#: Names of methods that are meant for others.
+#: Misspelt name of a method → the name of the one that a run calls.
 _MISSPELT = {
     wrong: right
     for right in ("preprocess", "postprocess")
@@ -114,12 +114,14 @@ def _does_nothing(pe: GenericPE) -> bool:
 
 def _misspelt(name: str, pe: GenericPE) -> Iterator[str]:
     """Yield a sentence for each method that looks like one which a run calls, and is not called."""
-    functions = [it for it in vars(type(pe)).values() if isinstance(it, FunctionType)]
+    # A base class may call what the class of the PE defines.
+    members = [it for kind in type(pe).__mro__ for it in vars(kind).values()]
+    functions = [it for it in members if isinstance(it, FunctionType)]
     used = {word for function in functions for word in function.__code__.co_names}
-    for function in functions:
-        meant = _MISSPELT.get(function.__name__)
-        if meant is not None and function.__name__ not in used:
-            yield f"{name}: {function.__name__}() was not called; did you mean {meant}()?"
+    for wrong in dict.fromkeys(function.__name__ for function in functions):
+        meant = _MISSPELT.get(wrong)
+        if meant is not None and wrong not in used:
+            yield f"{name}: {wrong}() was not called; did you mean {meant}()?"
 
 
 def _question(pe: GenericPE) -> str:

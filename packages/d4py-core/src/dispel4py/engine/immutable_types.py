@@ -46,7 +46,7 @@ def add_imported_types() -> bool:
     added = False
     for name in _to_come.keys() & sys.modules.keys():
         module = sys.modules[name]
-        kinds: set[Any] = {getattr(module, kind, None) for kind in _to_come[name]}
+        kinds: set[Any] = {getattr(module, kind, None) for kind in _to_come.get(name, ())}
         if None in kinds:  # another thread is importing the module
             _Seen.modules = -1
         else:

@@ -63,7 +63,7 @@ def describe_run(
 def _describe(planned: PlannedPE) -> PEDescription:
     pe = planned.pe
     kind = type(pe)
-    file, line = _source_of(kind)
+    file, line = source_of(kind)
     return PEDescription(
         planned.id,
         planned.id.removesuffix(str(planned.index)),
@@ -75,7 +75,7 @@ def _describe(planned: PlannedPE) -> PEDescription:
     )
 
 
-def _source_of(kind: type) -> tuple[str | None, int | None]:
+def source_of(kind: type) -> tuple[str | None, int | None]:
     """Return file and line of a class, without reading the file, which would take milliseconds."""
     code = [entry.__code__ for entry in vars(kind).values() if isinstance(entry, FunctionType)]
     first = min((one.co_firstlineno for one in code), default=None)

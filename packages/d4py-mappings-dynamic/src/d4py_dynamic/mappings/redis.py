@@ -134,7 +134,7 @@ class RedisBackend:
         from d4py_dynamic.store.redis.published_events import EventPublisher
         from dispel4py.observing.event_stream import EventStream
 
-        publisher = EventPublisher(self._address, self._keys, self._secret)
+        publisher = EventPublisher(self._address, self._keys, self._secret, self._driver_id)
         stream = EventStream([publisher])
         try:
             yield replace(options, observers=(EventTee(events_of(options), stream),))

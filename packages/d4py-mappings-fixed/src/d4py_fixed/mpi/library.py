@@ -33,8 +33,11 @@ NO_LIBRARY = os.EX_CONFIG
 class MpiLibraryError(ServiceError):
     """mpi4py has no MPI library, or one that does not belong to the launcher.
 
-    All processes of a machine meet it, so one of them has to report it.
+    Attributes:
+        is_common: all processes of a machine raise it, so that one of them has to report it.
     """
+
+    is_common = True
 
 
 def library_error() -> ServiceError:
@@ -48,11 +51,11 @@ def load_mpi() -> Any:
     Raises:
         MpiLibraryError: mpi4py cannot load an MPI library, or it does not belong to the launcher.
     """
-    import mpi4py
-
-    mpi4py.rc.initialize = False
-    skip_libfabric_search()
     try:
+        import mpi4py
+
+        mpi4py.rc.initialize = False
+        skip_libfabric_search()
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError where it finds no library
         raise MpiLibraryError(_not_loaded(error)) from error
@@ -96,8 +99,8 @@ def _check_launcher(vendor: str, library: str) -> None:
     launcher = next((_LAUNCHERS[name] for name in _LAUNCHERS if name in os.environ), None)
     if launcher is None or (launcher == OPEN_MPI) == (vendor == OPEN_MPI):
         return
-    speaks_pmix = "pmix" in library.lower() or any(name in os.environ for name in _INTEL_SETTINGS)
-    if launcher == OPEN_MPI and speaks_pmix:
+    uses_pmix = "pmix" in library.lower() or any(name in os.environ for name in _INTEL_SETTINGS)
+    if launcher == OPEN_MPI and uses_pmix:
         return
     raise MpiLibraryError(
         f"this mpiexec is that of {launcher}, and the MPI library that mpi4py uses is"
@@ -108,7 +111,7 @@ def _check_launcher(vendor: str, library: str) -> None:
 def _not_loaded(error: Exception) -> str:
     choice = os.environ.get("MPI4PY_MPIABI")
     if choice is not None:
-        reason = f": {error}" if "open shared object" in str(error) else ""
+        reason = f": {error}" if isinstance(error, ImportError) else ""
         return (
             f"mpi4py cannot load the MPI library that MPI4PY_MPIABI={choice} asks for{reason};"
             " unset MPI4PY_MPIABI, since mpi4py finds the MPI of a Python environment without it"

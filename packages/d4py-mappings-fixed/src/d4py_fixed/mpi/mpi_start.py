@@ -26,7 +26,7 @@ def start_mpi() -> Any:
     """
     mpi = load_mpi()
     try:
-        with warnings.catch_warnings():  # mpi4py guesses what `_check_launcher` finds out
+        with warnings.catch_warnings():  # it would repeat the error of `_check_launcher`
             warnings.filterwarnings("ignore", "suspicious MPI execution environment")
             mpi.Init_thread(mpi.THREAD_SERIALIZED)
     except Exception as error:
@@ -54,11 +54,14 @@ def _check_launcher(mpi: Any) -> None:
     if any(one not in (None, other) for one, other in zip(launched, actual, strict=True)):
         of = f" of {launched[1]}" if launched[1] is not None else ""
         library = mpi.Get_library_version()
-        raise MpiLibraryError(
+        error = MpiLibraryError(
             f"mpiexec started this process as rank {launched[0]}{of}, but MPI takes it for rank"
             f" {actual[0]} of {actual[1]}: mpiexec and the MPI library that mpi4py uses"
             f" ({first_line(library)}) are of different kinds; {other_kind(library)}"
         )
+        # Where the launcher does not say how many it has started, rank 0 finds no difference.
+        error.is_common = launched[1] is not None
+        raise error
 
 
 # The files by which ranks of one machine share memory lose their names once every rank has mapped

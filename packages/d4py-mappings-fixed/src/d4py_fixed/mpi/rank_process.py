@@ -186,7 +186,7 @@ def serve(*, adopts_streams: bool = False, is_of_job: bool = False) -> None:
 
 
 def _exit_at_start(error: ServiceError, limits: MpiLimits = MpiLimits()) -> NoReturn:
-    if isinstance(error, MpiLibraryError) and rank_on_machine():
+    if isinstance(error, MpiLibraryError) and error.is_common and rank_on_machine():
         sleep(limits.common_report_seconds)
     else:
         print(f"dispel4py: error: {error}", file=sys.stderr, flush=True)

@@ -48,6 +48,8 @@ def service_errors(address: Address) -> Iterator[None]:
 def _advice(error: redis.RedisError, address: Address) -> str:
     """Return what would help where a server does not answer; it may be empty."""
     text, is_tls = str(error), address.url.startswith("rediss://")
+    if "bytes at once" in text:  # the server was reached, and the text says what to do
+        return ""
     if is_tls and re.search("Timeout connecting|WRONG_VERSION_NUMBER|record layer failure", text):
         return "; if it does not use TLS, its URL begins with redis://"
     if isinstance(error, redis.TimeoutError):

@@ -37,6 +37,7 @@ class EventPublisher:
         address: the server.
         keys: the run's keys.
         secret: the run's key.
+        driver_id: id of the driver; nothing is kept once another one has taken over.
         limits: how often, and how much is kept.
     """
 
@@ -45,11 +46,13 @@ class EventPublisher:
         address: Address,
         keys: RunKeys,
         secret: bytes,
+        driver_id: str,
         limits: PublishLimits = PublishLimits(),
     ) -> None:
         self._address = address
         self._keys = keys
         self._envelope = Envelope(secret)
+        self._driver_id = driver_id
         self._limits = limits
         self._sizes: deque[int] = deque()
         self._changed = threading.Condition()
@@ -106,7 +109,7 @@ class EventPublisher:
         self._sizes.append(len(sealed))
         while len(self._sizes) > 1 and sum(self._sizes) > self._limits.kept_bytes:
             self._sizes.popleft()
-        request = ScriptRequest(kept=len(self._sizes))
+        request = ScriptRequest(driver_id=self._driver_id, kept=len(self._sizes))
         request.set("events", request.value(sealed))
         first = [event for event in events if isinstance(event, RunStarted)]
         if first:

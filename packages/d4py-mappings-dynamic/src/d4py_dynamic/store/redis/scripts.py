@@ -21,6 +21,8 @@ def _read_scripts() -> dict[str, str]:
     sources = {}
     with os.scandir(os.path.join(os.path.dirname(__file__), "lua")) as files:
         for file in files:
+            if not file.name.endswith(".lua"):  # an editor's
+                continue
             with open(file, encoding="utf-8") as lines:
                 sources[file.name.removesuffix(".lua")] = lines.read()
     return sources

@@ -4,9 +4,10 @@
 --   events  value: sealed events
 --   began   value: the first event, sealed, if it is among them
 --   kept    how many entries are kept
--- Returns  1, or 0 if the run is over, of which no key may be made anew
+--   driver_id
+-- Returns  1, or 0 if the run is over, of which no key may be made anew, or has another driver
 
-if run_gone() then return 0 end
+if run_gone() or not_the_driver(request.driver_id) then return 0 end
 local earlier = earlier_answer()
 if earlier then return earlier end
 
