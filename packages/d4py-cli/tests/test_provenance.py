@@ -1,9 +1,14 @@
 """`--provenance`: what a real run writes; `test_crates.py` has it read by others."""
 
+import errno
 import json
 import pickle
+import threading
 
 import pytest
+
+from d4py_cli.provenance import crate
+from d4py_cli.report import environment
 
 DECLARING = """
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -110,3 +115,31 @@ def test_a_pe_that_declares_runs_where_nobody_observes(invoke, write):
     write("wf.py", DECLARING)
     done = invoke("simple", "wf.py", "-q")
     assert (done.status, done.err) == (0, "")
+
+
+def test_a_crate_that_cannot_be_written_takes_no_file_of_others_along(
+    invoke, write, folder, monkeypatch
+):
+    def write_half(place, *_):
+        (place / "half.json").write_text("{")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(crate, "write_crate", write_half)
+    write("wf.py", DECLARING)
+    done = invoke("simple", "wf.py", "--provenance", "crate", "--output", "crate/results.jsonl")
+    assert done.status == 1
+    assert "cannot write crate: No space left on device (--provenance)" in done.err
+    assert [path.name for path in (folder / "crate").iterdir()] == ["results.jsonl"]
+
+
+def test_files_of_a_workflow_are_read_before_the_run_and_not_by_an_observer(
+    invoke, write, monkeypatch
+):
+    readers = []
+    monkeypatch.setattr(
+        environment, "_git", lambda *_: readers.append(threading.current_thread()) or ""
+    )
+    write("wf.py", DECLARING)
+    assert invoke("simple", "wf.py", "--log", "run.jsonl", "--trace", "run.json").status == 0
+    assert readers
+    assert {*readers} == {threading.main_thread()}

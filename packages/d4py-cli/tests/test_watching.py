@@ -183,6 +183,15 @@ class TestFollowedLog:
         with followed_log("run.jsonl", threading.Event(), PageLimits()) as found:
             assert [*found] == events
 
+    def test_a_line_that_is_no_event_is_an_error(self, folder):
+        started = RunStarted(0.0, "2026-11-30T12:00:00+00:00", "multi", 2, (), (), {})
+        (folder / "run.jsonl").write_text(f"{to_json(started)}\nother\n")
+        with (
+            followed_log("run.jsonl", threading.Event()) as found,
+            pytest.raises(OptionError, match="the log holds a line that is no event"),
+        ):
+            list(found)
+
     @pytest.mark.parametrize(
         ("place", "message"),
         [

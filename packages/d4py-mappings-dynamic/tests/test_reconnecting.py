@@ -121,6 +121,16 @@ class TestIdempotentScripts:
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
+    @pytest.mark.parametrize(("driver_id", "is_kept"), [("mine", True), ("replaced", False)])
+    def test_c8_events_of_a_driver_that_was_replaced_are_not_kept(
+        self, scripts, driver_id, is_kept
+    ):
+        scripts._client.hset("d4py:{x}:info", "driver", "mine")
+        request = ScriptRequest(driver_id=driver_id, kept=9)
+        request.set("events", request.value(b"sealed"))
+        assert scripts("publish", request) == is_kept
+        assert scripts._client.exists("d4py:{x}:events") == is_kept
+
     def test_a_call_that_was_refused_does_not_count(self, scripts, join):
         scripts._client.hset("d4py:{x}:info", "driver", "another")
         with pytest.raises(redis.ResponseError, match="LOST driver"):
