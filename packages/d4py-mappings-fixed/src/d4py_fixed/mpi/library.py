@@ -111,7 +111,8 @@ def _check_launcher(vendor: str, library: str) -> None:
 def _not_loaded(error: Exception) -> str:
     choice = os.environ.get("MPI4PY_MPIABI")
     if choice is not None:
-        reason = f": {error}" if isinstance(error, ImportError) else ""
+        # mpi4py has no module for an ABI that it does not know, which says nothing to a user.
+        reason = "" if "cannot import name" in str(error) else f": {error}"
         return (
             f"mpi4py cannot load the MPI library that MPI4PY_MPIABI={choice} asks for{reason};"
             " unset MPI4PY_MPIABI, since mpi4py finds the MPI of a Python environment without it"
