@@ -137,7 +137,11 @@ def interrupted(start: Start, folder: Path) -> str:
     busy = folder / "busy"
     busy.unlink(missing_ok=True)
     process = start(f"Path({str(busy)!r}).touch()", 10**9, "interrupted")
-    wait_until(busy.exists, "the run", LIMIT)
+    try:
+        wait_until(busy.exists, "the run", LIMIT)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     began_at = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     status, _, _ = ended(process)

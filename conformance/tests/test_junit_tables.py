@@ -56,7 +56,7 @@ def test_the_table_has_a_column_for_each_run(table, tmp_path):
 
 def test_a_page_without_a_place_for_it_is_an_error(table, capsys):
     assert table(("Redis 7", "one.xml"), target="make other") == 2
-    assert "add these lines:\n<!-- table of tests: begin" in capsys.readouterr().err
+    assert "add these two lines:\n<!-- table of tests: begin" in capsys.readouterr().err
 
 
 def test_a_run_without_a_file_is_an_error(table, capsys):

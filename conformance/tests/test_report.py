@@ -137,7 +137,7 @@ def test_a_file_without_a_place_for_the_matrix_is_refused_before_any_test(pytest
     file = pytester.makefile(".md", "no marks")
     result = pytester.runpytest_inprocess(f"--conformance-matrix={file}", "-p", "no:xdist")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*there is no place for the matrix*"])
+    result.stderr.fnmatch_lines(["*there is no place for the table*"])
 
 
 def test_command_tests_installed_mappings_anywhere(tmp_path, monkeypatch, capfd):

@@ -20,6 +20,7 @@ from pathlib import Path
 from d4py_conformance import junit_tables
 from d4py_conformance.bench import instructions
 from d4py_conformance.bench import tables as bench_tables
+from d4py_conformance.report import put_into
 from dispel4py.errors import OptionError
 
 #: So that no settings of the folder that we are in matter to the tests of installed mappings.
@@ -109,7 +110,14 @@ def _test_table(arguments: argparse.Namespace) -> int:
         files.setdefault(name, []).append(Path(path))
     runs = {name: junit_tables.read_counts(paths) for name, paths in files.items()}
     table = junit_tables.make_table(runs, arguments.library)
-    junit_tables.put_into(Path(arguments.into), arguments.target, table)
+    begin, end = junit_tables.MARKS
+    page = Path(arguments.into)
+    marks = begin.format(target=arguments.target), end
+    try:
+        text = put_into(page.read_text(encoding="utf-8"), table, marks)
+    except (OSError, ValueError) as error:
+        raise OptionError(f"--into {page}: {error}") from error
+    page.write_text(text, encoding="utf-8")
     return 0
 
 

@@ -14,11 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dispel4py.errors import OptionError
-
-#: What stands before and behind the table in a file that `put_into` keeps up to date.
-BEGIN = "<!-- table of tests: begin; written by `{target}` -->"
-END = "<!-- table of tests: end -->"
+#: What stands before and behind the table in a file that is kept up to date.
+MARKS = "<!-- table of tests: begin; written by `{target}` -->", "<!-- table of tests: end -->"
 
 #: Files of tests -> outcome -> number of tests.
 Counts = dict[str, Counter[str]]
@@ -57,26 +54,6 @@ def make_table(runs: Mapping[str, Counts], libraries: Sequence[str]) -> str:
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {version(name)}" for name in libraries]
     return f"{table}\n\nNumber of tests that passed, with {', '.join(versions)}."
-
-
-def put_into(path: Path, target: str, table: str) -> None:
-    """Put the table into a file, between the marks that are there for it.
-
-    Args:
-        path: of the file.
-        target: the command that the first mark names.
-        table: the table.
-
-    Raises:
-        OptionError: the file has no such marks.
-    """
-    begin = BEGIN.format(target=target)
-    text = path.read_text(encoding="utf-8")
-    before, first, rest = text.partition(begin)
-    _, last, after = rest.partition(END)
-    if not first or not last:
-        raise OptionError(f"{path} has no place for the table; add these lines:\n{begin}\n{END}")
-    path.write_text(f"{before}{begin}\n{table}\n{END}{after}", encoding="utf-8")
 
 
 def _file_of(case: ElementTree.Element) -> str:

@@ -205,6 +205,6 @@ def put_into(text: str, table: str, marks: tuple[str, str] = (BEGIN, END)) -> st
     _, end, after = rest.partition(marks[1])
     if not begin or not end:
         raise ValueError(
-            f"there is no place for the matrix; add these two lines:\n{marks[0]}\n{marks[1]}"
+            f"there is no place for the table; add these two lines:\n{marks[0]}\n{marks[1]}"
         )
     return f"{before}{begin}\n{table.strip()}\n{end}{after}"

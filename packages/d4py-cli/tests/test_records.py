@@ -11,6 +11,8 @@ import subprocess
 import pytest
 
 from d4py_conformance.waiting import LIMIT
+from dispel4py.events import RunEnded
+from dispel4py.observing.observer_queue import ObserverQueue
 
 FAILING = """
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -157,6 +159,21 @@ class TestFullDisk:
         assert done.status == 1
         assert "cannot write results to out.pkl" in done.err
         assert "Traceback" not in done.err
+
+
+def test_a_record_that_did_not_get_all_events_is_an_error(invoke, write, monkeypatch):
+    write("wf.py")
+    take = ObserverQueue._take
+
+    def take_all_but_the_end(queue):
+        return [event for event in take(queue) if not isinstance(event, RunEnded)]
+
+    monkeypatch.setattr(ObserverQueue, "_take", take_all_but_the_end)
+    done = invoke("simple", "wf.py", "-i", 3, "--log", "run.jsonl")
+    assert done.status == 1
+    assert done.out == "Outputs: {'Square1': {'output': [1, 4, 9]}}\n"
+    assert "the run ended before all of its events had been taken (--log)" in done.err
+    assert "something that was to be written about it is not" in done.err
 
 
 def test_a_trace_of_a_real_run_has_its_workers_and_calls(dispel4py, write, folder):

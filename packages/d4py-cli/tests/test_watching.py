@@ -7,13 +7,15 @@ import threading
 import pytest
 from dynamic_helpers.servers import emptied, server_program, started_servers
 
+from d4py_cli.locks import lock_for_writing
 from d4py_cli.ui.followed_log import followed_log
 from d4py_cli.ui.limits import PageLimits
-from d4py_conformance.subprocesses.programs import wait_until
+from d4py_conformance.waiting import wait_until
 from dispel4py.errors import OptionError
 from dispel4py.events import RunEnded, RunStarted, to_json
 
 RUNS = "d4py:runs"
+STARTED = RunStarted(0.0, "2026-11-30T12:00:00+00:00", "multi", 2, (), (), {})
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +145,7 @@ def test_a_run_that_keeps_no_events_is_named(start_run, server, folder, invoke):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ((), "who watches a run needs its key"),
+        ((), "a run is watched with its key"),
         (("--key-file", "run.key"), "cannot be watched from elsewhere"),
     ],
     ids=["no key", "private server"],
@@ -174,18 +176,45 @@ def test_the_page_of_a_folder_of_runs_is_that_of_the_latest(
 
 
 class TestFollowedLog:
-    def test_all_events_of_a_run_that_is_over_are_read(self, folder):
-        events = [
-            RunStarted(0.0, "2026-11-30T12:00:00+00:00", "multi", 2, (), (), {}),
-            RunEnded(1.0, "done", 1.0),
-        ]
-        (folder / "run.jsonl").write_text("".join(f"{to_json(event)}\n" for event in events))
-        with followed_log("run.jsonl", threading.Event(), PageLimits()) as found:
-            assert [*found] == events
+    @pytest.fixture
+    def log(self, folder):
+        """A log that a run is writing; to close it ends the run."""
+        with (folder / "run.jsonl").open("a", encoding="utf-8") as file:
+            lock_for_writing(file, "run.jsonl", "--log")
+            yield file
 
-    def test_a_line_that_is_no_event_is_an_error(self, folder):
-        started = RunStarted(0.0, "2026-11-30T12:00:00+00:00", "multi", 2, (), (), {})
-        (folder / "run.jsonl").write_text(f"{to_json(started)}\nother\n")
+    def write(self, log, *lines):
+        log.writelines(f"{line}\n" for line in lines)
+        log.flush()
+
+    def test_events_are_read_until_the_run_has_ended(self, log):
+        events = [STARTED, RunEnded(1.0, "done", 1.0)]
+        self.write(log, to_json(events[0]))
+        with followed_log("run.jsonl", threading.Event(), PageLimits()) as found:
+            assert next(found) == events[0]
+            self.write(log, to_json(events[1]))
+            assert next(found) == events[1]
+            log.close()
+            assert [*found] == []
+
+    def test_it_ends_when_no_more_is_wanted(self, log):
+        self.write(log, to_json(STARTED))
+        stopped = threading.Event()
+        stopped.set()
+        with followed_log("run.jsonl", stopped, PageLimits()) as found:
+            assert [*found] == [STARTED]
+
+    def test_the_command_for_a_run_that_is_over_is_named(self, log):
+        self.write(log, to_json(STARTED), to_json(RunEnded(1.0, "done", 1.0)))
+        log.close()
+        with (
+            pytest.raises(OptionError, match=r"is over; .*: dispel4py report run\.jsonl$"),
+            followed_log("run.jsonl", threading.Event()),
+        ):
+            pass
+
+    def test_a_line_that_is_no_event_is_an_error(self, log):
+        self.write(log, to_json(STARTED), "other")
         with (
             followed_log("run.jsonl", threading.Event()) as found,
             pytest.raises(OptionError, match="the log holds a line that is no event"),

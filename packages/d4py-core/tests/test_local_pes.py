@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine import local_pes
 from dispel4py.errors import GraphError
 from dispel4py.new.monitoring import ProcessTimingPE
 
@@ -149,6 +150,67 @@ def test_i2_instances_share_it():
 
 def test_i2_so_it_is_in_a_pe_that_another_one_wraps():
     assert sorted(outcome(ProcessTimingPE(Holds(threading.Lock(), guarded)))) == [1, 2, 3]
+
+
+class Marked:
+    """Keeps its mark by pickle, and not by deepcopy."""
+
+    def __init__(self):
+        self.mark = "kept"
+
+    def __deepcopy__(self, memo):
+        made = Marked()
+        made.mark = "lost"
+        return made
+
+
+class Around:
+    def __init__(self, inner):
+        self.inner = inner
+
+
+def mark_of(held, data):
+    return held.mark
+
+
+def mark_inside(held, data):
+    return held["a"][0][0].mark
+
+
+def mark_of_object(held, data):
+    return held.inner.inner.mark
+
+
+@pytest.mark.parametrize(
+    ("held", "use"),
+    [
+        (Marked(), mark_of),
+        ({"a": [(Marked(),)]}, mark_inside),
+        (Around(Around(Marked())), mark_of_object),
+    ],
+    ids=["attribute", "containers", "objects"],
+)
+def test_i2_an_object_is_copied_as_by_pickle_wherever_it_is(held, use):
+    assert outcome(Holds(held, use), 1) == ["kept"]
+
+
+def use_nothing(held, data):
+    return len(held)
+
+
+def test_a_pe_of_plain_values_is_not_serialized(monkeypatch):
+    monkeypatch.setattr(local_pes, "serialize_pe", None)
+    pe = Holds({"numbers": [1.5] * 10, "words": {"a": ("b", None)}}, use_nothing)
+
+    assert outcome(pe, 1) == [2]
+
+
+def test_a_pe_with_arrays_is_not_serialized(monkeypatch):
+    numpy = pytest.importorskip("numpy")
+    monkeypatch.setattr(local_pes, "serialize_pe", None)
+    pe = Holds([numpy.arange(6).T, numpy.float32(1), numpy.datetime64("2026-12-01")], use_nothing)
+
+    assert outcome(pe, 1) == [3]
 
 
 class Stubborn(IterativePE):

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Protocol
 
 from d4py_cli.lines import OutputClosedError
-from d4py_cli.report.environment import WorkflowSources, add_sources
+from d4py_cli.report.environment import WorkflowSources
 from dispel4py.errors import RunError
-from dispel4py.events import Event, Observer, RunStarted
+from dispel4py.events import Event, Observer, RunEnded
 from dispel4py.result import RunResult
 
 _LOGGER = logging.getLogger("dispel4py.cli")
@@ -36,26 +36,29 @@ class GuardedRecord:
     Args:
         record: an observer, and a context around the run.
         option: the option that asked for it, for messages.
-        sources: adds the files of the workflow to the start of the run; None for a run that was
-            started elsewhere.
+        sources: adds the files of the workflow to the start of the run.
 
     Attributes:
         option: see above.
         error: the first error; None if all could be written.
     """
 
-    def __init__(self, record: Written, option: str, sources: WorkflowSources | None) -> None:
+    def __init__(self, record: Written, option: str, sources: WorkflowSources) -> None:
         self._record = record
         self.option = option
         self._sources = sources
         self.error: Exception | None = None
+        self._has_begun = self._has_ended = False
+
+    def __repr__(self) -> str:
+        return self.option
 
     def on_event(self, event: Event) -> None:
         """Give the record an event of the run."""
-        if isinstance(event, RunStarted):
-            event = add_sources(event) if self._sources is None else self._sources.add_to(event)
+        self._has_begun = True
         try:
-            self._record.on_event(event)
+            self._record.on_event(self._sources.add_to(event))
+            self._has_ended = isinstance(event, RunEnded)
         except OutputClosedError:
             pass  # the reader of standard output has enough
         except (RunError, OSError) as error:
@@ -74,6 +77,8 @@ class GuardedRecord:
     ) -> None:
         try:
             self._record.__exit__(kind, error, where)
+            if self._has_begun and not self._has_ended:  # it was too slow, or failed
+                raise RunError("the run ended before all of its events had been taken")
         except (RunError, OSError) as failure:
             if text := self._note(failure):  # after the run, when its log lines are not shown
                 print(f"dispel4py: {text}", file=sys.stderr)

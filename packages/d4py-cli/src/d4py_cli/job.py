@@ -97,7 +97,7 @@ def _run_job_here(
         return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
-    return run_and_report(run, reporter, options, how, Workflow(graph, loaded.module.__file__))
+    return run_and_report(run, reporter, options, how, Workflow(loaded.module.__file__, graph))
 
 
 def make_reporter(options: argparse.Namespace) -> Reporter:

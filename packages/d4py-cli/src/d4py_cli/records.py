@@ -30,12 +30,12 @@ class Workflow(NamedTuple):
     """What a run is of.
 
     Attributes:
-        graph: the graph.
         file: the file that it was loaded from; None if it is no file.
+        graph: the graph.
     """
 
-    graph: WorkflowGraph
     file: str | None
+    graph: WorkflowGraph
 
 
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +94,8 @@ def open_records(
         from d4py_cli.guarded_record import GuardedRecord
         from d4py_cli.report.environment import WorkflowSources
 
-        if sources is None and workflow is not None:
-            sources = WorkflowSources(workflow.file, workflow.graph)
+        if sources is None:
+            sources = WorkflowSources(*workflow or ())
         opened.append(GuardedRecord(record, option, sources))
         stack.push(opened[-1].__exit__)
     return opened

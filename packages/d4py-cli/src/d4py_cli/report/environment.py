@@ -6,50 +6,50 @@ import hashlib
 import os
 import shlex
 import subprocess
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from d4py_cli.report.summary import RunSummary
 from dispel4py.errors import GraphError
-from dispel4py.events import RunStarted, SourceFile
+from dispel4py.events import Event, RunStarted, SourceFile
 from dispel4py.observing.description import source_of
 from dispel4py.workflow_graph import WorkflowGraph
 
 _GIT_SECONDS = 10
 
 
-def add_sources(started: RunStarted, first: str | None = None) -> RunStarted:
-    """Return the start of a run with the files in which its PEs are defined, as they are now.
-
-    Other files of installed packages are left out: their versions say what they are.
-
-    Args:
-        started: the start of the run.
-        first: the file of the workflow itself; None if there is none.
-    """
-    return replace(started, sources=_read_sources(first, [pe.file for pe in started.pes]))
-
-
 class WorkflowSources:
-    """Adds the files of a workflow to the start of a run, for several observers.
+    """Adds the files in which the PEs of a run are defined to its start, for several observers.
 
-    They are read before the run begins, as Git may take seconds: an observer has no such time.
+    Those of a graph are read at once, before the run begins: Git may take seconds, and an observer
+    has no such time.  Other files of installed packages are left out: their versions say what they
+    are.
 
     Args:
-        first: see `add_sources`.
-        graph: the graph, whose PEs are defined in the other files.
+        first: the file of the workflow itself; None if there is none.
+        graph: the graph; None for a run that was started elsewhere, whose start names the files.
     """
 
-    def __init__(self, first: str | None, graph: WorkflowGraph) -> None:
-        files: list[str | None] = []
-        with suppress(GraphError):  # the run will say what is wrong
-            files = [source_of(type(pe))[0] for pe in graph.flatten().get_contained_objects()]
-        self._found = _read_sources(first, files)
+    def __init__(self, first: str | None = None, graph: WorkflowGraph | None = None) -> None:
+        self._first = first
+        self._lock = threading.Lock()
+        self._found: tuple[SourceFile, ...] | None = None
+        if graph is not None:
+            files: list[str | None] = []
+            with suppress(GraphError):  # the run will say what is wrong
+                files = [source_of(type(pe))[0] for pe in graph.flatten().get_contained_objects()]
+            self._found = _read_sources(first, files)
 
-    def add_to(self, started: RunStarted) -> RunStarted:
-        """Return the start of the run with the files."""
-        return replace(started, sources=self._found)
+    def add_to(self, event: Event) -> Event:
+        """Return an event, and the start of the run with the files."""
+        if not isinstance(event, RunStarted):
+            return event
+        with self._lock:  # each observer has a thread
+            if self._found is None:
+                self._found = _read_sources(self._first, [pe.file for pe in event.pes])
+            return replace(event, sources=self._found)
 
 
 def command_line(command: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from d4py_cli.report.environment import add_sources
+from d4py_cli.report.environment import WorkflowSources
 from d4py_cli.report.page import check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.events import (
@@ -34,8 +34,9 @@ def write_report(result: RunResult, target: str | os.PathLike[str]) -> None:
     """
     check_libraries("a report")
     summary = RunSummary()
+    sources = WorkflowSources()
     for event in result.events or _events_of(result):
-        summary.on_event(add_sources(event) if isinstance(event, RunStarted) else event)
+        summary.on_event(sources.add_to(event))
     write_page(target, summary)
 
 

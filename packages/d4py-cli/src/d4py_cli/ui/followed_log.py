@@ -27,21 +27,27 @@ def followed_log(
         limits: how often to look for more.
 
     Raises:
-        OptionError: there is no such file, or it is no log of a run.
+        OptionError: there is no such file, it is no log of a run, or the run is over.
     """
     path = _find_log(Path(place))
     try:
-        with open(path, "rb") as file:
-            lines = _lines(file, stopped, limits)
-            try:
-                first = from_json(next(lines, b""))
-            except ValueError:
-                first = None
-            if not isinstance(first, RunStarted):
-                raise OptionError(f"{path} is no log of a run, or the run has not begun")
-            yield _chain(first, lines)
+        file = path.open("rb")
     except OSError as error:
         raise OptionError(f"cannot read {path}: {error.strerror}") from error
+    with file:
+        is_over = not is_locked(file)
+        lines = _lines(file, stopped, limits)
+        try:
+            first = from_json(next(lines, b""))
+        except ValueError:
+            first = None
+        if not isinstance(first, RunStarted):
+            raise OptionError(f"{path} is no log of a run, or the run has not begun")
+        if is_over:
+            raise OptionError(
+                f"the run of {path} is over; for a page of it: dispel4py report {path}"
+            )
+        yield _chain(first, lines)
 
 
 def _find_log(place: Path) -> Path:

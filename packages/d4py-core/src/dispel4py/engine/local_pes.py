@@ -1,13 +1,16 @@
 """Copies of PEs for runs in one process, also of those with objects that cannot be copied.
 
-A PE that can be pickled is, so that its instances are as on any other mapping.  A lock, a socket, a
-generator or a connection to a database has no copy.  In the process that made the object, a copy of
-the PE refers to the same object, and has its own copies of all others.
+Where a deep copy may differ from what pickle makes, a PE is pickled, so that its instances are as
+on any other mapping.  A lock, a socket, a generator or a connection to a database has no copy.  In
+the process that made the object, a copy of the PE refers to the same object, and has its own copies
+of all others.
 """
 
 from __future__ import annotations
 
 import copy
+import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -19,9 +22,11 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.serialized_pes import PEFactory, serialize_pe
+from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import GraphError, ItemError
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
 from dispel4py.files.reachable_files import reachable_files
+from dispel4py.pickling.interned_strings import NullFile, drop_buffer
 
 
 def with_local_copies(plan: Plan) -> Plan:
@@ -45,9 +50,11 @@ class LocalCopyFactory:
         self._planned = planned
         self._shared: dict[int, Any] = {}
         self._from_pickle: PEFactory | None = None
-        with suppress(ItemError):
-            serialized = serialize_pe(planned, Codec())
-            self._from_pickle = PEFactory(serialized, None, owns_arrays=False)
+        if _copies_may_differ(planned.pe):
+            with suppress(ItemError):
+                serialized = serialize_pe(planned, Codec())
+                times = None if planned.replicated else planned.instances
+                self._from_pickle = PEFactory(serialized, times, owns_arrays=False)
 
     def __call__(self) -> GenericPE:
         """Return a copy of the PE.
@@ -77,6 +84,39 @@ class LocalCopyFactory:
             if self._shared:
                 return self._deep_copy()
         raise GraphError([f"{self._planned.id}: {cannot_carry(pe, reason)}"]) from reason
+
+
+def _copies_may_differ(pe: GenericPE) -> bool:
+    """Return whether `copy.deepcopy` may make another copy of a PE than pickle.
+
+    Both ask an object how it is reduced, unless its class defines ``__deepcopy__``.  Where that is
+    not so, a deep copy takes a quarter of the time and half of the memory, in a PE of many objects.
+    """
+    try:
+        _DeepCopyFinder(NullFile(), protocol=5, buffer_callback=drop_buffer).dump(pe)
+    except Exception:  # found; or not to be pickled in this way, for which reason ever
+        return True
+    return False
+
+
+class _FoundError(Exception):
+    pass
+
+
+class _DeepCopyFinder(pickle.Pickler):
+    """Raises an error when it comes to an object whose class defines how it is deep-copied."""
+
+    def reducer_override(self, value: Any) -> Any:
+        kind = type(value)
+        if hasattr(kind, "__deepcopy__") and not (is_array(value) or _is_scalar(kind)):
+            raise _FoundError
+        return NotImplemented
+
+
+def _is_scalar(kind: type) -> bool:
+    """Return whether a type is one of the numbers, dates and strings of NumPy."""
+    numpy = sys.modules.get("numpy")
+    return kind.__module__ == "numpy" and numpy is not None and issubclass(kind, numpy.generic)
 
 
 def _find_uncopiable(pe: GenericPE) -> list[Any]:

@@ -73,14 +73,23 @@ class RunEvents:
         """See `dispel4py.events.Observer`."""
 
 
-class EventTee(RunEvents):
-    """Gives what a mapping tells of a run to several receivers, each of which its maker ends.
+class ObservedEvents(RunEvents):
+    """Base of those that pass events on, for which workers count."""
+
+    is_observed = True
+
+    def meter(self, plan: Plan, worker: int = 0) -> Meter:
+        from dispel4py.engine.metering import Meter
+
+        return Meter(plan, worker, self.report)
+
+
+class EventTee(ObservedEvents):
+    """Gives the events of a run to several receivers, each of which its maker ends.
 
     Args:
         receivers: the receivers.
     """
-
-    is_observed = True
 
     def __init__(self, *receivers: RunEvents) -> None:
         super().__init__()
@@ -90,11 +99,6 @@ class EventTee(RunEvents):
         super().begin(plan, inputs, result)
         for receiver in self._receivers:
             receiver.begin(plan, inputs, result)
-
-    def meter(self, plan: Plan, worker: int = 0) -> Meter:
-        from dispel4py.engine.metering import Meter
-
-        return Meter(plan, worker, self.report)
 
     def report(self, report: MeterReport) -> None:
         for receiver in self._receivers:
@@ -118,7 +122,7 @@ class EventTee(RunEvents):
             receiver.scaled(active, backlog, reason)
 
 
-class LateEvents(RunEvents):
+class LateEvents(ObservedEvents):
     """Keeps what a mapping reports until a run has lasted for some seconds, and gives it on then.
 
     So a short run need not import what makes events.
@@ -127,8 +131,6 @@ class LateEvents(RunEvents):
         seconds: how long the run has to last.
         make: makes what gets the events, given how many seconds ago the run has started.
     """
-
-    is_observed = True
 
     def __init__(self, seconds: float, make: Callable[[float], RunEvents]) -> None:
         super().__init__()
@@ -146,11 +148,6 @@ class LateEvents(RunEvents):
         super().begin(plan, inputs, result)
         self._give(lambda events: events.begin(plan, inputs, result))
         self._timer.start()
-
-    def meter(self, plan: Plan, worker: int = 0) -> Meter:
-        from dispel4py.engine.metering import Meter
-
-        return Meter(plan, worker, self.report)
 
     def report(self, report: MeterReport) -> None:
         self._give(lambda events: events.report(report))

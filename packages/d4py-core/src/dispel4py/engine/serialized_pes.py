@@ -83,7 +83,10 @@ class PEFactory:
         def load_external(index: int) -> Any:
             value = serialized.external[index]
             needs_no_copy = hands_over and not serialized.is_shared[index] and _is_writable(value)
-            return value if needs_no_copy else copy.deepcopy(value)
+            if needs_no_copy:
+                return value
+            # A deep copy of a bytearray copies it twice.
+            return bytearray(value) if type(value) is bytearray else copy.deepcopy(value)
 
         pe: GenericPE = loads_with(serialized.data, load_external)
         return pe

@@ -13,9 +13,9 @@ from typing import Literal
 
 from dispel4py import events
 from dispel4py.engine.inputs import RootInput
-from dispel4py.engine.metering import Meter, MeterReport
+from dispel4py.engine.metering import MeterReport
 from dispel4py.engine.plan import Plan
-from dispel4py.engine.run_events import RunEvents
+from dispel4py.engine.run_events import ObservedEvents
 from dispel4py.errors import ProcessingError, WorkerLostError
 from dispel4py.logs import PROVENANCE_LOG, ROOT
 from dispel4py.observing.description import describe_run
@@ -24,7 +24,7 @@ from dispel4py.observing.observer_queue import ObserverQueue
 from dispel4py.result import Failure, RunResult
 
 
-class EventStream(RunEvents):
+class EventStream(ObservedEvents):
     """Gives observers the events of one run.
 
     Args:
@@ -59,9 +59,6 @@ class EventStream(RunEvents):
             logger.addHandler(self._messages)
         for queue in self._queues:
             queue.start()
-
-    def meter(self, plan: Plan, worker: int = 0) -> Meter:
-        return Meter(plan, worker, self.report)
 
     def report(self, report: MeterReport) -> None:
         now, worker = self._now, report.worker

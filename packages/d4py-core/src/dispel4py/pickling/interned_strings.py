@@ -58,7 +58,7 @@ class PrimedMemo:
     ) -> bytes:
         """Return the pickle of a value; each pass makes a pickler and a `buffer_callback`."""
         if self._is_external is not None:  # so that large objects are never written
-            pickler = make_pickler(_NullFile(), _drop)
+            pickler = make_pickler(NullFile(), drop_buffer)
             pickler.dump(value)
             self._learn(pickler.memo.copy())
         for left in reversed(range(_PASSES)):
@@ -135,14 +135,14 @@ class _Unpickler(pickle.Unpickler):
         return self._load_external(pid)
 
 
-class _NullFile:
+class NullFile:
     """A file that discards what is written."""
 
     def write(self, data: Any) -> int:
         return len(data)
 
 
-def _drop(buffer: pickle.PickleBuffer) -> None:
+def drop_buffer(buffer: pickle.PickleBuffer) -> None:
     """Leave a buffer out of a pickle."""
 
 

@@ -283,7 +283,7 @@ def _check_watchable(address: Address, *, is_new: bool) -> None:
         )
     if is_new:
         raise OptionError(
-            f"who watches a run needs its key: give the run one by --key-file or {KEY_VARIABLE}"
+            f"a run is watched with its key: give it one by --key-file or {KEY_VARIABLE}"
         )
 
 

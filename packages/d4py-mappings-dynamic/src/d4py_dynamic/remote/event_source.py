@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from d4py_dynamic.store.redis.arguments import add_key_argument, add_server_arguments
+from d4py_dynamic.store.redis.arguments import add_run_arguments
 from dispel4py.errors import OptionError
 
 if TYPE_CHECKING:
@@ -26,18 +26,7 @@ class RedisEvents:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.EventSource`."""
-        add_server_arguments(parser)
-        parser.add_argument(
-            "--run", metavar="ID", help="which run (default: the one that the key opens)"
-        )
-        add_key_argument(parser)
-        parser.add_argument(
-            "--wait",
-            type=float,
-            default=0.0,
-            metavar="SECONDS",
-            help="how long to wait for a run (default: %(default)g)",
-        )
+        add_run_arguments(parser)
 
     @contextmanager
     def follow(

@@ -71,6 +71,7 @@ class WatchedRun:
         with service_errors(self._address):
             if not self._wait_for_begin(stopped):
                 return
+            self._note_read()
             yield from self._begin()
             while not stopped.is_set():
                 found = self._read()
@@ -101,33 +102,35 @@ class WatchedRun:
 
     def _begin(self) -> list[Event]:
         sealed: Any = self._client.get(self._began)
-        return self._open(sealed or b"", self._began)
+        return [] if sealed is None else self._open(sealed, self._began)  # the run may be over
 
     def _read(self) -> list[Event]:
         """Return the next events; wait for some, but not long."""
         try:
-            replies = self._client.xreadgroup(
-                self._group,
-                "page",
-                {self._events: ">"},
+            replies = self._client.xread(
+                {self._events: self._last},
                 count=_ENTRIES_AT_ONCE,
                 block=int(self._limits.watch_seconds * 1000),
-                noack=True,
             )
-        except redis.ResponseError as error:  # no such group, at first and after a fail-over
-            if "NOGROUP" not in str(error) and "UNBLOCKED" not in str(error):
+        except redis.ResponseError as error:  # a primary that has become a replica ends reads
+            if "UNBLOCKED" not in str(error):
                 raise
-            self._make_group()
             return []
         found: list[Event] = []
         for _, entries in entries_by_stream(replies):
             for self._last, fields in entries:
                 found += self._open(fields.get(FIELD, b""), self._events)
+        if found:
+            self._note_read()
         return found
 
-    def _make_group(self) -> None:
-        with suppress(redis.ResponseError):  # the run is over, or the group is there
-            self._client.xgroup_create(self._events, self._group, id=self._last)
+    def _note_read(self) -> None:
+        """Let the driver see what was read; it may wait for that before it deletes the run."""
+        try:
+            self._client.xgroup_setid(self._events, self._group, self._last)
+        except redis.ResponseError:  # no such group: at first, and after a fail-over
+            with suppress(redis.ResponseError):  # the run is over, or the group is there
+                self._client.xgroup_create(self._events, self._group, id=self._last)
 
     def _open(self, sealed: bytes, place: str) -> list[Event]:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 
-from d4py_dynamic.store.redis.arguments import add_key_argument, add_server_arguments
+from d4py_dynamic.store.redis.arguments import add_run_arguments
 
 PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 
@@ -26,20 +26,9 @@ class WorkerCommand:
         """See `dispel4py.registry.Command`."""
         from dispel4py.processes.start_methods import add_start_arguments
 
-        add_server_arguments(parser)
-        parser.add_argument(
-            "--run", metavar="ID", help="which run (default: the one that the key opens)"
-        )
+        add_run_arguments(parser)
         parser.add_argument(
             "-n", "--num", type=int, metavar="N", help="number of processes (default: one per core)"
-        )
-        add_key_argument(parser)
-        parser.add_argument(
-            "--wait",
-            type=float,
-            default=0.0,
-            metavar="SECONDS",
-            help="how long to wait for a run (default: %(default)g)",
         )
         add_start_arguments(parser)
 

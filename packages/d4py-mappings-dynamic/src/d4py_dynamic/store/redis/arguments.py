@@ -43,3 +43,19 @@ def add_key_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file with the run's key; the variable D4PY_KEY may hold the key instead",
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a run which another process drives."""
+    add_server_arguments(parser)
+    parser.add_argument(
+        "--run", metavar="ID", help="which run (default: the one that the key opens)"
+    )
+    add_key_argument(parser)
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for a run (default: %(default)g)",
+    )

@@ -250,10 +250,11 @@ class RedisRunStore:
 
     def make_resumable(self, resumption: Any) -> None:
         """Let another driver resume the run if this one dies; it gets `resumption`."""
-        place = self._keys.named("resumption")
+        request = ScriptRequest(driver_id=self._driver_id)
+        sealed = self._envelope.wrap(resumption, self._keys.named("resumption"))
+        request.set("resumption", request.value(sealed))
         with service_errors(self._address):
-            self._redis.set(place, self._envelope.wrap(resumption, place))
-            self._redis.hset(self._keys.named("info"), "resumable", 1)
+            self._scripts("make_resumable", request)
 
     def make_watchable(self) -> None:
         """Note that the events of the run are kept; see `EventPublisher`."""
