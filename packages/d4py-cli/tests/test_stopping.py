@@ -39,6 +39,31 @@ def test_c4_a_signal_stops_the_run(start, endless, folder, mapping, number):
     assert b"Traceback" not in err
 
 
+#: Sends Ctrl-C as a module is looked for; Python imports this file as it starts.
+SITE = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == os.environ["INTERRUPTED_AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize("module", ["d4py_cli.main", "dispel4py", "dispel4py.registry"])
+def test_ctrl_c_ends_the_command_silently_while_it_is_imported(start, write, folder, module):
+    write("sitecustomize.py", SITE)
+    process = start(
+        "simple",
+        "pipeline_test",
+        env={**os.environ, "PYTHONPATH": str(folder), "INTERRUPTED_AT": module},
+    )
+    out, err = process.communicate(timeout=LIMIT)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
 @pytest.mark.parametrize("mapping", MAPPINGS)
 def test_ctrl_c_reaches_the_whole_group_and_nothing_is_left(start, endless, folder, mapping):
     process = start(

@@ -16,14 +16,13 @@ from d4py_cli.lines import OutputClosedError
 from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
+from d4py_cli.start import INTERRUPTED
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.marks import mark_environment
 from dispel4py.processes.process_table import boot_ticks
 from dispel4py.registry import KNOWN_DISTRIBUTIONS, load_command
 from dispel4py.standard_streams.output import write_whole_lines
-
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
