@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from d4py_cli.runs.run_folder import RunFolder
 from d4py_conformance.waiting import LIMIT
 from dispel4py.events import RunEnded
 from dispel4py.observing.observer_queue import ObserverQueue
@@ -30,6 +31,17 @@ class Invert(IterativePE):
 
 graph = WorkflowGraph()
 graph.connect(Count(), "output", Invert(), "input")
+"""
+
+LARGE_RESULT = """
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Large(ProducerPE):
+    def _process(self, inputs):
+        return bytes(200_000)
+
+graph = WorkflowGraph()
+graph.add(Large())
 """
 
 
@@ -152,6 +164,38 @@ class TestFullDisk:
         assert "Traceback" not in done.err
         assert sorted(path.name for path in folder.iterdir()) == [*left, "wf.py"]
         assert not [*(folder / "crate").glob("*")]  # whole, or not there
+
+    @pytest.mark.parametrize(("name", "limit"), [("stats.json", 100), ("results.pkl", 100_000)])
+    def test_the_file_of_a_folder_that_cannot_be_written_is_named(
+        self, invoke, write, folder, disk, monkeypatch, name, limit
+    ):
+        write_folder = RunFolder.write
+
+        def write_to_a_full_disk(record):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            write_folder(record)
+
+        monkeypatch.setattr(RunFolder, "write", write_to_a_full_disk)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        write("wf.py", LARGE_RESULT)
+        done = invoke("simple", "wf.py", "-q", "--run-dir", "runs", "--log", "run.log")
+        assert done.status == 1
+        (path,) = (folder / "runs").iterdir()
+        written = path.relative_to(folder) / name
+        assert f"cannot write {written}: File too large (--run-dir)" in done.err
+        assert "Traceback" not in done.err
+        assert not (path / name).exists()
+
+    def test_the_file_of_times_that_cannot_be_written_is_named(self, invoke, write, disk):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        write("wf.py")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+        done = invoke("timed_simple", "wf.py", "-i", 3, "--run-id", "r1")
+        assert done.status == 1
+        assert re.search(
+            r"cannot write timings/monitor_shape_runr1\.json: File too large \(--timing-dir\)",
+            done.err,
+        )
 
     def test_results_that_cannot_be_written_are_an_error(self, invoke, write, disk):
         write("wf.py")

@@ -9,7 +9,8 @@ import json
 import os
 import stat
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -124,6 +125,16 @@ class LinesFile:
 def not_written(what: str, name: str, error: OSError) -> RunError:
     """Return the error for content, such as ``"results"``, that cannot be written to a file."""
     return RunError(f"cannot write {what} to {name}: {error.strerror}")
+
+
+@contextmanager
+def naming(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Add the name of a file to an `OSError` without one, such as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or os.fspath(file)
+        raise
 
 
 def _open_without_truncating(name: str, flags: int) -> int:

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from d4py_cli.lines import naming
 from d4py_cli.record import Record
 from dispel4py.drawing import DotMissingError, write_image
 from dispel4py.errors import OptionError
@@ -103,7 +104,8 @@ class TimedFiles(Record):
                 for edge in self.started.edges
             ],
         }
-        self._path("shape", "json").write_text(json.dumps(shape, indent=2), encoding="utf-8")
+        with naming(path := self._path("shape", "json")):
+            path.write_text(json.dumps(shape, indent=2), encoding="utf-8")
         instances = sorted(self._last)
         self._write_table(
             "instances",
@@ -121,8 +123,9 @@ class TimedFiles(Record):
                 for pe, of in ranks.items()
             ),
         )
-        with suppress(DotMissingError):  # an image needs graphviz
-            write_image(self._graph, self._path("abstract_graph", "png"))
+        image = self._path("abstract_graph", "png")
+        with naming(image), suppress(DotMissingError):  # an image needs graphviz
+            write_image(self._graph, image)
         print(
             f"the times are in {self._folder}/*_run{self._run_id}.*; every mapping takes them, and"
             " --report FILE writes a page of them",
@@ -137,7 +140,8 @@ class TimedFiles(Record):
         return [count, seconds, seconds / count if count else 0.0, "", "", "", longest]
 
     def _write_table(self, name: str, titles: Iterable[str], rows: Iterable[list[Any]]) -> None:
-        with self._path(name, "csv").open("w", newline="", encoding="utf-8") as file:
+        path = self._path(name, "csv")
+        with naming(path), path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(titles)
             writer.writerows(rows)

@@ -79,9 +79,9 @@ class ProvenanceRecord(Record):
             command_line(self.started.command),
         )
         before = {*self._path.iterdir()}  # what PEs have written there
-        results = self._results()
         others = [self._path / "prov.json"]
         try:
+            results = self._results()
             write_prov(others[0], account, results)
             write_crate(self._path, account, results, others)
         except OSError as error:

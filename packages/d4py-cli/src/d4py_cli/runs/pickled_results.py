@@ -7,6 +7,7 @@ import pickle
 from contextlib import suppress
 from pathlib import Path
 
+from d4py_cli.lines import naming
 from dispel4py.result import RunResult
 
 _LOGGER = logging.getLogger("dispel4py.cli")
@@ -29,7 +30,8 @@ def write_results(path: Path, result: RunResult) -> bool:
         )
         return False
     try:
-        path.write_bytes(data)
+        with naming(path):
+            path.write_bytes(data)
     except OSError:
         with suppress(OSError):
             path.unlink()  # a part of it is of no use

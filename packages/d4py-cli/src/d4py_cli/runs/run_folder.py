@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from d4py_cli.lines import LinesFile
+from d4py_cli.lines import LinesFile, naming
 from d4py_cli.record import Record
 from d4py_cli.report.page import missing_library, write_page
 from d4py_cli.report.summary import RunSummary
@@ -123,23 +123,30 @@ class RunFolder(Record):
             "packages": _installed(),
         }
         try:
-            if self.result is not None:
-                self._write_json(STATS, asdict(self.result.stats))
-                if self._about["output"] is None:
-                    write_results(self.path / RESULTS, self.result)
-            if (missing := missing_library()) is None:
-                write_page(self.path / REPORT, self._summary)
-            else:
-                _LOGGER.warning("%s has no report, which needs %s", self.path, missing)
-        finally:
-            self._write_json(RUN, self._about)  # last: it says that the run has ended
+            self._write_what_it_left()
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to report
+                self._write_json(RUN, self._about)
+            raise
+        self._write_json(RUN, self._about)  # last: it says that the run has ended
+
+    def _write_what_it_left(self) -> None:
+        if self.result is not None:
+            self._write_json(STATS, asdict(self.result.stats))
+            if self._about["output"] is None:
+                write_results(self.path / RESULTS, self.result)
+        if (missing := missing_library()) is None:
+            write_page(self.path / REPORT, self._summary)
+        else:
+            _LOGGER.warning("%s has no report, which needs %s", self.path, missing)
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
         text = json.dumps(values, indent=2, ensure_ascii=False, default=str)
-        beside = self.path / f"{name}.new"
+        path, beside = self.path / name, self.path / f"{name}.new"
         try:
-            beside.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
-            beside.replace(self.path / name)
+            with naming(path):
+                beside.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
+                beside.replace(path)
         except OSError:
             with suppress(OSError):
                 beside.unlink()
