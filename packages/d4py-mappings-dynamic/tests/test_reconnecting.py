@@ -1,13 +1,16 @@
 """Broken connections and restarted servers: nothing is lost, nothing is processed twice."""
 
+import itertools
 import os
 import socket
 import threading
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
+from dynamic_helpers.breaking_proxy import BreakingProxy
 from dynamic_helpers.disturbed_runs import CALLS, Disturber, make_graph, model
 
 from d4py_conformance.expected.compare import assert_outputs
@@ -17,11 +20,14 @@ from d4py_dynamic.store.redis import retry as retry_module
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.retry import RetryUntilDeadline
+from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
 from d4py_dynamic.store.redis.waiting_socket import is_to_this_host, local_process
 from dispel4py import run
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ServiceError
 
 
@@ -258,6 +264,51 @@ class TestRetryUntilDeadline:
             with server.stopped(), pytest.raises(redis.TimeoutError):
                 client.set("small", b"")
             other.flushall()
+
+
+class TestConnectionsThatKeepBreaking:
+    """Each is made again in time, so that no single command fails."""
+
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch):
+        """A clock of retries by which a hundred looks at it take as long as `--reconnect`."""
+        times = itertools.count(step=LIMIT / 100)
+        monkeypatch.setattr(retry_module, "monotonic", lambda: next(times))
+
+    @pytest.fixture
+    def driver_behind(self, server):
+        """Makes the driver's side of a run's store, behind a proxy that breaks connections."""
+        plan, keys, secret = make_plan(make_graph()), RunKeys("a1b2", ()), bytes(32)
+        made = RedisRunStore(server.address, keys, secret, plan)
+        made.create("a test")
+        with ExitStack() as stack:
+            stack.callback(made.delete)
+
+            def driver_behind(breaks):
+                proxy = BreakingProxy(server.url.removeprefix("unix://"), breaks)
+                stack.callback(proxy.close)
+                address = Address(f"redis://127.0.0.1:{proxy.port}", reconnect_seconds=LIMIT)
+                driver = RedisRunStore(address, keys, secret, plan)
+                stack.callback(driver.close)
+                return driver
+
+            yield driver_behind
+
+    def test_c5_results_are_counted_for_as_long_as_reconnect_says(self, driver_behind):
+        driver = driver_behind(lambda count, names: count > 0)
+        with self.error():
+            driver.missing_results()
+
+    @pytest.mark.parametrize("seconds", [0.0, 0.01])
+    def test_c5_events_are_read_for_as_long_as_reconnect_says(self, driver_behind, seconds):
+        driver = driver_behind(lambda count, names: b"XREAD" in names)
+        with self.error():
+            while driver.events(seconds) == []:
+                pass
+
+    def error(self):
+        text = f"made again, and broken again, for {LIMIT:g} seconds"
+        return pytest.raises(ServiceError, match=text)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")

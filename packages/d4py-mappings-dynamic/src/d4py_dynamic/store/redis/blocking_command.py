@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.store.redis.retry import RetryUntilDeadline
+from d4py_dynamic.store.redis.retry import Patience, retry_of
 
 #: A command: its name and arguments.
 Command = tuple[Any, ...]
@@ -32,6 +32,8 @@ class BlockingCommand:
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._retry = retry_of(client)
+        self._patience = Patience(self._retry.seconds)
         self._connection: Any = None
         self._names: list[Any] = []
         self._in_front = 0
@@ -89,13 +91,16 @@ class BlockingCommand:
         return monotonic() >= self._answer_at
 
     def replies(self) -> list[Any] | None:
-        """Read the replies, errors among them; None if the connection has broken meanwhile."""
+        """Read the replies, errors among them; None if the connection has broken meanwhile.
+
+        Raises:
+            redis.ConnectionError: so did those of the commands before, for too long.
+        """
         while len(self._replies) < len(self._names):
             if not self._read_next():
-                retry = self._connection.retry
-                assert isinstance(retry, RetryUntilDeadline)
-                retry.broken += 1
+                self._retry.broken += 1
                 self.drop()
+                self._patience.take_break()
                 return None
         self._release()
         return self._replies
@@ -131,6 +136,7 @@ class BlockingCommand:
             if self._error is None:
                 name = self._names[len(self._replies)]
                 self._replies.append(parse(self._connection, name))
+                self._patience.renew()
         except redis.ResponseError as error:
             if len(self._replies) < self._in_front:
                 self.drop()

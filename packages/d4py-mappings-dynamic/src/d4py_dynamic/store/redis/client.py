@@ -22,7 +22,7 @@ from redis.connection import Connection
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.redis.primary import Primary, primary_of
-from d4py_dynamic.store.redis.retry import RetryUntilDeadline
+from d4py_dynamic.store.redis.retry import RetryUntilDeadline, retry_of
 from d4py_dynamic.store.redis.waiting_socket import WaitingSocket, is_to_this_host
 
 #: Seconds to wait for a server's answer before it counts as gone, and how many bytes sent add one.
@@ -189,9 +189,7 @@ def connect(address: Address, seconds: float = ANSWER_SECONDS, key: str = RUNS) 
 
 def broken_connections(client: redis.Redis) -> int:
     """Return how many connections of a client have broken so far."""
-    retry = client.connection_pool.connection_kwargs["retry"]
-    assert isinstance(retry, RetryUntilDeadline)
-    return retry.broken
+    return retry_of(client).broken
 
 
 class Clients(ExitStack):

@@ -30,6 +30,7 @@ class RetryUntilDeadline(Retry):
         process: id of the server's process, if it is on this machine.
 
     Attributes:
+        seconds: the same.
         process: the same.
         broken: number of connections that have broken so far.
     """
@@ -40,7 +41,7 @@ class RetryUntilDeadline(Retry):
         backoff = ExponentialBackoff(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS / 2)
         super().__init__(backoff, -1, (redis.ConnectionError, redis.TimeoutError))
         self._pauses = backoff
-        self._seconds = seconds
+        self.seconds = seconds
         self._call = _Call()
         self.process = process
         self.broken = 0
@@ -83,13 +84,52 @@ class RetryUntilDeadline(Retry):
                     failures += 1
                     fail(*((error, failures) if with_failure_count else (error,)))
                     if call.deadline is None:
-                        call.deadline = monotonic() + self._seconds
+                        call.deadline = monotonic() + self.seconds
                     if not _may_pass(error, is_retryable) or monotonic() >= call.deadline:
                         raise
                 sleep(self._pauses.compute(min(failures, _LONGEST_PAUSE_AFTER)))
         finally:
             call.is_active = False
             call.deadline = None
+
+
+def retry_of(client: redis.Redis) -> RetryUntilDeadline:
+    """Return the retries that all connections of a client share."""
+    retry = client.connection_pool.connection_kwargs["retry"]
+    assert isinstance(retry, RetryUntilDeadline)
+    return retry
+
+
+class Patience:
+    """Bounds what is repeated because a connection breaks, though each is made again in time.
+
+    Args:
+        seconds: how long it may go on after the first break.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+
+    def renew(self) -> None:
+        """Note that a repetition has succeeded."""
+        self._until = None
+
+    def take_break(self) -> None:
+        """Note that a connection has broken.
+
+        Raises:
+            redis.ConnectionError: it is too long since the first break.
+        """
+        now = monotonic()
+        if self._until is None:
+            self._until = now + self._seconds
+        if now >= self._until:
+            raise redis.ConnectionError(
+                f"its connections were made again, and broken again, for {self._seconds:g} seconds;"
+                " look for a proxy or firewall that ends them, or repeat for longer: --reconnect"
+                " SECONDS"
+            )
 
 
 def _may_pass(error: Exception, is_retryable: Callable[[Exception], bool] | None) -> bool:
