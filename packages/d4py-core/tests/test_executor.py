@@ -609,3 +609,24 @@ def test_m2_every_receiver_of_a_fan_out_gets_a_copy():
     call(executor, 2)
 
     assert sorted(seen) == [[1]] * 3 + [[2]] * 3
+
+
+def test_c6_a_batch_that_grows_again_is_no_larger_than_the_plan_has_it(clock):
+    class Slow(Count):
+        def _process(self, inputs):
+            self.total += 1
+            if self.total == 20:  # in a batch of 16, and the next one has 10
+                clock.now += 1.5 * EngineLimits().batch_seconds
+            return self.total
+
+    graph = WorkflowGraph()
+    graph.connect(Slow(), "output", Same(), "input")
+    plan = make_plan(graph, limits=EngineLimits(batch_items=16))
+    handler = OutputHandler()
+    executor = Executor(plan, handler, is_local=lambda pe, _: pe == 0, clock=clock)
+    calls = CallRange(0, 1000)
+    while calls:
+        calls = executor.call_range(0, 0, calls)
+    sizes = [len(items) for *_, items in handler.sent]
+    assert sizes[:6] == [1, 2, 4, 8, 16, 10]
+    assert max(sizes) == 16

@@ -105,6 +105,7 @@ class Executor:
         self._limits = plan.limits
         self._has_unsent = has_unsent
         self._clock = clock
+        self._is_local = is_local
         self._options = RunnerOptions(
             rank=rank,
             copier=copier,
@@ -460,7 +461,7 @@ class Executor:
                 and len(batch) == receiver.slice < limits.batch_items
                 and all(c.bytes < limits.batch_bytes for c in receiver.counters.values())
             ):
-                receiver.slice *= 2
+                receiver.slice = min(2 * receiver.slice, limits.batch_items)
         self._stack += self._outputs.collect(receiver)
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
