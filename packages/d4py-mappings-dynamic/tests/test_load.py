@@ -39,3 +39,13 @@ def test_looks_are_as_often_as_before_once_they_are_quick_again(clock):
     monitor.note(StoreStatus(0))
     clock.append(100.021)
     assert monitor.is_due
+
+
+@pytest.mark.parametrize(
+    ("sent", "wants"), [(2, True), (1, False)], ids=["those were all tasks", "more were queued"]
+)
+def test_workers_that_were_idle_before_a_commit_want_more_than_it_has_sent(clock, sent, wants):
+    monitor = LoadMonitor(LIMITS)
+    monitor.note(StoreStatus(idle_workers=1, backlog=2), sent)
+    assert monitor.idle == 0
+    assert monitor.wants_stock is wants

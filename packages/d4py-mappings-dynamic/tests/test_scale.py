@@ -83,6 +83,22 @@ def test_autoscaling_scales_many_workers():
     assert outcome.calls["driver.load"] > outcome.seconds / 0.02 / 2
 
 
+def commits_of(root_seconds):
+    """How often two workers commit while one of them makes 200 calls of a root."""
+    graph = chain(1, 0.0005, independent=False, root_seconds=root_seconds)
+    outcome = ModelledRun(VirtualTime(), graph, 200, 2, COSTS).run()
+    assert outcome.results == 200
+    return outcome.calls["commit"]
+
+
+def test_an_idle_worker_gets_each_item_of_a_root_that_takes_longer_than_commits():
+    assert commits_of(root_seconds=0.005) > 2 * 200  # each item, and each result
+
+
+def test_a_quick_root_does_not_spend_its_time_on_commits():
+    assert commits_of(root_seconds=0.00002) < 30
+
+
 def test_a_slow_store_is_looked_at_less_often():
     slow = Costs(5e-3, {}, event=50e-6, lease=100e-6, shared_core=True)
     often = modelled(10, 1, 1000, costs=slow, limits=WorkerLimits(look_stretch=1.0))

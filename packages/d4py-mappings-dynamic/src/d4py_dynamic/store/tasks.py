@@ -190,8 +190,7 @@ class StoreStatus(NamedTuple):
     """How much waits in a store, and how many workers are idle.
 
     Attributes:
-        idle: number of other idle workers, paused ones included, beyond the shared tasks that are
-            queued for them.
+        idle_workers: number of other idle workers, paused ones included.
         full: pinned instances with so many queued tasks that their senders should pause.
         results_full: so many results are queued for the driver that workers should pause.
         has_messages: tasks or control messages wait in this worker's inbox.
@@ -200,12 +199,21 @@ class StoreStatus(NamedTuple):
             last commit that reported some.
     """
 
-    idle: int
+    idle_workers: int
     full: tuple[InstanceId, ...] = ()
     results_full: bool = False
     has_messages: bool = False
     backlog: int = 0
     call_seconds: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def idle(self) -> int:
+        """Number of idle workers beyond the shared tasks that are queued for them."""
+        return max(0, self.idle_workers - self.backlog)
+
+    def was_idle_before(self, sent: int) -> bool:
+        """Return whether workers were idle before so many shared tasks were sent."""
+        return self.idle_workers > max(0, self.backlog - sent)
 
 
 def is_pinned(planned: PlannedPE) -> bool:

@@ -38,6 +38,7 @@ class WorkerLimits(NamedTuple):
             there are fewer.
         look_stretch: by what `load_seconds` is multiplied at most for that.
         commit_seconds: longest time that output waits for a commit during a lease.
+        work_per_commit: seconds of work per second of such commits while workers are idle.
         unrepeatable_seconds: the same for output that a repeated call cannot be kept from sending
             again, so that the run fails if the worker is lost between that commit and the next.
         outbox_bytes: size of an outbox that is committed without waiting for more.
@@ -61,6 +62,7 @@ class WorkerLimits(NamedTuple):
     look_share: float = 0.01
     look_stretch: float = 10.0
     commit_seconds: float = 0.2
+    work_per_commit: float = 10.0
     unrepeatable_seconds: float = 2.0
     outbox_bytes: int = 1 << 20
     held_outbox_bytes: int = 32 << 20

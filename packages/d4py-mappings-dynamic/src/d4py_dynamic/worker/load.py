@@ -58,10 +58,10 @@ class LoadMonitor:
         """Take note of how long a look took."""
         self._interval = min(max(self._shortest, seconds / self._share), self._longest)
 
-    def note(self, status: StoreStatus) -> None:
-        """Take note of a look, or of what a commit has shown."""
+    def note(self, status: StoreStatus, sent: int = 0) -> None:
+        """Take note of a look, or of what a commit has shown that has sent some shared tasks."""
         self._noted_at = monotonic()
         self.note_calls(status.call_seconds)
         self.idle, self.backlog = status.idle, status.backlog
-        if self.idle > 0:
+        if status.was_idle_before(sent):
             self._idle_at = self._noted_at

@@ -142,13 +142,18 @@ class PinnedRun(LeaseRun):
     def _due_at(self, began_at: float) -> float:
         """Return when to save the instance in the middle of the lease.
 
-        As soon as it may be if others are idle, or if the next items may take long as the last did.
+        As soon as it may be if others are idle, or if the next items may take long as the last did;
+        soon if others were idle before they got what the last commit has sent.
         """
         owned, services = self._owned, self._services
-        took_long = monotonic() - began_at > services.limits.load_seconds
-        if services.load.idle or owned.on_probation or took_long:
+        limits, session, load = services.limits, services.session, services.load
+        took_long = monotonic() - began_at > limits.load_seconds
+        if load.idle or owned.on_probation or took_long:
             return owned.due_at
-        return max(owned.due_at, services.session.committed_at + services.limits.commit_seconds)
+        wait = limits.commit_seconds
+        if load.wants_stock:
+            wait = min(wait, limits.work_per_commit * session.commit_seconds)
+        return max(owned.due_at, session.committed_at + wait)
 
     def _add_position(self, commit: Commit, *, is_repeatable: bool) -> None:
         owned = self._owned

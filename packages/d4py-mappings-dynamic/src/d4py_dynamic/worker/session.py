@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic, perf_counter
 
 from d4py_dynamic.store.protocols import TaskStore
-from d4py_dynamic.store.tasks import Attempt, Commit, StoreStatus
+from d4py_dynamic.store.tasks import ANY, Attempt, Commit, StoreStatus
 from d4py_dynamic.worker.backpressure import Backpressure
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
@@ -86,7 +86,7 @@ class StoreSession:
         self.commit_seconds = perf_counter() - started_at
         self.committed_at = monotonic()
         self._backpressure.note(status)
-        self._note(status)
+        self._note(status, sum(task.instance == ANY for task in commit.tasks))
         return status
 
     def announce(self, attempt: Attempt) -> None:
@@ -110,8 +110,8 @@ class StoreSession:
         if self.load.is_due:
             self.look()
 
-    def _note(self, status: StoreStatus) -> None:
-        self.load.note(status)
+    def _note(self, status: StoreStatus, sent: int = 0) -> None:
+        self.load.note(status, sent)
         if status.has_messages:
             self._inbox.take_messages()
         if self._stack.top is not None:

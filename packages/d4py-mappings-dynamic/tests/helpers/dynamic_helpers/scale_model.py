@@ -210,12 +210,15 @@ class Processes:
 class Root(GenericPE):
     """Sends a 1 per call."""
 
-    def __init__(self, independent):
+    def __init__(self, independent, seconds=0.0):
         super().__init__()
         self._add_output("output")
         self.independent_calls = independent
+        self.seconds = seconds
 
     def process(self, inputs):
+        if self.seconds:
+            sleep(self.seconds)
         return {"output": 1}
 
 
@@ -253,16 +256,17 @@ def costs_of(calls, *, network, shared_core):
     return Costs(network, shown, calls["event"], WORKER_SECONDS, shared_core)
 
 
-def chain(stages, seconds, *, independent=True):
+def chain(stages, seconds, *, independent=True, root_seconds=0.0):
     """Return a graph of a root and stages that take some seconds per item.
 
     Args:
         stages: number of stages.
         seconds: how long an item takes in each.
         independent: workers may share the root's calls.
+        root_seconds: how long a call of the root takes.
     """
     graph = WorkflowGraph()
-    source = Root(independent)
+    source = Root(independent, root_seconds)
     for _ in range(stages):
         stage = Stage(seconds)
         graph.connect(source, "output", stage, "input")

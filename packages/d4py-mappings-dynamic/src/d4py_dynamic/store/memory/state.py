@@ -201,5 +201,4 @@ class StoreState:
         too_large = self._queued_events > 1 and self._queued_bytes > size
         backlog = len(self.queues[None].waiting)
         idle = sum(len(waiting - {rank}) for waiting in (self.members.idle, self.members.paused))
-        idle = max(0, idle - backlog)
         return StoreStatus(idle, full, too_many or too_large, backlog=backlog)

@@ -71,17 +71,16 @@ local function wake_feeders()
   end
 end
 
--- The load as a worker sees it: number of other idle workers beyond the shared tasks that are queued
--- for them, number of queued shared tasks, of queued events, of tasks in the worker's inbox.
+-- The load as a worker sees it: number of other idle workers, of queued shared tasks, of queued
+-- events, of tasks in the worker's inbox.
 local function load_of(rank)
-  local backlog = queued(key('shared'))
   local idle = 0
   for _, name in ipairs({ 'idle', 'paused' }) do
     idle = idle + call('SCARD', key(name)) - call('SISMEMBER', key(name), rank)
   end
   return {
-    math.max(0, idle - backlog),
-    backlog,
+    idle,
+    queued(key('shared')),
     call('XLEN', key('out')),
     call('XLEN', key('inbox:' .. rank)),
   }
