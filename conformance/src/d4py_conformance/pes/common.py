@@ -166,3 +166,55 @@ class PartialSum(IterativePE):
 
     def _postprocess(self) -> None:
         self.write("output", self.sum)
+
+
+class WritesAndWaits(ProducerPE):
+    """Writes some items at once, and waits in the same call until a file is there.
+
+    Args:
+        count: number of items: 0, 1, …
+        path: the file.
+    """
+
+    def __init__(self, count: int, path: Path) -> None:
+        super().__init__()
+        self.count = count
+        self.path = path
+
+    def _process(self, inputs: Any) -> None:
+        for number in range(self.count):
+            self.write("output", number)
+        wait_until(self.path.exists, "the last item at its end")
+
+
+class MakesFile(IterativePE):
+    """Makes a file when it gets an item, and sends what it gets.
+
+    Args:
+        last: the item.
+        path: the file.
+    """
+
+    def __init__(self, last: Any, path: Path) -> None:
+        super().__init__()
+        self.last = last
+        self.path = path
+
+    def _process(self, data: Any) -> Any:
+        if data == self.last:
+            self.path.touch()
+        return data
+
+
+class MakesFileById(MakesFile):
+    """The same with ids of items."""
+
+    item_ids = True
+
+
+class MakesFileInOrder(MakesFile):
+    """The same with an ordered input."""
+
+    def __init__(self, last: Any, path: Path) -> None:
+        super().__init__(last, path)
+        self.add_input("input", ordered=True)

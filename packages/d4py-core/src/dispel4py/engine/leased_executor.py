@@ -13,7 +13,8 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.batch_progress import BatchProgress
-from dispel4py.engine.executor import Executor, PendingItems
+from dispel4py.engine.entered_executor import EnteredExecutor
+from dispel4py.engine.executor import PendingItems
 from dispel4py.engine.inputs import Batch, CallRange
 from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
@@ -40,7 +41,7 @@ class _CurrentBatch:
     source: Batch
 
 
-class LeasedExecutor(Executor):
+class LeasedExecutor(EnteredExecutor):
     """See `Executor`; calls are committed as soon as they end.
 
     All that is added to `Executor` is for the preemption thread, but for `forbid_split`.
@@ -48,7 +49,6 @@ class LeasedExecutor(Executor):
 
     _leased = True
     _current: _CurrentBatch | None = None
-    _running: Runner | None = None
 
     @property
     def current_batch(self) -> object | None:
@@ -90,37 +90,6 @@ class LeasedExecutor(Executor):
             return
         with current.runner.monitor.entered() as is_entered:
             yield is_entered and self._current is current
-
-    @contextmanager
-    def entered_call(self) -> Iterator[bool]:
-        """Run the engine in the block, from another thread, during a call that cannot be split.
-
-        `call_stack` is as if the call had written now.
-
-        Yields:
-            False if the engine was not entered: there is no call, or it is inside another one.
-        """
-        runner = self._running
-        if runner is None or self._calling:
-            yield False
-            return
-        with runner.monitor.entered() as is_entered:
-            if not is_entered or self._running is not runner or self._calling:
-                yield False
-                return
-            self._calling.append(runner)
-            try:
-                yield True
-            finally:
-                self._calling.pop()
-
-    def collect_output(self) -> None:
-        """Collect what the call has written; to be called in `entered_call`.
-
-        What is collected has to be taken by `take_waiting`: while the call goes on, `drain` does
-        not process it.
-        """
-        self._stack += self._outputs.collect(self._calling[-1])
 
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.
@@ -173,13 +142,10 @@ class LeasedExecutor(Executor):
             items = batch if isinstance(batch, list) else list(batch)
             if not self._calling and (input_name is not None or isinstance(batch, CallRange)):
                 self._current = _CurrentBatch(receiver, progress, input_name, items, batch)
-                self._running = receiver
         try:
-            return receiver.process(input_name, items)
+            return super()._call(receiver, input_name, items)
         finally:
             self._current = None
-            if not self._calling:
-                self._running = None
 
     def _run_nested(self, runner: Runner) -> None:
         self._current = None

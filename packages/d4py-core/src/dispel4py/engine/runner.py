@@ -337,6 +337,11 @@ class Runner:
         self.replay.begin(sent_before, call_offset)
 
     @property
+    def sent_at(self) -> float:
+        """When a call began, or what it had written was sent."""
+        return self._writer.sent_at
+
+    @property
     def is_unrepeatable(self) -> bool:
         """Whether a repeated call may write in another order than was sent since `track`."""
         return self._writer.is_unrepeatable
@@ -369,9 +374,8 @@ class Runner:
         return _STEP_ITEMS if is_quick else max(1, self.slice // _STEPS)
 
     def enable_split(self) -> None:
-        """Allow another thread to split the current batch."""
+        """Allow another thread, which enters the monitor, to split the current batch."""
         self.progress = BatchProgress(self.written)
-        self.monitor.is_shared = True
 
     @contextmanager
     def calling(self) -> Iterator[None]:

@@ -137,13 +137,13 @@ class Worker:
     def _process_run(self, run: LeaseRun) -> StoreStatus | None:
         self._services.session.look_if_due()
         run.begin(self._load, is_draining=self._inbox.is_draining)
-        may_split = len(self._stack) == 1 and not run.is_source
-        if may_split:
+        is_outermost = len(self._stack) == 1
+        if is_outermost:
             self._preemptor.arm()
         for wait in run.steps():
             if wait is not None:
                 self._wait(wait)
-        if may_split:
+        if is_outermost:
             self._preemptor.disarm()
         return run.finish()
 

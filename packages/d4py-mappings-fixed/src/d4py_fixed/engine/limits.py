@@ -19,6 +19,8 @@ class RankLimits(NamedTuple):
         shared_call_window: The same for each of several instances, which share the root's calls.
         linger_seconds: A batch that is not full waits no longer than this after the last one to
             the same receiver.
+        call_seconds: What a call of a root has written waits for the end of the call no longer than
+            about this time.
         shared_batch_seconds: Time in which an instance should process a batch of items that any
             other instance of its PE could process as well.
         wait_seconds: Longest wait of a rank for a frame.
@@ -34,6 +36,7 @@ class RankLimits(NamedTuple):
     call_window: int = 4
     shared_call_window: int = 2
     linger_seconds: float = EngineLimits().batch_seconds
+    call_seconds: float = 0.1
     shared_batch_seconds: float = 0.1
     wait_seconds: float = 0.5
     check_seconds: float = 0.05

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from d4py_fixed.engine.call_flusher import CallFlusher
 from d4py_fixed.engine.frame_sender import FrameSender
 from d4py_fixed.engine.frames import (
     Activity,
@@ -40,7 +41,7 @@ from d4py_fixed.engine.root_pauses import RootPauses
 from d4py_fixed.engine.send_buffers import SendBuffers
 from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
@@ -115,7 +116,7 @@ class Rank:
             {pe.index: pe.batch.size for pe in self._plan.pes if pe.batch is not None},
         )
         self._pauses = RootPauses(placement, rank, self._sender.send)
-        self._executor = Executor(
+        self._executor = EnteredExecutor(
             self._plan,
             self,
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
@@ -131,6 +132,9 @@ class Rank:
             meter=self._meter,
             clock=clock,
         )
+        self._flusher: CallFlusher | None = None
+        if any_thread and self._calls:
+            self._flusher = CallFlusher(self._executor, self._send_in_call, limits.call_seconds)
 
     def run(self) -> None:
         """Run until all instances of all ranks are complete.
@@ -138,7 +142,7 @@ class Rank:
         Raises:
             ProcessingError: a PE raised, and `on_error` is ``"stop"``.
         """
-        with self._executor.closing():
+        with self._executor.closing(), self._flusher.running() if self._flusher else nullcontext():
             for pe, instance in reversed(self._instances):  # a preprocess may write
                 self._executor.start(pe, instance)
             self._drain()
@@ -193,6 +197,11 @@ class Rank:
             self._buffers.flush()
             self._apply_backpressure()
         return False
+
+    def _send_in_call(self) -> None:
+        """Send what was collected in the middle of a call, from the flusher's thread."""
+        self._receive(0.0)
+        self._buffers.flush(idle=True)
 
     # Steps of the main loop.
 
@@ -262,7 +271,8 @@ class Rank:
 
     def _call_root(self, pe: int) -> None:
         instance, calls = self._calls[pe].popleft()
-        with self._holding_back(pe):
+        watching = self._flusher.watching() if self._flusher else nullcontext()
+        with self._holding_back(pe), watching:
             if rest := self._executor.call_range(pe, instance, calls):
                 self._calls[pe].appendleft((instance, rest))
             else:

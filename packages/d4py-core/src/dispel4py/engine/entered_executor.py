@@ -1,0 +1,111 @@
+"""`EnteredExecutor`: an executor that another thread can enter in the middle of a call.
+
+A PE may write and then wait for long, as a root does that reads from a device.  What it has written
+need not wait until it writes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, TypeGuard
+
+from dispel4py.core import GenericPE
+from dispel4py.engine.executor import Executor
+from dispel4py.engine.item_ids import InstanceSnapshot
+from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
+from dispel4py.engine.outlets import Receiver
+from dispel4py.engine.runner import Runner
+
+
+class EnteredExecutor(Executor):
+    """See `Executor`; all that is added is for the other thread.
+
+    It does not enter calls of PEs that seek, nor those of PEs with an input whose output gets ids
+    or places while it is written.
+    """
+
+    _running: Runner | None = None
+
+    @contextmanager
+    def entered_call(self) -> Iterator[bool]:
+        """Run the engine in the block, from another thread, while a PE is called.
+
+        `call_stack` is as if the call had written now.
+
+        Yields:
+            False if the engine was not entered: there is no call, or it is inside another one.
+        """
+        runner = self._running
+        if runner is None or self._calling:
+            yield False
+            return
+        with runner.monitor.entered() as is_entered:
+            if not is_entered or self._running is not runner or self._calling:
+                yield False
+                return
+            self._calling.append(runner)
+            try:
+                yield True
+            finally:
+                self._calling.pop()
+
+    def has_waited(self, seconds: float) -> bool:
+        """Return whether what a call has written is on its way to other processes only, and waits.
+
+        Args:
+            seconds: for how long.
+        """
+        runner = self._running
+        if runner is None or self._clock() - runner.sent_at < seconds:
+            return False
+        return any(runner.written.values()) and not self._has_local_receivers(runner)
+
+    def collect_output(self) -> None:
+        """Collect what the call has written; to be called in `entered_call`.
+
+        What is collected for this process has to be taken by `take_waiting`: while the call goes
+        on, `drain` does not process it.
+        """
+        self._stack += self._outputs.collect(self._calling[-1])
+
+    def fail(self, error: BaseException) -> None:
+        """Raise an error in the thread that calls the PE, once it returns to the engine."""
+        if self._failure is None:
+            self._failure = error
+
+    def _has_local_receivers(self, runner: Runner) -> bool:
+        routes = chain.from_iterable(runner.planned.routes.values())
+        receivers = {route.destination for route in routes}
+        return any(
+            self._is_local is None or self._is_local(pe, instance)
+            for pe in receivers
+            for instance in range(self.plan.pes[pe].instances)
+        )
+
+    def _make_runner(
+        self,
+        pe: int,
+        instance: int,
+        first: Runner | None,
+        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None,
+    ) -> Runner:
+        runner = super()._make_runner(pe, instance, first, restored)
+        runner.monitor.is_shared = runner.monitor.is_shared or _can_be_entered(runner)
+        return runner
+
+    def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
+        if self._calling or not _can_be_entered(receiver):
+            return super()._call(receiver, input_name, batch)
+        self._running = receiver
+        try:
+            return super()._call(receiver, input_name, batch)
+        finally:
+            self._running = None
+
+
+def _can_be_entered(receiver: Receiver) -> TypeGuard[Runner]:
+    planned = receiver.planned
+    is_safe = type(receiver) is Runner or (isinstance(receiver, Runner) and planned.is_root)
+    return is_safe and not planned.seeks

@@ -1,0 +1,53 @@
+"""M4: what a root has written arrives while its call goes on, for however long that waits."""
+
+import os
+import signal
+
+import pytest
+
+from d4py_conformance.pes.common import (
+    MakesFile,
+    MakesFileById,
+    MakesFileInOrder,
+    WritesAndWaits,
+)
+from d4py_conformance.suite import chain
+from dispel4py import run
+
+
+@pytest.mark.parametrize("receiver", [MakesFile, MakesFileById, MakesFileInOrder])
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("count", [1, 5])
+def test_m4_what_a_call_has_written_arrives_while_it_waits(receiver, stateful, count, tmp_path):
+    path = tmp_path / "arrived"
+    last = receiver(count - 1, path)
+    last.stateful = stateful
+    result = run(chain(WritesAndWaits(count, path), last), "hybrid_redis", 1, processes=2)
+    assert sorted(result.outputs[f"{last.name}1"]["output"]) == [*range(count)]
+
+
+class Writes(WritesAndWaits):
+    """Leaves its process number, and writes again after it has waited."""
+
+    def _process(self, inputs):
+        (self.path.parent / "process").write_text(str(os.getpid()))
+        super()._process(inputs)
+        self.write("output", self.count)
+
+
+class Kills(MakesFile):
+    """Kills the root's worker the first time that the last item arrives."""
+
+    def _process(self, data):
+        if data == self.last and not self.path.exists():
+            os.kill(int((self.path.parent / "process").read_text()), signal.SIGKILL)
+        return super()._process(data)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_h2_what_a_lost_call_had_sent_while_it_waited_is_there_once(stateful, tmp_path):
+    path = tmp_path / "arrived"
+    last = Kills(4, path)
+    last.stateful = stateful
+    result = run(chain(Writes(5, path), last), "hybrid_redis", 2, processes=3)
+    assert sorted(result.outputs["Kills1"]["output"]) == sorted(2 * [*range(6)])

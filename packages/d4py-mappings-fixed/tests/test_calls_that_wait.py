@@ -1,0 +1,42 @@
+"""M4: what a root has written arrives while its call goes on, for however long that waits."""
+
+import pytest
+
+from d4py_conformance.pes.common import (
+    MakesFile,
+    MakesFileById,
+    MakesFileInOrder,
+    WritesAndWaits,
+)
+from d4py_conformance.suite import chain
+from dispel4py import IterativePE, run
+from dispel4py.errors import ProcessingError
+
+
+@pytest.fixture(params=["multi", "zmq_multi", "mpi"])
+def mapping(request):
+    """Name of a mapping."""
+    if request.param == "mpi":
+        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
+    if request.param == "zmq_multi":
+        pytest.importorskip("zmq")
+    return request.param
+
+
+@pytest.mark.parametrize("receiver", [MakesFile, MakesFileById, MakesFileInOrder])
+def test_m4_what_a_call_has_written_arrives_while_it_waits(mapping, receiver, tmp_path):
+    path = tmp_path / "arrived"
+    graph = chain(WritesAndWaits(5, path), receiver(4, path))
+    result = run(graph, mapping, 1, processes=2)
+    assert result.outputs == {f"{receiver.__name__}1": {"output": [*range(5)]}}
+
+
+class Fails(IterativePE):
+    def _process(self, data):
+        raise ValueError(f"item {data} is wrong")
+
+
+def test_c3_an_error_downstream_ends_a_call_that_waits(mapping, tmp_path):
+    graph = chain(WritesAndWaits(5, tmp_path / "never"), Fails())
+    with pytest.raises(ProcessingError, match="item 0 is wrong"):
+        run(graph, mapping, 1, processes=2)
