@@ -67,8 +67,7 @@ test-dask-small: .hatch/dask.ready
 # The server that d4py brings along, and those that can be had here without installing them.  With
 # SERVERS='/path/to/redis-server …', those.
 test-redis-servers: .hatch/test.ready ## the Redis mappings on other versions of Redis, and the table of them
-	@servers=$${SERVERS:-$$(.ci/redis-servers .hatch/servers .hatch/test/bin/python && $(RUN) test:server)} && \
-		HATCH=$(HATCH) .ci/test-redis-servers .hatch/servers $$servers
+	@HATCH=$(HATCH) .ci/test-redis-servers .hatch/servers $(SERVERS)
 
 test-mpi-brands: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## the mapping mpi on Open MPI, MPICH and Intel MPI
 	@for run in test:mpi test:losses mpich:run mpich:losses impi:run impi:losses; do \
