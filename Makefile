@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-redis-servers test-slurm test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-pythons test-redis-servers test-slurm test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -63,6 +63,9 @@ test-dask: .hatch/dask.ready ## the mapping on Dask: all rules; `make test` runs
 test-dask-small: .hatch/dask.ready
 	@echo "== the mapping on Dask"
 	@$(RUN) dask:small
+
+test-pythons: .venv/hatch.ready ## core, and workflows on every mapping, on each Python that is here, and the table of them
+	@HATCH="$(CURDIR)/$(HATCH)" .ci/test-pythons "$(CURDIR)/.hatch/pythons"
 
 # The server that d4py brings along, and those that can be had here without installing them.  With
 # SERVERS='/path/to/redis-server …', those.

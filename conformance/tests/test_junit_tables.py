@@ -26,6 +26,18 @@ RESULTS = {
 <testsuites><testsuite>
   <testcase classname="packages.tests.test_store" name="a"/>
 </testsuite></testsuites>""",
+    "core.xml": """
+<testsuites><testsuite>
+  <testcase classname="packages.d4py-core.tests.test_plan" name="test_workflow"/>
+  <testcase classname="" name="packages.d4py-core.tests.test_arrays"><skipped/></testcase>
+</testsuite></testsuites>""",
+    "workflows.xml": """
+<testsuites><testsuite>
+  <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[multi-a-1]"/>
+  <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[multi-a-2]"/>
+  <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[dyn_redis-a]">
+    <skipped/></testcase>
+</testsuite></testsuites>""",
 }
 
 
@@ -36,9 +48,9 @@ def table(tmp_path):
     for name, text in RESULTS.items():
         (tmp_path / name).write_text(text)
 
-    def table(*runs, target="make this"):
+    def table(*runs, target="make this", options=("--library", "pytest")):
         given = [f"{run}={tmp_path / name}" for run, name in runs]
-        options = ["--target", target, "--library", "pytest"]
+        options = ["--target", target, *options]
         return main(["test-table", "--into", str(tmp_path / "page.md"), *options, *given])
 
     return table
@@ -52,6 +64,19 @@ def test_the_table_has_a_column_for_each_run(table, tmp_path):
     assert "| tests | Redis 7 | Valkey 9 |\n| --- | --- | --- |\n" in page
     assert "| store | 2 (1 skipped) | 1 |\n| remote workers | 0 (1 failed) | not run |\n" in page
     assert f"pytest {pytest.__version__}." in page
+
+
+def test_the_table_of_mappings_has_a_row_for_each_run(table, tmp_path):
+    runs = (
+        ("Python 3.11", "core.xml"),
+        ("Python 3.11", "workflows.xml"),
+        ("Python 3.12", "core.xml"),
+    )
+    assert table(*runs, options=["--by", "mapping"]) == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "| tests | `d4py-core` | `multi` | `dyn_redis` |\n" in page
+    assert "| Python 3.11 | 1 (1 skipped) | 2 | 0 (1 skipped) |\n" in page
+    assert "| Python 3.12 | 1 (1 skipped) | not run | not run |\n" in page
 
 
 def test_a_page_without_a_place_for_it_is_an_error(table, capsys):

@@ -90,6 +90,12 @@ def _add_test_table(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", required=True, help="the command that makes the table")
     parser.add_argument(
+        "--by",
+        choices=["file", "mapping"],
+        default="file",
+        help="a row for each file of tests (the default), or a column for each mapping",
+    )
+    parser.add_argument(
         "--library", action="append", default=[], help="a distribution whose version is named"
     )
     parser.add_argument(
@@ -108,8 +114,10 @@ def _test_table(arguments: argparse.Namespace) -> int:
         if not separator or not Path(path).is_file():
             raise OptionError(f"{run!r} is not a name and a file: NAME=FILE")
         files.setdefault(name, []).append(Path(path))
-    runs = {name: junit_tables.read_counts(paths) for name, paths in files.items()}
-    table = junit_tables.make_table(runs, arguments.library)
+    if arguments.by == "mapping":
+        table = junit_tables.make_table_of_mappings(files)
+    else:
+        table = junit_tables.make_table_of_files(files, arguments.library)
     begin, end = junit_tables.MARKS
     page = Path(arguments.into)
     marks = begin.format(target=arguments.target), end

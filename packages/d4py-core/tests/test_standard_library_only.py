@@ -10,7 +10,7 @@ import dispel4py
 
 # Runs in a fresh interpreter without site-packages.  Importing anything that is neither in the
 # standard library nor dispel4py is refused and written down, even where the importer expects that.
-# (copy and pickle look for Jython's `org`.)
+# (copy and pickle look for Jython's `org`, and platform for Windows' `_wmi`.)
 IMPORT_EVERYTHING = """
 import importlib, json, pkgutil, sys
 
@@ -21,7 +21,7 @@ class Refuse:
         top = name.partition(".")[0]
         if top == "dispel4py" or top in sys.stdlib_module_names:
             return None
-        if top != "org":
+        if top not in ("org", "_wmi"):
             self.refused.append([name, module])
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
