@@ -12,11 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from d4py_cli.exit_statuses import INTERRUPTED
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
-from d4py_cli.start import INTERRUPTED
 from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.marks import mark_environment

@@ -1,6 +1,6 @@
 """The console script `dispel4py`: Ctrl-C ends it silently while the rest is still imported.
 
-Importing this module imports nothing else of d4py.
+Importing this module imports almost nothing else of d4py.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import signal
 from types import FrameType
 
-INTERRUPTED = 130
+from d4py_cli.exit_statuses import INTERRUPTED
 
 
 def main() -> int:
