@@ -8,6 +8,7 @@ import zipfile
 from collections import Counter, defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 
@@ -306,6 +307,41 @@ def test_i6_a_sum_that_nothing_merges_is_state():
     sums.numprocesses = 2
     stats = run(chain(Rows(), sums), inputs=4).stats
     assert {entry.changed for entry in stats.instances} == {(), ("value",)}
+
+
+class TestStateInAClass:
+    @pytest.fixture
+    def shared(self):
+        """A class of PEs whose calls append to a list of the class."""
+
+        class Shared(Keep):
+            seen: ClassVar = []
+            limit = 3
+
+        return Shared
+
+    @pytest.mark.parametrize("declared", [False, True])
+    def test_i6_a_change_is_noticed_whether_or_not_the_pe_declares_state(self, shared, declared):
+        pe = shared(lambda pe, data: pe.seen.append(data))
+        pe.stateful = declared
+        assert changed(pe) == {"Shared1": ("Shared.seen",)}
+
+    def test_i6_a_number_that_is_set_in_the_class_is_noticed(self, shared):
+        pe = shared(lambda pe, data: setattr(shared, "limit", data))
+        assert changed(pe) == {"Shared1": ("Shared.limit",)}
+
+    def test_i6_a_default_in_the_class_may_be_hidden_by_an_attribute(self, shared):
+        pe = shared(lambda pe, data: setattr(pe, "limit", pe.limit + 1))
+        pe.stateful = True
+        assert not changed(pe)
+
+    def test_i6_what_stays_as_it_is_and_what_is_ignored_are_left_alone(self, shared):
+        assert not changed(shared(lambda pe, data: pe.seen.copy()))
+        assert not changed(shared(lambda pe, data: pe.seen.append(data), names="seen"))
+
+    def test_i6_the_message_says_where_to_make_it(self, shared):
+        with pytest.raises(UndeclaredStateError, match=r"__init__ \(self\.seen = …\)"):
+            changed(shared(lambda pe, data: pe.seen.append(data)), strict=True)
 
 
 class TestWhatIsSaid:

@@ -21,6 +21,7 @@ from io import BytesIO
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from dispel4py.checks.class_state import class_attributes, describe_class_state
 from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import UndeclaredStateError, name_list
 from dispel4py.logs import RUN_LOG
@@ -46,23 +47,30 @@ _CONTAINERS = (list, dict, set, bytearray)
 
 
 class StateWatch:
-    """Detects changes of an instance's attributes.
+    """Detects changes of an instance's attributes, and of those of its class.
 
     Args:
         pe: the instance, preprocessed.
+        is_declared: it has state of its own, so that only its class is looked at.
 
     Attributes:
         next_check: number of items after which to check.
     """
 
-    def __init__(self, pe: GenericPE) -> None:
+    def __init__(self, pe: GenericPE, *, is_declared: bool = False) -> None:
         self._pe = pe
+        self._is_declared = is_declared
         # Read once: a PE cannot add to them during the run.
         self._ignored = _ignored(pe)
         self._noted = dict(self._notes())
         self._initialised: set[str] = set()
         self._checks = 0
         self.next_check = 1
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything that could change."""
+        return bool(self._noted) or not self._is_declared
 
     def check(self, items: int) -> tuple[str, ...]:
         """Return the names of attributes that have changed, and set `next_check`.
@@ -95,7 +103,9 @@ class StateWatch:
         )
 
     def _notes(self) -> Iterator[tuple[str, _Note]]:
-        for name, value in [*vars(self._pe).items()]:
+        for name, value in class_attributes(self._pe, self._ignored):
+            yield name, _note(value, self._pe)
+        for name, value in [] if self._is_declared else [*vars(self._pe).items()]:
             if name not in self._ignored:
                 yield name, _note(value, self._pe)
 
@@ -281,7 +291,10 @@ def is_generator(value: Any) -> bool:
 
 
 def describe_undeclared_state(pe_id: str, attributes: tuple[str, ...]) -> str:
-    """Return the message about a PE that keeps undeclared state."""
+    """Return the message about a PE that keeps undeclared state, or state in its class."""
+    in_class = tuple(name for name in attributes if "." in name)
+    if in_class:
+        return describe_class_state(pe_id, in_class)
     what = "attribute" if len(attributes) == 1 else "attributes"
     which = "it" if len(attributes) == 1 else "them"
     return (

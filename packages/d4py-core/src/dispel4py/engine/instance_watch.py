@@ -21,7 +21,7 @@ class InstanceWatch:
     Args:
         planned: the PE in the plan.
         stats: gets what is found.
-        strict: raise an error at undeclared state.
+        strict: raise an error at undeclared state, or state in a class.
 
     Attributes:
         next_check: number of items after which to call `check_state`.
@@ -36,9 +36,10 @@ class InstanceWatch:
 
     def begin(self, pe: GenericPE) -> None:
         """Begin to watch a PE, which is preprocessed."""
-        if self._planned.is_watched:
-            self._state = StateWatch(pe)
-            self.next_check = self._state.next_check
+        watch = StateWatch(pe, is_declared=not self._planned.is_watched)
+        if watch.has_any:
+            self._state = watch
+            self.next_check = watch.next_check
 
     def check_state(self) -> None:
         """Check whether the PE has undeclared state; once it is found, there are no more checks.
