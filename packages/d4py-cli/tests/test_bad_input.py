@@ -53,6 +53,9 @@ class TestMapping:
         assert "mapping 'simple' has no option '-ct'" in message
         assert "dispel4py simple --help" in message
 
+    def test_help_as_a_word_is_answered_with_the_option(self, refused):
+        assert "there is no command 'help'; see: dispel4py --help" in refused("help")
+
     def test_one_argument_too_many_is_named(self, refused, write):
         write("wf.py")
         assert "unexpected argument 'more'" in refused("simple", "wf.py", "more")
@@ -168,6 +171,10 @@ class TestInputs:
     def test_what_is_no_object_is_reported(self, refused, text):
         message = refused("simple", "wf.py", "-d", text)
         assert f"-d is no JSON object but {text}" in message
+
+    def test_an_object_that_the_shell_has_taken_apart_is_answered_with_the_quotes(self, refused):
+        message = refused("simple", "wf.py", "-d", "{Count0:", "3}")
+        assert "unexpected argument '3}' (put the JSON of -d into single quotes: -d '{" in message
 
     def test_a_missing_file_is_reported(self, refused):
         assert "cannot read no.json (-f): No such file" in refused(

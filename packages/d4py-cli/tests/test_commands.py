@@ -6,6 +6,8 @@ import shlex
 
 import pytest
 
+from dispel4py.registry import available
+
 #: What has a help text of its own; [] is the command alone.
 SUBJECTS = [
     [],
@@ -45,6 +47,14 @@ class TestMappings:
         done = invoke("mappings", "wf.py")
         assert done.status == 2
         assert "wf.py" in done.err
+
+
+@pytest.mark.parametrize("mapping", available())
+def test_the_help_of_a_mapping_has_nothing_about_its_class(invoke, mapping):
+    done = invoke(mapping, "--help")
+    assert done.status == 0
+    assert "Args:" not in done.out
+    assert "Attributes:" not in done.out
 
 
 class TestCheck:

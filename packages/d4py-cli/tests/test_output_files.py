@@ -427,6 +427,13 @@ def test_a_command_writes_the_file(start, write, folder, ending):
     assert sorted(HALVES[ending](path)) == [n / 2 for n in range(1, 21)]
 
 
+def test_a_file_in_a_folder_that_is_not_there_is_refused_by_its_name(invoke, write):
+    write("wf.py")
+    done = invoke("simple", "wf.py", "--output", "gone/out.csv")
+    assert done.status == 2
+    assert "cannot write gone/out.csv (--output): No such file or directory" in done.err
+
+
 def wait_for_result(process, folder):
     """Wait until results lie in the file beside the target."""
     partial = folder / "out.csv.partial"

@@ -82,7 +82,11 @@ class TestReport:
 
     @pytest.mark.parametrize(
         ("target", "reason"),
-        [("gone/run.html", "there is no such folder"), (".", "it is a directory")],
+        [
+            ("gone/run.html", "there is no such folder"),
+            (".", "it is a directory"),
+            ("run.pdf", "the page is HTML"),
+        ],
     )
     def test_a_file_that_cannot_be_written_is_refused(self, invoke, write, target, reason):
         write("wf.py")

@@ -288,7 +288,7 @@ def test_every_problem_is_reported_at_once():
 
     for expected in (
         "composite CompositePE has no input 'entry' (inputs: none)",
-        "Node2 has numprocesses = 0; it must be at least 1",
+        "Node2 has numprocesses = 0; it must be a whole number of at least 1",
         "ProducerPE0 has no output 'outptu' (outputs: 'output')",
         "Lonely1 has no input 'inptu' (inputs: 'input')",
         "input 'input' of Node2 has the grouping 'nearest'",
@@ -327,8 +327,16 @@ def test_numprocesses_that_cannot_be_is_a_problem(count):
     pe.numprocesses = count
 
     assert problems_of(chain(ProducerPE(), pe)) == (
-        f"Node1 has numprocesses = {count!r}; it must be at least 1",
+        f"Node1 has numprocesses = {count!r}; it must be a whole number of at least 1",
     )
+
+
+def test_a_class_may_set_numprocesses_as_it_sets_single():
+    class Wide(Node):
+        numprocesses = 3
+
+    assert make_plan(chain(ProducerPE(), Wide())).pes[1].instances == 3
+    assert GenericPE(numprocesses=2).numprocesses == 2
 
 
 # What a mapping can run

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from dispel4py import IterativePE, ProcessingError, ProducerPE, WorkflowGraph, run
+from dispel4py import IterativePE, ProcessingError, ProducerPE, UsageError, WorkflowGraph, run
 from dispel4py.errors import format_user_traceback, name_list
 from dispel4py.exceptions.tracebacks import with_source
 
@@ -130,3 +130,13 @@ def test_lines_that_only_this_process_knows_are_filled_in(monkeypatch):
     )
 
     assert with_source(text) == text.replace("in f\n", "in f\n    1 / 0\n")
+
+
+@pytest.mark.parametrize("wrong", [{"inputs": {"Nobody": 3}}, {"mapping": "simpel"}, {"seed": -1}])
+def test_a_wrong_call_shows_no_frame_of_d4py_below_the_call_of_run(wrong):
+    graph = WorkflowGraph()
+    graph.connect(Count(), "output", Chained(), "input")
+    with pytest.raises(UsageError) as caught:
+        run(graph, **wrong)
+
+    assert caught.value.__traceback__.tb_next is None

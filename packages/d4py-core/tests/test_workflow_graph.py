@@ -56,6 +56,14 @@ def test_class_instead_of_an_object_is_refused_with_a_hint():
         WorkflowGraph().connect(ProducerPE, "output", ConsumerPE(), "input")
 
 
+def test_a_function_is_refused_with_the_pe_that_calls_it():
+    def double(number):
+        return 2 * number
+
+    with pytest.raises(TypeError, match=r"make a PE of it: SimpleFunctionPE\(double\)"):
+        WorkflowGraph().connect(ProducerPE(), "output", double, "input")
+
+
 @pytest.mark.parametrize("base", [GenericPE, CompositePE])
 def test_node_that_forgot_to_set_itself_up_is_refused(base):
     forgetful = type("Forgetful", (base,), {"__init__": lambda self: None})

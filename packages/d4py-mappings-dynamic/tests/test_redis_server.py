@@ -327,6 +327,10 @@ def test_an_address_is_shown_without_its_password(url, shown):
     ("error", "message"),
     [
         (redis.ConnectionError("refused"), "does not answer: refused"),
+        (
+            redis.ConnectionError("Error 111 connecting to host:1. Connection refused."),
+            "does not answer: .* Connection refused; start it, or check",
+        ),
         (redis.TimeoutError("too late"), "does not answer: too late"),
         (redis.AuthenticationError("WRONGPASS"), "refused the user name or password"),
         (redis.ResponseError("OOM command not allowed"), "is out of memory .* maxmemory"),

@@ -15,6 +15,8 @@ from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     FORMER_MAPPINGS,
     KNOWN_DISTRIBUTIONS,
+    Command,
+    JobCommand,
     JoiningMapping,
     Mapping,
     available,
@@ -134,6 +136,8 @@ def check_mapping_name(name: str, arguments: list[str]) -> None:
         mapping, *rest = arguments if is_swapped else ["simple", *arguments]
         command = shlex.join(["dispel4py", mapping, name, *rest])
         raise OptionError(f"{name!r} is a workflow, and the mapping comes first: {command}")
+    if name == "help":
+        raise OptionError("there is no command 'help'; see: dispel4py --help")
     commands = [*COMMANDS, *available_commands()]
     near = _nearest(name, [*commands, *mappings])
     if near in commands:
@@ -183,9 +187,10 @@ def parse_job(
     if unknown:
         if unknown[0].startswith("-"):
             parser.error(f"mapping {name!r} has no option {unknown[0]!r}{parser.like(unknown[0])}")
-        parser.error(
-            f"unexpected argument {unknown[0]!r} (arguments for the workflow itself come after --)"
-        )
+        remedy = "arguments for the workflow itself come after --"
+        if (options.data or "").startswith(("{", "[")):  # the shell has taken it apart
+            remedy = "put the JSON of -d into single quotes: -d '{\"ReadFile\": 3}'"
+        parser.error(f"unexpected argument {unknown[0]!r} ({remedy})")
     own = {key: getattr(options, key) for key in mapping_options(mapping, {})}
     return options, own
 
@@ -197,7 +202,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         prog=f"dispel4py {name}",
         usage=f"dispel4py {name} WORKFLOW [-a NAME] [-f FILE | -d JSON] [-i N] [-n N]"
         " [options]\n       [-- workflow arguments]",
-        description=inspect.getdoc(type(mapping)),
+        description=about(mapping),
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -264,6 +269,11 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         add_timed_arguments(parser)
     mapping.add_arguments(parser)
     return parser
+
+
+def about(part: Mapping | Command | JobCommand) -> str:
+    """Return what users read of the docstring of a mapping or a command: all but its arguments."""
+    return (inspect.getdoc(type(part)) or "").partition("\n\nArgs:")[0]
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:

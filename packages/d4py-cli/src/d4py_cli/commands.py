@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from d4py_cli.arguments import Parser, add_output_arguments, add_workflow, count_of, example_note
+from d4py_cli.arguments import (
+    Parser,
+    about,
+    add_output_arguments,
+    add_workflow,
+    count_of,
+    example_note,
+)
 from d4py_cli.job import run_and_report
 from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
@@ -65,7 +71,7 @@ def run_installed(name: str, command: Command | JobCommand, arguments: list[str]
     """Run a command that a mapping's package brings; see `dispel4py.registry.Command`."""
     parser = Parser(
         prog=f"dispel4py {name}",
-        description=inspect.getdoc(type(command)),
+        description=about(command),
         epilog=f"example:\n  {command.example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

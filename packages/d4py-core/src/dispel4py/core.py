@@ -146,13 +146,15 @@ class GenericPE:
             call that is not repeated.
     """
 
-    def __init__(self, numprocesses: int = 1) -> None:
+    def __init__(self, numprocesses: int | None = None) -> None:
         self.inputconnections: dict[str, dict[str, Any]] = {}
         self.outputconnections: dict[str, dict[str, Any]] = {}
-        self.numprocesses = numprocesses
+        # As a copy of its own, for a class may set it, as it sets `single`.
+        self.numprocesses = self.numprocesses if numprocesses is None else numprocesses
         self.name: str = type(self).__name__
         self.id: str = self.name
 
+    numprocesses: int = 1
     single: bool = False
     stateful: Any = None
     item_ids: bool = False

@@ -18,7 +18,7 @@ from dispel4py.checks.undeclared_state import (
 from dispel4py.engine.failures import count_failures
 from dispel4py.engine.random_streams import draw_seed, preserved_generators
 from dispel4py.engine.run_events import RunEvents
-from dispel4py.errors import OptionError, ProcessingError, UndeclaredStateError
+from dispel4py.errors import OptionError, ProcessingError, UndeclaredStateError, UsageError
 from dispel4py.logs import RUN_LOG
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
@@ -84,33 +84,33 @@ def run(
         RunError: the run failed; a `ProcessingError` where a PE raised.  Its attribute `result`
             holds the results, failures and statistics until then.
     """
-    check_graph(graph)
-    if not isinstance(mapping, str):
-        check_mapping(mapping)
-    if isinstance(processes, str) and processes == "auto":
-        from dispel4py.processes.cores import usable_cores
-
-        processes = usable_cores()
-    chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
-    run_options = RunOptions(
-        processes=processes,
-        on_result=on_result,
-        on_error=on_error,
-        on_failure=on_failure,
-        share_items=share_items,
-        on_progress=on_progress,
-        observers=_with_progress(observers) if progress else observers,
-        extra=mapping_options(chosen, options),
-        least_processes=getattr(chosen, "least_processes", 1),
-        strict=strict,
-        seed=seed,
-    )
     try:
+        check_graph(graph)
+        if not isinstance(mapping, str):
+            check_mapping(mapping)
+        if isinstance(processes, str) and processes == "auto":
+            from dispel4py.processes.cores import usable_cores
+
+            processes = usable_cores()
+        chosen = load_mapping(mapping) if isinstance(mapping, str) else mapping
+        run_options = RunOptions(
+            processes=processes,
+            on_result=on_result,
+            on_error=on_error,
+            on_failure=on_failure,
+            share_items=share_items,
+            on_progress=on_progress,
+            observers=_with_progress(observers) if progress else observers,
+            extra=mapping_options(chosen, options),
+            least_processes=getattr(chosen, "least_processes", 1),
+            strict=strict,
+            seed=seed,
+        )
         if record:
             return _recorded(lambda how: run_on(chosen, graph, inputs, how), run_options)
         return execute_run(lambda how: run_on(chosen, graph, inputs, how), run_options)
-    except ProcessingError as error:
-        # The frames between here and the PE are d4py's, and would hide those of the PE.
+    except (ProcessingError, UsageError) as error:
+        # The frames between here and the cause are d4py's, and would hide those of the user.
         error.__traceback__ = None
         raise
 

@@ -61,7 +61,7 @@ class WorkflowGraph:
         if not isinstance(node, GenericPE | WorkflowGraph):
             raise TypeError(
                 f"a graph contains PEs and graphs, not {type(node).__name__}: {node!r}"
-                + (" (did you mean to call the class?)" if isinstance(node, type) else "")
+                + _how_to_add(node)
             )
         if not hasattr(node, "inputconnections" if isinstance(node, GenericPE) else "_nodes"):
             raise TypeError(
@@ -292,3 +292,14 @@ def __getattr__(name: str) -> Any:
     if name not in _MOVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_MOVED[name]), name)
+
+
+def _how_to_add(node: object) -> str:
+    """Return the remedy for what is no PE; it may be empty."""
+    if isinstance(node, type):
+        return " (did you mean to call the class?)"
+    name = getattr(node, "__name__", "")
+    if not callable(node) or not name:
+        return ""
+    call = "…" if name == "<lambda>" else name
+    return f"; make a PE of it: SimpleFunctionPE({call})"

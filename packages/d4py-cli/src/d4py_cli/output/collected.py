@@ -82,9 +82,10 @@ class CollectedOutput:
             try:
                 spool = open(self._partial, "a+b")  # noqa: SIM115 - __exit__ closes it
             except OSError as error:
-                raise OptionError(
-                    f"cannot write {self._name}.partial (--output): {error.strerror}"
-                ) from error
+                name = self._name
+                if os.path.lexists(self._partial):
+                    name += ".partial"
+                raise OptionError(f"cannot write {name} (--output): {error.strerror}") from error
             lock_for_writing(spool, self._name, "--output")
             if _is_named(spool, self._partial):
                 spool.truncate(0)  # what a killed run has left

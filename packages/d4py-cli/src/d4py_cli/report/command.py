@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from d4py_cli.report.page import check_libraries, write_page
+from d4py_cli.report.page import check_ending, check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.errors import OptionError
 from dispel4py.events import Event, RunStarted, read_events
@@ -36,6 +36,8 @@ def report(options: argparse.Namespace) -> int:
         RunError: the page cannot be written.
     """
     check_libraries("dispel4py report")
+    if options.output is not None:
+        check_ending(options.output, "-o")
     summary = RunSummary()
     for event in read_log(options.log):
         summary.on_event(event)
@@ -67,6 +69,8 @@ def read_log(source: str) -> Iterator[Event]:
     except UnicodeDecodeError as error:
         raise OptionError(f"cannot read {source}: it is not a text file (UTF-8)") from error
     except ValueError as error:
-        raise OptionError(f"{source} is no log of a run: {error}") from error
+        raise OptionError(
+            f"{source} is no log of a run: {error}; --log writes one to a file that ends in .jsonl"
+        ) from error
     if count == 0:
         raise OptionError(f"{source} is no log of a run: it is empty")

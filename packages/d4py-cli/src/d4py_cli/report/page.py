@@ -54,6 +54,22 @@ def check_libraries(option: str) -> None:
         raise OptionError(f"{option} needs {name}, which is not installed: run {_INSTALL}")
 
 
+def check_ending(target: str, option: str) -> None:
+    """Check that a page gets a name by which programs know it.
+
+    Args:
+        target: name of the file.
+        option: the option that named it, for the message.
+
+    Raises:
+        OptionError: the name has another ending.
+    """
+    if not target.lower().endswith((".html", ".htm")):
+        raise OptionError(
+            f"cannot write {target} ({option}): the page is HTML; choose a name that ends in .html"
+        )
+
+
 def write_page(target: str | os.PathLike[str], summary: RunSummary) -> None:
     """Write the report of a run; the file is replaced in one step.
 

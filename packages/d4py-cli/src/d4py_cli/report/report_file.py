@@ -6,7 +6,7 @@ import os
 from tempfile import TemporaryFile
 
 from d4py_cli.record import Record
-from d4py_cli.report.page import check_libraries, write_page
+from d4py_cli.report.page import check_ending, check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.errors import OptionError
 from dispel4py.events import Event
@@ -31,6 +31,7 @@ class ReportFile(Record):
             raise OptionError(f"cannot write {target} ({option}): it is a directory")
         if not os.path.isdir(folder):
             raise OptionError(f"cannot write {target} ({option}): there is no such folder")
+        check_ending(target, option)
         try:
             with TemporaryFile(dir=folder):  # as the page will be written beside the file
                 pass

@@ -303,6 +303,6 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise InputError(
             f"{name} is no JSON object but {json.dumps(given)[:60]}; it names roots, each with a"
-            ' number of calls or a list of objects: {"TestProducer0": 10}'
+            ' number of calls or a list of objects, such as {"ReadFile": [{"path": "a.csv"}]}'
         )
     return given

@@ -48,7 +48,10 @@ def _id_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
 def _pe_problems(pes: Sequence[Any], ids: Sequence[str]) -> Iterable[str]:
     for pe, pe_id in zip(pes, ids, strict=True):
         if not isinstance(pe.numprocesses, Integral) or pe.numprocesses < 1:
-            yield f"{pe_id} has numprocesses = {pe.numprocesses!r}; it must be at least 1"
+            yield (
+                f"{pe_id} has numprocesses = {pe.numprocesses!r}; it must be a whole number of at"
+                " least 1"
+            )
         yield from method_problems(pe, pe_id)
         yield from batch_problems(pe, pe_id)
 

@@ -99,7 +99,7 @@ class DynMultiMapping(DynamicMapping):
 
 
 class DynAutoMultiMapping(AutoscaledMapping, DynMultiMapping):
-    """The same with autoscaling."""
+    """Runs what dyn_multi runs; workers rest while there is little to do."""
 
     name = "dyn_auto_multi"
     old_strategy = "queue", "tasks that may be queued (10)", "--queue_threshold"

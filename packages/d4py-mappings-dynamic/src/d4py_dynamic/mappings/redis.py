@@ -324,7 +324,7 @@ class DynRedisMapping(RedisMapping):
 
 
 class DynAutoRedisMapping(AutoscaledMapping, DynRedisMapping):
-    """The same with autoscaling."""
+    """Runs what dyn_redis runs; workers rest while there is little to do."""
 
     name = "dyn_auto_redis"
     old_strategy = "idle", "milliseconds that a worker may be idle (1000)", "--idle_time"

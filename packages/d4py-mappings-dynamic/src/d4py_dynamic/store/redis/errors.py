@@ -37,7 +37,8 @@ def service_errors(address: Address) -> Iterator[None]:
                 " processes (-n)"
             ) from error
         raise ServiceError(
-            f"the Redis server at {address} does not answer: {error}{_advice(error, address)}"
+            f"the Redis server at {address} does not answer: {str(error).removesuffix('.')}"
+            f"{_advice(error, address)}"
         ) from error
     except redis.RedisError as error:
         text = _cause(error)
@@ -58,6 +59,8 @@ def _advice(error: redis.RedisError, address: Address) -> str:
         return "; name the certificate of its authority: ?ssl_ca_certs=FILE"
     if address.url.startswith("redis://") and re.search("Connection (closed|reset) by", text):
         return "; if it uses TLS, its URL begins with rediss://"
+    if "Connection refused" in text:
+        return "; start it, or check the host and the port"
     return ""
 
 
