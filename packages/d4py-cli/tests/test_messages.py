@@ -337,6 +337,9 @@ ELSEWHERE = {
     "a thread of a PE writes between two calls (dyn_*, hybrid_redis)": (
         "test_i5_where_calls_are_settled_it_is_refused_and_the_run_fails"
     ),
+    "connections to a Redis server that are made again, and break again before an answer": (
+        "test_c5_results_are_counted_for_as_long_as_reconnect_says"
+    ),
     "a worker does not begin within `--start-timeout`": (
         "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
     ),
