@@ -19,7 +19,7 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.errors import D4pyError, ItemError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, REOPEN_FILES, OpenFileError, Reducers
-from dispel4py.pickling.interned_strings import PrimedMemo, TakeBuffer
+from dispel4py.pickling.interned_strings import PrimedMemo, RecordingPickler, TakeBuffer
 from dispel4py.pickling.item_pickles import dispatch_table, dumps
 
 #: States of more objects are not searched for new strings each time; see `PrimedMemo`.
@@ -131,7 +131,7 @@ class Codec:
         make_callback: Callable[[], TakeBuffer] | None = None,
     ) -> bytes:
         def make_pickler(file: Any, files: Reducers, take: TakeBuffer | None) -> Any:
-            made = pickle.Pickler(file, protocol=5, buffer_callback=take)
+            made = RecordingPickler(file, protocol=5, buffer_callback=take)
             made.dispatch_table = {**(dispatch_table() or copyreg.dispatch_table), **files}
             return made
 
