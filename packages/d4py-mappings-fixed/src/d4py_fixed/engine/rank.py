@@ -146,9 +146,11 @@ class Rank:
             for pe, instance in reversed(self._instances):  # a preprocess may write
                 self._executor.start(pe, instance)
             self._drain()
+            self._receive(0.0)
             while len(self._complete) < len(self._instances):
-                self._receive(0.0)
-                if not (self._process_next() or self._finish_next()):
+                if self._process_next() or self._finish_next():
+                    self._receive(0.0)
+                else:
                     self._wait_for_frame()
         self._flush_all()
         self._executor.flush_log()
