@@ -191,7 +191,7 @@ def run_mutants(folder, names):
         Mutant → test → whether it passed, parameters left out; a test passes with all of them.
     """
     file, results = folder / "test_session.py", folder / "results.xml"
-    chosen = [(name, CAUGHT_BY[name], DEADLINES.get(name, 30)) for name in names]
+    chosen = [(name, CAUGHT_BY[name], DEADLINES.get(name, 120)) for name in names]
     file.write_text(textwrap.dedent(SESSION.format(chosen=chosen)))
     tests = [
         f"{file.name}::Test{name}::{test}"
