@@ -8,8 +8,9 @@ from d4py_conformance.pes.common import (
     MakesFileInOrder,
     WritesAndWaits,
 )
+from d4py_conformance.pes.failing import Fails
 from d4py_conformance.suite import chain
-from dispel4py import IterativePE, run
+from dispel4py import run
 from dispel4py.errors import ProcessingError
 
 
@@ -31,12 +32,7 @@ def test_m4_what_a_call_has_written_arrives_while_it_waits(mapping, receiver, tm
     assert result.outputs == {f"{receiver.__name__}1": {"output": [*range(5)]}}
 
 
-class Fails(IterativePE):
-    def _process(self, data):
-        raise ValueError(f"item {data} is wrong")
-
-
 def test_c3_an_error_downstream_ends_a_call_that_waits(mapping, tmp_path):
-    graph = chain(WritesAndWaits(5, tmp_path / "never"), Fails())
-    with pytest.raises(ProcessingError, match="item 0 is wrong"):
+    graph = chain(WritesAndWaits(5, tmp_path / "never"), Fails(at=[0]))
+    with pytest.raises(ProcessingError, match=r"Fails1 .*ValueError"):
         run(graph, mapping, 1, processes=2)
