@@ -34,12 +34,13 @@ SHARED_LOOPS = (
     {"dyn_multi", "dyn_auto_multi"},
     {"dyn_redis", "dyn_auto_redis"},
 )
-#: Tests of core that depend on what is installed beside it.
+#: Tests of core that depend on what is installed beside it, the last ones on NumPy.
 BESIDE_OTHERS = (
     "test_command_and_examples.py",
     "test_old_paths.py",
     "test_registry.py",
     "test_running.py",
+    "test_unique_arrays.py",
 )
 
 

@@ -26,13 +26,24 @@ from dispel4py.host import host_name
 
 #: Limits of the search: depth below a PE's attributes; members per container; objects in all.
 _MAX_DEPTH, _MAX_MEMBERS, _MAX_OBJECTS = 5, 1000, 10_000
-#: `sys.getrefcount` of an object that only one variable refers to.
-_ONE_REFERENCE = 2
 #: Attributes of every PE that hold no files.
 _RUN_ATTRIBUTES = {"inputconnections", "outputconnections", *RUNTIME_ATTRIBUTES}
 _CONTAINERS = (list, tuple, set, frozenset, deque)
 _CALLABLES = (MethodType, BuiltinMethodType, FunctionType, partial)
 _LEAVES = (str, bytes, bytearray, int, float, complex, type, ModuleType)
+
+
+def _count_of_one_reference() -> int:
+    """Return `sys.getrefcount` of an object that only one variable refers to.
+
+    It is 2 up to Python 3.13, where the argument counts, and 1 since.
+    """
+    objects = [object()]
+    only = objects.pop()
+    return sys.getrefcount(only)
+
+
+_ONE_REFERENCE = _count_of_one_reference()
 
 _kept_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):  # not on Windows
