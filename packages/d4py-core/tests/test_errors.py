@@ -113,7 +113,8 @@ def test_shorten_keeps_to_its_limit(value):
 
 def test_shorten_survives_a_repr_that_raises():
     assert errors.shorten(Sulky()).startswith("<Sulky instance at")
-    assert errors.shorten(10**9999) == "<int, whose repr() raised ValueError>"
+    # Up to Python 3.13, reprlib raises; 3.14 says how many digits there are.
+    assert errors.shorten(10**9999).startswith(("<int, whose repr() raised", "<int instance with"))
 
 
 def test_user_traceback_starts_in_the_code_of_the_user():

@@ -10,7 +10,8 @@ import dispel4py
 
 # Runs in a fresh interpreter without site-packages.  Importing anything that is neither in the
 # standard library nor dispel4py is refused and written down, even where the importer expects that.
-# (copy and pickle look for Jython's `org`, and platform for Windows' `_wmi`.)
+# (copy and pickle look for Jython's `org`, platform for Windows' `_wmi`, and Python 3.15 for what to
+# say of a module of its own that is not there.)
 IMPORT_EVERYTHING = """
 import importlib, json, pkgutil, sys
 
@@ -21,7 +22,7 @@ class Refuse:
         top = name.partition(".")[0]
         if top == "dispel4py" or top in sys.stdlib_module_names:
             return None
-        if top not in ("org", "_wmi"):
+        if top not in ("org", "_wmi", "_missing_stdlib_info"):
             self.refused.append([name, module])
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
