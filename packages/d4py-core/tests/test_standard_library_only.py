@@ -10,8 +10,8 @@ import dispel4py
 
 # Runs in a fresh interpreter without site-packages.  Importing anything that is neither in the
 # standard library nor dispel4py is refused and written down, even where the importer expects that.
-# (copy and pickle look for Jython's `org`, platform for Windows' `_wmi`, and Python 3.15 for what to
-# say of a module of its own that is not there.)
+# (copy and pickle look for Jython's `org`, platform for Windows' `_wmi`, and Python 3.15 for what
+# to say of a module of its own that is not there.)
 IMPORT_EVERYTHING = """
 import importlib, json, pkgutil, sys
 
