@@ -13,6 +13,7 @@ from typing import Any
 
 from d4py_conformance.waiting import wait_until
 from dispel4py import BasePE, GenericPE, IterativePE, ProducerPE
+from dispel4py.engine.limits import EngineLimits
 
 #: In an isolated run, this environment variable is the number of the process that called `run`.
 DRIVER = "D4PY_CONFORMANCE_DRIVER"
@@ -218,3 +219,22 @@ class MakesFileInOrder(MakesFile):
     def __init__(self, last: Any, path: Path) -> None:
         super().__init__(last, path)
         self.add_input("input", ordered=True)
+
+
+class WritesNowAndThen(WritesAndWaits):
+    """Pauses after each item, so that each is sent by itself as long as there is room."""
+
+    def _process(self, inputs: Any) -> None:
+        for number in range(self.count):
+            self.write("output", number)
+            time.sleep(2 * EngineLimits().linger_seconds)
+        self.path.with_name("written").touch()
+        wait_until(self.path.exists, "the last item at its end")
+
+
+class BeginsLate(MakesFile):
+    """Begins once all is written."""
+
+    def _process(self, data: Any) -> Any:
+        wait_until(self.path.with_name("written").exists, "the last item at its beginning")
+        return super()._process(data)

@@ -25,7 +25,7 @@ class CallMonitor:
     Args:
         flush: sends what threads of the PE have written; returns whether to flush again soon.  None
             if there is no flush thread.
-        on_stuck: called with the calling thread if a flush has failed and the call does not return.
+        on_stuck: called with the calling thread if the run has failed and the call does not return.
         limits: limits of the engine.
 
     Attributes:
@@ -33,7 +33,7 @@ class CallMonitor:
         instances: how many instances use the monitor: those that one thread calls in turn, and
             that share the lists of what they write, have one.
         is_shared: other threads use the instance.
-        has_failed: a flush has failed.
+        has_failed: another thread that ran the engine has failed.
         changed: guards all other state, and what threads of the PE write.
     """
 
@@ -130,6 +130,19 @@ class CallMonitor:
                 with self.changed:
                     self._exit()
 
+    def fail(self) -> None:
+        """Wait for the caller to return, as the run has failed; call `on_stuck` if it does not."""
+        with self.changed:
+            self.has_failed = True
+            self.changed.notify_all()
+            has_returned = self.changed.wait_for(
+                lambda: not self.caller or self._in_engine or self._is_closed,
+                self._limits.stuck_seconds,
+            )
+            caller = self.caller
+        if not has_returned:
+            self._on_stuck(caller)
+
     def request_flush(self) -> int:
         """Request a flush; `changed` is held.
 
@@ -176,23 +189,11 @@ class CallMonitor:
             try:
                 again = self._flush is not None and self._flush()
             except BaseException:  # the executor keeps it, and raises it in the caller's thread
-                again, self.has_failed = False, True
-                self._check_stuck()
+                again = False
+                self.fail()
             with self.changed:
                 self._flushes_ended = self._flushes_begun
                 self._exit()
-
-    def _check_stuck(self) -> None:
-        """Wait for the caller to return, as the run has failed; call `on_stuck` if it does not."""
-        with self.changed:
-            self.changed.notify_all()
-            has_returned = self.changed.wait_for(
-                lambda: not self.caller or self._in_engine or self._is_closed,
-                self._limits.stuck_seconds,
-            )
-            caller = self.caller
-        if not has_returned:
-            self._on_stuck(caller)
 
     def _wait_to_flush(self, again: bool) -> bool:
         """Begin a flush once it is requested and possible; return False to end this thread."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any, TypeGuard
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
-from dispel4py.engine.outlets import Receiver
+from dispel4py.engine.outlets import Receiver, Work
 from dispel4py.engine.runner import Runner
 
 
@@ -27,6 +26,7 @@ class EnteredExecutor(Executor):
     """
 
     _running: Runner | None = None
+    _held: tuple[Work, ...] = ()
 
     @contextmanager
     def entered_call(self) -> Iterator[bool]:
@@ -52,37 +52,33 @@ class EnteredExecutor(Executor):
                 self._calling.pop()
 
     def has_waited(self, seconds: float) -> bool:
-        """Return whether what a call has written is on its way to other processes only, and waits.
+        """Return whether the call has written something that waits; to be called in `entered_call`.
+
+        What a call with a batch of items writes does not count, as long as it need not be sent.
 
         Args:
             seconds: for how long.
         """
-        runner = self._running
-        if runner is None or self._clock() - runner.sent_at < seconds:
-            return False
-        return any(runner.written.values()) and not self._has_local_receivers(runner)
+        runner = self._calling[-1]
+        return any(runner.written.values()) and self._clock() - runner.sent_at >= seconds
 
-    def collect_output(self) -> None:
-        """Collect what the call has written; to be called in `entered_call`.
+    def send_output(self) -> None:
+        """Send what the call has written to other processes; to be called in `entered_call`.
 
-        What is collected for this process has to be taken by `take_waiting`: while the call goes
-        on, `drain` does not process it.
+        What stays in this process is held until the call writes again, or returns.
         """
-        self._stack += self._outputs.collect(self._calling[-1])
+        # The stack is processed from its end, and what was written first comes first.
+        self._held = (*self._outputs.collect(self._calling[-1]), *self._held)
 
     def fail(self, error: BaseException) -> None:
-        """Raise an error in the thread that calls the PE, once it returns to the engine."""
+        """Raise an error in the thread that calls the PE; to be called where that was entered.
+
+        If the call does not return soon, its process is ended.
+        """
         if self._failure is None:
             self._failure = error
-
-    def _has_local_receivers(self, runner: Runner) -> bool:
-        routes = chain.from_iterable(runner.planned.routes.values())
-        receivers = {route.destination for route in routes}
-        return any(
-            self._is_local is None or self._is_local(pe, instance)
-            for pe in receivers
-            for instance in range(self.plan.pes[pe].instances)
-        )
+        if self._running is not None:
+            self._running.monitor.fail()
 
     def _make_runner(
         self,
@@ -103,6 +99,11 @@ class EnteredExecutor(Executor):
             return super()._call(receiver, input_name, batch)
         finally:
             self._running = None
+
+    def _collect(self, receiver: Receiver) -> list[Work]:
+        works = [*super()._collect(receiver), *self._held]
+        self._held = ()
+        return works
 
 
 def _can_be_entered(receiver: Receiver) -> TypeGuard[Runner]:

@@ -105,7 +105,6 @@ class Executor:
         self._limits = plan.limits
         self._has_unsent = has_unsent
         self._clock = clock
-        self._is_local = is_local
         self._options = RunnerOptions(
             rank=rank,
             copier=copier,
@@ -462,7 +461,11 @@ class Executor:
                 and all(c.bytes < limits.batch_bytes for c in receiver.counters.values())
             ):
                 receiver.slice = min(2 * receiver.slice, limits.batch_items)
-        self._stack += self._outputs.collect(receiver)
+        self._stack += self._collect(receiver)
+
+    def _collect(self, receiver: Receiver) -> list[Work]:
+        """Send what a call has written; return the batches for local instances."""
+        return self._outputs.collect(receiver)
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         return receiver.process(input_name, batch)
@@ -507,7 +510,7 @@ class Executor:
         self._calling.append(runner)
         outer_floor, self._floor = self._floor, len(self._stack)
         try:
-            self._stack += self._outputs.collect(runner)
+            self._stack += self._collect(runner)
             while not self.drain():
                 pass  # the call that wrote these items cannot be interrupted
             if self._on_batch_end is not None:

@@ -91,6 +91,14 @@ class LeasedExecutor(EnteredExecutor):
         with current.runner.monitor.entered() as is_entered:
             yield is_entered and self._current is current
 
+    def collect_output(self) -> None:
+        """Collect what the call has written; to be called in `entered_call`.
+
+        What is collected has to be taken by `take_waiting`: while the call goes on, `drain` does
+        not process it.
+        """
+        self._stack += self._outputs.collect(self._calling[-1])
+
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.
 

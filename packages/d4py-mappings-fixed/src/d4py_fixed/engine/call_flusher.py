@@ -1,8 +1,8 @@
 """`CallFlusher`: sends what a root has written while its call goes on and writes no more.
 
 A root that reads from a device, say, may wait for hours between two writes, and what it wrote last
-would wait with it in the rank.  Only output that leaves the process is sent: no PE is called
-outside of the rank's thread.
+would wait with it in the rank, as would what a receiver had no room for.  Only output that leaves
+the process is sent: no PE is called outside of the rank's thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class CallFlusher:
 
     Args:
         executor: makes the call.
-        send: sends what was collected, inside the engine.
+        send: sends what waits in the rank, inside the engine.
         seconds: what a call has written is sent after once or twice this time.
     """
 
@@ -54,13 +54,12 @@ class CallFlusher:
     def _watch(self) -> None:
         executor = self._executor
         while self._in_call.wait() and not self._stopped.wait(self._seconds):
-            if not executor.has_waited(self._seconds):
-                continue
             with executor.entered_call() as is_inside:
                 if not is_inside:
                     continue
                 try:
-                    executor.collect_output()
+                    if executor.has_waited(self._seconds):
+                        executor.send_output()
                     self._send()
                 except BaseException as error:
                     executor.fail(error)

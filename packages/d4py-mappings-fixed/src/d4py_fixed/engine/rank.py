@@ -201,9 +201,10 @@ class Rank:
         return False
 
     def _send_in_call(self) -> None:
-        """Send what was collected in the middle of a call, from the flusher's thread."""
-        self._receive(0.0)
-        self._buffers.flush(idle=True)
+        """Send what waits in the middle of a call, from the flusher's thread."""
+        if self._buffers.has_waiting():
+            self._receive(0.0)
+            self._buffers.flush(idle=True)
 
     # Steps of the main loop.
 
