@@ -2,6 +2,7 @@
 
 import os
 import signal
+from time import sleep
 
 import pytest
 
@@ -9,10 +10,12 @@ from d4py_conformance.pes.common import (
     MakesFile,
     MakesFileById,
     MakesFileInOrder,
+    Relay,
     WritesAndWaits,
 )
 from d4py_conformance.suite import chain
-from dispel4py import run
+from d4py_dynamic.worker.limits import WorkerLimits
+from dispel4py import ProducerPE, run
 
 
 @pytest.mark.parametrize("receiver", [MakesFile, MakesFileById, MakesFileInOrder])
@@ -51,3 +54,30 @@ def test_h2_what_a_lost_call_had_sent_while_it_waited_is_there_once(stateful, tm
     last.stateful = stateful
     result = run(chain(Writes(5, path), last), "hybrid_redis", 2, processes=3)
     assert sorted(result.outputs["Kills1"]["output"]) == sorted(2 * [*range(6)])
+
+
+class WritesInBatches(ProducerPE):
+    """Writes and returns what it is called with; the first call with a 7 is lost at its end."""
+
+    batch_size = 4
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def _process_batch(self, calls):
+        numbers = [call["number"] for call in calls]
+        for number in numbers:
+            self.write("output", number)
+        if 7 in numbers and not self.path.exists():
+            self.path.touch()
+            sleep(5 * WorkerLimits().commit_seconds)  # a part of the call could be sent
+            os.kill(os.getpid(), signal.SIGKILL)
+        return numbers
+
+
+def test_m7_what_a_lost_call_with_a_batch_has_written_is_there_once(tmp_path):
+    root = WritesInBatches(tmp_path / "lost")
+    inputs = {root: [{"number": number} for number in range(40)]}
+    result = run(chain(root, Relay()), "hybrid_redis", inputs, processes=3)
+    assert sorted(result.outputs["Relay1"]["output"]) == sorted(2 * [*range(40)])

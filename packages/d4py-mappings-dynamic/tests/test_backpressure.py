@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from d4py_conformance.pes.common import Emit, Numbers, Relay
 from d4py_conformance.pes.lifecycle import Diary, Total
 from d4py_conformance.suite import chain
+from d4py_conformance.waiting import wait_until
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
-from dispel4py import GenericPE, WorkflowGraph, run
+from dispel4py import GenericPE, ProducerPE, WorkflowGraph, run
 
 #: Output of any size is committed at once, and the load looked at as often as possible.
 HASTY = WorkerLimits(load_seconds=0.0, outbox_bytes=0)
@@ -51,6 +52,34 @@ def test_c6_one_call_that_writes_much_waits_for_its_receiver(execute, processes)
     )
     assert result.outputs == {"Watch1": {"output": [sum(range(50_000))]}}
     assert 2 <= most <= 6
+
+
+def test_c6_a_call_whose_commits_another_thread_makes_waits_for_its_receiver(execute):
+    sent, waiting = 60, []
+
+    class WaitsForCommits(ProducerPE):
+        """Writes the next item once the last one was committed, so no commit is due then."""
+
+        def _process(self, inputs):
+            for number in range(sent):
+                self.write("output", number)
+                wait_until(lambda number=number: Watch.begun + length() > number, "a commit")
+
+    class Watch(Total):
+        begun = 0
+
+        def _process(self, data):
+            waiting.append(length())
+            Watch.begun += 1
+            time.sleep(0.03)
+            super()._process(data)
+
+    def length():
+        return execute.stores[0].driver.queue_length(1, 0)
+
+    limits = WorkerLimits(preempt_seconds=0.001, commit_seconds=0.005)
+    execute(chain(WaitsForCommits(), Watch()), 1, 2, most_waiting=4, limits=limits)
+    assert max(waiting) <= 8
 
 
 def test_c6_results_wait_for_a_slow_caller(execute):

@@ -51,6 +51,11 @@ class EnteredExecutor(Executor):
             finally:
                 self._calling.pop()
 
+    @property
+    def seconds_in_call(self) -> float:
+        """For how long the call, or its batch, has gone on; to be read in `entered_call`."""
+        return self._clock() - self._calling[-1].called_at
+
     def has_waited(self, seconds: float) -> bool:
         """Return whether the call has written something that waits; to be called in `entered_call`.
 

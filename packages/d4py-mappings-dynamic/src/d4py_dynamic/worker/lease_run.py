@@ -59,6 +59,8 @@ class LeaseRun(ABC):
         state: see `RunState`.
         attempt: what was announced to the store; see `d4py_dynamic.worker.poison`.
         shares_followers: items that follow from it go to the store, for other workers.
+        was_committed_in_call: another thread has made a commit.  So the next `write` makes one,
+            too, and then waits for receivers that are behind.
         keeps_quick: but those for PEs whose calls are quick are processed here.
     """
 
@@ -74,6 +76,7 @@ class LeaseRun(ABC):
         self.on_probation = on_probation
         self.state = RunState.ACTIVE
         self.attempt: Attempt | None = None
+        self.was_committed_in_call = False
         self.shares_followers = self.keeps_quick = False
         self._executor = executor
         self._outer_calls = len(executor.call_stack)

@@ -57,7 +57,7 @@ class LocalWork:
             What the commit has shown; None if there was none.
         """
         self._session.look()
-        is_due = run.outbox.is_heavy or self._session.is_commit_due
+        is_due = run.outbox.is_heavy or self._session.is_commit_due or run.was_committed_in_call
         if not (run.shares_followers or is_due):
             return None
         is_full = run.outbox.weight > self._limits.held_outbox_bytes
@@ -65,19 +65,23 @@ class LocalWork:
             self._hand_back(run)
         if not (self._executor.is_drained and self._may_commit(run)):
             return None  # what follows from the same items goes first
+        run.was_committed_in_call = False
         return self._session.commit(run.partial_commit(self._session.load.idle))
 
     def commit_in_call(self, run: LeaseRun) -> None:
-        """Commit what a call has sent that goes on, if it can be repeated; from another thread.
+        """Commit what a call has sent that takes long, if it can be repeated; from another thread.
 
         What follows from its items is handed back: no PE is called outside of the worker's thread.
         """
-        if not run.is_repeatable:
+        # Between quick calls, the worker's thread commits more: the state as well.
+        if not run.is_repeatable or self._executor.seconds_in_call < self._limits.preempt_seconds:
             return
-        self._executor.collect_output()
+        if self._executor.has_waited(0.0):
+            self._executor.collect_output()
         self._hand_back(run)
         if self._executor.is_drained and not run.outbox.is_empty:
             self._session.commit(run.partial_commit(self._session.load.idle))
+            run.was_committed_in_call = True
 
     def _may_commit(self, run: LeaseRun) -> bool:
         """Return whether to commit in the middle of a call: it may be unrepeatable then."""

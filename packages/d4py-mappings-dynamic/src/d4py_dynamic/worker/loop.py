@@ -222,11 +222,12 @@ class Worker:
 
     def _on_batch_end(self) -> bool:
         """Look at the load if that is due; True interrupts the executor, unless it is in a call."""
-        if not (self._stack.outbox.is_heavy or self._load.is_due):
+        run, in_call = self._stack.top, self._executor.in_call
+        has_to_wait = in_call and run is not None and run.was_committed_in_call
+        if not (self._stack.outbox.is_heavy or self._load.is_due or has_to_wait):
             return False
-        if not self._executor.in_call:
+        if not in_call:
             return True
-        run = self._stack.top
         assert run is not None
         status = self._services.local_work.look_in_call(run)
         if status is not None:

@@ -28,7 +28,7 @@ class Preemptor:
     Args:
         executor: has the current batch.
         stack: has the lease that it belongs to.
-        session: makes the commit of a split; an error of the thread is raised there.
+        session: makes the commit of a split.
         local_work: makes other commits in mid-call.
         limits: of the worker.
     """
@@ -88,7 +88,7 @@ class Preemptor:
                 try:
                     act(self._stack.top)
                 except BaseException as error:
-                    self._session.error = error
+                    self._executor.fail(error)
                     return
 
     def _split(self, run: LeaseRun | None) -> None:

@@ -33,7 +33,6 @@ class StoreSession:
 
     Attributes:
         load: see the arguments.
-        error: an error of another thread of the worker, which the next commit raises.
         committed_at: when the last commit was made, on the monotonic clock.
         commit_seconds: how long the store took for it.
     """
@@ -51,7 +50,6 @@ class StoreSession:
         *,
         skips: bool,
     ) -> None:
-        self.error: BaseException | None = None
         self.committed_at = monotonic()
         self.commit_seconds = 0.0
         self._plan = plan
@@ -70,8 +68,6 @@ class StoreSession:
         Raises:
             ProcessingError: an item cannot be sent, and the run stops at errors.
         """
-        if self.error is not None:
-            raise self.error
         self.report_changes()
         self._usage.add_to(commit)
         self.load.note_calls((pe, seconds / calls) for pe, calls, seconds in commit.counters)
