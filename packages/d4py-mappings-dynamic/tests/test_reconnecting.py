@@ -21,7 +21,7 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
-from d4py_dynamic.store.redis.retry import RetryUntilDeadline
+from d4py_dynamic.store.redis.retry import Patience, RetryUntilDeadline
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
@@ -309,6 +309,29 @@ class TestConnectionsThatKeepBreaking:
     def error(self):
         text = f"made again, and broken again, for {LIMIT:g} seconds"
         return pytest.raises(ServiceError, match=text)
+
+
+class TestPatience:
+    @pytest.fixture
+    def break_at(self, monkeypatch):
+        """Notes breaks at some times, of connections that have 2 s."""
+
+        def break_at(*times):
+            left = iter(times)
+            monkeypatch.setattr(retry_module, "monotonic", lambda: next(left))
+            patience = Patience(2.0)
+            for _ in times:
+                patience.take_break()
+
+        return break_at
+
+    def test_breaks_in_quick_succession_come_to_an_end(self, break_at):
+        break_at(0.0, 1.5)
+        with pytest.raises(redis.ConnectionError, match="for 2 seconds"):
+            break_at(0.0, 1.5, 3.0)
+
+    def test_breaks_that_are_far_apart_do_not(self, break_at):
+        break_at(0.0, 2.5, 5.0, 7.5)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")

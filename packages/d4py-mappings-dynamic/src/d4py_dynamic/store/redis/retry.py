@@ -103,17 +103,20 @@ def retry_of(client: redis.Redis) -> RetryUntilDeadline:
 class Patience:
     """Bounds what is repeated because a connection breaks, though each is made again in time.
 
+    Breaks with more than `seconds` between them have nothing to do with each other.
+
     Args:
         seconds: how long it may go on after the first break.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._until: float | None = None
+        self._first: float | None = None
+        self._last = 0.0
 
     def renew(self) -> None:
         """Note that a repetition has succeeded."""
-        self._until = None
+        self._first = None
 
     def take_break(self) -> None:
         """Note that a connection has broken.
@@ -122,9 +125,10 @@ class Patience:
             redis.ConnectionError: it is too long since the first break.
         """
         now = monotonic()
-        if self._until is None:
-            self._until = now + self._seconds
-        if now >= self._until:
+        if self._first is None or now - self._last > self._seconds:
+            self._first = now
+        self._last = now
+        if now - self._first >= self._seconds:
             raise redis.ConnectionError(
                 f"its connections were made again, and broken again, for {self._seconds:g} seconds;"
                 " look for a proxy or firewall that ends them, or repeat for longer: --reconnect"
