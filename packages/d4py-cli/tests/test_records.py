@@ -7,6 +7,7 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -207,6 +208,18 @@ class TestFullDisk:
         assert done.status == 1
         assert "cannot write results to out.pkl" in done.err
         assert "Traceback" not in done.err
+
+
+def test_a_log_whose_reader_has_enough_is_no_error(write, folder):
+    write("wf.py")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "dispel4py", "simple", "wf.py", "-q", "-i", "3", "--log", "-"]
+    done = subprocess.run(
+        command, cwd=folder, stdout=writing, stderr=subprocess.PIPE, timeout=LIMIT, check=False
+    )
+    os.close(writing)
+    assert done.stderr == b""
 
 
 def test_a_record_that_did_not_get_all_events_is_an_error(invoke, write, monkeypatch):

@@ -58,9 +58,9 @@ class GuardedRecord:
         self._has_begun = True
         try:
             self._record.on_event(self._sources.add_to(event))
-            self._has_ended = isinstance(event, RunEnded)
+            self._has_ended |= isinstance(event, RunEnded)
         except OutputClosedError:
-            pass  # the reader of standard output has enough
+            self._has_ended = True  # the reader of standard output has enough
         except (RunError, OSError) as error:
             if text := self._note(error):
                 _LOGGER.warning("%s", text)
