@@ -47,12 +47,16 @@ class Kills(MakesFile):
         return super()._process(data)
 
 
-@pytest.mark.parametrize("stateful", [False, True])
-def test_h2_what_a_lost_call_had_sent_while_it_waited_is_there_once(stateful, tmp_path):
+@pytest.mark.parametrize(
+    ("stateful", "independent"), [(False, False), (True, False), (False, True)]
+)
+def test_h2_what_a_lost_call_had_sent_while_it_waited_is_there_once(
+    stateful, independent, tmp_path
+):
     path = tmp_path / "arrived"
-    last = Kills(4, path)
-    last.stateful = stateful
-    result = run(chain(Writes(5, path), last), "hybrid_redis", 2, processes=3)
+    root, last = Writes(5, path), Kills(4, path)
+    root.independent_calls, last.stateful = independent, stateful
+    result = run(chain(root, last), "hybrid_redis", 2, processes=3)
     assert sorted(result.outputs["Kills1"]["output"]) == sorted(2 * [*range(6)])
 
 

@@ -9,8 +9,11 @@ from dispel4py import run
 
 @pytest.mark.parametrize("mapping", ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"])
 @pytest.mark.parametrize("count", [1, 5])
-def test_m4_what_a_call_has_written_arrives_while_it_waits(mapping, count, tmp_path):
+@pytest.mark.parametrize("independent", [False, True])
+def test_m4_what_a_call_has_written_arrives_while_it_waits(mapping, count, independent, tmp_path):
     path = tmp_path / "arrived"
-    graph = chain(WritesAndWaits(count, path), MakesFile(count - 1, path))
+    root = WritesAndWaits(count, path)
+    root.independent_calls = independent
+    graph = chain(root, MakesFile(count - 1, path))
     result = run(graph, mapping, 1, processes=2)
     assert sorted(result.outputs["MakesFile1"]["output"]) == [*range(count)]

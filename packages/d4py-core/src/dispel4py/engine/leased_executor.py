@@ -71,8 +71,15 @@ class LeasedExecutor(EnteredExecutor):
 
     @property
     def has_written(self) -> bool:
-        """Whether items of the current batch that are done have led to output."""
-        return self._current is not None and self._current.progress.has_written
+        """Whether items of the current batch that are done have led to output.
+
+        Of a root, what the current call has written so far is output as well.
+        """
+        if self._current is None:
+            return False
+        runner = self._current.runner
+        is_waiting = runner.planned.is_root and any(runner.written.values())
+        return is_waiting or self._current.progress.has_written
 
     @contextmanager
     def entered(self, batch: object) -> Iterator[bool]:
