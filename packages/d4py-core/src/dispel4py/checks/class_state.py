@@ -37,17 +37,17 @@ def class_attributes(pe: GenericPE, ignored: Collection[str]) -> Iterator[tuple[
 
 
 def describe_class_state(pe_id: str, names: tuple[str, ...]) -> str:
-    """Return the message about a PE that keeps state in its class.
+    """Return the message about a PE that keeps state in its class, or shares it with one that does.
 
     Args:
         pe_id: the PE.
-        names: what it has changed, by class and attribute.
+        names: what has changed, by class and attribute.
     """
     attribute = names[0].partition(".")[2]
     what, which = ("an attribute", "it") if len(names) == 1 else ("attributes", "them")
     return (
-        f"{pe_id} changed {name_list(names)}, {what} of its class: instances in one process share"
-        f" {which}, others do not, and no checkpoint holds {which}; make {which} in __init__"
-        f" (self.{attribute} = …), or name {which} in `ignored_state` if results do not depend on"
-        f" {which}"
+        f"{pe_id}: {name_list(names)}, {what} of its class, changed: all instances of that class in"
+        f" one process share {which}, others do not, and no checkpoint holds {which};"
+        f" make {which} in __init__ (self.{attribute} = …), or name {which} in `ignored_state` if results do not"
+        f" depend on {which}"
     )
