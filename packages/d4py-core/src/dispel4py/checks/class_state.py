@@ -47,7 +47,7 @@ def describe_class_state(pe_id: str, names: tuple[str, ...]) -> str:
     what, which = ("an attribute", "it") if len(names) == 1 else ("attributes", "them")
     return (
         f"{pe_id}: {name_list(names)}, {what} of its class, changed: all instances of that class in"
-        f" one process share {which}, others do not, and no checkpoint holds {which};"
-        f" make {which} in __init__ (self.{attribute} = …), or name {which} in `ignored_state` if results do not"
+        f" one process share {which}, others do not, and no checkpoint holds {which}; make {which}"
+        f" in __init__ (self.{attribute} = …), or name {which} in `ignored_state` if results do not"
         f" depend on {which}"
     )
