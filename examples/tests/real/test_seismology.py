@@ -107,6 +107,17 @@ def test_miniseed_files_of_two_days_are_read(tmp_path):
     assert len(both["Pick2"]["output"]) == 2 * len(once["Pick2"]["output"])
 
 
+def test_sac_files_of_either_byte_order_are_read_alike(tmp_path):
+    for trace in obspy.read(seismology.SAMPLE):
+        for name, order in (("little", "<"), ("big", ">")):
+            trace.write(f"{tmp_path}/{trace.id}.{name}.sac", "SAC", byteorder=order)
+    little, big = (
+        run(seismology.graph, inputs=[{"files": f"{tmp_path}/*.{name}.sac"}]).outputs
+        for name in ("little", "big")
+    )
+    assert big["Pick2"]["output"] == little["Pick2"]["output"] != []
+
+
 @pytest.mark.skipif(not (shutil.which("dot") or "CI" in os.environ), reason="no dot here")
 def test_the_command_for_pictures_draws_the_graph_and_the_results(tmp_path):
     main([str(tmp_path), "--only", "seismology"])

@@ -75,6 +75,9 @@ class ReadRecords(ProducerPE):
 
     def _process(self, inputs: dict[str, Any]) -> None:
         stream = obspy.read(inputs.get("files", SAMPLE))
+        for trace in stream:
+            # Big-endian samples, as of some SAC files, become nan in ObsPy's resample().
+            trace.data = trace.data.astype(trace.data.dtype.newbyteorder("="), copy=False)
         stream.merge(fill_value="interpolate")  # one record for each station, gaps bridged
         for trace in stream:
             trace.stats.stations = len(stream)
