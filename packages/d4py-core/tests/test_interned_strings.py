@@ -8,7 +8,12 @@ import pytest
 
 from dispel4py.base import IterativePE
 from dispel4py.engine.codec import MAX_OBJECTS, Codec
-from dispel4py.pickling.interned_strings import PrimedMemo, is_interned, loads_with
+from dispel4py.pickling.interned_strings import (
+    PrimedMemo,
+    RecordingPickler,
+    is_interned,
+    loads_with,
+)
 
 MEAN, WORDS = "mean", sys.intern("two words, and a dash - é\ud800")
 CODEC = Codec()
@@ -22,7 +27,7 @@ class Options(IterativePE):
 
 
 def c_pickler(file, beside):
-    return pickle.Pickler(file, protocol=5, buffer_callback=beside)
+    return RecordingPickler(file, protocol=5, buffer_callback=beside)
 
 
 def python_pickler(file, beside):

@@ -17,7 +17,7 @@ from typing import Any
 
 #: `buffer_callback` of `pickle.Pickler`.
 TakeBuffer = Callable[[pickle.PickleBuffer], Any]
-#: Makes a pickler of protocol 5 that writes to a file.
+#: Makes a pickler of protocol 5 that writes to a file: a `RecordingPickler`, or one in Python.
 MakePickler = Callable[[Any, TakeBuffer | None], Any]
 
 #: Types of objects that are neither strings nor ever left out.
