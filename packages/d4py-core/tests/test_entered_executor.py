@@ -144,8 +144,9 @@ def test_a_call_that_seeks_is_not_entered(run_call):
 
 def test_an_error_of_the_other_thread_ends_the_call(run_call):
     def fail(executor, handler):
-        threading.Timer(0.0, Waits.go_on.set).start()
-        with executor.entered_call():
+        with executor.entered_call() as is_inside:
+            assert is_inside
+            Waits.go_on.set()
             executor.fail(OSError("the receiver is gone"))
 
     with pytest.raises(OSError, match="the receiver is gone"):
