@@ -216,8 +216,8 @@ class WorkerPool:
             )
         except BaseException as error:
             receiver.close()
-            if isinstance(error, OSError | ImportError):
-                raise _start_failure(error, number) from error
+            if isinstance(error, OSError | EOFError | ImportError):
+                raise _start_failure(error, number, self._how.method) from error
             raise
         finally:
             sender.close()
@@ -281,8 +281,11 @@ def exit_cause(exitcode: int) -> str:
     return f"exit status {exitcode}"
 
 
-def _start_failure(error: Exception, number: int) -> D4pyError:
+def _start_failure(error: Exception, number: int, method: str) -> D4pyError:
     """Return the error of d4py for an exception that the start of a worker has raised."""
+    if method == "forkserver" and isinstance(error, ConnectionError | EOFError):
+        # Since Python 3.14 the fork server imports the main script, and ends where that raises.
+        return RunError(f"cannot start worker {number}: the fork server has ended{_UNREPORTED}")
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM):
         return RunError(
             f"cannot start worker {number}: {error}; use fewer processes, or raise the limit"
