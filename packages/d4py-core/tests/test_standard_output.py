@@ -20,10 +20,11 @@ children = [os.fork() for _ in range(2)]
 for number in range(60):
     length = (7, 79, 5000, 100_000)[number % 4]
     print("A", number, "x" * length, "Z", file=(sys.stdout, sys.stderr)[number // 4 % 2])
+own = children[children.index(0) + 1:] if 0 in children else children
+for child in filter(None, own):
+    os.waitpid(child, 0)
 if 0 in children:
     os._exit(0)
-for child in children:
-    os.waitpid(child, 0)
 """
 
 
