@@ -129,7 +129,7 @@ def test_c8_an_interrupt_is_an_end():
 def test_c8_no_thread_is_left():
     before = threading.active_count()
     run(graph_of(Count(), Picky()), inputs=2, observers=[Record()])
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # others may end
 
 
 def test_c8_slow_calls_are_reported_with_their_items():
