@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.run_events import LateEvents
+from dispel4py.engine.run_events import LateEvents, RunEvents
 from dispel4py.events import (
     EdgeDescription,
     Failure,
@@ -187,6 +187,26 @@ def test_events_of_a_run_that_lasts_are_made_late():
     written.set()
     run(waiting_graph(written), inputs=1, observers=[LateEvents(60.0, make)])
     assert len(made) == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_run_that_ends_while_its_events_are_made_has_none():
+    is_made, has_ended, begun = threading.Event(), threading.Event(), []
+
+    class Made(RunEvents):
+        def begin(self, *arguments):
+            begun.append(arguments)
+
+    def make(age):
+        is_made.set()
+        has_ended.wait()
+        return Made()
+
+    late = LateEvents(0.01, make)
+    run(waiting_graph(is_made), inputs=1, observers=[late])
+    has_ended.set()
+    late._timer.join()
+    assert begun == []
 
 
 class Display:

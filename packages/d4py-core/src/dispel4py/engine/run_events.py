@@ -140,6 +140,7 @@ class LateEvents(ObservedEvents):
         self._lock = threading.Lock()
         self._kept: list[Callable[[RunEvents], None]] = []
         self._events: RunEvents | None = None
+        self._has_ended = False
         self._timer = threading.Timer(seconds, self._start)
         self._timer.daemon = True
         self._timer.name = "d4py-late-events"
@@ -159,6 +160,7 @@ class LateEvents(ObservedEvents):
     def end(self, error: BaseException | None) -> None:
         self._timer.cancel()
         with self._lock:
+            self._has_ended = True
             events = self._events
         if events is not None:
             events.end(error)
@@ -173,6 +175,8 @@ class LateEvents(ObservedEvents):
     def _start(self) -> None:
         made = self._make(perf_counter() - self._started_at)
         with self._lock:
+            if self._has_ended:  # meanwhile
+                return
             for call in self._kept:
                 call(made)
             self._kept.clear()
