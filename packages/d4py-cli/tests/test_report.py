@@ -8,6 +8,7 @@ from d4py_cli.report.advice import advise
 from d4py_cli.report.page import make_page
 from d4py_cli.report.series import columns
 from d4py_cli.report.summary import RunSummary
+from dispel4py.errors import OptionError
 from dispel4py.events import (
     EdgeDescription,
     Failure,
@@ -288,7 +289,7 @@ class TestOfAResult:
     graph.connect(Count(), "output", Invert(), "input")
     """
 
-    def report(self, write, **options):
+    def report(self, write, name="run.html", **options):
         """The page of `RunResult.report`, as text."""
         from dispel4py import run
         from dispel4py.loading import load_module
@@ -296,9 +297,15 @@ class TestOfAResult:
         graph = load_module(str(write("invert.py", self.GRAPH))).graph(None)
         numbers = [{"n": n} for n in (1, 0, 2)]
         result = run(graph, inputs={"Count0": numbers}, on_error="skip", **options)
-        result.report("run.html")
-        with open("run.html", encoding="utf-8") as file:
+        result.report(name)
+        with open(name, encoding="utf-8") as file:
             return file.read()
+
+    def test_a_name_of_another_format_is_refused(self, write):
+        with pytest.raises(
+            OptionError, match=r"write run\.pdf \(report\): the page is HTML"
+        ):
+            self.report(write, "run.pdf")
 
     def test_a_recorded_run_has_its_graph_and_failures(self, write):
         page = self.report(write, record=True)

@@ -95,6 +95,18 @@ def test_i8_a_large_state_keeps_what_was_known_before():
     assert len(made) == 1
 
 
+def test_i8_a_state_that_was_large_is_searched_again_once_it_is_small():
+    known = PrimedMemo(max_objects=40)
+    pe = Options()
+    for more in ([], [made_anew(length) for length in range(2, 100)]):
+        pe.more = more
+        known.dumps(pe, c_pickler)
+    pe.more, pe.later = [], WORDS
+    made = []
+    assert pickle.loads(known.dumps(pe, passes(made))).later is WORDS
+    assert len(made) == 3  # one that is not searched, one that is, and one with what was found
+
+
 def test_a_second_state_takes_one_pass():
     known = PrimedMemo()
     pe = Options()

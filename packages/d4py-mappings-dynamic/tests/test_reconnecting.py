@@ -21,7 +21,7 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import broken_connections, connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
-from d4py_dynamic.store.redis.retry import Patience, RetryUntilDeadline
+from d4py_dynamic.store.redis.retry import BreakLimit, RetryUntilDeadline
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
@@ -311,7 +311,7 @@ class TestConnectionsThatKeepBreaking:
         return pytest.raises(ServiceError, match=text)
 
 
-class TestPatience:
+class TestBreakLimit:
     @pytest.fixture
     def break_at(self, monkeypatch):
         """Notes breaks at some times, of connections that have 2 s."""
@@ -319,9 +319,9 @@ class TestPatience:
         def break_at(*times):
             left = iter(times)
             monkeypatch.setattr(retry_module, "monotonic", lambda: next(left))
-            patience = Patience(2.0)
+            breaks = BreakLimit(2.0)
             for _ in times:
-                patience.take_break()
+                breaks.note_break()
 
         return break_at
 

@@ -271,3 +271,17 @@ def execute_mpi(mpi):
     return lambda graph, inputs=1, processes=None, **options: run(
         graph, "mpi", inputs, processes, **options
     )
+
+
+@pytest.fixture
+def installed(request):
+    """Returns the name of a mapping, once what it needs is there."""
+
+    def check(name):
+        if name == "mpi":
+            request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
+        if name == "zmq_multi":
+            pytest.importorskip("zmq")
+        return name
+
+    return check

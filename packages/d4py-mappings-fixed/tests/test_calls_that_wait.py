@@ -18,13 +18,9 @@ from dispel4py.errors import ProcessingError
 
 
 @pytest.fixture(params=["multi", "zmq_multi", "mpi"])
-def mapping(request):
+def mapping(request, installed):
     """Name of a mapping."""
-    if request.param == "mpi":
-        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
-    if request.param == "zmq_multi":
-        pytest.importorskip("zmq")
-    return request.param
+    return installed(request.param)
 
 
 @pytest.mark.parametrize("receiver", [MakesFile, MakesFileById, MakesFileInOrder])

@@ -26,13 +26,9 @@ if __name__ == "__main__":
 @pytest.fixture(
     params=["multi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zmq_multi", "mpi"))]
 )
-def mapping(request):
+def mapping(request, installed):
     """Name of a mapping."""
-    if request.param == "mpi":
-        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
-    if request.param == "zmq_multi":
-        pytest.importorskip("zmq")
-    return request.param
+    return installed(request.param)
 
 
 @pytest.fixture

@@ -96,11 +96,9 @@ done = run(graph, inputs=20, processes=4, mapping="multi")
 @pytest.fixture(
     params=["multi", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zmq_multi", "mpi"))]
 )
-def mapping(request):
+def mapping(request, installed):
     """Name of a mapping."""
-    if request.param == "mpi":
-        request.getfixturevalue("mpi")  # looks for an MPI, and for what is left of it
-    return request.param
+    return installed(request.param)
 
 
 def test_all_ranks_can_load_definitions_of_a_notebook(start, write, mapping):

@@ -48,7 +48,7 @@ class Server:
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers."""
         if self._process is not None and self._process.poll() is None:
-            return  # it was to be started twice, being killed twice
+            return  # it was killed twice before the first start
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )

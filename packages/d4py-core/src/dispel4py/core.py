@@ -149,7 +149,7 @@ class GenericPE:
     def __init__(self, numprocesses: int | None = None) -> None:
         self.inputconnections: dict[str, dict[str, Any]] = {}
         self.outputconnections: dict[str, dict[str, Any]] = {}
-        # As a copy of its own, for a class may set it, as it sets `single`.
+        # A class may set it, as it may set `single`; the instance has it too.
         self.numprocesses = self.numprocesses if numprocesses is None else numprocesses
         self.name: str = type(self).__name__
         self.id: str = self.name

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from d4py_cli.report.environment import WorkflowSources
-from d4py_cli.report.page import check_libraries, write_page
+from d4py_cli.report.page import check_ending, check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
 from dispel4py.events import (
     Event,
@@ -33,6 +33,7 @@ def write_report(result: RunResult, target: str | os.PathLike[str]) -> None:
         RunError: the file cannot be written.
     """
     check_libraries("a report")
+    check_ending(os.fspath(target), "report")
     summary = RunSummary()
     sources = WorkflowSources()
     for event in result.events or _events_of(result):

@@ -59,7 +59,7 @@ def check_ending(target: str, option: str) -> None:
 
     Args:
         target: name of the file.
-        option: the option that named it, for the message.
+        option: the option, or the method, that named it, for the message.
 
     Raises:
         OptionError: the name has another ending.

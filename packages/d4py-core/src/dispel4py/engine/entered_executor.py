@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeGuard
 
-from dispel4py.core import GenericPE
 from dispel4py.engine.executor import Executor
-from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.outlets import Receiver, Work
 from dispel4py.engine.runner import Runner
 
@@ -85,16 +82,9 @@ class EnteredExecutor(Executor):
         if self._running is not None:
             self._running.monitor.fail()
 
-    def _make_runner(
-        self,
-        pe: int,
-        instance: int,
-        first: Runner | None,
-        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None,
-    ) -> Runner:
-        runner = super()._make_runner(pe, instance, first, restored)
-        runner.monitor.is_shared = runner.monitor.is_shared or _can_be_entered(runner)
-        return runner
+    def _prepare_runner(self, runner: Runner) -> None:
+        if _can_be_entered(runner):
+            runner.monitor.is_shared = True
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         if self._calling or not _can_be_entered(receiver):
@@ -106,8 +96,10 @@ class EnteredExecutor(Executor):
             self._running = None
 
     def _collect(self, receiver: Receiver) -> list[Work]:
-        works = [*super()._collect(receiver), *self._held]
-        self._held = ()
+        works = super()._collect(receiver)
+        if self._held:
+            works += self._held
+            self._held = ()
         return works
 
 

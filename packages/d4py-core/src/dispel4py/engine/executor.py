@@ -215,6 +215,7 @@ class Executor:
             return runner
         first = self.start(pe, 0) if self._has_groups and instance else None
         runner = self._make_runner(pe, instance, first, restored)
+        self._prepare_runner(runner)
         if sent_before is not None:
             runner.track(sent_before, call_offset)
         self._runners[pe, instance] = runner
@@ -242,6 +243,9 @@ class Executor:
         return make(
             planned, instance, self._on_written, self._options, first=first, restored=restored
         )
+
+    def _prepare_runner(self, runner: Runner) -> None:
+        """Prepare a runner that was just made."""
 
     def finish(self, pe: int, instance: int, *, close: bool = True) -> None:
         """Postprocess a local instance, and process everything local that follows.

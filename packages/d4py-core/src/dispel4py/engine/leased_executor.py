@@ -11,13 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dispel4py.core import GenericPE
 from dispel4py.engine.batch_progress import BatchProgress
 from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.executor import PendingItems
 from dispel4py.engine.inputs import Batch, CallRange
-from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.outlets import Receiver
 from dispel4py.engine.runner import Runner
 
@@ -139,17 +136,10 @@ class LeasedExecutor(EnteredExecutor):
         """Keep the current batch whole: output of it was sent, so it cannot be repeated."""
         self._current = None
 
-    def _make_runner(
-        self,
-        pe: int,
-        instance: int,
-        first: Runner | None,
-        restored: GenericPE | InstanceSnapshot | OrderedSnapshot | None,
-    ) -> Runner:
-        runner = super()._make_runner(pe, instance, first, restored)
+    def _prepare_runner(self, runner: Runner) -> None:
+        super()._prepare_runner(runner)
         if type(runner) is Runner:
             runner.enable_split()
-        return runner
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         items = batch

@@ -94,7 +94,7 @@ def _copies_may_differ(pe: GenericPE) -> bool:
     """
     try:
         _DeepCopyFinder(NullFile(), protocol=5, buffer_callback=drop_buffer).dump(pe)
-    except Exception:  # found; or not to be pickled in this way, for which reason ever
+    except Exception:  # one was found, or the PE cannot be pickled in this way
         return True
     return False
 

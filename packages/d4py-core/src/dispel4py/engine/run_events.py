@@ -74,7 +74,7 @@ class RunEvents:
 
 
 class ObservedEvents(RunEvents):
-    """Base of those that pass events on, for which workers count."""
+    """Base of those that pass events on: workers count and report what their instances do."""
 
     is_observed = True
 

@@ -50,7 +50,8 @@ class PrimedMemo:
         self._max_objects = max_objects
         self._is_external = is_external
         self.used_fallback = False
-        self._reset({})
+        self._is_large = False
+        self._reset()
 
     def dumps(
         self,
@@ -67,16 +68,21 @@ class PrimedMemo:
             file.write(self._opening)
             pickler = make_pickler(file, None if make_callback is None else make_callback())
             pickler.memo = self._memo.copy()
-            seen = _recorded_dump(pickler, value)
-            is_large = (
-                self._max_objects is not None and self._memo and _objects(file) > self._max_objects
+            seen: list[Any] | None = None
+            if self._is_large:  # as the last version was, so that nothing is learned from it
+                pickler.dump(value)
+            else:
+                seen = _recorded_dump(pickler, value)
+            self._is_large = (
+                self._max_objects is not None
+                and bool(self._memo)
+                and _objects(file) > self._max_objects
             )
-            if not left or is_large or not self._learn(seen, known):
+            if not left or self._is_large or (seen is not None and not self._learn(seen, known)):
                 break
         return file.getvalue()
 
-    def _reset(self, known: dict[int, Any]) -> None:
-        known.clear()
+    def _reset(self) -> None:
         self.external: list[Any] = []
         self._memo: dict[int, tuple[int, Any]] = {}
         self._opening = _START
@@ -96,12 +102,12 @@ class PrimedMemo:
         external: list[Any] = []
         if is_external is not None:
             external = [v for v in values if type(v) is not str and is_external(v)]
-        if external and self._memo:  # they are created by pickling, anew each time
+        are_made_anew = bool(external and memo)  # created by pickling, in each pass
+        if are_made_anew:
             self._is_external = None
-            self._reset(known)
-            return True
-        if strings and len(self._memo) > _MAX_STRINGS:
-            self._reset(known)
+        if are_made_anew or (strings and len(memo) > _MAX_STRINGS):
+            self._reset()
+            known.clear()
             return True
         opening = [self._opening]
         for string in strings:

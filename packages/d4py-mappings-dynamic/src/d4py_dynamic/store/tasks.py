@@ -211,7 +211,7 @@ class StoreStatus(NamedTuple):
         """Number of idle workers beyond the shared tasks that are queued for them."""
         return max(0, self.idle_workers - self.backlog)
 
-    def was_idle_before(self, sent: int) -> bool:
+    def had_idle_workers_before(self, sent: int) -> bool:
         """Return whether workers were idle before so many shared tasks were sent."""
         return self.idle_workers > max(0, self.backlog - sent)
 

@@ -63,5 +63,5 @@ class LoadMonitor:
         self._noted_at = monotonic()
         self.note_calls(status.call_seconds)
         self.idle, self.backlog = status.idle, status.backlog
-        if status.was_idle_before(sent):
+        if status.had_idle_workers_before(sent):
             self._idle_at = self._noted_at

@@ -11,7 +11,7 @@ meanwhile, each on top of the one that waits (`RunStack`).
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -138,13 +138,10 @@ class Worker:
         self._services.session.look_if_due()
         run.begin(self._load, is_draining=self._inbox.is_draining)
         is_outermost = len(self._stack) == 1
-        if is_outermost:
-            self._preemptor.arm()
-        for wait in run.steps():
-            if wait is not None:
-                self._wait(wait)
-        if is_outermost:
-            self._preemptor.disarm()
+        with self._preemptor.watching() if is_outermost else nullcontext():
+            for wait in run.steps():
+                if wait is not None:
+                    self._wait(wait)
         return run.finish()
 
     def _run_of(self, lease: Lease) -> LeaseRun:

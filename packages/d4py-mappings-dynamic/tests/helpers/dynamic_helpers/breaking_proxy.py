@@ -1,13 +1,11 @@
 """A proxy in front of a Redis server that ends connections at commands which a test chooses."""
 
-import asyncio
-import random
+from collections import Counter
 
-from d4py_conformance.chaos.tcp_proxy import Proxy
-from dynamic_helpers.repeating_proxy import LIMIT, SETUP, pass_on, read_packet
+from dynamic_helpers.repeating_proxy import SETUP, PacketProxy
 
 
-class BreakingProxy(Proxy):
+class BreakingProxy(PacketProxy):
     """Ends a connection when a command comes that is not to be executed.
 
     Args:
@@ -17,24 +15,15 @@ class BreakingProxy(Proxy):
     """
 
     def __init__(self, target, breaks):
-        super().__init__(target, random.Random(0))
+        super().__init__(target)
         self._breaks = breaks
+        self._counts = Counter()
 
-    async def _serve(self, reader, near):
-        answers, far = await asyncio.open_unix_connection(self._target, limit=LIMIT)
-        passing = asyncio.create_task(pass_on(answers, near))
-        count = 0
-        try:
-            while commands := await read_packet(reader):
-                names = [words[0] for _, words in commands]
-                if names[0] not in SETUP:
-                    if self._breaks(count, names):
-                        break
-                    count += 1
-                far.write(b"".join(packed for packed, _ in commands))
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # one of the two has ended
-        finally:
-            passing.cancel()
-            near.close()
-            far.close()
+    async def forward(self, commands, passing, answers, far):
+        names = [words[0] for _, words in commands]
+        if names[0] not in SETUP:
+            if self._breaks(self._counts[far], names):
+                return False
+            self._counts[far] += 1
+        far.write(b"".join(packed for packed, _ in commands))
+        return True

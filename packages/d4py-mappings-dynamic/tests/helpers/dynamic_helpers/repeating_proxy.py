@@ -20,7 +20,46 @@ LIMIT = 1 << 24
 _BLOCK = re.compile(rb"BLOCK\r\n\$\d+\r\n\d+")
 
 
-class RepeatingProxy(Proxy):
+class PacketProxy(Proxy):
+    """Passes packets of commands on to a server one by one.
+
+    Args:
+        target: the server's port on this host, or the path of its socket.
+    """
+
+    def __init__(self, target):
+        super().__init__(target, random.Random(0))
+
+    async def forward(self, commands, passing, answers, far):
+        """Send the server a packet; return whether to keep the connection.
+
+        Args:
+            commands: what has come, as of `read_packet`.
+            passing: the task that sends the client what the server answers.
+            answers: reads what the server answers.
+            far: writes to the server.
+        """
+        raise NotImplementedError
+
+    async def _serve(self, reader, near):
+        if isinstance(self._target, int):
+            answers, far = await asyncio.open_connection("127.0.0.1", self._target, limit=LIMIT)
+        else:
+            answers, far = await asyncio.open_unix_connection(self._target, limit=LIMIT)
+        passing = asyncio.create_task(pass_on(answers, near))
+        try:
+            while commands := await read_packet(reader):
+                if not await self.forward(commands, passing, answers, far):
+                    break
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # one of the two has ended
+        finally:
+            passing.cancel()
+            near.close()
+            far.close()
+
+
+class RepeatingProxy(PacketProxy):
     """Has a server execute each packet of commands twice.
 
     Args:
@@ -31,31 +70,22 @@ class RepeatingProxy(Proxy):
     """
 
     def __init__(self, target):
-        super().__init__(target, random.Random(0))
+        super().__init__(target)
         self.repeated = set()
         self._before = set()
 
-    async def _serve(self, reader, near):
-        answers, far = await asyncio.open_connection("127.0.0.1", self._target, limit=LIMIT)
-        passing = asyncio.create_task(pass_on(answers, near))
-        try:
-            while commands := await read_packet(reader):
-                packet = b"".join(packed for packed, _ in commands)
-                words = [words for _, words in commands]
-                if words[0][0] not in SETUP:
-                    if not self._was_executed(packet):
-                        passing.cancel()
-                        await asyncio.wait([passing])
-                        await execute(packet, answers, far)
-                        break
-                    self.repeated.update((*command, b"")[:2] for command in words)
-                far.write(packet)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # one of the two has ended
-        finally:
-            passing.cancel()
-            near.close()
-            far.close()
+    async def forward(self, commands, passing, answers, far):
+        packet = b"".join(packed for packed, _ in commands)
+        words = [words for _, words in commands]
+        if words[0][0] not in SETUP:
+            if not self._was_executed(packet):
+                passing.cancel()
+                await asyncio.wait([passing])
+                await execute(packet, answers, far)
+                return False
+            self.repeated.update((*command, b"")[:2] for command in words)
+        far.write(packet)
+        return True
 
     def _was_executed(self, packet):
         """Return whether the same packet was executed before; from now on it was."""

@@ -106,7 +106,9 @@ class SharedMemoryTransport:
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
         until = monotonic() + seconds
-        arrived = self._inner.receive(0.0) if self._memory.borrowed_from or not seconds else None
+        # Where no block was borrowed, there will be none to report before a wait.
+        waits_at_once = seconds > 0 and not self._memory.borrowed_from
+        arrived = None if waits_at_once else self._inner.receive(0.0)
         while True:
             if arrived is not None and (frame := self.open(*arrived)):
                 return frame

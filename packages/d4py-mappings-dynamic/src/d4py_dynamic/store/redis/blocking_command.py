@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.store.redis.retry import Patience, retry_of
+from d4py_dynamic.store.redis.retry import BreakLimit, retry_of
 
 #: A command: its name and arguments.
 Command = tuple[Any, ...]
@@ -33,7 +33,7 @@ class BlockingCommand:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._retry = retry_of(client)
-        self._patience = Patience(self._retry.seconds)
+        self._breaks = BreakLimit(self._retry.seconds)
         self._connection: Any = None
         self._names: list[Any] = []
         self._in_front = 0
@@ -100,7 +100,7 @@ class BlockingCommand:
             if not self._read_next():
                 self._retry.broken += 1
                 self.drop()
-                self._patience.take_break()
+                self._breaks.note_break()
                 return None
         self._release()
         return self._replies
@@ -136,7 +136,7 @@ class BlockingCommand:
             if self._error is None:
                 name = self._names[len(self._replies)]
                 self._replies.append(parse(self._connection, name))
-                self._patience.renew()
+                self._breaks.note_success()
         except redis.ResponseError as error:
             if len(self._replies) < self._in_front:
                 self.drop()

@@ -100,7 +100,7 @@ def retry_of(client: redis.Redis) -> RetryUntilDeadline:
     return retry
 
 
-class Patience:
+class BreakLimit:
     """Bounds what is repeated because a connection breaks, though each is made again in time.
 
     Breaks with more than `seconds` between them have nothing to do with each other.
@@ -114,11 +114,11 @@ class Patience:
         self._first: float | None = None
         self._last = 0.0
 
-    def renew(self) -> None:
+    def note_success(self) -> None:
         """Note that a repetition has succeeded."""
         self._first = None
 
-    def take_break(self) -> None:
+    def note_break(self) -> None:
         """Note that a connection has broken.
 
         Raises:

@@ -27,7 +27,7 @@ from d4py_dynamic.store.redis.event_reader import EventReader
 from d4py_dynamic.store.redis.heartbeats import Heartbeats
 from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RUNS, RunKeys, pin_name
 from d4py_dynamic.store.redis.queue_room import QueueRoom
-from d4py_dynamic.store.redis.retry import Patience
+from d4py_dynamic.store.redis.retry import BreakLimit
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
@@ -297,7 +297,7 @@ class RedisRunStore:
             return self._audit.counts(watched).unfinished
 
     def missing_results(self) -> int:
-        patience = Patience(self._address.reconnect_seconds)
+        breaks = BreakLimit(self._address.reconnect_seconds)
         with service_errors(self._address):
             while True:
                 self._verify_calls()
@@ -305,7 +305,7 @@ class RedisRunStore:
                 missing = self._audit.counts(()).missing_results
                 if broken_connections(self._redis) == self._broken:
                     return missing
-                patience.take_break()
+                breaks.note_break()
 
     def replicas(self, pe: int) -> list[int]:
         with service_errors(self._address):
