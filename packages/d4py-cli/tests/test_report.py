@@ -302,9 +302,7 @@ class TestOfAResult:
             return file.read()
 
     def test_a_name_of_another_format_is_refused(self, write):
-        with pytest.raises(
-            OptionError, match=r"write run\.pdf \(report\): the page is HTML"
-        ):
+        with pytest.raises(OptionError, match=r"write run\.pdf \(report\): the page is HTML"):
             self.report(write, "run.pdf")
 
     def test_a_recorded_run_has_its_graph_and_failures(self, write):
