@@ -218,7 +218,7 @@ def test_between_may_stop_drain_and_what_waits_can_be_taken():
     executor.push(1, 0, "input", [1, 2, 3])
 
     assert executor.drain() is False
-    assert executor.take_waiting(lambda pe: pe == 2) == [(1, 0, "input", [2, 3])]
+    assert executor.stack.take(lambda pe: pe == 2) == [(1, 0, "input", [2, 3])]
     assert executor.drain() is True
     assert handler.results == [1]
 
@@ -230,7 +230,7 @@ def test_d3_calls_that_wait_are_still_known_by_their_numbers():
     executor.drain()
 
     assert handler.results == [1]
-    ((*where, calls),) = executor.take_waiting(lambda pe: False)
+    ((*where, calls),) = executor.stack.take(lambda pe: False)
     assert where == [0, 0, None]
     assert (calls.first, len(calls)) == (31, 7)
 
@@ -247,15 +247,15 @@ def test_d3_a_root_is_called_for_a_part_of_its_calls_at_a_time(clock):
     assert 1 == sizes[0] <= max(sizes) <= BATCH
 
 
-def test_fresh_stack_excludes_batches_that_waited_before():
+def test_what_is_set_aside_is_neither_processed_nor_taken():
     executor, handler = make_executor(chain(Count(), Same()))
     executor.push(1, 0, "input", ["outer"])
 
-    with executor.fresh_stack():
+    with executor.stack.setting_aside():
         executor.push(1, 0, "input", ["inner"])
         executor.drain()
         assert handler.results == ["inner"]
-        assert executor.take_waiting(lambda pe: False) == []
+        assert executor.stack.take(lambda pe: False) == []
     executor.drain()
 
     assert handler.results == ["inner", "outer"]

@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import GenericPE
-from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.call_context import ContextRunner
 from dispel4py.engine.copying import Copier, copy_item
 from dispel4py.engine.inputs import Batch, CallRange, take_calls
@@ -36,16 +35,15 @@ from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.runner import Runner
 from dispel4py.engine.runner_options import OnError, RunnerOptions, raise_error
 from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.slices import adapt_slice
 from dispel4py.engine.waiting_items import READY, WaitingItems
+from dispel4py.engine.work_stack import WorkStack
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
 
 if TYPE_CHECKING:
     from dispel4py.engine.metering import Meter
-
-#: Items that wait: number of the PE, instance, input, items.
-PendingItems = tuple[int, int, str | None, Batch]
 
 
 class Executor:
@@ -73,7 +71,8 @@ class Executor:
         clock: returns the time in seconds.
 
     Attributes:
-        waiting: the items that wait.
+        stack: the batches that `drain` processes.
+        waiting: the items that wait for others, to become a batch.
     """
 
     #: See `RunnerOptions`.
@@ -132,10 +131,9 @@ class Executor:
         )
         self._call_counters: dict[int, ByteCounter] = {}
         self._closed: list[tuple[tuple[int, int], Runner]] = []
-        self._stack: list[Work] = []
+        self.stack = WorkStack()
         self.waiting = WaitingItems(clock)
         self._lets_wait = lets_wait and not self._one_by_one
-        self._floor = 0
         self._calling: list[Runner] = []
         self._failure: BaseException | None = None
 
@@ -160,16 +158,6 @@ class Executor:
     def pes_in_call(self) -> set[int]:
         """Numbers of the PEs that are in the middle of a call and must not be called now."""
         return {runner.planned.index for runner in self._calling}
-
-    @property
-    def pes_waiting(self) -> set[int]:
-        """Numbers of the PEs that have batches on the stack."""
-        return {receiver.planned.index for receiver, _, _ in self._stack}
-
-    @property
-    def is_drained(self) -> bool:
-        """Whether there is no batch that `drain` would process."""
-        return len(self._stack) <= self._floor
 
     @property
     def roots_to_pause(self) -> dict[tuple[int, int], tuple[int, ...]]:
@@ -258,7 +246,7 @@ class Executor:
         runner = self.start(pe, instance)
         self.process_waiting([pe])
         self._guarded(runner.postprocess)
-        self._stack += self._outputs.collect(runner)
+        self.stack += self._outputs.collect(runner)
         self.drain()
         if close:
             self.close(pe, instance)
@@ -284,7 +272,7 @@ class Executor:
             ProcessingError: see `Runner.close`.
         """
         failure = None
-        self._stack.clear()
+        self.stack.clear()
         self.waiting.clear()
         for pe, instance in [*self._runners]:
             try:
@@ -313,7 +301,7 @@ class Executor:
 
     def push(self, pe: int, instance: int, input_name: str | None, items: Batch) -> None:
         """Add a batch for a local instance to the stack; `drain` processes it."""
-        self._stack.append((self.start(pe, instance), input_name, items))
+        self.stack.append((self.start(pe, instance), input_name, items))
 
     def call_root(self, pe: int, calls: Iterator[dict[str, Any]]) -> bool:
         """Call a root for about one batch, and process everything local that follows.
@@ -368,7 +356,7 @@ class Executor:
         sent = runner.replay.left_to_drop
         runner.track()
         runner.skip(item, sent)
-        self._stack += self._outputs.collect(runner)
+        self.stack += self._outputs.collect(runner)
         runner.track()
 
     def process_waiting(self, pes: Iterable[int]) -> None:
@@ -387,8 +375,8 @@ class Executor:
         Raises:
             ProcessingError: a PE raised, and `on_error` raises.
         """
-        stack = self._stack
-        floor = self._floor
+        stack = self.stack
+        floor = stack.floor
         while len(stack) > floor:
             receiver, input_name, items = stack.pop()
             size = receiver.slice
@@ -404,33 +392,6 @@ class Executor:
             if self._on_batch_end is not None and self._on_batch_end():
                 return False
         return True
-
-    @contextmanager
-    def fresh_stack(self) -> Iterator[None]:
-        """Have `drain` in the block process only batches that were added in the block."""
-        outer_floor, self._floor = self._floor, len(self._stack)
-        try:
-            yield
-        finally:
-            self._floor = outer_floor
-
-    def take_waiting(self, keep: Callable[[int], bool]) -> list[PendingItems]:
-        """Remove batches from the stack, and return them, the oldest first.
-
-        Args:
-            keep: returns whether the batches of a PE stay.
-        """
-        taken: list[PendingItems] = []
-        kept: list[Work] = []
-        for work in self._stack[self._floor :]:
-            receiver, input_name, items = work
-            pe = receiver.planned.index
-            if keep(pe) or isinstance(items, AssignedItems):
-                kept.append(work)
-            else:
-                taken.append((pe, receiver.instance, input_name, items))
-        self._stack[self._floor :] = kept
-        return taken
 
     # Calls.
 
@@ -455,17 +416,8 @@ class Executor:
             if self._meter.is_requested:
                 self._meter.report()
         if not self._one_by_one and receiver.planned.batch is None:
-            limits = self._limits
-            if seconds > limits.batch_seconds:
-                slower = int(len(batch) * limits.batch_seconds / seconds)
-                receiver.slice = max(1, min(receiver.slice, slower))
-            elif (
-                seconds < limits.batch_seconds / 2
-                and len(batch) == receiver.slice < limits.batch_items
-                and all(c.bytes < limits.batch_bytes for c in receiver.counters.values())
-            ):
-                receiver.slice = min(2 * receiver.slice, limits.batch_items)
-        self._stack += self._collect(receiver)
+            adapt_slice(receiver, len(batch), seconds, self._limits)
+        self.stack += self._collect(receiver)
 
     def _collect(self, receiver: Receiver) -> list[Work]:
         """Send what a call has written; return the batches for local instances."""
@@ -512,9 +464,10 @@ class Executor:
 
     def _run_nested(self, runner: Runner) -> None:
         self._calling.append(runner)
-        outer_floor, self._floor = self._floor, len(self._stack)
+        stack = self.stack
+        outer_floor, stack.floor = stack.floor, len(stack)  # `setting_aside`, without its cost
         try:
-            self._stack += self._collect(runner)
+            stack += self._collect(runner)
             while not self.drain():
                 pass  # the call that wrote these items cannot be interrupted
             if self._on_batch_end is not None:
@@ -524,7 +477,7 @@ class Executor:
                 self._failure = error
             raise Unwind from None
         finally:
-            self._floor = outer_floor
+            stack.floor = outer_floor
             self._calling.pop()
 
     # Logging.

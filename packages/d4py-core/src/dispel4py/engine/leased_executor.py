@@ -13,10 +13,10 @@ from typing import Any
 
 from dispel4py.engine.batch_progress import BatchProgress
 from dispel4py.engine.entered_executor import EnteredExecutor
-from dispel4py.engine.executor import PendingItems
 from dispel4py.engine.inputs import Batch, CallRange
 from dispel4py.engine.outlets import Receiver
 from dispel4py.engine.runner import Runner
+from dispel4py.engine.work_stack import PendingItems
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class LeasedExecutor(EnteredExecutor):
         """Whether there are items, here or in the current batch, that were not begun."""
         if self._current is None:
             return False
-        return not self.is_drained or self._current.progress.remaining > 0
+        return not self.stack.is_drained or self._current.progress.remaining > 0
 
     @property
     def has_written(self) -> bool:
@@ -98,10 +98,10 @@ class LeasedExecutor(EnteredExecutor):
     def collect_output(self) -> None:
         """Collect what the call has written; to be called in `entered_call`.
 
-        What is collected has to be taken by `take_waiting`: while the call goes on, `drain` does
+        What is collected has to be taken from `stack`: while the call goes on, `drain` does
         not process it.
         """
-        self._stack += self._outputs.collect(self._calling[-1])
+        self.stack += self._outputs.collect(self._calling[-1])
 
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.
@@ -109,7 +109,7 @@ class LeasedExecutor(EnteredExecutor):
         The output of items that are done is sent.
 
         Args:
-            keep: see `take_waiting`.
+            keep: see `WorkStack.take`.
 
         Returns:
             The items of the batch that were begun and are not done, of which nothing was sent; and
@@ -125,9 +125,9 @@ class LeasedExecutor(EnteredExecutor):
         if isinstance(source, CallRange):  # by number: the root has got the dicts already
             end = len(current.items)
             begun, not_begun = source[end - len(begun) : end], source[end:]
-        self._stack += self._outputs.collect(current.runner, parts.written)
+        self.stack += self._outputs.collect(current.runner, parts.written)
         at = current.runner.planned.index, current.runner.instance, current.input_name
-        waiting = self.take_waiting(keep)
+        waiting = self.stack.take(keep)
         if not_begun:
             waiting.append((*at, not_begun))
         return (*at, begun), waiting

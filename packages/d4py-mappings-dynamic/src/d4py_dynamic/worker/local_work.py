@@ -63,7 +63,7 @@ class LocalWork:
         is_full = run.outbox.weight > self._limits.held_outbox_bytes
         if run.shares_followers or not self._session.load.backlog or is_full:
             self._hand_back(run)
-        if not (self._executor.is_drained and self._may_commit(run)):
+        if not (self._executor.stack.is_drained and self._may_commit(run)):
             return None  # what follows from the same items goes first
         run.was_committed_in_call = False
         return self._session.commit(run.partial_commit(self._session.load.idle))
@@ -79,7 +79,7 @@ class LocalWork:
         if self._executor.has_waited(0.0):
             self._executor.collect_output()
         self._hand_back(run)
-        if self._executor.is_drained and not run.outbox.is_empty:
+        if self._executor.stack.is_drained and not run.outbox.is_empty:
             self._session.commit(run.partial_commit(self._session.load.idle))
             run.was_committed_in_call = True
 
@@ -95,7 +95,7 @@ class LocalWork:
     def _hand_back(self, run: LeaseRun) -> bool:
         """Make tasks of what waits here that any worker can take; False if there is nothing."""
         kept = run.keeps
-        waiting = self._executor.take_waiting(lambda pe: self._pinned[pe] or pe == kept)
+        waiting = self._executor.stack.take(lambda pe: self._pinned[pe] or pe == kept)
         for pe, _, input_name, items in waiting:
             run.note_handed_back(pe, len(items))
             run.outbox.add_shared(pe, input_name, items)

@@ -129,7 +129,7 @@ class Worker:
         run = self._run_of(lease)
         self._stack.push(run)
         try:
-            with self._executor.fresh_stack():
+            with self._executor.stack.setting_aside():
                 return self._process_run(run)
         finally:
             self._stack.pop()

@@ -315,14 +315,14 @@ class Rank:
         """Hold back later batches for a PE and those upstream while one is being processed."""
         self._processing.append(pe)
         try:
-            with self._executor.fresh_stack():
+            with self._executor.stack.setting_aside():
                 yield
         finally:
             self._processing.pop()
 
     def _floor(self) -> int:
         """Return the furthest position down the graph of what is being processed; -1 if nothing."""
-        busy = self._executor.pes_in_call.union(self._executor.pes_waiting, self._processing)
+        busy = self._executor.pes_in_call.union(self._executor.stack.pes, self._processing)
         return max((self._position[pe] for pe in busy), default=-1)
 
     def _apply_backpressure(self) -> None:
