@@ -6,6 +6,7 @@ time.
 """
 
 import ast
+import gc
 import io
 import logging
 import os
@@ -154,6 +155,7 @@ def interpreter_state():
             number: signal.getsignal(number)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         },
+        "garbage collection": gc.isenabled(),
         "logging": [(it.level, it.propagate, it.disabled, [*it.handlers]) for it in loggers],
     }
 

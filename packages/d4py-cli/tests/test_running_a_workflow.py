@@ -276,6 +276,16 @@ graph.add(Say())
 """
 
 
+COLLECTS = """
+import gc
+
+class Collects(ProducerPE):
+    def _process(self, inputs):
+        return gc.isenabled(), gc.get_freeze_count() > 10_000
+graph.add(Collects())
+"""
+
+
 def dispel4py_path():
     return f"{sysconfig.get_path('scripts')}/dispel4py"
 
@@ -306,6 +316,12 @@ print([*(libraries | {"asyncio", "multiprocessing"}) & sys.modules.keys()])
 """
         done = dispel4py(prefix=[sys.executable, "-c", script])
         assert ast.literal_eval(done.out.splitlines()[-1]) == []
+
+    @pytest.mark.parametrize("mapping", ["simple", "multi"])
+    def test_garbage_is_collected_but_not_among_what_was_imported(self, dispel4py, write, mapping):
+        write("wf.py", "from dispel4py import *\ngraph = WorkflowGraph()\n" + COLLECTS)
+        done = dispel4py(mapping, "wf.py")
+        assert done.outputs == {"Collects0": {"output": [(True, True)]}}
 
     def test_called_from_python_it_leaves_all_as_it_was(self, write, monkeypatch, capsys):
         write("called_from_python.py")

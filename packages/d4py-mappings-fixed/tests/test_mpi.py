@@ -39,6 +39,20 @@ graph.connect(middle, "output", last, "input")
 """
 
 
+COLLECTS = """
+import gc
+from dispel4py import WorkflowGraph
+from fixed_flows import *
+
+class Collects(IterativePE):
+    def _process(self, data):
+        return self.rank, gc.isenabled()
+
+graph = WorkflowGraph()
+graph.connect(Numbers(), "output", Collects(), "input")
+"""
+
+
 def has(distribution):
     try:
         return bool(version(distribution))
@@ -99,6 +113,12 @@ class TestLaunching:
         assert numbers == [*range(1, 41)]
         assert ranks == {1, 2, 3}
         assert len(pids) == 3
+
+    def test_garbage_is_collected_in_all_ranks_of_an_mpiexec(self, mpi, write):
+        write("collects.py", COLLECTS)
+        status, out, err = mpi.end(mpi.start("collects.py", "-q", under=["-n", 2]))
+        assert status == 0, err
+        assert outputs_of(out) == {"Collects1": {"output": [(1, True)]}}
 
     @pytest.mark.parametrize(
         ("size", "started", "expected"),

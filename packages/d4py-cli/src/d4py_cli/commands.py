@@ -15,6 +15,7 @@ from d4py_cli.arguments import (
     count_of,
     example_note,
 )
+from d4py_cli.imported import resume_collection
 from d4py_cli.job import run_and_report
 from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
@@ -62,6 +63,7 @@ def run_command(name: str, arguments: list[str], workflow_arguments: list[str]) 
     )
     describe(parser)
     options = parser.parse_args(arguments)
+    resume_collection()
     if "workflow" in options:
         sys.argv = [options.workflow, *workflow_arguments]
     return command(options)
@@ -77,6 +79,7 @@ def run_installed(name: str, command: Command | JobCommand, arguments: list[str]
         allow_abbrev=False,
     )
     command.add_arguments(parser)
+    resume_collection()
     if isinstance(command, JobCommand):
         add_output_arguments(parser)
         options = parser.parse_args(arguments)

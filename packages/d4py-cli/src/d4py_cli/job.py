@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
+from d4py_cli.imported import resume_collection
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError
 from d4py_cli.output.choosing import open_output
@@ -54,6 +55,7 @@ def run_job(name: str, arguments: list[str], workflow_arguments: list[str]) -> i
     except UnknownMappingError:
         check_mapping_name(name, arguments)
         raise
+    resume_collection()
     if isinstance(mapping, CollectiveMapping):
         with mapping.collective() as status:
             return (

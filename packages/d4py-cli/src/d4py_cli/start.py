@@ -10,12 +10,14 @@ import signal
 from types import FrameType
 
 from d4py_cli.exit_statuses import INTERRUPTED
+from d4py_cli.imported import pause_collection
 
 
 def main() -> int:
     """Run the command with the arguments of this process, and return the exit status."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # `nohup` ignores it
         signal.signal(signal.SIGINT, _end_at_once)
+    pause_collection()
     from d4py_cli.main import main
 
     return main()
