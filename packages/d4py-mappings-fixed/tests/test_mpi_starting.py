@@ -90,9 +90,12 @@ class TestProcessesThatAreNoRanks:
     """Several processes were started, and each would do the whole workflow."""
 
     def test_processes_that_mpi_does_not_know_are_refused(self, mpi):
-        status, out, err = mpi.end(mpi.start("pipeline_test", "-q", PMI_RANK="0", PMI_SIZE="4"))
+        variables = {"PMI_RANK": "0", "PMI_SIZE": "4", "SLURM_STEP_ID": "0"}
+        status, out, err = mpi.end(mpi.start("pipeline_test", "-q", **variables))
         assert (status, out) == (1, "")
-        assert "as rank 0 of 4, but MPI takes it for rank 0 of 1" in err
+        assert "was started as rank 0 of 4, but MPI takes it for rank 0 of 1" in err
+        kind = "pmix" if library.load_mpi().get_vendor()[0] == library.OPEN_MPI else "pmi2"
+        assert f"bin/mpiexec, or srun --mpi={kind}" in err
         for left in Path(mpi.temporary).glob("ompi.*"):  # Open MPI alone in a world leaves it
             shutil.rmtree(left)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from d4py_fixed.mpi.launcher_environment import skip_libfabric_search
 from dispel4py.errors import ServiceError
+from dispel4py.processes.slurm import is_task
 
 OPEN_MPI = "Open MPI"
 _OTHERS = "MPICH or Intel MPI"
@@ -64,7 +65,7 @@ def load_mpi() -> Any:
 
 
 def other_kind(library: str) -> str:
-    """Return what to do where mpiexec and MPI library are of different kinds.
+    """Return what to do where a launcher and the MPI library are of different kinds.
 
     Args:
         library: the MPI library's own text about its version.
@@ -77,7 +78,9 @@ def other_kind(library: str) -> str:
         )
     mpiexec = os.path.join(sys.prefix, "bin", "mpiexec")
     place = f", here {mpiexec}" if wheels and os.path.exists(mpiexec) else ""
-    return f"use the mpiexec of {first_line(library)}{place}"
+    kind = "pmix" if OPEN_MPI in library else "pmi2"
+    by_srun = f", or srun --mpi={kind}" if is_task() else ""
+    return f"use the mpiexec of {first_line(library)}{place}{by_srun}"
 
 
 def first_line(library: str) -> str:

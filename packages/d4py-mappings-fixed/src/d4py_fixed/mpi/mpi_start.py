@@ -44,7 +44,7 @@ def _check_launcher(mpi: Any) -> None:
     """Check that MPI has as many ranks as the launcher has started.
 
     Raises:
-        MpiLibraryError: mpiexec and the MPI library are of different kinds.
+        MpiLibraryError: the launcher and the MPI library are of different kinds.
     """
     world = mpi.COMM_WORLD
     launched, actual = (
@@ -55,8 +55,8 @@ def _check_launcher(mpi: Any) -> None:
         of = f" of {launched[1]}" if launched[1] is not None else ""
         library = mpi.Get_library_version()
         error = MpiLibraryError(
-            f"mpiexec started this process as rank {launched[0]}{of}, but MPI takes it for rank"
-            f" {actual[0]} of {actual[1]}: mpiexec and the MPI library that mpi4py uses"
+            f"this process was started as rank {launched[0]}{of}, but MPI takes it for rank"
+            f" {actual[0]} of {actual[1]}: the launcher and the MPI library that mpi4py uses"
             f" ({first_line(library)}) are of different kinds; {other_kind(library)}"
         )
         # Where the launcher does not say how many it has started, rank 0 finds no difference.
