@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-pythons test-redis-servers test-slurm test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-pythons test-redis-servers test-slurm slurm-table test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -89,6 +89,9 @@ test-pyodide: .hatch/test.ready ## the command in Pyodide, Python for browsers, 
 # Takes root, or a Slurm that is installed; where it cannot run it says so.
 test-slurm: .hatch/test.ready ## the cluster scripts, in a Slurm of three nodes on this machine
 	@.ci/slurm && D4PY_TEST_SLURM=1 $(RUN) test:run -- -p no:xdist examples/tests/test_slurm.py
+
+slurm-table: .hatch/test.ready .hatch/mpich.ready .hatch/impi.ready ## what ways to start do in Slurm, as a table into docs/how-to
+	@.ci/slurm && $(RUN) test:python .ci/slurm_table.py $(foreach env,test mpich impi,.hatch/$(env)/bin/python)
 
 test-libraries: .hatch/libraries.ready ## how objects of large libraries are carried
 	@$(RUN) libraries:run
