@@ -91,13 +91,16 @@ def test_a_run_is_not_disturbed_by_who_watches_it(start_run, start_page, server)
     driver = start_run("--watchable")
     killed, _ = start_page(*watching(server, "--wait", 60))
     closed, _ = start_page(*watching(server))
-    killed.kill()
-    closed.send_signal(signal.SIGINT)
-    assert closed.wait(30) == 130
-    assert driver.poll() is None
     with server.client() as client:
         (run,) = client.smembers(RUNS)
-        (group,) = client.xinfo_groups(f"d4py:{{{run.decode()}}}:events")  # the closed one left
+        events = f"d4py:{{{run.decode()}}}:events"
+        wait_until(lambda: client.exists(events), "events")
+        wait_until(lambda: len(client.xinfo_groups(events)) == 2, "both pages to read them")
+        killed.kill()
+        closed.send_signal(signal.SIGINT)
+        assert closed.wait(30) == 130
+        assert driver.poll() is None
+        (group,) = client.xinfo_groups(events)  # the closed one left
         assert group["name"].startswith(b"page-")
     driver.send_signal(signal.SIGINT)  # while one reader reads nothing any more
     assert driver.wait(30) == 130
