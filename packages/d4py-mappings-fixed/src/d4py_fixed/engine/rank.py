@@ -42,6 +42,7 @@ from d4py_fixed.engine.send_buffers import SendBuffers
 from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.entered_executor import EnteredExecutor
+from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
@@ -116,7 +117,9 @@ class Rank:
             {pe.index: pe.batch.size for pe in self._plan.pes if pe.batch is not None},
         )
         self._pauses = RootPauses(placement, rank, self._sender.send)
-        self._executor = EnteredExecutor(
+        has_flusher = any_thread and bool(self._calls)
+        make_executor = EnteredExecutor if has_flusher else Executor
+        self._executor = make_executor(
             self._plan,
             self,
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
@@ -133,7 +136,7 @@ class Rank:
             clock=clock,
         )
         self._flusher: CallFlusher | None = None
-        if any_thread and self._calls:
+        if isinstance(self._executor, EnteredExecutor):
             self._flusher = CallFlusher(self._executor, self._send_in_call, limits.call_seconds)
 
     def run(self) -> None:

@@ -1,14 +1,12 @@
 """`Transport` over Unix sockets, with a connected pair for every two ranks that exchange frames.
 
-Sockets are non-blocking: a `send` that has to wait goes on receiving meanwhile.  A frame is encoded
-as the number of its parts, their lengths, and the parts.
+Sockets are non-blocking: a `send` that has to wait goes on receiving meanwhile.
 """
 
 from __future__ import annotations
 
 import selectors
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,11 +14,12 @@ from itertools import islice
 from time import monotonic
 
 from d4py_fixed.engine.transport import MessageParts
+from d4py_fixed.local.frame_decoder import FrameDecoder, encode
 
-_COUNT = struct.Struct("!I")
-_LENGTH = struct.Struct("!Q")
 #: Buffers that one system call is given; POSIX promises 16.
 _MOST_BUFFERS = 16
+#: Bytes that are read at once, unless they belong to one part of a frame.
+_READ_BYTES = 1 << 16
 #: Seconds between two calls of `check` while a `send` waits.
 _CHECK_SECONDS = 0.1
 
@@ -49,6 +48,7 @@ class SocketTransport:
         self._selector = selectors.DefaultSelector()
         self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._decoders: dict[int, FrameDecoder] = {}
+        self._space = memoryview(bytearray(_READ_BYTES))
         self.disconnected: list[int] = []
         for rank, peer in peers.items():
             self.connect(rank, peer)
@@ -115,10 +115,13 @@ class SocketTransport:
         return is_writable
 
     def _read(self, rank: int) -> None:
+        """Read all that a peer has sent."""
         peer, decoder = self._peers[rank], self._decoders[rank]
         while True:
+            part = decoder.to_fill
+            space = self._space if part is None else part
             try:
-                count = peer.recv_into(decoder.free_space())
+                count = peer.recv_into(space)
             except BlockingIOError:
                 return
             except ConnectionResetError:
@@ -128,16 +131,10 @@ class SocketTransport:
                 del self._decoders[rank]
                 self.disconnected.append(rank)
                 return
-            parts = decoder.advance(count)
-            if parts is not None:
-                self._arrived.append((rank, parts))
-
-
-def encode(parts: MessageParts) -> deque[memoryview]:
-    """Return the bytes of a frame, as buffers to be written one after the other."""
-    sizes = [memoryview(part).nbytes for part in parts]
-    header = _COUNT.pack(len(parts)) + b"".join(map(_LENGTH.pack, sizes))
-    return deque([memoryview(header), *(memoryview(part).cast("B") for part in parts)])
+            frames = decoder.decode(space[:count]) if part is None else decoder.filled(count)
+            self._arrived.extend((rank, parts) for parts in frames)
+            if count < len(space):
+                return  # there was no more
 
 
 def write(peer: socket.socket, unsent: deque[memoryview]) -> bool:
@@ -156,41 +153,3 @@ def write(peer: socket.socket, unsent: deque[memoryview]) -> bool:
         if sent:
             unsent[0] = unsent[0][sent:]
     return True
-
-
-class FrameDecoder:
-    """Decodes the byte stream of one peer into frames."""
-
-    def __init__(self) -> None:
-        self._begin_frame()
-
-    def _begin_frame(self) -> None:
-        self._lengths: list[int] | None = None
-        self._parts: list[bytearray] = []
-        self._expect(_COUNT.size)
-
-    def _expect(self, size: int) -> None:
-        self._buffer = bytearray(size)
-        self._filled = 0
-
-    def free_space(self) -> memoryview:
-        """Return the memory for the next bytes."""
-        return memoryview(self._buffer)[self._filled :]
-
-    def advance(self, count: int) -> list[bytearray] | None:
-        """Decode bytes that were written to `free_space`; return the frame if it is complete."""
-        self._filled += count
-        while self._filled == len(self._buffer):  # more than once if a part is empty
-            if self._lengths is None:
-                if len(self._buffer) == _COUNT.size:
-                    self._expect(_LENGTH.size * _COUNT.unpack(self._buffer)[0])
-                    return None
-                self._lengths = [length for (length,) in _LENGTH.iter_unpack(self._buffer)]
-            else:
-                self._parts.append(self._buffer)
-            if len(self._parts) == len(self._lengths):
-                parts = self._parts
-                self._begin_frame()
-                return parts
-            self._expect(self._lengths[len(self._parts)])
-        return None
