@@ -15,7 +15,7 @@ def main() -> None:
     """Run it."""
     _, count = arguments()
     with (
-        LocalCluster(HOPS + 1, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=HOPS + 1, threads_per_worker=1, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
         client.wait_for_workers(HOPS + 1, timeout=120)
