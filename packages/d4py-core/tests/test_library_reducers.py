@@ -143,6 +143,16 @@ def test_astropy_quantities_keep_their_unit_and_what_else_they_have() -> None:
     assert carried(3 * units.s) == 3 * units.s
 
 
+def test_a_unit_of_the_program_does_not_become_another_one_of_its_name() -> None:
+    units = pytest.importorskip("astropy.units")
+    level = units.def_unit("gray")  # of a camera; for Astropy the name is that of a dose
+    received = carried(numbers() * level)
+    assert received.unit.name == "gray"
+    assert not received.unit.is_equivalent(units.J / units.kg)
+    assert (received + received).unit == received.unit
+    assert carried(3 * units.gray) == 3 * units.gray
+
+
 def test_astropy_tables_keep_units_masks_indices_and_metadata() -> None:
     table = pytest.importorskip("astropy.table")
     sent = table.Table({"plain": numbers(), "text": ["a"] * COUNT}, meta={"from": "here"})

@@ -1,5 +1,7 @@
 """Astropy's quantities, tables and their columns: their data stays out of the pickle.
 
+A unit that a program has defined stays what it is, though Astropy may have another one of its name.
+
 Quantities and columns are subclasses of NumPy's array, which NumPy copies into a pickle.  What else
 they have is restored as their own ``__setstate__`` does; that of a table copies the columns, which
 here are the table's own.
@@ -16,10 +18,11 @@ _COLUMN_ATTRIBUTES = ("_name", "_unit", "_format", "description", "meta", "indic
 
 
 def reducers(units: Any) -> dict[type, Callable[[Any], Any]]:
-    """Return the reducers of quantities and columns, by type."""
+    """Return the reducers of units, quantities and columns, by type."""
     found: dict[type, Callable[[Any], Any]] = dict.fromkeys(
         _with_same(units.Quantity, "__reduce__", "__setstate__"), _reduce_quantity
     )
+    found[units.IrreducibleUnit] = _reduce_unit
     table = sys.modules.get("astropy.table")
     if table is not None:
         found |= {table.Column: _reduce_column, table.MaskedColumn: _reduce_column}
@@ -35,6 +38,15 @@ def _with_same(base: Any, *methods: str) -> Iterator[Any]:
         for derived in _with_same(kind, *methods):
             if all(getattr(derived, name) is getattr(base, name) for name in methods):
                 yield derived
+
+
+def _reduce_unit(unit: Any) -> Any:
+    """Reduce a unit; Astropy's own pickle comes back as whatever it has under the same name."""
+    units = import_module("astropy.units")
+    known = units.get_current_unit_registry().registry.get(unit.name)
+    if known is None or known is unit:
+        return unit.__reduce__()
+    return type(unit), (list(unit.names),)
 
 
 def _reduce_quantity(quantity: Any) -> Any:
