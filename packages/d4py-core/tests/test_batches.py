@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +11,14 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.batch_growth import BatchBounds, BatchGrowth
+from dispel4py.engine.executor import Executor
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError
 from dispel4py.mappings.simple import SimpleMapping
+
+#: What ends a test that would otherwise wait.
+LIMIT = 60
 
 
 class Emit(ProducerPE):
@@ -193,6 +198,53 @@ def test_m7_a_batch_of_which_a_part_was_sent_is_skipped_as_a_whole() -> None:
     result = run(graph, inputs=1, on_error="skip")
     assert sorted(failure.item for failure in result.failures) == [1, 2]
     assert result.outputs["Batched1"]["output"].count(0) == 2
+
+
+def test_m7_a_batch_of_which_a_part_was_sent_does_not_matter_to_later_ones() -> None:
+    def write_much_once(pe: Any, items: list[int]) -> list[int]:
+        if 3 in items:
+            for _ in range(3000):
+                pe.write("output", -1)
+        return fail_at(30, pe, items)
+
+    graph = chain(Emit(range(40)), Batched(write_much_once))
+    result = run(graph, inputs=1, on_error="skip")
+    assert [failure.item for failure in result.failures] == [30]
+    kept = [x for x in result.outputs["Batched1"]["output"] if x >= 0]
+    assert kept == [x for x in range(40) if x != 30]
+
+
+def test_m7_what_was_sent_since_a_thread_has_logged_is_not_written_again() -> None:
+    sent, results, failed = threading.Event(), [], []
+
+    class Handler:
+        def result(self, pe_id: str, output: str, items: list[Any]) -> None:
+            results.extend(items)
+            if 1 in items:
+                sent.set()
+
+    def write_and_log(pe: Any, items: list[int]) -> None:
+        for item in items:
+            pe.write("output", item)
+        if 1 in items:
+            thread = threading.Thread(target=pe.log, args=("from a thread",))
+            thread.start()
+            thread.join()
+            assert sent.wait(LIMIT)
+            raise ValueError("bad")
+
+    handler: Any = Handler()
+    executor = Executor(
+        make_plan(chain(Emit([]), Batched(write_and_log))),
+        handler,
+        on_error=lambda error, item: failed.append(item),
+        log=lambda *line: None,
+    )
+    executor.push(1, 0, "input", [0, 1, 2, 3])
+    executor.drain()
+    executor.close_all()
+    assert results == [0, 1, 2, 3]
+    assert failed == [1, 2]  # in one call, of which a part has gone
 
 
 def test_m7_a_pe_with_state_gets_items_singly_where_errors_are_skipped() -> None:

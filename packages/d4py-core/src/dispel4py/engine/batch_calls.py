@@ -83,7 +83,7 @@ class BatchCalls:
             copier,
             max_bytes,
             runner.fail_in_call,
-            self._send_large,
+            runner.send_large,
             self._next_result,
         )
         written = runner.written.get(self._output)
@@ -191,12 +191,8 @@ class BatchCalls:
             sizes = [len(result) for result in results if type(result) in TEXTS]
             counter.bytes += sum(size for size in sizes if size > SMALL_BYTES)
             if counter.bytes > self._max_bytes:
-                self._send_large()
+                self._runner.send_large()
         return True
-
-    def _send_large(self) -> None:
-        self._writer.note_sending()
-        self._runner.send_large()
 
     # Failures.
 

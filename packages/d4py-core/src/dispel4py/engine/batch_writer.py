@@ -8,6 +8,7 @@ PE would write in another order.
 from __future__ import annotations
 
 import math
+from _thread import get_ident
 from typing import Any
 
 from dispel4py.engine.pe_writer import PEWriter
@@ -18,10 +19,11 @@ class BatchWriter(PEWriter):
     """See `PEWriter`.
 
     Attributes:
-        has_sent: a part of the current call, or the last one, was sent before it was complete.
+        is_final: what the current call, or the last one, has written cannot be taken back: a part
+            of it was sent before it was complete, or a thread has written it.
     """
 
-    has_sent = False
+    is_final = False
     _is_single = True
     #: Output name → items that the current call, or the last one, has written; None between calls.
     _wrote: dict[str, int] | None = None
@@ -29,7 +31,7 @@ class BatchWriter(PEWriter):
     def begin_call(self, count: int) -> None:
         """Begin a call with a number of items."""
         self._wrote = dict.fromkeys(self._written, 0)
-        self.has_sent, self._is_single = False, count == 1
+        self.is_final, self._is_single = False, count == 1
         # A call that does not write much is sent as a whole, so that it can be repeated.
         self.sent_at = math.inf
 
@@ -46,24 +48,23 @@ class BatchWriter(PEWriter):
                     " so that it is known what each was made from"
                 )
             self._wrote[name] += 1
+            if get_ident() != self._monitor.caller:
+                self.is_final = True
         super().write(name, data)
 
-    def note_sending(self) -> None:
-        """Note that a part of the call is about to be sent."""
-        self.has_sent = True
-        if not self._is_single and self._wrote is not None and any(self._wrote.values()):
+    def note_sent(self) -> None:
+        if self._wrote is None or not any(self._wrote.values()):
+            return  # all that was sent is of earlier calls, or a result
+        self.is_final = True
+        if not self._is_single:
             self.is_unrepeatable = True
 
-    def _send_part(self) -> None:
-        self.note_sending()
-        super()._send_part()
-
     def take_back(self) -> bool:
-        """Remove what the call has written; return False if some of it was sent."""
-        if self.has_sent or self.is_unrepeatable or self._wrote is None:
-            return False
-        self._monitor.enter()  # another thread may be taking earlier items
+        """Remove what the call has written; return False if that cannot be done any more."""
+        self._monitor.enter()  # another thread may be sending it, or earlier items
         try:
+            if self.is_final or self._wrote is None:
+                return False
             for name, count in self._wrote.items():
                 if count:
                     items, counter = self._written[name], self._counters[name]

@@ -70,7 +70,9 @@ class EnteredExecutor(Executor):
         What stays in this process is held until the call writes again, or returns.
         """
         # The stack is processed from its end, and what was written first comes first.
-        self._held = (*self._outputs.collect(self._calling[-1]), *self._held)
+        runner = self._calling[-1]
+        self._held = (*self._outputs.collect(runner), *self._held)
+        runner.note_sent()
 
     def fail(self, error: BaseException) -> None:
         """Raise an error in the thread that calls the PE; to be called where that was entered.

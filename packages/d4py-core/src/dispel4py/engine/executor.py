@@ -468,6 +468,7 @@ class Executor:
         outer_floor, stack.floor = stack.floor, len(stack)  # `setting_aside`, without its cost
         try:
             stack += self._collect(runner)
+            runner.note_sent()
             while not self.drain():
                 pass  # the call that wrote these items cannot be interrupted
             if self._on_batch_end is not None:

@@ -101,7 +101,9 @@ class LeasedExecutor(EnteredExecutor):
         What is collected has to be taken from `stack`: while the call goes on, `drain` does
         not process it.
         """
-        self.stack += self._outputs.collect(self._calling[-1])
+        runner = self._calling[-1]
+        self.stack += self._outputs.collect(runner)
+        runner.note_sent()
 
     def split_batch(self, keep: Callable[[int], bool]) -> tuple[PendingItems, list[PendingItems]]:
         """Leave only the current call in the current batch; to be called in `entered`.

@@ -103,11 +103,10 @@ class PEWriter:
             or counter.bytes >= self._batch_bytes
             or self._clock() - self.sent_at >= self._linger
         ):
-            self._send_part()
+            self._send()
 
-    def _send_part(self) -> None:
-        """Send what a call has written so far."""
-        self._send()
+    def note_sent(self) -> None:
+        """Note that what the current call had written was sent, before the call is complete."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
         """Queue a line; one from a thread of the PE is sent by the engine's flush thread."""

@@ -327,6 +327,10 @@ class Runner:
 
     # Repeated calls, and moves to other processes.
 
+    def note_sent(self) -> None:
+        """Note that what the current call had written was sent, before the call is complete."""
+        self._writer.note_sent()
+
     def track(
         self,
         sent_before: Mapping[str, int] | None = None,
