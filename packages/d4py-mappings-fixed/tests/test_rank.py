@@ -669,6 +669,41 @@ def test_m6_c6_roots_that_pause_for_an_ordered_input_are_resumed(seeds):
     assert waits > 0
 
 
+class Waits(Relay):
+    """Has its items wait for more of them than there are."""
+
+    batch_size, batch_seconds = 1000, 1e6
+
+    def _process_batch(self, items):
+        return items
+
+
+def waiting_graph():
+    """An ordered input with two paths; on one of them items wait for others."""
+    graph = WorkflowGraph()
+    root, waits, last = Numbered(0), Waits(numprocesses=2), Passes(inputs=["a", "b"])
+    last.name = "Last"
+    graph.connect(root, "output", waits, "input")
+    graph.connect(waits, "output", last, "a")
+    graph.connect(root, "output", last, "b")
+    return graph
+
+
+def test_m6_m7_items_do_not_wait_for_others_that_a_root_makes_only_after_its_pause():
+    expected, pauses = came_last(run(waiting_graph(), inputs=9)), 0
+    for seed in range(12):
+        chooser = random.Random(seed)
+        plan = make_plan(waiting_graph(), limits=EngineLimits(early_items=2))
+        instances = [(pe.index, i) for pe in plan.pes for i in range(pe.instances)]
+        ranks = 1 + seed % 4
+        at = {instance: chooser.randrange(ranks) for instance in instances}
+        at |= dict(zip(instances, range(ranks), strict=False))
+        result, net = simulate(Placement(plan, ranks, at), 9, seed=seed)
+        assert came_last(result) == expected
+        pauses += sum(type(frame) is PauseRoots for _, _, frame in net.sent)
+    assert pauses > 0
+
+
 class UnansweredLink:
     """The transport of a rank one of whose receivers sends no credits; others send them at once."""
 
@@ -718,3 +753,35 @@ def test_c6_batches_between_ranks_are_as_large_as_the_plan_has_it():
     sizes = [len(frame.items) for frame in link.sent if isinstance(frame, Items)]
     assert len(sizes) == RankLimits().window
     assert max(sizes) < 2 * 16
+
+
+class PatientLink(UnansweredLink):
+    """Lets time pass in waits; ends when there was a long one, or many that took no time."""
+
+    def __init__(self, frames, stuck, limits):
+        super().__init__(frames, stuck)
+        self.now = 0.0
+        self.vain = 0
+        self._limits = limits
+
+    def receive(self, seconds):
+        self.vain = 0 if self.arriving or seconds else self.vain + 1
+        assert self.vain < 1000, "it waits without end, and keeps a core busy"
+        if not self.arriving and 0 < seconds < self._limits.wait_seconds:
+            self.now += seconds
+            return None
+        return super().receive(seconds)
+
+
+def test_m7_a_rank_rests_while_items_that_have_waited_cannot_be_processed_yet():
+    graph = WorkflowGraph()
+    waits, last = Waits(), Relay()
+    waits.batch_size, waits.batch_seconds = 50, 0.1
+    graph.connect(Numbered(0), "output", waits, "input")
+    graph.connect(waits, "output", last, "input")
+    limits = RankLimits(batch_items=16)
+    link = PatientLink([Calls(0, 1000, last=False)], stuck=2, limits=limits)
+    placement = Placement(make_plan(graph), 2, {(0, 0): 0, (1, 0): 0, (2, 0): 1})
+    with pytest.raises(Stopped):
+        Rank(placement, 0, link, limits=limits, clock=lambda: link.now).run()
+    assert link.now > 0

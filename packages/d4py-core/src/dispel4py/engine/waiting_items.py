@@ -6,7 +6,7 @@ that have not arrived yet; so a mapping processes them where it would process th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from math import inf
 from typing import Any
 
@@ -90,22 +90,29 @@ class WaitingItems:
         receivers = [each for each in self._waiting if each.planned.index == pe]
         return [work for receiver in receivers for work in self._take(receiver)]
 
-    def due_pes(self) -> set[int]:
-        """Return the numbers of the PEs for which items have waited long enough."""
+    def due_pes(self, hurried: Container[int] = ()) -> set[int]:
+        """Return the numbers of the PEs for which items have waited long enough.
+
+        Args:
+            hurried: PEs for which they need not wait at all now.
+        """
         if not self._waiting:
             return set()
         now = self._clock()
         return {
             receiver.planned.index
             for receiver, waiting in self._waiting.items()
-            if waiting.due_at <= now
+            if waiting.due_at <= now or receiver.planned.index in hurried
         }
 
-    @property
-    def seconds_to_due(self) -> float:
-        """Time until items have waited long enough; infinite if none wait."""
-        due_at = min((waiting.due_at for waiting in self._waiting.values()), default=inf)
-        return max(0.0, due_at - self._clock())
+    def seconds_to_due(self, after: float = -inf) -> float:
+        """Return the time until items have waited long enough; infinite if none wait.
+
+        Args:
+            after: those that had waited long enough at this time do not count.
+        """
+        due = (waiting.due_at for waiting in self._waiting.values() if waiting.due_at > after)
+        return max(0.0, min(due, default=inf) - self._clock())
 
     def clear(self) -> None:
         """Drop all items, as the run has failed."""

@@ -68,7 +68,8 @@ class InstanceDone(NamedTuple):
 class PauseRoots(NamedTuple):
     """Roots that have to pause, being too far ahead of an ordered input of this instance.
 
-    An empty tuple resumes those of the last such frame.
+    An empty tuple resumes those of the last such frame.  In between, items upstream do not wait for
+    others, to become a batch.
     """
 
     pe: int

@@ -166,13 +166,21 @@ def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
     for (pe, _), rank in placement.rank_of.items():
         ranks_of.setdefault(pe, set()).add(rank)
     ancestors = Ancestors(placement.plan)
+    hearing = {pe.index for pe in placement.plan.pes if hears_of_pauses(pe)}
     for planned in placement.plan.pes:
-        # An ordered input pauses its roots when they are too far ahead.
-        paused = {root.index for root in placement.plan.roots if planned.ordered}
-        for source in {*planned.upstream} | (paused & ancestors[planned.index]):
+        told = hearing & ancestors[planned.index] if planned.ordered else set()
+        for source in {*planned.upstream} | told:
             for a in ranks_of[source]:
                 pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
     return sorted(pairs)
+
+
+def hears_of_pauses(pe: PlannedPE) -> bool:
+    """Return whether a PE upstream of an ordered input has to know that roots are too far ahead.
+
+    A root pauses then; and items that wait for others, to become a batch, wait no longer.
+    """
+    return pe.is_root or (pe.batch is not None and pe.batch.waits)
 
 
 def peers_of(placement: Placement) -> list[list[int]]:

@@ -1,11 +1,15 @@
-"""Pauses roots that are too far ahead of an ordered input, whose buffer they would fill."""
+"""Pauses roots that are too far ahead of an ordered input, whose buffer they would fill.
+
+The missing item may be one that waits for others, to become a batch.  A root that pauses makes no
+more of them, so such items wait no longer then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from d4py_fixed.engine.frames import PauseRoots
-from d4py_fixed.engine.placement import Instance, Placement
+from d4py_fixed.engine.placement import Instance, Placement, hears_of_pauses
 from dispel4py.engine.plan import Ancestors
 
 #: (PE number, instance) with an ordered input → the roots that are too far ahead of it.
@@ -31,7 +35,7 @@ class RootPauses:
         self._rank = rank
         self._send = send
         self._ancestors = Ancestors(placement.plan)
-        self._roots = {root.index for root in placement.plan.roots}
+        self._hearing = {pe.index for pe in placement.plan.pes if hears_of_pauses(pe)}
         self._requested: _RootsAhead = {}
         self._observed: _RootsAhead = {}
 
@@ -48,7 +52,7 @@ class RootPauses:
             roots = roots_ahead.get(instance, ())
             if before.get(instance, ()) != roots:
                 frame = PauseRoots(*instance, roots)
-                for rank in self._ranks_of_roots(instance):
+                for rank in self._ranks_upstream(instance):
                     self._send(rank, frame)
                 self.observe(frame)
 
@@ -63,7 +67,14 @@ class RootPauses:
         """Return whether a root is paused."""
         return any(pe in roots for roots in self._observed.values())
 
-    def _ranks_of_roots(self, instance: Instance) -> set[int]:
-        """Return the other ranks with roots upstream of an instance."""
-        upstream = self._roots & self._ancestors[instance[0]]
-        return {self._placement.rank_of[root, 0] for root in upstream} - {self._rank}
+    @property
+    def hurried(self) -> set[int]:
+        """Numbers of the PEs whose items do not wait for others now."""
+        return {pe for instance in self._observed for pe in self._upstream(instance)}
+
+    def _upstream(self, instance: Instance) -> set[int]:
+        return self._hearing & self._ancestors[instance[0]]
+
+    def _ranks_upstream(self, instance: Instance) -> set[int]:
+        """Return the other ranks upstream of an instance that have to know of its pauses."""
+        return self._placement.ranks_of(self._upstream(instance)) - {self._rank}
