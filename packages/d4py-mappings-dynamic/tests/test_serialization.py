@@ -1,13 +1,19 @@
 """What can travel in an entry of a stream."""
 
+import os
+import sys
 import threading
+from pickle import PickleBuffer
 
 import pytest
 
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.serialization import CODEC
+from d4py_dynamic.store.shared_heap import make_heap_file
+from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Task
+from dispel4py import ProducerPE, WorkflowGraph
 from dispel4py.engine.codec import ForeignBytesError
 from dispel4py.errors import ItemError
 
@@ -49,6 +55,45 @@ class TestCodec:
         for word in ("Holder", "'stream'", "generator", "preprocess()"):
             assert word in message
         assert "'fine'" not in message
+
+
+class ProcessBound:
+    """Can be unpickled in its own process only."""
+
+    def __init__(self):
+        self.process = os.getpid()
+
+    def __setstate__(self, state):
+        if os.getpid() != state["process"]:
+            raise LookupError("wrong process")
+        vars(self).update(state)
+
+
+class Exits:
+    """Ends the program that unpickles it."""
+
+    def __reduce__(self):
+        return sys.exit, ("unpickled",)
+
+
+class MakesProcessBound(ProducerPE):
+    def _process(self, inputs):
+        return ProcessBound()
+
+
+class TestItemsThatCannotBeUnpickled:
+    @pytest.mark.parametrize("heap", [None, make_heap_file()])
+    def test_c3_in_a_worker_such_an_item_is_an_error_of_the_item(self, heap):
+        codec, large = codec_with(heap), PickleBuffer(bytearray(1 << 20))
+        data = codec.pack(codec.pickle(Task(ITEMS, 1, ANY, "input", [Exits(), large])))
+        with pytest.raises(ItemError, match=r"cannot be unpickled .*SystemExit: unpickled"):
+            codec.unpack(data)
+
+    def test_c3_so_is_a_result_in_the_driver(self, in_processes):
+        graph = WorkflowGraph()
+        graph.add(MakesProcessBound())
+        with pytest.raises(ItemError, match=r"cannot be unpickled .*LookupError: wrong process"):
+            in_processes(graph, 1, 1)
 
 
 class TestEnvelope:

@@ -1,6 +1,7 @@
 """Frames: encoding and decoding."""
 
 import pickle
+import sys
 
 import pytest
 from hypothesis import given
@@ -127,7 +128,17 @@ def _fail():
     raise LookupError("not here")
 
 
-def test_an_item_that_cannot_be_unpickled_is_an_error():
-    parts = to_parts(Items(0, 0, "input", [Unloadable()]))
-    with pytest.raises(ItemError, match=r"cannot be unpickled .*LookupError: not here"):
+class Exits:
+    """Ends the program that unpickles it."""
+
+    def __reduce__(self):
+        return sys.exit, ("not here",)
+
+
+@pytest.mark.parametrize("item", [Unloadable(), Exits()])
+def test_an_item_that_cannot_be_unpickled_is_an_error(item):
+    parts = to_parts(Items(0, 0, "input", [item]))
+    with pytest.raises(
+        ItemError, match=r"cannot be unpickled .*(LookupError|SystemExit): not here"
+    ):
         from_parts(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copyreg
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
@@ -152,6 +152,26 @@ class Codec:
     def loads(self, data: bytes) -> Any:
         """Return the object; only for bytes that this run has made."""
         return pickle.loads(data)
+
+
+def loads_items(data: Any, buffers: Iterable[Any] = ()) -> Any:
+    """Return an object that holds items; only for bytes that this run has made.
+
+    Args:
+        data: its pickle.
+        buffers: see `pickle.loads`.
+
+    Raises:
+        ItemError: an item cannot be unpickled in this process.
+    """
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except BaseException as error:  # a user's __setstate__ may raise anything
+        reraise_foreign(error)
+        raise ItemError(
+            "an item cannot be unpickled in the process that has received it"
+            f" ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _bind_files(make: MakeFallback, files: Reducers, file: Any, take: TakeBuffer | None) -> Any:

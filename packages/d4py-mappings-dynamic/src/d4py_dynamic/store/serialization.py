@@ -10,6 +10,7 @@ from typing import Any
 
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, ResumePoint, Task
+from dispel4py.engine.codec import loads_items
 from dispel4py.engine.inputs import Batch, CallRange
 from dispel4py.engine.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
@@ -59,7 +60,7 @@ def position_of_rest(task: Task, pe: int, input_name: str, items: Batch) -> Resu
 def remaining(task: Task, position: ResumePoint) -> Task:
     """Return the rest of a task from a position; see `ResumePoint`."""
     if position.replacement is not None:
-        task = CODEC.loads(position.replacement)
+        task = loads_items(position.replacement)
     return task if position.end is None else task._replace(payload=task.payload[: position.end])
 
 

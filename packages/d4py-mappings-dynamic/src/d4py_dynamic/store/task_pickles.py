@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from d4py_dynamic.store.serialization import CODEC, dumps
 from d4py_dynamic.store.shared_heap import Block, SharedHeap
 from d4py_dynamic.store.tasks import Task
+from dispel4py.engine.codec import loads_items
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 
@@ -95,8 +96,11 @@ class TaskCodec:
         Args:
             data: see `pack`.
             token: the token of its lease; None if this process does not end it.
+
+        Raises:
+            ItemError: an item cannot be unpickled in this process.
         """
-        found: Task | _Shared = CODEC.loads(data)
+        found: Task | _Shared = loads_items(data)
         if not isinstance(found, _Shared):
             return found
         heap = self._heap
@@ -107,7 +111,7 @@ class TaskCodec:
             heap.copy(buffer) if isinstance(buffer, Block) else bytearray(buffer)
             for buffer in found.buffers
         ]
-        task: Task = pickle.loads(found.data, buffers=buffers)
+        task: Task = loads_items(found.data, buffers)
         return task
 
     def shared_bytes(self, token: Hashable) -> int:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
+from dispel4py.engine.codec import loads_items
 from dispel4py.engine.plan_bundle import WorkerCodec
-from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import TakeBuffer
 from dispel4py.result import Failure, InstanceStats
 
@@ -150,11 +150,5 @@ def from_parts(parts: MessageParts) -> Frame:
     Raises:
         ItemError: an item cannot be unpickled in this process.
     """
-    try:
-        frame: Frame = pickle.loads(parts[0], buffers=parts[1:])
-    except Exception as error:  # a user's __setstate__ may raise anything
-        raise ItemError(
-            "an item cannot be unpickled in the process that has received it"
-            f" ({type(error).__name__}: {error})"
-        ) from error
+    frame: Frame = loads_items(parts[0], parts[1:])
     return frame

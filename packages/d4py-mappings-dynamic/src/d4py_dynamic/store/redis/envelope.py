@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from d4py_dynamic.store.redis.keys import FIELD
 from d4py_dynamic.store.serialization import CODEC, dumps
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.codec import ForeignBytesError, loads_items
 
 #: Length of the nonce that AES-GCM recommends.
 _NONCE_BYTES = 12
@@ -70,8 +70,13 @@ class Envelope:
         return CODEC.loads(self.unseal(sealed, place))
 
     def unwrap(self, fields: Mapping[bytes, bytes], stream: str) -> Any:
-        """Return the object in an entry of a stream; raises as `unseal` does."""
-        return CODEC.loads(self.unseal_entry(fields, stream))
+        """Return the object in an entry of a stream, such as results.
+
+        Raises:
+            ForeignBytesError: see `unseal`.
+            ItemError: an item cannot be unpickled in this process.
+        """
+        return loads_items(self.unseal_entry(fields, stream))
 
     def unseal_entry(self, fields: Mapping[bytes, bytes], stream: str) -> bytes:
         """Return the bytes in an entry of a stream; raises as `unseal` does."""
