@@ -1,5 +1,7 @@
 """When an owner takes checkpoints of an instance, and what is in them."""
 
+import sys
+
 import pytest
 
 from d4py_conformance.pes.common import Numbers
@@ -133,14 +135,27 @@ def test_h2_a_state_holds_the_pe_as_it_is_and_can_be_taken_up(runner, clock):
     runner.pe.total = 42
     state, position = PinnedInstance(PIN, NEW).checkpoint(runner)
     assert position == ResumePoint()
-    restored = PinnedInstance(PIN, AdoptedInstance(state, position, [])).restored()
+    restored = PinnedInstance(PIN, AdoptedInstance(state, position, [])).restored("Total1")
     assert (type(restored), restored.total) == (Total, 42)
     assert "total" in vars(CODEC.loads(state))
     assert runner.pe.total == 42
 
 
 def test_h2_an_instance_that_was_not_started_has_no_state():
-    assert PinnedInstance(PIN, NEW).restored() is None
+    assert PinnedInstance(PIN, NEW).restored("Total1") is None
+
+
+class Unloadable:
+    """Cannot be unpickled."""
+
+    def __reduce__(self):
+        return sys.exit, ("not here",)
+
+
+def test_h2_a_state_that_cannot_be_taken_up_is_an_error_that_names_the_pe():
+    it = PinnedInstance(PIN, AdoptedInstance(CODEC.dumps(Unloadable()), ResumePoint(), []))
+    with pytest.raises(RunError, match=r"Total1 .* cannot be unpickled.*SystemExit: not here"):
+        it.restored("Total1")
 
 
 def test_h2_what_a_lost_owner_had_sent_stays_known_until_it_was_dropped(runner):

@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from dispel4py.engine.copying import cannot_carry
-from dispel4py.errors import D4pyError, ItemError
+from dispel4py.errors import D4pyError, ItemError, RunError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, REOPEN_FILES, OpenFileError, Reducers
 from dispel4py.pickling.interned_strings import PrimedMemo, RecordingPickler, TakeBuffer
@@ -171,6 +171,28 @@ def loads_items(data: Any, buffers: Iterable[Any] = ()) -> Any:
         raise ItemError(
             "an item cannot be unpickled in the process that has received it"
             f" ({type(error).__name__}: {error})"
+        ) from error
+
+
+def loads_state(data: bytes, pe_id: str) -> Any:
+    """Return a PE, or a snapshot of it, that another process of this run has left.
+
+    Args:
+        data: what `Codec.dumps_state` has returned.
+        pe_id: id of the PE.
+
+    Raises:
+        RunError: the state cannot be unpickled in this process, or a file is not as it was.
+    """
+    try:
+        return pickle.loads(data)
+    except RunError:
+        raise
+    except BaseException as error:  # a user's __setstate__ may raise anything
+        reraise_foreign(error)
+        raise RunError(
+            f"the state that {pe_id} had in another process cannot be unpickled, so that no worker"
+            f" can go on with it ({type(error).__name__}: {error})"
         ) from error
 
 

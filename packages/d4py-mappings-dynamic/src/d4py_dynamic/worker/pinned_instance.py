@@ -15,7 +15,7 @@ from d4py_dynamic.store.tasks import AdoptedInstance, InstanceId, Lease, ResumeP
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
-from dispel4py.engine.codec import MAX_OBJECTS
+from dispel4py.engine.codec import MAX_OBJECTS, loads_state
 from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
@@ -85,13 +85,21 @@ class PinnedInstance:
 
     def start(self, executor: LeasedExecutor) -> Runner:
         """Return its runner; the first call makes it, and preprocesses the PE if it is new."""
-        return executor.start(*self.pin, self.restored(), self._sent_before, self._call_offset)
+        restored = self.restored(executor.plan.pes[self.pin[0]].id)
+        return executor.start(*self.pin, restored, self._sent_before, self._call_offset)
 
-    def restored(self) -> GenericPE | InstanceSnapshot | OrderedSnapshot | None:
-        """Return the PE as the last owner left it, once; None if it had not been started."""
+    def restored(self, pe_id: str) -> GenericPE | InstanceSnapshot | OrderedSnapshot | None:
+        """Return the PE as the last owner left it, once; None if it had not been started.
+
+        Args:
+            pe_id: its id.
+
+        Raises:
+            RunError: see `loads_state`.
+        """
         state, self._state = self._state, None
         pe: GenericPE | InstanceSnapshot | OrderedSnapshot | None = (
-            None if state is None else CODEC.loads(state)
+            None if state is None else loads_state(state, pe_id)
         )
         return pe
 

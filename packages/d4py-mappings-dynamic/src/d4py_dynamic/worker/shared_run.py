@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from d4py_dynamic.store.serialization import CODEC, position_of_rest, remaining
+from d4py_dynamic.store.serialization import position_of_rest, remaining
 from d4py_dynamic.store.tasks import FINISH, Commit, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
 from d4py_dynamic.worker.services import WorkerServices
+from dispel4py.engine.codec import loads_state
 from dispel4py.engine.copying import copy_item
 
 
@@ -83,9 +84,9 @@ class SharedRun(LeaseRun):
 
     def _start(self) -> None:
         """Make the instance, or have the worker's own replica drop what was sent before."""
-        executor, position = self._services.executor, self.lease.position
+        executor, position, task = self._services.executor, self.lease.position, self.lease.task
         if self._is_orphan:
-            executor.start(*self.instance, CODEC.loads(self.lease.task.payload))
+            executor.start(*self.instance, loads_state(task.payload, executor.plan.pes[task.pe].id))
         else:
             self.runner.track(dict(position.sent or ()), position.call_offset)
 
