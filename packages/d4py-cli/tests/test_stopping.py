@@ -191,6 +191,20 @@ def test_a_full_disk_is_reported(start, write, target):
     assert err.decode() == message
 
 
+@pytest.mark.parametrize("target", [None, "out.csv"])
+def test_messages_that_cannot_be_written_cost_no_results(start, write, folder, target):
+    write("wf.py")
+    options = [] if target is None else ["--output", target]
+    with open("/dev/full", "w") as full:
+        process = start("simple", "wf.py", "-i", 2, *options, stderr=full)
+    out, _ = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0
+    if target is None:
+        assert out == b"Outputs: {'Square1': {'output': [1, 4]}}\n"
+    else:
+        assert (folder / target).read_text().count("\n") == 3
+
+
 TALKING = """
     import time
     from dispel4py import IterativePE, ProducerPE, WorkflowGraph

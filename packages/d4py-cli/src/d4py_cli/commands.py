@@ -17,6 +17,7 @@ from d4py_cli.arguments import (
 )
 from d4py_cli.imported import resume_collection
 from d4py_cli.job import run_and_report
+from d4py_cli.lines import print_message
 from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
 from d4py_cli.runs.history import describe_history, history
@@ -317,7 +318,7 @@ _COMMANDS: dict[
 def _load_graph(options: argparse.Namespace) -> WorkflowGraph:
     loaded = load_module(options.workflow)
     if loaded.is_example:
-        print(example_note(loaded), file=sys.stderr)
+        print_message(example_note(loaded))
     return loaded.graph(options.attr)
 
 

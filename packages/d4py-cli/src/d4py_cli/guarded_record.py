@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sys
 from types import TracebackType
 from typing import Protocol
 
-from d4py_cli.lines import OutputClosedError
+from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.report.environment import WorkflowSources
 from dispel4py.errors import RunError
 from dispel4py.events import Event, Observer, RunEnded
@@ -81,7 +80,7 @@ class GuardedRecord:
                 raise RunError("the run ended before all of its events had been taken")
         except (RunError, OSError) as failure:
             if text := self._note(failure):  # after the run, when its log lines are not shown
-                print(f"dispel4py: {text}", file=sys.stderr)
+                print_message(f"dispel4py: {text}")
 
     def _note(self, error: RunError | OSError) -> str:
         """Return a warning of the first error; "" for others, which follow from it."""

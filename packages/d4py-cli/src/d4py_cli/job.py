@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.imported import resume_collection
 from d4py_cli.inputs import read_inputs
-from d4py_cli.lines import OutputClosedError
+from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.output.choosing import open_output
 from d4py_cli.records import FORMER_NAMES, Workflow, announce_writing, check_written, open_records
 from d4py_cli.reporting import Reporter
@@ -172,7 +172,7 @@ def run_and_report(
             for record in records:
                 record.finish(result)
         for line in summary(result.failure_counts, written_to_file=failures is not None):
-            print(line, file=sys.stderr)
+            print_message(line)
         if lines is None:
             print_outputs(result)
     check_skipped(result, fail_on_skipped=options.fail_on_skipped)

@@ -127,6 +127,12 @@ def not_written(what: str, name: str, error: OSError) -> RunError:
     return RunError(f"cannot write {what} to {name}: {error.strerror}")
 
 
+def print_message(text: str, end: str = "\n") -> None:
+    """Print on standard error; a message that cannot be written must not cost the results."""
+    with suppress(OSError):
+        print(text, end=end, file=sys.stderr)
+
+
 @contextmanager
 def naming(file: str | os.PathLike[str]) -> Iterator[None]:
     """Add the name of a file to an `OSError` without one, such as that of a full disk."""

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Sequence
 
 from d4py_cli.exit_statuses import INTERRUPTED
-from d4py_cli.lines import OutputClosedError
+from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
@@ -64,7 +64,7 @@ def _run(argv: Sequence[str]) -> int:
         if _is_print_to_closed_output(error):
             return 1
         if shown := _traceback_of(error):
-            print(shown.rstrip("\n"), end="\n\n", file=sys.stderr)
+            print_message(shown.rstrip("\n"), end="\n\n")
         _print_message(f"error: {error}")
         return error.exit_status
     except Exception as error:
@@ -110,7 +110,7 @@ def _status_of(error: SystemExit) -> int:
 
 
 def _print_message(message: str) -> None:
-    print(f"dispel4py: {message}", file=sys.stderr)
+    print_message(f"dispel4py: {message}")
 
 
 def _prepare_streams() -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from d4py_cli.lines import print_message
 from d4py_cli.runs import RUN_DIR_VARIABLE
 from dispel4py.errors import RunError
 from dispel4py.workflow_graph import WorkflowGraph
@@ -105,7 +105,7 @@ def announce_writing(records: Iterable[GuardedRecord]) -> None:
     """Say what an interrupted run still writes, if that may take seconds."""
     names = [record.option for record in records if record.option in _SLOW]
     if names:
-        print(f"writing {', '.join(names)}; another Ctrl-C ends that", file=sys.stderr)
+        print_message(f"writing {', '.join(names)}; another Ctrl-C ends that")
 
 
 def check_written(records: Iterable[GuardedRecord]) -> None:

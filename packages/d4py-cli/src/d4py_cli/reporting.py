@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from d4py_cli.lines import print_message
 from dispel4py.engine.run_events import LateEvents, RunEvents
 from dispel4py.processes import is_webassembly
 from dispel4py.result import RunResult, RunStats
@@ -97,7 +98,7 @@ class Reporter(AbstractContextManager["Reporter"]):
     def write(self, line: str) -> None:
         """Write a line, unless quiet."""
         if not self._quiet:
-            print(line, file=sys.stderr)
+            print_message(line)
 
     def finish(self, result: RunResult) -> None:
         """Report a run that has succeeded."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from d4py_cli.lines import naming
+from d4py_cli.lines import naming, print_message
 from d4py_cli.record import Record
 from dispel4py.drawing import DotMissingError, write_image
 from dispel4py.errors import OptionError
@@ -126,10 +125,9 @@ class TimedFiles(Record):
         image = self._path("abstract_graph", "png")
         with naming(image), suppress(DotMissingError):  # an image needs graphviz
             write_image(self._graph, image)
-        print(
+        print_message(
             f"the times are in {self._folder}/*_run{self._run_id}.*; every mapping takes them, and"
-            " --report FILE writes a page of them",
-            file=sys.stderr,
+            " --report FILE writes a page of them"
         )
 
     def _times(self, instances: list[tuple[str, int]]) -> list[Any]:
