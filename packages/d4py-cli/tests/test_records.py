@@ -266,3 +266,76 @@ def test_the_live_page_shows_a_run_that_goes_on_and_ends_with_it(start, endless,
     process.send_signal(signal.SIGINT)
     assert process.wait(LIMIT) == 130
     web_page.locator("#head .outcome", has_text="interrupted").wait_for()
+
+
+class TestFolder:
+    """Names on the command line are relative to the folder in which it was typed."""
+
+    EVERYTHING = (
+        *("--output", "out.jsonl", "--report", "run.html", "--trace", "run.json"),
+        *("--run-dir", "runs", "--provenance", "crate"),
+    )
+    LEFT = ("crate", "elsewhere", "out.jsonl", "run.html", "run.json", "runs", "wf.py")
+
+    @pytest.fixture
+    def elsewhere(self, folder):
+        (folder / "elsewhere").mkdir()
+        return folder / "elsewhere"
+
+    @pytest.mark.parametrize("text", ["MOVING_PE", "MOVING_WORKFLOW"])
+    def test_a_pe_or_a_workflow_that_changes_to_another_changes_nothing_of_that(
+        self, dispel4py, write, folder, elsewhere, text
+    ):
+        write("wf.py", globals()[text])
+        done = dispel4py("simple", "wf.py", *self.EVERYTHING)
+        assert done.status == 0, done.err
+        assert [*elsewhere.iterdir()] == []
+        assert sorted(path.name for path in folder.iterdir()) == sorted(self.LEFT)
+        assert json.loads((folder / "out.jsonl").read_text())["data"] == str(elsewhere)
+        (run,) = (folder / "runs").iterdir()
+        assert json.loads((run / "run.json").read_text())["state"] == "done"
+        assert (folder / "crate" / "out.jsonl").exists()
+
+    def test_a_run_without_results_leaves_a_file_of_the_same_name_elsewhere(
+        self, invoke, write, folder, elsewhere
+    ):
+        write("wf.py", MOVING_PE.replace("return os.getcwd()", "raise ValueError"))
+        write("elsewhere/out.jsonl", "yesterday's")
+        assert invoke("simple", "wf.py", "--output", "out.jsonl").status == 1
+        assert (elsewhere / "out.jsonl").read_text() == "yesterday's"
+        assert not (folder / "out.jsonl").exists()
+
+    def test_a_picture_of_a_workflow_that_changes_to_another_is_where_it_was_asked_for(
+        self, invoke, write, folder, elsewhere
+    ):
+        write("wf.py", MOVING_WORKFLOW)
+        assert invoke("draw", "wf.py", "-o", "wf.dot").status == 0
+        assert (folder / "wf.dot").exists()
+
+
+MOVING_PE = """
+import os
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Moves(ProducerPE):
+    def _process(self, inputs):
+        os.chdir("elsewhere")
+        return os.getcwd()
+
+graph = WorkflowGraph()
+graph.add(Moves())
+"""
+
+MOVING_WORKFLOW = """
+import os
+from dispel4py import ProducerPE, WorkflowGraph
+
+os.chdir("elsewhere")
+
+class Here(ProducerPE):
+    def _process(self, inputs):
+        return os.getcwd()
+
+graph = WorkflowGraph()
+graph.add(Here())
+"""

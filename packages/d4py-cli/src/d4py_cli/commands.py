@@ -16,7 +16,7 @@ from d4py_cli.arguments import (
     example_note,
 )
 from d4py_cli.imported import resume_collection
-from d4py_cli.job import run_and_report
+from d4py_cli.job import folder_kept, run_and_report
 from d4py_cli.lines import print_message
 from d4py_cli.report.command import describe_report, report
 from d4py_cli.reporting import Reporter
@@ -211,7 +211,8 @@ def draw(options: argparse.Namespace) -> int:
     """
     from dispel4py import drawing
 
-    graph = _load_graph(options)
+    with folder_kept():  # else the picture would go where the workflow has changed to
+        graph = _load_graph(options)
     if options.output in (None, "-"):
         text = drawing.draw_mermaid(graph) if options.mermaid else drawing.draw(graph)
         print(text, end="")

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +79,10 @@ def _run_job_here(
         _check_is_only_task(options.output)
     inputs = read_inputs(options)
     sys.argv = [options.workflow, *workflow_arguments]
-    loaded = load_module(options.workflow)
-    graph = loaded.graph(options.attr)
+    with folder_kept():
+        loaded = load_module(options.workflow)
+        graph = loaded.graph(options.attr)
+        folder = _current_folder()
     reporter = make_reporter(options)
     notes = [*_notes(loaded, options, inputs, extra)]
 
@@ -96,10 +98,39 @@ def _run_job_here(
             least_processes=getattr(mapping, "least_processes", 1),
             origin=loaded.origin(graph),
         )
-        return run_on(mapping, graph, inputs, run_options)
+        with folder_kept():
+            _enter(folder)
+            return run_on(mapping, graph, inputs, run_options)
 
     how = RunOptions(strict=options.strict, seed=options.seed)
     return run_and_report(run, reporter, options, how, Workflow(loaded.module.__file__, graph))
+
+
+@contextmanager
+def folder_kept() -> Iterator[None]:
+    """Restore the current folder, which a workflow or a PE of `simple` may change.
+
+    Names of files on the command line are relative to the folder in which it was typed.
+    """
+    before = _current_folder()
+    try:
+        yield
+    finally:
+        _enter(before)
+
+
+def _current_folder() -> str | None:
+    """Return the current folder; None if it has been removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _enter(folder: str | None) -> None:
+    if folder is not None:
+        with suppress(OSError):  # it has been removed
+            os.chdir(folder)
 
 
 def make_reporter(options: argparse.Namespace) -> Reporter:
