@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+import os
 import pathlib
 import uuid
 from collections import OrderedDict, namedtuple
@@ -14,6 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from d4py_cli import lines as lines_module
+from d4py_cli.locks import lock_for_writing
 from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.output.json_text import as_json
 from dispel4py.errors import GraphError, OptionError, RunError
@@ -157,3 +160,32 @@ class TestWhatTheFileHeld:
             with JsonLines(str(tmp_path / name)):
                 pass
             assert (tmp_path / name).read_text() == ""
+
+    def test_one_that_another_run_has_just_removed_is_made_anew(self, tmp_path, monkeypatch):
+        target = tmp_path / "out.jsonl"
+
+        def lock_late(file, *names):
+            monkeypatch.setattr(lines_module, "lock_for_writing", lock_for_writing)
+            target.unlink()  # as the other run does before its lock ends
+            lock_for_writing(file, *names)
+
+        monkeypatch.setattr(lines_module, "lock_for_writing", lock_late)
+        with JsonLines(str(target)) as file:
+            file.write("PE0", "output", 1)
+        assert json.loads(target.read_text())["data"] == 1
+
+    def test_a_run_without_results_removes_it_as_long_as_no_other_can_have_it(
+        self, tmp_path, monkeypatch
+    ):
+        target = tmp_path / "out.jsonl"
+        unlink = os.unlink
+
+        def remove(name):
+            with pytest.raises(OptionError, match="another run is writing to it"):
+                JsonLines(str(target))
+            unlink(name)
+
+        monkeypatch.setattr(os, "unlink", remove)
+        with pytest.raises(GraphError), JsonLines(str(target)):
+            raise GraphError(["no graph"])
+        assert not target.exists()

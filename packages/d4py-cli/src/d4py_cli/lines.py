@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self, TextIO
 
-from d4py_cli.locks import lock_for_writing
+from d4py_cli.locks import is_named, lock_for_writing
 from dispel4py.errors import OptionError, RunError
 from dispel4py.standard_streams.output import write_line
 
@@ -47,23 +47,32 @@ class LinesFile:
         self._what = what
         self.is_closed = False
         self.error: RunError | None = None
-        self._file: TextIO = sys.stdout
         self._has_begun = target == "-"
-        self._is_new = not os.path.lexists(target)
-        if target != "-":
+        self._is_new = False
+        self._file = sys.stdout if target == "-" else self._open(option)
+        self._ascii = (self._file.encoding or "").lower() != "utf-8"
+
+    def _open(self, option: str) -> TextIO:
+        while True:
+            self._is_new = not os.path.lexists(self._name)
             try:
-                self._file = open(  # noqa: SIM115 - __exit__ closes it
-                    target,
+                file = open(  # noqa: SIM115 - __exit__ closes it
+                    self._name,
                     "w",
                     encoding="utf-8",
                     errors="backslashreplace",
                     opener=_open_without_truncating,
                 )
             except OSError as error:
-                raise OptionError(f"cannot write {target} ({option}): {error.strerror}") from error
-            if self._is_regular():
-                lock_for_writing(self._file, target, option)
-        self._ascii = (self._file.encoding or "").lower() != "utf-8"
+                raise OptionError(
+                    f"cannot write {self._name} ({option}): {error.strerror}"
+                ) from error
+            if not _is_regular(file):
+                return file
+            lock_for_writing(file, self._name, option)
+            if is_named(file, self._name):
+                return file
+            file.close()  # another run has removed it since
 
     def __enter__(self) -> Self:
         return self
@@ -79,13 +88,13 @@ class LinesFile:
         try:
             if error is None:
                 self._begin()
+            elif self._is_new and not self._has_begun:
+                with suppress(OSError):
+                    os.unlink(self._name)  # before the lock ends, and another run has the file
             self._file.close()
         except OSError as closing:
             if error is None:
                 raise self._not_written(closing) from closing
-        if self._is_new and not self._has_begun:
-            with suppress(OSError):
-                os.unlink(self._name)
 
     def write_line(self, line: str) -> None:
         """Write a line.
@@ -112,11 +121,8 @@ class LinesFile:
         """Empty the file, once."""
         if not self._has_begun:
             self._has_begun = True
-            if self._is_regular():
+            if _is_regular(self._file):
                 self._file.truncate(0)
-
-    def _is_regular(self) -> bool:
-        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
 
     def _not_written(self, error: OSError) -> RunError:
         return not_written(self._what, self._name, error)
@@ -141,6 +147,10 @@ def naming(file: str | os.PathLike[str]) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or os.fspath(file)
         raise
+
+
+def _is_regular(file: TextIO) -> bool:
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
 def _open_without_truncating(name: str, flags: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from typing import IO, Any
 
 from dispel4py.errors import OptionError
@@ -24,6 +25,14 @@ def is_locked(file: IO[Any]) -> bool:
         return False
     fcntl.flock(file, fcntl.LOCK_UN)
     return False
+
+
+def is_named(file: IO[Any], name: str) -> bool:
+    """Return whether a name still leads to an open file; a run that had its lock may remove it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(name))
+    except FileNotFoundError:
+        return False
 
 
 def lock_for_writing(file: IO[Any], target: str, option: str) -> None:

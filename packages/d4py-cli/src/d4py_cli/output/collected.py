@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from d4py_cli.locks import lock_for_writing
+from d4py_cli.locks import is_named, lock_for_writing
 from d4py_cli.output.refusals import NotHeldError, refusal
 from dispel4py.errors import OptionError, RunError
 
@@ -87,7 +87,7 @@ class CollectedOutput:
                     name += ".partial"
                 raise OptionError(f"cannot write {name} (--output): {error.strerror}") from error
             lock_for_writing(spool, self._name, "--output")
-            if _is_named(spool, self._partial):
+            if is_named(spool, self._partial):
                 spool.truncate(0)  # what a killed run has left
                 return spool
             spool.close()  # another run has removed it since
@@ -151,11 +151,3 @@ class CollectedOutput:
             f"cannot write results to {name}: {error.strerror or error}; those before are in"
             f" {self._name}.partial, each a pickle of (PE, output, data)"
         )
-
-
-def _is_named(file: IO[bytes], name: str) -> bool:
-    """Return whether a name still leads to an open file."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(name))
-    except FileNotFoundError:
-        return False
