@@ -339,3 +339,16 @@ class Here(ProducerPE):
 graph = WorkflowGraph()
 graph.add(Here())
 """
+
+
+@pytest.mark.parametrize("option", ["--run-dir", "--provenance"])
+def test_results_that_were_printed_one_by_one_are_not_said_to_be_none(
+    invoke, write, folder, option
+):
+    write("wf.py")
+    done = invoke("simple", "wf.py", "-i", 2, "--output", "-", option, "kept")
+    assert done.status == 0, done.err
+    assert done.out.count('"data"') == 2
+    assert not [*(folder / "kept").rglob("results.pkl")]
+    for about in (folder / "kept").rglob("run.json"):
+        assert json.loads(about.read_text())["output"] == "-"

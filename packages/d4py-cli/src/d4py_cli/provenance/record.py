@@ -97,7 +97,9 @@ class ProvenanceRecord(Record):
 
     def _results(self) -> list[Path]:
         output = self._options.output
-        if output not in (None, "-"):
+        if output == "-":
+            return []  # they were printed, and are not kept
+        if output is not None:
             return [Path(output)] if os.path.isfile(output) else []
         if self.result is None:
             return []

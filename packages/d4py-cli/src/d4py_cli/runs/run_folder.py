@@ -39,7 +39,8 @@ class RunFolder(Record):
 
     Args:
         run_dir: the folder of all runs; it is made where there is none.
-        output: the file to which results go; None if they go into the folder.
+        output: the file to which results go, or `-` for standard output; None if they go into the
+            folder.
 
     Attributes:
         path: the folder of the run.
@@ -59,7 +60,7 @@ class RunFolder(Record):
             "directory": os.getcwd(),
             "began": self._began.isoformat(timespec="milliseconds"),
             "pid": os.getpid(),
-            "output": None if output in (None, "-") else os.path.abspath(str(output)),
+            "output": output if output in (None, "-") else os.path.abspath(str(output)),
         }
         try:
             self._write_json(RUN, self._about)
