@@ -352,3 +352,26 @@ def test_results_that_were_printed_one_by_one_are_not_said_to_be_none(
     assert not [*(folder / "kept").rglob("results.pkl")]
     for about in (folder / "kept").rglob("run.json"):
         assert json.loads(about.read_text())["output"] == "-"
+
+
+def test_a_report_shows_names_of_files_that_are_no_unicode(dispel4py, write, folder):
+    write("wf.py", FAILING.replace("return 1 / (data - 3)", UNREADABLE))
+    done = dispel4py(*("simple", "wf.py", "-i", 5, "--on-error", "skip", "--report", "run.html"))
+    assert done.status == 0, done.err
+    page = text_of((folder / "run.html").read_text(encoding="utf-8"))
+    assert r"1 × ValueError in Invert1, process: caf\udce9.csv" in page
+
+
+UNREADABLE = r"""
+        if data == 3:
+            raise ValueError("caf\udce9.csv")  # as os.listdir() gives it
+        return data
+"""
+
+
+def test_a_link_in_place_of_a_report_stays_one(invoke, write, folder):
+    write("wf.py")
+    os.symlink("real.html", folder / "link.html")
+    assert invoke("simple", "wf.py", "--report", "link.html").status == 0
+    assert os.path.islink(folder / "link.html")
+    assert (folder / "real.html").stat().st_size

@@ -81,11 +81,12 @@ def write_page(target: str | os.PathLike[str], summary: RunSummary) -> None:
         RunError: the file cannot be written.
     """
     text = make_page(summary)
-    beside = f"{os.fspath(target)}.new"
+    path = os.path.realpath(target)  # a link stays one
+    beside = f"{path}.new"
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(beside, target)
+        os.replace(beside, path)
     except OSError as error:
         raise RunError(f"cannot write the report to {target}: {error.strerror}") from error
     finally:
@@ -107,7 +108,7 @@ def make_page(summary: RunSummary, live_url: str = "") -> str:
 
     script, pictures = components(make_figures(summary))
     library = Resources(mode="inline", components=["bokeh"], minified=True).js_raw
-    return (
+    text = (
         _templates()
         .get_template("page.html")
         .render(
@@ -121,6 +122,8 @@ def make_page(summary: RunSummary, live_url: str = "") -> str:
             live_url=live_url,
         )
     )
+    # A name of a file that Python could not decode may be in messages of PEs.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def render_sections(summary: RunSummary) -> dict[str, str]:
