@@ -19,6 +19,7 @@ from d4py_cli import lines as lines_module
 from d4py_cli.locks import lock_for_writing
 from d4py_cli.output.json_lines import JsonLines
 from d4py_cli.output.json_text import as_json
+from d4py_cli.output.refusals import NotHeldError
 from dispel4py.errors import GraphError, OptionError, RunError
 
 
@@ -107,6 +108,9 @@ def test_text_that_holds_line_ends_stays_on_one_line(tmp_path):
         (np.zeros(2, "i4,f4"), "numpy.ndarray"),
         (np.longdouble(1), "numpy.longdouble"),
         (np.timedelta64(1, "s"), "datetime.timedelta"),
+        (np.timedelta64(1, "ns"), "a duration that microseconds cannot express"),
+        (np.timedelta64(1000, "ns"), "datetime.timedelta"),
+        (np.array([[1000]], "timedelta64[ns]"), "datetime.timedelta"),
         (pd.Timestamp(1), "nanoseconds"),
         (pd.DataFrame({"a": [1]}), "DataFrame"),
         (pd.Series([1], index=["a"]), "Series"),
@@ -123,6 +127,13 @@ def test_what_json_has_no_form_for_is_refused_by_name(tmp_path, value, found, in
     for word in ("out.jsonl", "PE0", "'output'", "JSON", found, where, "; choose"):
         assert word in str(caught.value)
     assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("number_as", [lambda n: n, lambda n: [b"", n], lambda n: {n: b""}])
+def test_a_number_of_more_digits_than_python_writes_is_refused(number_as):
+    with pytest.raises(NotHeldError) as caught:
+        as_json(number_as(10**5000))
+    assert caught.value.found == "an int of 16,610 bits"
 
 
 def test_a_second_run_into_the_same_file_is_refused(tmp_path):

@@ -267,6 +267,31 @@ class TestWhatIsSaid:
         done = dispel4py("simple", "wf.py", "-q", env=from_ascii)
         assert done.out == "Outputs: {'Say0': {'output': ['Zo\\xeb \\u2192']}}\n"
 
+    def test_a_result_without_text_is_named_and_the_others_are_shown(self, invoke, write):
+        write("wf.py", UNSHOWN)
+        done = invoke("simple", "wf.py", "-i", 3, "-q")
+        assert done.status == 1
+        shown = "[1, <int, whose repr() raised ValueError>, {'a': 'b'}]"
+        assert done.out == f"Outputs: {{'Unshown0': {{'output': {shown}}}}}\n"
+        assert "error: Unshown0 wrote to output 'output' what cannot be shown as text" in done.err
+        assert "choose a file that ends in .pkl (--output)" in done.err
+        assert "Traceback" not in done.err
+        assert invoke("simple", "wf.py", "-i", 3, "-q", "--output", "out.pkl").status == 0
+
+
+UNSHOWN = """
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Unshown(ProducerPE):
+    results = [{"a": "b"}, 10**5000, 1]
+    stateful = True
+    def _process(self, inputs):
+        return self.results.pop()
+
+graph = WorkflowGraph()
+graph.add(Unshown())
+"""
+
 
 SAY = """
 class Say(ProducerPE):

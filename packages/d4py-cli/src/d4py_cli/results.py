@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from typing import Any
 
 from d4py_cli.lines import not_written
-from dispel4py.errors import RunError
+from d4py_cli.output.refusals import ANYTHING
+from dispel4py.errors import RunError, shorten
 from dispel4py.result import RunResult
 from dispel4py.standard_streams.output import write_line
 
@@ -15,14 +17,17 @@ def print_outputs(result: RunResult) -> None:
     """Show all results on standard output, as a dict of PE, output and data.
 
     Raises:
-        RunError: they cannot be written.
+        RunError: they cannot be written, or some have no text.
     """
+    text, problem = _as_text(result.outputs)
     try:
-        write_line(sys.stdout, f"Outputs: {result.outputs}")
+        write_line(sys.stdout, f"Outputs: {text}")
     except BrokenPipeError:
         raise  # `head` and the like
     except OSError as error:
         raise not_written("results", "standard output", error) from error
+    if problem:
+        raise RunError(problem)
 
 
 def print_outputs_so_far(error: BaseException) -> None:
@@ -30,7 +35,7 @@ def print_outputs_so_far(error: BaseException) -> None:
     result: RunResult | None = getattr(error, "result", None)
     if result is not None and result.outputs:
         with suppress(OSError):  # the error of the run is the one to report
-            write_line(sys.stdout, f"Outputs so far: {result.outputs}")
+            write_line(sys.stdout, f"Outputs so far: {_as_text(result.outputs)[0]}")
 
 
 def flush_output() -> None:
@@ -45,3 +50,34 @@ def flush_output() -> None:
         raise
     except OSError as error:
         raise RunError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def _as_text(outputs: dict[str, dict[str, list[Any]]]) -> tuple[str, str]:
+    """Return results as text, and a sentence about those that have none; "" if all have.
+
+    A class of the user's may raise in `repr`, and Python refuses numbers of thousands of digits.
+    """
+    with suppress(Exception):
+        return str(outputs), ""
+    problem = ""
+    shown: dict[str, dict[str, list[_Text]]] = {}
+    for pe_id, of_pe in outputs.items():
+        for output, items in of_pe.items():
+            texts = shown.setdefault(pe_id, {}).setdefault(output, [])
+            for item in items:
+                try:
+                    texts.append(_Text(repr(item)))
+                except Exception as error:
+                    texts.append(_Text(shorten(item)))
+                    problem = problem or (
+                        f"{pe_id} wrote to output {output!r} what cannot be shown as text"
+                        f" ({type(error).__name__}: {error}); {ANYTHING} (--output)"
+                    )
+    return str(shown), problem
+
+
+class _Text(str):
+    """Text that is shown without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__

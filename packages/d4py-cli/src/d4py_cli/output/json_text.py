@@ -19,6 +19,9 @@ from d4py_cli.output.scalars import is_missing, is_plain_array, is_time, plain_s
 #: Containers may be nested so deep.
 _MAX_DEPTH = 200
 
+#: Numbers of fewer bits always have text, whatever the limit of Python is set to.
+_FEW_BITS = 2000
+
 _SEVERAL = f"{ANYTHING}, or write numbers, strings, lists and dicts instead"
 
 
@@ -53,16 +56,25 @@ def _plain(value: Any, field: str, depth: int) -> Any:
     if isinstance(value, set | frozenset):
         value = sorted(value, key=repr)
     elif is_plain_array(value):
-        value = value.astype(str).tolist() if value.dtype.kind == "M" else value.tolist()
+        value = _plain_array(value)
     if isinstance(value, list | tuple):
         return [_plain(entry, below(field, i), depth + 1) for i, entry in enumerate(value)]
     return _plain_scalar(value, field)
+
+
+def _plain_array(array: Any) -> Any:
+    if array.dtype.kind == "M":
+        return array.astype(str).tolist()
+    # Some durations would become numbers without a unit.
+    return [*array] if array.dtype.kind == "m" and array.ndim else array.tolist()
 
 
 def _plain_scalar(value: Any, field: str) -> Any:
     if is_missing(value):
         return None
     value = plain_scalar(value, field)
+    if type(value) is int:
+        _check_digits(value, field)
     if type(value) is float and not math.isfinite(value):
         raise NotHeldError(field, f"the float {value}", "choose .csv, .parquet, .npz or .pkl")
     if value is None or type(value) in (str, bool, int, float):
@@ -79,5 +91,16 @@ def _key(key: Any, field: str) -> str:
         return key
     key = plain_scalar(key, field)
     if type(key) is int:
+        _check_digits(key, field)
         return str(key)
     raise NotHeldError(field, f"the key {key!r} of type {name_of_type(key)}")
+
+
+def _check_digits(value: int, field: str) -> None:
+    """Refuse a number with more digits than Python makes text of."""
+    if value.bit_length() < _FEW_BITS:
+        return
+    try:
+        str(value)
+    except ValueError as error:
+        raise NotHeldError(field, f"an int of {value.bit_length():,} bits", ANYTHING) from error

@@ -55,10 +55,28 @@ def _of_numpy(value: Any, field: str, numpy: Any) -> Any:
         ):
             return value.astype("datetime64[us]").item()
         raise NotHeldError(field, f"a time that microseconds cannot express ({value})")
+    if isinstance(value, numpy.timedelta64):
+        return _duration(value, field, numpy)
     plain = value.item()
     if isinstance(plain, numpy.generic):  # numbers longer than those of Python
         raise NotHeldError(field, name_of_type(value))
     return plain
+
+
+def _duration(value: Any, field: str, numpy: Any) -> datetime.timedelta | None:
+    """Return a duration; those of nanoseconds or years would become numbers without a unit.
+
+    Raises:
+        NotHeldError: microseconds cannot express it.
+    """
+    if numpy.isnat(value):
+        return None
+    unit = numpy.datetime_data(value.dtype)[0]
+    if unit not in ("generic", "Y", "M"):  # whose lengths are not known
+        short = value.astype("timedelta64[us]")
+        if short == value and isinstance(plain := short.item(), datetime.timedelta):
+            return plain
+    raise NotHeldError(field, f"a duration that microseconds cannot express ({value!r})")
 
 
 def is_plain_array(value: Any) -> bool:
