@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -94,6 +95,7 @@ class TestParquet:
             [DAY, None],
             [TIME, TIME.replace(year=1700)],
             [datetime.timedelta(days=1, microseconds=1)],
+            [datetime.timedelta(seconds=1), None],
             [[1, 2], [], None, [3]],
             [[[1.5]], [[], [2.5]]],
             [None, None],
@@ -145,6 +147,26 @@ class TestParquet:
     def test_more_rows_than_are_written_together(self, target):
         assert [row["data"] for row in table(target, *range(25_000))] == list(range(25_000))
 
+    def test_durations_of_any_unit_are_durations(self, target):
+        values = [
+            np.timedelta64(1_500_000_000, "ns"),
+            np.timedelta64(2, "h"),
+            np.timedelta64("NaT"),
+        ]
+        second, hour = datetime.timedelta(seconds=1), datetime.timedelta(hours=1)
+        assert [row["data"] for row in table(target, *values)] == [1.5 * second, 2 * hour, None]
+
+    @pytest.mark.parametrize("make", [pd.DataFrame, pa.table], ids=["pandas", "pyarrow"])
+    def test_columns_of_one_name_are_refused(self, target, make):
+        data = make({"a": [1], "b": [2]})
+        names = ["a", "a"]
+        data = data.set_axis(names, axis=1) if make is pd.DataFrame else data.rename_columns(names)
+        assert "a second column of this name in 'a'" in refusal(target(".parquet"), 1, data)
+
+    def test_an_index_of_the_name_of_a_column_is_refused(self, target):
+        frame = pd.DataFrame({"a": [1]}).set_index("a", drop=False)
+        assert "a second column of this name in 'a'" in refusal(target(".parquet"), 1, frame)
+
     @pytest.mark.parametrize(
         ("values", "found"),
         [
@@ -160,6 +182,9 @@ class TestParquet:
             ([[1], ["a"]], "str after int"),
             ([[1], 1], "int after list"),
             ([1, 1j], "complex"),
+            ([1, np.timedelta64(1, "ns")], "a duration that microseconds cannot express"),
+            ([1, np.timedelta64(1, "Y")], "a duration that microseconds cannot express"),
+            ([1, np.timedelta64(1)], "a duration that microseconds cannot express"),
             (["a", "a\0"], "the text"),
             (["a", "\ud800"], "the text"),
             ([1, np.ma.masked_array([1], [True])], "MaskedArray"),
@@ -294,11 +319,21 @@ class TestArrays:
             (["a\0"], "zero byte"),
             ([TIME.replace(tzinfo=ROME)], "datetime"),
             ([{"a/b": 1}], "the key 'a/b'"),
+            ([{"a": {"b": 1}, "a.b": 2}], "a second field of this name in 'a.b'"),
         ],
         ids=repr,
     )
     def test_what_arrays_would_change_is_refused(self, target, ending, values, found):
         assert found in refusal(target(ending), *values)
+
+
+def test_fields_of_hdf5_are_groups_by_their_dots_as_far_as_that_can_be(target):
+    path = save(target(".h5"), {"No.": 1, "a.b": 2, "c": {"d": 3}})
+    with h5py.File(path) as file:
+        fields = file["PE0/output"]
+        assert [fields[name][0] for name in ("No.", "a/b", "c/d")] == [1, 2, 3]
+    assert "a field that others lie in in 'a'" in refusal(target(".h5"), {"a": 1, "a.b": 2})
+    assert "a second field of this name in 'data'" in refusal(target(".h5"), {"": 1, "data": 2})
 
 
 def test_archives_of_numpy_hold_times(target):

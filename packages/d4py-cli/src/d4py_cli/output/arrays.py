@@ -38,7 +38,11 @@ class Arrays:
         Raises:
             NotHeldError: it has no form as arrays, or another than those before.
         """
-        values = {name: self._as_array(value, name) for name, value in leaves(data, _fields)}
+        values: dict[str, Any] = {}
+        for name, value in leaves(data, _fields):
+            if name in values:
+                raise NotHeldError(name, "a second field of this name", "rename the field")
+            values[name] = self._as_array(value, name)
         fields = self._fields.setdefault((pe_id, output), {})
         if not fields:
             fields.update({name: _Field() for name in values})

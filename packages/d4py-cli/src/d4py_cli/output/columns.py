@@ -191,14 +191,36 @@ def _records(data: Any) -> Iterator[Any]:
     kind = type(data)
     library, name = kind.__module__.partition(".")[0], kind.__name__
     if (library, name) == ("pandas", "DataFrame"):
-        has_index = any(name is not None for name in data.index.names) or not _counts(data.index)
-        yield from (data.reset_index() if has_index else data).to_dict("records")
+        yield from _rows_of_pandas(data)
     elif (library, name) == ("polars", "DataFrame"):
         yield from data.iter_rows(named=True)
     elif library == "pyarrow" and name in ("Table", "RecordBatch"):
+        _check_columns(data.schema.names)
         yield from data.to_pylist()
     else:
         yield data
+
+
+def _rows_of_pandas(frame: Any) -> Any:
+    has_index = any(name is not None for name in frame.index.names) or not _counts(frame.index)
+    if has_index:
+        _check_columns([*(name for name in frame.index.names if name is not None), *frame.columns])
+        frame = frame.reset_index()
+    _check_columns(frame.columns)
+    return frame.to_dict("records")
+
+
+def _check_columns(names: Iterable[Any]) -> None:
+    """Refuse a data frame with columns of one name, of which only one would be written.
+
+    Raises:
+        NotHeldError: it has such columns.
+    """
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise NotHeldError(str(name), "a second column of this name", "rename the column")
+        seen.add(name)
 
 
 def _counts(index: Any) -> bool:
