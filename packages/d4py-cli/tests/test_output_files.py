@@ -400,6 +400,19 @@ class TestTheFile:
         assert os.path.islink(tmp_path / "link.csv")
         assert (tmp_path / "real.csv").read_text().count("\n") == 2
 
+    def test_who_may_read_it_stays_as_it_was(self, tmp_path):
+        (tmp_path / "out.csv").write_text("yesterday")
+        (tmp_path / "out.csv").chmod(0o600)
+        save(str(tmp_path / "out.csv"), 1)
+        assert (tmp_path / "out.csv").stat().st_mode & 0o777 == 0o600
+
+    def test_one_that_is_write_protected_is_refused(self, tmp_path, monkeypatch):
+        (tmp_path / "out.csv").write_text("precious")
+        monkeypatch.setattr(os, "access", lambda name, mode: mode != os.W_OK)  # root may write all
+        with pytest.raises(OptionError, match="the file is write-protected"):
+            open_output(str(tmp_path / "out.csv"))
+        assert os.listdir(tmp_path) == ["out.csv"]
+
     def test_an_ending_that_is_not_known_is_refused(self, tmp_path):
         with pytest.raises(OptionError, match=f"must be one of {ENDINGS}"):
             open_output(str(tmp_path / "out.xlsx"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -78,6 +79,8 @@ class CollectedOutput:
     def _open(self) -> IO[bytes]:
         if os.path.isdir(self._target):
             raise OptionError(f"cannot write {self._name} (--output): it is a directory")
+        if os.path.exists(self._target) and not os.access(self._target, os.W_OK):
+            raise OptionError(f"cannot write {self._name} (--output): the file is write-protected")
         while True:
             try:
                 spool = open(self._partial, "a+b")  # noqa: SIM115 - __exit__ closes it
@@ -136,6 +139,8 @@ class CollectedOutput:
         beside = f"{self._target}.new"
         try:
             self._form.write(beside, self._records())
+            with suppress(OSError):  # there is no such file yet, or it is another user's
+                shutil.copymode(self._target, beside)
             os.replace(beside, self._target)
         except BaseException:
             with suppress(OSError):

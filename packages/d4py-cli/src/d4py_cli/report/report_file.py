@@ -26,9 +26,11 @@ class ReportFile(Record):
     def __init__(self, target: str, option: str = "--report") -> None:
         super().__init__()
         check_libraries(option)
-        folder = os.path.dirname(os.path.abspath(target))
+        folder = os.path.dirname(os.path.realpath(target))
         if os.path.isdir(target):
             raise OptionError(f"cannot write {target} ({option}): it is a directory")
+        if os.path.exists(target) and not os.access(target, os.W_OK):
+            raise OptionError(f"cannot write {target} ({option}): the file is write-protected")
         if not os.path.isdir(folder):
             raise OptionError(f"cannot write {target} ({option}): there is no such folder")
         check_ending(target, option)
