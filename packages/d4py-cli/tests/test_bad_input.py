@@ -220,6 +220,11 @@ class TestInputs:
         message = refused("simple", "wf.py", "--output", "nowhere/out.jsonl")
         assert "cannot write nowhere/out.jsonl (--output): No such file" in message
 
+    @pytest.mark.parametrize("option", ["--output", "--failures", "--log"])
+    def test_a_name_of_a_file_that_is_empty_is_refused(self, refused, option):
+        message = refused("simple", "wf.py", option, "")
+        assert f"argument {option}: must be the name of a file, not empty" in message
+
     def test_several_tasks_of_srun_do_not_write_one_file(self, invoke, write, tmp_path):
         write("wf.py")
         step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}

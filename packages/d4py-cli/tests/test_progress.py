@@ -82,6 +82,12 @@ def test_a_line_says_how_far_a_run_is_that_lasts(invoke, write, options):
     assert "Waits1 0 done, 1 in progress" in line
 
 
+def test_progress_may_be_put_off_for_ever(invoke, write):
+    write("wf.py")
+    done = invoke("simple", "wf.py", "--progress", "inf")
+    assert (done.status, "Traceback" in done.err) == (0, False)
+
+
 def test_a_failed_run_shows_the_results_that_it_had(invoke, write):
     write("wf.py", LOGS)
     done = invoke("simple", "wf.py", "-i", 5, "-q")

@@ -6,6 +6,7 @@ import argparse
 import inspect
 import sys
 import textwrap
+import threading
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -282,12 +283,14 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--output",
         metavar="FILE",
+        type=_file,
         help="write the results there: one JSON object per line, at once (.jsonl, or - for standard"
         " output), or all at the end (.csv, .h5, .npz, .parquet, .pkl)",
     )
     shown.add_argument(
         "--failures",
         metavar="FILE",
+        type=_file,
         help="write each failure there at once, one JSON object per line, with PE, item, type,"
         " message and traceback; - is standard output",
     )
@@ -299,6 +302,7 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument(
         "--log",
         metavar="FILE",
+        type=_file,
         help="write there what happens in the run, and what PEs log: events as JSON lines (.jsonl),"
         " or text; - is standard output",
     )
@@ -348,6 +352,12 @@ def _whole(text: str) -> int:
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}") from None
 
 
+def _file(text: str) -> str:
+    if not text:  # such as "$NAME" of a shell variable that is not set
+        raise argparse.ArgumentTypeError("must be the name of a file, not empty")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         seconds = float(text)
@@ -355,7 +365,7 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"must be a number of seconds, not {text!r}") from None
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-    return seconds
+    return min(seconds, threading.TIMEOUT_MAX)  # inf: never
 
 
 def _processes(text: str) -> int:
