@@ -136,6 +136,29 @@ def test_the_exception_of_the_pe_is_raised():
     assert "failed in process at item 0" in raised.value.__notes__[-1]
 
 
+@pytest.mark.parametrize("link", ["", " from error"])
+def test_the_exception_keeps_its_cause_and_its_context(link):
+    names = {}
+    exec(CHAINED.replace("LINK", link), names)
+    with pytest.raises(ValueError, match="bad") as raised:
+        feed(names["Chained"](), [1])
+    assert isinstance(raised.value.__context__, KeyError)
+    assert isinstance(raised.value.__cause__, KeyError if link else type(None))
+    assert raised.value.__suppress_context__ == bool(link)
+
+
+CHAINED = """
+from dispel4py import IterativePE
+
+class Chained(IterativePE):
+    def _process(self, data):
+        try:
+            return {}[data]
+        except KeyError as error:
+            raise ValueError("bad")LINK
+"""
+
+
 def test_i6_undeclared_state_is_an_error_unless_it_may_be():
     class Count(IterativePE):
         count = 0

@@ -78,13 +78,15 @@ def feed(
             graph.connect(root, name, pe, name)
         if len(pe.inputconnections) == 1:
             calls = [{name: item} for item in items]
+    raised: BaseException | None = None
     try:
         result = run(graph, inputs={root: calls}, strict=strict, seed=seed)
     except ProcessingError as error:
-        cause = error.__cause__
-        if cause is None or error.pe_id != f"{pe.name}0":
+        raised = error.__cause__
+        if raised is None or error.pe_id != f"{pe.name}0":
             raise
-        cause.add_note(str(error))
-        raise cause from None
+        raised.add_note(str(error))
+    if raised is not None:
+        raise raised  # here, where no other exception becomes its context
     outputs = result.outputs.get(f"{pe.name}0", {})
     return {name: outputs.get(name, []) for name in pe.outputconnections}
