@@ -225,6 +225,19 @@ class TestInputs:
         message = refused("simple", "wf.py", option, "")
         assert f"argument {option}: must be the name of a file, not empty" in message
 
+    @pytest.mark.parametrize("options", [("output", "failures"), ("log", "output")])
+    def test_two_options_that_name_one_file_are_refused(self, refused, write, folder, options):
+        write("wf.py")
+        first, second = options
+        message = refused("simple", "wf.py", f"--{first}", "out.csv", f"--{second}", "./out.csv")
+        assert " name the same file, " in message
+        assert not [*folder.glob("out*")]
+
+    def test_what_is_no_file_may_be_named_twice(self, invoke, write):
+        write("wf.py")
+        done = invoke("simple", "wf.py", "--log", "/dev/null", "--failures", "/dev/null")
+        assert done.status == 0, done.err
+
     def test_several_tasks_of_srun_do_not_write_one_file(self, invoke, write, tmp_path):
         write("wf.py")
         step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "3"}

@@ -172,6 +172,7 @@ def run_and_report(
         D4pyError: See `run_job`; also if too many items were skipped.
         OutputClosedError: The reader of standard output has closed it.
     """
+    _check_apart(options)
     with ExitStack() as stack:
         records = open_records(options, workflow, stack)  # written after the results
         with ExitStack() as files:
@@ -225,6 +226,28 @@ def _check_is_only_task(output: str) -> None:
             f"srun has started {tasks} processes, and each of them would run the workflow and write"
             f" {output} (--output); start one: srun -n 1, or leave srun out"
         )
+
+
+def _check_apart(options: argparse.Namespace) -> None:
+    """Refuse two options that name one file, where one would replace what the other has written.
+
+    Raises:
+        OptionError: there are such options.
+    """
+    named: dict[str, str] = {}
+    for option in ("output", "failures", "log", "report", "trace"):
+        target = getattr(options, option)
+        if target is None or target == "-":
+            continue
+        path = os.path.realpath(target)
+        if os.path.exists(path) and not os.path.isfile(path):  # such as /dev/null
+            continue
+        if path in named:
+            raise OptionError(
+                f"--{named[path]} and --{option} name the same file, {target}; choose another name"
+                " for one of them"
+            )
+        named[path] = option
 
 
 def _any_is_closed(*files: JsonLines | CollectedOutput | FailureLines | None) -> bool:
