@@ -2,9 +2,11 @@
 
 import datetime
 import decimal
+import io
 import json
 import os
 import pathlib
+import sys
 import uuid
 from collections import OrderedDict, namedtuple
 from contextlib import suppress
@@ -86,6 +88,15 @@ def test_a_line_is_there_as_soon_as_it_is_written(tmp_path):
         for count in range(1, 4):
             lines.write("PE0", "output", count)
             assert (tmp_path / "out.jsonl").read_text().count("\n") == count
+
+
+def test_a_standard_output_that_a_pe_has_replaced_is_left_open(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with JsonLines("-") as lines:
+        lines.write("PE0", "output", 1)
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert json.loads(stream.getvalue())["data"] == 1
 
 
 def test_text_that_holds_line_ends_stays_on_one_line(tmp_path):

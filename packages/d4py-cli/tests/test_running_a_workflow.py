@@ -278,6 +278,54 @@ class TestWhatIsSaid:
         assert "Traceback" not in done.err
         assert invoke("simple", "wf.py", "-i", 3, "-q", "--output", "out.pkl").status == 0
 
+    @pytest.mark.parametrize("options", [[], ["--output", "-"]])
+    def test_a_stream_of_the_workflow_without_flush_gets_the_results(self, invoke, write, options):
+        write("wf.py", REPLACES)
+        done = invoke("simple", "wf.py", "-q", *options)
+        assert (done.status, done.err) == (0, "")
+        assert done.out.startswith("> Outputs: " if not options else '> {"pe"')
+
+    def test_a_standard_output_that_a_pe_has_closed_is_named(self, dispel4py, write):
+        write("wf.py", CLOSES)
+        done = dispel4py("simple", "wf.py", "-q")
+        assert done.status == 1
+        assert done.err == (
+            "dispel4py: error: cannot write results to standard output: it is closed\n"
+        )
+
+
+REPLACES = """
+import sys
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Marked:
+    def __init__(self, stream):
+        self.stream = stream
+    def write(self, text):
+        self.stream.write("> " + text)
+
+sys.stdout = Marked(sys.stdout)
+class One(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+graph = WorkflowGraph()
+graph.add(One())
+"""
+
+CLOSES = """
+import sys
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Closes(ProducerPE):
+    def _process(self, inputs):
+        sys.stdout.close()
+        return 1
+
+graph = WorkflowGraph()
+graph.add(Closes())
+"""
+
 
 UNSHOWN = """
 from dispel4py import ProducerPE, WorkflowGraph

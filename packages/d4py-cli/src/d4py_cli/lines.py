@@ -43,14 +43,16 @@ class LinesFile:
     """
 
     def __init__(self, target: str, option: str, what: str) -> None:
-        self._name = "standard output" if target == "-" else target
+        self._is_output = target == "-"
+        self._name = "standard output" if self._is_output else target
         self._what = what
         self.is_closed = False
         self.error: RunError | None = None
-        self._has_begun = target == "-"
+        self._has_begun = self._is_output
         self._is_new = False
-        self._file = sys.stdout if target == "-" else self._open(option)
-        self._ascii = (self._file.encoding or "").lower() != "utf-8"
+        self._file = sys.stdout if self._is_output else self._open(option)
+        encoding = getattr(self._file, "encoding", None)  # a workflow may have replaced the stream
+        self._ascii = (encoding or "").lower() != "utf-8"
 
     def _open(self, option: str) -> TextIO:
         while True:
@@ -83,7 +85,7 @@ class LinesFile:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
-        if self._file is sys.stdout:
+        if self._is_output:  # also where a PE has replaced it meanwhile
             return
         try:
             if error is None:

@@ -50,6 +50,8 @@ def flush_output() -> None:
         raise
     except OSError as error:
         raise RunError(f"cannot write to standard output: {error.strerror}") from error
+    except (ValueError, AttributeError):
+        pass  # a workflow has closed it, or put an object of its own in its place
 
 
 def _as_text(outputs: dict[str, dict[str, list[Any]]]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ process is killed.  An incomplete line is kept until its end is printed, or unti
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -93,10 +94,13 @@ def write_line(stream: TextIO, line: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    stream.flush()
+    if getattr(stream, "closed", stream is None):  # by a PE
+        raise OSError(errno.EBADF, "it is closed")
+    flush = getattr(stream, "flush", lambda: None)  # a class of the user's own may lack it
+    flush()
     if _lockf is None or stream not in (sys.__stdout__, sys.__stderr__):
         stream.write(f"{line}\n")
-        stream.flush()
+        flush()
         return
     data = f"{line}\n".encode(stream.encoding, stream.errors or "strict")
     with _writing:
