@@ -1,6 +1,7 @@
 """`--provenance`: what a real run writes; `test_crates.py` has it read by others."""
 
 import errno
+import hashlib
 import json
 import pickle
 import threading
@@ -86,6 +87,46 @@ def test_every_action_has_an_instrument_and_the_crate_is_of_version_1_1(invoke, 
     assert all("instrument" in action for action in actions)
     about = json.loads((folder / "crate" / "ro-crate-metadata.json").read_text())
     assert about["@context"][0] == "https://w3id.org/ro/crate/1.1/context"
+
+
+def test_files_of_one_name_in_two_folders_are_both_there(invoke, write, folder):
+    for name in "ab":
+        write(f"{name}/pes.py", IN_A_FOLDER.format(name))
+        write(f"{name}/__init__.py", "")
+    write("wf.py", TWO_FOLDERS)
+    done = invoke("simple", "wf.py", "--provenance", "crate")
+    assert done.status == 0, done.err
+    found = entities(folder / "crate")
+    for name, copy in (("a", "pes.py"), ("b", "pes-2.py")):
+        digest = hashlib.sha256((folder / name / "pes.py").read_bytes()).hexdigest()
+        assert (folder / "crate" / copy).read_bytes() == (folder / name / "pes.py").read_bytes()
+        assert found[copy]["sha256"] == digest
+        prov = json.loads((folder / "crate" / "prov.json").read_text())["entity"]
+        assert prov[f"d4py:file/{copy}"]["d4py:sha256"] == digest
+
+
+IN_A_FOLDER = """
+from dispel4py import IterativePE
+
+class {}(IterativePE):
+    def _process(self, data):
+        return data
+"""
+
+TWO_FOLDERS = """
+from a.pes import a
+from b.pes import b
+from dispel4py import ProducerPE, WorkflowGraph
+
+class One(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+graph = WorkflowGraph()
+first = a()
+graph.connect(One(), "output", first, "input")
+graph.connect(first, "output", b(), "input")
+"""
 
 
 def test_a_failed_run_says_so(invoke, write, folder):

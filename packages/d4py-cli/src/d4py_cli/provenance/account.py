@@ -71,6 +71,18 @@ class RunAccount:
     pes: list[PEAccount]
     edges: tuple[EdgeDescription, ...]
 
+    def source_names(self) -> dict[str, str]:
+        """Return path → name of each file of the workflow; those in different folders differ."""
+        names: dict[str, str] = {}
+        for source in self.sources:
+            stem, ending = os.path.splitext(os.path.basename(source.path))
+            name, number = f"{stem}{ending}", 1
+            while name in names.values():
+                number += 1
+                name = f"{stem}-{number}{ending}"
+            names[source.path] = name
+        return names
+
     def find_pe(self, pe_id: str) -> PEAccount:
         """Return what a PE did.
 

@@ -121,10 +121,10 @@ class _Crate:
         )
         workflow["programmingLanguage"] = language
         self.crate.mainEntity = workflow
+        names = account.source_names()
         for source in rest:
-            name = os.path.basename(source.path)
-            if name not in self.crate:
-                self.crate.add_file(source.path, name, properties={"sha256": source.sha256})
+            properties = {"sha256": source.sha256}
+            self.crate.add_file(source.path, names[source.path], properties=properties)
         workflow["input"] = [
             self._add_parameter(f"#parameter/{quote(name)}", name, _type_of(value))
             for name, value in account.parameters.items()

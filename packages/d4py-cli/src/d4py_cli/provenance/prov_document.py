@@ -5,7 +5,6 @@ Source: https://www.w3.org/TR/prov-dm/.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -57,8 +56,9 @@ def make_document(account: RunAccount, results: list[Path]) -> ProvDocument:
         },
     )
     document.wasAssociatedWith(run, engine)
+    names = account.source_names()
     for source in account.sources:
-        name = quote(os.path.basename(source.path))
+        name = quote(names[source.path])
         file = document.entity(
             f"d4py:file/{name}",
             {
