@@ -121,6 +121,13 @@ def test_names_of_older_versions_are_listed(invoke, write, line, gone, instead):
     assert instead in found[1]
 
 
+def test_a_file_that_python_3_cannot_decode_is_named(invoke, folder):
+    (folder / "old.py").write_bytes("# café\n".encode("latin-1"))
+    done = invoke("check", "old.py", "--migrate")
+    assert done.status == 2
+    assert "old.py:1   no Python 3: the text is not UTF-8   save it in UTF-8, or" in done.out
+
+
 def test_keywords_of_write_that_are_not_used_are_listed(invoke, write):
     write("old.py", "self.write('output', 1, metadata={}, location='')\nfile.write(1, format=2)\n")
     out = invoke("check", "old.py", "--migrate").out

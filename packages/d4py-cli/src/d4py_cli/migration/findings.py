@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
+from importlib.util import decode_source
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from d4py_cli.migration.advice import PYTHON_2, advice_for
 _PACKAGE = "dispel4py"
 #: Where names of modules that are gone may be now.
 _MODULES = ("dispel4py", "dispel4py.core", "dispel4py.base", "dispel4py.workflow_graph")
+_ENCODING = "save it in UTF-8, or begin it with its encoding, such as: # coding: latin-1"
 _NUMBERS = "PEs of a composite are numbered where it joined the graph: look at ids with check"
 
 
@@ -50,8 +52,14 @@ def find(path: Path) -> list[Finding]:
     waiting, seen = [path], {path}
     while waiting:
         current = waiting.pop(0)
+        source = current.read_bytes()
         try:
-            tree = ast.parse(current.read_bytes(), str(current))
+            decode_source(source)  # Python parses some of what it does not import
+        except (SyntaxError, UnicodeDecodeError):
+            found.append(Finding(current, 1, "no Python 3: the text is not UTF-8", _ENCODING))
+            continue
+        try:
+            tree = ast.parse(source, str(current))
         except SyntaxError as error:
             instead = "correct it; for Python 2, `2to3 -w FILE` of Python 3.12 or older helps"
             line = error.lineno or 1
