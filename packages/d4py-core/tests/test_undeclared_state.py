@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections import Counter, defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO, StringIO
 from itertools import pairwise
 from typing import ClassVar
 
@@ -140,6 +141,8 @@ STATE = {
         [Unpicklable(), Spread()],
         lambda pe, data: pe.kept[1].add(data),
     ),
+    "a text in memory": (StringIO(), lambda pe, data: pe.kept.write("x")),
+    "a file in memory": (BytesIO(), lambda pe, data: pe.kept.write(b"x")),
     "a generator": (random.Random(1), lambda pe, data: pe.kept.random()),
     "a large text": ("x" * (8 << 20), setter(lambda kept, data: kept + "x")),
     "a large list": ([0] * 3_000_000, lambda pe, data: pe.kept.append(data)),
@@ -162,6 +165,10 @@ HARMLESS = {
     "not a number": (float("nan"), setter(lambda kept, data: float("nan"))),
     "a set in another order": ({1, 9}, setter(lambda kept, data: {9, 1} if data % 2 else {1, 9})),
     "a buffer that is emptied": ([], lambda pe, data: (pe.kept.append(data), pe.kept.clear())),
+    "a file in memory that is emptied": (
+        StringIO(),
+        lambda pe, data: (pe.kept.write("x"), pe.kept.seek(0), pe.kept.truncate()),
+    ),
     "an object that finds something out": (Cache(), lambda pe, data: pe.kept.ask()),
     "an object that is equal to what it was": (
         Angle(),

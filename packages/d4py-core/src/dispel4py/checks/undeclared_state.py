@@ -17,7 +17,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from io import BytesIO
+from io import BytesIO, StringIO
 from types import FunctionType
 from typing import Any, NamedTuple
 
@@ -44,6 +44,8 @@ _SMALL_BUFFER = 1 << 12
 _CONCURRENCY_MODULES = frozenset({"asyncio", "concurrent", "multiprocessing", "threading"})
 _PLAIN = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _CONTAINERS = (list, dict, set, bytearray)
+#: Files whose copies share nothing with them.
+_IN_MEMORY = (BytesIO, StringIO)
 
 
 class StateWatch:
@@ -248,7 +250,7 @@ class _ByIdentity(pickle.Pickler):
         if self._objects > _MAX_OBJECTS:
             raise _LimitReachedError
         # The finalizer of a copy would release what the original still uses.
-        has_finalizer = hasattr(type(value), "__del__")
+        has_finalizer = hasattr(type(value), "__del__") and type(value) not in _IN_MEMORY
         if isinstance(value, type | FunctionType) or value is self._pe or has_finalizer:
             return self._identity(value)
         if type(value).__module__.partition(".")[0] in _CONCURRENCY_MODULES:
