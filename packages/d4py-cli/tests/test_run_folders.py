@@ -109,6 +109,17 @@ def test_runs_that_begin_at_once_have_a_folder_each(start, write, folder):
     assert len({run.name for run in runs}) == 2
 
 
+@pytest.mark.parametrize(
+    "about",
+    ['{"command": "make", "schema": 1}', '{"command": ["a"], "state": "done"}', "[]", "{}", "{"],
+)
+def test_folders_of_other_programs_are_left_out(invoke, write, about):
+    write("wf.py")
+    write("runs/other/run.json", about)
+    assert invoke("simple", "wf.py", "--run-dir", "runs").status == 0
+    assert [state for _, state, *_ in history(invoke, "runs")] == ["done"]
+
+
 def test_a_missing_folder_is_named(invoke):
     done = invoke("history", "gone")
     assert (done.status, done.out) == (2, "")

@@ -93,11 +93,21 @@ def read_runs(run_dir: str) -> Iterator[PastRun]:
     except OSError as error:
         raise OptionError(f"cannot read {run_dir}: {error.strerror}") from error
     for folder in folders:
-        about = None
+        about: Any = None
         with suppress(OSError, ValueError):
             about = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        if isinstance(about, dict) and "command" in about:
+        if _is_of_a_run(about):
             yield _describe(folder, about)
+
+
+def _is_of_a_run(about: Any) -> bool:
+    """Return whether a file is one of ours; other programs have a run.json, too."""
+    return (
+        isinstance(about, dict)
+        and isinstance(about.get("schema"), int)
+        and isinstance(about.get("command"), list)
+        and ("state" not in about or {"seconds", "calls", "failures"} <= about.keys())
+    )
 
 
 def _describe(folder: Path, about: dict[str, Any]) -> PastRun:
