@@ -44,11 +44,12 @@ graph.connect(Count(), "output", Waits(), "input")
 """
 
 
-def test_a_log_of_events_can_be_read(invoke, write, folder):
+@pytest.mark.parametrize("name", ["run.jsonl", "RUN.JSONL"])
+def test_a_log_of_events_can_be_read(invoke, write, folder, name):
     write("wf.py", LOGS)
-    done = invoke("simple", "wf.py", "-i", 3, "--on-error", "skip", "--log", "run.jsonl")
+    done = invoke("simple", "wf.py", "-i", 3, "--on-error", "skip", "--log", name)
     assert done.status == 0
-    with (folder / "run.jsonl").open() as lines:
+    with (folder / name).open() as lines:
         events = [*read_events(lines)]
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunEnded)

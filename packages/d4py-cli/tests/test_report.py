@@ -316,3 +316,13 @@ class TestOfAResult:
         assert "Totals only: run(..., record=True)" in page
         assert re.search(r"Invert1</td>\s*<td[^>]*>1</td>\s*<td[^>]*>3</td>", page)
         assert "ZeroDivisionError" in page
+
+
+def test_a_page_in_place_of_its_log_is_refused(invoke, write, folder):
+    write("wf.py")
+    assert invoke("simple", "wf.py", "--log", "run.jsonl").status == 0
+    log = (folder / "run.jsonl").rename(folder / "run.html").read_text()
+    done = invoke("report", "run.html")
+    assert done.status == 2
+    assert "the page would replace run.html, the log" in done.err
+    assert (folder / "run.html").read_text() == log

@@ -105,4 +105,4 @@ def open_log(target: str) -> EventFile:
     Raises:
         OptionError: the file cannot be written, or another run is writing to it.
     """
-    return EventFile(target) if target.endswith(".jsonl") else TextLog(target)
+    return EventFile(target) if target.lower().endswith(".jsonl") else TextLog(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,10 @@ def report(options: argparse.Namespace) -> int:
     for event in read_log(options.log):
         summary.on_event(event)
     target = options.output or str(Path(options.log).with_suffix(".html"))
+    if os.path.realpath(target) == os.path.realpath(options.log):
+        raise OptionError(
+            f"the page would replace {options.log}, the log; name another file with -o"
+        )
     write_page(target, summary)
     if options.output is None:
         print(f"the page is {target}", file=sys.stderr)
