@@ -167,6 +167,10 @@ class TestInputs:
         write("inputs.json", text)
         assert "inputs.json (-f) is n" in refused("simple", "wf.py", "-f", "inputs.json")
 
+    def test_a_number_of_too_many_digits_is_reported(self, refused):
+        message = refused("simple", "wf.py", "-d", '{"Count": ' + 5000 * "9" + "}")
+        assert "-d cannot be read: Exceeds the limit" in message
+
     @pytest.mark.parametrize("text", ["[1]", "3", "null", '"Count0"', "true"])
     def test_what_is_no_object_is_reported(self, refused, text):
         message = refused("simple", "wf.py", "-d", text)

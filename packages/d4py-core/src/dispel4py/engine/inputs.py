@@ -300,6 +300,8 @@ def _parse(text: str, name: str) -> dict[str, Any]:
         ) from error
     except RecursionError as error:
         raise InputError(f"{name} is nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise InputError(f"{name} cannot be read: {error}") from error
     if not isinstance(given, dict):
         raise InputError(
             f"{name} is no JSON object but {json.dumps(given)[:60]}; it names roots, each with a"
