@@ -58,6 +58,17 @@ def test_a_log_of_events_can_be_read(invoke, write, folder, name):
     assert [event.item for event in events if isinstance(event, Failure)] == ["2"]
 
 
+@pytest.mark.parametrize("mapping", ["simple", "multi"])
+def test_a_log_has_the_messages_of_pes_also_of_a_quiet_run(dispel4py, write, folder, mapping):
+    write("wf.py", LOGS)
+    options = "-i", 1, "-n", 2, "-q", "--log", "run.jsonl"
+    done = dispel4py(mapping, "wf.py", *options)
+    assert (done.status, done.err) == (0, "")
+    with (folder / "run.jsonl").open() as lines:
+        texts = [event.text for event in read_events(lines) if isinstance(event, Message)]
+    assert texts == ["got 1"]
+
+
 def test_a_log_of_text_has_messages_failures_and_the_end(invoke, write, folder):
     write("wf.py", LOGS)
     invoke("simple", "wf.py", "-i", 3, "--on-error", "skip", "--log", "run.log")

@@ -48,7 +48,7 @@ class Reporter(AbstractContextManager["Reporter"]):
         self._per_process = per_process
         self._progress_seconds = progress_seconds or _PROGRESS_SECONDS
         self._logger = logging.getLogger(LOGGER)
-        self._handler = _Lines(sys.stderr)
+        self._handler = _Lines(sys.stderr, logging.WARNING if quiet else logging.INFO)
 
     def __enter__(self) -> Reporter:
         self._before = self._logger.level, self._logger.propagate
@@ -75,6 +75,8 @@ class Reporter(AbstractContextManager["Reporter"]):
                 when there is something to write.
         """
         if self._quiet:
+            if others:
+                self._logger.setLevel(logging.INFO)  # they get what is not shown, too
             return [*others]
         # What is kept until then grows with the time.
         if others or self._progress_seconds > _PROGRESS_SECONDS:
@@ -124,17 +126,23 @@ class Reporter(AbstractContextManager["Reporter"]):
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """Writes log records.
+    """Writes log records, and takes those below a level without showing them.
+
+    Args:
+        stream: where to.
+        least: the level.
 
     Attributes:
         shown: Messages of the warnings written, which a run may repeat among its notes.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, least: int) -> None:
         super().__init__(stream)
+        self._least = least
         self.shown: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
             self.shown.add(record.getMessage())
-        super().emit(record)
+        if record.levelno >= self._least:
+            super().emit(record)
