@@ -342,8 +342,10 @@ class Observer(Protocol):
         """Handle an event.
 
         It is called by one thread at a time, which is not the thread of the run.  Where it is slow,
-        reports that newer ones replace are left out; all other events come in order.  Where it
-        raises, that is logged, and it gets no more events of the run.
+        reports that newer ones replace are left out.  So are, where 10,000 events wait, lines of
+        PEs, slow calls and decisions of autoscaling; a `Message` has their number.  All other
+        events come in order.  Where it raises, that is logged, and it gets no more events of the
+        run.
         """
 
 
