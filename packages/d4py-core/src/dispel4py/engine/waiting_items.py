@@ -90,11 +90,11 @@ class WaitingItems:
         receivers = [each for each in self._waiting if each.planned.index == pe]
         return [work for receiver in receivers for work in self._take(receiver)]
 
-    def due_pes(self, hurried: Container[int] = ()) -> set[int]:
+    def due_pes(self, at_once: Container[int] = ()) -> set[int]:
         """Return the numbers of the PEs for which items have waited long enough.
 
         Args:
-            hurried: PEs for which they need not wait at all now.
+            at_once: PEs for which they need not wait at all now.
         """
         if not self._waiting:
             return set()
@@ -102,7 +102,7 @@ class WaitingItems:
         return {
             receiver.planned.index
             for receiver, waiting in self._waiting.items()
-            if waiting.due_at <= now or receiver.planned.index in hurried
+            if waiting.due_at <= now or receiver.planned.index in at_once
         }
 
     def seconds_to_due(self, after: float = -inf) -> float:

@@ -166,16 +166,16 @@ def rank_pairs(placement: Placement) -> list[tuple[int, int]]:
     for (pe, _), rank in placement.rank_of.items():
         ranks_of.setdefault(pe, set()).add(rank)
     ancestors = Ancestors(placement.plan)
-    hearing = {pe.index for pe in placement.plan.pes if hears_of_pauses(pe)}
+    observing = {pe.index for pe in placement.plan.pes if observes_pauses(pe)}
     for planned in placement.plan.pes:
-        told = hearing & ancestors[planned.index] if planned.ordered else set()
-        for source in {*planned.upstream} | told:
+        paused = observing & ancestors[planned.index] if planned.ordered else set()
+        for source in {*planned.upstream} | paused:
             for a in ranks_of[source]:
                 pairs |= {(min(a, b), max(a, b)) for b in ranks_of[planned.index] if a != b}
     return sorted(pairs)
 
 
-def hears_of_pauses(pe: PlannedPE) -> bool:
+def observes_pauses(pe: PlannedPE) -> bool:
     """Return whether a PE upstream of an ordered input has to know that roots are too far ahead.
 
     A root pauses then; and items that wait for others, to become a batch, wait no longer.

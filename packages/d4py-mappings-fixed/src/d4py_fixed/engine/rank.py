@@ -223,7 +223,7 @@ class Rank:
             pe for receiver in self._buffers.congested_pes() for pe in self._ancestors[receiver]
         }
         floor = self._floor()
-        due = self._executor.waiting.due_pes(self._pauses.hurried)
+        due = self._executor.waiting.due_pes(self._pauses.at_once)
         for pe in self._pes_downstream_first:
             if self._position[pe] <= floor:
                 return False

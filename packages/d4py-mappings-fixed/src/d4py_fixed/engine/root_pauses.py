@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from d4py_fixed.engine.frames import PauseRoots
-from d4py_fixed.engine.placement import Instance, Placement, hears_of_pauses
+from d4py_fixed.engine.placement import Instance, Placement, observes_pauses
 from dispel4py.engine.plan import Ancestors
 
 #: (PE number, instance) with an ordered input → the roots that are too far ahead of it.
@@ -35,7 +35,7 @@ class RootPauses:
         self._rank = rank
         self._send = send
         self._ancestors = Ancestors(placement.plan)
-        self._hearing = {pe.index for pe in placement.plan.pes if hears_of_pauses(pe)}
+        self._observing = {pe.index for pe in placement.plan.pes if observes_pauses(pe)}
         self._requested: _RootsAhead = {}
         self._observed: _RootsAhead = {}
 
@@ -68,12 +68,12 @@ class RootPauses:
         return any(pe in roots for roots in self._observed.values())
 
     @property
-    def hurried(self) -> set[int]:
+    def at_once(self) -> set[int]:
         """Numbers of the PEs whose items do not wait for others now."""
         return {pe for instance in self._observed for pe in self._upstream(instance)}
 
     def _upstream(self, instance: Instance) -> set[int]:
-        return self._hearing & self._ancestors[instance[0]]
+        return self._observing & self._ancestors[instance[0]]
 
     def _ranks_upstream(self, instance: Instance) -> set[int]:
         """Return the other ranks upstream of an instance that have to know of its pauses."""
