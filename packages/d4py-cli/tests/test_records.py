@@ -52,6 +52,20 @@ def text_of(page):
     return " ".join(re.sub(r"<[^>]*>", " ", page).split())
 
 
+def test_no_record_has_the_password_of_a_url(dispel4py, write, folder):
+    write("wf.py")
+    url = "redis://me:sesame@db.example.org/0?sentinel_password=mellon"
+    records = ["--report", "page.html", "--log", "log.jsonl", "--trace", "trace.json"]
+    folders = ["--run-dir", "runs", "--provenance", "crate"]
+    done = dispel4py("simple", "wf.py", *records, *folders, "--", "--redis-url", url)
+    assert done.status == 0, done.err
+    written = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    shown = [path for path in written if b"redis://me:***@db.example.org" in path.read_bytes()]
+    assert {path.name for path in shown} >= {"log.jsonl", "page.html", "run.json"}
+    for path in written:
+        assert not re.search(b"sesame|mellon", path.read_bytes()), path
+
+
 class TestReport:
     @pytest.mark.parametrize("mapping", ["multi", "dyn_multi", "hybrid_redis"])
     def test_it_has_the_items_of_each_mapping(self, dispel4py, write, folder, mapping):

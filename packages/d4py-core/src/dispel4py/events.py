@@ -108,7 +108,7 @@ class RunStarted(Event):
         versions: name → version, of Python and d4py.
         host: name of the host that drives the run.
         pid: process that drives the run.
-        command: the command line.
+        command: the command line, without passwords in URLs.
         sources: files of the workflow, if an observer of the ``dispel4py`` command gets the event.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from d4py_cli.report.summary import RunSummary
 from dispel4py.events import EdgeDescription, FilesDeclared, PEDescription, RunStarted, SourceFile
+from dispel4py.observing.passwords import without_passwords
 
 #: Options that say where something is written or shown.
 _NOT_PARAMETERS = (
@@ -152,7 +153,10 @@ def _describe(summary: RunSummary, pe: PEDescription, began: datetime) -> PEAcco
 
 
 def _plain(value: Any) -> str | int | float | bool:
-    """Return a value that JSON holds as it is; others become text."""
-    if isinstance(value, bool | int | float | str):
+    """Return a value that JSON holds as it is; others become text, passwords are masked."""
+    if isinstance(value, str):
+        return without_passwords(value)
+    if isinstance(value, bool | int | float):
         return value
-    return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    text = os.fspath(value) if isinstance(value, os.PathLike) else str(value)
+    return without_passwords(text)

@@ -24,6 +24,7 @@ from d4py_cli.report.summary import RunSummary
 from d4py_cli.runs.pickled_results import write_results
 from dispel4py.errors import OptionError
 from dispel4py.events import Event, EventLog
+from dispel4py.observing.passwords import without_passwords
 
 _LOGGER = logging.getLogger("dispel4py.cli")
 #: Names of the files in the folder.
@@ -56,7 +57,7 @@ class RunFolder(Record):
         self.path = self._make(Path(run_dir))
         self._about: dict[str, Any] = {
             "schema": 1,
-            "command": sys.orig_argv,
+            "command": [without_passwords(word) for word in sys.orig_argv],
             "directory": os.getcwd(),
             "began": self._began.isoformat(timespec="milliseconds"),
             "pid": os.getpid(),

@@ -15,6 +15,7 @@ from dispel4py.engine.inputs import RootInput
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.events import EdgeDescription, PEDescription, RunStarted
 from dispel4py.host import host_name
+from dispel4py.observing.passwords import without_passwords
 from dispel4py.result import RunStats
 
 #: Folder of an installed distribution of d4py: its name and its version.
@@ -56,7 +57,7 @@ def describe_run(
         versions={"python": sys.version.partition(" ")[0], **_versions()},
         host=host_name(),
         pid=os.getpid(),
-        command=tuple(sys.orig_argv),
+        command=tuple(map(without_passwords, sys.orig_argv)),
     )
 
 
