@@ -59,6 +59,7 @@ class WaitingItems:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._waiting: dict[Receiver, _Waiting] = {}
+        self._looked_at = -inf
 
     def add(self, receiver: Receiver, input_name: str | None, items: Any) -> list[Work]:
         """Add items for a PE that lets them wait.
@@ -98,20 +99,18 @@ class WaitingItems:
         """
         if not self._waiting:
             return set()
-        now = self._clock()
+        self._looked_at = now = self._clock()
         return {
             receiver.planned.index
             for receiver, waiting in self._waiting.items()
             if waiting.due_at <= now or receiver.planned.index in at_once
         }
 
-    def seconds_to_due(self, after: float = -inf) -> float:
-        """Return the time until items have waited long enough; infinite if none wait.
-
-        Args:
-            after: those that had waited long enough at this time do not count.
-        """
-        due = (waiting.due_at for waiting in self._waiting.values() if waiting.due_at > after)
+    @property
+    def seconds_to_due(self) -> float:
+        """Time until `due_pes` has more to return; infinite if nothing waits for that."""
+        looked_at = self._looked_at
+        due = (waiting.due_at for waiting in self._waiting.values() if waiting.due_at > looked_at)
         return max(0.0, min(due, default=inf) - self._clock())
 
     def clear(self) -> None:

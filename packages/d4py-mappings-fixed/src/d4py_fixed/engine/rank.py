@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
-from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +88,6 @@ class Rank:
         if limits is None:
             limits = RankLimits.of(self._plan.limits)
         self._wait_seconds = limits.wait_seconds
-        #: When `_process_next` last looked which items have waited long enough for others.
-        self._looked_at = -inf
         self._meter = self._make_meter() if observed else None
         self._instances = placement.instances_on(rank)
         self._pes_downstream_first = [*dict.fromkeys(pe for pe, _ in reversed(self._instances))]
@@ -216,14 +213,13 @@ class Rank:
 
     def _process_next(self) -> bool:
         """Process a batch that has arrived, or call a root; return False if neither is possible."""
-        self._looked_at = self._clock()
+        due = self._executor.waiting.due_pes(self._pauses.at_once)
         if self._buffers.are_results_congested:
             return False
         paused = {
             pe for receiver in self._buffers.congested_pes() for pe in self._ancestors[receiver]
         }
         floor = self._floor()
-        due = self._executor.waiting.due_pes(self._pauses.at_once)
         for pe in self._pes_downstream_first:
             if self._position[pe] <= floor:
                 return False
@@ -360,9 +356,8 @@ class Rank:
     def _wait_for_frame(self) -> None:
         self._buffers.flush(idle=True)
         self._executor.flush_log()
-        # What was due at the last look had to stay, and does so until a frame arrives.
-        to_due = self._executor.waiting.seconds_to_due(self._looked_at)
-        seconds = min(self._wait_seconds, to_due)
+        # What was due in `_process_next` had to stay, and does so until a frame arrives.
+        seconds = min(self._wait_seconds, self._executor.waiting.seconds_to_due)
         if self._meter is not None:
             seconds = min(seconds, self._meter.wait(self._buffers.congested_pes()))
         self._receive(seconds)

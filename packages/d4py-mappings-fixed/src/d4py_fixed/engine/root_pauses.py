@@ -26,6 +26,9 @@ class RootPauses:
         placement: the plan, and which rank runs what.
         rank: number of this rank.
         send: sends a frame to another rank.
+
+    Attributes:
+        at_once: numbers of the PEs whose items do not wait for others now.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class RootPauses:
         self._observing = {pe.index for pe in placement.plan.pes if observes_pauses(pe)}
         self._requested: _RootsAhead = {}
         self._observed: _RootsAhead = {}
+        self.at_once: set[int] = set()
 
     def __bool__(self) -> bool:
         """Return whether any root is paused, by the frames that this rank has received."""
@@ -62,15 +66,11 @@ class RootPauses:
             self._observed[frame.pe, frame.instance] = frame.roots
         else:
             self._observed.pop((frame.pe, frame.instance), None)
+        self.at_once = {pe for instance in self._observed for pe in self._upstream(instance)}
 
     def is_paused(self, pe: int) -> bool:
         """Return whether a root is paused."""
         return any(pe in roots for roots in self._observed.values())
-
-    @property
-    def at_once(self) -> set[int]:
-        """Numbers of the PEs whose items do not wait for others now."""
-        return {pe for instance in self._observed for pe in self._upstream(instance)}
 
     def _upstream(self, instance: Instance) -> set[int]:
         return self._observing & self._ancestors[instance[0]]
