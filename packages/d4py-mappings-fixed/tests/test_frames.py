@@ -9,17 +9,20 @@ from hypothesis import strategies as st
 
 from d4py_fixed.engine.frames import (
     RESULTS,
+    Activity,
     Calls,
     Credit,
     InstanceDone,
     Items,
     LogLine,
+    PauseRoots,
     RankEnded,
     Results,
     Shutdown,
     from_parts,
     to_parts,
 )
+from dispel4py.engine.metering import MeterReport
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.result import Failure, InstanceStats
 
@@ -52,6 +55,8 @@ def test_m2_items_arrive_as_they_were_sent(items):
         Calls(0, 10**12, last=False),
         Credit(RESULTS, 0),
         InstanceDone(4),
+        PauseRoots(2, 0, (0, 1)),
+        Activity(MeterReport(1, "host", 7, [], [], [("A0", 3)])),
         LogLine("A0", 2, "żółw"),
         RankEnded([InstanceStats("A0", 1, 5, 0.5)]),
         Shutdown(),
@@ -59,7 +64,9 @@ def test_m2_items_arrive_as_they_were_sent(items):
     ids=lambda frame: type(frame).__name__,
 )
 def test_all_frames_can_be_encoded(frame):
-    assert transmitted(frame) == frame
+    arrived = transmitted(frame)
+    assert arrived == frame
+    assert type(arrived) is type(frame)
 
 
 def test_c3_failures_keep_item_and_traceback():

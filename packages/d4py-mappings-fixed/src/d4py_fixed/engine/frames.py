@@ -114,6 +114,21 @@ Frame = (
     | Shutdown
 )
 
+#: A frame is encoded as a plain tuple: the position of its class here, and the fields.
+_TYPES = (
+    Items,
+    Calls,
+    Results,
+    Credit,
+    InstanceDone,
+    PauseRoots,
+    LogLine,
+    Activity,
+    RankEnded,
+    Shutdown,
+)
+_POSITIONS = {frame_type: position for position, frame_type in enumerate(_TYPES)}
+
 #: The `Credit.pe` of results.
 RESULTS = -1
 
@@ -139,9 +154,10 @@ def to_parts(frame: Frame) -> MessageParts:
         buffers.clear()
         return keep_in_pickle
 
+    plain = (_POSITIONS[type(frame)], *frame)
     if isinstance(frame, Calls) and isinstance(frame.calls, list):
-        return [CODEC.dumps_calls(frame, frame.calls, start_again), *buffers]
-    return [CODEC.dumps(frame, keep_in_pickle), *buffers]
+        return [CODEC.dumps_calls(plain, frame.calls, start_again), *buffers]
+    return [CODEC.dumps(plain, keep_in_pickle), *buffers]
 
 
 def from_parts(parts: MessageParts) -> Frame:
@@ -150,5 +166,6 @@ def from_parts(parts: MessageParts) -> Frame:
     Raises:
         ItemError: an item cannot be unpickled in this process.
     """
-    frame: Frame = loads_items(parts[0], parts[1:])
+    position, *fields = loads_items(parts[0], parts[1:])
+    frame: Frame = _TYPES[position](*fields)
     return frame
