@@ -5,6 +5,7 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from d4py_fixed.engine.transport import LARGE_BYTES
 from d4py_fixed.local import frame_decoder
 from d4py_fixed.local.frame_decoder import FrameDecoder, encode
 
@@ -32,6 +33,14 @@ def decoded(stream, sizes, space):
 def test_frames_are_decoded_from_pieces_of_any_size(frames, sizes, space):
     stream = b"".join(buffer for parts in frames for buffer in encode(parts))
     assert decoded(stream, sizes, space) == frames
+
+
+def test_small_parts_are_written_at_once_and_large_ones_are_not_copied():
+    assert len(encode([b"head", b"", b"x" * 100])) == 1
+    large = bytearray(LARGE_BYTES)
+    *_, written = encode([b"head", large])
+    written[0] = 1
+    assert large[0] == 1
 
 
 def test_a_part_is_not_the_memory_that_was_read_into():

@@ -342,3 +342,13 @@ class TestTransport:
         (zero,) = connect(1)
         zero.close()
         zero.close()
+
+
+def test_of_a_frame_that_has_arrived_a_socket_knows_by_the_second_look():
+    with sockets(2) as (zero, one):
+        for number in range(3):
+            zero.send(1, [b"%d" % number])
+            assert (one.receive(0.0) or one.receive(0.0)) == (0, [b"%d" % number])
+        assert [one.receive(0.0), one.receive(0.0)] == [None, None]
+        zero.close()
+        one.close()

@@ -166,6 +166,8 @@ class Executor:
         Only roots are ever paused: the next item of an ordered input may be behind any item that is
         further down the graph.
         """
+        if not self._ordered:
+            return {}
         found = {at: runner.roots_to_pause for at, runner in self._ordered.items()}
         return {at: roots for at, roots in found.items() if roots}
 

@@ -15,33 +15,29 @@ from dispel4py.core import show_log
 Log = Callable[[str, int, str], None]
 
 
-class LogLines:
-    """Lines that wait to be sent.
+class LogLines(deque[tuple[str, int, str]]):
+    """Lines that wait to be sent; false if there is none.
 
     Args:
         send: sends a line.
     """
 
     def __init__(self, send: Log) -> None:
+        super().__init__()
         self._send = send
-        self._waiting: deque[tuple[str, int, str]] = deque()
         self._is_over = False
-
-    def __bool__(self) -> bool:
-        """Return whether any line waits."""
-        return bool(self._waiting)
 
     def put(self, pe_id: str, rank: int, message: str) -> None:
         """Add a line; any thread may call this."""
-        self._waiting.append((pe_id, rank, message))
+        self.append((pe_id, rank, message))
         if self._is_over:
             self.flush()
 
     def flush(self) -> None:
         """Send all waiting lines; only the engine may call this."""
-        while self._waiting:
+        while self:
             try:
-                line = self._waiting.popleft()
+                line = self.popleft()
             except IndexError:  # after the end, other threads flush too
                 return
             self._send(*line)

@@ -109,6 +109,8 @@ class WaitingItems:
     @property
     def seconds_to_due(self) -> float:
         """Time until `due_pes` has more to return; infinite if nothing waits for that."""
+        if not self._waiting:
+            return inf
         looked_at = self._looked_at
         due = (waiting.due_at for waiting in self._waiting.values() if waiting.due_at > looked_at)
         return max(0.0, min(due, default=inf) - self._clock())

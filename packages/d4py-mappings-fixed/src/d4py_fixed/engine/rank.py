@@ -214,13 +214,18 @@ class Rank:
     def _process_next(self) -> bool:
         """Process a batch that has arrived, or call a root; return False if neither is possible."""
         due = self._executor.waiting.due_pes(self._pauses.at_once)
-        if self._buffers.are_results_congested:
+        ready = [
+            pe
+            for pe in self._pes_downstream_first
+            if self._batches[pe] or pe in due or self._calls.get(pe)
+        ]
+        if not ready or self._buffers.are_results_congested:
             return False
         paused = {
             pe for receiver in self._buffers.congested_pes() for pe in self._ancestors[receiver]
         }
         floor = self._floor()
-        for pe in self._pes_downstream_first:
+        for pe in ready:
             if self._position[pe] <= floor:
                 return False
             if pe in paused:
@@ -245,7 +250,7 @@ class Rank:
         with self._holding_back(pe):
             self._executor.push(*batch)
             del batch  # the executor owns its items now; see `engine.unique_arrays`
-            self._drain()
+            self._executor.drain()
         for sender in senders:
             self._sender.send(sender, credit)
 
@@ -316,11 +321,13 @@ class Rank:
     @contextmanager
     def _holding_back(self, pe: int) -> Iterator[None]:
         """Hold back later batches for a PE and those upstream while one is being processed."""
+        stack = self._executor.stack
         self._processing.append(pe)
+        outer_floor, stack.floor = stack.floor, len(stack)  # `setting_aside`, without its cost
         try:
-            with self._executor.stack.setting_aside():
-                yield
+            yield
         finally:
+            stack.floor = outer_floor
             self._processing.pop()
 
     def _floor(self) -> int:

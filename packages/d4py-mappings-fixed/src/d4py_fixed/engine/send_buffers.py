@@ -127,6 +127,8 @@ class SendBuffers:
         Args:
             idle: this rank has no work that would fill batches further.
         """
+        if not self.has_waiting():
+            return
         now = self._clock()
         for shared in self._shared.values():
             self._rebalance(shared)

@@ -31,7 +31,10 @@ class Transport(Protocol):
         """Send a frame to a rank."""
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
-        """Return the next frame and the rank that sent it; None if none arrives in time."""
+        """Return the next frame and the rank that sent it; None if none arrives in time.
+
+        With 0 seconds, what has arrived just now may be left to the next call.
+        """
 
     def close(self) -> None:
         """Release all resources; may be called twice."""

@@ -8,16 +8,22 @@ from __future__ import annotations
 import struct
 from collections import deque
 
-from d4py_fixed.engine.transport import MessageParts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 
 _COUNT = struct.Struct("!I")
 _LENGTH_BYTES = 8
 
 
 def encode(parts: MessageParts) -> deque[memoryview]:
-    """Return the bytes of a frame, as buffers to be written one after the other."""
+    """Return the bytes of a frame, as buffers to be written one after the other.
+
+    Small parts are joined, and large ones not copied.
+    """
     views = [memoryview(part).cast("B") for part in parts]
-    header = struct.pack(f"!I{len(views)}Q", len(views), *map(len, views))
+    sizes = [*map(len, views)]
+    header = struct.pack(f"!I{len(sizes)}Q", len(sizes), *sizes)
+    if sum(sizes) < LARGE_BYTES:
+        return deque([memoryview(b"".join([header, *views]))])
     return deque([memoryview(header), *views])
 
 

@@ -49,6 +49,7 @@ class SocketTransport:
         self._arrived: deque[tuple[int, MessageParts]] = deque()
         self._decoders: dict[int, FrameDecoder] = {}
         self._space = memoryview(bytearray(_READ_BYTES))
+        self._has_looked = False  # since the last `receive` that has returned nothing
         self.disconnected: list[int] = []
         for rank, peer in peers.items():
             self.connect(rank, peer)
@@ -74,12 +75,17 @@ class SocketTransport:
             write(self._peers[rank], encode(parts))
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
-        until = monotonic() + seconds
-        while not self._arrived:
-            self._receive(max(0.0, until - monotonic()))
-            if monotonic() >= until:
-                break
-        return self._arrived.popleft() if self._arrived else None
+        arrived = self._arrived
+        if not arrived:
+            if self._has_looked and not seconds:
+                self._has_looked = False  # there is hardly more yet, and a look is a system call
+                return None
+            until = monotonic() + seconds if seconds else 0.0
+            self._receive(seconds)
+            while not arrived and (left := until - monotonic()) > 0:
+                self._receive(left)
+        self._has_looked = bool(arrived)
+        return arrived.popleft() if arrived else None
 
     def close(self) -> None:
         self._selector.close()

@@ -35,12 +35,14 @@ class SharedMemory:
     Attributes:
         arena: see the arguments.
         files: see the arguments.
+        borrowed_from: the ranks from which this one has had blocks, now and later.
     """
 
     def __init__(self, arena: Arena | None, files: Mapping[int, ArenaFile]) -> None:
         self.arena = arena
         self.files = files
         self._borrowed: dict[int, BorrowedBlocks] = {}
+        self.borrowed_from: Collection[int] = self._borrowed.keys()
 
     def blocks_of(self, rank: int) -> BorrowedBlocks:
         """Return the blocks of another rank that this one has borrowed.
@@ -53,11 +55,6 @@ class SharedMemory:
             most_bytes = 0 if self.arena is None else file.limits.most_borrowed_bytes
             self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
         return self._borrowed[rank]
-
-    @property
-    def borrowed_from(self) -> Collection[int]:
-        """The ranks from which this one has had blocks."""
-        return self._borrowed.keys()
 
     def take_released(self, rank: int) -> Sequence[int]:
         """Return the blocks of a rank that were released since the last call."""
@@ -105,20 +102,20 @@ class SharedMemoryTransport:
         self._inner.send(rank, [released + positions, *rest])
 
     def receive(self, seconds: float) -> tuple[int, MessageParts] | None:
-        until = monotonic() + seconds
+        borrowed_from = self._memory.borrowed_from
+        until = monotonic() + seconds if seconds else 0.0
         # Where no block was borrowed, there will be none to report before a wait.
-        waits_at_once = seconds > 0 and not self._memory.borrowed_from
-        arrived = None if waits_at_once else self._inner.receive(0.0)
-        while True:
-            if arrived is not None and (frame := self.open(*arrived)):
-                return frame
+        arrived = self._inner.receive(0.0 if borrowed_from else seconds)
+        while arrived is None or (frame := self.open(*arrived)) is None:
             # About to wait: no frame that released blocks could be reported with will follow soon.
-            for rank in self._memory.borrowed_from:
+            for rank in borrowed_from:
                 if rank not in self._apart and (released := self._memory.take_released(rank)):
                     self._inner.send(rank, [_encode_released(released)])
-            if arrived is None and monotonic() >= until:
+            left = until - monotonic()
+            if arrived is None and left <= 0:
                 return None
-            arrived = self._inner.receive(max(0.0, until - monotonic()))
+            arrived = self._inner.receive(max(0.0, left))
+        return frame
 
     def close(self) -> None:
         self._inner.close()
