@@ -31,7 +31,9 @@ def test_what_the_start_costs_cancels_out(monkeypatch, capsys):
 
 def test_a_path_that_there_is_not_is_refused(capsys):
     assert main(["bench-instructions", "nowhere"]) == 2
-    assert "there is no path 'nowhere'; there are: stages, words" in capsys.readouterr().err
+    assert (
+        "there is no path 'nowhere'; there are: stages, observed, words" in capsys.readouterr().err
+    )
 
 
 def test_the_advice_is_to_install_valgrind_where_it_is_missing(monkeypatch, tmp_path, capsys):

@@ -22,8 +22,11 @@ from dispel4py.engine.codec import Codec
 from dispel4py.engine.copying import copy_item
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.routing import Router
+from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import OptionError
+from dispel4py.events import Event
 from dispel4py.mappings.simple import SimpleMapping
+from dispel4py.observing.event_stream import EventStream
 
 #: Numbers of items with which a path is run.
 _FEW, _MANY = 8_000, 24_000
@@ -84,8 +87,21 @@ def _chain(pes: Sequence[GenericPE]) -> WorkflowGraph:
     return graph
 
 
-def _on_simple(pes: Sequence[GenericPE], count: int) -> None:
-    SimpleMapping(clock=lambda: 0.0).run(_chain(pes), count, RunOptions())
+def _on_simple(pes: Sequence[GenericPE], count: int, observers: Sequence[RunEvents] = ()) -> None:
+    SimpleMapping(clock=lambda: 0.0).run(_chain(pes), count, RunOptions(observers=observers))
+
+
+class _Ignore:
+    """An observer that does nothing."""
+
+    def on_event(self, event: Event) -> None:
+        """See `dispel4py.events.Observer`."""
+
+
+def _observed(pes: Sequence[GenericPE], count: int) -> None:
+    events = EventStream([_Ignore()])
+    _on_simple(pes, count, [events])
+    events.end(None)
 
 
 def _batches(count: int) -> Iterable[list[Any]]:
@@ -130,6 +146,10 @@ PATHS = {
     "stages": Path(
         "a number through a root and five PEs that change nothing, `simple`",
         lambda count: _on_simple([_Source(range(1000)), *(_Relay() for _ in range(5))], count),
+    ),
+    "observed": Path(
+        "the same in an observed run",
+        lambda count: _observed([_Source(range(1000)), *(_Relay() for _ in range(5))], count),
     ),
     "words": Path(
         "a pair of a word and a 1, counted by word in three instances, `simple`",
