@@ -200,28 +200,12 @@ class Runner:
         if stream.is_needed:
             stream.activate()
         started_at = self._writer.sent_at = self.called_at = self.clock()
-        remaining = self.each(input_name, items)
-        loop, batches = self._loop, self._batches
-        assert loop is not None
-        call_each = loop.call_directly if loop.is_direct else loop.call
         monitor = self.monitor  # as in `calling`, inlined
         monitor.caller = get_ident()
         if monitor.is_shared:
             self._begin_shared()
         try:
-            if batches is not None:
-                batches.call(input_name, items)
-                self.slice = batches.size
-            elif self.progress is not None:
-                self.progress.begin(items, remaining)
-                for step in self.progress.steps(self._step_items):
-                    while not call_each(input_name, step):
-                        pass
-                    if self.is_forked:
-                        end_child()
-            else:
-                while not call_each(input_name, remaining):
-                    pass  # an item was skipped; continue with the next
+            self._call_all(input_name, items)
             if self.is_forked:
                 end_child()
         except KeyboardInterrupt:
@@ -243,6 +227,27 @@ class Runner:
         if stats.items >= self._watch.next_check:
             self._watch.check_state()
         return seconds
+
+    def _call_all(self, input_name: str | None, items: list[Any]) -> None:
+        """Call the PE with each item, or with batches of them."""
+        loop, batches = self._loop, self._batches
+        if batches is not None:
+            batches.call(input_name, items)
+            self.slice = batches.size
+            return
+        assert loop is not None
+        call_each = loop.call_directly if loop.is_direct else loop.call
+        remaining = self.each(input_name, items)
+        if self.progress is None:
+            while not call_each(input_name, remaining):
+                pass  # an item was skipped; continue with the next
+            return
+        self.progress.begin(items, remaining)
+        for step in self.progress.steps(self._step_items):
+            while not call_each(input_name, step):
+                pass
+            if self.is_forked:
+                end_child()
 
     @property
     def can_take_turns(self) -> bool:
