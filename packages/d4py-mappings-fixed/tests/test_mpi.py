@@ -200,6 +200,7 @@ class TestLaunching:
         status, out, _ = mpi.end(mpi.start("--help", under=["-n", 2]))
         assert status == 0
         assert out.count("usage: dispel4py mpi") == 1
+        assert "\x1b" not in out  # colours, as on a terminal
 
     @pytest.mark.parametrize("given", [["-d", '{"Numbers0": 3}'], ["-f", "in.json"]])
     def test_g4_inputs_are_read_by_one_process(self, mpi, write, given):

@@ -62,6 +62,10 @@ class MpiMapping:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
+        if launched_rank() is not None:
+            # Open MPI gives rank 0 a terminal of its own, even if what it writes goes to a file;
+            # Python 3.14 and newer would put colours into the help there.
+            parser.color = False  # type: ignore[attr-defined,unused-ignore]
         add_simple_argument(parser)
         add_frozen_argument(parser)
         parser.add_argument(
