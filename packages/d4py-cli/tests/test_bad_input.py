@@ -158,9 +158,9 @@ class TestInputs:
         write("wf.py")
 
     def test_what_is_not_json_is_reported_with_its_position(self, refused):
-        message = refused("simple", "wf.py", "-d", '{"Count0":\n  3,}')
-        assert "-d is not JSON: line 2, column 5: " in message
-        assert "\n    3,}\n      ^\n" in message
+        message = refused("simple", "wf.py", "-d", '{"Count0":\n  3;}')
+        assert "-d is not JSON: line 2, column 4: " in message
+        assert "\n    3;}\n     ^\n" in message
 
     @pytest.mark.parametrize("text", ["", "  ", "nonsense", "{", '{"a": 1} x', "[" * 100_000])
     def test_no_text_breaks_it(self, refused, write, text):

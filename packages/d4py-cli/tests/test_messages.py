@@ -420,7 +420,11 @@ def rows():
 
 
 def normalized(text, folder):
-    """Return a message without what differs by machine and run."""
+    """Return a message without what differs by machine, Python and run."""
+    # Frames of the standard library, and marks under those lines that not every Python marks.
+    library = re.escape(sysconfig.get_path("stdlib"))
+    text = re.sub(rf'^  File "{library}/.+\n(?:    .+\n)+', "", text, flags=re.MULTILINE)
+    text = re.sub(r'^(  File ".+, in .+\n    .+\n) +[~^]+\n', r"\1", text, flags=re.MULTILINE)
     for path, name in ((folder, "FOLDER"), (sys.prefix, "PREFIX"), (ROOT, "SOURCES")):
         text = text.replace(str(path), name)
     text = re.sub(r"\bprocess \d+\b", "process PID", text)

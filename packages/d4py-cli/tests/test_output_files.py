@@ -151,7 +151,7 @@ class TestParquet:
         values = [
             np.timedelta64(1_500_000_000, "ns"),
             np.timedelta64(2, "h"),
-            np.timedelta64("NaT"),
+            np.timedelta64("NaT", "s"),
         ]
         second, hour = datetime.timedelta(seconds=1), datetime.timedelta(hours=1)
         assert [row["data"] for row in table(target, *values)] == [1.5 * second, 2 * hour, None]
@@ -184,7 +184,7 @@ class TestParquet:
             ([1, 1j], "complex"),
             ([1, np.timedelta64(1, "ns")], "a duration that microseconds cannot express"),
             ([1, np.timedelta64(1, "Y")], "a duration that microseconds cannot express"),
-            ([1, np.timedelta64(1)], "a duration that microseconds cannot express"),
+            ([1, np.int64(1).view("m8")], "a duration that microseconds cannot express"),
             (["a", "a\0"], "the text"),
             (["a", "\ud800"], "the text"),
             ([1, np.ma.masked_array([1], [True])], "MaskedArray"),

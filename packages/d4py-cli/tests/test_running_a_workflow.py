@@ -271,8 +271,10 @@ class TestWhatIsSaid:
         write("wf.py", UNSHOWN)
         done = invoke("simple", "wf.py", "-i", 3, "-q")
         assert done.status == 1
-        shown = "[1, <int, whose repr() raised ValueError>, {'a': 'b'}]"
-        assert done.out == f"Outputs: {{'Unshown0': {{'output': {shown}}}}}\n"
+        # Python 3.14 and newer say how many digits it has.
+        assert re.fullmatch(
+            r"Outputs: {'Unshown0': {'output': \[1, <int[ ,][^>]+>, {'a': 'b'}\]}}\n", done.out
+        )
         assert "error: Unshown0 wrote to output 'output' what cannot be shown as text" in done.err
         assert "choose a file that ends in .pkl (--output)" in done.err
         assert "Traceback" not in done.err
