@@ -7,6 +7,7 @@ them with its parent until one of the two writes to them.
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 import traceback
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from operator import attrgetter
-from types import CellType, FunctionType
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
@@ -266,12 +267,22 @@ class WorkerCodec(Codec):
             file, protocol=5, recurse=True, buffer_callback=buffer_callback
         )
 
+        reducers = _CODE_REDUCERS | files
+
         def reducer_override(value: Any) -> Any:
-            reducer = files.get(type(value))
+            reducer = reducers.get(type(value))
             return reduce(value) if reducer is None else reducer(value)
 
         pickler.reducer_override = reducer_override
         return pickler
+
+
+def _reduce_code(code: CodeType) -> Any:
+    return marshal.loads, (marshal.dumps(code),)
+
+
+#: dill 0.4.1 pickles no code on Python 3.15 and newer: it reads `co_lnotab`, which is gone there.
+_CODE_REDUCERS: Reducers = {} if hasattr(CodeType, "co_lnotab") else {CodeType: _reduce_code}
 
 
 def _reduce_main_class(value: Any) -> Any:
