@@ -64,7 +64,8 @@ test-dask-small: .hatch/dask.ready
 	@echo "== the mapping on Dask"
 	@$(RUN) dask:small
 
-test-pythons: .venv/hatch.ready ## core, and workflows on every mapping, on each Python that is here, and the table of them
+# With WHOLE=1, all of their tests, which takes as long as `make test` on each.
+test-pythons: .venv/hatch.ready $(if $(WHOLE),.hatch/mpich.ready) ## core, and workflows on every mapping, on each Python that is here, and the table of them
 	@HATCH="$(CURDIR)/$(HATCH)" .ci/test-pythons "$(CURDIR)/.hatch/pythons"
 
 # The server that d4py brings along, and those that can be had here without installing them.  With

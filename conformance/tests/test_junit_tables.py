@@ -35,6 +35,7 @@ RESULTS = {
 <testsuites><testsuite>
   <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[multi-a-1]"/>
   <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[multi-a-2]"/>
+  <testcase classname="conformance.tests.TestInstalledMappings" name="test_m2_items[multi]"/>
   <testcase classname="conformance.tests.TestInstalledMappings" name="test_workflow[dyn_redis-a]">
     <skipped/></testcase>
 </testsuite></testsuites>""",
@@ -75,7 +76,7 @@ def test_the_table_of_mappings_has_a_row_for_each_run(table, tmp_path):
     assert table(*runs, options=["--by", "mapping"]) == 0
     page = (tmp_path / "page.md").read_text()
     assert "| tests | `d4py-core` | `multi` | `dyn_redis` |\n" in page
-    assert "| Python 3.11 | 1 (1 skipped) | 2 | 0 (1 skipped) |\n" in page
+    assert "| Python 3.11 | 1 (1 skipped) | 3 | 0 (1 skipped) |\n" in page
     assert "| Python 3.12 | 1 (1 skipped) | not run | not run |\n" in page
 
 

@@ -76,7 +76,9 @@ def _file_of(case: ElementTree.Element) -> str:
 
 def _mapping_of(case: ElementTree.Element) -> str:
     name = case.get("name", "")
-    found = re.match(r"test_workflow\[(\w+)", name)
+    found = None
+    if case.get("classname", "").endswith(".TestInstalledMappings"):
+        found = re.match(r"\w+\[(\w+)", name)
     if found is None:  # the name of a file that was skipped as a whole is that of its module
         found = re.search(r"(?:^| )packages\.([\w-]+)", f"{case.get('classname', '')} {name}")
     return found[1] if found else "others"
