@@ -139,8 +139,14 @@ class Hosts:
     def __init__(self, folder, here="127.0.0.1", prefixes=((), ())):
         self.folder = folder
         self.prefixes = prefixes
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.address = f"tcp://{here}:{probe.getsockname()[1]}"
+        # On Linux no other program gets the port as a free one while a socket is bound to it; the
+        # driver may bind it too, as that socket does not listen.
+        self.reserved = socket.socket()
+        self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.reserved.bind(("127.0.0.1", 0))
+        self.address = f"tcp://{here}:{self.reserved.getsockname()[1]}"
+        if sys.platform != "linux":
+            self.reserved.close()
         self.started = []
 
     def driver(self, *arguments, **environment):
@@ -180,6 +186,7 @@ class Hosts:
         return found()
 
     def stop(self):
+        self.reserved.close()
         for process in self.started:
             process.send_to_all(signal.SIGKILL)
             process.communicate()
