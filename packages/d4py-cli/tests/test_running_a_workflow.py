@@ -377,7 +377,8 @@ slow |= {"importlib.metadata", "email", "subprocess", "tempfile", "secrets", "pa
 slow |= {"datetime", "decimal", "fractions", "platform", "uuid"}
 print([*slow & sys.modules.keys() - BEFORE])
 """
-        script = f"import sys; BEFORE = {{*sys.modules}}\n{script}"
+        # Python 3.15 and newer import pathlib for traceback, which any program with an error needs.
+        script = f"import sys, traceback; BEFORE = {{*sys.modules}}\n{script}"
         done = dispel4py(prefix=[sys.executable, "-c", script])
         assert ast.literal_eval(done.out.splitlines()[-1]) == []
 
