@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 from collections import Counter, defaultdict
+from importlib.util import find_spec
 
 import pytest
 from _pytest.doctest import DoctestModule
@@ -25,6 +26,8 @@ collect_ignore_glob = [
     # They are started in environments of their own, with libraries that are not here.
     "conformance/src/d4py_conformance/bench/programs/*.py",
 ]
+if find_spec("h5py") is None:
+    collect_ignore_glob.append("packages/d4py-cli/src/d4py_cli/output/hdf5_file.py")
 
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")
