@@ -106,7 +106,9 @@ def on_a_terminal(start, *arguments, stdout_too=True, stop_at=None, width=80, **
 
 
 def table_rows(screen):
-    return [line.split() for line in screen.lines if re.search(r"(done|failed|stopped) *$", line)]
+    # The line below the table may end with "99% done".
+    is_row = re.compile(r"(?<!% )(done|failed|stopped) *$").search
+    return [line.split() for line in screen.lines if is_row(line)]
 
 
 def test_the_table_is_drawn_anew_and_left_at_the_end(start, write):
