@@ -404,3 +404,69 @@ def test_i4_what_a_thread_logs_in_a_long_call_is_sent_during_the_call():
     executor.push(1, 0, "input", [1])
     executor.drain()
     assert seen == ["from a thread", "from the call"]
+
+
+class Keyed:
+    """An item that is grouped by its number, and does something when the engine reads that."""
+
+    def __init__(self, number, work):
+        self.number, self.work = number, work
+
+    def __getitem__(self, key):
+        self.work(self.number)
+        return self.number
+
+
+@pytest.mark.parametrize("do", ["log", "write"])
+def test_i5_no_thread_enters_while_the_engine_runs_code_of_an_item_that_logs_or_writes(do):
+    """Two threads in the engine at once might lose or repeat what they send."""
+    has_logged, got, together = threading.Event(), [], []
+    inside = threading.Lock()
+
+    def read_key(pe, number):
+        if not inside.acquire(blocking=False):
+            together.append(number)
+            return
+        if number == 1:
+            if do == "log":
+                pe.log("from the key")
+            else:
+                pe.write("output", Keyed(3, lambda number: None))
+            has_logged.set()
+            time.sleep(0.2)  # time for the flush thread to come in
+        inside.release()
+
+    def write_second(pe):
+        assert has_logged.wait(LIMIT)
+        pe.write("output", Keyed(2, lambda number: read_key(pe, number)))
+
+    def work(pe):
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(write_second, pe)
+            pe.write("output", Keyed(1, lambda number: read_key(pe, number)))
+            second.result(LIMIT)
+
+    keyed = Each(lambda pe, item: got.append(item.number))
+    keyed.add_input("input", grouping=[0])
+    limits = EngineLimits(linger_seconds=0.0)  # a write is sent at once
+    plan = make_plan(chain(Root(work), keyed), limits=limits)
+    executor = Executor(plan, None, log=lambda *line: None, copier=lambda item: item)
+    executor.call_root(0, iter([{}]))
+    assert together == []
+    assert sorted(got) == ([1, 2] if do == "log" else [1, 2, 3])
+
+
+def test_i4_an_object_may_log_when_python_frees_it_while_the_monitor_is_held():
+    """The garbage collector may run at any time, also in a thread that holds the monitor's lock."""
+    lines = LogLines(lambda *line: None)
+    runner = make_runner(Each(None), lines=lines, on_thread_written=lambda runner: False)
+
+    def log_inside():
+        with runner.monitor.changed:
+            runner.pe.log("from __del__")
+
+    thread = threading.Thread(target=log_inside, daemon=True)
+    thread.start()
+    thread.join(LIMIT / 6)
+    assert not thread.is_alive()
+    runner.close()

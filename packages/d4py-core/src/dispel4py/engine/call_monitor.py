@@ -34,7 +34,9 @@ class CallMonitor:
             that share the lists of what they write, have one.
         is_shared: other threads use the instance.
         has_failed: another thread that ran the engine has failed.
-        changed: guards all other state, and what threads of the PE write.
+        in_engine: the caller has returned to the engine in the middle of a call.
+        changed: guards all other state, and what threads of the PE write.  A thread may take it
+            twice: code of the user's may log wherever Python frees an object.
     """
 
     def __init__(
@@ -47,12 +49,11 @@ class CallMonitor:
         self.instances = 1
         self.is_shared = False
         self.has_failed = False
-        self._lock = threading.Lock()
-        self.changed = threading.Condition(self._lock)
+        self.in_engine = False
+        self.changed = threading.Condition(threading.RLock())
         self._flush = flush
         self._on_stuck = on_stuck
         self._limits = limits
-        self._in_engine = False
         self._is_entered = False
         self._is_closed = False
         self._is_requested = False
@@ -69,14 +70,17 @@ class CallMonitor:
                 self.changed.notify_all()
 
     def enter(self) -> None:
-        """Return to the engine in the middle of a call, once no other thread runs it."""
-        self._in_engine = True
+        """Return to the engine in the middle of a call, once no other thread runs it.
+
+        Not where `in_engine` is true: the first `leave` would let other threads enter.
+        """
+        self.in_engine = True
         if self.is_shared:
             self._wait_for_exit()
 
     def leave(self) -> None:
         """Return to the call."""
-        self._in_engine = False
+        self.in_engine = False
         if self._is_requested:
             with self.changed:
                 self.changed.notify_all()
@@ -103,7 +107,7 @@ class CallMonitor:
             self.changed.notify_all()
 
     def _wait_for_exit(self) -> None:
-        with self._lock:
+        with self.changed:
             is_entered = self._is_entered
         if is_entered:
             with self.changed:
@@ -136,7 +140,7 @@ class CallMonitor:
             self.has_failed = True
             self.changed.notify_all()
             has_returned = self.changed.wait_for(
-                lambda: not self.caller or self._in_engine or self._is_closed,
+                lambda: not self.caller or self.in_engine or self._is_closed,
                 self._limits.stuck_seconds,
             )
             caller = self.caller
@@ -170,7 +174,7 @@ class CallMonitor:
         return self._is_closed or self.has_failed
 
     def _can_enter(self) -> bool:
-        is_in_pe = self.caller and not self._in_engine
+        is_in_pe = self.caller and not self.in_engine
         return bool(is_in_pe) and not self._is_entered and not self._is_closed
 
     def _exit(self) -> None:

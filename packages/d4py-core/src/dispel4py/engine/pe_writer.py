@@ -109,11 +109,17 @@ class PEWriter:
         """Note that what the current call had written was sent, before the call is complete."""
 
     def log(self, pe_id: str, rank: int, message: str) -> None:
-        """Queue a line; one from a thread of the PE is sent by the engine's flush thread."""
+        """Queue a line, and send it if the PE's code has logged it.
+
+        One from a thread of the PE is sent by the engine's flush thread; one from code that the
+        engine runs, such as an item's `__getitem__` or `__del__`, with those of the next batch.
+        """
         assert self._lines is not None
         self._lines.put(pe_id, rank, message)
         monitor = self._monitor
         if get_ident() == monitor.caller:
+            if monitor.in_engine:
+                return
             monitor.enter()
             try:
                 self._lines.flush()

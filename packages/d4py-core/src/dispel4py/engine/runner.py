@@ -429,7 +429,12 @@ class Runner:
         self._send_written()
 
     def _send_written(self) -> None:
-        """Send what was written, in the middle of a batch."""
+        """Send what was written, in the middle of a batch.
+
+        What code that the engine runs has written, such as an item's `__del__`, waits.
+        """
+        if self.monitor.in_engine:
+            return
         started_at = self.clock()
         self.monitor.enter()
         try:
