@@ -331,6 +331,9 @@ class TestArrays:
             ([TIME.replace(tzinfo=ROME)], "datetime"),
             ([{"a/b": 1}], "the key 'a/b'"),
             ([{"a": {"b": 1}, "a.b": 2}], "a second field of this name in 'a.b'"),
+            ([{}, {"a": 1}], "fields that not all results have ('a')"),
+            ([{"a": 1}, {}], "fields that not all results have ('a')"),
+            ([{"a\udc80": 1}], "the text 'a\\udc80'"),
         ],
         ids=repr,
     )
@@ -347,6 +350,26 @@ def test_fields_of_hdf5_are_groups_by_their_dots_as_far_as_that_can_be(target):
         assert [fields[name][0] for name in ("No.", "a/b", "c/d")] == [1, 2, 3]
     assert "a field that others lie in in 'a'" in refusal(target(".h5"), {"a": 1, "a.b": 2})
     assert "a second field of this name in 'data'" in refusal(target(".h5"), {"": 1, "data": 2})
+
+
+@pytest.mark.parametrize(
+    ("ending", "first", "second", "found"),
+    [
+        (".npz", ("a.b", 1), ("a", {"b": 2}), "a second array PE0.a.b, after that of output 'a.b'"),
+        (".h5", ("a/b", 1), ("a", {"b": {"data": 2}}), "a second array PE0/a/b/data, after that"),
+        (".h5", ("a/b", 1), ("a", {"b": 2}), "an array PE0/a/b beside others in a group of that"),
+        (".h5", ("a", {"b": 1}), ("a/b", 2), "an array PE0/a/b beside others in a group of that"),
+        (".h5", ("a", 1), (".", 1), "the name PE0/./data"),
+    ],
+)
+def test_arrays_of_one_name_are_refused(target, ending, first, second, found):
+    """One of them would replace the other."""
+    with open_output(target(ending)) as file:
+        file.write("PE0", *first)
+        with pytest.raises(RunError) as caught:
+            file.write("PE0", *second)
+    assert found in str(caught.value)
+    assert [array.tolist() for array in read_arrays(target(ending)).values()] == [[1]]
 
 
 def test_archives_of_numpy_hold_times(target):

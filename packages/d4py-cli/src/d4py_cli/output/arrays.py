@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from d4py_cli.output.array_names import ArrayNames
 from d4py_cli.output.fields import leaves, named_fields
 from d4py_cli.output.refusals import NotHeldError, name_of_type
 from d4py_cli.output.scalars import check_text, is_missing, is_plain_array, plain_scalar
@@ -25,11 +26,13 @@ class Arrays:
     Args:
         kinds: kinds of types that the format takes; see `numpy.dtype.kind`.
         advice: what to do about other kinds.
+        names: the names of arrays in the file.
     """
 
-    def __init__(self, kinds: str, advice: str) -> None:
+    def __init__(self, kinds: str, advice: str, names: ArrayNames) -> None:
         self._kinds = kinds
         self._advice = advice
+        self._names = names
         self._fields: dict[tuple[str, str], dict[str, _Field]] = {}
 
     def accept(self, pe_id: str, output: str, data: Any) -> dict[str, Any]:
@@ -43,9 +46,10 @@ class Arrays:
             if name in values:
                 raise NotHeldError(name, "a second field of this name", "rename the field")
             values[name] = self._as_array(value, name)
-        fields = self._fields.setdefault((pe_id, output), {})
-        if not fields:
-            fields.update({name: _Field() for name in values})
+        fields = self._fields.get((pe_id, output))
+        if fields is None:
+            self._names.take(pe_id, output, values)
+            fields = self._fields[pe_id, output] = {name: _Field() for name in values}
         if fields.keys() != values.keys():
             changed = ", ".join(sorted(map(repr, fields.keys() ^ values.keys())))
             raise NotHeldError(
@@ -57,15 +61,15 @@ class Arrays:
 
     def stacked(
         self, records: Iterator[tuple[str, str, dict[str, Any]]]
-    ) -> Iterator[tuple[str, str, str, Any]]:
-        """Yield PE, output, field and array of all results that were accepted."""
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield the name and the array of each field of all results that were accepted."""
         collected: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for pe_id, output, values in records:
             collected.setdefault((pe_id, output), []).append(values)
         for (pe_id, output), results in collected.items():
             for name, field in self._fields[pe_id, output].items():
                 arrays = [values[name].astype(field.dtype, copy=False) for values in results]
-                yield pe_id, output, name, np.stack(arrays)
+                yield self._names.name_of(pe_id, output, name), np.stack(arrays)
 
     def _as_array(self, value: Any, field: str) -> Any:
         if is_missing(value):

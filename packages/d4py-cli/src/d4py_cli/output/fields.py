@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from d4py_cli.output.refusals import NotHeldError, below, name_of_type
+from d4py_cli.output.scalars import check_text
 
 #: Fields may be nested so deep.
 _MAX_DEPTH = 50
@@ -23,12 +24,13 @@ def named_fields(value: Any, field: str) -> Iterable[tuple[str, Any]] | None:
         field: where it is within the result.
 
     Raises:
-        NotHeldError: a mapping has a key that is no text.
+        NotHeldError: a mapping has a key that is no text, or none that a file can hold.
     """
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise NotHeldError(field, f"the key {key!r} of type {name_of_type(key)}")
+            check_text(key, field)
         return value.items()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [(entry.name, getattr(value, entry.name)) for entry in dataclasses.fields(value)]
