@@ -433,6 +433,29 @@ class TestTheFile:
             )
         assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.csv.partial"]
 
+    def test_results_are_kept_where_memory_does_not_do(self, tmp_path, monkeypatch):
+        file = open_output(str(tmp_path / "out.npz"))
+        file.write("PE0", "output", 1)
+
+        def savez(*arguments, **options):
+            raise MemoryError("Unable to allocate 64. GiB")
+
+        monkeypatch.setattr(np, "savez", savez)
+        with pytest.raises(RunError, match=r"MemoryError: Unable .* are in .*out\.npz\.partial"):
+            file.__exit__(None, None, None)
+        assert os.listdir(tmp_path) == ["out.npz.partial"]
+
+    def test_files_of_other_programs_beside_it_stay(self, tmp_path):
+        (tmp_path / "out.csv.partial").write_text("half a download")
+        with pytest.raises(OptionError, match=r"out\.csv\.partial, where .* another program"):
+            open_output(str(tmp_path / "out.csv"))
+        assert (tmp_path / "out.csv.partial").read_text() == "half a download"
+        (tmp_path / "out.csv.partial").unlink()
+        (tmp_path / "out.csv.new").write_text("of mine")
+        save(str(tmp_path / "out.csv"), 1)
+        assert (tmp_path / "out.csv.new").read_text() == "of mine"
+        assert sorted(os.listdir(tmp_path)) == ["out.csv", "out.csv.new"]
+
     def test_a_link_stays_one(self, tmp_path):
         os.symlink("real.csv", tmp_path / "link.csv")
         save(str(tmp_path / "link.csv"), 1)

@@ -20,6 +20,8 @@ from d4py_cli.locks import is_named, lock_for_writing
 from d4py_cli.output.refusals import NotHeldError, refusal
 from dispel4py.errors import OptionError, RunError
 
+#: What a pickle begins with.
+_PICKLE = pickle.PROTO + b"\x05"
 _LOGGER = logging.getLogger("dispel4py.cli")
 
 
@@ -91,9 +93,24 @@ class CollectedOutput:
                 raise OptionError(f"cannot write {name} (--output): {error.strerror}") from error
             lock_for_writing(spool, self._name, "--output")
             if is_named(spool, self._partial):
+                self._check_ours(spool)
                 spool.truncate(0)  # what a killed run has left
                 return spool
             spool.close()  # another run has removed it since
+
+    def _check_ours(self, spool: IO[bytes]) -> None:
+        """Refuse to empty a file that no run has left, such as a part of a download.
+
+        Raises:
+            OptionError: it is one.
+        """
+        spool.seek(0)
+        if spool.read(len(_PICKLE)) not in (b"", _PICKLE):
+            spool.close()
+            raise OptionError(
+                f"cannot write {self._name} (--output): {self._name}.partial, where results would"
+                " wait, is a file of another program; rename it, or choose another name"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +124,7 @@ class CollectedOutput:
         try:
             if error is None or self._count:
                 self._write_target()
-        except OSError as cause:
+        except Exception as cause:  # a library may raise anything; memory may not do
             failure = self._not_written(self._name, cause)
             if error is None:
                 raise failure from cause
@@ -136,7 +153,7 @@ class CollectedOutput:
     def _write_target(self) -> None:
         self._spool.flush()
         self._spool.seek(0)
-        beside = f"{self._target}.new"
+        beside = f"{self._partial}.new"  # FILE.new may be a file of the user's
         try:
             self._form.write(beside, self._records())
             with suppress(OSError):  # there is no such file yet, or it is another user's
@@ -151,8 +168,9 @@ class CollectedOutput:
         for _ in range(self._count):
             yield pickle.load(self._spool)
 
-    def _not_written(self, name: str, error: OSError) -> RunError:
+    def _not_written(self, name: str, error: Exception) -> RunError:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
         return RunError(
-            f"cannot write results to {name}: {error.strerror or error}; those before are in"
+            f"cannot write results to {name}: {reason}; those before are in"
             f" {self._name}.partial, each a pickle of (PE, output, data)"
         )

@@ -82,7 +82,7 @@ def write_page(target: str | os.PathLike[str], summary: RunSummary) -> None:
     """
     text = make_page(summary)
     path = os.path.realpath(target)  # a link stays one
-    beside = f"{path}.new"
+    beside = f"{path}.{os.getpid()}.new"  # another run may write the page, too
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
