@@ -5,25 +5,26 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import random
+from contextlib import suppress
+from time import monotonic, sleep
 from typing import IO, Any
 
 from dispel4py.errors import OptionError
 
 #: A file system without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+#: For how long a run waits for others that only look whether the file is locked.
+_LOOKING_SECONDS = 1.0
+_AGAIN_SECONDS = 0.002
 
 
 def is_locked(file: IO[Any]) -> bool:
     """Return whether a run is writing to an open file."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _set_lock(file, fcntl.LOCK_SH):
         return True
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return False
-    fcntl.flock(file, fcntl.LOCK_UN)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_UN)
     return False
 
 
@@ -46,14 +47,28 @@ def lock_for_writing(file: IO[Any], target: str, option: str) -> None:
     Raises:
         OptionError: another run is writing to it.
     """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    give_up_at = monotonic() + _LOOKING_SECONDS
+    while not (is_mine := _set_lock(file, fcntl.LOCK_EX)):
+        # `is_locked`, in another process, has a lock for a moment; that of a run is exclusive.
+        if monotonic() > give_up_at or not _set_lock(file, fcntl.LOCK_SH):
+            break
+        fcntl.flock(file, fcntl.LOCK_UN)
+        sleep(random.uniform(0, _AGAIN_SECONDS))  # another run may be here, too
+    if not is_mine:
         file.close()
         raise OptionError(
             f"cannot write {target} ({option}): another run is writing to it; choose another name,"
             " or wait until that run has ended"
-        ) from error
+        )
+
+
+def _set_lock(file: IO[Any], kind: int) -> bool:
+    """Set a lock; return False if another open file has one that excludes it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
+    return True
