@@ -1,5 +1,6 @@
 """Runs with autoscaling in processes; see test_scaling.py for simulated ones."""
 
+import argparse
 import csv
 import itertools
 import signal
@@ -13,6 +14,7 @@ import pytest
 from d4py_conformance.waiting import LIMIT
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import OptionError, ProcessingError
+from dispel4py.registry import load_mapping
 
 WORKERS = 6
 BURSTS, ITEMS = 3, 60
@@ -137,4 +139,39 @@ def test_c4_the_trace_is_written_after_ctrl_c(tmp_path, wait_until):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LIMIT)
     assert process.returncode == 130
+    assert read(tmp_path / "trace.csv")
+
+
+def test_files_that_options_name_are_in_the_folder_where_the_command_was_typed(
+    tmp_path, monkeypatch
+):
+    """A workflow may change the folder when it is imported."""
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    load_mapping("dyn_auto_redis").add_arguments(parser)
+    options = parser.parse_args(["--scaling-trace", "trace.csv", "--key-file", "run.key"])
+    assert options.scaling_trace == str(tmp_path / "trace.csv")
+    assert options.key_file == str(tmp_path / "run.key")
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--scaling-trace", ""])
+
+
+def test_the_trace_of_a_workflow_that_changes_the_folder_is_where_it_was_asked_for(tmp_path):
+    flow = """
+        import os
+        from dispel4py import ProducerPE, WorkflowGraph
+
+        os.chdir("elsewhere")
+        graph = WorkflowGraph()
+        graph.add(ProducerPE())
+    """
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "flow.py").write_text(textwrap.dedent(flow))
+    command = "dyn_auto_multi flow.py -i 1 -n 2 --scaling-trace trace.csv"
+    subprocess.run(
+        [sys.executable, "-m", "dispel4py", *command.split()],
+        cwd=tmp_path,
+        check=True,
+        timeout=LIMIT,
+    )
     assert read(tmp_path / "trace.csv")

@@ -1,5 +1,6 @@
 """`zmq_multi` on one host, where it differs from `multi`."""
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def test_options_for_several_hosts_need_an_address(graph):
         run(graph, "zmq_multi", 5, connect="tcp://127.0.0.1:5555")
     with pytest.raises(OptionError, match="a WORKFLOW is missing"):
         ZmqMultiMapping().join_run(RunOptions())
+
+
+def test_the_key_is_in_the_folder_where_the_command_was_typed(tmp_path, monkeypatch):
+    """A workflow may change the folder when it is imported."""
+    monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    ZmqMultiMapping().add_arguments(parser)
+    assert parser.parse_args(["--key-file", "run.key"]).key_file == str(tmp_path / "run.key")
 
 
 def test_it_has_the_capabilities_of_multi():

@@ -42,6 +42,7 @@ from dispel4py.errors import (
     UsageError,
     WorkerLostError,
 )
+from dispel4py.files.file_argument import file_argument
 from dispel4py.registry import (
     CheckingMapping,
     CollectiveMapping,
@@ -105,6 +106,7 @@ __all__ = [
     "check_copies",
     "copy_item",
     "events_of",
+    "file_argument",
     "make_bundle",
     "make_plan",
     "picklable_error",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.mappings.base import DynamicMapping
+from dispel4py.files.file_argument import file_argument
 
 
 class AutoscaledMapping(DynamicMapping):
@@ -40,6 +41,7 @@ class AutoscaledMapping(DynamicMapping):
         )
         group.add_argument(
             "--scaling-trace",
+            type=file_argument,
             metavar="FILE",
             help="write active workers and backlog over time to FILE, as CSV",
         )

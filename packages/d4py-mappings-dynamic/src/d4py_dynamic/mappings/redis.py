@@ -30,6 +30,7 @@ from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.run_events import EventTee, events_of
 from dispel4py.errors import OptionError, ServiceError, TerminatedError
+from dispel4py.files.file_argument import file_argument
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import KEY_VARIABLE, driver_secret
 from dispel4py.result import RunOptions
@@ -242,6 +243,7 @@ class RedisMapping(DynamicMapping):
         super().add_arguments(parser)
         parser.add_argument(
             "--key-file",
+            type=file_argument,
             metavar="FILE",
             help="let workers join this run that have the key in FILE, which is created if it does"
             " not exist; the variable D4PY_KEY may hold the key instead",

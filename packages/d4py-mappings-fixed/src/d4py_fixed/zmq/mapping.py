@@ -21,6 +21,7 @@ from d4py_fixed.zmq.addresses import address_of, listen_at_path
 from d4py_fixed.zmq.transport import ZmqTransport
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError
+from dispel4py.files.file_argument import file_argument
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.files.socket_directory import make_socket_directory
 from dispel4py.result import RunOptions, RunResult
@@ -69,6 +70,7 @@ class ZmqMultiMapping:
         )
         several.add_argument(
             "--key-file",
+            type=file_argument,
             metavar="FILE",
             help="file with the run's key, written by --bind if it does not exist; the variable"
             " D4PY_KEY may hold the key instead",
