@@ -13,8 +13,10 @@ from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.shared_heap import make_heap_file
 from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Task
-from dispel4py import ProducerPE, WorkflowGraph
+from d4py_dynamic.store.unread_items import naming_senders
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.plan import make_plan
 from dispel4py.errors import ItemError
 
 
@@ -94,6 +96,24 @@ class TestItemsThatCannotBeUnpickled:
         graph.add(MakesProcessBound())
         with pytest.raises(ItemError, match=r"cannot be unpickled .*LookupError: wrong process"):
             in_processes(graph, 1, 1)
+
+    def test_c3_what_has_sent_it_is_named(self, in_processes):
+        graph = WorkflowGraph()
+        graph.add(MakesProcessBound())
+        with pytest.raises(ItemError, match=r"; sent by MakesProcessBound0 \('output'\)$"):
+            in_processes(graph, 1, 1)
+
+    def test_c3_of_a_task_its_senders_and_its_receiver_are_named(self):
+        graph, receiver = WorkflowGraph(), IterativePE()
+        for _ in range(2):
+            graph.connect(ProducerPE(), "output", receiver, "input")
+        plan, codec = make_plan(graph), codec_with(None)
+        number = next(pe.index for pe in plan.pes if pe.id.startswith("Iterative"))
+        data = codec.pack(codec.pickle(Task(ITEMS, number, ANY, "input", [{"a": Exits()}, 1])))
+        first, second = (pe.id for pe in plan.pes if pe.is_root)
+        named = rf"; sent by {first} \('output'\) or {second} \('output'\) to input 'input' of "
+        with pytest.raises(ItemError, match=named + plan.pes[number].id), naming_senders(plan):
+            codec.unpack(data)
 
 
 class TestEnvelope:

@@ -31,6 +31,7 @@ from d4py_dynamic.store.protocols import (
     WorkerStopping,
 )
 from d4py_dynamic.store.tasks import ANY, CALLS, FINISH, Task, is_pinned
+from d4py_dynamic.store.unread_items import naming_senders
 from d4py_dynamic.worker.outbox import pieces
 from dispel4py.checks.undeclared_state import undeclared_state_error
 from dispel4py.core import show_log
@@ -122,11 +123,12 @@ class Driver:
             self._on_started([feeder.root for feeder in self._feeders])
             for feeder in self._feeders:
                 feeder.start()
-            self._loop()
-            self._supervisor.shutdown(lambda: self._take_events(0.0))
-            while events := self._store.events(0.0):
-                for event in events:
-                    self._handle(event)
+            with naming_senders(self._plan):
+                self._loop()
+                self._supervisor.shutdown(lambda: self._take_events(0.0))
+                while events := self._store.events(0.0):
+                    for event in events:
+                        self._handle(event)
         except RunError as error:
             if not isinstance(error, ServiceError):
                 with suppress(ServiceError):

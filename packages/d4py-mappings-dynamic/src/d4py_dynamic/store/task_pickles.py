@@ -11,10 +11,9 @@ import pickle
 from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
-from d4py_dynamic.store.serialization import CODEC, dumps
+from d4py_dynamic.store.serialization import CODEC, dumps, loads_named
 from d4py_dynamic.store.shared_heap import Block, SharedHeap
 from d4py_dynamic.store.tasks import Task
-from dispel4py.engine.codec import loads_items
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 
@@ -98,9 +97,9 @@ class TaskCodec:
             token: the token of its lease; None if this process does not end it.
 
         Raises:
-            ItemError: an item cannot be unpickled in this process.
+            UnreadableItemError: an item cannot be unpickled in this process.
         """
-        found: Task | _Shared = loads_items(data)
+        found: Task | _Shared = loads_named(data)
         if not isinstance(found, _Shared):
             return found
         heap = self._heap
@@ -111,7 +110,7 @@ class TaskCodec:
             heap.copy(buffer) if isinstance(buffer, Block) else bytearray(buffer)
             for buffer in found.buffers
         ]
-        task: Task = loads_items(found.data, buffers)
+        task: Task = loads_named(found.data, buffers)
         return task
 
     def shared_bytes(self, token: Hashable) -> int:

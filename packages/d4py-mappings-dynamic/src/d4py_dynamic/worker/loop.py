@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from d4py_dynamic.store.protocols import TaskStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, REDELIVERIES, Commit, Lease, StoreStatus, is_pinned
+from d4py_dynamic.store.unread_items import naming_senders
 from d4py_dynamic.worker.lease_run import LeaseRun, RunStack, Wait
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.load import LoadMonitor
@@ -66,6 +67,7 @@ class Worker:
         limits: WorkerLimits = WorkerLimits(),
         meter: Meter | None = None,
     ) -> None:
+        self._plan = plan
         self._meter = meter
         skips = on_error == "skip"
         self._store = store
@@ -99,9 +101,10 @@ class Worker:
 
         Raises:
             ProcessingError: a PE raised, and `on_error` says to stop.
+            ItemError: an item cannot be unpickled in this process.
             ServiceError: the store failed.
         """
-        with self._preemptor.running(), self._executor.closing():
+        with naming_senders(self._plan), self._preemptor.running(), self._executor.closing():
             while not self._inbox.is_ending:
                 self._process_next()
                 self._executor.flush_log()

@@ -14,9 +14,9 @@ from d4py_dynamic.store.protocols import (
     Quiescent,
     Results,
 )
+from d4py_dynamic.store.serialization import loads_named
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Task, is_pinned
-from dispel4py.engine.codec import loads_items
 from dispel4py.engine.plan import Plan
 from dispel4py.result import InstanceStats
 
@@ -81,7 +81,7 @@ class InMemoryRunStore:
             if isinstance(found, int):
                 events.append(Quiescent(found))
                 continue
-            event: Event = loads_items(found)
+            event: Event = loads_named(found)
             self._results_seen += isinstance(event, Results)
             events.append(event)
         return events

@@ -14,8 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from d4py_dynamic.store.redis.keys import FIELD
-from d4py_dynamic.store.serialization import CODEC, dumps
-from dispel4py.engine.codec import ForeignBytesError, loads_items
+from d4py_dynamic.store.serialization import CODEC, dumps, loads_named
+from dispel4py.engine.codec import ForeignBytesError
 
 #: Length of the nonce that AES-GCM recommends.
 _NONCE_BYTES = 12
@@ -76,7 +76,7 @@ class Envelope:
             ForeignBytesError: see `unseal`.
             ItemError: an item cannot be unpickled in this process.
         """
-        return loads_items(self.unseal_entry(fields, stream))
+        return loads_named(self.unseal_entry(fields, stream))
 
     def unseal_entry(self, fields: Mapping[bytes, bytes], stream: str) -> bytes:
         """Return the bytes in an entry of a stream; raises as `unseal` does."""
