@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from d4py_cli import guarded_record
 from d4py_cli.runs.run_folder import RunFolder
 from d4py_conformance.waiting import LIMIT
 from dispel4py.events import RunEnded
@@ -244,6 +245,8 @@ def test_a_record_that_did_not_get_all_events_is_an_error(invoke, write, monkeyp
         return [event for event in take(queue) if not isinstance(event, RunEnded)]
 
     monkeypatch.setattr(ObserverQueue, "_take", take_all_but_the_end)
+    monkeypatch.setattr(guarded_record, "_SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(guarded_record, "_STUCK_SECONDS", 0.1)
     done = invoke("simple", "wf.py", "-i", 3, "--log", "run.jsonl")
     assert done.status == 1
     assert done.out == "Outputs: {'Square1': {'output': [1, 4, 9]}}\n"

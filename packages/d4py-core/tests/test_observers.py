@@ -201,6 +201,48 @@ def test_c8_what_a_slow_observer_misses_is_counted():
     assert observer.of(RunEnded) == [ended]
 
 
+@pytest.mark.parametrize(("seconds", "missed"), [(60.0, 0), (0.0, 7)])
+def test_c8_where_too_much_waits_the_run_waits_a_while_for_one_that_needs_all(seconds, missed):
+    observer = Blocked()
+    observer.needs_all_events = True
+    queue = ObserverQueue(observer, ObserverLimits(waiting_events=3, wait_seconds=seconds))
+    queue.start()
+    queue.put(report(0))
+    assert observer.entered.wait(60)
+    for number in range(3):
+        queue.put(Message(0.0, "INFO", str(number)))
+    if seconds:
+        observer.may_go_on.set()
+    for number in range(3, 10):
+        queue.put(Message(0.0, "INFO", str(number)))
+    observer.may_go_on.set()
+    queue.close()
+    texts = [event.text for event in observer.of(Message)]
+    assert texts[: 10 - missed] == [str(number) for number in range(10 - missed)]
+    assert texts[10 - missed :] == [
+        f"{missed} events were left out, as this observer is slow" for _ in range(missed > 0)
+    ]
+
+
+def test_c8_one_that_needs_all_and_logs_does_not_wait_for_itself():
+    class Logs(Record):
+        needs_all_events = True
+
+        def on_event(self, event):
+            super().on_event(event)
+            if len(self.events) == 1:
+                for number in range(5):
+                    queue.put(Message(0.0, "INFO", str(number)))
+
+    observer = Logs()
+    queue = ObserverQueue(observer, ObserverLimits(waiting_events=3, wait_seconds=3600.0))
+    queue.start()
+    queue.put(report(0))
+    while len(observer.events) < 4:
+        assert queue._thread.is_alive()
+    queue.close()
+
+
 def test_c8_a_run_does_not_wait_for_an_observer_that_hangs(caplog):
     observer = Blocked()
     queue = ObserverQueue(observer, ObserverLimits(end_seconds=0.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from types import TracebackType
 from typing import Protocol
 
@@ -13,6 +14,10 @@ from dispel4py.events import Event, Observer, RunEnded
 from dispel4py.result import RunResult
 
 _LOGGER = logging.getLogger("dispel4py.cli")
+#: Seconds after which a run that is over says that it waits for a record.
+_SILENT_SECONDS = 1.0
+#: Seconds without any event taken after which it does not wait longer.
+_STUCK_SECONDS = 10.0
 
 
 class Written(Observer, Protocol):
@@ -38,9 +43,12 @@ class GuardedRecord:
         sources: adds the files of the workflow to the start of the run.
 
     Attributes:
+        needs_all_events: see `dispel4py.observing.observer_queue`.
         option: see above.
         error: the first error; None if all could be written.
     """
+
+    needs_all_events = True
 
     def __init__(self, record: Written, option: str, sources: WorkflowSources) -> None:
         self._record = record
@@ -48,6 +56,8 @@ class GuardedRecord:
         self._sources = sources
         self.error: Exception | None = None
         self._has_begun = self._has_ended = False
+        self._taken = 0
+        self._is_over = threading.Event()
 
     def __repr__(self) -> str:
         return self.option
@@ -63,6 +73,12 @@ class GuardedRecord:
         except (RunError, OSError) as error:
             if text := self._note(error):
                 _LOGGER.warning("%s", text)
+        except BaseException:
+            self._is_over.set()  # it gets no more events
+            raise
+        self._taken += 1
+        if isinstance(event, RunEnded):
+            self._is_over.set()
 
     def finish(self, result: RunResult) -> None:
         """Give the record the result of a run that has done its work."""
@@ -74,6 +90,8 @@ class GuardedRecord:
         error: BaseException | None,
         where: TracebackType | None,
     ) -> None:
+        if self._has_begun:
+            self._wait_for_end()
         try:
             self._record.__exit__(kind, error, where)
             if self._has_begun and not self._has_ended:  # it was too slow, or failed
@@ -81,6 +99,17 @@ class GuardedRecord:
         except (RunError, OSError) as failure:
             if text := self._note(failure):  # after the run, when its log lines are not shown
                 print_message(f"dispel4py: {text}")
+
+    def _wait_for_end(self) -> None:
+        """Wait until the record has taken all events, as long as it takes any."""
+        if self._is_over.wait(_SILENT_SECONDS):
+            return
+        print_message(f"waiting until {self.option} is written; Ctrl-C ends that")
+        before = -1
+        while before != self._taken:
+            before = self._taken
+            if self._is_over.wait(_STUCK_SECONDS):
+                return
 
     def _note(self, error: RunError | OSError) -> str:
         """Return a warning of the first error; "" for others, which follow from it."""

@@ -17,11 +17,13 @@ class Record:
     Attributes:
         started: the start of the run; None before it.
         result: the result of the run, or what there was of it when it failed; None before.
+        is_done: the run has done its work.
     """
 
     def __init__(self) -> None:
         self.started: RunStarted | None = None
         self.result: RunResult | None = None
+        self.is_done = False
 
     def on_event(self, event: Event) -> None:
         """Take an event of the run."""
@@ -31,6 +33,7 @@ class Record:
     def finish(self, result: RunResult) -> None:
         """Take the result of a run that has done its work."""
         self.result = result
+        self.is_done = True
 
     def write(self) -> None:
         """Write what is to be left of the run.

@@ -114,9 +114,10 @@ class RunFolder(Record):
     def _write_end(self) -> None:
         assert self.started is not None
         ended = self._summary.ended
+        unknown = "done" if self.is_done else "failed"  # where the log was too slow for its end
         totals = self._summary.totals().values()
         self._about |= {
-            "state": "failed" if ended is None else ended.outcome,
+            "state": unknown if ended is None else ended.outcome,
             "seconds": self._summary.seconds,
             "message": "" if ended is None else ended.message,
             "calls": sum(total.calls for total in totals),

@@ -11,12 +11,15 @@ class ObserverLimits(NamedTuple):
     Attributes:
         waiting_events: events that may wait for a slow observer, beside reports; others are left
             out, and counted.
+        wait_seconds: how long a run waits for an observer with `needs_all_events`, each time when
+            so many wait.
         end_seconds: how long a run that is over waits for a slow observer.
         failure_seconds: time between two events about failures of the same kind.
         kept_reports: reports of an instance that a recording keeps.
     """
 
     waiting_events: int = 10_000
+    wait_seconds: float = 0.5
     end_seconds: float = 1.0
     failure_seconds: float = 0.5
     kept_reports: int = 240

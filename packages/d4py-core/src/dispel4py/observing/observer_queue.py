@@ -1,6 +1,9 @@
 """`ObserverQueue`: calls one observer in a thread of its own, so that it cannot slow the run.
 
 Reports are cumulative, so a newer one replaces one that waits; all other events come in order.
+
+An observer with a true attribute `needs_all_events`, such as a log, slows the run a little rather
+than miss an event, and waits itself for what comes after the run's end.
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ class ObserverQueue:
 
     def __init__(self, observer: Observer, limits: ObserverLimits) -> None:
         self._observer = observer
+        self._needs_all = getattr(observer, "needs_all_events", False)
         self._limits = limits
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, Event] = {}
@@ -48,13 +52,24 @@ class ObserverQueue:
         with self._changed:
             key = _key_of(event)
             if key is None:
-                if len(self._waiting) >= self._limits.waiting_events and isinstance(event, _MINOR):
+                if isinstance(event, _MINOR) and not (self._has_space() or self._wait_for_space()):
                     self._left_out += 1
                     return
                 key = self._number = self._number + 1
             self._waiting.pop(key, None)
             self._waiting[key] = event
             self._changed.notify()
+
+    def _has_space(self) -> bool:
+        return len(self._waiting) < self._limits.waiting_events
+
+    def _wait_for_space(self) -> bool:
+        """Wait a while if the observer needs all events; return whether there is space."""
+        if not self._needs_all or self._left_out or not self._thread.is_alive():
+            return False
+        if self._thread is threading.current_thread():  # it has logged something itself
+            return False
+        return self._changed.wait_for(self._has_space, self._limits.wait_seconds)
 
     def start(self) -> None:
         """Start to call the observer."""
@@ -68,7 +83,7 @@ class ObserverQueue:
         if not self._thread.ident:  # the run has failed before it began
             return
         self._thread.join(self._limits.end_seconds)
-        if self._thread.is_alive():
+        if self._thread.is_alive() and not self._needs_all:
             RUN_LOG.warning(
                 "the observer %s is slow: the run has ended without waiting for it longer",
                 shorten(self._observer),
@@ -93,6 +108,7 @@ class ObserverQueue:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
             events = [*self._waiting.values()]
             self._waiting.clear()
+            self._changed.notify_all()
             if self._left_out:
                 text = f"{self._left_out} events were left out, as this observer is slow"
                 events.append(Message(events[-1].time, "WARNING", text))
