@@ -1,10 +1,14 @@
 """A worker process ends as a program does."""
 
+import multiprocessing
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from dispel4py.errors import RunError
+from dispel4py.processes.worker_reports import ReportWriter
 
 #: A program whose worker does something and ends; what it leaves are lines of a file.
 PROGRAM = """
@@ -165,3 +169,44 @@ def test_i10_a_forked_worker_leaves_what_waits_in_files_of_its_parent_to_the_par
         [sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, timeout=60, check=True
     )
     assert (tmp_path / "lines").read_text() == "once\n"
+
+
+def test_a_worker_whose_parent_is_gone_reports_its_error_to_no_one():
+    """It would end with a traceback about the broken pipe."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    reading.close()
+    ReportWriter(writing).failed(RunError("the run is over"))
+    assert writing.closed
+
+
+def test_c5_where_the_fork_server_was_killed_no_worker_can_replace_others(tmp_path):
+    """Its workers end with it, and the folder of its socket is gone."""
+    program = """
+        import os, signal
+        from multiprocessing import forkserver
+        from dispel4py.processes.pool import WorkerPool
+        from dispel4py.processes.start_methods import Start
+
+        def work(side):
+            pass
+
+        if __name__ == "__main__":
+            pool = WorkerPool(work, [()], Start("forkserver"))
+            pool.wait_until_ended()
+            os.unlink(forkserver._forkserver._forkserver_address)
+            try:
+                pool.add(())
+            except Exception as error:
+                print(type(error).__name__, error)
+            pool.stop()
+        """
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("RunError cannot start worker 1: the fork server has ended")

@@ -283,8 +283,9 @@ def exit_cause(exitcode: int) -> str:
 
 def _start_failure(error: Exception, number: int, method: str) -> D4pyError:
     """Return the error of d4py for an exception that the start of a worker has raised."""
-    if method == "forkserver" and isinstance(error, ConnectionError | EOFError):
-        # Since Python 3.14 the fork server imports the main script, and ends where that raises.
+    if method == "forkserver" and isinstance(error, ConnectionError | EOFError | FileNotFoundError):
+        # Since Python 3.14 the fork server imports the main script, and ends where that raises.  If
+        # it is killed, its workers end, and remove the folder of its socket.
         return RunError(f"cannot start worker {number}: the fork server has ended{_UNREPORTED}")
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM):
         return RunError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import connection
 
 from dispel4py.errors import D4pyError, RunError
@@ -43,7 +44,8 @@ class ReportWriter:
 
     def failed(self, error: BaseException) -> None:
         """Report an error, and nothing after it."""
-        self._file.send_bytes(picklable_error(error))
+        with suppress(OSError):  # the parent is gone
+            self._file.send_bytes(picklable_error(error))
         self._file.close()
 
 
