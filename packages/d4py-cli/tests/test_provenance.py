@@ -1,5 +1,6 @@
 """`--provenance`: what a real run writes; `test_crates.py` has it read by others."""
 
+import argparse
 import errno
 import hashlib
 import json
@@ -9,7 +10,9 @@ import threading
 import pytest
 
 from d4py_cli.provenance import crate
+from d4py_cli.provenance.record import ProvenanceRecord
 from d4py_cli.report import environment
+from dispel4py.errors import OptionError
 
 DECLARING = """
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
@@ -144,6 +147,16 @@ def test_a_folder_with_files_is_refused(invoke, write, folder):
     assert done.status == 2
     assert "the folder is not empty" in done.err
     assert [path.name for path in (folder / "crate").iterdir()] == ["precious.txt"]
+
+
+def test_a_second_run_into_one_folder_is_refused(tmp_path):
+    """Their files would be mixed, or one crate would be gone."""
+    first = ProvenanceRecord(str(tmp_path / "crate"), argparse.Namespace())
+    with pytest.raises(OptionError, match=r"crate \(--provenance\): another run is writing to it"):
+        ProvenanceRecord(str(tmp_path / "crate"), argparse.Namespace())
+    first.discard()
+    ProvenanceRecord(str(tmp_path / "crate"), argparse.Namespace()).discard()
+    assert not (tmp_path / "crate").exists()
 
 
 def test_a_refused_run_leaves_no_folder(invoke, write, folder):

@@ -19,6 +19,32 @@ _LOOKING_SECONDS = 1.0
 _AGAIN_SECONDS = 0.002
 
 
+class OpenFolder:
+    """A folder that is open, so that it can be locked.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._descriptor: int | None = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        if self._descriptor is None:
+            raise ValueError("the folder is closed")
+        return self._descriptor
+
+    def close(self) -> None:
+        """Close it, and end its lock; it may be closed already."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
 def is_locked(file: IO[Any]) -> bool:
     """Return whether a run is writing to an open file."""
     if not _set_lock(file, fcntl.LOCK_SH):
@@ -36,11 +62,11 @@ def is_named(file: IO[Any], name: str) -> bool:
         return False
 
 
-def lock_for_writing(file: IO[Any], target: str, option: str) -> None:
+def lock_for_writing(file: IO[Any] | OpenFolder, target: str, option: str) -> None:
     """Lock a file until it is closed, and close it if that is not possible.
 
     Args:
-        file: the open file.
+        file: the open file, or folder.
         target: the file's name for a message.
         option: the option that named it.
 
@@ -62,7 +88,7 @@ def lock_for_writing(file: IO[Any], target: str, option: str) -> None:
         )
 
 
-def _set_lock(file: IO[Any], kind: int) -> bool:
+def _set_lock(file: IO[Any] | OpenFolder, kind: int) -> bool:
     """Set a lock; return False if another open file has one that excludes it."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)

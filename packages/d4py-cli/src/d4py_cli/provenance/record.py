@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from d4py_cli.locks import OpenFolder, lock_for_writing
 from d4py_cli.provenance.account import given_parameters, make_account
 from d4py_cli.record import Record
 from d4py_cli.report.environment import command_line
@@ -40,7 +41,10 @@ class ProvenanceRecord(Record):
         self._is_new = not self._path.exists()
         try:
             self._path.mkdir(parents=True, exist_ok=True)
+            self._folder = OpenFolder(self._path)
+            lock_for_writing(self._folder, target, "--provenance")
             if any(self._path.iterdir()):
+                self._folder.close()
                 raise OptionError(
                     f"cannot write {target} (--provenance): the folder is not empty; choose another"
                 )
@@ -62,6 +66,12 @@ class ProvenanceRecord(Record):
         Raises:
             RunError: it cannot be written, or the workflow has no file.
         """
+        try:
+            self._write()
+        finally:
+            self._folder.close()
+
+    def _write(self) -> None:
         from d4py_cli.provenance.crate import write_crate
         from d4py_cli.provenance.prov_document import write_prov
 
@@ -94,6 +104,7 @@ class ProvenanceRecord(Record):
         """Remove the folder, if it is new."""
         if self._is_new:
             self._path.rmdir()
+        self._folder.close()
 
     def _results(self) -> list[Path]:
         output = self._options.output
