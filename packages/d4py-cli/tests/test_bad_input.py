@@ -1,5 +1,7 @@
 """What is wrong with a call, a workflow or a graph is said in one message, with exit status 2."""
 
+import sys
+
 import pytest
 
 from d4py_conformance.waiting import NEVER
@@ -352,3 +354,28 @@ class TestWhileItRuns:
         assert done.status == 1
         assert "127.0.0.1:1" in done.err
         assert "Traceback" not in done.err
+
+
+class TestTheCurrentFolder:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("simple", "wf"),
+            ("simple", "{folder}/wf.py", "--log", "log"),
+            ("simple", "{folder}/wf.py", "--run-dir", "{folder}/runs"),
+            ("mpi", "{folder}/wf.py", "-n", "2"),
+            ("multi", "{folder}/wf.py", "-n", "2", "--start-method", "spawn"),
+        ],
+        ids=" ".join,
+    )
+    def test_one_that_was_removed_is_named(self, dispel4py, write, folder, arguments):
+        write("wf.py")
+        without = ("sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh")
+        done = dispel4py(
+            *(text.format(folder=folder) for text in arguments),
+            prefix=(*without, sys.executable, "-m", "dispel4py"),
+        )
+        assert done.status == 2
+        assert "current folder" in done.err
+        assert "Traceback" not in done.err
+        assert not [*folder.glob("runs/*")]

@@ -17,7 +17,7 @@ from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
-from dispel4py.errors import D4pyError, ProcessingError, WorkflowLoadError
+from dispel4py.errors import D4pyError, ProcessingError, UsageError, WorkflowLoadError
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.marks import mark_environment
 from dispel4py.processes.process_table import boot_ticks
@@ -70,6 +70,11 @@ def _run(argv: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _is_output_closed():
             return 0  # the work is done; the reader, such as `head`, has ended before
+        if isinstance(error, FileNotFoundError) and _is_folder_gone():
+            _print_message(
+                "error: the current folder has been removed; change to one that is there"
+            )
+            return UsageError.exit_status
         traceback.print_exc()
         _print_message("error: this is a bug in d4py; please report it with the lines above")
         return 1
@@ -149,6 +154,15 @@ def _is_output_closed() -> bool:
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _is_folder_gone() -> bool:
+    """Return whether the current folder has been removed, which many functions of Python need."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def _flush_stdout() -> None:

@@ -54,11 +54,12 @@ class RunFolder(Record):
         super().__init__()
         self._summary = RunSummary()
         self._began = datetime.now(UTC)
+        directory = os.getcwd()  # before anything is made: it may have been removed
         self.path = self._make(Path(run_dir))
         self._about: dict[str, Any] = {
             "schema": 1,
             "command": [without_passwords(word) for word in sys.orig_argv],
-            "directory": os.getcwd(),
+            "directory": directory,
             "began": self._began.isoformat(timespec="milliseconds"),
             "pid": os.getpid(),
             "output": output if output in (None, "-") else os.path.abspath(str(output)),

@@ -292,4 +292,6 @@ def _start_failure(error: Exception, number: int, method: str) -> D4pyError:
             f"cannot start worker {number}: {error}; use fewer processes, or raise the limit"
             " on processes (ulimit -u) or on memory"
         )
+    if isinstance(error, FileNotFoundError) and method == "spawn":
+        return OptionError(f"cannot start worker {number}: {error}; is the current folder there?")
     return OptionError(f"cannot start processes on this system ({error}); use the mapping 'simple'")
