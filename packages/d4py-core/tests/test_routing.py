@@ -300,6 +300,32 @@ def test_key_that_an_item_lacks_is_answered_with_the_receiver_and_what_to_send(i
     assert advice in str(error)
 
 
+class Pairs:
+    """An item whose `__getitem__` raises StopIteration where there is no such key."""
+
+    def __init__(self, *pairs):
+        self.pairs = pairs
+
+    def __getitem__(self, key):
+        return next(value for name, value in self.pairs if name == key)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_an_item_whose_key_raises_stop_iteration_is_an_error_and_no_other_is_lost(count):
+    """It would end a `map` over the items, and those that follow would be lost."""
+    bad = Pairs(("b", 1))
+    good = [Pairs(("a", number)) for number in range(4)]
+    failed = Collect()
+    way = router("group_by", count, keys=["a"], on_error=failed)
+    received = deliver(way, [[*good[:2], bad, *good[2:]]])
+    got = [item for items in received.values() for item in items]
+    assert sorted(item.pairs for item in got) == [item.pairs for item in good]
+    ((error, item),) = failed.failed
+    assert item is bad
+    assert "cannot be read" in str(error)
+    assert "StopIteration" in str(error)
+
+
 def test_cached_keys_are_limited():
     from dispel4py.engine import routing
 

@@ -155,10 +155,13 @@ class Router:
         """Return the items that have a key, and their keys."""
         with_ids, key_of = self.route.with_ids, self._key_of
         try:
-            return items, [*map(key_of, without_ids(items) if with_ids else items)]
+            keys = [*map(key_of, without_ids(items) if with_ids else items)]
+            if len(keys) == len(items):
+                return items, keys  # else one has raised StopIteration, which ends `map`
         except BaseException as error:  # a user's __getitem__ may raise anything
             reraise_foreign(error)  # else there is one that has none: see which
-        found, keys = [], []
+        found: list[Any] = []
+        keys = []
         for item in items:
             data = item.data if with_ids else item
             try:
