@@ -253,7 +253,7 @@ def test_c4_shutdown_stops_all_workers_and_waits_for_them(run):
     for rank in run.supervisor.ranks:
         run.adopt_assigned(rank)
     polls = []
-    run.supervisor.shutdown(lambda: polls.append(1))
+    run.supervisor.shutdown(polls.append)
     for rank in run.supervisor.ranks:
         (lease,) = run.store.worker(rank).take([])
         assert lease.task.kind == STOP
@@ -261,7 +261,7 @@ def test_c4_shutdown_stops_all_workers_and_waits_for_them(run):
 
 
 def test_i10_a_worker_that_is_lost_during_shutdown_is_noted_and_not_replaced(run):
-    def lose():
+    def lose(seconds):
         run.workers.lost.append((1, KILLED))
 
     run.supervisor.shutdown(lose)
@@ -273,7 +273,7 @@ def test_i10_a_worker_that_is_lost_while_its_threads_run_fails_the_run(run):
     run.workers.threads[1] = ["upload"]
     run.workers.lost.append((1, KILLED))
     with pytest.raises(WorkerLostError, match="worker 1"):
-        run.supervisor.shutdown(lambda: None)
+        run.supervisor.shutdown(lambda seconds: None)
 
 
 def join_remotely(run, monkeypatch, count):
@@ -286,8 +286,10 @@ def join_remotely(run, monkeypatch, count):
 def test_i10_shutdown_waits_for_remote_workers(run, monkeypatch):
     (rank,) = join_remotely(run, monkeypatch, 1)
     events = iter(["stopping", "nothing", "exited"])
+    waits = []
 
-    def take_event():
+    def take_event(seconds):
+        waits.append(seconds)
         match next(events, None):
             case "stopping":
                 run.supervisor.on_worker_stopping(rank, ["upload"])
@@ -300,12 +302,14 @@ def test_i10_shutdown_waits_for_remote_workers(run, monkeypatch):
     assert next(events, None) is None
     assert rank not in run.supervisor.ranks
     assert run.supervisor.notes == []
+    # The first look is at workers of this machine; those after it would be made without a pause.
+    assert min(waits[1:]) > 0
 
 
 def test_i10_a_remote_worker_that_is_lost_while_its_threads_run_fails_the_run(run, monkeypatch):
     (rank,) = join_remotely(run, monkeypatch, 1)
 
-    def exit_early():
+    def exit_early(seconds):
         run.supervisor.on_worker_stopping(rank, ["upload"])
         run.supervisor.on_worker_exited(WorkerLostError(rank, 5, KILLED), drained=False)
 

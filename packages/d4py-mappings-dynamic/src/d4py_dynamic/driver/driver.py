@@ -125,7 +125,7 @@ class Driver:
                 feeder.start()
             with naming_senders(self._plan):
                 self._loop()
-                self._supervisor.shutdown(lambda: self._take_events(0.0))
+                self._supervisor.shutdown(self._take_events)
                 while events := self._store.events(0.0):
                     for event in events:
                         self._handle(event)

@@ -168,11 +168,12 @@ class WorkerSupervisor:
         """Take note of a remote worker that waits for threads though its work is done."""
         self._stopping[rank] = threads
 
-    def shutdown(self, take_events: Callable[[], object]) -> None:
+    def shutdown(self, take_events: Callable[[float], object]) -> None:
         """Let all workers end, and wait until they have, however long their threads take.
 
         Args:
-            take_events: called meanwhile; processes the store's events.
+            take_events: called meanwhile; processes the store's events, for which it waits up to
+                so many seconds.
 
         Raises:
             RunError: a worker failed, or was lost while threads that a PE had started still ran.
@@ -182,14 +183,14 @@ class WorkerSupervisor:
         for rank in self._owners.ranks:
             self._store.put([Task(STOP, ANY)], rank)
 
-        def poll() -> None:
-            take_events()
+        def poll(seconds: float = 0.0) -> None:
+            take_events(seconds)
             self.check()
 
         self._processes.wait_until_ended(poll, lambda number: f"worker {self._local_ranks[number]}")
         warning = ShutdownWatch()
         while remote := self._owners.ranks - set(self._local_ranks):
-            poll()
+            poll(self._limits.tick_seconds)  # their ends are events
             warning.check((f"worker {i}", self._stopping.get(i, ())) for i in sorted(remote))
 
     def _check_heartbeats(self) -> None:
