@@ -193,9 +193,8 @@ def test_c5_workers_that_come_later_are_forked_though_there_are_threads_by_then(
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert [line for line in lines if line.startswith("worker 6")] in ([], ["worker 6 True"])
-    assert [line for line in lines if not line.startswith("worker 6")] == [
-        "worker 1 True",
-        "worker 2 True",
+    assert sorted(lines[:2]) == ["worker 1 True", "worker 2 True"]  # they run side by side
+    assert [line for line in lines[2:] if not line.startswith("worker 6")] == [
         "worker 3 True",
         "worker 2 (process PID) died: killed by SIGKILL",
         "worker 4 True",
