@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments static-and-core test-core test-all test-mpich test-slow test-dask test-dask-small test-pythons test-redis-servers test-slurm slurm-table test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments part test-core test-all test-mpich test-slow test-dask test-pythons test-redis-servers test-slurm slurm-table test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -23,7 +23,22 @@ help: ## show this list
 demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis brought along
 	@$(RUN) default:demo
 
-test: environments static-and-core test-all test-mpich test-dask-small ## all checks: lint, types, core by itself, everything together
+# What takes longest comes first, so that all end at about the same time.
+PARTS := test:conformance test:dynamic test:fixed test:others core:run mpich:run test:types test:hybrid dask:small lint:check
+# Tests wait for processes a third of the time, and the last ones of a part for each other: with three
+# parts at once the processors have something to do meanwhile.
+AT_ONCE := 3
+
+test: environments ## all checks: lint, types, core by itself, everything together
+	@mkdir -p .hatch/parts
+	@printf '%s\n' $(PARTS) | xargs -P $(AT_ONCE) -I {} $(MAKE) --no-print-directory part PART={}
+
+# One of them; its output comes in one piece, when it has ended.
+part:
+	@echo "== $(PART) has begun"
+	@export PYTEST_XDIST_AUTO_NUM_WORKERS=$$(getconf _NPROCESSORS_ONLN); \
+	$(RUN) $(PART) >.hatch/parts/$(PART).log 2>&1; failed=$$?; \
+	{ echo; echo "== $(PART)"; cat .hatch/parts/$(PART).log; } ; exit $$failed
 
 # Those of `make test`, side by side: pip waits for downloads and disks.
 environments: .venv/hatch.ready
@@ -31,13 +46,6 @@ environments: .venv/hatch.ready
 		$(MAKE) --no-print-directory .hatch/$$name.ready & pids="$$pids $$!"; \
 	done; \
 	for pid in $$pids; do wait $$pid || failed=1; done; exit $${failed:-0}
-
-# Side by side: linters and mypy use one processor only.
-static-and-core:
-	@$(MAKE) --no-print-directory lint types >.hatch/static.log 2>&1 & static=$$!; \
-	$(MAKE) --no-print-directory test-core; failed=$$?; \
-	wait $$static || failed=1; \
-	cat .hatch/static.log; exit $$failed
 
 test-core: .hatch/core.ready
 	@echo "== d4py-core by itself"
@@ -59,10 +67,6 @@ test-slow: .hatch/test.ready .hatch/mpich.ready .hatch/docs.ready ## what `make 
 
 test-dask: .hatch/dask.ready ## the mapping on Dask: all rules; `make test` runs workflows only
 	@$(RUN) dask:run
-
-test-dask-small: .hatch/dask.ready
-	@echo "== the mapping on Dask"
-	@$(RUN) dask:small
 
 # With WHOLE=1, all of their tests, which takes as long as `make test` on each.
 test-pythons: .venv/hatch.ready $(if $(WHOLE),.hatch/mpich.ready) ## core, and workflows on every mapping, on each Python that is here, and the table of them

@@ -136,5 +136,10 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """For ``-n auto``: tests wait for processes half of the time, so each core runs two of them."""
+    """For ``-n auto``: tests wait for processes half of the time, so each core runs two of them.
+
+    Not where other sessions run beside this one, as in `make test`, which says how many it wants.
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None  # xdist reads it
     return 2 * (os.cpu_count() or 1)
