@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn
 
 from dispel4py.engine.inputs import read_inputs
+from dispel4py.files.entry_points import find_object_reference, load_object
 from dispel4py.new.mappings import config
 from dispel4py.utils import load_graph
 from dispel4py.workflow_graph import WorkflowGraph
@@ -93,21 +93,30 @@ def load_graph_and_inputs(args: Any) -> tuple[WorkflowGraph, dict[Any, Any]]:
 
 def main() -> NoReturn:
     """Run the ``dispel4py`` command with the arguments of this process, and exit as it does."""
-    command = _find_command()
-    if command is None:
+    reference = _find_command()
+    if reference is None:
         _refuse("the dispel4py command is not installed")
     try:
-        run_command = command.load()
+        run_command = load_object(reference)
     except ImportError as error:
         _refuse(f"the dispel4py command cannot be imported ({error})")
     sys.exit(run_command())
 
 
-def _find_command() -> EntryPoint | None:
-    for entry in entry_points(group="console_scripts", name="dispel4py"):
-        if not entry.module.startswith("dispel4py."):  # this module, which would call itself
-            return entry
-    return None
+def _find_command() -> str | None:
+    reference = find_object_reference("console_scripts", "dispel4py")
+    if reference is not None and not _leads_here(reference):
+        return reference
+    # Slow to import, so only for what `dispel4py.files.entry_points` does not do.
+    from importlib.metadata import entry_points
+
+    found = [entry.value for entry in entry_points(group="console_scripts", name="dispel4py")]
+    return next((value for value in found if not _leads_here(value)), None)
+
+
+def _leads_here(reference: str) -> bool:
+    """Return whether a command is this module, which would call itself."""
+    return reference.startswith("dispel4py.")
 
 
 def _refuse(reason: str) -> NoReturn:
