@@ -114,9 +114,10 @@ class TestLaunching:
         assert ranks == {1, 2, 3}
         assert len(pids) == 3
 
-    def test_garbage_is_collected_in_all_ranks_of_an_mpiexec(self, mpi, write):
+    @pytest.mark.parametrize("under", [None, ["-n", 2]])
+    def test_garbage_is_collected_in_all_ranks(self, mpi, write, under):
         write("collects.py", COLLECTS)
-        status, out, err = mpi.end(mpi.start("collects.py", "-q", under=["-n", 2]))
+        status, out, err = mpi.end(mpi.start("collects.py", "-q", under=under))
         assert status == 0, err
         assert outputs_of(out) == {"Collects1": {"output": [(1, True)]}}
 

@@ -67,7 +67,8 @@ class RankProcesses(Protocol):
 def rank_command() -> list[str]:
     """Return the command of a rank."""
     # Not -m, which would import the module a second time under another name.
-    return [sys.executable, "-P", "-c", "from d4py_fixed.mpi.rank_main import main; main()"]
+    code = "import gc; gc.disable(); from d4py_fixed.mpi.rank_main import main; main()"
+    return [sys.executable, "-P", "-c", code]
 
 
 def send_to_marked(mark: str, number: Signals) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import sys
 from typing import NoReturn
 
@@ -31,6 +32,8 @@ def main() -> NoReturn:
     else:
         empty_standard_input()
     begin_worker_process()
+    gc.freeze()  # what was imported is no garbage, and looking for some takes long
+    gc.enable()
     serve(adopts_streams=not is_child)
     sys.exit()
 
