@@ -24,7 +24,7 @@ demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis broug
 	@$(RUN) default:demo
 
 # What takes longest comes first, so that all end at about the same time.
-PARTS := test:conformance test:dynamic test:fixed test:others core:run mpich:run test:types test:hybrid dask:small lint:check
+PARTS := test:conformance test:dynamic test:fixed test:others core:run mpich:run dask:small test:types test:hybrid lint:check
 # Tests wait for processes a third of the time, and the last ones of a part for each other: with three
 # parts at once the processors have something to do meanwhile.
 AT_ONCE := 3
