@@ -356,6 +356,14 @@ ELSEWHERE = {
     "observers, a record or `--progress` where there are no threads": (
         "test_without_threads_observers_are_refused"
     ),
+    "a FILE.partial of another program beside the file of `--output`": (
+        "test_files_of_other_programs_beside_it_stay"
+    ),
+    "two results whose names make one array (`.npz`, `.h5`)": "test_arrays_of_one_name_are_refused",
+    "the current folder was removed, where it is needed": "test_one_that_was_removed_is_named",
+    "an item that cannot be unpickled in the process that receives it": (
+        "test_c3_of_a_task_its_senders_and_its_receiver_are_named"
+    ),
     "no more processes allowed": "test_a_failed_start_is_reported_with_advice",
     "a worker is stopped (SIGSTOP)": "test_c5_a_stopped_worker_is_reported",
     "a program left running by a PE": "test_c4_a_program_left_running_too_long_is_ended_and_logged",
