@@ -1,5 +1,6 @@
 """How far a run is, from its events."""
 
+import re
 import shutil
 import threading
 
@@ -161,7 +162,8 @@ def test_lines_are_written_while_a_call_lasts():
 
     limits = ProgressLimits(first_seconds=0.05, growth=1.0)
     run(waiting_graph(written), inputs=1, observers=[ProgressLines(write, limits)])
-    assert "1 of 1 inputs" in lines[-1]
+    # Where the machine is slow, the call of the root goes on while what it wrote is processed.
+    assert re.search("[01] of 1 inputs", lines[-1])
     assert "Waits1 0 done, 1 in progress" in lines[-1]
 
 

@@ -24,9 +24,11 @@ SMALL_BYTES = 32
 _SAMPLE_INTERVAL = 32
 #: How many items of a batch are measured to estimate its size.
 _SAMPLES = 4
-#: Opcodes of a pickle that create an object: memoized ones, floats and most integers; and how many
-#: bytes larger such an object is than its part of the pickle.
-_OBJECTS, _OBJECT_BYTES = b"\x94GJM", 48
+#: Opcodes of a pickle that create an object: memoized ones, floats and most integers.
+_OBJECTS = b"\x94GJM"
+#: How many bytes larger such an object is than its part of the pickle; builds of Python without a
+#: global interpreter lock have larger ones.
+_OBJECT_BYTES = 64 if "t" in getattr(sys, "abiflags", "") else 48
 #: A pickle that is not longer counts as this long.
 _SHORT = 128
 _SMALL = frozenset({int, float, bool, complex, type(None)})
