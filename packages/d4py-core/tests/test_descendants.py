@@ -32,7 +32,8 @@ found = [subprocess.Popen(["sleep", "3600"]).pid]
 found.append(subprocess.Popen(["sleep", "3600"], start_new_session=True).pid)
 reader, writer = os.pipe()
 for is_daemon in (False, True):
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         if is_daemon:
             os.setsid()
             if os.fork():
@@ -43,6 +44,8 @@ for is_daemon in (False, True):
         time.sleep(3600)
         os._exit(0)
     found.append(int(os.read(reader, 20)))
+    if is_daemon:
+        os.waitpid(pid, 0)  # the one between
 print(*found, flush=True)
 time.sleep(3600)
 """
