@@ -66,7 +66,7 @@ def _read_counts(paths: Iterable[Path], group_of: Callable[[ElementTree.Element]
 
 
 def _groups_of(counts: Mapping[str, Counts]) -> list[str]:
-    return [*dict.fromkeys(group for of_run in counts.values() for group in of_run)]
+    return sorted({group for of_run in counts.values() for group in of_run})
 
 
 def _file_of(case: ElementTree.Element) -> str:
