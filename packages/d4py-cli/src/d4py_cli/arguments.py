@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from d4py_cli.records import FORMER_NAMES, add_record_arguments
 from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.files.file_argument import file_argument
 from dispel4py.loading import LoadedWorkflow, names_workflow
 from dispel4py.registry import (
     FORMER_MAPPINGS,
@@ -353,9 +354,8 @@ def _whole(text: str) -> int:
 
 
 def _file(text: str) -> str:
-    if not text:  # such as "$NAME" of a shell variable that is not set
-        raise argparse.ArgumentTypeError("must be the name of a file, not empty")
-    return text
+    file_argument(text)  # refuses an empty name
+    return text  # as it was typed, for messages; - is standard output
 
 
 def _seconds(text: str) -> float:

@@ -130,6 +130,22 @@ class LinesFile:
         return not_written(self._what, self._name, error)
 
 
+def check_replaceable(target: str, option: str) -> None:
+    """Check whether a name can be given to another file, if it has one.
+
+    Args:
+        target: the name.
+        option: the option that gave it.
+
+    Raises:
+        OptionError: it is that of a folder, or of a file that is write-protected.
+    """
+    if os.path.isdir(target):
+        raise OptionError(f"cannot write {target} ({option}): it is a directory")
+    if os.path.exists(target) and not os.access(target, os.W_OK):
+        raise OptionError(f"cannot write {target} ({option}): the file is write-protected")
+
+
 def not_written(what: str, name: str, error: OSError) -> RunError:
     """Return the error for content, such as ``"results"``, that cannot be written to a file."""
     return RunError(f"cannot write {what} to {name}: {error.strerror}")

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
+from d4py_cli.lines import check_replaceable
 from d4py_cli.locks import is_named, lock_for_writing
 from d4py_cli.output.refusals import NotHeldError, refusal
 from dispel4py.errors import OptionError, RunError
@@ -79,10 +80,7 @@ class CollectedOutput:
         self._spool = self._open()
 
     def _open(self) -> IO[bytes]:
-        if os.path.isdir(self._target):
-            raise OptionError(f"cannot write {self._name} (--output): it is a directory")
-        if os.path.exists(self._target) and not os.access(self._target, os.W_OK):
-            raise OptionError(f"cannot write {self._name} (--output): the file is write-protected")
+        check_replaceable(self._name, "--output")
         while True:
             try:
                 spool = open(self._partial, "a+b")  # noqa: SIM115 - __exit__ closes it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from tempfile import TemporaryFile
 
+from d4py_cli.lines import check_replaceable
 from d4py_cli.record import Record
 from d4py_cli.report.page import check_ending, check_libraries, write_page
 from d4py_cli.report.summary import RunSummary
@@ -27,10 +28,7 @@ class ReportFile(Record):
         super().__init__()
         check_libraries(option)
         folder = os.path.dirname(os.path.realpath(target))
-        if os.path.isdir(target):
-            raise OptionError(f"cannot write {target} ({option}): it is a directory")
-        if os.path.exists(target) and not os.access(target, os.W_OK):
-            raise OptionError(f"cannot write {target} ({option}): the file is write-protected")
+        check_replaceable(target, option)
         if not os.path.isdir(folder):
             raise OptionError(f"cannot write {target} ({option}): there is no such folder")
         check_ending(target, option)

@@ -108,9 +108,7 @@ class CallMonitor:
 
     def _wait_for_exit(self) -> None:
         with self.changed:
-            is_entered = self._is_entered
-        if is_entered:
-            with self.changed:
+            if self._is_entered:
                 self.changed.notify_all()
                 while self._is_entered:
                     self.changed.wait()

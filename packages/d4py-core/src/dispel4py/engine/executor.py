@@ -467,7 +467,7 @@ class Executor:
     def _run_nested(self, runner: Runner) -> None:
         self._calling.append(runner)
         stack = self.stack
-        outer_floor, stack.floor = stack.floor, len(stack)  # `setting_aside`, without its cost
+        outer_floor = stack.set_aside()
         try:
             stack += self._collect(runner)
             runner.note_sent()

@@ -40,10 +40,15 @@ class WorkStack(list[Work]):
         """Numbers of the PEs for which batches wait, also those that are set aside."""
         return {receiver.planned.index for receiver, _, _ in self}
 
+    def set_aside(self) -> int:
+        """Set aside what waits now; return what `floor` is to be set to when that ends."""
+        outer_floor, self.floor = self.floor, len(self)
+        return outer_floor
+
     @contextmanager
     def setting_aside(self) -> Iterator[None]:
         """Set aside, in the block, what waits now."""
-        outer_floor, self.floor = self.floor, len(self)
+        outer_floor = self.set_aside()
         try:
             yield
         finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from dispel4py.engine.codec import loads_items
@@ -115,18 +115,7 @@ Frame = (
 )
 
 #: A frame is encoded as a plain tuple: the position of its class here, and the fields.
-_TYPES = (
-    Items,
-    Calls,
-    Results,
-    Credit,
-    InstanceDone,
-    PauseRoots,
-    LogLine,
-    Activity,
-    RankEnded,
-    Shutdown,
-)
+_TYPES = get_args(Frame)
 _POSITIONS = {frame_type: position for position, frame_type in enumerate(_TYPES)}
 
 #: The `Credit.pe` of results.

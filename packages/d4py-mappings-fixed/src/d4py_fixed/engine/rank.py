@@ -323,7 +323,7 @@ class Rank:
         """Hold back later batches for a PE and those upstream while one is being processed."""
         stack = self._executor.stack
         self._processing.append(pe)
-        outer_floor, stack.floor = stack.floor, len(stack)  # `setting_aside`, without its cost
+        outer_floor = stack.set_aside()
         try:
             yield
         finally:
