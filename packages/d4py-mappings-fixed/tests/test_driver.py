@@ -11,6 +11,7 @@ from d4py_conformance.pes.roots import Fetch
 from d4py_conformance.suite import chain
 from d4py_conformance.waiting import LIMIT
 from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import (
     RESULTS,
     Activity,
@@ -76,7 +77,8 @@ def drive(
     run_options = RunOptions(**options)
     placement = place(make_plan(graph or chain(Numbers(), Relay()), run_options), processes)
     given = root_inputs(placement.plan, inputs)
-    return Driver(placement, given, ranks, check, run_options, "test", limits).run()
+    frames = EncodedFrames(ranks, placement.describe)
+    return Driver(placement, given, frames, check, run_options, "test", limits).run()
 
 
 def two_roots():

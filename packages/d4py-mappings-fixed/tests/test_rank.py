@@ -20,6 +20,7 @@ from d4py_conformance.pes.order import InOrder, SeveralNumbers, TwoOutputs
 from d4py_conformance.waiting import LIMIT
 from d4py_fixed.engine import rank as rank_module
 from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import (
     RESULTS,
     Calls,
@@ -29,7 +30,6 @@ from d4py_fixed.engine.frames import (
     PauseRoots,
     Results,
     from_parts,
-    to_parts,
 )
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Placement, place
@@ -206,13 +206,13 @@ def simulate(placement: Placement, inputs, *, seed=0, sizes=None, on_error="stop
         buffers = type("Measured", (MeasuredBuffers,), {"net": net})
         patch.setattr(rank_module, "SendBuffers", buffers)
         for rank in range(placement.ranks):
-            link = Link(net, rank)
-            made = Rank(placement, rank, link, on_error, limits=sizes.limits, clock=clock)
+            frames = EncodedFrames(Link(net, rank), placement.describe)
+            made = Rank(placement, rank, frames, on_error, limits=sizes.limits, clock=clock)
             net.start(rank, made.run)
         driver = Driver(
             placement,
             root_inputs(placement.plan, inputs),
-            Link(net, placement.ranks),
+            EncodedFrames(Link(net, placement.ranks), placement.describe),
             net.check,
             options,
             "test",
@@ -705,24 +705,24 @@ def test_m6_m7_items_do_not_wait_for_others_that_a_root_makes_only_after_its_pau
 
 
 class UnansweredLink:
-    """The transport of a rank one of whose receivers sends no credits; others send them at once."""
+    """The frames of a rank one of whose receivers sends no credits; others send them at once."""
 
     def __init__(self, frames, stuck):
         self.arriving = deque(frames)
         self.stuck = stuck
         self.sent = []
 
-    def send(self, rank, parts):
-        frame = from_parts([bytes(part) for part in parts])
+    def send(self, rank, frame):
         self.sent.append(frame)
         if isinstance(frame, Results):
             self.arriving.append(Credit(RESULTS, 0))
         elif isinstance(frame, Items) and frame.pe != self.stuck:
             self.arriving.append(Credit(frame.pe, frame.instance))
+        return 0
 
     def receive(self, seconds):
         if self.arriving:
-            return 1, to_parts(self.arriving.popleft())
+            return 1, self.arriving.popleft()
         if seconds:
             raise Stopped  # all other ranks wait too
         return None

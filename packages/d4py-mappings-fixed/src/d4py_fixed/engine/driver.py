@@ -11,6 +11,7 @@ from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
 from d4py_fixed.engine.dispatching import CallDispatcher
+from d4py_fixed.engine.frame_transport import FrameTransport
 from d4py_fixed.engine.frames import (
     RESULTS,
     Activity,
@@ -20,17 +21,13 @@ from d4py_fixed.engine.frames import (
     RankEnded,
     Results,
     Shutdown,
-    from_parts,
-    to_parts,
 )
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.engine.transport import Transport
 from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import RootInput
 from dispel4py.engine.run_events import events_of
-from dispel4py.errors import ItemError
 from dispel4py.result import (
     InstanceStats,
     ResultCollector,
@@ -49,7 +46,7 @@ class Driver:
     Args:
         placement: the plan, and which rank runs what.
         inputs: inputs of the roots.
-        transport: to the ranks; the driver is rank number `placement.ranks`.
+        frames: to and from the ranks; the driver is rank number `placement.ranks`.
         check: raises if a rank has failed or died.
         options: the run's options.
         mapping: the mapping's name.
@@ -61,7 +58,7 @@ class Driver:
         self,
         placement: Placement,
         inputs: dict[int, RootInput],
-        transport: Transport,
+        frames: FrameTransport,
         check: Callable[[], None],
         options: RunOptions,
         mapping: str,
@@ -69,7 +66,7 @@ class Driver:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._placement = placement
-        self._transport = transport
+        self._frames = frames
         self._check = check
         self._options = options
         self._stats = RunStats(mapping, placement.ranks, seed=placement.plan.seed)
@@ -116,7 +113,7 @@ class Driver:
                     self._update_stats()
                     self._options.on_progress(self._stats)
             for rank in range(self._placement.ranks):
-                self._send(rank, Shutdown())
+                self._frames.send(rank, Shutdown())
         finally:
             for dispatcher in self._dispatchers.values():
                 dispatcher.stop()
@@ -127,26 +124,21 @@ class Driver:
     def _feed(self) -> None:
         for dispatcher in self._dispatchers.values():
             for frame in dispatcher.dispatch():
-                self._send(self._placement.rank_of[frame.pe, frame.instance], frame)
+                self._frames.send(self._placement.rank_of[frame.pe, frame.instance], frame)
 
     def _receive(self, seconds: float) -> None:
         """Wait for a frame; handle all that have arrived, until the next check is due."""
         until = self._clock() + self._limits.check_seconds
-        arrived = self._transport.receive(seconds)
+        arrived = self._frames.receive(seconds)
         while arrived is not None:
-            rank, parts = arrived
-            try:
-                frame = from_parts(parts)
-            except ItemError as error:
-                raise ItemError(f"{error}; sent by {self._placement.describe(rank)}") from error
-            self._handle(rank, frame)
-            arrived = self._transport.receive(0.0) if self._clock() < until else None
+            self._handle(*arrived)
+            arrived = self._frames.receive(0.0) if self._clock() < until else None
 
     def _handle(self, rank: int, frame: Frame) -> None:
         match frame:
             case Results(results, failures):
                 # Answered first: the rank can go on while the caller handles the results.
-                self._send(rank, Credit(RESULTS, 0))
+                self._frames.send(rank, Credit(RESULTS, 0))
                 for pe_id, output, items in results:
                     self._results.add(pe_id, output, items)
                 self._failures.add(failures)
@@ -176,6 +168,3 @@ class Driver:
         stats_of |= self._stats_of  # complete
         self._stats.instances = [entry for rank in sorted(stats_of) for entry in stats_of[rank]]
         self._stats.seconds = perf_counter() - self._started_at
-
-    def _send(self, rank: int, frame: Frame) -> None:
-        self._transport.send(rank, to_parts(frame))

@@ -1,12 +1,12 @@
-"""Sends the frames of one rank, without those items that cannot be pickled."""
+"""Sends the items and results of one rank, without those that cannot be pickled."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from d4py_fixed.engine.frames import CODEC, Frame, Items, Results, to_parts
+from d4py_fixed.engine.frame_transport import FrameTransport
+from d4py_fixed.engine.frames import CODEC, Items, Results
 from d4py_fixed.engine.placement import Placement
-from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.runner_options import OnError
 from dispel4py.engine.unsent_items import (
     drop_unpicklable,
@@ -19,44 +19,30 @@ from dispel4py.result import Failure
 
 
 class FrameSender:
-    """Encodes frames and sends them by a transport.
+    """Sends items and results by a `FrameTransport`.
 
     Args:
         placement: the plan, and which rank runs what.
         rank: number of the sending rank.
-        transport: the transport of that rank.
+        frames: carries the frames of that rank.
         on_error: called with the error of an item that cannot be pickled; raises, or skips the
             item by returning.
     """
 
     def __init__(
-        self, placement: Placement, rank: int, transport: Transport, on_error: OnError
+        self, placement: Placement, rank: int, frames: FrameTransport, on_error: OnError
     ) -> None:
         self._placement = placement
         self._rank = rank
         self._driver = placement.ranks
-        self._transport = transport
+        self._frames = frames
         self._on_error = on_error
-
-    def send(self, rank: int, frame: Frame) -> int:
-        """Send a frame and return its size in bytes.
-
-        Raises:
-            ItemError: an item cannot be pickled.
-        """
-        parts = to_parts(frame)
-        self._transport.send(rank, parts)
-        return sum(map(len, parts))
-
-    def send_to_driver(self, frame: Frame) -> int:
-        """Send a frame to the driver; see `send`."""
-        return self.send(self._driver, frame)
 
     def send_items(self, pe: int, instance: int, input_name: str, items: list[Any]) -> int:
         """Send a batch to an input of an instance; return its size in bytes."""
         rank = self._placement.rank_of[pe, instance]
         try:
-            return self.send(rank, Items(pe, instance, input_name, items))
+            return self._frames.send(rank, Items(pe, instance, input_name, items))
         except ItemError:
             plan = self._placement.plan
             writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(self._rank))
@@ -65,20 +51,21 @@ class FrameSender:
                 self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
 
             items = drop_unpicklable(items, CODEC.dumps, refuse)
-            return self.send(rank, Items(pe, instance, input_name, items))
+            return self._frames.send(rank, Items(pe, instance, input_name, items))
 
     def send_results(
         self, results: list[tuple[str, str, list[Any]]], failures: list[Failure]
     ) -> None:
         """Send results and failures to the driver."""
         try:
-            self.send_to_driver(Results(results, failures))
+            self._frames.send(self._driver, Results(results, failures))
         except ItemError:
             kept = [
                 (pe_id, output, self._without_unpicklable(pe_id, output, items))
                 for pe_id, output, items in results
             ]
-            self.send_to_driver(Results(kept, without_unpicklable(failures, CODEC.dumps)))
+            failures = without_unpicklable(failures, CODEC.dumps)
+            self._frames.send(self._driver, Results(kept, failures))
 
     def _without_unpicklable(self, pe_id: str, output: str, items: list[Any]) -> list[Any]:
         def refuse(error: ItemError) -> None:

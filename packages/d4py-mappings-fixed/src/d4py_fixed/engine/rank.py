@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from d4py_fixed.engine.call_flusher import CallFlusher
 from d4py_fixed.engine.frame_sender import FrameSender
+from d4py_fixed.engine.frame_transport import FrameTransport
 from d4py_fixed.engine.frames import (
     Activity,
     Calls,
@@ -33,20 +34,17 @@ from d4py_fixed.engine.frames import (
     PauseRoots,
     RankEnded,
     Shutdown,
-    from_parts,
 )
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Instance, Placement
 from d4py_fixed.engine.root_pauses import RootPauses
 from d4py_fixed.engine.send_buffers import SendBuffers
-from d4py_fixed.engine.transport import Transport
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
-from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
 if TYPE_CHECKING:
@@ -59,11 +57,11 @@ class Rank:
     Args:
         placement: the plan, and which rank runs what.
         rank: number of this rank.
-        transport: to the other ranks; the driver is rank number `placement.ranks`.
+        frames: to and from the other ranks; the driver is rank number `placement.ranks`.
         on_error: ``"stop"`` or ``"skip"``.
         share_items: see `dispel4py.RunOptions`.
         observed: report to the driver what the instances do.
-        any_thread: the transport can be used by one thread after another; see `Executor`.
+        any_thread: `frames` can be used by one thread after another; see `Executor`.
         limits: bounds and intervals; None for those that follow from the plan's limits.
         clock: the time in seconds.
     """
@@ -72,7 +70,7 @@ class Rank:
         self,
         placement: Placement,
         rank: int,
-        transport: Transport,
+        frames: FrameTransport,
         on_error: str = "stop",
         share_items: bool = False,
         observed: bool = False,
@@ -83,7 +81,8 @@ class Rank:
         self._placement = placement
         self._plan = placement.plan
         self._rank = rank
-        self._transport = transport
+        self._frames = frames
+        self._driver = placement.ranks
         self._clock = clock
         if limits is None:
             limits = RankLimits.of(self._plan.limits)
@@ -108,7 +107,7 @@ class Rank:
         self._processing: list[int] = []
         self._is_shut_down = False
         self._on_error: OnError = raise_error if on_error == "stop" else self._skip
-        self._sender = FrameSender(placement, rank, transport, self._on_error)
+        self._sender = FrameSender(placement, rank, frames, self._on_error)
         self._buffers = SendBuffers(
             self._sender,
             placement.shared_inputs(rank),
@@ -116,7 +115,7 @@ class Rank:
             clock,
             {pe.index: pe.batch.size for pe in self._plan.pes if pe.batch is not None},
         )
-        self._pauses = RootPauses(placement, rank, self._sender.send)
+        self._pauses = RootPauses(placement, rank, frames.send)
         has_flusher = any_thread and bool(self._calls)
         make_executor = EnteredExecutor if has_flusher else Executor
         self._executor = make_executor(
@@ -157,7 +156,7 @@ class Rank:
                     self._wait_for_frame()
         self._flush_all()
         self._executor.flush_log()
-        self._sender.send_to_driver(RankEnded(self._executor.stats))
+        self._frames.send(self._driver, RankEnded(self._executor.stats))
         while not self._is_shut_down:
             self._receive(self._wait_seconds)
         self._executor.end_log()
@@ -177,13 +176,13 @@ class Rank:
         self._buffers.add_failure(Failure(error, item))
 
     def _log(self, pe_id: str, rank: int, message: str) -> None:
-        self._sender.send_to_driver(LogLine(pe_id, rank, message))
+        self._frames.send(self._driver, LogLine(pe_id, rank, message))
 
     def _make_meter(self) -> Meter:
         from dispel4py.engine.metering import Meter
 
         def send(report: MeterReport) -> None:
-            self._sender.send_to_driver(Activity(report))
+            self._frames.send(self._driver, Activity(report))
 
         def queues() -> list[tuple[str, int]]:
             waiting = {
@@ -252,7 +251,7 @@ class Rank:
             del batch  # the executor owns its items now; see `engine.unique_arrays`
             self._executor.drain()
         for sender in senders:
-            self._sender.send(sender, credit)
+            self._frames.send(sender, credit)
 
     def _merged(self, pe: int, batch: Items, senders: list[int]) -> Items:
         """Return a batch with the items of those that arrived next, as far as they fit in.
@@ -287,7 +286,7 @@ class Rank:
             if rest := self._executor.call_range(pe, instance, calls):
                 self._calls[pe].appendleft((instance, rest))
             else:
-                self._sender.send_to_driver(Credit(pe, instance))
+                self._frames.send(self._driver, Credit(pe, instance))
         self._on_batch_end()
 
     def _finish_next(self) -> bool:
@@ -301,7 +300,7 @@ class Rank:
                 self._complete.add((pe, instance))
                 self._incomplete[pe] -= 1
                 for rank in sorted(self._placement.ranks_of(self._receivers[pe]) - {self._rank}):
-                    self._sender.send(rank, InstanceDone(pe))
+                    self._frames.send(rank, InstanceDone(pe))
                 return True
         return False
 
@@ -371,16 +370,10 @@ class Rank:
 
     def _receive(self, seconds: float) -> None:
         """Handle all frames that have arrived; wait up to `seconds` for the first."""
-        arrived = self._transport.receive(seconds)
+        arrived = self._frames.receive(seconds)
         while arrived is not None:
-            sender, parts = arrived
-            try:
-                frame = from_parts(parts)
-            except ItemError as error:
-                name = self._placement.describe(sender) or "the driver"
-                raise ItemError(f"{error}; sent by {name}") from error
-            self._handle(sender, frame)
-            arrived = self._transport.receive(0.0)
+            self._handle(*arrived)
+            arrived = self._frames.receive(0.0)
 
     def _handle(self, sender: int, frame: Frame) -> None:
         match frame:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
@@ -140,7 +141,8 @@ def run_locally(
         transport = SharedMemoryTransport(
             factory.for_driver(pool.raise_on_failure), SharedMemory(None, arenas)
         )
-        result = Driver(placement, of_roots, transport, pool.raise_on_failure, options, name).run()
+        frames = EncodedFrames(transport, placement.describe)
+        result = Driver(placement, of_roots, frames, pool.raise_on_failure, options, name).run()
         pool.wait_until_ended(name=rank_name(placement))
     except WorkerLostError as error:
         raise name_lost_rank(error, placement) from None
@@ -212,7 +214,7 @@ class RankSpec(NamedTuple):
             Rank(
                 placement,
                 self.rank,
-                transport,
+                EncodedFrames(transport, placement.describe),
                 self.on_error,
                 self.share_items,
                 self.observed,

@@ -19,6 +19,7 @@ from typing import Any
 import mpi4py  # noqa: F401  (raises here if it is not installed; MPI is not initialised)
 
 from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.placement import Placement
 from d4py_fixed.local.launch import (
     add_simple_argument,
@@ -181,7 +182,8 @@ def _lead(source: RankSource, placement: Placement, inputs: Any, options: RunOpt
         supervisor.begin(specs, frozen)
         del specs  # by now held by the ranks that run the PEs
         check, name = supervisor.check, MpiMapping.name
-        result = Driver(placement, of_roots, supervisor, check, options, name).run()
+        frames = EncodedFrames(supervisor, placement.describe)
+        result = Driver(placement, of_roots, frames, check, options, name).run()
         supervisor.finish()
     except BaseException as error:
         source.abandon(supervisor)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import peers_of
 from d4py_fixed.local.launch import (
@@ -169,7 +170,8 @@ class Coordinator:
             self._hosts.raise_on_failure()
 
         self._transport.check = check
-        return Driver(self._placement, self._inputs, self._hosts, check, self._options, name).run()
+        frames = EncodedFrames(self._hosts, self._placement.describe)
+        return Driver(self._placement, self._inputs, frames, check, self._options, name).run()
 
     def _shut_down(self, pool: WorkerPool) -> None:
         """Wait until all processes have ended."""
