@@ -1,4 +1,4 @@
-"""Standard output and standard error of processes that share them: lines are written whole.
+"""Standard output and standard error of processes or threads that share them, by whole lines.
 
 All processes of a run print to one terminal, pipe or file.  Each line that Python code prints is
 written at once by one system call, so no line is split by those of other processes or lost when its
@@ -13,23 +13,19 @@ import os
 import select
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, TextIO
+
+from dispel4py.standard_streams.line_buffered_text import MAX_KEPT, WRITING, LineBufferedText
 
 _lockf: Any = None
 with suppress(ImportError):  # not on this platform
     from fcntl import LOCK_EX, LOCK_UN
     from fcntl import lockf as _lockf
 
-#: Most bytes of an incomplete line that are kept.
-_MAX_KEPT = 64 << 20
-
-#: Locked while this process writes: its threads and its two streams may write to the same file.
-_writing = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_writing._at_fork_reinit)  # type: ignore[attr-defined]
+#: With Python's lock, what threads print to its own streams is not mixed.
+_HAS_LOCK: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def write_whole_lines(*, at_once: bool = True) -> None:
@@ -47,10 +43,11 @@ def write_whole_lines(*, at_once: bool = True) -> None:
             if isinstance(stream, io.TextIOWrapper):
                 _write_whole_lines(stream, at_once=at_once)
     if at_once:
+        own = (io.StringIO, LineBufferedText, io.TextIOWrapper)[: 3 if _HAS_LOCK else 2]
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
-            if not isinstance(stream, io.TextIOWrapper | io.StringIO | _LineBufferedText | None):
-                setattr(sys, name, _LineBufferedText(stream))
+            if stream is not None and not isinstance(stream, own):
+                setattr(sys, name, LineBufferedText(stream))
 
 
 def _write_whole_lines(stream: io.TextIOWrapper, *, at_once: bool) -> None:
@@ -103,7 +100,7 @@ def write_line(stream: TextIO, line: str) -> None:
         flush()
         return
     data = f"{line}\n".encode(stream.encoding, stream.errors or "strict")
-    with _writing:
+    with WRITING:
         write_all(stream.fileno(), data, is_shared=_needs_lock(stream.fileno()))
 
 
@@ -191,19 +188,19 @@ class _LineWriter(io.BufferedIOBase):
     def write(self, data: Any, /) -> int:
         """Write the complete lines in these bytes, and keep the rest."""
         if type(data) is bytes and data[-1:] == b"\n" and not self._kept:  # most of all
-            with _writing:
+            with WRITING:
                 write_all(self._descriptor, data, is_shared=self._is_shared)
             return len(data)
         piece = bytes(memoryview(data))
         # A carriage return is that of a progress bar, which is shown before its line ends.
         end = len(piece) if b"\r" in piece else piece.rfind(b"\n") + 1
-        with _writing:
+        with WRITING:
             if end:
                 self._write_kept(piece[:end])
             if end < len(piece):
                 self._kept.append(piece[end:])
                 self._size += len(piece) - end
-                if self._size > _MAX_KEPT:
+                if self._size > MAX_KEPT:
                     self._write_kept(b"")
             self._ends_in_line = self.is_flushed_by_line and 0 < end < len(piece)
         return len(piece)
@@ -216,7 +213,7 @@ class _LineWriter(io.BufferedIOBase):
         """
         if self.closed:
             raise ValueError("flush of closed file")
-        with _writing:
+        with WRITING:
             if self._kept and not self._ends_in_line:
                 self._write_kept(b"")
             self._ends_in_line = False
@@ -235,63 +232,6 @@ class _LineWriter(io.BufferedIOBase):
         self._kept.clear()
         self._size = 0
         write_all(self._descriptor, data, is_shared=self._is_shared)
-
-
-class _LineBufferedText(io.TextIOBase):
-    """A text stream that writes whole lines to another one.
-
-    Args:
-        stream: the other stream, of any class.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._kept = ""
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "_stream":  # it is being copied
-            raise AttributeError(name)
-        return getattr(self._stream, name)
-
-    @property
-    def encoding(self) -> Any:  # type: ignore[override]
-        """Encoding of the other stream."""
-        return getattr(self._stream, "encoding", None)
-
-    @property
-    def errors(self) -> Any:  # type: ignore[override]
-        """Error handler of the other stream's encoding."""
-        return getattr(self._stream, "errors", None)
-
-    def fileno(self) -> int:
-        """Return the descriptor of the other stream."""
-        return int(self._stream.fileno())
-
-    def isatty(self) -> bool:
-        """Return whether the other stream is a terminal."""
-        return bool(self._stream.isatty())
-
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
-    def write(self, text: str, /) -> int:
-        """Write the complete lines in a text, and keep the rest."""
-        with _writing:
-            held = self._kept + text
-            end = len(held) if "\r" in text else held.rfind("\n") + 1
-            self._kept = held[end:]
-            if end:
-                self._stream.write(held[:end])
-        return len(text)
-
-    def flush(self) -> None:
-        """Write what is kept."""
-        with _writing:
-            held, self._kept = self._kept, ""
-            if held:
-                self._stream.write(held)
-        self._stream.flush()
 
 
 def _needs_lock(descriptor: int) -> bool:
