@@ -9,9 +9,9 @@ import pytest
 
 from d4py_conformance.expected.workflows import WORKFLOWS
 
-#: Mappings that run a loop of their own: that of a single process, of ranks, of tasks in memory,
-#: and of tasks in Redis.  They have all tests.
-ALL_RULES = {"simple", "multi", "dyn_multi", "hybrid_redis"}
+#: Mappings that run a loop of their own: that of a single process, of ranks, of ranks on threads of
+#: the caller's process, of tasks in memory, and of tasks in Redis.  They have all tests.
+ALL_RULES = {"simple", "multi", "threads", "dyn_multi", "hybrid_redis"}
 #: Tests of the other mappings beside the workflows: results, failures and the end of a run arrive
 #: by a transport, or a store, of their own.
 OF_TRANSPORT = (

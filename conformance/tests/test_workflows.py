@@ -14,7 +14,7 @@ from dispel4py.processes.start_methods import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
 #: Mappings that come with a test file of their own, as their author would write it.
-TESTED_BESIDE = {"threads"}
+TESTED_BESIDE = {"custom"}
 #: Options of the runs of a mapping.  With three processes, items of each of them go to two others.
 OPTIONS = {"simple": {}}
 OTHERWISE = {"processes": 3}

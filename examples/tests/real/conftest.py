@@ -10,7 +10,7 @@ from dispel4py import run
 #: Only the environment of `make test-science` has the libraries; there ObsPy is never missing.
 collect_ignore_glob = [] if find_spec("obspy") else ["test_*.py"]
 
-KEEP_STATE = ["simple", "multi", "zmq_multi", "mpi", "hybrid_redis"]
+KEEP_STATE = ["simple", "multi", "threads", "zmq_multi", "mpi", "hybrid_redis"]
 SHARE_ALL = ["dyn_multi", "dyn_auto_multi", "dyn_redis", "dyn_auto_redis"]
 
 

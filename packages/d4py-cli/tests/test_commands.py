@@ -105,7 +105,7 @@ class TestCheck:
         done = invoke("check", "wf.py")
         assert done.status == 0
         answers = answers_in(done.out)
-        assert answers["simple"] == "yes"
+        assert answers["simple"] == answers["threads"] == "yes"
         for name in ("multi", "zmq_multi", "dyn_multi", "hybrid_redis"):
             assert answers[name].startswith("no: Holds1: ")
             assert "attribute 'held' (a lock)" in answers[name]

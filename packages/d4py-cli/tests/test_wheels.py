@@ -91,7 +91,7 @@ def installed(wheels, tmp_path_factory):
     assert made.returncode == 0, made.stderr
     python = folder / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
-    authors = build(here, AUTHORS, "d4py-threads")
+    authors = build(here, AUTHORS, "d4py-custom")
     done = run_in(here, *pip, *wheels.values(), authors, timeout=400)
     if done.returncode != 0 and "connection" in done.stderr.lower() and "CI" not in os.environ:
         pytest.skip("no package index can be reached from here")
@@ -158,9 +158,9 @@ def test_main_job_needs_no_checkout_and_no_redis(installed, tmp_path):
 
 def test_an_author_proves_a_mapping_as_the_guide_says(installed, tmp_path):
     (file,) = re.findall(r"^```python\n(import pytest\n.*?)^```", GUIDE.read_text(), re.M | re.S)
-    (tmp_path / "test_threads.py").write_text(file)
+    (tmp_path / "test_custom.py").write_text(file)
     # The rest of the suite is run on this mapping by its own tests.
-    few = ["test_threads.py", "-k", "standard or teecopy or g1 or random or hash_seed or signal"]
+    few = ["test_custom.py", "-k", "standard or teecopy or g1 or random or hash_seed or signal"]
     report = ["dispel4py-conformance", "report", "--output", "here", "--"]
 
     for command in (["pytest"], report):

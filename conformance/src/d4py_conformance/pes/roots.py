@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from d4py_conformance.pes.crashing import crash_once
@@ -78,28 +79,28 @@ class CrashingFetch(Fetch):
 
 
 class MeetingFetch(Fetch):
-    """Each call waits until calls in so many processes were begun.
+    """Each call waits until calls of so many instances were begun.
 
     Args:
-        folder: where each process leaves a file.
-        processes: how many.
+        folder: where each instance leaves a file.
+        instances: how many.
     """
 
-    def __init__(self, folder: Path, processes: int) -> None:
+    def __init__(self, folder: Path, instances: int) -> None:
         super().__init__()
-        self.numprocesses = processes
+        self.numprocesses = instances
         self.folder = folder
 
     def _process(self, inputs: Any) -> Any:
-        (self.folder / str(os.getpid())).touch()
+        (self.folder / f"{os.getpid()}-{get_ident()}").touch()
         wait_until(
-            lambda: len(os.listdir(self.folder)) >= self.numprocesses, "calls in other processes"
+            lambda: len(os.listdir(self.folder)) >= self.numprocesses, "calls of other instances"
         )
         return super()._process(inputs)
 
 
 class OverwritingFetch(MeetingFetch):
-    """Has the same file open for writing in each of the processes.
+    """Has the same file open for writing in each of its instances.
 
     Args:
         folder: see `MeetingFetch`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, 
 from dispel4py import SimpleFunctionPE
 from dispel4py.errors import D4pyError
 
-#: Megabytes of a large PE; what a process may take beside them, for each that runs it.
-LARGE, MOST = 64, 1.3
+#: Megabytes of a large PE; what a process may take beside them, for each that runs it.  Python
+#: without its lock keeps what it has freed, as of the pickle of a PE.
+LARGE, MOST = 64, 1.3 if getattr(sys, "_is_gil_enabled", lambda: True)() else 2.3
 #: Lines of a file that a root reads, and the one after which its process dies.
 LINES, AT = 300, 150
 

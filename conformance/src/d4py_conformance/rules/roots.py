@@ -60,7 +60,7 @@ class RootRules(Suite):
         expected = {"Relay1": {"output": ["called"] * count}} if count else {}
         assert_outputs(execute(chain(root, Relay()), count).outputs, expected)
 
-    def test_d3_several_processes_make_calls_at_once(
+    def test_d3_several_instances_make_calls_at_once(
         self, execute: Execute, require: Require, tmp_path: Path
     ) -> None:
         """Calls wait for each other, so they are shared or fail."""

@@ -60,7 +60,7 @@ def numbers_of(numbers: list[Any]) -> list[tuple[Any, ...]]:
 class StateRules(Suite):
     """State of PEs, declared or not, and random numbers."""
 
-    def test_i6_processes_that_write_to_one_file_are_reported(
+    def test_i6_instances_that_write_to_one_file_are_reported(
         self,
         execute: Execute,
         require: Require,

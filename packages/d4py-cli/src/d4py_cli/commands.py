@@ -235,7 +235,7 @@ def _describe_mappings(parser: argparse.ArgumentParser) -> None:
         "  survives_worker_death  carries on when a worker process is killed\n"
         "  multi_host             workers may be on other machines\n"
         "  bounded_memory         a fast producer waits for a slow consumer\n"
-        "  shares_calls           several processes make the calls of one root, where it lets them"
+        "  shares_calls           several instances make the calls of one root, where it lets them"
     )
     parser.epilog = "example:\n  dispel4py mappings"
 

@@ -38,6 +38,7 @@ PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 KNOWN_DISTRIBUTIONS = {
     "simple": "d4py-core",
     "multi": "d4py-mappings-fixed",
+    "threads": "d4py-mappings-fixed",
     "zmq_multi": "d4py-mappings-fixed[zmq]",
     "mpi": "d4py-mappings-fixed[mpi]",
     "dyn_multi": "d4py-mappings-dynamic",
@@ -369,7 +370,7 @@ def _entry_point(name: str, group: str = ENTRY_POINT_GROUP) -> EntryPoint | None
 
 
 def _lack_of_processes(name: str, error: ImportError | None = None) -> str | None:
-    """Return that a mapping needs processes which this platform lacks; None if that is not so.
+    """Return that a mapping needs what this platform lacks; None if that is not so.
 
     Args:
         name: the mapping.
@@ -381,8 +382,8 @@ def _lack_of_processes(name: str, error: ImportError | None = None) -> str | Non
     if not is_ruled_out and getattr(error, "name", None) != "_multiprocessing":
         return None
     return (
-        f"mapping {name!r} needs processes, which Python on {sys.platform} lacks;"
-        " use the mapping 'simple'"
+        f"mapping {name!r} needs {'threads' if name == 'threads' else 'processes'}, which Python on"
+        f" {sys.platform} lacks; use the mapping 'simple'"
     )
 
 

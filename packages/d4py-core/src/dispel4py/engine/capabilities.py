@@ -27,7 +27,7 @@ class Capabilities:
         survives_worker_death: continues when a worker process is killed.
         multi_host: workers may be on other machines.
         bounded_memory: a fast producer waits for a slow consumer.
-        shares_calls: several processes make the calls of a root with ``independent_calls = True``.
+        shares_calls: several instances make the calls of a root with ``independent_calls = True``.
     """
 
     stateful: bool = False

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 from dispel4py.logs import RUN_LOG
 from dispel4py.processes.limits import ProcessLimits
@@ -44,6 +45,20 @@ def descendants_of(workers: Collection[int], marks: Collection[str] = ()) -> lis
         found += children
         known.update(process.pid for process in children)
     return [process for process in found if _TRACKER not in process.command]
+
+
+def descendants_of_thread(native_id: int) -> list[Process]:
+    """Return the running processes that a thread of this process has started, directly or not.
+
+    Args:
+        native_id: see `threading.Thread.native_id`.
+    """
+    try:
+        text = Path(f"/proc/self/task/{native_id}/children").read_text(encoding="ascii")
+    except OSError:  # no such system, or the thread has ended
+        return []
+    children = [process for pid in text.split() if (process := find_process(int(pid)))]
+    return [*children, *descendants_of([process.pid for process in children])]
 
 
 def _with_marks(processes: Collection[Process], marks: Collection[str]) -> list[Process]:

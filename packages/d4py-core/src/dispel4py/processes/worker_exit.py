@@ -16,7 +16,8 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -29,8 +30,9 @@ from dispel4py.standard_streams.output import flush_standard_streams, write_whol
 _IMPORTED_BY = os.getpid()
 
 _problems: list[str] = []
-#: See `set_abort_handler`; by pid, since processes that a PE forks are no workers.
-_abort_handlers: dict[int, Callable[[BaseException], None]] = {}
+#: See `set_abort_handler`; by pid, since processes that a PE forks are no workers, and by thread if
+#: the PEs of one thread have a handler of their own.
+_abort_handlers: dict[tuple[int, int | None], Callable[[BaseException], None]] = {}
 
 
 def begin_worker_process(may_warn: Callable[[], object] = lambda: True) -> None:
@@ -83,7 +85,22 @@ def set_abort_handler(fail: Callable[[BaseException], None]) -> None:
     Args:
         fail: gets the error to report; called from a thread of the run's own.
     """
-    _abort_handlers[os.getpid()] = fail
+    _abort_handlers[os.getpid(), None] = fail
+
+
+@contextmanager
+def abort_handler_of_thread(fail: Callable[[BaseException], None]) -> Iterator[None]:
+    """Set how `abort_call` ends the calls of PEs that this thread makes in the block.
+
+    Args:
+        fail: see `set_abort_handler`.
+    """
+    key = os.getpid(), threading.get_ident()
+    _abort_handlers[key] = fail
+    try:
+        yield
+    finally:
+        del _abort_handlers[key]
 
 
 def abort_call(error: BaseException, caller: int) -> None:
@@ -94,7 +111,8 @@ def abort_call(error: BaseException, caller: int) -> None:
         caller: the thread that is in the call.  In the user's own program the main thread is
             interrupted as by Ctrl-C; no other thread can be.
     """
-    fail = _abort_handlers.get(os.getpid())
+    pid = os.getpid()
+    fail = _abort_handlers.get((pid, caller)) or _abort_handlers.get((pid, None))
     if fail is not None:
         fail(error)
     elif caller == threading.main_thread().ident and callable(signal.getsignal(signal.SIGINT)):

@@ -86,6 +86,11 @@ class LineBufferedText(io.TextIOBase):
                     self._write(self._take(thread))
         self._stream.flush()
 
+    def close(self) -> None:
+        """Write what is kept; the other stream stays open."""
+        if not getattr(self._stream, "closed", False):
+            super().close()
+
     def _take(self, thread: int) -> str:
         kept = self._incomplete.pop(thread, None)
         return "" if kept is None else kept.getvalue()

@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from dispel4py.engine.metering import MeterReport
 
 
+def reports_activity(options: RunOptions) -> bool:
+    """Return whether ranks report to the driver what their instances do."""
+    return options.on_progress is not None or events_of(options).is_observed
+
+
 class Driver:
     """Drives a run until all ranks have ended.
 

@@ -6,7 +6,7 @@ Where there are fewer, neighbours on the graph share a process and pass items on
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
@@ -70,7 +70,10 @@ class Placement(NamedTuple):
 
 
 def place(
-    plan: Plan, processes: int | None, partitions: Sequence[Sequence[int]] | None = None
+    plan: Plan,
+    processes: int | None,
+    partitions: Sequence[Sequence[int]] | None = None,
+    accepts_more: Callable[[PlannedPE], bool] | None = None,
 ) -> Placement:
     """Place all instances of a plan.
 
@@ -79,12 +82,14 @@ def place(
         processes: maximum number of processes; None for one per instance.
         partitions: lists of PE numbers that should share a process when there are fewer processes
             than instances; other PEs are distributed one by one.
+        accepts_more: returns whether a PE may have more instances than it asks for; None for
+            `accepts_more_instances`.
     """
     plan = share_calls(plan)
     wanted = sum(pe.instances for pe in plan.pes)
     processes = wanted if processes is None else processes
     if processes > wanted:
-        plan = _spread(plan, processes - wanted)
+        plan = _spread(plan, processes - wanted, accepts_more or accepts_more_instances)
     groups = [[(pe, i)] for pe in plan.order for i in range(plan.pes[pe].instances)]
     if processes < len(groups) and partitions:
         groups = _grouped(plan, partitions)
@@ -136,9 +141,9 @@ def accepts_more_instances(pe: PlannedPE) -> bool:
     )
 
 
-def _spread(plan: Plan, spare: int) -> Plan:
+def _spread(plan: Plan, spare: int, accepts_more: Callable[[PlannedPE], bool]) -> Plan:
     """Distribute spare processes, in turn, to the PEs that accept more instances."""
-    candidates = [pe.index for pe in plan.pes if accepts_more_instances(pe)]
+    candidates = [pe.index for pe in plan.pes if accepts_more(pe)]
     if not candidates:
         return plan
     each, rest = divmod(spare, len(candidates))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from d4py_fixed.engine.driver import Driver
+from d4py_fixed.engine.driver import Driver, reports_activity
 from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import CODEC
 from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
@@ -23,7 +23,6 @@ from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTranspo
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
-from dispel4py.engine.run_events import events_of
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.processes.pool import WorkerPool
@@ -197,7 +196,7 @@ class RankSpec(NamedTuple):
             rank,
             options.on_error,
             options.share_items,
-            options.on_progress is not None or events_of(options).is_observed,
+            reports_activity(options),
         )
 
     def run(self, transport: Transport, *, any_thread: bool = True) -> None:

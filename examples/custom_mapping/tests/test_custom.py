@@ -1,14 +1,14 @@
-"""The mapping `threads` keeps the rules."""
+"""The mapping `custom` keeps the rules."""
 
 import pytest
 
 from d4py_conformance import MappingConformance
 
 
-class TestThreads(MappingConformance):
+class TestCustom(MappingConformance):
     @pytest.fixture
     def mapping(self):
-        return "threads"
+        return "custom"
 
     @pytest.fixture
     def options(self):

@@ -1,4 +1,4 @@
-"""The mapping itself: `ThreadsMapping` drives a run, an `InstanceThread` runs one instance.
+"""The mapping itself: `CustomMapping` drives a run, an `InstanceThread` runs one instance.
 
 An instance sends its items to the inbox of another, and its results to that of the driver, which is
 the thread that called `run`.
@@ -13,7 +13,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from d4py_threads.inbox import Inbox, StoppedError
+from d4py_custom.inbox import Inbox, StoppedError
 from dispel4py.mapping import (
     Capabilities,
     Executor,
@@ -46,10 +46,10 @@ PROGRESS_SECONDS = 0.2
 REPORT_SECONDS = 10.0
 
 
-class ThreadsMapping:
+class CustomMapping:
     """Runs each instance on a thread."""
 
-    name = "threads"
+    name = "custom"
     capabilities = Capabilities(stateful=True, group_by=True, broadcast=True, ordered=True)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
