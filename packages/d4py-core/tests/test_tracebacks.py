@@ -110,6 +110,13 @@ def test_a_failed_run_shows_no_frame_of_d4py_before_the_call_of_run():
     assert frames.tb_next is None
 
 
+@pytest.mark.parametrize("pe", [Chained, Writes, Group])
+def test_c3_the_exception_of_a_pe_begins_with_a_frame_of_its_code(pe):
+    frames = failing(pe()).__cause__.__traceback__
+
+    assert frames.tb_frame.f_code.co_filename == __file__
+
+
 def test_where_it_was_pickled_the_traceback_is_shown_below():
     error = failing(Chained())
     assert not hasattr(error, "__notes__")

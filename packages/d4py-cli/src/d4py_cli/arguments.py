@@ -231,7 +231,7 @@ def job_parser(name: str, mapping: Mapping) -> Parser:
         dest="num",
         type=_processes,
         metavar="N",
-        help="number of processes; auto is one per core",
+        help="number of processes, or of threads; auto is one per core",
     )
     how.add_argument(
         "-s",

@@ -244,7 +244,8 @@ class ProcessingError(RunError):
         """Return the error for an exception of a PE.
 
         Args:
-            exception: the exception, which becomes the `__cause__`.
+            exception: the exception, which becomes the `__cause__`; its traceback begins with the
+                user's code from then on.
             pe_id: see `ProcessingError`.
             instance: see `ProcessingError`.
             phase: see `ProcessingError`.
@@ -262,6 +263,7 @@ class ProcessingError(RunError):
             advice,
         )
         error.__cause__ = exception
+        exception.__traceback__ = tracebacks.from_users_frame(exception.__traceback__)
         return error
 
     @property

@@ -7,6 +7,7 @@ import os
 import re
 import traceback
 from collections.abc import Iterable
+from types import TracebackType
 
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
@@ -48,6 +49,14 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
     return "".join(lines.format())
 
 
+def from_users_frame(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from its first frame of the user's code on; all of it if there is none."""
+    found = trace
+    while found is not None and _is_own(found.tb_frame.f_code.co_filename):
+        found = found.tb_next
+    return found or trace
+
+
 def with_source(text: str) -> str:
     """Return the text of a traceback with source lines added that only this process has.
 
@@ -69,7 +78,7 @@ def _remove_own_frames(
     """Remove frames of d4py if there are others; return whether there are, here or in causes."""
     if exception is None:
         return False
-    of_users = [frame for frame in lines.stack if not _is_own(frame)]
+    of_users = [frame for frame in lines.stack if not _is_own(frame.filename)]
     if of_users:
         lines.stack = traceback.StackSummary.from_list(of_users)
     has_any = bool(of_users)
@@ -110,8 +119,7 @@ def _remove_all_frames(lines: traceback.TracebackException) -> None:
     lines.stack = None  # type: ignore[assignment]
 
 
-def _is_own(frame: traceback.FrameSummary) -> bool:
-    name = frame.filename
-    if not name.startswith(_OWN_FOLDER):
+def _is_own(filename: str) -> bool:
+    if not filename.startswith(_OWN_FOLDER):
         return False
-    return name.removeprefix(_OWN_FOLDER).partition(os.sep)[0] not in _WITH_PES
+    return filename.removeprefix(_OWN_FOLDER).partition(os.sep)[0] not in _WITH_PES

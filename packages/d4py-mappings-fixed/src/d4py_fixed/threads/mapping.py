@@ -82,10 +82,12 @@ class ThreadsMapping:
                 threads.start()
                 result = driver.run()
                 threads.wait()
-            finally:
+            except BaseException as error:
                 for inbox in inboxes:
                     inbox.put(None)
-                threads.stop()
+                for note in threads.stop():
+                    error.add_note(note)
+                raise
             if problems := flush_standard_streams():
                 raise RunError("; ".join(problems))
         if shared.record():

@@ -9,7 +9,6 @@ from time import monotonic
 
 from d4py_fixed.threads.limits import ThreadLimits
 from d4py_fixed.threads.transport import StoppedError
-from dispel4py.logs import RUN_LOG
 from dispel4py.processes.descendants import descendants_of_thread, end_processes
 from dispel4py.processes.worker_exit import abort_handler_of_thread
 
@@ -58,11 +57,14 @@ class RankThreads:
                 self.check()
         self.check()
 
-    def stop(self) -> None:
-        """Wait for threads that were stopped; interrupt the calls that go on, and log the rest.
+    def stop(self) -> list[str]:
+        """Wait for threads that were stopped, and interrupt the calls that go on.
 
         Python code in a call is interrupted by an exception, and what it waits for by ending the
         processes that the thread has started.  Other code that does not return goes on.
+
+        Returns:
+            A sentence for each thread that goes on.
         """
         if not self._join(self._limits.stop_seconds):
             threads = self._alive()
@@ -71,13 +73,12 @@ class RankThreads:
             for thread in threads:
                 _raise_in(thread)
             self._join(self._limits.interrupt_seconds)
-        for rank, thread in enumerate(self._threads):
-            if thread.is_alive():
-                RUN_LOG.warning(
-                    "a call of %s goes on, since Python cannot end a thread in the middle of"
-                    " other code; it ends when it returns, or with the program",
-                    self._describe(rank),
-                )
+        return [
+            f"a call of {self._describe(rank)} goes on: Python can end no thread in the middle of code"
+            " that is not Python's; it ends when it returns, or with the program"
+            for rank, thread in enumerate(self._threads)
+            if thread.is_alive()
+        ]
 
     def _run(self, task: Callable[[], None]) -> None:
         try:
