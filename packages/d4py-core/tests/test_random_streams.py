@@ -1,7 +1,9 @@
 """Rule I7: what PEs draw from global generators follows from the run's seed, and is their own."""
 
+import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +18,30 @@ from dispel4py.engine.plan import make_plan, replicate_stateless
 from dispel4py.engine.random_streams import Stream, draw_seed, preserved_generators
 from dispel4py.errors import OptionError
 from dispel4py.result import RunOptions
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_i7_a_worker_is_forked_while_another_thread_draws_from_numpys_generator():
+    numpy = pytest.importorskip("numpy.random")
+    lock, held, done = numpy.get_bit_generator().lock, threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(10)  # ends a process that waits for the lock
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        numpy.random()
+        os._exit(0)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 class Draw(ProducerPE):

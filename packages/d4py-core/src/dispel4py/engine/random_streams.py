@@ -18,6 +18,7 @@ called.  This is done only for instances that were found to draw.
 from __future__ import annotations
 
 import importlib.util
+import os
 import pickle
 import random
 import sys
@@ -279,3 +280,18 @@ class _Generators:
 
 
 _generators = _Generators()
+
+
+def _release_numpy() -> None:
+    """Release the lock of NumPy's generator in a forked process.
+
+    Another thread of the parent, such as that of another run, may have drawn when it forked.
+    """
+    numpy = sys.modules.get(_NUMPY)
+    lock = getattr(getattr(numpy, "get_bit_generator", lambda: None)(), "lock", None)
+    if lock is not None:
+        lock._at_fork_reinit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_numpy)

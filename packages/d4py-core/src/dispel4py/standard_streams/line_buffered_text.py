@@ -148,3 +148,5 @@ class _Replacement:
 
 
 _replacement = _Replacement()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_replacement._lock._at_fork_reinit)  # type: ignore[attr-defined]

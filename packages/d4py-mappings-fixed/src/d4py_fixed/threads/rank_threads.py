@@ -74,8 +74,8 @@ class RankThreads:
                 _raise_in(thread)
             self._join(self._limits.interrupt_seconds)
         return [
-            f"a call of {self._describe(rank)} goes on: Python can end no thread in the middle of code"
-            " that is not Python's; it ends when it returns, or with the program"
+            f"a call of {self._describe(rank)} goes on: Python can end no thread in the middle of"
+            " code that is not Python's; it ends when it returns, or with the program"
             for rank, thread in enumerate(self._threads)
             if thread.is_alive()
         ]
