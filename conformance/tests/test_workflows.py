@@ -62,7 +62,7 @@ class TestInstalledMappings(MappingConformance):
 
     @pytest.fixture
     def frozen_options(self, mapping):
-        if mapping == "simple":
+        if mapping in ("simple", "threads"):
             return None
         return {"lease": 2.0} if "redis" in mapping else {"frozen_timeout": 1.5}
 
