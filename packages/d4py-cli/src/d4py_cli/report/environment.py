@@ -106,7 +106,7 @@ def environment_rows(summary: RunSummary) -> list[tuple[str, str]]:
     rows = [
         ("command", shlex.join(started.command)),
         ("started", started.time_utc),
-        ("mapping", f"{started.mapping}, {started.processes} processes"),
+        ("mapping", f"{started.mapping}, {started.processes} workers"),
         ("seed", "" if started.seed is None else str(started.seed)),
         ("host", f"{started.host}, process {started.pid}" if started.pid else started.host),
         ("worker hosts", ", ".join(_worker_hosts(summary))),
