@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from dynamic_helpers.loop_pes import EAGER, Slow, SlowNumbers, stateful
+from dynamic_helpers.loop_pes import EAGER, PATIENT, Slow, SlowNumbers, stateful
 
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.lifecycle import Diary, Talker
@@ -67,8 +67,8 @@ def results_of(commits):
 
 
 def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
-    script = script(chain(SlowNumbers(0.006), Relay()), [[(0, 0)]])
-    script.serve([Task(CALLS, 0, 0, None, 80)], lambda store: store.calls(0) == 80)
+    script = script(chain(SlowNumbers(0.012), Relay()), [[(0, 0)]], EAGER)
+    script.serve([Task(CALLS, 0, 0, None, 40)], lambda store: store.calls(0) == 40)
     *before, last = script.commits
     assert before
     sent = 0
@@ -78,23 +78,23 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
         assert [pin for pin, _ in commit.states] == [(0, 0)]
         assert commit.leases == []
     assert last.instance_positions == [((0, 0), ResumePoint())]
-    assert [lease.task.payload for lease in last.leases] == [80]
-    assert results_of(script.commits) == [*range(1, 81)]
+    assert [lease.task.payload for lease in last.leases] == [40]
+    assert results_of(script.commits) == [*range(1, 41)]
 
 
 def test_h2_so_is_that_of_calls_that_were_listed(script):
-    script = script(chain(Slow(0.006), Relay()), [[(0, 0)]])
-    given = [{"input": number} for number in range(80)]
-    script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 80)
-    assert results_of(script.commits) == [*range(80)]
+    script = script(chain(Slow(0.012), Relay()), [[(0, 0)]], EAGER)
+    given = [{"input": number} for number in range(40)]
+    script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 40)
+    assert results_of(script.commits) == [*range(40)]
     done = [position.done for commit in script.commits for _, position in commit.instance_positions]
     assert done[-1] == 0
     assert done[:-1] == sorted({*done[:-1]})
-    assert 0 < done[0] < 80
+    assert 0 < done[0] < 40
 
 
 def test_a_lease_and_all_that_it_made_are_in_one_commit_where_it_is_quick(script):
-    script = script(chain(Numbers(), Relay(), stateful(Diary())), [[(0, 0), (2, 0)]])
+    script = script(chain(Numbers(), Relay(), stateful(Diary())), [[(0, 0), (2, 0)]], PATIENT)
     script.serve([Task(CALLS, 0, 0, None, 10)], lambda store: store.calls(1))
     commit = script.commits[0]
     assert [lease.task.kind for lease in commit.leases] == [CALLS]
