@@ -252,11 +252,11 @@ class TestTheCaller:
             result = run(graph, mapping, 2000)  # by a fork server: the program has threads
             results[offset] = result.outputs["Kept2"]["output"]
 
-        threads = [threading.Thread(target=run_one, args=(o,)) for o in (0, 10_000)]
+        threads = [threading.Thread(target=run_one, args=(o,), daemon=True) for o in (0, 10_000)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(LIMIT)
+            thread.join()  # as long as the test may take: workers of a fork server start slowly
         assert results == {o: [[o + n for n in range(1, 2001)]] for o in (0, 10_000)}
 
 
