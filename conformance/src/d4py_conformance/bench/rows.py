@@ -106,6 +106,12 @@ def _arrays() -> Iterator[Row]:
             sides["mpi4py"] = _ranks("arrays_mpi.py", 4)
         sides |= by_hand
         yield Row(f"arrays-{mapping}", "600 arrays of 1 MiB over three hops", 600, 6, sides)
+    sides = {
+        "ours": _program("arrays_d4py.py", "threads"),
+        "by_hand": _program("arrays_plain.py", "threads"),
+        "multi": _program("arrays_d4py.py", "multi"),
+    }
+    yield Row("arrays-threads", "600 arrays of 1 MiB over three hops", 600, 6, sides)
 
 
 def _lone() -> Iterator[Row]:

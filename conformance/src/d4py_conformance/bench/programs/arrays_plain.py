@@ -1,10 +1,14 @@
-"""The same arrays by hand: by a copy in shared memory per hop, or by queues."""
+"""The same arrays by hand: by a copy in shared memory per hop, or by queues, also of threads."""
 
 from __future__ import annotations
 
 import mmap
 import multiprocessing
+import queue
+import threading
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -50,21 +54,35 @@ def shared_memory(count: int) -> float:
 
 def queues(count: int) -> float:
     """Get arrays from a queue in each process, and put them into the next one."""
-    hops: list[Any] = [_FORK.Queue(_BLOCKS) for _ in range(HOPS)]
     result = _FORK.Pipe(duplex=False)
+    hops = [_FORK.Queue(_BLOCKS) for _ in range(HOPS)]
+    return _run_stages(partial(_pass_on, hops, count, result[1].send), result[0])
 
-    def stage(number: int) -> None:
-        total = 0.0
-        for i in range(count):
-            array = hops[number - 1].get() if number else numpy.full(ARRAY, float(i + 1))
-            if number < HOPS:
-                hops[number].put(array)
-            else:
-                total += float(array[0])
-        if number == HOPS:
-            result[1].send(total)
 
-    return _run_stages(stage, result[0])
+def threads(count: int) -> float:
+    """Do the same in threads, which pass on the arrays themselves."""
+    results: list[float] = []
+    hops = [queue.Queue[Any](_BLOCKS) for _ in range(HOPS)]
+    stage = partial(_pass_on, hops, count, results.append)
+    stages = [threading.Thread(target=stage, args=(number,)) for number in range(HOPS + 1)]
+    for thread in stages:
+        thread.start()
+    for thread in stages:
+        thread.join()
+    return results[0]
+
+
+def _pass_on(hops: list[Any], count: int, finish: Callable[[float], object], number: int) -> None:
+    """Run a stage of those that are joined by queues."""
+    total = 0.0
+    for i in range(count):
+        array = hops[number - 1].get() if number else numpy.full(ARRAY, float(i + 1))
+        if number < HOPS:
+            hops[number].put(array)
+        else:
+            total += float(array[0])
+    if number == HOPS:
+        finish(total)
 
 
 def _run_stages(stage: Any, result: Any) -> float:
@@ -81,7 +99,7 @@ def main() -> None:
     """Run it."""
     way, count = arguments()
     started_at = perf_counter()
-    total = {"shared_memory": shared_memory, "queues": queues}[way](count)
+    total = {"shared_memory": shared_memory, "queues": queues, "threads": threads}[way](count)
     report(perf_counter() - started_at, total)
 
 
