@@ -278,13 +278,14 @@ def test_c3_a_failure_further_down_ends_a_call_that_only_waits():
 
 
 def test_c3_a_thread_that_writes_once_the_run_has_failed_ends_as_if_it_had_exited():
-    ended = threading.Event()
+    ended, raised = threading.Event(), []
 
     def write(pe):
         try:
             while True:
                 pe.write("output", 1)
-        except SystemExit:  # of which Python says nothing
+        except SystemExit as error:
+            raised.append(type(error))
             ended.set()
 
     def listen(pe):
@@ -296,6 +297,7 @@ def test_c3_a_thread_that_writes_once_the_run_has_failed_ends_as_if_it_had_exite
 
     with pytest.raises(ProcessingError, match="bad item"):
         run(chain(Root(listen), Each(fail)))
+    assert raised == [SystemExit]  # for a subclass Python shows a traceback
 
 
 class Asks(GenericPE):

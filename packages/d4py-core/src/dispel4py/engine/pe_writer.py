@@ -20,10 +20,6 @@ from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import ItemError, RunError
 
 
-class ThreadUnwind(SystemExit):
-    """Silently ends a thread of a PE that writes after the run has failed."""
-
-
 class _Detached:
     """Stands for a writer in the pickle of its PE."""
 
@@ -156,7 +152,7 @@ class PEWriter:
             raise unknown_output_error(self._planned.id, [*self._written], name, None)
         monitor, items, counter = self._monitor, self._written[name], self._counters[name]
         if monitor.has_failed:
-            raise ThreadUnwind
+            raise SystemExit  # the only exception that ends a thread without a traceback
         monitor.is_shared = True  # before checking whether there is a call; see `CallMonitor`
         size = ByteCounter()
         data = self._copied(name, data, size)
