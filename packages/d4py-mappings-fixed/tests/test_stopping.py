@@ -101,6 +101,35 @@ def test_c4_nothing_is_left_when_the_driver_is_killed(running, gone, start_metho
     gone(program)
 
 
+KEEPS_THE_LOCK = """
+    import ctypes
+    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+    class Sends(ProducerPE):
+        def _process(self, inputs):
+            return 1
+
+    class Keeps(IterativePE):
+        def _process(self, data):
+            open("ready", "w").close()
+            ctypes.PyDLL(None).sleep(3600)
+
+    graph = WorkflowGraph()
+    graph.connect(Sends(), "output", Keeps(), "input")
+"""
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_c4_so_it_is_where_a_call_keeps_pythons_lock(
+    command, write, gone, mapping, wait_until, tmp_path, start_method
+):
+    write("flow.py", KEEPS_THE_LOCK)
+    program = command(mapping, "flow.py", "-i", 3, "--start-method", start_method)
+    wait_until((tmp_path / "ready").exists, "the call")
+    program.process.kill()
+    gone(program)
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4])
 def test_c4_ctrl_c_during_start_leaves_nothing(write, start, gone, mapping, delay):
     write("endless.py", SCRIPT)

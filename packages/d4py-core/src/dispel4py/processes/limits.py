@@ -23,6 +23,7 @@ class ProcessLimits(NamedTuple):
         descendant_seconds: time that descendants may go on after a run that ended well.
         descendant_poll_seconds: interval of checks whether descendants have exited.
         orphan_poll_seconds: interval at which a worker checks that its parent is still there.
+        orphan_seconds: time that workers whose parent was killed have to end by themselves.
     """
 
     start_seconds: float = 120.0
@@ -37,3 +38,4 @@ class ProcessLimits(NamedTuple):
     descendant_seconds: float = 5.0
     descendant_poll_seconds: float = 0.01
     orphan_poll_seconds: float = 0.5
+    orphan_seconds: float = 4.0

@@ -1,0 +1,72 @@
+"""`OrphanReaper`: ends processes that go on after this one was killed.
+
+A worker ends itself when its parent is gone.  One that is in a call which keeps Python's lock
+cannot, so a shell that waits for the end of this process ends what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from dispel4py.processes.descendants import exempt_child
+
+#: Reads the processes to end, a line each, until the other end of the pipe is closed.
+_SCRIPT = (
+    'seconds=$1 signal=$2; shift 2; while read -r target; do set -- "$@" "$target"; done;'
+    ' sleep "$seconds"; kill -s "$signal" -- "$@"'
+)
+
+
+class OrphanReaper:
+    """A shell that outlives this process for a while if that is killed.
+
+    Where there is no POSIX shell, or no process can be started, it does nothing.
+
+    Args:
+        seconds: time that the processes have to end by themselves.
+        number: the signal that those get that go on.
+    """
+
+    def __init__(self, seconds: float, number: signal.Signals = signal.SIGKILL) -> None:
+        self._pid: int | None = None
+        self._pipe: int | None = None
+        if not hasattr(os, "posix_spawnp"):
+            return
+        theirs, ours = os.pipe()
+        try:
+            with suppress(OSError):
+                arguments = (str(seconds), number.name.removeprefix("SIG"))
+                self._pid = os.posix_spawnp(
+                    "sh",
+                    ["sh", "-c", _SCRIPT, "sh", *arguments],
+                    os.environ,
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, theirs, 0),
+                        *((os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_WRONLY, 0) for n in (1, 2)),
+                    ],
+                    setpgroup=0,  # Ctrl-C is for this process alone
+                )
+        finally:
+            os.close(theirs)
+        if self._pid is None:
+            os.close(ours)
+        else:
+            self._pipe = ours
+            exempt_child(self._pid)
+
+    def add(self, target: int) -> None:
+        """Add a process: its pid, or that of the leader of a process group, negative."""
+        if self._pipe is not None:
+            with suppress(BrokenPipeError):  # the shell was killed
+                os.write(self._pipe, b"%d\n" % target)
+
+    def close(self) -> None:
+        """End the shell, which then ends nothing; may be called twice."""
+        if self._pid is not None and self._pipe is not None:
+            with suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
+            os.close(self._pipe)
+            self._pid = self._pipe = None
