@@ -56,6 +56,14 @@ class Add(IterativePE):
         return data, random.random()
 
 
+class SlowAdd(Add):
+    """Does that in calls that take long."""
+
+    def _process(self, data):
+        threading.Event().wait(0.006)
+        return super()._process(data)
+
+
 class Gauss(IterativePE):
     """Draws from Python's generator by a method that keeps every other number for later."""
 
@@ -84,6 +92,14 @@ class Burst(ProducerPE):
 
 class Pass(IterativePE):
     def _process(self, data):
+        return data
+
+
+class SlowPass(Pass):
+    """Draws nothing, in calls that take long."""
+
+    def _process(self, data):
+        threading.Event().wait(0.006)
         return data
 
 
@@ -296,7 +312,7 @@ class TestMoving:
             executor.push(1, 0, "input", [item])
             executor.drain()
 
-    @pytest.mark.parametrize("kind", [Add, Gauss])
+    @pytest.mark.parametrize("kind", [Add, Gauss, SlowAdd])
     def test_i7_its_numbers_go_along(self, kind):
         with preserved_generators():
             self.push(self.executor(kind()), range(10))
@@ -310,6 +326,17 @@ class TestMoving:
             second.start(1, 0, restored=state)
             self.push(second, range(5, 10))
         assert before + self.results == expected
+
+    def test_its_state_is_not_read_after_each_call_that_takes_long(self, monkeypatch):
+        reads, read = [], random.getstate
+        with preserved_generators():
+            executor = self.executor(SlowPass())
+            self.push(executor, range(1))
+            monkeypatch.setattr(random, "getstate", lambda: reads.append("read") or read())
+            self.push(executor, range(5))
+            assert not reads
+            executor.start(1, 0).snapshot(pickle.dumps)
+            assert reads
 
     def test_i7_who_draws_nothing_travels_light(self):
         with preserved_generators():

@@ -31,8 +31,8 @@ from typing import Any, NamedTuple, TypeVar
 
 _HALF = 1 << 32
 _NUMPY = "numpy.random"
-#: In so many batches, and in all that take so many seconds, an instance is checked for whether it
-#: draws random numbers.
+#: An instance has a stream in so many batches, and until one takes no more than so many seconds and
+#: none was found to have drawn random numbers.
 _CHECKED_BATCHES, _CHECKED_SECONDS = 3, 0.005
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ class InstanceStream(Stream):
 
     Attributes:
         has_drawn: the PE was found to draw.
-        is_needed: the PE draws, or is still checked for that.
+        is_needed: the PE draws, or may still be found to.
     """
 
     def __init__(self, seed: int, name: str, state: StreamState | None = None) -> None:
@@ -178,10 +178,10 @@ class InstanceStream(Stream):
         return self.has_drawn
 
     def check_batch(self, seconds: float) -> None:
-        """Check whether the last batch, which took so long, has drawn random numbers."""
+        """Check whether the batches so far, of which the last took so long, have drawn numbers."""
         self._batches += 1
-        is_checked = self._batches < _CHECKED_BATCHES or seconds > _CHECKED_SECONDS
-        self.is_needed = self.record() or is_checked
+        if self._batches >= _CHECKED_BATCHES and seconds <= _CHECKED_SECONDS:
+            self.is_needed = self.record()
 
 
 class _CallerStream(Stream):

@@ -370,7 +370,7 @@ class Runner:
 
     def _state(self) -> GenericPE | InstanceSnapshot:
         """Return what moves to another process: the PE, with its name if the run depends on it."""
-        if not (self._stream.has_drawn or self.planned.replicated):
+        if not (self._stream.record() or self.planned.replicated):
             return self.pe
         return InstanceSnapshot(self.pe, 0, self._origin, self._stream.state)
 
