@@ -49,6 +49,9 @@ class WorkerPool:
             forked workers have it without a copy.
         limits: see `ProcessLimits`.
 
+    Attributes:
+        pids: pids of the processes, by number.
+
     Raises:
         OptionError: this system does not let processes be started.
         RunError: this system does not let as many processes be started.
@@ -71,6 +74,7 @@ class WorkerPool:
         self._descendants = WorkerDescendants(limits)
         self._zygote: Zygote | None = None
         self._has_started = False  # the workers that are started together
+        self.pids: list[int] = []
         self._processes: list[BaseProcess] = []
         self._reports: list[ReportReader] = []
         self._ended: set[int] = set()  # numbers of workers whose end is known to the caller
@@ -85,11 +89,6 @@ class WorkerPool:
             self.stop()
             raise
 
-    @property
-    def pids(self) -> list[int]:
-        """Pids of the processes, by number."""
-        return [process.pid or 0 for process in self._processes]
-
     def add(self, arguments: tuple[Any, ...]) -> None:
         """Start another worker, in the way of the others; its number is the next one."""
         self._start_together([arguments])
@@ -103,7 +102,7 @@ class WorkerPool:
 
     def is_running(self, number: int) -> bool:
         """Return whether a worker is known to live and not to be stopped; see `process_table`."""
-        return is_running(self._processes[number].pid or 0)
+        return is_running(self.pids[number])
 
     def finishing(self, number: int) -> list[str]:
         """Return the names of the threads that a worker waits for though its work is done."""
@@ -229,10 +228,12 @@ class WorkerPool:
             raise
         finally:
             sender.close()
+        pid = process.pid or 0
         self._start_watch.add(number)
         self._processes.append(process)
+        self.pids.append(pid)
         self._reports.append(ReportReader(receiver, partial(self._start_watch.remove, number)))
-        self._descendants.add(process.pid or 0)
+        self._descendants.add(pid)
 
     def _start_process(self, name: str, arguments: tuple[Any, ...]) -> BaseProcess:
         if self._zygote is not None and self._has_started:
@@ -246,8 +247,7 @@ class WorkerPool:
 
     def _check_worker(self, number: int) -> D4pyError | None:
         """Read what a worker has reported; return its failure, if there is one."""
-        process, report = self._processes[number], self._reports[number]
-        pid = process.pid or 0
+        process, report, pid = self._processes[number], self._reports[number], self.pids[number]
         has_exited = not process.is_alive()  # asked before its last message is read
         error = report.read()
         if report.is_complete:
@@ -275,8 +275,10 @@ class WorkerPool:
         return cause
 
     def _not_ended(self) -> Iterator[tuple[int, int]]:
-        """Return number and pid of each worker whose end is not known."""
-        return (entry for entry in enumerate(self.pids) if entry[0] not in self._ended)
+        """Yield number and pid of each worker whose end is not known."""
+        for number, pid in enumerate(self.pids):
+            if number not in self._ended:
+                yield number, pid
 
 
 def exit_cause(exitcode: int) -> str:

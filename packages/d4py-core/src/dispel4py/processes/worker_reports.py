@@ -7,6 +7,7 @@ it is done or an error.
 from __future__ import annotations
 
 import pickle
+import select
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -63,6 +64,8 @@ class ReportReader:
 
     def __init__(self, file: connection.Connection, on_begun: Callable[[], None]) -> None:
         self._file = file
+        self._arrived = select.poll()  # `Connection.poll` makes a selector each time
+        self._arrived.register(file, select.POLLIN)
         self._on_begun = on_begun
         self.threads: list[str] | None = None
         self.is_complete = False
@@ -89,7 +92,7 @@ class ReportReader:
     def _receive(self) -> bytes | None:
         """Return the next message, if one has arrived."""
         try:
-            return self._file.recv_bytes() if self._file.poll() else None
+            return self._file.recv_bytes() if self._arrived.poll(0) else None
         except (EOFError, OSError):  # the worker has exited, perhaps while it sent a message
             return None
 
