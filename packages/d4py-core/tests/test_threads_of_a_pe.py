@@ -92,7 +92,7 @@ def test_no_thread_enters_between_two_calls_or_while_the_caller_runs_the_engine(
             assert not is_another
 
 
-@pytest.mark.parametrize("returns", ["enter", "end"])
+@pytest.mark.parametrize("returns", ["enter", "wait_for_exit"])
 def test_the_caller_waits_for_the_thread_that_has_entered(monitor, returns):
     steps = []
     there, may_go = threading.Event(), threading.Event()
@@ -112,7 +112,7 @@ def test_the_caller_waits_for_the_thread_that_has_entered(monitor, returns):
     with ThreadPoolExecutor(2) as pool:
         other = pool.submit(enter)
         assert there.wait(LIMIT)
-        if returns == "end":
+        if returns == "wait_for_exit":
             monitor.caller = 0
         caller = pool.submit(return_to_engine)
         may_go.set()

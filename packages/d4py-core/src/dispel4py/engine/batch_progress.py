@@ -48,16 +48,18 @@ class BatchProgress:
             batch: the items.
             remaining: an iterator over the items from which the PE is called.
         """
-        self._remaining, self._done = remaining, (0, [0] * len(self._written))
+        self._remaining = remaining
+        self.mark(0)
         self.batch = batch  # last: the other thread reads the rest once it sees this batch
 
     def mark(self, done: int) -> None:
         """Record how many items of the batch are done."""
-        self._done = done, [len(items) for items in self._written.values()]
+        self._done = done, [*map(len, self._written.values())]
 
     def steps(self, step: int) -> Iterator[Iterator[Any]]:
         """Yield the remaining items in steps, each by an iterator, and record what is done."""
-        done = 0
+        yield islice(self._remaining, step)
+        done = step
         while done < len(self.batch):  # which a split shortens
             self.mark(done)
             yield islice(self._remaining, step)

@@ -50,7 +50,8 @@ class CallMonitor:
         self.is_shared = False
         self.has_failed = False
         self.in_engine = False
-        self.changed = threading.Condition(threading.RLock())
+        self._lock = threading.RLock()
+        self.changed = threading.Condition(self._lock)
         self._flush = flush
         self._on_stuck = on_stuck
         self._limits = limits
@@ -60,7 +61,7 @@ class CallMonitor:
         self._has_flush_thread = False
         self._flushes_begun = self._flushes_ended = 0
 
-    # For the caller; `begin` and `end` only where the monitor is shared.
+    # For the caller; `begin` and `wait_for_exit` only where the monitor is shared.
 
     def begin(self) -> None:
         """Begin a batch of calls, after `caller` was set."""
@@ -76,7 +77,7 @@ class CallMonitor:
         """
         self.in_engine = True
         if self.is_shared:
-            self._wait_for_exit()
+            self.wait_for_exit()
 
     def leave(self) -> None:
         """Return to the call."""
@@ -85,12 +86,16 @@ class CallMonitor:
             with self.changed:
                 self.changed.notify_all()
 
-    def end(self) -> None:
-        """Return to the engine after a batch, after `caller` was reset.
+    def wait_for_exit(self) -> None:
+        """Wait until no other thread runs the engine.
 
-        Then no thread that saw the call can still be writing.
+        After a batch, once `caller` was reset, no thread that saw the call can still be writing.
         """
-        self._wait_for_exit()
+        with self._lock:
+            if self._is_entered:
+                self.changed.notify_all()
+                while self._is_entered:
+                    self.changed.wait()
 
     def abandon(self) -> None:
         """Stop waiting for other threads, as the program is being interrupted."""
@@ -105,13 +110,6 @@ class CallMonitor:
         with self.changed:
             self._is_closed = True
             self.changed.notify_all()
-
-    def _wait_for_exit(self) -> None:
-        with self.changed:
-            if self._is_entered:
-                self.changed.notify_all()
-                while self._is_entered:
-                    self.changed.wait()
 
     # For other threads.
 

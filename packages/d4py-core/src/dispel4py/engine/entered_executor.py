@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeGuard
+from typing import Any
 
 from dispel4py.engine.executor import Executor
-from dispel4py.engine.outlets import Receiver, Work
+from dispel4py.engine.instance_group import InstanceGroup
+from dispel4py.engine.outlets import Receiver
 from dispel4py.engine.runner import Runner
 
 
@@ -23,7 +24,6 @@ class EnteredExecutor(Executor):
     """
 
     _running: Runner | None = None
-    _held: tuple[Work, ...] = ()
 
     @contextmanager
     def entered_call(self) -> Iterator[bool]:
@@ -69,9 +69,8 @@ class EnteredExecutor(Executor):
 
         What stays in this process is held until the call writes again, or returns.
         """
-        # The stack is processed from its end, and what was written first comes first.
         runner = self._calling[-1]
-        self._held = (*self._outputs.collect(runner), *self._held)
+        self._outputs.hold(runner)
         runner.note_sent()
 
     def fail(self, error: BaseException) -> None:
@@ -85,27 +84,15 @@ class EnteredExecutor(Executor):
             self._running.monitor.fail()
 
     def _prepare_runner(self, runner: Runner) -> None:
-        if _can_be_entered(runner):
-            runner.monitor.is_shared = True
+        is_safe = type(runner) is Runner or runner.planned.is_root
+        if is_safe and not runner.planned.seeks:
+            runner.can_be_entered = runner.monitor.is_shared = True
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
-        if self._calling or not _can_be_entered(receiver):
-            return super()._call(receiver, input_name, batch)
+        if self._calling or isinstance(receiver, InstanceGroup) or not receiver.can_be_entered:
+            return receiver.process(input_name, batch)
         self._running = receiver
         try:
-            return super()._call(receiver, input_name, batch)
+            return receiver.process(input_name, batch)
         finally:
             self._running = None
-
-    def _collect(self, receiver: Receiver) -> list[Work]:
-        works = super()._collect(receiver)
-        if self._held:
-            works += self._held
-            self._held = ()
-        return works
-
-
-def _can_be_entered(receiver: Receiver) -> TypeGuard[Runner]:
-    planned = receiver.planned
-    is_safe = type(receiver) is Runner or (isinstance(receiver, Runner) and planned.is_root)
-    return is_safe and not planned.seeks

@@ -28,7 +28,7 @@ from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.log_lines import Log, LogLines
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.ordered.runner import OrderedRunner
-from dispel4py.engine.outlets import Receiver, Work
+from dispel4py.engine.outlets import Receiver
 from dispel4py.engine.output_table import OutputHandler, OutputTable
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.replay import CallOffset
@@ -419,11 +419,7 @@ class Executor:
                 self._meter.report()
         if not self._one_by_one and receiver.planned.batch is None:
             adapt_slice(receiver, len(batch), seconds, self._limits)
-        self.stack += self._collect(receiver)
-
-    def _collect(self, receiver: Receiver) -> list[Work]:
-        """Send what a call has written; return the batches for local instances."""
-        return self._outputs.collect(receiver)
+        self.stack += self._outputs.collect(receiver)
 
     def _call(self, receiver: Receiver, input_name: str | None, batch: Any) -> float:
         return receiver.process(input_name, batch)
@@ -469,7 +465,7 @@ class Executor:
         stack = self.stack
         outer_floor = stack.set_aside()
         try:
-            stack += self._collect(runner)
+            stack += self._outputs.collect(runner)
             runner.note_sent()
             while not self.drain():
                 pass  # the call that wrote these items cannot be interrupted

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispel4py.engine.batch_progress import BatchProgress
 from dispel4py.engine.entered_executor import EnteredExecutor
@@ -19,8 +18,7 @@ from dispel4py.engine.runner import Runner
 from dispel4py.engine.work_stack import PendingItems
 
 
-@dataclass(frozen=True, eq=False)
-class _CurrentBatch:
+class _CurrentBatch(NamedTuple):
     """A batch that can be split.
 
     Attributes:

@@ -73,6 +73,7 @@ class OutputTable:
         self._groups: dict[int, InstanceGroup] = {}
         self._position = {pe: i for i, pe in enumerate(plan.order)}
         self._outputs: dict[Receiver, list[Output]] = {}
+        self._held: list[Work] = []
 
     def add(self, runner: Runner, first: Runner | None) -> list[Output]:
         """Add an instance, and return its outputs.
@@ -86,7 +87,7 @@ class OutputTable:
         return outputs
 
     def collect(self, receiver: Receiver, counts: Sequence[int] | None = None) -> list[Work]:
-        """Send what an instance has written.
+        """Send what an instance has written; return also what `hold` has kept.
 
         Args:
             receiver: the instance, or the group.
@@ -117,7 +118,14 @@ class OutputTable:
             if self._is_local is not None:
                 # The bottom of the stack is never further down the graph than its top.
                 works.sort(key=self._position_of)
+        if self._held:  # it was written first
+            works += self._held
+            self._held = []
         return works
+
+    def hold(self, receiver: Receiver) -> None:
+        """Send what an instance has written, but keep the batches for local instances."""
+        self._held = self.collect(receiver)
 
     def _position_of(self, work: Work) -> int:
         return self._position[work[0].planned.index]

@@ -66,6 +66,7 @@ class Runner:
         group: the group of the instance, if there is one.
         progress: records the progress of a batch; None if no other thread may split it.
         monitor: decides which thread may run the engine in the middle of a call.
+        can_be_entered: another thread may run the engine during a call; see `EnteredExecutor`.
         is_forked: the process is a child that the PE has forked.
         called_at: when the last batch of calls began.
         clock: returns the time in seconds.
@@ -96,6 +97,7 @@ class Runner:
         self.slice = 1
         self.group: InstanceGroup | None = None
         self.progress: BatchProgress | None = None
+        self.can_be_entered = False
         self.is_forked = False
         self.called_at = 0.0
         self._on_written = on_written
@@ -203,7 +205,8 @@ class Runner:
         monitor = self.monitor  # as in `calling`, inlined
         monitor.caller = get_ident()
         if monitor.is_shared:
-            self._begin_shared()
+            self._writer.check_late()
+            monitor.begin()
         try:
             self._call_all(input_name, items)
             if self.is_forked:
@@ -214,7 +217,7 @@ class Runner:
         finally:
             monitor.caller = 0
             if monitor.is_shared:
-                monitor.end()
+                monitor.wait_for_exit()
         seconds = self.clock() - started_at
         if self._nested_seconds:
             seconds -= self._nested_seconds
@@ -392,7 +395,8 @@ class Runner:
         monitor = self.monitor
         monitor.caller = get_ident()
         if monitor.is_shared:
-            self._begin_shared()
+            self._writer.check_late()
+            monitor.begin()
         try:
             yield
             if self.is_forked:
@@ -406,11 +410,7 @@ class Runner:
         finally:
             monitor.caller = 0
             if monitor.is_shared:
-                monitor.end()
-
-    def _begin_shared(self) -> None:
-        self._writer.check_late()
-        self.monitor.begin()
+                monitor.wait_for_exit()
 
     def each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         """Return an iterator over what the PE is called with."""
