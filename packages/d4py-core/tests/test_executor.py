@@ -251,11 +251,12 @@ def test_what_is_set_aside_is_neither_processed_nor_taken():
     executor, handler = make_executor(chain(Count(), Same()))
     executor.push(1, 0, "input", ["outer"])
 
-    with executor.stack.setting_aside():
-        executor.push(1, 0, "input", ["inner"])
-        executor.drain()
-        assert handler.results == ["inner"]
-        assert executor.stack.take(lambda pe: False) == []
+    outer_floor = executor.stack.set_aside()
+    executor.push(1, 0, "input", ["inner"])
+    executor.drain()
+    assert handler.results == ["inner"]
+    assert executor.stack.take(lambda pe: False) == []
+    executor.stack.floor = outer_floor
     executor.drain()
 
     assert handler.results == ["inner", "outer"]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 class CallWatch(ABC):
-    """Looks in `watching` blocks, every so many seconds.
+    """Looks in the blocks of its ``with`` statements, every so many seconds.
 
     Args:
         name: name of the thread.
@@ -37,14 +37,11 @@ class CallWatch(ABC):
             self._in_call.set()
             self._thread.join()
 
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Look in the block; without calls the thread rests."""
+    def __enter__(self) -> None:
         self._in_call.set()
-        try:
-            yield
-        finally:
-            self._in_call.clear()
+
+    def __exit__(self, *error: object) -> None:
+        self._in_call.clear()  # without calls the thread rests
 
     @abstractmethod
     def look(self) -> bool:

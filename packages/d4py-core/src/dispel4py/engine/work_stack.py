@@ -6,8 +6,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from dispel4py.engine.assigned_items import AssignedItems
 from dispel4py.engine.inputs import Batch
@@ -44,15 +43,6 @@ class WorkStack(list[Work]):
         """Set aside what waits now; return what `floor` is to be set to when that ends."""
         outer_floor, self.floor = self.floor, len(self)
         return outer_floor
-
-    @contextmanager
-    def setting_aside(self) -> Iterator[None]:
-        """Set aside, in the block, what waits now."""
-        outer_floor = self.set_aside()
-        try:
-            yield
-        finally:
-            self.floor = outer_floor
 
     def take(self, keep: Callable[[int], bool]) -> list[PendingItems]:
         """Remove batches that are not set aside, and return them, the oldest first.

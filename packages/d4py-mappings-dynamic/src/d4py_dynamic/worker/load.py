@@ -6,7 +6,7 @@ each worker looks less often; an idle worker is seen as soon, since there are ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from time import monotonic
 
 from d4py_dynamic.store.tasks import StoreStatus
@@ -50,9 +50,9 @@ class LoadMonitor:
         """Whether a call of a PE takes no longer than it would to have another worker make it."""
         return self._call_seconds.get(pe, float("inf")) < self._quick_seconds
 
-    def note_calls(self, calls: Iterable[tuple[int, float]]) -> None:
+    def note_calls(self, seconds: Mapping[int, float]) -> None:
         """Take note of how long a call of some PEs took last."""
-        self._call_seconds.update(calls)
+        self._call_seconds.update(seconds)
 
     def note_duration(self, seconds: float) -> None:
         """Take note of how long a look took."""
@@ -61,7 +61,7 @@ class LoadMonitor:
     def note(self, status: StoreStatus, sent: int = 0) -> None:
         """Take note of a look, or of what a commit has shown that has sent some shared tasks."""
         self._noted_at = monotonic()
-        self.note_calls(status.call_seconds)
+        self._call_seconds.update(status.call_seconds)
         self.idle, self.backlog = status.idle, status.backlog
         if status.had_idle_workers_before(sent):
             self._idle_at = self._noted_at

@@ -130,18 +130,20 @@ class Worker:
             What the commit at its end has shown; None if that is not committed yet.
         """
         run = self._run_of(lease)
+        waiting = self._executor.stack
+        outer_floor = waiting.set_aside()
         self._stack.push(run)
         try:
-            with self._executor.stack.setting_aside():
-                return self._process_run(run)
+            return self._process_run(run)
         finally:
             self._stack.pop()
+            waiting.floor = outer_floor
 
     def _process_run(self, run: LeaseRun) -> StoreStatus | None:
         self._services.session.look_if_due()
         run.begin(self._load, is_draining=self._inbox.is_draining)
         is_outermost = len(self._stack) == 1
-        with self._preemptor.watching() if is_outermost else nullcontext():
+        with self._preemptor if is_outermost else nullcontext():
             for wait in run.steps():
                 if wait is not None:
                     self._wait(wait)
@@ -181,6 +183,7 @@ class Worker:
         """Release the instances that are still here, which have no postprocess."""
         self._executor.close_all()
         self._executor.flush_log()
+        self._services.usage.find_changes()
         self._services.session.report_changes()
         commit = self._stack.outbox.take([], 0)
         if commit.failures:

@@ -68,9 +68,9 @@ class StoreSession:
         Raises:
             ProcessingError: an item cannot be sent, and the run stops at errors.
         """
-        self.report_changes()
         self._usage.add_to(commit)
-        self.load.note_calls((pe, seconds / calls) for pe, calls, seconds in commit.counters)
+        self.report_changes()
+        self.load.note_calls({pe: seconds / calls for pe, calls, seconds in commit.counters})
         commit.attempt = self._stack.attempt
         started_at = perf_counter()
         try:
@@ -82,7 +82,7 @@ class StoreSession:
         self.commit_seconds = perf_counter() - started_at
         self.committed_at = monotonic()
         self._backpressure.note(status)
-        self._note(status, sum(task.instance == ANY for task in commit.tasks))
+        self._note(status, [task.instance for task in commit.tasks].count(ANY))
         return status
 
     def announce(self, attempt: Attempt) -> None:
@@ -91,8 +91,8 @@ class StoreSession:
 
     def report_changes(self) -> None:
         """Report undeclared state of PEs that has been found since the last time."""
-        for changed in self._usage.changed():
-            self._store.report_undeclared_state(changed)
+        while self._usage.changes:
+            self._store.report_undeclared_state(self._usage.changes.pop(0))
 
     def look(self) -> None:
         """Ask the store for the load and for control messages."""

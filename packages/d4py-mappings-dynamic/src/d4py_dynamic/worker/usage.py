@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from d4py_dynamic.store.protocols import UndeclaredState
 from d4py_dynamic.store.tasks import Commit
 from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
+from dispel4py.result import InstanceStats
 
 
 class UsageReport:
@@ -19,6 +18,7 @@ class UsageReport:
 
     Attributes:
         replicas: PEs with a postprocess of which this worker has a replica.
+        changes: undeclared state of PEs, and files that instances share, to be reported.
     """
 
     def __init__(self, plan: Plan, executor: LeasedExecutor) -> None:
@@ -26,29 +26,41 @@ class UsageReport:
         self._executor = executor
         self._reported: dict[int, tuple[int, float]] = {}
         self._reported_pes: set[int] = set()
-        self._reported_changes: set[UndeclaredState] = set()
+        self._found_changes: set[UndeclaredState] = set()
         self.replicas: set[int] = set()
+        self.changes: list[UndeclaredState] = []
 
-    def changed(self) -> Iterator[UndeclaredState]:
-        """Return undeclared state of PEs, and files that instances share; each once."""
+    def find_changes(self) -> None:
+        """Look for what has changed since the last commit."""
         for entry in self._executor.stats:
             if entry.changed or entry.files:
-                changed = UndeclaredState(entry.pe_id, entry.rank, entry.changed, entry.files)
-                if changed not in self._reported_changes:
-                    self._reported_changes.add(changed)
-                    yield changed
+                self._note_changes(entry)
 
     def add_to(self, commit: Commit) -> None:
-        """Add calls, seconds and replicas to a commit."""
+        """Add calls, seconds and replicas to a commit; look for changes as well."""
         for pe, entry in self._executor.stats_by_pe():
+            if entry.changed or entry.files:
+                self._note_changes(entry)
             calls, seconds = self._reported.get(id(entry), (0, 0.0))
             if entry.items > calls:
                 commit.counters.append((pe, entry.items - calls, entry.seconds - seconds))
                 self._reported[id(entry)] = (entry.items, entry.seconds)
-            planned = self._plan.pes[pe]
-            if pe not in self._reported_pes and not planned.is_pinned:
+            if pe not in self._reported_pes:
                 self._reported_pes.add(pe)
-                if planned.has_preprocess or planned.has_postprocess:
-                    commit.replicas.append(pe)
-                if planned.has_postprocess:
-                    self.replicas.add(pe)
+                self._add_replica(commit, pe)
+
+    def _add_replica(self, commit: Commit, pe: int) -> None:
+        planned = self._plan.pes[pe]
+        if planned.is_pinned:
+            return
+        if planned.has_preprocess or planned.has_postprocess:
+            commit.replicas.append(pe)
+        if planned.has_postprocess:
+            self.replicas.add(pe)
+
+    def _note_changes(self, entry: InstanceStats) -> None:
+        """Take note of what an instance has changed; of each change once."""
+        changed = UndeclaredState(entry.pe_id, entry.rank, entry.changed, entry.files)
+        if changed not in self._found_changes:
+            self._found_changes.add(changed)
+            self.changes.append(changed)

@@ -281,8 +281,7 @@ class Rank:
 
     def _call_root(self, pe: int) -> None:
         instance, calls = self._calls[pe].popleft()
-        watching = self._flusher.watching() if self._flusher else nullcontext()
-        with self._holding_back(pe), watching:
+        with self._holding_back(pe), self._flusher or nullcontext():
             if rest := self._executor.call_range(pe, instance, calls):
                 self._calls[pe].appendleft((instance, rest))
             else:

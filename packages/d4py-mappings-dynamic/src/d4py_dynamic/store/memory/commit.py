@@ -63,7 +63,7 @@ def _record_replicas(state: StoreState, rank: int, commit: SerializedCommit) -> 
 
 def _record_states(state: StoreState, rank: int, commit: SerializedCommit) -> None:
     for pin, pickled in commit.states:
-        instance = state.instance(pin)
+        instance = state.instances[pin]
         instance.owner, instance.state = rank, pickled
         if pickled is None:
             instance.position = ResumePoint(0, None)
@@ -94,5 +94,5 @@ def _record_attempt(state: StoreState, rank: int, commit: SerializedCommit) -> N
 def _end_leases(state: StoreState, commit: SerializedCommit) -> None:
     for token in commit.leases:
         _, task = state.leases.pop(token)
-        state.queue(task.place).end(task)
+        state.queues[task.place].end(task)
         state.end(task)

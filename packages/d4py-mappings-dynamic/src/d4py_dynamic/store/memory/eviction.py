@@ -77,7 +77,7 @@ def _release_instances(
     state: StoreState, rank: int, pins: Iterable[InstanceId], counter: _DeliveryCounter
 ) -> list[tuple[InstanceId, int]]:
     for pin in pins:
-        state.instance(pin).owner = None
+        state.instances[pin].owner = None
     at_work = {task.place for _, task in _leases_of(state, rank) if isinstance(task.place, tuple)}
     for pin in at_work:
         instance = state.instances[pin]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from d4py_dynamic.store.tasks import InstanceId, ResumePoint
@@ -37,8 +36,7 @@ class SerializedTask(NamedTuple):
         return len(self.data) + self.buffer_bytes
 
 
-@dataclass
-class SerializedCommit:
+class SerializedCommit(NamedTuple):
     """A `Commit` in bytes; leases are named by their tokens.
 
     Attributes:

@@ -5,7 +5,7 @@ Nothing here is thread-safe: the store holds its lock around every use.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Condition, RLock
@@ -86,9 +86,9 @@ class StoreState:
 
     def __init__(self, pes: int, lock: RLock) -> None:
         self.members = Members(lock)
-        self.queues: dict[Place, Queue] = {None: Queue()}
+        self.queues: defaultdict[Place, Queue] = defaultdict(Queue)
         self.leases: dict[int, tuple[int, SerializedTask]] = {}
-        self.instances: dict[InstanceId, Instance] = {}
+        self.instances: defaultdict[InstanceId, Instance] = defaultdict(Instance)
         self.unfinished = Counter(dict.fromkeys(range(pes), 0))
         self.watched: set[int] = set()
         self.attempts: dict[int, tuple[InstanceId | int, bool]] = {}
@@ -106,14 +106,6 @@ class StoreState:
         # Of pickled events; counted as they come, since every look of a worker asks for them.
         self._queued_events = self._queued_bytes = 0
 
-    def queue(self, place: Place) -> Queue:
-        """Return the queue of a place."""
-        return self.queues.setdefault(place, Queue())
-
-    def instance(self, pin: InstanceId) -> Instance:
-        """Return the record of a pinned instance."""
-        return self.instances.setdefault(pin, Instance())
-
     def add(self, task: SerializedTask, *, is_new: bool = True) -> None:
         """Queue a task, and wake a worker for it.
 
@@ -124,17 +116,17 @@ class StoreState:
         place = task.place
         if isinstance(place, int) and place not in self.queues:
             return
-        self.queue(place).add(task)
+        self.queues[place].add(task)
         if task.pe is not None and is_new:
             self.unfinished[task.pe] += 1
         if place is None:
             self.members.wake_next()
         else:
-            self.members.wake(place if isinstance(place, int) else self.instance(place).owner)
+            self.members.wake(place if isinstance(place, int) else self.instances[place].owner)
 
     def lease(self, rank: int, place: Place) -> list[tuple[int, SerializedTask]]:
         """Lease the first task of a place to a worker, if there is one."""
-        waiting = self.queue(place).waiting
+        waiting = self.queues[place].waiting
         if not waiting:
             return []
         task = waiting.popleft()
@@ -156,7 +148,7 @@ class StoreState:
 
     def queued(self, place: Place) -> int:
         """Return the tasks that a feeder counts: an instance's, or shared ones that wait."""
-        queue = self.queue(place)
+        queue = self.queues[place]
         return len(queue.waiting) if place is None else queue.length
 
     def wake_feeders(self) -> None:
@@ -185,7 +177,12 @@ class StoreState:
         return events
 
     def status(
-        self, rank: int, pins: Iterable[InstanceId], limits: StoreLimits, divisor: int = 1
+        self,
+        rank: int,
+        pins: Iterable[InstanceId],
+        limits: StoreLimits,
+        divisor: int = 1,
+        receivers: Iterable[int] = (),
     ) -> StoreStatus:
         """Return the store's status, as a worker sees it.
 
@@ -194,11 +191,14 @@ class StoreState:
             pins: instances to check for `StoreStatus.full`.
             limits: the store's limits.
             divisor: what to divide the limits by.
+            receivers: PEs for `StoreStatus.call_seconds`.
         """
         length, size = limits.queue_length // divisor, limits.queue_bytes // divisor
-        full = tuple(pin for pin in pins if self.queue(pin).is_over(length, size))
+        full = tuple(pin for pin in pins if self.queues[pin].is_over(length, size))
         too_many = self._queued_events > limits.result_batches // divisor
         too_large = self._queued_events > 1 and self._queued_bytes > size
         backlog = len(self.queues[None].waiting)
-        idle = sum(len(waiting - {rank}) for waiting in (self.members.idle, self.members.paused))
-        return StoreStatus(idle, full, too_many or too_large, backlog=backlog)
+        idle = len(self.members.idle - {rank}) + len(self.members.paused - {rank})
+        seconds = self.call_seconds
+        known = tuple((pe, seconds[pe]) for pe in receivers if pe in seconds)
+        return StoreStatus(idle, full, too_many or too_large, backlog=backlog, call_seconds=known)

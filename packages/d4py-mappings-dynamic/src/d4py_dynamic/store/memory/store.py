@@ -77,7 +77,7 @@ class InMemoryStore:
         with self._lock:
             self._check(rank)
             state = self._state
-            instance = state.instance(pin)
+            instance = state.instances[pin]
             instance.owner = rank
             leases = [
                 (token, task) for token, (_, task) in sorted(state.leases.items())
@@ -97,11 +97,8 @@ class InMemoryStore:
             apply_commit(self._state, rank, commit)
             self._state.wake_feeders()
             pins = {task.place for task in commit.tasks if isinstance(task.place, tuple)}
-            status = self._state.status(rank, sorted(pins), self._limits)
-            seconds = self._state.call_seconds
-            receivers = {task.pe for task in commit.tasks}
-            known = tuple((pe, seconds[pe]) for pe in receivers if pe is not None and pe in seconds)
-            return status._replace(call_seconds=known)
+            receivers = {task.pe for task in commit.tasks if task.pe is not None}
+            return self._state.status(rank, sorted(pins), self._limits, receivers=receivers)
 
     def status(self, rank: int, watched: Sequence[InstanceId]) -> StoreStatus:
         """See `TaskStore.status`."""
@@ -114,7 +111,7 @@ class InMemoryStore:
         """See `TaskStore.positions`."""
         with self._lock:
             self._check(rank)
-            return [self._state.instance(pin).position for pin in pins]
+            return [self._state.instances[pin].position for pin in pins]
 
     def send_event(self, rank: int, event: bytes) -> None:
         """Queue a worker's event for the driver."""
@@ -165,7 +162,7 @@ class InMemoryStore:
     def queue_length(self, pin: InstanceId) -> int:
         """See `RunStore.queue_length`."""
         with self._lock:
-            return self._state.queue(pin).length
+            return self._state.queues[pin].length
 
     def load(self) -> Load:
         """See `RunStore.load`."""

@@ -74,8 +74,9 @@ class InMemoryTaskStore:
         )
 
     def commit(self, commit: Commit) -> StoreStatus:
-        status: StoreStatus = self._call("commit", _serialize_commit(commit, self._codec))
-        self._codec.end(lease.token for lease in commit.leases)
+        serialized = _serialize_commit(commit, self._codec)
+        status: StoreStatus = self._call("commit", serialized)
+        self._codec.end(serialized.leases)
         return status
 
     def status(self, watched: Sequence[InstanceId] = ()) -> StoreStatus:
