@@ -1,6 +1,7 @@
 """Runs with autoscaling in processes; see test_scaling.py for simulated ones."""
 
 import argparse
+import ast
 import csv
 import itertools
 import signal
@@ -175,3 +176,11 @@ def test_the_trace_of_a_workflow_that_changes_the_folder_is_where_it_was_asked_f
         timeout=LIMIT,
     )
     assert read(tmp_path / "trace.csv")
+
+
+def test_a_mapping_without_autoscaling_does_not_import_it():
+    code = "import sys, d4py_dynamic.mappings.multi; print([m for m in sys.modules if 'scal' in m])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=LIMIT
+    )
+    assert ast.literal_eval(done.stdout) == ["d4py_dynamic.mappings.autoscaled"]

@@ -10,9 +10,8 @@ import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
 
-from d4py_dynamic.autoscaling.policies import Policy
-from d4py_dynamic.driver.autoscaler import Autoscaler
 from d4py_dynamic.driver.frontier import Frontier
 from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.driver.limits import DriverLimits
@@ -43,6 +42,10 @@ from dispel4py.engine.run_events import events_of
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.logs import RUN_LOG
 from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
+
+if TYPE_CHECKING:
+    from d4py_dynamic.autoscaling.policies import Policy
+    from d4py_dynamic.driver.autoscaler import Autoscaler
 
 
 class Driver:
@@ -101,11 +104,11 @@ class Driver:
                 before = offsets[root].calls if root in offsets else 0
                 feeder = InputFeeder(plan.pes[root], value, open_store, before, limits)
                 self._feeders.append(feeder)
-        self._autoscaler = (
-            None
-            if policy is None
-            else Autoscaler(policy, store, supervisor, self._started_at, self._events)
-        )
+        self._autoscaler: Autoscaler | None = None
+        if policy is not None:
+            from d4py_dynamic.driver.autoscaler import Autoscaler
+
+            self._autoscaler = Autoscaler(policy, store, supervisor, self._started_at, self._events)
         feeding = {feeder.root for feeder in self._feeders}
         self._frontier = Frontier(plan, feeding, () if previous is None else previous.finishing)
 

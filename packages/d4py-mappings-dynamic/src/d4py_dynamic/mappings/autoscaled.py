@@ -1,17 +1,23 @@
 """Autoscaling as an addition to a mapping with a task loop.
 
 Workers that are not needed are paused: their processes stay, and resume within a millisecond.
+This module is imported by mappings without autoscaling, too, so it imports what scales where that
+is used.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES, Policy, make_policy
 from d4py_dynamic.mappings.base import DynamicMapping
 from dispel4py.files.file_argument import file_argument
+from dispel4py.result import RunStats
+
+if TYPE_CHECKING:
+    from d4py_dynamic.autoscaling.policies import Policy
 
 
 class AutoscaledMapping(DynamicMapping):
@@ -22,6 +28,8 @@ class AutoscaledMapping(DynamicMapping):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Mapping`."""
+        from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, STRATEGIES
+
         super().add_arguments(parser)
         strategy, threshold, option = self.old_strategy
         group = parser.add_argument_group("autoscaling")
@@ -48,7 +56,15 @@ class AutoscaledMapping(DynamicMapping):
 
     def policy(self, most: int, extra: Mapping[str, Any]) -> Policy:
         """See `DynamicMapping`."""
+        from d4py_dynamic.autoscaling.policies import DEFAULT_STRATEGY, make_policy
+
         threshold = extra.get("threshold")
         default = DEFAULT_STRATEGY if threshold is None else self.old_strategy[0]
         # A run without worker processes of its own scales the remote workers that join.
         return make_policy(extra.get("scaling") or default, max(1, most), threshold)
+
+    def traced(self, extra: Mapping[str, Any], stats: RunStats) -> AbstractContextManager[None]:
+        """See `DynamicMapping`."""
+        from d4py_dynamic.autoscaling.trace import traced_to
+
+        return traced_to(extra.get("scaling_trace"), stats)

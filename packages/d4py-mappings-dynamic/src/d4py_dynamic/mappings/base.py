@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Protocol
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from d4py_dynamic.autoscaling.policies import Policy
-from d4py_dynamic.autoscaling.trace import traced_to
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
@@ -32,6 +30,9 @@ from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
+
+if TYPE_CHECKING:
+    from d4py_dynamic.autoscaling.policies import Policy
 
 #: Workers where ``-n`` is not given.
 DEFAULT_WORKERS = 4
@@ -105,6 +106,15 @@ class DynamicMapping:
         """
         return None
 
+    def traced(self, extra: Mapping[str, Any], stats: RunStats) -> AbstractContextManager[None]:
+        """Return a context that writes what `policy` has decided in it, if that is asked for.
+
+        Args:
+            extra: the mapping's own options.
+            stats: statistics of the run, which have the decisions at its end.
+        """
+        return nullcontext()
+
     def missing(self, options: RunOptions) -> str | None:
         """Return what a run needs and this installation lacks; None if there is no such thing."""
         return None
@@ -171,10 +181,7 @@ class DynamicMapping:
         policy = self.policy(count, extra)
         stats = RunStats(self.name, count, seed=plan.seed)
         pool: WorkerPool | None = None
-        with (
-            backend.watched(options) as options,
-            traced_to(extra.get("scaling_trace"), stats),
-        ):
+        with backend.watched(options) as options, self.traced(extra, stats):
             try:
                 raise_file_limit(FILES_PER_WORKER * count, f"{count} worker processes")
                 ranks = [backend.store.join() for _ in range(count)]
