@@ -92,11 +92,12 @@ class PrimedMemo:
 
         Args:
             seen: the objects.
-            known: those of earlier passes, by id, but for small ones; these are added.
+            known: those of earlier passes, by id, but for small ones and those that were in the
+                memo; these are added.
         """
-        found = {id(value): value for value in seen if type(value) not in _SMALL}
         memo, is_external = self._memo, self._is_external
-        values = [v for key, v in found.items() if key not in known and key not in memo]
+        found = {id(v): v for v in seen if id(v) not in memo and type(v) not in _SMALL}
+        values = [value for key, value in found.items() if key not in known]
         known |= found
         strings = [value for value in values if type(value) is str and is_interned(value)]
         external: list[Any] = []

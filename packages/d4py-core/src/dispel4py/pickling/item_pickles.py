@@ -41,7 +41,7 @@ def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | No
     Raises:
         Exception: pickle, or a class that is being pickled, has raised.
     """
-    table = dispatch_table()
+    table = _cache.table()
     if table is None:
         return pickle.dumps(value, protocol=5, buffer_callback=buffer_callback)
     data = io.BytesIO()
