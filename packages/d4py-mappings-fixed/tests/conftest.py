@@ -244,7 +244,7 @@ def mpi(monkeypatch, tmp_path):
 
         from d4py_fixed.mpi.mpiexec import find_mpiexec
 
-        mpiexec = find_mpiexec(None)
+        mpiexec = find_mpiexec(None).words
     except (ImportError, UsageError) as error:
         if os.environ.get("CI"):
             pytest.fail(f"CI has no MPI: {error}")

@@ -1,5 +1,6 @@
 """The command by which `mpi` starts ranks, and the ranks that it takes in a job of the user's."""
 
+import argparse
 import os
 import re
 import sys
@@ -62,6 +63,23 @@ class TestMpiexec:
         arguments, _ = started(own_options="--hostfile 'my hosts' -x A")
         assert arguments[:6] == ["--hostfile", "my hosts", "-x", "A", "-n", "3"]
 
+    def test_names_in_a_typed_command_belong_to_the_folder_where_it_was_typed(
+        self, graph, tmp_path, monkeypatch
+    ):
+        """A workflow may change the current folder when it is imported."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "elsewhere").mkdir()
+        program = Path("mpiexec")
+        program.write_text("#!/bin/sh\npwd > typed-here\nexit 1\n")
+        program.chmod(0o755)
+        parser = argparse.ArgumentParser()
+        mapping.MpiMapping().add_arguments(parser)
+        options = vars(parser.parse_args(["--mpiexec", "./mpiexec --hostfile hosts"]))
+        monkeypatch.chdir("elsewhere")
+        with pytest.raises(ServiceError, match="the MPI processes could not be started"):
+            run(graph, "mpi", **options)
+        assert (tmp_path / "typed-here").read_text() == f"{tmp_path}\n"
+
     def test_c5_a_shell_reports_the_exit_status_of_each_rank(self, started):
         arguments, _ = started()
         assert arguments[2:4] == ["sh", "-c"]
@@ -111,6 +129,10 @@ class TestMpiexec:
             mpiexec.find_mpiexec(None)
         with pytest.raises(OptionError, match="no such command"):
             mpiexec.find_mpiexec("nowhere/mpiexec --hostfile hosts")
+
+    def test_a_quotation_without_an_end_is_reported(self):
+        with pytest.raises(OptionError, match="cannot be read: No closing quotation"):
+            mpiexec.find_mpiexec("mpiexec --hostfile 'my hosts")
 
 
 class TestJobs:

@@ -29,7 +29,7 @@ from d4py_fixed.local.launch import (
 )
 from d4py_fixed.mpi.launcher_environment import check_is_no_task, launched_rank, launched_size
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.mpiexec import find_mpiexec
+from d4py_fixed.mpi.mpiexec import MpiexecArgument, find_mpiexec
 from d4py_fixed.mpi.rank_main import serve_all, serve_one
 from d4py_fixed.mpi.rank_process import is_running
 from d4py_fixed.mpi.rank_source import (
@@ -71,6 +71,7 @@ class MpiMapping:
         add_frozen_argument(parser)
         parser.add_argument(
             "--mpiexec",
+            type=MpiexecArgument,
             metavar="COMMAND",
             help="the command that starts processes, with its options, such as"
             " 'mpiexec --hostfile hosts' (default: the mpiexec of this Python environment, or else"

@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NamedTuple, Self
 
 from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import launcher_variables, mpiexec_environment
@@ -40,11 +41,45 @@ _PIP_LINES = (
 )
 
 
+class MpiexecArgument(str):
+    """A command on the command line; a ``type`` for `argparse.ArgumentParser.add_argument`.
+
+    Names of files in it belong to the folder where it was typed, and a workflow may change the
+    current one when it is imported.
+
+    Attributes:
+        folder: that folder; None if it has been removed.
+    """
+
+    folder: str | None
+
+    def __new__(cls, text: str) -> Self:
+        """Take a command that is being parsed."""
+        made = super().__new__(cls, text)
+        made.folder = None
+        with suppress(OSError):
+            made.folder = os.getcwd()
+        return made
+
+
+class Mpiexec(NamedTuple):
+    """The command that starts ranks.
+
+    Attributes:
+        words: the command, with the user's own options.
+        folder: where it runs; None for the current folder.  The ranks of this machine change to
+            the driver's.
+    """
+
+    words: list[str]
+    folder: str | None = None
+
+
 class MpiexecRanks:
     """See `RankProcesses`.
 
     Args:
-        mpiexec: the command, with the user's own options.
+        mpiexec: the command.
         size: number of ranks to start.
         message: environment variables for the ranks.
         limits: see `MpiLimits`.
@@ -52,7 +87,7 @@ class MpiexecRanks:
 
     def __init__(
         self,
-        mpiexec: Sequence[str],
+        mpiexec: Mpiexec,
         size: int,
         message: dict[str, str],
         limits: MpiLimits = MpiLimits(),
@@ -66,7 +101,8 @@ class MpiexecRanks:
             del environment[name]
         environment[MARK_VARIABLE] = with_mark(self._mark)
         self._process = subprocess.Popen(
-            [*mpiexec, "-n", str(size), *_STATUS_SHELL, *rank_command()],
+            [*mpiexec.words, "-n", str(size), *_STATUS_SHELL, *rank_command()],
+            cwd=mpiexec.folder,
             env=environment | message,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -98,7 +134,7 @@ class MpiexecRanks:
             rank, status = int(found[1]), int(found[2])
             if rank in ranks:
                 return rank, exit_cause(128 - status if status > 128 else status)
-        return ranks[0], f"its end ended {os.path.basename(self._mpiexec[0])}, with {cause}"
+        return ranks[0], f"its end ended {os.path.basename(self._mpiexec.words[0])}, with {cause}"
 
     def may_kill(self, rank: int) -> bool:
         return True
@@ -111,7 +147,7 @@ class MpiexecRanks:
             return None
         return OptionError(
             f"mpiexec has not enough slots for {self._size} processes; to start more than there"
-            f" are: --mpiexec '{shlex.join(self._mpiexec)} --map-by :OVERSUBSCRIBE'"
+            f" are: --mpiexec '{shlex.join(self._mpiexec.words)} --map-by :OVERSUBSCRIBE'"
         )
 
     def is_printing(self, seconds: float) -> bool:
@@ -143,7 +179,7 @@ class MpiexecRanks:
         return "".join(bytes(output.tail).decode(errors="replace") for output in self._outputs)
 
 
-def find_mpiexec(wanted: str | None) -> list[str]:
+def find_mpiexec(wanted: str | None) -> Mpiexec:
     """Return the command that starts ranks.
 
     Args:
@@ -154,15 +190,21 @@ def find_mpiexec(wanted: str | None) -> list[str]:
         UsageError: there is none.
     """
     if wanted:
-        command = shlex.split(wanted)
+        folder = wanted.folder if isinstance(wanted, MpiexecArgument) else None
+        try:
+            command = shlex.split(wanted)
+        except ValueError as error:  # a quotation without an end
+            raise OptionError(f"--mpiexec {wanted!r} cannot be read: {error}") from None
+        if command and os.sep in command[0]:  # else it is looked up on the path
+            command[0] = os.path.join(folder or "", command[0])
         if not command or shutil.which(command[0]) is None:
             raise OptionError(f"--mpiexec {wanted!r}: there is no such command")
-        return command
+        return Mpiexec(command, folder)
     here = os.pathsep.join([os.path.dirname(sys.executable), sysconfig.get_path("scripts")])
     for path in (here, None):
         for name in ("mpiexec", "mpirun"):
             if found := shutil.which(name, path=path):
-                return [found]
+                return Mpiexec([found])
     raise UsageError(
         f"mpi needs mpiexec, and none was found beside {sys.executable} or on the path;"
         f" to get one: {_PIP_LINES}"

@@ -6,13 +6,13 @@ import atexit
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 from d4py_fixed.mpi.job import JobRanks
-from d4py_fixed.mpi.mpiexec import MpiexecRanks
+from d4py_fixed.mpi.mpiexec import Mpiexec, MpiexecRanks
 from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 from dispel4py.errors import D4pyError, RunError, UsageError
 
@@ -46,7 +46,7 @@ class MpiexecSource:
         ranks: number of ranks.
     """
 
-    def __init__(self, mpiexec: Sequence[str], ranks: int) -> None:
+    def __init__(self, mpiexec: Mpiexec, ranks: int) -> None:
         self._mpiexec = mpiexec
         self._ranks = ranks
 
