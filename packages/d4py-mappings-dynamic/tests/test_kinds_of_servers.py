@@ -1,5 +1,6 @@
 """Servers with few rights or commands, TLS or a time limit: a run works, or says what would do."""
 
+import argparse
 import random
 import socket
 import ssl
@@ -11,8 +12,9 @@ from dynamic_helpers.disturbed_runs import make_graph
 from d4py_conformance.chaos.tcp_proxy import Proxy
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.suite import chain
+from d4py_dynamic.store.redis.arguments import add_server_arguments
 from dispel4py import ProducerPE, run
-from dispel4py.errors import ServiceError
+from dispel4py.errors import OptionError, ServiceError
 
 COUNT = 4
 
@@ -129,6 +131,25 @@ class TestTls:
     def test_a_certificate_of_an_authority_of_the_users_own(self, place, authority, tmp_path):
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         assert_runs(f"rediss://{place}?ssl_ca_certs={tmp_path}/ca.pem")
+
+    def test_a_file_in_a_typed_url_belongs_to_the_folder_where_it_was_typed(
+        self, place, authority, tmp_path, monkeypatch
+    ):
+        """A workflow may change the current folder when it is imported."""
+        monkeypatch.chdir(tmp_path)
+        authority.cert_pem.write_to_path("ca.pem")
+        (tmp_path / "one + 1 %").mkdir()
+        parser = argparse.ArgumentParser()
+        add_server_arguments(parser)
+        given = ["--redis-url", f"rediss://{place}?db=0&ssl_ca_certs=ca.pem"]
+        url = parser.parse_args(given).redis_url
+        monkeypatch.chdir("one + 1 %")
+        assert_runs(url)
+
+    def test_a_file_that_is_not_there_is_named(self, place, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(OptionError, match=rf"ssl_ca_certs={tmp_path}/ca.pem, which does not"):
+            run(make_graph(0), "hybrid_redis", redis_url=f"rediss://{place}?ssl_ca_certs=ca.pem")
 
     def test_a_certificate_of_an_unknown_authority_is_reported(self, place):
         assert "?ssl_ca_certs=FILE" in refusal(f"rediss://{place}")

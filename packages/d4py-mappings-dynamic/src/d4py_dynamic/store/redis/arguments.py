@@ -6,9 +6,34 @@ This module does not import the client library, so that help texts are shown at 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+from urllib.parse import quote, unquote_plus
 
 #: Default of --reconnect, in seconds; longer where another server takes over within that time.
 RECONNECT_SECONDS, FAILOVER_SECONDS = 2.0, 60.0
+
+#: Settings of a URL that name a file or a folder.
+FILE_SETTINGS = "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"
+_FILES = re.compile(rf"(?<=[?&])((?:{'|'.join(FILE_SETTINGS)})=)([^&#]+)")
+
+
+def with_absolute_files(url: str) -> str:
+    """Return a URL in which the files of its settings have absolute names.
+
+    They are opened for each connection, and a workflow or a PE may change the current folder.
+
+    >>> with_absolute_files("rediss://host:6379?db=1&ssl_ca_certs=/etc/ca.pem")
+    'rediss://host:6379?db=1&ssl_ca_certs=/etc/ca.pem'
+    """
+
+    def absolute(setting: re.Match[str]) -> str:
+        name, value = setting.groups()
+        if os.path.isabs(unquote_plus(value)):
+            return setting[0]
+        return f"{name}{quote(os.getcwd())}/{value}"
+
+    return _FILES.sub(absolute, url)
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +45,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--redis-url",
+        type=with_absolute_files,
         metavar="URL",
         help="redis://[USER:PASSWORD@]HOST:PORT/DATABASE, rediss:// for TLS, or unix://PATH; of a"
         " Redis Cluster any node, or several: HOST:PORT,HOST:PORT; of Sentinels"

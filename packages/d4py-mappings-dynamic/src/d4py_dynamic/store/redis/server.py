@@ -20,7 +20,12 @@ from typing import Any, BinaryIO
 import redis
 
 from d4py_dynamic.store.redis.address import DEFAULT_PORT, Address, Place
-from d4py_dynamic.store.redis.arguments import FAILOVER_SECONDS, RECONNECT_SECONDS
+from d4py_dynamic.store.redis.arguments import (
+    FAILOVER_SECONDS,
+    FILE_SETTINGS,
+    RECONNECT_SECONDS,
+    with_absolute_files,
+)
 from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.primary import cluster_slots
@@ -89,6 +94,7 @@ def _reachable_server(options: Mapping[str, Any]) -> Address | None:
         if not _answers(local):
             return None
         named = local
+    _check_files(named)
     try:
         with service_errors(named):
             named = named._replace(nodes=_cluster_nodes(named))
@@ -101,6 +107,16 @@ def _reachable_server(options: Mapping[str, Any]) -> Address | None:
             f"{str(named)!r} is not the address of a Redis server ({error})"
         ) from None
     return _with_reconnect(named, options)
+
+
+def _check_files(address: Address) -> None:
+    """Refuse an address with a file that cannot be read, whose error would not name the file."""
+    settings = address.settings()
+    for name in FILE_SETTINGS:
+        file = settings.get(name)
+        if file is not None and not os.access(file, os.R_OK):
+            reason = "cannot be read" if os.path.exists(file) else "does not exist"
+            raise OptionError(f"the address {address} has {name}={file}, which {reason}")
 
 
 def _cluster_nodes(address: Address) -> tuple[Place, ...]:
@@ -148,12 +164,12 @@ def _with_reconnect(address: Address, options: Mapping[str, Any]) -> Address:
 def _named_server(options: Mapping[str, Any]) -> Address | None:
     ip, port = options.get("redis_ip"), options.get("redis_port")
     if options.get("redis_url"):
-        return Address(str(options["redis_url"]))
+        return Address(with_absolute_files(str(options["redis_url"])))
     if ip or port:
         host = str(ip or "localhost")
         return Address(f"redis://{f'[{host}]' if ':' in host else host}:{port or DEFAULT_PORT}")
     url = os.environ.get("REDIS_URL")
-    return Address(url) if url else None
+    return Address(with_absolute_files(url)) if url else None
 
 
 def _answers(address: Address) -> bool:
