@@ -2,12 +2,12 @@
 
 import os
 import signal
-import socket
 import threading
 import time
 
 import pytest
 
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER
 from d4py_dynamic.store.redis import server as redis_server
 from d4py_dynamic.store.redis.address import Address
@@ -28,14 +28,13 @@ WORKFLOW = """
 def port(start_server):
     """Starts a server on a port of this machine; returns the port."""
 
-    def start(*options):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            number = probe.getsockname()[1]
-        start_server("--port", str(number), "--bind", "127.0.0.1", *options)
-        return number
+    with ReservedPort() as port:
 
-    return start
+        def start(*options):
+            start_server("--port", str(port.number), "--bind", "127.0.0.1", *options)
+            return port.number
+
+        yield start
 
 
 @pytest.fixture

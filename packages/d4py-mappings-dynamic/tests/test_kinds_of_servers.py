@@ -2,7 +2,6 @@
 
 import argparse
 import random
-import socket
 import ssl
 
 import pytest
@@ -11,6 +10,7 @@ from dynamic_helpers.disturbed_runs import make_graph
 
 from d4py_conformance.chaos.tcp_proxy import Proxy
 from d4py_conformance.pes.common import Relay
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.suite import chain
 from d4py_dynamic.store.redis.arguments import add_server_arguments
 from dispel4py import ProducerPE, run
@@ -99,10 +99,9 @@ def test_c5_a_server_that_ends_idle_connections(start_server):
 @pytest.fixture
 def port(start_server):
     """The port of a server."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        number = probe.getsockname()[1]
-    start_server("--port", str(number), "--bind", "127.0.0.1")
-    return number
+    with ReservedPort() as port:
+        start_server("--port", str(port.number), "--bind", "127.0.0.1")
+        yield port.number
 
 
 def test_a_replica_is_reported(start_server, port):

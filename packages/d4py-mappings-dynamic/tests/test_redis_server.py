@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from d4py_conformance.chaos.faults import RunningSum, Ticks
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER
 from d4py_dynamic.store.redis import server as redis_server
 from d4py_dynamic.store.redis.address import Address
@@ -33,9 +34,8 @@ def no_other_server(monkeypatch, free_port):
 
 @pytest.fixture
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    with ReservedPort() as port:
+        yield port.number
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from d4py_conformance.subprocesses.network_namespaces import (
     two_namespaces,
 )
 from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.suite import chain
 from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py.result import RunOptions
@@ -139,14 +140,8 @@ class Hosts:
     def __init__(self, folder, here="127.0.0.1", prefixes=((), ())):
         self.folder = folder
         self.prefixes = prefixes
-        # On Linux no other program gets the port as a free one while a socket is bound to it; the
-        # driver may bind it too, as that socket does not listen.
-        self.reserved = socket.socket()
-        self.reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.reserved.bind(("127.0.0.1", 0))
-        self.address = f"tcp://{here}:{self.reserved.getsockname()[1]}"
-        if sys.platform != "linux":
-            self.reserved.close()
+        self.reserved = ReservedPort()
+        self.address = f"tcp://{here}:{self.reserved.number}"
         self.started = []
 
     def driver(self, *arguments, **environment):

@@ -18,6 +18,7 @@ import psutil
 
 from d4py_conformance.subprocesses.deadline import stacks
 from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import wait_until
 
 _COMMAND = Path(sysconfig.get_path("scripts"), "dispel4py")
@@ -37,8 +38,8 @@ class Server:
     """
 
     def __init__(self, program: str, folder: Path, *, keeps: bool) -> None:
-        with socket.create_server((_HOST, 0)) as probe:
-            self.port: int = probe.getsockname()[1]
+        self._reserved = ReservedPort()
+        self.port = self._reserved.number
         appends = ["--appendonly", "yes", "--appendfsync", "always"]
         self._command = [program, "--bind", _HOST, "--port", str(self.port)]
         self._command += ["--dir", str(folder), "--save", "", "--loglevel", "warning"]
@@ -60,7 +61,10 @@ class Server:
         self._process.kill()
         self._process.wait()
 
-    stop = kill
+    def stop(self) -> None:
+        """End it for good."""
+        self.kill()
+        self._reserved.close()
 
     def keys(self) -> int:
         """Return how many keys there are."""

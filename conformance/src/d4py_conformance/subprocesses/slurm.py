@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import LIMIT, wait_until
 
 _NODES = "N1", "N2", "N3"
@@ -67,6 +68,7 @@ class SlurmCluster:
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
         self._environment["SLURM_CONF"] = str(self.folder / "slurm.conf")
         self._daemons: list[subprocess.Popen[bytes]] = []
+        self._reserved = ExitStack()
         try:
             self._begin()
         except BaseException:
@@ -75,7 +77,7 @@ class SlurmCluster:
 
     def _begin(self) -> None:
         self.folder.chmod(0o755)  # munge's socket is for all
-        port, *ports = _free_ports(1 + len(_NODES))
+        port, *ports = (self._reserved_port() for _ in range(1 + len(_NODES)))
         lines = [_CONFIGURATION.format(folder=self.folder, port=port)]
         for name, port in zip(_NODES, ports, strict=True):
             place = f"NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port}"
@@ -94,6 +96,9 @@ class SlurmCluster:
         for name in _NODES:
             self._start("slurmd", "-D", "-N", name)
         wait_until(self._is_idle, "the start of all nodes")
+
+    def _reserved_port(self) -> int:
+        return self._reserved.enter_context(ReservedPort()).number
 
     def _start(self, *command: str) -> None:
         with (self.folder / f"{command[0]}.out").open("ab") as output:
@@ -169,12 +174,5 @@ class SlurmCluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        self._reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]

@@ -7,7 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -17,6 +16,7 @@ import redis
 
 from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_namespace
 from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import LIMIT, wait_until
 from dynamic_helpers.servers import server_program
 
@@ -120,8 +120,8 @@ class Hosts:
         self.prefixes = [in_namespace(name) for name in namespaces] if namespaces else [[], []]
         self.started = []
         address = ADDRESSES[0] if namespaces else "127.0.0.1"
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        self.reserved = ReservedPort()
+        port = self.reserved.number
         self.address = f"redis://{address}:{port}"
         self.url = f"redis://:{PASSWORD}@{address}:{port}"
         self.client = redis.from_url(f"unix://:{PASSWORD}@{self.folder}/redis.sock")
@@ -235,6 +235,7 @@ class Hosts:
         self.client.close()
         self.server.kill()
         self.server.wait()
+        self.reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self):

@@ -2,36 +2,32 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
 import redis
 
+from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import LIMIT, wait_until
 from dynamic_helpers.servers import server_program
 
 HOST = "127.0.0.1"
 
 
-def free_ports(count):
-    """Return ports of this host that nothing uses, in the range that has cluster ports too."""
-    with ExitStack() as stack:
-        ports = []
-        first = 21000 + os.getpid() * 50 % 10000  # other tests look for ports at the same time
-        for number in range(first, first + 1000):
-            pair = [stack.enter_context(socket.socket()) for _ in range(2)]
-            try:
-                for probe, port in zip(pair, (number, number + 10000), strict=True):
-                    probe.bind((HOST, port))
-            except OSError:
-                continue
+def reserve_ports(count, stack):
+    """Return ports of this host, in the range that has cluster ports too, until a stack is left."""
+    ports = []
+    first = 21000 + os.getpid() * 50 % 10000  # other tests look for ports at the same time
+    for number in range(first, first + 1000):
+        with suppress(OSError):
+            for port in (number, number + 10000):
+                stack.enter_context(ReservedPort(port))
             ports.append(number)
-            if len(ports) == count:
-                return ports
+        if len(ports) == count:
+            return ports
     raise AssertionError("no free ports")
 
 
@@ -81,11 +77,16 @@ class Group:
     def __init__(self, *options):
         self.folder = Path(tempfile.mkdtemp(prefix="d4py-test-"))
         self.nodes = []
+        self._reserved = ExitStack()
         try:
             self._begin(*options)
         except BaseException:
             self.stop()
             raise
+
+    def ports(self, count):
+        """Return ports that are the group's own until it is stopped."""
+        return reserve_ports(count, self._reserved)
 
     def start(self, port, *options):
         node = Node(self.folder, port, *options)
@@ -96,6 +97,7 @@ class Group:
     def stop(self):
         for node in self.nodes:
             node.stop()
+        self._reserved.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -108,7 +110,7 @@ class Cluster(Group):
         options = ["--cluster-enabled", "yes", "--save", "--cluster-node-timeout", "1000"]
         options += ["--appendonly", "no", "--repl-diskless-sync-delay", "0"]
         options.insert(options.index("--save") + 1, "")
-        for port in free_ports(6):
+        for port in self.ports(6):
             self.start(port, *options)
         first, *others = self.nodes
         for node in others:
@@ -164,7 +166,7 @@ class Watched(Group):
     NAME = "d4py"
 
     def _begin(self, *options):
-        first, second, *others = free_ports(5)
+        first, second, *others = self.ports(5)
         options = ["--save", "", "--repl-diskless-sync-delay", "0", *options]
         self.primary = self.start(first, *options)
         self.replica = self.start(second, *options, "--replicaof", HOST, str(first))
