@@ -1,6 +1,8 @@
 """On a terminal a table shows how far each PE is, and what is printed stays whole."""
 
+import json
 import os
+import pickle
 import re
 import signal
 import termios
@@ -189,9 +191,75 @@ def test_an_interrupted_run_leaves_its_table_and_shows_its_results(start, endles
         ("Pass1", "stopped"),
     ]
     assert any("of 9,999 inputs, interrupted" in line for line in screen.lines)
-    *_, outputs, message, _ = screen.lines
+    *_, outputs, shortened, message, _ = screen.lines
     assert outputs.startswith("Outputs so far: {'Pass1': {'output': [1, 1")
+    assert shortened.endswith("; --output FILE and --run-dir DIR keep all of a run that ends early")
     assert message == "dispel4py: interrupted"
+
+
+MANY = """
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Many(ProducerPE):
+    def _process(self, inputs):
+        if not inputs:
+            raise ValueError("no more")
+        for number in range(inputs["count"]):
+            self.write("output", number)
+        self.write("output", [0] * inputs["length"])
+
+graph = WorkflowGraph()
+graph.add(Many())
+"""
+
+
+class TestResultsOfARunThatFails:
+    """A terminal shows the first of many: all would take minutes, and hide everything else."""
+
+    @pytest.fixture
+    def run(self, start, write):
+        def run(count, length, *options, **how):
+            write("wf.py", MANY)
+            inputs = json.dumps({"Many0": [{"count": count, "length": length}, {}]})
+            job = "simple", "wf.py", "-q", "-d", inputs, *options
+            status, screen, out = on_a_terminal(start, *job, **how)
+            assert status == 1
+            return screen.lines if how.get("stdout_too", True) else out.splitlines()
+
+        return run
+
+    @pytest.mark.parametrize(
+        ("options", "where"),
+        [
+            ([], "--output FILE and --run-dir DIR keep all of a run that ends early"),
+            (["--run-dir", "runs"], "all of them are in the folder of the run (--run-dir)"),
+        ],
+    )
+    def test_the_first_of_many_are_shown(self, run, folder, options, where):
+        lines = run(1_000_000, 1, *options)
+        first = ", ".join(map(str, range(20)))
+        assert f"Outputs so far: {{'Many0': {{'output': [{first}, … 999,981 more]}}}}" in lines
+        assert f"that is shortened, of 1,000,001 results; {where}" in lines
+        if options:
+            (file,) = folder.glob("runs/*/results.pkl")
+            assert pickle.loads(file.read_bytes())["Many0"]["output"][-2] == 999_999
+
+    def test_a_long_one_is_shortened(self, run):
+        lines = run(0, 100_000)
+        zeros = ", ".join("0" * 8)
+        assert f"Outputs so far: {{'Many0': {{'output': [[{zeros}, ...]]}}}}" in lines
+        assert any(line.startswith("that is shortened; ") for line in lines)
+
+    def test_a_few_short_ones_are_shown_whole(self, run):
+        lines = run(2, 9)
+        zeros = ", ".join("0" * 9)
+        assert f"Outputs so far: {{'Many0': {{'output': [0, 1, [{zeros}]]}}}}" in lines
+        assert not any("shortened" in line for line in lines)
+
+    def test_a_file_or_pipe_gets_all(self, run):
+        (line,) = run(1000, 1, stdout_too=False)
+        numbers = ", ".join(map(str, range(1000)))
+        assert line == f"Outputs so far: {{'Many0': {{'output': [{numbers}, [0]]}}}}"
 
 
 SLOW = """

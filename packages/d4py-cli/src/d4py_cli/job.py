@@ -15,7 +15,14 @@ from d4py_cli.imported import resume_collection
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.output.choosing import open_output
-from d4py_cli.records import FORMER_NAMES, Workflow, announce_writing, check_written, open_records
+from d4py_cli.records import (
+    FORMER_NAMES,
+    Workflow,
+    announce_writing,
+    check_written,
+    open_records,
+    where_all,
+)
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
@@ -196,7 +203,7 @@ def run_and_report(
                     raise OutputClosedError from error
                 reporter.fail(error)
                 if lines is None:
-                    print_outputs_so_far(error)
+                    print_outputs_so_far(error, where_all(records))
                 if isinstance(error, KeyboardInterrupt):
                     announce_writing(records)
                 raise

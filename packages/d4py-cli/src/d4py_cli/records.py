@@ -108,6 +108,13 @@ def announce_writing(records: Iterable[GuardedRecord]) -> None:
         print_message(f"writing {', '.join(names)}; another Ctrl-C ends that")
 
 
+def where_all(records: Iterable[GuardedRecord]) -> str:
+    """Say where all results of a run that has failed are, or would be with an option."""
+    if any(record.option == "--run-dir" for record in records):
+        return "all of them are in the folder of the run (--run-dir)"
+    return "--output FILE and --run-dir DIR keep all of a run that ends early"
+
+
 def check_written(records: Iterable[GuardedRecord]) -> None:
     """Raise an error if a run that is done has left less than it was asked to.
 
