@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from dispel4py import IterativePE
 from dispel4py.engine.copying import copy_item
 from dispel4py.pickling.item_pickles import dumps
+from dispel4py.testing import feed
 
 np = pytest.importorskip("numpy")
 
@@ -255,6 +257,61 @@ def test_torch_tensors_with_more_than_data_are_left_to_torch() -> None:
     assert copy_item([tensor])[0].requires_grad
     conjugate = torch.tensor([1 + 2j]).conj()
     assert torch.equal(copy_item([conjugate])[0], conjugate)
+
+
+def turned_image(kind: Any) -> Any:
+    """Return an image whose x and y point the other way, as in some scans."""
+    image = kind()
+    image.SetDimensions(30, 30, 20)
+    image.SetDirectionMatrix((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    return image
+
+
+def test_images_of_pyvista_keep_their_direction() -> None:
+    pyvista = pytest.importorskip("pyvista")
+    sent = turned_image(pyvista.ImageData)
+    sent.point_data["hounsfield"] = np.arange(18_000.0)
+    sent.user_dict["scanner"] = "A"
+    received = carried(sent)
+    assert received.direction_matrix.tolist() == np.diag([-1, -1, 1]).tolist()
+    assert received.bounds == sent.bounds == (-29, 0, -29, 0, 0, 19)
+    assert_equal_arrays(received.point_data["hounsfield"], sent.point_data["hounsfield"])
+    assert received.user_dict["scanner"] == "A"
+    pyvista.set_pickle_format("xml")  # which keeps it by itself
+    try:
+        assert pickle.loads(dumps(sent)).bounds == sent.bounds
+    finally:
+        pyvista.set_pickle_format("vtk")
+
+
+def test_images_of_vtk_keep_their_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    data_model = pytest.importorskip("vtkmodules.vtkCommonDataModel")
+    image = data_model.vtkImageData
+    monkeypatch.delitem(copyreg.dispatch_table, image, raising=False)
+    with pytest.raises(TypeError, match="pickle"):  # the program has not asked for it
+        dumps(turned_image(image))
+    support = pytest.importorskip("vtkmodules.util.pickle_support")
+    monkeypatch.setitem(copyreg.dispatch_table, image, support.serialize_VTK_data_object)
+    for kind in (image, data_model.vtkStructuredPoints):
+        assert carried(turned_image(kind)).GetBounds() == turned_image(kind).GetBounds()
+
+
+class Bounds(IterativePE):
+    """Sends the bounds of an image that it holds, and of those that it gets."""
+
+    def __init__(self, held: Any) -> None:
+        super().__init__()
+        self.held = held
+
+    def _process(self, image: Any) -> Any:
+        return image.bounds[:2], self.held.bounds[:2]
+
+
+def test_images_of_a_pe_and_of_its_items_keep_their_direction() -> None:
+    pyvista = pytest.importorskip("pyvista")
+    image = turned_image(pyvista.ImageData)
+    (found,) = feed(Bounds(image), [image])["output"]
+    assert found == ((-29, 0), (-29, 0))
 
 
 class Reading:

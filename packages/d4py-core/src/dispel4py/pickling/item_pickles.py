@@ -28,7 +28,10 @@ _FAMILIES = {
     "pyarrow": "arrow_tables",
     "polars": "polars_frames",
     "torch": "torch_tensors",
+    "vtkmodules.vtkCommonDataModel": "vtk_images",
 }
+#: Of those, the ones that call what a program has registered for a type, and add to it.
+_ADDING_FAMILIES = ("vtk_images",)
 
 
 def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
@@ -54,7 +57,8 @@ def dumps(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | No
 def dispatch_table() -> dict[type, Reducer] | None:
     """Return the dispatch table of such a pickler; None while no such library is imported.
 
-    What a program has registered by `copyreg.pickle` has precedence, except for plain arrays.
+    What a program has registered by `copyreg.pickle` has precedence, except for plain arrays, and
+    is added to for images of VTK.
     """
     return _cache.table()
 
@@ -77,20 +81,25 @@ def _make_table() -> _Table:
     """Return the table of the libraries that are imported now."""
     registered = {**copyreg.dispatch_table}
     found: dict[type, Reducer] = {}
+    adding: dict[type, Reducer] = {}
     is_final = True
     for name, family in _FAMILIES.items():
         library = sys.modules.get(name)
         if library is None:
             continue
         try:
-            found |= import_module(f"dispel4py.pickling.reducers.{family}").reducers(library)
+            own = import_module(f"dispel4py.pickling.reducers.{family}").reducers(library)
         except AttributeError:
             # Another thread is importing the library, or this version of it lacks a type.
             is_final = is_final and not getattr(library.__spec__, "_initializing", False)
+            continue
+        found |= own
+        if family in _ADDING_FAMILIES:
+            adding |= own
     array = getattr(sys.modules.get("numpy"), "ndarray", None)
     arrays = {array: found[array]} if array in found else {}
     modules = len(sys.modules) if is_final else -1
-    return modules, registered, {**found, **registered, **arrays} if found else None
+    return modules, registered, {**found, **registered, **arrays, **adding} if found else None
 
 
 _cache = _Cache()
