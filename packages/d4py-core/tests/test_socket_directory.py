@@ -1,5 +1,6 @@
 """Directories for Unix sockets, whose paths are short however long TMPDIR is."""
 
+import errno
 import os
 import socket
 import stat
@@ -47,6 +48,24 @@ def test_a_socket_can_be_bound_there_however_long_the_usual_folder():
 def test_without_a_short_path_the_error_names_TMPDIR(monkeypatch):
     monkeypatch.setattr(socket_directory, "_FALLBACK", "/nowhere")
     with pytest.raises(OptionError, match="set TMPDIR to a shorter path"):
+        make_socket_directory("d4py-test-")
+
+
+def test_without_any_folder_the_error_names_TMPDIR(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    message = "No usable temporary directory .*set TMPDIR to a folder that has room"
+    with pytest.raises(OptionError, match=message):
+        make_socket_directory("d4py-test-")
+
+
+def test_a_full_folder_is_not_called_too_long(monkeypatch, tmp_path):
+    def refuse(**options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with pytest.raises(OptionError, match=r"in /tmp \(No space left on device\); set TMPDIR to a"):
         make_socket_directory("d4py-test-")
 
 

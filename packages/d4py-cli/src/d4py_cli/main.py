@@ -75,6 +75,9 @@ def _run(argv: Sequence[str]) -> int:
                 "error: the current folder has been removed; change to one that is there"
             )
             return UsageError.exit_status
+        if (refused := _shortage(error)) is not None:
+            _print_message(f"error: {refused}")
+            return 1
         traceback.print_exc()
         _print_message("error: this is a bug in d4py; please report it with the lines above")
         return 1
@@ -163,6 +166,12 @@ def _is_folder_gone() -> bool:
     except OSError:
         return True
     return False
+
+
+def _shortage(error: Exception) -> str | None:
+    from dispel4py.exceptions.shortages import shortage
+
+    return shortage(error)
 
 
 def _flush_stdout() -> None:

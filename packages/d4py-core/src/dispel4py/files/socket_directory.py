@@ -23,14 +23,20 @@ def make_socket_directory(prefix: str) -> str:
         prefix: prefix of the directory's name.
 
     Raises:
-        OptionError: the path of TMPDIR is too long, and /tmp cannot be used.
+        OptionError: there is no folder for it: TMPDIR cannot be used, or its path is too long, and
+            /tmp cannot be used.
     """
+    place, is_long = "any folder for temporary files", False
     try:
-        return tempfile.mkdtemp(prefix=prefix, dir=_FALLBACK if _is_long(prefix) else None)
+        place, is_long = tempfile.gettempdir(), _is_long(prefix)
+        return tempfile.mkdtemp(prefix=prefix, dir=_FALLBACK if is_long else None)
     except OSError as error:
+        advice = "; set TMPDIR to a folder that has room"
+        if is_long:
+            advice = f", and TMPDIR, {place}, is too long for them; set TMPDIR to a shorter path"
         raise OptionError(
-            f"cannot create a directory for sockets in {_FALLBACK} ({error.strerror}), and TMPDIR,"
-            f" {tempfile.gettempdir()}, is too long for them; set TMPDIR to a shorter path"
+            f"cannot create a directory for sockets in {_FALLBACK if is_long else place}"
+            f" ({error.strerror}){advice}"
         ) from error
 
 

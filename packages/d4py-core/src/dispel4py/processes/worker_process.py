@@ -94,7 +94,7 @@ def run_worker(
     """
     leave_signals_to_parent()
     start_session()
-    with stop_signals_blocked():
+    with stop_signals_blocked(), suppress(OSError):  # there may be no folder that can be written
         # Creates a file to test the folder, which a worker that is ended would leave there.
         tempfile.gettempdir()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from multiprocessing import connection
 
 from dispel4py.errors import D4pyError, RunError
+from dispel4py.exceptions.shortages import shortage
 
 _BEGUN = b"begun"
 _DONE = b""
@@ -100,8 +101,11 @@ class ReportReader:
 def picklable_error(error: BaseException) -> bytes:
     """Return an error in pickled form, as one that the parent can raise."""
     if not isinstance(error, D4pyError):
-        text = "".join(traceback.format_exception(error))
-        error = RunError(f"a worker failed in d4py's own code; please report this:\n{text}")
+        if (refused := shortage(error)) is not None:
+            error = RunError(f"a worker failed: {refused}")
+        else:
+            text = "".join(traceback.format_exception(error))
+            error = RunError(f"a worker failed in d4py's own code; please report this:\n{text}")
     try:
         data = pickle.dumps(error)
         pickle.loads(data)
