@@ -1,5 +1,6 @@
 """Large buffers of tasks lie in shared memory, each as long as its task is in the store."""
 
+import errno
 import fcntl
 import gc
 import multiprocessing
@@ -33,6 +34,10 @@ MIB = 1 << 20
 FORK = multiprocessing.get_context("fork")
 
 
+def refuse_memory(file):
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
 @pytest.fixture
 def file():
     made = ArenaFile(SMALL)
@@ -41,6 +46,19 @@ def file():
 
 
 class TestHeap:
+    def test_a_process_that_cannot_map_it_reads_blocks_and_frees_them(self, file, monkeypatch):
+        """A limit on address space (ulimit -v) is that of each process."""
+        data = bytes(range(256)) * 1000
+        heap = SharedHeap(file)
+        block = heap.put(memoryview(data))
+        with monkeypatch.context() as limited:
+            limited.setattr(ArenaFile, "map", refuse_memory)
+            other = SharedHeap(file)
+            assert other.copy(block) == data
+            assert other.put(memoryview(data)) is None
+            other.free([block])
+        assert heap.put(memoryview(data)) == block
+
     @settings(max_examples=100, deadline=None)
     @given(st.lists(st.tuples(st.booleans(), st.integers(1, 300_000)), max_size=60))
     def test_blocks_keep_their_bytes_until_they_are_freed(self, steps):

@@ -60,6 +60,16 @@ def test_memory_that_the_system_refuses_is_not_written_to(monkeypatch: pytest.Mo
     file.close()
 
 
+@pytest.mark.parametrize(("limit", "is_mapped"), [(1 << 29, False), (1 << 31, True)])
+def test_an_arena_takes_no_large_part_of_a_limited_address_space(
+    monkeypatch: pytest.MonkeyPatch, limit: int, is_mapped: bool
+) -> None:
+    monkeypatch.setattr(arena_file, "address_space", lambda: limit)
+    file = ArenaFile()
+    assert (Arena.of(file) is not None) == is_mapped
+    file.close()
+
+
 def test_c4_an_arena_has_no_name_that_could_be_left_behind() -> None:
     file = ArenaFile()
     assert os.fstat(file.fd).st_nlink == 0

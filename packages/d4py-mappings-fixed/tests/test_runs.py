@@ -1,5 +1,6 @@
 """Runs on one machine, from end to end."""
 
+import errno
 import os
 import sys
 import threading
@@ -8,7 +9,23 @@ import pytest
 
 from d4py_conformance.waiting import LIMIT, wait_until
 from d4py_fixed.engine.limits import RankLimits
+from d4py_fixed.local import launch
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
+
+
+def test_m2_arrays_arrive_where_the_system_makes_no_shared_memory(
+    execute, flows, chain, monkeypatch
+):
+    """A limit on the size of files (ulimit -f) is one on shared memory, too."""
+    pytest.importorskip("numpy")
+
+    def refuse():
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(launch, "ArenaFile", refuse)
+    graph = chain(flows.Arrays(), flows.AddsInPlace(), flows.KeptArrays())
+    expected = [(n + 0.5, n + 0.5, True) for n in range(1, 6)]
+    assert execute(graph, 5).outputs["KeptArrays2"]["output"] == expected
 
 
 class TestInstances:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -77,6 +78,40 @@ def test_an_array_is_borrowed_and_anything_else_is_copied(pair: Pair, kind: str)
     (part,) = arrived[1]
     assert bytes(part) == bytes(large)
     assert type(part) is (memoryview if kind == "array" else bytearray)
+
+
+def test_a_rank_that_cannot_map_an_arena_reads_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on address space (ulimit -v) is that of each process."""
+    numpy = pytest.importorskip("numpy")
+    monkeypatch.setattr(ArenaFile, "map", refuse)
+    for number in range(200):  # 200 MB through an arena of 128 MiB, so blocks are released
+        sent: list[Any] = [
+            memoryview(numpy.full(1 << 19, number % 256, "u1")),
+            bytes([number % 256]) * 500_000,
+        ]
+        pair.ranks[0].send(1, sent)
+        arrived = pair.ranks[1].receive(5.0)
+        assert arrived is not None
+        assert [bytes(part) for part in arrived[1]] == [bytes(part) for part in sent]
+        arrived[1][0][0] = 7  # type: ignore[index]
+        assert pair.ranks[1].receive(0.0) is None
+        assert pair.ranks[0].receive(0.0) is None
+
+
+def refuse(*arguments: Any) -> Any:
+    raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def test_a_rank_that_cannot_map_its_own_arena_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = ArenaFile()
+    assert Arena.of(file) is not None
+    monkeypatch.setattr(ArenaFile, "map", refuse)
+    assert Arena.of(file) is None
+    assert Arena.of(None) is None
+    monkeypatch.undo()
+    file.close()
 
 
 def test_a_part_without_room_in_the_arena_goes_through_the_socket() -> None:

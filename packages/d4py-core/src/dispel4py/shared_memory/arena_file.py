@@ -6,13 +6,19 @@ ends.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import resource
 import tempfile
+from math import inf
 from multiprocessing import reduction
 from typing import Any, NamedTuple
 
 from dispel4py.shared_memory.limits import SharedMemoryLimits
+
+#: Largest part of a limited address space for one arena: a rank maps those of its senders, too.
+_MOST_OF_ADDRESS_SPACE = 1 / 8
 
 
 class ArenaAddress(NamedTuple):
@@ -36,6 +42,9 @@ class ArenaFile:
         limits: its size.
         fd: the file descriptor of an arena that there is; None makes a new one.
 
+    Raises:
+        OSError: there is no room for the file, or a limit on the size of files.
+
     Attributes:
         fd: the file descriptor; -1 when closed.
         limits: the same.
@@ -53,7 +62,11 @@ class ArenaFile:
         else:
             with tempfile.TemporaryFile() as file:
                 self.fd = os.dup(file.fileno())
-        os.ftruncate(self.fd, limits.arena_bytes)
+        try:
+            os.ftruncate(self.fd, limits.arena_bytes)
+        except OSError:
+            self.close()
+            raise
 
     @classmethod
     def open(
@@ -79,7 +92,14 @@ class ArenaFile:
             return None
 
     def map(self) -> mmap.mmap:
-        """Map the file into memory."""
+        """Map the file into memory.
+
+        Raises:
+            OSError: there is no address space for it, or a limit on that (ulimit -v) of which it
+                would be a large part.
+        """
+        if self.limits.arena_bytes > address_space() * _MOST_OF_ADDRESS_SPACE:
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
         return mmap.mmap(self.fd, self.limits.arena_bytes)
 
     def close(self) -> None:
@@ -124,6 +144,12 @@ class ArenaMemory:
                 return False
             self._allocated += step
         return True
+
+
+def address_space() -> float:
+    """Return the limit on the address space of this process in bytes; it may be infinite."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return inf if limit == resource.RLIM_INFINITY else limit
 
 
 def _link_of(pid: int, fd: int) -> str:

@@ -27,7 +27,10 @@ class Block(NamedTuple):
 
 def make_heap_file() -> ArenaFile | None:
     """Return the file of a new heap; None where the system has no memory of that kind."""
-    return ArenaFile() if hasattr(os, "memfd_create") else None
+    try:
+        return ArenaFile() if hasattr(os, "memfd_create") else None
+    except OSError:  # a limit on the size of files (ulimit -f)
+        return None
 
 
 class SharedHeap:
@@ -50,8 +53,12 @@ class SharedHeap:
         self._lock = threading.Lock()
 
     @cached_property
-    def _arena(self) -> ArenaMemory:
-        return ArenaMemory(self._file)
+    def _arena(self) -> ArenaMemory | None:
+        """The heap in memory; None without address space for it (ulimit -v)."""
+        try:
+            return ArenaMemory(self._file)
+        except OSError:
+            return None
 
     @property
     def least_bytes(self) -> int:
@@ -60,21 +67,26 @@ class SharedHeap:
 
     def put(self, data: memoryview) -> Block | None:
         """Copy bytes into a new block; return None if there is no room."""
+        arena = self._arena
+        if arena is None:
+            return None
         count = self._count(data.nbytes)
         with self._locked():
-            if not self._arena.allocate(self._first * self._chunk):
+            if not arena.allocate(self._first * self._chunk):
                 return None
-            in_use = self._arena.memory[: self._chunks]
+            in_use = arena.memory[: self._chunks]
             chunk = in_use.find(bytes(count), self._first)
-            if chunk < 0 or not self._arena.allocate((chunk + count) * self._chunk):
+            if chunk < 0 or not arena.allocate((chunk + count) * self._chunk):
                 return None
-            self._arena.memory[chunk : chunk + count] = b"\1" * count
+            arena.memory[chunk : chunk + count] = b"\1" * count
         offset = chunk * self._chunk
-        self._arena.memory[offset : offset + data.nbytes] = data
+        arena.memory[offset : offset + data.nbytes] = data
         return Block(offset, data.nbytes)
 
     def copy(self, block: Block) -> bytearray:
         """Return a copy of a block."""
+        if self._arena is None:
+            return bytearray(os.pread(self._file.fd, block.size, block.offset))
         return bytearray(memoryview(self._arena.memory)[block.offset : block.offset + block.size])
 
     def free(self, blocks: Iterable[Block]) -> None:
@@ -82,7 +94,7 @@ class SharedHeap:
         with self._locked():
             for block in blocks:
                 chunk, count = block.offset // self._chunk, self._count(block.size)
-                self._arena.memory[chunk : chunk + count] = bytes(count)
+                os.pwrite(self._file.fd, bytes(count), chunk)
 
     def _count(self, size: int) -> int:
         """Return how many chunks hold so many bytes."""

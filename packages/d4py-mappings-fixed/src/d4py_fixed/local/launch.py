@@ -9,6 +9,7 @@ import argparse
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -117,7 +118,7 @@ def run_locally(
     start = Start.of(options.extra)
     bundle = make_bundle(placement.plan, CODEC, start.method)
     factory = make_factory(placement)
-    arenas = {rank: ArenaFile() for rank in range(placement.ranks)}
+    arenas = _make_arenas(placement.ranks)
     peers = peers_of(placement)
     pool: WorkerPool | None = None
     transport: Transport | None = None
@@ -157,10 +158,19 @@ def run_locally(
             arena.close()
 
 
+def _make_arenas(ranks: int) -> dict[int, ArenaFile]:
+    """Return the file of an arena for each rank, or for those for which the system makes one."""
+    arenas: dict[int, ArenaFile] = {}
+    with suppress(OSError):  # a limit on the size of files (ulimit -f), or a full disk on macOS
+        for rank in range(ranks):
+            arenas[rank] = ArenaFile()
+    return arenas
+
+
 def _share_memory(
     make_transport: MakeTransport, arenas: dict[int, ArenaFile], rank: int
 ) -> Transport:
-    return SharedMemoryTransport(make_transport(), SharedMemory(Arena(arenas[rank]), arenas))
+    return SharedMemoryTransport(make_transport(), SharedMemory(Arena.of(arenas.get(rank)), arenas))
 
 
 class RankSpec(NamedTuple):

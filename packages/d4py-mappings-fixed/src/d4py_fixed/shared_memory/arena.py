@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from dispel4py.shared_memory.arena_file import ArenaFile, ArenaMemory
 
 #: Blocks begin at multiples of this.
@@ -21,6 +23,14 @@ class Arena:
         # (offset, size), by offset.
         self._free: list[tuple[int, int]] = [(0, file.limits.arena_bytes)]
         self._sizes: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, file: ArenaFile | None) -> Self | None:
+        """Return the arena of a file; None without one, or without address space for it."""
+        try:
+            return None if file is None else cls(file)
+        except OSError:
+            return None
 
     @property
     def is_empty(self) -> bool:

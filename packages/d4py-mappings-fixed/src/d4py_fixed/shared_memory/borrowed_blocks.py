@@ -79,6 +79,32 @@ class BorrowedBlocks:
                 self._memory[offset : offset + len(data)] = data
 
 
+class ReadBlocks:
+    """The blocks of an arena that this process cannot map: it reads copies of them.
+
+    Args:
+        file: descriptor of the arena's file.
+    """
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._copied: list[int] = []
+
+    def borrow(self, offset: int, size: int) -> bytearray:
+        """Return a copy of a block."""
+        return self.copy(offset, size)
+
+    def copy(self, offset: int, size: int) -> bytearray:
+        """Return a copy of a block, which is released by that."""
+        self._copied.append(offset)
+        return bytearray(os.pread(self._file, size, offset))
+
+    def take_released(self) -> list[int]:
+        """Return the offsets of the blocks that were released since the last call."""
+        released, self._copied = self._copied, []
+        return released
+
+
 @cache
 def _block_type(size: int) -> Any:
     return type("Block", (ctypes.c_char * size, PrivateMemory), {"watchers": 1})

@@ -14,7 +14,7 @@ from time import monotonic
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
 from d4py_fixed.shared_memory.arena import Arena
-from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
+from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks, ReadBlocks
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.shared_memory.arena_file import ArenaFile
 
@@ -28,8 +28,8 @@ class SharedMemory:
     """What a rank has of the memory that it shares with others; several runs may use it in turn.
 
     Args:
-        arena: of this rank.  The driver has none: it sends everything by the other transport, and
-            copies what it receives, since its caller may keep that.
+        arena: of this rank; without one it sends everything by the other transport, and copies
+            what it receives.  The driver has none, since its caller may keep what it receives.
         files: other ranks → their arenas.
 
     Attributes:
@@ -41,19 +41,18 @@ class SharedMemory:
     def __init__(self, arena: Arena | None, files: Mapping[int, ArenaFile]) -> None:
         self.arena = arena
         self.files = files
-        self._borrowed: dict[int, BorrowedBlocks] = {}
+        self._borrowed: dict[int, BorrowedBlocks | ReadBlocks] = {}
         self.borrowed_from: Collection[int] = self._borrowed.keys()
 
-    def blocks_of(self, rank: int) -> BorrowedBlocks:
-        """Return the blocks of another rank that this one has borrowed.
-
-        Raises:
-            OSError: this process cannot map the arena of that rank.
-        """
+    def blocks_of(self, rank: int) -> BorrowedBlocks | ReadBlocks:
+        """Return the blocks of another rank that this one has borrowed."""
         if rank not in self._borrowed:
             file = self.files[rank]
             most_bytes = 0 if self.arena is None else file.limits.most_borrowed_bytes
-            self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
+            try:
+                self._borrowed[rank] = BorrowedBlocks(file.map(), most_bytes)
+            except OSError:  # a limit on address space (ulimit -v)
+                self._borrowed[rank] = ReadBlocks(file.fd)
         return self._borrowed[rank]
 
     def take_released(self, rank: int) -> Sequence[int]:
