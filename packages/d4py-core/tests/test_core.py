@@ -113,6 +113,24 @@ def test_copies_leave_the_run_behind(carry):
     assert carried.inputconnections == pe.inputconnections
 
 
+class Scaled(Double):
+    __slots__ = ("factor", "never_set")
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+
+@pytest.mark.parametrize("carry", [copy.deepcopy, lambda pe: pickle.loads(pickle.dumps(pe))])
+def test_i2_copies_have_what_is_in_slots(carry):
+    pe = Scaled(3)
+    pe._run_writer = print
+    carried = carry(pe)
+    assert carried.factor == 3
+    assert not hasattr(carried, "never_set")
+    assert carried._run_writer is None
+
+
 @pytest.mark.parametrize("declare", ["_add_input", "_add_output"])
 def test_ports_before_super_are_answered_with_the_order(declare):
     class Early(GenericPE):

@@ -157,6 +157,18 @@ def test_i6_state_is_noticed(what):
     assert changed(Keep(change, kept)) == {"Keep1": ("kept",)}
 
 
+class KeepsInASlot(Keep):
+    __slots__ = ("total",)
+
+    def __init__(self):
+        super().__init__(lambda pe, data: setattr(pe, "total", pe.total + data))
+        self.total = 0
+
+
+def test_i6_state_in_a_slot_is_noticed():
+    assert changed(KeepsInASlot()) == {"KeepsInASlot1": ("total",)}
+
+
 HARMLESS = {
     "nothing": (None, lambda pe, data: None),
     "a lazy set-up": (None, setter(lambda kept, data: kept or object())),

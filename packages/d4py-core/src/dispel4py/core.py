@@ -364,8 +364,10 @@ class GenericPE:
 
         self.log(f"{_DECLARED}{json.dumps([_addresses(used), _addresses(generated)])}")
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Any:
         state = self.__dict__.copy()
         for attribute in RUNTIME_ATTRIBUTES:
             state.pop(attribute, None)
-        return state
+        # What object.__getstate__ returns is a pair where a class of the PE has __slots__.
+        whole: Any = object.__getstate__(self)
+        return (state, whole[1]) if isinstance(whole, tuple) else state

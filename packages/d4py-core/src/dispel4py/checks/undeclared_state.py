@@ -16,7 +16,7 @@ import pickle
 import random
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO, StringIO
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -107,7 +107,7 @@ class StateWatch:
     def _notes(self) -> Iterator[tuple[str, _Note]]:
         for name, value in class_attributes(self._pe, self._ignored):
             yield name, _note(value, self._pe)
-        for name, value in [] if self._is_declared else [*vars(self._pe).items()]:
+        for name, value in [] if self._is_declared else [*_all_attributes(self._pe)]:
             if name not in self._ignored:
                 yield name, _note(value, self._pe)
 
@@ -138,7 +138,15 @@ def _ignored(pe: GenericPE) -> frozenset[str]:
 def _attributes(pe: GenericPE) -> dict[str, Any]:
     """Return the attributes of a PE whose changes are not ignored."""
     ignored = _ignored(pe)
-    return {name: value for name, value in vars(pe).items() if name not in ignored}
+    return {name: value for name, value in _all_attributes(pe) if name not in ignored}
+
+
+def _all_attributes(pe: GenericPE) -> Iterable[tuple[str, Any]]:
+    """Return the attributes of a PE, those in ``__slots__`` included."""
+    whole: Any = object.__getstate__(pe)
+    if isinstance(whole, tuple):
+        return (*vars(pe).items(), *whole[1].items())
+    return vars(pe).items()
 
 
 @functools.cache
