@@ -131,6 +131,57 @@ def test_a_second_signal_does_not_cut_the_cleaning_up_short(start, write, folder
     assert (folder / "cleaned").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_c4_a_third_signal_ends_a_pe_that_catches_every_exception(start, write, folder, number):
+    write(
+        "wf.py",
+        """
+        import pathlib, subprocess, time
+        from d4py_cli import signals
+        from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+        signals.GRACE = 0
+        class Once(ProducerPE):
+            def _process(self, inputs):
+                return 1
+        class Stubborn(IterativePE):
+            def _process(self, item):
+                subprocess.Popen(["sleep", "3600"])
+                pathlib.Path("caught").write_text("0")
+                count = 0
+                while True:
+                    try:
+                        time.sleep(0.01)
+                    except:
+                        count += 1
+                        pathlib.Path("caught").write_text(str(count))
+        graph = WorkflowGraph()
+        graph.connect(Once(), "output", Stubborn(), "input")
+        """,
+    )
+    process = start("simple", "wf.py", start_new_session=True)
+    caught = folder / "caught"
+    for count in range(3):
+        wait_for_line(caught, process)
+        wait_until(lambda n=count: caught.read_text() == str(n), f"signal {count}")
+        process.send_signal(number)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert err.decode().splitlines() == [
+        "dispel4py: the call of a PE goes on; if it catches every exception (except:), another"
+        " Ctrl-C ends the command at once",
+        "dispel4py: interrupted, in a call of a PE that catches every exception",
+    ]
+
+    def is_group_gone():
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    wait_until(is_group_gone, "the end of what the PE has started")
+
+
 def test_a_workflow_can_be_interrupted_while_it_is_imported(start, write, folder):
     # Closed by name: what is raised while a file is closed by its finalizer is ignored.
     begin = "import pathlib, time\npathlib.Path('running').write_text('x')\n"

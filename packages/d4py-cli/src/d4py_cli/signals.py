@@ -14,10 +14,15 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from d4py_cli.exit_statuses import INTERRUPTED
+from d4py_cli.lines import print_message
 from dispel4py.errors import TerminatedError
+from dispel4py.processes.descendants import end_own_descendants
 
 #: Seconds for which a second signal is ignored, so that it does not interrupt the clean-up.
 GRACE = 2.0
+#: Number of signals in a call of a PE that end the command, each `GRACE` after the one before.
+_CAUGHT = 3
 #: Seconds after which a signal that came during a fork is sent again.
 _AGAIN_SECONDS = 0.01
 
@@ -36,13 +41,17 @@ def signals_as_interrupts() -> Iterator[None]:
         yield
         return
     raised_at = float("-inf")
+    raised_in_calls = 0
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal raised_at
+        nonlocal raised_at, raised_in_calls
         if _forks.under_way:
             _forks.pending = number
         elif monotonic() - raised_at >= GRACE:
             raised_at = monotonic()
+            if _is_in_call(frame):
+                raised_in_calls += 1
+                _end_if_caught(raised_in_calls)
             raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
 
     before: dict[signal.Signals, Any] = {}
@@ -56,6 +65,33 @@ def signals_as_interrupts() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
             _forks.taken.discard(number)
+
+
+def _is_in_call(frame: FrameType | None) -> bool:
+    """Return whether a PE is being called in this thread, as ``simple`` does."""
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] in ("dispel4py", "d4py_cli"):
+            return name.startswith("dispel4py.engine.")
+        frame = frame.f_back
+    return False
+
+
+def _end_if_caught(count: int) -> None:
+    """End this process at once if a call of a PE goes on after two signals: it catches them.
+
+    Args:
+        count: how many signals have come in a call.
+    """
+    if count == _CAUGHT - 1:
+        print_message(
+            "dispel4py: the call of a PE goes on; if it catches every exception (except:), another"
+            " Ctrl-C ends the command at once"
+        )
+    elif count == _CAUGHT:
+        print_message("dispel4py: interrupted, in a call of a PE that catches every exception")
+        end_own_descendants()
+        os._exit(INTERRUPTED)
 
 
 class _Forks:
