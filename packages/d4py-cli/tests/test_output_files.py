@@ -136,6 +136,10 @@ class TestParquet:
             {"a": None, "b.c": None, "d.x": None, "d.name": None, "station": "S", "sample": 3},
         ]
 
+    def test_arrays_without_dimensions_are_numbers(self, target):
+        values = [np.array(0.5), np.array(2), np.array(None)]
+        assert table(target, *values) == [{"data": 0.5}, {"data": 2.0}, {"data": None}]
+
     def test_arrays_are_lists(self, target):
         assert table(target, {"a": np.arange(3), "b": np.float32(0.1)}) == [
             {"a": [0, 1, 2], "b": float(np.float32(0.1))}
@@ -232,6 +236,10 @@ class TestCsv:
     def test_numbers_are_read_back_as_they_were(self, target):
         values = [0.1, 1e-300, 2.0**60, -0.0]
         assert list(pd.read_csv(save(target(".csv"), *values))["data"]) == values
+
+    def test_arrays_without_dimensions_are_numbers(self, target):
+        path = save(target(".csv"), {"a": np.array(5)}, {"a": np.array(7)})
+        assert list(pd.read_csv(path)["a"]) == [5, 7]
 
     @pytest.mark.parametrize(
         ("values", "found"),
@@ -381,6 +389,13 @@ def test_archives_of_numpy_hold_times(target):
 
 def test_hdf5_holds_no_times(target):
     assert "datetime64" in refusal(target(".h5"), TIME)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".h5", ".npz", ".parquet"])
+def test_a_list_within_itself_is_refused(target, ending):
+    cycle = []
+    cycle.append(cycle)
+    assert "nested too deep, or within itself" in refusal(target(ending), cycle)
 
 
 class TestTheFile:

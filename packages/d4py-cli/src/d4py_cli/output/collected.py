@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol, Self
 
 from d4py_cli.lines import check_replaceable
 from d4py_cli.locks import is_named, lock_for_writing
-from d4py_cli.output.refusals import NotHeldError, refusal
+from d4py_cli.output.refusals import TOO_DEEP, NotHeldError, refusal
 from dispel4py.errors import OptionError, RunError
 
 #: What a pickle begins with.
@@ -145,6 +145,9 @@ class CollectedOutput:
                 self._count += 1
         except NotHeldError as error:
             raise refusal(self._name, pe_id, output, self._form.name, error) from error
+        except RecursionError as error:
+            found = NotHeldError("", TOO_DEEP)
+            raise refusal(self._name, pe_id, output, self._form.name, found) from error
         except OSError as error:
             raise self._not_written(f"{self._name}.partial", error) from error
 

@@ -58,7 +58,7 @@ class Column:
         """
         if is_missing(value):
             return None
-        if isinstance(value, list | tuple) or is_plain_array(value):
+        if isinstance(value, list | tuple) or (is_plain_array(value) and value.ndim):
             self._become("list", value)
             if self.elements is None:
                 self.elements = Column(self.name)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from d4py_cli.output.refusals import NotHeldError, below, name_of_type
+from d4py_cli.output.refusals import TOO_DEEP, NotHeldError, below, name_of_type
 from d4py_cli.output.scalars import check_text
 
 #: Fields may be nested so deep.
@@ -48,7 +48,7 @@ def leaves(
         NotHeldError: fields are nested too deep.
     """
     if depth > _MAX_DEPTH:
-        raise NotHeldError(field, "an object nested too deep, or within itself")
+        raise NotHeldError(field, TOO_DEEP)
     fields = fields_of(value, field)
     if fields is None:
         yield field, value

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from d4py_cli.output.refusals import ANYTHING, NotHeldError, below, name_of_type
+from d4py_cli.output.refusals import ANYTHING, TOO_DEEP, NotHeldError, below, name_of_type
 from d4py_cli.output.scalars import is_missing, is_plain_array, is_time, plain_scalar
 
 #: Containers may be nested so deep.
@@ -47,7 +47,7 @@ _encode = json.JSONEncoder(default=_refuse, allow_nan=False, ensure_ascii=False)
 
 def _plain(value: Any, field: str, depth: int) -> Any:
     if depth > _MAX_DEPTH:
-        raise NotHeldError(field, "an object nested too deep, or within itself")
+        raise NotHeldError(field, TOO_DEEP)
     if isinstance(value, Mapping):
         return {_key(key, field): _plain(value[key], below(field, key), depth + 1) for key in value}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

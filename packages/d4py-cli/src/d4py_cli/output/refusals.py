@@ -8,6 +8,8 @@ from dispel4py.errors import RunError
 
 #: The file that holds any object that pickle takes.
 ANYTHING = "choose a file that ends in .pkl"
+#: What is found where Python recurses without end.
+TOO_DEEP = "an object nested too deep, or within itself"
 
 
 class NotHeldError(Exception):

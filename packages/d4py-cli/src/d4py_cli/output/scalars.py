@@ -24,7 +24,9 @@ def is_missing(value: Any) -> bool:
 
 
 def plain_scalar(value: Any, field: str) -> Any:
-    """Return a scalar of NumPy, pandas or a path as the same value of a built-in type.
+    """Return a scalar of NumPy or pandas, or a path, as the same value of a built-in type.
+
+    An array without dimensions is a scalar, too.
 
     Others are returned as they are.
 
@@ -36,6 +38,8 @@ def plain_scalar(value: Any, field: str) -> Any:
     if isinstance(value, uuid.UUID):
         return str(value)
     numpy = sys.modules.get("numpy")
+    if is_plain_array(value) and not value.ndim:
+        value = value[()]
     if numpy is not None and isinstance(value, numpy.generic):
         return _of_numpy(value, field, numpy)
     pandas = sys.modules.get("pandas")
