@@ -111,7 +111,14 @@ def test_runs_that_begin_at_once_have_a_folder_each(start, write, folder):
 
 @pytest.mark.parametrize(
     "about",
-    ['{"command": "make", "schema": 1}', '{"command": ["a"], "state": "done"}', "[]", "{}", "{"],
+    [
+        '{"command": "make", "schema": 1}',
+        '{"command": ["a"], "state": "done"}',
+        *("[]", "{}", "{", '{"schema": 1, "command": [1]}'),
+        '{"schema": 1, "command": ["a"], "state": 5, "seconds": 1, "calls": 1, "failures": 0}',
+        '{"schema": 1, "command": ["a"], "state": "done", "seconds": null, "calls": 1,'
+        ' "failures": 0}',
+    ],
 )
 def test_folders_of_other_programs_are_left_out(invoke, write, about):
     write("wf.py")

@@ -105,8 +105,16 @@ def _is_of_a_run(about: Any) -> bool:
     return (
         isinstance(about, dict)
         and isinstance(about.get("schema"), int)
-        and isinstance(about.get("command"), list)
-        and ("state" not in about or {"seconds", "calls", "failures"} <= about.keys())
+        and isinstance(command := about.get("command"), list)
+        and all(isinstance(word, str) for word in command)
+        and ("state" not in about or _has_ended(about))
+    )
+
+
+def _has_ended(about: dict[str, Any]) -> bool:
+    numbers = about.get("seconds"), about.get("calls"), about.get("failures")
+    return isinstance(about["state"], str) and all(
+        isinstance(number, int | float) for number in numbers
     )
 
 
