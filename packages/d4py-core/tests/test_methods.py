@@ -44,6 +44,28 @@ def with_method(base, name, method):
     return type("Mine", (base,), {name: method})()
 
 
+class Forwards(IterativePE):
+    def __init__(self):
+        super().__init__()
+        self.inner = {"a": 1}
+
+    def __getattr__(self, name):
+        return self.inner[name]
+
+
+class Knows(Forwards):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.inner[name]
+
+
+def test_a_getattr_that_no_copy_of_the_pe_survives():
+    (found,) = problems(Forwards())
+    assert "Forwards0: __getattr__() raises RecursionError for '__setstate__'" in found
+    assert problems(Knows()) == []
+
+
 def problems(pe):
     graph = WorkflowGraph()
     graph.add(pe)

@@ -50,6 +50,8 @@ def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
                 f"{pe_id}: {name}() is called with {_ARGUMENTS[arguments]}, which it does not"
                 f" take; write def {name}({written})"
             )
+    if hasattr(type(pe), "__getattr__"):
+        yield from _getattr_problems(pe, pe_id)
     if isinstance(pe, SimpleFunctionPE) and type(pe)._process is SimpleFunctionPE._process:
         function: Any = pe.compute_fn
         name = getattr(function, "__name__", repr(function))
@@ -61,6 +63,19 @@ def method_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
             )
         elif flags & _LAZY:
             yield f"{pe_id}: its compute_fn {name}() {_problem(flags)}; {_advice(pe, '', flags)}"
+
+
+def _getattr_problems(pe: GenericPE, pe_id: str) -> Iterator[str]:
+    """Yield what is wrong with a ``__getattr__``, which is called as the PE is copied."""
+    empty = object.__new__(type(pe))  # as pickle and deepcopy make it, before it has attributes
+    try:
+        getattr(empty, "__setstate__", None)
+    except Exception as error:
+        yield (
+            f"{pe_id}: __getattr__() raises {type(error).__name__} for '__setstate__', which is"
+            " looked up in a copy before that has attributes; begin it with"
+            " if name.startswith('__'): raise AttributeError(name)"
+        )
 
 
 def is_inherited(pe: GenericPE, method: str, classes: tuple[type[GenericPE], ...]) -> bool:
