@@ -343,6 +343,15 @@ class TestWhatRaises:
         error = failing("from .helper import x")
         assert str(error).endswith("or from name import …, for the file name.py beside it")
 
+    def test_in_a_package_it_is_answered_with_the_name_of_the_module(self, write, folder):
+        for name in ("ours/__init__.py", "ours/flows/__init__.py"):
+            write(name, "")
+        write("ours/flows/wf.py", "from ..helper import x")
+        message = message_of("ours/flows/wf.py")
+        assert message.endswith(
+            f"ours.flows.wf, and start in the folder {os.path.realpath(folder)}"
+        )
+
     def test_a_binary_file_is_an_error(self, folder):
         (folder / "wf.py").write_bytes(b"x = '\xff\xfe'")
         assert "cannot import wf.py: " in message_of("wf.py")

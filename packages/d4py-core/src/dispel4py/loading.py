@@ -289,13 +289,28 @@ def _raised(target: str, error: BaseException) -> WorkflowLoadError:
         frames = frames.tb_next
     reason = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, ImportError) and "no known parent package" in str(error):
-        reason += (
-            "; a workflow's file is in no package: write import name, or from name import …, for"
-            " the file name.py beside it"
-        )
+        reason += f"; {_relative_import_advice(target)}"
     return WorkflowLoadError(
         f"cannot import {target}: {reason}",
         format_user_traceback(error.with_traceback(frames)),
+    )
+
+
+def _relative_import_advice(target: str) -> str:
+    """Return what to do about a relative import in a workflow's file."""
+    folder, file = os.path.split(os.path.realpath(target))
+    names = [file.removesuffix(".py")]
+    while os.path.isfile(os.path.join(folder, "__init__.py")):
+        folder, name = os.path.split(folder)
+        names.insert(0, name)
+    if len(names) > 1:
+        return (
+            "a file is loaded outside of its package: give the name of the module instead,"
+            f" {'.'.join(names)}, and start in the folder {folder}"
+        )
+    return (
+        "a workflow's file is in no package: write import name, or from name import …, for the"
+        " file name.py beside it"
     )
 
 
