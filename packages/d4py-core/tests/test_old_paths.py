@@ -11,12 +11,14 @@ from dispel4py import (
     GenericPE,
     IterativePE,
     ProducerPE,
+    SimpleFunctionPE,
     WorkflowGraph,
     create_iterative_chain,
+    run,
     utils,
 )
 from dispel4py.errors import InputError, OptionError, ProcessingError, UnknownMappingError
-from dispel4py.new import mappings, processor, simple_process
+from dispel4py.new import aggregate, mappings, processor, simple_process
 from dispel4py.registry import available
 from dispel4py.workflow_graph import WorkflowNode
 
@@ -417,6 +419,36 @@ class TestHelpersOfCommands:
         module = importlib.sys.modules.pop("of_this_name")
         assert module.graph is graph is utils.findWorkflowGraph(module, "graph")
         assert utils.loadGraph(str(file), "other") is module.other
+
+
+class TestNamesBeforeDispel4py2:
+    """Of the releases that were on PyPI as dispel4py."""
+
+    def test_composites_that_aggregate(self):
+        names = "Count", "Sum", "Min", "Max", "Avg", "StdDev"
+        results = [[3], [6], [1], [3], [2, 3, 6], (1, 2, 3, 6)]
+        for name, expected in zip(names, results, strict=True):
+            source, graph = Numbers(), WorkflowGraph()
+            composite = getattr(aggregate, f"parallel{name}")()
+            graph.connect(source, "output", composite, "input")
+            (outputs,) = run(graph, inputs={source: 3}).outputs.values()
+            assert outputs == {"output": [expected]}
+
+    def test_the_class_of_a_chain(self):
+        class Loud(SimpleFunctionPE):
+            pass
+
+        chain = create_iterative_chain([str], FunctionPE_class=Loud)
+        (pe,) = chain.getContainedObjects()
+        assert type(pe) is Loud
+
+
+class Numbers(ProducerPE):
+    count = 0
+
+    def _process(self, inputs):
+        self.count += 1
+        return (self.count,)
 
 
 def test_options_of_simple_are_taken_by_process_and_return(graph):

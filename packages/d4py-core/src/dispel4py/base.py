@@ -201,6 +201,8 @@ def create_iterative_chain(
     function_pe_class: Callable[..., GenericPE] = SimpleFunctionPE,
     name_prefix: str = "PE_",
     name_suffix: str = "",
+    *,
+    FunctionPE_class: Callable[..., GenericPE] | None = None,
 ) -> CompositePE:
     """Return a composite with input ``input`` and output ``output`` that calls functions in turn.
 
@@ -211,6 +213,7 @@ def create_iterative_chain(
             `params` of the PE are set afterwards; otherwise it is called with both.
         name_prefix: prefix of the function's name in the name of its PE.
         name_suffix: suffix of it.
+        FunctionPE_class: name of `function_pe_class` in dispel4py before 2.0.
 
     Raises:
         ValueError: the list is empty.
@@ -221,7 +224,7 @@ def create_iterative_chain(
     pes: list[GenericPE] = []
     for entry in functions:
         function, params = entry if isinstance(entry, tuple | list) else (entry, {})
-        pe = _function_pe(function_pe_class, function, params)
+        pe = _function_pe(FunctionPE_class or function_pe_class, function, params)
         pe.name = pe.id = f"{name_prefix}{_function_name(function)}{name_suffix}"
         if pes:
             chain.connect(pes[-1], OUTPUT_NAME, pe, INPUT_NAME)

@@ -88,6 +88,9 @@ class WorkflowGraph:
         """Return the PEs and composites of this graph, in the order in which they were added."""
         return list(self._nodes.values())
 
+    #: Name of dispel4py before 2.0.
+    getContainedObjects = get_contained_objects
+
     @property
     def graph(self) -> GraphView:
         """The nodes and edges by the interface of networkx, for workflows of dispel4py."""

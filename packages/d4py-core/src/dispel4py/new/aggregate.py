@@ -298,6 +298,12 @@ def parallel_std_dev(index: Any = 0) -> CompositePE:
     return parallel_aggregate(StdDevPE(index), StdDevReducePE())
 
 
+#: Names of dispel4py before 2.0.
+parallelCount, parallelSum = parallel_count, parallel_sum
+parallelMin, parallelMax = parallel_min, parallel_max
+parallelAvg, parallelStdDev = parallel_avg, parallel_std_dev
+
+
 def _parallel(kind: type[AggregatePE], indexes: Sequence[Any] | None) -> CompositePE:
     inst_pe = kind(indexes)
     # A partial result is a list with one entry per index, whatever the indexes are.
