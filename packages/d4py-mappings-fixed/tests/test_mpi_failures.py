@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from fixed_helpers.texts import KEEPS_THE_LOCK
 
 pytest.importorskip("mpi4py")
 
@@ -266,6 +267,14 @@ class TestStopping:
                 and mpi.PROGRAM not in environment[b"command"]
             ]
             os.kill(driver, signal.SIGKILL)
+        mpi.end(process)
+        mpi.assert_nothing_is_left()
+
+    def test_c4_nor_where_a_call_keeps_pythons_lock(self, mpi, write, wait_until, tmp_path):
+        write("wf.py", KEEPS_THE_LOCK)
+        process = mpi.start("wf.py", "-q", "-i", 3)
+        wait_until((tmp_path / "ready").exists, "the call")
+        process.kill()
         mpi.end(process)
         mpi.assert_nothing_is_left()
 

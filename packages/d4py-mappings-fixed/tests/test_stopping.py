@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+from fixed_helpers.texts import KEEPS_THE_LOCK
 
 from d4py_conformance.subprocesses.programs import outputs_so_far
 
@@ -99,24 +100,6 @@ def test_c4_nothing_is_left_when_the_driver_is_killed(running, gone, start_metho
     program = running("script", start_method=start_method)
     program.process.kill()
     gone(program)
-
-
-KEEPS_THE_LOCK = """
-    import ctypes
-    from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-
-    class Sends(ProducerPE):
-        def _process(self, inputs):
-            return 1
-
-    class Keeps(IterativePE):
-        def _process(self, data):
-            open("ready", "w").close()
-            ctypes.PyDLL(None).sleep(3600)
-
-    graph = WorkflowGraph()
-    graph.connect(Sends(), "output", Keeps(), "input")
-"""
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])

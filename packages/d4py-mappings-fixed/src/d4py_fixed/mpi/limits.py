@@ -19,6 +19,8 @@ class MpiLimits(NamedTuple):
         end_seconds: Time for an mpiexec to end that has no ranks and no output any more.
         signal_seconds: Time for ranks to end after SIGTERM, and again after SIGKILL.
         orphan_seconds: Time for a rank to return from a PE after the driver has ended.
+        reaper_seconds: Time for all ranks to end after the driver was killed, before mpiexec is
+            ended.
         output_idle_seconds: Time without output after which a pipe that a process of a PE holds
             open is not waited for.
         piece_bytes: Largest MPI message; MPI counts bytes by 32-bit numbers.
@@ -37,6 +39,7 @@ class MpiLimits(NamedTuple):
     end_seconds: float = 5.0
     signal_seconds: float = 1.0
     orphan_seconds: float = 1.0
+    reaper_seconds: float = 5.0
     output_idle_seconds: float = 0.5
     piece_bytes: int = 1 << 30
     joined_bytes: int = 1 << 18

@@ -22,6 +22,7 @@ from d4py_fixed.mpi.output import OutputForwarder
 from dispel4py.errors import OptionError, RunError, UsageError
 from dispel4py.processes.descendants import kill_descendants
 from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
+from dispel4py.processes.orphan_reaper import OrphanReaper
 from dispel4py.processes.pool import exit_cause
 
 #: A shell between mpiexec and a rank, which prints the rank's exit status before mpiexec can kill
@@ -109,6 +110,9 @@ class MpiexecRanks:
             stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches the driver alone, which ends the ranks
         )
+        # By SIGTERM mpiexec ends its ranks, also those of other machines.
+        self._reaper = OrphanReaper(limits.reaper_seconds, signal.SIGTERM)
+        self._reaper.add(self._process.pid)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._outputs = [
@@ -117,7 +121,10 @@ class MpiexecRanks:
         ]
 
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        if self._process.poll() is None:
+            return False
+        self._reaper.close()
+        return True
 
     def cause(self) -> str:
         self.finish_output()
