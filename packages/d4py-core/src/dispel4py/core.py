@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from dispel4py.logs import PROVENANCE_LOG, RUN_LOG
 
@@ -364,10 +364,11 @@ class GenericPE:
 
         self.log(f"{_DECLARED}{json.dumps([_addresses(used), _addresses(generated)])}")
 
-    def __getstate__(self) -> Any:
+    def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         for attribute in RUNTIME_ATTRIBUTES:
             state.pop(attribute, None)
-        # What object.__getstate__ returns is a pair where a class of the PE has __slots__.
         whole: Any = object.__getstate__(self)
-        return (state, whole[1]) if isinstance(whole, tuple) else state
+        if isinstance(whole, tuple):  # a class of the PE has __slots__
+            return cast("dict[str, Any]", (state, whole[1]))
+        return state
