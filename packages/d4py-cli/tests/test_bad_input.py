@@ -169,6 +169,14 @@ class TestInputs:
         write("inputs.json", text)
         assert "inputs.json (-f) is n" in refused("simple", "wf.py", "-f", "inputs.json")
 
+    @pytest.mark.parametrize(
+        "text",
+        ['{"Count": [{"a": 1}], "Count": [{"a": 2}]}', '{"Count0": [{"Count": 1, "Count": 2}]}'],
+    )
+    def test_a_name_that_json_would_drop_is_reported(self, refused, text):
+        message = refused("simple", "wf.py", "-d", text)
+        assert "-d has the name 'Count' twice in one object, of which JSON keeps" in message
+
     def test_a_number_of_too_many_digits_is_reported(self, refused):
         message = refused("simple", "wf.py", "-d", '{"Count": ' + 5000 * "9" + "}")
         assert "-d cannot be read: Exceeds the limit" in message

@@ -290,8 +290,19 @@ def read_inputs(file: str | None, data: str | None) -> dict[str, Any]:
 def _parse(text: str, name: str) -> dict[str, Any]:
     import json  # few runs need it
 
+    def make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise InputError(
+                f"{name} has the name {twice!r} twice in one object, of which JSON keeps the last;"
+                " the calls of a root are one list, one dict per call"
+            )
+        return made
+
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=make_object)
     except json.JSONDecodeError as error:
         line = (text.splitlines() or [""])[min(error.lineno, len(text.splitlines()) or 1) - 1]
         raise InputError(
