@@ -62,6 +62,9 @@ CASES = {
         (GOOD, 'simple wf.py -d {"Count0":-1}'),
         (GOOD, 'simple wf.py -d {"Count0":"x"}'),
     ],
+    "`-d`, `-f` with a name twice in one object": [
+        (GOOD, 'simple wf.py -d {"Count0":1,"Count0":2}'),
+    ],
     "`-d`, `-f` name something that is no root, beside a root": [
         (GOOD, 'simple wf.py -d {"Count0":1,"Second1":1} -q')
     ],
@@ -397,6 +400,9 @@ ELSEWHERE = {
     ),
     "too few open files for `-n`": "test_too_few_open_files_for_the_workers_are_reported",
     "no short folder for sockets": "test_without_a_short_path_the_error_names_TMPDIR",
+    "no more memory, threads or files for d4py itself": (
+        "test_what_the_system_refuses_is_named_with_the_limit"
+    ),
     "no run to join; the run's driver is dead": (
         "test_a_run_that_has_ended_cannot_be_joined_and_is_not_created_again"
     ),
