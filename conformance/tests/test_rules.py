@@ -62,6 +62,7 @@ def test_few_random_graphs_are_enough_to_find_what_is_wrong(kind):
         is_wrong,
         settings=settings(
             max_examples=MappingConformance.random_graphs,
+            deadline=None,
             derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
