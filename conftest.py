@@ -29,6 +29,8 @@ collect_ignore_glob = [
 if find_spec("h5py") is None:
     collect_ignore_glob.append("packages/d4py-cli/src/d4py_cli/output/hdf5_file.py")
 
+#: Time between two times that a test is ended.
+AGAIN_SECONDS = 15.0
 #: Packages whose tests start processes.
 STARTING = ("d4py-mappings-fixed", "d4py-mappings-dynamic", "d4py-hybrid")
 #: Start methods and mappings that share a loop: that of ranks, of tasks in memory, or in Redis.
@@ -87,6 +89,16 @@ def pytest_collection_modifyitems(items):
         quick = [item for item in combinations if item.get_closest_marker("slow") is None]
         for item in _each_choice(quick, turns):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_timeout_set_timer(item, settings):
+    """End a test again that goes on after its time, as where it then waits for its threads."""
+    done = yield
+    seconds, _ = signal.getitimer(signal.ITIMER_REAL)
+    if seconds:
+        signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
+    return done
 
 
 def _is_core_by_itself(path):

@@ -19,6 +19,8 @@ from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.scripts import load_script
 
 COUNT = 60
+#: A machine that is slow may need more time to connect than a run has by default.
+PATIENT = ("--reconnect", 30)
 #: What each run here sends: scripts, and other commands that change something.
 SCRIPTS = {
     *("acknowledge", "audit", "commit", "delete_run", "evict_worker", "heartbeat", "join", "put"),
@@ -61,8 +63,8 @@ def assert_exact_end(hosts, driver, graph):
 
 
 def test_c5_a_run_is_exact_whose_commands_are_all_executed_twice(hosts, proxy):
-    driver = hosts.driver("dyn_redis", "plain", "-i", COUNT, "-n", 1)
-    workers = hosts.workers("-n", 1)
+    driver = hosts.driver("dyn_redis", "plain", "-i", COUNT, "-n", 1, *PATIENT)
+    workers = hosts.workers("-n", 1, *PATIENT)
     hosts.await_work(hosts.await_ranks(2))
     assert_exact_end(hosts, driver, "plain")
     ended(workers, 0)
@@ -70,7 +72,9 @@ def test_c5_a_run_is_exact_whose_commands_are_all_executed_twice(hosts, proxy):
 
 
 def test_c5_h2_a_resumed_run_is_exact_whose_commands_are_all_executed_twice(hosts, proxy):
-    driver = hosts.driver("hybrid_redis", "collected", "-i", COUNT, "-n", 1, "--resumable")
+    driver = hosts.driver(
+        "hybrid_redis", "collected", "-i", COUNT, "-n", 1, "--resumable", *PATIENT
+    )
     hosts.await_work(hosts.await_ranks(1))
     os.kill(driver.pid, signal.SIGKILL)
     driver = hosts.resume()

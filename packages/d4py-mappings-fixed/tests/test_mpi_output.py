@@ -2,6 +2,7 @@
 
 import ast
 import os
+import select
 import shlex
 import socket
 import subprocess
@@ -259,6 +260,7 @@ class TestOutputForwarder:
         forwarder = self.forwarder(pipes)
         writer = threading.Thread(target=lambda: (into.write(text), into.close()))
         writer.start()
+        assert select.select([out], [], [], LIMIT)[0]
         joiner = threading.Thread(target=forwarder.join)
         joiner.start()
         joiner.join(6 * self.LIMITS.output_idle_seconds)
@@ -282,6 +284,23 @@ class TestOutputForwarder:
             pipes[0][1].close()
             forwarder.join()
         assert "No space left" in str(forwarder.error)
+
+    def test_what_was_printed_is_written_though_its_thread_has_no_turn_yet(
+        self, pipes, monkeypatch
+    ):
+        forward, may_go = OutputForwarder._forward, threading.Event()
+        monkeypatch.setattr(
+            OutputForwarder, "_forward", lambda self: may_go.wait() and forward(self)
+        )
+        forwarder = self.forwarder(pipes)
+        pipes[0][1].write(b"something")
+        joiner = threading.Thread(target=forwarder.join)
+        joiner.start()
+        joiner.join(6 * self.LIMITS.output_idle_seconds)
+        assert joiner.is_alive()
+        may_go.set()
+        joiner.join()
+        assert self.read(pipes[1][0], 9) == b"something"
 
     def test_a_closed_reader_is_no_error(self, pipes):
         pipes[1][0].close()

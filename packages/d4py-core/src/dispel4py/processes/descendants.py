@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Collection
-from pathlib import Path
 
 from dispel4py.logs import RUN_LOG
 from dispel4py.processes.limits import ProcessLimits
@@ -54,7 +53,8 @@ def descendants_of_thread(native_id: int) -> list[Process]:
         native_id: see `threading.Thread.native_id`.
     """
     try:
-        text = Path(f"/proc/self/task/{native_id}/children").read_text(encoding="ascii")
+        with open(f"/proc/self/task/{native_id}/children", encoding="ascii") as file:
+            text = file.read()
     except OSError:  # no such system, or the thread has ended
         return []
     children = [process for pid in text.split() if (process := find_process(int(pid)))]

@@ -78,16 +78,20 @@ class OutputForwarder:
         self._pipe = pipe
         self._to = to
         self._idle_seconds = limits.output_idle_seconds
+        self._arrived = select.poll()
+        self._arrived.register(pipe, select.POLLIN)
         self._is_writing = False
         self._moved_at = monotonic()
         self._thread = threading.Thread(target=self._forward, name="d4py-mpi-output", daemon=True)
         self._thread.start()
 
     def is_busy(self, seconds: float) -> bool:
-        """Return whether something waits to be written, or was read in the last `seconds`."""
+        """Return whether something waits to be read or written, or was in the last `seconds`."""
         if self.silent or not self._thread.is_alive():
             return False
-        return self._is_writing or monotonic() - self._moved_at < seconds
+        if self._is_writing or monotonic() - self._moved_at < seconds:
+            return True
+        return bool(self._arrived.poll(0))  # the thread has not had its turn on a busy machine
 
     def join(self) -> None:
         """Wait until all is written, however slowly it is read.
