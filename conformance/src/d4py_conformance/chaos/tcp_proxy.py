@@ -108,7 +108,11 @@ class Proxy:
         for link in self._links:
             link.cut()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.wait(tasks, timeout=5) if tasks else None
+        for seconds in (5, None):
+            if tasks:
+                _, tasks = await asyncio.wait(tasks, timeout=seconds)
+            for task in tasks:  # of a connection that a program has left open
+                task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
