@@ -87,7 +87,7 @@ class OutputRules(Suite):
         answer = run_isolated(chain(ReadsInput(), Relay()), 1, stdin="a\nb\n").wait()
         assert answer.status == 0, answer
         lines = answer.outputs.get("Relay1", {}).get("output", [])
-        if lines == ["a", "b"]:
+        if sorted(lines) == ["a", "b"]:  # instances may share the second stage
             return
         assert lines == []
         warnings = [line for line in answer.stderr.splitlines() if "standard input" in line]

@@ -254,12 +254,14 @@ def fetched(hosts, count):
 
 
 def children(process):
-    """Return the processes that a command has started."""
+    """Return the processes that a command has started, but for the shell that outlives it."""
     listed = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True
     )
-    pairs = (map(int, line.split()) for line in listed.stdout.splitlines())
-    return sorted(pid for pid, parent in pairs if parent == process.pid)
+    found = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    return sorted(
+        int(pid) for pid, parent, name in found if int(parent) == process.pid and name != "sh"
+    )
 
 
 def outputs(out):
