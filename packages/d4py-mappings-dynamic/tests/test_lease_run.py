@@ -5,7 +5,7 @@ import threading
 import time
 
 import pytest
-from dynamic_helpers.loop_pes import EAGER, PATIENT, Slow, SlowNumbers, stateful
+from dynamic_helpers.loop_pes import EAGER, PATIENT, PROMPT, Slow, SlowNumbers, stateful
 
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.lifecycle import Diary, Talker
@@ -67,7 +67,7 @@ def results_of(commits):
 
 
 def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
-    script = script(chain(SlowNumbers(0.012), Relay()), [[(0, 0)]], EAGER)
+    script = script(chain(SlowNumbers(0.012), Relay()), [[(0, 0)]], PROMPT)
     script.serve([Task(CALLS, 0, 0, None, 40)], lambda store: store.calls(0) == 40)
     *before, last = script.commits
     assert before
@@ -83,7 +83,7 @@ def test_h2_how_far_a_root_has_come_is_committed_with_what_it_sent(script):
 
 
 def test_h2_so_is_that_of_calls_that_were_listed(script):
-    script = script(chain(Slow(0.012), Relay()), [[(0, 0)]], EAGER)
+    script = script(chain(Slow(0.012), Relay()), [[(0, 0)]], PROMPT)
     given = [{"input": number} for number in range(40)]
     script.serve([Task(CALLS, 0, 0, None, given)], lambda store: store.calls(0) == 40)
     assert results_of(script.commits) == [*range(40)]

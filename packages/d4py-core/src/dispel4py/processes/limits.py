@@ -38,4 +38,4 @@ class ProcessLimits(NamedTuple):
     descendant_seconds: float = 5.0
     descendant_poll_seconds: float = 0.01
     orphan_poll_seconds: float = 0.5
-    orphan_seconds: float = 4.0
+    orphan_seconds: float = 10.0

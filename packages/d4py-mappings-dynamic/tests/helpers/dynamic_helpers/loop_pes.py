@@ -8,7 +8,9 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py import IterativePE
 
 #: Output is committed, and the load looked at, as soon as possible.
-EAGER = WorkerLimits(load_seconds=0.0, commit_seconds=0.0, work_per_commit=0.0, outbox_bytes=500)
+EAGER = WorkerLimits(load_seconds=0.0, commit_seconds=0.0, outbox_bytes=500)
+#: Output is committed between calls, and never within one, however slow the machine is.
+PROMPT = WorkerLimits(load_seconds=LIMIT, commit_seconds=0.0, preempt_seconds=LIMIT)
 #: All calls are quick, however slow the machine is.
 PATIENT = WorkerLimits(
     load_seconds=LIMIT, commit_seconds=LIMIT, quick_seconds=LIMIT, preempt_seconds=LIMIT
