@@ -12,11 +12,15 @@ from contextlib import suppress
 
 from dispel4py.processes.descendants import exempt_child
 
-#: Reads the processes to end, a line each, until the other end of the pipe is closed.
+#: Reads the processes to end, a line each, until the other end of the pipe is closed.  Then looks
+#: five times a second whether there are any, and ends those that are left after so many looks.
 _SCRIPT = (
-    'seconds=$1 signal=$2; shift 2; while read -r target; do set -- "$@" "$target"; done;'
-    ' sleep "$seconds"; kill -s "$signal" -- "$@"'
+    'looks=$1 signal=$2; shift 2; while read -r target; do set -- "$@" "$target"; done;'
+    ' are_left() { for target; do kill -s 0 -- "$target" && return; done; return 1; };'
+    ' while are_left "$@"; do'
+    ' if [ "$((looks -= 1))" -lt 0 ]; then kill -s "$signal" -- "$@"; exit; fi; sleep 0.2; done'
 )
+_LOOKS_PER_SECOND = 5
 
 
 class OrphanReaper:
@@ -37,7 +41,8 @@ class OrphanReaper:
         theirs, ours = os.pipe()
         try:
             with suppress(OSError):
-                arguments = (str(seconds), number.name.removeprefix("SIG"))
+                looks = round(_LOOKS_PER_SECOND * seconds)
+                arguments = (str(looks), number.name.removeprefix("SIG"))
                 self._pid = os.posix_spawnp(
                     "sh",
                     ["sh", "-c", _SCRIPT, "sh", *arguments],
