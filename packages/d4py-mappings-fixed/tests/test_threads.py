@@ -10,7 +10,9 @@ from contextlib import suppress
 import pytest
 
 from d4py_conformance.waiting import wait_until
+from d4py_fixed.engine.frames import Items
 from d4py_fixed.threads.mapping import ThreadsMapping
+from d4py_fixed.threads.transport import ThreadTransport
 from dispel4py import GenericPE, IterativePE, ProcessingError, ProducerPE, run
 
 
@@ -266,3 +268,15 @@ def test_c2_the_rest_of_a_line_is_printed_at_the_end(threads, chain, capsys):
 
     threads(chain(Count(), Half()))
     assert capsys.readouterr().out == "no end"
+
+
+class Consumer:
+    """An inbox whose rank has used up what it gets before `put` returns."""
+
+    def put(self, message):
+        message[1].items.clear()
+
+
+def test_c6_the_size_of_a_batch_is_that_at_the_time_when_it_was_sent():
+    transport = ThreadTransport([Consumer(), Consumer()], 0)
+    assert transport.send(1, Items(0, 0, "input", ["a" * 1000] * 10)) > 1000

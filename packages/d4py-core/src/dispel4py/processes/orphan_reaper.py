@@ -12,15 +12,29 @@ from contextlib import suppress
 
 from dispel4py.processes.descendants import exempt_child
 
-#: Reads the processes to end, a line each, until the other end of the pipe is closed.  Then looks
-#: five times a second whether there are any, and ends those that are left after so many looks.
+#: Reads which processes come and go, a line each, until the other end of the pipe is closed.  Then
+#: looks five times a second whether any is there, and ends those that are left after so many looks.
 _SCRIPT = (
-    'looks=$1 signal=$2; shift 2; while read -r target; do set -- "$@" "$target"; done;'
+    "looks=$1 signal=$2; shift 2; while read -r change target; do"
+    ' for known; do shift; [ "$known" = "$target" ] || set -- "$@" "$known"; done;'
+    ' if [ "$change" = add ]; then set -- "$@" "$target"; fi; done;'
     ' are_left() { for target; do kill -s 0 -- "$target" && return; done; return 1; };'
     ' while are_left "$@"; do'
     ' if [ "$((looks -= 1))" -lt 0 ]; then kill -s "$signal" -- "$@"; exit; fi; sleep 0.2; done'
 )
 _LOOKS_PER_SECOND = 5
+
+#: Ends of pipes that this process writes to, and that no process forked from it may hold open.
+_pipes: set[int] = set()
+
+
+def _close_pipes() -> None:
+    while _pipes:
+        os.close(_pipes.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_pipes)
 
 
 class OrphanReaper:
@@ -35,10 +49,11 @@ class OrphanReaper:
 
     def __init__(self, seconds: float, number: signal.Signals = signal.SIGKILL) -> None:
         self._pid: int | None = None
-        self._pipe: int | None = None
+        self._pipe = -1
         if not hasattr(os, "posix_spawnp"):
             return
         theirs, ours = os.pipe()
+        _pipes.add(ours)
         try:
             with suppress(OSError):
                 looks = round(_LOOKS_PER_SECOND * seconds)
@@ -55,23 +70,33 @@ class OrphanReaper:
                 )
         finally:
             os.close(theirs)
+        self._pipe = ours
         if self._pid is None:
-            os.close(ours)
+            self._close_pipe()
         else:
-            self._pipe = ours
             exempt_child(self._pid)
 
     def add(self, target: int) -> None:
         """Add a process: its pid, or that of the leader of a process group, negative."""
-        if self._pipe is not None:
-            with suppress(BrokenPipeError):  # the shell was killed
-                os.write(self._pipe, b"%d\n" % target)
+        self._write(b"add %d\n" % target)
+
+    def remove(self, target: int) -> None:
+        """Remove one that has ended: its number may be that of another process by now."""
+        self._write(b"remove %d\n" % target)
 
     def close(self) -> None:
         """End the shell, which then ends nothing; may be called twice."""
-        if self._pid is not None and self._pipe is not None:
+        if self._pid is not None and self._pipe in _pipes:
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(self._pid, signal.SIGKILL)
                 os.waitpid(self._pid, 0)
-            os.close(self._pipe)
-            self._pid = self._pipe = None
+            self._close_pipe()
+
+    def _write(self, line: bytes) -> None:
+        if self._pipe in _pipes:  # else there is no shell, or this process was forked
+            with suppress(BrokenPipeError):  # the shell was killed
+                os.write(self._pipe, line)
+
+    def _close_pipe(self) -> None:
+        _pipes.remove(self._pipe)
+        os.close(self._pipe)

@@ -19,7 +19,6 @@ from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.one_time_claim import OneTimeClaim
-from dispel4py.processes.orphan_reaper import OrphanReaper
 from dispel4py.processes.process_table import is_running
 from dispel4py.processes.shutdown_watch import ShutdownWatch
 from dispel4py.processes.start_methods import Start, ready_to_start
@@ -79,7 +78,6 @@ class WorkerPool:
         self._reports: list[ReportReader] = []
         self._ended: set[int] = set()  # numbers of workers whose end is known to the caller
         self._warning = OneTimeClaim()
-        self._reaper: OrphanReaper | None = None
         try:
             if common is not None and self._how.method == "fork":
                 with ready_to_start("fork"):
@@ -198,8 +196,6 @@ class WorkerPool:
         for report in self._reports:
             report.close()
         self._warning.close()
-        if self._reaper is not None:
-            self._reaper.close()
         if self._zygote is not None:
             self._zygote.close()
 
@@ -208,10 +204,6 @@ class WorkerPool:
             for argument in arguments:
                 self._start(argument)
         self._has_started = True
-        if self._reaper is None:  # after the workers, which would hold its pipe open
-            self._reaper = OrphanReaper(self._limits.orphan_seconds)
-        for pid in self.pids[-len(arguments) :]:
-            self._reaper.add(-pid)  # with what a worker has started, which is in its group
 
     def _start(self, arguments: tuple[Any, ...]) -> None:
         number = len(self._processes)

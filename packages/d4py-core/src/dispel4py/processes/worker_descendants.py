@@ -1,7 +1,8 @@
 """The descendants of a pool's workers, tracked from each worker's start until they have exited.
 
 The descendants of a lost worker are killed before its work is repeated.  When a run is stopped, all
-are ended.  After a run that ended well, they have some seconds to finish.
+are ended.  After a run that ended well, they have some seconds to finish.  If this process is
+killed, an `OrphanReaper` ends what workers cannot end themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dispel4py.processes.descendants import (
     wait_for_descendants,
 )
 from dispel4py.processes.limits import ProcessLimits
+from dispel4py.processes.orphan_reaper import OrphanReaper
 from dispel4py.processes.process_table import Process, find_process, wait_for_exit
 
 
@@ -30,6 +32,7 @@ class WorkerDescendants:
         #: Marks by pid, of workers whose pids cannot belong to another process yet.
         self._marks: dict[int, str] = {}
         self._left: list[Process] = []
+        self._reaper: OrphanReaper | None = None
 
     def __contains__(self, pid: int) -> bool:
         return pid in self._marks
@@ -38,17 +41,19 @@ class WorkerDescendants:
         """Track a worker that was just started."""
         process = find_process(pid)
         self._marks[pid] = "" if process is None else process.mark
+        if self._reaper is None:
+            self._reaper = OrphanReaper(self._limits.orphan_seconds)
+        self._reaper.add(-pid)  # with what it starts in its process group
 
     def kill_of(self, pid: int) -> None:
         """Kill what a lost worker has started, before its work is repeated."""
-        mark = self._marks.pop(pid, None)
-        if mark is not None:
-            kill_descendants([pid], [mark], self._limits)
+        if pid in self._marks:
+            kill_descendants([pid], [self._forget(pid)], self._limits)
 
     def on_exit(self, pids: Collection[int]) -> None:
         """Note what workers that have just exited by themselves have left running."""
         if pids:
-            self._left += descendants_of(pids, [self._marks.pop(pid) for pid in pids])
+            self._left += descendants_of(pids, [self._forget(pid) for pid in pids])
 
     def running(self) -> list[Process]:
         """Return all descendants that run."""
@@ -81,3 +86,12 @@ class WorkerDescendants:
             kill_descendants(self._marks, self._marks.values(), self._limits)
         self._marks.clear()
         self._left.clear()
+        if self._reaper is not None:
+            self._reaper.close()
+            self._reaper = None
+
+    def _forget(self, pid: int) -> str:
+        """Return the mark of a worker whose pid may belong to another process from now on."""
+        if self._reaper is not None:
+            self._reaper.remove(-pid)
+        return self._marks.pop(pid)

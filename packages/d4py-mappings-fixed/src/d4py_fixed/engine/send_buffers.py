@@ -152,7 +152,7 @@ class SendBuffers:
         buffer.receiver.in_flight += 1
         buffer.sent_at = now
         size = self._sender.send_items(buffer.pe, buffer.instance, buffer.input_name, items)
-        buffer.item_bytes = size / len(items)
+        buffer.item_bytes = size / count
 
     def _take(self, buffer: ItemBuffer, first: int, last: int) -> list[Any]:
         """Take items out of a buffer; if some are left, it is the last to be served again."""

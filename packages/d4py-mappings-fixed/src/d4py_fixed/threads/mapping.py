@@ -92,8 +92,8 @@ class ThreadsMapping:
                 raise RunError("; ".join(problems))
         if shared.record():
             note = (
-                "PEs drew from the global random generators of Python or NumPy, which threads"
-                " share, so the numbers may be others in the next run with the same seed; any"
+                "numbers were drawn from the global random generators of Python or NumPy, which"
+                " threads share, so they may be others in the next run with the same seed; any"
                 " other mapping repeats them"
             )
             RUN_LOG.warning("%s", note)

@@ -35,7 +35,7 @@ class RankThreads:
         self._limits = limits
         self._errors: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(task,), name=f"d4py rank {rank}", daemon=True)
+            threading.Thread(target=self._run, args=(task,), name=f"d4py-rank-{rank}", daemon=True)
             for rank, task in enumerate(tasks)
         ]
 

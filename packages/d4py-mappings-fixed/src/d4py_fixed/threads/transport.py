@@ -34,8 +34,9 @@ class ThreadTransport:
 
     def send(self, rank: int, frame: Frame) -> int:
         """See `FrameTransport`."""
-        self._inboxes[rank].put((self._rank, frame))
-        return estimate_bytes(frame.items) if isinstance(frame, Items) else 0
+        size = estimate_bytes(frame.items) if isinstance(frame, Items) else 0
+        self._inboxes[rank].put((self._rank, frame))  # from here on it is the receiver's
+        return size
 
     def receive(self, seconds: float) -> tuple[int, Frame] | None:
         """See `FrameTransport`.
