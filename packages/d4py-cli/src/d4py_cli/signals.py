@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 from types import FrameType
 from typing import Any
 
@@ -23,7 +23,7 @@ from dispel4py.processes.descendants import end_own_descendants
 GRACE = 2.0
 #: Number of signals in a call of a PE that end the command, each `GRACE` after the one before.
 _CAUGHT = 3
-#: Seconds after which a signal that came during a fork is sent again.
+#: Seconds after which a signal that came during a fork is sent again, each time.
 _AGAIN_SECONDS = 0.01
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -45,6 +45,7 @@ def signals_as_interrupts() -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal raised_at, raised_in_calls
+        _forks.sent_again = None
         if _forks.under_way:
             _forks.pending = number
         elif monotonic() - raised_at >= GRACE:
@@ -105,12 +106,14 @@ class _Forks:
         taken: the signals that raise `KeyboardInterrupt` in this process.
         under_way: Number of threads that are forking; an exception would be swallowed there, too.
         pending: A signal that arrived during a fork.
+        sent_again: One that is sent again, until it has been handled.
     """
 
     def __init__(self) -> None:
         self.taken: set[signal.Signals] = set()
         self.under_way = 0
         self.pending: int | None = None
+        self.sent_again: int | None = None
         self._blocked = threading.local()
         os.register_at_fork(
             before=self._begin, after_in_parent=self._end, after_in_child=self._end_in_child
@@ -129,15 +132,28 @@ class _Forks:
         self.under_way -= 1
         pending, self.pending = self.pending, None
         if pending is not None:
-            again = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), pending))
-            again.daemon = True
-            again.start()
+            self.sent_again = pending
+            threading.Thread(target=self._send_again, name="d4py-signal", daemon=True).start()
+
+    def _send_again(self) -> None:
+        """Send this process the signal that came during a fork, until it has been handled.
+
+        One that comes as the main thread begins to wait would be handled only after the wait.
+        """
+        while True:
+            sleep(_AGAIN_SECONDS)
+            number = self.sent_again
+            if number is None:
+                return
+            os.kill(os.getpid(), number)
+            if number not in self.taken:
+                return
 
     def _end_in_child(self) -> None:
         for number in self.taken:
             signal.signal(number, signal.SIG_DFL)
         self.taken.clear()
-        self.pending = None
+        self.pending = self.sent_again = None
         self._end()
         self.under_way = 0
 
