@@ -49,12 +49,13 @@ class Proxy:
         self._chance = chance
         self._links: set[_Link] = set()
         self._to_tear = self.torn = 0
+        self._is_closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
         self._passes: asyncio.Event = self._do(self._make_event())
         self._server: asyncio.Server = self._do(
-            asyncio.start_server(self._serve, _HOST, 0, ssl=tls)
+            asyncio.start_server(self._accept, _HOST, 0, ssl=tls)
         )
         self.port: int = self._server.sockets[0].getsockname()[1]
 
@@ -103,16 +104,26 @@ class Proxy:
         self._loop.call_later(seconds, self._passes.set)
 
     async def _close(self) -> None:
-        self._server.close()
+        self._is_closed = True
+        for listener in self._server.sockets:
+            # Closed at once, asyncio would leave open what it has just accepted.
+            self._loop.remove_reader(listener)
         self._passes.set()
         for link in self._links:
             link.cut()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for seconds in (5, None):
-            if tasks:
-                _, tasks = await asyncio.wait(tasks, timeout=seconds)
-            for task in tasks:  # of a connection that a program has left open
+        # A connection that was just accepted becomes a task of its own only now.
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, left = await asyncio.wait(tasks, timeout=5)
+            for task in left:  # of a connection that a program has left open
                 task.cancel()
+        self._server.close()
+        await asyncio.sleep(0)  # closes the sockets of the last tasks
+
+    async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
+        if self._is_closed:  # meanwhile
+            near.transport.abort()
+        else:
+            await self._serve(reader, near)
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
@@ -122,6 +133,8 @@ class Proxy:
             return
         link = _Link(near, far)
         self._links.add(link)
+        if self._is_closed:  # meanwhile
+            link.cut()
         try:
             await asyncio.gather(
                 self._pass_on(reader, far, link), self._pass_on(answers, near, link, answers=True)
