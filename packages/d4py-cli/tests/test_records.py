@@ -247,7 +247,7 @@ def test_a_record_that_did_not_get_all_events_is_an_error(invoke, write, monkeyp
     monkeypatch.setattr(ObserverQueue, "_take", take_all_but_the_end)
     monkeypatch.setattr(guarded_record, "_SILENT_SECONDS", 0.1)
     monkeypatch.setattr(guarded_record, "_STUCK_SECONDS", 0.1)
-    done = invoke("simple", "wf.py", "-i", 3, "--log", "run.jsonl")
+    done = invoke("simple", "wf.py", "-i", 3, "-q", "--log", "run.jsonl")
     assert done.status == 1
     assert done.out == "Outputs: {'Square1': {'output': [1, 4, 9]}}\n"
     assert "the run ended before all of its events had been taken (--log)" in done.err

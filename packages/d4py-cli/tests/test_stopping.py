@@ -146,14 +146,14 @@ def test_c4_a_third_signal_ends_a_pe_that_catches_every_exception(start, write, 
         class Stubborn(IterativePE):
             def _process(self, item):
                 subprocess.Popen(["sleep", "3600"])
-                pathlib.Path("caught").write_text("0")
                 count = 0
                 while True:
                     try:
-                        time.sleep(0.01)
+                        while True:  # no signal comes outside: each waits for the count
+                            pathlib.Path("caught").write_text(str(count))
+                            time.sleep(0.01)
                     except:
                         count += 1
-                        pathlib.Path("caught").write_text(str(count))
         graph = WorkflowGraph()
         graph.connect(Once(), "output", Stubborn(), "input")
         """,
