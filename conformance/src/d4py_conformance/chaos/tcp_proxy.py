@@ -48,6 +48,8 @@ class Proxy:
         self._target = target
         self._chance = chance
         self._links: set[_Link] = set()
+        # Of a connection that its program has ended, asyncio holds no reference that lasts.
+        self._tasks: set[asyncio.Task[Any] | None] = set()
         self._to_tear = self.torn = 0
         self._is_closed = False
         self._loop = asyncio.new_event_loop()
@@ -122,8 +124,13 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         if self._is_closed:  # meanwhile
             near.transport.abort()
-        else:
+            return
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        try:
             await self._serve(reader, near)
+        finally:
+            self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
