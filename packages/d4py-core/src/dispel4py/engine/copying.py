@@ -46,7 +46,6 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     kind: Any = type(item)
     if kind in IMMUTABLE_INSIDE:
         return item
-    flat: Any = None
     if kind is list or kind is tuple:
         if IMMUTABLE_INSIDE.issuperset(map(type, item)):
             flat = item[:]  # of a tuple, that is the same object
@@ -57,14 +56,21 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
             flat = item.copy()
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)
-    if flat is not None:
-        if counter is not None:
-            if counter.to_come:  # as `ByteCounter.add`, without a call
-                counter.to_come -= 1
-                counter.bytes += counter.last
-            else:
-                counter.measure(item)
-        return flat
+    else:
+        return _copy_object(item, kind, counter)
+    if flat is None:
+        return _copy_any(item, counter)
+    if counter is not None:
+        if counter.to_come:  # as `ByteCounter.add`, without a call
+            counter.to_come -= 1
+            counter.bytes += counter.last
+        else:
+            counter.measure(item)
+    return flat
+
+
+def _copy_object(item: Any, kind: type, counter: ByteCounter | None) -> Any:
+    """Return a copy of an item of another type."""
     if is_numpy_scalar(kind):
         return item
     if is_array(item):
@@ -108,11 +114,13 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = dumps(item, buffers.append)
+        if not buffers:
+            if counter is not None:
+                counter.bytes += unpickled_bytes(data)
+            return pickle.loads(data)
         views = [buffer.raw() for buffer in buffers]
         if counter is not None:
-            counter.bytes += unpickled_bytes(data)
-            if views:
-                counter.bytes += sum(view.nbytes for view in views)
+            counter.bytes += unpickled_bytes(data) + sum(view.nbytes for view in views)
         return pickle.loads(data, buffers=map(bytearray, views))
     except Exception:  # a user's __reduce__ may raise anything
         return _copy_unpicklable(item, counter)

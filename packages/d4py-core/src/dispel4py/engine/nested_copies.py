@@ -28,10 +28,17 @@ def copy_nested(item: Any, immutable: set[type]) -> Any:
     kind = type(item)
     inner: list[Any] = []
     for value in item.values() if kind is dict else item:
-        if type(value) not in immutable:
-            if len(inner) == _MOST or not _is_flat(value, immutable):
-                return None
-            inner.append(value)
+        inside = type(value)
+        if inside in immutable:
+            continue
+        # Flat: a list, tuple or dict of immutable values alone.
+        if inside is list or inside is tuple:
+            is_flat = immutable.issuperset(map(type, value))
+        else:
+            is_flat = inside is dict and immutable.issuperset(map(type, get_referents(value)))
+        if not is_flat or len(inner) == _MOST:
+            return None
+        inner.append(value)
     if len(inner) > 1 and len(set(map(id, inner))) < len(inner):
         return None
     if kind is dict:
@@ -44,11 +51,3 @@ def copy_nested(item: Any, immutable: set[type]) -> Any:
         return made
     copies = [value.copy() if type(value) in _COPIED else value for value in item]
     return copies if kind is list else tuple(copies)
-
-
-def _is_flat(value: Any, immutable: set[type]) -> bool:
-    """Return whether a value is a list, tuple or dict of immutable values alone."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        return immutable.issuperset(map(type, value))
-    return kind is dict and immutable.issuperset(map(type, get_referents(value)))

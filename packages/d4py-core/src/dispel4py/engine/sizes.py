@@ -61,9 +61,10 @@ def unpickled_bytes(data: bytes) -> int:
     binary data that contain the same bytes as those opcodes is overestimated, which does no harm:
     their batches are smaller.
     """
-    if len(data) <= _SHORT:
+    length = len(data)
+    if length <= _SHORT:
         return _SHORT
-    return len(data) + _OBJECT_BYTES * (len(data) - len(data.translate(None, _OBJECTS)))
+    return length + _OBJECT_BYTES * (length - len(data.translate(None, _OBJECTS)))
 
 
 def estimate_bytes(items: Sequence[Any]) -> int:
