@@ -1,41 +1,14 @@
-"""The PE runner by itself: life cycle, what is written, errors, the fast way and the plain one."""
+"""The PE runner by itself: life cycle, what is written, the fast way and the plain one."""
 
 import threading
 
 import pytest
+from core_helpers.runners import Each, Work, failure, make_runner, written
 
-from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine import runner as runner_module
+from dispel4py import ConsumerPE, IterativePE, ProducerPE
 from dispel4py.engine.copying import share_item
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.log_lines import LogLines
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import RunnerOptions
-from dispel4py.errors import GraphError, ItemError, ProcessingError, UnknownOutputError
-
-
-class Work(GenericPE):
-    """One input, two outputs; what it does is given."""
-
-    def __init__(self, work=None):
-        super().__init__()
-        self._add_input("input")
-        self._add_output("output")
-        self._add_output("second")
-        self.work = work
-
-    def process(self, inputs):
-        return self.work(self, inputs)
-
-
-class Each(IterativePE):
-    def __init__(self, work):
-        super().__init__()
-        self.work = work
-
-    def _process(self, data):
-        return self.work(data)
+from dispel4py.errors import UnknownOutputError
 
 
 class Clock:
@@ -50,39 +23,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-def make_runner(pe, *, root: bool = False, on_written=None, log=None, **options) -> Runner:
-    """A runner for a PE, preprocessed; number 0 if it is a root, number 1 behind a producer."""
-    options["lines"] = None if log is None else LogLines(log)
-    graph = WorkflowGraph()
-    if root:
-        graph.add(pe)
-    else:
-        graph.connect(ProducerPE(), "output", pe, "input")
-    planned = make_plan(graph).pes[-1]
-    runner = Runner(planned, 0, on_written or (lambda runner: None), RunnerOptions(**options))
-    runner.preprocess()
-    return runner
-
-
-def written(pe, items, **options) -> dict[str, list]:
-    runner = make_runner(pe, **options)
-    runner.process(None if options.get("root") else "input", items)
-    return {name: data for name, data in runner.written.items() if data}
-
-
-def live(pe, **options) -> None:
-    """From preprocess to postprocess, with one item."""
-    runner = make_runner(pe, **options)
-    runner.process("input", [1])
-    runner.postprocess()
-
-
-def failure(pe, items=(1,), **options) -> ProcessingError:
-    with pytest.raises(ProcessingError) as raised:
-        written(pe, items, **options)
-    return raised.value
 
 
 # Life cycle
@@ -384,112 +324,6 @@ def test_seconds_of_preprocess_and_postprocess_count_too(clock):
     runner.postprocess()
 
     assert runner.stats.seconds == 3.0
-
-
-# Errors
-
-
-@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
-def test_c3_error_names_pe_instance_and_item_and_keeps_the_original(fast):
-    work = lambda data: 1 / data  # noqa: E731
-    pe = Each(work) if fast else Work(lambda pe, inputs: work(inputs["input"]))
-
-    error = failure(pe, [0])
-
-    assert str(error) == (
-        f"{type(pe).__name__}1 (instance 0) failed in process at item 0:"
-        " ZeroDivisionError: division by zero"
-    )
-    assert isinstance(error.__cause__, ZeroDivisionError)
-    assert "work = lambda data: 1 / data" in error.user_traceback
-    assert runner_module.__file__ not in error.user_traceback
-
-
-@pytest.mark.parametrize("fast", [True, False], ids=["fast", "plain"])
-def test_c3_skipped_items_do_not_hold_up_the_others(fast):
-    failed = []
-    work = lambda data: 10 // data  # noqa: E731
-    pe = Each(work) if fast else Work(lambda pe, inputs: {"output": work(inputs["input"])})
-
-    result = written(
-        pe, [1, 0, 2, 0, 5], on_error=lambda error, item: failed.append((error.item, item))
-    )
-
-    assert result == {"output": [10, 5, 2]}
-    assert failed == [("0", 0), ("0", 0)]
-
-
-def test_c3_what_was_written_before_the_error_is_kept_when_skipping():
-    def work(pe, inputs):
-        pe.write("output", inputs["input"])
-        raise ValueError
-
-    assert written(Work(work), [1, 2], on_error=lambda error, item: None) == {"output": [1, 2]}
-
-
-@pytest.mark.parametrize("phase", ["preprocess", "postprocess"])
-def test_c3_error_outside_process_names_the_phase(phase):
-    def fail(self):
-        raise ValueError("no")
-
-    with pytest.raises(ProcessingError) as raised:
-        make_runner(type("Fails", (Work,), {phase: fail})()).postprocess()
-
-    assert str(raised.value) == f"Fails1 (instance 0) failed in {phase}: ValueError: no"
-
-
-def test_c3_preprocess_cannot_be_skipped():
-    def fail(self):
-        raise ValueError("no")
-
-    with pytest.raises(ProcessingError):
-        make_runner(type("Fails", (Work,), {"preprocess": fail})(), on_error=lambda *_: None)
-
-
-@pytest.mark.parametrize("phase", ["preprocess", "process", "postprocess"])
-def test_c3_sys_exit_in_a_pe_is_an_error_of_the_pe(phase):
-    def leave(self, inputs=None):
-        raise SystemExit(3)
-
-    with pytest.raises(ProcessingError) as raised:
-        live(type("Leaves", (Work,), {phase: leave})(lambda *_: None))
-
-    assert (raised.value.phase, raised.value.reason) == (phase, "SystemExit: 3")
-
-
-@pytest.mark.parametrize("phase", ["preprocess", "process", "postprocess"])
-def test_c4_keyboard_interrupt_passes_through(phase):
-    def interrupt(self, inputs=None):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        live(
-            type("Interrupted", (Work,), {phase: interrupt})(lambda *_: None),
-            on_error=lambda *_: None,
-        )
-
-
-def test_stop_iteration_in_a_pe_is_an_error_like_others():
-    assert failure(Each(lambda data: next(iter([])))).reason == "StopIteration"
-
-
-def test_item_that_cannot_be_copied_is_an_error_of_its_sender():
-    error = failure(Each(lambda data: threading.Lock()))
-
-    assert isinstance(error.__cause__, ItemError)
-    assert error.pe_id == "Each1"
-
-
-def test_error_of_an_uncopiable_pe_names_pe_attribute_and_advice():
-    pe = Work()
-    pe.guard = threading.Lock()
-
-    with pytest.raises(GraphError) as raised:
-        make_runner(pe)
-
-    assert str(raised.value).startswith("Work1: ")
-    assert "attribute 'guard' (a lock)" in str(raised.value)
-    assert "preprocess()" in str(raised.value)
 
 
 def test_pe_may_hold_modules():

@@ -1,37 +1,26 @@
-"""The hash of group keys: one for equal keys, in every process, and even over instances."""
+"""The hash of group keys: one for equal keys, and even over instances."""
 
 import dataclasses
 import datetime
 import enum
 import ipaddress
-import json
 import math
-import os
 import pathlib
-import pickle
-import subprocess
-import sys
 import types
 import uuid
 import warnings
 import zoneinfo
-from collections import ChainMap, Counter, OrderedDict, UserString, defaultdict, namedtuple
+from collections import ChainMap, Counter, OrderedDict, defaultdict, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from core_helpers.group_keys import UTC, keys, needs_numpy, numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispel4py.engine.grouping import group_key
 from dispel4py.engine.stable_hash import stable_hash
-
-try:
-    import numpy
-except ModuleNotFoundError:
-    numpy = None
-
-needs_numpy = pytest.mark.skipif(numpy is None, reason="NumPy is not installed")
 
 
 class Color(enum.Enum):
@@ -84,50 +73,8 @@ class Village(Place):
 
 Point = namedtuple("Point", "x y")
 EAST = datetime.timezone(datetime.timedelta(hours=9))
-UTC = datetime.UTC
+
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin") if zoneinfo.available_timezones() else None
-
-
-# Keys, and the same keys spelled differently
-
-numbers = st.one_of(
-    st.booleans(),
-    st.integers(),
-    st.floats(allow_nan=False),
-    st.decimals(allow_nan=False),
-    st.fractions(),
-    st.complex_numbers(allow_nan=False),
-)
-atoms = st.one_of(
-    st.none(),
-    numbers,
-    st.text(),
-    st.binary(),
-    st.dates(),
-    st.datetimes(),
-    st.datetimes(timezones=st.just(UTC)),
-    st.times(),
-    st.timedeltas(),
-    st.uuids(),
-)
-hashable = st.recursive(
-    atoms,
-    lambda parts: st.one_of(
-        st.tuples(parts, parts),
-        st.lists(parts, max_size=4).map(tuple),
-        st.frozensets(parts, max_size=4),
-    ),
-    max_leaves=8,
-)
-keys = st.recursive(
-    hashable,
-    lambda parts: st.one_of(
-        st.lists(parts, max_size=4),
-        st.tuples(parts, parts),
-        st.dictionaries(hashable, parts, max_size=4),
-    ),
-    max_leaves=12,
-)
 
 
 def spellings(number) -> list:
@@ -280,218 +227,9 @@ def test_nan_has_one_hash_though_it_equals_nothing():
     assert len({stable_hash(nan) for nan in (math.nan, float("nan"), Decimal("NaN"))}) == 1
 
 
-class ByIdentity:
-    pass
-
-
-class ByValue:
-    def __eq__(self, other):
-        return True
-
-    def __hash__(self):
-        return 5
-
-
-@pytest.mark.parametrize(
-    "key", [ByIdentity(), ByValue(), print, [ByIdentity()], {"a": (ByValue(),)}]
-)
-def test_key_without_a_hash_of_its_value_is_refused(key):
-    with pytest.raises(TypeError, match="no hash that is the same in every process"):
-        stable_hash(key)
-
-
-def anything(self, other):
-    return True
-
-
-class OwnText(str):
-    __eq__ = anything
-    __hash__ = str.__hash__
-
-
-class OwnNumber(int):
-    __eq__ = anything
-    __hash__ = int.__hash__
-
-
-class OwnTuple(namedtuple("OwnTuple", "x")):
-    __eq__ = anything
-    __hash__ = tuple.__hash__
-
-
-class OwnDict(dict):
-    __eq__ = anything
-    __hash__ = None
-
-
-class OwnEnum(enum.Enum):
-    RED = 1
-
-    __eq__ = anything
-    __hash__ = enum.Enum.__hash__
-
-
-@dataclasses.dataclass(frozen=True)
-class OwnDataclass:
-    code: str
-
-    def __eq__(self, other):
-        return other.__class__ is self.__class__ and self.code == other.code
-
-    def __hash__(self):
-        return hash(self.code)
-
-
-class OwnFraction(Fraction):
-    __eq__ = anything
-    __hash__ = Fraction.__hash__
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        *(OwnText("a"), OwnNumber(1), OwnTuple(1), OwnDict(), OwnEnum.RED, OwnDataclass("a")),
-        *(OwnFraction(1), UserString("a")),
-    ],
-    ids=lambda key: type(key).__name__,
-)
-def test_m1_key_with_an_equality_of_its_own_is_refused(key):
-    name = type(key).__name__
-    with pytest.raises(TypeError, match=rf"{name} has no hash .* follows {name}\.__eq__; group by"):
-        stable_hash((key, 1))
-
-
-def test_m1_view_of_other_than_bytes_is_refused():
-    with pytest.raises(TypeError, match=r"memoryview of format 'd': group by its bytes"):
-        stable_hash(memoryview(b"12345678").cast("d"))
-
-
-@needs_numpy
-def test_m1_numpy_scalar_with_an_equality_of_its_own_is_refused():
-    kind = type("Own", (numpy.float64,), {"__eq__": anything, "__hash__": None})
-    with pytest.raises(TypeError, match=r"Own\.__eq__|follows anything"):
-        stable_hash(kind(1))
-
-
-@needs_numpy
-def test_arrays_are_no_keys():
-    with pytest.raises(TypeError, match="no hash"):
-        stable_hash(numpy.zeros(3))
-
-
 def test_group_key_is_the_part_of_an_item_that_is_grouped_by():
     assert group_key(["a", "b", "c"], [1]) == "b"
     assert group_key({"x": 1, "y": 2}, ["y", "x"]) == (2, 1)
-
-
-# Across processes
-
-HASH_WHAT_COMES = """
-import pickle, struct, sys
-from dispel4py.engine.stable_hash import stable_hash
-
-while head := sys.stdin.buffer.read(4):
-    keys = pickle.loads(sys.stdin.buffer.read(*struct.unpack("<I", head)))
-    sys.stdout.buffer.write(struct.pack(f"<{len(keys)}Q", *map(stable_hash, keys)))
-    sys.stdout.buffer.flush()
-"""
-
-
-class OtherProcess:
-    """A Python with a PYTHONHASHSEED of its own that hashes keys."""
-
-    def __init__(self, seed: int):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HASH_WHAT_COMES],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONHASHSEED": str(seed)},
-        )
-
-    def hashes(self, batch: list) -> list[int]:
-        data = pickle.dumps(batch)
-        self.process.stdin.write(len(data).to_bytes(4, "little") + data)
-        self.process.stdin.flush()
-        answer = self.process.stdout.read(8 * len(batch))
-        return [int.from_bytes(answer[i : i + 8], "little") for i in range(0, len(answer), 8)]
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait(30) == 0
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def others():
-    started = [OtherProcess(seed) for seed in (1, 2, 4711)]
-    yield started
-    for other in started:
-        other.close()
-
-
-@settings(max_examples=50)
-@given(batch=st.lists(keys, min_size=1, max_size=50))
-def test_m1_keys_hash_alike_in_every_process(others, batch):
-    here = [stable_hash(key) for key in batch]
-
-    for other in others:
-        assert other.hashes(batch) == here
-
-
-@needs_numpy
-def test_m1_numpy_keys_hash_alike_in_every_process(others):
-    batch = [
-        *(
-            kind(7)
-            for kind in (numpy.int8, numpy.uint64, numpy.float16, numpy.complex128, numpy.bool_)
-        ),
-        numpy.str_("text"),
-        numpy.bytes_(b"bytes"),
-        numpy.datetime64("2020-01-01T12:00:00"),
-        numpy.timedelta64(5, "ms"),
-    ]
-
-    for other in others:
-        assert other.hashes(batch) == [stable_hash(key) for key in batch]
-
-
-OWN_TYPES = """
-import dataclasses, enum, json
-from dispel4py.engine.stable_hash import stable_hash
-
-class Color(enum.Enum):
-    RED = 1
-
-class Wish(enum.Flag):
-    TEA = 1
-    CAKE = 2
-
-@dataclasses.dataclass
-class Place:
-    name: str
-    tags: frozenset
-
-keys = [Color.RED, Wish.TEA | Wish.CAKE, Place("a", frozenset({"b", "c", "d"})), (Color.RED, {"x"})]
-print(json.dumps([stable_hash(key) for key in keys]))
-"""
-
-
-def test_m1_enums_and_dataclasses_hash_alike_in_every_process():
-    answers = [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-c", OWN_TYPES],
-                env={**os.environ, "PYTHONHASHSEED": seed},
-                capture_output=True,
-                check=True,
-                timeout=60,
-            ).stdout
-        )
-        for seed in ("0", "1", "4711")
-    ]
-
-    assert answers[0] == answers[1] == answers[2]
-    assert len(set(answers[0])) == 4
 
 
 # Balance

