@@ -11,6 +11,7 @@ from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis import task_reader
+from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.tasks import Commit, ResumePoint
 from dispel4py.errors import ServiceError
@@ -44,7 +45,17 @@ class TestAcknowledging:
 
     def test_c5_an_event_that_is_missing_when_it_is_acknowledged_ends_the_run(self, opened):
         opened.driver._events._received({b"1-1": Notice("read from the old primary")})
-        with pytest.raises(ServiceError, match="has lost keys of this run"):
+        message = r"has forgotten what it had confirmed: .*\(BACK events up to 1-1 are missing\)"
+        with pytest.raises(ServiceError, match=message):
+            opened.driver.missing_results()
+
+    @pytest.mark.parametrize("is_made_again", [False, True])
+    def test_c5_events_that_were_evicted_are_no_older_state(self, opened, client, is_made_again):
+        opened.driver._events._received({b"1-1": Notice("read before")})
+        client.delete(opened.keys.out)
+        if is_made_again:
+            opened.workers[0].log("PE0", 0, "a line")
+        with pytest.raises(ServiceError, match=r"were deleted or evicted \(GONE .*:out\)$"):
             opened.driver.missing_results()
 
     @pytest.mark.parametrize("look", ["missing_results", "events", "unfinished"])
@@ -104,6 +115,12 @@ class TestALossyServer:
         ):
             with pytest.raises(ServiceError, match="has lost"):
                 attempt()
+
+    def test_c5_a_server_that_may_be_another_lacks_counts_for_either_reason(self, opened, client):
+        opened.driver._audit._address = Address("redis+sentinel://localhost/primary")
+        client.flushall()
+        with pytest.raises(ServiceError, match=r"has lost the counts .*, or failed over, during"):
+            opened.driver.unfinished([])
 
     def test_all_keys_are_lost_while_a_worker_waits(self, opened, client, wait_until):
         caught = []

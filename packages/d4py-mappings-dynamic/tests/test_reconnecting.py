@@ -127,6 +127,13 @@ class TestIdempotentScripts:
         with pytest.raises(ServiceError, match=text), service_errors(Address(server.url)):
             join()
 
+    @pytest.mark.parametrize("text", ["GONE d4py:{x}:answers", "NOGROUP No such key", "LOST lease"])
+    def test_c5_a_server_that_may_be_another_lacks_keys_for_either_reason(self, text):
+        address = Address("redis+sentinel://localhost/primary")
+        both = rf"\({text}\), or failed over, during the run, to a server that lacks what it had"
+        with pytest.raises(ServiceError, match=both), service_errors(address):
+            raise redis.ResponseError(text)
+
     @pytest.mark.parametrize(("driver_id", "is_kept"), [("mine", True), ("replaced", False)])
     def test_c8_events_of_a_driver_that_was_replaced_are_not_kept(
         self, scripts, driver_id, is_kept

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import redis
 
 from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.errors import forgotten
+from d4py_dynamic.store.redis.errors import forgotten, or_forgotten
 from d4py_dynamic.store.redis.event_reader import EventReader
 from d4py_dynamic.store.redis.keys import INTACT, JOINED, RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
@@ -86,7 +86,10 @@ class Audit:
         return Counts({int(pe): count for pe, count in counts.items()}, missing_results)
 
     def _lost(self, what: str) -> ServiceError:
+        explanation = (
+            f"has lost {what}: keys were deleted or evicted; run with a maxmemory-policy of"
+            " noeviction"
+        )
         return ServiceError(
-            f"the Redis server at {self._address} has lost {what}: keys were deleted or"
-            " evicted; run with a maxmemory-policy of noeviction"
+            f"the Redis server at {self._address} {or_forgotten(explanation, self._address)}"
         )

@@ -83,6 +83,11 @@ def forgotten(address: Address) -> str:
     )
 
 
+def or_forgotten(explanation: str, address: Address) -> str:
+    """Return an explanation, and the other one that a server has which may be another by now."""
+    return f"{explanation}, or {forgotten(address)}" if address.may_be_replaced else explanation
+
+
 def _is_over(text: str) -> bool:
     codes = ("LOST", "GONE", "NOGROUP", "UNBLOCKED")
     return text.startswith(codes) or "no such key" in text.lower()
@@ -92,12 +97,13 @@ def _explain(text: str, address: Address) -> str:
     if "OOM" in text or "maxmemory" in text:
         return f"is out of memory ({text}); raise its maxmemory, or send smaller items"
     if text.startswith("LOST"):
-        explanation = f"gave a task of this worker to another one ({text})"
-        return f"{explanation}, or {forgotten(address)}" if address.may_be_replaced else explanation
+        return or_forgotten(f"gave a task of this worker to another one ({text})", address)
     if text.startswith("BACK"):
         return f"{forgotten(address)} ({text})"
     if _is_over(text):
-        return f"has lost keys of this run: they were deleted or evicted ({text})"
+        return or_forgotten(
+            f"has lost keys of this run: they were deleted or evicted ({text})", address
+        )
     for pattern, explanation in _KINDS_OF_SERVER:
         if pattern.search(text):
             return f"{explanation} ({text})"

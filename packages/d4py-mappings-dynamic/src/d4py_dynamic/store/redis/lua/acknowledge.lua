@@ -6,7 +6,8 @@
 --          the other events
 -- Returns  number of events that were deleted: none if the call is repeated
 --          -- or an error reply that starts with LOST when another driver has taken over, with GONE
---          when keys are missing, with BACK when the server has forgotten what was acknowledged
+--          when keys are missing, with BACK when the server has forgotten what it had handed out, or
+--          what was acknowledged
 
 local driver_id, before, last, archived = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local FIRST, AT_ONCE = 5, 1000
@@ -16,6 +17,11 @@ local function archive(id)
   for _, entry in ipairs(call('XRANGE', out, id, id)) do
     call('XADD', key('archive'), '*', unpack(entry[2]))
   end
+end
+
+-- Whether the stream is the one that was made with the run, together with its group.
+local function is_intact()
+  return call('EXISTS', out) == 1 and #call('XINFO', 'GROUPS', out) > 0
 end
 
 local refusal = run_gone() or answers_gone() or not_the_driver(driver_id)
@@ -33,5 +39,6 @@ local deleted = 0
 for i = FIRST, #ARGV, AT_ONCE do
   deleted = deleted + call('XDEL', out, unpack(ARGV, i, math.min(#ARGV, i + AT_ONCE - 1)))
 end
-if deleted < #ARGV - FIRST + 1 then return redis.error_reply('GONE ' .. out) end
-return deleted
+if deleted == #ARGV - FIRST + 1 then return deleted end
+if is_intact() then return redis.error_reply('BACK events up to ' .. last .. ' are missing') end
+return redis.error_reply('GONE ' .. out)
