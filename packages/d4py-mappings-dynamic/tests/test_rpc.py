@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
+from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
 from d4py_dynamic.store.memory.store import InMemoryStore
@@ -91,7 +92,7 @@ def test_an_error_of_the_store_is_raised_in_the_worker_and_the_connection_stays(
     with pytest.raises(ServiceError, match="given to another one"):
         store.commit(Commit(leases=[lease]))
     store.log("IterativePE0", 0, "still here")
-    assert server.driver.events(1.0) == [LogLine("IterativePE0", 0, "still here")]
+    assert server.driver.events(LIMIT) == [LogLine("IterativePE0", 0, "still here")]
 
 
 def test_c4_connections_that_are_not_served_are_closed(server):
