@@ -1,6 +1,7 @@
 """The programs and processes that PEs have started are found and ended."""
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -168,6 +169,10 @@ def test_c4_workers_end_with_their_parent_though_one_of_them_was_stopped(tmp_pat
         os.kill(pids[2], signal.SIGKILL)
 
 
+#: Limits of a pool that logs nothing because the machine is slow.
+QUIET = ProcessLimits(slow_start_seconds=math.inf, slow_exit_seconds=math.inf)
+
+
 def _lost(side, path):
     process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
     with open(path, "w") as file:
@@ -190,7 +195,9 @@ def test_c5_descendants_of_a_lost_worker_are_gone_when_its_loss_is_reported(tmp_
 
 
 def test_c4_a_program_that_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
-    pool = WorkerPool(_leaves, [(f"sleep 0.3; echo done >{tmp_path}/out",)], Start("fork"))
+    limits = QUIET._replace(descendant_seconds=math.inf)
+    command = f"sleep 0.3; echo done >{tmp_path}/out"
+    pool = WorkerPool(_leaves, [(command,)], Start("fork"), limits=limits)
     pool.wait_until_ended()
     pool.stop()
     assert (tmp_path / "out").read_text() == "done\n"
@@ -198,7 +205,7 @@ def test_c4_a_program_that_a_pe_left_running_may_finish_after_a_good_run(tmp_pat
 
 
 def test_c4_a_program_left_running_too_long_is_ended_and_logged(caplog):
-    limits = ProcessLimits(descendant_seconds=0.1)
+    limits = QUIET._replace(descendant_seconds=0.1)
     pool = WorkerPool(_leaves, [("exec sleep 61",)], Start("fork"), limits=limits)
     with caplog.at_level(logging.WARNING, "dispel4py.run"):
         pool.wait_until_ended()

@@ -144,6 +144,7 @@ def test_a_prompt_with_native_threads_is_not_forked_either():
 #: A script without a guard, so that its workers have to be forked.
 REPLACING = """
     import os, signal, threading, time
+    from dispel4py.processes.limits import ProcessLimits
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.start_methods import Start
 
@@ -169,7 +170,8 @@ REPLACING = """
             time.sleep(0.01)
 
     COMMON = Common()
-    pool = WorkerPool(work, [(1, COMMON)], Start.of({}), common=COMMON)
+    quiet = ProcessLimits(slow_start_seconds=float("inf"))  # however slow the machine is
+    pool = WorkerPool(work, [(1, COMMON)], Start.of({}), common=COMMON, limits=quiet)
     threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
 """
 
@@ -239,6 +241,7 @@ def test_a_killed_zygote_is_an_error(program):
 def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program, method):
     script = f"""
         import multiprocessing
+        from dispel4py.processes.limits import ProcessLimits
         from dispel4py.processes.pool import WorkerPool
         from dispel4py.processes.start_methods import Start
 
@@ -246,7 +249,9 @@ def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program,
             print(multiprocessing.current_process().daemon, flush=True)
 
         def run():
-            pool = WorkerPool(work, [()], Start("{method}"))
+            never = float("inf")
+            limits = ProcessLimits(slow_start_seconds=never, slow_exit_seconds=never)
+            pool = WorkerPool(work, [()], Start("{method}"), limits=limits)
             pool.wait_until_ended()
             pool.stop()
             return multiprocessing.current_process().daemon

@@ -115,6 +115,7 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
     """It inherits the pool's list of threads, of which it is one itself."""
     program = """
         from concurrent.futures import ThreadPoolExecutor
+        from dispel4py.processes.limits import ProcessLimits
         from dispel4py.processes.pool import WorkerPool
         from dispel4py.processes.start_methods import Start
 
@@ -123,7 +124,9 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
                 print(pool.submit(int, "7").result(), flush=True)
 
         def run():
-            pool = WorkerPool(work, [()], Start("fork"))
+            never = float("inf")
+            limits = ProcessLimits(slow_start_seconds=never, slow_exit_seconds=never)
+            pool = WorkerPool(work, [()], Start("fork"), limits=limits)
             pool.wait_until_ended()
             pool.stop()
 
