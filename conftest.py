@@ -101,6 +101,16 @@ def pytest_timeout_set_timer(item, settings):
     return done
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport():
+    """Keep the timer from interrupting the report on a test, which would end the whole session."""
+    left = signal.setitimer(signal.ITIMER_REAL, 0)
+    report = yield
+    if left[0]:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+    return report
+
+
 def _is_core_by_itself(path):
     """Return whether a file's tests do not depend on what is installed beside core."""
     return "d4py-core" in path.parts and path.name not in BESIDE_OTHERS

@@ -294,6 +294,49 @@ def test_a_hang_that_no_exception_ends_ends_the_process_with_a_stack(pytester):
     assert " in end\n" in str(result.stderr)
 
 
+#: An exception that says whether there is a timer when it is shown.
+ASKS = """
+import signal
+
+class Asks(Exception):
+    def __str__(self):
+        return f"the timer is {signal.getitimer(signal.ITIMER_REAL)}"
+"""
+
+
+def test_no_deadline_interrupts_the_report_on_a_failure(pytester):
+    asking = """
+        class Asking(Sound):
+            def run(self, graph, inputs, options):
+                raise Asks
+    """
+    text = textwrap.dedent(AUTHORS_FILE.format(name="Sound", timeout=60))
+    text = text.replace("class TestMutant", f"{textwrap.dedent(asking)}\n\nclass TestMutant")
+    pytester.makepyfile(ASKS + text.replace("return Sound", "return Asking"))
+
+    result = pytester.runpytest_subprocess("-k", "test_g4_zero_means_none")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines("*Asks: the timer is (0.0, 0.0)")
+
+
+def test_no_timer_interrupts_the_report_on_a_test_of_this_repository(pytester):
+    tests = """
+        def test_that_fails():
+            raise Asks
+
+        def test_that_passes():
+            assert signal.getitimer(signal.ITIMER_REAL) > (0.0, 0.0)
+    """
+    pytester.makeconftest((Path(__file__).parents[2] / "conftest.py").read_text())
+    pytester.makepyfile(ASKS + textwrap.dedent(tests))
+
+    result = pytester.runpytest_subprocess("--timeout", "60")
+
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines("*Asks: the timer is (0.0, 0.0)")
+
+
 class TestSound(MappingConformance):
     """The mapping that the mutants derive from keeps all rules."""
 

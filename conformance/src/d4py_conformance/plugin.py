@@ -28,6 +28,7 @@ _PROPERTY = "d4py_conformance"
 #: Characters of a failure that are kept.
 _MOST_OF_MESSAGE = 20_000
 _STDERR = pytest.StashKey[int]()
+_DEADLINE = pytest.StashKey[Deadline]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,15 +96,21 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
         return None
     # The name is the one that pytest-timeout looks for when the test is over.
     deadline = Deadline(settings.timeout, item.config.stash[_STDERR])
+    item.stash[_DEADLINE] = deadline
     item.cancel_timeout = deadline.cancel  # type: ignore[attr-defined]
     return True
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note which mapping a test is about."""
+    deadline = item.stash.get(_DEADLINE, None)
+    has_failed = call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+    if deadline is not None and has_failed:
+        # On a busy machine the report takes long, and interrupting that would end the session.
+        deadline.cancel()
     report = yield
     # A test that was set up, or taken down again, has shown nothing by that.
     about = _about(item) if report.when == "call" or not report.passed else None
