@@ -11,6 +11,7 @@ from fixed_helpers.texts import KEEPS_THE_LOCK
 pytest.importorskip("mpi4py")
 
 from d4py_conformance.subprocesses.programs import failing_run
+from d4py_fixed.mpi.mpiexec import Mpiexec, MpiexecRanks
 from dispel4py.errors import (
     GraphError,
     ProcessingError,
@@ -131,6 +132,19 @@ class TestPEs:
             " ValueError: the sensor is broken" in err
         )
         assert err.count('raise ValueError("the sensor is broken")') == 1
+
+
+def test_c5_the_first_lost_rank_is_named_though_its_loss_was_noticed_last(wait_until):
+    says = "echo 'MPI rank 3 ended with exit status 137' >&2; exit 9"
+    ranks = MpiexecRanks(Mpiexec(["sh", "-c", says]), 4, {})
+    lost = [2]
+
+    def wait(seconds):
+        wait_until(ranks.has_ended, "the end of mpiexec")
+        lost.append(3)
+        return True
+
+    assert ranks.first_lost(lambda: lost, wait) == (3, "killed by SIGKILL")
 
 
 @pytest.mark.slow

@@ -53,13 +53,16 @@ class JobRanks:
     def exit_status(self) -> int:
         return self._process.returncode or 0
 
-    def first_lost(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
+    def first_lost(
+        self, lost: Callable[[], Sequence[int]], wait: Callable[[float], bool]
+    ) -> tuple[int, str]:
         if threading.current_thread() is threading.main_thread():
             # mpiexec is about to end this process, too: the error has to be reported first.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if ranks[0] == 0 and wait(self._limits.exit_seconds):
+        rank = lost()[0]
+        if rank == 0 and wait(self._limits.exit_seconds):
             return 0, self.cause()
-        return ranks[0], "see the messages of mpiexec"
+        return rank, "see the messages of mpiexec"
 
     def may_kill(self, rank: int) -> bool:
         return rank == 0

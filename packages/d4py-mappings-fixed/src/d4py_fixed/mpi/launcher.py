@@ -29,13 +29,15 @@ class RankProcesses(Protocol):
     def exit_status(self) -> int:
         """Return the exit status of the processes that have ended; negative for a signal."""
 
-    def first_lost(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
+    def first_lost(
+        self, lost: Callable[[], Sequence[int]], wait: Callable[[float], bool]
+    ) -> tuple[int, str]:
         """Return the rank that was lost first, and how it ended.
 
         Args:
-            ranks: lost ranks, in the order in which that was noticed.  A driver that was busy may
-                notice several at once.
-            wait: waits for the end of all processes for so many seconds.
+            lost: returns the ranks that are known to be lost, in the order in which that was
+                noticed.  A driver that was busy may notice several at once, and the first one last.
+            wait: waits for the end of all processes for so many seconds, and notices lost ranks.
         """
 
     def may_kill(self, rank: int) -> bool:

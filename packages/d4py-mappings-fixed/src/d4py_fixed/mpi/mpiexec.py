@@ -133,10 +133,13 @@ class MpiexecRanks:
     def exit_status(self) -> int:
         return self._process.returncode or 0
 
-    def first_lost(self, ranks: Sequence[int], wait: Callable[[float], bool]) -> tuple[int, str]:
+    def first_lost(
+        self, lost: Callable[[], Sequence[int]], wait: Callable[[float], bool]
+    ) -> tuple[int, str]:
         if not wait(self._limits.exit_seconds):
-            return ranks[0], "its connection to the driver was closed"
+            return lost()[0], "its connection to the driver was closed"
         cause = self.cause()
+        ranks = lost()  # all, now that all have ended
         for found in _RANK_STATUS.finditer(self._tail()):
             rank, status = int(found[1]), int(found[2])
             if rank in ranks:

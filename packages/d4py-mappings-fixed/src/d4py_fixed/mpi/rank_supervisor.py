@@ -108,8 +108,8 @@ class RankSupervisor:
         if has_ended:
             self._reports.receive(0.0)
             self._reports.raise_error()
-        if lost := self._reports.lost():
-            rank, cause = self._processes.first_lost(lost, self._wait_for_exit)
+        if self._reports.lost():
+            rank, cause = self._processes.first_lost(self._reports.lost, self._wait_for_exit)
             self._reports.raise_error()
             raise WorkerLostError(rank, self._pids[rank], cause)
         for rank, pid, cause in self._frozen.check(self._running_here()):
@@ -216,7 +216,7 @@ class RankSupervisor:
         threads = self._reports.threads
         with_threads = [rank for rank, names in threads.items() if names]
         if with_threads and self._processes.exit_status():
-            rank, cause = self._processes.first_lost(with_threads, self._wait_for_exit)
+            rank, cause = self._processes.first_lost(lambda: with_threads, self._wait_for_exit)
             cause = f"{cause}, while {describe_threads(threads[rank])} still ran"
             raise WorkerLostError(rank, self._pids[rank], cause)
 
