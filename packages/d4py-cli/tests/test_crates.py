@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from d4py_cli.provenance.record import ProvenanceRecord
+from d4py_cli.report.environment import WorkflowSources
 from dispel4py.events import (
     EdgeDescription,
     FilesDeclared,
@@ -86,6 +87,7 @@ def crate(folder, write):
     versions = {"python": "3.11.7", "d4py-core": "0.1.0"}
     command = ("python", "/bin/dispel4py", "multi", "flow.py")
     options = argparse.Namespace(workflow="flow.py", num=4, output=None, workflow_file=file)
+    sources = WorkflowSources(file)
     with ProvenanceRecord("crate", options) as record:
         for event in (
             RunStarted(
@@ -98,7 +100,7 @@ def crate(folder, write):
             FilesDeclared(1.5, "B1", 1, ("/data/a.mseed",), ("/data/out 1.csv", "https://x.org/y")),
             RunEnded(2.0, "done", 2.0),
         ):
-            record.on_event(event)
+            record.on_event(sources.add_to(event))
         record.finish(RunResult({"B1": {"output": [1]}}, [], RunStats("multi")))
     return folder / "crate"
 
