@@ -13,6 +13,7 @@ from dispel4py.events import (
     PEDescription,
     RunEnded,
     RunStarted,
+    SlowCall,
     WorkerLost,
     from_json,
     read_events,
@@ -78,6 +79,36 @@ def test_a_field_of_a_later_version_is_ignored():
 def test_what_is_no_event_is_refused(line):
     with pytest.raises(ValueError, match=r"event|RunEnded|Expecting"):
         from_json(line)
+
+
+@pytest.mark.parametrize(
+    ("event", "field", "value", "shown"),
+    [
+        (STARTED, "time", "x", "a RunStarted with time = 'x'"),
+        (STARTED, "time_utc", None, "a RunStarted with time_utc = None"),
+        (STARTED, "pes", 5, "a RunStarted with pes = 5"),
+        (STARTED, "pes", ["B1"], r"a RunStarted with pes = \['B1'\]"),
+        (STARTED, "pes", [{"id": 3}], "a PEDescription with id = 3"),
+        (STARTED, "pes", [], "an edge of '.*', which is no PE"),
+        (STARTED, "inputs", {"A0": "many"}, "a RunStarted with inputs = {'A0': 'many'}"),
+        (REPORT, "calls", True, "a InstanceReport with calls = True"),
+        (REPORT, "calls", 10**400, "a InstanceReport with calls = 1000"),
+        (REPORT, "seconds", float("nan"), "a InstanceReport with seconds = nan"),
+        (REPORT, "event", ["InstanceReport"], "not an event"),
+        (RunEnded(3.0, "done", 3.0), "outcome", "lost", "a RunEnded with outcome = 'lost'"),
+        (SlowCall(1.0, 0, "B1", 0, 0.0, 1.0), "calls", 0, "a SlowCall with calls = 0"),
+    ],
+    ids=str,
+)
+def test_a_value_that_no_run_writes_is_refused_by_the_name_of_its_field(event, field, value, shown):
+    values = json.loads(to_json(event)) | {field: value}
+    with pytest.raises(ValueError, match=shown):
+        from_json(json.dumps(values))
+
+
+def test_a_line_that_is_nested_too_deeply_is_no_event():
+    with pytest.raises(ValueError, match="not an event: it is nested too deeply"):
+        from_json("[" * 1_000_000)
 
 
 def test_a_log_of_a_killed_run_can_be_read():

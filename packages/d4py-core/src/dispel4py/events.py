@@ -14,9 +14,14 @@ True
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, Protocol, TypeVar
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from dispel4py.errors import shorten
 
 #: Version of the lines that `to_json` writes: higher where an older reader would misread them.
 SCHEMA = 1
@@ -371,17 +376,6 @@ _KINDS: dict[str, type[Event]] = {
         *(WorkerReplaced, Scaled, Message, FilesDeclared, RunEnded),
     )
 }
-#: Field → what restores its value from JSON, for those that JSON changes.
-_RESTORED: dict[str, Callable[[Any], Any]] = {
-    "pes": lambda value: tuple(
-        _restore(PEDescription, pe) if isinstance(pe, dict) else pe for pe in value
-    ),
-    "edges": lambda value: tuple(_restore(EdgeDescription, edge) for edge in value),
-    "command": tuple,
-    "sources": lambda value: tuple(_restore(SourceFile, file) for file in value),
-    "used": tuple,
-    "generated": tuple,
-}
 
 
 def to_json(event: Event) -> str:
@@ -399,15 +393,21 @@ def from_json(line: str | bytes) -> Event:
     """
     import json
 
-    values: Any = json.loads(line)
+    try:
+        values: Any = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("not an event: it is nested too deeply") from error
     if not isinstance(values, dict) or not isinstance(values.get("v"), int):
-        raise ValueError(f"not an event: {line!r}")
+        raise ValueError(f"not an event: {shorten(line)}")
     if values["v"] > SCHEMA:
         raise ValueError(f"an event of schema {values['v']}; this version of d4py reads {SCHEMA}")
-    kind = _KINDS.get(values.get("event", ""))
+    name = values.get("event")
+    kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"not an event: {line!r}")
-    return _restore(kind, values)
+        raise ValueError(f"not an event: {shorten(line)}")
+    event = _restore(kind, values)
+    _check(event)
+    return event
 
 
 def read_events(lines: Iterable[str]) -> Iterator[Event]:
@@ -428,12 +428,31 @@ def read_events(lines: Iterable[str]) -> Iterator[Event]:
                 raise failed from error
 
 
+def _check(event: Event) -> None:
+    """Check what the types of fields do not say.
+
+    Raises:
+        ValueError: no run has such an event.
+    """
+    match event:
+        case RunStarted():
+            known = {pe.id for pe in event.pes}
+            for edge in event.edges:
+                if unknown := {edge.source, edge.destination} - known:
+                    raise ValueError(f"an edge of {min(unknown)!r}, which is no PE")
+        case SlowCall() if event.calls < 1:
+            raise ValueError(f"a SlowCall with calls = {event.calls}")
+
+
 def _restore(kind: type[_Described], values: Mapping[str, Any]) -> _Described:
-    given = {
-        one.name: _RESTORED.get(one.name, _unchanged)(values[one.name])
-        for one in fields(kind)  # type: ignore[arg-type]
-        if one.name in values
-    }
+    types = _field_types(kind)  # type: ignore[arg-type]
+    given = {}
+    for name in (name for name in types if name in values):
+        try:
+            given[name] = _restore_value(types[name], values[name])
+        except TypeError:
+            wrong = f"{name} = {shorten(values[name], 60)}"
+            raise ValueError(f"a {kind.__name__} with {wrong}") from None
     missing = [
         one.name
         for one in fields(kind)  # type: ignore[arg-type]
@@ -444,5 +463,30 @@ def _restore(kind: type[_Described], values: Mapping[str, Any]) -> _Described:
     return kind(**given)
 
 
-def _unchanged(value: Any) -> Any:
+@cache
+def _field_types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _restore_value(declared: Any, value: Any) -> Any:
+    """Return a value of a declared type from what JSON makes of it.
+
+    Raises:
+        TypeError: it is of another type, or a number that is not finite.
+    """
+    kind, parts = get_origin(declared), get_args(declared)
+    if kind is UnionType:  # X | None
+        return None if value is None else _restore_value(parts[0], value)
+    if kind is tuple and isinstance(value, list):
+        return tuple(_restore_value(parts[0], one) for one in value)
+    if kind is Mapping and isinstance(value, dict):
+        return {key: _restore_value(parts[1], one) for key, one in value.items()}
+    if is_dataclass(declared) and isinstance(value, dict):
+        return _restore(cast(type[Any], declared), value)
+    if declared in (int, float) and type(value) in (int, declared):
+        is_right = abs(value) <= sys.float_info.max
+    else:
+        is_right = value in parts if kind is Literal else type(value) is declared
+    if not is_right:
+        raise TypeError
     return value
