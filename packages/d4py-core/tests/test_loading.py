@@ -1,5 +1,6 @@
 """Workflows are found by path, by module name and, failing that, among the examples."""
 
+import errno
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import traceback
+from pathlib import Path
 
 import pytest
 
@@ -293,6 +295,33 @@ class TestWhatIsMissing:
         write("flows/wf.py")
         assert "it is a folder (Python files in it: 'wf.py')" in message_of("flows")
 
+    def test_a_link_that_leads_nowhere_is_named(self, folder):
+        (folder / "wf.py").symlink_to("gone/flow.py")
+        assert "wf.py is a link to 'gone/flow.py', which is not there" in message_of("wf.py")
+        assert "wf.py is a link to 'gone/flow.py', which is not there" in message_of("wf")
+
+    def test_an_empty_name_is_named(self, folder):
+        assert message_of("") == "no workflow '': the name is empty"
+
+    def test_a_name_that_is_too_long_is_an_error(self, folder):
+        assert "name too long" in message_of("x" * 5000)
+
+    def test_a_file_with_a_slash_at_its_end_is_an_error(self, write):
+        write("wf.py")
+        assert "it is a file; write 'wf.py'" in message_of("wf.py/")
+
+    def test_what_is_no_regular_file_is_an_error(self, folder):
+        assert "this is a pipe or a device" in message_of(os.devnull)
+
+    def test_a_folder_that_cannot_be_read_is_an_error(self, write, monkeypatch):
+        write("flows/wf.py")
+
+        def refuse(self):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+        monkeypatch.setattr(Path, "iterdir", refuse)
+        assert "flows/other.py': Permission denied" in message_of("flows/other.py")
+
     @pytest.mark.parametrize("target", ["", ".", "..", "no.such.module", "json.decoder.x", "a b"])
     def test_no_name_breaks_the_search(self, folder, target):
         assert message_of(target).startswith(f"no workflow {target!r}: ")
@@ -354,7 +383,9 @@ class TestWhatRaises:
 
     def test_a_binary_file_is_an_error(self, folder):
         (folder / "wf.py").write_bytes(b"x = '\xff\xfe'")
-        assert "cannot import wf.py: " in message_of("wf.py")
+        with pytest.raises(WorkflowLoadError, match=r"cannot import wf\.py: ") as caught:
+            load_graph("wf.py")
+        assert "File" not in caught.value.user_traceback
 
     @pytest.mark.parametrize("statement", ["import sys; sys.exit()", "raise SystemExit(3)"])
     def test_leaving_at_import_counts_as_raising(self, failing, statement):

@@ -236,7 +236,8 @@ def _load_file(target: str, filename: str) -> ModuleType:
     except OSError as error:
         raise WorkflowLoadError(f"cannot read {target}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise _raised(target, error) from error
+        error.__context__ = None  # nor does the traceback have code of the user's
+        raise _raised(target, error.with_traceback(None)) from error
     for source in _SOURCES.values():
         if source.filename == filename:
             if source.text == text and source.name in sys.modules:
@@ -369,18 +370,36 @@ def _make_importable(folder: str, *, first: bool = True) -> None:
 def _why_missing(target: str) -> str:
     from pathlib import Path  # slow to import, and only errors need it
 
+    if not target:
+        return "the name is empty"
+    for name in (target, f"{target}.py"):
+        if os.path.islink(name) and not os.path.exists(name):
+            return f"{name} is a link to {os.readlink(name)!r}, which is not there"
     path = Path(target)
-    if path.is_dir():
-        return f"it is a folder (Python files in it: {name_list(_python_files(path))})"
-    if path.is_file():
-        return f"a workflow is a Python file or module, and this is a {path.suffix} file"
-    if not path.parent.is_dir():
-        return f"there is no folder {str(path.parent)!r}"
-    stem = path.name.removesuffix(".py")
-    alike = [p.name for p in path.parent.iterdir() if p.stem == stem and p.is_file()]
-    if alike:
-        return f"there is {name_list(sorted(alike))}, but a workflow is a .py file"
-    return _suggestion(path, stem)
+    try:
+        if path.is_dir():
+            return f"it is a folder (Python files in it: {name_list(_python_files(path))})"
+        if path.exists():
+            return _why_no_file(path, target)
+        if not path.parent.is_dir():
+            return f"there is no folder {str(path.parent)!r}"
+        stem = path.name.removesuffix(".py")
+        alike = [p.name for p in path.parent.iterdir() if p.stem == stem and p.is_file()]
+        if alike:
+            return f"there is {name_list(sorted(alike))}, but a workflow is a .py file"
+        return _suggestion(path, stem)
+    except OSError as error:  # a folder that cannot be read, a name that is too long
+        return error.strerror or str(error)
+
+
+def _why_no_file(path: Path, target: str) -> str:
+    """Return why something that exists, and is no folder, is no workflow."""
+    if not path.is_file():
+        return "a workflow is a Python file or module, and this is a pipe or a device"
+    if target.endswith(os.sep):
+        return f"it is a file; write {str(path)!r}"
+    kind = f"a {path.suffix} file" if path.suffix else "a file"
+    return f"a workflow is a Python file or module, and this is {kind}"
 
 
 def _suggestion(path: Path, stem: str) -> str:
