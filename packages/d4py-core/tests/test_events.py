@@ -98,7 +98,7 @@ def test_what_is_no_event_is_refused(line):
         (RunEnded(3.0, "done", 3.0), "outcome", "lost", "a RunEnded with outcome = 'lost'"),
         (SlowCall(1.0, 0, "B1", 0, 0.0, 1.0), "calls", 0, "a SlowCall with calls = 0"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_value_that_no_run_writes_is_refused_by_the_name_of_its_field(event, field, value, shown):
     values = json.loads(to_json(event)) | {field: value}
