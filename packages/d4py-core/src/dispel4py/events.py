@@ -14,18 +14,15 @@ True
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from functools import cache
-from types import UnionType
-from typing import Any, Literal, Protocol, TypeVar, cast, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
 
 from dispel4py.errors import shorten
+from dispel4py.json_values import restore
 
 #: Version of the lines that `to_json` writes: higher where an older reader would misread them.
 SCHEMA = 1
-_Described = TypeVar("_Described")
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +402,7 @@ def from_json(line: str | bytes) -> Event:
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"not an event: {shorten(line)}")
-    event = _restore(kind, values)
+    event = restore(kind, values)
     _check(event)
     return event
 
@@ -442,51 +439,3 @@ def _check(event: Event) -> None:
                     raise ValueError(f"an edge of {min(unknown)!r}, which is no PE")
         case SlowCall() if event.calls < 1:
             raise ValueError(f"a SlowCall with calls = {event.calls}")
-
-
-def _restore(kind: type[_Described], values: Mapping[str, Any]) -> _Described:
-    types = _field_types(kind)  # type: ignore[arg-type]
-    given = {}
-    for name in (name for name in types if name in values):
-        try:
-            given[name] = _restore_value(types[name], values[name])
-        except TypeError:
-            wrong = f"{name} = {shorten(values[name], 60)}"
-            raise ValueError(f"a {kind.__name__} with {wrong}") from None
-    missing = [
-        one.name
-        for one in fields(kind)  # type: ignore[arg-type]
-        if one.name not in given and one.default is MISSING and one.default_factory is MISSING
-    ]
-    if missing:
-        raise ValueError(f"a {kind.__name__} without {', '.join(missing)}")
-    return kind(**given)
-
-
-@cache
-def _field_types(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _restore_value(declared: Any, value: Any) -> Any:
-    """Return a value of a declared type from what JSON makes of it.
-
-    Raises:
-        TypeError: it is of another type, or a number that is not finite.
-    """
-    kind, parts = get_origin(declared), get_args(declared)
-    if kind is UnionType:  # X | None
-        return None if value is None else _restore_value(parts[0], value)
-    if kind is tuple and isinstance(value, list):
-        return tuple(_restore_value(parts[0], one) for one in value)
-    if kind is Mapping and isinstance(value, dict):
-        return {key: _restore_value(parts[1], one) for key, one in value.items()}
-    if is_dataclass(declared) and isinstance(value, dict):
-        return _restore(cast(type[Any], declared), value)
-    if declared in (int, float) and type(value) in (int, declared):
-        is_right = abs(value) <= sys.float_info.max
-    else:
-        is_right = value in parts if kind is Literal else type(value) is declared
-    if not is_right:
-        raise TypeError
-    return value
