@@ -61,9 +61,12 @@ test-mpich: .hatch/mpich.ready
 
 test-slow: .hatch/test.ready .hatch/mpich.ready .hatch/docs.ready ## what `make test` leaves out because it takes long; before a release
 	@echo "== what takes long"
-	@$(RUN) test:slow
-	@$(RUN) mpich:slow
-	@$(RUN) docs:slow
+	@for folder in packages/* conformance examples/tests; do \
+		echo "== $$folder"; $(RUN) test:slow $$folder || failed=1; \
+	done; \
+	for run in mpich:slow docs:slow; do \
+		echo "== $$run"; $(RUN) $$run || failed=1; \
+	done; exit $${failed:-0}
 
 test-dask: .hatch/dask.ready ## the mapping on Dask: all rules; `make test` runs workflows only
 	@$(RUN) dask:run
