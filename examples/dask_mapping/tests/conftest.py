@@ -12,5 +12,5 @@ def cluster():
         n_workers=2, worker_kwargs={"nthreads": 1}, scheduler_kwargs={"dashboard": False}
     ) as cluster:
         with distributed.Client(cluster) as client:
-            client.wait_for_workers(2, timeout=60)
+            client.wait_for_workers(2)  # at most as long as the first test may take
         yield cluster
