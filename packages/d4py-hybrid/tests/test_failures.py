@@ -272,8 +272,8 @@ class TestPickling:
         graph = chain(flows.Numbers(), flows.Makes(lambda n: {"n": n, "g": (m for m in ())}), relay)
         error = fails(graph, ProcessingError, 1, processes=1, share_items=True)
         # A stateless PE gets the item in the same worker without its being pickled; that fails
-        # where the item leaves the worker, at the end.
-        assert error.pe_id == ("Makes1" if stateful else "Relay2")
+        # where the item leaves the worker: as a result at the end, or before if calls take long.
+        assert error.pe_id in (["Makes1"] if stateful else ["Makes1", "Relay2"])
         for word in ("generator", "'g'", "'output'", "Relay2"):
             assert word in str(error)
 
