@@ -14,6 +14,7 @@ from dispel4py.processes.worker_reports import ReportWriter
 PROGRAM = """
     import atexit, logging, logging.handlers, os, sys, tempfile, threading, weakref
     from concurrent.futures import ThreadPoolExecutor
+    from dispel4py.processes.limits import ProcessLimits
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.start_methods import Start
 
@@ -34,7 +35,9 @@ PROGRAM = """
         weakref.finalize(THING, note, "finalizer of the parent")
         logging.getLogger().addHandler(logging.handlers.MemoryHandler(100, target=Noting()))
         logging.warning("logged by the parent")
-        pool = WorkerPool(work, [()], Start("{method}"))
+        never = float("inf")  # nothing is logged because the machine is slow
+        limits = ProcessLimits(slow_start_seconds=never, slow_exit_seconds=never)
+        pool = WorkerPool(work, [()], Start("{method}"), limits=limits)
         pool.wait_until_ended()
         note("seen off")
 """
