@@ -196,6 +196,18 @@ def test_c4_a_call_that_cannot_be_ended_is_named(chain, tmp_path):
     assert not left.is_alive()
 
 
+class StartsThread(IterativePE):
+    """Sends whether a thread that it makes is a daemon."""
+
+    def _process(self, data):
+        return threading.Thread(target=loop).daemon
+
+
+def test_i10_a_program_waits_for_threads_that_a_pe_has_started(threads, chain):
+    result = threads(chain(Count(), StartsThread()))
+    assert result.outputs["StartsThread1"]["output"] == [False]
+
+
 class Waits:
     """Waits for a lock, in one call of a function that is not Python code."""
 

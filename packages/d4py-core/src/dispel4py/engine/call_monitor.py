@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dispel4py.engine.limits import EngineLimits
+from dispel4py.processes.user_code_thread import UserCodeThread
 
 
 class CallMonitor:
@@ -180,7 +181,7 @@ class CallMonitor:
     def _start_flush_thread(self) -> None:
         if not self._has_flush_thread:
             self._has_flush_thread = True
-            threading.Thread(target=self._run_flushes, name="d4py-flush", daemon=True).start()
+            UserCodeThread(target=self._run_flushes, name="d4py-flush", daemon=True).start()
 
     def _run_flushes(self) -> None:
         """Flush on request, until there has been no request for a while."""

@@ -12,6 +12,7 @@ from dispel4py.engine.inputs import RootInput, calls
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter, size_of
+from dispel4py.processes.user_code_thread import UserCodeThread
 
 
 class InputReader:
@@ -38,7 +39,7 @@ class InputReader:
         self._bytes = 0
         self._exhausted = self._stopped = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._read, name=f"d4py-{root.id}", daemon=True)
+        self._thread = UserCodeThread(target=self._read, name=f"d4py-{root.id}", daemon=True)
 
     def start(self) -> None:
         """Start reading."""

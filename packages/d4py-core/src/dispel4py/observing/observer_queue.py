@@ -24,6 +24,7 @@ from dispel4py.events import (
 )
 from dispel4py.logs import RUN_LOG
 from dispel4py.observing.limits import ObserverLimits
+from dispel4py.processes.user_code_thread import UserCodeThread
 
 #: What may be left out where too much waits.
 _MINOR = (Message, Scaled, SlowCall)
@@ -45,7 +46,7 @@ class ObserverQueue:
         self._waiting: dict[Hashable, Event] = {}
         self._number = self._left_out = 0
         self._is_closed = False
-        self._thread = threading.Thread(target=self._run, name="d4py-observer", daemon=True)
+        self._thread = UserCodeThread(target=self._run, name="d4py-observer", daemon=True)
 
     def put(self, event: Event) -> None:
         """Add an event; any thread may call this."""

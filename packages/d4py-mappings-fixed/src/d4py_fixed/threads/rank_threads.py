@@ -10,14 +10,15 @@ from time import monotonic
 from d4py_fixed.threads.limits import ThreadLimits
 from d4py_fixed.threads.transport import StoppedError
 from dispel4py.processes.descendants import descendants_of_thread, end_processes
+from dispel4py.processes.user_code_thread import UserCodeThread
 from dispel4py.processes.worker_exit import abort_handler_of_thread
 
 
 class RankThreads:
     """Runs each rank on a thread.
 
-    The threads are daemons, so that a call that cannot be ended does not keep a program from
-    ending.
+    They do not keep a program from ending, for a call that cannot be ended must not; threads that
+    PEs start do, as on other mappings.
 
     Args:
         tasks: what to run, by rank.
@@ -35,7 +36,7 @@ class RankThreads:
         self._limits = limits
         self._errors: list[BaseException] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(task,), name=f"d4py-rank-{rank}", daemon=True)
+            UserCodeThread(target=self._run, args=(task,), name=f"d4py-rank-{rank}", daemon=True)
             for rank, task in enumerate(tasks)
         ]
 
@@ -73,6 +74,8 @@ class RankThreads:
             for thread in threads:
                 _raise_in(thread)
             self._join(self._limits.interrupt_seconds)
+        for thread in self._alive():
+            thread.abandon()
         return [
             f"a call of {self._describe(rank)} goes on: Python can end no thread in the middle of"
             " code that is not Python's; it ends when it returns, or with the program"
@@ -89,7 +92,7 @@ class RankThreads:
         except BaseException as error:  # `check` raises it where the run was called
             self._errors.append(error)
 
-    def _alive(self) -> list[threading.Thread]:
+    def _alive(self) -> list[UserCodeThread]:
         return [thread for thread in self._threads if thread.is_alive()]
 
     def _join(self, seconds: float) -> bool:

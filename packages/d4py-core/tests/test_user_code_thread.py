@@ -1,0 +1,53 @@
+"""Threads of d4py's own in which code of users is called."""
+
+import subprocess
+import sys
+import threading
+
+from dispel4py.processes.user_code_thread import UserCodeThread
+
+#: A program whose thread goes on for an hour, and has started one that ends soon.
+PROGRAM = """
+import threading, time
+from dispel4py.processes.user_code_thread import UserCodeThread
+
+started = threading.Event()
+
+def late():
+    time.sleep(0.2)
+    print("late", flush=True)
+
+def begin():
+    threading.Thread(target=late).start()
+    started.set()
+    time.sleep(3600)
+
+UserCodeThread(target=begin, daemon=True).start()
+started.wait()
+"""
+
+
+def test_i10_a_program_waits_for_its_threads_and_not_for_itself():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert done.stdout == "late\n"
+
+
+def test_one_that_was_abandoned_and_one_that_has_ended_are_daemons():
+    left, found = threading.Event(), []
+
+    def begin():
+        found.append(threading.Thread().daemon)
+        left.wait()
+        found.append(threading.Thread().daemon)
+
+    thread = UserCodeThread(target=begin, daemon=True)
+    thread.start()
+    while not found:
+        thread.join(0.01)
+    thread.abandon()
+    left.set()
+    thread.join()
+    assert found == [False, True]
+    assert thread.daemon
