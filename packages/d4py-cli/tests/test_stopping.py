@@ -406,3 +406,61 @@ def test_c4_what_a_pe_of_simple_has_started_ends_with_the_command(start, write, 
     process.communicate(timeout=LIMIT)
     for pid in (folder / "pids").read_text().split():
         assert not os.path.exists(f"/proc/{pid}/fd/1"), "it still runs"
+
+
+#: A workflow whose PE leaves a thread, which another mapping than `simple` would end with a worker.
+LEAVES_THREAD = """
+import atexit, pathlib, sys, threading, time
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+
+atexit.register(pathlib.Path("ended").touch)
+
+class Once(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+class Leaves(IterativePE):
+    def _process(self, item):
+        threading.Thread(target=time.sleep, args=(3600,)).start()
+        print("running", flush=True)
+        {then}
+
+graph = WorkflowGraph()
+graph.connect(Once(), "output", Leaves(), "input")
+"""
+
+
+@pytest.mark.parametrize("mapping", ["simple", "threads"])
+def test_c4_a_thread_that_a_pe_has_left_ends_with_a_run_that_is_stopped(
+    start, write, folder, mapping
+):
+    write("wf.py", LEAVES_THREAD.format(then="time.sleep(3600)"))
+    process = start(mapping, "wf.py")
+    assert process.stdout.readline() == b"running\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert err.decode().splitlines()[-1] == "dispel4py: interrupted"
+    assert (folder / "ended").exists()
+
+
+@pytest.mark.parametrize("mapping", ["simple", "threads"])
+def test_c4_a_thread_that_a_pe_has_left_ends_with_a_run_that_fails(start, write, folder, mapping):
+    write("wf.py", LEAVES_THREAD.format(then="raise ValueError('on purpose')"))
+    process = start(mapping, "wf.py")
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert err.decode().splitlines()[-1].endswith("ValueError: on purpose")
+    assert (folder / "ended").exists()
+
+
+def test_c4_an_exit_handler_that_waits_for_a_call_does_not_keep_the_command(start, write):
+    # As the end of a library may do whose call goes on in a thread.
+    text = LEAVES_THREAD.format(then="held.acquire()")
+    held = "held = threading.Lock()\nheld.acquire()\natexit.register(held.acquire)\n"
+    write("wf.py", text.replace("atexit.register", f"{held}atexit.register", 1))
+    process = start("threads", "wf.py")
+    assert process.stdout.readline() == b"running\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
