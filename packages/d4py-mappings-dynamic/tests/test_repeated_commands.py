@@ -77,7 +77,7 @@ def test_c5_h2_a_resumed_run_is_exact_whose_commands_are_all_executed_twice(host
     )
     hosts.await_work(hosts.await_ranks(1))
     os.kill(driver.pid, signal.SIGKILL)
-    driver = hosts.resume()
+    driver = hosts.resume(*PATIENT)
     wait_until(lambda: min(hosts.ranks(), default=0) >= 1, "workers of the new driver")
     assert_exact_end(hosts, driver, "collected")
     more = {"adopt", "take_over"}
