@@ -5,6 +5,7 @@ import sys
 import threading
 
 from dispel4py.processes.user_code_thread import UserCodeThread
+from dispel4py.processes.worker_exit import running_threads
 
 #: A program whose thread goes on for an hour, and has started one that ends soon.
 PROGRAM = """
@@ -51,3 +52,19 @@ def test_one_that_was_abandoned_and_one_that_has_ended_are_daemons():
     thread.join()
     assert found == [False, True]
     assert thread.daemon
+
+
+def test_one_is_no_thread_that_a_pe_has_left():
+    began, left = threading.Event(), threading.Event()
+
+    def begin():
+        began.set()
+        left.wait()
+
+    thread = UserCodeThread(target=begin, name="d4py-user-code", daemon=True)
+    thread.start()
+    began.wait()
+    names = running_threads()
+    left.set()
+    thread.join()
+    assert "d4py-user-code" not in names

@@ -23,6 +23,7 @@ from typing import Any
 
 from dispel4py.errors import RunError
 from dispel4py.files.reachable_files import flush_open_files
+from dispel4py.processes.user_code_thread import UserCodeThread
 from dispel4py.standard_streams.input import empty_standard_input
 from dispel4py.standard_streams.output import flush_standard_streams, write_whole_lines
 
@@ -127,8 +128,12 @@ def running_threads() -> list[str]:
     return [
         thread.name
         for thread in threading.enumerate()
-        if not thread.daemon and thread is not threading.current_thread()
+        if _is_waited_for(thread) and thread is not threading.current_thread()
     ]
+
+
+def _is_waited_for(thread: threading.Thread) -> bool:
+    return not thread.daemon and not isinstance(thread, UserCodeThread)
 
 
 def describe_threads(names: Sequence[str]) -> str:
@@ -144,7 +149,7 @@ def _note_exception(
     """Show an exception that ends a thread, and note it unless the thread is a daemon."""
     show(arguments)
     thread = arguments.thread
-    if arguments.exc_type is SystemExit or thread is None or thread.daemon:
+    if arguments.exc_type is SystemExit or thread is None or not _is_waited_for(thread):
         return
     reason = traceback.format_exception_only(arguments.exc_type, arguments.exc_value)
     _problems.append(
