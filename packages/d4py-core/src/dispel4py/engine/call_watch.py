@@ -11,8 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dispel4py.processes.user_code_thread import UserCodeThread
-
 
 class CallWatch(ABC):
     """Looks in the blocks of its ``with`` statements, every so many seconds.
@@ -26,7 +24,7 @@ class CallWatch(ABC):
         self._seconds = seconds
         self._in_call = threading.Event()
         self._stopped = threading.Event()
-        self._thread = UserCodeThread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @contextmanager
     def running(self) -> Iterator[None]:
