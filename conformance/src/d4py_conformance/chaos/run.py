@@ -1,9 +1,10 @@
 """Chaos: a run of `chaos_flow` whose workers, connections, server and driver are disturbed.
 
-Which faults there are and when is drawn from a seed, and they come when so many results have come,
-so that a run is always in the middle, however fast the machine is.  Afterwards its results are
-compared with a model in plain Python, item by item.  Driver, workers and server are processes as a
-user would start them; a TCP proxy stands between them.
+Which faults there are and when is drawn from a seed, and they come when so many results have come
+of a PE that keeps pace with the root, so that a run is always in the middle, however fast the
+machine is.  Afterwards its results are compared with a model in plain Python, item by item.
+Driver, workers and server are processes as a user would start them; a TCP proxy stands between
+them.
 
     >>> [fault.kind for fault in draw_faults(7, 300, 3, ("kill", "freeze"))]
     ['freeze', 'kill', 'freeze']
@@ -36,8 +37,11 @@ from d4py_conformance.subprocesses.programs import Command
 #: nothing passes for a while; the server is killed and comes back; so does the driver.
 KINDS = ("kill", "freeze", "join", "leave", "cut", "tear", "hold", "server", "driver")
 
-#: Results per call of the root that come while the run goes on.
-_PER_CALL = 3
+#: Its results keep pace with the calls of the root: as it has no state, any worker processes its
+#: items, while instances with state may wait for the worker that is in the root.
+_CLOCK = "Heavy"
+#: Share of those results before which faults come.
+_DISTURBED = 0.8
 #: Seconds after which a run in which nothing happens hangs, a guest no longer waits for the run,
 #: and after the run a process is left.
 _HANGS, _WAITS, _ENDS = 180.0, 10.0, 30.0
@@ -54,7 +58,7 @@ class Fault:
 
     Attributes:
         kind: one of `KINDS`.
-        at: after how many results.
+        at: after how many results of `_CLOCK`.
     """
 
     kind: str
@@ -143,7 +147,7 @@ class ChaosRun:
         lease: float = 1.5,
     ) -> None:
         self._chance = random.Random(f"{seed} and more")
-        self._faults = draw_faults(seed, int(0.9 * _PER_CALL * calls), count, kinds)
+        self._faults = draw_faults(seed, int(_DISTURBED * calls), count, kinds)
         self._calls, self._lease = calls, lease
         self._outcome = Outcome(seed)
         self._takeovers = Takeovers()
@@ -253,7 +257,7 @@ class ChaosRun:
             assert now - moved_at < _HANGS, (
                 f"no result for {_HANGS:.0f} s after {moved}\n{self._commands.stacks()}"
             )
-            if faults and self._results >= faults[0].at:
+            if faults and len(self._outputs.get(_CLOCK, ())) >= faults[0].at:
                 self._inject(faults.pop(0).kind)
             due = [action for at, action in self._later if at <= now]
             self._later = [(at, action) for at, action in self._later if at > now]
