@@ -6,7 +6,6 @@ Results go to standard output, everything else to standard error.
 
 from __future__ import annotations
 
-import atexit
 import os
 import select
 import sys
@@ -14,8 +13,6 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import NoReturn
 
 from d4py_cli.exit_statuses import INTERRUPTED
 from d4py_cli.lines import OutputClosedError, print_message
@@ -23,12 +20,11 @@ from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
 from dispel4py.errors import D4pyError, ProcessingError, UsageError, WorkflowLoadError
-from dispel4py.files.reachable_files import flush_open_files
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.marks import mark_environment
 from dispel4py.processes.process_table import boot_ticks
 from dispel4py.registry import KNOWN_DISTRIBUTIONS, load_command
-from dispel4py.standard_streams.output import flush_standard_streams, write_whole_lines
+from dispel4py.standard_streams.output import write_whole_lines
 
 #: Seconds for exit handlers where threads go on as this process ends.
 _EXIT_SECONDS = 1.0
@@ -51,26 +47,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = _run(sys.argv[1:])
     if status:
         end_own_descendants(began_at)
-        if threading.active_count() > 1:
+        if threading.active_count() > 1:  # a look that imports nothing
             _end_with_threads(status)
     return status
 
 
-def _end_with_threads(status: int) -> NoReturn:
+def _end_with_threads(status: int) -> None:
     """End this process, as Python does, but without waiting for threads that PEs have left.
 
-    Exit handlers of libraries may wait for such a thread, too, so they have some seconds.
+    Exit handlers of libraries may wait for such a thread, too, so they have `_EXIT_SECONDS`.
     """
+    from dispel4py.processes.worker_exit import has_left_threads, run_exit_handlers
+
+    if not has_left_threads():
+        return
 
     def end() -> None:
         time.sleep(_EXIT_SECONDS)
         os._exit(status)
 
     threading.Thread(target=end, name="d4py-end", daemon=True).start()
-    with suppress(Exception):
-        flush_open_files()
-    atexit._run_exitfuncs()
-    flush_standard_streams()
+    for problem in run_exit_handlers():
+        print_message(f"dispel4py: {problem}")
     os._exit(status)
 
 

@@ -69,15 +69,21 @@ def end_worker_process(report: Callable[[list[str]], None] = lambda names: None)
     if names:
         report(names)
     threading._shutdown()  # type: ignore[attr-defined]
+    _problems.extend(run_exit_handlers())
+    if _problems:
+        raise RunError("; ".join(_problems))
+
+
+def run_exit_handlers() -> list[str]:
+    """Write buffered data and run exit handlers; return what could not be written."""
+    problems = []
     try:
         flush_open_files()
     except Exception as error:
         reason = traceback.format_exception_only(error)[-1].strip()
-        _problems.append(f"cannot write buffered data to a file: {reason}")
+        problems.append(f"cannot write buffered data to a file: {reason}")
     atexit._run_exitfuncs()
-    _problems.extend(flush_standard_streams())
-    if _problems:
-        raise RunError("; ".join(_problems))
+    return problems + flush_standard_streams()
 
 
 def set_abort_handler(fail: Callable[[BaseException], None]) -> None:
@@ -130,6 +136,13 @@ def running_threads() -> list[str]:
         for thread in threading.enumerate()
         if _is_waited_for(thread) and thread is not threading.current_thread()
     ]
+
+
+def has_left_threads() -> bool:
+    """Return whether threads go on that PEs have started, or in which one is being called."""
+    return bool(running_threads()) or any(
+        isinstance(thread, UserCodeThread) for thread in threading.enumerate()
+    )
 
 
 def _is_waited_for(thread: threading.Thread) -> bool:
