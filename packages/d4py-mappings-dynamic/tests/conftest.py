@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import pytest
+from dynamic_helpers.redis_runs import OWNERS, plan_of_three
 from dynamic_helpers.servers import emptied, server_program, started_servers
 
 from d4py_conformance.waiting import NEVER, wait_until
@@ -158,6 +159,22 @@ class Local:
     def calls(self, pe):
         """Return how often a PE was called, as far as committed."""
         return sum(calls for number, _, calls, _ in self.table.counters() if number == pe)
+
+
+@pytest.fixture(name="plan")
+def _plan():
+    return plan_of_three()
+
+
+@pytest.fixture(name="opened")
+def _opened(plan, server, open_redis_store):
+    return open_redis_store(server, plan, OWNERS)
+
+
+@pytest.fixture(name="client")
+def _client(server):
+    with server.client() as client:
+        yield client
 
 
 @pytest.fixture

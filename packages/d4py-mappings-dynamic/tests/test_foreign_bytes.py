@@ -5,28 +5,12 @@ import os
 import pickle
 
 import pytest
-from dynamic_helpers.redis_runs import OWNERS, PINNED, ROOT, SHARED, items, plan_of_three
+from dynamic_helpers.redis_runs import OWNERS, PINNED, ROOT, SHARED, items
 
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.tasks import Commit
 from dispel4py.errors import ServiceError
-
-
-@pytest.fixture
-def plan():
-    return plan_of_three()
-
-
-@pytest.fixture
-def opened(plan, server, open_redis_store):
-    return open_redis_store(server, plan, OWNERS)
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
 
 
 class Bomb:

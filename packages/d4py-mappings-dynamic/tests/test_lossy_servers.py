@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from dynamic_helpers.redis_runs import OWNERS, PINNED, ROOT, SHARED, items, plan_of_three
+from dynamic_helpers.redis_runs import OWNERS, PINNED, ROOT, SHARED, items
 
 from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.limits import StoreLimits
@@ -15,22 +15,6 @@ from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.tasks import Commit, ResumePoint
 from dispel4py.errors import ServiceError
-
-
-@pytest.fixture
-def plan():
-    return plan_of_three()
-
-
-@pytest.fixture
-def opened(plan, server, open_redis_store):
-    return open_redis_store(server, plan, OWNERS)
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
 
 
 class TestAcknowledging:

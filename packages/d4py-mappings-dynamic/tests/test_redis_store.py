@@ -1,28 +1,12 @@
 """The store on Redis: its keys, reads and leases."""
 
 import pytest
-from dynamic_helpers.redis_runs import OWNERS, PINNED, SHARED, items, plan_of_three, use_every_key
+from dynamic_helpers.redis_runs import OWNERS, PINNED, SHARED, items, use_every_key
 
 from d4py_dynamic.store.redis.blocking_command import BlockingCommand
 from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.tasks import ANY, STOP, Commit, Task
 from dispel4py.errors import ServiceError
-
-
-@pytest.fixture
-def plan():
-    return plan_of_three()
-
-
-@pytest.fixture
-def opened(plan, server, open_redis_store):
-    return open_redis_store(server, plan, OWNERS)
-
-
-@pytest.fixture
-def client(server):
-    with server.client() as client:
-        yield client
 
 
 def test_a_read_waits_for_its_answer_without_polling(opened, monkeypatch):
