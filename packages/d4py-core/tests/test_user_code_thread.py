@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from dispel4py.processes.user_code_thread import UserCodeThread
 from dispel4py.processes.worker_exit import running_threads
@@ -68,3 +69,56 @@ def test_one_is_no_thread_that_a_pe_has_left():
     left.set()
     thread.join()
     assert "d4py-user-code" not in names
+
+
+def test_i10_it_waits_for_what_its_threads_and_the_pools_of_a_pe_do():
+    may_end, done = threading.Event(), []
+
+    def work(name):
+        may_end.wait()
+        done.append(name)
+
+    def start_another():
+        threading.Thread(target=work, args=["of a thread of its own"]).start()
+        work("of its own")
+
+    def begin():
+        threading.Thread(target=start_another).start()
+        ThreadPoolExecutor(1).submit(work, "of a pool")
+        kept_by_itself = [ThreadPoolExecutor(1)]
+        kept_by_itself[0].submit(work, "of a pool in a cycle")
+        kept_by_itself.append(kept_by_itself)
+        del kept_by_itself
+        waits.set()
+        thread.join_started()
+        done.append("all")
+
+    waits = threading.Event()
+    thread = UserCodeThread(target=begin, daemon=True)
+    thread.start()
+    waits.wait()
+    assert done == []
+    may_end.set()
+    thread.join()
+    assert done[-1] == "all"
+    names = ["of a pool", "of a pool in a cycle", "of a thread of its own", "of its own"]
+    assert sorted(done[:-1]) == names
+
+
+def test_it_waits_neither_for_daemons_nor_for_threads_of_others_nor_for_a_pool_in_use():
+    may_end, pool = threading.Event(), ThreadPoolExecutor(1)
+
+    def begin():
+        threading.Thread(target=may_end.wait, daemon=True).start()
+        pool.submit(int).result()
+        thread.join_started()
+
+    other = threading.Thread(target=may_end.wait)
+    other.start()
+    thread = UserCodeThread(target=begin, daemon=True)
+    thread.start()
+    thread.join()
+    assert other.is_alive()
+    may_end.set()
+    other.join()
+    pool.shutdown()

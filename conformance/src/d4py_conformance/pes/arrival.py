@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +45,15 @@ def is_mean(data: Any, mode: str) -> bool:
 
 
 class Weight(IterativePE):
-    """Holds so many bytes, and sends in which process."""
+    """Holds so many bytes."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.held = bytearray(b"\x01") * size
 
-    def _process(self, data: Any) -> int:
+    def _process(self, data: Any) -> Any:
         assert self.held[-1] == 1
-        return os.getpid()
+        return data
 
 
 def megabytes_of_run() -> float:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from itertools import groupby
 from math import isfinite
 from operator import itemgetter
-from threading import Thread
 from typing import Any, NamedTuple
 from weakref import finalize
 
@@ -37,6 +36,7 @@ from dispel4py.mapping import (
     MeterReport,
     PlanBundle,
     ProcessingError,
+    UserCodeThread,
     WorkerCodec,
     copy_item,
     picklable_error,
@@ -91,7 +91,7 @@ class Instance:
 
     async def begin(self, options: InstanceOptions) -> tuple[str, int]:
         """Start the thread; return the token and the number of the process."""
-        Thread(target=self._runner.run, args=[options], name=THREAD, daemon=True).start()
+        self._runner.start(options)
         return self._token, os.getpid()
 
     async def add(self, token: str, batches: list[Batch]) -> bool | None:
@@ -123,10 +123,19 @@ class _InstanceRunner:
         """The statistics so far."""
         return [] if self._executor is None else self._executor.stats
 
-    def run(self, options: InstanceOptions) -> None:
-        """Run the PE from its first item to its last."""
+    def start(self, options: InstanceOptions) -> None:
+        """Start the thread that runs the PE from its first item to its last."""
+        thread = UserCodeThread(
+            target=lambda: self._run_in(thread, options), name=THREAD, daemon=True
+        )
+        thread.start()
+
+    def _run_in(self, thread: UserCodeThread, options: InstanceOptions) -> None:
         with suppress(StoppedError):
-            self._channel.put(Ended(self._error_of(options)))
+            error = self._error_of(options)
+            if error is None:
+                thread.join_started()  # a worker that goes on ends them with itself
+            self._channel.put(Ended(error))
         if self._meter is not None:
             self._meter.stop()
         if self._executor is not None:

@@ -8,10 +8,10 @@ All names here are public.  Stable, so that only a new major version changes the
 (`Mapping`, `CheckingMapping`, `JoiningMapping`, `CollectiveMapping`, `Command`, `JobCommand`),
 `Capabilities`, the options and results of a run, the errors, and the functions.  The classes that
 run instances, count what they do and carry plans (`Executor`, `FailureCollector`, `Meter`, `Plan`,
-`PlanBundle`, `RunEvents`, `WorkerCodec`, `WorkerContext`, `WorkerPool`) may gain or lose parameters
-and attributes in a minor version, which its changelog lists.  Modules below ``dispel4py.engine``,
-``.processes``, ``.pickling``, ``.files``, ``.checks``, ``.exceptions``, ``.observing`` and
-``.standard_streams`` are private: import their names from here.
+`PlanBundle`, `RunEvents`, `UserCodeThread`, `WorkerCodec`, `WorkerContext`, `WorkerPool`) may gain
+or lose parameters and attributes in a minor version, which its changelog lists.  Modules below
+``dispel4py.engine``, ``.processes``, ``.pickling``, ``.files``, ``.checks``, ``.exceptions``,
+``.observing`` and ``.standard_streams`` are private: import their names from here.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ from dispel4py.workflow_graph import WorkflowGraph
 if TYPE_CHECKING:
     from dispel4py.engine.metering import Meter, MeterReport
     from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.user_code_thread import UserCodeThread
     from dispel4py.processes.worker_process import WorkerContext
     from dispel4py.processes.worker_reports import picklable_error
 
@@ -97,6 +98,7 @@ __all__ = [
     "ServiceError",
     "UnsupportedGraphError",
     "UsageError",
+    "UserCodeThread",
     "WorkerCodec",
     "WorkerContext",
     "WorkerLostError",
@@ -122,6 +124,7 @@ __all__ = [
 _IMPORTED_LATE = {
     "Meter": "dispel4py.engine.metering",
     "MeterReport": "dispel4py.engine.metering",
+    "UserCodeThread": "dispel4py.processes.user_code_thread",
     "WorkerContext": "dispel4py.processes.worker_process",
     "WorkerPool": "dispel4py.processes.pool",
     "picklable_error": "dispel4py.processes.worker_reports",

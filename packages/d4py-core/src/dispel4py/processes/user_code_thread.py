@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+from typing import Any
+
+
+class _InheritedFlag(int):
+    """0, so threads that inherit it are no daemons; each object is that of one `UserCodeThread`."""
 
 
 class UserCodeThread(threading.Thread):
@@ -12,9 +19,12 @@ class UserCodeThread(threading.Thread):
     it, it waits as if the PE had been called in the main thread: what they do would be lost else.
     """
 
+    #: The base class's flag, which the threads that this one starts, and their threads, inherit.
+    _daemonic: int
+
     def run(self) -> None:
         """Run the target."""
-        self._daemonic = False  # for threads that it starts; Python has made this one a daemon
+        self._daemonic = _InheritedFlag()  # Python has made this one a daemon
         try:
             super().run()
         finally:
@@ -23,3 +33,27 @@ class UserCodeThread(threading.Thread):
     def abandon(self) -> None:
         """Let threads that start from now on be daemons, too."""
         self._daemonic = True
+
+    def join_started(self) -> None:
+        """Wait for the threads that this thread, which calls this, and its threads have started.
+
+        Without those that were made daemons, and those of a `ThreadPoolExecutor` that something
+        still refers to: such a pool, of a module for example, waits for more work.
+        """
+        gc.collect()  # ends pools that nothing but a cycle of references still holds
+        while threads := [*filter(self._has_to_end, threading.enumerate())]:
+            for thread in threads:
+                thread.join()
+
+    def _has_to_end(self, thread: threading.Thread) -> bool:
+        has_started = thread is not self and thread._daemonic is self._daemonic  # type: ignore[attr-defined]
+        return has_started and not _is_of_pool_in_use(thread)
+
+
+def _is_of_pool_in_use(thread: threading.Thread) -> bool:
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    if pools is None or thread not in pools._threads_queues:
+        return False
+    # A thread that has just ended has no arguments any more.
+    reference, *_ = getattr(thread, "_args", None) or [lambda: None]
+    return reference() is not None
