@@ -40,14 +40,17 @@ class UserCodeThread(threading.Thread):
         Without those that were made daemons, and those of a `ThreadPoolExecutor` that something
         still refers to: such a pool, of a module for example, waits for more work.
         """
-        gc.collect()  # ends pools that nothing but a cycle of references still holds
+        if any(map(self._has_started, threading.enumerate())):
+            gc.collect()  # ends pools that nothing but a cycle of references still holds
         while threads := [*filter(self._has_to_end, threading.enumerate())]:
             for thread in threads:
                 thread.join()
 
     def _has_to_end(self, thread: threading.Thread) -> bool:
-        has_started = thread is not self and thread._daemonic is self._daemonic  # type: ignore[attr-defined]
-        return has_started and not _is_of_pool_in_use(thread)
+        return self._has_started(thread) and not _is_of_pool_in_use(thread)
+
+    def _has_started(self, thread: threading.Thread) -> bool:
+        return thread is not self and thread._daemonic is self._daemonic  # type: ignore[attr-defined]
 
 
 def _is_of_pool_in_use(thread: threading.Thread) -> bool:
