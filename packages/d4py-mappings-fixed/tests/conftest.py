@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from fixed_helpers.zmq_hosts import Hosts, host_folders
 from hypothesis import settings
 
 from d4py_conformance import suite
@@ -285,3 +286,18 @@ def installed(request):
         return name
 
     return check
+
+
+@pytest.fixture
+def host_folder():
+    """A folder for each of two hosts; the workflow is in the driver's."""
+    with host_folders() as made:
+        yield made
+
+
+@pytest.fixture
+def hosts(host_folder):
+    """Two hosts for `zmq_multi`, both this one."""
+    made = Hosts(host_folder)
+    yield made
+    made.stop()

@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from fixed_helpers.zmq_hosts import EXPECTED, Hosts, host_folders, results
+from fixed_helpers.zmq_hosts import EXPECTED, results
 
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.subprocesses.network_namespaces import ended
@@ -17,21 +17,6 @@ from dispel4py.result import RunOptions
 pytest.importorskip("zmq")
 
 from d4py_fixed.zmq.coordinator import run_on_hosts
-
-
-@pytest.fixture
-def folder():
-    """A folder for each host; the workflow is in the driver's."""
-    with host_folders() as made:
-        yield made
-
-
-@pytest.fixture
-def hosts(folder):
-    """Two hosts, both this one."""
-    made = Hosts(folder)
-    yield made
-    made.stop()
 
 
 class TestRuns:
@@ -90,14 +75,14 @@ class TestRuns:
         ended(hosts.agent("-n", 1, D4PY_KEY=re.search(r"D4PY_KEY=(\S+) dispel4py", shown)[1]), 0)
         assert results(ended(driver, 0)[0]) == EXPECTED
 
-    def test_the_key_may_be_in_a_file(self, hosts, folder):
-        driver = hosts.driver("-i", 100, "-n", 4, "--key-file", folder / "key", D4PY_KEY="")
-        wait_until((folder / "key").exists, "no key")
-        wait_until(lambda: (folder / "key").stat().st_size, "no key")
-        ended(hosts.agent("-n", 4, "--key-file", folder / "key", D4PY_KEY=""), 0)
+    def test_the_key_may_be_in_a_file(self, hosts, host_folder):
+        driver = hosts.driver("-i", 100, "-n", 4, "--key-file", host_folder / "key", D4PY_KEY="")
+        wait_until((host_folder / "key").exists, "no key")
+        wait_until(lambda: (host_folder / "key").stat().st_size, "no key")
+        ended(hosts.agent("-n", 4, "--key-file", host_folder / "key", D4PY_KEY=""), 0)
         out, err = ended(driver, 0)
         assert results(out) == EXPECTED
-        assert not (folder / "key").exists()
+        assert not (host_folder / "key").exists()
         assert "D4PY_KEY" not in err
 
     def test_a_host_with_another_key_is_rejected_and_reported(self, hosts):

@@ -7,27 +7,12 @@ import socket
 import subprocess
 
 import pytest
-from fixed_helpers.zmq_hosts import COMMAND, SECRET, Hosts, host_folders
+from fixed_helpers.zmq_hosts import COMMAND, SECRET
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.waiting import LIMIT
 
 pytest.importorskip("zmq")
-
-
-@pytest.fixture
-def folder():
-    """A folder for each host; the workflow is in the driver's."""
-    with host_folders() as made:
-        yield made
-
-
-@pytest.fixture
-def hosts(folder):
-    """Two hosts, both this one."""
-    made = Hosts(folder)
-    yield made
-    made.stop()
 
 
 @pytest.mark.slow
@@ -114,10 +99,10 @@ class TestUsageErrors:
             (["-n", "3"], "a WORKFLOW is missing"),
         ],
     )
-    def test_invalid_arguments_are_errors(self, folder, arguments, message):
+    def test_invalid_arguments_are_errors(self, host_folder, arguments, message):
         done = subprocess.run(
             [COMMAND, "zmq_multi", *arguments],
-            cwd=folder / "here",
+            cwd=host_folder / "here",
             env={**os.environ, "D4PY_KEY": SECRET},
             capture_output=True,
             text=True,
@@ -127,7 +112,7 @@ class TestUsageErrors:
         assert done.returncode == 2
         assert message in done.stderr
 
-    def test_a_missing_key_is_an_error(self, folder):
+    def test_a_missing_key_is_an_error(self, host_folder):
         environment = {name: text for name, text in os.environ.items() if name != "D4PY_KEY"}
         done = subprocess.run(
             [COMMAND, "zmq_multi", "--connect", "tcp://127.0.0.1:1"],

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from fixed_helpers.zmq_hosts import SECRET, Hosts, host_folders, results
+from fixed_helpers.zmq_hosts import SECRET, Hosts, results
 
 from d4py_conformance.subprocesses.network_namespaces import (
     ended,
@@ -24,22 +24,15 @@ pytest.importorskip("zmq")
 
 
 @pytest.fixture
-def folder():
-    """A folder for each host; the workflow is in the driver's."""
-    with host_folders() as made:
-        yield made
-
-
-@pytest.fixture
 def namespaces():
     with two_namespaces() as names:
         yield names
 
 
 @pytest.fixture
-def two_hosts(folder, namespaces):
+def two_hosts(host_folder, namespaces):
     """Two hosts that share a cable, and a disk for the sake of the tests."""
-    made = Hosts(folder, "192.0.2.1", [in_namespace(name) for name in namespaces])
+    made = Hosts(host_folder, "192.0.2.1", [in_namespace(name) for name in namespaces])
     yield made
     made.stop()
 
@@ -63,9 +56,15 @@ with open(sys.argv[1], "wb") as file:
 
 
 class TestNamespaces:
-    def test_data_on_the_cable_cannot_be_read(self, two_hosts, namespaces, folder):
+    def test_data_on_the_cable_cannot_be_read(self, two_hosts, namespaces, host_folder):
         listener = subprocess.Popen(
-            [*in_namespace(namespaces[1]), sys.executable, "-c", LISTENER, folder / "recorded"],
+            [
+                *in_namespace(namespaces[1]),
+                sys.executable,
+                "-c",
+                LISTENER,
+                host_folder / "recorded",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -77,7 +76,7 @@ class TestNamespaces:
         assert results(out) == {f"marker-on-the-wire {n}: 1000" for n in range(10)}
         ended(agent, 0)
         listener.communicate(timeout=LIMIT)
-        recorded = (folder / "recorded").read_bytes()
+        recorded = (host_folder / "recorded").read_bytes()
         assert len(recorded) > 20_000
         for word in (b"marker", b"on-the-wire", b"Middle", b"pickle", SECRET.encode()):
             assert word not in recorded
