@@ -119,6 +119,7 @@ def test_objects(benchmark, capsys, make):
     library = make.__name__.partition("_")[0]
     if library not in OF_NUMPY and importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
+    make()  # so that its library is imported here, and not by the processes that are measured
     by_turns(
         benchmark,
         capsys,
