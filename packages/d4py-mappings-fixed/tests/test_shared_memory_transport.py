@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from d4py_fixed.engine.frames import Items, from_parts, to_parts
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
@@ -68,16 +69,38 @@ def test_a_block_is_reused_once_its_receiver_has_released_it(pair: Pair) -> None
         assert pair.ranks[0].receive(0.0) is None  # which frees the block
 
 
-@pytest.mark.parametrize("kind", ["array", "bytes"])
-def test_an_array_is_borrowed_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
-    numpy = pytest.importorskip("numpy")
-    large = numpy.arange(100_000) if kind == "array" else bytes(800_000)
+@pytest.mark.parametrize("kind", ["array", "Arrow", "bytes"])
+def test_arrays_are_borrowed_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
+    large: Any = bytes(800_000)
+    if kind == "array":
+        large = pytest.importorskip("numpy").arange(100_000)
+    elif kind == "Arrow":
+        large = pytest.importorskip("pyarrow").array(range(100_000)).buffers()[1]
     pair.ranks[0].send(1, [memoryview(large).cast("B")])
     arrived = pair.ranks[1].receive(5.0)
     assert arrived is not None
     (part,) = arrived[1]
     assert bytes(part) == bytes(large)
-    assert type(part) is (memoryview if kind == "array" else bytearray)
+    assert type(part) is (bytearray if kind == "bytes" else memoryview)
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+def test_m2_a_table_stays_in_its_block_until_nothing_refers_to_it(pair: Pair, library: str) -> None:
+    table: Any = pytest.importorskip("pyarrow").table({"a": range(100_000)})
+    if library == "polars":
+        table = pytest.importorskip("polars").from_arrow(table)
+    pair.ranks[0].send(1, to_parts(Items(0, 0, "input", [table])))
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    received = from_parts(arrived[1])
+    del arrived
+    assert pair.ranks[1].receive(0.0) is None
+    assert pair.inner[0].receive(0.0) is None  # nothing was released
+    assert isinstance(received, Items)
+    assert received.items[0].equals(table)
+    del received
+    assert pair.ranks[1].receive(0.0) is None
+    assert pair.inner[0].receive(0.0) is not None
 
 
 def test_a_rank_that_cannot_map_an_arena_reads_it(

@@ -1,9 +1,9 @@
 """`SharedMemoryTransport`: large buffers through shared memory, all else by another transport.
 
 The sender copies a large part into its arena and sends its position.  The receiver copies the part
-out, or, if it is an array, borrows the block; it reports released blocks together with the next
-frame that it sends to the same rank.  Parts for which the arena has no room are sent by the other
-transport.
+out, or, if it is an array's or an Arrow buffer's, borrows the block; it reports released blocks
+together with the next frame that it sends to the same rank.  Parts for which the arena has no room
+are sent by the other transport.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class SharedMemoryTransport:
 
     Each frame is preceded by a header: the blocks of the receiver's arena that were released, and
     for each part of the frame the offset and size of its block (a size of 0 if the part follows),
-    and whether it is an array.
+    and whether the receiver may leave it there.
 
     Args:
         inner: carries the header and all other parts.
@@ -96,7 +96,7 @@ class SharedMemoryTransport:
                 rest.append(part)
                 positions += _POSITION.pack(0, 0, False)
             else:
-                positions += _POSITION.pack(offset, view.nbytes, is_array(view.obj))
+                positions += _POSITION.pack(offset, view.nbytes, _may_stay(view.obj))
         released = _encode_released(self._memory.take_released(rank))
         self._inner.send(rank, [released + positions, *rest])
 
@@ -135,10 +135,10 @@ class SharedMemoryTransport:
             assert memory.arena is not None
             memory.arena.release(offset)
         opened: list[Part] = []
-        for offset, size, is_of_array in _POSITION.iter_unpack(header[end:]):
+        for offset, size, may_stay in _POSITION.iter_unpack(header[end:]):
             if not size:
                 opened.append(next(rest))
-            elif is_of_array:
+            elif may_stay:
                 opened.append(memory.blocks_of(rank).borrow(offset, size))
             else:
                 opened.append(memory.blocks_of(rank).copy(offset, size))
@@ -148,3 +148,14 @@ class SharedMemoryTransport:
 def _encode_released(offsets: Sequence[int]) -> bytearray:
     """Return the header of a frame without parts."""
     return bytearray(struct.pack(f"!{1 + len(offsets)}Q", len(offsets), *offsets))
+
+
+def _may_stay(owner: object) -> bool:
+    """Return whether whatever is unpickled with a part refers to its memory as long as it lives.
+
+    So do NumPy's arrays, and Arrow's, which polars' frames are pickled as.  Anything else may be
+    handed out as it is, and is to be an object of its own then.
+    """
+    kind = type(owner)
+    is_of_arrow = kind.__module__ == "pyarrow.lib" and kind.__name__.endswith("Buffer")
+    return is_of_arrow or is_array(owner)
