@@ -4,7 +4,14 @@ import threading
 
 import pytest
 
-from d4py_conformance.subprocesses.workflow_files import EXPECTED, HELPER, LAST, WORKFLOW, script
+from d4py_conformance.subprocesses.workflow_files import (
+    EXPECTED,
+    HELPER,
+    LAST,
+    WORKFLOW,
+    assert_only_the_script_is_blamed,
+    script,
+)
 from dispel4py import SimpleFunctionPE, run
 from dispel4py.errors import OptionError
 from dispel4py.loading import load_graph
@@ -213,7 +220,7 @@ def test_a_script_without_a_guard_is_reported_otherwise(start, write, wait_until
     program = start(write("script.py", script), mapping, method)
     status, _, err = program.end()
     assert status == 1
-    assert "if __name__ == '__main__':" in err.splitlines()[-1]
+    assert_only_the_script_is_blamed(err)
     wait_until(lambda: not program.left(), "the end of all processes and files")
 
 

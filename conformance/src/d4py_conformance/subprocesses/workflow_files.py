@@ -56,3 +56,14 @@ def script(call: str) -> str:
     """
     main = 'if __name__ == "__main__":\n    import sys\n    from dispel4py import run\n'
     return WORKFLOW + main + textwrap.indent(textwrap.dedent(call), "    ")
+
+
+def assert_only_the_script_is_blamed(errors: str) -> None:
+    """Fail unless what a script without a guard has printed shows its call, and what to do."""
+    *traceback, error = errors.splitlines()
+    assert error.endswith(
+        "the main script calls run() when a worker process imports it; call it below:"
+        " if __name__ == '__main__':"
+    ), errors
+    assert errors.count("Traceback") == 1, errors
+    assert not [line for line in traceback if "dispel4py" in line and "File" in line], errors

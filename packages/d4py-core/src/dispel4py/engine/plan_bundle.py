@@ -31,7 +31,7 @@ from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_mo
 from dispel4py.pickling.interned_strings import PrimedMemo
 from dispel4py.pickling.local_copies import reduce_portably
 from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
-from dispel4py.processes.start_methods import imports_main, main_is_shared
+from dispel4py.processes.start_methods import end_if_imports_main, main_is_shared
 
 
 @dataclass(eq=False, repr=False)
@@ -151,7 +151,7 @@ def make_bundle(
     multi_host: bool = False,
     origin: Origin | None = None,
 ) -> PlanBundle:
-    """Serialize a plan for worker processes.
+    """Serialize a plan for worker processes; see `end_if_imports_main`.
 
     Args:
         plan: the plan.
@@ -163,10 +163,8 @@ def make_bundle(
 
     Raises:
         GraphError: PEs cannot be pickled; each is named with the attribute that cannot be.
-        RunError: this process is importing the main script, to become a worker itself.
     """
-    if imports_main():  # before anything is started or written that would have to be undone
-        raise RunError("run() was called while a worker process imported the main script")
+    end_if_imports_main()  # before anything is started or written that would have to be undone
     modules, argv = tuple(loaded_sources()), tuple(sys.argv)
     shared = main_is_shared(start_method) and not multi_host
     definitions = b"" if shared else _definitions(codec)

@@ -15,13 +15,18 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
-from dispel4py.errors import D4pyError, OptionError, RunError, WorkerLostError
+from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.one_time_claim import OneTimeClaim
 from dispel4py.processes.process_table import is_running
 from dispel4py.processes.shutdown_watch import ShutdownWatch
-from dispel4py.processes.start_methods import Start, ready_to_start
+from dispel4py.processes.start_methods import (
+    RAN_IN_IMPORT,
+    Start,
+    fork_server_status,
+    ready_to_start,
+)
 from dispel4py.processes.start_watch import StartWatch
 from dispel4py.processes.worker_descendants import WorkerDescendants
 from dispel4py.processes.worker_exit import describe_threads
@@ -32,6 +37,10 @@ from dispel4py.processes.zygote import Zygote
 _UNREPORTED = (
     "; see what it printed; workers that are not forked import the main script, which"
     " must call run() below: if __name__ == '__main__':"
+)
+_RUNS_IN_IMPORT = (
+    "the main script calls run() when a worker process imports it; call it below:"
+    " if __name__ == '__main__':"
 )
 
 
@@ -112,6 +121,7 @@ class WorkerPool:
         Returns:
             The errors that workers reported, and a `WorkerLostError` for each that exited without
             a report, has not begun in time, or was stopped for too long; the last two are killed.
+            A `UsageError` if a worker would have started a run when it imported the main script.
         """
         failures = [
             failure
@@ -216,7 +226,7 @@ class WorkerPool:
         except BaseException as error:
             receiver.close()
             if isinstance(error, OSError | EOFError | ImportError):
-                raise _start_failure(error, number, self._how.method) from error
+                raise _start_failure(error, number, self._how.method) from None
             raise
         finally:
             sender.close()
@@ -248,6 +258,8 @@ class WorkerPool:
         if has_exited:
             self._ended.add(number)
             self._descendants.kill_of(pid)
+            if process.exitcode == RAN_IN_IMPORT and self._start_watch.is_starting(number):
+                return UsageError(_RUNS_IN_IMPORT)
             return WorkerLostError(number, pid, self._cause_of_loss(number))
         late = self._start_watch.check(number, pid)
         if late is not None:
@@ -288,6 +300,8 @@ def _start_failure(error: Exception, number: int, method: str) -> D4pyError:
     if method == "forkserver" and isinstance(error, ConnectionError | EOFError | FileNotFoundError):
         # Since Python 3.14 the fork server imports the main script, and ends where that raises.  If
         # it is killed, its workers end, and remove the folder of its socket.
+        if fork_server_status() == RAN_IN_IMPORT:
+            return UsageError(_RUNS_IN_IMPORT)
         return RunError(f"cannot start worker {number}: the fork server has ended{_UNREPORTED}")
     if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.ENOMEM):
         return RunError(

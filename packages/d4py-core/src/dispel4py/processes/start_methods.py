@@ -34,6 +34,9 @@ START_METHODS = ("fork", "forkserver", "spawn")
 _ON_LINUX = sys.platform == "linux"
 #: Signals that stop a program; they are blocked while processes are started.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Exit status of a process that was to become a worker, but whose import of the main script made it
+#: start a run.
+RAN_IN_IMPORT = 96
 
 
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +111,29 @@ def safe_start_method() -> str:
 def imports_main() -> bool:
     """Return whether this process imports the main script before it becomes a worker."""
     return getattr(current_process(), "_inheriting", False)
+
+
+def end_if_imports_main() -> None:
+    """End this process with the status `RAN_IN_IMPORT` if it imports the main script.
+
+    The process that starts workers reports that, once, and with what to do; an error here would be
+    printed by each of them.
+    """
+    if imports_main():
+        from dispel4py.standard_streams.output import flush_standard_streams
+
+        flush_standard_streams()
+        os._exit(RAN_IN_IMPORT)
+
+
+def fork_server_status() -> int | None:
+    """Return the exit status of the fork server, which has ended; None if there is none."""
+    server: Any = forkserver
+    pid = server._forkserver._forkserver_pid
+    if pid is None:
+        return None
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # multiprocessing waits for it, too
+    return None if ended is None else ended.si_status
 
 
 def main_is_shared(start_method: str | None = None) -> bool:
