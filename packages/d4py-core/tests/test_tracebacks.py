@@ -2,12 +2,20 @@
 
 import linecache
 import pickle
+import signal
 import threading
+import traceback
 
 import pytest
 
 from dispel4py import IterativePE, ProcessingError, ProducerPE, UsageError, WorkflowGraph, run
-from dispel4py.errors import format_user_traceback, name_list
+from dispel4py.errors import (
+    ServiceError,
+    UndeclaredStateError,
+    WorkerLostError,
+    format_user_traceback,
+    name_list,
+)
 from dispel4py.exceptions.tracebacks import with_source
 
 
@@ -57,11 +65,50 @@ class Group(IterativePE):
         raise ExceptionGroup("two", errors)
 
 
-def failing(pe):
+class Counts(IterativePE):
+    number = 0
+
+    def _process(self, data):
+        self.number += 1
+
+
+class IsInterrupted(IterativePE):
+    def _process(self, data):
+        signal.raise_signal(signal.SIGINT)
+
+
+class Lost:
+    """A mapping that loses a worker, a service or is interrupted as it waits."""
+
+    name = "lost"
+    capabilities = frozenset()
+
+    def __init__(self, error):
+        self.error = error
+
+    def add_arguments(self, parser):
+        pass
+
+    def run(self, graph, inputs, options):
+        try:
+            open_connection()
+        except OSError as error:
+            raise self.error from error
+
+
+def open_connection():
+    raise ConnectionRefusedError("refused")
+
+
+def graph_of(pe):
     graph = WorkflowGraph()
     graph.connect(Count(), "output", pe, "input")
+    return graph
+
+
+def failing(pe):
     with pytest.raises(ProcessingError) as caught:
-        run(graph)
+        run(graph_of(pe))
     return caught.value
 
 
@@ -141,9 +188,46 @@ def test_lines_that_only_this_process_knows_are_filled_in(monkeypatch):
 
 @pytest.mark.parametrize("wrong", [{"inputs": {"Nobody": 3}}, {"mapping": "simpel"}, {"seed": -1}])
 def test_a_wrong_call_shows_no_frame_of_d4py_below_the_call_of_run(wrong):
-    graph = WorkflowGraph()
-    graph.connect(Count(), "output", Chained(), "input")
     with pytest.raises(UsageError) as caught:
-        run(graph, **wrong)
+        run(graph_of(Chained()), **wrong)
+
+    assert caught.value.__traceback__.tb_next is None
+
+
+def test_undeclared_state_shows_no_frame_of_d4py_below_the_call_of_run():
+    with pytest.raises(UndeclaredStateError) as caught:
+        run(graph_of(Counts()), inputs=3, strict=True)
+
+    assert caught.value.__traceback__.tb_next is None
+
+
+@pytest.mark.parametrize("error", [WorkerLostError(1, 2, "killed"), ServiceError("refused")])
+def test_what_is_lost_shows_no_frame_of_d4py_below_the_call_of_run(error):
+    with pytest.raises(type(error)) as caught:
+        run(graph_of(Counts()), Lost(error))
+
+    assert caught.value.__traceback__.tb_next is None
+
+
+def test_the_cause_of_a_failed_service_has_no_frames():
+    with pytest.raises(ServiceError) as caught:
+        run(graph_of(Counts()), Lost(ServiceError("refused")))
+
+    assert str(caught.value.__cause__) == "refused"
+    assert caught.value.__cause__.__traceback__ is None
+
+
+def test_ctrl_c_shows_where_the_pe_was_and_no_frame_of_d4py():
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(graph_of(IsInterrupted()))
+
+    frames = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert frames[1] == "_process"
+    assert "dispel4py/" not in "".join(traceback.format_tb(caught.value.__traceback__))
+
+
+def test_ctrl_c_in_the_midst_of_d4py_shows_the_call_of_run_alone():
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(graph_of(Counts()), Lost(KeyboardInterrupt()))
 
     assert caught.value.__traceback__.tb_next is None

@@ -273,14 +273,19 @@ class ProcessingError(RunError):
 
     def drop_frames(self) -> None:
         """Drop the frames of this error and of its causes; their text is kept."""
-        for exception in _all_of(self):
-            exception.__traceback__ = None
+        drop_frames(self)
         self._note_traceback()
 
     def _note_traceback(self) -> None:
         note = f"The traceback of {self.pe_id}:\n{self.user_traceback.rstrip()}"
         if self.has_frames and note not in getattr(self, "__notes__", ()):
             self.add_note(note)
+
+
+def drop_frames(exception: BaseException) -> None:
+    """Drop the frames of an exception and of its causes."""
+    for one in _all_of(exception):
+        one.__traceback__ = None
 
 
 def shorten(value: Any, limit: int = 200) -> str:

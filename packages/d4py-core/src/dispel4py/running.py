@@ -18,7 +18,14 @@ from dispel4py.checks.undeclared_state import (
 from dispel4py.engine.failures import count_failures
 from dispel4py.engine.random_streams import draw_seed, preserved_generators
 from dispel4py.engine.run_events import RunEvents
-from dispel4py.errors import OptionError, ProcessingError, UndeclaredStateError, UsageError
+from dispel4py.errors import (
+    D4pyError,
+    OptionError,
+    ServiceError,
+    UndeclaredStateError,
+    drop_frames,
+)
+from dispel4py.exceptions.tracebacks import from_called_frame
 from dispel4py.logs import RUN_LOG
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 from dispel4py.result import OnFailure, OnResult, RunOptions, RunResult, RunStats
@@ -109,9 +116,15 @@ def run(
         if record:
             return _recorded(lambda how: run_on(chosen, graph, inputs, how), run_options)
         return execute_run(lambda how: run_on(chosen, graph, inputs, how), run_options)
-    except (ProcessingError, UsageError) as error:
+    except ServiceError as error:
+        drop_frames(error)  # its causes are errors of the service's client, which it repeats
+        raise
+    except D4pyError as error:
         # The frames between here and the cause are d4py's, and would hide those of the user.
         error.__traceback__ = None
+        raise
+    except KeyboardInterrupt as error:
+        error.__traceback__ = from_called_frame(error.__traceback__)
         raise
 
 

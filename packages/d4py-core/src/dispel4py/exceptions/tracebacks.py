@@ -57,6 +57,24 @@ def from_users_frame(trace: TracebackType | None) -> TracebackType | None:
     return found or trace
 
 
+def from_called_frame(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame of the user's code that d4py has called on.
+
+    Unlike those of `from_users_frame`, frames of libraries that d4py uses are none of these.
+
+    Returns:
+        None if there is no such frame.
+    """
+    caller = ""
+    while trace is not None:
+        filename = trace.tb_frame.f_code.co_filename
+        if caller in _CALLERS and not _is_own(filename):
+            return trace
+        caller = filename.removeprefix(_OWN_FOLDER)
+        trace = trace.tb_next
+    return None
+
+
 def with_source(text: str) -> str:
     """Return the text of a traceback with source lines added that only this process has.
 
