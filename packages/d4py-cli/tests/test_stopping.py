@@ -192,22 +192,23 @@ def test_a_workflow_can_be_interrupted_while_it_is_imported(start, write, folder
     assert process.wait(timeout=LIMIT) == 130
 
 
+TALKING_ON = """
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+class Count(ProducerPE):
+    def _process(self, inputs):
+        return "x" * 100
+class Show(IterativePE):
+    def _process(self, data):
+        print(data)
+        return data
+graph = WorkflowGraph()
+graph.connect(Count(), "output", Show(), "input")
+"""
+
+
 @pytest.mark.parametrize("options", [["--output", "-"], []])
 def test_a_reader_that_has_had_enough_is_no_error(start, endless, write, options):
-    write(
-        "talk.py",
-        """
-        from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph
-        class Count(ProducerPE):
-            def _process(self, inputs):
-                return "x" * 100
-        class Show(ConsumerPE):
-            def _process(self, data):
-                print(data)
-        graph = WorkflowGraph()
-        graph.connect(Count(), "output", Show(), "input")
-        """,
-    )
+    write("talk.py", TALKING_ON)
     workflow = endless if options else "talk.py"
     process = start("simple", workflow, "-i", 10_000_000, "-q", *options)
     head = subprocess.run(
@@ -218,6 +219,25 @@ def test_a_reader_that_has_had_enough_is_no_error(start, endless, write, options
     assert process.wait(timeout=LIMIT) == 1
     assert head.stdout.count(b"\n") == 1
     assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@pytest.mark.parametrize("option", ["--output", "--failures"])
+def test_results_that_a_file_lacks_as_a_reader_has_had_enough_are_an_error(
+    start, write, mapping, option
+):
+    write("talk.py", TALKING_ON)
+    on_error = ["--on-error", "stop"]
+    process = start(mapping, "talk.py", "-i", 10_000_000, "-q", *on_error, option, "out.jsonl")
+    assert process.stdout.readline() == b"x" * 100 + b"\n"
+    process.stdout.close()
+    process.stdout = None
+    assert process.wait(timeout=LIMIT) == 1
+    assert process.stderr.read().decode() == (
+        "dispel4py: error: the run has ended early: a PE printed to standard output, which its"
+        " reader has closed; 'out.jsonl' has only what came before; to run to the end, write what"
+        " PEs print to a file, too: > FILE\n"
+    )
 
 
 def test_a_reader_that_wants_only_the_beginning_of_the_results_is_no_error(start, write):

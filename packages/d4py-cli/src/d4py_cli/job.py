@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
 from d4py_cli.imported import resume_collection
 from d4py_cli.inputs import read_inputs
-from d4py_cli.lines import OutputClosedError, print_message
+from d4py_cli.lines import OutputClosedError, is_print_to_closed_output, print_message
 from d4py_cli.output.choosing import open_output
 from d4py_cli.records import (
     FORMER_NAMES,
@@ -26,7 +26,7 @@ from d4py_cli.records import (
 from d4py_cli.reporting import Reporter
 from d4py_cli.results import print_outputs, print_outputs_so_far
 from d4py_cli.skipped import FailureLines, check_skipped, summary
-from dispel4py.errors import OptionError, UnknownMappingError
+from dispel4py.errors import OptionError, RunError, UnknownMappingError, name_list
 from dispel4py.loading import LoadedWorkflow, load_module
 from dispel4py.registry import CollectiveMapping, JoiningMapping, Mapping, load_mapping
 from dispel4py.result import RunOptions, RunResult
@@ -206,6 +206,8 @@ def run_and_report(
                     print_outputs_so_far(error, where_all(records))
                 if isinstance(error, KeyboardInterrupt):
                     announce_writing(records)
+                elif is_print_to_closed_output(error):
+                    _refuse_half_written(options.output, options.failures)
                 raise
             reporter.finish(result)
             for record in records:
@@ -260,6 +262,20 @@ def _check_apart(options: argparse.Namespace) -> None:
 def _any_is_closed(*files: JsonLines | CollectedOutput | FailureLines | None) -> bool:
     """Return whether the reader of one of the files has closed it."""
     return any(file is not None and file.is_closed for file in files)
+
+
+def _refuse_half_written(*targets: str | None) -> None:
+    """Say which files lack results, since PEs can no longer print: `head` and the like say nothing.
+
+    Raises:
+        RunError: there are such files.
+    """
+    if files := [target for target in targets if target not in (None, "-")]:
+        raise RunError(
+            "the run has ended early: a PE printed to standard output, which its reader has closed;"
+            f" {name_list(files)} has only what came before; to run to the end, write what PEs"
+            " print to a file, too: > FILE"
+        )
 
 
 def _notes(

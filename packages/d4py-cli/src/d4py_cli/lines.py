@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from d4py_cli.locks import is_named, lock_for_writing
-from dispel4py.errors import OptionError, RunError
+from dispel4py.errors import OptionError, ProcessingError, RunError
 from dispel4py.standard_streams.output import write_line
 
 
@@ -173,3 +174,22 @@ def _is_regular(file: TextIO) -> bool:
 
 def _open_without_truncating(name: str, flags: int) -> int:
     return os.open(name, flags & ~os.O_TRUNC, 0o666)
+
+
+def is_print_to_closed_output(error: BaseException) -> bool:
+    """Return whether a PE printed to a standard output that its reader has closed."""
+    return (
+        isinstance(error, ProcessingError)
+        and error.reason.startswith("BrokenPipeError")
+        and is_output_closed()
+    )
+
+
+def is_output_closed() -> bool:
+    """Return whether the reader of standard output has closed it, as `head` does."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError, AttributeError):
+        return False

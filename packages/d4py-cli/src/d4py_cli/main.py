@@ -7,7 +7,6 @@ Results go to standard output, everything else to standard error.
 from __future__ import annotations
 
 import os
-import select
 import sys
 import threading
 import time
@@ -15,7 +14,12 @@ import traceback
 from collections.abc import Sequence
 
 from d4py_cli.exit_statuses import INTERRUPTED
-from d4py_cli.lines import OutputClosedError, print_message
+from d4py_cli.lines import (
+    OutputClosedError,
+    is_output_closed,
+    is_print_to_closed_output,
+    print_message,
+)
 from d4py_cli.migration.owners import other_owner
 from d4py_cli.results import flush_output
 from d4py_cli.signals import signals_as_interrupts
@@ -88,14 +92,14 @@ def _run(argv: Sequence[str]) -> int:
     except OutputClosedError:
         return 1
     except D4pyError as error:
-        if _is_print_to_closed_output(error):
+        if is_print_to_closed_output(error):
             return 1
         if shown := _traceback_of(error):
             print_message(shown.rstrip("\n"), end="\n\n")
         _print_message(f"error: {error}")
         return error.exit_status
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and _is_output_closed():
+        if isinstance(error, BrokenPipeError) and is_output_closed():
             return 0  # the work is done; the reader, such as `head`, has ended before
         if isinstance(error, FileNotFoundError) and _is_folder_gone():
             _print_message(
@@ -165,25 +169,6 @@ def _traceback_of(error: D4pyError) -> str:
     if isinstance(error, ProcessingError):
         return error.user_traceback if error.has_frames else ""
     return error.user_traceback if isinstance(error, WorkflowLoadError) else ""
-
-
-def _is_print_to_closed_output(error: D4pyError) -> bool:
-    """Return whether a PE printed to a standard output that its reader has closed."""
-    return (
-        isinstance(error, ProcessingError)
-        and error.reason.startswith("BrokenPipeError")
-        and _is_output_closed()
-    )
-
-
-def _is_output_closed() -> bool:
-    """Return whether the reader of standard output has closed it, as `head` does."""
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _is_folder_gone() -> bool:
