@@ -7,6 +7,7 @@ import ssl
 import pytest
 import trustme
 from dynamic_helpers.disturbed_runs import make_graph
+from dynamic_helpers.replicated import Sentinel
 
 from d4py_conformance.chaos.tcp_proxy import Proxy
 from d4py_conformance.pes.common import Relay
@@ -159,3 +160,17 @@ class TestTls:
     def test_a_server_that_does_not_use_tls_is_reported(self, port):
         message = refusal(f"rediss://127.0.0.1:{port}")
         assert "if it does not use TLS, its URL begins with redis://" in message
+
+
+@pytest.fixture
+def sentinel(need_server):
+    made = Sentinel()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("setting", ["", "?protocol=2"])
+def test_a_sentinel_is_reported_with_the_name_of_the_server_that_it_watches(sentinel, setting):
+    error = refusal(sentinel.url + setting)
+    assert "is a Sentinel" in error
+    assert error.endswith("redis+sentinel://HOST:PORT/d4py")

@@ -201,3 +201,14 @@ class Watched(Group):
             if node.answers() and node.client.info("replication")["role"] == "master":
                 return node.client.keys("d4py:*")
         return None
+
+
+class Sentinel(Group):
+    """A Sentinel; the server that it watches does not run."""
+
+    def _begin(self):
+        port, watched = self.ports(2)
+        path = self.folder / "sentinel.conf"
+        path.write_text(f"sentinel monitor {Watched.NAME} {HOST} {watched} 1\n")
+        self.start(port, str(path), "--sentinel")
+        self.url = f"redis://{HOST}:{port}"

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
@@ -100,7 +100,11 @@ def _reachable_server(options: Mapping[str, Any]) -> Address | None:
             named = named._replace(nodes=_cluster_nodes(named))
             with connect(named) as client:
                 client.ping()
-                process = None if named.may_be_replaced else _process_of(client)
+                process = None
+                if not named.may_be_replaced:
+                    info = _server_info(client)
+                    _check_is_no_sentinel(info, client, named)
+                    process = local_process(info)
                 named = named._replace(largest=_largest_value(client), process=process)
     except TypeError as error:  # a setting that this kind of connection does not have
         raise OptionError(
@@ -144,12 +148,27 @@ def _largest_value(client: redis.Redis) -> int:
     return min(size, _LARGEST_IN_STREAM)
 
 
-def _process_of(client: redis.Redis) -> int | None:
+def _server_info(client: redis.Redis) -> dict[str, Any]:
     try:
         info: Any = client.info("server")
     except redis.ResponseError:  # not every user is allowed to
-        return None
-    return local_process(info)
+        return {}
+    found: dict[str, Any] = info
+    return found
+
+
+def _check_is_no_sentinel(info: dict[str, Any], client: redis.Redis, address: Address) -> None:
+    """Refuse a Sentinel, which answers most commands of a run as a server without scripts does."""
+    if "sentinel" not in (info.get("redis_mode"), info.get("server_mode")):
+        return
+    names: list[str] = []
+    with suppress(redis.RedisError):  # not every user is allowed to ask
+        watched: Any = client.sentinel_masters()
+        names = [*watched]
+    raise ServiceError(
+        f"the Redis server at {address} is a Sentinel; name the server that it watches by the"
+        " Sentinel's host and port: redis+sentinel://HOST:PORT/" + (" or ".join(names) or "PRIMARY")
+    )
 
 
 def _with_reconnect(address: Address, options: Mapping[str, Any]) -> Address:
@@ -234,7 +253,7 @@ def _await_start(process: subprocess.Popen[bytes], address: Address, log: Binary
     while monotonic() < until and process.poll() is None:
         try:
             with connect(address) as client:
-                return _process_of(client)
+                return local_process(_server_info(client))
         except redis.RedisError:
             sleep(0.002)
     log.seek(0)
