@@ -18,6 +18,7 @@ from multiprocessing import (
     get_all_start_methods,
     resource_tracker,
 )
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from dispel4py.errors import OptionError, name_list
@@ -37,6 +38,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Exit status of a process that was to become a worker, but whose import of the main script made it
 #: start a run.
 RAN_IN_IMPORT = 96
+#: How long a fork server may take to end once it has closed its connections.
+_EXIT_SECONDS = 1.0
 
 
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,12 +130,14 @@ def end_if_imports_main() -> None:
 
 
 def fork_server_status() -> int | None:
-    """Return the exit status of the fork server, which has ended; None if there is none."""
+    """Return the exit status of the fork server if it has ended; None if it has not, or is none."""
     server: Any = forkserver
     pid = server._forkserver._forkserver_pid
-    if pid is None:
-        return None
-    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # multiprocessing waits for it, too
+    ended, until = None, monotonic() + _EXIT_SECONDS
+    while pid is not None and ended is None and monotonic() < until:
+        # Left to be waited for: multiprocessing does that, too.
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        sleep(0 if ended else 0.01)
     return None if ended is None else ended.si_status
 
 
