@@ -1,7 +1,9 @@
 """The mapping `dask` keeps the rules, on a cluster that all tests share and on one of its own."""
 
 import os
+import re
 import signal
+import subprocess
 import sys
 import threading
 
@@ -55,6 +57,26 @@ def test_a_cluster_is_started_for_a_run_and_leaves_no_process():
 def test_no_cluster_at_the_address_is_an_error_that_says_so():
     with pytest.raises(ServiceError, match=r"tcp://127\.0\.0\.1:9"):
         run(chain(Numbers(), Relay()), "dask", 3, scheduler="tcp://127.0.0.1:9")
+
+
+GUARDLESS = """
+from d4py_conformance.pes.common import Numbers, Relay
+from d4py_conformance.suite import chain
+from dispel4py import run
+
+run(chain(Numbers(), Relay()), "dask", 3, processes=2)
+"""
+
+
+def test_a_script_without_a_guard_is_answered_with_its_own_line_and_what_to_do(tmp_path):
+    path = tmp_path / "script.py"
+    path.write_text(GUARDLESS)
+    done = subprocess.run(
+        [sys.executable, path], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1
+    assert "below: if __name__ == '__main__':" in done.stderr.splitlines()[-1]
+    assert re.findall(r'File "(.*?)"', done.stderr) == [str(path)]
 
 
 def test_each_worker_has_an_instance_of_a_pe_without_state():

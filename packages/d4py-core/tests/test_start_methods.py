@@ -1,6 +1,7 @@
 """The choice of the start method, and errors of workers that do not begin."""
 
 import errno
+import multiprocessing.forkserver
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from dispel4py import ProducerPE, WorkflowGraph, registry, run
 from dispel4py.errors import OptionError, RunError, UnknownMappingError
 from dispel4py.processes import pool as processes
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.start_methods import Start, fork_server_status
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux")
 
@@ -360,3 +361,15 @@ def test_a_failed_start_is_reported_with_advice(monkeypatch, number, kind, messa
     monkeypatch.setattr(processes.WorkerPool, "_start_process", refuse)
     with pytest.raises(kind, match=message):
         WorkerPool(len, [("",)], Start("spawn"))
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system has no waitid")
+def test_the_status_of_a_fork_server_is_known_where_the_system_tells_it(monkeypatch):
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(96)"])
+    monkeypatch.setattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert fork_server_status() == 96
+    assert child.wait() == 96  # it was left to be waited for
+    assert fork_server_status() is None
+    monkeypatch.delattr(os, "waitid")
+    assert fork_server_status() is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from distributed import Client, LocalCluster
 
@@ -23,19 +23,27 @@ async def connected(scheduler: str | None, workers: int | None) -> AsyncIterator
         workers: number of workers of that cluster; None takes `DEFAULT_WORKERS`.
 
     Raises:
-        ServiceError: there is no scheduler at the address, or it has no worker.
+        ServiceError: no cluster can be started, there is no scheduler at the address, or it has no
+            worker.
     """
     if scheduler is None:
-        async with (
-            LocalCluster(
+        async with AsyncExitStack() as stack:
+            local = LocalCluster(
                 n_workers=workers or DEFAULT_WORKERS,
                 threads_per_worker=1,
                 asynchronous=True,
                 dashboard_address=":0",
-            ) as cluster,
-            Client(cluster, asynchronous=True, direct_to_workers=True) as client,
-        ):
-            yield client
+            )
+            try:
+                cluster = await stack.enter_async_context(local)
+            except RuntimeError as error:
+                raise ServiceError(
+                    f"cannot start a Dask cluster on this machine: {error} A script must call run()"
+                    " below: if __name__ == '__main__':"
+                ) from None
+            yield await stack.enter_async_context(
+                Client(cluster, asynchronous=True, direct_to_workers=True)
+            )
         return
     try:
         client = await Client(scheduler, asynchronous=True, timeout=_CONNECT_SECONDS)

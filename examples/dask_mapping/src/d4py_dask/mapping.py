@@ -22,6 +22,7 @@ from dispel4py.mapping import (
     UnsupportedGraphError,
     WorkflowGraph,
     check_copies,
+    end_if_imports_main,
     make_plan,
     refusal,
     root_inputs,
@@ -60,6 +61,7 @@ class DaskMapping:
     def run(self, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:
         """See `dispel4py.mapping.Mapping`."""
         plan = self._plan(graph, options)
+        end_if_imports_main()
         given = root_inputs(plan, inputs)
 
         async def run() -> RunResult:

@@ -64,6 +64,7 @@ from dispel4py.workflow_graph import WorkflowGraph
 if TYPE_CHECKING:
     from dispel4py.engine.metering import Meter, MeterReport
     from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.start_methods import end_if_imports_main
     from dispel4py.processes.user_code_thread import UserCodeThread
     from dispel4py.processes.worker_process import WorkerContext
     from dispel4py.processes.worker_reports import picklable_error
@@ -107,6 +108,7 @@ __all__ = [
     "calls",
     "check_copies",
     "copy_item",
+    "end_if_imports_main",
     "events_of",
     "file_argument",
     "make_bundle",
@@ -127,6 +129,7 @@ _IMPORTED_LATE = {
     "UserCodeThread": "dispel4py.processes.user_code_thread",
     "WorkerContext": "dispel4py.processes.worker_process",
     "WorkerPool": "dispel4py.processes.pool",
+    "end_if_imports_main": "dispel4py.processes.start_methods",
     "picklable_error": "dispel4py.processes.worker_reports",
 }
 

@@ -130,15 +130,22 @@ def end_if_imports_main() -> None:
 
 
 def fork_server_status() -> int | None:
-    """Return the exit status of the fork server if it has ended; None if it has not, or is none."""
+    """Return the exit status of the fork server; None if it goes on or its status is not known."""
     server: Any = forkserver
     pid = server._forkserver._forkserver_pid
-    ended, until = None, monotonic() + _EXIT_SECONDS
-    while pid is not None and ended is None and monotonic() < until:
-        # Left to be waited for: multiprocessing does that, too.
-        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        sleep(0 if ended else 0.01)
-    return None if ended is None else ended.si_status
+    if pid is None or not hasattr(os, "waitid"):  # macOS has it since Python 3.13
+        return None
+    until = monotonic() + _EXIT_SECONDS
+    while monotonic() < until:
+        try:
+            # Left to be waited for: multiprocessing does that, too.
+            ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:  # it has done that already
+            return None
+        if ended is not None:
+            return ended.si_status
+        sleep(0.01)
+    return None
 
 
 def main_is_shared(start_method: str | None = None) -> bool:
