@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import copyreg
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -103,6 +105,17 @@ def test_m2_masked_arrays_keep_mask_and_fill_value(masked: Any) -> None:
     before = masked.data.tobytes()
     received.data.view("u1")[...] = 7
     assert masked.data.tobytes() == before  # nothing of it is the sender's
+
+
+def test_plain_arrays_are_pickled_without_an_import_of_masked_arrays() -> None:
+    program = (
+        "import sys, numpy; was_there = 'numpy.ma' in sys.modules;"
+        "from dispel4py.pickling.item_pickles import dumps; dumps(numpy.zeros(3));"
+        "assert ('numpy.ma' in sys.modules) == was_there;"
+        "from numpy.ma import masked_array; out = [];"
+        "dumps(masked_array(numpy.zeros(9000)), out.append); assert len(out) == 1"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def test_the_masked_constant_stays_itself() -> None:

@@ -23,8 +23,7 @@ def start():
 
 reaper = OrphanReaper(0.2)
 known, former = start(), start()
-for process in (known, former):
-    reaper.add(-process.pid)
+reaper.add(-known.pid, -former.pid)
 reaper.remove(-former.pid)
 child = os.fork() if "fork" in sys.argv else 0
 if "fork" in sys.argv and child == 0:

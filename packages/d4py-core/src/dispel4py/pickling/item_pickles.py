@@ -24,6 +24,7 @@ _Table = tuple[int, dict[type, Reducer], dict[type, Reducer] | None]
 #: Library → the module of `dispel4py.pickling.reducers` for its types.
 _FAMILIES = {
     "numpy": "numpy_arrays",
+    "numpy.ma": "masked_arrays",
     "astropy.units": "astropy_quantities",
     "pyarrow": "arrow_tables",
     "polars": "polars_frames",

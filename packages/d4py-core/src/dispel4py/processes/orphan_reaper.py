@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection
 from contextlib import suppress
 
 from dispel4py.processes.descendants import exempt_child
@@ -76,13 +77,13 @@ class OrphanReaper:
         else:
             exempt_child(self._pid)
 
-    def add(self, target: int) -> None:
-        """Add a process: its pid, or that of the leader of a process group, negative."""
-        self._write(b"add %d\n" % target)
+    def add(self, *targets: int) -> None:
+        """Add processes: their pids, or those of the leaders of process groups, negative."""
+        self._write("add", targets)
 
-    def remove(self, target: int) -> None:
-        """Remove one that has ended: its number may be that of another process by now."""
-        self._write(b"remove %d\n" % target)
+    def remove(self, *targets: int) -> None:
+        """Remove some that have ended: their numbers may be those of other processes by now."""
+        self._write("remove", targets)
 
     def close(self) -> None:
         """End the shell, which then ends nothing; may be called twice."""
@@ -92,10 +93,13 @@ class OrphanReaper:
                 os.waitpid(self._pid, 0)
             self._close_pipe()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, change: str, targets: Collection[int]) -> None:
+        # At once: each write wakes the shell, which takes the processor from those that start.
+        unsent = "".join(f"{change} {target}\n" for target in targets).encode()
         if self._pipe in _pipes:  # else there is no shell, or this process was forked
             with suppress(BrokenPipeError):  # the shell was killed
-                os.write(self._pipe, line)
+                while unsent:
+                    unsent = unsent[os.write(self._pipe, unsent) :]
 
     def _close_pipe(self) -> None:
         _pipes.remove(self._pipe)

@@ -210,9 +210,13 @@ class WorkerPool:
             self._zygote.close()
 
     def _start_together(self, arguments: Sequence[tuple[Any, ...]]) -> None:
+        number = len(self.pids)
         with ready_to_start(self._how.method):
-            for argument in arguments:
-                self._start(argument)
+            try:
+                for argument in arguments:
+                    self._start(argument)
+            finally:
+                self._descendants.add(self.pids[number:])
         self._has_started = True
 
     def _start(self, arguments: tuple[Any, ...]) -> None:
@@ -235,7 +239,6 @@ class WorkerPool:
         self._processes.append(process)
         self.pids.append(pid)
         self._reports.append(ReportReader(receiver, partial(self._start_watch.remove, number)))
-        self._descendants.add(pid)
 
     def _start_process(self, name: str, arguments: tuple[Any, ...]) -> BaseProcess:
         if self._zygote is not None and self._has_started:

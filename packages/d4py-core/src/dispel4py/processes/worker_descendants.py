@@ -37,23 +37,26 @@ class WorkerDescendants:
     def __contains__(self, pid: int) -> bool:
         return pid in self._marks
 
-    def add(self, pid: int) -> None:
-        """Track a worker that was just started."""
-        process = find_process(pid)
-        self._marks[pid] = "" if process is None else process.mark
+    def add(self, pids: Collection[int]) -> None:
+        """Track workers that were just started."""
+        if not pids:
+            return
+        for pid in pids:
+            process = find_process(pid)
+            self._marks[pid] = "" if process is None else process.mark
         if self._reaper is None:
             self._reaper = OrphanReaper(self._limits.orphan_seconds)
-        self._reaper.add(-pid)  # with what it starts in its process group
+        self._reaper.add(*(-pid for pid in pids))  # with what they start in their process groups
 
     def kill_of(self, pid: int) -> None:
         """Kill what a lost worker has started, before its work is repeated."""
         if pid in self._marks:
-            kill_descendants([pid], [self._forget(pid)], self._limits)
+            kill_descendants([pid], self._forget([pid]), self._limits)
 
     def on_exit(self, pids: Collection[int]) -> None:
         """Note what workers that have just exited by themselves have left running."""
         if pids:
-            self._left += descendants_of(pids, [self._forget(pid) for pid in pids])
+            self._left += descendants_of(pids, self._forget(pids))
 
     def running(self) -> list[Process]:
         """Return all descendants that run."""
@@ -90,8 +93,8 @@ class WorkerDescendants:
             self._reaper.close()
             self._reaper = None
 
-    def _forget(self, pid: int) -> str:
-        """Return the mark of a worker whose pid may belong to another process from now on."""
+    def _forget(self, pids: Collection[int]) -> list[str]:
+        """Return the marks of workers whose pids may belong to other processes from now on."""
         if self._reaper is not None:
-            self._reaper.remove(-pid)
-        return self._marks.pop(pid)
+            self._reaper.remove(*(-pid for pid in pids))
+        return [self._marks.pop(pid) for pid in pids]

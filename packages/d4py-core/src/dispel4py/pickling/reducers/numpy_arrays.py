@@ -1,4 +1,4 @@
-"""NumPy arrays: they come back writable; dates, masks and mapped files stay out of the pickle.
+"""NumPy arrays: they come back writable; dates and mapped files stay out of the pickle.
 
 NumPy takes an array out of its pickle by the buffer protocol, which has no dates, and copies arrays
 of its subclasses into the pickle.
@@ -18,7 +18,6 @@ def reducers(numpy: Any) -> dict[type, Callable[[Any], Any]]:
         numpy.memmap: reduce_view,
         numpy.matrix: reduce_view,
         numpy.recarray: reduce_view,
-        numpy.ma.MaskedArray: _reduce_masked,
     }
 
 
@@ -36,21 +35,6 @@ def reduce_array(array: Any) -> Any:
 def reduce_view(array: Any) -> Any:
     """Reduce an array of a subclass that has nothing but the data."""
     return _view, (array.view(import_module("numpy").ndarray), type(array))
-
-
-def _reduce_masked(array: Any) -> Any:
-    """Reduce a masked array: to its data and its mask, both arrays."""
-    numpy = import_module("numpy")
-    if array.baseclass is not numpy.ndarray:
-        return array.__reduce_ex__(5)
-    mask = None if array.mask is numpy.ma.nomask else array.mask
-    return _make_masked, (array.data, mask, array._fill_value, array.hardmask)
-
-
-def _make_masked(data: Any, mask: Any, fill_value: Any, hard_mask: bool) -> Any:
-    ma = import_module("numpy").ma
-    mask = ma.nomask if mask is None else mask
-    return ma.MaskedArray(data, mask, fill_value=fill_value, hard_mask=hard_mask)
 
 
 def _has_times(dtype: Any) -> bool:
