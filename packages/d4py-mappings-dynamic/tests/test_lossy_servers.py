@@ -31,8 +31,9 @@ class TestAcknowledging:
     def test_c5_an_event_that_is_missing_when_it_is_acknowledged_ends_the_run(self, opened):
         opened.driver._events._received({b"1-1": Notice("read from the old primary")})
         message = r"has forgotten what it had confirmed: .*\(BACK events up to 1-1 are missing\)"
-        with pytest.raises(ServiceError, match=message):
-            opened.driver.missing_results()
+        for _ in ("once", "again, as when the first reply was lost"):
+            with pytest.raises(ServiceError, match=message):
+                opened.driver.missing_results()
 
     @pytest.mark.parametrize("is_made_again", [False, True])
     def test_c5_events_that_were_evicted_are_no_older_state(self, opened, client, is_made_again):

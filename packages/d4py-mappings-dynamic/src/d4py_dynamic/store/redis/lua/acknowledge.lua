@@ -33,12 +33,15 @@ if acknowledged ~= before then
 end
 if last == '' then return 0 end
 
-call('HSET', key('answers'), events_of(driver_id), last)
 for i = FIRST, FIRST + archived - 1 do archive(ARGV[i]) end
 local deleted = 0
 for i = FIRST, #ARGV, AT_ONCE do
   deleted = deleted + call('XDEL', out, unpack(ARGV, i, math.min(#ARGV, i + AT_ONCE - 1)))
 end
-if deleted == #ARGV - FIRST + 1 then return deleted end
+if deleted == #ARGV - FIRST + 1 then
+  -- Not before: a call that is repeated since its reply was lost must get the error, too.
+  call('HSET', key('answers'), events_of(driver_id), last)
+  return deleted
+end
 if is_intact() then return redis.error_reply('BACK events up to ' .. last .. ' are missing') end
 return redis.error_reply('GONE ' .. out)
