@@ -6,6 +6,7 @@ import pytest
 
 from dispel4py import WorkflowGraph, run, running
 from dispel4py.errors import OptionError
+from dispel4py.mappings.simple import SimpleMapping
 from dispel4py.processes import cores as processes
 from dispel4py.result import RunResult, RunStats
 
@@ -58,3 +59,28 @@ def test_cores_are_counted_where_they_cannot_be_chosen(monkeypatch):
 def test_any_other_word_is_refused(mapping):
     with pytest.raises(OptionError, match="'all'"):
         run(WorkflowGraph(), "test", processes="all")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name a server, with --redis-url", "name a server, with redis_url"),
+        ("set D4PY_KEY or use --redis-url.", "set D4PY_KEY or use redis_url."),
+        ("more time: --speed SECONDS", "more time: speed=SECONDS"),
+        ("they are: --speed 'a --b'", "they are: speed='a --b'"),
+        ("add --mpi=pmi2, or --volume; --", "add --mpi=pmi2, or --volume; --"),
+        ("or: dispel4py x --speed 3; --speed", "or: dispel4py x --speed 3; speed"),
+    ],
+)
+def test_errors_of_run_name_options_as_keywords(text, expected):
+    class Refusing(SimpleMapping):
+        def add_arguments(self, parser):
+            parser.add_argument("--speed")
+            parser.add_argument("--redis-url")
+
+        def run(self, graph, inputs, options):
+            raise OptionError(text)
+
+    with pytest.raises(OptionError) as raised:
+        run(WorkflowGraph(), Refusing())
+    assert str(raised.value) == expected

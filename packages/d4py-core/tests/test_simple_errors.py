@@ -8,6 +8,7 @@ import pytest
 
 from dispel4py import GenericPE, IterativePE, ProcessingError, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import GroupingError, InputError, ItemError
+from dispel4py.mappings import simple
 
 
 class Count(ProducerPE):
@@ -212,6 +213,23 @@ def test_error_of_on_result_comes_out_as_it_is(middle, on_error):
 
     with pytest.raises(OnResultError):
         run(chain(Count(), middle), inputs=3, on_result=refuse, on_error=on_error)
+
+
+@pytest.mark.parametrize("callback", ["on_result", "on_failure", "on_progress"])
+def test_c3_the_traceback_of_a_callback_has_its_own_frames_alone(callback, monkeypatch):
+    monkeypatch.setattr(simple, "PROGRESS_SECONDS", 0.0)
+
+    def refuse(*arguments):
+        raise OnResultError
+
+    def work(data):
+        if callback == "on_failure":
+            raise ValueError
+        return data
+
+    with pytest.raises(OnResultError) as raised:
+        run(chain(Count(), Each(work)), inputs=3, on_error="skip", **{callback: refuse})
+    assert [entry.name for entry in raised.traceback[1:]] == ["refuse"]
 
 
 def test_c3_group_key_that_cannot_be_read_names_key_item_and_grouping():

@@ -140,15 +140,18 @@ for options in {"start_method": "fork"}, {"start_method": "forkserver"}:
         run(graph, "multi", **options)
     except Exception:
         get_ipython().showtraceback()
+print(run(graph, on_error="skip").failures[0].error.user_traceback)
 """
 
 
 def test_c3_the_line_of_the_cell_at_which_a_pe_failed_is_shown(start, write):
     write("notebook.py", NOTEBOOK)
     write("cells.txt", FAILING)
-    status, _, err = start("notebook.py").end()
+    status, out, err = start("notebook.py").end()
     assert status == 0, err
     shown = re.sub(r"\x1b\[[\d;]*m", "", err)
     assert shown.count("Fail1 (instance 0) failed in process at item 1: KeyError") == 2
-    assert len(re.findall(r", line \d+, in _process\n    return {}\[.of the cell.\]", shown)) == 2
+    line = r"  Cell In\[1\], line \d+, in _process\n    return {}\[.of the cell.\]"
+    assert len(re.findall(line, shown)) == 2
+    assert re.search(line, out), "the text of a failure"
     assert "driver.py" not in shown

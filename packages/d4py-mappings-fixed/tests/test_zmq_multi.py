@@ -40,9 +40,9 @@ def test_c4_nothing_is_left_when_the_processes_cannot_be_started(graph):
 
 def test_options_for_several_hosts_need_an_address(graph):
     for options in ({"local": 2}, {"key_file": "key"}):
-        with pytest.raises(OptionError, match="--local and --key-file are for several hosts"):
+        with pytest.raises(OptionError, match="local and key_file are for several hosts"):
             run(graph, "zmq_multi", 5, **options)
-    with pytest.raises(OptionError, match="--connect takes no workflow"):
+    with pytest.raises(OptionError, match="connect takes no workflow"):
         run(graph, "zmq_multi", 5, connect="tcp://127.0.0.1:5555")
     with pytest.raises(OptionError, match="a WORKFLOW is missing"):
         ZmqMultiMapping().join_run(RunOptions())

@@ -118,14 +118,27 @@ def run(
         return execute_run(lambda how: run_on(chosen, graph, inputs, how), run_options)
     except ServiceError as error:
         drop_frames(error)  # its causes are errors of the service's client, which it repeats
+        _spell_for_python(error, mapping)
         raise
     except D4pyError as error:
         # The frames between here and the cause are d4py's, and would hide those of the user.
         error.__traceback__ = None
+        _spell_for_python(error, mapping)
         raise
     except KeyboardInterrupt as error:
         error.__traceback__ = from_called_frame(error.__traceback__)
         raise
+    except BaseException as error:  # of a callback; else it is a fault of d4py, with all frames
+        error.__traceback__ = from_called_frame(error.__traceback__) or error.__traceback__
+        raise
+
+
+def _spell_for_python(error: D4pyError, mapping: str | Mapping) -> None:
+    """Let a message that names options of the command name keywords of `run`."""
+    if type(error).__str__ is BaseException.__str__ and "--" in str(error):
+        from dispel4py.option_names import spelled_for_python
+
+        error.args = (spelled_for_python(str(error), mapping),)
 
 
 def run_on(mapping: Mapping, graph: WorkflowGraph, inputs: Any, options: RunOptions) -> RunResult:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import linecache
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
+from typing import Any
 
 #: Folders of core with PEs that users run, so their frames are shown.
 _WITH_PES = ("examples", "new")
@@ -19,7 +21,15 @@ _CALLERS = (
     *(os.path.join("engine", name) for name in _CALLING),
     os.path.join("files", "reachable_files.py"),
 )
+#: Modules of core that call what a run was given: `on_result`, `on_failure`, `on_progress`.
+_CALLING_BACK = (
+    "result.py",
+    os.path.join("engine", "failures.py"),
+    os.path.join("checks", "undeclared_state.py"),
+)
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
+#: The headline of a frame in the text of a traceback.
+_FRAME = re.compile(r'^(\s*)File "(.+)", (line \d+, in .*)$', re.MULTILINE)
 #: A frame in the text of a traceback, without its source line.
 _BARE_FRAME = re.compile(r'^(\s*)File "(.+)", line (\d+), in .*\n(?!\1  )', re.MULTILINE)
 
@@ -42,7 +52,7 @@ def format_user_traceback(exception: BaseException, hides_links: type[BaseExcept
     except RecursionError:  # a chain of a thousand causes
         has_frames = True
     if has_frames:
-        return "".join(lines.format())
+        return _with_cells("".join(lines.format()))
     last = lines.stack[-1].filename.removeprefix(_OWN_FOLDER) if lines.stack else ""
     if isinstance(exception, hides_links) or last in ("", *_CALLERS):
         return "".join(lines.format_exception_only())
@@ -68,7 +78,7 @@ def from_called_frame(trace: TracebackType | None) -> TracebackType | None:
     caller = ""
     while trace is not None:
         filename = trace.tb_frame.f_code.co_filename
-        if caller in _CALLERS and not _is_own(filename):
+        if caller in (*_CALLERS, *_CALLING_BACK) and not _is_own(filename):
             return trace
         caller = filename.removeprefix(_OWN_FOLDER)
         trace = trace.tb_next
@@ -76,7 +86,7 @@ def from_called_frame(trace: TracebackType | None) -> TracebackType | None:
 
 
 def with_source(text: str) -> str:
-    """Return the text of a traceback with source lines added that only this process has.
+    """Return the text of a traceback with what only this process has: source lines, names of cells.
 
     A worker that was not forked does not have the cells of a notebook.
     """
@@ -85,7 +95,19 @@ def with_source(text: str) -> str:
         source = linecache.getline(frame[2], int(frame[3])).strip()
         return f"{frame[0]}{frame[1]}  {source}\n" if source else frame[0]
 
-    return _BARE_FRAME.sub(completed, text)
+    return _with_cells(_BARE_FRAME.sub(completed, text))
+
+
+def _with_cells(text: str) -> str:
+    """Return the text of a traceback with the cells of a notebook named as IPython names them."""
+    shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    name_of = getattr(getattr(shell, "compile", None), "format_code_name", lambda filename: None)
+
+    def named(frame: re.Match[str]) -> str:
+        name = name_of(frame[2])
+        return frame[0] if name is None else f"{frame[1]}{' '.join(name)}, {frame[3]}"
+
+    return _FRAME.sub(named, text)
 
 
 def _remove_own_frames(
