@@ -5,6 +5,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.user_code_thread import UserCodeThread
 from dispel4py.processes.worker_exit import running_threads
 
@@ -72,7 +73,7 @@ def test_one_is_no_thread_that_a_pe_has_left():
 
 
 def test_i10_it_waits_for_what_its_threads_and_the_pools_of_a_pe_do():
-    may_end, done = threading.Event(), []
+    may_end, done, logged = threading.Event(), [], []
 
     def work(name):
         may_end.wait()
@@ -90,7 +91,7 @@ def test_i10_it_waits_for_what_its_threads_and_the_pools_of_a_pe_do():
         kept_by_itself.append(kept_by_itself)
         del kept_by_itself
         waits.set()
-        thread.join_started()
+        thread.join_started(logged.append)
         done.append("all")
 
     waits = threading.Event()
@@ -106,12 +107,12 @@ def test_i10_it_waits_for_what_its_threads_and_the_pools_of_a_pe_do():
 
 
 def test_it_waits_neither_for_daemons_nor_for_threads_of_others_nor_for_a_pool_in_use():
-    may_end, pool = threading.Event(), ThreadPoolExecutor(1)
+    may_end, pool, logged = threading.Event(), ThreadPoolExecutor(1), []
 
     def begin():
         threading.Thread(target=may_end.wait, daemon=True).start()
         pool.submit(int).result()
-        thread.join_started()
+        thread.join_started(logged.append)
 
     other = threading.Thread(target=may_end.wait)
     other.start()
@@ -122,3 +123,20 @@ def test_it_waits_neither_for_daemons_nor_for_threads_of_others_nor_for_a_pool_i
     may_end.set()
     other.join()
     pool.shutdown()
+
+
+def test_i10_threads_that_take_long_are_logged_once():
+    may_end, logged = threading.Event(), []
+
+    def log(text):
+        logged.append(text)
+        may_end.set()
+
+    def begin():
+        threading.Thread(target=may_end.wait, name="uploads").start()
+        thread.join_started(log, ProcessLimits(slow_exit_seconds=0.0))
+
+    thread = UserCodeThread(target=begin, daemon=True)
+    thread.start()
+    thread.join()
+    assert logged == ["all items are done; its thread 'uploads' still runs"]

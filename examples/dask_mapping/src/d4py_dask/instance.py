@@ -134,7 +134,7 @@ class _InstanceRunner:
         with suppress(StoppedError):
             error = self._error_of(options)
             if error is None:
-                thread.join_started()  # a worker that goes on ends them with itself
+                thread.join_started(self._log)  # a worker that goes on ends them with itself
             self._channel.put(Ended(error))
         if self._meter is not None:
             self._meter.stop()
@@ -211,6 +211,10 @@ class _InstanceRunner:
             self._paused = roots
             self._channel.put(Paused(roots))
         return False
+
+    def _log(self, text: str) -> None:
+        for one in self.stats:
+            self._channel.put(Logged(one.pe_id, one.rank, text))
 
     def _skip(self, error: ProcessingError, item: Any) -> None:
         self._channel.put(Skipped(CODEC.dumps(Failure(error, item))))

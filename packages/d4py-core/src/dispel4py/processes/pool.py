@@ -28,8 +28,8 @@ from dispel4py.processes.start_methods import (
     ready_to_start,
 )
 from dispel4py.processes.start_watch import StartWatch
+from dispel4py.processes.user_code_thread import describe_threads
 from dispel4py.processes.worker_descendants import WorkerDescendants
-from dispel4py.processes.worker_exit import describe_threads
 from dispel4py.processes.worker_process import run_worker
 from dispel4py.processes.worker_reports import ReportReader
 from dispel4py.processes.zygote import Zygote

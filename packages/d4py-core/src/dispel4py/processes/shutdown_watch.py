@@ -7,7 +7,7 @@ from time import monotonic
 
 from dispel4py.logs import RUN_LOG
 from dispel4py.processes.limits import ProcessLimits
-from dispel4py.processes.worker_exit import describe_threads
+from dispel4py.processes.user_code_thread import still_running
 
 
 class ShutdownWatch:
@@ -31,8 +31,5 @@ class ShutdownWatch:
             return
         self._due_at = float("inf")
         for worker, threads in remaining:
-            what = " to end"
-            if threads:
-                run = "runs" if len(threads) == 1 else "run"
-                what = f": {describe_threads(threads)} still {run}"
+            what = f": {still_running(threads)}" if threads else " to end"
             RUN_LOG.warning("all items are done; waiting for %s%s", worker, what)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from collections.abc import Callable, Sequence
+from math import inf, isfinite
+from time import monotonic
 from typing import Any
+
+from dispel4py.processes.limits import ProcessLimits
 
 
 class _InheritedFlag(int):
@@ -34,23 +39,44 @@ class UserCodeThread(threading.Thread):
         """Let threads that start from now on be daemons, too."""
         self._daemonic = True
 
-    def join_started(self) -> None:
+    def join_started(
+        self, log: Callable[[str], object], limits: ProcessLimits = ProcessLimits()
+    ) -> None:
         """Wait for the threads that this thread, which calls this, and its threads have started.
 
         Without those that were made daemons, and those of a `ThreadPoolExecutor` that something
         still refers to: such a pool, of a module for example, waits for more work.
+
+        Args:
+            log: called with a sentence that names the threads, if they take long.
+            limits: how long.
         """
         if any(map(self._has_started, threading.enumerate())):
             gc.collect()  # ends pools that nothing but a cycle of references still holds
+        due_at = monotonic() + limits.slow_exit_seconds
         while threads := [*filter(self._has_to_end, threading.enumerate())]:
-            for thread in threads:
-                thread.join()
+            threads[0].join(max(0.0, due_at - monotonic()) if isfinite(due_at) else None)
+            if monotonic() >= due_at and (left := [*filter(self._has_to_end, threads)]):
+                due_at = inf
+                log(f"all items are done; {still_running([thread.name for thread in left])}")
 
     def _has_to_end(self, thread: threading.Thread) -> bool:
         return self._has_started(thread) and not _is_of_pool_in_use(thread)
 
     def _has_started(self, thread: threading.Thread) -> bool:
         return thread is not self and thread._daemonic is self._daemonic  # type: ignore[attr-defined]
+
+
+def describe_threads(names: Sequence[str]) -> str:
+    """Return the names of threads that are waited for, for a message."""
+    if len(names) == 1:
+        return f"its thread {names[0]!r}"
+    return f"its threads {', '.join(map(repr, names))}"
+
+
+def still_running(names: Sequence[str]) -> str:
+    """Return that threads still run, for a message."""
+    return f"{describe_threads(names)} still {'runs' if len(names) == 1 else 'run'}"
 
 
 def _is_of_pool_in_use(thread: threading.Thread) -> bool:

@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -147,13 +147,6 @@ def has_left_threads() -> bool:
 
 def _is_waited_for(thread: threading.Thread) -> bool:
     return not thread.daemon and not isinstance(thread, UserCodeThread)
-
-
-def describe_threads(names: Sequence[str]) -> str:
-    """Return the names of threads that are waited for, for a message."""
-    if len(names) == 1:
-        return f"its thread {names[0]!r}"
-    return f"its threads {', '.join(map(repr, names))}"
 
 
 def _note_exception(

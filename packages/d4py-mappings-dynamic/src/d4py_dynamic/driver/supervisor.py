@@ -21,7 +21,7 @@ from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.shutdown_watch import ShutdownWatch
-from dispel4py.processes.worker_exit import describe_threads
+from dispel4py.processes.user_code_thread import describe_threads
 
 _LOG = get_logger("supervisor")
 

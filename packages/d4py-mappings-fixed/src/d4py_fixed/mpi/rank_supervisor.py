@@ -18,7 +18,7 @@ from d4py_fixed.mpi.registration import Registration
 from dispel4py.errors import ServiceError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.shutdown_watch import ShutdownWatch
-from dispel4py.processes.worker_exit import describe_threads
+from dispel4py.processes.user_code_thread import describe_threads
 
 _EXIT_POLL_SECONDS = 0.005
 
