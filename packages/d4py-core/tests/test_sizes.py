@@ -107,6 +107,14 @@ def test_c6_arrays_are_counted_as_they_lie():
     assert size_of([item]) < MIB + 2000
 
 
+def test_c6_a_long_item_of_unlike_parts_is_as_large_as_these():
+    text = "acgt" * 200_000
+    records = [{"a": number * 1000, "b": number / 7} for number in range(30_000)]
+    parts = size_of([text]) + size_of(records)
+    for item in [text, records], [records, text], [records[:15_000], text, records[15_000:]]:
+        assert size_of(item) == pytest.approx(parts, rel=0.15)
+
+
 @pytest.mark.parametrize(
     "make",
     [
