@@ -373,15 +373,35 @@ def test_processes_that_a_pe_forks_are_ended_by_sigterm_at_any_time(start, write
     assert err.decode() == ""
 
 
-def test_a_signal_that_comes_during_a_fork_is_not_lost(tmp_path):
-    script = """
-        import os, signal, time
-        os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
+#: Where Python swallows what a signal handler raises.
+SWALLOWING = {
+    "as a fork begins": "os.register_at_fork(before=interrupt)",
+    "as a fork ends": "os.register_at_fork(after_in_parent=interrupt)",
+    "as an object is taken apart": "weakref.finalize(fork, interrupt)",
+}
+
+
+@pytest.mark.parametrize("where", SWALLOWING)
+@pytest.mark.parametrize("is_registered", ["before", "after"])
+def test_a_signal_whose_interrupt_is_swallowed_is_not_lost(where, is_registered):
+    registered = {"before": "", "after": "", is_registered: SWALLOWING[where]}
+    script = f"""
+        import os, signal, time, weakref
+        def interrupt():
+            if not sent:
+                sent.append(True)
+                os.kill(os.getpid(), signal.SIGTERM)
+        def fork():
+            if os.fork() == 0:
+                os._exit(0)
+        sent = []
+        {registered["before"]}
         from d4py_cli.signals import signals_as_interrupts
+        {registered["after"]}
         try:
             with signals_as_interrupts():
-                if os.fork() == 0:
-                    os._exit(0)
+                fork()
+                del fork
                 time.sleep(3600)
                 print("not interrupted")
         except KeyboardInterrupt:

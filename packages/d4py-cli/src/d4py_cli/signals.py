@@ -5,8 +5,10 @@ Processes that are forked meanwhile, by a PE for example, handle them as any pro
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from dispel4py.processes.descendants import end_own_descendants
 GRACE = 2.0
 #: Number of signals in a call of a PE that end the command, each `GRACE` after the one before.
 _CAUGHT = 3
-#: Seconds after which a signal that came during a fork is sent again, each time.
+#: Seconds after which a signal that was swallowed is sent again, each time.
 _AGAIN_SECONDS = 0.01
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,19 +44,28 @@ def signals_as_interrupts() -> Iterator[None]:
         return
     raised_at = float("-inf")
     raised_in_calls = 0
+    raised: int | None = None
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal raised_at, raised_in_calls
-        _forks.sent_again = None
-        if _forks.under_way:
-            _forks.pending = number
-        elif monotonic() - raised_at >= GRACE:
-            raised_at = monotonic()
+        nonlocal raised_at, raised_in_calls, raised
+        _resending.number = None
+        if monotonic() - raised_at >= GRACE:
+            raised_at, raised = monotonic(), number
             if _is_in_call(frame):
                 raised_in_calls += 1
                 _end_if_caught(raised_in_calls)
             raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
 
+    def on_unraisable(swallowed: Any) -> None:
+        nonlocal raised_at, raised
+        number, raised = raised, None
+        if number in _forks.taken and isinstance(swallowed.exc_value, KeyboardInterrupt):
+            raised_at = float("-inf")
+            _resending.begin(number)
+        else:
+            show_unraisable(swallowed)
+
+    show_unraisable, sys.unraisablehook = sys.unraisablehook, on_unraisable
     before: dict[signal.Signals, Any] = {}
     try:
         for number in _STOPPING:
@@ -66,6 +77,7 @@ def signals_as_interrupts() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
             _forks.taken.discard(number)
+        sys.unraisablehook = show_unraisable
 
 
 def _is_in_call(frame: FrameType | None) -> bool:
@@ -104,16 +116,10 @@ class _Forks:
 
     Attributes:
         taken: the signals that raise `KeyboardInterrupt` in this process.
-        under_way: Number of threads that are forking; an exception would be swallowed there, too.
-        pending: A signal that arrived during a fork.
-        sent_again: One that is sent again, until it has been handled.
     """
 
     def __init__(self) -> None:
-        self.taken: set[signal.Signals] = set()
-        self.under_way = 0
-        self.pending: int | None = None
-        self.sent_again: int | None = None
+        self.taken: set[int] = set()
         self._blocked = threading.local()
         os.register_at_fork(
             before=self._begin, after_in_parent=self._end, after_in_child=self._end_in_child
@@ -121,41 +127,48 @@ class _Forks:
 
     def _begin(self) -> None:
         if self.taken:
-            self.under_way += 1
             self._blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
 
     def _end(self) -> None:
         before = vars(self._blocked).pop("before", None)
-        if before is None:
-            return
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        self.under_way -= 1
-        pending, self.pending = self.pending, None
-        if pending is not None:
-            self.sent_again = pending
-            threading.Thread(target=self._send_again, name="d4py-signal", daemon=True).start()
-
-    def _send_again(self) -> None:
-        """Send this process the signal that came during a fork, until it has been handled.
-
-        One that comes as the main thread begins to wait would be handled only after the wait.
-        """
-        while True:
-            sleep(_AGAIN_SECONDS)
-            number = self.sent_again
-            if number is None:
-                return
-            os.kill(os.getpid(), number)
-            if number not in self.taken:
-                return
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _end_in_child(self) -> None:
         for number in self.taken:
             signal.signal(number, signal.SIG_DFL)
         self.taken.clear()
-        self.pending = self.sent_again = None
+        _resending.number = None
         self._end()
-        self.under_way = 0
 
 
+class _Resending:
+    """Sends a signal again whose `KeyboardInterrupt` was swallowed, until it has been handled.
+
+    Python swallows what is raised while it forks, or takes objects apart.  A signal that comes as
+    the main thread begins to wait would be handled only after the wait.
+
+    Attributes:
+        number: the signal; None once it has been handled.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def begin(self, number: int | None) -> None:
+        """Send a signal from now on."""
+        self.number = number
+        # One of `threading` takes locks, which the main thread may hold right now.
+        _thread.start_new_thread(self._send, ())
+
+    def _send(self) -> None:
+        while True:
+            sleep(_AGAIN_SECONDS)
+            number = self.number
+            if number is None or number not in _forks.taken:
+                return
+            os.kill(os.getpid(), number)
+
+
+_resending = _Resending()
 _forks = _Forks()
