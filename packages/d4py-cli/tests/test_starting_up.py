@@ -34,11 +34,24 @@ def test_installed_packages_are_searched_by_no_slow_means(invoke, monkeypatch):
 
 COLLECTS = """
 import gc
+from dispel4py import ProducerPE, WorkflowGraph
+
+IMPORTED = [[]]
 
 class Collects(ProducerPE):
     def _process(self, inputs):
-        return gc.isenabled(), gc.get_freeze_count() > 10_000
+        mine, looked_at = [[]], gc.get_objects()
+        return [any(one is found for found in looked_at) for one in (mine, IMPORTED)]
+
+graph = WorkflowGraph()
 graph.add(Collects())
+"""
+START = """
+if __name__ == "__main__":
+    import sys
+    from dispel4py import run
+    print(run(graph, "multi", start_method=sys.argv[1]).outputs)
+    assert gc.get_freeze_count() == 0
 """
 
 
@@ -70,11 +83,17 @@ print([*(libraries | {"asyncio", "multiprocessing"}) & sys.modules.keys()])
         done = dispel4py(prefix=[sys.executable, "-c", script])
         assert ast.literal_eval(done.out.splitlines()[-1]) == []
 
-    @pytest.mark.parametrize("mapping", ["simple", "multi"])
+    @pytest.mark.parametrize("mapping", ["simple", "multi", "mpi", "dyn_multi", "hybrid_redis"])
     def test_garbage_is_collected_but_not_among_what_was_imported(self, dispel4py, write, mapping):
-        write("wf.py", "from dispel4py import *\ngraph = WorkflowGraph()\n" + COLLECTS)
+        write("wf.py", COLLECTS)
         done = dispel4py(mapping, "wf.py")
-        assert done.outputs == {"Collects0": {"output": [(True, True)]}}
+        assert done.outputs == {"Collects0": {"output": [[True, False]]}}
+
+    @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+    def test_nor_is_it_in_workers_of_a_script(self, dispel4py, write, method):
+        write("script.py", COLLECTS + START)
+        done = dispel4py(method, prefix=[sys.executable, "script.py"])
+        assert ast.literal_eval(done.out) == {"Collects0": {"output": [[True, False]]}}
 
     def test_called_from_python_it_leaves_all_as_it_was(self, write, monkeypatch, capsys):
         write("called_from_python.py")

@@ -2,22 +2,26 @@
 
 Imports make tens of thousands of objects, and none of them is garbage while the process lives.  So
 there is no collection while they are made, none later looks at them, and they are not taken apart
-one by one at the end.
+one by one at the end.  The objects of a workflow and of its libraries are left alone during the
+run: PEs that make many objects have Python look for garbage again and again.
 """
 
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
-_collection = SimpleNamespace(is_paused=False)
+#: Whether collection is paused, and whether it ever was: `main` may be called from Python.
+_collection = SimpleNamespace(is_paused=False, is_ours=False)
 
 
 def pause_collection() -> None:
     """Pause garbage collection, at the start of the process, until `resume_collection`."""
     if gc.isenabled():
         gc.disable()
-        _collection.is_paused = True
+        _collection.is_paused = _collection.is_ours = True
 
 
 def resume_collection() -> None:
@@ -30,3 +34,19 @@ def resume_collection() -> None:
         _collection.is_paused = False
         gc.freeze()
         gc.enable()
+
+
+@contextmanager
+def workflow_exempt() -> Iterator[None]:
+    """Return a context in which no garbage is looked for among the objects that there are now.
+
+    Without an earlier pause nothing is done.
+    """
+    if not _collection.is_ours:
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from d4py_cli.arguments import check_mapping_name, example_note, parse_job
-from d4py_cli.imported import resume_collection
+from d4py_cli.imported import resume_collection, workflow_exempt
 from d4py_cli.inputs import read_inputs
 from d4py_cli.lines import OutputClosedError, is_print_to_closed_output, print_message
 from d4py_cli.output.choosing import open_output
@@ -105,7 +105,7 @@ def _run_job_here(
             least_processes=getattr(mapping, "least_processes", 1),
             origin=loaded.origin(graph),
         )
-        with folder_kept():
+        with folder_kept(), workflow_exempt():
             _enter(folder)
             return run_on(mapping, graph, inputs, run_options)
 

@@ -26,6 +26,7 @@ from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
+from dispel4py.processes.garbage import exempt_imported
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.processes.worker_process import WorkerContext
@@ -217,7 +218,10 @@ class RankSpec(NamedTuple):
         """
         keep_freed_memory()
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
+        has_imported_pes = None in self.bundle.pes.values()
         plan = self.bundle.load(CODEC, times, last=True)
+        if not has_imported_pes:
+            exempt_imported()
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
             Rank(
