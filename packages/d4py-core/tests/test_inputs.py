@@ -88,6 +88,25 @@ def test_id_goes_before_name():
     assert given({"ProducerPE1": 1}, one, other) == {0: [], 1: [{}]}
 
 
+@pytest.mark.parametrize("first", ["object", "ProducerPE"])
+def test_g4_root_that_two_keys_name_is_refused(first):
+    root = ProducerPE()
+    key = root if first == "object" else first
+
+    message = refusal({key: [{"a": 1}], "ProducerPE0": [{"a": 2}]}, root)
+
+    assert message == (
+        "the inputs name ProducerPE0 twice, by 'ProducerPE' and by 'ProducerPE0'; the calls of a"
+        " root are one list, under one key"
+    )
+
+
+def test_g4_root_that_an_id_and_a_name_of_several_name_is_refused():
+    message = refusal({"ProducerPE": 1, "ProducerPE1": 2}, ProducerPE(), ProducerPE())
+
+    assert message.startswith("the inputs name ProducerPE1 twice")
+
+
 def test_counts_may_be_numpy_integers():
     numpy = pytest.importorskip("numpy")
 

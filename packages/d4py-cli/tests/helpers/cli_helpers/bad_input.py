@@ -49,6 +49,9 @@ CASES = {
     "`-d`, `-f` with a name twice in one object": [
         (GOOD, 'simple wf.py -d {"Count0":1,"Count0":2}'),
     ],
+    "`-d`, `-f` name a root twice, by its name and its id": [
+        (GOOD, 'simple wf.py -d {"Count":1,"Count0":2}'),
+    ],
     "`-d`, `-f` name something that is no root, beside a root": [
         (GOOD, 'simple wf.py -d {"Count0":1,"Second1":1} -q')
     ],

@@ -31,7 +31,8 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
             dict that name no root are ignored, with a warning.
 
     Raises:
-        InputError: no key of the inputs names a root, or the inputs of a root are invalid.
+        InputError: no key of the inputs names a root, two keys name the same one, or the inputs
+            of a root are invalid.
     """
     roots = plan.roots
     if inputs is None:
@@ -40,12 +41,20 @@ def root_inputs(plan: Plan, inputs: Any) -> dict[int, RootInput]:
         return _inputs_for(roots, inputs)
     given: dict[int, RootInput] = {root.index: 0 for root in roots}
     unknown: list[str] = []
+    keys: dict[int, Any] = {}
     for key, value in inputs.items():
         named = _roots_named(key, roots)
-        if named:
-            given |= _inputs_for(named, value)
-        else:
+        if not named:
             unknown.append(_key_name(key))
+            continue
+        for root in named:
+            if root.index in keys:
+                raise InputError(
+                    f"the inputs name {root.id} twice, by {_key_name(keys[root.index])} and by"
+                    f" {_key_name(key)}; the calls of a root are one list, under one key"
+                )
+            keys[root.index] = key
+        given |= _inputs_for(named, value)
     if unknown:
         message = _unknown_roots(unknown, roots)
         if len(unknown) == len(inputs):
