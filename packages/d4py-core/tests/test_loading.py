@@ -395,6 +395,20 @@ class TestWhatRaises:
         error = failing("import no_such_module_anywhere")
         assert "No module named 'no_such_module_anywhere'" in str(error)
 
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "from dispel4py.seismo.seismo import SeismoPE",
+            "import dispel4py.GenericPE",
+            "from dispel4py.base import NoSuchPE",
+        ],
+    )
+    def test_a_part_of_dispel4py_that_is_gone_is_answered_with_the_command(
+        self, failing, statement
+    ):
+        error = failing(statement)
+        assert str(error).endswith("for what took its place: dispel4py check --migrate wf.py")
+
     def test_the_error_names_a_module_that_raises(self, write):
         write("pack/__init__.py", "1 / 0")
         write("pack/wf.py")

@@ -291,6 +291,8 @@ def _raised(target: str, error: BaseException) -> WorkflowLoadError:
     reason = traceback.format_exception_only(error)[-1].strip()
     if isinstance(error, ImportError) and "no known parent package" in str(error):
         reason += f"; {_relative_import_advice(target)}"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "dispel4py":
+        reason += f"; for what took its place: dispel4py check --migrate {target}"
     return WorkflowLoadError(
         f"cannot import {target}: {reason}",
         format_user_traceback(error.with_traceback(frames)),
