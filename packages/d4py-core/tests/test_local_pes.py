@@ -1,8 +1,11 @@
 """I2 on `simple`: a PE that holds what cannot be copied runs, and has a copy of all else."""
 
+import logging
 import socket
 import sqlite3
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -216,6 +219,26 @@ def test_a_pe_with_arrays_is_not_serialized(monkeypatch):
 class Stubborn(IterativePE):
     def __reduce__(self):
         raise ValueError("I stay")
+
+
+@pytest.mark.parametrize("kind", [threading.Thread, logging.StreamHandler])
+def test_i2_an_object_that_refers_to_a_standard_stream_is_shared(kind, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)
+    held = kind()
+
+    assert outcome(Holds(held, lambda copied, data: copied is held), 1) == [True]
+
+
+def test_i2_a_pool_with_threads_is_used():
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(len, ()).result()
+        pe = Holds(pool, lambda held, data: held.submit(abs, -data).result())
+
+        assert outcome(pe) == [1, 2, 3]
+
+
+def test_i9_a_standard_stream_is_that_of_the_process():
+    assert outcome(Holds(sys.__stdout__, lambda held, _: held is sys.__stdout__), 1) == [True]
 
 
 def test_a_pe_that_refuses_to_be_copied_is_refused():

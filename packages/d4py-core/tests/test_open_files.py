@@ -5,6 +5,7 @@ import os
 import pickle
 import sys
 import tempfile
+from functools import partial
 from io import BytesIO, StringIO
 
 import pytest
@@ -88,7 +89,15 @@ def test_i9_a_closed_file_stays_closed(path):
 
 
 def test_i9_standard_streams_are_those_of_the_process():
-    assert carried(sys.__stderr__) is sys.stderr or carried(sys.__stderr__) is sys.__stderr__
+    assert carried(sys.__stderr__) is sys.__stderr__
+
+
+@pytest.mark.parametrize("wrap", [lambda held: held, lambda held: partial(print, file=held)])
+def test_i9_so_are_those_that_a_pe_holds_before_the_run(wrap):
+    held = wrap(sys.__stderr__)
+    made = CODEC.loads(CODEC.dumps_pe(Holds(held))).file
+    stream = made.keywords["file"] if isinstance(made, partial) else made
+    assert stream is sys.__stderr__
 
 
 def test_i9_what_is_in_memory_goes_with_its_place():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,17 @@ class HoldsFile(ConsumerPE):
 
     def _process(self, data: Any) -> None:
         pass
+
+
+class HoldsStream(IterativePE):
+    """Has held standard error since before the run, and sends whether it is that of its process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.report = partial(print, file=sys.__stderr__)
+
+    def _process(self, data: Any) -> bool:
+        return self.report.keywords["file"] in (sys.stderr, sys.__stderr__)
 
 
 class Lines(GenericPE):

@@ -13,6 +13,7 @@ from d4py_conformance.pes.arrival import (
     MEDIAN,
     Asked,
     HoldsFile,
+    HoldsStream,
     Lines,
     Options,
     Weight,
@@ -58,6 +59,10 @@ class ArrivalRules(Suite):
         with pe.file, pytest.raises(D4pyError, match=r"HoldsFile1.*'file'"):
             execute(chain(Numbers(), pe), 3)
         assert path.read_text() == "first line\nsecond line\n"
+
+    def test_i9_a_standard_stream_is_that_of_the_process(self, execute: Execute) -> None:
+        outputs = results(execute(chain(Numbers(), HoldsStream()), 3), "HoldsStream1")
+        assert outputs == [True] * 3
 
     def test_i9_a_file_that_is_read_goes_on_after_a_crash(
         self, run_isolated: RunIsolated, require: Require, tmp_path: Path

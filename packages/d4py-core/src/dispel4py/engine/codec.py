@@ -18,7 +18,13 @@ from typing import Any
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.errors import D4pyError, ItemError, RunError
 from dispel4py.exceptions.unwinding import reraise_foreign
-from dispel4py.files.open_files import REFUSE_FILES, REOPEN_FILES, OpenFileError, Reducers
+from dispel4py.files.open_files import (
+    KEEP_STANDARD,
+    REFUSE_FILES,
+    REOPEN_FILES,
+    OpenFileError,
+    Reducers,
+)
 from dispel4py.pickling.interned_strings import PrimedMemo, RecordingPickler, TakeBuffer
 from dispel4py.pickling.item_pickles import dispatch_table, dumps
 
@@ -88,7 +94,7 @@ class Codec:
         Raises:
             ItemError: see `dumps`.
         """
-        return self._dumps_known(pe, PrimedMemo() if known is None else known, REFUSE_FILES)
+        return self._dumps_known(pe, PrimedMemo() if known is None else known, KEEP_STANDARD)
 
     def dumps_state(self, pe: Any, known: PrimedMemo | None = None) -> bytes:
         """Return the pickle of a PE during a run, with the files that the PE reads.

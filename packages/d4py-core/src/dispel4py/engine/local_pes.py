@@ -24,7 +24,7 @@ from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.serialized_pes import PEFactory, serialize_pe
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import GraphError, ItemError
-from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
+from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file, is_standard
 from dispel4py.files.reachable_files import reachable_files
 from dispel4py.pickling.interned_strings import NullFile, drop_buffer
 
@@ -131,7 +131,8 @@ def _find_uncopiable(pe: GenericPE) -> list[Any]:
     known = {**modules_of(pe), id(pe): pe}
     found = [*_iterate_uncopiable(pe, known, set())]
     for file in [*(value for value in found if type(value) in REFUSE_FILES), *reachable_files(pe)]:
-        raise OpenFileError(f"{describe_file(file)} is open")
+        if not is_standard(file):
+            raise OpenFileError(f"{describe_file(file)} is open")
     # An object that only refers to another of them can be copied with the same reference.
     return [
         value

@@ -26,7 +26,7 @@ from dispel4py.engine.plan import Plan
 from dispel4py.engine.serialized_pes import PEFactory, SerializedPE, owner_of, serialize_pe
 from dispel4py.errors import GraphError, ItemError, RunError
 from dispel4py.exceptions.unwinding import reraise_foreign
-from dispel4py.files.open_files import REFUSE_FILES, Reducers
+from dispel4py.files.open_files import KEEP_STANDARD, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
 from dispel4py.pickling.interned_strings import PrimedMemo
 from dispel4py.pickling.local_copies import reduce_portably
@@ -244,7 +244,7 @@ class WorkerCodec(Codec):
     def by_value(self, value: Any) -> bytes:
         """Return the pickle of an object, with the classes of the main program by value."""
         return PrimedMemo().dumps(
-            value, lambda file, take_buffer: self._pickler(file, REFUSE_FILES, take_buffer)
+            value, lambda file, take_buffer: self._pickler(file, KEEP_STANDARD, take_buffer)
         )
 
     def _by_name(self, file: Any, files: Reducers, buffer_callback: Any) -> Any:

@@ -2,7 +2,8 @@
 
 A file cannot be restored by its name and mode alone: opening it by them starts at the beginning,
 or truncates it.  A pickled state of a PE may contain a file that is read, with its position; all
-other pickles refuse open files, and name them.
+other pickles refuse open files, and name them.  A PE may hold standard streams, which every
+process has.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ Reducers = dict[type, Callable[[Any], Any]]
 
 #: Attribute of a file that was opened again: the absolute path.
 _PATH = "_dispel4py_path"
-_STANDARD = ("stdin", "stdout", "stderr")
+#: Names of standard streams in `sys`; a program may have replaced the first three.
+_STANDARD = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 
 
 class OpenFileError(pickle.PicklingError):
@@ -65,14 +67,29 @@ def _refuse(file: Any) -> Any:
     raise OpenFileError(f"{describe_file(file)} is open")
 
 
+def _refuse_others(file: Any) -> Any:
+    """Reduce a standard stream, and refuse any other file."""
+    name = _standard_name(file)
+    return _refuse(file) if name is None else (_standard, (name,))
+
+
 def _reopen(file: Any) -> Any:
     """Reduce a file that is read, or closed, or a standard stream."""
-    for name in _STANDARD:
-        if file is getattr(sys, name) or file is getattr(sys, f"__{name}__"):
-            return _standard, (name,)
+    name = _standard_name(file)
+    if name is not None:
+        return _standard, (name,)
     if file.closed:
         return _closed, (_name_of(file), _mode_of(file), isinstance(file, TextIOWrapper))
     return _open_again, (_position_of(file),)
+
+
+def is_standard(file: object) -> bool:
+    """Return whether an object is a standard stream of this process."""
+    return _standard_name(file) is not None
+
+
+def _standard_name(file: object) -> str | None:
+    return next((name for name in _STANDARD if file is getattr(sys, name)), None)
 
 
 def _position_of(file: Any) -> _ReadPosition:
@@ -202,5 +219,7 @@ def _mode_of(file: Any) -> str:
 _KINDS = (TextIOWrapper, BufferedReader, BufferedWriter, BufferedRandom, BufferedRWPair, FileIO)
 #: Refuse every open file.
 REFUSE_FILES: Reducers = dict.fromkeys(_KINDS, _refuse)
+#: Refuse every open file that is no standard stream.
+KEEP_STANDARD: Reducers = dict.fromkeys(_KINDS, _refuse_others)
 #: Open files that are read again at their position, and refuse those that are written.
 REOPEN_FILES: Reducers = dict.fromkeys(_KINDS, _reopen)

@@ -11,14 +11,15 @@ from importlib import import_module
 from typing import Any
 
 from dispel4py.core import GenericPE
-from dispel4py.files.open_files import REFUSE_FILES
+from dispel4py.files.open_files import REFUSE_FILES, is_standard
 from dispel4py.loading import Origin
 from dispel4py.workflow_graph import WorkflowGraph
 
 
 def can_be_rebuilt(pe: GenericPE) -> bool:
     """Return whether a PE can be made in several processes: it has no open file."""
-    return not any(type(value) in REFUSE_FILES and not value.closed for value in vars(pe).values())
+    files = [value for value in vars(pe).values() if type(value) in REFUSE_FILES]
+    return all(file.closed or is_standard(file) for file in files)
 
 
 def rebuild_pes(origin: Origin) -> list[Any]:
