@@ -237,7 +237,7 @@ def test_numpy_scalars_are_not_copied():
         ([1, threading.Lock()], "because of element 1 (a lock)"),
         (types.SimpleNamespace(guard=threading.Lock()), "because of attribute 'guard' (a lock)"),
         (holding(threading.Lock()), "because of variable 'held' (a lock): cannot pickle"),
-        (Stubborn(), "cannot be handed on: I stay"),
+        (Stubborn(), "cannot be handed on: RuntimeError: I stay"),
         # Python copies it, but no pickle carries it to where another mapping would have it go.
         ([re.match("a", "a")], "because of element 0 (a Match): cannot pickle 're.Match' object"),
     ],

@@ -8,7 +8,7 @@ from typing import Any
 
 from d4py_cli.lines import not_written, print_message
 from d4py_cli.output.refusals import ANYTHING
-from dispel4py.errors import RunError, shorten
+from dispel4py.errors import RunError, describe_exception, shorten
 from dispel4py.result import RunResult
 from dispel4py.standard_streams.output import write_line
 
@@ -113,7 +113,7 @@ def _as_text(outputs: dict[str, dict[str, list[Any]]]) -> tuple[str, str]:
                     texts.append(_Text(shorten(item)))
                     problem = problem or (
                         f"{pe_id} wrote to output {output!r} what cannot be shown as text"
-                        f" ({type(error).__name__}: {error}); {ANYTHING} (--output)"
+                        f" ({describe_exception(error)}); {ANYTHING} (--output)"
                     )
     return str(shown), problem
 

@@ -297,6 +297,20 @@ def shorten(value: Any, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def describe_exception(exception: BaseException) -> str:
+    """Return the type and the text of an exception; never raises."""
+    kind, text = type(exception).__name__, text_of(exception)
+    return f"{kind}: {text}" if text else kind
+
+
+def text_of(exception: BaseException) -> str:
+    """Return the text of an exception; never raises."""
+    try:
+        return str(exception)
+    except Exception:  # a user's __str__ may do anything
+        return "<exception str() failed>"
+
+
 def format_user_traceback(exception: BaseException) -> str:
     """Return the traceback as Python prints it, without d4py's own frames; see `tracebacks`."""
     return tracebacks.format_user_traceback(exception, D4pyError)

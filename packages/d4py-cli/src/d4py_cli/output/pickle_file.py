@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from d4py_cli.output.refusals import NotHeldError, name_of_type
+from dispel4py.errors import describe_exception
 
 
 class PickleFile:
@@ -19,7 +20,7 @@ class PickleFile:
         try:
             return [pickle.dumps(data, protocol=5)]
         except Exception as error:  # a class of the user's may raise anything
-            found = f"{name_of_type(data)} ({type(error).__name__}: {error})"
+            found = f"{name_of_type(data)} ({describe_exception(error)})"
             raise NotHeldError("", found, "write plain data instead") from error
 
     def write(self, path: str, records: Iterator[tuple[str, str, bytes]]) -> None:

@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import Any
 
 from dispel4py.engine.copying import cannot_carry
-from dispel4py.errors import D4pyError, ItemError, RunError
+from dispel4py.errors import D4pyError, ItemError, RunError, describe_exception
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import (
     KEEP_STANDARD,
@@ -141,12 +141,13 @@ class Codec:
             made.dispatch_table = {**(dispatch_table() or copyreg.dispatch_table), **files}
             return made
 
-        reason: Exception = ItemError()
+        reason: BaseException = ItemError()
         for number, make in enumerate((make_pickler, *self._fallbacks)):
             known.used_fallback = number > 0
             try:
                 return known.dumps(value, partial(_bind_files, make, files), make_callback)
-            except Exception as error:  # a user's __reduce__ may raise anything
+            except BaseException as error:  # a user's __reduce__ may raise anything
+                reraise_foreign(error)
                 reason = error
                 if isinstance(error, OpenFileError) or (
                     number and not isinstance(error, RecursionError)
@@ -176,7 +177,7 @@ def loads_items(data: Any, buffers: Iterable[Any] = ()) -> Any:
         reraise_foreign(error)
         raise ItemError(
             "an item cannot be unpickled in the process that has received it"
-            f" ({type(error).__name__}: {error})"
+            f" ({describe_exception(error)})"
         ) from error
 
 
@@ -198,7 +199,7 @@ def loads_state(data: bytes, pe_id: str) -> Any:
         reraise_foreign(error)
         raise RunError(
             f"the state that {pe_id} had in another process cannot be unpickled, so that no worker"
-            f" can go on with it ({type(error).__name__}: {error})"
+            f" can go on with it ({describe_exception(error)})"
         ) from error
 
 

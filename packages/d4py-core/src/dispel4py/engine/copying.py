@@ -21,7 +21,8 @@ from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unique_arrays import is_array
-from dispel4py.errors import ItemError, shorten
+from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
+from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
 from dispel4py.pickling.item_pickles import dumps
 from dispel4py.pickling.local_copies import closed_over, copy_locally
@@ -122,7 +123,8 @@ def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
         if counter is not None:
             counter.bytes += unpickled_bytes(data) + sum(view.nbytes for view in views)
         return pickle.loads(data, buffers=map(bytearray, views))
-    except Exception:  # a user's __reduce__ may raise anything
+    except BaseException as error:  # a user's __reduce__ may raise anything
+        reraise_foreign(error)
         return _copy_unpicklable(item, counter)
 
 
@@ -132,7 +134,8 @@ def _copy_unpicklable(item: Any, counter: ByteCounter | None) -> Any:
         if counter is not None:
             counter.add(item)
         return copy_locally(item, IMMUTABLE)
-    except Exception as error:
+    except BaseException as error:
+        reraise_foreign(error)
         error.__context__ = None  # pickle has failed for the same reason
         raise cannot_carry(item, error) from error
 
@@ -141,7 +144,9 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
     """Return the error for an item or PE that cannot be copied; it names the attribute."""
     while type(item) in (Item, Placed, InstanceSnapshot, OrderedSnapshot):
         item = item.data if type(item) in (Item, Placed) else item.pe
-    reason: Any = error
+    # What pickle itself raises says enough by its text.
+    plain = (D4pyError, TypeError, RecursionError, pickle.PicklingError)
+    reason = text_of(error) if isinstance(error, plain) else describe_exception(error)
     where = ""
     is_file = isinstance(error, OpenFileError)
     if (culprit := _find_culprit(item, is_file=is_file)) is not None:
@@ -189,6 +194,7 @@ def _parts_of(item: Any) -> list[tuple[str, Any]]:
 def _can_copy(copy: Callable[[Any], Any], value: Any) -> bool:
     try:
         copy(value)
-    except Exception:  # a user's __reduce__ or __deepcopy__ may raise anything
+    except BaseException as error:  # a user's __reduce__ or __deepcopy__ may raise anything
+        reraise_foreign(error)
         return False
     return True

@@ -24,6 +24,7 @@ from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.serialized_pes import PEFactory, serialize_pe
 from dispel4py.engine.unique_arrays import is_array
 from dispel4py.errors import GraphError, ItemError
+from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file, is_standard
 from dispel4py.files.reachable_files import reachable_files
 from dispel4py.pickling.interned_strings import NullFile, drop_buffer
@@ -66,7 +67,8 @@ class LocalCopyFactory:
         if self._from_pickle is not None:
             try:
                 return self._from_pickle()
-            except Exception:  # a user's __setstate__ may raise anything
+            except BaseException as error:  # a user's __setstate__ may raise anything
+                reraise_foreign(error)
                 self._from_pickle = None
         return self._deep_copy()
 
@@ -74,8 +76,9 @@ class LocalCopyFactory:
         pe = self._planned.pe
         try:
             return copy.deepcopy(pe, {**modules_of(pe), **self._shared})
-        except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
-            reason: Exception = error
+        except BaseException as error:  # a user's __deepcopy__ or __reduce__ may raise anything
+            reraise_foreign(error)
+            reason = error
         if not self._shared:
             try:
                 self._shared = {id(value): value for value in _find_uncopiable(pe)}
@@ -94,7 +97,8 @@ def _copies_may_differ(pe: GenericPE) -> bool:
     """
     try:
         _DeepCopyFinder(NullFile(), protocol=5, buffer_callback=drop_buffer).dump(pe)
-    except Exception:  # one was found, or the PE cannot be pickled in this way
+    except BaseException as error:  # one was found, or the PE cannot be pickled in this way
+        reraise_foreign(error)
         return True
     return False
 
@@ -157,7 +161,8 @@ def _iterate_uncopiable(value: Any, known: dict[int, Any], seen: set[int]) -> It
 def _has_copy(value: Any, known: dict[int, Any]) -> bool:
     try:
         copy.deepcopy(value, {**known})
-    except Exception:  # a user's __deepcopy__ or __reduce__ may raise anything
+    except BaseException as error:  # a user's __deepcopy__ or __reduce__ may raise anything
+        reraise_foreign(error)
         return False
     return True
 

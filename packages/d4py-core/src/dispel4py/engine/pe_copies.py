@@ -10,6 +10,7 @@ from dispel4py.core import GenericPE
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.errors import GraphError
+from dispel4py.exceptions.unwinding import reraise_foreign
 
 
 def copy_pe(planned: PlannedPE) -> GenericPE:
@@ -22,7 +23,8 @@ def copy_pe(planned: PlannedPE) -> GenericPE:
         return planned.factory()
     try:
         return copy.deepcopy(planned.pe, modules_of(planned.pe))
-    except Exception as error:  # a user's __deepcopy__ or __reduce__ may raise anything
+    except BaseException as error:  # a user's __deepcopy__ or __reduce__ may raise anything
+        reraise_foreign(error)
         raise GraphError([f"{planned.id}: {cannot_carry(planned.pe, error)}"]) from error
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,7 @@ from dispel4py.core import GROUPING, NAME, OPTIONAL, ORDERED, TYPE, GenericPE
 from dispel4py.engine.codec import Codec
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.serialized_pes import PEFactory, SerializedPE, owner_of, serialize_pe
-from dispel4py.errors import GraphError, ItemError, RunError
+from dispel4py.errors import GraphError, ItemError, RunError, describe_exception
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import KEEP_STANDARD, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
@@ -72,7 +71,7 @@ class PlanBundle:
         """Return the plan, and the PEs of the graph as imported here, if some are needed."""
         sys.argv = list(self.argv)
         rebuilt: list[Any] = []
-        with _restoring():
+        with _restoring("the workflow"):
             for module in self.modules:
                 restore_module(*module)
             if self.origin is not None and None in self.pes.values():
@@ -114,33 +113,50 @@ class PlanBundle:
                 count = 1 if pes[number].instances == 1 else None
             pes[number] = replace(
                 pes[number],
-                factory=_RestoringFactory(serialized, count, owns_arrays=is_other_process),
+                factory=_RestoringFactory(
+                    pes[number].id, serialized, count, owns_arrays=is_other_process
+                ),
             )
         return replace(plan, pes=tuple(pes))
 
 
 class _RestoringFactory(PEFactory):
-    """A `PEFactory` whose errors are those of a worker process."""
+    """A `PEFactory` whose errors are those of a worker process.
+
+    Args:
+        pe_id: id of the PE, for messages.
+        serialized: see `PEFactory`.
+        times: see `PEFactory`.
+        owns_arrays: see `PEFactory`.
+    """
+
+    def __init__(
+        self, pe_id: str, serialized: SerializedPE, times: int | None, *, owns_arrays: bool
+    ) -> None:
+        super().__init__(serialized, times, owns_arrays=owns_arrays)
+        self._pe_id = pe_id
 
     def __call__(self) -> GenericPE:
-        with _restoring():
+        with _restoring(self._pe_id):
             return super().__call__()
 
 
 @contextmanager
-def _restoring() -> Iterator[None]:
-    """Raise any error inside the block as a `RunError`."""
+def _restoring(what: str) -> Iterator[None]:
+    """Raise any error inside the block as a `RunError` about what is restored."""
     try:
         yield
     except RunError:
         raise
     except BaseException as error:  # a user's module may raise anything
         reraise_foreign(error)
-        reason = traceback.format_exception_only(error)[-1].strip()
-        raise RunError(
-            f"a worker process cannot make the workflow again: {reason}; what is defined at a"
-            " prompt or in a notebook has to be put into a file, or else workers be forked"
-        ) from error
+        message = f"a worker process cannot make {what} again: {describe_exception(error)}"
+        if isinstance(error, AttributeError | ImportError):  # a name that is not defined here
+            message += (
+                "; what is defined at a prompt or in a notebook has to be put into a file, or else"
+                " workers be forked"
+            )
+        raise RunError(message) from error
 
 
 def make_bundle(

@@ -19,7 +19,7 @@ from dispel4py.engine.immutable_types import IMMUTABLE
 from dispel4py.engine.item_ids import Item, branch_id, without_ids
 from dispel4py.engine.plan import Route
 from dispel4py.engine.stable_hash import stable_hash
-from dispel4py.errors import GroupingError, name_list, shorten
+from dispel4py.errors import GroupingError, describe_exception, name_list, shorten
 from dispel4py.exceptions.unwinding import reraise_foreign
 
 #: The items of a batch by receiving instance.
@@ -178,7 +178,7 @@ class Router:
         advice = "" if what == _NOT_HASHED else f"; {_missing(item, self.route.grouping.keys)}"
         explained = GroupingError(
             f"the group key {what} from {shorten(item)}: input {self.route.input!r}{of} is grouped"
-            f" by {self.route.grouping} ({type(error).__name__}: {error}){advice}"
+            f" by {self.route.grouping} ({describe_exception(error)}){advice}"
         )
         explained.__cause__ = error
         return explained

@@ -16,6 +16,7 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.unique_arrays import is_array
+from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.pickling.interned_strings import PrimedMemo, loads_with
 
 #: Arrays and bytearrays of at least so many bytes are left out of the bytes of a PE.
@@ -49,7 +50,8 @@ def serialize_pe(planned: PlannedPE, codec: Codec) -> SerializedPE:
     if known.used_fallback:  # the fallback pickles locks and the like, which have no copy
         try:
             copy.deepcopy(pe, {**modules_of(pe), **{id(value): value for value in known.external}})
-        except Exception as error:  # a user's __deepcopy__ may raise anything
+        except BaseException as error:  # a user's __deepcopy__ may raise anything
+            reraise_foreign(error)
             raise cannot_carry(pe, error) from error
     return SerializedPE(data, known.external, [])
 

@@ -30,6 +30,7 @@ from collections.abc import Set as AbstractSet
 from operator import attrgetter
 from typing import Any
 
+from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.pickling.item_pickles import dispatch_table
 
 _EMPTY = types.CellType()
@@ -47,7 +48,8 @@ def copy_locally(value: Any, unchangeable: AbstractSet[type] = frozenset()) -> A
     """
     try:
         return _Copier(unchangeable).copy(value)
-    except Exception:  # a user's __reduce__ may raise anything
+    except BaseException as error:  # a user's __reduce__ may raise anything
+        reraise_foreign(error)
         return _DeepCopier(unchangeable).copy(value)
 
 
