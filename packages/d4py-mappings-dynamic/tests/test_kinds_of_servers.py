@@ -84,7 +84,7 @@ class TestCommands:
         server = start_server("--proto-max-bulk-len", "1mb", *without("CONFIG"))
         error = refusal(server.url, chain(Large(), Relay()))
         assert "It was to take 3,14" in error
-        assert "if its proto-max-bulk-len is smaller, raise that" in error
+        assert "if its proto-max-bulk-len or client-query-buffer-limit is smaller" in error
 
 
 class Large(ProducerPE):

@@ -22,10 +22,10 @@ LIMIT, HALF = 1 << 20, 600 << 10
 MAPPINGS = ["dyn_redis", "hybrid_redis"]
 
 
-@pytest.fixture(scope="module")
-def small_server(start_server):
-    """A server that takes no value of more than 1 MiB."""
-    return start_server("--proto-max-bulk-len", str(LIMIT))
+@pytest.fixture(scope="module", params=["proto-max-bulk-len", "client-query-buffer-limit"])
+def small_server(request, start_server):
+    """A server that takes no value of more than 1 MiB, by either of its settings."""
+    return start_server(f"--{request.param}", str(LIMIT))
 
 
 @pytest.fixture(params=MAPPINGS)

@@ -34,7 +34,7 @@ def check_size(size: int, largest: int | None) -> None:
         raise TooLargeError(
             f"it takes {_in_mib(size)}, and the Redis server takes no more than"
             f" {_in_mib(largest)} at once; split it, hand on the name of a file instead, or raise"
-            " the server's proto-max-bulk-len (up to 1gb)"
+            " the server's proto-max-bulk-len (up to 1gb) and client-query-buffer-limit"
         )
 
 

@@ -130,8 +130,8 @@ class _TimedConnection:
         except redis.ConnectionError as error:
             if size > _SMALL_BYTES:
                 raise redis.ConnectionError(
-                    f"{error} It was to take {size:,} bytes at once; if its proto-max-bulk-len is"
-                    " smaller, raise that, or send smaller items"
+                    f"{error} It was to take {size:,} bytes at once; if its proto-max-bulk-len or"
+                    " client-query-buffer-limit is smaller, raise that, or send smaller items"
                 ) from error
             raise
 

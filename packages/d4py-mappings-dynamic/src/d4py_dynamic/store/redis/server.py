@@ -33,6 +33,8 @@ from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.socket_directory import make_socket_directory
 
+#: Settings of a server that limit the size of a value.
+_SIZE_SETTINGS = ("proto-max-bulk-len", "client-query-buffer-limit")
 #: Largest size in bytes of a value, unless the server is configured otherwise, and of an entry of a
 #: stream, however it is configured.
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
@@ -140,12 +142,20 @@ def _cluster_nodes(address: Address) -> tuple[Place, ...]:
 
 
 def _largest_value(client: redis.Redis) -> int:
+    """Return the size of the largest value that a server takes.
+
+    A value has to fit into the buffer of its command as well, or the server ends the connection.
+    """
+    sizes = [_size_setting(client, name) for name in _SIZE_SETTINGS]
+    return min(*sizes, _LARGEST_IN_STREAM)
+
+
+def _size_setting(client: redis.Redis, name: str) -> int:
     try:
-        found: Any = client.config_get("proto-max-bulk-len")
-        size = int(found["proto-max-bulk-len"])
+        found: Any = client.config_get(name)
+        return int(found[name])
     except (redis.ResponseError, KeyError):  # not every server or user has CONFIG
-        size = _USUAL_LARGEST
-    return min(size, _LARGEST_IN_STREAM)
+        return _USUAL_LARGEST
 
 
 def _server_info(client: redis.Redis) -> dict[str, Any]:
