@@ -134,6 +134,18 @@ class TestIdempotentScripts:
         with pytest.raises(ServiceError, match=both), service_errors(address):
             raise redis.ResponseError(text)
 
+    @pytest.mark.parametrize(
+        ("largest", "advice"),
+        [
+            (None, "if it uses TLS, its URL begins with rediss://"),
+            (1 << 20, "look in its log for why it ended the connection"),
+        ],
+    )
+    def test_a_server_that_has_answered_is_not_said_to_use_tls(self, largest, advice):
+        address = Address("redis://localhost", largest=largest)
+        with pytest.raises(ServiceError, match=advice), service_errors(address):
+            raise redis.ConnectionError("Connection closed by server.")
+
     @pytest.mark.parametrize(("driver_id", "is_kept"), [("mine", True), ("replaced", False)])
     def test_c8_events_of_a_driver_that_was_replaced_are_not_kept(
         self, scripts, driver_id, is_kept

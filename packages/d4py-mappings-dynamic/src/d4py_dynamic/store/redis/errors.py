@@ -57,8 +57,11 @@ def _advice(error: redis.RedisError, address: Address) -> str:
         return "; if it is only busy, or far away, give it more time: --reconnect SECONDS"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "; name the certificate of its authority: ?ssl_ca_certs=FILE"
-    if address.url.startswith("redis://") and re.search("Connection (closed|reset) by", text):
-        return "; if it uses TLS, its URL begins with rediss://"
+    if re.search("Connection (closed|reset) by", text):
+        if address.largest is not None:  # it has answered at the start of the run
+            return "; look in its log for why it ended the connection (client-output-buffer-limit?)"
+        if address.url.startswith("redis://"):
+            return "; if it uses TLS, its URL begins with rediss://"
     if "Connection refused" in text:
         return "; start it, or check the host and the port"
     return ""
