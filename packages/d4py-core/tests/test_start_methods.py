@@ -126,6 +126,24 @@ def test_nor_are_those_of_zeromq(program):
 
 
 @linux
+def test_nor_are_those_of_the_allocator_of_arrow(program):
+    pytest.importorskip("pyarrow")
+    choosing = """
+        import os
+        import pyarrow
+        from dispel4py.processes.start_methods import safe_start_method
+        numbers = pyarrow.array(range(100_000))
+        print(safe_start_method(), flush=True)
+        if os.fork() == 0:
+            import pyarrow.compute
+            print(pyarrow.compute.sum(pyarrow.concat_arrays([numbers, numbers])), flush=True)
+            os._exit(0)
+        assert os.wait()[1] == 0
+    """
+    assert program(choosing) == (0, "fork\n9999900000\n", "")
+
+
+@linux
 def test_a_prompt_with_native_threads_is_not_forked_either():
     choosing = (
         "begin()\n"

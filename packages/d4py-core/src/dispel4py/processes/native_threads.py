@@ -2,7 +2,8 @@
 
 A fork copies the memory of a library but none of its threads, so the library may wait for them for
 ever in the child.  Libraries that support forks either end their threads before one (OpenBLAS, and
-so NumPy), which a trial fork shows, or are known by the names of their threads (ZeroMQ).
+so NumPy), which a trial fork shows, or are known by the names of their threads: ZeroMQ, and
+jemalloc, which Arrow brings, and so pandas, and which starts its threads anew in the child.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from time import monotonic, sleep
 
 _TASKS = "/proc/self/task"
 #: Prefixes of the names of threads that nothing in a forked child waits for.
-_FORK_SAFE = ("ZMQbg/",)
+_FORK_SAFE = ("ZMQbg/", "jemalloc_bg_thd")
 #: Ids of threads that were started in `fork_safe_threads`.
 _declared: set[str] = set()
 #: Position of a thread's flags behind its name in its `stat`, and the flag of one that exits.
