@@ -378,7 +378,20 @@ SWALLOWING = {
     "as a fork begins": "os.register_at_fork(before=interrupt)",
     "as a fork ends": "os.register_at_fork(after_in_parent=interrupt)",
     "as an object is taken apart": "weakref.finalize(fork, interrupt)",
+    "while another exception is": "weakref.finalize(fork, between)",
 }
+
+
+def output_of(script):
+    """Return what a script prints to standard output, and its other lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    return done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("where", SWALLOWING)
@@ -386,15 +399,25 @@ SWALLOWING = {
 def test_a_signal_whose_interrupt_is_swallowed_is_not_lost(where, is_registered):
     registered = {"before": "", "after": "", is_registered: SWALLOWING[where]}
     script = f"""
-        import os, signal, time, weakref
+        import os, signal, sys, time, weakref
         def interrupt():
             if not sent:
                 sent.append(True)
                 os.kill(os.getpid(), signal.SIGTERM)
+        def between():
+            class Fails:
+                def __del__(self):
+                    raise ValueError
+            held = Fails()
+            try:
+                interrupt()
+            finally:
+                del held
         def fork():
             if os.fork() == 0:
                 os._exit(0)
         sent = []
+        sys.unraisablehook = lambda swallowed: print(swallowed.exc_type.__name__)
         {registered["before"]}
         from d4py_cli.signals import signals_as_interrupts
         {registered["after"]}
@@ -407,13 +430,95 @@ def test_a_signal_whose_interrupt_is_swallowed_is_not_lost(where, is_registered)
         except KeyboardInterrupt:
             print("interrupted")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+    others = "ValueError\n" if "another" in where else ""
+    assert output_of(script) == (f"{others}interrupted\n", "")
+
+
+@pytest.mark.parametrize("first", ["d4py", "logging"])
+def test_a_signal_that_another_thread_gets_during_a_fork_skips_no_hook(first):
+    """The hooks of d4py restore the mask of signals, and those of `logging` release a lock."""
+    imports = ["import logging", "import d4py_cli.signals"]
+    hooks = """
+        # These are no Python code, so that a handler runs in the first hook after them.
+        os.register_at_fork(after_in_parent=may_send.release)
+        os.register_at_fork(after_in_parent=is_sent.acquire)
+    """
+    before, after = (imports[:1], imports[1:]) if first == "d4py" else ([], imports)
+    script = f"""
+        import os, signal, threading, time
+        def send():
+            may_send.acquire()
+            os.kill(os.getpid(), signal.SIGTERM)
+            is_sent.release()
+        may_send, is_sent, waits = (threading.Lock() for _ in range(3))
+        for lock in may_send, is_sent, waits:
+            lock.acquire()
+        {"; ".join(before)}
+        {textwrap.indent(textwrap.dedent(hooks), " " * 8).strip()}
+        {"; ".join(after)}
+        for target in send, waits.acquire:  # signals go to the second one
+            threading.Thread(target=target, daemon=True).start()
+        try:
+            with d4py_cli.signals.signals_as_interrupts():
+                if os.fork() == 0:
+                    os._exit(0)
+                print(*signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print("interrupted")
+        logs = threading.Thread(target=logging.error, args=("logged",))
+        logs.start()
+        logs.join()
+    """
+    assert output_of(script) == ("\ninterrupted\n", "ERROR:root:logged\n")
+
+
+def test_ctrl_c_that_is_swallowed_again_and_again_counts_once():
+    script = """
+        import os, signal, time, weakref
+        from dispel4py import ProducerPE, WorkflowGraph, run
+        from d4py_cli import signals
+        def interrupt():
+            os.kill(os.getpid(), signal.SIGINT)
+        class Swallows(ProducerPE):
+            def _process(self, inputs):
+                for _ in range(5):
+                    weakref.finalize(lambda: None, interrupt)
+                time.sleep(3600)
+        signals.GRACE = 3600.0
+        graph = WorkflowGraph()
+        graph.add(Swallows())
+        try:
+            with signals.signals_as_interrupts():
+                run(graph)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert output_of(script) == ("interrupted\n", "")
+
+
+def test_contexts_may_be_nested_and_a_hook_that_is_set_inside_stays():
+    script = """
+        import os, signal, sys, time
+        from d4py_cli.signals import signals_as_interrupts
+        def mine(swallowed):
+            print(swallowed.exc_type.__name__)
+        class Interrupts:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            with signals_as_interrupts():
+                with signals_as_interrupts():
+                    pass
+                Interrupts()
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            print("interrupted")
+        with signals_as_interrupts():
+            sys.unraisablehook = mine
+        print(sys.unraisablehook is mine)
+    """
+    assert output_of(script) == ("interrupted\nTrue\n", "")
 
 
 @pytest.mark.parametrize("how", ["a signal", "an error"])

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
@@ -42,30 +43,34 @@ def signals_as_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    raised_at = float("-inf")
+    raised_at = counted_at = float("-inf")
     raised_in_calls = 0
-    raised: int | None = None
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal raised_at, raised_in_calls, raised
-        _resending.number = None
+        nonlocal raised_at, counted_at, raised_in_calls
+        if _forks.is_under_way():
+            _resending.begin(number)
+            return
+        _resending.end()
         if monotonic() - raised_at >= GRACE:
-            raised_at, raised = monotonic(), number
-            if _is_in_call(frame):
+            raised_at = monotonic()
+            if _is_in_call(frame) and raised_at - counted_at >= GRACE:  # else it was sent again
+                counted_at = raised_at
                 raised_in_calls += 1
                 _end_if_caught(raised_in_calls)
             raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
 
     def on_unraisable(swallowed: Any) -> None:
-        nonlocal raised_at, raised
-        number, raised = raised, None
-        if number in _forks.taken and isinstance(swallowed.exc_value, KeyboardInterrupt):
-            raised_at = float("-inf")
-            _resending.begin(number)
-        else:
-            show_unraisable(swallowed)
+        nonlocal raised_at
+        for frame, _ in traceback.walk_tb(swallowed.exc_traceback):
+            if frame.f_code is interrupt.__code__ and _forks.taken:
+                raised_at = float("-inf")
+                _resending.begin(frame.f_locals["number"])
+                return
+        show_unraisable(swallowed)
 
     show_unraisable, sys.unraisablehook = sys.unraisablehook, on_unraisable
+    taken_before = {*_forks.taken}
     before: dict[signal.Signals, Any] = {}
     try:
         for number in _STOPPING:
@@ -74,10 +79,12 @@ def signals_as_interrupts() -> Iterator[None]:
                 before[number] = signal.signal(number, interrupt)
         yield
     finally:
+        _resending.end()
+        _forks.taken = taken_before
         for number, handler in before.items():
             signal.signal(number, handler)
-            _forks.taken.discard(number)
-        sys.unraisablehook = show_unraisable
+        if sys.unraisablehook is on_unraisable:  # a workflow may have set its own
+            sys.unraisablehook = show_unraisable
 
 
 def _is_in_call(frame: FrameType | None) -> bool:
@@ -112,7 +119,8 @@ class _Forks:
 
     An exception in such a process could be swallowed, for example while a process pool starts it;
     the pool would then wait for ever.  Python drops signals that arrive during a fork, so they
-    are blocked meanwhile.
+    are blocked meanwhile.  Another thread may get one all the same; what its handler raised then
+    would skip a hook, which restores the mask of signals here, or releases a lock of `logging`.
 
     Attributes:
         taken: the signals that raise `KeyboardInterrupt` in this process.
@@ -120,54 +128,60 @@ class _Forks:
 
     def __init__(self) -> None:
         self.taken: set[int] = set()
-        self._blocked = threading.local()
+        self._thread = threading.local()
         os.register_at_fork(
             before=self._begin, after_in_parent=self._end, after_in_child=self._end_in_child
         )
 
+    def is_under_way(self) -> bool:
+        """Return whether this thread is forking."""
+        return getattr(self._thread, "is_forking", False)
+
     def _begin(self) -> None:
         if self.taken:
-            self._blocked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+            self._thread.is_forking = True  # first: no handler raises from here on
+            self._thread.before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
 
     def _end(self) -> None:
-        before = vars(self._blocked).pop("before", None)
-        if before is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if self.is_under_way():
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._thread.before)
+            self._thread.is_forking = False
 
     def _end_in_child(self) -> None:
         for number in self.taken:
             signal.signal(number, signal.SIG_DFL)
-        self.taken.clear()
-        _resending.number = None
+        self.taken = set()
+        _resending.end()
         self._end()
 
 
 class _Resending:
-    """Sends a signal again whose `KeyboardInterrupt` was swallowed, until it has been handled.
+    """Sends a signal again that did not stop the run, until its handler has raised.
 
-    Python swallows what is raised while it forks, or takes objects apart.  A signal that comes as
-    the main thread begins to wait would be handled only after the wait.
-
-    Attributes:
-        number: the signal; None once it has been handled.
+    One that comes while the main thread forks is put off, and Python swallows what is raised in
+    other hooks of a fork, or while it takes objects apart.  A signal that comes as the main thread
+    begins to wait would be handled only after the wait, so it is sent more than once.
     """
 
     def __init__(self) -> None:
-        self.number: int | None = None
+        self._sent: list[int] = []  # empty, or the signal, in a list for each call of `begin`
 
-    def begin(self, number: int | None) -> None:
+    def begin(self, number: int) -> None:
         """Send a signal from now on."""
-        self.number = number
+        self._sent = sent = [number]
         # One of `threading` takes locks, which the main thread may hold right now.
-        _thread.start_new_thread(self._send, ())
+        _thread.start_new_thread(self._send, (sent,))
 
-    def _send(self) -> None:
+    def end(self) -> None:
+        """Send it no more."""
+        self._sent = []
+
+    def _send(self, sent: list[int]) -> None:
         while True:
             sleep(_AGAIN_SECONDS)
-            number = self.number
-            if number is None or number not in _forks.taken:
+            if self._sent is not sent or sent[0] not in _forks.taken:
                 return
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), sent[0])
 
 
 _resending = _Resending()
