@@ -115,6 +115,20 @@ def test_c6_a_long_item_of_unlike_parts_is_as_large_as_these():
         assert size_of(item) == pytest.approx(parts, rel=0.15)
 
 
+@pytest.mark.parametrize("count", [16, 32, 64, 100])
+def test_c6_a_long_item_of_equal_parts_is_as_large_as_these(count):
+    """Wherever samples are taken, they are not all of the texts with which the parts begin."""
+    records = [{"a": number * 1000, "b": number / 7} for number in range(500)]
+    parts = [["acgt" * 1500, pickle.loads(pickle.dumps(records))] for _ in range(count)]
+    assert size_of(parts) == pytest.approx(sum(map(size_of, parts)), rel=0.15)
+
+
+def test_c6_records_at_the_end_of_a_long_text_are_counted():
+    text, records = "acgt" * 1_000_000, [{"a": n * 1000, "b": n / 7} for n in range(8000)]
+    parts = size_of([text]) + size_of(records)
+    assert size_of([text, records]) == pytest.approx(parts, rel=0.15)
+
+
 @pytest.mark.parametrize(
     "make",
     [
