@@ -66,6 +66,8 @@ def test_any_other_word_is_refused(mapping):
     [
         ("name a server, with --redis-url", "name a server, with redis_url"),
         ("set D4PY_KEY or use --redis-url.", "set D4PY_KEY or use redis_url."),
+        ("no file key (--redis-url or $D4PY_KEY)", "no file key (redis_url or $D4PY_KEY)"),
+        ("none after 3 s (--speed)", "none after 3 s (speed)"),
         ("more time: --speed SECONDS", "more time: speed=SECONDS"),
         ("they are: --speed 'a --b'", "they are: speed='a --b'"),
         ("add --mpi=pmi2, or --volume; --", "add --mpi=pmi2, or --volume; --"),

@@ -12,7 +12,7 @@ from dispel4py.errors import D4pyError
 from dispel4py.registry import Mapping, load_mapping, mapping_options
 
 #: An option, and the space in front of a value: a placeholder, or something quoted.
-_OPTION = re.compile(r"(?<!\S)--([a-z][a-z-]*[a-z])( (?=[A-Z]{2}|['\"]))?")
+_OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])( (?=[A-Z]{2}|['\"]))?")
 #: What may hold a command to be copied, which stays as it is.
 _CLAUSE = re.compile(r"[^;\n]+")
 _COMMAND = "dispel4py "
