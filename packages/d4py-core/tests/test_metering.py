@@ -1,10 +1,11 @@
 """The meter of a process: what it reports of its instances, and when (C8)."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
+from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.inputs import calls
 from dispel4py.engine.limits import EngineLimits
@@ -185,3 +186,18 @@ def test_c8_bytes_of_large_items_are_counted():
         executor.call_root(0, calls(plan.pes[0], 1))
     assert reports[-1].instances[0].items_out == {"blob": 2}
     assert reports[-1].instances[0].bytes_out["blob"] >= 200_000
+
+
+def test_c3_ctrl_c_as_the_thread_of_reports_starts_comes_out_as_it_is(monkeypatch):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        if thread.name == "d4py-report":
+            raise KeyboardInterrupt
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    graph = WorkflowGraph()
+    graph.add(Count())
+    with pytest.raises(KeyboardInterrupt):
+        run(graph, observers=[SimpleNamespace(on_event=lambda event: None)])

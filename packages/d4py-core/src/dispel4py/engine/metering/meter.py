@@ -178,7 +178,7 @@ class Meter:
     def stop(self) -> None:
         """Report nothing more, since the run has failed."""
         self._stopped.set()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():  # Ctrl-C may come as it starts
             self._thread.join()
 
     # The thread.
