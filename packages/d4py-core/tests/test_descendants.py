@@ -194,6 +194,24 @@ def test_c5_descendants_of_a_lost_worker_are_gone_when_its_loss_is_reported(tmp_
         pool.stop()
 
 
+def test_c5_so_are_those_of_a_worker_that_is_lost_while_others_are_started(tmp_path, monkeypatch):
+    """The start of the second one collects the exit status of the first, and its pid is free."""
+    start = WorkerPool._start_process
+
+    def start_late(pool, name, arguments):
+        wait_until(lambda: not any(map(runs, pool.pids)))
+        return start(pool, name, arguments)
+
+    monkeypatch.setattr(WorkerPool, "_start_process", start_late)
+    paths = [tmp_path / "first", tmp_path / "second"]
+    pool = WorkerPool(_lost, [(path,) for path in paths], Start("fork"))
+    try:
+        wait_until(lambda: not any(map(runs, pool.pids)))
+    finally:
+        pool.stop()
+    assert not any(runs(int(path.read_text())) for path in paths)
+
+
 def test_c4_a_program_that_a_pe_left_running_may_finish_after_a_good_run(tmp_path, caplog):
     limits = QUIET._replace(descendant_seconds=math.inf)
     command = f"sleep 0.3; echo done >{tmp_path}/out"

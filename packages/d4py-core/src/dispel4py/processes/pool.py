@@ -216,7 +216,7 @@ class WorkerPool:
                 for argument in arguments:
                     self._start(argument)
             finally:
-                self._descendants.add(self.pids[number:])
+                self._descendants.guard(self.pids[number:])
         self._has_started = True
 
     def _start(self, arguments: tuple[Any, ...]) -> None:
@@ -238,6 +238,7 @@ class WorkerPool:
         self._start_watch.add(number)
         self._processes.append(process)
         self.pids.append(pid)
+        self._descendants.add(pid)  # at once: the next start may find that it has exited
         self._reports.append(ReportReader(receiver, partial(self._start_watch.remove, number)))
 
     def _start_process(self, name: str, arguments: tuple[Any, ...]) -> BaseProcess:

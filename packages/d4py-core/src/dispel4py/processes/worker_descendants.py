@@ -37,13 +37,15 @@ class WorkerDescendants:
     def __contains__(self, pid: int) -> bool:
         return pid in self._marks
 
-    def add(self, pids: Collection[int]) -> None:
-        """Track workers that were just started."""
+    def add(self, pid: int) -> None:
+        """Track a worker that was just started; `guard` has to follow."""
+        process = find_process(pid)
+        self._marks[pid] = "" if process is None else process.mark
+
+    def guard(self, pids: Collection[int]) -> None:
+        """Let workers that were added be ended if this process is killed."""
         if not pids:
             return
-        for pid in pids:
-            process = find_process(pid)
-            self._marks[pid] = "" if process is None else process.mark
         if self._reaper is None:
             self._reaper = OrphanReaper(self._limits.orphan_seconds)
         self._reaper.add(*(-pid for pid in pids))  # with what they start in their process groups
