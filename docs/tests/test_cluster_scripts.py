@@ -104,7 +104,8 @@ def test_jobs_of_htcondor_drive_a_run_and_do_its_work(server, tmp_path):
     given["workflow"] = given["workflow"].with_suffix(".py")
     drive, work = condor_jobs(**{name: str(path) for name, path in given.items()})
     started = []
-    for number, job in enumerate([drive, work, work]):
+    # With one job of workers: another one may come when the run has ended, and wait for a next one.
+    for number, job in enumerate([drive, work]):
         place = tmp_path / f"job{number}"
         place.mkdir()
         for path in job.expand("transfer_input_files").split(", "):
@@ -113,7 +114,7 @@ def test_jobs_of_htcondor_drive_a_run_and_do_its_work(server, tmp_path):
         environment = {**server, "D4PY_ENVIRONMENT": ENVIRONMENT}
         started.append(subprocess.Popen(command, env=environment, cwd=place))
     try:
-        assert [process.wait(120) for process in started] == [0, 0, 0]
+        assert [process.wait(120) for process in started] == [0, 0]
     finally:
         for process in started:
             process.kill()
