@@ -36,7 +36,7 @@ COLLECTS = """
 import gc
 from dispel4py import ProducerPE, WorkflowGraph
 
-IMPORTED = [[]]
+IMPORTED = [[] for _ in range(50_000)]
 
 class Collects(ProducerPE):
     def _process(self, inputs):
