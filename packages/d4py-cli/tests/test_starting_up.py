@@ -46,6 +46,23 @@ class Collects(ProducerPE):
 graph = WorkflowGraph()
 graph.add(Collects())
 """
+WRITES = """
+from dispel4py import ProducerPE, WorkflowGraph
+
+class Holds:
+    def __init__(self):
+        self.file, self.itself = open("written", "a"), self
+
+IMPORTED, HOLDS = [[] for _ in range(50_000)], Holds()
+
+class Writes(ProducerPE):
+    def _process(self, inputs):
+        HOLDS.file.write("a line\\n")
+
+graph = WorkflowGraph()
+graph.add(Writes())
+"""
+
 START = """
 if __name__ == "__main__":
     import sys
@@ -83,11 +100,19 @@ print([*(libraries | {"asyncio", "multiprocessing"}) & sys.modules.keys()])
         done = dispel4py(prefix=[sys.executable, "-c", script])
         assert ast.literal_eval(done.out.splitlines()[-1]) == []
 
-    @pytest.mark.parametrize("mapping", ["simple", "multi", "mpi", "dyn_multi", "hybrid_redis"])
+    @pytest.mark.parametrize("mapping", ["simple", "multi", "dyn_multi", "hybrid_redis"])
     def test_garbage_is_collected_but_not_among_what_was_imported(self, dispel4py, write, mapping):
         write("wf.py", COLLECTS)
         done = dispel4py(mapping, "wf.py")
         assert done.outputs == {"Collects0": {"output": [[True, False]]}}
+
+    @pytest.mark.parametrize("mapping", ["simple", "mpi"])
+    def test_a_file_in_a_cycle_of_the_workflow_is_written_at_the_end(
+        self, dispel4py, write, folder, mapping
+    ):
+        write("wf.py", WRITES)
+        dispel4py(mapping, "wf.py")
+        assert (folder / "written").read_text() == "a line\n"
 
     @pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
     def test_nor_is_it_in_workers_of_a_script(self, dispel4py, write, method):

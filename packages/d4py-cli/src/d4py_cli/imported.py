@@ -9,14 +9,13 @@ alone during the run: PEs that make many objects have Python look for garbage ag
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
+
+from dispel4py.processes.garbage import imported_exempt
 
 #: Whether collection is paused, and whether it ever was: `main` may be called from Python.
 _collection = SimpleNamespace(is_paused=False, is_ours=False)
-#: Fewer objects of a workflow are not worth it: after the run all are taken apart, ours too.
-_MANY = 20_000
 
 
 def pause_collection() -> None:
@@ -38,17 +37,9 @@ def resume_collection() -> None:
         gc.enable()
 
 
-@contextmanager
-def workflow_exempt() -> Iterator[None]:
-    """Return a context in which no garbage is looked for among the objects that there are now.
+def workflow_exempt() -> AbstractContextManager[None]:
+    """Return a context that keeps the collector from what a workflow has imported.
 
-    Without an earlier pause, or with few of them, nothing is done.
+    Without an earlier pause nothing is done.
     """
-    if not _collection.is_ours or len(gc.get_objects()) < _MANY:
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+    return imported_exempt() if _collection.is_ours else nullcontext()

@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector from what a worker process has imported.
+"""Keeps Python's garbage collector from what a process has imported.
 
 Libraries of science make 100,000 objects when they are imported.  While PEs make many objects, the
 collector would look at all of those again and again, and copy the memory that is shared with the
@@ -8,13 +8,25 @@ parent of a fork.
 from __future__ import annotations
 
 import gc
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Fewer objects are not worth it.
+_MANY = 20_000
 
 
-@cache
-def exempt_imported() -> None:
-    """Exempt all objects that there are now from garbage collection, once in a process.
+@contextmanager
+def imported_exempt() -> Iterator[None]:
+    """Return a context in which no garbage is looked for among the objects that there are now.
 
-    It is called in a worker process, when a workflow was loaded and none of its instances was made.
+    It is for workers, and for the command.  It is not for ranks of MPI, which end as programs do: a
+    file in a cycle of the workflow was not written then.  With few objects nothing is done.
     """
+    if len(gc.get_objects()) < _MANY:
+        yield
+        return
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

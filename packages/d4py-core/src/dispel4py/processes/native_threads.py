@@ -3,7 +3,7 @@
 A fork copies the memory of a library but none of its threads, so the library may wait for them for
 ever in the child.  Libraries that support forks either end their threads before one (OpenBLAS, and
 so NumPy), which a trial fork shows, or are known by the names of their threads: ZeroMQ, and
-jemalloc, which Arrow brings, and so pandas, and which starts its threads anew in the child.
+jemalloc, which Arrow and polars bring, and so pandas, and which does without them in the child.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.plan_bundle import PlanBundle
-from dispel4py.processes.garbage import exempt_imported
+from dispel4py.processes.garbage import imported_exempt
 from dispel4py.shared_memory.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ class WorkerSpec(NamedTuple):
         """
         keep_freed_memory()
         plan = self.bundle.load(CODEC, last=True)
-        exempt_imported()
-        Worker(
+        worker = Worker(
             plan,
             store,
             rank,
@@ -63,7 +62,9 @@ class WorkerSpec(NamedTuple):
             self.redeliveries,
             self.limits,
             self._meter(plan, store, rank),
-        ).serve()
+        )
+        with imported_exempt():
+            worker.serve()
 
     def _meter(self, plan: Plan, store: TaskStore, rank: int) -> Meter | None:
         if not self.observed:

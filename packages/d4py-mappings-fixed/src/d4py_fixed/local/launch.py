@@ -9,7 +9,7 @@ import argparse
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -26,7 +26,7 @@ from dispel4py.engine.plan import make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
-from dispel4py.processes.garbage import exempt_imported
+from dispel4py.processes.garbage import imported_exempt
 from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.start_methods import Start, add_start_arguments
 from dispel4py.processes.worker_process import WorkerContext
@@ -210,29 +210,34 @@ class RankSpec(NamedTuple):
             reports_activity(options),
         )
 
-    def run(self, transport: Transport, *, any_thread: bool = True) -> None:
+    def run(
+        self, transport: Transport, *, any_thread: bool = True, in_worker: bool = False
+    ) -> None:
         """Run the rank to its end; see `Rank`.
+
+        Args:
+            transport: to the other ranks; it is closed.
+            any_thread: see `Rank`.
+            in_worker: this process has been started for this rank alone.
 
         Raises:
             ProcessingError: a PE raised, and the run stops at errors.
         """
         keep_freed_memory()
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
-        has_imported_pes = None in self.bundle.pes.values()
         plan = self.bundle.load(CODEC, times, last=True)
-        if not has_imported_pes:
-            exempt_imported()
         placement = Placement(plan, self.ranks, self.rank_of)
         try:
-            Rank(
-                placement,
-                self.rank,
-                EncodedFrames(transport, placement.describe),
-                self.on_error,
-                self.share_items,
-                self.observed,
-                any_thread,
-            ).run()
+            with imported_exempt() if in_worker else nullcontext():
+                Rank(
+                    placement,
+                    self.rank,
+                    EncodedFrames(transport, placement.describe),
+                    self.on_error,
+                    self.share_items,
+                    self.observed,
+                    any_thread,
+                ).run()
         finally:
             transport.close()
 
@@ -265,4 +270,4 @@ def run_rank(
     """
     if folder is not None:
         context.on_orphaned(partial(shutil.rmtree, folder, ignore_errors=True))
-    spec.run(make_transport())
+    spec.run(make_transport(), in_worker=True)
