@@ -19,8 +19,8 @@ _MANY = 20_000
 def imported_exempt() -> Iterator[None]:
     """Return a context in which no garbage is looked for among the objects that there are now.
 
-    It is for workers, and for the command.  It is not for ranks of MPI, which end as programs do: a
-    file in a cycle of the workflow was not written then.  With few objects nothing is done.
+    It is for workers, and for the command.  It is not for ranks of MPI, which end as programs do:
+    cycles of the workflow were not taken apart then.  With few objects nothing is done.
     """
     if len(gc.get_objects()) < _MANY:
         yield
