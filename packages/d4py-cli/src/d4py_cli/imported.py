@@ -12,8 +12,6 @@ import gc
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 
-from dispel4py.processes.garbage import imported_exempt
-
 #: Whether collection is paused, and whether it ever was: `main` may be called from Python.
 _collection = SimpleNamespace(is_paused=False, is_ours=False)
 
@@ -42,4 +40,7 @@ def workflow_exempt() -> AbstractContextManager[None]:
 
     Without an earlier pause nothing is done.
     """
+    # Late: this module is imported first of all, before Ctrl-C is handled.
+    from dispel4py.processes.garbage import imported_exempt
+
     return imported_exempt() if _collection.is_ours else nullcontext()
