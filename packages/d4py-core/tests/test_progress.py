@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 import threading
 
 import pytest
@@ -192,7 +193,7 @@ def test_events_of_a_run_that_lasts_are_made_late():
 
 
 @pytest.mark.timeout(60)
-def test_a_run_that_ends_while_its_events_are_made_has_none():
+def test_a_run_that_ends_while_its_events_are_made_has_none(monkeypatch):
     is_made, has_ended, begun = threading.Event(), threading.Event(), []
 
     class Made(RunEvents):
@@ -205,10 +206,39 @@ def test_a_run_that_ends_while_its_events_are_made_has_none():
         return Made()
 
     late = LateEvents(0.01, make)
+    join = late._timer.join
+
+    def join_once_ended():
+        has_ended.set()
+        join()
+
+    monkeypatch.setattr(late._timer, "join", join_once_ended)
     run(waiting_graph(is_made), inputs=1, observers=[late])
-    has_ended.set()
-    late._timer.join()
     assert begun == []
+    assert not late._timer.is_alive()
+
+
+@pytest.mark.timeout(60)
+def test_no_thread_of_a_run_is_left_when_it_returns():
+    """A thread that is left as the program ends keeps what it refers to from being finalized."""
+
+    class WritesOnAThread(IterativePE):
+        def _process(self, data):
+            thread = threading.Thread(target=self.write, args=("output", data))
+            thread.start()
+            thread.join()
+
+    graph = WorkflowGraph()
+    graph.add(pe := WritesOnAThread())
+    before, left, interval = {*threading.enumerate()}, [], sys.getswitchinterval()
+    sys.setswitchinterval(60)  # so that threads go on only where this one waits
+    try:
+        for make in (lambda: LateEvents(60.0, RunEvents), lambda: ProgressLines(print)) * 20:
+            run(graph, inputs={pe: ({"input": n} for n in range(3))}, observers=[make()])
+            left += {*threading.enumerate()} - before
+    finally:
+        sys.setswitchinterval(interval)
+    assert left == []
 
 
 class Display:

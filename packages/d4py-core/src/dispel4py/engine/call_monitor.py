@@ -59,7 +59,7 @@ class CallMonitor:
         self._is_entered = False
         self._is_closed = False
         self._is_requested = False
-        self._has_flush_thread = False
+        self._flush_thread: UserCodeThread | None = None
         self._flushes_begun = self._flushes_ended = 0
 
     # For the caller; `begin` and `wait_for_exit` only where the monitor is shared.
@@ -111,6 +111,9 @@ class CallMonitor:
         with self.changed:
             self._is_closed = True
             self.changed.notify_all()
+            thread, is_busy = self._flush_thread, self._is_entered
+        if thread is not None and not is_busy:  # it ends at once
+            thread.join()
 
     # For other threads.
 
@@ -179,9 +182,11 @@ class CallMonitor:
         self.changed.notify_all()
 
     def _start_flush_thread(self) -> None:
-        if not self._has_flush_thread:
-            self._has_flush_thread = True
-            UserCodeThread(target=self._run_flushes, name="d4py-flush", daemon=True).start()
+        if self._flush_thread is None:
+            self._flush_thread = UserCodeThread(
+                target=self._run_flushes, name="d4py-flush", daemon=True
+            )
+            self._flush_thread.start()
 
     def _run_flushes(self) -> None:
         """Flush on request, until there has been no request for a while."""
@@ -208,7 +213,7 @@ class CallMonitor:
                 self._limits.flush_again_seconds if again else self._limits.flush_idle_seconds,
             )
             if self._is_closed or not (is_due_now or (again and self._can_enter())):
-                self._has_flush_thread = False
+                self._flush_thread = None
                 return False
             self._is_requested = False
             self._is_entered = True

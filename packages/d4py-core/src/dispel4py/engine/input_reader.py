@@ -50,6 +50,8 @@ class InputReader:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
+        if self._exhausted:
+            self._thread.join()
 
     def take(self, seconds: float, most: int = 512) -> list[dict[str, Any]]:
         """Return calls that were read; wait for some if there are none.

@@ -38,6 +38,7 @@ class ProgressLines:
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._began_at = 0.0
+        self._thread: threading.Thread | None = None
 
     def on_event(self, event: Event) -> None:
         """See `dispel4py.events.Observer`."""
@@ -45,9 +46,12 @@ class ProgressLines:
             self._progress.on_event(event)
         if isinstance(event, RunStarted):
             self._began_at = self._clock() - event.time
-            threading.Thread(target=self._run, name="d4py-progress", daemon=True).start()
+            self._thread = threading.Thread(target=self._run, name="d4py-progress", daemon=True)
+            self._thread.start()
         elif isinstance(event, RunEnded):
             self._ended.set()
+            if self._thread is not None:
+                self._thread.join()
             is_long = event.seconds >= self._limits.first_seconds
             if event.outcome == "interrupted" or (event.outcome == "failed" and is_long):
                 self._write(self.line())
