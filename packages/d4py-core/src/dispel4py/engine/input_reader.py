@@ -50,7 +50,7 @@ class InputReader:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        if self._exhausted:
+        if self._exhausted and self._thread.is_alive():  # it ends at once
             self._thread.join()
 
     def take(self, seconds: float, most: int = 512) -> list[dict[str, Any]]:
