@@ -16,6 +16,7 @@ from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from dispel4py.engine.unique_arrays import is_unreachable
 
 SIZE = 1 << 16
+LENDER = 3
 
 
 @pytest.fixture
@@ -26,46 +27,46 @@ def memory() -> mmap.mmap:
 def test_a_block_is_used_without_a_copy_and_released_by_its_last_user(
     memory: mmap.mmap,
 ) -> None:
-    blocks = BorrowedBlocks(memory, 4 * SIZE)
-    view = blocks.borrow(SIZE, 1000)
+    blocks = BorrowedBlocks(memory, 4 * SIZE, 0)
+    view = blocks.borrow(LENDER, SIZE, 1000)
     assert len(view) == 1000
     part = view[10:20]
     part[0] = 7
     assert memory[SIZE + 10] == 7
     del view
-    assert blocks.take_released() == []
+    assert blocks.take_released(LENDER) == []
     del part
-    assert blocks.take_released() == [SIZE]
-    assert blocks.take_released() == []
+    assert blocks.take_released(LENDER) == [SIZE]
+    assert blocks.take_released(LENDER) == []
 
 
 def test_a_block_at_the_very_end_of_the_memory_is_copied(memory: mmap.mmap) -> None:
-    blocks = BorrowedBlocks(memory, 4 * SIZE)
-    view = blocks.borrow(3 * SIZE + 1, SIZE - 1)
-    assert blocks.take_released() == [3 * SIZE + 1]
+    blocks = BorrowedBlocks(memory, 4 * SIZE, 0)
+    view = blocks.borrow(LENDER, 3 * SIZE + 1, SIZE - 1)
+    assert blocks.take_released(LENDER) == [3 * SIZE + 1]
     view[-1] = 9
     assert memory[-1] == 0
 
 
 def test_c6_blocks_beyond_a_bound_are_copied(memory: mmap.mmap) -> None:
-    blocks = BorrowedBlocks(memory, 2 * SIZE)
-    kept = [blocks.borrow(0, SIZE), blocks.borrow(SIZE, SIZE)]
-    copy = blocks.borrow(2 * SIZE, SIZE)
-    assert blocks.take_released() == [2 * SIZE]
+    blocks = BorrowedBlocks(memory, 2 * SIZE, 0)
+    kept = [blocks.borrow(LENDER, 0, SIZE), blocks.borrow(LENDER, SIZE, SIZE)]
+    copy = blocks.borrow(LENDER, 2 * SIZE, SIZE)
+    assert blocks.take_released(LENDER) == [2 * SIZE]
     copy[0] = 5
     assert memory[2 * SIZE] == 0
     kept.pop()
-    assert blocks.take_released() == [SIZE]
-    blocks.borrow(SIZE, SIZE)
-    assert blocks.take_released() == [SIZE]  # borrowed again, and not kept
+    assert blocks.take_released(LENDER) == [SIZE]
+    blocks.borrow(LENDER, SIZE, SIZE)
+    assert blocks.take_released(LENDER) == [SIZE]  # borrowed again, and not kept
 
 
 def test_m2_an_array_in_a_borrowed_block_is_sent_on_without_a_copy(
     memory: mmap.mmap,
 ) -> None:
     numpy = pytest.importorskip("numpy")
-    blocks = BorrowedBlocks(memory, 4 * SIZE)
-    array = numpy.frombuffer(blocks.borrow(0, SIZE), dtype="u1").reshape(2, -1)
+    blocks = BorrowedBlocks(memory, 4 * SIZE, 0)
+    array = numpy.frombuffer(blocks.borrow(LENDER, 0, SIZE), dtype="u1").reshape(2, -1)
     assert is_unreachable(array, None)
     other = array.base
     assert not is_unreachable(array, None)
@@ -81,8 +82,8 @@ def test_m2_an_array_in_a_borrowed_block_is_sent_on_without_a_copy(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 def test_m2_a_forked_process_has_private_copies_of_borrowed_blocks(memory: mmap.mmap) -> None:
-    blocks = BorrowedBlocks(memory, 4 * SIZE)
-    view = blocks.borrow(SIZE, SIZE)
+    blocks = BorrowedBlocks(memory, 4 * SIZE, 0)
+    view = blocks.borrow(LENDER, SIZE, SIZE)
     view[:2] = b"ab"
     fork = multiprocessing.get_context("fork")
     parent_end, child_end = fork.Pipe()
@@ -106,11 +107,11 @@ def test_m2_a_forked_process_has_private_copies_of_borrowed_blocks(memory: mmap.
 
 
 def test_blocks_released_in_another_thread_are_counted(memory: mmap.mmap) -> None:
-    blocks = BorrowedBlocks(memory, SIZE)
-    kept: list[Any] = [blocks.borrow(0, SIZE)]
+    blocks = BorrowedBlocks(memory, SIZE, 0)
+    kept: list[Any] = [blocks.borrow(LENDER, 0, SIZE)]
     thread = Thread(target=kept.clear)
     thread.start()
     thread.join()
-    assert blocks.take_released() == [0]
-    kept.append(blocks.borrow(SIZE, SIZE))
-    assert blocks.take_released() == []
+    assert blocks.take_released(LENDER) == [0]
+    kept.append(blocks.borrow(LENDER, SIZE, SIZE))
+    assert blocks.take_released(LENDER) == []

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator
+import sys
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +18,11 @@ from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
+
+#: Without a global interpreter lock, references are not counted at one moment: all are copied.
+needs_counts = pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has no GIL"
+)
 
 
 class Pair:
@@ -101,6 +108,139 @@ def test_m2_a_table_stays_in_its_block_until_nothing_refers_to_it(pair: Pair, li
     del received
     assert pair.ranks[1].receive(0.0) is None
     assert pair.inner[0].receive(0.0) is not None
+
+
+class Three:
+    """Three ranks, each with an arena, of which the first two and the last two have a socket."""
+
+    def __init__(self, opened: dict[int, set[int]] | None = None) -> None:
+        self.files = {rank: ArenaFile() for rank in range(3)}
+        self.arenas = {rank: Arena(file) for rank, file in self.files.items()}
+        first, second = socket.socketpair(), socket.socketpair()
+        peers = [{1: first[0]}, {0: first[1], 2: second[0]}, {1: second[1]}]
+        self.ranks = [
+            SharedMemoryTransport(
+                SocketTransport(peers[rank]), SharedMemory(self.arenas[rank], self.files, opened)
+            )
+            for rank in range(3)
+        ]
+
+    def send(self, sender: int, items: list[Any]) -> None:
+        """Send items to the next rank."""
+        self.ranks[sender].send(sender + 1, to_parts(Items(0, 0, "input", items)))
+
+    def receive(self, rank: int) -> list[Any]:
+        """Return the items of the next frame."""
+        arrived = self.ranks[rank].receive(5.0)
+        assert arrived is not None
+        frame = from_parts(arrived[1])
+        assert isinstance(frame, Items)
+        return frame.items
+
+    def report_released(self) -> None:
+        """Report what was released, the last rank first."""
+        for rank in reversed(self.ranks):
+            assert rank.receive(0.0) is None
+            assert rank.receive(0.0) is None  # the first may have left what has just arrived
+
+    @property
+    def blocks(self) -> list[bool]:
+        """For each rank, whether blocks of its arena are in use."""
+        return [not arena.is_empty for arena in self.arenas.values()]
+
+    def close(self) -> None:
+        for transport in self.ranks:
+            transport.close()
+        for file in self.files.values():
+            file.close()
+
+
+@pytest.fixture
+def three(request: pytest.FixtureRequest) -> Iterator[Three]:
+    made = Three(getattr(request, "param", None))
+    yield made
+    made.close()
+
+
+#: What a PE may send on of the array that it gets, and that makes no copy.
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "whole": lambda array: array,
+    "a slice": lambda array: array[60_000:],
+    "another shape": lambda array: array.reshape(2, -1),
+}
+
+
+@needs_counts
+@pytest.mark.parametrize("part", PARTS)
+def test_an_array_that_is_sent_on_stays_in_its_block_until_the_last_receiver_releases_it(
+    three: Three, part: str
+) -> None:
+    array = pytest.importorskip("numpy").arange(100_000)
+    three.send(0, [array])
+    three.send(1, [PARTS[part](three.receive(1).pop())])
+    (received,) = three.receive(2)
+    three.report_released()
+    assert (received == PARTS[part](array)).all()
+    assert three.blocks == [True, False, False]
+    received += 1
+    assert (received == PARTS[part](array) + 1).all()
+    del received
+    three.report_released()
+    assert three.blocks == [False, False, False]
+
+
+#: What a PE may keep of an array.
+KEPT: dict[str, Callable[[Any], Any]] = {
+    "the array": lambda array: array,
+    "a view": lambda array: array[5:10],
+    "its base": lambda array: array.base,
+    "its buffer": lambda array: array.base.base[5:10],
+    "a weak reference": weakref.ref,
+}
+
+
+@pytest.mark.parametrize("kept", KEPT)
+def test_m2_an_array_that_is_sent_on_and_kept_is_copied(three: Three, kept: str) -> None:
+    array = pytest.importorskip("numpy").arange(100_000)
+    three.send(0, [array])
+    items = three.receive(1)
+    keeps = KEPT[kept](items[0])
+    three.send(1, items)
+    (received,) = three.receive(2)
+    received += 1
+    assert (items[0] == array).all()
+    del items, keeps, received
+    three.report_released()
+    assert three.blocks == [False, False, False]
+
+
+def test_m2_an_array_that_is_sent_to_two_receivers_arrives_twice(three: Three) -> None:
+    array = pytest.importorskip("numpy").arange(100_000)
+    three.send(0, [array])
+    batches = [three.receive(1)]
+    batches.append(batches[0][:])
+    while batches:
+        three.send(1, batches.pop())
+    (first,), (second,) = three.receive(2), three.receive(2)
+    first += 1
+    assert (second == array).all()
+    second += 2
+    assert (first == array + 1).all()
+    del first, second
+    three.report_released()
+    assert three.blocks == [False, False, False]
+
+
+@pytest.mark.parametrize("three", [{0: {1, 2}, 2: {1}}, {0: {1}, 2: {0, 1}}], indirect=True)
+def test_an_array_is_copied_for_a_rank_that_has_not_opened_its_arena(three: Three) -> None:
+    """On MPI, with a limit on open files for example, two ranks may share no memory."""
+    array = pytest.importorskip("numpy").arange(100_000)
+    three.send(0, [array])
+    three.send(1, three.receive(1))
+    received = three.receive(2)
+    three.report_released()
+    assert three.blocks == [False, True, False]
+    assert (received[0] == array).all()
 
 
 def test_a_rank_that_cannot_map_an_arena_reads_it(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from pickle import PickleBuffer
 from typing import Any
 from weakref import getweakrefcount
 
@@ -37,24 +38,42 @@ def is_unreachable(data: Any, item: Any) -> bool:
     allowed = _RETURNED if data is item else _ALONE
     if _count(data) > allowed or getweakrefcount(data):
         return False
-    base = data.base  # the memory of a view belongs to another array, or to a buffer
-    if base is None:
+    if data.base is None:
         return bool(data.flags.owndata)  # else the memory has an owner that NumPy does not know
-    while True:
-        if _count(base) > _BASE_ALONE:
-            return False
+    return _private_owner(data) is not None
+
+
+def block_of(view: memoryview) -> PrivateMemory | None:
+    """Return the block that holds an array, if nothing else refers to array or block.
+
+    Args:
+        view: of the array, for which pickle has called back.  The object that was pickled, a list
+            for example, may refer to the array as well.
+    """
+    array = view.obj
+    if not is_array(array) or _count(array) > _PICKLED or getweakrefcount(array):
+        return None
+    owner = _private_owner(array)
+    return owner if isinstance(owner, PrivateMemory) else None
+
+
+def _private_owner(data: Any) -> Any:
+    """Return what the memory of an array belongs to; None if that can be reached otherwise."""
+    base = data.base  # the memory of a view belongs to another array, or to a buffer
+    while base is not None and _count(base) <= _BASE_ALONE:
         if is_array(base):
             if getweakrefcount(base):
-                return False
+                return None
             if base.base is None:
-                return bool(base.flags.owndata)
+                return base if base.flags.owndata else None
             base = base.base
         elif type(base) is memoryview:
             if getweakrefcount(base) or not _is_only_view(base):
-                return False
+                return None
             base = base.obj
         else:
-            return _is_private(base)
+            return base if _is_private(base) else None
+    return None
 
 
 def _is_private(buffer: Any) -> bool:
@@ -127,6 +146,17 @@ def _calibrate() -> tuple[int, int, int]:
     return alone, returned, base_alone
 
 
+def _calibrate_pickled() -> int:
+    """Return the count for an array in a list that was pickled."""
+
+    def measure(view: memoryview) -> int:
+        array = view.obj
+        return _count(array)
+
+    pickled = [bytearray(1)]
+    return measure(memoryview(PickleBuffer(pickled[0]).raw()))
+
+
 def _calibrate_views() -> int:
     """Return the count for the object that counts memoryviews, with one memoryview."""
     view = memoryview(bytearray())
@@ -135,4 +165,5 @@ def _calibrate_views() -> int:
 
 
 _ALONE, _RETURNED, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0, 0)
+_PICKLED = _calibrate_pickled() if _COUNTED else 0
 _SHARED_ALONE = _calibrate_views() if _COUNTED else 0

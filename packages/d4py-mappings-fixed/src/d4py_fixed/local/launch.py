@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, Protocol
 from d4py_fixed.engine.driver import Driver, reports_activity
 from d4py_fixed.engine.frame_transport import EncodedFrames
 from d4py_fixed.engine.frames import CODEC
-from d4py_fixed.engine.placement import Instance, Placement, peers_of, place, wanted_partitions
+from d4py_fixed.engine.placement import Instance, Placement, place, wanted_partitions
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.plan import Ancestors, make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
@@ -120,7 +120,7 @@ def run_locally(
     bundle = make_bundle(placement.plan, CODEC, start.method)
     factory = make_factory(placement)
     arenas = _make_arenas(placement.ranks)
-    peers = peers_of(placement)
+    sources = _sources_of(placement)
     pool: WorkerPool | None = None
     transport: Transport | None = None
     try:
@@ -130,7 +130,7 @@ def run_locally(
                 partial(
                     _share_memory,
                     factory.for_rank(rank),
-                    {peer: arenas[peer] for peer in (rank, *peers[rank]) if peer in arenas},
+                    {peer: arenas[peer] for peer in (rank, *sources[rank]) if peer in arenas},
                     rank,
                 ),
                 factory.folder,
@@ -166,6 +166,16 @@ def _make_arenas(ranks: int) -> dict[int, ArenaFile]:
         for rank in range(ranks):
             arenas[rank] = ArenaFile()
     return arenas
+
+
+def _sources_of(placement: Placement) -> list[set[int]]:
+    """Return for each rank those from which its items come, over one hop or several."""
+    ancestors = Ancestors(placement.plan)
+    upstream = {pe.index: placement.ranks_of(ancestors[pe.index]) for pe in placement.plan.pes}
+    sources: list[set[int]] = [set() for _ in range(placement.ranks)]
+    for (pe, _), rank in placement.rank_of.items():
+        sources[rank] |= upstream[pe]
+    return sources
 
 
 def _share_memory(

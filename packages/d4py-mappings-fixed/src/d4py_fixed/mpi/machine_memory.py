@@ -38,7 +38,7 @@ def share_machine_memory(
     for other in [*files]:
         if rank not in opened[other]:
             files.pop(other).close()
-    return SharedMemory(arena, files)
+    return SharedMemory(arena, files, opened)
 
 
 def _make_arena(limits: SharedMemoryLimits) -> tuple[ArenaFile | None, Arena | None]:
