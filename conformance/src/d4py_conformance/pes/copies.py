@@ -211,3 +211,44 @@ class Copied:
 
     def __reduce__(self) -> Any:
         return Copied, ("by pickle",)
+
+
+class Full(IterativePE):
+    """Sends a large array of a number for each number."""
+
+    def _process(self, data: int) -> Any:
+        import numpy
+
+        return numpy.full(10_000, float(data))
+
+
+class PassOn(IterativePE):
+    """Sends on what it gets.
+
+    Args:
+        how: ``"in part"``; ``"changed"``, by adding 1; or ``"and changes it"`` later.
+    """
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def _process(self, data: Any) -> Any:
+        if self.how == "in part":
+            return data[1_000:]
+        if self.how == "changed":
+            data += 1
+        if self.how == "and changes it":
+            self.write("output", data)
+            data[:] = -1
+            return None
+        return data
+
+
+class Spoil(IterativePE):
+    """Sends the least and the greatest number of an array, and puts other numbers into it."""
+
+    def _process(self, data: Any) -> tuple[float, float]:
+        found = float(data.min()), float(data.max())
+        data[:] = -2
+        return found

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from d4py_conformance.expected.compare import assert_outputs
-from d4py_conformance.pes.copies import Apply, CallEach, Columns, Double, Ends, Fit, Refill
+from d4py_conformance.pes.copies import (
+    Apply,
+    CallEach,
+    Columns,
+    Double,
+    Ends,
+    Fit,
+    Full,
+    PassOn,
+    Refill,
+    Spoil,
+)
 from d4py_conformance.suite import Execute, Require, Suite, chain
 
 
@@ -51,3 +62,18 @@ class CopyRules(Suite):
         outputs = execute(chain(Double()), [{"input": column}] * 2).outputs
         assert_outputs(outputs, {"Double0": {"output": [2.0, 2.0]}})
         assert column[0] == 1.0
+
+    def test_m2_receivers_of_an_array_that_is_passed_on_have_one_each(
+        self, execute: Execute
+    ) -> None:
+        pytest.importorskip("numpy")
+        passing = [PassOn(how) for how in ("in part", "changed", "and changes it")]
+        graph = chain(Full(), *passing, Spoil())
+        for pe in passing[:-1]:
+            graph.connect(pe, "output", Spoil(), "input")
+        outputs = execute(graph, [{"input": n} for n in range(1, 41)]).outputs
+        expected = {
+            pe: {"output": [(float(n), float(n)) for n in range(added + 1, added + 41)]}
+            for pe, added in {"Spoil4": 1, "Spoil5": 0, "Spoil6": 1}.items()
+        }
+        assert_outputs(outputs, expected)
