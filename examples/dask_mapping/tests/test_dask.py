@@ -24,6 +24,8 @@ from dispel4py.mapping import make_plan
 
 
 class TestDask(MappingConformance):
+    timeout = 180.0  # the first test starts the cluster, whose processes import Dask
+
     @pytest.fixture
     def mapping(self):
         return "dask"

@@ -31,14 +31,12 @@ class Case:
         expected: number of iterations → PE id → output → items, in any order.
         sizes: numbers of iterations to run it with.
         needs: capabilities without which a mapping has to refuse it.
-        timeout: seconds after which a run counts as hung.
     """
 
     name: str
     expected: Callable[[int], Outputs]
     sizes: tuple[int, ...] = (1, 25)
     needs: frozenset[str] = frozenset()
-    timeout: float = 60.0
 
     def graph(self) -> WorkflowGraph:
         """Return the workflow itself."""
@@ -153,7 +151,7 @@ _CASES = [
     Case("pipeline_composite", pipeline_composite),
     Case("pipeline_test", counting("TestOneInOneOut5")),
     Case("producer_tee", counting("TestOneInOneOut2", "TestOneInOneOut3")),
-    Case("sieveoferatosthenes", sieve, sizes=(0, 1), needs=frozenset({"stateful"}), timeout=120.0),
+    Case("sieveoferatosthenes", sieve, sizes=(0, 1), needs=frozenset({"stateful"})),
     Case("split_merge", split_merge, sizes=(1, 100)),
     Case("teecopy", counting("TestOneInOneOut1", "TestOneInOneOut2")),
     Case("unconnected_pipeline", counting("TestOneInOneOut5", "TestOneInOneOut11")),

@@ -12,7 +12,7 @@ from dispel4py.engine.plan import make_plan
 from dispel4py.errors import UnsupportedGraphError
 
 _RUNS = [
-    pytest.param(name, size, id=f"{name}-{size}", marks=pytest.mark.timeout(case.timeout))
+    pytest.param(name, size, id=f"{name}-{size}")
     for name, case in WORKFLOWS.items()
     for size in case.sizes
 ]
@@ -41,13 +41,7 @@ class WorkflowsInProcesses(Suite):
     """
 
     @pytest.mark.parametrize("processes", ["1", "2", "3", "enough", "more", "simple"])
-    @pytest.mark.parametrize(
-        "name",
-        [
-            pytest.param(name, marks=pytest.mark.timeout(case.timeout))
-            for name, case in WORKFLOWS.items()
-        ],
-    )
+    @pytest.mark.parametrize("name", WORKFLOWS)
     def test_workflow_in_processes(self, execute: Execute, name: str, processes: str) -> None:
         """It gives what it has to; processes are as many as asked for, or as can be used."""
         case = WORKFLOWS[name]
