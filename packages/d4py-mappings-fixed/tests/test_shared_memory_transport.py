@@ -8,6 +8,7 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from d4py_fixed.engine.frames import Items, from_parts, to_parts
 from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
+from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
@@ -37,6 +39,18 @@ class Pair:
                 inner, SharedMemory(Arena(self.files[i]), dict(enumerate(self.files)))
             )
             for i, inner in enumerate(self.inner)
+        ]
+
+    @property
+    def borrowed_bytes(self) -> list[int]:
+        """For each rank, the size of what it has borrowed."""
+        return [
+            sum(
+                blocks._borrowed_bytes
+                for blocks in rank._memory._borrowed.values()
+                if isinstance(blocks, BorrowedBlocks)
+            )
+            for rank in self.ranks
         ]
 
     def close(self) -> None:
@@ -125,9 +139,10 @@ class Three:
             for rank in range(3)
         ]
 
-    def send(self, sender: int, items: list[Any]) -> None:
-        """Send items to the next rank."""
-        self.ranks[sender].send(sender + 1, to_parts(Items(0, 0, "input", items)))
+    def send(self, sender: int, items: list[Any], receiver: int | None = None) -> None:
+        """Send items to a rank, or to the next one."""
+        receiver = sender + 1 if receiver is None else receiver
+        self.ranks[sender].send(receiver, to_parts(Items(0, 0, "input", items)))
 
     def receive(self, rank: int) -> list[Any]:
         """Return the items of the next frame."""
@@ -147,6 +162,18 @@ class Three:
     def blocks(self) -> list[bool]:
         """For each rank, whether blocks of its arena are in use."""
         return [not arena.is_empty for arena in self.arenas.values()]
+
+    @property
+    def borrowed_bytes(self) -> list[int]:
+        """For each rank, the size of what it has borrowed."""
+        return [
+            sum(
+                blocks._borrowed_bytes
+                for blocks in rank._memory._borrowed.values()
+                if isinstance(blocks, BorrowedBlocks)
+            )
+            for rank in self.ranks
+        ]
 
     def close(self) -> None:
         for transport in self.ranks:
@@ -229,6 +256,42 @@ def test_m2_an_array_that_is_sent_to_two_receivers_arrives_twice(three: Three) -
     del first, second
     three.report_released()
     assert three.blocks == [False, False, False]
+
+
+#: Ways of an array that come by a rank twice; rank 1 has sockets to all others.
+RETURNS = {
+    "to its owner": [0, 1, 0],
+    "to its owner, and on": [0, 1, 0, 1, 0, 1],
+    "to a borrower": [0, 1, 2, 1],
+    "to a borrower, and on": [0, 1, 2, 1, 2],
+    "to a borrower, and to another": [0, 1, 2, 1, 0],
+}
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("way", RETURNS.values(), ids=RETURNS)
+def test_m2_an_array_that_comes_by_a_rank_twice_stays_as_it_is_until_it_is_released(
+    three: Three, way: list[int], is_cut: bool
+) -> None:
+    """Several PEs may be on one rank, with others between them on another."""
+    numpy = pytest.importorskip("numpy")
+    for number in range(3):  # what is left of one may harm the next
+        items = [numpy.full(100_000, number)]
+        for sender, receiver in pairwise(way):
+            three.send(sender, items, receiver)
+            items = three.receive(receiver)
+            if is_cut and (sender, receiver) == (0, 1):
+                items.append(items.pop()[20_000:])
+        for _ in way:
+            three.report_released()
+        three.send(0, [numpy.full(100_000, -1)], 1)  # it would use what was released too early
+        assert (items[0] == number).all()
+        items.clear()
+        three.receive(1)
+        for _ in way:
+            three.report_released()
+        assert three.blocks == [False, False, False]
+        assert three.borrowed_bytes == [0, 0, 0]
 
 
 @pytest.mark.parametrize("three", [{0: {1, 2}, 2: {1}}, {0: {1}, 2: {0, 1}}], indirect=True)

@@ -45,7 +45,11 @@ class BorrowedBlocks:
         """Return the memory of a block for an array: the block itself, or a copy."""
         # Rounded up, since each size is a type of its own; the view below is cut to the block.
         room = 1 << (size - 1).bit_length()
-        if self._borrowed_bytes + size > self._most_bytes or offset + room > len(self._memory):
+        if (
+            offset in self._borrowed  # this rank has lent the block, which has come back
+            or self._borrowed_bytes + size > self._most_bytes
+            or offset + room > len(self._memory)
+        ):
             return self.copy(lender, offset, size)
         block = _block_type(room).from_buffer(self._memory, offset)
         block.owner, block.offset = self._owner, offset

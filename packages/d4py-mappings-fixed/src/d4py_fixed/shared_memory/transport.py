@@ -81,11 +81,15 @@ class SharedMemory:
         array: Any = view.obj
         start = array.__array_interface__["data"][0] - addressof(block)
         handle: int = (block.owner + 1) << _OFFSET_BITS | (block.offset + start)
+        if handle in self._lent:  # a part of a block that was lent, and has come back
+            return None
         self._lent[handle] = block
         return handle
 
     def _are_sharing(self, owner: int, receiver: int) -> bool:
         """Return whether a rank can use blocks of another one's arena."""
+        if owner == receiver:
+            return False  # its handles would be those of blocks that it has put there
         opened = self._opened
         return opened is None or (
             owner in opened.get(receiver, ()) and receiver in opened.get(owner, ())
