@@ -35,6 +35,18 @@ def test_no_thread_enters_between_two_calls_or_while_the_caller_runs_the_engine(
             assert not is_another
 
 
+def test_a_monitor_for_which_no_thread_can_be_started_is_closed(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")  # as with a limit on processes (ulimit -u)
+
+    monkeypatch.setattr("dispel4py.engine.call_monitor.UserCodeThread.start", start)
+    monitor = CallMonitor(lambda: False)
+    with monitor.changed, pytest.raises(RuntimeError, match="can't start"):
+        monitor.request_flush()
+    monitor.close()
+    assert monitor.request_flush() == 1
+
+
 @pytest.mark.parametrize("returns", ["enter", "wait_for_exit"])
 def test_the_caller_waits_for_the_thread_that_has_entered(monitor, returns):
     steps = []

@@ -112,7 +112,8 @@ class CallMonitor:
             self._is_closed = True
             self.changed.notify_all()
             thread, is_busy = self._flush_thread, self._is_entered
-        if thread is not None and not is_busy:  # it ends at once
+        # It ends at once; it is not alive if there was no thread to be had.
+        if thread is not None and thread.is_alive() and not is_busy:
             thread.join()
 
     # For other threads.

@@ -162,9 +162,7 @@ class LateEvents(ObservedEvents):
         with self._lock:
             self._has_ended = True
             events = self._events
-        if (
-            self._timer.ident
-        ):  # a thread that is left would keep all it refers to from being finalized
+        if self._timer.is_alive():  # left, it would keep what it refers to from being finalized
             self._timer.join()
         if events is not None:
             events.end(error)
