@@ -45,7 +45,7 @@ BESIDE_OTHERS = (
     "test_old_paths.py",
     "test_registry.py",
     "test_running.py",
-    "test_unique_arrays.py",
+    "test_unreachable_arrays.py",
 )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from d4py_conformance.waiting import LIMIT
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
-from dispel4py.engine.unique_arrays import is_unreachable
+from dispel4py.engine.unreachable_items import is_unreachable
 
 SIZE = 1 << 16
 LENDER = 3

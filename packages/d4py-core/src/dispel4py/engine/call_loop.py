@@ -18,7 +18,7 @@ from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.immutable_types import IMMUTABLE, SMALL_INSIDE, TEXTS
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
-from dispel4py.engine.unique_arrays import is_unreachable
+from dispel4py.engine.unreachable_items import is_unreachable, is_unreachable_tree
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import ItemError
 
@@ -181,7 +181,12 @@ class CallLoop:
                         immutable = kind
                 elif data is None:
                     continue
-                elif kind in containers or not is_unreachable(data, item):
+                elif kind in containers:
+                    if counter.has_trees and is_unreachable_tree(data, item):
+                        counter.add(data)
+                    else:
+                        data = copier(data, counter)
+                elif not is_unreachable(data, item):
                     data = copier(data, counter)
                 else:
                     counter.bytes += data.nbytes

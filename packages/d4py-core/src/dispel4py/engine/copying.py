@@ -20,7 +20,7 @@ from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
-from dispel4py.engine.unique_arrays import is_array
+from dispel4py.engine.unreachable_items import is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
@@ -60,6 +60,8 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     else:
         return _copy_object(item, kind, counter)
     if flat is None:
+        if counter is not None:
+            counter.has_trees = True
         return _copy_any(item, counter)
     if counter is not None:
         if counter.to_come:  # as `ByteCounter.add`, without a call

@@ -391,7 +391,7 @@ class Executor:
                     stack.append((receiver, input_name, items[size:]))
                     items = items[:size]
             self._process(receiver, input_name, items)
-            del items  # what the PE has passed on belongs to its receiver; see `unique_arrays`
+            del items  # what the PE has passed on belongs to its receiver; see `unreachable_items`
             if self._on_batch_end is not None and self._on_batch_end():
                 return False
         return True

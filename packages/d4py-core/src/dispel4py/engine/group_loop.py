@@ -12,7 +12,7 @@ from typing import Any
 from dispel4py.engine.call_loop import CONTAINERS, CallLoop
 from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
-from dispel4py.engine.unique_arrays import is_unreachable
+from dispel4py.engine.unreachable_items import is_unreachable, is_unreachable_tree
 
 
 class GroupLoop:
@@ -87,7 +87,12 @@ class GroupLoop:
                         counter.bytes += len(data)
                 elif kind in immutables:
                     immutable = kind
-                elif kind in containers or not is_unreachable(data, item):
+                elif kind in containers:
+                    if counter.has_trees and is_unreachable_tree(data, item):
+                        counter.add(data)
+                    else:
+                        data = copier(data, counter)
+                elif not is_unreachable(data, item):
                     data = copier(data, counter)
                 else:
                     counter.bytes += data.nbytes

@@ -22,7 +22,7 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.serialized_pes import PEFactory, serialize_pe
-from dispel4py.engine.unique_arrays import is_array
+from dispel4py.engine.unreachable_items import is_array
 from dispel4py.errors import GraphError, ItemError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file, is_standard

@@ -15,7 +15,7 @@ from dispel4py.engine.codec import Codec
 from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.pe_copies import modules_of
 from dispel4py.engine.plan import PlannedPE
-from dispel4py.engine.unique_arrays import is_array
+from dispel4py.engine.unreachable_items import is_array
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.pickling.interned_strings import PrimedMemo, loads_with
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
-from dispel4py.engine.unique_arrays import is_array
+from dispel4py.engine.unreachable_items import is_array
 from dispel4py.pickling.item_pickles import dumps
 
 #: Size of a small item; texts of at most so many characters are not measured.
@@ -99,15 +99,17 @@ class ByteCounter:
     Attributes:
         bytes: approximate size of the items, without `SMALL_BYTES` for each; code that removes
             items subtracts theirs.
+        has_trees: items were copied that are containers with many others inside.
         last: size of the last item that was measured.
         to_come: number of items until the next one is measured.
     """
 
-    __slots__ = ("bytes", "last", "to_come")
+    __slots__ = ("bytes", "has_trees", "last", "to_come")
 
     def __init__(self) -> None:
         self.bytes = 0
         self.last = self.to_come = 0
+        self.has_trees = False
 
     def add(self, item: Any) -> None:
         """Count an item; one in some is measured, and the others are assumed to be as large."""

@@ -248,7 +248,7 @@ class Rank:
         credit = Credit(pe, batch.instance)
         with self._holding_back(pe):
             self._executor.push(*batch)
-            del batch  # the executor owns its items now; see `engine.unique_arrays`
+            del batch  # the executor owns its items now; see `engine.unreachable_items`
             self._executor.drain()
         for sender in senders:
             self._frames.send(sender, credit)

@@ -18,7 +18,7 @@ from typing import Any
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks, ReadBlocks
-from dispel4py.engine.unique_arrays import PrivateMemory, block_of, is_array
+from dispel4py.engine.unreachable_items import PrivateMemory, block_of, is_array
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 _NUMBER = struct.Struct("!Q")

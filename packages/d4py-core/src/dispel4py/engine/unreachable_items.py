@@ -1,8 +1,9 @@
-"""Arrays that need no copy, since nothing but the runner refers to them any more.
+"""Items that need no copy, since nothing but the runner refers to them any more.
 
 What a PE returns has to be copied if the PE, or the sender of its item, may still change it.  For a
-NumPy array this can be ruled out by counting references: a result that was just computed has only
-the reference of the caller.  Where references are not counted, it is never ruled out.
+NumPy array, and for lists and dicts of others, this can be ruled out by counting references: a
+result that was just computed has only the reference of the caller.  Where references are not
+counted, it is never ruled out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import sys
 from pickle import PickleBuffer
 from typing import Any
 from weakref import getweakrefcount
+
+from dispel4py.engine.immutable_types import IMMUTABLE_INSIDE
+
+_CONTAINERS = frozenset({list, dict, tuple})
 
 
 class PrivateMemory:
@@ -41,6 +46,41 @@ def is_unreachable(data: Any, item: Any) -> bool:
     if data.base is None:
         return bool(data.flags.owndata)  # else the memory has an owner that NumPy does not know
     return _private_owner(data) is not None
+
+
+def is_unreachable_tree(data: Any, item: Any) -> bool:
+    """Return whether only the caller's variable leads to a list, dict or tuple, or to any in it.
+
+    Has to be called as `is_unreachable`.  Such containers have no weak references.
+
+    Args:
+        data: the container.
+        item: see `is_unreachable`.
+
+    Returns:
+        False also if there is anything else in it but containers and immutable values.
+    """
+    allowed = _RETURNED if data is item else _ALONE
+    if _count(data) > allowed:
+        return False
+    immutable, inside = IMMUTABLE_INSIDE, [data]
+    while inside:
+        held = gc.get_referents(*inside)
+        if immutable.issuperset(map(type, held)):
+            return True
+        inside = [value for value in held if type(value) not in immutable]
+        if not _CONTAINERS.issuperset(map(type, inside)):
+            return False
+        if max(map(_count, inside)) > _HELD:
+            # Constants: code refers to tuples of immutable values, which several items may have.
+            inside = [
+                value
+                for value in inside
+                if type(value) is not tuple or not immutable.issuperset(map(type, value))
+            ]
+            if inside and max(map(_count, inside)) > _HELD:
+                return False
+    return True
 
 
 def block_of(view: memoryview) -> PrivateMemory | None:
@@ -146,6 +186,14 @@ def _calibrate() -> tuple[int, int, int]:
     return alone, returned, base_alone
 
 
+def _calibrate_held() -> int:
+    """Return the count for a container that another one holds, as `is_unreachable_tree` counts."""
+    outer: list[Any] = [[]]
+    held = gc.get_referents(outer)
+    inside = [value for value in held if type(value) is list]
+    return max(map(_count, inside))
+
+
 def _calibrate_pickled() -> int:
     """Return the count for an array in a list that was pickled."""
 
@@ -165,5 +213,6 @@ def _calibrate_views() -> int:
 
 
 _ALONE, _RETURNED, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0, 0)
+_HELD = _calibrate_held() if _COUNTED else 0
 _PICKLED = _calibrate_pickled() if _COUNTED else 0
 _SHARED_ALONE = _calibrate_views() if _COUNTED else 0

@@ -1,0 +1,256 @@
+"""Lists, dicts and tuples with others inside are handed on without a copy if nobody can notice."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict, deque
+from functools import cache
+from typing import Any
+
+import pytest
+
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+
+#: Without a global interpreter lock, references are not counted at one moment: all are copied.
+needs_counts = pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has no GIL"
+)
+
+
+def new() -> dict[str, Any]:
+    """Return an item that a flat copy would not do for."""
+    return {
+        "rows": [{"values": [float(n), 1.0], "place": (47.5, 8.25)} for n in range(6)],
+        "tags": ["raw"],
+        "pairs": ([1], {"a": (2, [3])}),
+    }
+
+
+class Make(ProducerPE):
+    """Sends a new item per call."""
+
+    def _process(self, inputs: dict[str, Any]) -> Any:
+        return new()
+
+
+class Act(IterativePE):
+    """Does something with each item; `kept` holds on to what the action says."""
+
+    def __init__(self, action: Any) -> None:
+        super().__init__()
+        self.action = action
+        self.kept: list[Any] = []
+
+    def _process(self, data: Any) -> Any:
+        return self.action(self, data)
+
+    def _postprocess(self) -> None:
+        for kept in self.kept:
+            spoil(kept)
+
+
+def same(pe: Act, data: Any) -> Any:
+    return data
+
+
+def keep_and_return(pe: Act, data: Any) -> Any:
+    pe.kept.append(data)
+    return data
+
+
+def keep_a_part(pe: Act, data: Any) -> Any:
+    pe.kept.append(data["rows"][2]["values"])
+    return data
+
+
+def keep_a_dict(pe: Act, data: Any) -> Any:
+    pe.kept.append(data["rows"][0])
+    return data
+
+
+def keep_a_tuple(pe: Act, data: Any) -> Any:
+    pe.kept.append(data["pairs"])
+    return data
+
+
+def keep_an_iterator(pe: Act, data: Any) -> Any:
+    pe.kept.append(iter(data["rows"]))
+    return data
+
+
+def keep_a_view(pe: Act, data: Any) -> Any:
+    pe.kept.append(data["rows"][1].values())
+    return data
+
+
+def keep_a_function(pe: Act, data: Any) -> Any:
+    rows = data["rows"]
+    pe.kept.append(lambda: rows)
+    return data
+
+
+def keep_a_method(pe: Act, data: Any) -> Any:
+    pe.kept.append(data["tags"].append)
+    return data
+
+
+def put_into_what_is_kept(pe: Act, data: Any) -> Any:
+    pe.kept = pe.kept or [[]]
+    data["tags"] = pe.kept[0]
+    return data
+
+
+def return_a_part(pe: Act, data: Any) -> Any:
+    pe.kept.append(data)
+    return {"rows": data["rows"], "tags": data["tags"], "pairs": data["pairs"]}
+
+
+def return_attributes(pe: Act, data: Any) -> Any:
+    class Record:
+        pass
+
+    record = Record()
+    vars(record).update(data)
+    pe.kept.append(record)
+    return vars(record)
+
+
+@cache
+def remembered() -> dict[str, Any]:
+    return new()
+
+
+def return_what_is_remembered(pe: Act, data: Any) -> Any:
+    pe.kept.append(remembered())
+    return remembered()
+
+
+KEEPING = [
+    *(same, keep_and_return, keep_a_part, keep_a_dict, keep_a_tuple, keep_an_iterator, keep_a_view),
+    *(keep_a_function, keep_a_method, put_into_what_is_kept, return_a_part, return_attributes),
+    return_what_is_remembered,
+]
+
+
+def spoil(kept: Any) -> None:
+    """Put something else into every container that something leads to."""
+    if callable(kept):
+        kept = kept() if kept.__name__ == "<lambda>" else kept.__self__
+    if isinstance(kept, dict | list):
+        for value in kept.values() if isinstance(kept, dict) else kept[:]:
+            spoil(value)
+        if isinstance(kept, dict):
+            kept["spoilt"] = True
+        else:
+            kept.append("spoilt")
+    elif hasattr(kept, "__dict__"):
+        spoil(vars(kept))
+    elif not isinstance(kept, str | float | int):
+        for value in kept:
+            spoil(value)
+
+
+class Keep(IterativePE):
+    """Keeps what it gets until the end, when everything upstream was changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[Any] = []
+
+    def _process(self, data: Any) -> None:
+        self.got.append(data)
+
+    def _postprocess(self) -> None:
+        for item in self.got:
+            self.write("output", "spoilt" not in repr(item))
+
+
+@pytest.mark.parametrize("action", KEEPING, ids=lambda action: action.__name__)
+def test_m2_what_a_pe_keeps_of_a_nested_item_is_its_own(action: Any) -> None:
+    remembered.cache_clear()
+    graph = WorkflowGraph()
+    act, keep = Act(action), Keep()
+    graph.connect(Make(), "output", act, "input")
+    graph.connect(act, "output", keep, "input")
+    assert run(graph, inputs=6).outputs == {"Keep2": {"output": [True] * 6}}
+
+
+@pytest.mark.parametrize("action", KEEPING, ids=lambda action: action.__name__)
+def test_m2_siblings_never_share_a_nested_item(action: Any) -> None:
+    remembered.cache_clear()
+    graph = WorkflowGraph()
+    act, spoiler, keep = Act(action), Act(lambda pe, data: spoil(data)), Keep()
+    graph.connect(Make(), "output", act, "input")
+    graph.connect(act, "output", spoiler, "input")
+    graph.connect(act, "output", keep, "input")
+    assert run(graph, inputs=6).outputs == {"Keep3": {"output": [True] * 6}}
+
+
+def shared_inside() -> Any:
+    inner = [1]
+    return {"one": inner, "two": [[inner], [2]]}
+
+
+def endless() -> Any:
+    item: list[Any] = [[1], [2]]
+    item[0].append(item)
+    return item
+
+
+@pytest.mark.parametrize("make", [shared_inside, endless])
+def test_m2_an_object_in_two_places_of_an_item_is_one_object_for_the_receiver(make: Any) -> None:
+    class Makes(ProducerPE):
+        def _process(self, inputs: dict[str, Any]) -> Any:
+            return make()
+
+    def is_one(pe: Act, data: Any) -> bool:
+        if make is shared_inside:
+            return data["one"] is data["two"][0][0]
+        return data[0][1] is data
+
+    graph = WorkflowGraph()
+    act = Act(is_one)
+    graph.connect(Makes(), "output", act, "input")
+    assert run(graph, inputs=5).outputs == {"Act1": {"output": [True] * 5}}
+
+
+class Names(dict[str, Any]):
+    """A dict that may do anything."""
+
+
+@pytest.mark.parametrize("inner", [OrderedDict, Names, set, deque, bytearray])
+def test_m2_items_with_other_containers_inside_are_copied(inner: Any) -> None:
+    kept: list[Any] = []
+
+    def make(pe: Act, data: Any) -> Any:
+        item = [[[inner()]]]
+        kept.append(item[0][0][0])
+        return item
+
+    graph = WorkflowGraph()
+    graph.connect(Make(), "output", Act(make), "input")
+    results = run(graph, inputs=5).outputs["Act1"]["output"]
+    assert [result[0][0][0] is mine for result, mine in zip(results, kept, strict=True)] == (
+        [False] * 5
+    )
+
+
+@needs_counts
+@pytest.mark.parametrize("action", [same, lambda pe, data: new()], ids=["passed on", "new"])
+def test_a_nested_item_is_not_copied_once_the_first_was(action: Any) -> None:
+    ids: list[int] = []
+
+    def remember(pe: Act, data: Any) -> Any:
+        made = action(pe, data)
+        ids.append(id(made["rows"][3]["values"]))
+        return made
+
+    seen: list[int] = []
+    graph = WorkflowGraph()
+    graph.connect(Make(), "output", Act(remember), "input")
+    run(
+        graph,
+        inputs=5,
+        on_result=lambda pe, output, data: seen.append(id(data["rows"][3]["values"])),
+    )
+    assert seen[1:] == ids[1:]
