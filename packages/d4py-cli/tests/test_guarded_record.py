@@ -95,7 +95,7 @@ def test_one_that_failed_is_not_waited_for(slow, monkeypatch, error):
     else:
         with pytest.raises(ValueError, match="a bug"):
             guarded.on_event(STARTED)
-    assert guarded._is_over.is_set()
+    assert guarded._taken.wait(0.0)
 
 
 def test_a_folder_of_a_run_that_is_done_says_so_without_its_last_event(tmp_path):

@@ -11,7 +11,10 @@ import time
 
 import pytest
 
+from d4py_cli.live import LiveReporter
+from d4py_cli.taken_events import TakenEvents
 from d4py_conformance.waiting import LIMIT
+from dispel4py.events import QueueReport, RunEnded
 
 TALKING = """
 import multiprocessing, os, sys, time
@@ -337,6 +340,39 @@ def test_a_graph_higher_than_the_terminal_is_cut_while_it_runs(start, write):
     assert screen.tables > 1
     assert len(table_rows(screen)) == 51
     assert sum("items/s" in line for line in screen.lines) == 1
+
+
+def test_the_table_is_left_when_it_has_the_last_event_of_the_run(monkeypatch):
+    """On a busy machine that is some time after the run."""
+    done, is_awaited = [], threading.Event()
+
+    class Shown:
+        def send(self, event):
+            done.append(type(event))
+
+        def __exit__(self, *error):
+            done.append("left")
+
+    wait_for_all = TakenEvents.wait_for_all
+
+    def wait(self, seconds):
+        is_awaited.set()
+        wait_for_all(self, LIMIT)
+
+    monkeypatch.setattr(TakenEvents, "wait_for_all", wait)
+    reporter = LiveReporter()
+    reporter._terminal = Shown()
+    reporter.on_event(QueueReport(0.0, None, 1))
+
+    def end():
+        is_awaited.wait(LIMIT)
+        reporter.on_event(RunEnded(1.0, "done", 1.0))
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    reporter._leave_table()
+    thread.join()
+    assert done == [QueueReport, RunEnded, "left"]
 
 
 def test_the_workers_of_hybrid_redis_are_counted_together(start):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from types import TracebackType
 from typing import Protocol
 
 from d4py_cli.lines import OutputClosedError, print_message
 from d4py_cli.report.environment import WorkflowSources
+from d4py_cli.taken_events import TakenEvents
 from dispel4py.errors import RunError
 from dispel4py.events import Event, Observer, RunEnded
 from dispel4py.result import RunResult
@@ -56,8 +56,7 @@ class GuardedRecord:
         self._sources = sources
         self.error: Exception | None = None
         self._has_begun = self._has_ended = False
-        self._taken = 0
-        self._is_over = threading.Event()
+        self._taken = TakenEvents()
 
     def __repr__(self) -> str:
         return self.option
@@ -74,11 +73,9 @@ class GuardedRecord:
             if text := self._note(error):
                 _LOGGER.warning("%s", text)
         except BaseException:
-            self._is_over.set()  # it gets no more events
+            self._taken.end()  # it gets no more events
             raise
-        self._taken += 1
-        if isinstance(event, RunEnded):
-            self._is_over.set()
+        self._taken.add(event)
 
     def finish(self, result: RunResult) -> None:
         """Give the record the result of a run that has done its work."""
@@ -102,14 +99,10 @@ class GuardedRecord:
 
     def _wait_for_end(self) -> None:
         """Wait until the record has taken all events, as long as it takes any."""
-        if self._is_over.wait(_SILENT_SECONDS):
+        if self._taken.wait(_SILENT_SECONDS):
             return
         print_message(f"waiting until {self.option} is written; Ctrl-C ends that")
-        before = -1
-        while before != self._taken:
-            before = self._taken
-            if self._is_over.wait(_STUCK_SECONDS):
-                return
+        self._taken.wait_for_all(_STUCK_SECONDS)
 
     def _note(self, error: RunError | OSError) -> str:
         """Return a warning of the first error; "" for others, which follow from it."""

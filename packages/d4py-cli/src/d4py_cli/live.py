@@ -7,20 +7,30 @@ from types import TracebackType
 
 from d4py_cli.progress_table import ProgressScreen
 from d4py_cli.reporting import Reporter
+from d4py_cli.taken_events import TakenEvents
 from d4py_cli.terminal import Terminal
 from dispel4py.events import Event, Observer
 from dispel4py.result import RunResult
+
+#: Seconds without an event after which the table is left as it is, once the run is over.
+_STUCK_SECONDS = 1.0
 
 
 class LiveReporter(Reporter):
     """Shows the table below other output during the run, and leaves it there at the end.
 
     It observes the run.  The events go to the process that draws the table, which keeps them.
+
+    Attributes:
+        needs_all_events: see `dispel4py.observing.observer_queue`.
     """
+
+    needs_all_events = True
 
     def __init__(self, *, per_process: bool = False) -> None:
         super().__init__(per_process=per_process)
         self._terminal: Terminal | None = None
+        self._taken: TakenEvents | None = None
 
     def __enter__(self) -> LiveReporter:
         super().__enter__()
@@ -43,6 +53,8 @@ class LiveReporter(Reporter):
         """See `dispel4py.events.Observer`."""
         if self._terminal is not None:
             self._terminal.send(event)
+            self._taken = self._taken or TakenEvents()
+            self._taken.add(event)
 
     def finish(self, result: RunResult) -> None:
         self._leave_table()
@@ -54,5 +66,7 @@ class LiveReporter(Reporter):
 
     def _leave_table(self) -> None:
         if self._terminal is not None:
+            if self._taken is not None:
+                self._taken.wait_for_all(_STUCK_SECONDS)
             terminal, self._terminal = self._terminal, None
             terminal.__exit__(None, None, None)
