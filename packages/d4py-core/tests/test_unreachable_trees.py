@@ -236,13 +236,21 @@ def test_m2_items_with_other_containers_inside_are_copied(inner: Any) -> None:
 
 
 @needs_counts
-@pytest.mark.parametrize("action", [same, lambda pe, data: new()], ids=["passed on", "new"])
+@pytest.mark.parametrize(
+    "action",
+    [same, lambda pe, data: new(), lambda pe, data: ("key", new())],
+    ids=["passed on", "new", "in a pair"],
+)
 def test_a_nested_item_is_not_copied_once_the_first_was(action: Any) -> None:
+    def id_of_a_part(item: Any) -> int:
+        found = item[1] if isinstance(item, tuple) else item
+        return id(found["rows"][3]["values"])
+
     ids: list[int] = []
 
     def remember(pe: Act, data: Any) -> Any:
         made = action(pe, data)
-        ids.append(id(made["rows"][3]["values"]))
+        ids.append(id_of_a_part(made))
         return made
 
     seen: list[int] = []
@@ -251,6 +259,6 @@ def test_a_nested_item_is_not_copied_once_the_first_was(action: Any) -> None:
     run(
         graph,
         inputs=5,
-        on_result=lambda pe, output, data: seen.append(id(data["rows"][3]["values"])),
+        on_result=lambda pe, output, data: seen.append(id_of_a_part(data)),
     )
     assert seen[1:] == ids[1:]

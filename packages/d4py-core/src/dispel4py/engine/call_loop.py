@@ -182,6 +182,7 @@ class CallLoop:
                 elif data is None:
                     continue
                 elif kind in containers:
+                    one = two = None  # they would count as references to what is in a pair
                     if counter.has_trees and is_unreachable_tree(data, item):
                         counter.add(data)
                     else:
