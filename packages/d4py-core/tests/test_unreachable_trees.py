@@ -186,6 +186,27 @@ def test_m2_siblings_never_share_a_nested_item(action: Any) -> None:
     assert run(graph, inputs=6).outputs == {"Keep3": {"output": [True] * 6}}
 
 
+class KeepInputs(ProducerPE):
+    """Sends the dict that it is called with, and changes it in the next call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[str, Any] = {}
+
+    def _process(self, inputs: dict[str, Any]) -> Any:
+        spoil(self.last)
+        inputs.update(new())
+        self.last = inputs
+        return inputs
+
+
+@pytest.mark.parametrize("inputs", [6, [{}] * 6], ids=["a number", "dicts"])
+def test_m2_what_a_root_keeps_of_its_inputs_is_its_own(inputs: Any) -> None:
+    graph = WorkflowGraph()
+    graph.connect(KeepInputs(), "output", Keep(), "input")
+    assert run(graph, inputs=inputs).outputs == {"Keep1": {"output": [True] * 6}}
+
+
 def shared_inside() -> Any:
     inner = [1]
     return {"one": inner, "two": [[inner], [2]]}

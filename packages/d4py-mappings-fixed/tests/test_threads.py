@@ -13,7 +13,7 @@ from d4py_conformance.waiting import wait_until
 from d4py_fixed.engine.frames import Items
 from d4py_fixed.threads.mapping import ThreadsMapping
 from d4py_fixed.threads.transport import ThreadTransport
-from dispel4py import GenericPE, IterativePE, ProcessingError, ProducerPE, run
+from dispel4py import GenericPE, IterativePE, ProcessingError, ProducerPE, WorkflowGraph, run
 
 
 class Count(ProducerPE):
@@ -292,3 +292,42 @@ class Consumer:
 def test_c6_the_size_of_a_batch_is_that_at_the_time_when_it_was_sent():
     transport = ThreadTransport([Consumer(), Consumer()], 0)
     assert transport.send(1, Items(0, 0, "input", ["a" * 1000] * 10)) > 1000
+
+
+class KeepInputs(ProducerPE):
+    """Sends the dict that it is called with, and changes it in the next call."""
+
+    def __init__(self):
+        super().__init__()
+        self.stateful = True
+        self.last = {"rows": []}
+
+    def _process(self, inputs):
+        self.last["rows"].append("spoilt")
+        inputs["rows"] = [[number] for number in range(6)]
+        self.last = inputs
+        return inputs
+
+
+class SendAtEnd(IterativePE):
+    """Sends at the end what it has got."""
+
+    def __init__(self):
+        super().__init__()
+        self.stateful = True
+        self.got = []
+
+    def _process(self, data):
+        self.got.append(data)
+
+    def _postprocess(self):
+        for data in self.got:
+            self.write("output", data)
+
+
+@pytest.mark.parametrize("inputs", [6, [{}] * 6], ids=["a number", "dicts"])
+def test_m2_what_a_root_keeps_of_its_inputs_is_its_own(inputs):
+    graph = WorkflowGraph()
+    graph.connect(KeepInputs(), "output", SendAtEnd(), "input")
+    results = run(graph, "threads", inputs=inputs).outputs["SendAtEnd1"]["output"]
+    assert results == [{"rows": [[number] for number in range(6)]}] * 6

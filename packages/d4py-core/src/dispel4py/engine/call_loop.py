@@ -152,6 +152,7 @@ class CallLoop:
         immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
         pair, smalls = tuple, SMALL_INSIDE
         on_large = self.on_large
+        in_list = input_name is not None  # the dicts that a root is called with need not be
         immutable: type = int  # type of the last item: most streams have items of one type
         item = None
         # Kept short: a jump is slower where the loop's code is too long for a one-byte argument.
@@ -183,7 +184,7 @@ class CallLoop:
                     continue
                 elif kind in containers:
                     one = two = None  # they would count as references to what is in a pair
-                    if counter.has_trees and is_unreachable_tree(data, item):
+                    if counter.has_trees and is_unreachable_tree(data, item, in_list):
                         counter.add(data)
                     else:
                         data = copier(data, counter)

@@ -48,7 +48,7 @@ def is_unreachable(data: Any, item: Any) -> bool:
     return _private_owner(data) is not None
 
 
-def is_unreachable_tree(data: Any, item: Any) -> bool:
+def is_unreachable_tree(data: Any, item: Any, in_list: bool = True) -> bool:
     """Return whether only the caller's variable leads to a list, dict or tuple, or to any in it.
 
     Has to be called as `is_unreachable`.  Such containers have no weak references.
@@ -56,11 +56,13 @@ def is_unreachable_tree(data: Any, item: Any) -> bool:
     Args:
         data: the container.
         item: see `is_unreachable`.
+        in_list: `item` is in a list, too; the inputs of a root, which are made when it is called,
+            need not be.
 
     Returns:
         False also if there is anything else in it but containers and immutable values.
     """
-    allowed = _RETURNED if data is item else _ALONE
+    allowed = _RETURNED if in_list and data is item else _ALONE
     if _count(data) > allowed:
         return False
     immutable, inside = IMMUTABLE_INSIDE, [data]
