@@ -276,3 +276,20 @@ def test_share_item_returns_the_item_itself():
     item = [1]
 
     assert share_item(item) is item
+
+
+@pytest.mark.parametrize(
+    "item_of", [lambda names: names, lambda names: [names, 1], lambda names: {"k": names}]
+)
+def test_m2_the_attributes_of_an_object_are_copied_as_any_dict_is(item_of):
+    """Since Python 3.13 the garbage collector does not see what such a dict holds."""
+
+    class Record:
+        def __init__(self):
+            self.values = [[1]]
+
+    record = Record()
+    copied = copy_item(item_of(vars(record)))
+    record.values[0].append(2)
+    record.values.append(3)
+    assert copied == item_of({"values": [[1]]})

@@ -66,7 +66,9 @@ class LiveReporter(Reporter):
 
     def _leave_table(self) -> None:
         if self._terminal is not None:
-            if self._taken is not None:
-                self._taken.wait_for_all(_STUCK_SECONDS)
-            terminal, self._terminal = self._terminal, None
-            terminal.__exit__(None, None, None)
+            try:
+                if self._taken is not None:
+                    self._taken.wait_for_all(_STUCK_SECONDS)
+            finally:  # Ctrl-C
+                terminal, self._terminal = self._terminal, None
+                terminal.__exit__(None, None, None)

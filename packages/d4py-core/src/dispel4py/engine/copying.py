@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Coroutine, Generator
 from functools import cache
-from gc import get_referents
 from types import FunctionType
 from typing import Any
 
@@ -53,7 +52,10 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)
     elif kind is dict:
-        if IMMUTABLE_INSIDE.issuperset(map(type, get_referents(item))):
+        # Not by `gc`: since Python 3.13 a dict that is `vars()` of an object has no referents.
+        if IMMUTABLE_INSIDE.issuperset(map(type, item.values())) and IMMUTABLE_INSIDE.issuperset(
+            map(type, item)
+        ):
             flat = item.copy()
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)

@@ -7,7 +7,6 @@ pickle less time, so that this returns early if there are any.
 
 from __future__ import annotations
 
-from gc import get_referents
 from typing import Any
 
 _COPIED = frozenset({list, dict})
@@ -35,7 +34,11 @@ def copy_nested(item: Any, immutable: set[type]) -> Any:
         if inside is list or inside is tuple:
             is_flat = immutable.issuperset(map(type, value))
         else:
-            is_flat = inside is dict and immutable.issuperset(map(type, get_referents(value)))
+            is_flat = (
+                inside is dict
+                and immutable.issuperset(map(type, value.values()))
+                and immutable.issuperset(map(type, value))
+            )
         if not is_flat or len(inner) == _MOST:
             return None
         inner.append(value)
