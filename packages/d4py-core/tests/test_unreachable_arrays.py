@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 import weakref
 from typing import Any
 
 import pytest
+from core_helpers.keeping_pes import Keeping, keep_and_return, needs_counts, same
 
-from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py import ProducerPE, WorkflowGraph, run
 
 np = pytest.importorskip("numpy")
-
-#: Without a global interpreter lock, references are not counted at one moment: all are copied.
-needs_counts = pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has no GIL"
-)
 
 
 class Ones(ProducerPE):
@@ -26,24 +21,11 @@ class Ones(ProducerPE):
         return np.ones(8)
 
 
-class Act(IterativePE):
+class Act(Keeping):
     """Does something with each array; `kept` holds on to what the action says."""
 
-    def __init__(self, action: Any) -> None:
-        super().__init__()
-        self.action = action
-        self.kept: list[Any] = []
-
-    def _process(self, data: Any) -> Any:
-        return self.action(self, data)
-
-    def _postprocess(self) -> None:
-        for kept in self.kept:
-            change(kept)
-
-
-def same(pe: Act, data: Any) -> Any:
-    return data
+    def change(self, kept: Any) -> None:
+        change(kept)
 
 
 def in_place(pe: Act, data: Any) -> Any:
@@ -53,11 +35,6 @@ def in_place(pe: Act, data: Any) -> Any:
 
 def new(pe: Act, data: Any) -> Any:
     return data + 1
-
-
-def keep_and_return(pe: Act, data: Any) -> Any:
-    pe.kept.append(data)
-    return data
 
 
 def keep_new(pe: Act, data: Any) -> Any:

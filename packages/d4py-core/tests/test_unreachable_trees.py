@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict, deque
 from functools import cache
 from typing import Any
 
 import pytest
+from core_helpers.keeping_pes import Keeping, keep_and_return, needs_counts, same
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-
-#: Without a global interpreter lock, references are not counted at one moment: all are copied.
-needs_counts = pytest.mark.skipif(
-    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has no GIL"
-)
 
 
 def new() -> dict[str, Any]:
@@ -33,29 +28,11 @@ class Make(ProducerPE):
         return new()
 
 
-class Act(IterativePE):
+class Act(Keeping):
     """Does something with each item; `kept` holds on to what the action says."""
 
-    def __init__(self, action: Any) -> None:
-        super().__init__()
-        self.action = action
-        self.kept: list[Any] = []
-
-    def _process(self, data: Any) -> Any:
-        return self.action(self, data)
-
-    def _postprocess(self) -> None:
-        for kept in self.kept:
-            spoil(kept)
-
-
-def same(pe: Act, data: Any) -> Any:
-    return data
-
-
-def keep_and_return(pe: Act, data: Any) -> Any:
-    pe.kept.append(data)
-    return data
+    def change(self, kept: Any) -> None:
+        spoil(kept)
 
 
 def keep_a_part(pe: Act, data: Any) -> Any:

@@ -27,116 +27,30 @@ needs_counts = pytest.mark.skipif(
 )
 
 
-class Pair:
-    """Two ranks, each with an arena, and what their sockets carried."""
+class Ranks:
+    """Ranks, each with an arena and a socket to the next one.
 
-    def __init__(self, limits: SharedMemoryLimits = SharedMemoryLimits()) -> None:
-        self.files = [ArenaFile(limits), ArenaFile(limits)]
-        ends = socket.socketpair()
-        self.inner = [SocketTransport({1: ends[0]}), SocketTransport({0: ends[1]})]
-        self.ranks = [
-            SharedMemoryTransport(
-                inner, SharedMemory(Arena(self.files[i]), dict(enumerate(self.files)))
-            )
-            for i, inner in enumerate(self.inner)
-        ]
+    Args:
+        count: how many.
+        limits: of the arenas.
+        opened: see `SharedMemory`.
+    """
 
-    @property
-    def borrowed_bytes(self) -> list[int]:
-        """For each rank, the size of what it has borrowed."""
-        return [
-            sum(
-                blocks._borrowed_bytes
-                for blocks in rank._memory._borrowed.values()
-                if isinstance(blocks, BorrowedBlocks)
-            )
-            for rank in self.ranks
-        ]
-
-    def close(self) -> None:
-        for transport in self.ranks:
-            transport.close()
-        for file in self.files:
-            file.close()
-
-
-@pytest.fixture
-def pair() -> Iterator[Pair]:
-    made = Pair()
-    yield made
-    made.close()
-
-
-def test_large_parts_arrive_as_they_were_and_can_be_written_to(pair: Pair) -> None:
-    large = bytes(range(256)) * 4096
-    pair.ranks[0].send(1, [b"head", large, b"", b"tail"])
-    arrived = pair.ranks[1].receive(5.0)
-    assert arrived is not None
-    rank, parts = arrived
-    assert rank == 0
-    assert [bytes(part) for part in parts] == [b"head", large, b"", b"tail"]
-    parts[1][0] = 7  # type: ignore[index]
-
-
-def test_a_block_is_reused_once_its_receiver_has_released_it(pair: Pair) -> None:
-    for number in range(300):  # 300 MiB through an arena of 128 MiB
-        pair.ranks[0].send(1, [bytes([number % 256]) * (1 << 20)])
-        arrived = pair.ranks[1].receive(5.0)
-        assert arrived is not None
-        assert bytes(arrived[1][0][:1]) == bytes([number % 256])
-        assert (
-            pair.ranks[1].receive(0.0) is None
-        )  # with no frame to send, it reports the released block
-        assert pair.ranks[0].receive(0.0) is None  # which frees the block
-
-
-@pytest.mark.parametrize("kind", ["array", "Arrow", "bytes"])
-def test_arrays_are_borrowed_and_anything_else_is_copied(pair: Pair, kind: str) -> None:
-    large: Any = bytes(800_000)
-    if kind == "array":
-        large = pytest.importorskip("numpy").arange(100_000)
-    elif kind == "Arrow":
-        large = pytest.importorskip("pyarrow").array(range(100_000)).buffers()[1]
-    pair.ranks[0].send(1, [memoryview(large).cast("B")])
-    arrived = pair.ranks[1].receive(5.0)
-    assert arrived is not None
-    (part,) = arrived[1]
-    assert bytes(part) == bytes(large)
-    assert type(part) is (bytearray if kind == "bytes" else memoryview)
-
-
-@pytest.mark.parametrize("library", ["pyarrow", "polars"])
-def test_m2_a_table_stays_in_its_block_until_nothing_refers_to_it(pair: Pair, library: str) -> None:
-    table: Any = pytest.importorskip("pyarrow").table({"a": range(100_000)})
-    if library == "polars":
-        table = pytest.importorskip("polars").from_arrow(table)
-    pair.ranks[0].send(1, to_parts(Items(0, 0, "input", [table])))
-    arrived = pair.ranks[1].receive(5.0)
-    assert arrived is not None
-    received = from_parts(arrived[1])
-    del arrived
-    assert pair.ranks[1].receive(0.0) is None
-    assert pair.inner[0].receive(0.0) is None  # nothing was released
-    assert isinstance(received, Items)
-    assert received.items[0].equals(table)
-    del received
-    assert pair.ranks[1].receive(0.0) is None
-    assert pair.inner[0].receive(0.0) is not None
-
-
-class Three:
-    """Three ranks, each with an arena, of which the first two and the last two have a socket."""
-
-    def __init__(self, opened: dict[int, set[int]] | None = None) -> None:
-        self.files = {rank: ArenaFile() for rank in range(3)}
+    def __init__(
+        self,
+        count: int,
+        limits: SharedMemoryLimits = SharedMemoryLimits(),
+        opened: dict[int, set[int]] | None = None,
+    ) -> None:
+        self.files = {rank: ArenaFile(limits) for rank in range(count)}
         self.arenas = {rank: Arena(file) for rank, file in self.files.items()}
-        first, second = socket.socketpair(), socket.socketpair()
-        peers = [{1: first[0]}, {0: first[1], 2: second[0]}, {1: second[1]}]
+        peers: list[dict[int, socket.socket]] = [{} for _ in range(count)]
+        for rank, following in pairwise(range(count)):
+            peers[rank][following], peers[following][rank] = socket.socketpair()
+        self.inner = [SocketTransport(of_rank) for of_rank in peers]
         self.ranks = [
-            SharedMemoryTransport(
-                SocketTransport(peers[rank]), SharedMemory(self.arenas[rank], self.files, opened)
-            )
-            for rank in range(3)
+            SharedMemoryTransport(inner, SharedMemory(self.arenas[rank], self.files, opened))
+            for rank, inner in enumerate(self.inner)
         ]
 
     def send(self, sender: int, items: list[Any], receiver: int | None = None) -> None:
@@ -183,8 +97,74 @@ class Three:
 
 
 @pytest.fixture
-def three(request: pytest.FixtureRequest) -> Iterator[Three]:
-    made = Three(getattr(request, "param", None))
+def pair() -> Iterator[Ranks]:
+    made = Ranks(2)
+    yield made
+    made.close()
+
+
+def test_large_parts_arrive_as_they_were_and_can_be_written_to(pair: Ranks) -> None:
+    large = bytes(range(256)) * 4096
+    pair.ranks[0].send(1, [b"head", large, b"", b"tail"])
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    rank, parts = arrived
+    assert rank == 0
+    assert [bytes(part) for part in parts] == [b"head", large, b"", b"tail"]
+    parts[1][0] = 7  # type: ignore[index]
+
+
+def test_a_block_is_reused_once_its_receiver_has_released_it(pair: Ranks) -> None:
+    for number in range(300):  # 300 MiB through an arena of 128 MiB
+        pair.ranks[0].send(1, [bytes([number % 256]) * (1 << 20)])
+        arrived = pair.ranks[1].receive(5.0)
+        assert arrived is not None
+        assert bytes(arrived[1][0][:1]) == bytes([number % 256])
+        assert (
+            pair.ranks[1].receive(0.0) is None
+        )  # with no frame to send, it reports the released block
+        assert pair.ranks[0].receive(0.0) is None  # which frees the block
+
+
+@pytest.mark.parametrize("kind", ["array", "Arrow", "bytes"])
+def test_arrays_are_borrowed_and_anything_else_is_copied(pair: Ranks, kind: str) -> None:
+    large: Any = bytes(800_000)
+    if kind == "array":
+        large = pytest.importorskip("numpy").arange(100_000)
+    elif kind == "Arrow":
+        large = pytest.importorskip("pyarrow").array(range(100_000)).buffers()[1]
+    pair.ranks[0].send(1, [memoryview(large).cast("B")])
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    (part,) = arrived[1]
+    assert bytes(part) == bytes(large)
+    assert type(part) is (bytearray if kind == "bytes" else memoryview)
+
+
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+def test_m2_a_table_stays_in_its_block_until_nothing_refers_to_it(
+    pair: Ranks, library: str
+) -> None:
+    table: Any = pytest.importorskip("pyarrow").table({"a": range(100_000)})
+    if library == "polars":
+        table = pytest.importorskip("polars").from_arrow(table)
+    pair.ranks[0].send(1, to_parts(Items(0, 0, "input", [table])))
+    arrived = pair.ranks[1].receive(5.0)
+    assert arrived is not None
+    received = from_parts(arrived[1])
+    del arrived
+    assert pair.ranks[1].receive(0.0) is None
+    assert pair.inner[0].receive(0.0) is None  # nothing was released
+    assert isinstance(received, Items)
+    assert received.items[0].equals(table)
+    del received
+    assert pair.ranks[1].receive(0.0) is None
+    assert pair.inner[0].receive(0.0) is not None
+
+
+@pytest.fixture
+def three(request: pytest.FixtureRequest) -> Iterator[Ranks]:
+    made = Ranks(3, opened=getattr(request, "param", None))
     yield made
     made.close()
 
@@ -200,7 +180,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
 @needs_counts
 @pytest.mark.parametrize("part", PARTS)
 def test_an_array_that_is_sent_on_stays_in_its_block_until_the_last_receiver_releases_it(
-    three: Three, part: str
+    three: Ranks, part: str
 ) -> None:
     array = pytest.importorskip("numpy").arange(100_000)
     three.send(0, [array])
@@ -227,7 +207,7 @@ KEPT: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("kept", KEPT)
-def test_m2_an_array_that_is_sent_on_and_kept_is_copied(three: Three, kept: str) -> None:
+def test_m2_an_array_that_is_sent_on_and_kept_is_copied(three: Ranks, kept: str) -> None:
     array = pytest.importorskip("numpy").arange(100_000)
     three.send(0, [array])
     items = three.receive(1)
@@ -241,7 +221,7 @@ def test_m2_an_array_that_is_sent_on_and_kept_is_copied(three: Three, kept: str)
     assert three.blocks == [False, False, False]
 
 
-def test_m2_an_array_that_is_sent_to_two_receivers_arrives_twice(three: Three) -> None:
+def test_m2_an_array_that_is_sent_to_two_receivers_arrives_twice(three: Ranks) -> None:
     array = pytest.importorskip("numpy").arange(100_000)
     three.send(0, [array])
     batches = [three.receive(1)]
@@ -271,7 +251,7 @@ RETURNS = {
 @pytest.mark.parametrize("is_cut", [False, True])
 @pytest.mark.parametrize("way", RETURNS.values(), ids=RETURNS)
 def test_m2_an_array_that_comes_by_a_rank_twice_stays_as_it_is_until_it_is_released(
-    three: Three, way: list[int], is_cut: bool
+    three: Ranks, way: list[int], is_cut: bool
 ) -> None:
     """Several PEs may be on one rank, with others between them on another."""
     numpy = pytest.importorskip("numpy")
@@ -295,7 +275,7 @@ def test_m2_an_array_that_comes_by_a_rank_twice_stays_as_it_is_until_it_is_relea
 
 
 @pytest.mark.parametrize("three", [{0: {1, 2}, 2: {1}}, {0: {1}, 2: {0, 1}}], indirect=True)
-def test_an_array_is_copied_for_a_rank_that_has_not_opened_its_arena(three: Three) -> None:
+def test_an_array_is_copied_for_a_rank_that_has_not_opened_its_arena(three: Ranks) -> None:
     """On MPI, with a limit on open files for example, two ranks may share no memory."""
     array = pytest.importorskip("numpy").arange(100_000)
     three.send(0, [array])
@@ -307,7 +287,7 @@ def test_an_array_is_copied_for_a_rank_that_has_not_opened_its_arena(three: Thre
 
 
 def test_a_rank_that_cannot_map_an_arena_reads_it(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
+    pair: Ranks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A limit on address space (ulimit -v) is that of each process."""
     numpy = pytest.importorskip("numpy")
@@ -341,7 +321,7 @@ def test_a_rank_that_cannot_map_its_own_arena_has_none(monkeypatch: pytest.Monke
 
 
 def test_a_part_without_room_in_the_arena_goes_through_the_socket() -> None:
-    pair = Pair(SharedMemoryLimits(arena_bytes=1 << 16))
+    pair = Ranks(2, SharedMemoryLimits(arena_bytes=1 << 16))
     large = bytes(100_000)
     pair.ranks[0].send(1, [large])
     arrived = pair.ranks[1].receive(5.0)
