@@ -7,7 +7,7 @@ it never happens, and is far beyond what a busy machine takes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 #: Seconds after which a test stops waiting for what never happens.
 LIMIT = 60.0
@@ -31,3 +31,25 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = LIMI
     while not condition():
         assert time.monotonic() < until, f"waited {seconds:g} s in vain: {what}"
         time.sleep(0.005)
+
+
+def wait_until_none(found: Callable[[], Iterable[object]], what: str) -> None:
+    """Wait until there is nothing of a kind any more: processes, keys, files.
+
+    Args:
+        found: is called again and again; returns what there is.
+        what: what is waited for, as the error says.
+
+    Raises:
+        AssertionError: there still is something; the error lists it.
+    """
+    last: list[object] = []
+
+    def is_none() -> bool:
+        last[:] = found()
+        return not last
+
+    try:
+        wait_until(is_none, what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; left: {', '.join(map(str, last))}") from None

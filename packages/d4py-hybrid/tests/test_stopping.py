@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from d4py_conformance.waiting import wait_until_none
+
 #: An endless run with results and a stateful PE, of which each instance makes a file.
 WORKFLOW = """
     import flows
@@ -95,12 +97,12 @@ class TestPrivateServer:
 
     @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
     def test_c4_workers_and_files_are_removed_after_the_driver_was_killed(
-        self, running, temporary, wait_until, start_method
+        self, running, temporary, start_method
     ):
         program = running("script", start_method=start_method)
         program.process.kill()
         program.process.wait_until_gone()
-        wait_until(lambda: not list(temporary.iterdir()), "the folder's removal")
+        wait_until_none(temporary.iterdir, "the folder's removal")
 
     @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
     def test_c4_ctrl_c_while_a_run_starts_leaves_nothing(self, write, command, temporary, delay):

@@ -11,7 +11,7 @@ import pytest
 from dynamic_helpers.redis_runs import OWNERS, plan_of_three
 from dynamic_helpers.servers import emptied, server_program, started_servers
 
-from d4py_conformance.waiting import NEVER, wait_until
+from d4py_conformance.waiting import NEVER, wait_until, wait_until_none
 from d4py_dynamic.driver.driver import Driver
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.driver.supervisor import WorkerSupervisor
@@ -217,7 +217,7 @@ def open_rpc_store():
         line.close()
     for broker in brokers:
         broker.close()
-    wait_until(lambda: not {*threading.enumerate()} - before, "the end of all threads")
+    wait_until_none(lambda: {*threading.enumerate()} - before, "the end of all threads")
 
 
 class Threads:

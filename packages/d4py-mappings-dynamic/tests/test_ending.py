@@ -8,7 +8,7 @@ import pytest
 from dynamic_helpers.remote_hosts import Hosts, children
 
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.waiting import wait_until
+from d4py_conformance.waiting import wait_until, wait_until_none
 
 #: A thread goes on until the gate is open, and then leaves a file.
 WORKFLOW = """
@@ -62,7 +62,7 @@ class Uploading:
 
     def end(self, status):
         _, err = ended(self.driver, status)
-        wait_until(lambda: not self.hosts.client.keys(), "the deletion of all keys")
+        wait_until_none(self.hosts.client.keys, "the deletion of all keys")
         return self.said + err
 
 

@@ -19,6 +19,7 @@ from d4py_conformance.chaos.faults import (
 )
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Relay
+from d4py_conformance.waiting import wait_until_none
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import WorkerLostError
 
@@ -26,7 +27,7 @@ CALLS = 300
 
 
 @pytest.fixture(params=["dyn_multi", "dyn_redis"])
-def execute(request, wait_until):
+def execute(request):
     """Runs a graph on each mapping; no process or thread may be left of it."""
     where = {}
     if request.param == "dyn_redis":
@@ -38,7 +39,7 @@ def execute(request, wait_until):
     before = {*threading.enumerate()}
     yield execute
     assert multiprocessing.active_children() == []
-    wait_until(lambda: not {*threading.enumerate()} - before, "the end of all threads")
+    wait_until_none(lambda: {*threading.enumerate()} - before, "the end of all threads")
 
 
 def chain(*pes):

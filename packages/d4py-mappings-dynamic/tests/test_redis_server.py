@@ -15,7 +15,7 @@ import redis
 
 from d4py_conformance.chaos.faults import RunningSum, Ticks
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
-from d4py_conformance.waiting import NEVER
+from d4py_conformance.waiting import NEVER, wait_until_none
 from d4py_dynamic.store.redis import server as redis_server
 from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.client import connect
@@ -131,7 +131,7 @@ class TestPrivateServer:
             assert list(temporary.iterdir()) != []
             driver.kill()
         wait_until(lambda: not is_alive(pid), "the server's end")
-        wait_until(lambda: not list(temporary.iterdir()), "the folder's removal")
+        wait_until_none(temporary.iterdir, "the folder's removal")
 
     def test_a_program_that_cannot_start_fails_the_run_when_it_exits(
         self, temporary, monkeypatch, tmp_path

@@ -11,7 +11,7 @@ from dynamic_helpers.remote_hosts import SECRET, Hosts, assert_exact, fetched
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.subprocesses.programs import Command
-from d4py_conformance.waiting import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until, wait_until_none
 
 FLOWS = [("dyn_redis", "plain"), ("hybrid_redis", "collected")]
 
@@ -61,7 +61,7 @@ def assert_finished(hosts, process, graph, count):
     hosts.open_gate()
     out, err = ended(process, 0)
     assert_exact(out, graph, count)
-    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys")
+    wait_until_none(hosts.client.keys, "the deletion of all keys")
     return err
 
 
@@ -164,7 +164,7 @@ def test_d2_a_replica_that_was_lost_with_the_driver_is_an_error(hosts):
     kill(driver)
     _, err = ended(hosts.resume(), 1)
     assert "Tally2, with what its postprocess would have written; this cannot be repeated" in err
-    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys")
+    wait_until_none(hosts.client.keys, "the deletion of all keys")
 
 
 def test_c4_a_resumable_run_that_is_interrupted_leaves_no_keys(hosts):

@@ -16,7 +16,7 @@ from hypothesis import settings
 from d4py_conformance import suite
 from d4py_conformance.subprocesses import programs
 from d4py_conformance.subprocesses.programs import file_writer
-from d4py_conformance.waiting import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until, wait_until_none
 from dispel4py import run
 from dispel4py.errors import UsageError
 from dispel4py.loading import load_module
@@ -98,7 +98,11 @@ class Program(programs.Program):
 
     def left(self):
         """Return its processes that run, and its temporary files."""
-        return [*self.members(), *Path(self.temporary).iterdir()]
+        return [*self.process.described(), *Path(self.temporary).iterdir()]
+
+    def wait_until_gone(self):
+        """Wait until none of them is left."""
+        wait_until_none(self.left, "the end of all processes and files")
 
 
 @pytest.fixture
@@ -218,7 +222,7 @@ class MpiProcesses:
         return found
 
     def assert_nothing_is_left(self):
-        wait_until(lambda: not self.alive(), "the end of all processes")
+        wait_until_none(self.alive, "the end of all processes")
         assert os.listdir(self.temporary) == []
 
     def clean_up(self):
@@ -263,7 +267,7 @@ def mpi(monkeypatch, tmp_path):
         finally:
             processes.clean_up()
     # Other tests may run beside this one, but theirs lose their names as soon as ranks have begun.
-    wait_until(lambda: not (shared_memory() - before), "the end of all shared memory")
+    wait_until_none(lambda: shared_memory() - before, "the end of all shared memory")
 
 
 @pytest.fixture

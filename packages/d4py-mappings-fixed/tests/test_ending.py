@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from d4py_conformance.waiting import wait_until_none
+
 #: A thread in each instance goes on until the file ``go`` is there, and then leaves a file.
 WORKFLOW = """
     import atexit, os, threading, time
@@ -112,8 +114,8 @@ class Mpi:
     def end(self):
         return self._mpi.end(self.process)
 
-    def left(self):
-        return list(self._mpi.alive())
+    def wait_until_gone(self):
+        wait_until_none(self._mpi.alive, "the end of all processes")
 
 
 @pytest.fixture
@@ -206,7 +208,7 @@ def test_i10_a_thread_that_writes_when_its_pe_is_done_fails_the_run(begin, worki
     assert "Uploads1 wrote to output 'output' after its postprocess()" in err
 
 
-def test_i10_a_worker_that_is_killed_while_a_thread_runs_fails_the_run(begin, working, wait_until):
+def test_i10_a_worker_that_is_killed_while_a_thread_runs_fails_the_run(begin, working):
     program = begin(WORKFLOW)
     pid = working()
     wait_for_line(program, "waiting for")
@@ -218,22 +220,22 @@ def test_i10_a_worker_that_is_killed_while_a_thread_runs_fails_the_run(begin, wo
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_i10_c4_a_signal_ends_the_wait(begin, working, wait_until, number):
+def test_i10_c4_a_signal_ends_the_wait(begin, working, number):
     program = begin(WORKFLOW)
     working()
     wait_for_line(program, "waiting for")
     program.process.send_signal(number)
     assert program.end()[0] == 130
-    wait_until(lambda: not program.left(), "the end of all processes")
+    program.wait_until_gone()
 
 
-def test_i10_c4_the_end_of_the_driver_ends_the_wait(begin, working, wait_until):
+def test_i10_c4_the_end_of_the_driver_ends_the_wait(begin, working):
     program = begin(WORKFLOW)
     working()
     wait_for_line(program, "waiting for")
     os.kill(program.process.pid, signal.SIGKILL)
     program.process.wait()
-    wait_until(lambda: not program.left(), "the end of all processes")
+    program.wait_until_gone()
 
 
 LOGS = """

@@ -196,7 +196,7 @@ def test_a_prompt_can_run_pes_that_it_defines_by_mpi(start, write, mpi, way):
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_unpicklable_definitions_of_a_prompt_are_reported(start, wait_until, mapping, method):
+def test_unpicklable_definitions_of_a_prompt_are_reported(start, mapping, method):
     code = PROMPT.replace("offset = 1", "offset = 1; held = (number for number in ())")
     code = code.replace("assert type", "held; assert type")
     program = start("-c", code, mapping, f"start_method={method}")
@@ -204,7 +204,7 @@ def test_unpicklable_definitions_of_a_prompt_are_reported(start, wait_until, map
     assert status == 1
     assert "'Add'" in err
     assert "what is defined at a prompt or in a notebook has to be put into a file" in err
-    wait_until(lambda: not program.left(), "the end of all processes and files")
+    program.wait_until_gone()
 
 
 def test_a_script_without_a_guard_runs_where_ranks_are_forked(start, write, mapping):
@@ -215,13 +215,13 @@ def test_a_script_without_a_guard_runs_where_ranks_are_forked(start, write, mapp
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
-def test_a_script_without_a_guard_is_reported_otherwise(start, write, wait_until, mapping, method):
+def test_a_script_without_a_guard_is_reported_otherwise(start, write, mapping, method):
     script = SCRIPT.replace('if __name__ == "__main__":', "if True:")
     program = start(write("script.py", script), mapping, method)
     status, _, err = program.end()
     assert status == 1
     assert_only_the_script_is_blamed(err)
-    wait_until(lambda: not program.left(), "the end of all processes and files")
+    program.wait_until_gone()
 
 
 def test_m1_equal_keys_meet_although_processes_hash_differently(start, write, mapping):

@@ -32,16 +32,6 @@ WAYS = ["command", "script"]
 
 
 @pytest.fixture
-def gone(wait_until):
-    """Waits until no process and no file of a program is left."""
-
-    def gone(program):
-        wait_until(lambda: not program.left(), "the end of all processes and files")
-
-    return gone
-
-
-@pytest.fixture
 def running(write, command, start, wait_until, tmp_path, mapping):
     """Starts an endless run as a command or a script, and waits for its first item."""
 
@@ -68,10 +58,10 @@ def running(write, command, start, wait_until, tmp_path, mapping):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_c4_a_signal_stops_everything(running, gone, way, number):
+def test_c4_a_signal_stops_everything(running, way, number):
     program = running(way)
     program.process.send_signal(number)
-    gone(program)
+    program.wait_until_gone()
     status, _, err = program.end()
     if way == "command":
         assert status == 130
@@ -84,10 +74,10 @@ def test_c4_a_signal_stops_everything(running, gone, way, number):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, gone, way):
+def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, way):
     program = running(way)
     os.killpg(program.process.pid, signal.SIGINT)
-    gone(program)
+    program.wait_until_gone()
     _, _, err = program.end()
     last = {"command": "dispel4py: interrupted", "script": "KeyboardInterrupt"}[way]
     assert err.splitlines()[-1] == last
@@ -96,36 +86,36 @@ def test_c4_after_ctrl_c_for_all_processes_only_the_driver_prints(running, gone,
 
 
 @pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
-def test_c4_nothing_is_left_when_the_driver_is_killed(running, gone, start_method):
+def test_c4_nothing_is_left_when_the_driver_is_killed(running, start_method):
     program = running("script", start_method=start_method)
     program.process.kill()
-    gone(program)
+    program.wait_until_gone()
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_c4_so_it_is_where_a_call_keeps_pythons_lock(
-    command, write, gone, mapping, wait_until, tmp_path, start_method
+    command, write, mapping, wait_until, tmp_path, start_method
 ):
     write("flow.py", KEEPS_THE_LOCK)
     program = command(mapping, "flow.py", "-i", 3, "--start-method", start_method)
     wait_until((tmp_path / "ready").exists, "the call")
     program.process.kill()
-    gone(program)
+    program.wait_until_gone()
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.2, 0.3, 0.4])
-def test_c4_ctrl_c_during_start_leaves_nothing(write, start, gone, mapping, delay):
+def test_c4_ctrl_c_during_start_leaves_nothing(write, start, mapping, delay):
     write("endless.py", SCRIPT)
     program = start("endless.py", mapping, "start_method=spawn")
     time.sleep(delay)  # any progress of the start will do
     os.killpg(program.process.pid, signal.SIGINT)
-    gone(program)
+    program.wait_until_gone()
     _, _, err = program.end()
     assert "d4py-worker" not in err
 
 
 @pytest.mark.parametrize("how", ["it raises", "it is killed"])
-def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, gone, mapping, how):
+def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, mapping, how):
     write("flow.py", WORKFLOW.replace('Sleeps(0.001, path="ready")', f"Fails({_HOW[how]})")
           .replace("import Numbers,", "import Fails, Numbers,"))  # fmt: skip
     program = command(mapping, "flow.py", "-i", 10**9)
@@ -136,7 +126,7 @@ def test_c3_c5_a_command_that_fails_leaves_nothing(command, write, gone, mapping
     assert len(found) < 500
     assert "Fails2" in err
     assert ("the sensor is broken" if how == "it raises" else "killed by SIGKILL") in err
-    gone(program)
+    program.wait_until_gone()
 
 
 _HOW = {"it raises": "500", "it is killed": "500, 'kill -9'"}

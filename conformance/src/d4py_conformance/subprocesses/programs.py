@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import IO, Any
 import psutil
 import pytest
 
-from d4py_conformance.waiting import LIMIT, wait_until
+from d4py_conformance.waiting import LIMIT, wait_until_none
 from dispel4py import WorkflowGraph
 
 #: All processes of a command have this variable, with a value of its own for each command.
@@ -103,9 +104,17 @@ class Command(subprocess.Popen[str]):
                     found.append(process.pid)
         return found
 
+    def described(self) -> list[str]:
+        """Return the numbers and command lines of its living processes."""
+        lines = []
+        for pid in self.members():
+            with suppress(psutil.Error):
+                lines.append(f"{pid} ({shlex.join(psutil.Process(pid).cmdline())[:200]})")
+        return lines
+
     def wait_until_gone(self) -> None:
         """Wait until none of its processes lives."""
-        wait_until(lambda: not self.members(), "the end of all processes")
+        wait_until_none(self.described, "the end of all processes")
 
     def send_to_all(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""

@@ -1,7 +1,7 @@
 """Runs that remote workers join, and how such a run ends."""
 
 from d4py_conformance.subprocesses.network_namespaces import ended
-from d4py_conformance.waiting import wait_until
+from d4py_conformance.waiting import wait_until_none
 from dynamic_helpers.remote_hosts import assert_exact
 
 MAPPINGS = [
@@ -17,5 +17,5 @@ def finish(hosts, driver, graph, count):
     hosts.open_gate()
     out, err = ended(driver, 0)
     assert_exact(out, graph, count)
-    wait_until(lambda: not hosts.client.keys(), "the deletion of all keys")
+    wait_until_none(hosts.client.keys, "the deletion of all keys")
     return err
