@@ -65,23 +65,22 @@ def is_unreachable_tree(data: Any, item: Any, in_list: bool = True) -> bool:
     allowed = _RETURNED if in_list and data is item else _ALONE
     if _count(data) > allowed:
         return False
-    immutable, inside = IMMUTABLE_INSIDE, [data]
+    immutable, containers, count, once = IMMUTABLE_INSIDE, _CONTAINERS, _count, _HELD
+    inside = [data]
     while inside:
         held = gc.get_referents(*inside)
         if immutable.issuperset(map(type, held)):
             return True
-        inside = [value for value in held if type(value) not in immutable]
-        if not _CONTAINERS.issuperset(map(type, inside)):
-            return False
-        if max(map(_count, inside)) > _HELD:
-            # Constants: code refers to tuples of immutable values, which several items may have.
-            inside = [
-                value
-                for value in inside
-                if type(value) is not tuple or not immutable.issuperset(map(type, value))
-            ]
-            if inside and max(map(_count, inside)) > _HELD:
+        inside = []
+        for value in held:
+            kind = type(value)
+            if kind in immutable:
+                continue
+            if kind is tuple and immutable.issuperset(map(type, value)):
+                continue  # may be a constant, to which code refers
+            if kind not in containers or count(value) > once:
                 return False
+            inside.append(value)
     return True
 
 
@@ -191,9 +190,11 @@ def _calibrate() -> tuple[int, int, int]:
 def _calibrate_held() -> int:
     """Return the count for a container that another one holds, as `is_unreachable_tree` counts."""
     outer: list[Any] = [[]]
+    counts = []
     held = gc.get_referents(outer)
-    inside = [value for value in held if type(value) is list]
-    return max(map(_count, inside))
+    for value in held:
+        counts.append(_count(value))
+    return counts[0]
 
 
 def _calibrate_pickled() -> int:
