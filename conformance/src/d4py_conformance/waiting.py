@@ -43,13 +43,8 @@ def wait_until_none(found: Callable[[], Iterable[object]], what: str) -> None:
     Raises:
         AssertionError: there still is something; the error lists it.
     """
-    last: list[object] = []
-
-    def is_none() -> bool:
-        last[:] = found()
-        return not last
-
-    try:
-        wait_until(is_none, what)
-    except AssertionError as error:
-        raise AssertionError(f"{error}; left: {', '.join(map(str, last))}") from None
+    until = time.monotonic() + LIMIT
+    while left := [*found()]:
+        names = ", ".join(map(str, left))
+        assert time.monotonic() < until, f"waited {LIMIT:g} s in vain: {what}; left: {names}"
+        time.sleep(0.005)

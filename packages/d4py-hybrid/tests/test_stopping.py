@@ -128,7 +128,7 @@ class TestAnotherServer:
         program.process.wait_until_gone()
         assert server.keys() == []
 
-    def test_c4_one_worker_is_enough_to_delete_the_keys(self, running, server, wait_until):
+    def test_c4_one_worker_is_enough_to_delete_the_keys(self, running, server):
         # The others are frozen.
         program = running("script", redis_url=server.url)
         shell = "sh"  # of the pool of workers
@@ -137,7 +137,7 @@ class TestAnotherServer:
         for pid in workers[:-1]:
             os.kill(pid, signal.SIGSTOP)
         program.process.kill()
-        wait_until(lambda: server.keys() == [], "the deletion")
+        wait_until_none(server.keys, "the deletion")
         for pid in workers[:-1]:
             os.kill(pid, signal.SIGCONT)
         program.process.wait_until_gone()

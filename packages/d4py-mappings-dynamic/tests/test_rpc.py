@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 
 import pytest
 
-from d4py_conformance.waiting import LIMIT
+from d4py_conformance.waiting import LIMIT, wait_until_none
 from d4py_dynamic.store.memory.rpc import StoreClient, StoreServer
 from d4py_dynamic.store.memory.run_store import InMemoryRunStore
 from d4py_dynamic.store.memory.store import InMemoryStore
@@ -47,11 +47,11 @@ def answering_threads():
 
 
 @pytest.fixture
-def server(wait_until):
+def server():
     server = Server()
     yield server
     server.close()
-    wait_until(lambda: not answering_threads(), "the end of all threads")
+    wait_until_none(answering_threads, "the end of all threads")
 
 
 def test_c5_a_closed_connection_ends_only_its_thread(server, wait_until):

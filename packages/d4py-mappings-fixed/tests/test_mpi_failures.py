@@ -11,6 +11,7 @@ from fixed_helpers.texts import KEEPS_THE_LOCK
 pytest.importorskip("mpi4py")
 
 from d4py_conformance.subprocesses.programs import failing_run
+from d4py_conformance.waiting import wait_until_none
 from d4py_fixed.mpi.mpiexec import Mpiexec, MpiexecRanks
 from dispel4py.errors import (
     GraphError,
@@ -181,7 +182,7 @@ class TestRanks:
 
     @pytest.mark.parametrize("rank", [1, 3])
     def test_c5_the_first_lost_rank_is_named_though_all_have_ended_since(
-        self, mpi, execute_mpi, flows, chain, wait_until, rank
+        self, mpi, execute_mpi, flows, chain, rank
     ):
         graph = chain(flows.Numbers(), flows.Relay(), flows.Relay(), flows.Relay())
         killed = []
@@ -190,7 +191,7 @@ class TestRanks:
             if not killed:
                 killed.append(mpi.ranks()[rank])
                 os.kill(killed[0], signal.SIGKILL)
-                wait_until(lambda: not mpi.ranks(), "the end of all ranks")
+                wait_until_none(mpi.ranks, "the end of all ranks")
 
         with pytest.raises(WorkerLostError, match="killed by SIGKILL") as caught:
             execute_mpi(graph, 10**12, on_result=kill)

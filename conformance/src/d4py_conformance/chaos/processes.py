@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from d4py_conformance.subprocesses.deadline import stacks
-from d4py_conformance.subprocesses.programs import Command
+from d4py_conformance.subprocesses.programs import Command, describe_process
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import wait_until
 
@@ -118,7 +118,7 @@ class Commands:
 
     def left(self) -> list[str]:
         """Return the processes that live, of all commands."""
-        return [f"{process.pid} ({_line(process)[:200]})" for process in self._all()]
+        return [describe_process(process) for process in self._all()]
 
     def stacks(self) -> str:
         """Return the stacks of all of them."""

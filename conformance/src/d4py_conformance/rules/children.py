@@ -16,7 +16,7 @@ from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.pes.failing import Fails
 from d4py_conformance.subprocesses.isolated_run import IsolatedRun
 from d4py_conformance.suite import Execute, RunIsolated, Suite, chain
-from d4py_conformance.waiting import wait_until
+from d4py_conformance.waiting import wait_until, wait_until_none
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import ProcessingError
 
@@ -51,7 +51,7 @@ class ChildrenRules(Suite):
         if how == "failed":
             assert "ProcessingError" in answer.errors, answer
         if how == "killed":  # of which workers take note by themselves
-            wait_until(lambda: not isolated.left_behind(), "the end of all that was started")
+            wait_until_none(isolated.left_behind, "the end of all that was started")
         assert isolated.left_behind() == []
 
     @pytest.mark.parametrize("by_program", [False, True], ids=["sleep", "program"])

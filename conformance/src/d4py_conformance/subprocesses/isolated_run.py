@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from d4py_conformance.subprocesses.programs import describe_process
 from d4py_conformance.waiting import LIMIT
 from dispel4py import WorkflowGraph
 from dispel4py.registry import Mapping
@@ -180,7 +181,7 @@ class IsolatedRun:
         """Return what is there after its end: processes, temporary files, shared memory."""
         processes = self._processes()
         _, alive = psutil.wait_procs(processes, timeout=_ON_ITS_WAY)
-        left = [_describe(process) for process in alive if _is_running(process)]
+        left = [describe_process(process) for process in alive if _is_running(process)]
         left += [f"temporary file {path.name}" for path in self._temporary.iterdir()]
         # Python's resource tracker prints it when it has to remove a segment itself.
         lines = self._stderr_file.read_text(errors="replace").splitlines()
@@ -212,10 +213,3 @@ def _is_running(process: psutil.Process) -> bool:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-def _describe(process: psutil.Process) -> str:
-    try:
-        return f"process {process.pid}: {' '.join(process.cmdline())[:200]}"
-    except psutil.Error:
-        return f"process {process.pid}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import os
 import secrets
-import shlex
 import signal
 import subprocess
 import sys
@@ -72,6 +71,14 @@ def outputs_so_far(printed: str) -> dict[str, dict[str, list[Any]]]:
     return outputs
 
 
+def describe_process(process: psutil.Process) -> str:
+    """Return the number and command line of a process; the number only, if it cannot be read."""
+    try:
+        return f"process {process.pid}: {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:
+        return f"process {process.pid}"
+
+
 class Command(subprocess.Popen[str]):
     """A command in a session of its own, with all that it starts, whatever becomes of itself.
 
@@ -105,15 +112,15 @@ class Command(subprocess.Popen[str]):
         return found
 
     def described(self) -> list[str]:
-        """Return the numbers and command lines of its living processes."""
+        """Return its living processes, its own among them, as `describe_process` does."""
         lines = []
         for pid in self.members():
-            with suppress(psutil.Error):
-                lines.append(f"{pid} ({shlex.join(psutil.Process(pid).cmdline())[:200]})")
+            with suppress(psutil.NoSuchProcess):
+                lines.append(describe_process(psutil.Process(pid)))
         return lines
 
     def wait_until_gone(self) -> None:
-        """Wait until none of its processes lives."""
+        """Wait until none of its processes lives; an error lists those that do."""
         wait_until_none(self.described, "the end of all processes")
 
     def send_to_all(self, number: signal.Signals) -> None:
