@@ -107,7 +107,8 @@ KNOWN_DEFECTS = {
     "has no backpressure": "UnboundedQueue",
     "ends its workers whatever their threads do": "CutsThreads",
 }
-#: Seconds after which a test of a mutant counts as hung, where the mutant makes it go on for ever.
+#: Seconds after which the test meant for a mutant counts as hung, where the mutant makes it go on
+#: for ever. Its control has time enough on a busy machine.
 DEADLINES = {
     "HangsAfterAnException": 2,
     "HangsAtTheEnd": 2,
@@ -128,7 +129,8 @@ PYTEST = (
     *(sys.executable, "-m", "pytest", "-c", os.devnull),
     *("--rootdir=.", "-p", "no:cacheprovider"),
 )
-#: A test file with a class for each of some mutants, which inherits two groups of rules.
+#: A test file with two classes for each of some mutants, each of which inherits two groups of
+#: rules: one for the test meant for it and one for its control.
 SESSION = """
     import pytest
 
@@ -152,8 +154,9 @@ SESSION = """
         return Restricted
 
 
-    for given in {chosen}:
-        globals()[f"Test{{given[0]}}"] = suite_of(*given)
+    for name, test, timeout in {chosen}:
+        globals()[f"Test{{name}}"] = suite_of(name, test, timeout)
+        globals()[f"TestControl{{name}}"] = suite_of(name, test, 120)
 """
 
 AUTHORS_FILE = """
@@ -194,9 +197,9 @@ def run_mutants(folder, names):
     chosen = [(name, CAUGHT_BY[name], DEADLINES.get(name, 120)) for name in names]
     file.write_text(textwrap.dedent(SESSION.format(chosen=chosen)))
     tests = [
-        f"{file.name}::Test{name}::{test}"
+        f"{file.name}::{kind}{name}::{test}"
         for name in names
-        for test in (CAUGHT_BY[name], control_of(name))
+        for kind, test in (("Test", CAUGHT_BY[name]), ("TestControl", control_of(name)))
     ]
     session = subprocess.run(
         [*PYTEST, "-p", "no:xdist", f"--junitxml={results}", *tests],
@@ -208,7 +211,7 @@ def run_mutants(folder, names):
     assert session.returncode == pytest.ExitCode.TESTS_FAILED, session.stdout + session.stderr
     found = {}
     for case in ElementTree.parse(results).iter("testcase"):
-        mutant = case.get("classname").rpartition(".Test")[2]
+        mutant = case.get("classname").rpartition(".Test")[2].removeprefix("Control")
         assert case.find("error") is None, (mutant, case.find("error").text)
         assert case.find("skipped") is None, (mutant, case.get("name"))
         test = case.get("name").partition("[")[0]
