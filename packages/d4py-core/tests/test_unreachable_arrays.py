@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 import pytest
-from core_helpers.keeping_pes import Keeping, keep_and_return, needs_counts, same
+from core_helpers.keeping_pes import InDicts, Keeping, keep_and_return, needs_counts, same
 
 from dispel4py import ProducerPE, WorkflowGraph, run
 
@@ -26,6 +26,13 @@ class Act(Keeping):
 
     def change(self, kept: Any) -> None:
         change(kept)
+
+
+class ActInDicts(Act, InDicts):
+    """Does the same in a `process` of its own."""
+
+
+each_kind = pytest.mark.parametrize("kind", [Act, ActInDicts])
 
 
 def in_place(pe: Act, data: Any) -> Any:
@@ -171,9 +178,12 @@ def keep_only(pe: Act, data: Any) -> None:
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
 @pytest.mark.parametrize("calls", [1, 50])
-def test_m2_what_a_pe_keeps_of_an_array_it_sent_is_its_own(action: Any, calls: int) -> None:
+@each_kind
+def test_m2_what_a_pe_keeps_of_an_array_it_sent_is_its_own(
+    action: Any, calls: int, kind: type[Act]
+) -> None:
     graph = WorkflowGraph()
-    act, keep = Act(action), Keep(keep_only)
+    act, keep = kind(action), Keep(keep_only)
     graph.connect(Ones(), "output", act, "input")
     graph.connect(act, "output", keep, "input")
     value = ACTIONS[action]
@@ -181,9 +191,10 @@ def test_m2_what_a_pe_keeps_of_an_array_it_sent_is_its_own(action: Any, calls: i
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.__name__)
-def test_m2_siblings_never_share_an_array(action: Any) -> None:
+@each_kind
+def test_m2_siblings_never_share_an_array(action: Any, kind: type[Act]) -> None:
     graph = WorkflowGraph()
-    act, spoiler, keep = Act(action), Act(in_place), Keep(keep_only)
+    act, spoiler, keep = kind(action), Act(in_place), Keep(keep_only)
     graph.connect(Ones(), "output", act, "input")
     graph.connect(act, "output", spoiler, "input")
     graph.connect(act, "output", keep, "input")
@@ -194,7 +205,8 @@ def test_m2_siblings_never_share_an_array(action: Any) -> None:
 
 
 @needs_counts
-def test_a_new_array_is_not_copied() -> None:
+@each_kind
+def test_a_new_array_is_not_copied(kind: type[Act]) -> None:
     addresses: list[int] = []
 
     def remember(pe: Act, data: Any) -> Any:
@@ -204,8 +216,7 @@ def test_a_new_array_is_not_copied() -> None:
 
     seen: list[int] = []
     graph = WorkflowGraph()
-    act = Act(remember)
-    graph.connect(Ones(), "output", act, "input")
+    graph.connect(Ones(), "output", kind(remember), "input")
     run(
         graph,
         inputs=3,

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from core_helpers.keeping_pes import Keeping, keep_and_return, needs_counts, same
+from core_helpers.keeping_pes import InDicts, Keeping, keep_and_return, needs_counts, same
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 
@@ -33,6 +33,13 @@ class Act(Keeping):
 
     def change(self, kept: Any) -> None:
         spoil(kept)
+
+
+class ActInDicts(Act, InDicts):
+    """Does the same in a `process` of its own."""
+
+
+each_kind = pytest.mark.parametrize("kind", [Act, ActInDicts])
 
 
 def keep_a_part(pe: Act, data: Any) -> Any:
@@ -143,20 +150,22 @@ class Keep(IterativePE):
 
 
 @pytest.mark.parametrize("action", KEEPING, ids=lambda action: action.__name__)
-def test_m2_what_a_pe_keeps_of_a_nested_item_is_its_own(action: Any) -> None:
+@each_kind
+def test_m2_what_a_pe_keeps_of_a_nested_item_is_its_own(action: Any, kind: type[Act]) -> None:
     remembered.cache_clear()
     graph = WorkflowGraph()
-    act, keep = Act(action), Keep()
+    act, keep = kind(action), Keep()
     graph.connect(Make(), "output", act, "input")
     graph.connect(act, "output", keep, "input")
     assert run(graph, inputs=6).outputs == {"Keep2": {"output": [True] * 6}}
 
 
 @pytest.mark.parametrize("action", KEEPING, ids=lambda action: action.__name__)
-def test_m2_siblings_never_share_a_nested_item(action: Any) -> None:
+@each_kind
+def test_m2_siblings_never_share_a_nested_item(action: Any, kind: type[Act]) -> None:
     remembered.cache_clear()
     graph = WorkflowGraph()
-    act, spoiler, keep = Act(action), Act(lambda pe, data: spoil(data)), Keep()
+    act, spoiler, keep = kind(action), Act(lambda pe, data: spoil(data)), Keep()
     graph.connect(Make(), "output", act, "input")
     graph.connect(act, "output", spoiler, "input")
     graph.connect(act, "output", keep, "input")
@@ -239,7 +248,8 @@ def test_m2_items_with_other_containers_inside_are_copied(inner: Any) -> None:
     [same, lambda pe, data: new(), lambda pe, data: ("key", new())],
     ids=["passed on", "new", "in a pair"],
 )
-def test_a_nested_item_is_not_copied_once_the_first_was(action: Any) -> None:
+@each_kind
+def test_a_nested_item_is_not_copied_once_the_first_was(action: Any, kind: type[Act]) -> None:
     def id_of_a_part(item: Any) -> int:
         found = item[1] if isinstance(item, tuple) else item
         return id(found["rows"][3]["values"])
@@ -253,7 +263,7 @@ def test_a_nested_item_is_not_copied_once_the_first_was(action: Any) -> None:
 
     seen: list[int] = []
     graph = WorkflowGraph()
-    graph.connect(Make(), "output", Act(remember), "input")
+    graph.connect(Make(), "output", kind(remember), "input")
     run(
         graph,
         inputs=5,

@@ -1,7 +1,7 @@
 """`CallLoop`: calls `process` of a PE with one item after the other.
 
-A PE that leaves `process` as `IterativePE`, `ProducerPE` or `ConsumerPE` define it is called
-directly at `_process`, in a tight loop.
+A tight loop calls PEs that have one output: those that leave `process` as `IterativePE`,
+`ProducerPE` or `ConsumerPE` define it directly at `_process`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unreachable_items import is_unreachable, is_unreachable_tree
 from dispel4py.engine.unsent_items import name_output
+from dispel4py.engine.unwrapped_calls import unwrapped
 from dispel4py.errors import ItemError
 
 #: Frequent types that are no arrays.
@@ -27,16 +28,18 @@ CONTAINERS = frozenset({tuple, dict, list})
 
 
 class DirectCall(NamedTuple):
-    """How to call `_process` of a PE, and gather what it returns.
+    """How to call a PE with an item, and gather the item that it returns.
 
     Attributes:
-        method: the bound method.
+        methods: name of an input, or None for a root → its `_process`, or what does the same.
+        output: the output of what it returns.
         written: the list for what it returns.
         copier: copies that.
         counter: the counter of the list.
     """
 
-    method: Callable[[Any], Any]
+    methods: Mapping[str | None, Callable[[Any], Any]]
+    output: str
     written: list[Any] | deque[Any]
     copier: CountingCopier
     counter: ByteCounter
@@ -58,7 +61,7 @@ class CallLoop:
             already: returns what it has returned for an item.
 
     Attributes:
-        direct: how to call `_process` directly, by `call_directly`; None if that cannot be done.
+        direct: how to call the PE by `call_directly`; None if that cannot be done.
         is_direct: it can.
         on_error: see the arguments.
         on_large: see the arguments.
@@ -86,7 +89,7 @@ class CallLoop:
         self.max_bytes = max_bytes
         self.on_error = on_error
         self.on_large = on_large
-        self.direct = _direct_call(planned, pe, written, copier, counters, results)
+        self.direct = _direct_call(planned, pe, written, copier, counters, results, self.gather)
         self.is_direct = self.direct is not None
 
     @classmethod
@@ -145,9 +148,10 @@ class CallLoop:
             self.on_large()
 
     def call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
-        """Call `_process` of the PE with each item; see `call`."""
+        """Call the PE with each item by `direct`; see `call`."""
         assert self.direct is not None
-        method, out, copier, counter = self.direct
+        methods, _, out, copier, counter = self.direct
+        method = methods[input_name]
         max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
         immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
         pair, smalls = tuple, SMALL_INSIDE
@@ -223,23 +227,24 @@ def _direct_call(
     copier: CountingCopier,
     counters: dict[str, ByteCounter],
     results: Callable[[Any], Any] | None,
+    gather: Callable[[Any], None],
 ) -> DirectCall | None:
-    """Return how to call `_process` directly; None if `process` does more than call it."""
-    method = results or pe._process
-    if "process" in vars(pe):
-        return None
-    process = type(pe).process
-    if planned.is_root:
-        if process is not ProducerPE.process:
+    """Return how to call a PE directly; None if `process` may write to several outputs."""
+    process = None if "process" in vars(pe) else type(pe).process
+    inputs: list[str | None] = [None] if planned.is_root else [*pe.inputconnections]
+    methods = dict.fromkeys(inputs, results or pe._process)
+    if not planned.is_root and process is ConsumerPE.process:  # it has no output
+        return DirectCall(methods, "", deque(maxlen=0), _discard, ByteCounter())
+    if process is (ProducerPE.process if planned.is_root else IterativePE.process):
+        output = getattr(pe, "OUTPUT_NAME", "")
+        if output not in written:
             return None
-    elif process is ConsumerPE.process:
-        return DirectCall(method, deque(maxlen=0), _discard, ByteCounter())  # it has no output
-    elif process is not IterativePE.process:
+    elif results is None and len(written) == 1:
+        (output,) = written
+        methods = {name: unwrapped(pe, name, output, gather) for name in inputs}
+    else:
         return None
-    output = getattr(pe, "OUTPUT_NAME", None)
-    if output not in written:
-        return None
-    return DirectCall(method, written[output], copier, counters[output])
+    return DirectCall(methods, output, written[output], copier, counters[output])
 
 
 def _discard(data: Any, counter: ByteCounter) -> None:

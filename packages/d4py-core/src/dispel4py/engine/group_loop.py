@@ -65,8 +65,8 @@ class GroupLoop:
     ) -> bool:
         """Call `_process` with each item; see `call`."""
         direct = {i: loop.direct for i, loop in self._loops.items() if loop.direct is not None}
-        methods = {i: call.method for i, call in direct.items()}
-        _, out, copier, counter = next(iter(direct.values()))
+        methods = {i: call.methods[input_name] for i, call in direct.items()}
+        _, _, out, copier, counter = next(iter(direct.values()))
         max_bytes, on_large = self._first.max_bytes, self._first.on_large
         immutables, texts, containers, small = IMMUTABLE, TEXTS, CONTAINERS, SMALL_BYTES
         immutable: type = int  # see `CallLoop.call_directly`

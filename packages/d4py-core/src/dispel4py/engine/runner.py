@@ -465,10 +465,9 @@ class Runner:
 
     def fail(self, error: BaseException, item: Any) -> None:
         """Pass an exception that belongs to an item of this instance to `on_error`."""
-        is_direct = self._loop is not None and self._loop.is_direct
-        if type(error) is ItemError and error.output is None and is_direct:
-            output: str = getattr(self.pe, "OUTPUT_NAME", "")
-            error = name_output(self.planned, output, error)
+        direct = self._loop.direct if self._loop is not None else None
+        if type(error) is ItemError and error.output is None and direct is not None:
+            error = name_output(self.planned, direct.output, error)
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:

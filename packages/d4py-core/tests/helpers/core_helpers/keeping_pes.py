@@ -39,6 +39,14 @@ class Keeping(IterativePE):
         raise NotImplementedError
 
 
+class InDicts(Keeping):
+    """Has a `process` of its own, which returns a dict, as PEs for dispel4py do."""
+
+    def process(self, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        data = self._process(inputs["input"])
+        return None if data is None else {"output": data}
+
+
 def same(pe: Keeping, data: Any) -> Any:
     """Return the item."""
     return data
