@@ -20,7 +20,6 @@ from d4py_conformance.pes.roots import (
     NamedFetch,
     TalkingFetch,
 )
-from d4py_conformance.rules.memory import ITEMS
 from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import ProcessingError
 from dispel4py.engine.capabilities import Capabilities
@@ -28,6 +27,9 @@ from dispel4py.engine.item_ids import call_id
 
 #: Calls of a run; more than any mapping reads of an iterator at once.
 CALLS = 1500
+#: How many small items a run has in all; several times as many as may be on their way where each
+#: worker holds full batches.
+MANY_ITEMS = 10_000_000
 
 
 def _dicts() -> Iterator[dict[str, Any]]:
@@ -115,13 +117,13 @@ class RootRules(Suite):
     ) -> None:
         require("bounded_memory", *(["stateful"] if kept else []))
         tally, verdict = tmp_path / "tally", tmp_path / "verdict"
-        root, gate = Tally(tally, 100), Gate(tally, ITEMS, verdict)
+        root, gate = Tally(tally, 100), Gate(tally, MANY_ITEMS, verdict)
         root.numprocesses = 3
         root.independent_calls = True
         gate.stateful = kept
         with pytest.raises(ProcessingError, match="EnoughError"):
-            execute(chain(root, Relay(), gate), ITEMS // 100)
-        assert int(verdict.read_text()) < ITEMS, "nothing made the producer wait"
+            execute(chain(root, Relay(), gate), MANY_ITEMS // 100)
+        assert int(verdict.read_text()) < MANY_ITEMS, "nothing made the producer wait"
 
     def test_d3_it_means_nothing_for_a_pe_that_is_fed(
         self, execute: Execute, require: Require
