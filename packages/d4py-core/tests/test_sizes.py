@@ -107,6 +107,15 @@ def test_c6_arrays_are_counted_as_they_lie():
     assert size_of([item]) < MIB + 2000
 
 
+@pytest.mark.parametrize("sizes", [(0, MIB, 0, MIB), (MIB, 0, MIB, 0)])
+def test_c6_so_are_those_in_items_that_are_not_copied(sizes):
+    numpy = pytest.importorskip("numpy")
+    counter = ByteCounter()
+    for size in sizes:
+        counter.add({"name": "LUGO", "data": numpy.zeros(size, "u1")}, size)
+    assert 2 * MIB <= counter.bytes < 2.01 * MIB
+
+
 def test_c6_a_long_item_of_unlike_parts_is_as_large_as_these():
     text = "acgt" * 200_000
     records = [{"a": number * 1000, "b": number / 7} for number in range(30_000)]
@@ -278,6 +287,36 @@ def test_c6_so_it_is_where_several_instances_take_turns():
     run(chain(Makes(5_000, make, flow), middle, Uses(flow)), inputs=5_100)
     assert flow.used == 100
     assert flow.most <= FEW
+
+
+class MakesRecords(ProducerPE):
+    """Records with arrays, of which one in 32 is large."""
+
+    def __init__(self, make, flow, offset):
+        super().__init__()
+        self.make, self.flow, self.offset, self.number = make, flow, offset, 0
+
+    def _process(self, inputs):
+        self.number += 1
+        is_large = self.number > 5_000 and self.number % 32 == self.offset
+        if is_large:
+            self.flow.made()
+        return {"name": "LUGO", "data": [self.make(MIB if is_large else 1)]}
+
+
+class UsesRecords(Uses):
+    def _process(self, data):
+        if len(data["data"][0]) == MIB:
+            self.flow.use(data)
+
+
+@pytest.mark.parametrize("offset", [3, 19])  # one in 32 is measured, which is at most one of these
+def test_c6_so_it_is_for_arrays_in_items_that_are_not_copied(offset):
+    flow, zeros = Flow(), pytest.importorskip("numpy").zeros
+    pe = MakesRecords(lambda size: zeros(size, "u1"), flow, offset)
+    run(chain(pe, Same(), UsesRecords(flow)), inputs=5_000 + 32 * 100)
+    assert flow.used == 100
+    assert flow.most <= EngineLimits().max_batch_bytes // MIB + 1  # each of them is counted
 
 
 @pytest.mark.parametrize("small", [0, 5_000])

@@ -17,9 +17,9 @@ from dispel4py.checks.batches import PLAIN, invalid_element_error, results_error
 from dispel4py.engine.batch_growth import BatchBounds, BatchGrowth
 from dispel4py.engine.batch_writer import BatchWriter
 from dispel4py.engine.call_loop import CallLoop
-from dispel4py.engine.copying import CountingCopier, is_numpy_scalar
+from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.forked_children import end_child
-from dispel4py.engine.immutable_types import IMMUTABLE, SMALL, TEXTS
+from dispel4py.engine.immutable_types import IMMUTABLE, SMALL, TEXTS, is_numpy_scalar
 from dispel4py.engine.runner_options import RunnerOptions, raise_error
 from dispel4py.engine.sizes import SMALL_BYTES
 from dispel4py.errors import shorten

@@ -18,7 +18,7 @@ from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.immutable_types import IMMUTABLE, SMALL_INSIDE, TEXTS
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
-from dispel4py.engine.unreachable_items import is_unreachable, is_unreachable_tree
+from dispel4py.engine.unreachable_items import array_bytes_if_unreachable, is_unreachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.engine.unwrapped_calls import unwrapped
 from dispel4py.errors import ItemError
@@ -188,10 +188,13 @@ class CallLoop:
                     continue
                 elif kind in containers:
                     one = two = None  # they would count as references to what is in a pair
-                    if counter.has_trees and is_unreachable_tree(data, item, in_list):
-                        counter.add(data)
-                    else:
+                    size = None
+                    if counter.has_trees:
+                        size = array_bytes_if_unreachable(data, item, in_list)
+                    if size is None:
                         data = copier(data, counter)
+                    else:
+                        counter.add(data, size)
                 elif not is_unreachable(data, item):
                     data = copier(data, counter)
                 else:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Coroutine, Generator
-from functools import cache
 from types import FunctionType
 from typing import Any
 
-from dispel4py.engine.immutable_types import IMMUTABLE, IMMUTABLE_INSIDE, add_imported_types
+from dispel4py.engine.immutable_types import (
+    IMMUTABLE,
+    IMMUTABLE_INSIDE,
+    add_imported_types,
+    is_numpy_scalar,
+)
 from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
@@ -104,13 +108,6 @@ def counting(copier: Copier) -> CountingCopier:
         return copier(share_item(item, counter))
 
     return copy_and_count
-
-
-@cache
-def is_numpy_scalar(kind: type) -> bool:
-    """Return whether a type is that of a NumPy number, string or time; NumPy is not imported."""
-    names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
-    return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}
 
 
 def _copy_any(item: Any, counter: ByteCounter | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from dispel4py.engine.call_loop import CONTAINERS, CallLoop
 from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
-from dispel4py.engine.unreachable_items import is_unreachable, is_unreachable_tree
+from dispel4py.engine.unreachable_items import array_bytes_if_unreachable, is_unreachable
 
 
 class GroupLoop:
@@ -88,10 +88,13 @@ class GroupLoop:
                 elif kind in immutables:
                     immutable = kind
                 elif kind in containers:
-                    if counter.has_trees and is_unreachable_tree(data, item):
-                        counter.add(data)
-                    else:
+                    size = None
+                    if counter.has_trees:
+                        size = array_bytes_if_unreachable(data, item)
+                    if size is None:
                         data = copier(data, counter)
+                    else:
+                        counter.add(data, size)
                 elif not is_unreachable(data, item):
                     data = copier(data, counter)
                 else:

@@ -7,6 +7,7 @@ modules.  d4py does not import those for its own sake: it would take a tenth of 
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 #: Immutable types whose values may be large.
@@ -55,3 +56,10 @@ def add_imported_types() -> bool:
             _to_come.pop(name, None)
             added = True
     return added
+
+
+@cache
+def is_numpy_scalar(kind: type) -> bool:
+    """Return whether a type is that of a NumPy number, string or time; NumPy is not imported."""
+    names = {f"{base.__module__}.{base.__name__}" for base in kind.__mro__}
+    return "numpy.generic" in names and not names & {"numpy.void", "numpy.object_"}

@@ -100,7 +100,7 @@ class ByteCounter:
         bytes: approximate size of the items, without `SMALL_BYTES` for each; code that removes
             items subtracts theirs.
         has_trees: items were copied that are containers with many others inside.
-        last: size of the last item that was measured.
+        last: size of the last item that was measured, without that of arrays that was given.
         to_come: number of items until the next one is measured.
     """
 
@@ -111,19 +111,24 @@ class ByteCounter:
         self.last = self.to_come = 0
         self.has_trees = False
 
-    def add(self, item: Any) -> None:
-        """Count an item; one in some is measured, and the others are assumed to be as large."""
+    def add(self, item: Any, array_bytes: int = 0) -> None:
+        """Count an item; one in some is measured, and the others are assumed to be as large.
+
+        Args:
+            item: the item.
+            array_bytes: size of arrays in it, to which that does not apply.
+        """
         if self.to_come:
             self.to_come -= 1
-            self.bytes += self.last
+            self.bytes += self.last + array_bytes
         else:
-            self.measure(item)
+            self.measure(item, array_bytes)
 
-    def measure(self, item: Any) -> None:
-        """Measure and count an item."""
+    def measure(self, item: Any, array_bytes: int = 0) -> None:
+        """Measure and count an item; see `add`."""
         self.to_come = _SAMPLE_INTERVAL - 1
-        self.last = size_of(item)
-        self.bytes += self.last
+        self.last = size_of(item) - array_bytes
+        self.bytes += self.last + array_bytes
 
 
 class _Meter:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from dispel4py.engine.copying import is_numpy_scalar
+from dispel4py.engine.immutable_types import is_numpy_scalar
 
 if TYPE_CHECKING:
     import datetime

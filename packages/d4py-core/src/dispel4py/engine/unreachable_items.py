@@ -1,9 +1,9 @@
 """Items that need no copy, since nothing but the runner refers to them any more.
 
-What a PE returns has to be copied if the PE, or the sender of its item, may still change it.  For a
-NumPy array, and for lists and dicts of others, this can be ruled out by counting references: a
-result that was just computed has only the reference of the caller.  Where references are not
-counted, it is never ruled out.
+What a PE returns has to be copied if the PE, or the sender of its item, may still change it.  For
+NumPy arrays, and for lists, dicts and tuples with such arrays and others inside, this can be ruled
+out by counting references: a result that was just computed has only the reference of the caller.
+Where references are not counted, it is never ruled out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pickle import PickleBuffer
 from typing import Any
 from weakref import getweakrefcount
 
-from dispel4py.engine.immutable_types import IMMUTABLE_INSIDE
+from dispel4py.engine.immutable_types import IMMUTABLE_INSIDE, is_numpy_scalar
 
 _CONTAINERS = frozenset({list, dict, tuple})
 
@@ -38,18 +38,14 @@ def is_unreachable(data: Any, item: Any) -> bool:
     also in a list: if a PE returns the array that it got, the references of the list and of the two
     variables named `item` do not count.
     """
-    if not is_array(data) or not data.flags.writeable:
+    if not is_array(data):
         return False
     allowed = _RETURNED if data is item else _ALONE
-    if _count(data) > allowed or getweakrefcount(data):
-        return False
-    if data.base is None:
-        return bool(data.flags.owndata)  # else the memory has an owner that NumPy does not know
-    return _private_owner(data) is not None
+    return _count(data) <= allowed and _has_own_memory(data)
 
 
-def is_unreachable_tree(data: Any, item: Any, in_list: bool = True) -> bool:
-    """Return whether only the caller's variable leads to a list, dict or tuple, or to any in it.
+def array_bytes_if_unreachable(data: Any, item: Any, in_list: bool = True) -> int | None:
+    """Return the size of the arrays in a list, dict or tuple that only the caller's variable has.
 
     Has to be called as `is_unreachable`.  Such containers have no weak references.
 
@@ -60,28 +56,38 @@ def is_unreachable_tree(data: Any, item: Any, in_list: bool = True) -> bool:
             need not be.
 
     Returns:
-        False also if there is anything else in it but containers and immutable values.
+        None if anything else refers to it, or to any container or array in it; or if there is
+        anything else in it but containers, writable arrays and immutable values.
     """
     allowed = _RETURNED if in_list and data is item else _ALONE
     if _count(data) > allowed:
-        return False
+        return None
     immutable, containers, count, once = IMMUTABLE_INSIDE, _CONTAINERS, _count, _HELD
+    array_bytes = 0
+    kind: Any
     inside = [data]
     while inside:
         held = gc.get_referents(*inside)
         if immutable.issuperset(map(type, held)):
-            return True
+            break
         inside = []
         for value in held:
             kind = type(value)
             if kind in immutable:
                 continue
-            if kind is tuple and immutable.issuperset(map(type, value)):
-                continue  # may be a constant, to which code refers
-            if kind not in containers or count(value) > once:
-                return False
-            inside.append(value)
-    return True
+            if kind in containers:
+                if kind is tuple and immutable.issuperset(map(type, value)):
+                    continue  # may be a constant, to which code refers
+                if count(value) > once:
+                    return None
+                inside.append(value)
+            elif is_array(value):
+                if count(value) > once or not _has_own_memory(value):
+                    return None
+                array_bytes += value.nbytes
+            elif not is_numpy_scalar(kind):
+                return None
+    return array_bytes
 
 
 def block_of(view: memoryview) -> PrivateMemory | None:
@@ -96,6 +102,15 @@ def block_of(view: memoryview) -> PrivateMemory | None:
         return None
     owner = _private_owner(array)
     return owner if isinstance(owner, PrivateMemory) else None
+
+
+def _has_own_memory(array: Any) -> bool:
+    """Return whether an array is writable, and its memory can be reached only through it."""
+    if not array.flags.writeable or getweakrefcount(array):
+        return False
+    if array.base is None:
+        return bool(array.flags.owndata)  # else the memory has an owner that NumPy does not know
+    return _private_owner(array) is not None
 
 
 def _private_owner(data: Any) -> Any:
@@ -188,7 +203,7 @@ def _calibrate() -> tuple[int, int, int]:
 
 
 def _calibrate_held() -> int:
-    """Return the count for a container that another one holds, as `is_unreachable_tree` counts."""
+    """Return the count for what a container holds, as `array_bytes_if_unreachable` counts."""
     outer: list[Any] = [[]]
     counts = []
     held = gc.get_referents(outer)
