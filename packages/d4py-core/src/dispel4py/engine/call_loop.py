@@ -18,13 +18,10 @@ from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.immutable_types import IMMUTABLE, SMALL_INSIDE, TEXTS
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
-from dispel4py.engine.unreachable_items import array_bytes_if_unreachable, is_unreachable
+from dispel4py.engine.unreachable_items import copy_if_reachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.engine.unwrapped_calls import unwrapped
 from dispel4py.errors import ItemError
-
-#: Frequent types that are no arrays.
-CONTAINERS = frozenset({tuple, dict, list})
 
 
 class DirectCall(NamedTuple):
@@ -153,7 +150,7 @@ class CallLoop:
         methods, _, out, copier, counter = self.direct
         method = methods[input_name]
         max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
-        immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
+        immutables, texts = IMMUTABLE, TEXTS
         pair, smalls = tuple, SMALL_INSIDE
         on_large = self.on_large
         in_list = input_name is not None  # the dicts that a root is called with need not be
@@ -186,19 +183,9 @@ class CallLoop:
                         immutable = kind
                 elif data is None:
                     continue
-                elif kind in containers:
-                    one = two = None  # they would count as references to what is in a pair
-                    size = None
-                    if counter.has_trees:
-                        size = array_bytes_if_unreachable(data, item, in_list)
-                    if size is None:
-                        data = copier(data, counter)
-                    else:
-                        counter.add(data, size)
-                elif not is_unreachable(data, item):
-                    data = copier(data, counter)
                 else:
-                    counter.bytes += data.nbytes
+                    one = two = None  # they would count as references to what is in a pair
+                    data = copy_if_reachable(data, item, copier, counter, in_list)
                 out.append(data)
                 if counter.bytes > max_bytes:
                     on_large()

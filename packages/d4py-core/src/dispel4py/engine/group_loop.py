@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-from dispel4py.engine.call_loop import CONTAINERS, CallLoop
+from dispel4py.engine.call_loop import CallLoop
 from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
-from dispel4py.engine.unreachable_items import array_bytes_if_unreachable, is_unreachable
+from dispel4py.engine.unreachable_items import copy_if_reachable
 
 
 class GroupLoop:
@@ -68,12 +68,12 @@ class GroupLoop:
         methods = {i: call.methods[input_name] for i, call in direct.items()}
         _, _, out, copier, counter = next(iter(direct.values()))
         max_bytes, on_large = self._first.max_bytes, self._first.on_large
-        immutables, texts, containers, small = IMMUTABLE, TEXTS, CONTAINERS, SMALL_BYTES
+        immutables, texts, small = IMMUTABLE, TEXTS, SMALL_BYTES
         immutable: type = int  # see `CallLoop.call_directly`
         item: Any = None
         instance = 0
         try:
-            for item in items:  # not by zip(), which holds a reference: see `is_unreachable`
+            for item in items:  # not by zip(), which holds a reference: see `copy_if_reachable`
                 instance = next(instances)
                 data = methods[instance](item)
                 if type(data) is immutable:
@@ -87,18 +87,8 @@ class GroupLoop:
                         counter.bytes += len(data)
                 elif kind in immutables:
                     immutable = kind
-                elif kind in containers:
-                    size = None
-                    if counter.has_trees:
-                        size = array_bytes_if_unreachable(data, item)
-                    if size is None:
-                        data = copier(data, counter)
-                    else:
-                        counter.add(data, size)
-                elif not is_unreachable(data, item):
-                    data = copier(data, counter)
                 else:
-                    counter.bytes += data.nbytes
+                    data = copy_if_reachable(data, item, copier, counter)
                 out.append(data)
                 if counter.bytes > max_bytes:
                     on_large()

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from pickle import PickleBuffer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
 from dispel4py.engine.immutable_types import IMMUTABLE_INSIDE, is_numpy_scalar
 
-_CONTAINERS = frozenset({list, dict, tuple})
+if TYPE_CHECKING:
+    from dispel4py.engine.sizes import ByteCounter
+
+#: Types whose parts are looked at.
+CONTAINERS = frozenset({list, dict, tuple})
 
 
 class PrivateMemory:
@@ -31,38 +36,48 @@ class PrivateMemory:
     watchers = 0
 
 
-def is_unreachable(data: Any, item: Any) -> bool:
-    """Return whether `data` is a writable array that only the caller's variable refers to.
+def copy_if_reachable(
+    data: Any,
+    item: Any,
+    copier: Callable[[Any, ByteCounter], Any],
+    counter: ByteCounter,
+    in_list: bool = True,
+) -> Any:
+    """Return what a PE has returned as it is kept: a copy, or, if that needs none, itself.
 
-    Has to be called as ``is_unreachable(data, item)`` with two local variables, where `item` is
-    also in a list: if a PE returns the array that it got, the references of the list and of the two
-    variables named `item` do not count.
-    """
-    if not is_array(data):
-        return False
-    allowed = _RETURNED if data is item else _ALONE
-    return _count(data) <= allowed and _has_own_memory(data)
-
-
-def array_bytes_if_unreachable(data: Any, item: Any, in_list: bool = True) -> int | None:
-    """Return the size of the arrays in a list, dict or tuple that only the caller's variable has.
-
-    Has to be called as `is_unreachable`.  Such containers have no weak references.
+    Has to be called with two local variables `data` and `item`, where `item` is also in a list: if
+    a PE returns the item that it got, the references of the list and of the two variables named
+    `item` do not count.
 
     Args:
-        data: the container.
-        item: see `is_unreachable`.
+        data: what the PE has returned.
+        item: the item that it got.
+        copier: copies it, and counts its bytes.
+        counter: counts its bytes.
         in_list: `item` is in a list, too; the inputs of a root, which are made when it is called,
             need not be.
-
-    Returns:
-        None if anything else refers to it, or to any container or array in it; or if there is
-        anything else in it but containers, writable arrays and immutable values.
     """
     allowed = _RETURNED if in_list and data is item else _ALONE
-    if _count(data) > allowed:
-        return None
-    immutable, containers, count, once = IMMUTABLE_INSIDE, _CONTAINERS, _count, _HELD
+    if _count(data) <= allowed:
+        if type(data) in CONTAINERS:
+            array_bytes = _array_bytes_if_unreachable(data) if counter.has_trees else None
+            if array_bytes is not None:
+                counter.add(data, array_bytes)
+                return data
+        elif is_array(data) and _has_own_memory(data):
+            counter.bytes += data.nbytes
+            return data
+    return copier(data, counter)
+
+
+def _array_bytes_if_unreachable(data: Any) -> int | None:
+    """Return the size of the arrays in a list, dict or tuple; such have no weak references.
+
+    Returns:
+        None if anything but what is around it refers to a container or array in it; or if there is
+        anything else in it but containers, writable arrays and immutable values.
+    """
+    immutable, containers, count, once = IMMUTABLE_INSIDE, CONTAINERS, _count, _HELD
     array_bytes = 0
     kind: Any
     inside = [data]
@@ -203,7 +218,7 @@ def _calibrate() -> tuple[int, int, int]:
 
 
 def _calibrate_held() -> int:
-    """Return the count for what a container holds, as `array_bytes_if_unreachable` counts."""
+    """Return the count for what a container holds, as `_array_bytes_if_unreachable` counts."""
     outer: list[Any] = [[]]
     counts = []
     held = gc.get_referents(outer)
