@@ -1,6 +1,7 @@
 """Failures that are skipped are all counted; the first ones are kept, or all handed out."""
 
 import gc
+import threading
 import weakref
 
 import pytest
@@ -16,7 +17,8 @@ from dispel4py import (
     run,
 )
 from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.failures import FailureCollector, pes_without_success
+from dispel4py.engine.copying import copy_item
+from dispel4py.engine.failures import FailureCollector, pes_without_success, skip_item
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.result import InstanceStats
 
@@ -139,3 +141,42 @@ def test_a_pe_through_which_nothing_got_is_known(given, expected):
     stats = RunStats("x", instances=[InstanceStats("Read1", rank, items=2) for rank in (0, 1)])
 
     assert pes_without_success(RunResult({}, [], stats, collector.counts)) == expected
+
+
+class KeepAndFail(IterativePE):
+    """Keeps its items, fails, and changes them in its next call and at the end."""
+
+    stateful = True
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def change(self):
+        for item in self.kept:
+            item["rows"].append("changed")
+
+    def _process(self, data):
+        self.change()
+        self.kept.append(data)
+        raise ValueError("no")
+
+    def _postprocess(self):
+        self.change()
+
+
+class Row(ProducerPE):
+    def _process(self, inputs):
+        return {"rows": [[1], [2]]}
+
+
+def test_m2_what_a_pe_does_later_to_an_item_that_failed_is_not_seen_in_the_failure():
+    made = WorkflowGraph()
+    made.connect(Row(), "output", KeepAndFail(), "input")
+    result = run(made, inputs=3, on_error="skip")
+    assert [failure.item for failure in result.failures] == [{"rows": [[1], [2]]}] * 3
+
+
+def test_an_item_that_cannot_be_copied_is_in_its_failure_as_it_is():
+    lock = threading.Lock()
+    assert skip_item(failure().error, lock, copy_item).item is lock

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from dispel4py.engine.copying import Copier
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.sizes import size_of
-from dispel4py.errors import GroupingError
+from dispel4py.errors import GroupingError, ItemError, ProcessingError
 from dispel4py.result import Failure, FailureCount, OnFailure, RunResult
 
 _IN_GROUPING = f"{GroupingError.__module__}.{GroupingError.__qualname__}"
+
+
+def skip_item(error: ProcessingError, item: Any, copier: Copier) -> Failure:
+    """Return the failure of an item that is skipped, which the PE may have kept and change later.
+
+    Args:
+        error: the error.
+        item: the item, which is copied if it can be.
+        copier: copies it.
+    """
+    try:
+        return Failure(error, copier(item))
+    except ItemError:
+        return Failure(error, item)
 
 
 class FailureCollector:

@@ -14,7 +14,7 @@ from typing import Any
 from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.executor import Executor
-from dispel4py.engine.failures import FailureCollector
+from dispel4py.engine.failures import FailureCollector, skip_item
 from dispel4py.engine.inputs import calls, root_inputs
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.engine.local_pes import with_local_copies
@@ -23,7 +23,7 @@ from dispel4py.engine.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.run_events import events_of
 from dispel4py.engine.runner_options import raise_error
-from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
+from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
 #: Seconds between two calls of `RunOptions.on_progress`.
@@ -99,7 +99,7 @@ class SimpleMapping:
             copier=copier,
             on_error=raise_error
             if options.on_error == "stop"
-            else lambda error, item: failures.add([Failure(error, item)]),
+            else lambda error, item: failures.add([skip_item(error, item, copier)]),
             on_batch_end=None if options.on_progress is None else report,
             lets_wait=True,
             meter=events.meter(plan),

@@ -29,11 +29,11 @@ from d4py_dynamic.worker.preemption import Preemptor
 from d4py_dynamic.worker.services import WorkerServices
 from d4py_dynamic.worker.shared_run import SharedRun
 from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.failures import skip_item
 from dispel4py.engine.leased_executor import LeasedExecutor
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ItemError
-from dispel4py.result import Failure
 
 if TYPE_CHECKING:
     from dispel4py.engine.metering import Meter
@@ -70,6 +70,7 @@ class Worker:
         self._plan = plan
         self._meter = meter
         skips = on_error == "skip"
+        self._copier = share_item if share_items else copy_item
         self._store = store
         self._pinned = [is_pinned(pe) for pe in plan.pes]
         self._stack = stack = RunStack(Outbox(limits))
@@ -79,7 +80,7 @@ class Worker:
             self,
             is_local=self._is_local,
             rank=rank,
-            copier=share_item if share_items else copy_item,
+            copier=self._copier,
             on_error=self._skip if skips else raise_error,
             log=store.log,
             on_batch_end=self._on_batch_end,
@@ -204,7 +205,7 @@ class Worker:
 
     def _skip(self, error: Any, item: Any) -> None:
         self._executor.forbid_split()
-        self._stack.outbox.add_failure(Failure(error, item))
+        self._stack.outbox.add_failure(skip_item(error, item, self._copier))
 
     def _is_local(self, pe: int, instance: int) -> bool:
         """Return whether items for a PE are processed here, now.

@@ -42,10 +42,10 @@ from d4py_fixed.engine.send_buffers import SendBuffers
 from dispel4py.engine.copying import copy_item, share_item
 from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.executor import Executor
+from dispel4py.engine.failures import skip_item
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
-from dispel4py.result import Failure
 
 if TYPE_CHECKING:
     from dispel4py.engine.metering import Meter, MeterReport
@@ -106,6 +106,7 @@ class Rank:
         #: PEs whose batches or calls are being processed; no later batch may overtake them.
         self._processing: list[int] = []
         self._is_shut_down = False
+        self._copier = share_item if share_items else copy_item
         self._on_error: OnError = raise_error if on_error == "stop" else self._skip
         self._sender = FrameSender(placement, rank, frames, self._on_error)
         self._buffers = SendBuffers(
@@ -123,7 +124,7 @@ class Rank:
             self,
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
             rank=rank,
-            copier=share_item if share_items else copy_item,
+            copier=self._copier,
             on_error=self._on_error,
             log=self._log,
             on_batch_end=self._on_batch_end,
@@ -173,7 +174,7 @@ class Rank:
         self._buffers.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
-        self._buffers.add_failure(Failure(error, item))
+        self._buffers.add_failure(skip_item(error, item, self._copier))
 
     def _log(self, pe_id: str, rank: int, message: str) -> None:
         self._frames.send(self._driver, LogLine(pe_id, rank, message))
