@@ -347,3 +347,38 @@ def test_m2_a_read_only_array_arrives_writable(action: Any) -> None:
     graph.connect(act, "output", Act(in_place), "input")
     outputs = run(graph, inputs=2).outputs
     assert [array.tolist() for array in outputs["Act2"]["output"]] == [[3.0] * 8] * 2
+
+
+class Rename(Act):
+    """Gives other names to the fields of what it gets, and returns the former names."""
+
+    def _process(self, data: Any) -> Any:
+        names = data.dtype.names
+        data.dtype.names = ("p", "q")
+        return names
+
+    def _postprocess(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a list"])
+def test_m2_receivers_do_not_share_the_names_of_fields(inside: bool) -> None:
+    pairs = np.dtype([("a", "f8"), ("b", "f8")])
+
+    def make(pe: Act, data: Any) -> Any:
+        made = np.zeros(3, pairs)
+        return [made] if inside else made
+
+    def take(pe: Act, data: Any) -> Any:
+        return data[0] if inside else data
+
+    graph = WorkflowGraph()
+    act = Act(make)
+    graph.connect(Ones(), "output", act, "input")
+    for _ in range(2):
+        opened = Act(take)
+        graph.connect(act, "output", opened, "input")
+        graph.connect(opened, "output", Rename(same), "input")
+    outputs = run(graph, inputs=3).outputs
+    assert outputs == {name: {"output": [("a", "b")] * 3} for name in ("Rename3", "Rename5")}
+    assert pairs.names == ("a", "b")

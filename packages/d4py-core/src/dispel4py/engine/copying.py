@@ -23,7 +23,7 @@ from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
-from dispel4py.engine.unreachable_items import is_array
+from dispel4py.engine.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
@@ -82,7 +82,7 @@ def _copy_object(item: Any, kind: type, counter: ByteCounter | None) -> Any:
     """Return a copy of an item of another type."""
     if is_numpy_scalar(kind):
         return item
-    if is_array(item):
+    if is_array(item) and not has_fields(item):
         if counter is not None:
             counter.bytes += item.nbytes
         return item.copy(order="K")

@@ -64,7 +64,7 @@ def copy_if_reachable(
             if array_bytes is not None:
                 counter.add(data, array_bytes)
                 return data
-        elif is_array(data) and _has_own_memory(data):
+        elif is_array(data) and _owns_all(data):
             counter.bytes += data.nbytes
             return data
     return copier(data, counter)
@@ -97,7 +97,7 @@ def _array_bytes_if_unreachable(data: Any) -> int | None:
                     return None
                 inside.append(value)
             elif is_array(value):
-                if count(value) > once or not _has_own_memory(value):
+                if count(value) > once or not _owns_all(value):
                     return None
                 array_bytes += value.nbytes
             elif not is_numpy_scalar(kind):
@@ -119,9 +119,9 @@ def block_of(view: memoryview) -> PrivateMemory | None:
     return owner if isinstance(owner, PrivateMemory) else None
 
 
-def _has_own_memory(array: Any) -> bool:
-    """Return whether an array is writable, and its memory can be reached only through it."""
-    if not array.flags.writeable or getweakrefcount(array):
+def _owns_all(array: Any) -> bool:
+    """Return whether an array is writable, and what it consists of is reached only through it."""
+    if not array.flags.writeable or has_fields(array) or getweakrefcount(array):
         return False
     if array.base is None:
         return bool(array.flags.owndata)  # else the memory has an owner that NumPy does not know
@@ -174,6 +174,14 @@ def is_array(data: Any) -> bool:
             return False
         _ARRAYS.add(kind)
     return not data.dtype.hasobject
+
+
+def has_fields(array: Any) -> bool:
+    """Return whether an array has fields: their names belong to its dtype, which others may share.
+
+    They can be changed, as by ``array.dtype.names = …``.
+    """
+    return array.dtype.names is not None
 
 
 #: The type of NumPy arrays, once there was one.
