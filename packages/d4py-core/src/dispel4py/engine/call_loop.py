@@ -18,7 +18,7 @@ from dispel4py.engine.copying import CountingCopier
 from dispel4py.engine.immutable_types import IMMUTABLE, SMALL_INSIDE, TEXTS
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
-from dispel4py.engine.unreachable_items import copy_if_reachable
+from dispel4py.engine.unreachable_items import CONTAINERS, copy_if_reachable
 from dispel4py.engine.unsent_items import name_output
 from dispel4py.engine.unwrapped_calls import unwrapped
 from dispel4py.errors import ItemError
@@ -150,7 +150,7 @@ class CallLoop:
         methods, _, out, copier, counter = self.direct
         method = methods[input_name]
         max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
-        immutables, texts = IMMUTABLE, TEXTS
+        immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
         pair, smalls = tuple, SMALL_INSIDE
         on_large = self.on_large
         in_list = input_name is not None  # the dicts that a root is called with need not be
@@ -183,6 +183,8 @@ class CallLoop:
                         immutable = kind
                 elif data is None:
                     continue
+                elif kind in containers and not counter.has_trees:
+                    data = copier(data, counter)  # takes less time than to find out
                 else:
                     one = two = None  # they would count as references to what is in a pair
                     data = copy_if_reachable(data, item, copier, counter, in_list)

@@ -7,6 +7,7 @@ buffers copied once, or, where pickle refuses, through `dispel4py.pickling.local
 
 from __future__ import annotations
 
+import gc
 import pickle
 from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
@@ -56,10 +57,9 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)
     elif kind is dict:
-        # Not by `gc`: since Python 3.13 a dict that is `vars()` of an object has no referents.
-        if IMMUTABLE_INSIDE.issuperset(map(type, item.values())) and IMMUTABLE_INSIDE.issuperset(
-            map(type, item)
-        ):
+        held = gc.get_referents(item)
+        # Since Python 3.13 a dict that is `vars()` of an object has none.
+        if len(held) >= len(item) and IMMUTABLE_INSIDE.issuperset(map(type, held)):
             flat = item.copy()
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)

@@ -12,7 +12,7 @@ from typing import Any
 from dispel4py.engine.call_loop import CallLoop
 from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
-from dispel4py.engine.unreachable_items import copy_if_reachable
+from dispel4py.engine.unreachable_items import CONTAINERS, copy_if_reachable
 
 
 class GroupLoop:
@@ -69,6 +69,7 @@ class GroupLoop:
         _, _, out, copier, counter = next(iter(direct.values()))
         max_bytes, on_large = self._first.max_bytes, self._first.on_large
         immutables, texts, small = IMMUTABLE, TEXTS, SMALL_BYTES
+        containers = CONTAINERS
         immutable: type = int  # see `CallLoop.call_directly`
         item: Any = None
         instance = 0
@@ -87,6 +88,8 @@ class GroupLoop:
                         counter.bytes += len(data)
                 elif kind in immutables:
                     immutable = kind
+                elif kind in containers and not counter.has_trees:
+                    data = copier(data, counter)  # takes less time than to find out
                 else:
                     data = copy_if_reachable(data, item, copier, counter)
                 out.append(data)

@@ -60,7 +60,7 @@ def copy_if_reachable(
     allowed = _RETURNED if in_list and data is item else _ALONE
     if _count(data) <= allowed:
         if type(data) in CONTAINERS:
-            array_bytes = _array_bytes_if_unreachable(data) if counter.has_trees else None
+            array_bytes = _array_bytes_if_unreachable(data)
             if array_bytes is not None:
                 counter.add(data, array_bytes)
                 return data
