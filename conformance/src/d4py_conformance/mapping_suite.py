@@ -6,6 +6,7 @@ from d4py_conformance.rules.arrival import ArrivalRules
 from d4py_conformance.rules.batches import BatchRules
 from d4py_conformance.rules.children import ChildrenRules
 from d4py_conformance.rules.completion import CompletionRules
+from d4py_conformance.rules.contexts import ContextRules
 from d4py_conformance.rules.copies import CopyRules
 from d4py_conformance.rules.declarations import DeclarationRules
 from d4py_conformance.rules.ending import EndingRules
@@ -52,6 +53,7 @@ class MappingConformance(
     MultiHostRules,
     OrderRules,
     BatchRules,
+    ContextRules,
     CopyRules,
     KeyRules,
     EndingRules,

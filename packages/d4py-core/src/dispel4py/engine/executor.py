@@ -13,8 +13,10 @@ travel one by one, depth first.
 
 from __future__ import annotations
 
+from _thread import get_ident
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from itertools import islice
 from operator import itemgetter
 from time import perf_counter
@@ -39,6 +41,7 @@ from dispel4py.engine.slices import adapt_slice
 from dispel4py.engine.waiting_items import READY, WaitingItems
 from dispel4py.engine.work_stack import WorkStack
 from dispel4py.exceptions.unwinding import Unwind
+from dispel4py.processes.contexts import event_loop, running_loop
 from dispel4py.processes.worker_exit import abort_call
 from dispel4py.result import InstanceStats
 
@@ -104,6 +107,8 @@ class Executor:
         self._limits = plan.limits
         self._has_unsent = has_unsent
         self._clock = clock
+        self._context = copy_context()
+        self._thread, self._loop = get_ident(), running_loop()
         self._options = RunnerOptions(
             rank=rank,
             copier=copier,
@@ -115,6 +120,7 @@ class Executor:
             limits=plan.limits._replace(batch_items=1) if self._one_by_one else plan.limits,
             seed=plan.seed,
             strict=plan.strict,
+            context=self._context,
             clock=clock,
         )
         self._has_groups = one_by_one is None and is_local is None and not self._one_by_one
@@ -465,13 +471,10 @@ class Executor:
         self._calling.append(runner)
         stack = self.stack
         outer_floor = stack.set_aside()
+        loop = self._loop if get_ident() == self._thread else None
         try:
-            stack += self._outputs.collect(runner)
-            runner.note_sent()
-            while not self.drain():
-                pass  # the call that wrote these items cannot be interrupted
-            if self._on_batch_end is not None:
-                self._on_batch_end()
+            with event_loop(loop):  # and not what the call has set and runs
+                self._context.copy().run(self._process_written, runner)
         except BaseException as error:
             if self._failure is None:
                 self._failure = error
@@ -479,6 +482,15 @@ class Executor:
         finally:
             stack.floor = outer_floor
             self._calling.pop()
+
+    def _process_written(self, runner: Runner) -> None:
+        """Process what a runner's call has written, and all that follows."""
+        self.stack += self._outputs.collect(runner)
+        runner.note_sent()
+        while not self.drain():
+            pass  # the call that wrote these items cannot be interrupted
+        if self._on_batch_end is not None:
+            self._on_batch_end()
 
     # Logging.
 

@@ -64,7 +64,7 @@ class InstanceGroup:
         call_each = loop.call_directly if loop.is_direct else loop.call
         items, instances = iter(batch.items), iter(batch.instances)
         with runners[0].calling():
-            while not call_each(input_name, items, instances):
+            while not runners[0].isolated(call_each, input_name, items, instances):
                 pass  # an item was skipped; continue with the next
         seconds = self._clock() - started_at
         seconds -= sum(runner.take_nested_seconds() for runner in runners)

@@ -10,8 +10,9 @@ import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from dispel4py.checks.failure_advice import failure_advice
 from dispel4py.core import GenericPE
@@ -38,7 +39,10 @@ from dispel4py.engine.unsent_items import name_output
 from dispel4py.errors import ItemError, ProcessingError, UndeclaredStateError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.reachable_files import close_or_flush
+from dispel4py.processes.contexts import event_loop, new_context, running_loop
 from dispel4py.result import InstanceStats
+
+Result = TypeVar("Result")
 
 #: Steps of a batch whose progress is recorded; and items of a step where items are fastest.
 _STEPS, _STEP_ITEMS = 100, 256
@@ -136,6 +140,8 @@ class Runner:
         self._loop: CallLoop | None = None
         self._batches: BatchCalls | None = None
         self._options = options
+        context = new_context(options.context) if first is None else first._context
+        self._context: Context = context
         self.pe = pe = copy_pe(planned) if restored is None else restored
         pe.id = planned.id
         pe.rank = options.rank
@@ -160,7 +166,7 @@ class Runner:
             if not self._is_preprocessed and self.planned.has_preprocess:
                 self._stream.activate()
                 with self.calling():
-                    self.pe.preprocess()
+                    self.isolated(self.pe.preprocess)
                 self._stream.record()
         except BaseException as error:
             raise self._error(error, "preprocess") from error
@@ -208,7 +214,7 @@ class Runner:
             self._writer.check_late()
             monitor.begin()
         try:
-            self._call_all(input_name, items)
+            self.isolated(self._call_all, input_name, items)
             if self.is_forked:
                 end_child()
         except KeyboardInterrupt:
@@ -294,7 +300,7 @@ class Runner:
         try:
             with self.calling():
                 try:
-                    self.pe.postprocess()
+                    self.isolated(self.pe.postprocess)
                 finally:
                     self._writer.is_complete = True
         except BaseException as error:
@@ -411,6 +417,17 @@ class Runner:
             monitor.caller = 0
             if monitor.is_shared:
                 monitor.wait_for_exit()
+
+    def isolated(self, call: Callable[..., Result], *args: Any) -> Result:
+        """Call code of the PE in the context of the instance, where no event loop is running.
+
+        So what a PE sets by context variables, as `decimal.localcontext()` does, is its own, and it
+        can use `asyncio.run()` in a notebook and where another PE does.
+        """
+        if running_loop() is None:
+            return self._context.run(call, *args)
+        with event_loop(None):
+            return self._context.run(call, *args)
 
     def each(self, input_name: str | None, items: Sequence[Any]) -> Iterator[Any]:
         """Return an iterator over what the PE is called with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,6 +48,7 @@ class RunnerOptions(NamedTuple):
         limits: limits of the engine.
         seed: see `dispel4py.engine.plan.Plan`.
         strict: raise at undeclared state, instead of reporting it in the statistics.
+        context: what was set where the run was started; each instance has a copy.
         clock: returns the time in seconds.
     """
 
@@ -60,4 +62,5 @@ class RunnerOptions(NamedTuple):
     limits: EngineLimits = EngineLimits()
     seed: int = 0
     strict: bool = False
+    context: Context = Context()
     clock: Callable[[], float] = perf_counter

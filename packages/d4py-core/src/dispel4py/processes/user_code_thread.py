@@ -6,10 +6,12 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from math import inf, isfinite
 from time import monotonic
 from typing import Any
 
+from dispel4py.processes.contexts import new_context
 from dispel4py.processes.limits import ProcessLimits
 
 
@@ -22,16 +24,22 @@ class UserCodeThread(threading.Thread):
 
     A program, or a worker, ends without waiting for this thread.  For threads that a PE starts in
     it, it waits as if the PE had been called in the main thread: what they do would be lost else.
+    What was set where this thread was started holds in it, too, such as the precision of `decimal`.
     """
 
     #: The base class's flag, which the threads that this one starts, and their threads, inherit.
     _daemonic: int
 
+    def start(self) -> None:
+        """Start the thread."""
+        self._context_of_starter = new_context(copy_context())
+        super().start()
+
     def run(self) -> None:
         """Run the target."""
         self._daemonic = _InheritedFlag()  # Python has made this one a daemon
         try:
-            super().run()
+            self._context_of_starter.run(super().run)
         finally:
             self.abandon()
 
