@@ -15,7 +15,7 @@ RULES = re.findall(
     r"\w+",
     """
     g1 g2 g3 g4 g5
-    i1 i2 i3 i4 i5 i6 i7 i8 i9 i10 i11
+    i1 i2 i3 i4 i5 i6 i7 i8 i9 i10 i11 i12
     m1 m2 m3 m4 m5 m6 m7
     c1 c2 c3 c4 c5 c6 c7 c8 c9
     d1 d2 d3
