@@ -151,10 +151,14 @@ class Keep(IterativePE):
 
 @pytest.mark.parametrize("action", KEEPING, ids=lambda action: action.__name__)
 @each_kind
-def test_m2_what_a_pe_keeps_of_a_nested_item_is_its_own(action: Any, kind: type[Act]) -> None:
+@pytest.mark.parametrize("instances", [1, 3])
+def test_m2_what_a_pe_keeps_of_a_nested_item_is_its_own(
+    action: Any, kind: type[Act], instances: int
+) -> None:
     remembered.cache_clear()
     graph = WorkflowGraph()
     act, keep = kind(action), Keep()
+    act.numprocesses = instances
     graph.connect(Make(), "output", act, "input")
     graph.connect(act, "output", keep, "input")
     assert run(graph, inputs=6).outputs == {"Keep2": {"output": [True] * 6}}

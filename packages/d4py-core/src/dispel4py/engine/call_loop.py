@@ -1,7 +1,7 @@
 """`CallLoop`: calls `process` of a PE with one item after the other.
 
-A tight loop calls PEs that have one output: those that leave `process` as `IterativePE`,
-`ProducerPE` or `ConsumerPE` define it directly at `_process`.
+A PE that leaves `process` as `IterativePE`, `ProducerPE` or `ConsumerPE` define it is called
+directly at `_process`, in a tight loop.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from dispel4py.engine.plan import PlannedPE
 from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter
 from dispel4py.engine.unreachable_items import CONTAINERS, copy_if_reachable
 from dispel4py.engine.unsent_items import name_output
-from dispel4py.engine.unwrapped_calls import unwrapped
 from dispel4py.errors import ItemError
+
+#: In place of the name of a PE's only output.
+SEVERAL = object()
 
 
 class DirectCall(NamedTuple):
-    """How to call a PE with an item, and gather the item that it returns.
+    """How to call `_process` of a PE, and gather what it returns.
 
     Attributes:
-        methods: name of an input, or None for a root → its `_process`, or what does the same.
-        output: the output of what it returns.
+        method: the bound method.
         written: the list for what it returns.
         copier: copies that.
         counter: the counter of the list.
     """
 
-    methods: Mapping[str | None, Callable[[Any], Any]]
-    output: str
+    method: Callable[[Any], Any]
     written: list[Any] | deque[Any]
     copier: CountingCopier
     counter: ByteCounter
@@ -58,11 +58,14 @@ class CallLoop:
             already: returns what it has returned for an item.
 
     Attributes:
-        direct: how to call the PE by `call_directly`; None if that cannot be done.
+        direct: how to call `_process` directly, by `call_directly`; None if that cannot be done.
         is_direct: it can.
+        output: the output of what `_process` returns, if that is called directly, or else the PE's
+            only output; `SEVERAL` if it has none or several.
         on_error: see the arguments.
         on_large: see the arguments.
         max_bytes: see the arguments.
+        copier: see the arguments.
     """
 
     def __init__(
@@ -82,12 +85,15 @@ class CallLoop:
         self._results = results
         self._written = written
         self._counters = counters
-        self._copier = copier
+        self.copier = copier
         self.max_bytes = max_bytes
         self.on_error = on_error
         self.on_large = on_large
-        self.direct = _direct_call(planned, pe, written, copier, counters, results, self.gather)
+        self.direct = _direct_call(planned, pe, written, copier, counters, results)
         self.is_direct = self.direct is not None
+        self.output: Any = next(iter(written)) if len(written) == 1 else SEVERAL
+        if self.is_direct:
+            self.output = getattr(pe, "OUTPUT_NAME", SEVERAL)
 
     @classmethod
     def code_objects(cls) -> tuple[CodeType, CodeType]:
@@ -104,13 +110,27 @@ class CallLoop:
         Returns:
             False at the first item that fails.
         """
-        process, gather = self.process, self.gather
+        process, gather, output = self.process, self.gather, self.output
+        out, counter, copier, max_bytes = *self.stored(), self.copier, self.max_bytes
+        in_list = input_name is not None
         item = None
         try:
             for item in items:
                 returned = process(item if input_name is None else {input_name: item})
-                if returned is not None:
+                if returned is None:
+                    continue
+                if type(returned) is not dict or len(returned) != 1 or output not in returned:
                     gather(returned)
+                    continue
+                data = returned[output]
+                returned = None  # the dict would count as a reference to the item
+                if data is None or type(data) in IMMUTABLE:
+                    data = copy_written(data, copier, counter)
+                else:
+                    data = copy_if_reachable(data, item, copier, counter, in_list)
+                out.append(data)
+                if counter.bytes > max_bytes:
+                    self.on_large()
         except BaseException as error:
             self.on_error(error, item)
             return False
@@ -120,6 +140,12 @@ class CallLoop:
     def process(self) -> Callable[[Any], Any]:
         """The PE's method, which is looked up for each batch."""
         return self._results or self._pe.process
+
+    def stored(self) -> tuple[list[Any], ByteCounter]:
+        """Return the list and the counter of the only output; of none if there is not just one."""
+        if self.output is SEVERAL:
+            return [], ByteCounter()
+        return self._written[self.output], self._counters[self.output]
 
     def gather(self, returned: Any) -> None:
         """Store what `process` has returned.
@@ -137,7 +163,7 @@ class CallLoop:
                 raise unknown_output_error(self._planned.id, [*written], name, returned)
             counter = counters[name]
             try:
-                written[name].append(copy_written(value, self._copier, counter))
+                written[name].append(copy_written(value, self.copier, counter))
             except ItemError as error:
                 raise name_output(self._planned, name, error) from error.__cause__
             is_large = is_large or counter.bytes > self.max_bytes
@@ -145,10 +171,9 @@ class CallLoop:
             self.on_large()
 
     def call_directly(self, input_name: str | None, items: Iterator[Any]) -> bool:
-        """Call the PE with each item by `direct`; see `call`."""
+        """Call `_process` of the PE with each item; see `call`."""
         assert self.direct is not None
-        methods, _, out, copier, counter = self.direct
-        method = methods[input_name]
+        method, out, copier, counter = self.direct
         max_bytes, small, text = self.max_bytes, SMALL_BYTES, str
         immutables, texts, containers = IMMUTABLE, TEXTS, CONTAINERS
         pair, smalls = tuple, SMALL_INSIDE
@@ -219,24 +244,23 @@ def _direct_call(
     copier: CountingCopier,
     counters: dict[str, ByteCounter],
     results: Callable[[Any], Any] | None,
-    gather: Callable[[Any], None],
 ) -> DirectCall | None:
-    """Return how to call a PE directly; None if `process` may write to several outputs."""
-    process = None if "process" in vars(pe) else type(pe).process
-    inputs: list[str | None] = [None] if planned.is_root else [*pe.inputconnections]
-    methods = dict.fromkeys(inputs, results or pe._process)
-    if not planned.is_root and process is ConsumerPE.process:  # it has no output
-        return DirectCall(methods, "", deque(maxlen=0), _discard, ByteCounter())
-    if process is (ProducerPE.process if planned.is_root else IterativePE.process):
-        output = getattr(pe, "OUTPUT_NAME", "")
-        if output not in written:
-            return None
-    elif results is None and len(written) == 1:
-        (output,) = written
-        methods = {name: unwrapped(pe, name, output, gather) for name in inputs}
-    else:
+    """Return how to call `_process` directly; None if `process` does more than call it."""
+    method = results or pe._process
+    if "process" in vars(pe):
         return None
-    return DirectCall(methods, output, written[output], copier, counters[output])
+    process = type(pe).process
+    if planned.is_root:
+        if process is not ProducerPE.process:
+            return None
+    elif process is ConsumerPE.process:
+        return DirectCall(method, deque(maxlen=0), _discard, ByteCounter())  # it has no output
+    elif process is not IterativePE.process:
+        return None
+    output = getattr(pe, "OUTPUT_NAME", None)
+    if output not in written:
+        return None
+    return DirectCall(method, written[output], copier, counters[output])
 
 
 def _discard(data: Any, counter: ByteCounter) -> None:

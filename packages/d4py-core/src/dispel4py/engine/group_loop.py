@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-from dispel4py.engine.call_loop import CallLoop
+from dispel4py.engine.call_loop import CallLoop, copy_written
 from dispel4py.engine.immutable_types import IMMUTABLE, TEXTS
 from dispel4py.engine.sizes import SMALL_BYTES
 from dispel4py.engine.unreachable_items import CONTAINERS, copy_if_reachable
@@ -47,14 +47,34 @@ class GroupLoop:
             False at the first item that fails.
         """
         methods = {i: loop.process for i, loop in self._loops.items()}
-        gather = self._first.gather
+        first = self._first
+        gather, output, copier, max_bytes = (
+            first.gather,
+            first.output,
+            first.copier,
+            first.max_bytes,
+        )
+        out, counter = first.stored()
         item: Any = None
         instance = 0
         try:
-            for item, instance in zip(items, instances, strict=False):
+            for item in items:  # not by zip(), which holds a reference: see `copy_if_reachable`
+                instance = next(instances)
                 returned = methods[instance]({input_name: item})
-                if returned is not None:
+                if returned is None:
+                    continue
+                if type(returned) is not dict or len(returned) != 1 or output not in returned:
                     gather(returned)
+                    continue
+                data = returned[output]
+                returned = None  # see `CallLoop.call`
+                if data is None or type(data) in IMMUTABLE:
+                    data = copy_written(data, copier, counter)
+                else:
+                    data = copy_if_reachable(data, item, copier, counter)
+                out.append(data)
+                if counter.bytes > max_bytes:
+                    first.on_large()
         except BaseException as error:
             self._loops[instance].on_error(error, item)
             return False
@@ -65,8 +85,8 @@ class GroupLoop:
     ) -> bool:
         """Call `_process` with each item; see `call`."""
         direct = {i: loop.direct for i, loop in self._loops.items() if loop.direct is not None}
-        methods = {i: call.methods[input_name] for i, call in direct.items()}
-        _, _, out, copier, counter = next(iter(direct.values()))
+        methods = {i: call.method for i, call in direct.items()}
+        _, out, copier, counter = next(iter(direct.values()))
         max_bytes, on_large = self._first.max_bytes, self._first.on_large
         immutables, texts, small = IMMUTABLE, TEXTS, SMALL_BYTES
         containers = CONTAINERS

@@ -19,7 +19,7 @@ from dispel4py.core import GenericPE
 from dispel4py.engine.batch_calls import BatchCalls
 from dispel4py.engine.batch_progress import BatchProgress
 from dispel4py.engine.batch_writer import BatchWriter
-from dispel4py.engine.call_loop import CallLoop
+from dispel4py.engine.call_loop import SEVERAL, CallLoop
 from dispel4py.engine.call_monitor import CallMonitor
 from dispel4py.engine.copying import counting
 from dispel4py.engine.detaching import detach_closed, detach_in_children
@@ -482,9 +482,9 @@ class Runner:
 
     def fail(self, error: BaseException, item: Any) -> None:
         """Pass an exception that belongs to an item of this instance to `on_error`."""
-        direct = self._loop.direct if self._loop is not None else None
-        if type(error) is ItemError and error.output is None and direct is not None:
-            error = name_output(self.planned, direct.output, error)
+        output: Any = SEVERAL if self._loop is None else self._loop.output
+        if type(error) is ItemError and error.output is None and output is not SEVERAL:
+            error = name_output(self.planned, output, error)
         self._on_error(self._error(error, "process", item), item)
 
     def _error(self, error: BaseException, phase: str, item: Any = None) -> ProcessingError:
