@@ -142,7 +142,7 @@ class CallLoop:
         return self._results or self._pe.process
 
     def stored(self) -> tuple[list[Any], ByteCounter]:
-        """Return the list and the counter of the only output; of none if there is not just one."""
+        """Return the list and the counter of `output`; new ones if it is `SEVERAL`."""
         if self.output is SEVERAL:
             return [], ByteCounter()
         return self._written[self.output], self._counters[self.output]
