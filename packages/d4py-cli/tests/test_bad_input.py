@@ -131,11 +131,28 @@ class TestWorkflow:
         assert 'wf.py", line 2' in message
         assert "Traceback" not in message
 
-    def test_one_that_leaves_python_is_reported(self, invoke, write):
+    def test_one_that_exits_is_reported_without_a_traceback(self, refused, write):
         write("wf.py", "import sys\nsys.exit(0)")
-        done = invoke("simple", "wf.py")
-        assert done.status == 2
-        assert "SystemExit" in done.err
+        message = refused("simple", "wf.py")
+        assert message == (
+            "dispel4py: error: cannot import wf.py: line 2 of wf.py exited with status 0,"
+            " before there was a workflow\n"
+        )
+
+    def test_what_argparse_refuses_is_shown_with_how_to_give_arguments(self, refused, write):
+        write(
+            "wf.py",
+            """
+            import argparse
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--station", required=True)
+            arguments = parser.parse_args()
+            """,
+        )
+        message = refused("simple", "wf.py")
+        assert "wf.py: error: the following arguments are required: --station\n" in message
+        assert message.endswith("dispel4py MAPPING wf.py -- ARGUMENTS\n")
+        assert "Traceback" not in message
 
     def test_no_graph_is_reported(self, refused, write):
         write("wf.py", "x = 1")

@@ -210,7 +210,7 @@ def test_root_that_makes_something_of_no_input_may_be_counted():
 
 
 BAD_ELEMENTS = [
-    ([{"file": "a"}, 7], "input number 1 of Reader0 is 7; each has to be a dict"),
+    ([{"file": "a"}, 7], 'is 7; each has to be a dict of input name and data, such as {"file": …}'),
     ([{"flie": "a"}], "input number 0 of Reader0 names 'flie' (inputs: 'file')"),
     ([{"flie": "a", 3: "b"}], "input number 0 of Reader0 names 'flie' and '3'"),
 ]
@@ -233,6 +233,12 @@ def test_bad_element_of_a_generator_is_found_when_it_is_read(rows, message):
         list(source)
 
     assert message in str(raised.value)
+
+
+def test_bad_element_for_a_pe_without_inputs_is_answered_with_the_form_of_one():
+    message = refusal(["readings.csv"], ProducerPE())
+
+    assert "is 'readings.csv'; each has to be a dict such as {\"name\": …}, which" in message
 
 
 def test_element_is_shortened_in_the_message():

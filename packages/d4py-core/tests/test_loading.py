@@ -387,9 +387,41 @@ class TestWhatRaises:
             load_graph("wf.py")
         assert "File" not in caught.value.user_traceback
 
-    @pytest.mark.parametrize("statement", ["import sys; sys.exit()", "raise SystemExit(3)"])
-    def test_leaving_at_import_counts_as_raising(self, failing, statement):
-        assert "SystemExit" in str(failing(statement))
+    @pytest.mark.parametrize(
+        ("statement", "reason"),
+        [
+            ("import sys; sys.exit()", "exited with status 0, before there was a workflow"),
+            ("raise SystemExit(3)", "exited with status 3, before there was a workflow"),
+            ("import sys; sys.exit('no data today')", "exited: no data today"),
+        ],
+    )
+    def test_one_that_exits_is_answered_with_the_line_and_no_traceback(
+        self, failing, statement, reason
+    ):
+        error = failing(f"def main():\n    {statement}\n\nmain()")
+        assert str(error) == f"cannot import wf.py: line 4 of wf.py {reason}"
+        assert error.user_traceback == ""
+
+    def test_one_that_misses_arguments_is_answered_with_how_to_give_them(self, failing, capsys):
+        error = failing(
+            """\
+            import argparse
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--station", required=True)
+            parser.parse_args([])
+            """
+        )
+        assert str(error) == (
+            "cannot import wf.py: line 4 of wf.py exited with status 2, before there was a"
+            " workflow; arguments of its own come after --: dispel4py MAPPING wf.py -- ARGUMENTS"
+        )
+        assert error.user_traceback == ""
+        assert "required: --station" in capsys.readouterr().err
+
+    def test_an_exit_in_a_module_that_it_imports_is_answered_with_its_own_line(self, write):
+        write("reader.py", "raise SystemExit(1)")
+        write("wf.py", "x = 1\nimport reader")
+        assert "line 2 of wf.py exited with status 1" in message_of("wf.py")
 
     def test_a_missing_import_is_not_a_missing_workflow(self, failing):
         error = failing("import no_such_module_anywhere")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.util import decode_source, find_spec, module_from_spec, spec_from_file_location
@@ -17,8 +16,8 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispel4py.core import GenericPE
-from dispel4py.errors import WorkflowLoadError, format_user_traceback, name_list
-from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.errors import WorkflowLoadError, name_list
+from dispel4py.import_failures import import_failure
 from dispel4py.workflow_graph import WorkflowGraph, all_graphs
 
 if TYPE_CHECKING:
@@ -237,7 +236,7 @@ def _load_file(target: str, filename: str) -> ModuleType:
         raise WorkflowLoadError(f"cannot read {target}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError) as error:
         error.__context__ = None  # nor does the traceback have code of the user's
-        raise _raised(target, error.with_traceback(None)) from error
+        raise import_failure(target, error.with_traceback(None), __name__) from error
     for source in _SOURCES.values():
         if source.filename == filename:
             if source.text == text and source.name in sys.modules:
@@ -251,7 +250,7 @@ def _load_file(target: str, filename: str) -> ModuleType:
     try:
         return _execute(_Source(name, text, filename))
     except BaseException as error:
-        raise _raised(target, error) from error
+        raise import_failure(target, error, __name__) from error
 
 
 def _execute(source: _Source) -> ModuleType:
@@ -279,42 +278,8 @@ def _import(target: str, name: str) -> ModuleType:
     try:
         __import__(name)  # unlike importlib.import_module leaves no frames of its own in tracebacks
     except BaseException as error:
-        raise _raised(target, error) from error
+        raise import_failure(target, error, __name__) from error
     return sys.modules[name]
-
-
-def _raised(target: str, error: BaseException) -> WorkflowLoadError:
-    reraise_foreign(error)
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_globals.get("__name__") == __name__:
-        frames = frames.tb_next
-    reason = traceback.format_exception_only(error)[-1].strip()
-    if isinstance(error, ImportError) and "no known parent package" in str(error):
-        reason += f"; {_relative_import_advice(target)}"
-    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "dispel4py":
-        reason += f"; for what took its place: dispel4py check --migrate {target}"
-    return WorkflowLoadError(
-        f"cannot import {target}: {reason}",
-        format_user_traceback(error.with_traceback(frames)),
-    )
-
-
-def _relative_import_advice(target: str) -> str:
-    """Return what to do about a relative import in a workflow's file."""
-    folder, file = os.path.split(os.path.realpath(target))
-    names = [file.removesuffix(".py")]
-    while os.path.isfile(os.path.join(folder, "__init__.py")):
-        folder, name = os.path.split(folder)
-        names.insert(0, name)
-    if len(names) > 1:
-        return (
-            "a file is loaded outside of its package: give the name of the module instead,"
-            f" {'.'.join(names)}, and start in the folder {folder}"
-        )
-    return (
-        "a workflow's file is in no package: write import name, or from name import …, for the"
-        " file name.py beside it"
-    )
 
 
 def _module_exists(name: str) -> bool:
@@ -325,11 +290,11 @@ def _module_exists(name: str) -> bool:
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             return False
-        raise _raised(name, error) from error
+        raise import_failure(name, error, __name__) from error
     except ValueError:  # in sys.modules without a spec, such as __main__
         return False
     except BaseException as error:  # a package around it raised
-        raise _raised(name, error) from error
+        raise import_failure(name, error, __name__) from error
     # A folder without __init__.py (namespace package) is no workflow.
     return spec is not None and (spec.origin is not None or not spec.submodule_search_locations)
 

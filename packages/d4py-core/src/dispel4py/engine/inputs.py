@@ -256,9 +256,12 @@ def _checked(root: PlannedPE, value: Any) -> RootInput:
 def _check_element(root: PlannedPE, number: int, element: Any) -> None:
     inputs = root.pe.inputconnections
     if not isinstance(element, dict):
+        form = 'such as {"name": …}, which the PE gets as it is: it declares no inputs'
+        if inputs:
+            form = f'of input name and data, such as {{"{next(iter(inputs))}": …}}'
         raise InputError(
-            f"input number {number} of {root.id} is {shorten(element)}; each has to be a dict of"
-            f" input name and data (inputs: {name_list(list(inputs))})"
+            f"input number {number} of {root.id} is {shorten(element)}; each has to be a dict"
+            f" {form}"
         )
     unknown = [str(name) for name in element if inputs and name not in inputs]
     if unknown:
