@@ -39,7 +39,7 @@ class PrivateMemory:
 def copy_if_reachable(
     data: Any,
     item: Any,
-    copier: Callable[[Any, ByteCounter], Any],
+    copier: Callable[[Any, ByteCounter, bool], Any],
     counter: ByteCounter,
     in_list: bool = True,
 ) -> Any:
@@ -52,13 +52,14 @@ def copy_if_reachable(
     Args:
         data: what the PE has returned.
         item: the item that it got.
-        copier: copies it, and counts its bytes.
+        copier: see `dispel4py.engine.copying.CountingCopier`.
         counter: counts its bytes.
         in_list: `item` is in a list, too; the inputs of a root, which are made when it is called,
             need not be.
     """
     allowed = _RETURNED if in_list and data is item else _ALONE
-    if _count(data) <= allowed:
+    is_unreachable = _count(data) <= allowed
+    if is_unreachable:
         if type(data) in CONTAINERS:
             array_bytes = _array_bytes_if_unreachable(data)
             if array_bytes is not None:
@@ -67,7 +68,7 @@ def copy_if_reachable(
         elif is_array(data) and _owns_all(data):
             counter.bytes += data.nbytes
             return data
-    return copier(data, counter)
+    return copier(data, counter, is_unreachable)
 
 
 def _array_bytes_if_unreachable(data: Any) -> int | None:
@@ -120,7 +121,7 @@ def block_of(view: memoryview) -> PrivateMemory | None:
 
 
 def _owns_all(array: Any) -> bool:
-    """Return whether an array is writable, and what it consists of is reached only through it."""
+    """Return whether an array is writable, and its memory its own; see `_private_owner`."""
     if not array.flags.writeable or has_fields(array) or getweakrefcount(array):
         return False
     if array.base is None:
@@ -129,9 +130,14 @@ def _owns_all(array: Any) -> bool:
 
 
 def _private_owner(data: Any) -> Any:
-    """Return what the memory of an array belongs to; None if that can be reached otherwise."""
+    """Return what the memory of an array belongs to.
+
+    Returns:
+        None if that can be reached otherwise, or is much larger than the array.
+    """
+    size = data.nbytes
     base = data.base  # the memory of a view belongs to another array, or to a buffer
-    while base is not None and _count(base) <= _BASE_ALONE:
+    while base is not None and _count(base) <= _BASE_ALONE and not is_mostly_unused(base, size):
         if is_array(base):
             if getweakrefcount(base):
                 return None
@@ -143,15 +149,24 @@ def _private_owner(data: Any) -> Any:
                 return None
             base = base.obj
         else:
-            return base if _is_private(base) else None
+            return base if is_private(base) else None
     return None
 
 
-def _is_private(buffer: Any) -> bool:
+def is_private(buffer: Any) -> bool:
     """Return whether the memory of a buffer can be reached only through the buffer."""
     if isinstance(buffer, PrivateMemory):
         return getweakrefcount(buffer) <= buffer.watchers
     return type(buffer) is bytearray
+
+
+def is_mostly_unused(memory: Any, size: int) -> bool:
+    """Return whether an array, view or buffer is much larger than an array in its memory.
+
+    All of the memory would be in use for as long as the array is.
+    """
+    whole = len(memory) if type(memory) is bytearray else getattr(memory, "nbytes", 0)
+    return bool(whole > size + size // 4)
 
 
 def _is_only_view(view: memoryview) -> bool:
@@ -192,8 +207,11 @@ def _uncounted(data: Any) -> int:
     return sys.maxsize
 
 
-_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
-_count = sys.getrefcount if _COUNTED else _uncounted
+#: Whether references are counted, at once and all of them.
+COUNTS_REFERENCES = (
+    sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+)
+_count = sys.getrefcount if COUNTS_REFERENCES else _uncounted
 
 
 class _Base:
@@ -253,7 +271,7 @@ def _calibrate_views() -> int:
     return _count(shared)
 
 
-_ALONE, _RETURNED, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0, 0)
-_HELD = _calibrate_held() if _COUNTED else 0
-_PICKLED = _calibrate_pickled() if _COUNTED else 0
-_SHARED_ALONE = _calibrate_views() if _COUNTED else 0
+_ALONE, _RETURNED, _BASE_ALONE = _calibrate() if COUNTS_REFERENCES else (0, 0, 0)
+_HELD = _calibrate_held() if COUNTS_REFERENCES else 0
+_PICKLED = _calibrate_pickled() if COUNTS_REFERENCES else 0
+_SHARED_ALONE = _calibrate_views() if COUNTS_REFERENCES else 0
