@@ -19,6 +19,7 @@ from d4py_conformance.pes.arrival import (
     Weight,
     is_mean,
     megabytes_of_run,
+    reports_memory,
 )
 from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
@@ -77,12 +78,12 @@ class ArrivalRules(Suite):
         assert_outputs(answer.outputs, {"Relay1": {"output": [*range(1, LINES + 1)]}})
 
     def test_c7_a_large_pe_is_held_by_those_that_run_it(self, execute: Execute) -> None:
-        if not Path("/proc/self/smaps_rollup").exists():
+        if not reports_memory():
             pytest.skip("this system does not report how much memory processes share")
         small, _ = self._most_of_run(execute, Weight(1))
         large, instances = self._most_of_run(execute, Weight(LARGE * 10**6))
         # The PE in the graph is the caller's, and every process that runs it has one.
-        assert large - small < LARGE * (1 + MOST * instances)
+        assert LARGE / 2 < large - small < LARGE * (1 + MOST * instances)
 
     def _most_of_run(self, execute: Execute, pe: Weight) -> tuple[float, int]:
         """Megabytes of a run while its results come, at the most, and the number of instances."""
