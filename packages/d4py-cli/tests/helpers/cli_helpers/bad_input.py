@@ -38,7 +38,17 @@ CASES = {
         (GOOD + "other = WorkflowGraph()\n", "simple wf.py"),
         (GOOD, "simple wf.py -a grpah"),
     ],
+    "a workflow that exits at import, as argparse has it for a wrong argument": [
+        (
+            "import argparse\nparser = argparse.ArgumentParser()\n"
+            "parser.add_argument('--station', required=True)\nparser.parse_args()\n",
+            "simple wf.py",
+        ),
+        ("raise SystemExit('no data today')\n", "simple wf.py"),
+        ("raise SystemExit\n", "simple wf.py"),
+    ],
     "`-d`, `-f` not JSON, not an object, names no root": [
+        (GOOD, 'simple wf.py -d {"Count0":["a.csv"]}'),
         (GOOD, "simple wf.py -d {"),
         (GOOD, "simple wf.py -d [1]"),
         (GOOD, "simple wf.py -f no.json"),
