@@ -1,5 +1,6 @@
 """Finding a server, starting a private one, and getting rid of that one whatever happens."""
 
+import gc
 import os
 import signal
 import socket
@@ -9,11 +10,14 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+from warnings import catch_warnings
 
+import psutil
 import pytest
 import redis
 
 from d4py_conformance.chaos.faults import RunningSum, Ticks
+from d4py_conformance.interrupts import interrupted_at_each_step
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER, wait_until_none
 from d4py_dynamic.store.redis import server as redis_server
@@ -23,6 +27,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.server import find_server
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
+from dispel4py.files import socket_directory
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +77,10 @@ def is_alive(pid):
         return False
 
 
+def living_children():
+    return [child for child in psutil.Process().children() if is_alive(child.pid)]
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
 
 
@@ -114,6 +123,39 @@ class TestPrivateServer:
             pid = ask(address)["process_id"]
             os.kill(pid, number)
         assert not is_alive(pid)
+        assert list(temporary.iterdir()) == []
+
+    @needs_proc
+    @pytest.mark.filterwarnings("ignore:.*subprocess .* is still running")
+    @pytest.mark.filterwarnings("ignore:.*unclosed ")
+    def test_c4_nothing_is_left_wherever_an_interrupt_comes(self, temporary):
+        def start_and_end():
+            with find_server({}):
+                pass
+
+        interrupts = 0
+        for where in interrupted_at_each_step(start_and_end, (redis_server, socket_directory)):
+            gc.collect()  # a shell that nothing waits for sees the end of its pipe
+            wait_until_none(living_children, f"the server's end, interrupted at {where}")
+            assert list(temporary.iterdir()) == [], where
+            interrupts += 1
+        assert interrupts > 50
+
+    @needs_proc
+    def test_c4_nothing_is_left_when_an_interrupt_comes_as_the_server_is_started(
+        self, temporary, monkeypatch
+    ):
+        def start(*arguments, **settings):
+            with catch_warnings(action="ignore", category=ResourceWarning):
+                popen(*arguments, **settings)
+                gc.collect()
+            raise KeyboardInterrupt
+
+        popen = subprocess.Popen
+        monkeypatch.setattr(subprocess, "Popen", start)
+        with pytest.raises(KeyboardInterrupt), find_server({}):
+            pass
+        wait_until_none(living_children, "the server's end")
         assert list(temporary.iterdir()) == []
 
     @needs_proc

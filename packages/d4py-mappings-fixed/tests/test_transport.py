@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 import socket
 import threading
 import time
@@ -54,13 +53,10 @@ def zmq_local(ranks):
     """ZeroMQ as `zmq_multi` uses it on one host, without shared memory."""
     pytest.importorskip("zmq")
     from d4py_fixed.zmq.addresses import listen_at_path
-    from dispel4py.files.socket_directory import make_socket_directory
+    from dispel4py.files.socket_directory import SocketDirectory
 
-    folder = make_socket_directory("d4py-zmq-")
-    try:
+    with SocketDirectory("d4py-zmq-") as folder:
         yield zmq_ranks([listen_at_path(f"{folder}/{rank}") for rank in range(ranks)], None)
-    finally:
-        shutil.rmtree(folder)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """`zmq_multi` on one host, where it differs from `multi`."""
 
 import argparse
+import gc
 import tempfile
 from pathlib import Path
 
@@ -8,10 +9,14 @@ import pytest
 
 pytest.importorskip("zmq")
 
+from d4py_conformance.interrupts import interrupted_at_each_step
+from d4py_fixed.local.launch import make_placement
 from d4py_fixed.local.multi import MultiMapping
-from d4py_fixed.zmq.mapping import ZmqMultiMapping
+from d4py_fixed.zmq import mapping as zmq_mapping
+from d4py_fixed.zmq.mapping import IpcTransportFactory, ZmqMultiMapping
 from dispel4py import run
 from dispel4py.errors import OptionError
+from dispel4py.files import socket_directory
 from dispel4py.result import RunOptions
 
 
@@ -36,6 +41,20 @@ def test_c4_nothing_is_left_when_the_processes_cannot_be_started(graph):
     with pytest.raises(OptionError, match="the start method is 'telepathy'; it must be one of"):
         run(graph, "zmq_multi", 5, start_method="telepathy")
     assert list(Path(tempfile.gettempdir()).glob("d4py-*")) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*unclosed ")
+def test_c4_nothing_is_left_wherever_an_interrupt_comes_as_sockets_are_made(graph):
+    def make_sockets():
+        factory = IpcTransportFactory(make_placement(graph, RunOptions(processes=4)))
+        factory.close()
+
+    interrupts = 0
+    for where in interrupted_at_each_step(make_sockets, (zmq_mapping, socket_directory)):
+        gc.collect()
+        assert list(Path(tempfile.gettempdir()).glob("d4py-*")) == [], where
+        interrupts += 1
+    assert interrupts > 20
 
 
 def test_options_for_several_hosts_need_an_address(graph):

@@ -121,7 +121,8 @@ class Command(subprocess.Popen[str]):
 
     def wait_until_gone(self) -> None:
         """Wait until none of its processes lives; an error lists those that do."""
-        wait_until_none(self.described, "the end of all processes")
+        # Twice: the last one to be seen may have started another that was not, and ended.
+        wait_until_none(lambda: self.described() or self.described(), "the end of all processes")
 
     def send_to_all(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""

@@ -6,43 +6,81 @@ The system limits them to 103 (macOS) or 107 bytes, and batch systems set a TMPD
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import tempfile
+import weakref
 from multiprocessing import util
+from pathlib import Path
+from types import TracebackType
 
 from dispel4py.errors import OptionError
 
 #: Longest path of a Unix socket, and how much of it is kept for names in such a directory.
 _LONGEST_PATH, _NAMES_BYTES = 103, 23
 _FALLBACK = "/tmp"
+#: Number of random bytes in the name of a directory: nobody else can have made it, or make it.
+_RANDOM_BYTES = 8
 
 
-def make_socket_directory(prefix: str) -> str:
-    """Create a temporary directory for Unix sockets, which only this user can enter.
+class SocketDirectory:
+    """A temporary directory for Unix sockets, which only this user can enter.
+
+    It is removed with this object, so that Ctrl-C leaves none, whenever it comes; forked processes
+    leave it alone.
 
     Args:
         prefix: prefix of the directory's name.
+
+    Attributes:
+        path: where it is.
 
     Raises:
         OptionError: there is no folder for it: TMPDIR cannot be used, or its path is too long, and
             /tmp cannot be used.
     """
-    place, is_long = "any folder for temporary files", False
-    try:
-        place, is_long = tempfile.gettempdir(), _is_long(prefix)
-        return tempfile.mkdtemp(prefix=prefix, dir=_FALLBACK if is_long else None)
-    except OSError as error:
-        advice = "; set TMPDIR to a folder that has room"
-        if is_long:
-            advice = f", and TMPDIR, {place}, is too long for them; set TMPDIR to a shorter path"
-        raise OptionError(
-            f"cannot create a directory for sockets in {_FALLBACK if is_long else place}"
-            f" ({error.strerror}){advice}"
-        ) from error
+
+    def __init__(self, prefix: str) -> None:
+        place, is_long = "any folder for temporary files", False
+        self._maker = os.getpid()
+        try:
+            place, is_long = tempfile.gettempdir(), _is_long(prefix, 2 * _RANDOM_BYTES)
+            folder = _FALLBACK if is_long else place
+            self.path = Path(folder, prefix + secrets.token_hex(_RANDOM_BYTES))
+            # First: an interrupt that comes while it is made is raised when it is there.
+            self._finalizer = weakref.finalize(self, _remove, self.path, self._maker)
+            os.mkdir(self.path, 0o700)
+        except OSError as error:
+            advice = "; set TMPDIR to a folder that has room"
+            if is_long:
+                advice = (
+                    f", and TMPDIR, {place}, is too long for them; set TMPDIR to a shorter path"
+                )
+            raise OptionError(
+                f"cannot create a directory for sockets in {_FALLBACK if is_long else place}"
+                f" ({error.strerror}){advice}"
+            ) from error
+
+    def remove(self) -> None:
+        """Remove the directory with all that is in it, if this process has made it."""
+        _remove(self.path, self._maker)
+        self._finalizer.detach()  # last: an interrupt leaves what remains to the finalizer
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.remove()
 
 
 def shorten_multiprocessing_paths() -> None:
     """Have multiprocessing create the directory for its sockets where their paths are short."""
-    if not _is_long("pymp-"):
+    if not _is_long("pymp-", 8):
         return
     before, tempfile.tempdir = tempfile.gettempdir(), _FALLBACK
     try:
@@ -51,6 +89,12 @@ def shorten_multiprocessing_paths() -> None:
         tempfile.tempdir = before
 
 
-def _is_long(prefix: str) -> bool:
-    name = os.path.join(tempfile.gettempdir(), f"{prefix}12345678")
+def _is_long(prefix: str, more: int) -> bool:
+    """Return whether a path in TMPDIR is too long, of a prefix and as many more characters."""
+    name = os.path.join(tempfile.gettempdir(), prefix + more * "x")
     return len(os.fsencode(name)) > _LONGEST_PATH - _NAMES_BYTES
+
+
+def _remove(path: Path, maker: int) -> None:
+    if os.getpid() == maker:
+        shutil.rmtree(path, ignore_errors=True)

@@ -118,12 +118,13 @@ def run_locally(
     of_roots = root_inputs(placement.plan, inputs)
     start = Start.of(options.extra)
     bundle = make_bundle(placement.plan, CODEC, start.method)
-    factory = make_factory(placement)
-    arenas = _make_arenas(placement.ranks)
     sources = _sources_of(placement)
+    arenas: dict[int, ArenaFile] = {}
     pool: WorkerPool | None = None
     transport: Transport | None = None
+    factory = make_factory(placement)
     try:
+        _make_arenas(placement.ranks, arenas)
         arguments = [
             (
                 RankSpec.of(placement, bundle, rank, options),
@@ -159,13 +160,11 @@ def run_locally(
             arena.close()
 
 
-def _make_arenas(ranks: int) -> dict[int, ArenaFile]:
-    """Return the file of an arena for each rank, or for those for which the system makes one."""
-    arenas: dict[int, ArenaFile] = {}
+def _make_arenas(ranks: int, arenas: dict[int, ArenaFile]) -> None:
+    """Add the file of an arena for each rank, or for those for which the system makes one."""
     with suppress(OSError):  # a limit on the size of files (ulimit -f), or a full disk on macOS
         for rank in range(ranks):
             arenas[rank] = ArenaFile()
-    return arenas
 
 
 def _sources_of(placement: Placement) -> list[set[int]]:

@@ -7,8 +7,6 @@ several.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +21,7 @@ from dispel4py.engine.capabilities import Capabilities
 from dispel4py.errors import OptionError
 from dispel4py.files.file_argument import file_argument
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
-from dispel4py.files.socket_directory import make_socket_directory
+from dispel4py.files.socket_directory import SocketDirectory
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -121,11 +119,11 @@ class IpcTransportFactory:
         files = _FILES_PER_PEER + FILES_PER_WORKER  # all ranks are peers of this process
         users = f"{placement.ranks} processes, connected as this graph has it,"
         raise_file_limit(files * placement.ranks, users)
-        folder = make_socket_directory("d4py-zmq-")
-        self.folder: str | None = folder
+        self._directory = SocketDirectory("d4py-zmq-")
+        self.folder: str | None = str(self._directory.path)
         try:
             for rank in range(placement.ranks + 1):
-                self._listeners.append(listen_at_path(os.path.join(folder, str(rank))))
+                self._listeners.append(listen_at_path(str(self._directory.path / str(rank))))
         except BaseException:
             self.close()
             raise
@@ -146,8 +144,7 @@ class IpcTransportFactory:
         if self._transport is not None:
             self._transport.close()
         self._close_listeners()
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._directory.remove()
 
     def _close_listeners(self) -> None:
         for listener in self._listeners:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from socket import socketpair
 from time import monotonic, sleep
 from typing import Any, BinaryIO
 
@@ -31,7 +32,7 @@ from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.primary import cluster_slots
 from d4py_dynamic.store.redis.waiting_socket import local_process
 from dispel4py.errors import OptionError, ServiceError
-from dispel4py.files.socket_directory import make_socket_directory
+from dispel4py.files.socket_directory import SocketDirectory
 
 #: Settings of a server that limit the size of a value.
 _SIZE_SETTINGS = ("proto-max-bulk-len", "client-query-buffer-limit")
@@ -40,7 +41,7 @@ _SIZE_SETTINGS = ("proto-max-bulk-len", "client-query-buffer-limit")
 _USUAL_LARGEST, _LARGEST_IN_STREAM = 512 << 20, (1 << 30) - (1 << 16)
 _START_SECONDS = 10.0
 
-# The shell reads from a pipe that ends with the driver, so the server and its directory $0 are
+# The shell reads from a socket that ends with the driver, so the server and its directory $0 are
 # removed however the driver ends.  The server has nothing to save.
 _WATCHED = """
 exec 3<&0
@@ -233,29 +234,32 @@ def server_binary() -> str:
 @contextmanager
 def _private_server() -> Iterator[Address]:
     binary = server_binary()
-    folder = Path(make_socket_directory("d4py-"))
-    try:
-        socket, log = folder / "redis.sock", folder / "server.log"
-        command = [binary, "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    with SocketDirectory("d4py-") as folder:
+        path, log = folder / "redis.sock", folder / "server.log"
+        command = [binary, "--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"]
         command += ["--dir", str(folder), "--save", "", "--appendonly", "no"]
         command += ["--proto-max-bulk-len", "1gb", "--client-query-buffer-limit", "2gb"]
         command += ["--lua-time-limit", "0"]  # scripts are slow only on a busy machine
-        with log.open("w+b") as output:
-            # Its own process group: Ctrl-C must not end the server before the run has cleaned up.
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", _WATCHED, str(folder), *command],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,
-            )
+        # Not a pipe of `Popen`, which keeps the pipes of processes that an interrupt left running.
+        ours, theirs = socketpair()
+        with ours, log.open("w+b") as output:
+            with theirs:
+                # Its own process group: Ctrl-C must not end the server before the run has cleaned
+                # up.
+                process = subprocess.Popen(
+                    ["/bin/sh", "-c", _WATCHED, str(folder), *command],
+                    stdin=theirs.fileno(),
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    process_group=0,
+                )
             try:
-                address = Address(f"unix://{socket}", embedded=True, largest=_LARGEST_IN_STREAM)
+                address = Address(f"unix://{path}", embedded=True, largest=_LARGEST_IN_STREAM)
                 yield address._replace(process=_await_start(process, address, output))
             finally:
-                process.communicate(b"\n")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+                with suppress(BrokenPipeError):  # it has ended
+                    ours.sendall(b"\n")
+                process.wait()
 
 
 def _await_start(process: subprocess.Popen[bytes], address: Address, log: BinaryIO) -> int | None:
