@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from importlib import metadata
 from pathlib import Path
 from warnings import catch_warnings
 
@@ -90,6 +91,16 @@ class TestPrivateServer:
         with find_server({}) as address:
             assert address.embedded
             assert ask(address)["tcp_port"] == 0
+
+    def test_connections_name_their_client_and_only_the_first_looks_up_its_version(
+        self, monkeypatch
+    ):
+        with find_server({}) as address:
+            with connect(address) as client:
+                client.ping()
+            monkeypatch.setattr(metadata, "version", pytest.fail)
+            with connect(address) as client:
+                assert client.client_info()["lib-name"] == "redis-py"
 
     def test_no_other_user_can_reach_a_private_server(self):
         with find_server({}) as address:

@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from socket import AF_UNIX, SO_LINGER, SOL_SOCKET, socket
 from typing import Any
 
@@ -158,6 +160,18 @@ def _timed(kind: type) -> type:
     return type(f"Timed{kind.__name__}", (_TimedConnection, kind), {})
 
 
+@cache
+def _driver() -> dict[str, Any]:
+    """Return the setting that names this client to a server, where redis-py takes one.
+
+    Without it redis-py reads and parses the metadata of its package for each connection.
+    """
+    if find_spec("redis.driver_info") is None:  # before redis-py 7.2
+        return {}
+    driver: Any = import_module("redis.driver_info")
+    return {"driver_info": driver.DriverInfo()}
+
+
 def connect(address: Address, seconds: float = ANSWER_SECONDS, key: str = RUNS) -> redis.Redis:
     """Return a client of a server.
 
@@ -173,7 +187,7 @@ def connect(address: Address, seconds: float = ANSWER_SECONDS, key: str = RUNS) 
     """
     settings = address.settings()
     kind = settings.pop("connection_class", Connection)
-    given = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **settings}
+    given = {"socket_connect_timeout": seconds, "socket_timeout": seconds, **settings, **_driver()}
     primary = primary_of(address, key)
     if primary is not None:
         given["primary"] = primary
