@@ -78,8 +78,18 @@ def is_alive(pid):
         return False
 
 
-def living_children():
-    return [child for child in psutil.Process().children() if is_alive(child.pid)]
+@pytest.fixture
+def new_children():
+    """Returns the living children of this process that were not there before the test."""
+
+    def new_children():
+        return [child for child in living() if child not in before]
+
+    def living():
+        return [child for child in psutil.Process().children() if is_alive(child.pid)]
+
+    before = living()
+    return new_children
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at /proc")
@@ -139,7 +149,7 @@ class TestPrivateServer:
     @needs_proc
     @pytest.mark.filterwarnings("ignore:.*subprocess .* is still running")
     @pytest.mark.filterwarnings("ignore:.*unclosed ")
-    def test_c4_nothing_is_left_wherever_an_interrupt_comes(self, temporary):
+    def test_c4_nothing_is_left_wherever_an_interrupt_comes(self, temporary, new_children):
         def start_and_end():
             with find_server({}):
                 pass
@@ -147,14 +157,14 @@ class TestPrivateServer:
         interrupts = 0
         for where in interrupted_at_each_step(start_and_end, (redis_server, socket_directory)):
             gc.collect()  # a shell that nothing waits for sees the end of its pipe
-            wait_until_none(living_children, f"the server's end, interrupted at {where}")
+            wait_until_none(new_children, f"the server's end, interrupted at {where}")
             assert list(temporary.iterdir()) == [], where
             interrupts += 1
         assert interrupts > 50
 
     @needs_proc
     def test_c4_nothing_is_left_when_an_interrupt_comes_as_the_server_is_started(
-        self, temporary, monkeypatch
+        self, temporary, new_children, monkeypatch
     ):
         def start(*arguments, **settings):
             with catch_warnings(action="ignore", category=ResourceWarning):
@@ -166,7 +176,7 @@ class TestPrivateServer:
         monkeypatch.setattr(subprocess, "Popen", start)
         with pytest.raises(KeyboardInterrupt), find_server({}):
             pass
-        wait_until_none(living_children, "the server's end")
+        wait_until_none(new_children, "the server's end")
         assert list(temporary.iterdir()) == []
 
     @needs_proc
