@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import pickle
+import sys
 import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from core_helpers.keeping_pes import InDicts, Keeping, needs_counts
 
 from dispel4py import ProducerPE, WorkflowGraph, run
+from dispel4py.engine import unreachable_buffers
 
 np = pytest.importorskip("numpy")
 
@@ -72,6 +78,9 @@ BOXES = {
     "frame in a list": Box(lambda array: [frame(array), 1], lambda item: values(item[0])),
 }
 needs_pandas = pytest.mark.skipif(find_spec("pandas") is None, reason="pandas is not installed")
+needs_vars = pytest.mark.skipif(
+    sys.version_info[:2] == (3, 13), reason="its collector does not know of the vars() of an object"
+)
 each_box = pytest.mark.parametrize(
     "box",
     [
@@ -200,6 +209,26 @@ def a_weak_reference_to_the_item(item: Any, array: Any) -> Any:
     return lambda: getattr(known(), "array", None)
 
 
+def its_vars(item: Any, array: Any) -> Any:
+    if isinstance(item, dict | list | np.ndarray):
+        return None
+    kind, kept = type(item), vars(item)
+
+    def find() -> Any:
+        found = kind.__new__(kind)
+        vars(found).update(kept)
+        return found
+
+    return find
+
+
+def the_values_of_its_vars(item: Any, array: Any) -> Any:
+    if not isinstance(item, Signal):
+        return None
+    kept = vars(item).values()
+    return lambda: [*kept][1][0]["array"]
+
+
 KEEPS = [
     nothing,
     the_item,
@@ -211,6 +240,8 @@ KEEPS = [
     a_weak_reference_to_the_array,
     a_part_of_the_item,
     a_weak_reference_to_the_item,
+    its_vars,
+    the_values_of_its_vars,
 ]
 each_kind = pytest.mark.parametrize("kind", [Send, SendInDicts])
 new_or_passed_on = pytest.mark.parametrize("is_new", [True, False], ids=["new", "passed on"])
@@ -236,6 +267,7 @@ def address(box: Box, item: Any) -> int:
 
 
 @needs_counts
+@needs_vars
 @new_or_passed_on
 @each_kind
 @each_box
@@ -268,14 +300,42 @@ class FromPool:
         self.pool.append(self.array)
 
 
-def test_m2_memory_that_an_object_gives_back_at_its_end_is_copied(monkeypatch: Any) -> None:
-    monkeypatch.setattr(FromPool, "pool", [])
+class Lease:
+    """Gives memory back when it is called."""
+
+    def __init__(self, pool: list[Any], array: Any) -> None:
+        self.pool = pool
+        self.array = array
+
+    def __call__(self, known: Any) -> None:
+        self.pool.append(self.array)
+
+
+class FromPoolByCallback:
+    """The same by the callback of a weak reference to something that only the object has."""
+
+    pool: ClassVar[list[Any]] = []
+
+    def __init__(self) -> None:
+        self.array = self.pool.pop() if self.pool else np.empty(COUNT)
+        self.token = Signal(None)
+        self.known = weakref.ref(self.token, Lease(self.pool, self.array))
+
+    def __getstate__(self) -> Any:
+        return {"array": self.array}
+
+
+@pytest.mark.parametrize("kind", [FromPool, FromPoolByCallback])
+def test_m2_memory_that_an_object_gives_back_at_its_end_is_copied(
+    kind: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(kind, "pool", [])
 
     class Grab(ProducerPE):
         number = 0
 
         def _process(self, inputs: dict[str, Any]) -> Any:
-            made = FromPool()
+            made = kind()
             made.array[:] = self.number
             self.number += 1
             return made
@@ -336,6 +396,108 @@ def test_m2_what_is_kept_of_an_object_may_lead_to_its_array_by_a_weak_reference(
     assert run(graph).outputs == {"Sum2": {"output": [(1.0, 1.0)]}}
 
 
+class Cached:
+    """An object that pickles its memory by a buffer that it has ready."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.buffer = pickle.PickleBuffer(array)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return from_buffer, (self.buffer,)
+
+
+def from_buffer(buffer: Any) -> Cached:
+    return Cached(np.frombuffer(buffer, float))
+
+
+class Mobile(np.ndarray[Any, Any]):
+    """Samples of a station that moves: `base` is where the one stands that does not."""
+
+    place: Any = None
+    base = property(lambda array: array.place)  # type: ignore[assignment]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return mobile, (pickle.PickleBuffer(self),)
+
+
+def mobile(memory: Any) -> Any:
+    made: Any = np.frombuffer(memory, float).view(Mobile)
+    made.place = np.zeros(COUNT)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("box", "keep"),
+    [
+        pytest.param(
+            Box(Cached, lambda item: item.array),
+            lambda item, array: functools.partial(np.frombuffer, item.buffer),
+            id="its buffer",
+        ),
+        pytest.param(
+            Box(mobile, lambda item: item.view(np.ndarray)),
+            lambda item, array: np.ndarray.base.__get__(item),
+            id="what it is a view of",
+        ),
+    ],
+)
+@new_or_passed_on
+def test_m2_what_a_pe_keeps_of_the_memory_of_an_object_is_its_own(
+    box: Box, keep: Any, is_new: bool
+) -> None:
+    graph = WorkflowGraph()
+    send, total = Send(box, keep, is_new), Sum(box)
+    graph.connect(Make(box), "output", send, "input")
+    graph.connect(send, "output", total, "input")
+
+    assert run(graph, inputs=3).outputs == {"Sum2": {"output": [(1.0, 1.0)] * 3}}
+
+
+class Labelled(np.ndarray[Any, Any]):
+    """An array that unpickles to itself from memory that is its own, as Python's docs propose."""
+
+    label: Any
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return labelled, (pickle.PickleBuffer(self), self.label)
+
+
+def labelled(memory: Any, label: Any) -> Any:
+    with memoryview(memory) as view:
+        found = view.obj
+    if type(found) is not Labelled:
+        found = np.frombuffer(memory, float).view(Labelled)
+        found.label = label
+    return found
+
+
+def test_m2_what_a_pe_keeps_of_an_array_that_unpickles_to_itself_is_its_own() -> None:
+    class Label(Keeping):
+        def _process(self, data: Any) -> Any:
+            made = np.ndarray.__new__(Labelled, COUNT)
+            made.label = ["LUGO"]
+            self.kept.append(made.label)
+            return made
+
+        def change(self, kept: Any) -> None:
+            kept.append("changed")
+
+    class Read(Keeping):
+        def _process(self, data: Any) -> None:
+            self.kept.append(data)
+
+        def change(self, kept: Any) -> None:
+            self.write("output", kept.label)
+
+    graph = WorkflowGraph()
+    send = Label(None)
+    graph.connect(Make(Box(Signal, lambda item: item.array)), "output", send, "input")
+    graph.connect(send, "output", Read(None), "input")
+
+    assert run(graph).outputs == {"Read2": {"output": [["LUGO"]]}}
+
+
 @pytest.mark.parametrize("is_writable", [True, False], ids=["writable", "read-only"])
 def test_m2_an_array_in_an_object_arrives_writable(is_writable: bool) -> None:
     class Flagged(ProducerPE):
@@ -381,3 +543,44 @@ def test_an_object_of_many_others_is_copied_as_before() -> None:
 
     assert item.array.sum() == COUNT
     assert item.parts[2][4999] == [4999]
+
+
+class Catalogued(Signal):
+    """An object that refers to something large, which it does not take along."""
+
+    catalogue: Any = None
+
+    def __getstate__(self) -> Any:
+        return {"parts": self.parts}
+
+
+@needs_counts
+@needs_vars
+def test_a_large_container_that_an_object_refers_to_is_not_looked_through(
+    monkeypatch: Any,
+) -> None:
+    class Many(ProducerPE):
+        def __init__(self) -> None:
+            super().__init__()
+            self.catalogue = {number: [number] for number in range(5000)}
+
+        def _process(self, inputs: dict[str, Any]) -> Any:
+            made = Catalogued(np.ones(COUNT))
+            made.catalogue = self.catalogue
+            return made
+
+    listed: list[int] = []
+
+    def referents(value: Any) -> Any:
+        found = gc.get_referents(value)
+        listed.append(len(found))
+        return found
+
+    collector = SimpleNamespace(get_referents=referents)
+    monkeypatch.setattr(unreachable_buffers, "gc", collector)
+    box = Box(Catalogued, lambda item: item.array)
+    graph = WorkflowGraph()
+    graph.connect(Many(), "output", Sum(box), "input")
+
+    assert run(graph).outputs == {"Sum1": {"output": [(1.0, 1.0)]}}
+    assert 0 < max(listed, default=0) < 1000

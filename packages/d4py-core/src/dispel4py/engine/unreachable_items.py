@@ -155,8 +155,8 @@ def _private_owner(data: Any) -> Any:
 
 def is_private(buffer: Any) -> bool:
     """Return whether the memory of a buffer can be reached only through the buffer."""
-    if isinstance(buffer, PrivateMemory):
-        return getweakrefcount(buffer) <= buffer.watchers
+    if issubclass(type(buffer), PrivateMemory):
+        return bool(getweakrefcount(buffer) <= buffer.watchers)
     return type(buffer) is bytearray
 
 
