@@ -392,14 +392,36 @@ class TestWhatRaises:
         [
             ("import sys; sys.exit()", "exited with status 0, before there was a workflow"),
             ("raise SystemExit(3)", "exited with status 3, before there was a workflow"),
+            ("raise SystemExit(True)", "exited with status 1, before there was a workflow"),
             ("import sys; sys.exit('no data today')", "exited: no data today"),
+            ("import sys; sys.exit('')", "exited with status 1, before there was a workflow"),
+            ("raise SystemExit(Mute())", "exited: <message str() failed>"),
+            ("raise Coded('no data')", "exited: no data"),
+            pytest.param(
+                "raise SystemExit(10**5000)",
+                "exited with status <status str() failed>, before there was a workflow",
+                id="a number too long to be shown",
+            ),
         ],
     )
     def test_one_that_exits_is_answered_with_the_line_and_no_traceback(
         self, failing, statement, reason
     ):
-        error = failing(f"def main():\n    {statement}\n\nmain()")
-        assert str(error) == f"cannot import wf.py: line 4 of wf.py {reason}"
+        text = f"""\
+            class Mute:
+                def __str__(self):
+                    return 1 / 0
+
+            class Coded(SystemExit):
+                code = property(Mute.__str__)
+
+            def main():
+                {statement}
+
+            main()
+            """
+        error = failing(text)
+        assert str(error) == f"cannot import wf.py: line 11 of wf.py {reason}"
         assert error.user_traceback == ""
 
     def test_one_that_misses_arguments_is_answered_with_how_to_give_them(self, failing, capsys):
@@ -422,6 +444,11 @@ class TestWhatRaises:
         write("reader.py", "raise SystemExit(1)")
         write("wf.py", "x = 1\nimport reader")
         assert "line 2 of wf.py exited with status 1" in message_of("wf.py")
+
+    def test_an_exit_in_the_package_around_it_is_answered_with_its_line(self, write):
+        write("pack/__init__.py", "x = 1\nraise SystemExit(1)")
+        write("pack/wf.py")
+        assert "line 2 of __init__.py exited with status 1" in message_of("pack.wf")
 
     def test_a_missing_import_is_not_a_missing_workflow(self, failing):
         error = failing("import no_such_module_anywhere")

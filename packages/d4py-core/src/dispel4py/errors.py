@@ -303,12 +303,17 @@ def describe_exception(exception: BaseException) -> str:
     return f"{kind}: {text}" if text else kind
 
 
-def text_of(exception: BaseException) -> str:
-    """Return the text of an exception; never raises."""
+def text_of(value: object, what: str = "exception") -> str:
+    """Return the text of an exception or other object; never raises.
+
+    Args:
+        value: the object.
+        what: what it is; said where it has no text.
+    """
     try:
-        return str(exception)
+        return str(value)
     except Exception:  # a user's __str__ may do anything
-        return "<exception str() failed>"
+        return f"<{what} str() failed>"
 
 
 def format_user_traceback(exception: BaseException) -> str:

@@ -10,11 +10,11 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from dispel4py.errors import UsageError, WorkflowLoadError, format_user_traceback
+from dispel4py.errors import UsageError, WorkflowLoadError, format_user_traceback, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 
 def import_failure(target: str, error: BaseException, importer: str) -> WorkflowLoadError:
@@ -27,7 +27,7 @@ def import_failure(target: str, error: BaseException, importer: str) -> Workflow
     """
     reraise_foreign(error)
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_globals.get("__name__") == importer:
+    while frames is not None and _imports(frames.tb_frame, importer):
         frames = frames.tb_next
     if isinstance(error, SystemExit):
         return WorkflowLoadError(f"cannot import {target}: {_exit_reason(target, error, frames)}")
@@ -42,18 +42,32 @@ def import_failure(target: str, error: BaseException, importer: str) -> Workflow
     )
 
 
+def _imports(frame: FrameType, importer: str) -> bool:
+    """Return whether a frame is of the modules that import the workflow."""
+    name = frame.f_globals.get("__name__")
+    return name == importer or (isinstance(name, str) and name.partition(".")[0] == "importlib")
+
+
 def _exit_reason(target: str, error: SystemExit, frames: TracebackType | None) -> str:
     place = "it"
     if frames is not None:
         file = os.path.basename(frames.tb_frame.f_code.co_filename)
         place = f"line {frames.tb_lineno} of {file}"
-    if error.code is not None and not isinstance(error.code, int):
-        return f"{place} exited: {error.code}"
-    status = int(error.code or 0)
+    # Read as Python does at an exit: the class of the exception may have a `code` of its own.
+    code = vars(SystemExit)["code"].__get__(error)
+    if code is None:
+        status = 0
+    elif isinstance(code, int):
+        status = int.__index__(code)
+    elif text := text_of(code, "message").strip():
+        return f"{place} exited: {text}"
+    else:
+        status = 1
     advice = ""
     if status == UsageError.exit_status:  # as of argparse, which has said what is wrong
         advice = f"; arguments of its own come after --: dispel4py MAPPING {target} -- ARGUMENTS"
-    return f"{place} exited with status {status}, before there was a workflow{advice}"
+    shown = text_of(status, "status")
+    return f"{place} exited with status {shown}, before there was a workflow{advice}"
 
 
 def _relative_import_advice(target: str) -> str:
