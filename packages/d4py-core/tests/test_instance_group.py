@@ -225,6 +225,29 @@ def test_i10_a_process_that_an_instance_forks_ends_with_its_call(kind):
     assert results(chain(Keyed(), kind(work))) == [*range(1, CALLS + 1)]
 
 
+class Mute:
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [(None, 0), (True, 1), (3, 3), (10**5000, 0), ("no data", 1), (Mute(), 1)],
+    ids=["none", "a truth value", "a number", "a large number", "a text", "no text"],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_i10_a_process_that_a_pe_forks_exits_with_its_status(code, status):
+    class Fork(IterativePE):
+        def _process(self, data):
+            child = os.fork()
+            if child:
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            raise SystemExit(code)
+
+    outputs = run(chain(Keyed(), Fork()), inputs=1).outputs
+    assert outputs == {"Fork1": {"output": [status]}}
+
+
 @given(pairs)
 def test_assigned_items_are_the_same_in_runs_and_by_instance(pairs):
     numbers, items = [i for i, _ in pairs], [item for _, item in pairs]

@@ -316,6 +316,17 @@ def text_of(value: object, what: str = "exception") -> str:
         return f"<{what} str() failed>"
 
 
+def exit_code_of(error: SystemExit) -> int | str:
+    """Return the exit status that an exit asks for, or the message; never raises.
+
+    It is read as Python does: the class of the exception may have a `code` of its own.
+    """
+    code = vars(SystemExit)["code"].__get__(error)
+    if code is None:
+        return 0
+    return int.__index__(code) if isinstance(code, int) else text_of(code, "message")
+
+
 def format_user_traceback(exception: BaseException) -> str:
     """Return the traceback as Python prints it, without d4py's own frames; see `tracebacks`."""
     return tracebacks.format_user_traceback(exception, D4pyError)

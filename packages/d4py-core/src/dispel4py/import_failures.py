@@ -10,7 +10,13 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from dispel4py.errors import UsageError, WorkflowLoadError, format_user_traceback, text_of
+from dispel4py.errors import (
+    UsageError,
+    WorkflowLoadError,
+    exit_code_of,
+    format_user_traceback,
+    text_of,
+)
 from dispel4py.exceptions.unwinding import reraise_foreign
 
 if TYPE_CHECKING:
@@ -53,15 +59,10 @@ def _exit_reason(target: str, error: SystemExit, frames: TracebackType | None) -
     if frames is not None:
         file = os.path.basename(frames.tb_frame.f_code.co_filename)
         place = f"line {frames.tb_lineno} of {file}"
-    # Read as Python does at an exit: the class of the exception may have a `code` of its own.
-    code = vars(SystemExit)["code"].__get__(error)
-    if code is None:
-        status = 0
-    elif isinstance(code, int):
-        status = int.__index__(code)
-    elif text := text_of(code, "message").strip():
-        return f"{place} exited: {text}"
-    else:
+    status = exit_code_of(error)
+    if isinstance(status, str):
+        if text := status.strip():
+            return f"{place} exited: {text}"
         status = 1
     advice = ""
     if status == UsageError.exit_status:  # as of argparse, which has said what is wrong

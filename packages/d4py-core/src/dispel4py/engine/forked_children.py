@@ -13,7 +13,7 @@ from collections.abc import Collection
 from types import CodeType, FrameType
 from typing import NoReturn
 
-from dispel4py.errors import D4pyError
+from dispel4py.errors import D4pyError, exit_code_of
 from dispel4py.exceptions.tracebacks import format_user_traceback
 from dispel4py.standard_streams.output import flush_standard_streams
 
@@ -42,18 +42,13 @@ def end_child(error: BaseException | None = None) -> NoReturn:
     """
     status = 0
     if isinstance(error, SystemExit):
-        status = _status(error.code)
+        code = exit_code_of(error)
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
+        status = code & 0xFF
     elif error is not None:
         print(format_user_traceback(error, D4pyError), end="", file=sys.stderr)
         status = 1
     flush_standard_streams()
     os._exit(status)
-
-
-def _status(code: object) -> int:
-    if code is None:
-        return 0
-    if isinstance(code, int):
-        return code & 0xFF
-    print(code, file=sys.stderr)
-    return 1

@@ -6,7 +6,6 @@ The system limits them to 103 (macOS) or 107 bytes, and batch systems set a TMPD
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import tempfile
 import weakref
@@ -46,7 +45,7 @@ class SocketDirectory:
         try:
             place, is_long = tempfile.gettempdir(), _is_long(prefix, 2 * _RANDOM_BYTES)
             folder = _FALLBACK if is_long else place
-            self.path = Path(folder, prefix + secrets.token_hex(_RANDOM_BYTES))
+            self.path = Path(folder, prefix + os.urandom(_RANDOM_BYTES).hex())
             # First: an interrupt that comes while it is made is raised when it is there.
             self._finalizer = weakref.finalize(self, _remove, self.path, self._maker)
             os.mkdir(self.path, 0o700)

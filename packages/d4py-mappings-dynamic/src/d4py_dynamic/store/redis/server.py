@@ -244,8 +244,7 @@ def _private_server() -> Iterator[Address]:
         ours, theirs = socketpair()
         with ours, log.open("w+b") as output:
             with theirs:
-                # Its own process group: Ctrl-C must not end the server before the run has cleaned
-                # up.
+                # Its own process group: Ctrl-C must not end the server before the run cleans up.
                 process = subprocess.Popen(
                     ["/bin/sh", "-c", _WATCHED, str(folder), *command],
                     stdin=theirs.fileno(),
