@@ -301,10 +301,10 @@ class TestFolder:
 
     @pytest.mark.parametrize("text", ["MOVING_PE", "MOVING_WORKFLOW"])
     def test_a_pe_or_a_workflow_that_changes_to_another_changes_nothing_of_that(
-        self, dispel4py, write, folder, elsewhere, text
+        self, invoke, write, folder, elsewhere, text
     ):
         write("wf.py", globals()[text])
-        done = dispel4py("simple", "wf.py", *self.EVERYTHING)
+        done = invoke("simple", "wf.py", *self.EVERYTHING)
         assert done.status == 0, done.err
         assert [*elsewhere.iterdir()] == []
         assert sorted(path.name for path in folder.iterdir()) == sorted(self.LEFT)

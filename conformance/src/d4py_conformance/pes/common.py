@@ -113,14 +113,21 @@ class Pause(Relay):
 
 
 class WaitsFor(Relay):
-    """Sends what it gets once there is a file."""
+    """Sends what it gets once there is a file.
 
-    def __init__(self, file: Path) -> None:
+    Args:
+        file: the file.
+        at: the only item that waits; None for all.
+    """
+
+    def __init__(self, file: Path, at: Any = None) -> None:
         super().__init__()
         self.file = file
+        self.at = at
 
     def _process(self, data: Any) -> Any:
-        wait_until(self.file.exists, f"the file {self.file}")
+        if self.at in (None, data):
+            wait_until(self.file.exists, f"the file {self.file}")
         return data
 
 

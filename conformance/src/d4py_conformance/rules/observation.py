@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from d4py_conformance.pes.common import Numbers, Pause, Relay, Tag, WaitsFor
+from d4py_conformance.pes.common import Numbers, Relay, Tag, WaitsFor
 from d4py_conformance.pes.failing import Fails
 from d4py_conformance.suite import Execute, Suite, chain, results
 from dispel4py import ProcessingError, RunResult, WorkflowGraph
@@ -21,22 +22,28 @@ class Record:
     """An observer that keeps all events.
 
     Args:
-        reported: a file to make when there is a report of a call that goes on.
+        reported: a file to make when there is a certain report.
+        when: returns whether a report is that; by default, that of a call that goes on.
 
     Attributes:
         events: the events.
     """
 
-    def __init__(self, reported: Path | None = None) -> None:
+    def __init__(
+        self,
+        reported: Path | None = None,
+        when: Callable[[InstanceReport], bool] = lambda report: (
+            report.pe == "WaitsFor1" and report.in_call_since is not None
+        ),
+    ) -> None:
         self.events: list[Event] = []
         self._reported = reported
+        self._when = when
 
     def on_event(self, event: Event) -> None:
         """Keep an event."""
         self.events.append(event)
-        if self._reported is None or not isinstance(event, InstanceReport):
-            return
-        if event.pe == "WaitsFor1" and event.in_call_since is not None:
+        if self._reported is not None and isinstance(event, InstanceReport) and self._when(event):
             self._reported.touch()
 
     @property
@@ -139,9 +146,17 @@ class ObservationRules(Suite):
         assert isinstance(record.events[-1], RunEnded)
         assert caplog.text.count("gets no more events") == 1
 
-    def test_c9_a_run_that_fails_hands_out_what_it_had(self, execute: Execute) -> None:
-        record = Record()
-        graph = chain(Numbers(), Pause(0.02), Fails(at=[30]))
+    def test_c9_a_run_that_fails_hands_out_what_it_had(
+        self, execute: Execute, tmp_path: Path
+    ) -> None:
+        """The call fails once another was reported by a process that has sent all results."""
+        record = Record(
+            tmp_path / "reported",
+            lambda report: (
+                report.pe == "Fails2" and report.calls > 0 and report.in_call_since is None
+            ),
+        )
+        graph = chain(Numbers(), WaitsFor(tmp_path / "reported", at=30), Fails(at=[30]))
         with pytest.raises(ProcessingError) as failed:
             execute(graph, 40, observers=[record])
         ended = record.events[-1]
