@@ -12,9 +12,10 @@ import time
 
 import pytest
 
-from d4py_conformance.waiting import LIMIT
+from d4py_conformance.waiting import LIMIT, wait_until
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.errors import OptionError, ProcessingError
+from dispel4py.events import Scaled
 from dispel4py.registry import load_mapping
 
 WORKERS = 6
@@ -80,12 +81,64 @@ def test_active_workers_stay_within_bounds_and_all_work_is_done(execute, tmp_pat
     assert 0 < result.stats.worker_seconds <= WORKERS * result.stats.seconds
 
 
-def test_by_default_workers_are_paused_between_bursts_and_do_not_flap(execute):
-    result = execute(bursts(Waits()), BURSTS)
-    stats = result.stats
+class ScaledBursts(Bursts):
+    """Sends each burst once most workers are paused.
+
+    Args:
+        folder: where `Scaling` writes.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+        self.number = 0
+
+    def _process(self, inputs):
+        paused = self.folder / f"paused-{self.number}"
+        wait_until(paused.exists, f"the file {paused}")
+        self.number += 1
+        for _ in range(ITEMS):
+            self.write("output", self.number)
+
+
+class ScaledWaits(IterativePE):
+    """Takes as long for a burst as it takes until all workers are active."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = folder
+
+    def _process(self, data):
+        active = self.folder / f"active-{data}"
+        wait_until(active.exists, f"the file {active}")
+        time.sleep(0.01)
+
+
+class Scaling:
+    """Writes a file each time that few workers are active, and that all are; these are so first."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.number = 0
+        self.are_active = True
+
+    def on_event(self, event):
+        if not isinstance(event, Scaled):
+            return
+        if event.active == WORKERS and not self.are_active:
+            self.are_active = True
+            self.number += 1
+            (self.folder / f"active-{self.number}").touch()
+        elif event.active <= 2 and self.are_active:
+            self.are_active = False
+            (self.folder / f"paused-{self.number}").touch()
+
+
+def test_by_default_workers_are_paused_between_bursts_and_do_not_flap(execute, tmp_path):
+    graph = WorkflowGraph()
+    graph.connect(ScaledBursts(tmp_path), "output", ScaledWaits(tmp_path), "input")
+    stats = execute(graph, BURSTS, observers=[Scaling(tmp_path)]).stats
     numbers = [n for n, _ in itertools.groupby(point.active for point in stats.scaling)]
-    assert max(numbers) == WORKERS
-    assert min(numbers[1:]) <= 2, "no worker was paused between bursts"
     assert stats.worker_seconds < WORKERS * stats.seconds
     rises = [after > before for before, after in itertools.pairwise(numbers)]
     turns = sum(a != b for a, b in itertools.pairwise(rises))

@@ -2,9 +2,9 @@
 
 Which faults there are and when is drawn from a seed, and they come when so many results have come
 of a PE that keeps pace with the root, so that a run is always in the middle, however fast the
-machine is.  Afterwards its results are compared with a model in plain Python, item by item.
-Driver, workers and server are processes as a user would start them; a TCP proxy stands between
-them.
+machine is; before its last calls the root waits until all have come.  Afterwards its results are
+compared with a model in plain Python, item by item.  Driver, workers and server are processes as a
+user would start them; a TCP proxy stands between them.
 
     >>> [fault.kind for fault in draw_faults(7, 300, 3, ("kill", "freeze"))]
     ['freeze', 'kill', 'freeze']
@@ -147,7 +147,8 @@ class ChaosRun:
         lease: float = 1.5,
     ) -> None:
         self._chance = random.Random(f"{seed} and more")
-        self._faults = draw_faults(seed, int(_DISTURBED * calls), count, kinds)
+        disturbed = int(_DISTURBED * calls)
+        self._faults = draw_faults(seed, disturbed, count, kinds)
         self._calls, self._lease = calls, lease
         self._outcome = Outcome(seed)
         self._takeovers = Takeovers()
@@ -156,7 +157,13 @@ class ChaosRun:
         self._proxy = Proxy(self._server.port, self._chance)
         url = f"redis://127.0.0.1:{self._proxy.port}"
         self._server_options = "--redis-url", url, "--reconnect", _PATIENCE
-        self._commands = Commands(self._folder, {"D4PY_KEY": secrets.token_urlsafe(32)})
+        self._gate = self._folder / "disturbed"
+        environment = {
+            "D4PY_KEY": secrets.token_urlsafe(32),
+            chaos_flow.GATE_CALL: str(disturbed + 1),
+            chaos_flow.GATE_FILE: str(self._gate),
+        }
+        self._commands = Commands(self._folder, environment)
         self._resumable = "driver" in kinds
         self._frozen: dict[int, float] = {}
         self._guests: list[Command] = []
@@ -257,8 +264,12 @@ class ChaosRun:
             assert now - moved_at < _HANGS, (
                 f"no result for {_HANGS:.0f} s after {moved}\n{self._commands.stacks()}"
             )
-            if faults and len(self._outputs.get(_CLOCK, ())) >= faults[0].at:
-                self._inject(faults.pop(0).kind)
+            if not faults:
+                self._gate.touch()
+            elif len(self._outputs.get(_CLOCK, ())) >= faults[0].at and self._inject(
+                faults[0].kind
+            ):
+                del faults[0]
             due = [action for at, action in self._later if at <= now]
             self._later = [(at, action) for at, action in self._later if at > now]
             for action in due:
@@ -266,9 +277,12 @@ class ChaosRun:
             time.sleep(_TICK)
         self._read()
 
-    def _inject(self, kind: str) -> None:
-        if self._actions[kind]():
-            self._outcome.faults[kind] += 1
+    def _inject(self, kind: str) -> bool:
+        """Return whether there was something to do it to."""
+        if not self._actions[kind]():
+            return False
+        self._outcome.faults[kind] += 1
+        return True
 
     def _read(self) -> None:
         """Take the results that have come."""
@@ -325,15 +339,15 @@ class ChaosRun:
 
     def _leave(self) -> bool:
         """Ctrl-C to a guest that is there, or to one that then joins."""
-        there = [guest for guest in self._guests if guest.poll() is None]
+        guests = [guest for guest in self._guests if guest.poll() is None]
+        there = [guest for guest in guests if self._commands.workers(guest)]
         if there:
             guest = self._chance.choice(there)
             self._guests.remove(guest)
             guest.send_signal(signal.SIGINT)
             return True
-        self._join()
-        self._outcome.faults["join"] += 1
-        self._after(1.0, lambda: self._inject("leave"))
+        if not guests:
+            self._inject("join")
         return False
 
     def _cut(self) -> bool:

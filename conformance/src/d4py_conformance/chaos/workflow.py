@@ -10,19 +10,25 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from d4py_conformance.chaos.faults import Count, Heard, Name, RunningSum
 from d4py_conformance.pes.common import Relay
+from d4py_conformance.waiting import wait_until
 from dispel4py import GenericPE, IterativePE, WorkflowGraph
 from dispel4py.new.aggregate import AverageParallelPE, AverageReducePE, parallel_aggregate
 
 #: Seconds that the root takes per call, and a PE of the heavy chain per item.
 PACE, HEAVY = 0.004, 0.002
+#: Environment variables: the root's call that waits for a file, and the file.
+GATE_CALL, GATE_FILE = "D4PY_CHAOS_GATE_CALL", "D4PY_CHAOS_GATE_FILE"
+#: Longest time that it waits, in seconds.
+GATE_SECONDS = 180.0
 
 
 class Paced(GenericPE):
-    """A root that sends 1, 2, 3, … a little isolated."""
+    """A root that sends 1, 2, 3, … a little isolated; at one of these it may wait for a file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +38,9 @@ class Paced(GenericPE):
     def process(self, inputs: Any) -> dict[str, Any]:
         time.sleep(PACE)
         self.number += 1
+        if self.number == int(os.environ.get(GATE_CALL, "0")):
+            file = Path(os.environ[GATE_FILE])
+            wait_until(file.exists, f"the file {file}", GATE_SECONDS)
         return {"output": self.number}
 
 
