@@ -25,7 +25,7 @@ class Ticking(ProducerPE):
 
 
 class Clock:
-    """Stands for `perf_counter`; time passes only when told."""
+    """Stands for `perf_counter`; time passes only where a test moves it."""
 
     now = 0.0
 

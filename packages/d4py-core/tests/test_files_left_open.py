@@ -155,14 +155,14 @@ def test_i10_all_lines_are_there_when_the_run_is_over(tmp_path, kind, keeps_grap
 def test_i10_the_file_is_closed_and_the_pe_is_gone(tmp_path):
     files, pes = [], []
 
-    class Told(Holds):
+    class Known(Holds):
         def _preprocess(self):
             super()._preprocess()
             files.append(weakref.ref(self.file))
             pes.append(weakref.ref(self))
 
     with no_collection():
-        run_consumer(Told(tmp_path / "out"))
+        run_consumer(Known(tmp_path / "out"))
         assert [reference() for reference in files + pes] == [None, None]
 
 
@@ -329,10 +329,10 @@ def test_i6_instances_that_write_to_one_file_are_reported(tmp_path, caplog, inst
     graph = WorkflowGraph()
     graph.connect(Count(), "output", pe, "input")
     run(graph, inputs=20)
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == instances - 1
+    logged = [record.getMessage() for record in caplog.records]
+    assert len(logged) == instances - 1
     assert all(
-        f"several instances of Holds1 had '{path}' open for writing" in text for text in told
+        f"several instances of Holds1 had '{path}' open for writing" in text for text in logged
     )
     if instances > 1:
         with pytest.raises(UndeclaredStateError, match="several instances of Holds1"):

@@ -12,7 +12,7 @@ from dispel4py.errors import UnknownOutputError
 
 
 class Clock:
-    """Stands for `perf_counter`; time passes only when told."""
+    """Stands for `perf_counter`; time passes only where a test moves it."""
 
     now = 0.0
 

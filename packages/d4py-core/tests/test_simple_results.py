@@ -157,7 +157,7 @@ def test_error_in_the_callers_generator_is_the_callers():
         run(chain(Each(), Each()), inputs=rows())
 
 
-def test_progress_is_told_with_the_stats_so_far(monkeypatch):
+def test_progress_is_seen_with_the_stats_so_far(monkeypatch):
     from dispel4py.mappings import simple
 
     now = 0.0
@@ -168,13 +168,13 @@ def test_progress_is_told_with_the_stats_so_far(monkeypatch):
         return data
 
     monkeypatch.setattr(simple, "monotonic", lambda: now)
-    told = []
+    seen = []
 
     run(
         chain(Count(), Each(pass_time)),
         inputs=4,
-        on_progress=lambda stats: told.append(stats.items_per_pe()["Each1"]),
+        on_progress=lambda stats: seen.append(stats.items_per_pe()["Each1"]),
     )
 
-    assert told
-    assert told == sorted(told)
+    assert seen
+    assert seen == sorted(seen)

@@ -75,8 +75,8 @@ class TextLog(EventFile):
             case WorkerReplaced():
                 return [f"worker {event.by} was started in place of worker {event.worker}"]
             case Message():
-                who = "" if event.pe is None else f"{event.pe} (worker {event.worker}): "
-                return [f"{event.level} {who}{event.text}"]
+                source = "" if event.pe is None else f"{event.pe} (worker {event.worker}): "
+                return [f"{event.level} {source}{event.text}"]
             case Scaled():
                 return [f"{event.active} workers active, {event.backlog} tasks: {event.reason}"]
             case Failure():

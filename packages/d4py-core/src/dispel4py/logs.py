@@ -66,7 +66,7 @@ class _ShownLogger(logging.Logger):
                 print(record.getMessage(), file=sys.stderr, flush=True)
 
 
-#: What PEs declare for the provenance of a run; shown nowhere, but taken by who observes the run.
+#: What PEs declare for the provenance of a run; shown nowhere, but taken by what observes the run.
 PROVENANCE_LOG = logging.getLogger(f"{ROOT}.provenance")
 PROVENANCE_LOG.propagate = False
 PROVENANCE_LOG.setLevel(logging.INFO)

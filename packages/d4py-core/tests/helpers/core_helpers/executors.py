@@ -29,7 +29,7 @@ class OutputHandler:
 
 
 class Clock:
-    """Stands for `perf_counter`; time passes only when told."""
+    """Stands for `perf_counter`; time passes only where a test moves it."""
 
     now = 0.0
 

@@ -16,8 +16,8 @@ class PublishLimits(NamedTuple):
     Attributes:
         seconds: time between two entries; each has all events since the last one.
         kept_bytes: size in bytes of the entries that are kept; beyond it the oldest are deleted.
-        end_seconds: how long a run that is over waits until all who watch it have its last events.
-        poll_seconds: time between two looks at who has them.
+        end_seconds: how long a run that is over waits until all pages have its last events.
+        poll_seconds: time between two looks at how far they were read.
     """
 
     seconds: float = 0.5

@@ -34,7 +34,7 @@ class Primary(ABC):
     """
 
     def __init__(self, key: str) -> None:
-        #: A key that is never made: deleting it changes nothing and shows who may write.
+        #: A key that is never made: to delete it shows whether a server takes writes.
         self.probe = f"{key}:none"
         self._place: Place | None = None
         self._check_at = 0.0
@@ -102,7 +102,9 @@ class ClusterPrimary(Primary):
         self._settings = settings
 
     def _ask(self) -> Place:
-        error = redis.ConnectionError("no node of the cluster says who has the slot of the run")
+        error = redis.ConnectionError(
+            "no node of the cluster says which one has the slot of the run"
+        )
         for place in self._places:
             try:
                 slots = cluster_slots(place, self._settings)

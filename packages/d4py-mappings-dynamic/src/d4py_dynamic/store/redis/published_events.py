@@ -1,7 +1,8 @@
 """The events of a run on its Redis server, for those who watch the run from elsewhere.
 
 They lie in a stream of limited size, whose oldest entries are deleted.  The event that starts the
-run has a key of its own, so that who comes late has it, and counts in reports are cumulative.
+run has a key of its own, so that a page that is opened late has it; counts in reports are
+cumulative.
 """
 
 from __future__ import annotations
