@@ -10,6 +10,7 @@ from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Identity, Numbers, Ports, Relay
 from d4py_conformance.pes.copies import SendsHowItWasCopied
 from d4py_conformance.pes.lifecycle import Diary, KeptDiary, Talker, TalkingNumbers
+from d4py_conformance.pes.proxies import HoldsProxies
 from d4py_conformance.suite import Execute, Require, Suite, chain, results
 from dispel4py import WorkflowGraph
 
@@ -90,6 +91,10 @@ class InstanceRules(Suite):
     def test_i2_the_copy_is_what_pickle_makes_of_the_pe(self, execute: Execute) -> None:
         graph = chain(Numbers(), SendsHowItWasCopied())
         assert results(execute(graph, 2), "SendsHowItWasCopied1") == ["by pickle"] * 2
+
+    def test_i2_a_pe_may_hold_proxies_of_what_is_not_there(self, execute: Execute) -> None:
+        found = results(execute(chain(Numbers(), HoldsProxies()), 3), "HoldsProxies1")
+        assert sorted(found) == [1, 2, 3]
 
     def test_i3_an_instance_without_items_lives_all_the_same(
         self, execute: Execute, require: Require

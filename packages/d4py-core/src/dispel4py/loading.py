@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dispel4py.core import GenericPE
 from dispel4py.errors import WorkflowLoadError, name_list
 from dispel4py.import_failures import import_failure
+from dispel4py.object_types import is_of_type
 from dispel4py.workflow_graph import WorkflowGraph, all_graphs
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class LoadedWorkflow(NamedTuple):
         graphs = {
             name: value
             for name, value in vars(self.module).items()
-            if isinstance(value, WorkflowGraph)
+            if is_of_type(value, WorkflowGraph)
         }
         if attr is not None:
             return self._graph_named(attr, graphs)
@@ -88,7 +89,7 @@ class LoadedWorkflow(NamedTuple):
         if attr in graphs:
             return graphs[attr]
         value = getattr(self.module, attr, None)
-        if isinstance(value, WorkflowGraph):  # from a __getattr__ of the module
+        if is_of_type(value, WorkflowGraph):  # from a __getattr__ of the module
             return value
         known = f"(graphs: {name_list(list(graphs))})"
         if hasattr(self.module, attr):

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import OptionError, name_list, shorten
+from dispel4py.object_types import is_of_type
 from dispel4py.workflow_graph import WorkflowGraph
 
 _MEMBERS = ("name", "capabilities", "add_arguments", "run")
@@ -28,7 +29,7 @@ def check_graph(graph: object) -> None:
     elif isinstance(graph, type) and issubclass(graph, WorkflowGraph | GenericPE):
         message += " (did you mean to call the class?)"
     elif isinstance(graph, ModuleType):
-        names = [name for name, value in vars(graph).items() if isinstance(value, WorkflowGraph)]
+        names = [name for name, value in vars(graph).items() if is_of_type(value, WorkflowGraph)]
         names = [f"{graph.__name__}.{name}" for name in names]
         message += f"; the graphs in it: {name_list(names)}"
     elif isinstance(graph, str):

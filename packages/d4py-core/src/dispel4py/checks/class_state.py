@@ -13,6 +13,7 @@ from typing import Any
 
 from dispel4py.core import GenericPE
 from dispel4py.errors import name_list
+from dispel4py.object_types import is_of_type
 
 _CHANGEABLE = (list, dict, set, bytearray, deque, int, float, complex, str, bytes, type(None))
 
@@ -32,7 +33,7 @@ def class_attributes(pe: GenericPE, ignored: Collection[str]) -> Iterator[tuple[
         for name, value in [*vars(kind).items()]:
             if name in ignored or name.startswith("__") or hasattr(GenericPE, name):
                 continue
-            if isinstance(value, _CHANGEABLE):
+            if is_of_type(value, _CHANGEABLE):
                 yield f"{kind.__name__}.{name}", value
 
 

@@ -12,6 +12,7 @@ from types import FunctionType
 from dispel4py.base import ConsumerPE, IterativePE, ProducerPE, SimpleFunctionPE
 from dispel4py.checks.methods import is_inherited
 from dispel4py.core import GenericPE, make_pe_id, overrides_batch
+from dispel4py.object_types import is_of_type
 from dispel4py.result import RunResult
 from dispel4py.workflow_graph import WorkflowGraph, flatten
 
@@ -116,7 +117,7 @@ def _misspelt(name: str, pe: GenericPE) -> Iterator[str]:
     """Yield a sentence for each method that looks like one which a run calls, and is not called."""
     # A base class may call what the class of the PE defines.
     members = [it for kind in type(pe).__mro__ for it in vars(kind).values()]
-    functions = [it for it in members if isinstance(it, FunctionType)]
+    functions = [it for it in members if is_of_type(it, FunctionType)]
     used = {word for function in functions for word in function.__code__.co_names}
     for wrong in dict.fromkeys(function.__name__ for function in functions):
         meant = _MISSPELT.get(wrong)

@@ -25,6 +25,7 @@ from dispel4py.checks.class_state import class_attributes, describe_class_state
 from dispel4py.core import CALL_CONTEXT_ATTRIBUTES, RUNTIME_ATTRIBUTES, GenericPE
 from dispel4py.errors import UndeclaredStateError, name_list
 from dispel4py.logs import RUN_LOG
+from dispel4py.object_types import is_of_type
 from dispel4py.result import RunStats
 
 #: Attributes set by a run or by `GenericPE.__init__`.
@@ -100,7 +101,7 @@ class StateWatch:
             self._checks == 1
             and new is not None
             and new.value is old.value
-            and not isinstance(new.value, _CONTAINERS)
+            and not is_of_type(new.value, _CONTAINERS)
             and not is_generator(new.value)
         )
 
@@ -155,7 +156,7 @@ def _ignored_in(kind: type) -> frozenset[str]:
         name
         for base in kind.__mro__
         for name, entry in vars(base).items()
-        if isinstance(entry, functools.cached_property)
+        if is_of_type(entry, functools.cached_property)
     }
     return frozenset(cached | _RUN_ATTRIBUTES)
 
@@ -194,7 +195,7 @@ def _is_same(old: _Note, new: _Note) -> bool:
         return False
     if old.data == new.data:
         return True
-    if not all(isinstance(value, type | FunctionType) for value in (*old.alive, *new.alive)):
+    if not all(is_of_type(value, type | FunctionType) for value in (*old.alive, *new.alive)):
         return False  # a copy that holds an open file would close it when it goes
     try:  # equal values may have pickles that differ, by what they share or the order of a set
         return _is_equal(_Reader(old).load(), _Reader(new).load())
@@ -259,11 +260,11 @@ class _ByIdentity(pickle.Pickler):
             raise _LimitReachedError
         # The finalizer of a copy would release what the original still uses.
         has_finalizer = hasattr(type(value), "__del__") and type(value) not in _IN_MEMORY
-        if isinstance(value, type | FunctionType) or value is self._pe or has_finalizer:
+        if is_of_type(value, type | FunctionType) or value is self._pe or has_finalizer:
             return self._identity(value)
         if type(value).__module__.partition(".")[0] in _CONCURRENCY_MODULES:
             return self._identity(value)
-        if isinstance(value, GenericPE):  # a PE that wraps another one
+        if is_of_type(value, GenericPE):  # a PE that wraps another one
             return dict, (_attributes(value),)
         if type(value) in copyreg.dispatch_table:
             return NotImplemented
@@ -297,7 +298,7 @@ def _same_object(number: int) -> Any:
 def is_generator(value: Any) -> bool:
     """Return whether a value is a random number generator of Python or NumPy."""
     kind = type(value)
-    return isinstance(value, random.Random) or kind.__module__.startswith("numpy.random")
+    return is_of_type(value, random.Random) or kind.__module__.startswith("numpy.random")
 
 
 def describe_undeclared_state(pe_id: str, attributes: tuple[str, ...]) -> str:

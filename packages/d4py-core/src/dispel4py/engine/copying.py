@@ -29,6 +29,7 @@ from dispel4py.engine.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file
+from dispel4py.object_types import is_of_type
 from dispel4py.pickling.item_pickles import dumps
 from dispel4py.pickling.local_copies import closed_over, copy_locally
 
@@ -170,9 +171,9 @@ def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> Item
         where = f" because of {place} (a {type(value).__name__})"
         if type(value) in REFUSE_FILES and not is_file:
             reason = f"{describe_file(value)} is open"
-    elif isinstance(item, Generator):
+    elif is_of_type(item, (Generator,)):
         advice = "write each item with self.write() instead, or send a list of them"
-    elif isinstance(item, Coroutine):
+    elif is_of_type(item, (Coroutine,)):
         advice = "send what it comes to: await it, in a function that asyncio.run() calls"
     return ItemError(
         f"{shorten(item)} of type {type(item).__name__} cannot be handed on{where}: {reason};"
@@ -197,11 +198,11 @@ def _find_culprit(item: Any, *, is_file: bool = False) -> tuple[str, Any] | None
 
 def _parts_of(item: Any) -> list[tuple[str, Any]]:
     """Return the elements, variables or attributes of an item, each with its place."""
-    if isinstance(item, dict):
+    if is_of_type(item, dict):
         return [(f"the value at key {shorten(key)}", value) for key, value in item.items()]
-    if isinstance(item, list | tuple | set | frozenset):
+    if is_of_type(item, list | tuple | set | frozenset):
         return [(f"element {i}", value) for i, value in enumerate(item)]
-    if isinstance(item, FunctionType):
+    if is_of_type(item, FunctionType):
         return [(f"variable {name!r}", value) for name, value in closed_over(item)]
     attributes = getattr(item, "__dict__", {})
     return [(f"attribute {name!r}", value) for name, value in attributes.items()]

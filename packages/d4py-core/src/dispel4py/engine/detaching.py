@@ -17,6 +17,7 @@ from dispel4py.engine.forked_children import leave_loops
 from dispel4py.engine.group_loop import GroupLoop
 from dispel4py.engine.plan import PlannedPE
 from dispel4py.errors import RunError
+from dispel4py.object_types import is_of_type
 
 
 class RunsPE(Protocol):
@@ -62,7 +63,7 @@ def _write_in_child(pe_id: str, name: str, data: Any) -> None:
 
 def _detach(pe: GenericPE, write: Callable[[str, Any], None]) -> None:
     """Detach a PE, and a PE that it wraps; `write` refuses what they write."""
-    for part in [pe, *(value for value in [*vars(pe).values()] if isinstance(value, GenericPE))]:
+    for part in [pe, *(value for value in [*vars(pe).values()] if is_of_type(value, GenericPE))]:
         part._run_writer = write  # in one step, as a thread of the PE may be about to write
         vars(part).pop("_run_log", None)
 

@@ -27,6 +27,7 @@ from dispel4py.errors import GraphError, ItemError
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file, is_standard
 from dispel4py.files.reachable_files import reachable_files
+from dispel4py.object_types import is_of_type
 from dispel4py.pickling.interned_strings import NullFile, drop_buffer
 
 
@@ -152,7 +153,7 @@ def _iterate_uncopiable(value: Any, known: dict[int, Any], seen: set[int]) -> It
         seen.add(id(part))
         if _has_copy(part, known):
             continue
-        if isinstance(part, GenericPE) or type(part) in (dict, list, tuple, set):
+        if is_of_type(part, GenericPE) or type(part) in (dict, list, tuple, set):
             yield from _iterate_uncopiable(part, known, seen)
         else:
             yield part
@@ -168,6 +169,6 @@ def _has_copy(value: Any, known: dict[int, Any]) -> bool:
 
 
 def _parts(value: Any) -> list[Any]:
-    if isinstance(value, GenericPE):
+    if is_of_type(value, GenericPE):
         return [*vars(value).values()]
-    return [*value.keys(), *value.values()] if isinstance(value, dict) else [*value]
+    return [*value.keys(), *value.values()] if is_of_type(value, dict) else [*value]

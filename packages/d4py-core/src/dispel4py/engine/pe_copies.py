@@ -11,6 +11,7 @@ from dispel4py.engine.copying import cannot_carry
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.errors import GraphError
 from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.object_types import is_of_type
 
 
 def copy_pe(planned: PlannedPE) -> GenericPE:
@@ -40,4 +41,4 @@ def check_copies(plan: Plan) -> None:
 
 def modules_of(pe: GenericPE) -> dict[int, Any]:
     """Return a memo for `copy.deepcopy` of a PE that keeps modules, which cannot be copied."""
-    return {id(v): v for v in vars(pe).values() if isinstance(v, ModuleType)}
+    return {id(v): v for v in vars(pe).values() if is_of_type(v, ModuleType)}

@@ -27,6 +27,7 @@ from dispel4py.errors import GraphError, ItemError, RunError, describe_exception
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import KEEP_STANDARD, Reducers
 from dispel4py.loading import Origin, loaded_sources, release_graphs, restore_module
+from dispel4py.object_types import is_of_type
 from dispel4py.pickling.interned_strings import PrimedMemo
 from dispel4py.pickling.local_copies import reduce_portably
 from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
@@ -301,7 +302,7 @@ _CODE_REDUCERS: Reducers = {} if hasattr(CodeType, "co_lnotab") else {CodeType: 
 
 def _reduce_main_class(value: Any) -> Any:
     """Return the name of a class of the main program; `NotImplemented` for anything else."""
-    if isinstance(value, type) and value.__module__ == "__main__":
+    if is_of_type(value, type) and value.__module__ == "__main__":
         with suppress(AttributeError):  # a class inside a function cannot be found by name
             if attrgetter(value.__qualname__)(sys.modules["__main__"]) is value:
                 return value.__qualname__
@@ -310,7 +311,7 @@ def _reduce_main_class(value: Any) -> Any:
 
 def _reduce_function_or_main_class(value: Any) -> Any:
     """Do the same, and reduce functions as `dispel4py.pickling.local_copies` does."""
-    if isinstance(value, FunctionType | CellType):
+    if is_of_type(value, FunctionType | CellType):
         return reduce_portably(value)
     return _reduce_main_class(value)
 
@@ -320,7 +321,7 @@ def _definitions(codec: WorkerCodec) -> bytes:
     defined = {
         name: value
         for name, value in vars(sys.modules["__main__"]).items()
-        if isinstance(value, type | FunctionType) and value.__module__ == "__main__"
+        if is_of_type(value, type | FunctionType) and value.__module__ == "__main__"
     }
     if not _can_pickle(codec, defined):
         defined = {

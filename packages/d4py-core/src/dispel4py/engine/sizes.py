@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from dispel4py.engine.unreachable_items import is_array
+from dispel4py.object_types import is_of_type
 from dispel4py.pickling.item_pickles import dumps
 
 #: Size of a small item; texts of at most so many characters are not measured.
@@ -153,6 +154,6 @@ class _MeasuringPickler(pickle.Pickler):
         if type(value) is FunctionType:
             cells = [cell.cell_contents for cell in value.__closure__ or ()]
             return len, ((cells, value.__defaults__),)
-        if isinstance(value, type):
+        if is_of_type(value, type):
             return len, ("",)
         return NotImplemented

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any
 
 from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.object_types import is_of_type
 
 
 class UnpicklableError(Exception):
@@ -81,7 +82,7 @@ class _Pickler(pickle.Pickler):
         self._is_probing = is_probing
 
     def reducer_override(self, value: Any) -> Any:
-        if not isinstance(value, BaseException):
+        if not is_of_type(value, BaseException):
             return NotImplemented
         self.kinds.add(type(value))
         make, arguments, state = _reduce(value, is_probing=self._is_probing)
@@ -121,7 +122,7 @@ class _Probe(pickle.Pickler):
         super().__init__(io.BytesIO(), protocol=5)
 
     def reducer_override(self, value: Any) -> Any:
-        return (bool, ()) if isinstance(value, BaseException) else NotImplemented
+        return (bool, ()) if is_of_type(value, BaseException) else NotImplemented
 
 
 def _can_be_pickled(value: Any) -> bool:

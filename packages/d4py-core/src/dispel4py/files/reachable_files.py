@@ -23,6 +23,7 @@ from typing import Any
 
 from dispel4py.core import RUNTIME_ATTRIBUTES
 from dispel4py.host import host_name
+from dispel4py.object_types import is_of_type
 
 #: Limits of the search: depth below a PE's attributes; members per container; objects in all.
 _MAX_DEPTH, _MAX_MEMBERS, _MAX_OBJECTS = 5, 1000, 10_000
@@ -64,7 +65,7 @@ def reachable_files(owner: object) -> list[Any]:
         found: list[Any] = []
         for value in layer:
             for member in _members(value):
-                if isinstance(member, _LEAVES) or id(member) in seen:
+                if is_of_type(member, _LEAVES) or id(member) in seen:
                     continue
                 seen.add(id(member))
                 if _is_open_file(member):
@@ -146,10 +147,10 @@ def flush_open_files() -> None:
 def _is_open_file(value: object) -> bool:
     """Return whether an object is an open file that may have buffered data."""
     zipfile = sys.modules.get("zipfile")
-    if zipfile is not None and isinstance(value, zipfile.ZipFile):
+    if zipfile is not None and is_of_type(value, zipfile.ZipFile):
         return value.fp is not None and value.mode != "r"
     try:
-        return isinstance(value, io.IOBase) and not value.closed and value.writable()
+        return is_of_type(value, io.IOBase) and not value.closed and value.writable()
     except Exception:  # detached, or of a class of the user's own
         return False
 
@@ -157,30 +158,30 @@ def _is_open_file(value: object) -> bool:
 def _members(value: Any) -> Iterator[Any] | Iterable[Any]:
     """Return the objects to search that an object refers to."""
     try:
-        if isinstance(value, dict):
+        if is_of_type(value, dict):
             return [*islice(value.values(), _MAX_MEMBERS)]
-        if isinstance(value, _CONTAINERS):
+        if is_of_type(value, _CONTAINERS):
             return [*islice(value, _MAX_MEMBERS)]
     except Exception:  # another thread is changing it, or it is of a class of the user's own
         return ()
-    if isinstance(value, _CALLABLES):
+    if is_of_type(value, _CALLABLES):
         return _bound_values(value)
     if type(value).__module__ == "_csv":
         return gc.get_referents(value)
-    if isinstance(value, io.IOBase):
+    if is_of_type(value, io.IOBase):
         return ()  # closes or flushes the file below it
     try:
         attributes = islice(vars(value).items(), _MAX_MEMBERS)
         return [part for name, part in attributes if name not in _RUN_ATTRIBUTES]
-    except TypeError:  # it has no attributes
+    except Exception:  # it has no attributes, or is a proxy of what is not there
         return ()
 
 
 def _bound_values(value: Any) -> Iterable[Any]:
     """Return the objects that a method, a function or a partial call refers to."""
-    if isinstance(value, FunctionType):
+    if is_of_type(value, FunctionType):
         return _closure_values(value)
-    if isinstance(value, partial):
+    if is_of_type(value, partial):
         return (value.func, *value.args, *value.keywords.values())
     return (value.__self__,)
 

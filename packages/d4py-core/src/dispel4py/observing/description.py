@@ -15,6 +15,7 @@ from dispel4py.engine.inputs import RootInput
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.events import EdgeDescription, PEDescription, RunStarted
 from dispel4py.host import host_name
+from dispel4py.object_types import is_of_type
 from dispel4py.observing.passwords import without_passwords
 from dispel4py.result import RunStats
 
@@ -78,7 +79,7 @@ def _describe(planned: PlannedPE) -> PEDescription:
 
 def source_of(kind: type) -> tuple[str | None, int | None]:
     """Return file and line of a class, without reading the file, which would take milliseconds."""
-    code = [entry.__code__ for entry in vars(kind).values() if isinstance(entry, FunctionType)]
+    code = [entry.__code__ for entry in vars(kind).values() if is_of_type(entry, FunctionType)]
     first = min((one.co_firstlineno for one in code), default=None)
     return code[0].co_filename if code else None, getattr(kind, "__firstlineno__", first)
 

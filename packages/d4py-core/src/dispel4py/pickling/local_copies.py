@@ -31,6 +31,7 @@ from operator import attrgetter
 from typing import Any
 
 from dispel4py.exceptions.unwinding import reraise_foreign
+from dispel4py.object_types import is_of_type
 from dispel4py.pickling.item_pickles import dispatch_table
 
 _EMPTY = types.CellType()
@@ -293,7 +294,7 @@ def _can_change(value: Any, unchangeable: AbstractSet[type], seen: set[int]) -> 
     if kind in unchangeable or id(value) in seen:
         return False
     seen.add(id(value))
-    if isinstance(value, type):
+    if is_of_type(value, type):
         parts = _class_parts(value, kind)
     elif kind in _PARTS:
         parts = _PARTS[kind](value)
@@ -336,7 +337,7 @@ def _is_mutable(value: Any, kind: Any) -> bool:
     if not hasattr(value, "__dict__"):  # such as the field of a named tuple
         return not (hasattr(kind, "__get__") and _is_pythons_own(kind))
     # An object without attributes is only a marker, as `dataclasses` has them.
-    return bool(vars(value)) and not isinstance(value, enum.Enum)
+    return bool(vars(value)) and not is_of_type(value, enum.Enum)
 
 
 def _attributes(kind: Any) -> list[Any]:
@@ -345,7 +346,7 @@ def _attributes(kind: Any) -> list[Any]:
     return [
         value
         for name, value in vars(kind).items()
-        if isinstance(value, types.FunctionType)
+        if is_of_type(value, types.FunctionType)
         or not (name in internal or (name.startswith("__") and name.endswith("__")))
     ]
 
