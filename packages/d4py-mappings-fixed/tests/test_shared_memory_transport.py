@@ -9,7 +9,6 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,9 +18,6 @@ from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
-from dispel4py.engine.copying import copy_item
-from dispel4py.engine.sizes import ByteCounter
-from dispel4py.engine.unreachable_items import copy_if_reachable
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
 
@@ -208,22 +204,6 @@ def test_a_small_part_of_an_array_that_is_sent_on_does_not_keep_the_block(three:
     three.report_released()
     assert not three.blocks[0]
     assert (received == array[60_000:]).all()
-
-
-@needs_counts
-def test_an_object_that_is_sent_on_stays_in_its_block(three: Ranks) -> None:
-    array = pytest.importorskip("numpy").arange(100_000)
-    three.send(0, [SimpleNamespace(name="LUGO", parts=[array])])
-    item = copy_if_reachable(three.receive(1).pop(), None, copy_item, ByteCounter())
-    three.send(1, [item])
-    del item
-    (received,) = three.receive(2)
-    three.report_released()
-    assert three.blocks == [True, False, False]
-    assert (received.parts[0] == array).all()
-    del received
-    three.report_released()
-    assert three.blocks == [False, False, False]
 
 
 #: What a PE may keep of an array.

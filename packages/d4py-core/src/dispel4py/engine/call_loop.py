@@ -263,5 +263,5 @@ def _direct_call(
     return DirectCall(method, written[output], copier, counters[output])
 
 
-def _discard(data: Any, counter: ByteCounter, is_unreachable: bool = False) -> None:
+def _discard(data: Any, counter: ByteCounter) -> None:
     """Discard an item."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
-from typing import Any, Protocol
+from typing import Any
 
 from dispel4py.engine.immutable_types import (
     IMMUTABLE,
@@ -24,7 +24,6 @@ from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
-from dispel4py.engine.unreachable_buffers import have_own_memory
 from dispel4py.engine.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
@@ -36,23 +35,16 @@ from dispel4py.pickling.local_copies import closed_over, copy_locally
 _ADVICE = "send plain data, and open files, locks and connections in preprocess()"
 
 Copier = Callable[[Any], Any]
+#: A copier that also counts the bytes of the item.
+CountingCopier = Callable[[Any, ByteCounter], Any]
 
 
-class CountingCopier(Protocol):
-    """A copier that also counts the bytes of the item; see `copy_item`."""
-
-    def __call__(self, item: Any, counter: ByteCounter, is_unreachable: bool = False, /) -> Any:
-        """Return a copy of an item."""
-
-
-def copy_item(item: Any, counter: ByteCounter | None = None, is_unreachable: bool = False) -> Any:
+def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     """Return a copy that shares no mutable state with an item; its arrays are writable.
 
     Args:
         item: the item.
         counter: counts the bytes of the item.
-        is_unreachable: nothing but the callers refers to the item, and they will not use it: the
-            copy may have the memory of its arrays.
 
     Raises:
         ItemError: neither pickle nor `copy_locally` can copy the item.
@@ -71,14 +63,13 @@ def copy_item(item: Any, counter: ByteCounter | None = None, is_unreachable: boo
         if len(held) >= len(item) and IMMUTABLE_INSIDE.issuperset(map(type, held)):
             flat = item.copy()
         else:
-            del held  # it would count as a reference to what is in the dict
             flat = copy_nested(item, IMMUTABLE_INSIDE)
     else:
-        return _copy_object(item, kind, counter, is_unreachable)
+        return _copy_object(item, kind, counter)
     if flat is None:
         if counter is not None:
             counter.has_trees = True
-        return _copy_any(item, counter, is_unreachable)
+        return _copy_any(item, counter)
     if counter is not None:
         if counter.to_come:  # as `ByteCounter.add`, without a call
             counter.to_come -= 1
@@ -88,7 +79,7 @@ def copy_item(item: Any, counter: ByteCounter | None = None, is_unreachable: boo
     return flat
 
 
-def _copy_object(item: Any, kind: type, counter: ByteCounter | None, is_unreachable: bool) -> Any:
+def _copy_object(item: Any, kind: type, counter: ByteCounter | None) -> Any:
     """Return a copy of an item of another type."""
     if is_numpy_scalar(kind):
         return item
@@ -96,10 +87,10 @@ def _copy_object(item: Any, kind: type, counter: ByteCounter | None, is_unreacha
         if counter is not None:
             counter.bytes += item.nbytes
         return item.copy(order="K")
-    return _copy_any(item, counter, is_unreachable)
+    return _copy_any(item, counter)
 
 
-def share_item(item: Any, counter: ByteCounter | None = None, is_unreachable: bool = False) -> Any:
+def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
     """Return the item itself: replaces `copy_item` if the run has ``share_items=True``."""
     if counter is not None:
         if is_array(item):
@@ -114,15 +105,15 @@ def counting(copier: Copier) -> CountingCopier:
     if copier is copy_item or copier is share_item:
         return copier
 
-    def copy_and_count(item: Any, counter: ByteCounter, is_unreachable: bool = False) -> Any:
+    def copy_and_count(item: Any, counter: ByteCounter) -> Any:
         return copier(share_item(item, counter))
 
     return copy_and_count
 
 
-def _copy_any(item: Any, counter: ByteCounter | None, is_unreachable: bool) -> Any:
+def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
     if add_imported_types():
-        return copy_item(item, counter, is_unreachable)
+        return copy_item(item, counter)
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = dumps(item, buffers.append)
@@ -133,13 +124,7 @@ def _copy_any(item: Any, counter: ByteCounter | None, is_unreachable: bool) -> A
         views = [buffer.raw() for buffer in buffers]
         if counter is not None:
             counter.bytes += unpickled_bytes(data) + sum(view.nbytes for view in views)
-        memory: Iterable[Any] = map(bytearray, views)
-        if is_unreachable:
-            own = have_own_memory(item, views, buffers)
-            memory = [
-                view if keeps else bytearray(view) for view, keeps in zip(views, own, strict=True)
-            ]
-        return pickle.loads(data, buffers=memory)
+        return pickle.loads(data, buffers=map(bytearray, views))
     except BaseException as error:  # a user's __reduce__ may raise anything
         reraise_foreign(error)
         return _copy_unpicklable(item, counter)

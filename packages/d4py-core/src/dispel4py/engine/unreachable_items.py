@@ -39,7 +39,7 @@ class PrivateMemory:
 def copy_if_reachable(
     data: Any,
     item: Any,
-    copier: Callable[[Any, ByteCounter, bool], Any],
+    copier: Callable[[Any, ByteCounter], Any],
     counter: ByteCounter,
     in_list: bool = True,
 ) -> Any:
@@ -52,14 +52,13 @@ def copy_if_reachable(
     Args:
         data: what the PE has returned.
         item: the item that it got.
-        copier: see `dispel4py.engine.copying.CountingCopier`.
+        copier: copies it, and counts its bytes.
         counter: counts its bytes.
         in_list: `item` is in a list, too; the inputs of a root, which are made when it is called,
             need not be.
     """
     allowed = _RETURNED if in_list and data is item else _ALONE
-    is_unreachable = _count(data) <= allowed
-    if is_unreachable:
+    if _count(data) <= allowed:
         if type(data) in CONTAINERS:
             array_bytes = _array_bytes_if_unreachable(data)
             if array_bytes is not None:
@@ -68,7 +67,7 @@ def copy_if_reachable(
         elif is_array(data) and _owns_all(data):
             counter.bytes += data.nbytes
             return data
-    return copier(data, counter, is_unreachable)
+    return copier(data, counter)
 
 
 def _array_bytes_if_unreachable(data: Any) -> int | None:
@@ -137,7 +136,7 @@ def _private_owner(data: Any) -> Any:
     """
     size = data.nbytes
     base = data.base  # the memory of a view belongs to another array, or to a buffer
-    while base is not None and _count(base) <= _BASE_ALONE and not is_mostly_unused(base, size):
+    while base is not None and _count(base) <= _BASE_ALONE and not _is_mostly_unused(base, size):
         if is_array(base):
             if getweakrefcount(base):
                 return None
@@ -149,24 +148,29 @@ def _private_owner(data: Any) -> Any:
                 return None
             base = base.obj
         else:
-            return base if is_private(base) else None
+            return base if _is_private(base) else None
     return None
 
 
-def is_private(buffer: Any) -> bool:
+def _is_private(buffer: Any) -> bool:
     """Return whether the memory of a buffer can be reached only through the buffer."""
     if issubclass(type(buffer), PrivateMemory):
         return bool(getweakrefcount(buffer) <= buffer.watchers)
     return type(buffer) is bytearray
 
 
-def is_mostly_unused(memory: Any, size: int) -> bool:
+def _is_mostly_unused(memory: Any, size: int) -> bool:
     """Return whether an array, view or buffer is much larger than an array in its memory.
 
     All of the memory would be in use for as long as the array is.
     """
-    whole = len(memory) if type(memory) is bytearray else getattr(memory, "nbytes", 0)
-    return bool(whole > size + size // 4)
+    if type(memory) is bytearray:
+        whole = len(memory)
+    elif is_array(memory) or type(memory) is memoryview:
+        whole = memory.nbytes
+    else:  # of a class that may do anything when it is asked
+        whole = 0
+    return whole > size + size // 4
 
 
 def _is_only_view(view: memoryview) -> bool:
@@ -208,10 +212,8 @@ def _uncounted(data: Any) -> int:
 
 
 #: Whether references are counted, at once and all of them.
-COUNTS_REFERENCES = (
-    sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
-)
-_count = sys.getrefcount if COUNTS_REFERENCES else _uncounted
+_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+_count = sys.getrefcount if _COUNTED else _uncounted
 
 
 class _Base:
@@ -271,7 +273,7 @@ def _calibrate_views() -> int:
     return _count(shared)
 
 
-_ALONE, _RETURNED, _BASE_ALONE = _calibrate() if COUNTS_REFERENCES else (0, 0, 0)
-_HELD = _calibrate_held() if COUNTS_REFERENCES else 0
-_PICKLED = _calibrate_pickled() if COUNTS_REFERENCES else 0
-_SHARED_ALONE = _calibrate_views() if COUNTS_REFERENCES else 0
+_ALONE, _RETURNED, _BASE_ALONE = _calibrate() if _COUNTED else (0, 0, 0)
+_HELD = _calibrate_held() if _COUNTED else 0
+_PICKLED = _calibrate_pickled() if _COUNTED else 0
+_SHARED_ALONE = _calibrate_views() if _COUNTED else 0

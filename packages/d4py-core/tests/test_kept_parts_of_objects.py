@@ -1,22 +1,18 @@
-"""Objects with large arrays: their copies have the memory where nothing else refers to it."""
+"""What a PE keeps of an object with a large array that it has sent is its own (rule M2)."""
 
 from __future__ import annotations
 
 import functools
-import gc
 import pickle
-import sys
 import weakref
 from collections.abc import Callable
 from importlib.util import find_spec
-from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
-from core_helpers.keeping_pes import InDicts, Keeping, needs_counts
+from core_helpers.keeping_pes import InDicts, Keeping
 
 from dispel4py import ProducerPE, WorkflowGraph, run
-from dispel4py.engine import unreachable_buffers
 
 np = pytest.importorskip("numpy")
 
@@ -78,9 +74,6 @@ BOXES = {
     "frame in a list": Box(lambda array: [frame(array), 1], lambda item: values(item[0])),
 }
 needs_pandas = pytest.mark.skipif(find_spec("pandas") is None, reason="pandas is not installed")
-needs_vars = pytest.mark.skipif(
-    sys.version_info[:2] == (3, 13), reason="its collector does not know of the vars() of an object"
-)
 each_box = pytest.mark.parametrize(
     "box",
     [
@@ -260,32 +253,6 @@ def test_m2_what_a_pe_keeps_of_an_object_it_sent_is_its_own(
     graph.connect(send, "output", total, "input")
 
     assert run(graph, inputs=3).outputs == {"Sum2": {"output": [(1.0, 1.0)] * 3}}
-
-
-def address(box: Box, item: Any) -> int:
-    return int(box.get(item).ctypes.data)
-
-
-@needs_counts
-@needs_vars
-@new_or_passed_on
-@each_kind
-@each_box
-def test_the_memory_of_an_object_that_nothing_else_refers_to_is_not_copied(
-    is_new: bool, kind: type[Send], box: Box
-) -> None:
-    sent: list[int] = []
-    seen: list[int] = []
-
-    def remember(item: Any, array: Any) -> None:
-        sent.append(address(box, item))
-
-    graph = WorkflowGraph()
-    graph.connect(Make(box), "output", kind(box, remember, is_new), "input")
-    run(graph, inputs=4, on_result=lambda pe, output, data: seen.append(address(box, data)))
-
-    assert seen[1:] == sent[1:]  # the first container is copied, which takes less than to look
-    assert seen[0] == sent[0] or box in (BOXES["object in a dict"], BOXES["frame in a list"])
 
 
 class FromPool:
@@ -528,59 +495,3 @@ def test_a_small_part_of_an_array_does_not_keep_all_of_its_memory(put: Any) -> N
         memory = memory.obj if isinstance(memory, memoryview) else getattr(memory, "base", None)
 
     assert largest == 8 * COUNT
-
-
-def test_an_object_of_many_others_is_copied_as_before() -> None:
-    class Many(ProducerPE):
-        def _process(self, inputs: dict[str, Any]) -> Any:
-            made = Signal(np.ones(COUNT))
-            made.parts.append([[number] for number in range(5000)])
-            return made
-
-    graph = WorkflowGraph()
-    graph.add(Many())
-    (item,) = run(graph).outputs["Many0"]["output"]
-
-    assert item.array.sum() == COUNT
-    assert item.parts[2][4999] == [4999]
-
-
-class Catalogued(Signal):
-    """An object that refers to something large, which it does not take along."""
-
-    catalogue: Any = None
-
-    def __getstate__(self) -> Any:
-        return {"parts": self.parts}
-
-
-@needs_counts
-@needs_vars
-def test_a_large_container_that_an_object_refers_to_is_not_looked_through(
-    monkeypatch: Any,
-) -> None:
-    class Many(ProducerPE):
-        def __init__(self) -> None:
-            super().__init__()
-            self.catalogue = {number: [number] for number in range(5000)}
-
-        def _process(self, inputs: dict[str, Any]) -> Any:
-            made = Catalogued(np.ones(COUNT))
-            made.catalogue = self.catalogue
-            return made
-
-    listed: list[int] = []
-
-    def referents(value: Any) -> Any:
-        found = gc.get_referents(value)
-        listed.append(len(found))
-        return found
-
-    collector = SimpleNamespace(get_referents=referents)
-    monkeypatch.setattr(unreachable_buffers, "gc", collector)
-    box = Box(Catalogued, lambda item: item.array)
-    graph = WorkflowGraph()
-    graph.connect(Many(), "output", Sum(box), "input")
-
-    assert run(graph).outputs == {"Sum1": {"output": [(1.0, 1.0)]}}
-    assert 0 < max(listed, default=0) < 1000
