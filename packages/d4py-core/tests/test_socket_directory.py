@@ -123,6 +123,41 @@ class TestRemoval:
         assert [*place.iterdir()] == []  # removed as Python ends
 
 
+#: Finds the folder while Ctrl-C comes right after Python has created a file to test it.
+INTERRUPTED = """
+import os, signal, tempfile
+from dispel4py.files.socket_directory import temporary_folder
+
+class Interrupted:
+    def __getattr__(self, name):
+        return getattr(os, name)
+    def open(self, *arguments):
+        number = os.open(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+        return number
+
+tempfile._os = Interrupted()
+try:
+    temporary_folder()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_c4_an_interrupt_leaves_no_file_by_which_python_tests_the_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.stdout == "interrupted\n", done.stderr
+    assert [*tmp_path.iterdir()] == []
+
+
 @pytest.mark.skipif(not sys.platform.startswith(("linux", "darwin")), reason="no fork server")
 def test_c4_a_fork_server_has_its_socket_there_and_leaves_nothing(long_folder):
     code = (

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from dispel4py.processes.native_threads import fork_warnings_suppressed
-from dispel4py.processes.start_methods import stop_signals_blocked
 from dispel4py.standard_streams.output import write_all
+from dispel4py.stop_signals import stop_signals_blocked
 
 _OFLAG = 1
 #: Seconds between two checks of the copying process that this one still runs.

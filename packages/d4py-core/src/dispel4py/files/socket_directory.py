@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dispel4py.errors import OptionError
+from dispel4py.stop_signals import stop_signals_blocked
 
 #: Longest path of a Unix socket, and how much of it is kept for names in such a directory.
 _LONGEST_PATH, _NAMES_BYTES = 103, 23
@@ -43,7 +44,7 @@ class SocketDirectory:
         place, is_long = "any folder for temporary files", False
         self._maker = os.getpid()
         try:
-            place, is_long = tempfile.gettempdir(), _is_long(prefix, 2 * _RANDOM_BYTES)
+            place, is_long = temporary_folder(), _is_long(prefix, 2 * _RANDOM_BYTES)
             folder = _FALLBACK if is_long else place
             self.path = Path(folder, prefix + os.urandom(_RANDOM_BYTES).hex())
             # First: an interrupt that comes while it is made is raised when it is there.
@@ -77,20 +78,35 @@ class SocketDirectory:
         self.remove()
 
 
+def temporary_folder() -> str:
+    """Return the folder for temporary files, as `tempfile.gettempdir` does.
+
+    When that is called first it creates a file, to see whether it can, and a stop signal right
+    after that would leave the file.
+
+    Raises:
+        OSError: there is none.
+    """
+    with stop_signals_blocked():
+        return tempfile.gettempdir()
+
+
 def shorten_multiprocessing_paths() -> None:
     """Have multiprocessing create the directory for its sockets where their paths are short."""
     if not _is_long("pymp-", 8):
         return
-    before, tempfile.tempdir = tempfile.gettempdir(), _FALLBACK
-    try:
-        util.get_temp_dir()  # which it keeps for this process, and removes at its end
-    finally:
-        tempfile.tempdir = before
+    before = temporary_folder()
+    with stop_signals_blocked():
+        tempfile.tempdir = _FALLBACK
+        try:
+            util.get_temp_dir()  # which it keeps for this process, and removes at its end
+        finally:
+            tempfile.tempdir = before
 
 
 def _is_long(prefix: str, more: int) -> bool:
     """Return whether a path in TMPDIR is too long, of a prefix and as many more characters."""
-    name = os.path.join(tempfile.gettempdir(), prefix + more * "x")
+    name = os.path.join(temporary_folder(), prefix + more * "x")
     return len(os.fsencode(name)) > _LONGEST_PATH - _NAMES_BYTES
 
 

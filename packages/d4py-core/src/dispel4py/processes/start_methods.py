@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,11 +29,10 @@ from dispel4py.processes.native_threads import (
     has_threads_lost_by_fork,
     python_threads,
 )
+from dispel4py.stop_signals import stop_signals_blocked
 
 START_METHODS = ("fork", "forkserver", "spawn")
 _ON_LINUX = sys.platform == "linux"
-#: Signals that stop a program; they are blocked while processes are started.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Exit status of a process that was to become a worker, but whose import of the main script made it
 #: start a run.
 RAN_IN_IMPORT = 96
@@ -208,16 +206,6 @@ def _as_no_daemon() -> Iterator[None]:
     finally:
         if before:
             config["daemon"] = before
-
-
-@contextmanager
-def stop_signals_blocked() -> Iterator[None]:
-    """Return a context that blocks `STOP_SIGNALS`, in this process and in those started there."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,14 +16,13 @@ from multiprocessing import connection, current_process, parent_process
 from typing import Any
 
 from dispel4py.exceptions.unwinding import ignore_signal
+from dispel4py.files.socket_directory import temporary_folder
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
 from dispel4py.processes.one_time_claim import OneTimeClaim
 from dispel4py.processes.start_methods import (
-    STOP_SIGNALS,
     forget_inherited_fork_server,
-    stop_signals_blocked,
 )
 from dispel4py.processes.worker_exit import (
     begin_worker_process,
@@ -34,6 +32,7 @@ from dispel4py.processes.worker_exit import (
 from dispel4py.processes.worker_reports import ReportWriter
 from dispel4py.processes.zygote import leave_zygotes_to_parent
 from dispel4py.standard_streams.output import flush_standard_streams
+from dispel4py.stop_signals import STOP_SIGNALS
 
 
 class WorkerContext:
@@ -94,9 +93,8 @@ def run_worker(
     """
     leave_signals_to_parent()
     start_session()
-    with stop_signals_blocked(), suppress(OSError):  # there may be no folder that can be written
-        # Creates a file to test the folder, which a worker that is ended would leave there.
-        tempfile.gettempdir()
+    with suppress(OSError):  # there may be no folder that can be written
+        temporary_folder()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     forget_inherited_fork_server()
     leave_zygotes_to_parent()

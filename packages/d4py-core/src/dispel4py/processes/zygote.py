@@ -28,7 +28,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 from dispel4py.errors import RunError
-from dispel4py.processes.start_methods import stop_signals_blocked
+from dispel4py.stop_signals import stop_signals_blocked
 
 #: Length of a request, sent before it.
 _LENGTH = struct.Struct("<Q")

@@ -26,8 +26,9 @@ from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start, stop_signals_blocked
+from dispel4py.processes.start_methods import Start
 from dispel4py.processes.user_code_thread import describe_threads
+from dispel4py.stop_signals import stop_signals_blocked
 
 _LOG = get_logger("worker")
 
