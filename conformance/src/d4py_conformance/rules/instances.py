@@ -92,7 +92,10 @@ class InstanceRules(Suite):
         graph = chain(Numbers(), SendsHowItWasCopied())
         assert results(execute(graph, 2), "SendsHowItWasCopied1") == ["by pickle"] * 2
 
-    def test_i2_a_pe_may_hold_proxies_of_what_is_not_there(self, execute: Execute) -> None:
+    def test_i2_a_pe_may_hold_proxies_of_what_is_not_there(
+        self, execute: Execute, require: Require
+    ) -> None:
+        require("lifecycle")
         found = results(execute(chain(Numbers(), HoldsProxies()), 3), "HoldsProxies1")
         assert sorted(found) == [1, 2, 3]
 
