@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple
 
 import pytest
+from core_helpers.batch_graphs import outputs_of
 from core_helpers.keeping_pes import InDicts, Keeping
 
 from dispel4py import ProducerPE, WorkflowGraph, run
@@ -247,12 +248,7 @@ new_or_passed_on = pytest.mark.parametrize("is_new", [True, False], ids=["new", 
 def test_m2_what_a_pe_keeps_of_an_object_it_sent_is_its_own(
     keep: Any, is_new: bool, kind: type[Send], box: Box
 ) -> None:
-    graph = WorkflowGraph()
-    send, total = kind(box, keep, is_new), Sum(box)
-    graph.connect(Make(box), "output", send, "input")
-    graph.connect(send, "output", total, "input")
-
-    assert run(graph, inputs=3).outputs == {"Sum2": {"output": [(1.0, 1.0)] * 3}}
+    assert outputs_of(Make(box), kind(box, keep, is_new), Sum(box), inputs=3) == [(1.0, 1.0)] * 3
 
 
 class FromPool:
@@ -308,11 +304,7 @@ def test_m2_memory_that_an_object_gives_back_at_its_end_is_copied(
             return made
 
     box = Box(lambda array: None, lambda item: item.array)
-    graph = WorkflowGraph()
-    graph.connect(Grab(), "output", Sum(box), "input")
-    outputs = run(graph, inputs=4).outputs
-
-    assert outputs == {"Sum1": {"output": [(float(i), float(i)) for i in range(4)]}}
+    assert outputs_of(Grab(), Sum(box), inputs=4) == [(float(i), float(i)) for i in range(4)]
 
 
 def test_m2_two_arrays_of_one_memory_are_apart_in_a_copy() -> None:
@@ -326,10 +318,7 @@ def test_m2_two_arrays_of_one_memory_are_apart_in_a_copy() -> None:
         array += 1
 
     box = Box(Signal, lambda item: item.array)
-    graph = WorkflowGraph()
-    change = Send(box, change_one, is_new=False)
-    graph.connect(Twice(), "output", change, "input")
-    (item,) = run(graph).outputs["Send1"]["output"]
+    (item,) = outputs_of(Twice(), Send(box, change_one, is_new=False))
 
     assert (item.array[0], item.parts[2][0]) == (2.0, 1.0)
 
@@ -355,12 +344,7 @@ def test_m2_what_is_kept_of_an_object_may_lead_to_its_array_by_a_weak_reference(
         return find
 
     box = Box(Known, lambda item: item.array)
-    graph = WorkflowGraph()
-    send, total = Send(box, keep_known, is_new=True), Sum(box)
-    graph.connect(Make(box), "output", send, "input")
-    graph.connect(send, "output", total, "input")
-
-    assert run(graph).outputs == {"Sum2": {"output": [(1.0, 1.0)]}}
+    assert outputs_of(Make(box), Send(box, keep_known, is_new=True), Sum(box)) == [(1.0, 1.0)]
 
 
 class Cached:
@@ -413,12 +397,7 @@ def mobile(memory: Any) -> Any:
 def test_m2_what_a_pe_keeps_of_the_memory_of_an_object_is_its_own(
     box: Box, keep: Any, is_new: bool
 ) -> None:
-    graph = WorkflowGraph()
-    send, total = Send(box, keep, is_new), Sum(box)
-    graph.connect(Make(box), "output", send, "input")
-    graph.connect(send, "output", total, "input")
-
-    assert run(graph, inputs=3).outputs == {"Sum2": {"output": [(1.0, 1.0)] * 3}}
+    assert outputs_of(Make(box), Send(box, keep, is_new), Sum(box), inputs=3) == [(1.0, 1.0)] * 3
 
 
 class Labelled(np.ndarray[Any, Any]):
@@ -457,12 +436,8 @@ def test_m2_what_a_pe_keeps_of_an_array_that_unpickles_to_itself_is_its_own() ->
         def change(self, kept: Any) -> None:
             self.write("output", kept.label)
 
-    graph = WorkflowGraph()
-    send = Label(None)
-    graph.connect(Make(Box(Signal, lambda item: item.array)), "output", send, "input")
-    graph.connect(send, "output", Read(None), "input")
-
-    assert run(graph).outputs == {"Read2": {"output": [["LUGO"]]}}
+    box = Box(Signal, lambda item: item.array)
+    assert outputs_of(Make(box), Label(None), Read(None)) == [["LUGO"]]
 
 
 @pytest.mark.parametrize("is_writable", [True, False], ids=["writable", "read-only"])

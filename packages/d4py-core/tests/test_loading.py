@@ -495,7 +495,10 @@ def test_c7_a_module_that_is_executed_again_keeps_no_graph(tmp_path):
         ONE_GRAPH
         + textwrap.dedent(
             """
+            import weakref
+
             alone, used, numbers = Step(), Step(), [1]
+            gone = weakref.proxy(Step())
 
             def look():
                 return used
@@ -510,7 +513,8 @@ def test_c7_a_module_that_is_executed_again_keeps_no_graph(tmp_path):
 
         module = restore_module(*json.load(sys.stdin))
         release_graphs()
-        print(*[name for name in ("graph", "alone", "used", "numbers") if hasattr(module, name)])
+        print(*[name for name in ("graph", "alone", "used", "numbers", "gone")
+                 if name in vars(module)])
         print(module.look() is module.used)
         """
     )
@@ -521,4 +525,4 @@ def test_c7_a_module_that_is_executed_again_keeps_no_graph(tmp_path):
         text=True,
         check=True,
     )
-    assert found.stdout.split() == ["used", "numbers", "True"]
+    assert found.stdout.split() == ["used", "numbers", "gone", "True"]

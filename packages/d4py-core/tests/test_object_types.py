@@ -4,9 +4,10 @@ import weakref
 
 import pytest
 
-from dispel4py import run
+from dispel4py import ConsumerPE, ProducerPE, WorkflowGraph, run
 from dispel4py.loading import load_graph
 from dispel4py.object_types import is_of_type
+from dispel4py.utils import total_size
 
 
 class Unbound:
@@ -78,6 +79,42 @@ def workflow(tmp_path):
 
 def test_a_workflow_may_have_them_as_global_variables_and_attributes(workflow):
     assert run(workflow(WORKFLOW), inputs=2).outputs == {"Holds1": {"output": [1, 1]}}
+
+
+def test_they_have_a_size():
+    assert total_size([Unbound(), gone()]) > total_size([])
+
+
+def test_a_proxy_of_an_open_file_is_written_out(tmp_path):
+    class Proxy:
+        """Does all that a file does, and says that it is one."""
+
+        def __init__(self, file):
+            object.__setattr__(self, "file", file)
+
+        def __getattribute__(self, name):
+            return getattr(object.__getattribute__(self, "file"), name)
+
+        __class__ = property(lambda self: type(object.__getattribute__(self, "file")))
+
+    class Logs(ConsumerPE):
+        def _preprocess(self):
+            self.log_file = Proxy(kept[0])
+
+        def _process(self, data):
+            self.log_file.write(f"{data}\n")
+
+    with open(tmp_path / "log.txt", "w", encoding="utf-8") as file:
+        kept = [file]
+        graph = WorkflowGraph()
+        graph.connect(Numbers(), "output", Logs(), "input")
+        run(graph, inputs=2)
+        assert (tmp_path / "log.txt").read_text(encoding="utf-8") == "1\n1\n"
+
+
+class Numbers(ProducerPE):
+    def _process(self, inputs):
+        return 1
 
 
 def test_a_pe_that_fails_may_have_them(workflow):

@@ -139,6 +139,8 @@ def test_by_default_workers_are_paused_between_bursts_and_do_not_flap(execute, t
     graph.connect(ScaledBursts(tmp_path), "output", ScaledWaits(tmp_path), "input")
     stats = execute(graph, BURSTS, observers=[Scaling(tmp_path)]).stats
     numbers = [n for n, _ in itertools.groupby(point.active for point in stats.scaling)]
+    assert max(numbers) == WORKERS
+    assert min(numbers[1:]) <= 2, "no worker was paused between bursts"
     assert stats.worker_seconds < WORKERS * stats.seconds
     rises = [after > before for before, after in itertools.pairwise(numbers)]
     turns = sum(a != b for a, b in itertools.pairwise(rises))

@@ -193,7 +193,7 @@ def release_graphs() -> None:
     for module in _EXECUTED:
         names = vars(sys.modules[module])
         for name in [*names]:
-            if name not in used and isinstance(names[name], GenericPE | WorkflowGraph):
+            if name not in used and is_of_type(names[name], GenericPE | WorkflowGraph):
                 del names[name]
     _EXECUTED.clear()
 

@@ -10,6 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.object_types import is_of_type
 from dispel4py.workflow_graph import WorkflowGraph
 
 __all__ = [
@@ -95,15 +96,19 @@ def total_size(obj: Any) -> int:
 
 
 def _parts(obj: Any) -> Iterator[Any]:
-    if isinstance(obj, str | bytes | bytearray | type | ModuleType | FunctionType):
+    if is_of_type(obj, str | bytes | bytearray | type | ModuleType | FunctionType):
         return
-    if isinstance(obj, dict):
+    if is_of_type(obj, dict):
         yield from obj.keys()
         yield from obj.values()
-    elif isinstance(obj, list | tuple | set | frozenset | deque):
+    elif is_of_type(obj, list | tuple | set | frozenset | deque):
         yield from obj
-    if hasattr(obj, "__dict__"):
-        yield obj.__dict__
+    try:
+        attributes = obj.__dict__
+    except Exception:  # it has none, or is a proxy of what is not there
+        pass
+    else:
+        yield attributes
     for kind in type(obj).__mro__:
         if "__slots__" in vars(kind):
             for slot in vars(kind).values():

@@ -147,11 +147,11 @@ def flush_open_files() -> None:
 def _is_open_file(value: object) -> bool:
     """Return whether an object is an open file that may have buffered data."""
     zipfile = sys.modules.get("zipfile")
-    if zipfile is not None and is_of_type(value, zipfile.ZipFile):
-        return value.fp is not None and value.mode != "r"
-    try:
-        return is_of_type(value, io.IOBase) and not value.closed and value.writable()
-    except Exception:  # detached, or of a class of the user's own
+    try:  # not by the type: a proxy of a file is to be flushed, too
+        if zipfile is not None and isinstance(value, zipfile.ZipFile):
+            return value.fp is not None and value.mode != "r"
+        return isinstance(value, io.IOBase) and not value.closed and value.writable()
+    except Exception:  # detached, of a class of the user's own, or a proxy of what is not there
         return False
 
 

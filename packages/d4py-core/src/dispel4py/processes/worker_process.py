@@ -21,9 +21,7 @@ from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
 from dispel4py.processes.one_time_claim import OneTimeClaim
-from dispel4py.processes.start_methods import (
-    forget_inherited_fork_server,
-)
+from dispel4py.processes.start_methods import forget_inherited_fork_server
 from dispel4py.processes.worker_exit import (
     begin_worker_process,
     end_worker_process,
@@ -94,7 +92,7 @@ def run_worker(
     leave_signals_to_parent()
     start_session()
     with suppress(OSError):  # there may be no folder that can be written
-        temporary_folder()
+        temporary_folder()  # found now, it is not looked for when the worker may be ended
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     forget_inherited_fork_server()
     leave_zygotes_to_parent()
