@@ -52,6 +52,22 @@ class Numbers(ProducerPE):
         return self.counter
 
 
+class CountsPickling:
+    """Counts how often it was pickled, in its pickle."""
+
+    def __init__(self, pickled=0, text="of a pickle that is not short " * 100):
+        self.pickled = pickled
+        self.text = text
+
+    def __reduce__(self):
+        return CountsPickling, (self.pickled + 1, self.text)
+
+
+class SendsCounting(ProducerPE):
+    def _process(self, inputs):
+        return CountsPickling()
+
+
 class Relay(IterativePE):
     def __init__(self, instances=1):
         super().__init__()
@@ -246,6 +262,23 @@ class Arrays(ProducerPE):
     def _process(self, inputs):
         self.array += 1
         return {"data": self.array}
+
+
+class WritesFromThreads(ProducerPE):
+    """Writes large arrays from four threads at once, each full of one number."""
+
+    def _process(self, inputs):
+        threads = [Thread(target=self.write_some, args=(first,)) for first in range(0, 40, 10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def write_some(self, first):
+        import numpy
+
+        for number in range(first, first + 10):
+            self.write("output", numpy.full(200_000, number))
 
 
 class AddsInPlace(IterativePE):

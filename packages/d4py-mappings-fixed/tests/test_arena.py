@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from threading import Thread
 
 import pytest
 from hypothesis import given, settings
@@ -73,4 +74,51 @@ def test_an_arena_takes_no_large_part_of_a_limited_address_space(
 def test_c4_an_arena_has_no_name_that_could_be_left_behind() -> None:
     file = ArenaFile()
     assert os.fstat(file.fd).st_nlink == 0
+    file.close()
+
+
+def test_a_finalizer_may_put_data_while_a_block_is_being_allocated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = ArenaFile(SMALL)
+    arena = Arena(file)
+    reserve, offsets = arena_file._reserve, []
+
+    def interrupted(fd: int, offset: int, size: int) -> None:
+        offsets.append(arena.put(memoryview(b"inner")))
+        arena.release(first)
+        reserve(fd, offset, size)
+
+    first = arena.put(memoryview(b"first"))
+    assert first == 0
+    monkeypatch.setattr(arena_file, "_reserve", interrupted)
+    outer = arena.put(memoryview(bytes(SMALL.step_bytes)))
+    assert outer == 64
+    assert offsets == [None]
+    assert arena.put(memoryview(b"next")) == 0  # the first was freed by the finalizer
+    file.close()
+
+
+def test_threads_never_get_the_same_block() -> None:
+    file = ArenaFile(SMALL)
+    arena = Arena(file)
+    mixed: list[int] = []
+
+    def put_and_check(number: int) -> None:
+        data = bytes([number]) * 5000
+        for _ in range(500):
+            offset = arena.put(memoryview(data))
+            if offset is None:
+                continue
+            if arena.memory[offset : offset + 5000] != data:
+                mixed.append(number)
+            arena.release(offset)
+
+    threads = [Thread(target=put_and_check, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert mixed == []
+    assert arena.is_empty
     file.close()

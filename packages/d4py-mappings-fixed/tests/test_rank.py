@@ -268,6 +268,8 @@ def test_m6_m7_items_do_not_wait_for_others_that_a_root_makes_only_after_its_pau
 class UnansweredLink:
     """The frames of a rank one of whose receivers sends no credits; others send them at once."""
 
+    keep = None
+
     def __init__(self, frames, stuck):
         self.arriving = deque(frames)
         self.stuck = stuck

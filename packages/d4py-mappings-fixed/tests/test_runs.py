@@ -28,6 +28,20 @@ def test_m2_arrays_arrive_where_the_system_makes_no_shared_memory(
     assert execute(graph, 5).outputs["KeptArrays2"]["output"] == expected
 
 
+def test_m2_an_item_is_pickled_once_for_each_hop(execute, flows, chain):
+    graph = chain(flows.SendsCounting(), flows.Relay(), flows.Relay())
+    result = execute(graph, 3)
+    assert [item.pickled for item in result.outputs["Relay2"]["output"]] == [3, 3, 3]
+
+
+def test_m2_arrays_that_threads_of_a_pe_write_are_whole(execute, flows, chain):
+    pytest.importorskip("numpy")
+    result = execute(chain(flows.WritesFromThreads(), flows.Relay()), 1)
+    arrived = result.outputs["Relay1"]["output"]
+    assert sorted(array[0] for array in arrived) == [*range(40)]
+    assert all((array == array[0]).all() for array in arrived)
+
+
 class TestInstances:
     def test_i1_numprocesses_is_the_number_of_processes(self, execute, flows, chain):
         graph = chain(flows.Numbers(), flows.Instances(3))

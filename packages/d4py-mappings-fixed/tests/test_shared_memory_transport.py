@@ -8,7 +8,9 @@ import socket
 import sys
 import weakref
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from itertools import pairwise
+from pickle import PickleBuffer
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
+from dispel4py.engine.pickled_items import pickling_copier
+from dispel4py.engine.sizes import ByteCounter
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
 
@@ -25,6 +29,17 @@ from dispel4py.shared_memory.limits import SharedMemoryLimits
 needs_counts = pytest.mark.skipif(
     not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="this Python has no GIL"
 )
+needs_numpy = pytest.mark.skipif(not find_spec("numpy"), reason="NumPy is not installed")
+
+
+class HasBuffer:
+    """Keeps large data out of its pickle."""
+
+    def __init__(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HasBuffer, (PickleBuffer(self.buffer),)
 
 
 class Ranks:
@@ -367,3 +382,73 @@ def test_c4_the_caller_keeps_no_shared_memory(execute: Any, flows: Any, chain: A
     ]
     assert array.nbytes > 1 << 20
     assert arenas() <= before
+
+
+class TestKeptBlocks:
+    """Buffers of items that are pickled when they are written."""
+
+    def write(self, pair: Ranks, item: Any) -> Any:
+        return pickling_copier(pair.ranks[0].keep)(item, ByteCounter())
+
+    @needs_numpy
+    def test_an_array_is_sent_from_where_it_was_copied_to(self, pair: Ranks) -> None:
+        import numpy
+
+        array = numpy.arange(100_000)
+        written = self.write(pair, array)
+        array[:] = 0
+        (size,) = pair.arenas[0]._sizes.values()
+        assert size == array.nbytes
+        pair.send(0, [written])
+        del written
+        (received,) = pair.receive(1)
+        assert list(pair.arenas[0]._sizes) == [0]
+        assert received.sum() == 100_000 * 99_999 // 2
+        pair.arenas[0].memory[:8] = b"\7" + bytes(7)
+        assert received[0] == 7  # it is still there
+        del received
+        pair.report_released()
+        assert pair.blocks == [False, False]
+
+    @needs_numpy
+    def test_what_is_no_array_is_copied_by_the_receiver(self, pair: Ranks) -> None:
+        pair.send(0, [self.write(pair, HasBuffer(bytearray(100_000)))])
+        assert pair.blocks == [True, False]
+        (received,) = pair.receive(1)
+        assert type(received.buffer) is bytearray
+        pair.report_released()
+        assert pair.blocks == [False, False]
+
+    @needs_numpy
+    def test_the_block_of_an_item_that_is_never_sent_is_freed(self, pair: Ranks) -> None:
+        import numpy
+
+        written = self.write(pair, numpy.ma.masked_less(numpy.arange(100_000), 7))
+        assert pair.blocks == [True, False]
+        del written
+        assert pair.blocks == [False, False]
+
+    @needs_numpy
+    def test_c6_items_for_which_there_is_no_room_are_copied_twice(self) -> None:
+        import numpy
+
+        ranks = Ranks(2, SharedMemoryLimits(arena_bytes=1 << 20, step_bytes=1 << 18))
+        written = [self.write(ranks, numpy.full(10_000, number)) for number in range(30)]
+        assert sum(ranks.arenas[0]._sizes.values()) <= 1 << 20
+        for number in range(30):
+            ranks.send(0, [written.pop(0)])
+            assert ranks.receive(1)[0][0] == number
+            ranks.report_released()
+        assert ranks.blocks == [False, False]
+        ranks.close()
+
+    @needs_numpy
+    def test_m5_a_process_that_a_pe_forks_does_not_write_over_blocks(self, pair: Ranks) -> None:
+        import numpy
+
+        child = os.fork()
+        if child == 0:
+            self.write(pair, numpy.full(100_000, 7))
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not any(pair.arenas[0].memory[:800_000])

@@ -23,7 +23,7 @@ from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
-from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
+from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter, unpickled_bytes
 from dispel4py.engine.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
@@ -37,14 +37,23 @@ _ADVICE = "send plain data, and open files, locks and connections in preprocess(
 Copier = Callable[[Any], Any]
 #: A copier that also counts the bytes of the item.
 CountingCopier = Callable[[Any, ByteCounter], Any]
+#: Makes what is sent of a pickle and its buffers, of which nothing else is to be used any more.
+Pack = Callable[[bytes, list[memoryview]], Any]
+#: Objects with a shorter pickle take less time to make again than to send as a pickle of their own.
+_SHORT = 512
 
 
-def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
+def copy_item(
+    item: Any,
+    counter: ByteCounter | None = None,
+    pack: Pack | None = None,
+) -> Any:
     """Return a copy that shares no mutable state with an item; its arrays are writable.
 
     Args:
         item: the item.
         counter: counts the bytes of the item.
+        pack: takes large arrays, and what has no simpler copy, instead of making it again.
 
     Raises:
         ItemError: neither pickle nor `copy_locally` can copy the item.
@@ -65,11 +74,11 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
         else:
             flat = copy_nested(item, IMMUTABLE_INSIDE)
     else:
-        return _copy_object(item, kind, counter)
+        return _copy_object(item, kind, counter, pack)
     if flat is None:
         if counter is not None:
             counter.has_trees = True
-        return _copy_any(item, counter)
+        return _copy_any(item, counter, pack)
     if counter is not None:
         if counter.to_come:  # as `ByteCounter.add`, without a call
             counter.to_come -= 1
@@ -79,15 +88,16 @@ def copy_item(item: Any, counter: ByteCounter | None = None) -> Any:
     return flat
 
 
-def _copy_object(item: Any, kind: type, counter: ByteCounter | None) -> Any:
+def _copy_object(item: Any, kind: type, counter: ByteCounter | None, pack: Pack | None) -> Any:
     """Return a copy of an item of another type."""
     if is_numpy_scalar(kind):
         return item
-    if is_array(item) and not has_fields(item):
+    is_plain = is_array(item) and not has_fields(item)
+    if is_plain and (pack is None or item.nbytes < LARGE_BYTES):
         if counter is not None:
             counter.bytes += item.nbytes
         return item.copy(order="K")
-    return _copy_any(item, counter)
+    return _copy_any(item, counter, pack)
 
 
 def share_item(item: Any, counter: ByteCounter | None = None) -> Any:
@@ -111,20 +121,22 @@ def counting(copier: Copier) -> CountingCopier:
     return copy_and_count
 
 
-def _copy_any(item: Any, counter: ByteCounter | None) -> Any:
+def _copy_any(item: Any, counter: ByteCounter | None, pack: Pack | None) -> Any:
     if add_imported_types():
-        return copy_item(item, counter)
+        return copy_item(item, counter, pack)
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = dumps(item, buffers.append)
+        if counter is not None:
+            counter.bytes += unpickled_bytes(data)
         if not buffers:
-            if counter is not None:
-                counter.bytes += unpickled_bytes(data)
-            return pickle.loads(data)
+            return pickle.loads(data) if pack is None or len(data) < _SHORT else pack(data, [])
         views = [buffer.raw() for buffer in buffers]
         if counter is not None:
-            counter.bytes += unpickled_bytes(data) + sum(view.nbytes for view in views)
-        return pickle.loads(data, buffers=map(bytearray, views))
+            counter.bytes += sum(view.nbytes for view in views)
+        return (
+            pickle.loads(data, buffers=map(bytearray, views)) if pack is None else pack(data, views)
+        )
     except BaseException as error:  # a user's __reduce__ may raise anything
         reraise_foreign(error)
         return _copy_unpicklable(item, counter)

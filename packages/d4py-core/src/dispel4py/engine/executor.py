@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import GenericPE
 from dispel4py.engine.call_context import ContextRunner
-from dispel4py.engine.copying import Copier, copy_item
+from dispel4py.engine.copying import Copier, CountingCopier, copy_item
 from dispel4py.engine.inputs import Batch, CallRange, take_calls
 from dispel4py.engine.item_ids import InstanceSnapshot
 from dispel4py.engine.log_lines import Log, LogLines
@@ -32,6 +32,7 @@ from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.ordered.runner import OrderedRunner
 from dispel4py.engine.outlets import Receiver
 from dispel4py.engine.output_table import OutputHandler, OutputTable
+from dispel4py.engine.pickled_items import all_leave
 from dispel4py.engine.plan import Plan
 from dispel4py.engine.replay import CallOffset
 from dispel4py.engine.runner import Runner
@@ -58,6 +59,8 @@ class Executor:
         is_local: returns whether (PE number, instance) is local; None if all are.
         rank: number of this process.
         copier: copies written items.
+        sending_copier: copies what is written by PEs of which all output leaves the process
+            (`engine.pickled_items`); None for `copier`.
         on_error: see `dispel4py.engine.runner_options.OnError`.
         log: gets what PEs log.
         on_batch_end: called between batches, at least about every `EngineLimits.batch_seconds`;
@@ -89,6 +92,7 @@ class Executor:
         is_local: Callable[[int, int], bool] | None = None,
         rank: int = 0,
         copier: Copier = copy_item,
+        sending_copier: CountingCopier | None = None,
         on_error: OnError = raise_error,
         log: Log | None = None,
         on_batch_end: Callable[[], bool] | None = None,
@@ -135,6 +139,7 @@ class Executor:
             has_groups=self._has_groups,
             counts=meter is not None,
         )
+        self._is_local, self._sending_copier = is_local, sending_copier
         self._call_counters: dict[int, ByteCounter] = {}
         self._closed: list[tuple[tuple[int, int], Runner]] = []
         self.stack = WorkStack()
@@ -236,8 +241,17 @@ class Executor:
             make = OrderedRunner
         elif planned.with_ids or planned.seeks:
             make = ContextRunner
+        copier = self._sending_copier
+        if self._is_local is None or not all_leave(self.plan, planned, self._is_local):
+            copier = None
         return make(
-            planned, instance, self._on_written, self._options, first=first, restored=restored
+            planned,
+            instance,
+            self._on_written,
+            self._options,
+            first=first,
+            restored=restored,
+            copier=copier,
         )
 
     def _prepare_runner(self, runner: Runner) -> None:

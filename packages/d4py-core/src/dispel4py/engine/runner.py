@@ -21,7 +21,7 @@ from dispel4py.engine.batch_progress import BatchProgress
 from dispel4py.engine.batch_writer import BatchWriter
 from dispel4py.engine.call_loop import SEVERAL, CallLoop
 from dispel4py.engine.call_monitor import CallMonitor
-from dispel4py.engine.copying import counting
+from dispel4py.engine.copying import CountingCopier, counting
 from dispel4py.engine.detaching import detach_closed, detach_in_children
 from dispel4py.engine.forked_children import end_child
 from dispel4py.engine.immutable_types import add_imported_types
@@ -60,6 +60,7 @@ class Runner:
             ones.
         restored: the state of an instance, preprocessed already, as another process has left it, or
             as `snapshot` has returned it; None makes a copy of the plan's PE.
+        copier: copies what the PE writes; None for the copier of the options.
 
     Attributes:
         written: output name → list of written items; it is emptied in place.
@@ -88,6 +89,7 @@ class Runner:
         *,
         first: Runner | None = None,
         restored: GenericPE | InstanceSnapshot | None = None,
+        copier: CountingCopier | None = None,
     ) -> None:
         self.planned = planned
         self.instance = instance
@@ -125,7 +127,7 @@ class Runner:
             restored, _, self._origin, state = restored
         self._stream = InstanceStream(options.seed, self._origin, state)
         self._watch = InstanceWatch(planned, self.stats, strict=options.strict)
-        self._copier = counting(options.copier)
+        self._copier = copier or counting(options.copier)
         make_writer = PEWriter if planned.batch is None else BatchWriter
         self._writer = make_writer(
             planned,

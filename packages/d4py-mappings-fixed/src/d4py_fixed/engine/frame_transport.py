@@ -11,11 +11,16 @@ from typing import Protocol
 
 from d4py_fixed.engine.frames import Frame, from_parts, to_parts
 from d4py_fixed.engine.transport import Transport
+from dispel4py.engine.pickled_items import Keep, copy_buffer
 from dispel4py.errors import ItemError
 
 
 class FrameTransport(Protocol):
     """Carries frames between ranks; see `Transport` for what else holds."""
+
+    @property
+    def keep(self) -> Keep | None:
+        """Copies a large buffer for a frame to be sent later; None if items are not pickled."""
 
     def send(self, rank: int, frame: Frame) -> int:
         """Send a frame to a rank; return its size in bytes, 0 if that is not known.
@@ -38,9 +43,19 @@ class EncodedFrames:
     Args:
         transport: carries them.
         describe: returns the names of a rank's instances, for messages.
+        keep: see `FrameTransport`.
+
+    Attributes:
+        keep: see the arguments.
     """
 
-    def __init__(self, transport: Transport, describe: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        describe: Callable[[int], str],
+        keep: Keep = copy_buffer,
+    ) -> None:
+        self.keep = keep
         self._transport = transport
         self._describe = describe
 

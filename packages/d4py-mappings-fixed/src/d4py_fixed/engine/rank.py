@@ -44,6 +44,7 @@ from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import skip_item
 from dispel4py.engine.inputs import CallRange
+from dispel4py.engine.pickled_items import pickling_copier
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
 
@@ -116,6 +117,9 @@ class Rank:
             clock,
             {pe.index: pe.batch.size for pe in self._plan.pes if pe.batch is not None},
         )
+        sending_copier = None
+        if frames.keep is not None and not share_items:
+            sending_copier = pickling_copier(frames.keep)
         self._pauses = RootPauses(placement, rank, frames.send)
         has_flusher = any_thread and bool(self._calls)
         make_executor = EnteredExecutor if has_flusher else Executor
@@ -125,6 +129,7 @@ class Rank:
             is_local=lambda pe, instance: placement.rank_of[pe, instance] == rank,
             rank=rank,
             copier=self._copier,
+            sending_copier=sending_copier,
             on_error=self._on_error,
             log=self._log,
             on_batch_end=self._on_batch_end,

@@ -22,6 +22,7 @@ from d4py_fixed.engine.transport import Transport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
 from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.pickled_items import copy_buffer
 from dispel4py.engine.plan import Ancestors, make_plan
 from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
@@ -236,12 +237,13 @@ class RankSpec(NamedTuple):
         times = Counter(pe for (pe, _), rank in self.rank_of.items() if rank == self.rank)
         plan = self.bundle.load(CODEC, times, last=True)
         placement = Placement(plan, self.ranks, self.rank_of)
+        keep = transport.keep if isinstance(transport, SharedMemoryTransport) else copy_buffer
         try:
             with imported_exempt() if in_worker else nullcontext():
                 Rank(
                     placement,
                     self.rank,
-                    EncodedFrames(transport, placement.describe),
+                    EncodedFrames(transport, placement.describe, keep),
                     self.on_error,
                     self.share_items,
                     self.observed,

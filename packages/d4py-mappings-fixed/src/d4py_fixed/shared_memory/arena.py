@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from threading import Lock
 from typing import Self
 
 from dispel4py.shared_memory.arena_file import ArenaFile, ArenaMemory
@@ -11,18 +14,24 @@ _ALIGNMENT = 64
 
 
 class Arena:
-    """A first-fit allocator of blocks; used by the rank that the arena belongs to.
+    """A first-fit allocator of blocks; used by the rank that the arena belongs to, by any thread.
 
     Args:
         file: the arena's file.
+
+    Attributes:
+        memory: the arena.
     """
 
     def __init__(self, file: ArenaFile) -> None:
         self._arena = ArenaMemory(file)
-        self._memory = memoryview(self._arena.memory)
+        self.memory = memoryview(self._arena.memory)
         # (offset, size), by offset.
         self._free: list[tuple[int, int]] = [(0, file.limits.arena_bytes)]
         self._sizes: dict[int, int] = {}
+        self._released: deque[int] = deque()
+        self._lock = Lock()
+        self._pid = os.getpid()
 
     @classmethod
     def of(cls, file: ArenaFile | None) -> Self | None:
@@ -35,11 +44,32 @@ class Arena:
     @property
     def is_empty(self) -> bool:
         """Whether no block is in use."""
-        return not self._sizes
+        return len(self._released) == len(self._sizes)
 
     def put(self, data: memoryview) -> int | None:
-        """Copy bytes into a block and return its offset; None if there is no room."""
-        size = -(-data.nbytes // _ALIGNMENT) * _ALIGNMENT
+        """Copy bytes into a block and return its offset.
+
+        Returns:
+            None if there is no room; while another thread, or code that a finalizer of this one
+            interrupts, is doing the same; or in a process that this one has forked.
+        """
+        if os.getpid() != self._pid or not self._lock.acquire(blocking=False):
+            return None
+        try:
+            while self._released:
+                self._free_block(self._released.popleft())
+            offset = self._allocate(-(-data.nbytes // _ALIGNMENT) * _ALIGNMENT)
+        finally:
+            self._lock.release()
+        if offset is not None:
+            self.memory[offset : offset + data.nbytes] = data.cast("B")
+        return offset
+
+    def release(self, offset: int) -> None:
+        """Free a block; a finalizer may call this at any time."""
+        self._released.append(offset)
+
+    def _allocate(self, size: int) -> int | None:
         i = next((i for i, (_, room) in enumerate(self._free) if room >= size), None)
         if i is None:
             return None
@@ -48,11 +78,9 @@ class Arena:
             return None
         self._free[i : i + 1] = [(offset + size, room - size)] if room > size else []
         self._sizes[offset] = size
-        self._memory[offset : offset + data.nbytes] = data.cast("B")
         return offset
 
-    def release(self, offset: int) -> None:
-        """Free a block."""
+    def _free_block(self, offset: int) -> None:
         size = self._sizes.pop(offset)
         i = next((i for i, (o, _) in enumerate(self._free) if o > offset), len(self._free))
         self._free.insert(i, (offset, size))

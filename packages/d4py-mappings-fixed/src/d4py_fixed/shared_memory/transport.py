@@ -15,9 +15,12 @@ from ctypes import addressof
 from time import monotonic
 from typing import Any
 
-from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts, Transport
+from d4py_fixed.engine.transport import MessageParts, Transport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks, ReadBlocks
+from d4py_fixed.shared_memory.kept_blocks import KeptBlocks
+from dispel4py.engine.pickled_items import Kept, copy_buffer
+from dispel4py.engine.sizes import LARGE_BYTES
 from dispel4py.engine.unreachable_items import PrivateMemory, block_of, is_array
 from dispel4py.shared_memory.arena_file import ArenaFile
 
@@ -55,23 +58,37 @@ class SharedMemory:
         opened: Mapping[int, Container[int]] | None = None,
     ) -> None:
         self.arena = arena
+        self._kept = None if arena is None else KeptBlocks(arena)
         self.files = files
         self.lenders: dict[int, None] = {}
         self._opened = opened
         self._borrowed: dict[int, BorrowedBlocks | ReadBlocks] = {}
         self._lent: dict[int, PrivateMemory] = {}
 
-    def put(self, view: memoryview, receiver: int) -> int | None:
+    def keep(self, view: memoryview) -> Kept:
+        """Return a copy of a large buffer for a frame to be sent later."""
+        if self._kept is None:
+            return copy_buffer(view)
+        return self._kept.keep(view, may_stay=_may_stay(view.obj))
+
+    def put(self, view: memoryview, receiver: int) -> tuple[int, bool] | None:
         """Return the handle of a block that holds a large part of a frame; None without room.
 
         Args:
             view: the part.
             receiver: the rank to which the frame is sent.
+
+        Returns:
+            The handle, and whether the part may stay in the block; None if there is no room.
         """
-        if self.arena is None:
+        if self._kept is None or self.arena is None:
             return None
+        if (kept := self._kept.take(view)) is not None:
+            return kept
         handle = self._lend(view, receiver) if self._borrowed else None
-        return self.arena.put(view) if handle is None else handle
+        if handle is None:
+            handle = self.arena.put(view)
+        return None if handle is None else (handle, _may_stay(view.obj))
 
     def _lend(self, view: memoryview, receiver: int) -> int | None:
         """Return the handle of the borrowed block that a part is in; None if it is to be copied."""
@@ -160,6 +177,10 @@ class SharedMemoryTransport:
         self._memory = memory
         self._apart = apart
 
+    def keep(self, view: memoryview) -> Kept:
+        """Return a copy of a large buffer for a frame to be sent later."""
+        return self._memory.keep(view)
+
     def send(self, rank: int, parts: MessageParts) -> None:
         if rank in self._apart:
             self._inner.send(rank, parts)
@@ -167,12 +188,13 @@ class SharedMemoryTransport:
         positions, rest = bytearray(), []
         for part in parts:
             view = memoryview(part)
-            handle = self._memory.put(view, rank) if view.nbytes >= LARGE_BYTES else None
-            if handle is None:
+            place = self._memory.put(view, rank) if view.nbytes >= LARGE_BYTES else None
+            if place is None:
                 rest.append(part)
                 positions += _POSITION.pack(0, 0, False)
             else:
-                positions += _POSITION.pack(handle, view.nbytes, _may_stay(view.obj))
+                handle, may_stay = place
+                positions += _POSITION.pack(handle, view.nbytes, may_stay)
         released = _encode_released(self._memory.take_released(rank))
         self._inner.send(rank, [released + positions, *rest])
 

@@ -25,7 +25,12 @@ class ThreadTransport:
     Args:
         inboxes: of all ranks and the driver, by number.
         rank: number of the rank.
+
+    Attributes:
+        keep: see `FrameTransport`.
     """
+
+    keep = None
 
     def __init__(self, inboxes: Sequence[Inbox], rank: int) -> None:
         self._inboxes = inboxes

@@ -1,0 +1,184 @@
+"""Items that all leave the process: pickled once, when they are written."""
+
+import pickle
+from types import SimpleNamespace
+
+import pytest
+
+from dispel4py import IterativePE, ProducerPE, WorkflowGraph
+from dispel4py.core import GenericPE
+from dispel4py.engine.pickled_items import PickledItem, all_leave, copy_buffer, pickling_copier
+from dispel4py.engine.plan import make_plan
+from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter
+from dispel4py.errors import ItemError
+
+#: Longer than what is made again at once.
+TEXT = "of a pickle that is not short " * 100
+
+
+class Numbers(ProducerPE):
+    def _process(self, inputs):
+        return 1
+
+
+class Relay(IterativePE):
+    def _process(self, data):
+        return data
+
+
+class TwoOutputs(GenericPE):
+    def __init__(self):
+        super().__init__()
+        self._add_output("left")
+        self._add_output("right")
+
+    def process(self, inputs):
+        return {"left": 1, "right": 2}
+
+
+class WithIds(Relay):
+    """Uses the ids of its items, so that those of PEs upstream have some as well."""
+
+    item_ids = True
+
+
+class TestCopies:
+    def copy(self, item):
+        return pickling_copier(copy_buffer)(item, ByteCounter())
+
+    def test_m2_what_a_pe_does_to_an_item_after_writing_it_is_not_sent(self):
+        item = SimpleNamespace(text=TEXT, values=[1, 2])
+        copy = self.copy(item)
+        item.values.append(3)
+        assert isinstance(copy, PickledItem)
+        assert pickle.loads(pickle.dumps([copy]))[0].values == [1, 2]
+
+    def test_m2_large_buffers_are_copied_once_and_come_back_writable(self):
+        numpy = pytest.importorskip("numpy")
+        array = numpy.zeros(LARGE_BYTES, "u1")
+        array.flags.writeable = False
+        kept = []
+
+        def keep(view):
+            kept.append(bytearray(view))
+            return kept[-1]
+
+        copy = pickling_copier(keep)(array, ByteCounter())
+        buffers = []
+        data = pickle.dumps(copy, protocol=5, buffer_callback=buffers.append)
+        received = pickle.loads(data, buffers=[buffer.raw() for buffer in buffers])
+        received[0] = 7
+        (block,) = kept
+        assert block[0] == 7
+        assert array[0] == 0
+
+    @pytest.mark.parametrize("size", [10, LARGE_BYTES // 8 - 1])
+    def test_small_arrays_are_copied_as_arrays(self, size):
+        numpy = pytest.importorskip("numpy")
+        array = numpy.arange(float(size))
+        copy = self.copy(array)
+        assert type(copy) is numpy.ndarray
+        assert not numpy.shares_memory(copy, array)
+
+    @pytest.mark.parametrize(
+        "item",
+        [{"a": 1}, [1, [2, 3]], {1, 2}, SimpleNamespace(x=1), bytearray(b"few")],
+        ids=lambda item: type(item).__name__,
+    )
+    def test_small_items_are_made_again_at_once(self, item):
+        copy = self.copy(item)
+        assert copy == item
+        assert copy is not item
+
+    def test_items_that_pickle_refuses_are_copied_as_before(self):
+        item = SimpleNamespace(text=TEXT, call=lambda: 7)
+        copy = self.copy(item)
+        assert copy is not item
+        assert copy.call() == 7
+
+    def test_m2_an_item_that_cannot_be_copied_is_refused_when_it_is_written(self):
+        with pytest.raises(ItemError, match="because of attribute 'pipe'"):
+            self.copy(SimpleNamespace(text=TEXT, pipe=(number for number in [1])))
+
+    def test_c6_its_bytes_are_counted(self):
+        pytest.importorskip("numpy")
+        import numpy
+
+        for item, least in (
+            (SimpleNamespace(text=TEXT), len(TEXT)),
+            (numpy.ma.masked_less(numpy.zeros(100_000), 1), 900_000),
+        ):
+            counter = ByteCounter()
+            pickling_copier(copy_buffer)(item, counter)
+            assert least <= counter.bytes < 2 * least
+
+
+class TestWhetherAllLeave:
+    """Other PEs are in other processes, unless a test has it otherwise."""
+
+    def leaves(self, graph, local=(), number=0):
+        plan, here = make_plan(graph), {(number, 0), *local}
+        return all_leave(plan, plan.pes[number], lambda pe, instance: (pe, instance) in here)
+
+    def chain(self, last, source=None):
+        graph = WorkflowGraph()
+        source = source or Numbers()
+        graph.connect(source, next(iter(source.outputconnections)), last, "input")
+        return graph
+
+    def test_results_leave(self):
+        graph = WorkflowGraph()
+        graph.add(Numbers())
+        assert self.leaves(graph)
+
+    def test_items_for_another_process_leave(self):
+        assert self.leaves(self.chain(Relay()))
+
+    def test_items_for_this_process_do_not(self):
+        assert not self.leaves(self.chain(Relay()), local=[(1, 0)])
+
+    def test_items_that_may_be_for_an_instance_in_this_process_do_not(self):
+        relay = Relay()
+        relay.numprocesses = 3
+        assert self.leaves(self.chain(relay))
+        assert not self.leaves(self.chain(relay), local=[(1, 2)])
+
+    @pytest.mark.parametrize(
+        ("grouping", "leave"), [([0], False), ("all", False), ("global", True)]
+    )
+    def test_items_that_are_looked_into_or_go_to_several_instances_do_not(self, grouping, leave):
+        relay = Relay()
+        relay.numprocesses = 2
+        relay.inputconnections["input"]["grouping"] = grouping
+        assert self.leaves(self.chain(relay)) is leave
+
+    def test_items_for_two_pes_do_not(self):
+        graph, numbers = WorkflowGraph(), Numbers()
+        graph.connect(numbers, "output", Relay(), "input")
+        graph.connect(numbers, "output", Relay(), "input")
+        assert not self.leaves(graph)
+
+    def test_all_outputs_have_to_leave(self):
+        graph = self.chain(Relay(), TwoOutputs())
+        assert self.leaves(graph)
+        assert not self.leaves(graph, local=[(1, 0)])
+
+    def test_items_and_results_with_ids_do_not(self):
+        assert not self.leaves(self.chain(WithIds()))
+        assert not self.leaves(self.chain(WithIds()), number=1)
+
+
+class Counted:
+    """Counts by its state how often it was pickled."""
+
+    def __init__(self, pickled=0, text=TEXT):
+        self.pickled = pickled
+        self.text = text
+
+    def __reduce__(self):
+        return Counted, (self.pickled + 1, self.text)
+
+
+def test_an_item_is_pickled_once():
+    copy = pickling_copier(copy_buffer)(Counted(), ByteCounter())
+    assert pickle.loads(pickle.dumps(copy)).pickled == 1
