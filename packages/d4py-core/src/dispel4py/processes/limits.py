@@ -23,6 +23,8 @@ class ProcessLimits(NamedTuple):
         descendant_seconds: time that descendants may go on after a run that ended well.
         descendant_poll_seconds: interval of checks whether descendants have exited.
         orphan_poll_seconds: interval at which a worker checks that its parent is still there.
+        parent_end_seconds: time that a parent whose connection is closed has to end; one that has
+            not goes on without this worker.
         orphan_seconds: time that workers whose parent was killed have to end by themselves.
     """
 
@@ -38,4 +40,5 @@ class ProcessLimits(NamedTuple):
     descendant_seconds: float = 5.0
     descendant_poll_seconds: float = 0.01
     orphan_poll_seconds: float = 0.5
+    parent_end_seconds: float = 2.0
     orphan_seconds: float = 10.0

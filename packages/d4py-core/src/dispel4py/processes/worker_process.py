@@ -21,6 +21,7 @@ from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
 from dispel4py.processes.one_time_claim import OneTimeClaim
+from dispel4py.processes.process_table import find_process, wait_for_exit
 from dispel4py.processes.start_methods import forget_inherited_fork_server
 from dispel4py.processes.worker_exit import (
     begin_worker_process,
@@ -57,20 +58,28 @@ class WorkerContext:
 
     def _watch_parent(self) -> None:
         parent, number = parent_process(), os.getppid()
-        if parent is not None:
-            # Workers that were forked later hold the sentinel open too, even if they are stopped.
-            while not connection.wait([parent.sentinel], self._limits.orphan_poll_seconds):
-                if os.getppid() != number:
-                    break
-            try:
+        if parent is None:
+            return
+        # Workers that were forked later hold the sentinel open too, even if they are stopped.
+        while not connection.wait([parent.sentinel], self._limits.orphan_poll_seconds):
+            if os.getppid() != number:
+                break
+        try:
+            # A parent that is there has given this worker up, and cleans up by itself.
+            if self._has_ended(parent.pid):
                 self._on_orphaned()
                 # The folder of a fork server's socket, which its owner, the parent, cannot remove.
                 folder = getattr(current_process(), "_config", {}).get("tempdir")
                 if folder is not None:
                     shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                end_own_descendants(limits=self._limits)
-                os._exit(1)
+        finally:
+            end_own_descendants(limits=self._limits)
+            os._exit(1)
+
+    def _has_ended(self, pid: int | None) -> bool:
+        """Return whether the parent has ended; one that is killed closes its connections first."""
+        parent, limits = None if pid is None else find_process(pid), self._limits
+        return parent is None or not wait_for_exit([parent], limits.parent_end_seconds, limits)
 
 
 def run_worker(
