@@ -65,6 +65,9 @@ def assert_equal_arrays(received: Any, sent: Any) -> None:
         np.zeros(0, "M8[s]"),
         np.rec.array(np.zeros(COUNT, "i4, f8")),
         np.arange(9).astype("M8[s]").reshape(3, 3).T[::2],
+        np.arange(3.0 * COUNT)[::3],
+        np.arange(2 * COUNT).reshape(100, -1)[::-1, ::2],
+        np.broadcast_to(np.arange(100.0), (100, 100)),
     ],
     ids=lambda array: f"{type(array).__name__} {array.dtype.str} {array.shape}",
 )

@@ -1,7 +1,7 @@
-"""NumPy arrays: they come back writable; dates and mapped files stay out of the pickle.
+"""NumPy arrays: they come back writable; dates, slices and mapped files stay out of the pickle.
 
 NumPy takes an array out of its pickle by the buffer protocol, which has no dates, and copies arrays
-of its subclasses into the pickle.
+of its subclasses, and those whose elements are not side by side, into the pickle.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def reducers(numpy: Any) -> dict[type, Callable[[Any], Any]]:
 
 def reduce_array(array: Any) -> Any:
     """Reduce a plain array: to its bytes as numbers, if it holds dates."""
-    if not array.flags.writeable:
+    if not (array.flags.writeable and array.flags.forc):
         array = array.copy(order="K")
     dtype = array.dtype
     if _has_times(dtype) and not dtype.hasobject:
