@@ -60,7 +60,7 @@ class Executor:
         rank: number of this process.
         copier: copies written items.
         sending_copier: copies what is written by PEs of which all output leaves the process
-            (`engine.pickled_items`); None for `copier`.
+            (`engine.pickled_items`); None for `copier`.  With one, `is_local` never changes.
         on_error: see `dispel4py.engine.runner_options.OnError`.
         log: gets what PEs log.
         on_batch_end: called between batches, at least about every `EngineLimits.batch_seconds`;
