@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 from threading import Event, Thread
+from types import SimpleNamespace
 
 from d4py_conformance.pes.failures import FailingNumbers, Fails  # noqa: F401
 from d4py_conformance.pes.samples import Makes, Samples, Values, double  # noqa: F401
@@ -262,6 +263,25 @@ class Arrays(ProducerPE):
     def _process(self, inputs):
         self.array += 1
         return {"data": self.array}
+
+
+class SendsMixed(ProducerPE):
+    """Writes masked arrays, and objects that pickle refuses, in turn; many are in one batch."""
+
+    def _process(self, inputs):
+        import numpy
+
+        for number in range(40):
+            masked = numpy.ma.masked_less(numpy.arange(10_000), number)
+            other = SimpleNamespace(count=lambda number=number: number, text="long " * 200)
+            self.write("output", masked if number % 2 else other)
+
+
+class Counts(IterativePE):
+    """Calls `count` of its items."""
+
+    def _process(self, data):
+        return int(data.count())
 
 
 class WritesFromThreads(ProducerPE):

@@ -16,8 +16,9 @@ from dispel4py.engine.grouping import ALL, GROUP_BY
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter
 
-#: A copy of a large buffer, as it will be sent.
-Kept = bytearray | memoryview
+#: A copy of a large buffer, as it will be sent: a bytearray, or another object with its own buffer.
+#: No memoryview: Python 3.11 has crashed when it collected garbage with one.
+Kept = Any
 #: Copies a large buffer.
 Keep = Callable[[memoryview], Kept]
 

@@ -6,26 +6,23 @@ are not copied again when it is sent.  The block of an item that is never sent i
 
 from __future__ import annotations
 
-import ctypes
 import weakref
-from functools import cache
-from typing import Any
+from ctypes import Array, addressof, c_char
+from typing import Any, NamedTuple
 
 from d4py_fixed.shared_memory.arena import Arena
 from dispel4py.engine.pickled_items import Kept, copy_buffer
 
 
-class _Block:
-    """Base of blocks.
+class _Kept(NamedTuple):
+    """A block that is kept.
 
     Attributes:
-        offset: where in the arena the block is.
+        block: the block.
         may_stay: see `SharedMemory.take`.
     """
 
-    __slots__ = ()
-
-    offset: int
+    block: weakref.ref[Any]
     may_stay: bool
 
 
@@ -38,7 +35,8 @@ class KeptBlocks:
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
-        self._kept: dict[int, weakref.ref[_Block]] = {}  # by offset
+        self._kept: dict[int, _Kept] = {}  # by address
+        self._start = addressof(c_char.from_buffer(arena.memory))
 
     def keep(self, view: memoryview, *, may_stay: bool) -> Kept:
         """Return a copy of a buffer: in a block, or, without room, in memory of this process.
@@ -47,23 +45,13 @@ class KeptBlocks:
             view: the buffer.
             may_stay: see `SharedMemory.take`.
         """
-        size = view.nbytes
-        at = self._arena.put(view)
-        if at is None:
+        offset = self._arena.put(view)
+        if offset is None:
             return copy_buffer(view)
-        room = 1 << (size - 1).bit_length()  # rounded up, since each size is a type of its own
-        if at + room > len(self._arena.memory):
-            self._arena.release(at)
-            return copy_buffer(view)
-        block = _block_type(room).from_buffer(self._arena.memory, at)
-        block.offset, block.may_stay = at, may_stay
-        self._kept[at] = weakref.ref(block, lambda _: self._drop(at))
-        return memoryview(block).cast("B")[:size]
-
-    def _drop(self, at: int) -> None:
-        """Free a block whose item is not sent: it was skipped, or the run has ended."""
-        del self._kept[at]
-        self._arena.release(at)
+        block = (c_char * view.nbytes).from_buffer(self._arena.memory, offset)
+        at = self._start + offset
+        self._kept[at] = _Kept(weakref.ref(block, lambda _: self._drop(at)), may_stay)
+        return block
 
     def take(self, view: memoryview) -> tuple[int, bool] | None:
         """Take the block of a buffer, which is released by its receiver then.
@@ -75,17 +63,17 @@ class KeptBlocks:
             The offset of the block, and whether the buffer may stay there; None if it is not in one
             of these blocks.
         """
-        owner = view.obj
-        while type(owner) is memoryview:
-            owner = owner.obj
-        if not issubclass(type(owner), _Block):
+        block = view.obj
+        if not isinstance(block, Array):
             return None
-        block: Any = owner
-        del self._kept[block.offset]
-        return block.offset, block.may_stay
+        at = addressof(block)
+        kept = self._kept.get(at)
+        if kept is None or kept.block() is not block:
+            return None
+        del self._kept[at]
+        return at - self._start, kept.may_stay
 
-
-@cache
-def _block_type(size: int) -> Any:
-    """Return the type of blocks of a size."""
-    return type("KeptBlock", (ctypes.c_char * size, _Block), {})
+    def _drop(self, at: int) -> None:
+        """Free a block whose item is not sent: it was skipped, or the run has ended."""
+        del self._kept[at]
+        self._arena.release(at - self._start)
