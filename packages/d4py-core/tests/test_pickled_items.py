@@ -7,9 +7,10 @@ import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.core import GenericPE
+from dispel4py.engine.copying import KEPT_BYTES
 from dispel4py.engine.pickled_items import PickledItem, all_leave, copy_buffer, pickling_copier
 from dispel4py.engine.plan import make_plan
-from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter
+from dispel4py.engine.sizes import ByteCounter
 from dispel4py.errors import ItemError
 
 #: Longer than what is made again at once.
@@ -55,7 +56,7 @@ class TestCopies:
 
     def test_m2_large_buffers_are_copied_once_and_come_back_writable(self):
         numpy = pytest.importorskip("numpy")
-        array = numpy.zeros(LARGE_BYTES, "u1")
+        array = numpy.zeros(KEPT_BYTES, "u1")
         array.flags.writeable = False
         kept = []
 
@@ -72,7 +73,7 @@ class TestCopies:
         assert block[0] == 7
         assert array[0] == 0
 
-    @pytest.mark.parametrize("size", [10, LARGE_BYTES // 8 - 1])
+    @pytest.mark.parametrize("size", [10, KEPT_BYTES // 8 - 1])
     def test_small_arrays_are_copied_as_arrays(self, size):
         numpy = pytest.importorskip("numpy")
         array = numpy.arange(float(size))

@@ -272,7 +272,7 @@ class SendsMixed(ProducerPE):
         import numpy
 
         for number in range(40):
-            masked = numpy.ma.masked_less(numpy.arange(10_000), number)
+            masked = numpy.ma.masked_less(numpy.arange(100_000), number)
             other = SimpleNamespace(count=lambda number=number: number, text="long " * 200)
             self.write("output", masked if number % 2 else other)
 

@@ -5,9 +5,9 @@ import doctest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from d4py_fixed.engine.transport import LARGE_BYTES
 from d4py_fixed.local import frame_decoder
 from d4py_fixed.local.frame_decoder import FrameDecoder, encode
-from dispel4py.engine.sizes import LARGE_BYTES
 
 FRAMES = some.lists(some.lists(some.binary(max_size=40), max_size=5), max_size=8)
 

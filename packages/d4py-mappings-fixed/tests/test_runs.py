@@ -37,7 +37,7 @@ def test_m2_an_item_is_pickled_once_for_each_hop(execute, flows, chain):
 def test_m2_items_that_pickle_refuses_are_sent_together_with_others(execute, flows, chain):
     pytest.importorskip("numpy")
     result = execute(chain(flows.SendsMixed(), flows.Relay(), flows.Counts()), 1)
-    expected = [10_000 - number if number % 2 else number for number in range(40)]
+    expected = [100_000 - number if number % 2 else number for number in range(40)]
     assert result.outputs["Counts2"]["output"] == expected
 
 

@@ -412,7 +412,7 @@ class TestKeptBlocks:
 
     @needs_numpy
     def test_what_is_no_array_is_copied_by_the_receiver(self, pair: Ranks) -> None:
-        pair.send(0, [self.write(pair, HasBuffer(bytearray(100_000)))])
+        pair.send(0, [self.write(pair, HasBuffer(bytearray(1_000_000)))])
         assert pair.blocks == [True, False]
         (received,) = pair.receive(1)
         assert type(received.buffer) is bytearray
@@ -433,7 +433,7 @@ class TestKeptBlocks:
         import numpy
 
         ranks = Ranks(2, SharedMemoryLimits(arena_bytes=1 << 20, step_bytes=1 << 18))
-        written = [self.write(ranks, numpy.full(10_000, number)) for number in range(30)]
+        written = [self.write(ranks, numpy.full(40_000, number)) for number in range(30)]
         assert sum(ranks.arenas[0]._sizes.values()) <= 1 << 20
         for number in range(30):
             ranks.send(0, [written.pop(0)])

@@ -23,7 +23,7 @@ from dispel4py.engine.item_ids import InstanceSnapshot, Item
 from dispel4py.engine.nested_copies import copy_nested
 from dispel4py.engine.ordered.places import Placed
 from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
-from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter, unpickled_bytes
+from dispel4py.engine.sizes import ByteCounter, unpickled_bytes
 from dispel4py.engine.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
@@ -39,15 +39,14 @@ Copier = Callable[[Any], Any]
 CountingCopier = Callable[[Any, ByteCounter], Any]
 #: Makes what is sent of a pickle and its buffers, of which nothing else is to be used any more.
 Pack = Callable[[bytes, list[memoryview]], Any]
+#: Buffers of at least so many bytes are copied to where they are sent from; smaller ones take less
+#: time to copy twice than memory of a new size takes to have there.
+KEPT_BYTES = 1 << 18
 #: Objects with a shorter pickle take less time to make again than to send as a pickle of their own.
 _SHORT = 512
 
 
-def copy_item(
-    item: Any,
-    counter: ByteCounter | None = None,
-    pack: Pack | None = None,
-) -> Any:
+def copy_item(item: Any, counter: ByteCounter | None = None, pack: Pack | None = None) -> Any:
     """Return a copy that shares no mutable state with an item; its arrays are writable.
 
     Args:
@@ -93,7 +92,7 @@ def _copy_object(item: Any, kind: type, counter: ByteCounter | None, pack: Pack 
     if is_numpy_scalar(kind):
         return item
     is_plain = is_array(item) and not has_fields(item)
-    if is_plain and (pack is None or item.nbytes < LARGE_BYTES):
+    if is_plain and (pack is None or item.nbytes < KEPT_BYTES):
         if counter is not None:
             counter.bytes += item.nbytes
         return item.copy(order="K")

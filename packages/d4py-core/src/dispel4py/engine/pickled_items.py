@@ -11,10 +11,10 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dispel4py.engine.copying import CountingCopier, copy_item
+from dispel4py.engine.copying import KEPT_BYTES, CountingCopier, copy_item
 from dispel4py.engine.grouping import ALL, GROUP_BY
 from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.sizes import LARGE_BYTES, ByteCounter
+from dispel4py.engine.sizes import ByteCounter
 
 #: A copy of a large buffer, as it will be sent: a bytearray, or another object with its own buffer.
 #: No memoryview: Python 3.11 has crashed when it collected garbage with one.
@@ -61,7 +61,7 @@ def pickling_copier(keep: Keep) -> CountingCopier:
 
     def pack(data: bytes, views: list[memoryview]) -> PickledItem:
         return PickledItem(
-            data, [keep(view) if view.nbytes >= LARGE_BYTES else bytearray(view) for view in views]
+            data, [keep(view) if view.nbytes >= KEPT_BYTES else bytearray(view) for view in views]
         )
 
     def copy(item: Any, counter: ByteCounter) -> Any:

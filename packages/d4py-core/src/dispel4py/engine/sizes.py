@@ -20,9 +20,6 @@ from dispel4py.pickling.item_pickles import dumps
 
 #: Size of a small item; texts of at most so many characters are not measured.
 SMALL_BYTES = 32
-#: Buffers of at least this many bytes are not copied into a pickle or into a message of small
-#: parts, and go through shared memory where there is some.  All processes of a run agree on it.
-LARGE_BYTES = 1 << 15
 
 #: One item in so many is measured, and the others are assumed to have the same size.
 _SAMPLE_INTERVAL = 32

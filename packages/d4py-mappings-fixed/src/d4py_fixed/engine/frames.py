@@ -9,10 +9,9 @@ import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from d4py_fixed.engine.transport import MessageParts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from dispel4py.engine.codec import loads_items
 from dispel4py.engine.plan_bundle import WorkerCodec
-from dispel4py.engine.sizes import LARGE_BYTES
 from dispel4py.pickling.interned_strings import TakeBuffer
 from dispel4py.result import Failure, InstanceStats
 

@@ -8,6 +8,10 @@ from typing import Protocol
 #: An encoded frame: its pickle, then the large buffers that belong to it.
 MessageParts = Sequence[bytes | bytearray | memoryview]
 
+#: Buffers of at least this many bytes are not copied into a pickle or into a message of small
+#: parts, and go through shared memory where there is some.  All ranks of a run have to agree on it.
+LARGE_BYTES = 1 << 15
+
 
 class Transport(Protocol):
     """Carries encoded frames between ranks.

@@ -8,8 +8,7 @@ from __future__ import annotations
 import struct
 from collections import deque
 
-from d4py_fixed.engine.transport import MessageParts
-from dispel4py.engine.sizes import LARGE_BYTES
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 
 _COUNT = struct.Struct("!I")
 _LENGTH_BYTES = 8

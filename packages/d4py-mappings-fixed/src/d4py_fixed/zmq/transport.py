@@ -21,10 +21,9 @@ from time import monotonic
 
 import zmq
 
-from d4py_fixed.engine.transport import MessageParts
+from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
 from d4py_fixed.zmq.addresses import address_of
 from d4py_fixed.zmq.curve_keys import Authenticator, CurveKeys
-from dispel4py.engine.sizes import LARGE_BYTES
 from dispel4py.errors import ServiceError
 
 #: Frames that wait on either side of a connection; a sender with more of them waits.
