@@ -112,6 +112,7 @@ KNOWN_DEFECTS = {
 DEADLINES = {
     "HangsAfterAnException": 2,
     "HangsAtTheEnd": 2,
+    "LeaksAThread": 5,
     "SwallowsExceptions": 2,
     "HidesCalls": 5,
     "HoldsThreadsBack": 5,
