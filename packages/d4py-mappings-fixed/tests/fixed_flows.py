@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from pickle import PickleBuffer
 from resource import RUSAGE_SELF, getrusage
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -56,12 +57,28 @@ class Numbers(ProducerPE):
 class CountsPickling:
     """Counts how often it was pickled, in its pickle."""
 
-    def __init__(self, pickled=0, text="of a pickle that is not short " * 100):
+    def __init__(self, pickled=0, data=bytes(1 << 20)):
         self.pickled = pickled
-        self.text = text
+        self.data = data
 
     def __reduce__(self):
-        return CountsPickling, (self.pickled + 1, self.text)
+        return CountsPickling, (self.pickled + 1, PickleBuffer(self.data))
+
+
+class CannotBeLoaded(CountsPickling):
+    def __reduce__(self):
+        return divide, (1, 0, PickleBuffer(self.data))
+
+
+def divide(number, by, data):
+    return number / by
+
+
+class SendsOneInFour(IterativePE):
+    """Sends its items on; in place of the second one of four, one that cannot be unpickled."""
+
+    def _process(self, data):
+        return CannotBeLoaded() if data % 4 == 2 else data
 
 
 class SendsCounting(ProducerPE):

@@ -11,6 +11,7 @@ from d4py_conformance.waiting import LIMIT, wait_until
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.local import launch
 from dispel4py import SimpleFunctionPE, WorkflowGraph, run
+from dispel4py.errors import ProcessingError
 
 
 def test_m2_arrays_arrive_where_the_system_makes_no_shared_memory(
@@ -32,6 +33,30 @@ def test_m2_an_item_is_pickled_once_for_each_hop(execute, flows, chain):
     graph = chain(flows.SendsCounting(), flows.Relay(), flows.Relay())
     result = execute(graph, 3)
     assert [item.pickled for item in result.outputs["Relay2"]["output"]] == [3, 3, 3]
+
+
+class TestItemsThatCannotBeUnpickled:
+    """Large ones, of which only their receiver finds it."""
+
+    def test_c3_they_are_failures_of_the_pe_that_wrote_them(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.SendsOneInFour(), flows.Relay())
+        result = execute(graph, 8, on_error="skip")
+        assert result.outputs["Relay2"]["output"] == [1, 3, 4, 5, 7, 8]
+        assert [failure.error.pe_id for failure in result.failures] == ["SendsOneInFour1"] * 2
+        assert "for input 'input' of Relay2" in str(result.failures[0].error)
+        assert "ZeroDivisionError: division by zero" in str(result.failures[0].error)
+
+    def test_c3_so_they_are_as_results(self, execute, flows, chain):
+        result = execute(chain(flows.Numbers(), flows.SendsOneInFour()), 8, on_error="skip")
+        assert result.outputs["SendsOneInFour1"]["output"] == [1, 3, 4, 5, 7, 8]
+        assert [failure.error.pe_id for failure in result.failures] == ["SendsOneInFour1"] * 2
+        assert "for the results" in str(result.failures[0].error)
+
+    @pytest.mark.parametrize("rest", [0, 1])
+    def test_c3_one_stops_the_run(self, execute, flows, chain, rest):
+        graph = chain(flows.Numbers(), flows.SendsOneInFour(), *[flows.Relay()] * rest)
+        with pytest.raises(ProcessingError, match=r"SendsOneInFour1 .* cannot be unpickled"):
+            execute(graph, 8)
 
 
 def test_m2_items_that_pickle_refuses_are_sent_together_with_others(execute, flows, chain):

@@ -15,7 +15,7 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
-from dispel4py.engine.copying import cannot_carry
+from dispel4py.engine.copying import cannot_carry, cannot_load
 from dispel4py.errors import D4pyError, ItemError, RunError, describe_exception
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import (
@@ -175,10 +175,7 @@ def loads_items(data: Any, buffers: Iterable[Any] = ()) -> Any:
         return pickle.loads(data, buffers=buffers)
     except BaseException as error:  # a user's __setstate__ may raise anything
         reraise_foreign(error)
-        raise ItemError(
-            "an item cannot be unpickled in the process that has received it"
-            f" ({describe_exception(error)})"
-        ) from error
+        raise cannot_load(error) from error
 
 
 def loads_state(data: bytes, pe_id: str) -> Any:

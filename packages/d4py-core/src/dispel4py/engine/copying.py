@@ -39,11 +39,9 @@ Copier = Callable[[Any], Any]
 CountingCopier = Callable[[Any, ByteCounter], Any]
 #: Makes what is sent of a pickle and its buffers, of which nothing else is to be used any more.
 Pack = Callable[[bytes, list[memoryview]], Any]
-#: Buffers of at least so many bytes are copied to where they are sent from; smaller ones take less
-#: time to copy twice than memory of a new size takes to have there.
+#: Items with a buffer of at least so many bytes are packed; smaller ones take less time to copy
+#: twice than memory of a new size takes to have where they are sent from.
 KEPT_BYTES = 1 << 18
-#: Objects with a shorter pickle take less time to make again than to send as a pickle of their own.
-_SHORT = 512
 
 
 def copy_item(item: Any, counter: ByteCounter | None = None, pack: Pack | None = None) -> Any:
@@ -52,7 +50,7 @@ def copy_item(item: Any, counter: ByteCounter | None = None, pack: Pack | None =
     Args:
         item: the item.
         counter: counts the bytes of the item.
-        pack: takes large arrays, and what has no simpler copy, instead of making it again.
+        pack: takes large arrays, and objects with large buffers, instead of making them again.
 
     Raises:
         ItemError: neither pickle nor `copy_locally` can copy the item.
@@ -126,16 +124,17 @@ def _copy_any(item: Any, counter: ByteCounter | None, pack: Pack | None) -> Any:
     try:
         buffers: list[pickle.PickleBuffer] = []
         data = dumps(item, buffers.append)
-        if counter is not None:
-            counter.bytes += unpickled_bytes(data)
         if not buffers:
-            return pickle.loads(data) if pack is None or len(data) < _SHORT else pack(data, [])
+            if counter is not None:
+                counter.bytes += unpickled_bytes(data)
+            return pickle.loads(data)
         views = [buffer.raw() for buffer in buffers]
+        sizes = [view.nbytes for view in views]
         if counter is not None:
-            counter.bytes += sum(view.nbytes for view in views)
-        return (
-            pickle.loads(data, buffers=map(bytearray, views)) if pack is None else pack(data, views)
-        )
+            counter.bytes += unpickled_bytes(data) + sum(sizes)
+        if pack is not None and max(sizes) >= KEPT_BYTES:
+            return pack(data, views)
+        return pickle.loads(data, buffers=map(bytearray, views))
     except BaseException as error:  # a user's __reduce__ may raise anything
         reraise_foreign(error)
         return _copy_unpicklable(item, counter)
@@ -151,6 +150,16 @@ def _copy_unpicklable(item: Any, counter: ByteCounter | None) -> Any:
         reraise_foreign(error)
         error.__context__ = None  # pickle has failed for the same reason
         raise cannot_carry(item, error) from error
+
+
+def cannot_load(error: BaseException) -> ItemError:
+    """Return the error for an item that its receiver cannot unpickle."""
+    found = ItemError(
+        "an item cannot be unpickled in the process that has received it"
+        f" ({describe_exception(error)})"
+    )
+    found.__cause__ = error
+    return found
 
 
 def cannot_carry(item: Any, error: BaseException, advice: str = _ADVICE) -> ItemError:

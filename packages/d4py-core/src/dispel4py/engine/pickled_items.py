@@ -1,8 +1,9 @@
-"""Items that are pickled when they are written, since all receivers are in other processes.
+"""Large items that are pickled when they are written, since all receivers are in other processes.
 
-An item that is copied through pickle is pickled a second time to be sent.  Where no instance of
-this process receives what a PE writes, the first pickle is sent, and the item is unpickled only by
-its receiver.  The large buffers of an item are copied once: to where they are sent from.
+An item that is copied through pickle is pickled a second time to be sent, and its buffers copied a
+second time.  Where no instance of this process receives what a PE writes, the first pickle of an
+item with large buffers is sent, which are copied once: to where they are sent from.  So it is only
+the receiver that finds an item which cannot be unpickled.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dispel4py.engine.copying import KEPT_BYTES, CountingCopier, copy_item
+from dispel4py.engine.copying import KEPT_BYTES, CountingCopier, cannot_load, copy_item
 from dispel4py.engine.grouping import ALL, GROUP_BY
 from dispel4py.engine.plan import Plan, PlannedPE
 from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.unsent_items import OnItemError
+from dispel4py.errors import ItemError
+from dispel4py.exceptions.unwinding import reraise_foreign
 
 #: A copy of a large buffer, as it will be sent: a bytearray, or another object with its own buffer.
 #: No memoryview: Python 3.11 has crashed when it collected garbage with one.
@@ -29,11 +33,11 @@ def copy_buffer(view: memoryview) -> Kept:
 
 
 class PickledItem:
-    """The pickle of an item; its own pickle is unpickled as the item.
+    """The pickle of an item; its own pickle is unpickled as the item, or as an `UnreadItem`.
 
     Args:
         data: the pickle.
-        buffers: its large buffers.
+        buffers: its buffers.
     """
 
     __slots__ = ("buffers", "data")
@@ -43,13 +47,48 @@ class PickledItem:
         self.buffers = buffers
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        if not self.buffers:
-            return pickle.loads, (self.data,)
         return _loads, (self.data, [*map(pickle.PickleBuffer, self.buffers)])
 
 
+class UnreadItem:
+    """Stands for an item that its receiver cannot unpickle.
+
+    Args:
+        error: says why.
+
+    Attributes:
+        were_made: this process has made any, so that what it receives has to be searched for them.
+    """
+
+    were_made = False
+
+    def __init__(self, error: ItemError) -> None:
+        UnreadItem.were_made = True
+        self.error = error
+
+
+def drop_unread(items: list[Any], on_error: OnItemError) -> list[Any]:
+    """Return those items of a batch that were unpickled.
+
+    Args:
+        items: the items.
+        on_error: called with the error of each other item.
+    """
+    read = []
+    for item in items:
+        if type(item) is UnreadItem:
+            on_error(item.error)
+        else:
+            read.append(item)
+    return read
+
+
 def _loads(data: bytes, buffers: Sequence[Kept]) -> Any:
-    return pickle.loads(data, buffers=buffers)
+    try:
+        return pickle.loads(data, buffers=buffers)
+    except BaseException as error:  # a user's __setstate__ may raise anything
+        reraise_foreign(error)
+        return UnreadItem(cannot_load(error))
 
 
 def pickling_copier(keep: Keep) -> CountingCopier:

@@ -7,6 +7,7 @@ started the ranks, checks whether they still run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,12 @@ from d4py_fixed.engine.placement import Placement
 from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import RootInput
+from dispel4py.engine.pickled_items import UnreadItem, drop_unread
 from dispel4py.engine.run_events import events_of
+from dispel4py.engine.unsent_items import unpicklable_result_error
+from dispel4py.errors import ItemError
 from dispel4py.result import (
+    Failure,
     InstanceStats,
     ResultCollector,
     RunOptions,
@@ -144,7 +149,10 @@ class Driver:
             case Results(results, failures):
                 # Answered first: the rank can go on while the caller handles the results.
                 self._frames.send(rank, Credit(RESULTS, 0))
-                for pe_id, output, items in results:
+                for pe_id, output, arrived in results:
+                    items = arrived
+                    if UnreadItem.were_made:
+                        items = drop_unread(arrived, partial(self._refuse, pe_id, output))
                     self._results.add(pe_id, output, items)
                 self._failures.add(failures)
             case LogLine(pe_id, of_rank, message):
@@ -158,6 +166,13 @@ class Driver:
                 self._dispatchers[pe].on_credit(instance)
             case _:
                 raise AssertionError(f"the driver received {frame!r}")
+
+    def _refuse(self, pe_id: str, output: str, error: ItemError) -> None:
+        """Handle the error of a result that cannot be unpickled here."""
+        found = unpicklable_result_error(self._placement.plan, pe_id, output, error)
+        if self._options.on_error == "stop":
+            raise found
+        self._failures.add([Failure(found)])
 
     def _note(self, report: MeterReport) -> None:
         """Take note of what has changed in a rank."""

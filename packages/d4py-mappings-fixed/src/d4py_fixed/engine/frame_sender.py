@@ -9,6 +9,7 @@ from d4py_fixed.engine.frames import CODEC, Items, Results
 from d4py_fixed.engine.placement import Placement
 from dispel4py.engine.runner_options import OnError
 from dispel4py.engine.unsent_items import (
+    OnItemError,
     drop_unpicklable,
     unpicklable_item_error,
     unpicklable_result_error,
@@ -44,12 +45,7 @@ class FrameSender:
         try:
             return self._frames.send(rank, Items(pe, instance, input_name, items))
         except ItemError:
-            plan = self._placement.plan
-            writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(self._rank))
-
-            def refuse(error: ItemError) -> None:
-                self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
-
+            refuse = self.refusing(pe, input_name, self._rank)
             items = drop_unpicklable(items, CODEC.dumps, refuse)
             return self._frames.send(rank, Items(pe, instance, input_name, items))
 
@@ -66,6 +62,16 @@ class FrameSender:
             ]
             failures = without_unpicklable(failures, CODEC.dumps)
             self._frames.send(self._driver, Results(kept, failures))
+
+    def refusing(self, pe: int, input_name: str, rank: int) -> OnItemError:
+        """Return what handles errors of items for an input of a PE that a rank has sent."""
+        plan = self._placement.plan
+        writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(rank))
+
+        def refuse(error: ItemError) -> None:
+            self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
+
+        return refuse
 
     def _without_unpicklable(self, pe_id: str, output: str, items: list[Any]) -> list[Any]:
         def refuse(error: ItemError) -> None:

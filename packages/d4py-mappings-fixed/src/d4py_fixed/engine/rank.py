@@ -44,7 +44,7 @@ from dispel4py.engine.entered_executor import EnteredExecutor
 from dispel4py.engine.executor import Executor
 from dispel4py.engine.failures import skip_item
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.pickled_items import pickling_copier
+from dispel4py.engine.pickled_items import UnreadItem, drop_unread, pickling_copier
 from dispel4py.engine.plan import Ancestors, PlannedPE
 from dispel4py.engine.runner_options import OnError, raise_error
 
@@ -383,6 +383,9 @@ class Rank:
     def _handle(self, sender: int, frame: Frame) -> None:
         match frame:
             case Items():
+                if UnreadItem.were_made:
+                    refuse = self._sender.refusing(frame.pe, frame.input_name, sender)
+                    frame = frame._replace(items=drop_unread(frame.items, refuse))
                 self._batches[frame.pe].append((sender, frame))
             case Credit():
                 self._buffers.on_credit(frame.pe, frame.instance)
