@@ -46,6 +46,22 @@ class Collects(ProducerPE):
 graph = WorkflowGraph()
 graph.add(Collects())
 """
+COPIES = """
+import resource
+from dispel4py import ProducerPE, WorkflowGraph, run
+
+IMPORTED = [[] for _ in range(1_000_000)]  # in 16,000 pages
+
+class Copies(ProducerPE):
+    def _process(self, inputs):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+if __name__ == "__main__":
+    graph = WorkflowGraph()
+    graph.add(Copies())
+    for mapping in ("multi", "dyn_multi"):
+        print(run(graph, mapping).outputs["Copies0"]["output"][0])
+"""
 WRITES = """
 import os
 from dispel4py import ProducerPE, WorkflowGraph
@@ -125,6 +141,14 @@ print([*(libraries | {"asyncio", "multiprocessing"}) & sys.modules.keys()])
         write("script.py", COLLECTS + START)
         done = dispel4py(method, prefix=[sys.executable, "script.py"])
         assert ast.literal_eval(done.out) == {"Collects0": {"output": [[True, False]]}}
+
+    def test_forked_workers_share_the_memory_of_what_was_imported(self, dispel4py, write):
+        """Each object that is looked at is written to, as its references are counted."""
+        write("script.py", COPIES)
+        done = dispel4py(prefix=[sys.executable, "script.py"])
+        copied_pages = [int(line) for line in done.out.split()]
+        assert len(copied_pages) == 2
+        assert max(copied_pages) < 8_000
 
     def test_called_from_python_it_leaves_all_as_it_was(self, write, monkeypatch, capsys):
         write("called_from_python.py")

@@ -11,20 +11,17 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-#: Fewer objects are not worth it.
-_MANY = 20_000
-
 
 @contextmanager
 def imported_exempt() -> Iterator[None]:
     """Return a context in which no garbage is looked for among the objects that there are now.
 
     It is for workers, and for the command.  It is not for ranks of MPI, which end as programs do:
-    cycles of the workflow were not taken apart then.  With few objects nothing is done.
+    cycles of the workflow were not taken apart then.
+
+    Nothing looks at the objects: counting them would refer to each for a moment, and so copy all of
+    that memory.
     """
-    if len(gc.get_objects()) < _MANY:
-        yield
-        return
     gc.freeze()
     try:
         yield

@@ -6,6 +6,7 @@ whose parent is gone (kill -9) cleans up and ends.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -98,6 +99,7 @@ def run_worker(
         warning: claimed before a warning that one worker of a pool is to give.
         limits: see `ProcessLimits`.
     """
+    gc.freeze()  # as in `imported_exempt`: loading what the worker runs may start the collector
     leave_signals_to_parent()
     start_session()
     with suppress(OSError):  # there may be no folder that can be written
