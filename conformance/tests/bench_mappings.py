@@ -31,8 +31,8 @@ from d4py_conformance.bench.measure import (
 )
 from d4py_conformance.waiting import wait_until
 from dispel4py import run
-from dispel4py.engine.capabilities import refusal
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.capabilities import refusal
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import WorkerLostError
 from dispel4py.loading import load_module
 from dispel4py.registry import available, load_mapping

@@ -8,7 +8,7 @@ from hypothesis.strategies import integers, lists
 from d4py_conformance import MappingConformance
 from d4py_conformance.expected import random_graphs as expected
 from d4py_conformance.rules import random_graphs as rules
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 
 pytest_plugins = ["pytester"]
 

@@ -9,9 +9,9 @@ import pytest
 from core_helpers.batch_graphs import Batched, Emit, chain, outputs_of
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, run
-from dispel4py.engine.batch_growth import BatchBounds, BatchGrowth
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.batch_growth import BatchBounds, BatchGrowth
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError
 
 

@@ -9,8 +9,8 @@ import pytest
 from core_helpers.batch_graphs import LIMIT, Batched, Emit, chain, fail_at, outputs_of
 
 from dispel4py import IterativePE, run
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ProcessingError
 
 

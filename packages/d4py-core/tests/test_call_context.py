@@ -3,10 +3,10 @@
 import pytest
 
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.replay import CallOffset
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.replay import CallOffset
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ProcessingError
 
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from core_helpers.threaded_graphs import LIMIT, Each, Root, chain, make_runner
 
-from dispel4py.engine.call_monitor import CallMonitor
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.call_monitor import CallMonitor
+from dispel4py.engine.calls.log_lines import LogLines
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.log_lines import LogLines
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_monitor_for_which_no_thread_can_be_started_is_closed(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")  # as with a limit on processes (ulimit -u)
 
-    monkeypatch.setattr("dispel4py.engine.call_monitor.UserCodeThread.start", start)
+    monkeypatch.setattr("dispel4py.engine.calls.call_monitor.UserCodeThread.start", start)
     monitor = CallMonitor(lambda: False)
     with monitor.changed, pytest.raises(RuntimeError, match="can't start"):
         monitor.request_flush()

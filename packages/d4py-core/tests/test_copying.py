@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispel4py.engine.copying import cannot_carry, copy_item, share_item
-from dispel4py.engine.immutable_types import IMMUTABLE, is_numpy_scalar
+from dispel4py.engine.items.copying import cannot_carry, copy_item, share_item
+from dispel4py.engine.items.immutable_types import IMMUTABLE, is_numpy_scalar
 from dispel4py.errors import ItemError
 
 items = st.recursive(

@@ -6,10 +6,10 @@ from typing import ClassVar
 import pytest
 
 from dispel4py import ConsumerPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine import executor as executor_module
-from dispel4py.engine.entered_executor import EnteredExecutor
+from dispel4py.engine.execution import executor as executor_module
+from dispel4py.engine.execution.entered_executor import EnteredExecutor
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 LIMIT = 60.0
 

@@ -3,9 +3,9 @@
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.codec import Codec
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import make_bundle
+from dispel4py.engine.items.codec import Codec
+from dispel4py.engine.planning.plan import make_plan
+from dispel4py.engine.planning.plan_bundle import make_bundle
 from dispel4py.errors import GraphError, ItemError, ProcessingError, RunError, describe_exception
 
 

@@ -16,10 +16,10 @@ from core_helpers.executors import (
 )
 
 from dispel4py import ProducerPE, WorkflowGraph
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.inputs import CallRange
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 @pytest.fixture

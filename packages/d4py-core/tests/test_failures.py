@@ -16,10 +16,10 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.copying import copy_item
 from dispel4py.engine.failures import FailureCollector, pes_without_success, skip_item
+from dispel4py.engine.items.copying import copy_item
 from dispel4py.engine.limits import EngineLimits
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.result import InstanceStats
 
 

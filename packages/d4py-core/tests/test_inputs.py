@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.engine.inputs import CallRange, calls, root_inputs
-from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.planning.plan import Plan, make_plan
 from dispel4py.errors import InputError
 
 

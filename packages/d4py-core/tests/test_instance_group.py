@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.assigned_items import AssignedItems
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.assigned_items import AssignedItems
+from dispel4py.engine.items.stable_hash import stable_hash
 
 CALLS = 3000
 INSTANCES = 3

@@ -7,7 +7,7 @@ from io import BytesIO
 import pytest
 
 from dispel4py.base import IterativePE
-from dispel4py.engine.codec import MAX_OBJECTS, Codec
+from dispel4py.engine.items.codec import MAX_OBJECTS, Codec
 from dispel4py.pickling.interned_strings import (
     PrimedMemo,
     RecordingPickler,

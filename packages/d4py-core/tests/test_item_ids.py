@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.call_context import ContextRunner
-from dispel4py.engine.copying import cannot_carry
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.context_runner import ContextRunner
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.calls.runner_options import RunnerOptions
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.item_ids import InstanceSnapshot, Item, call_id, child_id, without_ids
-from dispel4py.engine.plan import make_plan, replicate_stateless
-from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import RunnerOptions
+from dispel4py.engine.items.copying import cannot_carry
+from dispel4py.engine.items.item_ids import InstanceSnapshot, Item, call_id, child_id, without_ids
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.new.monitoring import ProcessTimingPE
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dispel4py import IterativePE
-from dispel4py.engine.copying import copy_item
+from dispel4py.engine.items.copying import copy_item
 from dispel4py.pickling.item_pickles import dumps
 from dispel4py.testing import feed
 

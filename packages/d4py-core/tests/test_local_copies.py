@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from dispel4py.engine.copying import copy_item
+from dispel4py.engine.items.copying import copy_item
 
 
 class Holder:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine import local_pes
+from dispel4py.engine.planning import local_pes
 from dispel4py.errors import GraphError
 from dispel4py.new.monitoring import ProcessTimingPE
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.execution.metering import Meter
 from dispel4py.engine.inputs import calls
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.metering import Meter
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 class Clock:

@@ -13,7 +13,7 @@ from dispel4py import (
     WorkflowGraph,
     run,
 )
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import GraphError
 
 YIELD = "has a yield, so that calling it runs none of its code; "

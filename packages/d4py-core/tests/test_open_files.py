@@ -12,8 +12,8 @@ import pytest
 
 from dispel4py import WorkflowGraph, run
 from dispel4py.base import IterativePE
-from dispel4py.engine.codec import Codec
-from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
+from dispel4py.engine.items.codec import Codec
+from dispel4py.engine.items.reorder_buffer import OrderedSnapshot
 from dispel4py.errors import GraphError, ItemError, RunError
 
 LINES = [f"{n} é\n" for n in range(3000)]

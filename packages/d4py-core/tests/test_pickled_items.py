@@ -7,8 +7,7 @@ import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
 from dispel4py.core import GenericPE
-from dispel4py.engine.copying import KEPT_BYTES
-from dispel4py.engine.pickled_items import (
+from dispel4py.engine.execution.pickled_items import (
     PickledItem,
     UnreadItem,
     all_leave,
@@ -16,8 +15,9 @@ from dispel4py.engine.pickled_items import (
     drop_unread,
     pickling_copier,
 )
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.items.copying import KEPT_BYTES
+from dispel4py.engine.items.sizes import ByteCounter
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ItemError
 
 

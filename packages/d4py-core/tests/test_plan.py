@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import CompositePE, ConsumerPE, GenericPE, ProducerPE, WorkflowGraph
-from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.grouping import Grouping, grouping_of
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.capabilities import Capabilities, refusal
+from dispel4py.engine.planning.grouping import Grouping, grouping_of
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import GraphError
 
 

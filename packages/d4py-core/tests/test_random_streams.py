@@ -12,9 +12,9 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.items.item_ids import InstanceSnapshot
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.engine.random_streams import Stream, draw_seed, preserved_generators
 from dispel4py.errors import OptionError
 from dispel4py.result import RunOptions

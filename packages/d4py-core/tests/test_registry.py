@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from dispel4py import ProducerPE, WorkflowGraph, run
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import OptionError, UnknownMappingError
 from dispel4py.mappings.simple import SimpleMapping
 from dispel4py.registry import (

@@ -1,4 +1,4 @@
-"""M6: what comes in any order is given in the order of the root; see `engine.ordered.places`."""
+"""M6: what comes in any order is given in the order of the root; see `engine.items.places`."""
 
 import pickle
 
@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.items.places import LATE, EmptyPlace, OtherInstance, Placed
+from dispel4py.engine.items.reorder_buffer import ReorderBuffer
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.ordered.places import LATE, EmptyPlace, OtherInstance, Placed
-from dispel4py.engine.ordered.reorder_buffer import ReorderBuffer
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import GraphError, ProcessingError, RunError
 
 PATH = 3

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.grouping import Grouping
-from dispel4py.engine.plan import Route
-from dispel4py.engine.routing import Router, copy_items
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.execution.routing import Router, copy_items
+from dispel4py.engine.items.copying import copy_item, share_item
+from dispel4py.engine.items.stable_hash import stable_hash
+from dispel4py.engine.planning.grouping import Grouping
+from dispel4py.engine.planning.plan import Route
 from dispel4py.errors import GroupingError
 
 batches = st.lists(st.lists(st.integers(0, 20), max_size=12), max_size=8)
@@ -327,7 +327,7 @@ def test_an_item_whose_key_raises_stop_iteration_is_an_error_and_no_other_is_los
 
 
 def test_cached_keys_are_limited():
-    from dispel4py.engine import routing
+    from dispel4py.engine.execution import routing
 
     way = router("group_by", 3, keys=[0])
     limit = routing._CACHED_KEYS

@@ -6,7 +6,7 @@ import pytest
 from core_helpers.runners import Each, Work, failure, make_runner, written
 
 from dispel4py import ConsumerPE, IterativePE, ProducerPE
-from dispel4py.engine.copying import share_item
+from dispel4py.engine.items.copying import share_item
 from dispel4py.engine.limits import EngineLimits
 from dispel4py.errors import UnknownOutputError
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 from core_helpers.runners import Each, Work, failure, live, make_runner, written
 
-from dispel4py.engine import runner as runner_module
+from dispel4py.engine.calls import runner as runner_module
 from dispel4py.errors import GraphError, ItemError, ProcessingError
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispel4py import GenericPE, WorkflowGraph, run
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.mappings.simple import SimpleMapping
 
 GROUPINGS = [None, [0], "all", "global"]

@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.copying import copy_item, counting, share_item
 from dispel4py.engine.input_reader import InputReader, is_in_memory
+from dispel4py.engine.items.copying import copy_item, counting, share_item
+from dispel4py.engine.items.sizes import ByteCounter, estimate_bytes, size_of
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.sizes import ByteCounter, estimate_bytes, size_of
+from dispel4py.engine.planning.plan import make_plan
 
 MIB = 1 << 20
 #: Items of 1 MiB that may be somewhere between two PEs: one in 32 is measured where they are cheap

@@ -19,8 +19,8 @@ from core_helpers.group_keys import UTC, keys, needs_numpy, numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispel4py.engine.grouping import group_key
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
+from dispel4py.engine.planning.grouping import group_key
 
 
 class Color(enum.Enum):

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 
 #: Library → keys that are equal, a line for each group.
 EQUAL = {
@@ -61,7 +61,7 @@ def test_m1_keys_of_a_library_hash_alike_in_every_process(library: str) -> None:
     program = (
         f"import datetime, {library} as lib\n"
         "from fractions import Fraction\n"
-        "from dispel4py.engine.stable_hash import stable_hash\n"
+        "from dispel4py.engine.items.stable_hash import stable_hash\n"
         "UTC = datetime.UTC\n"
         f"print([stable_hash(key) for keys in ({lines},) for key in keys])\n"
     )

@@ -11,11 +11,11 @@ from core_helpers.group_keys import keys, needs_numpy, numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 
 HASH_WHAT_COMES = """
 import pickle, struct, sys
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 
 while head := sys.stdin.buffer.read(4):
     keys = pickle.loads(sys.stdin.buffer.read(*struct.unpack("<I", head)))
@@ -84,7 +84,7 @@ def test_m1_numpy_keys_hash_alike_in_every_process(others):
 
 OWN_TYPES = """
 import dataclasses, enum, json
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 
 class Color(enum.Enum):
     RED = 1

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 from core_helpers.group_keys import needs_numpy, numpy
 
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 
 
 class ByIdentity:

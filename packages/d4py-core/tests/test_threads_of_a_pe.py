@@ -9,10 +9,10 @@ import pytest
 from core_helpers.threaded_graphs import LIMIT, Each, Relay, Root, chain, in_thread, make_runner
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, run
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.log_lines import LogLines
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.log_lines import LogLines
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ProcessingError, RunError
 from dispel4py.mappings.simple import SimpleMapping
 

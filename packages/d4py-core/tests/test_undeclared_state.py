@@ -15,7 +15,7 @@ import pytest
 
 from dispel4py import ConsumerPE, GenericPE, IterativePE, ProducerPE, WorkflowGraph, run
 from dispel4py.checks.undeclared_state import StateWatch
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import UndeclaredStateError
 from dispel4py.new.aggregate import SumPE, parallel_avg, parallel_count, parallel_std_dev
 from dispel4py.new.monitoring import ProcessTimingPE

@@ -28,7 +28,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import run
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from d4py_dynamic.driver.frontier import Frontier
 from dispel4py import GenericPE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 class Plain(GenericPE):

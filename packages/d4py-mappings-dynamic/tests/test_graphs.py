@@ -8,7 +8,7 @@ import pytest
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.expected.workflows import WORKFLOWS
 from dispel4py import run
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import UnsupportedGraphError
 
 STATELESS = [name for name, case in WORKFLOWS.items() if "stateful" not in case.needs]

@@ -10,7 +10,7 @@ from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.driver.input_feeder import InputFeeder
 from d4py_dynamic.store.tasks import ANY, CALLS, Commit
 from dispel4py import IterativePE, WorkflowGraph
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import InputError, ServiceError
 
 

@@ -13,7 +13,7 @@ from d4py_dynamic.store.memory.store import InMemoryStore
 from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.tasks import ITEMS, Commit, Task, is_counted
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import WorkerLostError
 from dispel4py.result import RunOptions, RunStats
 

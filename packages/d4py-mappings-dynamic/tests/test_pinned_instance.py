@@ -12,8 +12,8 @@ from d4py_dynamic.worker import pinned_instance
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, replicate_stateless
-from dispel4py.engine.runner import Runner
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import RunError
 
 PIN = (1, 0)

@@ -11,10 +11,10 @@ from d4py_conformance.pes.common import Numbers, Relay
 from d4py_conformance.suite import chain
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py import GenericPE, IterativePE
-from dispel4py.engine.executor import Executor
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.plan_bundle import make_bundle
-from dispel4py.engine.runner import Runner
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.planning.plan import make_plan
+from dispel4py.engine.planning.plan_bundle import make_bundle
 from dispel4py.errors import GraphError
 
 np = pytest.importorskip("numpy")

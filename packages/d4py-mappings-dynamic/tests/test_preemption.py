@@ -16,7 +16,7 @@ from d4py_dynamic.worker.loop import Worker
 from dispel4py import IterativePE
 from dispel4py.base import ProducerPE
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import ServiceError
 
 LONG = "long"

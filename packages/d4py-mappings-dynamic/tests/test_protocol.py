@@ -24,7 +24,7 @@ from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.tasks import pins_of
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ServiceError
 
 thorough = settings(

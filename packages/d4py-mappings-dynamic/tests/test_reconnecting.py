@@ -27,7 +27,7 @@ from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.redis.server import find_server
 from d4py_dynamic.store.redis.waiting_socket import is_to_this_host, local_process
 from dispel4py import run
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ServiceError
 
 

@@ -31,7 +31,7 @@ from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.limits import CheckpointLimits, WorkerLimits
 from d4py_dynamic.worker.loop import Worker
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.result import RunOptions
 
 #: Items of a run, of which the first ones are not counted: workers do not know yet how long calls

@@ -14,7 +14,7 @@ from d4py_dynamic.store.memory.task_store import InMemoryTaskStore
 from d4py_dynamic.store.protocols import LogLine
 from d4py_dynamic.store.tasks import ANY, ITEMS, Commit, Task
 from dispel4py import IterativePE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ServiceError
 
 

@@ -15,8 +15,8 @@ from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Task
 from d4py_dynamic.store.unread_items import naming_senders
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.codec import ForeignBytesError
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.items.codec import ForeignBytesError
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ItemError
 
 

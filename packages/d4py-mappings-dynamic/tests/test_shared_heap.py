@@ -19,7 +19,7 @@ from d4py_dynamic.store.shared_heap import Block, SharedHeap, make_heap_file
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import ANY, ITEMS, Commit, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.shared_memory import arena_file
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits

@@ -21,7 +21,7 @@ from d4py_dynamic.store.tasks import (
     pins_of,
 )
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
 KILLED = "killed by SIGKILL"

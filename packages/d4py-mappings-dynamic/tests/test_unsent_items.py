@@ -7,8 +7,8 @@ from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import ANY, FINISH, ITEMS, Commit, Task
 from d4py_dynamic.worker.unsent_items import leave_out_unsent
 from dispel4py import Failure, IterativePE, ProcessingError, ProducerPE
-from dispel4py.engine.ordered.places import EmptyPlace, Placed
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.items.places import EmptyPlace, Placed
+from dispel4py.engine.planning.plan import make_plan
 
 
 class Count(ProducerPE):

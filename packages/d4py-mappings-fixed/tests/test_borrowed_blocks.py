@@ -13,9 +13,9 @@ import pytest
 
 from d4py_conformance.waiting import LIMIT
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
-from dispel4py.engine.copying import copy_item
-from dispel4py.engine.sizes import ByteCounter
-from dispel4py.engine.unreachable_items import copy_if_reachable
+from dispel4py.engine.items.copying import copy_item
+from dispel4py.engine.items.sizes import ByteCounter
+from dispel4py.engine.items.unreachable_items import copy_if_reachable
 
 SIZE = 1 << 16
 LENDER = 3

@@ -27,10 +27,10 @@ from d4py_fixed.engine.frames import (
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import place
 from dispel4py import RunError, WorkflowGraph
+from dispel4py.engine.execution.metering import InstanceActivity, MeterReport
 from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.metering import InstanceActivity, MeterReport
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import InputError, ItemError, WorkerLostError
 from dispel4py.result import InstanceStats, RunOptions
 

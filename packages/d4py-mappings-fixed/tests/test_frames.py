@@ -22,7 +22,7 @@ from d4py_fixed.engine.frames import (
     from_parts,
     to_parts,
 )
-from dispel4py.engine.metering import MeterReport
+from dispel4py.engine.execution.metering import MeterReport
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.result import Failure, InstanceStats
 

@@ -22,7 +22,7 @@ from d4py_fixed.engine.placement import (
 )
 from dispel4py import IterativePE, WorkflowGraph
 from dispel4py.base import CompositePE
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 class Opens(IterativePE):

@@ -24,7 +24,7 @@ from d4py_fixed.engine.placement import Placement, place
 from d4py_fixed.engine.rank import Rank
 from dispel4py import WorkflowGraph, run
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 
 @st.composite

@@ -20,8 +20,8 @@ from d4py_fixed.local.socket_transport import SocketTransport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
-from dispel4py.engine.pickled_items import pickling_copier
-from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.execution.pickled_items import pickling_copier
+from dispel4py.engine.items.sizes import ByteCounter
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.limits import SharedMemoryLimits
 

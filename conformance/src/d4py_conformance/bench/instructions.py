@@ -18,10 +18,10 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple, NoReturn
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, RunOptions, WorkflowGraph
-from dispel4py.engine.codec import Codec
-from dispel4py.engine.copying import copy_item
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.routing import Router
+from dispel4py.engine.execution.routing import Router
+from dispel4py.engine.items.codec import Codec
+from dispel4py.engine.items.copying import copy_item
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import OptionError
 from dispel4py.events import Event

@@ -15,7 +15,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from dispel4py import GenericPE, WorkflowGraph
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 
 #: (group key, number)
 Item = tuple[int, int]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from io import TextIOWrapper
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 
 
 class LosesIdentity(Sound):

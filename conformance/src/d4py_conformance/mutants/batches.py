@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
-from dispel4py.engine.batch_calls import BatchCalls
-from dispel4py.engine.batch_growth import BatchBounds
-from dispel4py.engine.batch_writer import BatchWriter
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.calls.batch_calls import BatchCalls
+from dispel4py.engine.calls.batch_writer import BatchWriter
+from dispel4py.engine.planning.batch_growth import BatchBounds
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.result import RunOptions, RunResult
 
 

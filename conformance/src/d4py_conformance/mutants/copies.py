@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.copying import Copier, copy_item, share_item
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.items.copying import Copier, copy_item, share_item
+from dispel4py.engine.planning.plan import Plan
 
 
 class SharesItems(Sound):

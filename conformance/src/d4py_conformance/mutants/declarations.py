@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from d4py_conformance.mutants.sound import DeclaresNothing
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 
 
 class RefusesNothing(DeclaresNothing):

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.copying import Copier
+from dispel4py.engine.items.copying import Copier
 from dispel4py.errors import ProcessingError
 
 

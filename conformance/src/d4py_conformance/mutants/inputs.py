@@ -9,7 +9,7 @@ from d4py_conformance.mutants.routing import ODD_ITEM
 from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
 from dispel4py.engine.inputs import CallRange, root_inputs
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.result import RunOptions, RunResult
 
 

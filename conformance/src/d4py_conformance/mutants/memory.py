@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 
 #: How many bytes of items may look as if they were gathered.
 MOST_HELD_BYTES = 4 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.metering import InstanceActivity, Meter, MeterReport
+from dispel4py.engine.execution.metering import InstanceActivity, Meter, MeterReport
 from dispel4py.engine.run_events import RunEvents
 from dispel4py.result import RunResult
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.ordered.places import EmptyPlace
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.items.places import EmptyPlace
+from dispel4py.engine.planning.plan import Plan
 
 
 class IgnoresOrder(Sound):

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
-from dispel4py.engine.grouping import GROUP_BY, SHUFFLE, Grouping, group_key, grouping_of
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.grouping import GROUP_BY, SHUFFLE, Grouping, group_key, grouping_of
+from dispel4py.engine.planning.plan import Plan
 
 #: Which of the items that are sent is dropped or sent twice.
 ODD_ITEM = 50

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from dispel4py import WorkflowGraph
-from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.copying import Copier, copy_item, share_item
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.runner_options import raise_error
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.execution.metering import Meter
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
-from dispel4py.engine.local_pes import with_local_copies
-from dispel4py.engine.metering import Meter
-from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.items.copying import Copier, copy_item, share_item
+from dispel4py.engine.planning.capabilities import Capabilities, refusal
+from dispel4py.engine.planning.local_pes import with_local_copies
+from dispel4py.engine.planning.plan import Plan, make_plan
 from dispel4py.engine.run_events import RunEvents, events_of
-from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import ProcessingError, UnsupportedGraphError
 from dispel4py.result import Failure, ResultCollector, RunOptions, RunResult, RunStats
 

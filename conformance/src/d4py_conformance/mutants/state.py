@@ -7,7 +7,7 @@ from typing import Any
 
 from d4py_conformance.mutants.sound import Sound
 from dispel4py import WorkflowGraph
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.result import RunOptions, RunResult
 
 

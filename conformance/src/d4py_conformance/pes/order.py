@@ -11,8 +11,8 @@ from typing import Any
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.pes.memory import Gate, Tally
 from dispel4py import GenericPE
-from dispel4py.engine.grouping import group_key
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
+from dispel4py.engine.planning.grouping import group_key
 
 
 class Uneven(Relay):

@@ -17,7 +17,7 @@ from d4py_conformance.pes.failing import Fails
 from d4py_conformance.subprocesses.isolated_run import IsolatedRun
 from d4py_conformance.suite import Execute, RunIsolated, Suite, chain
 from d4py_conformance.waiting import wait_until, wait_until_none
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import ProcessingError
 
 _needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

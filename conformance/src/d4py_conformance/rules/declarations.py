@@ -12,7 +12,7 @@ from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.pes.traced import Traced, TracedNumbers, TracedTalker
 from d4py_conformance.suite import Execute, Suite, chain
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import UnsupportedGraphError, UsageError
 
 #: Makes a PE that needs something; what that is; how often each item comes out of it.

@@ -22,7 +22,7 @@ from d4py_conformance.subprocesses.network_namespaces import ADDRESSES, in_names
 from d4py_conformance.subprocesses.programs import Command
 from d4py_conformance.suite import Require, Suite
 from d4py_conformance.waiting import LIMIT, wait_until
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 
 #: Items of the run; the root is slow until both hosts have received some.
 ITEMS = 1000

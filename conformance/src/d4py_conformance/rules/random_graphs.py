@@ -11,7 +11,7 @@ import pytest
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.suite import Execute, Require, Suite
 from dispel4py import run
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 
 if TYPE_CHECKING:
     from d4py_conformance.expected.random_graphs import RandomGraph

@@ -22,8 +22,8 @@ from d4py_conformance.pes.roots import (
 )
 from d4py_conformance.suite import Execute, Require, RunIsolated, Suite, chain, results
 from dispel4py import ProcessingError
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.item_ids import call_id
+from dispel4py.engine.items.item_ids import call_id
+from dispel4py.engine.planning.capabilities import Capabilities
 
 #: Calls of a run; more than any mapping reads of an iterator at once.
 CALLS = 1500

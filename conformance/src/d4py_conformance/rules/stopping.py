@@ -14,7 +14,7 @@ from d4py_conformance.pes.failing import Fails
 from d4py_conformance.pes.traced import Traced
 from d4py_conformance.suite import Require, RunIsolated, Suite, chain
 from dispel4py import WorkflowGraph
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 
 #: The item at which a worker is killed, and how many there are.
 AT, ITEMS = 20, 40

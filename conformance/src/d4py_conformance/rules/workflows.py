@@ -7,8 +7,8 @@ import pytest
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.expected.workflows import WORKFLOWS
 from d4py_conformance.suite import Execute, Suite
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.capabilities import Capabilities
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import UnsupportedGraphError
 
 _RUNS = [

@@ -237,9 +237,9 @@ class InstanceThread:
         return [self._run.instances[pe, i] for pe in pes for i in self._run.numbers(pe)]
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.mapping.OutputHandler`."""
         self._run.instances[pe, instance].inbox.put((input_name, items))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.mapping.OutputHandler`."""
         self._run.inbox.put((pe_id, output, items))

@@ -220,9 +220,9 @@ class _InstanceRunner:
         self._channel.put(Skipped(CODEC.dumps(Failure(error, item))))
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """Send items to an instance; see `dispel4py.engine.output_table.OutputHandler`."""
+        """Send items to an instance; see `dispel4py.mapping.OutputHandler`."""
         self._channel.put(Items(pe, instance, input_name, CODEC.dumps(items)))
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """Send results; see `dispel4py.engine.output_table.OutputHandler`."""
+        """Send results; see `dispel4py.mapping.OutputHandler`."""
         self._channel.put(Results(pe_id, output, CODEC.dumps(items)))

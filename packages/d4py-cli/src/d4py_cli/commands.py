@@ -24,8 +24,8 @@ from d4py_cli.runs.history import describe_history, history
 from d4py_cli.scaling_plot import plot_scaling
 from d4py_cli.ui.command import describe_ui, show_ui
 from dispel4py.checks.undeclared_state import describe_undeclared_state
-from dispel4py.engine.capabilities import refusal
-from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.planning.capabilities import refusal
+from dispel4py.engine.planning.plan import Plan, make_plan
 from dispel4py.errors import D4pyError, GraphError, OptionError, UnknownMappingError
 from dispel4py.loading import load_module
 from dispel4py.registry import (

@@ -28,7 +28,7 @@ from dispel4py.base import (
     create_iterative_chain,
 )
 from dispel4py.core import GenericPE
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import D4pyError, ProcessingError, RunError, UsageError
 from dispel4py.registry import Mapping
 from dispel4py.result import (

@@ -2,7 +2,7 @@
 
 A PE declares named inputs and outputs, overrides `process` (or `_process`), and sends data by
 returning a dict or by calling `write`.  It is independent of the mapping that runs it: only the PE
-runner (`dispel4py.engine.runner`) calls it.
+runner (`dispel4py.engine.calls.runner`) calls it.
 
     >>> class Double(GenericPE):
     ...     def __init__(self):

@@ -5,13 +5,13 @@ declares its `Capabilities` and refuses graphs that need more, runs instances in
 returns a `RunResult`.
 
 All names here are public.  Stable, so that only a new major version changes them, are the protocols
-(`Mapping`, `CheckingMapping`, `JoiningMapping`, `CollectiveMapping`, `Command`, `JobCommand`),
-`Capabilities`, the options and results of a run, the errors, and the functions.  The classes that
-run instances, count what they do and carry plans (`Executor`, `FailureCollector`, `Meter`, `Plan`,
-`PlanBundle`, `RunEvents`, `UserCodeThread`, `WorkerCodec`, `WorkerContext`, `WorkerPool`) may gain
-or lose parameters and attributes in a minor version, which its changelog lists.  Modules below
-``dispel4py.engine``, ``.processes``, ``.pickling``, ``.files``, ``.checks``, ``.exceptions``,
-``.observing`` and ``.standard_streams`` are private: import their names from here.
+(`Mapping`, `CheckingMapping`, `JoiningMapping`, `CollectiveMapping`, `Command`, `JobCommand`,
+`OutputHandler`), `Capabilities`, the options and results of a run, the errors, and the functions.
+The classes that run instances, count what they do and carry plans (`Executor`, `FailureCollector`,
+`Meter`, `Plan`, `PlanBundle`, `RunEvents`, `UserCodeThread`, `WorkerCodec`, `WorkerContext`,
+`WorkerPool`) may gain or lose parameters and attributes in a minor version, which its changelog
+lists.  Modules below ``dispel4py.engine``, ``.processes``, ``.pickling``, ``.files``, ``.checks``,
+``.exceptions``, ``.observing`` and ``.standard_streams`` are private: import their names from here.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dispel4py.core import show_log
-from dispel4py.engine.capabilities import Capabilities, refusal
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.runner_options import raise_error
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.execution.output_table import OutputHandler
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import calls, root_inputs
-from dispel4py.engine.local_pes import with_local_copies
-from dispel4py.engine.pe_copies import check_copies
-from dispel4py.engine.plan import Plan, make_plan
-from dispel4py.engine.plan_bundle import PlanBundle, WorkerCodec, make_bundle
+from dispel4py.engine.items.copying import copy_item, share_item
+from dispel4py.engine.planning.capabilities import Capabilities, refusal
+from dispel4py.engine.planning.local_pes import with_local_copies
+from dispel4py.engine.planning.pe_copies import check_copies
+from dispel4py.engine.planning.plan import Plan, make_plan
+from dispel4py.engine.planning.plan_bundle import PlanBundle, WorkerCodec, make_bundle
 from dispel4py.engine.run_events import RunEvents, events_of
-from dispel4py.engine.runner_options import raise_error
 from dispel4py.errors import (
     D4pyError,
     GraphError,
@@ -62,7 +63,7 @@ from dispel4py.result import (
 from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import Meter, MeterReport
+    from dispel4py.engine.execution.metering import Meter, MeterReport
     from dispel4py.processes.pool import WorkerPool
     from dispel4py.processes.start_methods import end_if_imports_main
     from dispel4py.processes.user_code_thread import UserCodeThread
@@ -87,6 +88,7 @@ __all__ = [
     "Meter",
     "MeterReport",
     "OptionError",
+    "OutputHandler",
     "Plan",
     "PlanBundle",
     "ProcessingError",
@@ -124,8 +126,8 @@ __all__ = [
 
 #: Names that not every run needs, and the modules that they are in.
 _IMPORTED_LATE = {
-    "Meter": "dispel4py.engine.metering",
-    "MeterReport": "dispel4py.engine.metering",
+    "Meter": "dispel4py.engine.execution.metering",
+    "MeterReport": "dispel4py.engine.execution.metering",
     "UserCodeThread": "dispel4py.processes.user_code_thread",
     "WorkerContext": "dispel4py.processes.worker_process",
     "WorkerPool": "dispel4py.processes.pool",

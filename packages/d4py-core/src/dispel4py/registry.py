@@ -16,7 +16,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import OptionError, UnknownMappingError, name_list
 from dispel4py.files.entry_points import find_object_reference, load_object
 from dispel4py.result import RunOptions, RunResult

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from dispel4py.engine.stable_hash import stable_hash
+from dispel4py.engine.items.stable_hash import stable_hash
 from dispel4py.object_types import is_of_type
 from dispel4py.workflow_graph import WorkflowGraph
 

@@ -14,8 +14,8 @@ from typing import Any
 from d4py_dynamic.mappings.redis import RedisMapping
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
 from d4py_dynamic.worker.spec import WorkerSpec
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.capabilities import Capabilities
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import OptionError
 from dispel4py.processes.start_methods import Start
 from dispel4py.result import RunOptions

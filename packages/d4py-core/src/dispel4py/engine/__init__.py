@@ -1,5 +1,6 @@
 """The engine: makes a plan of a graph, and calls PEs by that plan.
 
-All mappings use it: `plan` describes a run, `executor` and `runner` run instances in one process,
-`routing` selects the receivers of items.  Nothing here starts a process or opens a connection.
+All mappings use it.  `planning` describes a run before it starts, `calls` calls the instances of
+PEs, and `execution` passes what they write to the next ones; `items` copies, measures and names
+what they write.  Nothing here starts a process or opens a connection.
 """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dispel4py.engine.copying import Copier
+from dispel4py.engine.items.copying import Copier
+from dispel4py.engine.items.sizes import size_of
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.sizes import size_of
 from dispel4py.errors import GroupingError, ItemError, ProcessingError
 from dispel4py.result import Failure, FailureCount, OnFailure, RunResult
 

@@ -7,11 +7,11 @@ from collections import deque
 from functools import partial
 from typing import Any
 
-from dispel4py.engine.copying import copy_item
 from dispel4py.engine.inputs import RootInput, calls
+from dispel4py.engine.items.copying import copy_item
+from dispel4py.engine.items.sizes import SMALL_BYTES, ByteCounter, size_of
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import PlannedPE
-from dispel4py.engine.sizes import SMALL_BYTES, ByteCounter, size_of
+from dispel4py.engine.planning.plan import PlannedPE
 from dispel4py.processes.user_code_thread import UserCodeThread
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, repeat, starmap
 from typing import Any, overload
 
-from dispel4py.engine.copying import Copier, copy_item
-from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.sizes import ByteCounter
+from dispel4py.engine.items.copying import Copier, copy_item
+from dispel4py.engine.items.sizes import ByteCounter
+from dispel4py.engine.planning.plan import Plan, PlannedPE
 from dispel4py.errors import InputError, name_list, shorten
 from dispel4py.logs import get_logger
 

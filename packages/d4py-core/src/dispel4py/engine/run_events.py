@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from dispel4py.result import RunOptions, RunResult
 
 if TYPE_CHECKING:
+    from dispel4py.engine.execution.metering import Meter, MeterReport
     from dispel4py.engine.inputs import RootInput
-    from dispel4py.engine.metering import Meter, MeterReport
-    from dispel4py.engine.plan import Plan
+    from dispel4py.engine.planning.plan import Plan
     from dispel4py.errors import WorkerLostError
     from dispel4py.events import Event
     from dispel4py.result import Failure
@@ -79,7 +79,7 @@ class ObservedEvents(RunEvents):
     is_observed = True
 
     def meter(self, plan: Plan, worker: int = 0) -> Meter:
-        from dispel4py.engine.metering import Meter
+        from dispel4py.engine.execution.metering import Meter
 
         return Meter(plan, worker, self.report)
 
@@ -134,7 +134,8 @@ class LateEvents(ObservedEvents):
 
     def __init__(self, seconds: float, make: Callable[[float], RunEvents]) -> None:
         super().__init__()
-        import_module("dispel4py.engine.metering")  # once, and not in each worker that is forked
+        # Once, and not in each worker that is forked.
+        import_module("dispel4py.engine.execution.metering")
         self._make = make
         self._started_at = perf_counter()
         self._lock = threading.Lock()

@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator
 from time import monotonic, perf_counter
 from typing import Any
 
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.runner_options import raise_error
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.failures import FailureCollector, skip_item
 from dispel4py.engine.inputs import calls, root_inputs
+from dispel4py.engine.items.copying import copy_item, share_item
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.local_pes import with_local_copies
-from dispel4py.engine.pe_copies import check_copies
-from dispel4py.engine.plan import Plan, make_plan
+from dispel4py.engine.planning.capabilities import Capabilities
+from dispel4py.engine.planning.local_pes import with_local_copies
+from dispel4py.engine.planning.pe_copies import check_copies
+from dispel4py.engine.planning.plan import Plan, make_plan
 from dispel4py.engine.random_streams import Stream, preserved_generators
 from dispel4py.engine.run_events import events_of
-from dispel4py.engine.runner_options import raise_error
 from dispel4py.result import ResultCollector, RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 

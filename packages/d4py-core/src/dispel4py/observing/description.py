@@ -12,7 +12,7 @@ from functools import cache
 from types import FunctionType
 
 from dispel4py.engine.inputs import RootInput
-from dispel4py.engine.plan import Plan, PlannedPE
+from dispel4py.engine.planning.plan import Plan, PlannedPE
 from dispel4py.events import EdgeDescription, PEDescription, RunStarted
 from dispel4py.host import host_name
 from dispel4py.object_types import is_of_type

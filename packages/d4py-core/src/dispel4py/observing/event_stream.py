@@ -12,9 +12,9 @@ from time import perf_counter, time
 from typing import Literal
 
 from dispel4py import events
+from dispel4py.engine.execution.metering import MeterReport
 from dispel4py.engine.inputs import RootInput
-from dispel4py.engine.metering import MeterReport
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.engine.run_events import ObservedEvents
 from dispel4py.errors import ProcessingError, WorkerLostError
 from dispel4py.logs import PROVENANCE_LOG, ROOT

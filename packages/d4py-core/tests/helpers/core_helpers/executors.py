@@ -3,9 +3,9 @@
 import itertools
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 #: Most items in a batch.
 BATCH = EngineLimits().batch_items

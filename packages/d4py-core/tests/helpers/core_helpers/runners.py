@@ -3,10 +3,10 @@
 import pytest
 
 from dispel4py import GenericPE, IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.log_lines import LogLines
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import RunnerOptions
+from dispel4py.engine.calls.log_lines import LogLines
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.calls.runner_options import RunnerOptions
+from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ProcessingError
 
 

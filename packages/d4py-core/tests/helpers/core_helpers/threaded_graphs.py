@@ -4,9 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
-from dispel4py.engine.runner import Runner
-from dispel4py.engine.runner_options import RunnerOptions
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.calls.runner_options import RunnerOptions
+from dispel4py.engine.planning.plan import make_plan
 
 LIMIT = 30.0
 

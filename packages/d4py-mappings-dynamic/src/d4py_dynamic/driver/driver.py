@@ -37,7 +37,7 @@ from dispel4py.core import show_log
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.input_reader import is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
-from dispel4py.engine.plan import Plan, PlannedPE
+from dispel4py.engine.planning.plan import Plan, PlannedPE
 from dispel4py.engine.run_events import events_of
 from dispel4py.errors import RunError, ServiceError, WorkerLostError
 from dispel4py.logs import RUN_LOG

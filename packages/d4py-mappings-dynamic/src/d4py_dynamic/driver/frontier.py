@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 
 
 class _State(Enum):

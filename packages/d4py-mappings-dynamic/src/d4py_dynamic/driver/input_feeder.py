@@ -17,7 +17,7 @@ from d4py_dynamic.store.tasks import ANY, CALLS, Task, is_pinned
 from d4py_dynamic.worker.outbox import pieces
 from dispel4py.engine.input_reader import InputReader
 from dispel4py.engine.inputs import CallRange, RootInput, calls
-from dispel4py.engine.plan import PlannedPE
+from dispel4py.engine.planning.plan import PlannedPE
 
 #: Longest wait of the feeder's thread, for the iterable or for room, before it checks whether to
 #: stop.

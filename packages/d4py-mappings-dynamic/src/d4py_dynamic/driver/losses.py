@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from d4py_dynamic.driver.limits import DriverLimits
 from d4py_dynamic.store.tasks import ANY, Eviction
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import WorkerLostError, WorkerStartError
 
 #: Causes of a loss that come from outside the worker.

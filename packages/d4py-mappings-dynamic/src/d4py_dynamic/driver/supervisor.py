@@ -16,7 +16,7 @@ from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS, LEASE_SECONDS, DriverL
 from d4py_dynamic.driver.losses import Loss, StartFailures
 from d4py_dynamic.store.protocols import RunStore
 from d4py_dynamic.store.tasks import ANY, REDELIVERIES, STOP, InstanceId, Task, pins_of
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger

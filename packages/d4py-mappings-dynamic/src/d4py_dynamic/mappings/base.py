@@ -18,10 +18,10 @@ from d4py_dynamic.store.protocols import DriverState, RunStore
 from d4py_dynamic.store.serialization import CODEC
 from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.spec import WorkerSpec
-from dispel4py.engine.capabilities import Capabilities, refusal
 from dispel4py.engine.inputs import RootInput, root_inputs
-from dispel4py.engine.plan import Plan, make_plan, replicate_stateless
-from dispel4py.engine.plan_bundle import make_bundle
+from dispel4py.engine.planning.capabilities import Capabilities, refusal
+from dispel4py.engine.planning.plan import Plan, make_plan, replicate_stateless
+from dispel4py.engine.planning.plan_bundle import make_bundle
 from dispel4py.engine.run_events import events_of
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit

@@ -26,8 +26,8 @@ from d4py_dynamic.store.shared_heap import make_heap_file
 from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import pins_of
 from d4py_dynamic.worker.spec import WorkerSpec
-from dispel4py.engine.capabilities import Capabilities
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.capabilities import Capabilities
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.engine.run_events import EventTee, events_of
 from dispel4py.errors import OptionError, ServiceError, TerminatedError
 from dispel4py.files.file_argument import file_argument

@@ -18,7 +18,7 @@ from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions
 from d4py_dynamic.store.tasks import InstanceId
 from d4py_dynamic.worker.spec import WorkerSpec
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.items.codec import ForeignBytesError
 from dispel4py.errors import OptionError, ServiceError
 
 

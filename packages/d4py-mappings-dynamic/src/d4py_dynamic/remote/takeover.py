@@ -31,7 +31,7 @@ from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import known_server
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py.engine.inputs import RootInput, root_inputs
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError, name_list
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import joining_secret, removed_with_run

@@ -22,7 +22,7 @@ from d4py_dynamic.store.redis.published_events import open_events
 from d4py_dynamic.store.redis.run_info import run_key
 from d4py_dynamic.store.redis.server import known_server
 from d4py_dynamic.store.redis.streams import entries_by_stream
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.items.codec import ForeignBytesError
 from dispel4py.errors import OptionError
 from dispel4py.events import Event, Message, RunEnded
 from dispel4py.processes.run_secret import joining_secret

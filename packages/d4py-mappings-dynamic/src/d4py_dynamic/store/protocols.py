@@ -31,7 +31,7 @@ from d4py_dynamic.store.tasks import (
 from dispel4py.result import Failure, InstanceStats
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import MeterReport
+    from dispel4py.engine.execution.metering import MeterReport
 
 
 class TaskStore(Protocol):

@@ -11,9 +11,9 @@ from typing import Any
 
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, ResumePoint, Task
-from dispel4py.engine.codec import loads_items
 from dispel4py.engine.inputs import Batch, CallRange
-from dispel4py.engine.plan_bundle import WorkerCodec
+from dispel4py.engine.items.codec import loads_items
+from dispel4py.engine.planning.plan_bundle import WorkerCodec
 from dispel4py.errors import ItemError
 
 CODEC = WorkerCodec("dill")

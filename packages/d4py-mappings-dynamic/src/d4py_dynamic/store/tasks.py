@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dispel4py.engine.calls.replay import CallOffset
 from dispel4py.engine.inputs import calls
-from dispel4py.engine.plan import Plan, PlannedPE
-from dispel4py.engine.replay import CallOffset
+from dispel4py.engine.planning.plan import Plan, PlannedPE
 from dispel4py.result import Failure
 
 #: Process items: `Task.payload` is a list of items.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from d4py_dynamic.store.protocols import Results
 from d4py_dynamic.store.serialization import UnreadableItemError
 from d4py_dynamic.store.tasks import Task
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import ItemError
 
 

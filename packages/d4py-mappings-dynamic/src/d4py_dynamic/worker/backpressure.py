@@ -13,7 +13,7 @@ from d4py_dynamic.store.tasks import InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack, Wait
 from d4py_dynamic.worker.limits import WorkerLimits
-from dispel4py.engine.plan import Ancestors, Plan
+from dispel4py.engine.planning.plan import Ancestors, Plan
 
 
 class Backpressure:

@@ -10,8 +10,8 @@ from d4py_dynamic.worker.inbox import Inbox
 from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
+from dispel4py.engine.planning.plan import Plan
 
 
 class Checkpoints:

@@ -29,7 +29,7 @@ from d4py_dynamic.worker.lease_run import RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import RunError
 
 

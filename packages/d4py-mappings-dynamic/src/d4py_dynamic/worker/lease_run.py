@@ -15,8 +15,8 @@ from typing import ClassVar, Protocol
 from d4py_dynamic.store.tasks import Attempt, Commit, Delivery, InstanceId, Lease, StoreStatus
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.runner import Runner
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
 
 
 class Wait(Protocol):

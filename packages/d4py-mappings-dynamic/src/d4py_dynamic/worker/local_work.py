@@ -11,7 +11,7 @@ from d4py_dynamic.store.tasks import StoreStatus
 from d4py_dynamic.worker.lease_run import LeaseRun
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.leased_executor import LeasedExecutor
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
 
 
 class LocalWork:

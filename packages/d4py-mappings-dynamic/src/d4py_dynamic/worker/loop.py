@@ -28,15 +28,15 @@ from d4py_dynamic.worker.pinned_run import PinnedRun
 from d4py_dynamic.worker.preemption import Preemptor
 from d4py_dynamic.worker.services import WorkerServices
 from d4py_dynamic.worker.shared_run import SharedRun
-from dispel4py.engine.copying import copy_item, share_item
+from dispel4py.engine.calls.runner_options import raise_error
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
 from dispel4py.engine.failures import skip_item
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.plan import Plan
-from dispel4py.engine.runner_options import raise_error
+from dispel4py.engine.items.copying import copy_item, share_item
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import ItemError
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import Meter
+    from dispel4py.engine.execution.metering import Meter
 
 
 class Worker:
@@ -193,13 +193,13 @@ class Worker:
     # Hooks of the executor.
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.engine.execution.executor.OutputHandler`."""
         size = len(items) * self._executor.item_bytes
         instance = instance if self._pinned[pe] else ANY
         self._stack.outbox.add_items(pe, instance, input_name, items, size)
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.engine.execution.executor.OutputHandler`."""
         size = len(items) * self._executor.item_bytes
         self._stack.outbox.add_results(pe_id, output, items, size)
 

@@ -13,7 +13,7 @@ from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Commit, Lease, Task
 from d4py_dynamic.worker.limits import WorkerLimits
 from dispel4py.engine.failures import failure_bytes
 from dispel4py.engine.inputs import Batch, CallRange
-from dispel4py.engine.sizes import estimate_bytes
+from dispel4py.engine.items.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 #: Tasks that a batch of shared items is cut into, per idle worker.

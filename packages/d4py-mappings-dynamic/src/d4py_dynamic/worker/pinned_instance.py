@@ -15,11 +15,11 @@ from d4py_dynamic.store.tasks import AdoptedInstance, InstanceId, Lease, ResumeP
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.outbox import Outbox
 from dispel4py.core import GenericPE
-from dispel4py.engine.codec import MAX_OBJECTS, loads_state
-from dispel4py.engine.item_ids import InstanceSnapshot
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.ordered.reorder_buffer import OrderedSnapshot
-from dispel4py.engine.runner import Runner
+from dispel4py.engine.calls.runner import Runner
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
+from dispel4py.engine.items.codec import MAX_OBJECTS, loads_state
+from dispel4py.engine.items.item_ids import InstanceSnapshot
+from dispel4py.engine.items.reorder_buffer import OrderedSnapshot
 from dispel4py.errors import ItemError
 from dispel4py.pickling.interned_strings import PrimedMemo
 

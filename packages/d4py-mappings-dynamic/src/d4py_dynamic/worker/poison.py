@@ -19,10 +19,10 @@ from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.pinned_instance import PinnedInstance
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.item_ids import Item
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.ordered.places import Placed
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
+from dispel4py.engine.items.item_ids import Item
+from dispel4py.engine.items.places import Placed
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import ProcessingError, RunError, shorten
 from dispel4py.result import Failure
 

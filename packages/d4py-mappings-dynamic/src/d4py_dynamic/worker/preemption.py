@@ -13,8 +13,8 @@ from d4py_dynamic.worker.lease_run import LeaseRun, RunStack
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.session import StoreSession
-from dispel4py.engine.call_watch import CallWatch
-from dispel4py.engine.leased_executor import LeasedExecutor
+from dispel4py.engine.calls.call_watch import CallWatch
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
 
 
 class Preemptor(CallWatch):

@@ -16,8 +16,8 @@ from d4py_dynamic.worker.local_work import LocalWork
 from d4py_dynamic.worker.poison import PoisonGuard
 from d4py_dynamic.worker.session import StoreSession
 from d4py_dynamic.worker.usage import UsageReport
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
+from dispel4py.engine.planning.plan import Plan
 
 
 class WorkerServices:

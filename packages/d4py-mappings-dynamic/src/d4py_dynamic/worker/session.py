@@ -13,7 +13,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.unsent_items import leave_out_unsent
 from d4py_dynamic.worker.usage import UsageReport
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import ItemError
 
 

@@ -10,8 +10,8 @@ from d4py_dynamic.worker.lease_run import LeaseRun, RunState, Wait
 from d4py_dynamic.worker.load import LoadMonitor
 from d4py_dynamic.worker.outbox import Outbox
 from d4py_dynamic.worker.services import WorkerServices
-from dispel4py.engine.codec import loads_state
-from dispel4py.engine.copying import copy_item
+from dispel4py.engine.items.codec import loads_state
+from dispel4py.engine.items.copying import copy_item
 
 
 class SharedRun(LeaseRun):

@@ -13,13 +13,13 @@ from d4py_dynamic.store.tasks import REDELIVERIES
 from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from d4py_dynamic.worker.pinned_instance import COMMIT_INTERVAL
-from dispel4py.engine.plan import Plan
-from dispel4py.engine.plan_bundle import PlanBundle
+from dispel4py.engine.planning.plan import Plan
+from dispel4py.engine.planning.plan_bundle import PlanBundle
 from dispel4py.processes.garbage import imported_exempt
 from dispel4py.shared_memory.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import Meter
+    from dispel4py.engine.execution.metering import Meter
 
 
 class WorkerSpec(NamedTuple):
@@ -69,6 +69,6 @@ class WorkerSpec(NamedTuple):
     def _meter(self, plan: Plan, store: TaskStore, rank: int) -> Meter | None:
         if not self.observed:
             return None
-        from dispel4py.engine.metering import Meter
+        from dispel4py.engine.execution.metering import Meter
 
         return Meter(plan, rank, store.report_activity)

@@ -7,13 +7,13 @@ from typing import Any
 
 from d4py_dynamic.store.entries import limited_dumps
 from d4py_dynamic.store.tasks import ITEMS, Commit, Task
-from dispel4py.engine.plan import Plan
-from dispel4py.engine.unsent_items import (
+from dispel4py.engine.calls.unsent_items import (
     drop_unpicklable,
     unpicklable_item_error,
     unpicklable_result_error,
     without_unpicklable,
 )
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import ItemError, ProcessingError
 from dispel4py.result import Failure
 

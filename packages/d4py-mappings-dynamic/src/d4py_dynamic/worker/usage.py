@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from d4py_dynamic.store.protocols import UndeclaredState
 from d4py_dynamic.store.tasks import Commit
-from dispel4py.engine.leased_executor import LeasedExecutor
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.execution.leased_executor import LeasedExecutor
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.result import InstanceStats
 
 

@@ -10,7 +10,7 @@ from d4py_dynamic.worker.limits import WorkerLimits
 from d4py_dynamic.worker.loop import Worker
 from dispel4py import ProducerPE
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import make_plan, replicate_stateless
+from dispel4py.engine.planning.plan import make_plan, replicate_stateless
 from dispel4py.result import RunOptions
 
 

@@ -2,7 +2,7 @@
 
 from d4py_dynamic.store.tasks import ANY, ITEMS, Commit, ResumePoint, Task
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 ROOT, SHARED, PINNED = range(3)
 OWNERS = [[(ROOT, 0)], [(PINNED, 0)]]

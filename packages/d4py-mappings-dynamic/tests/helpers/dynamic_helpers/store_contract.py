@@ -13,7 +13,7 @@ from d4py_dynamic.store.tasks import (
     Task,
 )
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph
-from dispel4py.engine.plan import make_plan
+from dispel4py.engine.planning.plan import make_plan
 
 ROOT, SHARED, PINNED = range(3)
 

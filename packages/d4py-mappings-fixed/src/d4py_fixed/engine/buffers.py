@@ -8,7 +8,7 @@ from typing import Any
 from d4py_fixed.engine.batch_sizer import BatchSizer
 from d4py_fixed.engine.limits import RankLimits
 from dispel4py.engine.failures import failure_bytes
-from dispel4py.engine.sizes import estimate_bytes
+from dispel4py.engine.items.sizes import estimate_bytes
 from dispel4py.result import Failure
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dispel4py.engine.call_watch import CallWatch
-from dispel4py.engine.entered_executor import EnteredExecutor
+from dispel4py.engine.calls.call_watch import CallWatch
+from dispel4py.engine.execution.entered_executor import EnteredExecutor
 
 
 class CallFlusher(CallWatch):

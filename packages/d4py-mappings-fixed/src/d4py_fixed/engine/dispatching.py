@@ -13,7 +13,7 @@ from d4py_fixed.engine.limits import RankLimits
 from dispel4py.engine.input_reader import InputReader, is_in_memory
 from dispel4py.engine.inputs import CallRange, RootInput, calls
 from dispel4py.engine.limits import EngineLimits
-from dispel4py.engine.plan import PlannedPE
+from dispel4py.engine.planning.plan import PlannedPE
 
 
 class CallDispatcher:

@@ -26,11 +26,11 @@ from d4py_fixed.engine.frames import (
 from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Placement
 from dispel4py.core import show_log
+from dispel4py.engine.calls.unsent_items import unpicklable_result_error
+from dispel4py.engine.execution.pickled_items import UnreadItem, drop_unread
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import RootInput
-from dispel4py.engine.pickled_items import UnreadItem, drop_unread
 from dispel4py.engine.run_events import events_of
-from dispel4py.engine.unsent_items import unpicklable_result_error
 from dispel4py.errors import ItemError
 from dispel4py.result import (
     Failure,
@@ -42,7 +42,7 @@ from dispel4py.result import (
 )
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import MeterReport
+    from dispel4py.engine.execution.metering import MeterReport
 
 
 def reports_activity(options: RunOptions) -> bool:

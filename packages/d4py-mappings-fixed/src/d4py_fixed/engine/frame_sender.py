@@ -7,8 +7,8 @@ from typing import Any
 from d4py_fixed.engine.frame_transport import FrameTransport
 from d4py_fixed.engine.frames import CODEC, Items, Results
 from d4py_fixed.engine.placement import Placement
-from dispel4py.engine.runner_options import OnError
-from dispel4py.engine.unsent_items import (
+from dispel4py.engine.calls.runner_options import OnError
+from dispel4py.engine.calls.unsent_items import (
     OnItemError,
     drop_unpicklable,
     unpicklable_item_error,

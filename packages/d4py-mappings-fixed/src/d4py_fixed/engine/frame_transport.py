@@ -11,7 +11,7 @@ from typing import Protocol
 
 from d4py_fixed.engine.frames import Frame, from_parts, to_parts
 from d4py_fixed.engine.transport import Transport
-from dispel4py.engine.pickled_items import Keep, copy_buffer
+from dispel4py.engine.execution.pickled_items import Keep, copy_buffer
 from dispel4py.errors import ItemError
 
 

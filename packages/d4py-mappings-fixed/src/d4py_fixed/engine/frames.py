@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from d4py_fixed.engine.transport import LARGE_BYTES, MessageParts
-from dispel4py.engine.codec import loads_items
-from dispel4py.engine.plan_bundle import WorkerCodec
+from dispel4py.engine.items.codec import loads_items
+from dispel4py.engine.planning.plan_bundle import WorkerCodec
 from dispel4py.pickling.interned_strings import TakeBuffer
 from dispel4py.result import Failure, InstanceStats
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import MeterReport
+    from dispel4py.engine.execution.metering import MeterReport
 
 
 class Items(NamedTuple):

@@ -11,8 +11,8 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from dispel4py.engine.grouping import SHUFFLE
-from dispel4py.engine.plan import Ancestors, Plan, PlannedPE
+from dispel4py.engine.planning.grouping import SHUFFLE
+from dispel4py.engine.planning.plan import Ancestors, Plan, PlannedPE
 from dispel4py.workflow_graph import WorkflowGraph
 
 Instance = tuple[int, int]

@@ -39,17 +39,17 @@ from d4py_fixed.engine.limits import RankLimits
 from d4py_fixed.engine.placement import Instance, Placement
 from d4py_fixed.engine.root_pauses import RootPauses
 from d4py_fixed.engine.send_buffers import SendBuffers
-from dispel4py.engine.copying import copy_item, share_item
-from dispel4py.engine.entered_executor import EnteredExecutor
-from dispel4py.engine.executor import Executor
+from dispel4py.engine.calls.runner_options import OnError, raise_error
+from dispel4py.engine.execution.entered_executor import EnteredExecutor
+from dispel4py.engine.execution.executor import Executor
+from dispel4py.engine.execution.pickled_items import UnreadItem, drop_unread, pickling_copier
 from dispel4py.engine.failures import skip_item
 from dispel4py.engine.inputs import CallRange
-from dispel4py.engine.pickled_items import UnreadItem, drop_unread, pickling_copier
-from dispel4py.engine.plan import Ancestors, PlannedPE
-from dispel4py.engine.runner_options import OnError, raise_error
+from dispel4py.engine.items.copying import copy_item, share_item
+from dispel4py.engine.planning.plan import Ancestors, PlannedPE
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import Meter, MeterReport
+    from dispel4py.engine.execution.metering import Meter, MeterReport
 
 
 class Rank:
@@ -170,12 +170,12 @@ class Rank:
     # The executor's hooks and its `OutputHandler`.
 
     def send(self, pe: int, instance: int, input_name: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.engine.execution.executor.OutputHandler`."""
         size = len(items) * self._executor.item_bytes
         self._buffers.add_items(pe, instance, input_name, items, size)
 
     def result(self, pe_id: str, output: str, items: list[Any]) -> None:
-        """See `dispel4py.engine.executor.OutputHandler`."""
+        """See `dispel4py.engine.execution.executor.OutputHandler`."""
         self._buffers.add_results(pe_id, output, items, len(items) * self._executor.item_bytes)
 
     def _skip(self, error: Any, item: Any) -> None:
@@ -185,7 +185,7 @@ class Rank:
         self._frames.send(self._driver, LogLine(pe_id, rank, message))
 
     def _make_meter(self) -> Meter:
-        from dispel4py.engine.metering import Meter
+        from dispel4py.engine.execution.metering import Meter
 
         def send(report: MeterReport) -> None:
             self._frames.send(self._driver, Activity(report))
@@ -254,7 +254,7 @@ class Rank:
         credit = Credit(pe, batch.instance)
         with self._holding_back(pe):
             self._executor.push(*batch)
-            del batch  # the executor owns its items now; see `engine.unreachable_items`
+            del batch  # the executor owns its items now; see `engine.items.unreachable_items`
             self._executor.drain()
         for sender in senders:
             self._frames.send(sender, credit)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from d4py_fixed.engine.frames import PauseRoots
 from d4py_fixed.engine.placement import Instance, Placement, observes_pauses
-from dispel4py.engine.plan import Ancestors
+from dispel4py.engine.planning.plan import Ancestors
 
 #: (PE number, instance) with an ordered input → the roots that are too far ahead of it.
 _RootsAhead = dict[Instance, tuple[int, ...]]

@@ -21,10 +21,10 @@ from d4py_fixed.engine.rank import Rank
 from d4py_fixed.engine.transport import Transport
 from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.transport import SharedMemory, SharedMemoryTransport
+from dispel4py.engine.execution.pickled_items import copy_buffer
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.pickled_items import copy_buffer
-from dispel4py.engine.plan import Ancestors, make_plan
-from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
+from dispel4py.engine.planning.plan import Ancestors, make_plan
+from dispel4py.engine.planning.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.processes.garbage import imported_exempt

@@ -16,7 +16,7 @@ from d4py_fixed.local.launch import (
     run_locally,
 )
 from d4py_fixed.local.socket_transport import SocketTransport
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph

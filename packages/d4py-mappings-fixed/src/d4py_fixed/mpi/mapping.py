@@ -40,8 +40,8 @@ from d4py_fixed.mpi.rank_source import (
     job_supervisor,
 )
 from d4py_fixed.mpi.rank_spec import pack_specs
-from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import OptionError, UsageError, WorkerLostError
 from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult

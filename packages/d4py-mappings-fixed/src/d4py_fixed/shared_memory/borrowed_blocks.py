@@ -16,7 +16,7 @@ from collections import deque
 from functools import cache
 from typing import Any
 
-from dispel4py.engine.unreachable_items import PrivateMemory
+from dispel4py.engine.items.unreachable_items import PrivateMemory
 
 _MAP_FIXED = 0x10  # Linux and macOS; Python's mmap does not export it
 

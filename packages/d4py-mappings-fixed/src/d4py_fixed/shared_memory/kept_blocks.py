@@ -11,7 +11,7 @@ from ctypes import Array, addressof, c_char
 from typing import Any, NamedTuple
 
 from d4py_fixed.shared_memory.arena import Arena
-from dispel4py.engine.pickled_items import Kept, copy_buffer
+from dispel4py.engine.execution.pickled_items import Kept, copy_buffer
 
 
 class _Kept(NamedTuple):

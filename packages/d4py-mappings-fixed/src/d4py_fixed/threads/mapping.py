@@ -24,11 +24,11 @@ from d4py_fixed.engine.placement import (
 from d4py_fixed.engine.rank import Rank
 from d4py_fixed.threads.rank_threads import RankThreads
 from d4py_fixed.threads.transport import Inbox, ThreadTransport
-from dispel4py.engine.capabilities import Capabilities
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.local_pes import with_local_copies
-from dispel4py.engine.pe_copies import check_copies, copy_pe
-from dispel4py.engine.plan import Plan, PlannedPE, make_plan
+from dispel4py.engine.planning.capabilities import Capabilities
+from dispel4py.engine.planning.local_pes import with_local_copies
+from dispel4py.engine.planning.pe_copies import check_copies, copy_pe
+from dispel4py.engine.planning.plan import Plan, PlannedPE, make_plan
 from dispel4py.engine.random_streams import Stream
 from dispel4py.errors import GraphError, RunError
 from dispel4py.logs import RUN_LOG

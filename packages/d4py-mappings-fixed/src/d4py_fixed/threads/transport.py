@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 
 from d4py_fixed.engine.frames import Frame, Items
-from dispel4py.engine.sizes import estimate_bytes
+from dispel4py.engine.items.sizes import estimate_bytes
 from dispel4py.exceptions.unwinding import Unwind
 
 #: The frames for one rank, each with the rank that sent it; None stops the rank.

@@ -29,7 +29,7 @@ from d4py_fixed.zmq.curve_keys import CurveKeys, driver_keys
 from d4py_fixed.zmq.remote_hosts import RemoteHosts
 from d4py_fixed.zmq.transport import ZmqTransport
 from dispel4py.engine.inputs import root_inputs
-from dispel4py.engine.plan_bundle import PlanBundle, make_bundle
+from dispel4py.engine.planning.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.frozen_watch import FrozenWatch

@@ -17,7 +17,7 @@ from d4py_fixed.engine.transport import Transport
 from d4py_fixed.local.launch import add_local_arguments, check_locally, run_locally
 from d4py_fixed.zmq.addresses import address_of, listen_at_path
 from d4py_fixed.zmq.transport import ZmqTransport
-from dispel4py.engine.capabilities import Capabilities
+from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import OptionError
 from dispel4py.files.file_argument import file_argument
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit

@@ -17,7 +17,7 @@ from d4py_dynamic.store.protocols import (
 from d4py_dynamic.store.serialization import loads_named
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Task, is_pinned
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.result import InstanceStats
 
 

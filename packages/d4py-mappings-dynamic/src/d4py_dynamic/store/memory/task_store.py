@@ -33,7 +33,7 @@ from d4py_dynamic.store.tasks import (
 )
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import MeterReport
+    from dispel4py.engine.execution.metering import MeterReport
 
 #: Calls a method of the store, by name, for one worker.
 StoreCall = Callable[..., Any]

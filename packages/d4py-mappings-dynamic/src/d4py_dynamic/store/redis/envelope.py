@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from d4py_dynamic.store.redis.keys import FIELD
 from d4py_dynamic.store.serialization import CODEC, dumps, loads_named
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.items.codec import ForeignBytesError
 
 #: Length of the nonce that AES-GCM recommends.
 _NONCE_BYTES = 12

@@ -18,7 +18,7 @@ from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import FIELD, QUIESCENT_FIELD, RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.streams import at_most, entries_by_stream
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.items.codec import ForeignBytesError
 
 _EVENTS_AT_ONCE = 64
 

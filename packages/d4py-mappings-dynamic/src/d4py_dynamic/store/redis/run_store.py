@@ -34,8 +34,8 @@ from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Eviction, InstanceId, Lease, ResumePoint, Task, is_counted
-from dispel4py.engine.codec import ForeignBytesError
-from dispel4py.engine.plan import Plan
+from dispel4py.engine.items.codec import ForeignBytesError
+from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import InputError, OptionError
 from dispel4py.result import InstanceStats
 

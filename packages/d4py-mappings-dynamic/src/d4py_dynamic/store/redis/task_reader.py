@@ -27,7 +27,7 @@ from d4py_dynamic.store.redis.streams import at_most, entries_by_stream, expecte
 from d4py_dynamic.store.serialization import remaining
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import Lease, ResumePoint, is_counted
-from dispel4py.engine.codec import ForeignBytesError
+from dispel4py.engine.items.codec import ForeignBytesError
 
 
 class TaskReader:

@@ -35,7 +35,7 @@ from d4py_dynamic.store.tasks import (
 )
 
 if TYPE_CHECKING:
-    from dispel4py.engine.metering import MeterReport
+    from dispel4py.engine.execution.metering import MeterReport
 
 
 class RedisTaskStore:

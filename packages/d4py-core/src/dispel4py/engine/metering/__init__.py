@@ -1,6 +1,0 @@
-"""What the instances of a process do, counted for the observers of a run."""
-
-from dispel4py.engine.metering.meter import Meter
-from dispel4py.engine.metering.reports import InstanceActivity, MeterReport, SlowestCall
-
-__all__ = ["InstanceActivity", "Meter", "MeterReport", "SlowestCall"]
