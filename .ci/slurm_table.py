@@ -19,7 +19,7 @@ from d4py_conformance.chaos.processes import Server
 from d4py_conformance.report import put_into
 from d4py_conformance.subprocesses.slurm import SlurmCluster, why_not
 from d4py_conformance.waiting import wait_until
-from d4py_dynamic.store.redis.server import server_binary
+from d4py_dynamic.store.redis.connections.server import server_binary
 from d4py_fixed.mpi.launcher_environment import mpiexec_environment
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "slurm-and-pbs.md"

@@ -10,7 +10,7 @@ import pytest
 
 from d4py_conformance import WORKFLOWS, MappingConformance, TwoHosts, WorkflowsInProcesses
 from d4py_conformance.report import BEGIN, END, Outcome, Record, Report
-from dispel4py.processes.start_methods import safe_start_method
+from dispel4py.processes.workers.start_methods import safe_start_method
 from dispel4py.registry import ENTRY_POINT_GROUP, load_mapping
 
 #: Mappings that come with a test file of their own, as their author would write it.
@@ -77,7 +77,7 @@ class TestInstalledMappings(MappingConformance):
             agent = [*COMMAND, mapping, "--connect", address, "-n", "3"]
             return TwoHosts(coordinator, agent, environment=key)
         if "redis" in mapping:
-            from d4py_dynamic.store.redis.server import server_binary
+            from d4py_dynamic.store.redis.connections.server import server_binary
 
             server = [server_binary(), "--bind", "{host}", "--port", "{port}", "--save", ""]
             coordinator = [*run, *SERVER, "-n", "2"]

@@ -14,9 +14,9 @@ from dispel4py.errors import WorkerLostError
 from dispel4py.processes.descendants import descendants_of, end_processes, kill_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import MARK_VARIABLE
-from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.process_table import find_process
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start
 
 #: Seconds after which a test stops waiting for what never happens.
 LIMIT = 60.0
@@ -138,7 +138,7 @@ def test_another_process_with_the_same_pid_gets_no_signal(worker, monkeypatch):
 #: A program with three workers, the last of which is stopped; each starts another program.
 PARENT = """
 import os, signal, subprocess, time
-from dispel4py.processes.pool import WorkerPool
+from dispel4py.processes.workers.pool import WorkerPool
 
 def work(side, path, is_last):
     subprocess.Popen(["sleep", "3600"], start_new_session=True)

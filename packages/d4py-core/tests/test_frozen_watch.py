@@ -7,11 +7,11 @@ import signal
 import pytest
 
 from dispel4py.errors import OptionError, WorkerLostError
-from dispel4py.processes import frozen_watch
-from dispel4py.processes.frozen_watch import FrozenWatch
-from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.process_table import State
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers import frozen_watch
+from dispel4py.processes.workers.frozen_watch import FrozenWatch
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="reads /proc")
 

@@ -20,9 +20,9 @@ WORKER = """
     from multiprocessing import current_process
     from pathlib import Path
     from dispel4py.processes.limits import ProcessLimits
-    from dispel4py.processes.pool import WorkerPool
+    from dispel4py.processes.workers.pool import WorkerPool
     from dispel4py.processes.process_table import find_process, wait_for_exit
-    from dispel4py.processes.start_methods import Start
+    from dispel4py.processes.workers.start_methods import Start
 
     def work(context, folder):
         context.on_orphaned(Path(folder, "cleaned").touch)

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from dispel4py.exceptions.shortages import shortage
-from dispel4py.processes.worker_reports import picklable_error
+from dispel4py.processes.workers.reports import picklable_error
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_one_of_several_processes_takes_what_can_be_taken_once(method, tmp_path)
             f"""
             import os
             from multiprocessing import get_context
-            from dispel4py.processes.one_time_claim import OneTimeClaim
+            from dispel4py.processes.workers.one_time_claim import OneTimeClaim
 
             def take(once):
                 os.write(1, b"%r\\n" % once.take())

@@ -11,9 +11,9 @@ import pytest
 
 from dispel4py import ProducerPE, WorkflowGraph, registry, run
 from dispel4py.errors import OptionError, RunError, UnknownMappingError
-from dispel4py.processes import pool as processes
-from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start, fork_server_status
+from dispel4py.processes.workers import pool as processes
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start, fork_server_status
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux")
 
@@ -62,7 +62,7 @@ def program(tmp_path):
 @linux
 def test_a_program_with_native_threads_is_not_forked(program):
     choosing = """
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         methods = [safe_start_method()]
         begin()
         methods.append(safe_start_method())
@@ -77,7 +77,7 @@ def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
     choosing = """
         import faulthandler
         from dispel4py.processes.native_threads import fork_safe_threads
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         with fork_safe_threads():
             faulthandler.dump_traceback_later(100)
         methods = [safe_start_method()]
@@ -92,7 +92,7 @@ def test_a_thread_that_was_declared_harmless_is_no_hindrance(program):
 def test_nor_is_one_with_python_threads_whoever_has_started_them(program):
     choosing = """
         import _thread, time
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         _thread.start_new_thread(lambda: time.sleep(100), ())
         print(safe_start_method())
     """
@@ -105,7 +105,7 @@ def test_threads_that_end_before_a_fork_are_no_hindrance(program):
     choosing = """
         import os
         import numpy
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         numpy.ones((300, 300)) @ numpy.ones((300, 300))
         assert len(os.listdir("/proc/self/task")) > 1, "this shows nothing"
         print(safe_start_method())
@@ -118,7 +118,7 @@ def test_nor_are_those_of_zeromq(program):
     pytest.importorskip("zmq")
     choosing = """
         import zmq
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         with zmq.Context() as context, context.socket(zmq.PUSH) as socket:
             print(safe_start_method())
     """
@@ -131,7 +131,7 @@ def test_nor_are_those_of_the_allocator_of_arrow(program):
     choosing = """
         import os
         import pyarrow
-        from dispel4py.processes.start_methods import safe_start_method
+        from dispel4py.processes.workers.start_methods import safe_start_method
         numbers = pyarrow.array(range(100_000))
         print(safe_start_method(), flush=True)
         if os.fork() == 0:
@@ -147,7 +147,7 @@ def test_nor_are_those_of_the_allocator_of_arrow(program):
 def test_a_prompt_with_native_threads_is_not_forked_either():
     choosing = (
         "begin()\n"
-        "from dispel4py.processes.start_methods import safe_start_method as s\n"
+        "from dispel4py.processes.workers.start_methods import safe_start_method as s\n"
         "print(s()); end()"
     )
     done = subprocess.run(
@@ -164,8 +164,8 @@ def test_a_prompt_with_native_threads_is_not_forked_either():
 REPLACING = """
     import os, signal, threading, time
     from dispel4py.processes.limits import ProcessLimits
-    from dispel4py.processes.pool import WorkerPool
-    from dispel4py.processes.start_methods import Start
+    from dispel4py.processes.workers.pool import WorkerPool
+    from dispel4py.processes.workers.start_methods import Start
 
     class Common:
         def __reduce__(self):
@@ -261,8 +261,8 @@ def test_workers_start_in_a_process_that_multiprocessing_calls_daemonic(program,
     script = f"""
         import multiprocessing
         from dispel4py.processes.limits import ProcessLimits
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         def work(side):
             print(multiprocessing.current_process().daemon, flush=True)
@@ -288,8 +288,8 @@ def test_a_worker_that_does_not_begin_is_logged_and_then_killed(program):
         import time
         from dispel4py.errors import WorkerStartError
         from dispel4py.processes.limits import ProcessLimits
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         if __name__ != "__main__":
             time.sleep(100)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.user_code_thread import UserCodeThread
-from dispel4py.processes.worker_exit import running_threads
+from dispel4py.processes.workers.exiting import running_threads
 
 #: A program whose thread goes on for an hour, and has started one that ends soon.
 PROGRAM = """

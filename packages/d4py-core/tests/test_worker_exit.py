@@ -8,15 +8,15 @@ import textwrap
 import pytest
 
 from dispel4py.errors import RunError
-from dispel4py.processes.worker_reports import ReportWriter
+from dispel4py.processes.workers.reports import ReportWriter
 
 #: A program whose worker does something and ends; what it leaves are lines of a file.
 PROGRAM = """
     import atexit, logging, logging.handlers, os, sys, tempfile, threading, weakref
     from concurrent.futures import ThreadPoolExecutor
     from dispel4py.processes.limits import ProcessLimits
-    from dispel4py.processes.pool import WorkerPool
-    from dispel4py.processes.start_methods import Start
+    from dispel4py.processes.workers.pool import WorkerPool
+    from dispel4py.processes.workers.start_methods import Start
 
     def note(*words):
         with open("notes", "a") as file:
@@ -119,8 +119,8 @@ def test_i10_a_worker_that_is_forked_by_a_thread_of_a_pool_ends_as_others_do(tmp
     program = """
         from concurrent.futures import ThreadPoolExecutor
         from dispel4py.processes.limits import ProcessLimits
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         def work(side):
             with ThreadPoolExecutor(1) as pool:
@@ -152,8 +152,8 @@ def test_i10_a_forked_worker_leaves_what_waits_in_files_of_its_parent_to_the_par
     """The parent has run a PE before that left its file open, and goes on writing to it."""
     program = """
         from dispel4py import IterativePE, WorkflowGraph, run
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         class Opens(IterativePE):
             def _process(self, data):
@@ -190,8 +190,8 @@ def test_c5_where_the_fork_server_was_killed_no_worker_can_replace_others(tmp_pa
     program = """
         import os, signal
         from multiprocessing import forkserver
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         def work(side):
             pass

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 
 from d4py_conformance.chaos.run import KINDS, ChaosRun
-from d4py_dynamic.store.redis.server import server_binary
+from d4py_dynamic.store.redis.connections.server import server_binary
 
 
 def main():

@@ -93,7 +93,7 @@ def temporary(monkeypatch, tmp_path_factory):
 #: The command, which ignores any server at the default port.
 COMMAND = """
 import sys
-from d4py_dynamic.store.redis import server as redis_server
+from d4py_dynamic.store.redis.connections import server as redis_server
 redis_server.DEFAULT_PORT = 1
 from d4py_cli.main import main
 sys.exit(main())

@@ -9,9 +9,9 @@ import pytest
 
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER
-from d4py_dynamic.store.redis import server as redis_server
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.connections import server as redis_server
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
 from d4py_dynamic.store.redis.keys import QUIESCENT_FIELD
 from dispel4py.errors import ServiceError
 

@@ -26,7 +26,7 @@ SCRIPT = (
     + """
     if __name__ == "__main__":
         import sys
-        from d4py_dynamic.store.redis import server as redis_server
+        from d4py_dynamic.store.redis.connections import server as redis_server
         redis_server.DEFAULT_PORT = 1
         options = dict(option.split("=", 1) for option in sys.argv[1:])
         run(graph, "hybrid_redis", 10**9, 3, on_result=lambda *result: None, **options)

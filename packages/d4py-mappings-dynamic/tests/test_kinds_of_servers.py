@@ -13,7 +13,7 @@ from d4py_conformance.chaos.tcp_proxy import Proxy
 from d4py_conformance.pes.common import Relay
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.suite import chain
-from d4py_dynamic.store.redis.arguments import add_server_arguments
+from d4py_dynamic.store.redis.connections.arguments import add_server_arguments
 from dispel4py import ProducerPE, run
 from dispel4py.errors import OptionError, ServiceError
 

@@ -8,8 +8,8 @@ import pytest
 
 from d4py_dynamic.store.entries import TooLargeError, split_results, split_task
 from d4py_dynamic.store.protocols import Results
-from d4py_dynamic.store.redis.client import connect
-from d4py_dynamic.store.redis.server import find_server
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.server import find_server
 from d4py_dynamic.store.serialization import dumps
 from d4py_dynamic.store.task_pickles import TaskCodec
 from d4py_dynamic.store.tasks import ANY, CALLS, ITEMS, Task
@@ -170,7 +170,7 @@ def test_a_workflow_that_is_too_large_for_remote_workers_is_refused(small_server
 
 def test_a_private_server_takes_a_gigabyte(need_server, monkeypatch):
     monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setattr("d4py_dynamic.store.redis.server.DEFAULT_PORT", 1)
+    monkeypatch.setattr("d4py_dynamic.store.redis.connections.server.DEFAULT_PORT", 1)
     with find_server({}) as address, connect(address) as client:
         assert client.config_get("proto-max-bulk-len") == {"proto-max-bulk-len": str(1 << 30)}
         assert address.largest < 1 << 30

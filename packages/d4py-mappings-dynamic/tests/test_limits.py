@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from d4py_dynamic.store.redis import server as redis_server
-from d4py_dynamic.store.redis.client import connect
-from d4py_dynamic.store.redis.server import find_server
+from d4py_dynamic.store.redis.connections import server as redis_server
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.server import find_server
 
 SCRIPT = """
 import resource, sys

@@ -11,7 +11,7 @@ from d4py_conformance.waiting import LIMIT
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
 from d4py_dynamic.store.redis import task_reader
-from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.connections.address import Address
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.tasks import Commit, ResumePoint
 from dispel4py.errors import ServiceError

@@ -15,17 +15,17 @@ from dynamic_helpers.disturbed_runs import CALLS, Disturber, make_graph, model
 
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.waiting import LIMIT, NEVER
-from d4py_dynamic.store.redis import client as client_module
-from d4py_dynamic.store.redis import retry as retry_module
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import broken_connections, connect
-from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.connections import client as client_module
+from d4py_dynamic.store.redis.connections import retry as retry_module
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import broken_connections, connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.retry import BreakLimit, RetryUntilDeadline
+from d4py_dynamic.store.redis.connections.server import find_server
+from d4py_dynamic.store.redis.connections.waiting_socket import is_to_this_host, local_process
 from d4py_dynamic.store.redis.keys import RunKeys
-from d4py_dynamic.store.redis.retry import BreakLimit, RetryUntilDeadline
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
-from d4py_dynamic.store.redis.server import find_server
-from d4py_dynamic.store.redis.waiting_socket import is_to_this_host, local_process
 from dispel4py import run
 from dispel4py.engine.planning.plan import make_plan
 from dispel4py.errors import ServiceError

@@ -21,11 +21,11 @@ from d4py_conformance.chaos.faults import RunningSum, Ticks
 from d4py_conformance.interrupts import interrupted_at_each_step
 from d4py_conformance.subprocesses.reserved_ports import ReservedPort
 from d4py_conformance.waiting import NEVER, wait_until_none
-from d4py_dynamic.store.redis import server as redis_server
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
-from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.server import find_server
+from d4py_dynamic.store.redis.connections import server as redis_server
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.server import find_server
 from dispel4py import WorkflowGraph, run
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files import socket_directory
@@ -182,7 +182,8 @@ class TestPrivateServer:
     @needs_proc
     def test_c4_nothing_is_left_when_the_driver_is_killed(self, temporary, wait_until):
         code = (
-            "import sys, time; from d4py_dynamic.store.redis import server as redis_server;"
+            "import sys, time;"
+            "from d4py_dynamic.store.redis.connections import server as redis_server;"
             f"redis_server.DEFAULT_PORT = {redis_server.DEFAULT_PORT};"
             "found = redis_server.find_server({}); address = found.__enter__();"
             "print(redis_server.connect(address).info('server')['process_id'], flush=True);"

@@ -3,7 +3,7 @@
 import pytest
 from dynamic_helpers.redis_runs import OWNERS, PINNED, SHARED, items, use_every_key
 
-from d4py_dynamic.store.redis.blocking_command import BlockingCommand
+from d4py_dynamic.store.redis.connections.blocking_command import BlockingCommand
 from d4py_dynamic.store.redis.keys import RUNS
 from d4py_dynamic.store.tasks import ANY, STOP, Commit, Task
 from dispel4py.errors import ServiceError

@@ -13,10 +13,10 @@ from dynamic_helpers.remote_runs import finish
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.waiting import NEVER, wait_until
 from d4py_dynamic.remote.remote_workers import RemoteWorkers
-from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.connections.address import Address
 from d4py_dynamic.store.redis.keys import RunKeys
 from dispel4py.errors import ServiceError, WorkerLostError
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.start_methods import Start
 
 #: No worker is evicted because it sends no heartbeat, whatever a test waits for.
 NO_LEASE = "--lease", NEVER

@@ -12,8 +12,8 @@ from dynamic_helpers.remote_runs import finish
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.waiting import NEVER, wait_until
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.errors import RunGoneError
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.errors import RunGoneError
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 

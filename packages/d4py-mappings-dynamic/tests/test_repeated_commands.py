@@ -14,8 +14,8 @@ from dynamic_helpers.repeating_proxy import RepeatingProxy
 
 from d4py_conformance.subprocesses.network_namespaces import ended
 from d4py_conformance.waiting import wait_until
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
 from d4py_dynamic.store.redis.scripts import load_script
 
 COUNT = 60

@@ -149,7 +149,7 @@ class MpiProcesses:
 
     MARK = "D4PY_TEST_MARK"
     RANK = (b"OMPI_COMM_WORLD_RANK", b"PMI_RANK")
-    PROGRAM = b"d4py_fixed.mpi.rank_main"
+    PROGRAM = b"d4py_fixed.mpi.ranks.main"
 
     def __init__(self, mark, mpiexec, folder, temporary):
         self.mark, self.mpiexec = mark, mpiexec
@@ -247,7 +247,7 @@ def mpi(monkeypatch, tmp_path):
     try:
         import mpi4py  # noqa: F401
 
-        from d4py_fixed.mpi.mpiexec import find_mpiexec
+        from d4py_fixed.mpi.launching.mpiexec import find_mpiexec
 
         mpiexec = find_mpiexec(None).words
     except (ImportError, UsageError) as error:

@@ -11,15 +11,15 @@ import time
 from contextlib import contextmanager, nullcontext
 
 from d4py_conformance.waiting import LIMIT, NEVER
-from d4py_fixed.mpi.mpi_start import start_mpi
+from d4py_fixed.mpi.ranks.mpi_start import start_mpi
 
 MPI = start_mpi()
 
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind  # noqa: E402
 from d4py_fixed.mpi.limits import MpiLimits  # noqa: E402
-from d4py_fixed.mpi.machine_memory import share_machine_memory  # noqa: E402
-from d4py_fixed.mpi.transport import MpiTransport, RunStopped  # noqa: E402
-from d4py_fixed.mpi.wakeup_socket import WakeupSocket  # noqa: E402
+from d4py_fixed.mpi.ranks.machine_memory import share_machine_memory  # noqa: E402
+from d4py_fixed.mpi.ranks.transport import MpiTransport, RunStopped  # noqa: E402
+from d4py_fixed.mpi.ranks.wakeup_socket import WakeupSocket  # noqa: E402
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport  # noqa: E402
 
 MIB = 1 << 20

@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi import launcher_environment, mapping, mpiexec
+from d4py_fixed.mpi import launcher_environment, mapping
+from d4py_fixed.mpi.launching import mpiexec
 from dispel4py import RunOptions, run
 from dispel4py.errors import OptionError, ServiceError, UsageError
 
@@ -85,7 +86,7 @@ class TestMpiexec:
         assert arguments[2:4] == ["sh", "-c"]
         assert "ended with exit status" in arguments[4]
         assert arguments[5:] == ["rank", sys.executable, *arguments[7:]]
-        assert arguments[-1].endswith("from d4py_fixed.mpi.rank_main import main; main()")
+        assert arguments[-1].endswith("from d4py_fixed.mpi.ranks.main import main; main()")
 
     def test_the_first_rank_finds_the_driver_by_a_variable(self, started):
         _, environment = started()

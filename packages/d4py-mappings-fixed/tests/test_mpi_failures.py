@@ -12,7 +12,7 @@ pytest.importorskip("mpi4py")
 
 from d4py_conformance.subprocesses.programs import failing_run
 from d4py_conformance.waiting import wait_until_none
-from d4py_fixed.mpi.mpiexec import Mpiexec, MpiexecRanks
+from d4py_fixed.mpi.launching.mpiexec import Mpiexec, MpiexecRanks
 from dispel4py.errors import (
     GraphError,
     ProcessingError,

@@ -14,11 +14,11 @@ import pytest
 pytest.importorskip("mpi4py")
 
 from d4py_conformance.waiting import LIMIT
-from d4py_fixed.mpi import rank_supervisor
+from d4py_fixed.mpi.launching import supervisor as rank_supervisor
+from d4py_fixed.mpi.launching.listener import Hello, connect
+from d4py_fixed.mpi.launching.output import OutputForwarder
+from d4py_fixed.mpi.launching.supervisor import RankSupervisor
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.listener import Hello, connect
-from d4py_fixed.mpi.output import OutputForwarder
-from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 
 WORKFLOW = """
 import os, sys

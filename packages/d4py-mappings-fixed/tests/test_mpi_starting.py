@@ -14,11 +14,12 @@ import pytest
 
 pytest.importorskip("mpi4py")
 
-from d4py_fixed.mpi import library, registration
+from d4py_fixed.mpi import library
+from d4py_fixed.mpi.launching import registration
+from d4py_fixed.mpi.launching.listener import Hello, connect
+from d4py_fixed.mpi.launching.supervisor import RankSupervisor
 from d4py_fixed.mpi.library import MpiLibraryError
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.listener import Hello, connect
-from d4py_fixed.mpi.rank_supervisor import RankSupervisor
 from dispel4py.errors import ServiceError
 
 SEGMENTS = """
@@ -28,7 +29,7 @@ from multiprocessing.shared_memory import SharedMemory
 import mpi4py
 mpi4py.rc.initialize = False
 from mpi4py import MPI
-from d4py_fixed.mpi.mpi_start import start_mpi
+from d4py_fixed.mpi.ranks.mpi_start import start_mpi
 
 init, own = MPI.Init_thread, []
 

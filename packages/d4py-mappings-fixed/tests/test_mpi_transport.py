@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("mpi4py")
 
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
-from d4py_fixed.mpi.listener import Hello, Listener, connect
+from d4py_fixed.mpi.launching.listener import Hello, Listener, connect
 from dispel4py.errors import ServiceError
 
 RANKS = Path(__file__).parent / "mpi_ranks.py"

@@ -138,8 +138,8 @@ def test_c4_signals_are_blocked_while_processes_are_being_started(start, write, 
         "script.py",
         """
         import operator, signal, sys
-        from dispel4py.processes.pool import WorkerPool
-        from dispel4py.processes.start_methods import Start
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
 
         class Noting:
             def __reduce__(self):  # called while its process is being started

@@ -61,7 +61,7 @@ def _end_with_threads(status: int) -> None:
 
     Exit handlers of libraries may wait for such a thread, too, so they have `_EXIT_SECONDS`.
     """
-    from dispel4py.processes.worker_exit import has_left_threads, run_exit_handlers
+    from dispel4py.processes.workers.exiting import has_left_threads, run_exit_handlers
 
     if not has_left_threads():
         return

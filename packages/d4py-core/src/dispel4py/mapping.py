@@ -64,11 +64,11 @@ from dispel4py.workflow_graph import WorkflowGraph
 
 if TYPE_CHECKING:
     from dispel4py.engine.execution.metering import Meter, MeterReport
-    from dispel4py.processes.pool import WorkerPool
-    from dispel4py.processes.start_methods import end_if_imports_main
     from dispel4py.processes.user_code_thread import UserCodeThread
-    from dispel4py.processes.worker_process import WorkerContext
-    from dispel4py.processes.worker_reports import picklable_error
+    from dispel4py.processes.workers.pool import WorkerPool
+    from dispel4py.processes.workers.process import WorkerContext
+    from dispel4py.processes.workers.reports import picklable_error
+    from dispel4py.processes.workers.start_methods import end_if_imports_main
 
 __all__ = [
     "Capabilities",
@@ -129,10 +129,10 @@ _IMPORTED_LATE = {
     "Meter": "dispel4py.engine.execution.metering",
     "MeterReport": "dispel4py.engine.execution.metering",
     "UserCodeThread": "dispel4py.processes.user_code_thread",
-    "WorkerContext": "dispel4py.processes.worker_process",
-    "WorkerPool": "dispel4py.processes.pool",
-    "end_if_imports_main": "dispel4py.processes.start_methods",
-    "picklable_error": "dispel4py.processes.worker_reports",
+    "WorkerContext": "dispel4py.processes.workers.process",
+    "WorkerPool": "dispel4py.processes.workers.pool",
+    "end_if_imports_main": "dispel4py.processes.workers.start_methods",
+    "picklable_error": "dispel4py.processes.workers.reports",
 }
 
 

@@ -17,7 +17,7 @@ from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import OptionError
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.start_methods import Start
 from dispel4py.result import RunOptions
 
 

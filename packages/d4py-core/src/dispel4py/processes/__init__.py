@@ -1,7 +1,7 @@
 """Processes of this machine: how they start, how they are watched, and how they end.
 
-`pool` is what mappings use: a pool of worker processes that always ends, with all that PEs have
-started.
+`workers.pool` is what mappings use: a pool of worker processes that always ends, with all that PEs
+have started.
 """
 
 from __future__ import annotations

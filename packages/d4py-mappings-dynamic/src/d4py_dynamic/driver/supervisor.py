@@ -20,8 +20,8 @@ from dispel4py.engine.planning.plan import Plan
 from dispel4py.engine.run_events import RunEvents
 from dispel4py.errors import D4pyError, WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.shutdown_watch import ShutdownWatch
 from dispel4py.processes.user_code_thread import describe_threads
+from dispel4py.processes.workers.shutdown_watch import ShutdownWatch
 
 _LOG = get_logger("supervisor")
 
@@ -45,7 +45,7 @@ class WorkerProcesses(Protocol):
         """Return the names of the threads for which a process stays though its work is done."""
 
     def wait_until_ended(self, look: Callable[[], None], name: Callable[[int], str]) -> None:
-        """Wait until all have ended; see `dispel4py.processes.pool.WorkerPool`."""
+        """Wait until all have ended; see `dispel4py.processes.workers.pool.WorkerPool`."""
 
 
 class WorkerSupervisor:

@@ -25,9 +25,9 @@ from dispel4py.engine.planning.plan_bundle import make_bundle
 from dispel4py.engine.run_events import events_of
 from dispel4py.errors import OptionError, UnsupportedGraphError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
-from dispel4py.processes.frozen_watch import FrozenWatch
-from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start, add_start_arguments
+from dispel4py.processes.workers.frozen_watch import FrozenWatch
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start, add_start_arguments
 from dispel4py.result import RunOptions, RunResult, RunStats
 from dispel4py.workflow_graph import WorkflowGraph
 
@@ -47,7 +47,7 @@ class Backend(Protocol):
 
     @property
     def worker_main(self) -> Callable[..., None]:
-        """Main function of a worker process; see `dispel4py.processes.pool.WorkerPool`."""
+        """Main function of a worker process; see `dispel4py.processes.workers.pool.WorkerPool`."""
 
     def open_store(self) -> RunStore:
         """Return the driver's side of the store for another thread."""

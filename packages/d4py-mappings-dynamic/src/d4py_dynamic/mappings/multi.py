@@ -23,8 +23,8 @@ from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.engine.planning.plan import Plan
-from dispel4py.processes.frozen_watch import add_frozen_argument
-from dispel4py.processes.worker_process import WorkerContext
+from dispel4py.processes.workers.frozen_watch import add_frozen_argument
+from dispel4py.processes.workers.process import WorkerContext
 from dispel4py.result import RunOptions
 from dispel4py.shared_memory.arena_file import ArenaFile
 

@@ -16,12 +16,12 @@ from d4py_dynamic.driver.limits import LEASE_SECONDS
 from d4py_dynamic.mappings.autoscaled import AutoscaledMapping
 from d4py_dynamic.mappings.base import DynamicMapping, lease_seconds
 from d4py_dynamic.mappings.redis_worker import Heartbeat, RedisWorkerSpec, worker_main
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.arguments import add_server_arguments
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.arguments import add_server_arguments
+from d4py_dynamic.store.redis.connections.server import find_server, missing_server
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key
 from d4py_dynamic.store.redis.run_store import RedisRunStore
-from d4py_dynamic.store.redis.server import find_server, missing_server
 from d4py_dynamic.store.shared_heap import make_heap_file
 from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.store.tasks import pins_of

@@ -15,18 +15,18 @@ import redis
 
 from d4py_dynamic.driver.limits import HEARTBEAT_SECONDS
 from d4py_dynamic.store.protocols import WorkerExited, WorkerFailed, WorkerStopping
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import broken_connections, connect
-from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import broken_connections, connect
+from d4py_dynamic.store.redis.connections.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
 from d4py_dynamic.store.redis.task_store import RedisTaskStore
 from d4py_dynamic.store.task_pickles import codec_with
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError
-from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
-from dispel4py.processes.worker_process import WorkerContext
-from dispel4py.processes.worker_reports import picklable_error
+from dispel4py.processes.workers.exiting import end_worker_process, set_abort_handler
+from dispel4py.processes.workers.process import WorkerContext
+from dispel4py.processes.workers.reports import picklable_error
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 

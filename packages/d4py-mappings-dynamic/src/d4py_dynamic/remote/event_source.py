@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from d4py_dynamic.store.redis.arguments import add_run_arguments
+from d4py_dynamic.store.redis.connections.arguments import add_run_arguments
 from dispel4py.errors import OptionError
 
 if TYPE_CHECKING:

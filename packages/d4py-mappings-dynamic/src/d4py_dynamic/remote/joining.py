@@ -7,16 +7,16 @@ import argparse
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.remote_workers import RemoteWorkers
 from d4py_dynamic.remote.run_directory import read_spec, wait_for_run
-from d4py_dynamic.store.redis.client import Clients
-from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.connections.client import Clients
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.server import known_server
 from d4py_dynamic.store.redis.run_info import run_key
-from d4py_dynamic.store.redis.server import known_server
 from dispel4py.errors import OptionError
 from dispel4py.files.file_limit import FILES_PER_WORKER, raise_file_limit
 from dispel4py.logs import get_logger
 from dispel4py.processes.cores import usable_cores
 from dispel4py.processes.run_secret import joining_secret
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.start_methods import Start
 
 _LOG = get_logger("worker")
 

@@ -16,18 +16,18 @@ from d4py_dynamic.mappings.redis_worker import RedisWorkerSpec, remote_worker_ma
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.run_directory import RunInfo, read_run
 from d4py_dynamic.store.protocols import WorkerExited
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import Clients
-from d4py_dynamic.store.redis.errors import RunGoneError, service_errors
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import Clients
+from d4py_dynamic.store.redis.connections.errors import RunGoneError, service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.run_store import RedisRunStore
 from d4py_dynamic.store.tasks import ANY, DRAIN, Task
 from d4py_dynamic.worker.spec import WorkerSpec
 from dispel4py.errors import D4pyError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start
 from dispel4py.processes.user_code_thread import describe_threads
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start
 from dispel4py.stop_signals import stop_signals_blocked
 
 _LOG = get_logger("worker")

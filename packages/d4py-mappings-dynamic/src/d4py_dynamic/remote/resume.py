@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from d4py_dynamic.remote.limits import RemoteLimits
-from d4py_dynamic.store.redis.arguments import add_key_argument, add_server_arguments
+from d4py_dynamic.store.redis.connections.arguments import add_key_argument, add_server_arguments
 from dispel4py.result import RunOptions, RunResult
 
 

@@ -11,8 +11,8 @@ from time import monotonic, sleep
 from typing import Any
 
 from d4py_dynamic.remote.limits import RemoteLimits
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import Clients
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import Clients
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from d4py_dynamic.store.redis.run_info import Resumption, run_key, versions

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from d4py_dynamic.store.redis.arguments import add_server_arguments
+from d4py_dynamic.store.redis.connections.arguments import add_server_arguments
 
 if TYPE_CHECKING:
     from d4py_dynamic.remote.run_directory import RunInfo
@@ -33,9 +33,9 @@ class RunsCommand:
     def run(self, options: argparse.Namespace, print_table: PrintTable) -> int:
         """See `dispel4py.registry.Command`."""
         from d4py_dynamic.remote.run_directory import list_runs
-        from d4py_dynamic.store.redis.client import Clients
-        from d4py_dynamic.store.redis.errors import service_errors
-        from d4py_dynamic.store.redis.server import known_server
+        from d4py_dynamic.store.redis.connections.client import Clients
+        from d4py_dynamic.store.redis.connections.errors import service_errors
+        from d4py_dynamic.store.redis.connections.server import known_server
 
         address = known_server(vars(options))
         with service_errors(address), Clients(address) as clients:

@@ -24,18 +24,18 @@ from d4py_dynamic.remote.run_directory import (
     read_spec,
 )
 from d4py_dynamic.store.protocols import DriverState
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import Clients
-from d4py_dynamic.store.redis.errors import service_errors
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import Clients
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.server import known_server
 from d4py_dynamic.store.redis.run_info import run_key
-from d4py_dynamic.store.redis.server import known_server
 from d4py_dynamic.store.serialization import CODEC
 from dispel4py.engine.inputs import RootInput, root_inputs
 from dispel4py.engine.planning.plan import Plan
 from dispel4py.errors import InputError, OptionError, ServiceError, name_list
 from dispel4py.logs import get_logger
 from dispel4py.processes.run_secret import joining_secret, removed_with_run
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.start_methods import Start
 from dispel4py.registry import load_mapping
 from dispel4py.result import RunOptions, RunResult
 

@@ -13,14 +13,14 @@ import redis
 
 from d4py_dynamic.remote.limits import RemoteLimits
 from d4py_dynamic.remote.run_directory import RunInfo, check_key, read_run, wait_for_run
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import Clients
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import Clients
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.server import known_server
 from d4py_dynamic.store.redis.envelope import Envelope
-from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import FIELD, RunKeys
 from d4py_dynamic.store.redis.published_events import open_events
 from d4py_dynamic.store.redis.run_info import run_key
-from d4py_dynamic.store.redis.server import known_server
 from d4py_dynamic.store.redis.streams import entries_by_stream
 from dispel4py.engine.items.codec import ForeignBytesError
 from dispel4py.errors import OptionError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 
-from d4py_dynamic.store.redis.arguments import add_run_arguments
+from d4py_dynamic.store.redis.connections.arguments import add_run_arguments
 
 PrintTable = Callable[[Iterable[str], Iterable[Iterable[str]]], None]
 
@@ -24,7 +24,7 @@ class WorkerCommand:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """See `dispel4py.registry.Command`."""
-        from dispel4py.processes.start_methods import add_start_arguments
+        from dispel4py.processes.workers.start_methods import add_start_arguments
 
         add_run_arguments(parser)
         parser.add_argument(

@@ -143,7 +143,7 @@ class WorkerFailed(NamedTuple):
     """Event: a worker that the driver has not started failed.
 
     Attributes:
-        error: its error; see `dispel4py.processes.worker_reports.picklable_error`.
+        error: its error; see `dispel4py.processes.workers.reports.picklable_error`.
     """
 
     error: bytes

@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from d4py_conformance.waiting import LIMIT, wait_until
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.server import server_binary
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.server import server_binary
 from dispel4py.errors import ServiceError
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from d4py_conformance.waiting import LIMIT, NEVER
-from d4py_dynamic.store.redis import address
+from d4py_dynamic.store.redis.connections import address
 from d4py_dynamic.store.tasks import (
     ANY,
     ITEMS,

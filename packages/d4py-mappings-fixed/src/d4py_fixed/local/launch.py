@@ -26,11 +26,11 @@ from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.planning.plan import Ancestors, make_plan
 from dispel4py.engine.planning.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
-from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.processes.garbage import imported_exempt
-from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start, add_start_arguments
-from dispel4py.processes.worker_process import WorkerContext
+from dispel4py.processes.workers.frozen_watch import FrozenWatch, add_frozen_argument
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.process import WorkerContext
+from dispel4py.processes.workers.start_methods import Start, add_start_arguments
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.shared_memory.arena_file import ArenaFile
 from dispel4py.shared_memory.malloc import keep_freed_memory

@@ -30,7 +30,7 @@ class SocketTransport:
     A `send` waits for as long as its peer does not read, which is backpressure, and returns when
     the peer ends.  In a rank, which has no `check`, the driver bounds the wait: it detects ranks
     that have died or are stopped by a signal, and ends the others; without a driver, a rank ends
-    itself (`dispel4py.processes.pool`).
+    itself (`dispel4py.processes.workers.pool`).
 
     Args:
         peers: other rank → socket.

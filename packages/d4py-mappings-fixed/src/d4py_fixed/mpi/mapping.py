@@ -28,22 +28,22 @@ from d4py_fixed.local.launch import (
     rank_name,
 )
 from d4py_fixed.mpi.launcher_environment import check_is_no_task, launched_rank, launched_size
-from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.mpiexec import MpiexecArgument, find_mpiexec
-from d4py_fixed.mpi.rank_main import serve_all, serve_one
-from d4py_fixed.mpi.rank_process import is_running
-from d4py_fixed.mpi.rank_source import (
+from d4py_fixed.mpi.launching.mpiexec import MpiexecArgument, find_mpiexec
+from d4py_fixed.mpi.launching.source import (
     JobSource,
     MpiexecSource,
     RankSource,
     close_job_supervisor,
     job_supervisor,
 )
+from d4py_fixed.mpi.limits import MpiLimits
 from d4py_fixed.mpi.rank_spec import pack_specs
+from d4py_fixed.mpi.ranks.main import serve_all, serve_one
+from d4py_fixed.mpi.ranks.process import is_running
 from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.planning.capabilities import Capabilities
 from dispel4py.errors import OptionError, UsageError, WorkerLostError
-from dispel4py.processes.frozen_watch import FrozenWatch, add_frozen_argument
+from dispel4py.processes.workers.frozen_watch import FrozenWatch, add_frozen_argument
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 

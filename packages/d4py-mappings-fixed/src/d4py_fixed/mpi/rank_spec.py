@@ -17,7 +17,7 @@ from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.local.launch import RankSpec
 from dispel4py.engine.planning.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import D4pyError, GraphError, RunError
-from dispel4py.processes.start_methods import missing_main_script_hidden
+from dispel4py.processes.workers.start_methods import missing_main_script_hidden
 from dispel4py.result import RunOptions
 
 

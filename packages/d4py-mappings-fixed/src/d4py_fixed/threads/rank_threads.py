@@ -11,7 +11,7 @@ from d4py_fixed.threads.limits import ThreadLimits
 from d4py_fixed.threads.transport import StoppedError
 from dispel4py.processes.descendants import descendants_of_thread, end_processes
 from dispel4py.processes.user_code_thread import UserCodeThread
-from dispel4py.processes.worker_exit import abort_handler_of_thread
+from dispel4py.processes.workers.exiting import abort_handler_of_thread
 
 
 class RankThreads:

@@ -26,8 +26,8 @@ from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport
 from dispel4py.errors import D4pyError, RunError, ServiceError, WorkerLostError
 from dispel4py.logs import get_logger
 from dispel4py.processes.cores import usable_cores
-from dispel4py.processes.pool import WorkerPool
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start
 from dispel4py.result import RunOptions
 
 logger = get_logger("zmq_multi")

@@ -32,10 +32,10 @@ from dispel4py.engine.inputs import root_inputs
 from dispel4py.engine.planning.plan_bundle import PlanBundle, make_bundle
 from dispel4py.errors import WorkerLostError
 from dispel4py.logs import get_logger
-from dispel4py.processes.frozen_watch import FrozenWatch
-from dispel4py.processes.pool import WorkerPool
 from dispel4py.processes.run_secret import KEY_VARIABLE
-from dispel4py.processes.start_methods import Start
+from dispel4py.processes.workers.frozen_watch import FrozenWatch
+from dispel4py.processes.workers.pool import WorkerPool
+from dispel4py.processes.workers.start_methods import Start
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.workflow_graph import WorkflowGraph
 

@@ -25,7 +25,7 @@ from d4py_fixed.zmq.control_messages import (
 from d4py_fixed.zmq.transport import ConnectionLostError, ZmqTransport
 from dispel4py.errors import D4pyError, ServiceError
 from dispel4py.logs import get_logger
-from dispel4py.processes.shutdown_watch import ShutdownWatch
+from dispel4py.processes.workers.shutdown_watch import ShutdownWatch
 
 logger = get_logger("zmq_multi")
 

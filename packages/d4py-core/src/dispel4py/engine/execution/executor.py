@@ -43,7 +43,7 @@ from dispel4py.engine.items.sizes import ByteCounter
 from dispel4py.engine.planning.plan import Plan
 from dispel4py.exceptions.unwinding import Unwind
 from dispel4py.processes.contexts import event_loop, running_loop
-from dispel4py.processes.worker_exit import abort_call
+from dispel4py.processes.workers.exiting import abort_call
 from dispel4py.result import InstanceStats
 
 if TYPE_CHECKING:

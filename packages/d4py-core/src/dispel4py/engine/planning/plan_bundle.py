@@ -31,7 +31,7 @@ from dispel4py.object_types import is_of_type
 from dispel4py.pickling.interned_strings import PrimedMemo
 from dispel4py.pickling.local_copies import reduce_portably
 from dispel4py.pickling.rebuilding import LocalPE, can_be_rebuilt, rebuild_pes
-from dispel4py.processes.start_methods import end_if_imports_main, main_is_shared
+from dispel4py.processes.workers.start_methods import end_if_imports_main, main_is_shared
 
 
 @dataclass(eq=False, repr=False)

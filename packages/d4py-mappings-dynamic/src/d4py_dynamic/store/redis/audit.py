@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import redis
 
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.errors import forgotten, or_forgotten
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.errors import forgotten, or_forgotten
 from d4py_dynamic.store.redis.event_reader import EventReader
 from d4py_dynamic.store.redis.keys import INTACT, JOINED, RunKeys
 from d4py_dynamic.store.redis.scripts import register_script

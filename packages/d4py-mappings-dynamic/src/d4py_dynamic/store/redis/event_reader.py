@@ -13,7 +13,7 @@ import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Event, Notice, Quiescent, Results
-from d4py_dynamic.store.redis.blocking_command import BlockingCommand, Command
+from d4py_dynamic.store.redis.connections.blocking_command import BlockingCommand, Command
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import FIELD, QUIESCENT_FIELD, RunKeys
 from d4py_dynamic.store.redis.scripts import register_script

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.store.redis.client import broken_connections
+from d4py_dynamic.store.redis.connections.client import broken_connections
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.scripts import register_script
 

@@ -18,10 +18,10 @@ from typing import Any
 import redis
 
 from d4py_dynamic.store.limits import PublishLimits
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
 from d4py_dynamic.store.redis.envelope import Envelope
-from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import RunKeys
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 from dispel4py.errors import ServiceError

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.store.redis.blocking_command import BlockingCommand
+from d4py_dynamic.store.redis.connections.blocking_command import BlockingCommand
 from d4py_dynamic.store.redis.keys import GROUP, RunKeys
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest
 

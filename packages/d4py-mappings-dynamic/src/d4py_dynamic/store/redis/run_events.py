@@ -7,8 +7,8 @@ from typing import Any
 import redis
 
 from d4py_dynamic.store.protocols import Notice
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import RUNS, RunKeys
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest, register_script

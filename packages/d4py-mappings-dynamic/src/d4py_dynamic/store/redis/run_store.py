@@ -18,16 +18,16 @@ from d4py_dynamic.store.protocols import (
     Load,
     OrphanedReplica,
 )
-from d4py_dynamic.store.redis.address import Address
 from d4py_dynamic.store.redis.audit import Audit
-from d4py_dynamic.store.redis.client import broken_connections, connect
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import broken_connections, connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.retry import BreakLimit
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
-from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.event_reader import EventReader
 from d4py_dynamic.store.redis.heartbeats import Heartbeats
 from d4py_dynamic.store.redis.keys import GROUP, INTACT, JOINED, RUNS, RunKeys, pin_name
 from d4py_dynamic.store.redis.queue_room import QueueRoom
-from d4py_dynamic.store.redis.retry import BreakLimit
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.run_info import announce, driver_info, offer
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, ScriptRequest

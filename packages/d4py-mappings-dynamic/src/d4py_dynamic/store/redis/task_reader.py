@@ -11,8 +11,8 @@ import redis
 
 from d4py_dynamic.store.limits import StoreLimits
 from d4py_dynamic.store.protocols import Notice
-from d4py_dynamic.store.redis.blocking_command import BlockingCommand, Command
-from d4py_dynamic.store.redis.client import broken_connections
+from d4py_dynamic.store.redis.connections.blocking_command import BlockingCommand, Command
+from d4py_dynamic.store.redis.connections.client import broken_connections
 from d4py_dynamic.store.redis.envelope import Envelope
 from d4py_dynamic.store.redis.keys import (
     DELIVERY_COUNT,

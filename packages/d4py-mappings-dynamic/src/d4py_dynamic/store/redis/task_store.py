@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from d4py_dynamic.store.limits import TAKE_SECONDS, StoreLimits
 from d4py_dynamic.store.protocols import Activity, LogLine, UndeclaredState
-from d4py_dynamic.store.redis.address import Address
-from d4py_dynamic.store.redis.client import connect
 from d4py_dynamic.store.redis.commit_request import CommitRequests
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
 from d4py_dynamic.store.redis.envelope import Envelope, room_for
-from d4py_dynamic.store.redis.errors import service_errors
 from d4py_dynamic.store.redis.keys import RunKeys, pin_name
 from d4py_dynamic.store.redis.run_events import delete_run, send_event
 from d4py_dynamic.store.redis.scripts import IdempotentScripts, register_script

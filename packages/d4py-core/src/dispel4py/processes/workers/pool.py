@@ -16,23 +16,23 @@ from time import monotonic
 from typing import Any
 
 from dispel4py.errors import D4pyError, OptionError, RunError, UsageError, WorkerLostError
-from dispel4py.processes.frozen_watch import FrozenWatch
 from dispel4py.processes.limits import ProcessLimits
-from dispel4py.processes.one_time_claim import OneTimeClaim
 from dispel4py.processes.process_table import is_running
-from dispel4py.processes.shutdown_watch import ShutdownWatch
-from dispel4py.processes.start_methods import (
+from dispel4py.processes.user_code_thread import describe_threads
+from dispel4py.processes.workers.frozen_watch import FrozenWatch
+from dispel4py.processes.workers.one_time_claim import OneTimeClaim
+from dispel4py.processes.workers.process import run_worker
+from dispel4py.processes.workers.reports import ReportReader
+from dispel4py.processes.workers.shutdown_watch import ShutdownWatch
+from dispel4py.processes.workers.start_methods import (
     RAN_IN_IMPORT,
     Start,
     fork_server_status,
     ready_to_start,
 )
-from dispel4py.processes.start_watch import StartWatch
-from dispel4py.processes.user_code_thread import describe_threads
-from dispel4py.processes.worker_descendants import WorkerDescendants
-from dispel4py.processes.worker_process import run_worker
-from dispel4py.processes.worker_reports import ReportReader
-from dispel4py.processes.zygote import Zygote
+from dispel4py.processes.workers.start_watch import StartWatch
+from dispel4py.processes.workers.tracking import WorkerDescendants
+from dispel4py.processes.workers.zygote import Zygote
 
 _UNREPORTED = (
     "; see what it printed; workers that are not forked import the main script, which"

@@ -21,7 +21,7 @@ from mpi4py import MPI
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.wakeup_socket import WakeupSocket
+from d4py_fixed.mpi.ranks.wakeup_socket import WakeupSocket
 from dispel4py.exceptions.unwinding import Unwind
 
 #: Tags: the head of a frame, and the last message of a run.

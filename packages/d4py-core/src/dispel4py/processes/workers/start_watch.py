@@ -10,7 +10,7 @@ from time import monotonic
 from dispel4py.errors import WorkerStartError
 from dispel4py.logs import RUN_LOG
 from dispel4py.processes.limits import ProcessLimits
-from dispel4py.processes.start_methods import Start, has_main_script
+from dispel4py.processes.workers.start_methods import Start, has_main_script
 
 
 class StartWatch:

@@ -11,14 +11,14 @@ from time import monotonic, sleep
 
 from d4py_fixed.engine.transport import MessageParts
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, Kind
-from d4py_fixed.mpi.launcher import RankProcesses
+from d4py_fixed.mpi.launching.launcher import RankProcesses
+from d4py_fixed.mpi.launching.registration import Registration
+from d4py_fixed.mpi.launching.reports import RankReports
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.rank_reports import RankReports
-from d4py_fixed.mpi.registration import Registration
 from dispel4py.errors import ServiceError, WorkerLostError
-from dispel4py.processes.frozen_watch import FrozenWatch
-from dispel4py.processes.shutdown_watch import ShutdownWatch
 from dispel4py.processes.user_code_thread import describe_threads
+from dispel4py.processes.workers.frozen_watch import FrozenWatch
+from dispel4py.processes.workers.shutdown_watch import ShutdownWatch
 
 _EXIT_POLL_SECONDS = 0.005
 

@@ -21,16 +21,16 @@ from dispel4py.files.socket_directory import temporary_folder
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
-from dispel4py.processes.one_time_claim import OneTimeClaim
 from dispel4py.processes.process_table import find_process, wait_for_exit
-from dispel4py.processes.start_methods import forget_inherited_fork_server
-from dispel4py.processes.worker_exit import (
+from dispel4py.processes.workers.exiting import (
     begin_worker_process,
     end_worker_process,
     set_abort_handler,
 )
-from dispel4py.processes.worker_reports import ReportWriter
-from dispel4py.processes.zygote import leave_zygotes_to_parent
+from dispel4py.processes.workers.one_time_claim import OneTimeClaim
+from dispel4py.processes.workers.reports import ReportWriter
+from dispel4py.processes.workers.start_methods import forget_inherited_fork_server
+from dispel4py.processes.workers.zygote import leave_zygotes_to_parent
 from dispel4py.standard_streams.output import flush_standard_streams
 from dispel4py.stop_signals import STOP_SIGNALS
 

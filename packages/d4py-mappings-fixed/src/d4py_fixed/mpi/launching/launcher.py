@@ -69,7 +69,7 @@ class RankProcesses(Protocol):
 def rank_command() -> list[str]:
     """Return the command of a rank."""
     # Not -m, which would import the module a second time under another name.
-    code = "import gc; gc.disable(); from d4py_fixed.mpi.rank_main import main; main()"
+    code = "import gc; gc.disable(); from d4py_fixed.mpi.ranks.main import main; main()"
     return [sys.executable, "-P", "-c", code]
 
 

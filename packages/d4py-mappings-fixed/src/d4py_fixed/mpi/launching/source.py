@@ -11,9 +11,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
-from d4py_fixed.mpi.job import JobRanks
-from d4py_fixed.mpi.mpiexec import Mpiexec, MpiexecRanks
-from d4py_fixed.mpi.rank_supervisor import RankSupervisor
+from d4py_fixed.mpi.launching.job import JobRanks
+from d4py_fixed.mpi.launching.mpiexec import Mpiexec, MpiexecRanks
+from d4py_fixed.mpi.launching.supervisor import RankSupervisor
 from dispel4py.errors import D4pyError, RunError, UsageError
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import redis
 
-from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.connections.address import Address
 from dispel4py.errors import ServiceError
 
 

@@ -14,16 +14,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple, Self
 
-from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import launcher_variables, mpiexec_environment
+from d4py_fixed.mpi.launching.launcher import rank_command, send_to_marked
+from d4py_fixed.mpi.launching.output import OutputForwarder
 from d4py_fixed.mpi.library import NO_LIBRARY, library_error
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.output import OutputForwarder
 from dispel4py.errors import OptionError, RunError, UsageError
 from dispel4py.processes.descendants import kill_descendants
 from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
 from dispel4py.processes.orphan_reaper import OrphanReaper
-from dispel4py.processes.pool import exit_cause
+from dispel4py.processes.workers.pool import exit_cause
 
 #: A shell between mpiexec and a rank, which prints the rank's exit status before mpiexec can kill
 #: the other ranks: docs/decisions/031.

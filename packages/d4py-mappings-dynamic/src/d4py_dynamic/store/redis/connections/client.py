@@ -21,11 +21,11 @@ from typing import Any
 import redis
 from redis.connection import Connection
 
-from d4py_dynamic.store.redis.address import Address
+from d4py_dynamic.store.redis.connections.address import Address
+from d4py_dynamic.store.redis.connections.primary import Primary, primary_of
+from d4py_dynamic.store.redis.connections.retry import RetryUntilDeadline, retry_of
+from d4py_dynamic.store.redis.connections.waiting_socket import WaitingSocket, is_to_this_host
 from d4py_dynamic.store.redis.keys import RUNS
-from d4py_dynamic.store.redis.primary import Primary, primary_of
-from d4py_dynamic.store.redis.retry import RetryUntilDeadline, retry_of
-from d4py_dynamic.store.redis.waiting_socket import WaitingSocket, is_to_this_host
 
 #: Seconds to wait for a server's answer before it counts as gone, and how many bytes sent add one.
 ANSWER_SECONDS, _BYTES_PER_SECOND = 3.0, 16 << 20

@@ -12,14 +12,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 
-from d4py_fixed.mpi.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.launcher_environment import rank_variable, remove_launcher_variables
+from d4py_fixed.mpi.launching.launcher import rank_command, send_to_marked
 from d4py_fixed.mpi.library import NO_LIBRARY, library_error
 from d4py_fixed.mpi.limits import MpiLimits
 from dispel4py.errors import ServiceError
 from dispel4py.processes.descendants import exempt_child, kill_descendants
 from dispel4py.processes.marks import MARK_VARIABLE, make_mark, with_mark
-from dispel4py.processes.pool import exit_cause
+from dispel4py.processes.workers.pool import exit_cause
 
 
 class JobRanks:

@@ -20,17 +20,17 @@ from typing import Any, BinaryIO
 
 import redis
 
-from d4py_dynamic.store.redis.address import DEFAULT_PORT, Address, Place
-from d4py_dynamic.store.redis.arguments import (
+from d4py_dynamic.store.redis.connections.address import DEFAULT_PORT, Address, Place
+from d4py_dynamic.store.redis.connections.arguments import (
     FAILOVER_SECONDS,
     FILE_SETTINGS,
     RECONNECT_SECONDS,
     with_absolute_files,
 )
-from d4py_dynamic.store.redis.client import connect
-from d4py_dynamic.store.redis.errors import service_errors
-from d4py_dynamic.store.redis.primary import cluster_slots
-from d4py_dynamic.store.redis.waiting_socket import local_process
+from d4py_dynamic.store.redis.connections.client import connect
+from d4py_dynamic.store.redis.connections.errors import service_errors
+from d4py_dynamic.store.redis.connections.primary import cluster_slots
+from d4py_dynamic.store.redis.connections.waiting_socket import local_process
 from dispel4py.errors import OptionError, ServiceError
 from dispel4py.files.socket_directory import SocketDirectory
 

@@ -13,13 +13,13 @@ import sys
 from typing import NoReturn
 
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.orphans import empty_standard_input, exit_when_parent_ends
-from d4py_fixed.mpi.rank_parent import become_child
-from d4py_fixed.mpi.rank_process import RankProcess, serve
+from d4py_fixed.mpi.ranks.orphans import empty_standard_input, exit_when_parent_ends
+from d4py_fixed.mpi.ranks.parent import become_child
+from d4py_fixed.mpi.ranks.process import RankProcess, serve
 from dispel4py.errors import RunError
 from dispel4py.processes.marks import mark_environment
-from dispel4py.processes.worker_exit import begin_worker_process
-from dispel4py.processes.worker_process import leave_signals_to_parent
+from dispel4py.processes.workers.exiting import begin_worker_process
+from dispel4py.processes.workers.process import leave_signals_to_parent
 from dispel4py.result import RunResult, RunStats
 
 

@@ -16,19 +16,19 @@ from d4py_fixed.mpi.control_channel import (
     Message,
     receive_from_driver,
 )
-from d4py_fixed.mpi.driver_connection import DriverConnection
-from d4py_fixed.mpi.exit_status import exit_fails
 from d4py_fixed.mpi.launcher_environment import rank_on_machine
 from d4py_fixed.mpi.library import NO_LIBRARY, MpiLibraryError
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.mpi_start import start_mpi
-from d4py_fixed.mpi.orphans import exit_when_driver_ends, exit_with_descendants
 from d4py_fixed.mpi.rank_spec import unpack_spec
+from d4py_fixed.mpi.ranks.driver_connection import DriverConnection
+from d4py_fixed.mpi.ranks.exit_status import exit_fails
+from d4py_fixed.mpi.ranks.mpi_start import start_mpi
+from d4py_fixed.mpi.ranks.orphans import exit_when_driver_ends, exit_with_descendants
 from d4py_fixed.shared_memory.transport import SharedMemoryTransport
 from dispel4py.errors import RunError, ServiceError
 from dispel4py.processes.descendants import wait_for_own_descendants
-from dispel4py.processes.worker_exit import end_worker_process, set_abort_handler
-from dispel4py.processes.worker_reports import picklable_error
+from dispel4py.processes.workers.exiting import end_worker_process, set_abort_handler
+from dispel4py.processes.workers.reports import picklable_error
 
 #: Set while a run is under way in this process, or while it ends after its runs.
 _RUNNING = threading.Event()
@@ -75,8 +75,8 @@ class RankProcess:
         self._channels, self._channel = driver.channels, driver.socket
         # PEs may use MPI themselves, so frames have communicators of their own.
         self._frames, self._bodies = self._world.Dup(), self._world.Dup()
-        from d4py_fixed.mpi.machine_memory import share_machine_memory
-        from d4py_fixed.mpi.wakeup_socket import WakeupSocket
+        from d4py_fixed.mpi.ranks.machine_memory import share_machine_memory
+        from d4py_fixed.mpi.ranks.wakeup_socket import WakeupSocket
 
         machine = self._world.Split_type(mpi.COMM_TYPE_SHARED)
         self._wakeup = WakeupSocket(self._world, machine, self._channel, limits)
@@ -101,7 +101,7 @@ class RankProcess:
         """Run this rank's part of a run; return False if the run failed or was stopped."""
         from mpi4py import MPI
 
-        from d4py_fixed.mpi.transport import RunStopped
+        from d4py_fixed.mpi.ranks.transport import RunStopped
 
         report, succeeded = b"", False
         _RUNNING.set()
@@ -119,7 +119,7 @@ class RankProcess:
         return succeeded
 
     def _run(self, mpi: Any, message: Message) -> None:
-        from d4py_fixed.mpi.transport import MpiTransport
+        from d4py_fixed.mpi.ranks.transport import MpiTransport
 
         spec, peers = unpack_spec(message.parts)
         message.parts.clear()  # by now they belong to the PEs

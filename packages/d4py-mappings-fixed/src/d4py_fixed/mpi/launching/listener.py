@@ -10,7 +10,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import NamedTuple
 
-from d4py_fixed.mpi.output import adopt_streams, share_streams
+from d4py_fixed.mpi.launching.output import adopt_streams, share_streams
 
 
 class Hello(NamedTuple):

@@ -10,8 +10,8 @@ import socket
 from typing import Any
 
 from d4py_fixed.mpi.control_channel import DRIVER, ControlChannels, receive_from_driver
-from d4py_fixed.mpi.launcher import VARIABLE
-from d4py_fixed.mpi.listener import Hello, adopt_streams_of_driver, connect
+from d4py_fixed.mpi.launching.launcher import VARIABLE
+from d4py_fixed.mpi.launching.listener import Hello, adopt_streams_of_driver, connect
 from dispel4py.errors import ServiceError
 
 

@@ -18,7 +18,7 @@ from redis.crc import key_slot
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from d4py_dynamic.store.redis.address import Address, Place
+from d4py_dynamic.store.redis.connections.address import Address, Place
 
 #: Longest time in seconds to wait for an answer about the primary.
 _ANSWER_SECONDS = 1.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from d4py_dynamic.store.redis.retry import BreakLimit, retry_of
+from d4py_dynamic.store.redis.connections.retry import BreakLimit, retry_of
 
 #: A command: its name and arguments.
 Command = tuple[Any, ...]

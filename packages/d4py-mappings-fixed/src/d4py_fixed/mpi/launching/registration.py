@@ -5,9 +5,9 @@ from __future__ import annotations
 from time import monotonic
 
 from d4py_fixed.mpi.control_channel import ControlChannels, Kind
-from d4py_fixed.mpi.launcher import VARIABLE, RankProcesses
+from d4py_fixed.mpi.launching.launcher import VARIABLE, RankProcesses
+from d4py_fixed.mpi.launching.listener import Hello, Listener
 from d4py_fixed.mpi.limits import MpiLimits
-from d4py_fixed.mpi.listener import Hello, Listener
 from dispel4py.errors import ServiceError
 from dispel4py.logs import RUN_LOG
 
