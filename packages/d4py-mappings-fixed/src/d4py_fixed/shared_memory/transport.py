@@ -20,7 +20,8 @@ from d4py_fixed.shared_memory.arena import Arena
 from d4py_fixed.shared_memory.borrowed_blocks import BorrowedBlocks, ReadBlocks
 from d4py_fixed.shared_memory.kept_blocks import KeptBlocks
 from dispel4py.engine.execution.pickled_items import Kept, copy_buffer
-from dispel4py.engine.items.unreachable_items import PrivateMemory, block_of, is_array
+from dispel4py.engine.items.arrays import is_array
+from dispel4py.engine.items.unreachable_items import PrivateMemory, block_of
 from dispel4py.shared_memory.arena_file import ArenaFile
 
 _NUMBER = struct.Struct("!Q")

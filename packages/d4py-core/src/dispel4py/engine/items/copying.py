@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import FunctionType
 from typing import Any
 
+from dispel4py.engine.items.arrays import has_fields, is_array
 from dispel4py.engine.items.immutable_types import (
     IMMUTABLE,
     IMMUTABLE_INSIDE,
@@ -24,7 +25,6 @@ from dispel4py.engine.items.nested_copies import copy_nested
 from dispel4py.engine.items.places import Placed
 from dispel4py.engine.items.reorder_buffer import OrderedSnapshot
 from dispel4py.engine.items.sizes import ByteCounter, unpickled_bytes
-from dispel4py.engine.items.unreachable_items import has_fields, is_array
 from dispel4py.errors import D4pyError, ItemError, describe_exception, shorten, text_of
 from dispel4py.exceptions.unwinding import reraise_foreign
 from dispel4py.files.open_files import REFUSE_FILES, OpenFileError, describe_file

@@ -14,7 +14,7 @@ from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
-from dispel4py.engine.items.unreachable_items import is_array
+from dispel4py.engine.items.arrays import is_array
 from dispel4py.object_types import is_of_type
 from dispel4py.pickling.item_pickles import dumps
 

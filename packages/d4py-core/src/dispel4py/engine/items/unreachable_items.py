@@ -12,13 +12,12 @@ import gc
 import sys
 from collections.abc import Callable
 from pickle import PickleBuffer
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import getweakrefcount
 
+from dispel4py.engine.items.arrays import has_fields, is_array
 from dispel4py.engine.items.immutable_types import IMMUTABLE_INSIDE, is_numpy_scalar
-
-if TYPE_CHECKING:
-    from dispel4py.engine.items.sizes import ByteCounter
+from dispel4py.engine.items.sizes import ByteCounter
 
 #: Types whose parts are looked at.
 CONTAINERS = frozenset({list, dict, tuple})
@@ -180,31 +179,6 @@ def _is_only_view(view: memoryview) -> bool:
     """
     (shared,) = gc.get_referents(view)
     return _count(shared) <= _SHARED_ALONE
-
-
-def is_array(data: Any) -> bool:
-    """Return whether an object is a plain NumPy array that holds data, not objects.
-
-    NumPy is not imported for that.
-    """
-    kind = type(data)
-    if kind not in _ARRAYS:
-        if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
-            return False
-        _ARRAYS.add(kind)
-    return not data.dtype.hasobject
-
-
-def has_fields(array: Any) -> bool:
-    """Return whether an array has fields: their names belong to its dtype, which others may share.
-
-    They can be changed, as by ``array.dtype.names = …``.
-    """
-    return array.dtype.names is not None
-
-
-#: The type of NumPy arrays, once there was one.
-_ARRAYS: set[type] = set()
 
 
 def _uncounted(data: Any) -> int:

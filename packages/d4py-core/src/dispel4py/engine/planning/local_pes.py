@@ -17,9 +17,9 @@ from dataclasses import replace
 from typing import Any
 
 from dispel4py.core import GenericPE
+from dispel4py.engine.items.arrays import is_array
 from dispel4py.engine.items.codec import Codec
 from dispel4py.engine.items.copying import cannot_carry
-from dispel4py.engine.items.unreachable_items import is_array
 from dispel4py.engine.planning.pe_copies import modules_of
 from dispel4py.engine.planning.plan import Plan, PlannedPE
 from dispel4py.engine.planning.serialized_pes import PEFactory, serialize_pe
