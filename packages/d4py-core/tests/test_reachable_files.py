@@ -3,16 +3,13 @@
 import gc
 import io
 import os
-import weakref
 
 import pytest
 from core_helpers.file_writers import Count, Holds
 
 from dispel4py import GenericPE
-from dispel4py.files import reachable_files as reachable_files_module
 from dispel4py.files.reachable_files import (
     close_or_flush,
-    flush_open_files,
     overwritable,
     reachable_files,
 )
@@ -73,18 +70,6 @@ def test_the_first_error_is_raised_and_all_files_are_closed(tmp_path):
     with pytest.raises(OSError, match="first"):
         close_or_flush(files)
     assert closed == ["first", "second"]
-
-
-def test_what_was_left_open_is_flushed_at_the_end_of_a_worker(tmp_path, monkeypatch):
-    monkeypatch.setattr(reachable_files_module, "_kept_open", weakref.WeakSet())
-    path = tmp_path / "out"
-    file = path.open("w")
-    close_or_flush([file])
-    file.write("more")
-    assert path.read_text() == ""
-    flush_open_files()
-    assert path.read_text() == "more"
-    file.close()
 
 
 def test_i10_files_of_the_run_itself_are_not_the_pes(tmp_path):

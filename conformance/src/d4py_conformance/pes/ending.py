@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import secrets
 import threading
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,6 +65,32 @@ class KeepsDirectly(Keeps):
 
     def keeper(self, file: TextIO) -> Callable[[Any], object]:
         return partial(print, file=file)
+
+
+#: What `KeepsInModule` has opened, by the name of the file.
+OPENED: dict[str, tuple[TextIO, TextIO]] = {}
+
+
+class KeepsInModule(Relay):
+    """Sends what it gets, and writes it to files that a global variable alone refers to.
+
+    Args:
+        folder: where each instance has a file of its own, and one that is compressed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.name = ""
+
+    def _process(self, data: Any) -> Any:
+        if not self.name:
+            self.name = secrets.token_hex(8)
+            own = self.folder / self.name
+            OPENED[self.name] = own.open("w"), TextIOWrapper(gzip.GzipFile(f"{own}.gz", "w"))
+        for file in OPENED[self.name]:
+            file.write(f"{data}\n")
+        return data
 
 
 #: How long the threads of `WorksOn` and `Submits` work, in seconds.

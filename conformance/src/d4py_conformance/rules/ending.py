@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import os
 from pathlib import Path
 
@@ -11,7 +12,15 @@ import pytest
 from d4py_conformance.expected.compare import assert_outputs
 from d4py_conformance.pes.children import ForkedWorkers
 from d4py_conformance.pes.common import Numbers, Relay
-from d4py_conformance.pes.ending import Forks, Keeps, KeepsCsv, KeepsDirectly, Submits, WorksOn
+from d4py_conformance.pes.ending import (
+    Forks,
+    Keeps,
+    KeepsCsv,
+    KeepsDirectly,
+    KeepsInModule,
+    Submits,
+    WorksOn,
+)
 from d4py_conformance.suite import Execute, RunIsolated, Suite, chain
 from dispel4py.errors import ProcessingError
 
@@ -37,6 +46,19 @@ class EndingRules(Suite):
             lines = [line for file in folder.iterdir() for line in file.read_text().splitlines()]
             assert sorted(map(int, lines)) == numbers, folder.name
         gc.collect()  # closes what is left in a cycle, of which Python warns
+
+    def test_i10_files_of_a_module_hold_all_lines(
+        self, run_isolated: RunIsolated, tmp_path: Path
+    ) -> None:
+        """Python writes and closes them when a program ends, whatever refers to them."""
+        folder = tmp_path / "files"
+        folder.mkdir()
+        answer = run_isolated(chain(Numbers(), KeepsInModule(folder)), ITEMS).wait()
+        assert answer.status == 0, answer
+        plain = [line for file in folder.glob("*[!z]") for line in file.read_text().split()]
+        packed = b"".join(gzip.decompress(file.read_bytes()) for file in folder.glob("*.gz"))
+        numbers = [*range(1, ITEMS + 1)]
+        assert sorted(map(int, plain)) == sorted(map(int, packed.split())) == numbers
 
     @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
     @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")

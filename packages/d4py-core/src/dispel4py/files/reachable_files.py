@@ -2,7 +2,7 @@
 
 A file that only the PE refers to is closed, and an error of that (a full disk) is raised.  A file
 that something else refers to as well, such as a running thread or a cycle of objects, is flushed
-and stays open; `flush_open_files` flushes it once more at the end of a worker process.
+and stays open; see `files.unwritten_files` for the end of a worker process.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import io
 import os
 import stat
 import sys
-import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -45,11 +44,6 @@ def _count_of_one_reference() -> int:
 
 
 _ONE_REFERENCE = _count_of_one_reference()
-
-_kept_open: weakref.WeakSet[io.IOBase] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # Buffered data of a parent's files is written by the parent, not again by each child.
-    os.register_at_fork(after_in_child=_kept_open.clear)
 
 
 def reachable_files(owner: object) -> list[Any]:
@@ -124,24 +118,11 @@ def close_or_flush(files: list[Any]) -> None:
             elif sys.getrefcount(file) <= _ONE_REFERENCE:
                 file.close()
             elif isinstance(file, io.IOBase):
-                _kept_open.add(file)
                 file.flush()
         except Exception as error:  # a class of the user's own may raise anything
             errors.append(error)
     if errors:
         raise errors[0]
-
-
-def flush_open_files() -> None:
-    """Flush the files that `close_or_flush` has left open, at the end of a worker process.
-
-    Raises:
-        Exception: see `close_or_flush`.
-    """
-    files: list[Any] = [*_kept_open]
-    if files:
-        close_or_flush(files)
-        gc.collect()  # closes those in cycles; in any order, since all are flushed
 
 
 def _is_open_file(value: object) -> bool:

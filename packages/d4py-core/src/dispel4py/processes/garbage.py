@@ -11,6 +11,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dispel4py.files.unwritten_files import note_open_files
+
 
 @contextmanager
 def imported_exempt() -> Iterator[None]:
@@ -22,8 +24,10 @@ def imported_exempt() -> Iterator[None]:
     Nothing looks at the objects: counting them would refer to each for a moment, and so copy all of
     that memory.
     """
+    note_open_files()
     gc.freeze()
     try:
         yield
     finally:
+        note_open_files(always=True)
         gc.unfreeze()

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from dispel4py.errors import RunError
-from dispel4py.files.reachable_files import flush_open_files
+from dispel4py.files.unwritten_files import note_open_files, write_open_files
 from dispel4py.processes.user_code_thread import UserCodeThread
 from dispel4py.standard_streams.input import empty_standard_input
 from dispel4py.standard_streams.output import flush_standard_streams, write_whole_lines
@@ -75,15 +75,11 @@ def end_worker_process(report: Callable[[list[str]], None] = lambda names: None)
 
 
 def run_exit_handlers() -> list[str]:
-    """Write buffered data and run exit handlers; return what could not be written."""
-    problems = []
-    try:
-        flush_open_files()
-    except Exception as error:
-        reason = traceback.format_exception_only(error)[-1].strip()
-        problems.append(f"cannot write buffered data to a file: {reason}")
+    """Run exit handlers and write buffered data; return what could not be written."""
     atexit._run_exitfuncs()
-    return problems + flush_standard_streams()
+    if os.getpid() == _IMPORTED_BY:  # else they were noted, and looking for them copies memory
+        note_open_files()
+    return write_open_files() + flush_standard_streams()
 
 
 def set_abort_handler(fail: Callable[[BaseException], None]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from dispel4py.exceptions.unwinding import ignore_signal
 from dispel4py.files.socket_directory import temporary_folder
+from dispel4py.files.unwritten_files import write_open_files
 from dispel4py.processes.descendants import end_own_descendants
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
@@ -99,7 +100,8 @@ def run_worker(
         warning: claimed before a warning that one worker of a pool is to give.
         limits: see `ProcessLimits`.
     """
-    gc.freeze()  # as in `imported_exempt`: loading what the worker runs may start the collector
+    if getattr(current_process(), "_start_method", None) == "fork":
+        gc.freeze()  # as in `imported_exempt`: loading what the worker runs may start the collector
     leave_signals_to_parent()
     start_session()
     with suppress(OSError):  # there may be no folder that can be written
@@ -124,7 +126,10 @@ def run_worker(
         end_worker_process(writer.finishing)
         writer.done()
     except BaseException as error:
-        flush_standard_streams()  # the parent, once it has the error, ends this process
+        # First: the parent, once it has the error, ends this process.
+        with suppress(Exception):
+            write_open_files()
+        flush_standard_streams()
         fail(error)
 
 

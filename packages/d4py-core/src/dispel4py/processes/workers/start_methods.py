@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from dispel4py.errors import OptionError, name_list
 from dispel4py.files.socket_directory import shorten_multiprocessing_paths
+from dispel4py.files.unwritten_files import write_before_fork
 from dispel4py.processes import is_webassembly
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.native_threads import (
@@ -172,6 +173,8 @@ def ready_to_start(start_method: str) -> Iterator[None]:
             forget_inherited_fork_server()
             with missing_main_script_hidden():
                 forkserver.ensure_running()
+        if start_method == "fork":
+            write_before_fork()
         with stop_signals_blocked(), missing_main_script_hidden(), fork_warnings_suppressed():
             yield
 

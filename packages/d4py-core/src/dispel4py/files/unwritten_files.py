@@ -1,0 +1,153 @@
+"""Files that are open when a worker process is forked, and when it ends.
+
+A worker does not end as a program does, when Python writes what files have buffered and closes
+them, whatever refers to them: a global variable of the workflow, or a cycle of objects.  So that is
+done here.  What a parent has buffered would be written by its workers as well, and is written
+before they are forked.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from traceback import format_exception_only
+from typing import Any
+from weakref import WeakValueDictionary
+
+from dispel4py.object_types import is_of_type
+
+#: The base of all files, also of those that are made in C.
+_FILE: Any = io.IOBase.__mro__[1]
+#: Files that write at the position that they share with other processes, and buffer bytes only.
+_SEQUENTIAL = (io.TextIOWrapper, io.BufferedWriter)
+#: Where the descriptors of this process are listed.
+_DESCRIPTORS = "/proc/self/fd"
+
+#: By `id`: open files, so far as they were looked for; and those of them that a parent has opened.
+_noted: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_inherited: WeakValueDictionary[int, Any] = WeakValueDictionary()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=lambda: _inherited.update(_noted))
+
+
+def note_open_files(*, always: bool = False) -> None:
+    """Note the open files that Python's garbage collector knows.
+
+    It is called before these are exempted from collection, since they are not found after that.
+
+    Args:
+        always: look for files even if no regular file is open to be written, as for one that is
+            sent to a server when it is closed.
+    """
+    if not (always or _writes_to_regular_files()):
+        return
+    zipfile = sys.modules.get("zipfile")
+    kinds: tuple[type, ...] = (_FILE,) if zipfile is None else (_FILE, zipfile.ZipFile)
+    is_file: dict[type, bool] = {}
+    for value in gc.get_objects():
+        kind = type(value)
+        found = is_file.get(kind)
+        if found is None:
+            found = is_file[kind] = issubclass(kind, kinds)
+        if found:
+            _noted[id(value)] = value
+
+
+def write_before_fork() -> None:
+    """Write what files have buffered that a process to be forked will inherit.
+
+    What cannot be written is left to the program.
+    """
+    note_open_files()
+    for file in [*_noted.values()]:
+        if _is_shared_by_fork(file):
+            with suppress(Exception):
+                file.flush()
+
+
+def write_open_files() -> list[str]:
+    """Write what noted files have buffered, at the end of a worker process.
+
+    Files that were opened in this process are closed if more than their buffer would be lost:
+    archives and compressed files.
+
+    Returns:
+        A sentence for each file that could not be written.
+    """
+    files = [*_noted.values()]
+    made = [file for file in files if id(file) not in _inherited and _is_own(file)]
+    kept = [file for file in files if id(file) in _inherited and _is_shared_by_fork(file)]
+    buffered = [file for file in made if is_of_type(file, _FILE)]
+    archives = [file for file in made if not is_of_type(file, _FILE)]
+    problems: dict[str, str] = {}
+    for file in (*buffered, *kept):
+        _try(file, file.flush, problems)
+    for file in (*buffered, *archives):  # those within archives first
+        if type(file).__module__ not in ("io", "_io"):
+            _try(file, file.close, problems)
+    for file in buffered:  # what those have written to others
+        _try(file, file.flush, problems)
+    return [*problems.values()]
+
+
+def _try(file: Any, write: Callable[[], object], problems: dict[str, str]) -> None:
+    try:
+        if not getattr(file, "closed", False):
+            write()
+    except Exception as error:  # a class of the user's own may raise anything
+        name = getattr(file, "name", None) or getattr(file, "filename", None)
+        what = "a file" if name is None else f"the file {name!r}"
+        reason = format_exception_only(error)[-1].strip()
+        problems.setdefault(what, f"cannot write buffered data to {what}: {reason}")
+
+
+def _is_own(file: Any) -> bool:
+    """Return whether a file may have data to write, and is no standard stream."""
+    try:
+        if not is_of_type(file, _FILE):
+            return bool(file.fp is not None and file.mode != "r")
+        if file.closed or not file.writable():
+            return False
+    except Exception:  # it is detached, or of a class of the user's own
+        return False
+    try:
+        return bool(file.fileno() > 2)
+    except Exception:  # it has no descriptor
+        return True
+
+
+def _is_shared_by_fork(file: Any) -> bool:
+    """Return whether processes that have a file open can write to it one after the other."""
+    if type(file) not in _SEQUENTIAL or not _is_own(file):
+        return False
+    with suppress(Exception):
+        buffer = file.buffer if type(file) is io.TextIOWrapper else file
+        return type(buffer) is io.BufferedWriter and _has_name(file.fileno())
+    return False
+
+
+def _writes_to_regular_files() -> bool:
+    """Return whether this process can write to a regular file, as far as is known."""
+    try:
+        import fcntl
+
+        descriptors = [int(name) for name in os.listdir(_DESCRIPTORS)]
+    except (ImportError, OSError):  # not on this platform
+        return True
+    for descriptor in descriptors:
+        with suppress(OSError):  # that of the list itself
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+            if descriptor > 2 and flags & os.O_ACCMODE and _has_name(descriptor):
+                return True
+    return False
+
+
+def _has_name(descriptor: int) -> bool:
+    """Return whether a file is regular and neither deleted nor shared memory, as of d4py's own."""
+    found = os.fstat(descriptor)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink > 0

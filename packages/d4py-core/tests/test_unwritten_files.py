@@ -1,0 +1,213 @@
+"""I10: what files have buffered when a process is forked, and when a worker ends."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import subprocess
+import sys
+import textwrap
+import zipfile
+from functools import partial
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import pytest
+
+from dispel4py.files import unwritten_files
+from dispel4py.files.unwritten_files import note_open_files, write_before_fork, write_open_files
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted(monkeypatch):
+    for name in ("_noted", "_inherited"):
+        monkeypatch.setattr(unwritten_files, name, WeakValueDictionary())
+
+
+def read_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("member")
+
+
+def open_in_zip(path):
+    return io.TextIOWrapper(zipfile.ZipFile(path, "w").open("member", "w"))
+
+
+def open_over_another(path):
+    return io.TextIOWrapper(gzip.GzipFile(mode="wb", fileobj=open(path, "wb")))
+
+
+@pytest.mark.parametrize(
+    ("make", "read"),
+    [
+        (partial(io.open, mode="w"), Path.read_bytes),
+        (partial(io.open, mode="w+"), Path.read_bytes),
+        (partial(gzip.open, mode="wt"), lambda path: gzip.decompress(path.read_bytes())),
+        (partial(bz2.open, mode="wt"), lambda path: bz2.decompress(path.read_bytes())),
+        (partial(lzma.open, mode="wt"), lambda path: lzma.decompress(path.read_bytes())),
+        (open_over_another, lambda path: gzip.decompress(path.read_bytes())),
+        (open_in_zip, read_zip),
+    ],
+    ids=["text", "update", "gzip", "bz2", "lzma", "over another file", "member of an archive"],
+)
+def test_a_file_of_any_kind_can_be_read(tmp_path, make, read):
+    file = make(tmp_path / "out")
+    file.write("lines\n")
+    note_open_files()
+    assert write_open_files() == []
+    assert read(tmp_path / "out") == b"lines\n"
+
+
+def test_a_file_that_only_a_cycle_refers_to_is_found(tmp_path):
+    holder = [(tmp_path / "out").open("w")]
+    holder[0].write("lines")
+    holder.append(holder)
+    note_open_files()
+    del holder
+    write_open_files()
+    assert (tmp_path / "out").read_text() == "lines"
+
+
+def test_what_is_closed_detached_or_read_is_left_alone(tmp_path):
+    closed = (tmp_path / "closed").open("w")
+    detached = (tmp_path / "detached").open("w")
+    note_open_files(always=True)
+    closed.close()
+    raw = detached.detach()
+    with (tmp_path / "closed").open() as read:
+        note_open_files(always=True)
+        assert write_open_files() == []
+        assert not read.closed
+    raw.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_what_cannot_be_written_is_named_once():
+    file = open("/dev/full", "w")  # noqa: SIM115
+    file.write("lines")
+    note_open_files(always=True)
+    (problem,) = write_open_files()
+    assert problem == (
+        "cannot write buffered data to the file '/dev/full': OSError: [Errno 28] No space left on"
+        " device"
+    )
+    with pytest.raises(OSError, match="No space"):
+        file.close()
+
+
+def test_a_file_that_is_sent_when_it_is_closed_is_closed():
+    sent = []
+
+    class Remote(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def close(self):
+            if not self.closed:
+                sent.append("closed")
+            super().close()
+
+    remote = Remote()
+    note_open_files(always=True)
+    write_open_files()
+    assert sent == ["closed"]
+    del remote
+
+
+def test_without_a_file_to_write_no_object_is_looked_at(monkeypatch):
+    monkeypatch.setattr(unwritten_files, "_writes_to_regular_files", lambda: False)
+    monkeypatch.setattr(unwritten_files.gc, "get_objects", lambda: pytest.fail("looked"))
+    note_open_files()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="lists its descriptors in /proc")
+def test_only_named_files_are_a_reason_to_look(tmp_path):
+    before = unwritten_files._writes_to_regular_files()
+    with open(tmp_path / "deleted", "w"):
+        os.unlink(tmp_path / "deleted")
+        assert unwritten_files._writes_to_regular_files() is before
+    with open(tmp_path / "named", "w"):
+        assert unwritten_files._writes_to_regular_files()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_what_a_parent_has_buffered_is_written_once(tmp_path):
+    file = (tmp_path / "out").open("w")
+    file.write("parent\n")
+    write_before_fork()
+    pid = os.fork()
+    if not pid:
+        file.write("child\n")
+        write_open_files()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    file.close()
+    assert (tmp_path / "out").read_text() == "parent\nchild\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("make", [gzip.open, io.open])
+def test_a_forked_process_leaves_files_that_cannot_be_shared_to_its_parent(tmp_path, make):
+    file = make(tmp_path / "out", "wt" if make is gzip.open else "w+")
+    file.write("parent\n")
+    write_before_fork()
+    pid = os.fork()
+    if not pid:
+        file.write("child\n")
+        write_open_files()
+        os._exit(0)
+    os.waitpid(pid, 0)
+    file.close()
+    data = (tmp_path / "out").read_bytes()
+    assert (gzip.decompress(data) if make is gzip.open else data) == b"parent\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.parametrize("fails", [False, True], ids=["done", "failed"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_write_their_files_however_they_are_started(tmp_path, method, fails):
+    program = f"""
+        import sys
+        from dispel4py.processes.garbage import imported_exempt
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
+
+        log = open("log", "a")
+        log.write("header\\n")
+        kept = []
+
+        def main(context, number):
+            with imported_exempt():
+                log.write(f"line {{number}}\\n")
+                kept.append(open(f"own{{number}}", "w"))
+                kept[0].write("own")
+                if {fails} and number == 0:
+                    raise ValueError("of the worker")
+
+        if __name__ == "__main__":
+            pool = WorkerPool(main, [(0,), (1,)][:{1 if fails else 2}], Start({method!r}))
+            try:
+                pool.wait_until_ended()
+            except Exception as error:
+                print(error)
+            pool.stop()
+        """
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    workers = 1 if fails else 2
+    assert ("of the worker" in done.stdout) is fails
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert sorted(set(lines)) == ["header", *(f"line {n}" for n in range(workers))]
+    assert lines.count("header") == (1 if method == "fork" else 1 + workers)
+    assert len(lines) == lines.count("header") + workers
+    assert [(tmp_path / f"own{n}").read_text() for n in range(workers)] == ["own"] * workers
