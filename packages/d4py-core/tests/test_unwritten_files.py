@@ -5,8 +5,10 @@ import gzip
 import io
 import lzma
 import os
+import shelve
 import subprocess
 import sys
+import tarfile
 import textwrap
 import zipfile
 from functools import partial
@@ -59,6 +61,67 @@ def test_a_file_of_any_kind_can_be_read(tmp_path, make, read):
     note_open_files()
     assert write_open_files() == []
     assert read(tmp_path / "out") == b"lines\n"
+
+
+def test_a_shelf_has_what_was_changed_in_it(tmp_path):
+    shelf = shelve.open(str(tmp_path / "shelf"), writeback=True)  # noqa: SIM115
+    shelf["list"] = [1]
+    shelf["list"].append(2)
+    note_open_files(always=True)
+    assert write_open_files() == []
+    with shelve.open(str(tmp_path / "shelf")) as again:
+        assert again["list"] == [1, 2]
+    assert write_open_files() == []  # closed twice
+    del shelf
+
+
+def test_a_tar_archive_can_be_read(tmp_path):
+    archive = tarfile.open(tmp_path / "out.tar.gz", "w:gz")  # noqa: SIM115
+    archive.addfile(tarfile.TarInfo("member"))
+    note_open_files(always=True)
+    assert write_open_files() == []
+    with tarfile.open(tmp_path / "out.tar.gz") as again:
+        assert again.getnames() == ["member"]
+    del archive
+
+
+def test_files_of_hdf5_and_parquet_can_be_read(tmp_path):
+    """In a process of its own: the libraries start threads when they are imported."""
+    pytest.importorskip("h5py")
+    pytest.importorskip("pyarrow")
+    program = """
+        import os
+        import h5py, pyarrow, pyarrow.parquet
+        from dispel4py.files.unwritten_files import note_open_files, write_open_files
+
+        table = pyarrow.table({"x": [1, 2]})
+        kept = h5py.File("out.h5", "w"), pyarrow.parquet.ParquetWriter("out.parquet", table.schema)
+        kept[0]["x"] = [1, 2]
+        kept[1].write_table(table)
+        closed = h5py.File("closed.h5", "w")
+        closed.close()
+        note_open_files()
+        print(write_open_files(), flush=True)
+        os._exit(0)
+        """
+    reader = """
+        import h5py, pyarrow.parquet
+
+        print(h5py.File("out.h5")["x"][:].tolist(), pyarrow.parquet.read_table("out.parquet")["x"])
+        """
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            cwd=tmp_path,
+            timeout=60,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
+        for code in (program, reader)
+    ]
+    assert outputs[0] == "[]\n"
+    assert outputs[1].startswith("[1, 2] [")
 
 
 def test_a_file_that_only_a_cycle_refers_to_is_found(tmp_path):
@@ -211,3 +274,43 @@ def test_workers_write_their_files_however_they_are_started(tmp_path, method, fa
     assert lines.count("header") == (1 if method == "fork" else 1 + workers)
     assert len(lines) == lines.count("header") + workers
     assert [(tmp_path / f"own{n}").read_text() for n in range(workers)] == ["own"] * workers
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_worker_finalizes_what_it_has_made_and_leaves_the_rest_to_its_parent(tmp_path):
+    program = """
+        import gc, os
+        from dispel4py.processes.garbage import imported_exempt
+        from dispel4py.processes.workers.pool import WorkerPool
+        from dispel4py.processes.workers.start_methods import Start
+
+        class InACycle:
+            def __init__(self, name):
+                self.name, self.me = name, self
+
+            def __del__(self):
+                os.write(1, f"{self.name} in {os.getpid()}\\n".encode())
+
+        def main(context):
+            with imported_exempt():
+                InACycle("worker")
+
+        gc.disable()
+        InACycle("parent")
+        pool = WorkerPool(main, [()], Start("fork"))
+        pool.wait_until_ended()
+        pool.stop()
+        gc.collect()
+        print(pool.pids[0], os.getpid())
+        """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=tmp_path,
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    *found, pids = done.stdout.splitlines()
+    worker, parent = pids.split()
+    assert found == [f"worker in {worker}", f"parent in {parent}"]

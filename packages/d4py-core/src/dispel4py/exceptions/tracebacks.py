@@ -18,7 +18,7 @@ _CALLING = ("batch_calls.py", "call_loop.py", "pe_writer.py", "runner.py")
 _CALLERS = (
     "base.py",
     "core.py",
-    *(os.path.join("engine", name) for name in _CALLING),
+    *(os.path.join("engine", "calls", name) for name in _CALLING),
     os.path.join("files", "reachable_files.py"),
 )
 #: Modules of core that call what a run was given: `on_result`, `on_failure`, `on_progress`.

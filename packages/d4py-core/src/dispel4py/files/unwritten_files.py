@@ -25,6 +25,17 @@ from dispel4py.object_types import is_of_type
 _FILE: Any = io.IOBase.__mro__[1]
 #: Files that write at the position that they share with other processes, and buffer bytes only.
 _SEQUENTIAL = (io.TextIOWrapper, io.BufferedWriter)
+#: Module and class of what writes a file of its own, which cannot be read unless it is closed.
+_WRITERS = (
+    ("h5py", "File"),
+    ("netCDF4", "Dataset"),
+    ("pyarrow.parquet", "ParquetWriter"),
+    ("shelve", "Shelf"),
+    ("tables", "File"),
+    ("tarfile", "TarFile"),
+)
+#: The same of what has members that are files, and are closed before.
+_ARCHIVES = (("zipfile", "ZipFile"),)
 #: Where the descriptors of this process are listed.
 _DESCRIPTORS = "/proc/self/fd"
 
@@ -46,8 +57,7 @@ def note_open_files(*, always: bool = False) -> None:
     """
     if not (always or _writes_to_regular_files()):
         return
-    zipfile = sys.modules.get("zipfile")
-    kinds: tuple[type, ...] = (_FILE,) if zipfile is None else (_FILE, zipfile.ZipFile)
+    kinds = (_FILE, *_classes(_WRITERS), *_classes(_ARCHIVES))
     is_file: dict[type, bool] = {}
     for value in gc.get_objects():
         kind = type(value)
@@ -74,7 +84,7 @@ def write_open_files() -> list[str]:
     """Write what noted files have buffered, at the end of a worker process.
 
     Files that were opened in this process are closed if more than their buffer would be lost:
-    archives and compressed files.
+    compressed files, archives, and those that libraries write.
 
     Returns:
         A sentence for each file that could not be written.
@@ -83,16 +93,24 @@ def write_open_files() -> list[str]:
     made = [file for file in files if id(file) not in _inherited and _is_own(file)]
     kept = [file for file in files if id(file) in _inherited and _is_shared_by_fork(file)]
     buffered = [file for file in made if is_of_type(file, _FILE)]
-    archives = [file for file in made if not is_of_type(file, _FILE)]
     problems: dict[str, str] = {}
     for file in (*buffered, *kept):
         _try(file, file.flush, problems)
-    for file in (*buffered, *archives):  # those within archives first
-        if type(file).__module__ not in ("io", "_io"):
-            _try(file, file.close, problems)
+    writers, archives = _classes(_WRITERS), _classes(_ARCHIVES)
+    in_python = [file for file in buffered if type(file).__module__ not in ("io", "_io")]
+    for kinds, files in ((writers, made), ((_FILE,), in_python), (archives, made)):
+        for file in files:
+            if is_of_type(file, kinds):
+                _try(file, file.close, problems)
     for file in buffered:  # what those have written to others
         _try(file, file.flush, problems)
     return [*problems.values()]
+
+
+def _classes(names: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
+    """Return those classes whose modules are imported."""
+    found = [getattr(sys.modules.get(module), name, None) for module, name in names]
+    return tuple(kind for kind in found if isinstance(kind, type))
 
 
 def _try(file: Any, write: Callable[[], object], problems: dict[str, str]) -> None:
@@ -110,7 +128,8 @@ def _is_own(file: Any) -> bool:
     """Return whether a file may have data to write, and is no standard stream."""
     try:
         if not is_of_type(file, _FILE):
-            return bool(file.fp is not None and file.mode != "r")
+            is_open = getattr(file, "isopen", True)  # closed again, some classes raise
+            return bool(is_open() if callable(is_open) else is_open)
         if file.closed or not file.writable():
             return False
     except Exception:  # it is detached, or of a class of the user's own

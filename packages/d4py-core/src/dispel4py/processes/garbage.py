@@ -8,10 +8,23 @@ parent of a fork.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dispel4py.files.unwritten_files import note_open_files
+
+#: Pids of those of this process and its parents that have exempted what they inherited.
+_heirs: set[int] = set()
+
+
+def exempt_inherited() -> None:
+    """Exempt what a forked worker shares with its parent, for good.
+
+    The parent finalizes its own garbage, which would be finalized again here.
+    """
+    gc.freeze()
+    _heirs.add(os.getpid())
 
 
 @contextmanager
@@ -19,7 +32,8 @@ def imported_exempt() -> Iterator[None]:
     """Return a context in which no garbage is looked for among the objects that there are now.
 
     It is for workers, and for the command.  It is not for ranks of MPI, which end as programs do:
-    cycles of the workflow were not taken apart then.
+    cycles of the workflow were not taken apart then.  What was made in the context is taken apart
+    at its end.
 
     Nothing looks at the objects: counting them would refer to each for a moment, and so copy all of
     that memory.
@@ -29,5 +43,7 @@ def imported_exempt() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.collect()
         note_open_files(always=True)
-        gc.unfreeze()
+        if os.getpid() not in _heirs:
+            gc.unfreeze()

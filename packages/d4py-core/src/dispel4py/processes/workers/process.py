@@ -6,7 +6,6 @@ whose parent is gone (kill -9) cleans up and ends.
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from dispel4py.exceptions.unwinding import ignore_signal
 from dispel4py.files.socket_directory import temporary_folder
 from dispel4py.files.unwritten_files import write_open_files
 from dispel4py.processes.descendants import end_own_descendants
+from dispel4py.processes.garbage import exempt_inherited
 from dispel4py.processes.limits import ProcessLimits
 from dispel4py.processes.marks import start_session
 from dispel4py.processes.process_table import find_process, wait_for_exit
@@ -101,7 +101,7 @@ def run_worker(
         limits: see `ProcessLimits`.
     """
     if getattr(current_process(), "_start_method", None) == "fork":
-        gc.freeze()  # as in `imported_exempt`: loading what the worker runs may start the collector
+        exempt_inherited()  # at once: loading what the worker runs may start the collector
     leave_signals_to_parent()
     start_session()
     with suppress(OSError):  # there may be no folder that can be written
