@@ -62,7 +62,7 @@ class CannotBeLoaded(Large):
 
 class TestCopies:
     def copy(self, item):
-        return pickling_copier(copy_buffer)(item, ByteCounter())
+        return pickling_copier(copy_buffer, (2, 5))(item, ByteCounter())
 
     def test_m2_what_a_pe_does_to_an_item_after_writing_it_is_not_sent(self):
         item = Large()
@@ -85,7 +85,7 @@ class TestCopies:
             kept.append(bytearray(view))
             return kept[-1]
 
-        copy = pickling_copier(keep)(array, ByteCounter())
+        copy = pickling_copier(keep, (2, 5))(array, ByteCounter())
         buffers = []
         data = pickle.dumps(copy, protocol=5, buffer_callback=buffers.append)
         received = pickle.loads(data, buffers=[buffer.raw() for buffer in buffers])
@@ -128,13 +128,14 @@ class TestCopies:
         received = drop_unread(pickle.loads(pickle.dumps(batch, protocol=5)), errors.append)
         assert [type(item) for item in received] == [int, Large, int]
         assert UnreadItem.were_made
-        (error,) = errors
-        assert "cannot be unpickled" in str(error)
-        assert "ValueError: it stays" in str(error)
+        (unread,) = errors
+        assert unread.writer == (2, 5)
+        assert "cannot be unpickled" in str(unread.error)
+        assert "ValueError: it stays" in str(unread.error)
 
     def test_c6_its_bytes_are_counted(self):
         counter = ByteCounter()
-        pickling_copier(copy_buffer)([Large(), Large()], counter)
+        pickling_copier(copy_buffer, (2, 5))([Large(), Large()], counter)
         assert 2 * KEPT_BYTES <= counter.bytes < 3 * KEPT_BYTES
 
 

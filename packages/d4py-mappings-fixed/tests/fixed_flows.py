@@ -81,6 +81,13 @@ class SendsOneInFour(IterativePE):
         return CannotBeLoaded() if data % 4 == 2 else data
 
 
+class SendsUnloadable(ProducerPE):
+    """Sends an item that cannot be unpickled."""
+
+    def _process(self, inputs):
+        return CannotBeLoaded()
+
+
 class SendsCounting(ProducerPE):
     def _process(self, inputs):
         return CountsPickling()
@@ -104,6 +111,19 @@ class Instances(IterativePE):
 
     def _process(self, data):
         return os.getpid(), data
+
+
+class SendsUnloadableFromOne(IterativePE):
+    """Sends its items on; its instance in rank 3, items that cannot be unpickled."""
+
+    numprocesses = 3
+
+    def __init__(self):
+        super().__init__()
+        self.inputconnections["input"]["grouping"] = "all"
+
+    def _process(self, data):
+        return CannotBeLoaded() if self.rank == 3 else data
 
 
 class Kept(GenericPE):

@@ -52,6 +52,18 @@ class TestItemsThatCannotBeUnpickled:
         assert [failure.error.pe_id for failure in result.failures] == ["SendsOneInFour1"] * 2
         assert "for the results" in str(result.failures[0].error)
 
+    def test_c3_the_one_of_two_pes_of_a_process_is_named_that_wrote_it(self, execute, flows):
+        graph, relay = WorkflowGraph(), flows.Relay()
+        for root in (flows.SendsCounting(), flows.SendsUnloadable()):
+            graph.connect(root, "output", relay, "input")
+        result = execute(graph, 3, 2, on_error="skip")
+        assert [failure.error.pe_id for failure in result.failures] == ["SendsUnloadable2"] * 3
+
+    def test_c3_the_instance_is_named_that_wrote_it(self, execute, flows, chain):
+        graph = chain(flows.Numbers(), flows.SendsUnloadableFromOne(), flows.Relay())
+        result = execute(graph, 3, 5, on_error="skip")
+        assert [failure.error.instance for failure in result.failures] == [2, 2, 2]
+
     @pytest.mark.parametrize("rest", [0, 1])
     def test_c3_one_stops_the_run(self, execute, flows, chain, rest):
         graph = chain(flows.Numbers(), flows.SendsOneInFour(), *[flows.Relay()] * rest)

@@ -388,7 +388,7 @@ class TestKeptBlocks:
     """Buffers of items that are pickled when they are written."""
 
     def write(self, pair: Ranks, item: Any) -> Any:
-        return pickling_copier(pair.ranks[0].keep)(item, ByteCounter())
+        return pickling_copier(pair.ranks[0].keep, (0, 0))(item, ByteCounter())
 
     @needs_numpy
     def test_an_array_is_sent_from_where_it_was_copied_to(self, pair: Ranks) -> None:

@@ -31,7 +31,6 @@ from dispel4py.engine.execution.pickled_items import UnreadItem, drop_unread
 from dispel4py.engine.failures import FailureCollector
 from dispel4py.engine.inputs import RootInput
 from dispel4py.engine.run_events import events_of
-from dispel4py.errors import ItemError
 from dispel4py.result import (
     Failure,
     InstanceStats,
@@ -167,9 +166,10 @@ class Driver:
             case _:
                 raise AssertionError(f"the driver received {frame!r}")
 
-    def _refuse(self, pe_id: str, output: str, error: ItemError) -> None:
+    def _refuse(self, pe_id: str, output: str, item: UnreadItem) -> None:
         """Handle the error of a result that cannot be unpickled here."""
-        found = unpicklable_result_error(self._placement.plan, pe_id, output, error)
+        _, instance = item.writer
+        found = unpicklable_result_error(self._placement.plan, pe_id, output, item.error, instance)
         if self._options.on_error == "stop":
             raise found
         self._failures.add([Failure(found)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from d4py_fixed.engine.frame_transport import FrameTransport
@@ -9,12 +10,12 @@ from d4py_fixed.engine.frames import CODEC, Items, Results
 from d4py_fixed.engine.placement import Placement
 from dispel4py.engine.calls.runner_options import OnError
 from dispel4py.engine.calls.unsent_items import (
-    OnItemError,
     drop_unpicklable,
     unpicklable_item_error,
     unpicklable_result_error,
     without_unpicklable,
 )
+from dispel4py.engine.execution.pickled_items import UnreadItem
 from dispel4py.errors import ItemError
 from dispel4py.result import Failure
 
@@ -45,8 +46,7 @@ class FrameSender:
         try:
             return self._frames.send(rank, Items(pe, instance, input_name, items))
         except ItemError:
-            refuse = self.refusing(pe, input_name, self._rank)
-            items = drop_unpicklable(items, CODEC.dumps, refuse)
+            items = drop_unpicklable(items, CODEC.dumps, partial(self._refuse, pe, input_name))
             return self._frames.send(rank, Items(pe, instance, input_name, items))
 
     def send_results(
@@ -63,15 +63,18 @@ class FrameSender:
             failures = without_unpicklable(failures, CODEC.dumps)
             self._frames.send(self._driver, Results(kept, failures))
 
-    def refusing(self, pe: int, input_name: str, rank: int) -> OnItemError:
-        """Return what handles errors of items for an input of a PE that a rank has sent."""
+    def refuse_unread(self, pe: int, input_name: str, item: UnreadItem) -> None:
+        """Handle the error of an item that this rank has received and cannot unpickle."""
+        writer, instance = item.writer
         plan = self._placement.plan
-        writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(rank))
+        self._on_error(
+            unpicklable_item_error(plan, pe, input_name, [writer], item.error, instance), None
+        )
 
-        def refuse(error: ItemError) -> None:
-            self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
-
-        return refuse
+    def _refuse(self, pe: int, input_name: str, error: ItemError) -> None:
+        plan = self._placement.plan
+        writers = dict.fromkeys(pe for pe, _ in self._placement.instances_on(self._rank))
+        self._on_error(unpicklable_item_error(plan, pe, input_name, writers, error), None)
 
     def _without_unpicklable(self, pe_id: str, output: str, items: list[Any]) -> list[Any]:
         def refuse(error: ItemError) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -119,7 +120,7 @@ class Rank:
         )
         sending_copier = None
         if frames.keep is not None and not share_items:
-            sending_copier = pickling_copier(frames.keep)
+            sending_copier = partial(pickling_copier, frames.keep)
         self._pauses = RootPauses(placement, rank, frames.send)
         has_flusher = any_thread and bool(self._calls)
         make_executor = EnteredExecutor if has_flusher else Executor
@@ -384,7 +385,7 @@ class Rank:
         match frame:
             case Items():
                 if UnreadItem.were_made:
-                    refuse = self._sender.refusing(frame.pe, frame.input_name, sender)
+                    refuse = partial(self._sender.refuse_unread, frame.pe, frame.input_name)
                     frame = frame._replace(items=drop_unread(frame.items, refuse))
                 self._batches[frame.pe].append((sender, frame))
             case Credit():

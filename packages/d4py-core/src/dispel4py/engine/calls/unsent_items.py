@@ -69,7 +69,12 @@ def without_unpicklable(failures: list[Failure], dumps: Callable[[Any], bytes]) 
 
 
 def unpicklable_item_error(
-    plan: Plan, pe: int, input_name: str, writers: Iterable[int], error: ItemError
+    plan: Plan,
+    pe: int,
+    input_name: str,
+    writers: Iterable[int],
+    error: ItemError,
+    instance: int = 0,
 ) -> ProcessingError:
     """Return the error of an item for an input, as an error of the PE that wrote the item.
 
@@ -79,6 +84,7 @@ def unpicklable_item_error(
         input_name: name of the input.
         writers: numbers of the PEs that may have written the item.
         error: the error of pickling.
+        instance: number of the instance that wrote the item, if it is known.
 
     Raises:
         ItemError: no PE has written the item.
@@ -89,23 +95,25 @@ def unpicklable_item_error(
         for output, routes in plan.pes[writer].routes.items()
         if any((route.destination, route.input) == (pe, input_name) for route in routes)
     ]
-    return _error_of_writer(outputs, error)
+    return _error_of_writer(outputs, error, instance)
 
 
 def unpicklable_result_error(
-    plan: Plan, pe_id: str, output: str, error: ItemError
+    plan: Plan, pe_id: str, output: str, error: ItemError, instance: int = 0
 ) -> ProcessingError:
     """Return the error of a result, as an error of the PE that wrote the result."""
-    return _error_of_writer([(pe, output) for pe in plan.pes if pe.id == pe_id], error)
+    return _error_of_writer([(pe, output) for pe in plan.pes if pe.id == pe_id], error, instance)
 
 
-def _error_of_writer(outputs: list[tuple[PlannedPE, str]], error: ItemError) -> ProcessingError:
+def _error_of_writer(
+    outputs: list[tuple[PlannedPE, str]], error: ItemError, instance: int
+) -> ProcessingError:
     if not outputs:
         raise error
     named = name_output(*outputs[0], error)
     ids = " or ".join(dict.fromkeys(planned.id for planned, _ in outputs))
     kind = f"{ItemError.__module__}.{ItemError.__qualname__}"
     # The item that the PE was called with is not known any more.
-    found = ProcessingError(ids, 0, "process", None, f"{kind}: {named}", exception_type=kind)
+    found = ProcessingError(ids, instance, "process", None, f"{kind}: {named}", exception_type=kind)
     found.__cause__ = named
     return found

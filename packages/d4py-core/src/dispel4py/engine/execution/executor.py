@@ -59,9 +59,9 @@ class Executor:
         is_local: returns whether (PE number, instance) is local; None if all are.
         rank: number of this process.
         copier: copies written items.
-        sending_copier: copies what is written by PEs of which all output leaves the process
-            (`engine.execution.pickled_items`); None for `copier`.  With one, `is_local` never
-            changes.
+        sending_copier: returns what copies the output of an instance (PE number, instance), if all
+            of it leaves the process (`engine.execution.pickled_items`); None for `copier`.  With
+            one, `is_local` never changes.
         on_error: see `dispel4py.engine.calls.runner_options.OnError`.
         log: gets what PEs log.
         on_batch_end: called between batches, at least about every `EngineLimits.batch_seconds`;
@@ -93,7 +93,7 @@ class Executor:
         is_local: Callable[[int, int], bool] | None = None,
         rank: int = 0,
         copier: Copier = copy_item,
-        sending_copier: CountingCopier | None = None,
+        sending_copier: Callable[[tuple[int, int]], CountingCopier] | None = None,
         on_error: OnError = raise_error,
         log: Log | None = None,
         on_batch_end: Callable[[], bool] | None = None,
@@ -242,9 +242,9 @@ class Executor:
             make = OrderedRunner
         elif planned.with_ids or planned.seeks:
             make = ContextRunner
-        copier = self._sending_copier
-        if self._is_local is None or not all_leave(self.plan, planned, self._is_local):
-            copier = None
+        copier, sending, is_local = None, self._sending_copier, self._is_local
+        if sending is not None and is_local is not None:
+            copier = sending((pe, instance)) if all_leave(self.plan, planned, is_local) else None
         return make(
             planned,
             instance,

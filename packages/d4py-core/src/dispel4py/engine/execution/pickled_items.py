@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dispel4py.engine.calls.unsent_items import OnItemError
 from dispel4py.engine.items.copying import KEPT_BYTES, CountingCopier, cannot_load, copy_item
 from dispel4py.engine.items.sizes import ByteCounter
 from dispel4py.engine.planning.grouping import ALL, GROUP_BY
@@ -38,16 +37,18 @@ class PickledItem:
     Args:
         data: the pickle.
         buffers: its buffers.
+        writer: see `UnreadItem`.
     """
 
-    __slots__ = ("buffers", "data")
+    __slots__ = ("buffers", "data", "writer")
 
-    def __init__(self, data: bytes, buffers: Sequence[Kept]) -> None:
+    def __init__(self, data: bytes, buffers: Sequence[Kept], writer: tuple[int, int]) -> None:
         self.data = data
         self.buffers = buffers
+        self.writer = writer
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _loads, (self.data, [*map(pickle.PickleBuffer, self.buffers)])
+        return _loads, (self.data, [*map(pickle.PickleBuffer, self.buffers)], self.writer)
 
 
 class UnreadItem:
@@ -55,6 +56,7 @@ class UnreadItem:
 
     Args:
         error: says why.
+        writer: number of the PE that has written it, and of the instance.
 
     Attributes:
         were_made: this process has made any, so that what it receives has to be searched for them.
@@ -62,46 +64,48 @@ class UnreadItem:
 
     were_made = False
 
-    def __init__(self, error: ItemError) -> None:
+    def __init__(self, error: ItemError, writer: tuple[int, int]) -> None:
         UnreadItem.were_made = True
         self.error = error
+        self.writer = writer
 
 
-def drop_unread(items: list[Any], on_error: OnItemError) -> list[Any]:
+def drop_unread(items: list[Any], on_unread: Callable[[UnreadItem], None]) -> list[Any]:
     """Return those items of a batch that were unpickled.
 
     Args:
         items: the items.
-        on_error: called with the error of each other item.
+        on_unread: called with what stands for each other item; raises its error, or returns to
+            skip.
     """
     read = []
     for item in items:
         if type(item) is UnreadItem:
-            on_error(item.error)
+            on_unread(item)
         else:
             read.append(item)
     return read
 
 
-def _loads(data: bytes, buffers: Sequence[Kept]) -> Any:
+def _loads(data: bytes, buffers: Sequence[Kept], writer: tuple[int, int]) -> Any:
     try:
         return pickle.loads(data, buffers=buffers)
     except BaseException as error:  # a user's __setstate__ may raise anything
         reraise_foreign(error)
-        return UnreadItem(cannot_load(error))
+        return UnreadItem(cannot_load(error), writer)
 
 
-def pickling_copier(keep: Keep) -> CountingCopier:
+def pickling_copier(keep: Keep, writer: tuple[int, int]) -> CountingCopier:
     """Return a copier of items that all leave the process; large ones become a `PickledItem`.
 
     Args:
         keep: copies a large buffer.
+        writer: see `UnreadItem`.
     """
 
     def pack(data: bytes, views: list[memoryview]) -> PickledItem:
-        return PickledItem(
-            data, [keep(view) if view.nbytes >= KEPT_BYTES else bytearray(view) for view in views]
-        )
+        buffers = [keep(v) if v.nbytes >= KEPT_BYTES else bytearray(v) for v in views]
+        return PickledItem(data, buffers, writer)
 
     def copy(item: Any, counter: ByteCounter) -> Any:
         return copy_item(item, counter, pack)
