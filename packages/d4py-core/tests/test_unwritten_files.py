@@ -1,6 +1,7 @@
 """I10: what files have buffered when a process is forked, and when a worker ends."""
 
 import bz2
+import gc
 import gzip
 import io
 import lzma
@@ -20,13 +21,18 @@ import pytest
 from dispel4py.files import unwritten_files
 from dispel4py.files.unwritten_files import note_open_files, write_before_fork, write_open_files
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+#: Python's collector closes what tests leave open, and warns.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @pytest.fixture(autouse=True)
 def nothing_noted(monkeypatch):
     for name in ("_noted", "_inherited"):
         monkeypatch.setattr(unwritten_files, name, WeakValueDictionary())
+    yield
+    gc.collect()  # here, not in the middle of another test
 
 
 def read_zip(path):
