@@ -31,6 +31,7 @@ pytestmark = pytest.mark.filterwarnings(
 def nothing_noted(monkeypatch):
     for name in ("_noted", "_inherited"):
         monkeypatch.setattr(unwritten_files, name, WeakValueDictionary())
+    monkeypatch.setattr(unwritten_files, "_foreign", set())
     yield
     gc.collect()  # here, not in the middle of another test
 
@@ -186,20 +187,57 @@ def test_a_file_that_is_sent_when_it_is_closed_is_closed():
     del remote
 
 
-def test_without_a_file_to_write_no_object_is_looked_at(monkeypatch):
-    monkeypatch.setattr(unwritten_files, "_writes_to_regular_files", lambda: False)
-    monkeypatch.setattr(unwritten_files.gc, "get_objects", lambda: pytest.fail("looked"))
-    note_open_files()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="lists its descriptors in /proc")
-def test_only_named_files_are_a_reason_to_look(tmp_path):
-    before = unwritten_files._writes_to_regular_files()
-    with open(tmp_path / "deleted", "w"):
-        os.unlink(tmp_path / "deleted")
-        assert unwritten_files._writes_to_regular_files() is before
-    with open(tmp_path / "named", "w"):
-        assert unwritten_files._writes_to_regular_files()
+class TestLooking:
+    """Many objects take 20 ms to look through, so that is done for a new file only."""
+
+    @pytest.fixture
+    def looks(self, monkeypatch):
+        """How often objects were looked through, a list."""
+        note_open_files(always=True)  # for files of pytest
+        looks = []
+        get_objects = gc.get_objects
+
+        def counted():
+            looks.append("look")
+            return get_objects()
+
+        monkeypatch.setattr(unwritten_files.gc, "get_objects", counted)
+        return looks
+
+    def test_no_object_is_looked_at_without_a_new_file(self, tmp_path, looks):
+        note_open_files()
+        with open(tmp_path / "deleted", "w"):
+            os.unlink(tmp_path / "deleted")
+            note_open_files()
+        (tmp_path / "read").write_text("lines")
+        with open(tmp_path / "read"):
+            note_open_files()
+        assert not looks
+
+    def test_they_are_looked_at_once_for_a_file(self, tmp_path, looks):
+        with open(tmp_path / "out", "w") as file:
+            note_open_files()
+            note_open_files()
+            assert looks == ["look"]
+            assert file in unwritten_files._noted.values()
+
+    def test_and_once_for_one_that_is_no_object_of_python(self, tmp_path, looks):
+        descriptor = os.open(tmp_path / "out", os.O_WRONLY | os.O_CREAT)
+        note_open_files()
+        note_open_files()
+        assert looks == ["look"]
+        os.close(descriptor)
+
+    def test_a_file_that_is_opened_again_is_another(self, tmp_path, looks):
+        first = open(tmp_path / "out", "w")  # noqa: SIM115
+        note_open_files()
+        number = first.fileno()
+        first.close()
+        with open(tmp_path / "out", "a") as again:
+            assert again.fileno() == number
+            note_open_files()
+            assert again in unwritten_files._noted.values()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

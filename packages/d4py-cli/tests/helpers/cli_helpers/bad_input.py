@@ -341,7 +341,7 @@ ELSEWHERE = {
         "test_c5_results_are_counted_for_as_long_as_reconnect_says"
     ),
     "a worker does not begin within `--start-timeout`": (
-        "test_a_worker_that_does_not_begin_is_logged_and_then_killed"
+        "test_a_worker_that_does_not_begin_is_killed"
     ),
     "`--watchable` without a key, or on a private server; `dispel4py ui` of a run without it, or of"
     " a file that is no log": "test_a_run_that_nobody_could_watch_is_refused",

@@ -42,6 +42,10 @@ _DESCRIPTORS = "/proc/self/fd"
 #: By `id`: open files, so far as they were looked for; and those of them that a parent has opened.
 _noted: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _inherited: WeakValueDictionary[int, Any] = WeakValueDictionary()
+#: A descriptor, with device and inode of its file.
+_Descriptor = tuple[int, int, int]
+#: Files that are open, but not as objects of Python: no reason to look again.
+_foreign: set[_Descriptor] = set()
 if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=lambda: _inherited.update(_noted))
 
@@ -52,10 +56,10 @@ def note_open_files(*, always: bool = False) -> None:
     It is called before these are exempted from collection, since they are not found after that.
 
     Args:
-        always: look for files even if no regular file is open to be written, as for one that is
-            sent to a server when it is closed.
+        always: look for files even if no other regular file is open to be written than before, as
+            for one that is sent to a server when it is closed.
     """
-    if not (always or _writes_to_regular_files()):
+    if not (always or _is_any_unknown()):
         return
     kinds = (_FILE, *_classes(_WRITERS), *_classes(_ARCHIVES))
     is_file: dict[type, bool] = {}
@@ -66,6 +70,8 @@ def note_open_files(*, always: bool = False) -> None:
             found = is_file[kind] = issubclass(kind, kinds)
         if found:
             _noted[id(value)] = value
+    _foreign.clear()
+    _foreign.update((_regular_files() or set()) - _files_of_noted())
 
 
 def write_before_fork() -> None:
@@ -146,27 +152,43 @@ def _is_shared_by_fork(file: Any) -> bool:
         return False
     with suppress(Exception):
         buffer = file.buffer if type(file) is io.TextIOWrapper else file
-        return type(buffer) is io.BufferedWriter and _has_name(file.fileno())
+        return type(buffer) is io.BufferedWriter and bool(_named(file.fileno()))
     return False
 
 
-def _writes_to_regular_files() -> bool:
-    """Return whether this process can write to a regular file, as far as is known."""
+def _is_any_unknown() -> bool:
+    """Return whether this process can write to a regular file that may not have been noted."""
+    files = _regular_files()
+    return files is None or bool(files - _foreign - _files_of_noted())
+
+
+def _regular_files() -> set[_Descriptor] | None:
+    """Return the regular files that this process can write to; None where they are not listed."""
     try:
         import fcntl
 
         descriptors = [int(name) for name in os.listdir(_DESCRIPTORS)]
     except (ImportError, OSError):  # not on this platform
-        return True
+        return None
+    found = set()
     for descriptor in descriptors:
         with suppress(OSError):  # that of the list itself
-            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-            if descriptor > 2 and flags & os.O_ACCMODE and _has_name(descriptor):
-                return True
-    return False
+            if descriptor > 2 and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE:
+                found |= _named(descriptor)
+    return found
 
 
-def _has_name(descriptor: int) -> bool:
-    """Return whether a file is regular and neither deleted nor shared memory, as of d4py's own."""
-    found = os.fstat(descriptor)
-    return stat.S_ISREG(found.st_mode) and found.st_nlink > 0
+def _files_of_noted() -> set[_Descriptor]:
+    found = set()
+    for file in [*_noted.values()]:
+        with suppress(Exception):  # it is closed, has no descriptor, or is of another class
+            found |= _named(file.fileno())
+    return found
+
+
+def _named(descriptor: int) -> set[_Descriptor]:
+    """Return an open file, unless it is not regular, deleted, or shared memory, as d4py's own."""
+    there = os.fstat(descriptor)
+    if not stat.S_ISREG(there.st_mode) or not there.st_nlink:
+        return set()
+    return {(descriptor, there.st_dev, there.st_ino)}
