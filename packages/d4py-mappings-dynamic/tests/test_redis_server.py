@@ -345,9 +345,9 @@ class TestNamedServer:
     @pytest.mark.parametrize(
         "setting",
         [
-            "decode_responses=True", "encoding=utf-16", "max_connections=1", "retry_on_error=X",
-            "protocol=2", "protocol=3", "socket_timeout=2", "socket_connect_timeout=2",
-            "health_check_interval=1", "client_name=a", "db=3",
+            "decode_responses=True", "encoding=utf-16", "max_connections=1",
+            "retry_on_error=TimeoutError", "protocol=2", "protocol=3", "socket_timeout=2",
+            "socket_connect_timeout=2", "health_check_interval=1", "client_name=a", "db=3",
         ],
     )  # fmt: skip
     def test_a_url_with_other_settings_can_be_used(self, server, setting):
@@ -408,7 +408,7 @@ def test_an_address_is_shown_without_its_password(url, shown):
             "has lost keys of this run",
         ),
         (redis.ResponseError("READONLY You can't write"), "is a read-only replica; name its prim"),
-        (redis.ResponseError("unknown command 'HELLO'"), ".*; add .protocol=2 to its URL"),
+        (redis.ResponseError("unknown command 'HELLO'"), ".*; leave protocol=3 out of its URL"),
         (redis.ResponseError("CROSSSLOT Keys in request"), "is a node of a Redis Cluster"),
         (redis.ResponseError("unknown command 'EVALSHA'"), "does not allow Lua scripts"),
         (redis.ConnectionError("max number of clients reached"), "has no room for another conn"),

@@ -24,6 +24,9 @@ _IGNORED = (
     *("decode_responses", "encoding", "encoding_errors", "max_connections"),
     *("retry_on_timeout", "retry_on_error", "timeout", "lib_name", "lib_version"),
 )
+#: Version of Redis's protocol that every server knows.  redis-py's default depends on its version:
+#: one that asks for 3 fails where a server lacks it, or warns at each connection.
+_PROTOCOL = 2
 #: Smallest timeout of an answer that a URL may set, in seconds: some reads wait for half of that.
 LEAST_TIMEOUT = 1.0
 
@@ -116,10 +119,9 @@ class Address(NamedTuple):
         shown, _ = _shown(self.url)
         for name in (*_IGNORED, *_SENTINEL_SETTINGS):
             found.pop(name, None)
-        if "protocol" in found:
-            if str(found["protocol"]) not in ("2", "3"):
-                raise OptionError(f"the address {shown} has a protocol other than 2 and 3")
-            found["protocol"] = int(found["protocol"])  # older versions of redis-py leave it a text
+        if str(found.setdefault("protocol", _PROTOCOL)) not in ("2", "3"):
+            raise OptionError(f"the address {shown} has a protocol other than 2 and 3")
+        found["protocol"] = int(found["protocol"])  # older versions of redis-py leave it a text
         seconds = found.get("socket_timeout")
         if seconds is not None and not seconds >= LEAST_TIMEOUT:
             raise OptionError(
@@ -132,6 +134,7 @@ class Address(NamedTuple):
         """Return the same of connections to the Sentinels."""
         found = self._parsed()
         settings = {k: v for k, v in found.items() if k.startswith(("ssl_", "connection_class"))}
+        settings["protocol"] = _PROTOCOL
         for name in ("username", "password"):
             if f"sentinel_{name}" in found:
                 settings[name] = found[f"sentinel_{name}"]

@@ -128,7 +128,7 @@ _KINDS_OF_SERVER = [
         ),
         (
             r"unknown command '?`?HELLO|^NOPROTO",
-            "does not know protocol 3; add ?protocol=2 to its URL",
+            "does not know protocol 3; leave protocol=3 out of its URL",
         ),
         (
             r"^READONLY|read only replica|MASTERDOWN|Link with MASTER is down",

@@ -77,9 +77,8 @@ class SentinelPrimary(Primary):
     ) -> None:
         super().__init__(key)
         self._name = name
-        self._sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
-            [*places], sentinel_kwargs=_once(settings)
-        )
+        sentinel: Any = Sentinel  # without types before redis-py 8.2
+        self._sentinel = sentinel([*places], sentinel_kwargs=_once(settings))
 
     def _ask(self) -> Place:
         host, port = self._sentinel.discover_master(self._name)
