@@ -171,8 +171,7 @@ def sentinel(need_server):
     made.stop()
 
 
-@pytest.mark.parametrize("setting", ["", "?protocol=3"])
-def test_a_sentinel_is_reported_with_the_name_of_the_server_that_it_watches(sentinel, setting):
-    error = refusal(sentinel.url + setting)
+def test_a_sentinel_is_reported_with_the_name_of_the_server_that_it_watches(sentinel):
+    error = refusal(sentinel.url)
     assert "is a Sentinel" in error
     assert error.endswith("redis+sentinel://HOST:PORT/d4py")

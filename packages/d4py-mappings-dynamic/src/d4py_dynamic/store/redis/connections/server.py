@@ -173,7 +173,8 @@ def _check_is_no_sentinel(info: dict[str, Any], client: redis.Redis, address: Ad
     if "sentinel" not in (info.get("redis_mode"), info.get("server_mode")):
         return
     names: list[str] = []
-    with suppress(redis.RedisError):  # not every user is allowed to ask
+    # Not every user is allowed to ask, and redis-py 6 cannot read the answer in protocol 3.
+    with suppress(redis.RedisError, KeyError):
         watched: Any = client.sentinel_masters()
         names = [*watched]
     raise ServiceError(
