@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 
 from dispel4py import IterativePE, ProducerPE, WorkflowGraph, run
+from dispel4py.engine import random_streams
 from dispel4py.engine.execution.executor import Executor
 from dispel4py.engine.items.item_ids import InstanceSnapshot
 from dispel4py.engine.planning.plan import make_plan, replicate_stateless
@@ -338,7 +339,7 @@ class TestMoving:
             executor.start(1, 0).snapshot(pickle.dumps)
             assert reads
 
-    def test_i7_who_draws_nothing_travels_light(self):
+    def test_i7_an_instance_that_draws_nothing_has_no_state_of_generators(self):
         with preserved_generators():
             executor = self.executor(Pass())
             self.push(executor, range(5))
@@ -381,7 +382,7 @@ def test_i7_a_run_on_another_thread_puts_nothing_back_that_was_drawn_since():
     assert not {*drawn} & {random.random() for _ in range(10)}
 
 
-def test_i7_on_two_threads_nobody_draws_the_same_number():
+def test_i7_on_two_threads_no_number_is_drawn_twice():
     drawn, ready = [], threading.Barrier(2)
 
     def draw(name):
@@ -399,3 +400,101 @@ def test_i7_on_two_threads_nobody_draws_the_same_number():
         for thread in threads:
             thread.join()
     assert len({*drawn}) == 400
+
+
+def meeting(entered, awaited, draws):
+    """Return a PE whose first call sets an event, waits for another, and draws so many numbers."""
+
+    class Meets(ProducerPE):
+        def _process(self, inputs):
+            entered.set()
+            assert awaited.wait(30)
+            return [random.random() for _ in range(draws)]
+
+    return Meets()
+
+
+class TestRunsOnTwoThreads:
+    """The first run has the generators; the second one begins while it is called."""
+
+    @pytest.fixture(autouse=True)
+    def _numbers_of_the_program(self, monkeypatch):
+        # Tests that call an executor without a run leave its stream.
+        monkeypatch.setattr(random_streams._generators, "holder", None)
+        self.before = random.getstate()
+        yield
+        random.setstate(self.before)
+
+    def run_two(self, *draws, longer, seed=1, **options):
+        """Return the results of two runs, of which the longer one (0 or 1) ends last."""
+        events = entered, met, may_end = [threading.Event() for _ in range(3)]
+        waits = [may_end if longer == index else met for index in range(2)]
+        pes = [meeting(*of_pe) for of_pe in zip(events, waits, draws, strict=False)]
+        results = [None, None]
+
+        def run_one(index):
+            results[index] = run(chain(pes[index]), inputs=5, seed=seed, **options)
+
+        threads = [threading.Thread(target=run_one, args=(index,)) for index in range(2)]
+        threads[0].start()
+        assert entered.wait(30)
+        threads[1].start()
+        threads[1 - longer].join(30)
+        may_end.set()
+        threads[longer].join(30)
+        assert all(results)
+        return results
+
+    @pytest.mark.parametrize("longer", [0, 1])
+    @pytest.mark.parametrize("draws", [(2, 2), (0, 2)])
+    def test_i7_the_run_that_could_not_have_the_generators_reports_draws(
+        self, draws, longer, caplog
+    ):
+        _, second = self.run_two(*draws, longer=longer)
+        (note,) = second.stats.notes
+        assert "global random generators" in note
+        assert note in caplog.messages
+
+    def test_i7_both_report_draws_while_the_first_one_has_the_generators(self, caplog):
+        results = self.run_two(2, 2, longer=0)
+        assert [len(result.stats.notes) for result in results] == [1, 1]
+        assert len(caplog.messages) == 2
+
+    @pytest.mark.parametrize("longer", [0, 1])
+    def test_i7_runs_that_draw_nothing_report_nothing(self, longer):
+        results = self.run_two(0, 0, longer=longer)
+        assert [result.stats.notes for result in results] == [[], []]
+
+    def test_i7_draws_in_the_time_of_the_first_run_leave_the_callers_generators_alone(self):
+        self.run_two(2, 2, longer=0)
+        assert random.getstate() == self.before
+
+    def test_i7_a_run_whose_pes_are_elsewhere_leaves_the_generators_to_another_thread(self):
+        drawn = []
+        expected = outputs(Draw(), Add(), seed=5)
+        thread = threading.Thread(target=lambda: drawn.extend(outputs(Draw(), Add(), seed=5)))
+        with preserved_generators() as caller:
+            thread.start()
+            thread.join(30)
+        assert drawn == expected
+        assert not caller.is_mixed
+
+    def test_i7_a_run_alone_is_what_it_was_after_two_that_overlapped(self):
+        expected = outputs(Draw(), Add(), seed=5)
+        self.run_two(2, 2, longer=1)
+        assert outputs(Draw(), Add(), seed=5) == expected
+
+    def test_a_seed_is_not_drawn_from_the_numbers_of_a_run_on_another_thread(self):
+        seeds = []
+
+        def draw():
+            seeds.append(draw_seed())
+
+        thread = threading.Thread(target=draw)
+        with preserved_generators():
+            Stream(1, "a").activate()
+            before = random.getstate()
+            thread.start()
+            thread.join(30)
+            assert random.getstate() == before
+        assert len(seeds) == 1

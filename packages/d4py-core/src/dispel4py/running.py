@@ -34,6 +34,13 @@ from dispel4py.workflow_graph import WorkflowGraph
 if TYPE_CHECKING:
     from dispel4py.events import Observer
 
+_MIXED_NUMBERS = (
+    "numbers were drawn from the global random generators of Python or NumPy while PEs were called"
+    " on several threads of this process, which share them, so they may be others in the next run"
+    " with the same seed; for numbers that repeat, run one workflow at a time, on another mapping"
+    " than threads"
+)
+
 
 def run(
     graph: WorkflowGraph,
@@ -229,8 +236,11 @@ def _execute(do: Callable[[RunOptions], RunResult], options: RunOptions) -> RunR
         options = replace(options, on_progress=reporter.progress)
     if options.seed is None:
         options = replace(options, seed=draw_seed())
-    with preserved_generators():
+    with preserved_generators() as caller:
         result = do(options)
+    if caller.is_mixed:
+        RUN_LOG.warning("%s", _MIXED_NUMBERS)
+        result.stats.notes.append(_MIXED_NUMBERS)
     if options.strict:
         for pe_id, names in shared_files(result.stats).items():
             raise UndeclaredStateError(pe_id, names, describe_shared_files(pe_id, names))

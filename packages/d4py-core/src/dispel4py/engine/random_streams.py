@@ -54,8 +54,11 @@ def draw_seed() -> int:
     """Return a seed for a run, drawn from the caller's generators.
 
     So a script that seeds them has the same runs each time.  The high half is drawn from Python's
-    generator, and seeds Python's generator in the run; the low half does so for NumPy's.
+    generator, and seeds Python's generator in the run; the low half does so for NumPy's.  While
+    they serve a run on another thread, the seed is drawn from the operating system.
     """
+    if not _generators.may_serve_this_thread():
+        return random.SystemRandom().getrandbits(64)
     high = random.getrandbits(32) or 1
     numpy = sys.modules.get(_NUMPY)
     low = random.getrandbits(32) if numpy is None else int.from_bytes(numpy.bytes(4), "little")
@@ -82,15 +85,14 @@ class Stream:
 
     def activate(self) -> None:
         """Set the global generators to this stream, on this thread."""
-        self._is_recorded = False
-        if _generators.holder is self:
-            return
-        if not _generators.serve_this_thread():
-            return  # only one thread can use them
-        if _generators.holder is not None:
-            _generators.holder.record()
+        with _generators.lock:
+            self._is_recorded = False
+            if _generators.holder is not self and _generators.serve_this_thread():
+                _generators.hand_to(self)
+                self._set()
+
+    def _set(self) -> None:
         _generators.watch_for_numpy()
-        _generators.holder = self
         if self._state is not None:
             random.setstate(self._state.python)
         else:
@@ -117,14 +119,20 @@ class Stream:
 
     def record(self) -> bool:
         """Record the state of this stream; return whether anything was drawn from it so far."""
-        if not self._is_recorded and _generators.holder is self:
+        is_due = not self._is_recorded or _generators.is_contended
+        if is_due and _generators.holder is self:
             self._is_recorded = True
-            now = StreamState(random.getstate(), _numpy_state())
-            if self._state is not None or self._is_drawn(now):
+            now = _state()
+            if self._is_drawn(now):
                 self._state = now
+                if _generators.is_contended:
+                    _generators.note_draws()
         return self._state is not None
 
     def _is_drawn(self, now: StreamState) -> bool:
+        """Return whether anything was drawn since the state was recorded."""
+        if self._state is not None:
+            return now != self._state
         return hash(now.python) != self._python_hash or (
             self._numpy_hash is not None and hash(now.numpy) != self._numpy_hash
         )
@@ -184,47 +192,84 @@ class InstanceStream(Stream):
             self.is_needed = self.record()
 
 
-class _CallerStream(Stream):
-    """The random numbers of the caller of a run; it begins with the generators as they are.
+class CallerStream(Stream):
+    """The random numbers of the caller of a run.
 
-    While the generators serve a run on another thread, this stream never sets them: the numbers
-    after its initial state would be drawn twice.
+    The generators become this stream, as they are, when a PE of the run may draw on the caller's
+    thread.  While they serve a run on another thread that does not happen: the numbers after the
+    initial state would be drawn twice.
+
+    Attributes:
+        thread: the caller's.
+        is_contended: PEs of the run, or of one on another thread, could not have the generators.
+        is_mixed: after that, numbers were drawn from the generators.
     """
 
     def __init__(self) -> None:
-        super().__init__(0, "", StreamState(random.getstate(), _numpy_state()))
-        self._is_recorded = False
-        self._is_served = _generators.serve_this_thread()
-        self._outer = _generators.holder
-        if self._is_served:
-            _generators.holder = self
+        super().__init__(0, "")
+        self.thread = threading.current_thread()
+        self.is_contended = self.is_mixed = False
+        self._is_holding = False
+        self._outer: Stream | None = None
+        self._released: StreamState | None = None
 
     def activate(self) -> None:
-        if self._is_served:
-            super().activate()
+        with _generators.lock:
+            if self._is_holding:
+                super().activate()
+
+    def hold(self) -> None:
+        """Take the generators over as they are."""
+        if not self._is_holding:
+            self._check_released()
+            self._is_holding = True
+            self._state = _state()
+            self._outer, _generators.holder = _generators.holder, self
 
     def end(self) -> None:
         """Set the generators back to the caller's state."""
-        self.activate()
-        if _generators.holder is self:
-            _generators.holder = self._outer
+        self._check_released()
+        if self._is_holding:
+            self.activate()
+            self.record()
+            _generators.release(self._outer)
+        elif self.is_contended and _generators.holder is not None:
+            _generators.holder.record()  # what calls on this thread may have drawn
+
+    def note_released(self, state: StreamState) -> None:
+        """Note the state in which a run on another thread has left the generators."""
+        self._released = state
+
+    def _check_released(self) -> None:
+        """Check whether the calls that could not have the generators have drawn since then."""
+        if self._released is not None:
+            self.is_mixed |= self._released != _state()
+            self._released = None
 
     def _seed_numpy(self, numpy: Any) -> None:
         numpy.seed()  # NumPy was imported by a PE: now it is as if freshly imported
 
 
 @contextmanager
-def preserved_generators() -> Iterator[Stream]:
-    """Preserve the state of the caller's generators, whatever is drawn in the block.
+def preserved_generators() -> Iterator[CallerStream]:
+    """Preserve the state of the caller's generators, whatever PEs draw in the block.
 
     Yields:
         The caller's stream, to be activated where code of the caller runs in the block.
     """
-    caller = _CallerStream()
+    caller = CallerStream()
+    with _generators.lock:
+        _generators.callers.append(caller)
     try:
         yield caller
     finally:
-        caller.end()
+        with _generators.lock:
+            caller.end()
+            _generators.callers.remove(caller)
+
+
+def _state() -> StreamState:
+    return StreamState(random.getstate(), _numpy_state())
 
 
 def _numpy_state() -> bytes | None:
@@ -236,11 +281,17 @@ class _Generators:
     """Python's and NumPy's global generators.
 
     Attributes:
+        lock: held while they change hands.
         holder: the stream that they are set to; None for the program's own state.
+        callers: the callers of the runs in progress, in the order in which they began.
+        is_contended: another thread asked for the generators while they served this one.
     """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self.holder: Stream | None = None
+        self.callers: list[CallerStream] = []
+        self.is_contended = False
         self._thread = threading.current_thread()
 
     def watch_for_numpy(self) -> None:
@@ -248,18 +299,50 @@ class _Generators:
         if _NUMPY not in sys.modules and self not in sys.meta_path:
             sys.meta_path.insert(0, self)
 
-    def serve_this_thread(self) -> bool:
+    def may_serve_this_thread(self) -> bool:
         """Return whether the generators may be set by this thread.
 
         They are set by one thread at a time: a state that is restored while another thread draws
         would be drawn from twice.
         """
+        served = self._thread
+        return served is threading.current_thread() or self.holder is None or not served.is_alive()
+
+    def serve_this_thread(self) -> bool:
+        """Return whether the generators may be set by this thread, and have them serve it."""
         thread = threading.current_thread()
+        if not self.may_serve_this_thread():
+            self.is_contended = True
+            for caller in self.callers:
+                caller.is_contended |= caller.thread in (thread, self._thread)
+            return False
         if self._thread is not thread:
-            if self.holder is not None and self._thread.is_alive():
-                return False
-            self._thread, self.holder = thread, None
+            self._thread, self.holder, self.is_contended = thread, None, False
+        for caller in self.callers:
+            if caller.thread is thread:
+                caller.hold()
         return True
+
+    def hand_to(self, stream: Stream) -> None:
+        """Record the stream that has been drawn from, and make another one the holder."""
+        if self.holder is not None:
+            self.holder.record()
+        self.holder = stream
+
+    def release(self, outer: Stream | None) -> None:
+        """Leave the generators, which a run need no longer, to what held them before it."""
+        self.holder = outer
+        if outer is None and self.is_contended:
+            self.is_contended = False
+            state = _state()
+            for caller in self.callers:
+                if caller.is_contended and caller.thread is not self._thread:
+                    caller.note_released(state)
+
+    def note_draws(self) -> None:
+        """Note that the holder was drawn from, perhaps by a thread that is not served."""
+        for caller in self.callers:
+            caller.is_mixed |= caller.is_contended
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Have NumPy's generator seeded as soon as it is imported; see `sys.meta_path`."""
@@ -282,11 +365,13 @@ class _Generators:
 _generators = _Generators()
 
 
-def _release_numpy() -> None:
-    """Release the lock of NumPy's generator in a forked process.
+def _release_locks() -> None:
+    """Release the locks of the generators in a forked process.
 
-    Another thread of the parent, such as that of another run, may have drawn when it forked.
+    Another thread of the parent, such as that of another run, may have held them when it forked.
     """
+    _generators.lock = threading.RLock()
+    _generators.callers = [it for it in _generators.callers if it.thread.is_alive()]
     numpy = sys.modules.get(_NUMPY)
     lock = getattr(getattr(numpy, "get_bit_generator", lambda: None)(), "lock", None)
     if lock is not None:
@@ -294,4 +379,4 @@ def _release_numpy() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_release_numpy)
+    os.register_at_fork(after_in_child=_release_locks)

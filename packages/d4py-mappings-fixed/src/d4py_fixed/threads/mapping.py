@@ -31,7 +31,6 @@ from dispel4py.engine.planning.pe_copies import check_copies, copy_pe
 from dispel4py.engine.planning.plan import Plan, PlannedPE, make_plan
 from dispel4py.engine.random_streams import Stream
 from dispel4py.errors import GraphError, RunError
-from dispel4py.logs import RUN_LOG
 from dispel4py.result import RunOptions, RunResult
 from dispel4py.standard_streams.line_buffered_text import whole_lines_of_threads
 from dispel4py.standard_streams.output import flush_standard_streams
@@ -75,9 +74,8 @@ class ThreadsMapping:
         threads = RankThreads(tasks, placement.describe)
         frames = ThreadTransport(inboxes, placement.ranks)
         driver = Driver(placement, of_roots, frames, threads.check, options, self.name)
-        shared = Stream(placement.plan.seed, self.name)
         with whole_lines_of_threads():
-            shared.activate()
+            Stream(placement.plan.seed, self.name).activate()  # shared by all threads
             try:
                 threads.start()
                 result = driver.run()
@@ -90,14 +88,6 @@ class ThreadsMapping:
                 raise
             if problems := flush_standard_streams():
                 raise RunError("; ".join(problems))
-        if shared.record():
-            note = (
-                "numbers were drawn from the global random generators of Python or NumPy, which"
-                " threads share, so they may be others in the next run with the same seed; any"
-                " other mapping repeats them"
-            )
-            RUN_LOG.warning("%s", note)
-            result.stats.notes.append(note)
         return result
 
 
