@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test environments part test-core test-all test-mpich test-slow test-dask test-pythons test-redis-servers test-slurm slurm-table test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release clean
+.PHONY: help demo test environments part test-core test-all test-mpich test-slow test-dask test-pythons test-redis-servers test-slurm slurm-table test-mpi-brands mpi-table test-pyodide test-libraries test-provenance test-science lint fmt types docs bench wheels release versions clean
 
 HATCH := .venv/bin/hatch
 RUN := $(HATCH) run
@@ -142,15 +142,26 @@ clean: ## remove all that make made
 	rm -rf .venv .hatch .docs dist .benchmarks .conformance .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# What the environments of `make test docs` and `make demo` hold: versions that the tests have passed
+# with, so that a release of some library fails none of them.  With NEWEST=1, the newest.
+CHECKED := lint core test mpich dask docs
+VERSIONS := $(if $(NEWEST),,.ci/versions.txt)
+# pip takes several names, with spaces between them; so those in the name of a folder are escaped.
+SPACE := $(subst ,, )
+CONSTRAIN := $(if $(VERSIONS),PIP_CONSTRAINT='file://$(subst $(SPACE),%20,$(CURDIR))/$(VERSIONS)')
+
+versions: ## keep the versions of libraries that are installed here, for CI; see .ci/versions.py
+	@.venv/bin/python .ci/versions.py $(CHECKED)
+
 # An environment is made anew whenever the workspace or a package's metadata changes: an editable
 # install keeps the entry points that it was made with.
-METADATA := hatch.toml $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml $(wildcard examples/*/pyproject.toml))
+METADATA := hatch.toml $(VERSIONS) $(wildcard packages/*/pyproject.toml conformance/pyproject.toml examples/pyproject.toml $(wildcard examples/*/pyproject.toml))
 
 .hatch/%.ready: .venv/hatch.ready $(METADATA)
 	@echo "Setting up the environment '$*' (once) ..." >&2
 	@mkdir -p .hatch
 	@rm -rf .hatch/$* $@
-	@{ $(HATCH) env remove $* && $(HATCH) env create $*; } >.hatch/$*.log 2>&1 || { cat .hatch/$*.log >&2; exit 1; }
+	@{ $(HATCH) env remove $* && $(if $(filter $*,default $(CHECKED)),$(CONSTRAIN)) $(HATCH) env create $*; } >.hatch/$*.log 2>&1 || { cat .hatch/$*.log >&2; exit 1; }
 	@touch $@
 .PRECIOUS: .hatch/%.ready
 
@@ -180,5 +191,5 @@ BEFORE := bf43c0d
 	echo "Setting up Hatch (once) ..." >&2; \
 	rm -rf .venv; \
 	"$$python" -m venv .venv || { echo "$$python cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
-	.venv/bin/python -m pip install --disable-pip-version-check 'hatch>=1.16' >.venv/pip.log 2>&1 || { cat .venv/pip.log >&2; exit 1; }
+	$(CONSTRAIN) .venv/bin/python -m pip install --disable-pip-version-check 'hatch>=1.16' >.venv/pip.log 2>&1 || { cat .venv/pip.log >&2; exit 1; }
 	@touch $@
